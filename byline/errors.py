@@ -1,0 +1,87 @@
+"""Every error that Byline raises on purpose, one class for each decision a caller can take.
+
+```
+BylineError
+├── InvalidInput              what was passed in is wrong: correct it and call again
+│   ├── InvalidTask           the Task, its file or its data
+│   ├── InvalidRecipe         the recipe or a combination of its parts
+│   ├── InvalidQuery          a query, gradient, feature or filter
+│   └── InputTooLarge         more bytes, rows or tokens than the limit that the message names
+├── UnsupportedModel          the model cannot be attributed exactly: the message names the module and the way out
+├── NonFiniteGradient         a gradient is NaN or infinite: look at the example or the checkpoint
+├── NotFound                  no index, version, example or group of that name
+├── UnusableIndex             an index on disk cannot be used
+│   ├── CorruptIndex          bytes differ from the manifest: restore or rebuild
+│   ├── IncompatibleIndex     written by another format version: rebuild or use the other release
+│   └── StaleIndex            the Task, its weights or data changed since the build: rebuild
+├── BuildFailed               a task of a build failed; what is finished is kept and the build resumes
+├── Overloaded                no room now: try again later
+└── DeadlineExceeded          the caller's time was up before the answer
+```
+
+Messages say what was expected, what came (type, shape, length; never content) and what to do.
+"""
+
+
+class BylineError(Exception):
+    """The root of every error that Byline raises on purpose."""
+
+
+class InvalidInput(BylineError, ValueError):
+    """What was passed in is wrong: correct it and call again."""
+
+
+class InvalidTask(InvalidInput):
+    """The Task, the file that declares it, or its data is wrong."""
+
+
+class InvalidRecipe(InvalidInput):
+    """The recipe, or a combination of its parts, makes no sense."""
+
+
+class InvalidQuery(InvalidInput):
+    """A query, gradient, feature or filter is wrong."""
+
+
+class InputTooLarge(InvalidInput):
+    """More bytes, rows or tokens came than the limit that the message names."""
+
+
+class UnsupportedModel(BylineError):
+    """The model cannot be attributed exactly; the message names the module and the way out."""
+
+
+class NonFiniteGradient(BylineError):
+    """A gradient is NaN or infinite."""
+
+
+class NotFound(BylineError, LookupError):
+    """There is no index, version, example or group of that name."""
+
+
+class UnusableIndex(BylineError):
+    """An index on disk cannot be used."""
+
+
+class CorruptIndex(UnusableIndex):
+    """The bytes on disk are not those that the manifest promises: restore or rebuild."""
+
+
+class IncompatibleIndex(UnusableIndex):
+    """The index was written by another version of the format."""
+
+
+class StaleIndex(UnusableIndex):
+    """The Task, its weights or its data are not those that the index was built from."""
+
+
+class BuildFailed(BylineError):
+    """A task of a build failed; finished tasks are kept and the build can be resumed."""
+
+
+class Overloaded(BylineError):
+    """There is no room for this request now: try again later."""
+
+
+class DeadlineExceeded(BylineError):
+    """The caller's time was up before the answer was there."""

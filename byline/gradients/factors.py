@@ -1,0 +1,231 @@
+"""Per-example gradients as sums of outer products, never formed where factors serve.
+
+Shapes: N examples, T positions of an example (tokens, patches; 1 for a plain vector), O rows and I columns
+of a parameter seen as a matrix, D either of the two, K kept or projected coordinates.
+
+The gradient of example n with respect to one parameter block is G_n = sum_u sum_t l_unt r_unt^T: for a
+linear layer l is the gradient of its output and r its input. `u` runs over the uses of the block: the
+calls of a module, and the modules that share a tied weight.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MatrixBasis:
+    """Coordinates along the columns of a matrix: a rotation, a truncation or a random projection."""
+
+    matrix_DK: Float[Tensor, "D K"]
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates K."""
+        return self.matrix_DK.shape[1]
+
+
+@dataclass(frozen=True)
+class CoordinateBasis:
+    """Some of the original coordinates, as they are."""
+
+    columns_K: Int[Tensor, "K"]
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates K."""
+        return self.columns_K.shape[0]
+
+
+Basis = MatrixBasis | CoordinateBasis
+
+
+class Factor(Protocol):
+    """One side of the outer products of a batch: N x T vectors of D numbers."""
+
+    @property
+    def width(self) -> int:
+        """D."""
+
+    def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
+        """Coordinates of every vector in a basis."""
+
+    def dense(self) -> Float[Tensor, "N T D"]:
+        """Every vector, written out."""
+
+    def nonzero(self) -> Tensor:
+        """Bool [N, T]: which vectors are not exactly zero."""
+
+    def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
+        """Sum over the active positions of v v^T, or of its diagonal; float64 [D, D] or [D]."""
+
+
+@dataclass(frozen=True)
+class DenseFactor:
+    """Vectors written out; `append_one` adds a last coordinate 1, which carries a bias."""
+
+    values_NTD: Float[Tensor, "N T _"]
+    append_one: bool = False
+
+    @property
+    def width(self) -> int:
+        """D, the appended one included."""
+        return self.values_NTD.shape[2] + self.append_one
+
+    def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
+        """Coordinates of every vector in a basis."""
+        if isinstance(basis, CoordinateBasis):
+            return self.dense()[:, :, basis.columns_K]
+        matrix_DK = basis.matrix_DK.to(self.values_NTD.dtype)
+        if not self.append_one:
+            return self.values_NTD @ matrix_DK
+        return self.values_NTD @ matrix_DK[:-1] + matrix_DK[-1]
+
+    def dense(self) -> Float[Tensor, "N T D"]:
+        """Every vector, written out."""
+        if not self.append_one:
+            return self.values_NTD
+        return torch.cat([self.values_NTD, torch.ones_like(self.values_NTD[..., :1])], dim=2)
+
+    def nonzero(self) -> Tensor:
+        """Bool [N, T]: which vectors are not exactly zero."""
+        if self.append_one:
+            return torch.ones(self.values_NTD.shape[:2], dtype=torch.bool, device=self.values_NTD.device)
+        return (self.values_NTD != 0).any(dim=2)
+
+    def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
+        """Sum over the active positions of v v^T, or of its diagonal; float64."""
+        vectors_VD = self.dense()[active_NT]
+        if diagonal:
+            return vectors_VD.square().sum(dim=0).double()
+        return (vectors_VD.T @ vectors_VD).double()
+
+
+@dataclass(frozen=True)
+class OneHotFactor:
+    """Unit vectors named by their index: the token side of an embedding, whose width is the vocabulary."""
+
+    indices_NT: Int[Tensor, "N T"]
+    width: int
+    dtype: torch.dtype = torch.float32
+
+    def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
+        """Coordinates of every vector in a basis: a look-up."""
+        if isinstance(basis, MatrixBasis):
+            return basis.matrix_DK.to(self.dtype)[self.indices_NT]
+        size = basis.size
+        place_D = torch.full((self.width,), size, device=self.indices_NT.device)
+        place_D[basis.columns_K] = torch.arange(size, device=self.indices_NT.device)
+        places_NT = place_D[self.indices_NT]
+        hot = torch.zeros(*places_NT.shape, size + 1, dtype=self.dtype, device=places_NT.device)
+        return hot.scatter_(2, places_NT[..., None], 1.0)[..., :size]
+
+    def dense(self) -> Float[Tensor, "N T D"]:
+        """Every vector, written out."""
+        return torch.nn.functional.one_hot(self.indices_NT, self.width).to(self.dtype)
+
+    def nonzero(self) -> Tensor:
+        """Bool [N, T]: all of them."""
+        return torch.ones_like(self.indices_NT, dtype=torch.bool)
+
+    def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
+        """Count of each index over the active positions, on a diagonal; float64."""
+        counts_D = torch.bincount(self.indices_NT[active_NT], minlength=self.width).double()
+        return counts_D if diagonal else torch.diag(counts_D)
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use of a parameter block: the two sides of its outer products."""
+
+    left: Factor
+    right: Factor
+
+    def active(self) -> Tensor:
+        """Bool [N, T]: positions that contribute to the gradient.
+
+        Padding carries a gradient of exactly zero; leaving such positions out of second moments makes the
+        curvature independent of padding.
+        """
+        return self.left.nonzero() & self.right.nonzero()
+
+
+@dataclass(frozen=True)
+class KroneckerGradient:
+    """The gradients of N examples with respect to one parameter block of O x I numbers."""
+
+    uses: Sequence[Use]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(O, I)."""
+        return self.uses[0].left.width, self.uses[0].right.width
+
+    def project(self, left: Basis, right: Basis) -> Float[Tensor, "N K1 K2"]:
+        """Coordinates of every gradient in the product of two bases: (L^T G_n R)."""
+        total: Tensor | None = None
+        for use in self.uses:
+            left_NTK, right_NTK = use.left.along(left), use.right.along(right)
+            if left_NTK.shape[1] == 1:
+                part = left_NTK.transpose(1, 2) * right_NTK
+            else:
+                part = torch.bmm(left_NTK.transpose(1, 2), right_NTK)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def gather(self, left: Basis, right: Basis, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
+        """Some coordinates only: entry j is (L^T G_n R)[rows_K[j], columns_K[j]].
+
+        With one position an example the K products are formed and nothing else.
+        """
+        if all(use.active().shape[1] == 1 for use in self.uses):
+            parts = [
+                use.left.along(left)[:, 0][:, rows_K] * use.right.along(right)[:, 0][:, columns_K]
+                for use in self.uses
+            ]
+            return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
+        return self.project(left, right)[:, rows_K, columns_K]
+
+    def dense(self) -> Float[Tensor, "N O I"]:
+        """Every gradient, written out."""
+        total = self.uses[0].left.dense().transpose(1, 2) @ self.uses[0].right.dense()
+        for use in self.uses[1:]:
+            total = total + use.left.dense().transpose(1, 2) @ use.right.dense()
+        return total
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "N o I"]:
+        """Rows `start` to `stop` of every gradient: what keeps dense projections in bounded memory."""
+        chosen = torch.arange(start, stop, device=_device(self.uses[0]))
+        return torch.stack(
+            [use.left.along(CoordinateBasis(chosen)).transpose(1, 2) @ use.right.dense() for use in self.uses]
+        ).sum(dim=0)
+
+    def is_finite(self) -> bool:
+        """Tell whether no factor holds NaN or infinity."""
+        sides = [side for use in self.uses for side in (use.left, use.right)]
+        return all(bool(s.values_NTD.sum().isfinite()) for s in sides if isinstance(s, DenseFactor))
+
+
+def _device(use: Use) -> torch.device:
+    left = use.left
+    return left.indices_NT.device if isinstance(left, OneHotFactor) else left.dense().device
+
+
+@dataclass(frozen=True)
+class BatchGradients:
+    """What differentiating one batch gives: the objective's values and every block's gradients."""
+
+    objective_N: Float[Tensor, "N"]
+    blocks: dict[str, KroneckerGradient]
+
+    def __len__(self) -> int:
+        return self.objective_N.shape[0]
+
+    def dense(self) -> Float[Tensor, "N P"]:
+        """The whole gradient of every example, block after block: for small models and tests."""
+        return torch.cat([g.dense().flatten(1) for g in self.blocks.values()], dim=1)

@@ -1,0 +1,56 @@
+"""The elements of an ensemble: which checkpoint, under which seeded dropout mask.
+
+A plan names them by configuration only; each `Member` becomes one stretch of every stored vector.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from byline.errors import InvalidRecipe
+
+
+@dataclass(frozen=True, order=True)
+class Member:
+    """One model of the ensemble."""
+
+    checkpoint: int
+    """Position in `Task.checkpoints`."""
+    mask_seed: int | None = None
+    """Seed of the dropout mask; None leaves the model whole."""
+
+    @property
+    def name(self) -> str:
+        """`c0` or `c0-m3`: names files and the gradients that clients send (`c0-m3/fc.weight`)."""
+        return f"c{self.checkpoint}" if self.mask_seed is None else f"c{self.checkpoint}-m{self.mask_seed}"
+
+
+class MemberPlan(BaseModel):
+    """Which members make the ensemble: checkpoints x masks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checkpoints: tuple[int, ...] | None = None
+    """Positions in `Task.checkpoints`; None takes all. Independently trained ones help most, and cost most."""
+    masks: int = Field(default=0, ge=0, le=1024)
+    """Seeded dropout masks for each checkpoint; 0 leaves the models whole. Ten cost ten gradient passes and no training."""
+    mask_rate: float | None = Field(default=None, gt=0, lt=1)
+    """Rate of the masks; None takes each dropout module's own (modules with rate 0 then stay whole)."""
+    mask_seed: int = Field(default=0, ge=0, lt=2**31)
+    """Seed of the first mask; the others follow."""
+
+    def members(self, checkpoint_count: int) -> tuple[Member, ...]:
+        """List the members for a Task with this many checkpoints, in the order of the stored vector.
+
+        Raises:
+            InvalidRecipe: The plan names a checkpoint that the Task does not have, or one twice.
+        """
+        chosen: Sequence[int] = range(checkpoint_count) if self.checkpoints is None else self.checkpoints
+        if not chosen or len(set(chosen)) != len(chosen) or not all(0 <= c < checkpoint_count for c in chosen):
+            raise InvalidRecipe(
+                f"expected members.checkpoints to be different positions below {checkpoint_count} "
+                f"(the Task's number of checkpoints), got {len(chosen)} entries that are not"
+            )
+        seeds: Sequence[int | None] = [self.mask_seed + i for i in range(self.masks)] or [None]
+        return tuple(Member(checkpoint, seed) for checkpoint in chosen for seed in seeds)

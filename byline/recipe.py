@@ -1,0 +1,133 @@
+"""A method is a recipe: one row of `RECIPES`, everything that determines a stored vector.
+
+A score is always an inner product of a query feature and a training feature. A recipe says what is
+differentiated on each side, how the gradient becomes k numbers, which curvature preconditions it and on
+which side, whether features are normalised, and which members make the ensemble. Adding a method that
+fits is adding a row; adding a projection or a curvature is adding a class to a union below.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from byline.curvature.fisher import Fisher
+from byline.curvature.kronecker import Ekfac, Kfac
+from byline.curvature.none import NoCurvature
+from byline.errors import InvalidRecipe
+from byline.members import MemberPlan
+from byline.projection.dense import DenseProjection
+from byline.projection.eigenbasis import EigenbasisProjection
+from byline.projection.factorised import FactorisedProjection
+from byline.projection.identity import IdentityProjection
+from byline.projection.sjlt import SjltProjection
+
+Projection = Annotated[
+    IdentityProjection | DenseProjection | SjltProjection | FactorisedProjection | EigenbasisProjection,
+    Field(discriminator="kind"),
+]
+Curvature = Annotated[NoCurvature | Fisher | Kfac | Ekfac, Field(discriminator="kind")]
+SideRule = Literal["none", "one_sided", "two_sided"]
+
+SIDE_POWERS: dict[SideRule, tuple[float, float]] = {
+    "none": (0.0, 0.0),
+    "one_sided": (-1.0, 0.0),
+    "two_sided": (-0.5, -0.5),
+}
+"""Side rule -> powers of the damped curvature on (training side, query side)."""
+
+
+class Recipe(BaseModel):
+    """Everything that determines a stored vector. Frozen, and hashed into the index's fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    """The row of `RECIPES` that this came from."""
+    train_signal: str = "loss"
+    """What is differentiated for a training point: `loss` or one of the Task's targets."""
+    query_target: str = "loss"
+    """What is differentiated for a query that names no target."""
+    projection: Projection
+    """How a gradient becomes k numbers."""
+    curvature: Curvature = NoCurvature()
+    """What preconditions the gradient."""
+    sides: SideRule = "none"
+    """Where the inverse goes: `two_sided` puts a square root on each side and allows `unit_norm`."""
+    unit_norm: bool = False
+    """Divide each member's feature by its length, after preconditioning: scores become cosines."""
+    row_weight: Literal["none", "one_minus_p"] = "none"
+    """Column that multiplies the training side, averaged over the members: TRAK's 1 - p."""
+    members: MemberPlan = MemberPlan()
+    """Which models make the ensemble."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.sides == "one_sided" and self.unit_norm:
+            raise InvalidRecipe("unit_norm needs sides = 'none' or 'two_sided': a one-sided score is no cosine")
+        if (self.sides == "none") != isinstance(self.curvature, NoCurvature):
+            raise InvalidRecipe("sides = 'none' goes with curvature kind 'none', and any other with a curvature")
+        if isinstance(self.projection, EigenbasisProjection) != isinstance(self.curvature, Kfac | Ekfac):
+            raise InvalidRecipe("projection 'eigenbasis' goes with curvature 'kfac' or 'ekfac', and these with it")
+        if self.row_weight == "one_minus_p" and self.train_signal != "margin":
+            raise InvalidRecipe("row_weight 'one_minus_p' needs train_signal 'margin': p is read off the margin")
+        return self
+
+
+def _rows() -> dict[str, Recipe]:
+    two_sided: dict[str, Any] = {"sides": "two_sided"}
+    margin: dict[str, Any] = {"train_signal": "margin", "query_target": "margin", "row_weight": "one_minus_p"}
+    rows = [
+        Recipe(name="grad_dot", projection=SjltProjection(size=4096)),
+        Recipe(name="grad_cos", projection=SjltProjection(size=4096), unit_norm=True),
+        Recipe(
+            name="trak",
+            projection=SjltProjection(size=1024),
+            curvature=Fisher(damping=0.1),
+            **two_sided,
+            **margin,
+        ),
+        Recipe(
+            name="logra", projection=FactorisedProjection(), curvature=Fisher(blocks="layer"), **two_sided
+        ),
+        Recipe(name="kfac", projection=EigenbasisProjection(), curvature=Kfac(), **two_sided),
+        Recipe(name="ekfac", projection=EigenbasisProjection(), curvature=Ekfac(), **two_sided),
+        Recipe(
+            name="ekfac_margin",
+            projection=EigenbasisProjection(),
+            curvature=Ekfac(),
+            **two_sided,
+            **margin,
+        ),
+    ]
+    return {row.name: row for row in rows}
+
+
+RECIPES: dict[str, Recipe] = _rows()
+"""Every method that is offered, by name."""
+
+
+def recipe(name: str, **changes: Any) -> Recipe:
+    """Take a row of the table, changed where the caller wants it.
+
+    Args:
+        name: A key of `RECIPES`.
+        changes: Fields to replace. A mapping is merged into the part it names:
+            `recipe("ekfac", projection={"size": 512})`.
+
+    Returns:
+        The validated recipe.
+
+    Raises:
+        InvalidRecipe: There is no such row, or the changes do not fit.
+    """
+    if name not in RECIPES:
+        raise InvalidRecipe(f"expected one of the recipes {', '.join(sorted(RECIPES))}, got another name")
+    row = RECIPES[name].model_dump()
+    for field, change in changes.items():
+        same_part = isinstance(change, dict) and isinstance(row.get(field), dict)
+        same_kind = same_part and change.get("kind", row[field].get("kind")) == row[field].get("kind")
+        row[field] = {**row[field], **change} if same_kind else change
+    try:
+        return Recipe.model_validate(row)
+    except ValueError as error:
+        raise InvalidRecipe(f"recipe '{name}' with changes to {sorted(changes)}: {error}") from error

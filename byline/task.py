@@ -1,0 +1,148 @@
+"""What a user declares: a model, what it was trained on, and what a query is.
+
+Nothing here computes. `byline.tasks` has ready-made factories for the common cases.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel, JsonValue
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from byline.errors import InvalidTask
+from byline.examples import Example
+
+Item = Any
+"""One element of the data set: whatever `collate` understands."""
+Batch = Any
+"""What `collate` makes of a list of items; passed to losses and targets untouched, but for its device."""
+Objective = Callable[[nn.Module, Batch], Tensor]
+"""`(model, batch) -> values_N`: one number an example, each a function of that example alone."""
+
+
+class TrainSet(Protocol):
+    """A sized, indexable collection of items; `torch.utils.data.Dataset`s and lists are such."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Item: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Trained weights of the model: one of the things that members of an ensemble differ by."""
+
+    weights: Path | Mapping[str, Tensor]
+    """A `.safetensors` file, a state dict saved with `torch.save` (read with `weights_only`), or the state dict itself."""
+    name: str | None = None
+    """Shown to people; defaults to the file's name or the position."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSelection:
+    """Which modules' parameters are attributed. The default: every module that has parameters of its own."""
+
+    include: Sequence[str] = ("*",)
+    """Module names or `fnmatch` patterns, as in `model.named_modules()`: `"transformer.h.*.mlp.*"`."""
+    exclude: Sequence[str] = ()
+    """Names or patterns that are left out, after `include`."""
+
+    def selects(self, module_name: str) -> bool:
+        """Tell whether the module of this name is attributed."""
+        return any(fnmatchcase(module_name, p) for p in self.include) and not any(
+            fnmatchcase(module_name, p) for p in self.exclude
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """A query completed by the model's own prediction."""
+
+    item: Item
+    """The query with the predicted label or completion in it: this is what is attributed."""
+    output: Mapping[str, JsonValue]
+    """What people are shown: `{"label": "7", "probability": 0.98}`, `{"completion": "..."}`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedQuery:
+    """A payload turned into an item of the data set's kind."""
+
+    item: Item
+    complete: bool
+    """False where the label or completion is missing and `QueryInterface.predict` must supply it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryInterface:
+    """How a query arrives, and how it becomes an item that `collate` understands."""
+
+    payload: type[BaseModel]
+    """Validates the payload and documents it in the OpenAPI page. Forbid extra fields; bound every length."""
+    parse: Callable[[Any], ParsedQuery]
+    """Turns a validated `payload` into an item. Raises `InvalidQuery` for what the types cannot say."""
+    predict: Callable[[nn.Module, Item], Prediction] | None = None
+    """Completes an incomplete item: argmax class, or seeded generation. Must be deterministic."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Everything that Byline must know about a model and its training set.
+
+    Sign convention: `loss` is lowered by training; every entry of `targets` is a quantity that a positive
+    score *raises* (a log-likelihood, a margin, a logit). The target `"loss"` always exists: a positive
+    score lowered the query's loss.
+    """
+
+    name: str
+    """A word for people and for the default index name: `^[a-z0-9][a-z0-9._-]{0,63}$`."""
+    model: Callable[[], nn.Module]
+    """Builds the model with any weights; called once for each checkpoint and collector."""
+    checkpoints: Sequence[Checkpoint]
+    """At least one. Several make an ensemble: better scores, and a standard error for each."""
+    train_set: TrainSet
+    """What the model was trained on, in a fixed order."""
+    describe: Callable[[int], Example]
+    """The metadata of training point i. Must be cheap: it is called once for each row."""
+    loss: Objective
+    """Per-example training loss, reduced over positions but not over the batch."""
+    collate: Callable[[Sequence[Item]], Batch] = default_collate
+    """Makes a batch of a list of items."""
+    targets: Mapping[str, Objective] = field(default_factory=dict)
+    """Named functions of the model's output that a query can be attributed by; a positive score raises them."""
+    layers: LayerSelection = LayerSelection()
+    """Which modules are attributed."""
+    query: QueryInterface | None = None
+    """How queries are parsed. Without it an index answers gradients and features only."""
+
+    def __post_init__(self) -> None:
+        if not self.checkpoints:
+            raise InvalidTask("expected at least one Checkpoint, got none: pass the trained weights")
+        if len(self.train_set) == 0:
+            raise InvalidTask("expected a training set with at least one item, got an empty one")
+        if "loss" in self.targets:
+            raise InvalidTask("the target name 'loss' is taken by Task.loss: choose another name")
+
+    def objective(self, target: str) -> Objective:
+        """Return the function whose *decrease* a positive score means.
+
+        Args:
+            target: `"loss"` or a name in `targets`.
+
+        Returns:
+            The loss itself, or the negated target: its gradient is the signal on either side of a score.
+
+        Raises:
+            InvalidTask: There is no target of that name.
+        """
+        if target == "loss":
+            return self.loss
+        if target not in self.targets:
+            known = ", ".join(["loss", *sorted(self.targets)])
+            raise InvalidTask(f"expected one of the targets {known}, got {len(target)} other characters")
+        raised = self.targets[target]
+        return lambda model, batch: -raised(model, batch)
