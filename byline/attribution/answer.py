@@ -1,0 +1,147 @@
+"""What comes back: the same documents from the command line and over HTTP. Finite numbers only."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from byline.attribution.uncertainty import ErrorScope
+from byline.examples import Example
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Attribution(_Document):
+    """One training point of an answer."""
+
+    rank: int = Field(ge=1)
+    """1 is the strongest."""
+    row: int = Field(ge=0)
+    """Row of the index."""
+    example: Example
+    """The training point's metadata."""
+    score: float
+    """Mean over the members; positive: training on it raised the target (lowered the loss)."""
+    standard_error: float | None
+    """Of the score, over the ensemble (`Answer.standard_error_scope`); null with one member."""
+    members: dict[str, float] | None = None
+    """Score by member, where it was asked for."""
+
+
+class Coverage(_Document):
+    """How much of the training set an answer speaks of."""
+
+    searched: int
+    """Rows that could have come back."""
+    total: int
+    """Rows of the index."""
+    complete: bool
+    """Whether these are all; compensation needs a complete answer."""
+
+
+class StandsOut(_Document):
+    """Whether the best scores stand out from the noise; null where unknown."""
+
+    proponents: bool | None = None
+    """For the largest score."""
+    opponents: bool | None = None
+    """For the smallest score."""
+
+
+class Timings(_Document):
+    """Milliseconds by stage. Queries answered in one batch share the batch's times."""
+
+    queue: float = 0.0
+    """Waiting for the compute thread; 0 without a server."""
+    predict: float = 0.0
+    """Parsing the payload, and predicting what it left open."""
+    gradient: float = 0.0
+    """Gradients of the query, and their features."""
+    transform: float = 0.0
+    """From given gradient tensors to a feature."""
+    search: float = 0.0
+    """Searching, rescoring, the members' scores, and the owners' sums where asked for."""
+    join: float = 0.0
+    """Reading the examples' metadata, and writing the answer."""
+
+
+class OwnerShare(_Document):
+    """One owner's part of an answer."""
+
+    owner: str | None
+    """Null stands for all examples without an owner."""
+    licences: tuple[str, ...] = ()
+    """Licences of the owner's examples."""
+    examples: int
+    """How many rows are the owner's."""
+    score: float
+    """Signed sum of the scores of all these rows."""
+    standard_error: float | None
+    """Of the score; null with one member."""
+    share: float | None
+    """The score's positive part over the sum of all owners'; null where that sum is 0."""
+    share_standard_error: float | None
+    """Of the share, by the delete-one jackknife over the ensemble; null with one member."""
+
+
+class Shares(_Document):
+    """All owners' shares of one answer, largest score first."""
+
+    owners: tuple[OwnerShare, ...]
+    """Every owner in the index."""
+    positive: float
+    """What is shared: the sum of the owners' positive scores."""
+    clipped: float
+    """What is not: the sum of the owners' negative scores, as a positive number."""
+    coverage: Coverage
+    """Always complete: shares are over all rows."""
+
+
+class AnswerHeader(_Document):
+    """What every answer says about the index that it came from."""
+
+    index: str
+    """Name of the index."""
+    version: str
+    """Version of the index."""
+    recipe: str
+    """Name of the recipe."""
+    recipe_fingerprint: str
+    """Everything that determines a stored vector, in one digest."""
+    exact: bool
+    """Whether all rows were scored; false where compressed codes chose the candidates."""
+    quality_card: Mapping[str, JsonValue] | None = None
+    """What was measured about this index; null where nothing was."""
+    target: str | None
+    """What was attributed; null where a gradient or a feature came, which have their own."""
+    prediction: Mapping[str, JsonValue] | None = None
+    """The model's own prediction, where the query left it open: this is what is attributed."""
+    predictions: tuple[Mapping[str, JsonValue] | None, ...] | None = None
+    """The same for each query of a `query_set`."""
+    standard_error_scope: ErrorScope | None
+    """What the standard errors cover; `within_checkpoint` misses that between trained models."""
+    timings: Timings
+    """Milliseconds by stage."""
+
+
+class Answer(AnswerHeader):
+    """The most influential training points of one query."""
+
+    proponents: tuple[Attribution, ...] | None
+    """Largest scores first; null where only opponents were asked for."""
+    opponents: tuple[Attribution, ...] | None
+    """Smallest scores first; null where only proponents were asked for."""
+    coverage: Coverage
+    """How much was searched."""
+    stands_out: StandsOut
+    """Whether the best scores stand out from the noise."""
+    shares: Shares | None = None
+    """Each owner's share, where it was asked for."""
+
+
+class SharesAnswer(AnswerHeader):
+    """Each owner's share of one query's answer, over all rows."""
+
+    shares: Shares
+    """Every owner."""

@@ -1,0 +1,46 @@
+"""Does the best score stand out from the noise of the others?
+
+The rule. Let the scores of a fixed, evenly spaced sample of all rows have median c and robust
+spread s = 1.4826 x median |score - c|. Among n rows of Gaussian noise the largest is expected at
+about s sqrt(2 ln n) from c, so the best score stands out if it lies farther than that, and, where
+its standard error is known, farther than two standard errors from zero. Scores are usually
+heavier-tailed than a Gaussian: the bar is low, and an answer that fails it should not be believed.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_ROWS = 1024
+"""Rows that the spread is measured on: enough for a spread to about 4 %."""
+FEWEST_ROWS = 32
+"""Below this many rows a robust spread says nothing, and the answer is None."""
+
+
+def sample_rows(rows: int) -> NDArray[np.int64]:
+    """Choose the rows of the sample: evenly spaced, the same for every query."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, SAMPLE_ROWS)).astype(np.int64))
+
+
+def stands_out(
+    best: float, standard_error: float | None, sample_S: NDArray[np.float64], searched: int
+) -> bool | None:
+    """Apply the rule of this module to one answer.
+
+    Args:
+        best: The score at rank 1: the largest of the proponents, or the smallest of the opponents.
+        standard_error: Its standard error, None with a single member.
+        sample_S: Scores of the sampled rows for the same query.
+        searched: Number n of rows that `best` is the best of.
+
+    Returns:
+        True or False; None where the sample is too small or has no spread.
+    """
+    if len(sample_S) < FEWEST_ROWS or searched < 2:
+        return None
+    centre = float(np.median(sample_S))
+    spread = 1.4826 * float(np.median(np.abs(sample_S - centre)))
+    if spread == 0:
+        return None
+    beyond_noise = abs(best - centre) > spread * np.sqrt(2 * np.log(searched))
+    beyond_error = standard_error is None or abs(best) > 2 * standard_error
+    return bool(beyond_noise and beyond_error)

@@ -1,0 +1,257 @@
+"""From a request to a query feature: validate, parse, predict, differentiate, project.
+
+`Questions.check` is cheap, needs no model and may run in any thread; `Questions.features` computes
+and belongs to the one thread that owns the model. Letters: Q questions, K numbers of a feature.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from pydantic import BaseModel, JsonValue
+from torch import Tensor
+
+from byline.attribution.payloads import validated
+from byline.attribution.request import AttributionRequest
+from byline.attribution.stopwatch import Stopwatch
+from byline.errors import BylineError, InvalidQuery, NonFiniteGradient, Overloaded
+from byline.features import Featurizer, check_gradients
+from byline.recipe import Recipe
+from byline.task import Item, QueryInterface, Task
+
+LARGEST_NUMBER = 1e15
+"""Features beyond this are refused: their products would overflow the search's single precision."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A request that was checked against the index: what is left to do needs the model."""
+
+    request: AttributionRequest
+    payloads: tuple[BaseModel, ...] = ()
+    """Validated payloads; none where a gradient or a feature came."""
+    target: str | None = None
+    """The target's name; None where a gradient or a feature came."""
+    examples: bool = True
+    """False where only the owners' shares are wanted."""
+
+    @property
+    def cost(self) -> int:
+        """Gradients that must be computed; 1 for a question that needs none."""
+        return max(1, len(self.payloads))
+
+
+@dataclass(kw_only=True)
+class Featured:
+    """A question with its feature, or with the error that it met."""
+
+    question: Question
+    feature: Tensor | None = None
+    """[K]"""
+    items: list[Item] = field(default_factory=list)
+    predictions: list[Mapping[str, JsonValue] | None] = field(default_factory=list)
+    error: BylineError | None = None
+
+
+class Questions:
+    """Turns requests for one index into query features.
+
+    Args:
+        recipe: The index's.
+        width: Numbers K of a feature.
+        task: None where the index is served without its Task: then gradients and features only.
+        featurizer: None likewise; without it features only.
+    """
+
+    def __init__(
+        self, recipe: Recipe, width: int, *, task: Task | None, featurizer: Featurizer | None
+    ) -> None:
+        self._recipe = recipe
+        self._width = width
+        self._task = task
+        self._featurizer = featurizer
+
+    def expected_gradients(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the gradient tensors that a request may carry.
+
+        Raises:
+            InvalidQuery: The index cannot project gradients.
+        """
+        return self._needs_featurizer().expected_gradients()
+
+    def check(self, request: AttributionRequest, *, examples: bool = True) -> Question:
+        """Check a request against the index, without computing.
+
+        Raises:
+            InvalidQuery: The payload, the target or the feature does not fit.
+        """
+        if request.feature is not None:
+            self._feature(request)
+            return Question(request=request, examples=examples)
+        if request.gradient is not None:
+            check_gradients(request.gradient, self.expected_gradients())
+            return Question(request=request, examples=examples)
+        interface = self._interface()
+        raw = [request.query] if request.query is not None else list(request.query_set or ())
+        if not raw:
+            raise InvalidQuery("expected query_set to hold at least one query, got none")
+        payloads = tuple(validated(interface.payload, payload, "query") for payload in raw)
+        return Question(
+            request=request,
+            payloads=payloads,
+            target=self._target(request.target),
+            examples=examples,
+        )
+
+    def features(self, questions: Sequence[Question], watch: Stopwatch) -> list[Featured]:
+        """Compute the feature of each question; one question's error does not touch the others."""
+        asked = [Featured(question=question) for question in questions]
+        with watch.stage("predict"):
+            for each in asked:
+                _attempt(each, self._complete)
+        with watch.stage("gradient"):
+            self._differentiate(
+                [each for each in asked if each.question.payloads and not each.error]
+            )
+        with watch.stage("transform"):
+            for each in asked:
+                if not each.question.payloads:
+                    _attempt(each, self._transform)
+        for each in asked:
+            if each.feature is not None:
+                _attempt(each, _check_size)
+        return asked
+
+    def _target(self, name: str | None) -> str:
+        if name is None:
+            return self._recipe.query_target
+        known = ["loss", *sorted(self._task.targets)] if self._task else []
+        if name not in known:
+            raise InvalidQuery(f"expected target to be one of {', '.join(known)}, got another name")
+        return name
+
+    def _interface(self) -> QueryInterface:
+        if self._task is None or self._task.query is None:
+            raise InvalidQuery(
+                "this index takes no queries, since it has no Task that parses them: "
+                "send gradient tensors or a finished feature"
+            )
+        return self._task.query
+
+    def _needs_featurizer(self) -> Featurizer:
+        if self._featurizer is None:
+            raise InvalidQuery("this index was opened without its Task: send a finished feature")
+        return self._featurizer
+
+    def _feature(self, request: AttributionRequest) -> Tensor:
+        try:
+            feature_K = torch.from_numpy(np.array(request.feature, dtype=np.float64))
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidQuery(
+                f"expected feature to be {self._width} numbers, got something else"
+            ) from None
+        if feature_K.shape != (self._width,):
+            raise InvalidQuery(
+                f"expected a feature of {self._width} numbers, got shape {tuple(feature_K.shape)}"
+            )
+        if not torch.isfinite(feature_K).all() or feature_K.abs().max() > LARGEST_NUMBER:
+            raise InvalidQuery(f"expected a feature of finite numbers up to {LARGEST_NUMBER:.0e}")
+        return feature_K.to(torch.float32)
+
+    def _complete(self, asked: Featured) -> None:
+        """Parse every payload, and predict what it leaves open."""
+        for payload in asked.question.payloads:
+            interface = self._interface()
+            with _task_code():
+                parsed = interface.parse(payload)
+            if parsed.complete:
+                asked.items.append(parsed.item)
+                asked.predictions.append(None)
+                continue
+            if interface.predict is None:
+                raise InvalidQuery(
+                    "expected a query with its label or completion: this Task predicts none"
+                )
+            with _task_code():
+                prediction = interface.predict(self._needs_featurizer().model, parsed.item)
+            asked.items.append(prediction.item)
+            asked.predictions.append(prediction.output)
+
+    def _differentiate(self, asked: Sequence[Featured]) -> None:
+        """Queries with one target share a batch; where the batch fails, each is tried alone."""
+        by_target: dict[str | None, list[Featured]] = {}
+        for each in asked:
+            if each.question.request.query_set is not None:
+                _attempt(each, self._differentiate_alone)
+            else:
+                by_target.setdefault(each.question.target, []).append(each)
+        for target, group in by_target.items():
+            try:
+                features_QK = self._needs_featurizer().query(
+                    [each.items[0] for each in group], target
+                )
+            except Exception:  # whose fault it is shows when each is tried alone
+                for each in group:
+                    _attempt(each, self._differentiate_alone)
+                continue
+            for each, feature_K in zip(group, features_QK, strict=True):
+                each.feature = feature_K
+
+    def _differentiate_alone(self, asked: Featured) -> None:
+        mean = asked.question.request.query_set is not None
+        with _task_code():
+            features_1K = self._needs_featurizer().query(
+                asked.items, asked.question.target, mean=mean
+            )
+        asked.feature = features_1K[0]
+
+    def _transform(self, asked: Featured) -> None:
+        request = asked.question.request
+        if request.gradient is not None:
+            asked.feature = self._needs_featurizer().from_gradients(request.gradient)[0]
+        else:
+            asked.feature = self._feature(request)
+
+
+def _attempt(asked: Featured, step: Callable[[Featured], None]) -> None:
+    """Take a step for one question, unless it failed before; its error stays with it."""
+    if asked.error is not None:
+        return
+    try:
+        step(asked)
+    except BylineError as error:
+        asked.error = error
+
+
+@contextmanager
+def _task_code() -> Iterator[None]:
+    """The Task's code may raise anything on an odd query: that is the query's error, not ours."""
+    try:
+        yield
+    except BylineError:
+        raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise Overloaded(
+            "no memory for this query now: send a smaller one, or try again later"
+        ) from error
+    except Exception as error:
+        raise InvalidQuery(
+            "expected a query that the Task can process, got one that it failed on "
+            f"({type(error).__name__})"
+        ) from error
+
+
+def _check_size(asked: Featured) -> None:
+    feature_K = asked.feature
+    if feature_K is None:
+        return
+    if not torch.isfinite(feature_K).all():
+        raise NonFiniteGradient(
+            "the query's feature is NaN or infinite: look at the query and the checkpoint"
+        )
+    if feature_K.numel() and feature_K.abs().max() > LARGEST_NUMBER:
+        raise InvalidQuery(
+            f"expected a gradient whose feature stays below {LARGEST_NUMBER:.0e}, got a larger one"
+        )

@@ -1,0 +1,56 @@
+"""What can be asked of an index: a query in one of four forms, and options."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from byline.errors import InvalidQuery
+from byline.store.examples import Filter
+
+Direction = Literal["proponents", "opponents", "both"]
+"""Which end of the scores is wanted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributionRequest:
+    """One question. Exactly one of `query`, `query_set`, `gradient` and `feature` is given."""
+
+    query: Mapping[str, Any] | None = None
+    """A payload as the Task's `query.payload` describes it; predicted first where incomplete."""
+    query_set: Sequence[Mapping[str, Any]] | None = None
+    """Several payloads that get one answer: the mean of their targets is attributed."""
+    gradient: Mapping[str, Tensor] | None = None
+    """Gradients of the loss, or of a negated target, by `member/parameter`: see
+    `Attributor.expected_gradients()`."""
+    feature: Sequence[float] | NDArray[np.floating[Any]] | None = None
+    """A finished query feature of the index's width."""
+    target: str | None = None
+    """A target of the Task; None takes the recipe's. Only with `query` and `query_set`."""
+    k: int = 10
+    """How many examples are wanted at each end; fewer come back only where fewer exist."""
+    direction: Direction = "proponents"
+    """Proponents raised the target (lowered the loss), opponents lowered it."""
+    filter: Filter | None = None
+    """Search only these examples; None searches all."""
+    members: bool = False
+    """Whether each score is broken down by member."""
+    shares: bool = False
+    """Whether the answer carries each owner's share as well. Shares are always over all rows."""
+
+    def __post_init__(self) -> None:
+        forms = [self.query, self.query_set, self.gradient, self.feature]
+        given = sum(form is not None for form in forms)
+        if given != 1:
+            raise InvalidQuery(
+                f"expected exactly one of query, query_set, gradient and feature, got {given}"
+            )
+        if self.k < 1:
+            raise InvalidQuery("expected k to be at least 1, got a smaller number")
+        if self.target is not None and self.query is None and self.query_set is None:
+            raise InvalidQuery(
+                "expected target only with query or query_set: a gradient or feature has its own"
+            )
