@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, KroneckerGradient, Use
+from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, Use
 from byline.gradients.hooks import RecordedCall, recording
 from byline.gradients.layers import Call, LayerRule, attributed_parameters, rule_for
 from byline.task import Batch, LayerSelection, Objective
@@ -105,13 +105,18 @@ class GradientCollector:
             for name, use in attributed.rule.uses(_call(recorded, attributed, count)).items():
                 if attributed.blocks.get(name) in uses:
                     uses[attributed.blocks[name]].append(use)
-        empty = [name for name, found in uses.items() if not found]
-        if empty:
-            raise UnsupportedModel(
-                f"expected every attributed parameter to take part in every batch, but the objective did not "
-                f"reach '{empty[0]}' and {len(empty) - 1} others: exclude them from Task.layers"
-            )
+        for block in self.blocks:
+            if not uses[block.name]:  # a target need not depend on every parameter
+                uses[block.name].append(_zero_use(block, count, self._example_tensor()))
         return uses
+
+    def _example_tensor(self) -> Tensor:
+        return next(self.model.parameters())
+
+
+def _zero_use(block: Block, count: int, like: Tensor) -> Use:
+    left, right = like.new_zeros(count, 1, block.rows), like.new_zeros(count, 1, block.columns)
+    return Use(DenseFactor(left), DenseFactor(right))
 
 
 def _call(recorded: RecordedCall, attributed: AttributedModule, count: int) -> Call:

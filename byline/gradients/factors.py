@@ -138,6 +138,18 @@ class OneHotFactor:
         return counts_D if diagonal else torch.diag(counts_D)
 
 
+def inner(one: Factor, other: Factor) -> Float[Tensor, "N T S"]:
+    """Inner products of every vector of one factor with every vector of another, example by example."""
+    if isinstance(one, OneHotFactor) and isinstance(other, OneHotFactor):
+        return (one.indices_NT[:, :, None] == other.indices_NT[:, None, :]).to(one.dtype)
+    if isinstance(one, OneHotFactor):
+        return inner(other, one).transpose(1, 2)
+    if isinstance(other, OneHotFactor):
+        indices_NTS = other.indices_NT[:, None, :].expand(-1, one.dense().shape[1], -1)
+        return one.dense().gather(2, indices_NTS)
+    return torch.bmm(one.dense(), other.dense().transpose(1, 2))
+
+
 @dataclass(frozen=True)
 class Use:
     """One use of a parameter block: the two sides of its outer products."""
@@ -190,6 +202,17 @@ class KroneckerGradient:
             ]
             return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
         return self.project(left, right)[:, rows_K, columns_K]
+
+    def squared_norms(self) -> Float[Tensor, "N"]:
+        """Squared length of every gradient, from inner products of the factors alone."""
+        total_N: Tensor | None = None
+        for one in self.uses:
+            for other in self.uses:
+                product_NTS = inner(one.left, other.left) * inner(one.right, other.right)
+                part_N = product_NTS.sum(dim=(1, 2))
+                total_N = part_N if total_N is None else total_N + part_N
+        assert total_N is not None
+        return total_N
 
     def dense(self) -> Float[Tensor, "N O I"]:
         """Every gradient, written out."""

@@ -4,8 +4,9 @@ A mask drops whole features or channels and is broadcast over batch and position
 probabilities are left alone. (Deng et al. 2024, "Efficient Ensembles Improve Training Data Attribution".)
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -52,23 +53,24 @@ class DropoutMask:
         with multiplied_outputs(factors, self._model):
             yield
 
-    def _factor(self, name: str) -> "_Factor":
+    def _factor(self, name: str) -> Callable[[Tensor], Tensor]:
         module = self._model.get_submodule(name)
-        return _Factor(stream_key(self._seed, "dropout", name), self._rates[name], isinstance(module, CHANNEL_FIRST))
+        return partial(
+            _keep_or_drop,
+            key=stream_key(self._seed, "dropout", name),
+            rate=self._rates[name],
+            channel_first=isinstance(module, CHANNEL_FIRST),
+            attention="att" in name.lower(),
+        )
 
 
-class _Factor:
-    """Output -> what multiplies it: 0 or 1/(1 - rate) for each feature."""
-
-    def __init__(self, key: int, rate: float, channel_first: bool) -> None:  # noqa: FBT001 - internal
-        self._key, self._rate, self._channel_first = key, rate, channel_first
-
-    def __call__(self, output: Tensor) -> Tensor:
-        if output.dim() >= 4 and not self._channel_first:
-            return output.new_ones(())  # attention probabilities [N, heads, T, T]
-        axis = 1 if self._channel_first else output.dim() - 1
-        counters = torch.arange(output.shape[axis], dtype=torch.int64, device=output.device)
-        kept = random_uniform(self._key, counters) >= self._rate
-        shape = [1] * output.dim()
-        shape[axis] = -1
-        return (kept.to(output.dtype) / (1 - self._rate)).reshape(shape)
+def _keep_or_drop(output: Tensor, *, key: int, rate: float, channel_first: bool, attention: bool) -> Tensor:
+    """0 or 1/(1 - rate) for each feature, shaped to multiply the output."""
+    if output.dim() >= 4 and attention:
+        return output.new_ones(())  # probabilities [N, heads, T, T] have no features
+    axis = 1 if channel_first or output.dim() >= 4 else output.dim() - 1
+    counters = torch.arange(output.shape[axis], dtype=torch.int64, device=output.device)
+    kept = random_uniform(key, counters) >= rate
+    shape = [1] * output.dim()
+    shape[axis] = -1
+    return (kept.to(output.dtype) / (1 - rate)).reshape(shape)

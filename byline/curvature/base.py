@@ -1,0 +1,44 @@
+"""What every curvature is: statistics that are summed over training points, and a damped power of the result.
+
+A fit is a list of `Statistic`s. Each measures batches, its sums are added up in float64 and in a fixed
+order by whoever runs the fit, and `finish` turns them into state. Nothing here keeps anything.
+"""
+
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from byline.gradients.factors import BatchGradients
+from byline.projection.base import State
+
+Source = Literal["gradients", "projected"]
+"""What a statistic measures: gradients as they come, or vectors that are already projected."""
+
+
+class Statistic(Protocol):
+    """One pass of a fit."""
+
+    @property
+    def name(self) -> str:
+        """Names the pass: `factors`, `eigenvalues`, `fisher`."""
+
+    @property
+    def source(self) -> Source:
+        """What `measure` takes."""
+
+    @property
+    def sample(self) -> int | None:
+        """How many training points to measure, drawn at random; None measures all."""
+
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+        """Sums over one batch, float64; they are added to those of other batches."""
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """New entries of the state, from the sums over `count` examples."""
+
+
+class Preconditioner(Protocol):
+    """A fitted curvature."""
+
+    def __call__(self, phi_NK: Tensor, power: float) -> Tensor:
+        """(H + damping)^power applied to every row, up to a rotation that is the same for every power."""

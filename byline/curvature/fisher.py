@@ -1,0 +1,92 @@
+"""The empirical Fisher matrix of projected gradients, whole or by layer.
+
+F = (1/n) sum_i phi_i phi_i^T = U diag(s) U^T; a feature is phi U (s + damping * mean(s))^power. (TRAK, Park et
+al. 2023, with a damping, since F is singular where n < k; LoGra, Choe et al. 2024, by layer.)
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from byline.curvature.base import Preconditioner, Source, Statistic
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients
+from byline.projection.base import ProjectionSpec, State
+
+
+class Fisher(BaseModel):
+    """Fisher matrix of the projected gradients."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["fisher"] = "fisher"
+    blocks: Literal["joint", "layer"] = "joint"
+    """One matrix over all k numbers, or one for each layer (needs a projection that keeps layers apart)."""
+    damping: float = Field(default=1.0, gt=0, le=1e6)
+    """In units of the mean eigenvalue. Matters a lot here: choose it on held-out queries."""
+    sample: int | None = Field(default=None, ge=1)
+    """Training points that the matrix is fitted on, drawn at random; None takes all."""
+
+    def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
+        """One pass over the projected gradients."""
+        widths = projection.projector(blocks, {}).widths
+        if self.blocks == "joint":
+            widths = {"all": sum(widths.values())}
+        return (FisherStatistic(widths, self),)
+
+    def preconditioner(self, state: State) -> Preconditioner:
+        """Rotate into the eigenbasis and scale."""
+        names = [key.removesuffix(".vectors") for key in state if key.endswith(".vectors")]
+        return FisherPreconditioner(
+            [(state[f"{name}.vectors"], state[f"{name}.values"]) for name in names], self.damping
+        )
+
+
+
+class FisherStatistic:
+    """Sums of outer products of projected gradients."""
+
+    name = "fisher"
+    source: Source = "projected"
+
+    def __init__(self, widths: Mapping[str, int], options: Fisher) -> None:
+        self._widths = widths
+        self.sample = options.sample
+
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+        """phi^T phi of every block."""
+        del state
+        assert isinstance(batch, Tensor)
+        parts = batch.double().split(list(self._widths.values()), dim=1)
+        return {name: part.T @ part for name, part in zip(self._widths, parts, strict=True)}
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """Eigenvectors (float32) and eigenvalues of the mean, in the order of the blocks."""
+        del state
+        fitted: State = {}
+        for place, name in enumerate(self._widths):
+            values, vectors = torch.linalg.eigh(sums[name] / count)
+            # safetensors keeps names sorted, so the order of the blocks is part of the name.
+            fitted[f"fisher.{place:05d}.values"] = values.clamp_min(0)
+            fitted[f"fisher.{place:05d}.vectors"] = vectors.float().contiguous()
+        return fitted
+
+
+class FisherPreconditioner:
+    """(F + damping * mean eigenvalue)^power, in F's eigenbasis."""
+
+    def __init__(self, blocks: Sequence[tuple[Tensor, Tensor]], damping: float) -> None:
+        self._vectors = [vectors for vectors, _ in blocks]
+        self._damped = [values + damping * values.mean().clamp_min(1e-30) for _, values in blocks]
+
+    def __call__(self, phi_NK: Tensor, power: float) -> Tensor:
+        """Every row rotated and scaled, block by block."""
+        parts = phi_NK.split([v.shape[0] for v in self._vectors], dim=1)
+        scaled = [
+            part @ vectors.to(part.dtype) * damped.pow(power).to(part.dtype)
+            for part, vectors, damped in zip(parts, self._vectors, self._damped, strict=True)
+        ]
+        return torch.cat(scaled, dim=1)

@@ -1,0 +1,212 @@
+"""K-FAC and EK-FAC, with the truncation that makes them an index (Grosse et al. 2023, and ours).
+
+Per block of O x I parameters, over examples n and their positions t, with l and r as in
+`byline.gradients.factors`:
+
+    left factor   B = (1/n) sum_n sum_t l l^T          its eigenvectors U_L
+    right factor  A = (1/positions) sum_n sum_t r r^T  its eigenvectors U_R
+    K-FAC         L = eigenvalues of B (x) A: outer product of theirs
+    EK-FAC        L = E_n[(U_L^T G_n U_R)^2], entry by entry
+
+Positions whose gradient is exactly zero (padding) count nowhere. With m the mean of L over the block, the
+coordinates with the largest L/(L + damping m) over all blocks are kept, and a feature is
+R/(L + damping m)^(1/2) there.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from byline.curvature.base import Preconditioner, Source, Statistic
+from byline.errors import InvalidRecipe
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients
+from byline.projection.base import ProjectionSpec, State
+from byline.projection.eigenbasis import EigenbasisProjection, block_basis
+
+
+class _Kronecker(BaseModel):
+    """What K-FAC and EK-FAC have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    damping: float = Field(default=0.1, gt=0, le=1e6)
+    """In units of each block's mean eigenvalue. Matters little here."""
+    sample: int | None = Field(default=None, ge=1)
+    """Training points that the fit is made on, drawn at random; None takes all. See docs/benchmarks.md for its cost in accuracy."""
+    dense_up_to: int = Field(default=4096, ge=1, le=1 << 15)
+    """Widest side that gets eigenvectors; wider ones (vocabularies) keep their own coordinates, the most active first."""
+
+    def preconditioner(self, state: State) -> Preconditioner:
+        """Divide every kept coordinate by its damped eigenvalue's power."""
+        names = [key.removesuffix(".kept") for key in state if key.endswith(".kept") and len(state[key])]
+        order = sorted(names, key=lambda name: int(state[f"{name}.place"]))
+        damped = [state[f"{n}.eigenvalues"] + self.damping * state[f"{n}.mean"] for n in order]
+        return DiagonalPreconditioner(torch.cat(damped))
+
+
+class Kfac(_Kronecker):
+    """Kronecker-factored curvature: one pass for the factors."""
+
+    kind: Literal["kfac"] = "kfac"
+
+    def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
+        """The factors; the kept coordinates follow from their eigenvalues."""
+        return (FactorStatistic(blocks, _eigenbasis(projection), self, selects=True),)
+
+
+class Ekfac(_Kronecker):
+    """Eigenvalue-corrected K-FAC: a second pass measures the eigenvalues in the factors' eigenbasis."""
+
+    kind: Literal["ekfac"] = "ekfac"
+
+    def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
+        """The factors, then the eigenvalues, which select the kept coordinates."""
+        eigenbasis = _eigenbasis(projection)
+        return (
+            FactorStatistic(blocks, eigenbasis, self, selects=False),
+            EigenvalueStatistic(blocks, eigenbasis, self),
+        )
+
+
+def _eigenbasis(projection: ProjectionSpec) -> EigenbasisProjection:
+    if not isinstance(projection, EigenbasisProjection):
+        raise InvalidRecipe("curvature 'kfac' and 'ekfac' go with projection 'eigenbasis'")
+    return projection
+
+
+class DiagonalPreconditioner:
+    """A curvature that is diagonal in the coordinates at hand."""
+
+    def __init__(self, damped_K: Tensor) -> None:
+        self._damped_K = damped_K
+
+    def __call__(self, phi_NK: Tensor, power: float) -> Tensor:
+        """Every coordinate times its damped eigenvalue to the power."""
+        return phi_NK * self._damped_K.pow(power).to(phi_NK.dtype)
+
+
+class FactorStatistic:
+    """Second moments of both sides of every block."""
+
+    name = "factors"
+    source: Source = "gradients"
+
+    def __init__(
+        self, blocks: Sequence[Block], projection: EigenbasisProjection, options: _Kronecker, *, selects: bool
+    ) -> None:
+        self._blocks, self._projection, self._options, self._selects = blocks, projection, options, selects
+        self.sample = options.sample
+
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+        """Sums of l l^T and r r^T over active positions, and their number."""
+        del state
+        assert isinstance(batch, BatchGradients)
+        sums: State = {}
+        for block in self._blocks:
+            for use in batch.blocks[block.name].uses:
+                active_NT = use.active()
+                for side, factor in (("left", use.left), ("right", use.right)):
+                    diagonal = factor.width > self._options.dense_up_to
+                    _add(sums, f"{block.name}.{side}", factor.second_moment(active_NT, diagonal=diagonal))
+                _add(sums, f"{block.name}.positions", active_NT.sum().double())
+        return sums
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """Eigenvectors of both factors, the strongest first, at most `rank` of them."""
+        del state
+        fitted: State = {}
+        spectra: dict[str, Tensor] = {}
+        means: dict[str, Tensor] = {}
+        for block in self._blocks:
+            positions = sums[f"{block.name}.positions"].clamp_min(1)
+            left = sums[f"{block.name}.left"] / count
+            right = sums[f"{block.name}.right"] / positions
+            left_values, fitted[f"{block.name}.left"] = _strongest(left, self._projection.rank)
+            right_values, fitted[f"{block.name}.right"] = _strongest(right, self._projection.rank)
+            spectra[block.name] = torch.outer(left_values, right_values)
+            means[block.name] = _trace(left) * _trace(right) / (block.rows * block.columns)
+        if self._selects:
+            fitted |= select_coordinates(spectra, means, self._options.damping, self._projection.size)
+        return fitted
+
+
+class EigenvalueStatistic:
+    """Second moments of the rotated gradients: the corrected eigenvalues."""
+
+    name = "eigenvalues"
+    source: Source = "gradients"
+
+    def __init__(self, blocks: Sequence[Block], projection: EigenbasisProjection, options: _Kronecker) -> None:
+        self._blocks, self._projection, self._options = blocks, projection, options
+        self.sample = options.sample
+
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+        """Sums of R^2, and of the whole gradients' squared lengths."""
+        assert isinstance(batch, BatchGradients)
+        sums: State = {}
+        for block in self._blocks:
+            gradient = batch.blocks[block.name]
+            left, right = block_basis(block.name, "left", state), block_basis(block.name, "right", state)
+            squares = gradient.project(left, right).square().sum(dim=0).double()
+            whole = (left.size, right.size) == gradient.shape
+            sums[f"{block.name}.squares"] = squares
+            sums[f"{block.name}.total"] = squares.sum() if whole else gradient.squared_norms().double().sum()
+        return sums
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """The kept coordinates and their eigenvalues."""
+        del state
+        spectra = {b.name: sums[f"{b.name}.squares"] / count for b in self._blocks}
+        means = {b.name: sums[f"{b.name}.total"] / count / (b.rows * b.columns) for b in self._blocks}
+        return select_coordinates(spectra, means, self._options.damping, self._projection.size)
+
+
+def select_coordinates(
+    spectra: Mapping[str, Tensor], means: Mapping[str, Tensor], damping: float, size: int
+) -> State:
+    """Choose the coordinates that carry most of the score.
+
+    Args:
+        spectra: Block name -> eigenvalues L, [rows, columns] of the rotated block.
+        means: Block name -> mean eigenvalue over the whole block, truncated part included.
+        damping: In units of the mean.
+        size: How many coordinates to keep over all blocks together.
+
+    Returns:
+        For each block: `kept` (positions in the flattened rotated block, ascending), their `eigenvalues`,
+        the block's `mean` (never zero) and its `place` among the blocks.
+    """
+    floor = {name: mean.clamp_min(torch.finfo(torch.float32).tiny) for name, mean in means.items()}
+    gains = [(L / (L + damping * floor[name])).flatten() for name, L in spectra.items()]
+    owner = torch.repeat_interleave(torch.arange(len(gains)), torch.tensor([len(g) for g in gains]))
+    within = torch.cat([torch.arange(len(g)) for g in gains])
+    chosen = torch.sort(torch.cat(gains), descending=True, stable=True).indices[:size]
+    selected: State = {}
+    for place, (name, spectrum) in enumerate(spectra.items()):
+        kept = within[chosen[owner[chosen] == place]].sort().values
+        selected[f"{name}.kept"] = kept
+        selected[f"{name}.eigenvalues"] = spectrum.flatten()[kept]
+        selected[f"{name}.mean"] = floor[name]
+        selected[f"{name}.place"] = torch.tensor(place)
+    return selected
+
+
+def _strongest(moment: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors [D, r] of a second moment, or coordinates [r] of a diagonal one."""
+    if moment.dim() == 1:
+        values, coordinates = torch.sort(moment, descending=True, stable=True)
+        return values[:rank], coordinates[:rank]
+    values, vectors = torch.linalg.eigh(moment)
+    return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank].float().contiguous()
+
+
+def _trace(moment: Tensor) -> Tensor:
+    return moment.sum() if moment.dim() == 1 else moment.trace()
+
+
+def _add(sums: State, name: str, part: Tensor) -> None:
+    sums[name] = sums[name] + part if name in sums else part

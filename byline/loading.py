@@ -1,0 +1,159 @@
+"""Reading what a Task names: Python files that declare Tasks, and checkpoints' weights.
+
+A Task's file is code that its user wrote and runs; weights are data and are read as such: safetensors, or
+`torch.load` with `weights_only`.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from byline.errors import InvalidTask
+from byline.task import Checkpoint, Task
+
+
+@dataclass(frozen=True)
+class LoadedTask:
+    """A Task, where it came from, and what identifies its source."""
+
+    task: Task
+    reference: str
+    """`/absolute/file.py:function` or `package.module:function`."""
+    digest: str
+    """SHA-256 of the source file."""
+
+
+def load_task(reference: str, base: Path | None = None) -> LoadedTask:
+    """Import the function that a reference names, and call it.
+
+    Args:
+        reference: `file.py:function`, relative to `base`, or `package.module:function`.
+        base: The folder that relative files are looked up in; the current one by default.
+
+    Returns:
+        The Task with its source's digest.
+
+    Raises:
+        InvalidTask: The reference, the file or what the function returns is wrong.
+    """
+    place, separator, function = reference.rpartition(":")
+    if not separator or not place or not function.isidentifier():
+        raise InvalidTask(
+            f"expected a Task as 'file.py:function' or 'package.module:function', got {reference!r}"
+        )
+    module = _import_file((base or Path()) / place) if place.endswith(".py") else _import_module(place)
+    factory = getattr(module, function, None)
+    if not callable(factory):
+        raise InvalidTask(f"expected a function '{function}' in {place}, found none: define it, or correct the reference")
+    try:
+        task = factory()
+    except InvalidTask:
+        raise
+    except Exception as error:
+        raise InvalidTask(f"{reference} raised {type(error).__name__}: {error}") from error
+    if not isinstance(task, Task):
+        raise InvalidTask(f"expected {reference} to return a byline.task.Task, got {type(task).__name__}")
+    source = Path(str(module.__file__)).resolve()
+    absolute = f"{source}:{function}" if place.endswith(".py") else reference
+    return LoadedTask(task, absolute, hashlib.sha256(source.read_bytes()).hexdigest())
+
+
+def _import_file(path: Path) -> ModuleType:
+    path = path.resolve()
+    if not path.is_file():
+        raise InvalidTask(f"expected a Python file at {path}, found none")
+    name = f"byline_task_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    folder = str(path.parent)
+    sys.path.insert(0, folder)  # so that a Task may import its neighbours, as a script may
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise InvalidTask(f"importing {path} raised {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        raise InvalidTask(f"importing the module '{name}' raised {type(error).__name__}: {error}") from error
+    if module.__file__ is None:
+        raise InvalidTask(f"expected '{name}' to be a module with a file, got a namespace package")
+    return module
+
+
+def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Read a checkpoint's state dict.
+
+    Raises:
+        InvalidTask: There is no such file, or it holds something else.
+    """
+    if isinstance(checkpoint.weights, Mapping):
+        return dict(checkpoint.weights)
+    path = Path(checkpoint.weights)
+    if not path.is_file():
+        raise InvalidTask(f"expected a checkpoint at {path}, found no file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, ValueError, OSError, EOFError) as error:
+        raise InvalidTask(f"{path} is no readable checkpoint: {type(error).__name__}") from error
+    except Exception as error:  # torch raises pickle.UnpicklingError for anything but weights
+        raise InvalidTask(
+            f"{path} holds more than weights and is not unpickled: save model.state_dict(), best as safetensors"
+        ) from error
+    if not isinstance(weights, Mapping) or not all(isinstance(v, Tensor) for v in weights.values()):
+        raise InvalidTask(f"expected {path} to hold a state dict, name -> tensor, got {type(weights).__name__}")
+    return dict(weights)
+
+
+def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's weights into a model.
+
+    Tied weights may be stored once: a missing name is accepted where the model shares that parameter with
+    one that is there.
+
+    Raises:
+        InvalidTask: A name is missing or unknown, or a shape differs.
+    """
+    weights = load_weights(checkpoint)
+    try:
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise InvalidTask(f"the checkpoint's shapes are not the model's: {str(error).splitlines()[-1].strip()}") from error
+    shared = {n: id(p) for n, p in model.named_parameters(remove_duplicate=False)}
+    loaded = {shared[name] for name in weights if name in shared}
+    absent = [name for name in missing if shared.get(name) not in loaded]
+    if absent or unexpected:
+        first = f", the first missing '{absent[0]}'" if absent else f", the first unknown '{unexpected[0]}'"
+        raise InvalidTask(
+            f"expected a checkpoint with the model's {len(shared)} parameters, got {len(weights)} tensors: "
+            f"{len(absent)} missing, {len(unexpected)} unknown{first}"
+        )
+
+
+def weights_digest(checkpoint: Checkpoint) -> str:
+    """SHA-256 over a checkpoint's names, shapes and numbers, whatever file format holds them."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(load_weights(checkpoint).items()):
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,33 @@
+"""What every projection is: gradients of a batch -> k numbers an example.
+
+Shapes: N examples, K numbers of a feature.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients
+
+State = dict[str, Tensor]
+"""What a fit leaves behind, by name; saved as safetensors."""
+
+
+class Projector(Protocol):
+    """A projection that knows the model's blocks and is ready to run."""
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """Numbers for each block, in the order of the vector; one entry `"all"` where blocks are mixed."""
+
+    def __call__(self, gradients: BatchGradients) -> Tensor:
+        """Project a batch to phi_NK, in the gradients' precision."""
+
+
+class ProjectionSpec(Protocol):
+    """A row of configuration that names a projection."""
+
+    def projector(self, blocks: Sequence[Block], state: State) -> Projector:
+        """Make it ready for a model's blocks; `state` is what the curvature's fit left, or empty."""

@@ -1,0 +1,76 @@
+"""Dense random signs (Rademacher): the classical Johnson-Lindenstrauss projection.
+
+phi = G S / sqrt(K), S in {-1, +1}^{P x K}. S is drawn again, chunk by chunk, whenever it is needed: memory
+does not depend on P x K, time does. For models of more than a few hundred thousand parameters use `sjlt`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients, KroneckerGradient
+from byline.projection.base import State
+from byline.randomness import random_signs, stream_key
+
+CHUNK = 1 << 22
+"""Numbers of a gradient, or of the sign matrix, that are in memory at a time."""
+
+
+class DenseProjection(BaseModel):
+    """Dense random signs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["dense"] = "dense"
+    size: int = Field(default=1024, ge=1, le=1 << 20)
+    """Numbers a stored vector has, for each member. More is closer to the whole gradient."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Names the projection; the same on every device."""
+
+    def projector(self, blocks: Sequence[Block], state: State) -> "DenseProjector":
+        """Make it ready for a model's blocks."""
+        del state
+        return DenseProjector(blocks, self.size, self.seed)
+
+
+class DenseProjector:
+    """Multiplies by signs that are hashed from their position."""
+
+    def __init__(self, blocks: Sequence[Block], size: int, seed: int) -> None:
+        self.widths: Mapping[str, int] = {"all": size}
+        self._keys = {b.name: stream_key(seed, "dense", b.name) for b in blocks}
+        self._size = size
+
+    def __call__(self, gradients: BatchGradients) -> Tensor:
+        """phi_NK."""
+        phi_NK = gradients.objective_N.new_zeros(len(gradients), self._size)
+        for name, gradient in gradients.blocks.items():
+            for start, part_NP in chunks(gradient, len(gradients), self._size):
+                signs_PK = random_signs(self._keys[name], start, part_NP.shape[1], self._size, part_NP.device)
+                phi_NK += part_NP @ signs_PK.to(part_NP.dtype)
+        return phi_NK / self._size**0.5
+
+
+def chunks(gradient: KroneckerGradient, count: int, size: int = 1) -> Iterator[tuple[int, Tensor]]:
+    """Write a block's gradients out in stretches of whole rows that fit in memory.
+
+    Args:
+        gradient: One block.
+        count: N.
+        size: Numbers that the consumer holds for each parameter of a stretch.
+
+    Yields:
+        (position of the stretch in the flattened block, gradients [N, P] of the stretch).
+    """
+    rows, columns = gradient.shape
+    step = max(1, CHUNK // (columns * max(count, size)))
+    if step >= rows:
+        yield 0, gradient.dense().flatten(1)
+        return
+    for start in range(0, rows, step):
+        stop = min(start + step, rows)
+        yield start * columns, torch.flatten(gradient.rows(start, stop), 1)

@@ -1,0 +1,60 @@
+"""Sparse Johnson-Lindenstrauss transform (Kane & Nelson 2014), in plain torch.
+
+Every parameter goes with a random sign to `nonzeros` random coordinates: phi = G S / sqrt(nonzeros), S with
+`nonzeros` entries a row. Each block's S is kept as one sparse matrix of as many entries as parameters.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients
+from byline.projection.base import State
+from byline.projection.dense import chunks
+from byline.randomness import random_bits, random_integers, stream_key
+
+
+class SjltProjection(BaseModel):
+    """Sparse random signs: fast at any number of parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["sjlt"] = "sjlt"
+    size: int = Field(default=4096, ge=1, le=1 << 20)
+    """Numbers a stored vector has, for each member."""
+    nonzeros: int = Field(default=1, ge=1, le=16)
+    """Coordinates that each parameter is added to: more is a little more accurate, and as much slower."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Names the projection; the same on every device."""
+
+    def projector(self, blocks: Sequence[Block], state: State) -> "SjltProjector":
+        """Make it ready for a model's blocks."""
+        del state
+        return SjltProjector(blocks, self)
+
+
+class SjltProjector:
+    """Adds every parameter's gradient to its coordinates."""
+
+    def __init__(self, blocks: Sequence[Block], options: SjltProjection) -> None:
+        self.widths: Mapping[str, int] = {"all": options.size}
+        self._options = options
+        self._blocks = {b.name: b for b in blocks}
+
+    def __call__(self, gradients: BatchGradients) -> Tensor:
+        """phi_NK."""
+        phi_KN = gradients.objective_N.new_zeros(self._options.size, len(gradients))
+        for name, gradient in gradients.blocks.items():
+            for start, part_NP in chunks(gradient, len(gradients)):
+                part_PN = part_NP.T.contiguous()
+                for nonzero in range(self._options.nonzeros):
+                    key = stream_key(self._options.seed, "sjlt", name, nonzero)
+                    counters = torch.arange(start, start + part_PN.shape[0], dtype=torch.int64, device=part_PN.device)
+                    target_P = random_integers(key, counters, self._options.size)
+                    sign_P = (random_bits(key, ~counters) & 1).to(part_PN.dtype) * 2 - 1
+                    phi_KN.index_add_(0, target_P, part_PN * sign_P[:, None])
+        return phi_KN.T.contiguous() / self._options.nonzeros**0.5
