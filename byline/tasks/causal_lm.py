@@ -1,0 +1,119 @@
+"""A Hugging Face causal language model from a local folder: which documents made it write this."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from byline.errors import InvalidQuery
+from byline.task import Item, ParsedQuery, Prediction, QueryInterface, Task
+from byline.tasks.documents import IGNORED, Chunks, Cut, Document
+from byline.tasks.generation import Generation, generate
+from byline.tasks.payloads import CausalTextQuery, causal_text_payload
+from byline.tasks.pretrained import LocalModel, Tokens, require_fit
+from byline.tasks.token_objectives import collate_causal, likelihood, mean_token_loss, token_margin
+
+
+def causal_language_model(
+    name: str,
+    local: LocalModel,
+    documents: Sequence[Document],
+    generation: Generation = Generation(),  # noqa: B008 - frozen
+) -> Task:
+    """Declare a causal language model.
+
+    Documents are cut into chunks of `context` tokens, one row each; a document with a completion is
+    one row, whose loss is that of the completion given its prompt. A query is `{"text": ...,
+    "completion": optional}`: its loss is that of the completion given the text. Losses are means
+    over target tokens.
+
+    Args:
+        name: Of the task.
+        local: The folder, the checkpoints, the context.
+        documents: The training set, in a fixed order.
+        generation: How a missing completion is generated: greedily by default.
+
+    Returns:
+        The task, with the targets `margin` (log p/(1-p) of the mean token probability) and
+        `likelihood` (log p of the whole completion).
+
+    Raises:
+        InvalidTask: The folder or a document does not fit.
+    """
+    config = local.config()
+    context = local.limit(config)
+    tokens = Tokens(local.folder, start_token=local.start_token)
+    chunks = Chunks(documents, tokens.encode, Cut(context, tokens.head))
+    queries = TextQueries(tokens, context, generation)
+    return Task(
+        name=name,
+        model=local.factory(config, "AutoModelForCausalLM"),
+        checkpoints=local.weights(),
+        train_set=chunks,
+        describe=chunks.describe,
+        collate=partial(collate_causal, pad_token=tokens.pad),
+        loss=mean_token_loss,
+        targets={"margin": token_margin, "likelihood": likelihood},
+        layers=local.layers,
+        query=QueryInterface(
+            payload=causal_text_payload(context), parse=queries.parse, predict=queries.predict
+        ),
+    )
+
+
+class TextQueries:
+    """How a text becomes an item, and how its completion is found."""
+
+    def __init__(self, tokens: Tokens, context: int, generation: Generation) -> None:
+        self._tokens = tokens
+        self._context = context
+        self._generation = generation
+
+    def parse(self, query: CausalTextQuery) -> ParsedQuery:
+        """Encode text and completion apart, so that the completion begins where the text ends.
+
+        Raises:
+            InvalidQuery: The text or the completion has no token, or nothing in it is predicted.
+            InputTooLarge: They do not fit the context.
+        """
+        prompt = [*self._tokens.head, *self._tokens.encode(query.text)[0]]
+        if query.attribute == "text":
+            require_fit("text", len(prompt), self._context)
+            if len(prompt) < 2:
+                raise InvalidQuery(
+                    "expected text of at least 2 tokens where the text is attributed, got 1"
+                )
+            return ParsedQuery(item=_item(prompt, 0), complete=True)
+        if query.completion is None:
+            require_fit("text (one more is generated)", len(prompt), self._context - 1)
+            return ParsedQuery(item=_item(prompt, len(prompt)), complete=False)
+        completion = self._tokens.encode(query.completion)[0]
+        require_fit("completion", len(completion), self._context - 1)
+        require_fit("text and completion", len(prompt) + len(completion), self._context)
+        return ParsedQuery(item=_item([*prompt, *completion], len(prompt)), complete=True)
+
+    def predict(self, model: nn.Module, item: Item) -> Prediction:
+        """Generate the completion, and say how probable the model found it."""
+        prompt_T: Tensor = item["input_ids"]
+        completion_T, log_p = generate(
+            model, prompt_T, self._context, self._generation, self._tokens.end
+        )
+        return Prediction(
+            item=_item([*prompt_T.tolist(), *completion_T.tolist()], len(prompt_T)),
+            output={
+                "completion": self._tokens.decode(completion_T.tolist()),
+                "tokens": len(completion_T),
+                "probability": math.exp(log_p),
+                "token_probability": math.exp(log_p / len(completion_T)),
+            },
+        )
+
+
+def _item(tokens: list[int], prompt: int) -> dict[str, Any]:
+    input_ids = torch.tensor(tokens)
+    labels = input_ids.clone()
+    labels[:prompt] = IGNORED
+    return {"input_ids": input_ids, "labels": labels}

@@ -1,0 +1,120 @@
+"""Losses and targets of classifiers, and how a class label completes a query.
+
+Shapes: N examples, C classes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from byline.errors import InvalidTask
+from byline.task import Batch, Objective
+
+Logits = Callable[[nn.Module, Batch], Tensor]
+"""`(model, batch) -> logits_NC`."""
+Labels = Callable[[Batch], Tensor]
+"""`batch -> labels_N`, int64."""
+
+SHOWN_CLASSES = 10
+"""Classes of a prediction that are shown, the most probable first."""
+
+
+def margin(logits_NC: Tensor, labels_N: Tensor) -> Tensor:
+    """Compute log(p / (1 - p)) of the labels' probabilities, without forming p.
+
+    With logits z it is z_y - logsumexp of the other z (Park et al. 2023, TRAK), which keeps its
+    precision where p rounds to 1.
+
+    Args:
+        logits_NC: At least two classes.
+        labels_N: Class positions.
+
+    Returns:
+        margins_N.
+    """
+    own_NC = F.one_hot(labels_N, logits_NC.shape[1]).to(torch.bool)
+    others_N = logits_NC.masked_fill(own_NC, -torch.inf).logsumexp(dim=1)
+    return label_logit(logits_NC, labels_N) - others_N
+
+
+def label_logit(logits_NC: Tensor, labels_N: Tensor) -> Tensor:
+    """Pick each label's logit."""
+    return logits_NC.gather(1, labels_N[:, None]).squeeze(1)
+
+
+def objectives(logits: Logits, labels: Labels) -> tuple[Objective, dict[str, Objective]]:
+    """Make a classifier's loss and targets.
+
+    Args:
+        logits: How to run the model on a batch.
+        labels: Where the batch keeps its labels.
+
+    Returns:
+        Cross-entropy, and the targets `margin` and `logit` (the label's).
+    """
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        return F.cross_entropy(logits(model, batch), labels(batch), reduction="none")
+
+    def margin_target(model: nn.Module, batch: Batch) -> Tensor:
+        return margin(logits(model, batch), labels(batch))
+
+    def logit_target(model: nn.Module, batch: Batch) -> Tensor:
+        return label_logit(logits(model, batch), labels(batch))
+
+    return loss, {"margin": margin_target, "logit": logit_target}
+
+
+def require_classes(classes: Sequence[str]) -> None:
+    """Refuse class names that cannot name the logits.
+
+    Raises:
+        InvalidTask: Fewer than two, or one of them twice.
+    """
+    if len(classes) < 2 or len(set(classes)) != len(classes):
+        raise InvalidTask(
+            f"expected the names of at least two different classes, got {len(classes)} "
+            f"({len(set(classes))} different): name one for each logit, in their order"
+        )
+
+
+def most_probable(logits_C: Tensor, classes: Sequence[str]) -> tuple[int, dict[str, JsonValue]]:
+    """Choose the class and describe the choice.
+
+    Args:
+        logits_C: Of one query.
+        classes: Names in the order of the logits.
+
+    Returns:
+        The position, and what people are shown: label, probability, and the best classes'
+        probabilities.
+
+    Raises:
+        InvalidTask: The model has another number of logits than there are names.
+    """
+    if logits_C.shape != (len(classes),):
+        raise InvalidTask(
+            f"expected {len(classes)} logits, one for each class, got {list(logits_C.shape)}"
+        )
+    probabilities_C = logits_C.detach().to("cpu", torch.float64).softmax(0)
+    order = (
+        torch.sort(probabilities_C, descending=True, stable=True).indices[:SHOWN_CLASSES].tolist()
+    )
+    ranked: dict[str, JsonValue] = {classes[c]: float(probabilities_C[c]) for c in order}
+    best = order[0]
+    shown: dict[str, JsonValue] = {
+        "label": classes[best],
+        "probability": ranked[classes[best]],
+        "probabilities": ranked,
+    }
+    return best, shown
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Tell where a model lives, by its first parameter or buffer."""
+    tensors: Any = (*model.parameters(), *model.buffers())
+    return tensors[0].device if tensors else torch.device("cpu")

@@ -1,0 +1,164 @@
+"""Documents, and the chunks of tokens that a language model is trained on.
+
+A chunk always leads back to its document: same `uri`, and the characters `start` to `end` of its
+text.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from pydantic import JsonValue
+from torch import Tensor
+
+from byline.errors import InvalidTask
+from byline.examples import Example, content_id
+from byline.tasks.training_data import distinct, require_distinct
+
+IGNORED = -100
+"""Label of a token that is not a target: prompts and padding."""
+PREVIEW = 400
+"""Characters of a chunk that are kept for people."""
+
+Encode = Callable[[str], tuple[list[int], list[tuple[int, int]]]]
+"""`text -> (tokens, (start, end) of each token in characters)`, without special tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A text with its owner, as a user hands it in."""
+
+    text: str
+    """What the model was trained on; the prompt, where there is a completion."""
+    completion: str | None = None
+    """For models trained on completions only: what the loss was taken over, given the text."""
+    id: str | None = None
+    """The user's own, different for each document; None takes a digest of the content."""
+    owner: str | None = None
+    """Who is credited, and paid."""
+    licence: str | None = None
+    """SPDX expression or the licence's own words."""
+    uri: str | None = None
+    """Where the document is to be found."""
+    label: str | None = None
+    """A category, for filters."""
+    attributes: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Whatever else people want to see or to filter by."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Where a row comes from."""
+
+    document: int
+    """Position of the document."""
+    number: int
+    """Position of the chunk in its document."""
+    start: int
+    """First character of the document's text that is in the chunk."""
+    end: int
+    """Character after the last one."""
+
+
+class Chunks:
+    """The training set of a language model: rows of tokens that lead back to their documents.
+
+    Item `i` is `{"input_ids": [T], "labels": [T]}`, unpadded; labels are `IGNORED` where no loss is
+    taken.
+    """
+
+    def __init__(self, documents: Sequence[Document], encode: Encode, cut: "Cut") -> None:
+        """Cut the documents.
+
+        Args:
+            documents: In a fixed order.
+            encode: The tokenizer.
+            cut: How long chunks are.
+
+        Raises:
+            InvalidTask: An id occurs twice, a document is too short to be learned from, or a prompt
+                with its completion is longer than the context.
+        """
+        own = [document.id for document in documents if document.id is not None]
+        require_distinct(own)
+        self.documents = documents
+        self._ids = distinct([d.id or content_id([d.text, d.completion]) for d in documents])
+        self.chunks: list[Chunk] = []
+        self._rows: list[tuple[np.ndarray, int]] = []
+        for position, document in enumerate(documents):
+            if document.completion is None:
+                self._cut_text(position, encode, cut)
+            else:
+                self._add_completion(position, encode, cut)
+        if not self.chunks:
+            raise InvalidTask("expected at least one document to train on, got none")
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def __getitem__(self, row: int) -> dict[str, Tensor]:
+        tokens, prompt = self._rows[row]
+        input_ids = torch.from_numpy(tokens.astype(np.int64))
+        labels = input_ids.clone()
+        labels[:prompt] = IGNORED
+        return {"input_ids": input_ids, "labels": labels}
+
+    def describe(self, row: int) -> Example:
+        """Make `Task.describe`: the document's metadata, the chunk's place, and how it begins."""
+        chunk = self.chunks[row]
+        document = self.documents[chunk.document]
+        text = document.text[chunk.start : chunk.end]
+        if document.completion is not None:
+            text = f"{text[-PREVIEW // 2 :]}{document.completion}"
+        place = {"chunk": chunk.number, "start": chunk.start, "end": chunk.end}
+        return Example(
+            id=f"{self._ids[chunk.document]}#{chunk.number}",
+            owner=document.owner,
+            licence=document.licence,
+            uri=document.uri,
+            label=document.label,
+            preview=text[:PREVIEW],
+            attributes={**document.attributes, **place},
+        )
+
+    def _cut_text(self, position: int, encode: Encode, cut: "Cut") -> None:
+        text = self.documents[position].text
+        tokens, spans = encode(text)
+        head = cut.head
+        if len(head) + len(tokens) < 2:
+            raise InvalidTask(
+                f"expected at least 2 tokens in every document, got {len(tokens)} in the one at "
+                f"position {position}: leave it out"
+            )
+        size = cut.context - len(head)
+        for number, first in enumerate(range(0, len(tokens), size)):
+            last = min(first + size, len(tokens))
+            if len(head) + last - first < 2:
+                break  # one token left over: nothing is predicted in it
+            self.chunks.append(Chunk(position, number, spans[first][0], spans[last - 1][1]))
+            self._rows.append((np.asarray([*head, *tokens[first:last]], np.int32), 0))
+
+    def _add_completion(self, position: int, encode: Encode, cut: "Cut") -> None:
+        document = self.documents[position]
+        prompt = [*cut.head, *encode(document.text)[0]]
+        completion = encode(document.completion or "")[0]
+        length = len(prompt) + len(completion)
+        if not prompt or not completion or length > cut.context:
+            raise InvalidTask(
+                f"expected a prompt and a completion of one token each and {cut.context} together, "
+                f"got {len(prompt)} and {len(completion)} in the document at position {position}: "
+                "shorten the prompt"
+            )
+        self.chunks.append(Chunk(position, 0, 0, len(document.text)))
+        self._rows.append((np.asarray(prompt + completion, np.int32), len(prompt)))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How documents become chunks."""
+
+    context: int
+    """Most tokens of a chunk."""
+    head: tuple[int, ...] = ()
+    """Tokens that every chunk begins with, such as the tokenizer's start token."""

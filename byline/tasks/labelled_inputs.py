@@ -1,0 +1,99 @@
+"""What tasks with (input, label) items have in common: the model maps inputs to logits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from byline.task import (
+    Batch,
+    Checkpoint,
+    Item,
+    LayerSelection,
+    ParsedQuery,
+    Prediction,
+    QueryInterface,
+    Task,
+)
+from byline.tasks.classification import device_of, most_probable, objectives, require_classes
+from byline.tasks.payloads import as_input, class_position
+from byline.tasks.training_data import TrainingData
+
+EVERY_LAYER = LayerSelection()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A model and what it was trained on: the same five things for every kind of input."""
+
+    name: str
+    """Of the task: a word for people and for the default index name."""
+    model: Callable[[], nn.Module]
+    """Builds the model with any weights; it is called with a batch of inputs."""
+    checkpoints: Sequence[Checkpoint]
+    """Its trained weights; several make an ensemble."""
+    data: TrainingData
+    """What it was trained on."""
+    layers: LayerSelection = EVERY_LAYER
+    """Which modules are attributed."""
+
+
+def classifier_task(
+    trained: Trained, classes: Sequence[str], field: str, payload: type[BaseModel]
+) -> Task:
+    """Declare a classifier of tensors.
+
+    Args:
+        trained: The model and its training data.
+        classes: Names in the order of the logits.
+        field: Of the payload, that holds the input.
+        payload: What queries look like; has `field` and `label`.
+
+    Returns:
+        The task, with the targets `margin` and `logit`.
+
+    Raises:
+        InvalidTask: The data or the class names do not fit.
+    """
+    require_classes(classes)
+    like = trained.data.input
+    loss, targets = objectives(_logits, _labels)
+
+    def parse(query: Any) -> ParsedQuery:
+        values = as_input(getattr(query, field), like, field, flat=field == "image")
+        if query.label is None:
+            return ParsedQuery(item=(values, torch.tensor(-1)), complete=False)
+        return ParsedQuery(
+            item=(values, torch.tensor(class_position(query.label, classes))), complete=True
+        )
+
+    def predict(model: nn.Module, item: Item) -> Prediction:
+        with torch.no_grad():
+            logits_NC = model(item[0][None].to(device_of(model)))
+        label, shown = most_probable(logits_NC[0], classes)
+        return Prediction(item=(item[0], torch.tensor(label)), output=shown)
+
+    return Task(
+        name=trained.name,
+        model=trained.model,
+        checkpoints=trained.checkpoints,
+        train_set=trained.data.items,
+        describe=trained.data.describer(lambda row: classes[int(trained.data.items[row][1])]),
+        loss=loss,
+        targets=targets,
+        layers=trained.layers,
+        query=QueryInterface(payload=payload, parse=parse, predict=predict),
+    )
+
+
+def _logits(model: nn.Module, batch: Batch) -> Tensor:
+    logits_NC: Tensor = model(batch[0])
+    return logits_NC
+
+
+def _labels(batch: Batch) -> Tensor:
+    labels_N: Tensor = batch[1]
+    return labels_N

@@ -1,0 +1,170 @@
+"""What queries look like on the wire: pydantic models, made to measure for each task.
+
+Every length has a bound and every number must be finite, so that nothing unusable reaches a model.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+import torch
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    create_model,
+    model_validator,
+)
+from torch import Tensor
+
+from byline.errors import InvalidQuery
+
+FiniteNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""A number that is neither NaN nor infinite; strings and booleans are refused."""
+ClassName = Annotated[StrictStr, Field(min_length=1, max_length=500)]
+ClassLabel = Annotated[
+    ClassName | Annotated[StrictInt, Field(ge=0, lt=2**31)] | None,
+    Field(description="A class's name or position; left out, the model's own prediction is taken."),
+]
+
+CHARACTERS_PER_TOKEN = 64
+"""Bound of a text payload; the tokens themselves are counted after."""
+
+
+class Payload(BaseModel):
+    """Forbids what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def vector_payload(size: int, label: Any = ClassLabel) -> type[Payload]:
+    """Make `{"features": [size numbers], "label": optional}`."""
+    numbers = Annotated[list[FiniteNumber], Field(max_length=size, description=f"{size} numbers.")]
+    return create_model(
+        "VectorQuery", __base__=Payload, features=(numbers, ...), label=(label, None)
+    )
+
+
+def image_payload(shape: Sequence[int]) -> type[Payload]:
+    """Make `{"image": pixels, "label": optional}` for images of shape [C, H, W] or [H, W].
+
+    Args:
+        shape: Of one image.
+
+    Returns:
+        A payload that takes nested lists, without the channel axis where there is one channel, or
+        all pixels in one flat list, row by row.
+    """
+    height, width = shape[-2:]
+    row = Annotated[list[FiniteNumber], Field(max_length=width)]
+    plane = Annotated[list[row], Field(max_length=height)]
+    flat = Annotated[list[FiniteNumber], Field(max_length=math.prod(shape))]
+    stack = Annotated[list[plane], Field(max_length=shape[0] if len(shape) == 3 else 1)]
+    pixels = Annotated[
+        flat | plane | stack,
+        Field(
+            union_mode="left_to_right",
+            description=f"Pixels of shape {list(shape)}, as nested lists or one flat list.",
+        ),
+    ]
+    return create_model(
+        "ImageQuery", __base__=Payload, image=(pixels, ...), label=(ClassLabel, None)
+    )
+
+
+class CausalTextQuery(Payload):
+    """A prompt, and what followed it."""
+
+    text: StrictStr = Field(min_length=1)
+    completion: StrictStr | None = Field(default=None, min_length=1)
+    attribute: Literal["completion", "text"] = Field(
+        default="completion",
+        description="Attribute the completion given the text (left out, the model generates one), "
+        "or the text itself.",
+    )
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        if self.attribute == "text" and self.completion is not None:
+            raise ValueError("expected no completion where the text itself is attributed")
+        return self
+
+
+def causal_text_payload(context: int) -> type[CausalTextQuery]:
+    """Make `{"text": ..., "completion": optional}` for a model that sees `context` tokens."""
+    text = Annotated[StrictStr, Field(min_length=1, max_length=context * CHARACTERS_PER_TOKEN)]
+    return create_model(
+        "TextQuery",
+        __base__=CausalTextQuery,
+        text=(text, Field(description="What the model is shown.")),
+        completion=(text | None, Field(default=None, description="What followed the text.")),
+    )
+
+
+def labelled_text_payload(context: int) -> type[Payload]:
+    """Make `{"text": ..., "label": optional}` for a classifier that sees `context` tokens."""
+    text = Annotated[StrictStr, Field(min_length=1, max_length=context * CHARACTERS_PER_TOKEN)]
+    return create_model(
+        "LabelledTextQuery", __base__=Payload, text=(text, ...), label=(ClassLabel, None)
+    )
+
+
+def class_position(label: str | int, classes: Sequence[str]) -> int:
+    """Find the class that a payload names.
+
+    Args:
+        label: A class's name or its position.
+        classes: All names, in the order of the logits.
+
+    Returns:
+        Its position.
+
+    Raises:
+        InvalidQuery: There is no such class.
+    """
+    if isinstance(label, int) and label < len(classes):
+        return label
+    if isinstance(label, str) and label in classes:
+        return list(classes).index(label)
+    some = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+    raise InvalidQuery(
+        f"expected label to be one of the {len(classes)} classes ({some}) or a position below "
+        f"{len(classes)}, got another {type(label).__name__}"
+    )
+
+
+def as_input(numbers: object, like: Tensor, name: str, *, flat: bool = False) -> Tensor:
+    """Turn validated (nested) lists into a tensor like the training set's inputs.
+
+    Args:
+        numbers: Lists of finite numbers.
+        like: A training input: gives shape and type.
+        name: Of the payload's field, for messages.
+        flat: Also take all numbers in one list, and leave out axes of size 1.
+
+    Returns:
+        A tensor of `like`'s shape and type.
+
+    Raises:
+        InvalidQuery: Another shape, ragged lists, or numbers too large for the type.
+    """
+    expected = list(like.shape)
+    try:
+        values = torch.tensor(numbers, dtype=torch.float64)
+    except ValueError as error:
+        raise InvalidQuery(
+            f"expected {name} of shape {expected}, got lists of different lengths"
+        ) from error
+    got = list(values.shape)
+    squeezed = [size for size in expected if size != 1]
+    fits = got == expected or (flat and (got == [like.numel()] or got == squeezed))
+    if not fits:
+        raise InvalidQuery(f"expected {name} of shape {expected}, got {got}")
+    result = values.to(like.dtype).reshape(like.shape)
+    if not torch.isfinite(result).all():
+        raise InvalidQuery(
+            f"expected {name} of numbers that {like.dtype} can hold, got a larger one"
+        )
+    return result

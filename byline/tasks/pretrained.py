@@ -1,0 +1,197 @@
+"""Hugging Face models from a local folder, as `save_pretrained` writes it; no downloads."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from byline.errors import InputTooLarge, InvalidQuery, InvalidTask
+from byline.task import Checkpoint, LayerSelection
+from byline.tasks.documents import Encode
+
+WEIGHTS = "model.safetensors"
+Head = Literal["AutoModelForCausalLM", "AutoModelForSequenceClassification"]
+
+
+class LocalModel(BaseModel):
+    """A folder with `config.json`, a tokenizer, and weights beside it or elsewhere."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    folder: Path
+    """Holds `config.json` and the tokenizer's files."""
+    checkpoints: tuple[Path, ...] = ()
+    """`.safetensors` files, or folders that hold a `model.safetensors`; empty takes `folder`'s
+    own."""
+    context: int | None = Field(default=None, ge=2, le=2**20)
+    """Most tokens of a chunk and of a query; None takes the model's own limit."""
+    start_token: bool = False
+    """Begin every text with the tokenizer's start token, as Llama's kind is trained; then the first
+    word is predicted too."""
+    layers: LayerSelection = LayerSelection()
+    """Which modules are attributed."""
+
+    def weights(self) -> list[Checkpoint]:
+        """List the checkpoints.
+
+        Raises:
+            InvalidTask: A file is not there.
+        """
+        checkpoints = []
+        for path in self.checkpoints or (self.folder,):
+            file = path / WEIGHTS if path.is_dir() else path
+            if not file.is_file():
+                raise InvalidTask(
+                    f"expected weights at {file}, found no file: write them with save_pretrained and a "
+                    f"max_shard_size that leaves one {WEIGHTS}"
+                )
+            beside = path.parent.name if path.stem == "model" else path.stem
+            name = path.name if path.is_dir() else beside
+            checkpoints.append(Checkpoint(weights=file, name=name))
+        return checkpoints
+
+    def config(self) -> Any:
+        """Read `config.json`.
+
+        Raises:
+            InvalidTask: The folder has none.
+        """
+        if not (self.folder / "config.json").is_file():
+            raise InvalidTask(
+                f"expected a folder written by save_pretrained at {self.folder}, "
+                "found no config.json"
+            )
+        return transformers().AutoConfig.from_pretrained(self.folder, local_files_only=True)
+
+    def factory(self, config: Any, head: Head) -> Callable[[], nn.Module]:
+        """Make `Task.model`: the architecture from the configuration alone, in evaluation mode."""
+        auto = getattr(transformers(), head)
+
+        def build() -> nn.Module:
+            # The weights are about to be replaced: leave the caller's random state as it was.
+            with torch.random.fork_rng(devices=[]):
+                model: nn.Module = auto.from_config(config, attn_implementation="eager")
+            return model.eval()
+
+        return build
+
+    def limit(self, config: Any) -> int:
+        """Tell how many tokens the model is shown at most.
+
+        Raises:
+            InvalidTask: `context` is above the model's own limit, or there is neither.
+        """
+        own: Any = getattr(config, "max_position_embeddings", None)
+        if self.context is None and own is None:
+            raise InvalidTask(
+                "expected a context: the model's configuration does not say how many tokens it sees"
+            )
+        if self.context is not None and own is not None and self.context > own:
+            raise InvalidTask(
+                f"expected a context of at most {own} tokens (the model's own), got {self.context}"
+            )
+        return self.context or int(own)
+
+
+class Tokens:
+    """A local tokenizer: texts to tokens with their places, and back."""
+
+    def __init__(self, folder: Path, *, start_token: bool = False) -> None:
+        """Load it.
+
+        Args:
+            folder: Holds the tokenizer's files.
+            start_token: Begin every text with its start token.
+
+        Raises:
+            InvalidTask: There is no fast tokenizer, or it has no start token.
+        """
+        library = transformers()
+        try:
+            self._tokenizer: Any = library.AutoTokenizer.from_pretrained(
+                folder, local_files_only=True
+            )
+        except (OSError, ValueError) as error:
+            raise InvalidTask(
+                f"expected a tokenizer in {folder}: {type(error).__name__}"
+            ) from error
+        if not self._tokenizer.is_fast:
+            raise InvalidTask(
+                "expected a fast tokenizer (tokenizer.json), which knows where each token was cut"
+            )
+        self._tokenizer.model_max_length = (
+            10**9
+        )  # lengths are checked here, with an error and no warning
+        self.end: int | None = self._tokenizer.eos_token_id
+        self.pad: int = next(
+            (t for t in (self._tokenizer.pad_token_id, self.end) if t is not None), 0
+        )
+        start = self._tokenizer.bos_token_id
+        if start_token and start is None:
+            raise InvalidTask(
+                "expected a tokenizer with a start token (bos_token), got one without"
+            )
+        self.head: tuple[int, ...] = (start,) if start_token else ()
+
+    @property
+    def encode(self) -> Encode:
+        """`text -> (tokens, places)`, without special tokens."""
+        return self._encode
+
+    def with_special(self, text: str, limit: int | None = None) -> list[int]:
+        """Encode with the special tokens that the tokenizer puts around a text.
+
+        Args:
+            text: Any.
+            limit: Cut to so many tokens; None keeps all.
+
+        Returns:
+            Tokens.
+        """
+        encoding = self._tokenizer(text, truncation=limit is not None, max_length=limit)
+        tokens: list[int] = encoding["input_ids"]
+        return tokens
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Turn tokens into text, without special tokens."""
+        text: str = self._tokenizer.decode(
+            list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def _encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return encoding["input_ids"], encoding["offset_mapping"]
+
+
+def require_fit(name: str, tokens: int, limit: int) -> None:
+    """Refuse a query without tokens, or with more than the model can see.
+
+    Raises:
+        InvalidQuery: There is no token.
+        InputTooLarge: There are more than the limit.
+    """
+    if tokens == 0:
+        raise InvalidQuery(f"expected {name} of at least one token, got none")
+    if tokens > limit:
+        raise InputTooLarge(f"expected {name} of at most {limit} tokens, got {tokens}: shorten it")
+
+
+def transformers() -> ModuleType:
+    """Import the library, which takes seconds: only where it is needed.
+
+    Raises:
+        InvalidTask: It is not installed.
+    """
+    try:
+        import transformers as library
+    except ImportError as error:
+        raise InvalidTask(
+            "Hugging Face tasks need transformers: pip install 'byline[hf]'"
+        ) from error
+    module: ModuleType = library
+    return module

@@ -1,0 +1,158 @@
+"""A Hugging Face sequence classifier from a local folder: which texts made it say this class."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from byline.errors import InvalidTask
+from byline.examples import Example, content_id
+from byline.task import Batch, Item, ParsedQuery, Prediction, QueryInterface, Task
+from byline.tasks.classification import device_of, most_probable, objectives, require_classes
+from byline.tasks.documents import PREVIEW, Document
+from byline.tasks.payloads import class_position, labelled_text_payload
+from byline.tasks.pretrained import LocalModel, Tokens, require_fit
+from byline.tasks.training_data import distinct, require_distinct
+
+
+def sequence_classifier(
+    name: str,
+    local: LocalModel,
+    documents: Sequence[Document],
+    *,
+    classes: Sequence[str] | None = None,
+) -> Task:
+    """Declare a classifier of texts.
+
+    Training texts that are longer than the context are cut to it, as they were in training; queries
+    that are longer are refused. Queries are `{"text": ..., "label": optional}`.
+
+    Args:
+        name: Of the task.
+        local: The folder, the checkpoints, the context.
+        documents: The training set, in a fixed order; each one's `label` names its class.
+        classes: Names in the order of the logits; None takes the configuration's `id2label`.
+
+    Returns:
+        The task, with the targets `margin` (log p/(1-p) of the label) and `logit` (the label's).
+
+    Raises:
+        InvalidTask: The folder, a document or the class names do not fit.
+    """
+    config = local.config()
+    names = (
+        [config.id2label[i] for i in range(config.num_labels)] if classes is None else list(classes)
+    )
+    require_classes(names)
+    context = local.limit(config)
+    tokens = Tokens(local.folder, start_token=local.start_token)
+    train_set = LabelledTexts(documents, tokens, context, names)
+    pad = tokens.pad if config.pad_token_id is None else config.pad_token_id
+    config.pad_token_id = pad  # decoders find the last token by it
+    loss, targets = objectives(_logits, lambda batch: batch["labels"])
+    queries = _LabelledQueries(tokens, context, names)
+    return Task(
+        name=name,
+        model=local.factory(config, "AutoModelForSequenceClassification"),
+        checkpoints=local.weights(),
+        train_set=train_set,
+        describe=train_set.describe,
+        collate=collate_labelled(pad),
+        loss=loss,
+        targets=targets,
+        layers=local.layers,
+        query=QueryInterface(
+            payload=labelled_text_payload(context), parse=queries.parse, predict=queries.predict
+        ),
+    )
+
+
+class LabelledTexts:
+    """The training set: item `i` is `{"input_ids": [T], "labels": []}`, unpadded."""
+
+    def __init__(
+        self, documents: Sequence[Document], tokens: Tokens, context: int, classes: Sequence[str]
+    ) -> None:
+        """Check the documents.
+
+        Args:
+            documents: Each with a label.
+            tokens: The tokenizer.
+            context: Texts are cut to so many tokens.
+            classes: Names in the order of the logits.
+
+        Raises:
+            InvalidTask: An id occurs twice, or a label names no class.
+        """
+        require_distinct([d.id for d in documents if d.id is not None])
+        unknown = [i for i, d in enumerate(documents) if d.label not in classes]
+        if unknown:
+            raise InvalidTask(
+                f"expected every document's label to be one of the {len(classes)} classes, "
+                f"got {len(unknown)} that are not, the first at position {unknown[0]}"
+            )
+        self._documents, self._tokens, self._context = documents, tokens, context
+        self._labels = [list(classes).index(d.label or "") for d in documents]
+        self._ids = distinct([d.id or content_id([d.text, d.label]) for d in documents])
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __getitem__(self, row: int) -> dict[str, Tensor]:
+        tokens = self._tokens.with_special(self._documents[row].text, self._context)
+        return {"input_ids": torch.tensor(tokens), "labels": torch.tensor(self._labels[row])}
+
+    def describe(self, row: int) -> Example:
+        """Make `Task.describe`."""
+        document = self._documents[row]
+        return Example(
+            id=self._ids[row],
+            owner=document.owner,
+            licence=document.licence,
+            uri=document.uri,
+            label=document.label,
+            preview=document.text[:PREVIEW],
+            attributes=document.attributes,
+        )
+
+
+def collate_labelled(pad_token: int) -> Callable[[Sequence[dict[str, Tensor]]], dict[str, Tensor]]:
+    """Make `Task.collate`: texts padded on the right, with their mask and labels."""
+
+    def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        ids = [item["input_ids"] for item in items]
+        return {
+            "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_token),
+            "attention_mask": pad_sequence([torch.ones_like(i) for i in ids], batch_first=True),
+            "labels": torch.stack([item["labels"] for item in items]),
+        }
+
+    return collate
+
+
+class _LabelledQueries:
+    def __init__(self, tokens: Tokens, context: int, classes: Sequence[str]) -> None:
+        self._tokens, self._context, self._classes = tokens, context, classes
+
+    def parse(self, query: Any) -> ParsedQuery:
+        ids = self._tokens.with_special(query.text)
+        require_fit("text", len(ids), self._context)
+        label = -1 if query.label is None else class_position(query.label, self._classes)
+        item = {"input_ids": torch.tensor(ids), "labels": torch.tensor(label)}
+        return ParsedQuery(item=item, complete=query.label is not None)
+
+    def predict(self, model: nn.Module, item: Item) -> Prediction:
+        ids = item["input_ids"][None].to(device_of(model))
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        with torch.no_grad():
+            logits_NC = _logits(model, batch)
+        label, shown = most_probable(logits_NC[0], self._classes)
+        return Prediction(item={**item, "labels": torch.tensor(label)}, output=shown)
+
+
+def _logits(model: nn.Module, batch: Batch) -> Tensor:
+    output: Any = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+    logits_NC: Tensor = output.logits
+    return logits_NC

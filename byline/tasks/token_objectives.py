@@ -1,0 +1,78 @@
+"""Losses and targets of causal language models, per example and blind to padding.
+
+Shapes: N examples, T positions, V tokens of the vocabulary.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from byline.task import Batch
+from byline.tasks.documents import IGNORED
+
+
+def collate_causal(items: Sequence[dict[str, Tensor]], pad_token: int) -> dict[str, Tensor]:
+    """Pad rows on the right; positions and the tokens before stay what they are.
+
+    Args:
+        items: `{"input_ids": [T], "labels": [T]}` each, of any lengths.
+        pad_token: Fills `input_ids`; never attended to, never a target.
+
+    Returns:
+        `input_ids`, `labels` and `attention_mask`, each [N, T].
+    """
+    ids_NT = pad_sequence(
+        [i["input_ids"] for i in items], batch_first=True, padding_value=pad_token
+    )
+    labels_NT = pad_sequence([i["labels"] for i in items], batch_first=True, padding_value=IGNORED)
+    mask_NT = pad_sequence([torch.ones_like(i["input_ids"]) for i in items], batch_first=True)
+    return {"input_ids": ids_NT, "labels": labels_NT, "attention_mask": mask_NT}
+
+
+def token_losses(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Compute -log p of every target token given the tokens before it.
+
+    Args:
+        model: A Hugging Face causal language model.
+        batch: From `collate_causal`.
+
+    Returns:
+        losses_NT (zero where there is no target) and counts_N of the targets; T is one less than
+        the batch's, as nothing predicts a first token.
+    """
+    output: Any = model(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
+    )
+    logits_NTV: Tensor = output.logits[:, :-1]
+    labels_NT = batch["labels"][:, 1:]
+    losses_NT = F.cross_entropy(
+        logits_NTV.flatten(0, 1), labels_NT.flatten(), ignore_index=IGNORED, reduction="none"
+    ).view_as(labels_NT)
+    return losses_NT, (labels_NT != IGNORED).sum(1)
+
+
+def mean_token_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Compute each example's mean -log p over its target tokens: losses_N."""
+    losses_NT, counts_N = token_losses(model, batch)
+    return losses_NT.sum(1) / counts_N
+
+
+def likelihood(model: nn.Module, batch: Batch) -> Tensor:
+    """Compute log p of each example's whole completion: the sum over its target tokens, [N]."""
+    losses_NT, _ = token_losses(model, batch)
+    return -losses_NT.sum(1)
+
+
+def token_margin(model: nn.Module, batch: Batch) -> Tensor:
+    """Compute log(p / (1 - p)) of the mean probability of a target token, [N].
+
+    p = exp(-L) with the mean token loss L is the geometric mean, so the margin is -L - log(1 -
+    exp(-L)).
+    """
+    loss_N = mean_token_loss(model, batch)
+    loss_N = loss_N.clamp_min(torch.finfo(loss_N.dtype).tiny)  # p = 1 exactly has no margin
+    return -loss_N - torch.log(-torch.expm1(-loss_N))

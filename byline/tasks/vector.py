@@ -1,0 +1,114 @@
+"""Classification and regression of vectors: tabular data, or features of any kind."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from byline.errors import InvalidTask
+from byline.task import Batch, Item, Objective, ParsedQuery, Prediction, QueryInterface, Task
+from byline.tasks.classification import device_of
+from byline.tasks.labelled_inputs import Trained, classifier_task
+from byline.tasks.payloads import FiniteNumber, as_input, vector_payload
+
+Noise = Literal["constant", "predicted"]
+_Value = Annotated[
+    FiniteNumber | None,
+    Field(description="The true value; left out, the model's own prediction is taken."),
+]
+
+
+def vector_classification(trained: Trained, *, classes: Sequence[str]) -> Task:
+    """Declare a classifier of vectors.
+
+    Queries are `{"features": [...], "label": optional}`.
+
+    Args:
+        trained: The model and its training data: vectors of one length.
+        classes: Names in the order of the logits.
+
+    Returns:
+        The task, with the targets `margin` (log p/(1-p) of the label) and `logit` (the label's).
+
+    Raises:
+        InvalidTask: The data or the class names do not fit.
+    """
+    return classifier_task(trained, classes, "features", vector_payload(_length(trained)))
+
+
+def vector_regression(trained: Trained, *, noise: Noise = "constant") -> Task:
+    """Declare a regression of one number on vectors.
+
+    Queries are `{"features": [...], "label": optional number}`. A query without a number takes the
+    model's own prediction, whose squared error is flat: attribute it by the target `prediction`.
+
+    Args:
+        trained: The model, whose output is [N] or [N, 1] (`constant`) or [N, 2] (`predicted`), and
+            its training data: vectors of one length, with numbers as labels.
+        noise: `constant`: squared error, as `torch.nn.MSELoss`. `predicted`: the model's second
+            output is the log of the variance, and the loss is the Gaussian negative log-likelihood,
+            as `torch.nn.GaussianNLLLoss` (without its constant).
+
+    Returns:
+        The task, with the target `prediction` (the model's number).
+
+    Raises:
+        InvalidTask: The data do not fit.
+    """
+    like, data = trained.data.input, trained.data
+    payload = vector_payload(_length(trained), _Value)
+
+    def parse(query: Any) -> ParsedQuery:
+        values = as_input(query.features, like, "features")
+        missing = query.label is None
+        label = as_input(0.0 if missing else query.label, like.new_zeros(()), "label")
+        return ParsedQuery(item=(values, label), complete=not missing)
+
+    def predict(model: nn.Module, item: Item) -> Prediction:
+        with torch.no_grad():
+            value = _outputs(model, item[0][None].to(device_of(model)), noise)[0][0].cpu()
+        return Prediction(item=(item[0], value.to(like.dtype)), output={"value": float(value)})
+
+    return Task(
+        name=trained.name,
+        model=trained.model,
+        checkpoints=trained.checkpoints,
+        train_set=data.items,
+        describe=data.describer(lambda row: f"{float(data.items[row][1]):.6g}"),
+        loss=_regression_loss(noise),
+        targets={"prediction": lambda model, batch: _outputs(model, batch[0], noise)[0]},
+        layers=trained.layers,
+        query=QueryInterface(payload=payload, parse=parse, predict=predict),
+    )
+
+
+def _regression_loss(noise: Noise) -> Objective:
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        mean_N, log_variance_N = _outputs(model, batch[0], noise)
+        error_N = F.mse_loss(mean_N, batch[1].to(mean_N.dtype), reduction="none")
+        if log_variance_N is None:
+            return error_N
+        return 0.5 * (log_variance_N + error_N * torch.exp(-log_variance_N))
+
+    return loss
+
+
+def _outputs(model: nn.Module, inputs_ND: Tensor, noise: Noise) -> tuple[Tensor, Tensor | None]:
+    """Run the model: predictions_N, and log variances_N where it predicts them."""
+    output: Tensor = model(inputs_ND)
+    if noise == "predicted" and output.shape == (len(inputs_ND), 2):
+        return output[:, 0], output[:, 1]
+    if noise == "constant" and output.numel() == len(inputs_ND):
+        return output.reshape(len(inputs_ND)), None
+    expected = "[N] or [N, 1]" if noise == "constant" else "[N, 2]: mean and log variance"
+    raise InvalidTask(f"expected a model whose output is {expected}, got {list(output.shape)}")
+
+
+def _length(trained: Trained) -> int:
+    shape = trained.data.input.shape
+    if len(shape) != 1:
+        raise InvalidTask(f"expected vectors of shape [D], got {list(shape)}")
+    return shape[0]
