@@ -46,8 +46,8 @@ class LocalModel(BaseModel):
             file = path / WEIGHTS if path.is_dir() else path
             if not file.is_file():
                 raise InvalidTask(
-                    f"expected weights at {file}, found no file: write them with save_pretrained and a "
-                    f"max_shard_size that leaves one {WEIGHTS}"
+                    f"expected weights at {file}, found no file: save_pretrained "
+                    f"with a max_shard_size that leaves one {WEIGHTS}"
                 )
             beside = path.parent.name if path.stem == "model" else path.stem
             name = path.name if path.is_dir() else beside
