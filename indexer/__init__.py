@@ -1,0 +1,1 @@
+"""The offline application: reads a training set and leaves an index behind."""

@@ -1,0 +1,161 @@
+"""From a configuration to a published index: plan, run what is not finished, pack, publish."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from byline.store.index import AttributionIndex
+from byline.store.writer import publish, write_index
+
+import byline
+from byline.errors import BuildFailed, BylineError
+from byline.loading import LoadedTask, load_task, weights_digest
+from byline.store.fingerprint import Fingerprint
+from byline.store.layout import StorageOptions, TaskRecord
+from byline.task import Task
+from indexer.config import BuildConfig
+from indexer.executor import Executor, InProcess, Processes
+from indexer.lock import exclusive
+from indexer.pack import Origin, index_contents
+from indexer.plan import BuildPlan
+from indexer.planning import make_plan
+from indexer.progress import Observer, Silent
+from indexer.run import run_units
+from indexer.survey import survey
+from indexer.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What a build left behind."""
+
+    path: Path
+    """The version's directory."""
+    fresh: bool
+    """False where the version had been published before."""
+
+
+def build(config: BuildConfig, observer: Observer | None = None, *, force: bool = False) -> Built:
+    """Build an index, or finish one that was interrupted.
+
+    Args:
+        config: The build file.
+        observer: Told how it goes.
+        force: Build again although the version is published.
+
+    Returns:
+        Where the index is.
+
+    Raises:
+        InvalidTask: The Task, its weights or its training set is wrong.
+        UnsupportedModel: Its gradients cannot be taken example by example.
+        BuildFailed: A unit failed; what is finished is kept.
+        CorruptIndex: The version is published, and damaged.
+    """
+    observer = observer or Silent()
+    loaded = load_task(config.task)
+    plan = make_plan(config, loaded.task)
+    origin = identify(plan, loaded, config.index.storage(), observer)
+    version = config.index.path / origin.fingerprint.version
+    work = config.index.path / f".build-{origin.fingerprint.version}"
+    with exclusive(work.with_name(f"{work.name}.lock")):
+        fresh = force or not version.exists()
+        if fresh:
+            _build_version(config, replace(plan, work=work), origin, observer)
+        else:
+            observer.say(f"version {version.name} is already published: verifying it")
+            AttributionIndex.open(version)
+        shutil.rmtree(work, ignore_errors=True)
+    return Built(path=version, fresh=fresh)
+
+
+def identify(
+    plan: BuildPlan, loaded: LoadedTask, storage: StorageOptions, observer: Observer
+) -> Origin:
+    """Digest everything that determines the index's bytes.
+
+    Args:
+        plan: Names the recipe and the members.
+        loaded: The Task and its source.
+        storage: How the index is stored.
+        observer: Told how far the training set is read.
+
+    Returns:
+        The Task with the index's fingerprint.
+    """
+    task = loaded.task
+    used = sorted({member.checkpoint for member in plan.members})
+    read = survey(task, lambda done, rows: observer.reach("read training set", done, rows))
+    fingerprint = Fingerprint.of(
+        recipe=plan.recipe,
+        weights=[weights_digest(task.checkpoints[checkpoint]) for checkpoint in used],
+        data=read.digest,
+        task=loaded.digest,
+        storage=storage,
+        build=plan.record(),
+    )
+    record = TaskRecord(reference=loaded.reference, digest=loaded.digest, name=task.name)
+    return Origin(task=task, record=record, fingerprint=fingerprint)
+
+
+def _build_version(
+    config: BuildConfig, plan: BuildPlan, origin: Origin, observer: Observer
+) -> None:
+    workspace = prepare(plan, observer)
+    with executor_for(plan, origin.task, config.build.workers) as executor:
+        run_units(plan, workspace, executor, observer)
+    contents = index_contents(plan, workspace, origin, config.index.storage())
+    try:
+        ready = write_index(contents, workspace.version, progress=observer.reach)
+        publish(ready, config.index.path / origin.fingerprint.version)
+    except (BylineError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise BuildFailed(
+            f"writing the index failed: {type(error).__name__}: {error} (finished units are kept: "
+            f"correct the cause and run the same command again)"
+        ) from error
+
+
+def executor_for(plan: BuildPlan, task: Task, workers: int) -> Executor:
+    """One process works here; several are spawned."""
+    return InProcess(plan, task) if workers == 1 else Processes(plan, workers)
+
+
+def prepare(plan: BuildPlan, observer: Observer) -> Workspace:
+    """Open the work directory; what was computed with other numerics is not reused.
+
+    Args:
+        plan: The build.
+        observer: Told what is found there.
+
+    Returns:
+        The directory, swept of what a killed build left half written.
+    """
+    workspace = Workspace(plan.work)
+    key = json.dumps(
+        {
+            "numerics": asdict(plan.numerics),
+            "statistics": [asdict(statistic) for statistic in plan.statistics],
+            "versions": {
+                "byline": byline.__version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+            },
+        },
+        sort_keys=True,
+    )
+    known = plan.work / "numerics.json"
+    if known.is_file() and known.read_text() == key:
+        observer.say("an interrupted build of this version is here: going on with it")
+        workspace.sweep()
+    else:
+        if plan.work.exists():
+            observer.say("an interrupted build with other settings is here: starting over")
+        shutil.rmtree(plan.work, ignore_errors=True)
+        plan.work.mkdir(parents=True)
+        workspace.keep_text(known.name, key)
+    return workspace

@@ -1,0 +1,201 @@
+"""What a build will cost, measured on one batch of every pass. Writes nothing."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from byline.features import MemberFeaturizer, MemberModel, statistics
+from byline.gradients.factors import BatchGradients
+from byline.loading import load_task
+from byline.projection.base import State
+from byline.store.layout import StorageOptions
+from byline.task import Task
+from indexer.config import BuildConfig
+from indexer.plan import BuildPlan, Rows
+from indexer.planning import make_plan
+from indexer.survey import read_row
+from indexer.worker import add_state, emitted
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over rows, by all members."""
+
+    name: str
+    rows: int
+    seconds: float
+    """With the workers that the build file asks for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a build will cost."""
+
+    rows: int
+    members: int
+    width: int
+    """Numbers of a feature over all members."""
+    passes: tuple[Pass, ...]
+    memory: int
+    """Peak bytes of all processes together."""
+    vectors: int
+    """Bytes of the stored rows."""
+    search: int
+    """Bytes of the search file."""
+    temporary: int
+    """Bytes of the work directory at its fullest; gone after the build."""
+
+    @property
+    def seconds(self) -> float:
+        """The whole build."""
+        return sum(each.seconds for each in self.passes)
+
+
+def estimate(config: BuildConfig) -> Estimate:
+    """Try one batch of every pass of the first member and extrapolate.
+
+    Args:
+        config: The build file.
+
+    Returns:
+        Times, memory and bytes. Times are good to a factor of about 1.5: batches differ.
+
+    Raises:
+        InvalidTask: The Task or its weights are wrong.
+        UnsupportedModel: Its gradients cannot be taken example by example.
+    """
+    task = load_task(config.task).task
+    plan = make_plan(config, task)
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(plan.numerics.threads)
+    try:
+        trial = _Trial(plan, task)
+        passes = tuple(trial.passes(config.build.workers))
+    finally:
+        torch.set_num_threads(threads_before)
+    width = trial.width * len(plan.members)
+    processes = config.build.workers + 1 if config.build.workers > 1 else 1
+    vectors, search = stored_bytes(plan.rows, width, config.index.storage())
+    kept = plan.rows * trial.width * 4 if plan.keeps_projections else 0
+    return Estimate(
+        rows=plan.rows,
+        members=len(plan.members),
+        width=width,
+        passes=passes,
+        memory=_peak_memory() * processes,
+        vectors=vectors,
+        search=search,
+        temporary=plan.rows * width * 4 + max(kept, trial.partial_sums) + vectors + search,
+    )
+
+
+class _Trial:
+    """One batch of the first member, taken through every pass."""
+
+    def __init__(self, plan: BuildPlan, task: Task) -> None:
+        self._plan, self._task = plan, task
+        self.width = 0
+        self.partial_sums = 0
+
+    def passes(self, workers: int) -> Iterator[Pass]:
+        """Measure each pass.
+
+        Args:
+            workers: Processes that will share the work.
+
+        Yields:
+            What it will cost over all rows.
+        """
+        plan, members = self._plan, len(self._plan.members)
+        batch = np.arange(min(plan.numerics.batch_rows, plan.rows), dtype=np.int64)
+        yield Pass(
+            "read training set", plan.rows, _seconds(self._read, batch) / len(batch) * plan.rows
+        )
+        model = MemberModel.load(self._task, plan.recipe, plan.members[0], plan.numerics.compute)
+        items = [self._task.train_set[int(row)] for row in batch]
+        grads, gradient_time = _warm(lambda: model.gradients(items, plan.recipe.train_signal))
+        a_row = 1 / len(batch) / workers
+        state: State = {}
+        for source in ("gradients", "projected"):
+            for name, rows, measured, finished in self._fit(model, grads, state, source):
+                needed = measured + (gradient_time if source == "gradients" else 0.0)
+                yield Pass(
+                    f"measure {name}", rows * members, members * (rows * needed * a_row + finished)
+                )
+        featurizer = MemberFeaturizer(plan.recipe, model.blocks, state)
+        self.width = featurizer.width
+        phi_NK, projection_time = _warm(lambda: featurizer.project(grads))
+        _, feature_time = _warm(lambda: emitted(featurizer, phi_NK, grads.objective_N))
+        every = plan.rows * members
+        yield Pass(
+            "project and emit",
+            every,
+            every * (gradient_time + projection_time + feature_time) * a_row,
+        )
+
+    def _read(self, batch: Rows) -> None:
+        for row in batch:
+            read_row(self._task, int(row))
+
+    def _fit(
+        self, model: MemberModel, grads: BatchGradients, state: State, source: str
+    ) -> Iterator[tuple[str, int, float, float]]:
+        """Fit the statistics of one source on the batch; adds to `state`.
+
+        Yields:
+            Name, rows, seconds a batch, seconds to finish.
+        """
+        plan = self._plan
+        for statistic in statistics(plan.recipe, model.blocks):
+            if statistic.source != source:
+                continue
+            batch: Any = grads
+            if source == "projected":
+                batch = MemberFeaturizer(plan.recipe, model.blocks, state).project(grads)
+            part, measured = _warm(partial(statistic.measure, batch, state))
+            sums: State = {}
+            add_state(sums, part)
+            size = sum(t.numel() * t.element_size() for t in sums.values())
+            self.partial_sums = max(self.partial_sums, size * len(plan.fit_blocks(statistic.name)))
+            start = time.perf_counter()
+            state |= statistic.finish(sums, len(grads), state)
+            rows = sum(map(len, plan.fit_blocks(statistic.name)))
+            yield statistic.name, rows, measured, time.perf_counter() - start
+
+
+def stored_bytes(rows: int, width: int, storage: StorageOptions) -> tuple[int, int]:
+    """Bytes of the stored rows and of the search file, roughly."""
+    vectors = rows * width * (2 if storage.dtype == "fp16" else 4)
+    search = rows * (width // 8 + 16) if storage.search == "compressed" else vectors
+    return (0 if storage.keep == "codes" else vectors), search
+
+
+def _seconds(work: Callable[[Rows], None], batch: Rows) -> float:
+    start = time.perf_counter()
+    work(batch)
+    return time.perf_counter() - start
+
+
+def _warm(work: Callable[[], Result]) -> tuple[Result, float]:
+    """Run twice and time the second: the first one allocates and compiles."""
+    work()
+    start = time.perf_counter()
+    result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return result, time.perf_counter() - start
+
+
+def _peak_memory() -> int:
+    """Peak resident bytes of this process; Linux counts in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,179 @@
+"""What a build will do: the fixed grid of row blocks, the fit samples, and the list of units.
+
+Everything here follows from the plan alone, so that every worker, and every restart, sees the same
+units.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from byline.features import Compute, Precision
+from byline.members import Member
+from byline.randomness import random_bits, stream_key
+from byline.recipe import Recipe
+from indexer.units import Stage, Unit
+
+Rows = NDArray[np.int64]
+"""Row numbers of the training set, ascending."""
+
+MAX_FIT_BLOCKS = 32
+"""Partial sums on disk for one statistic: bounds the room they take, however large the sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerics:
+    """The choices that the bits of an index depend on, besides its fingerprint."""
+
+    block_rows: int
+    batch_rows: int
+    threads: int
+    device: str
+    precision: Precision
+
+    @property
+    def compute(self) -> Compute:
+        """Where and how precisely gradients are computed."""
+        return Compute(device=torch.device(self.device), precision=self.precision)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatisticPlan:
+    """One statistic of every member, and the rows that it is fitted on."""
+
+    name: str
+    source: Literal["gradients", "projected"]
+    sample: int | None
+    """Rows to fit on; None takes all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildPlan:
+    """Everything that a worker needs besides the Task; it can be pickled."""
+
+    task: str
+    """The Task's source, as `byline.loading.load_task` takes it."""
+    recipe: Recipe
+    members: tuple[Member, ...]
+    rows: int
+    numerics: Numerics
+    statistics: tuple[StatisticPlan, ...]
+    work: Path
+    """The work directory."""
+
+    @property
+    def block_count(self) -> int:
+        """Number of row blocks."""
+        return -(-self.rows // self.numerics.block_rows)
+
+    @property
+    def keeps_projections(self) -> bool:
+        """Whether projected gradients must be kept until a statistic of them is there."""
+        return any(statistic.source == "projected" for statistic in self.statistics)
+
+    def member(self, name: str) -> Member:
+        """The member of this name."""
+        return next(member for member in self.members if member.name == name)
+
+    def block_rows(self, block: int) -> range:
+        """The rows of one block of the grid."""
+        start = block * self.numerics.block_rows
+        return range(start, min(start + self.numerics.block_rows, self.rows))
+
+    def fit_blocks(self, statistic: str) -> list[Rows]:
+        """The rows that each measuring unit of a statistic reads."""
+        return self._fit_blocks[statistic]
+
+    @cached_property
+    def _fit_blocks(self) -> dict[str, list[Rows]]:
+        return {
+            s.name: cut_fit_blocks(fit_sample(self.rows, s.sample), self.numerics)
+            for s in self.statistics
+        }
+
+    def stages(self, member: str) -> Iterator[list[Unit]]:
+        """List a member's units.
+
+        Yields:
+            The units of each stage; a stage needs those before it.
+        """
+        yield from self._fit(member, "gradients")
+        if self.keeps_projections:
+            yield [Unit(Stage.PROJECT, member, block) for block in range(self.block_count)]
+            yield from self._fit(member, "projected")
+        yield [Unit(Stage.EMIT, member, block) for block in range(self.block_count)]
+
+    def _fit(self, member: str, source: str) -> Iterator[list[Unit]]:
+        for statistic in self.statistics:
+            if statistic.source == source:
+                yield self.measures(member, statistic.name)
+                yield [Unit(Stage.REDUCE, member, 0, statistic.name)]
+
+    def measures(self, member: str, statistic: str) -> list[Unit]:
+        """The units that measure a statistic, in the order in which their sums are added."""
+        count = len(self.fit_blocks(statistic))
+        return [Unit(Stage.MEASURE, member, block, statistic) for block in range(count)]
+
+    def weight(self, unit: Unit) -> int:
+        """Rows that a unit passes over: its share of the work, roughly."""
+        match unit.stage:
+            case Stage.MEASURE:
+                return len(self.fit_blocks(unit.statistic)[unit.block])
+            case Stage.REDUCE:
+                return self.numerics.batch_rows
+            case _:
+                return len(self.block_rows(unit.block))
+
+    def record(self) -> dict[str, JsonValue]:
+        """What the manifest keeps: the numerics, and the size of each fit sample."""
+        samples: dict[str, JsonValue] = {
+            s.name: min(s.sample or self.rows, self.rows) for s in self.statistics
+        }
+        return {
+            "block_rows": self.numerics.block_rows,
+            "batch_rows": self.numerics.batch_rows,
+            "threads": self.numerics.threads,
+            "device": self.numerics.device,
+            "precision": self.numerics.precision,
+            "fit_rows": samples,
+        }
+
+
+def fit_sample(rows: int, sample: int | None) -> Rows:
+    """Choose the rows that a statistic is fitted on.
+
+    Every row is hashed; those with the smallest hashes are taken. So a sample does not depend on
+    how the
+    rows are cut, and a smaller sample is part of a larger one.
+
+    Args:
+        rows: R, rows of the training set.
+        sample: Rows to take; None takes all.
+
+    Returns:
+        Row numbers, ascending.
+    """
+    if sample is None or sample >= rows:
+        return np.arange(rows, dtype=np.int64)
+    hashes = random_bits(stream_key(0, "fit-sample"), torch.arange(rows, dtype=torch.int64)).numpy()
+    return np.sort(np.argsort(hashes, kind="stable")[:sample]).astype(np.int64)
+
+
+def cut_fit_blocks(rows: Rows, numerics: Numerics) -> list[Rows]:
+    """Cut a fit sample into at most `MAX_FIT_BLOCKS` blocks of whole batches."""
+    batches = -(-len(rows) // numerics.batch_rows)
+    batches_a_block = max(-(-batches // MAX_FIT_BLOCKS), numerics.block_rows // numerics.batch_rows)
+    size = batches_a_block * numerics.batch_rows
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def cut_batches(rows: Rows, size: int) -> list[Rows]:
+    """Cut rows into batches; only the last may be smaller."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -1,0 +1,50 @@
+"""From a configuration and a Task to a plan, and to what identifies the index."""
+
+from pathlib import Path
+
+from byline.features import MemberModel, statistics
+from byline.task import Task
+from indexer.config import BuildConfig
+from indexer.plan import BuildPlan, Numerics, StatisticPlan
+
+
+def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan:
+    """Lay out a build.
+
+    Args:
+        config: The build file.
+        task: Its Task.
+        work: The work directory, once it is known.
+
+    Returns:
+        The plan. Loads the first member's model, to learn which statistics its layers need.
+
+    Raises:
+        InvalidRecipe: The recipe names a checkpoint or a target that the Task does not have.
+        InvalidTask: The weights do not fit the model.
+        UnsupportedModel: Gradients cannot be taken example by example.
+    """
+    task.objective(config.recipe.train_signal)
+    task.objective(config.recipe.query_target)
+    members = config.recipe.members.members(len(task.checkpoints))
+    numerics = Numerics(
+        block_rows=config.build.block_rows,
+        batch_rows=config.build.batch_rows,
+        threads=config.build.threads,
+        device=config.build.device,
+        precision=config.build.precision,
+    )
+    model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
+    fits = tuple(
+        StatisticPlan(name=s.name, source=s.source, sample=s.sample)
+        for s in statistics(config.recipe, model.blocks)
+    )
+    return BuildPlan(
+        task=config.task,
+        recipe=config.recipe,
+        members=members,
+        rows=len(task.train_set),
+        numerics=numerics,
+        statistics=fits,
+        work=work,
+    )

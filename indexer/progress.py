@@ -1,0 +1,73 @@
+"""How far a build is: one bar over all phases, with the time that remains."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Observer(Protocol):
+    """Whoever wants to know how a build goes."""
+
+    def reach(self, phase: str, done: int, total: int) -> None:
+        """A phase has come this far; `done` 0 announces it.
+
+        Args:
+            phase: In words: `"read the training set"`.
+            done: Rows, or what else the phase counts.
+            total: Of the same.
+        """
+
+    def say(self, message: str) -> None:
+        """Something that a person should know."""
+
+
+class Silent:
+    """Does not want to know."""
+
+    def reach(self, phase: str, done: int, total: int) -> None:
+        """Ignore it."""
+
+    def say(self, message: str) -> None:
+        """Ignore it."""
+
+
+class RemainingTime:
+    """Estimates the time that remains, each phase at its own speed.
+
+    A phase that has not begun is taken to run at the slowest speed seen so far: estimates are
+    rather too
+    long than too short.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = clock()
+        self._seconds: dict[str, float] = {}
+        self._progress: dict[str, tuple[int, int]] = {}
+
+    def reach(self, phase: str, done: int, total: int) -> None:
+        """Note how far a phase is; the time since the last note is counted as its own."""
+        now = self._clock()
+        if done:
+            self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
+        self._last = now
+        self._progress[phase] = (done, total)
+
+    def seconds(self) -> float | None:
+        """Seconds that remain; None while nothing is known."""
+        speeds = {
+            p: self._seconds[p] / d
+            for p, (d, _) in self._progress.items()
+            if d and p in self._seconds
+        }
+        if not speeds:
+            return None
+        slowest = max(speeds.values())
+        return sum(
+            (total - done) * speeds.get(p, slowest) for p, (done, total) in self._progress.items()
+        )
+
+    def fraction(self) -> float:
+        """Part of all announced work that is done, by time where it is known."""
+        left, spent = self.seconds(), sum(self._seconds.values())
+        return 0.0 if left is None or spent + left == 0 else spent / (spent + left)

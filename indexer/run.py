@@ -1,0 +1,123 @@
+"""Runs what is not finished yet, and deletes what nobody reads again.
+
+One member at a time keeps the disk bounded: projections and partial sums of one member, features
+of all.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from indexer.executor import Executor
+from indexer.plan import BuildPlan
+from indexer.progress import Observer
+from indexer.units import Stage, Unit
+from indexer.workspace import Receipt, Workspace
+
+
+def run_units(
+    plan: BuildPlan, workspace: Workspace, executor: Executor, observer: Observer
+) -> None:
+    """Bring every unit of a plan to its end.
+
+    Args:
+        plan: The build.
+        workspace: Its work directory, swept.
+        executor: Runs the units.
+        observer: Told about every finished unit.
+
+    Raises:
+        BuildFailed: A unit failed.
+    """
+    stages = [
+        stage
+        for member in plan.members
+        for stage in unfinished(plan, workspace, member.name, observer)
+    ]
+    totals: Counter[str] = Counter()
+    done: Counter[str] = Counter()
+    for unit in (unit for stage in stages for unit in stage):
+        totals[phase(unit)] += plan.weight(unit)
+    for name in every_phase(plan):
+        observer.reach(name, 0, totals[name])
+
+    def on_done(unit: Unit, receipt: Receipt) -> None:
+        del receipt
+        discard_read(plan, workspace, unit)
+        done[phase(unit)] += plan.weight(unit)
+        observer.reach(phase(unit), done[phase(unit)], totals[phase(unit)])
+
+    for stage in stages:
+        executor.run(stage, on_done)
+
+
+def phase(unit: Unit) -> str:
+    """What people are shown while such a unit runs."""
+    return f"{unit.stage} {unit.statistic}".rstrip()
+
+
+def every_phase(plan: BuildPlan) -> list[str]:
+    """All phases of the plan's units, in order."""
+    return [phase(stage[0]) for stage in plan.stages(plan.members[0].name)]
+
+
+def unfinished(
+    plan: BuildPlan, workspace: Workspace, member: str, observer: Observer | None = None
+) -> list[list[Unit]]:
+    """List a member's units that must run, stage by stage.
+
+    An output that was deleted after it had been read is missed only if its reader must run again.
+
+    Args:
+        plan: The build.
+        workspace: What is there already.
+        member: The member's name.
+        observer: Told about the outputs that are read and checked.
+
+    Returns:
+        The stages that have units left, in order.
+    """
+    stages = list(plan.stages(member))
+    every = [unit for stage in stages for unit in stage]
+    finished = _finished(workspace, every, observer)
+    missing = [
+        unit for unit in every if unit.stage in {Stage.REDUCE, Stage.EMIT} and unit not in finished
+    ]
+    refit = {unit.statistic for unit in missing if unit.stage is Stage.REDUCE}
+    reemit = {unit.block for unit in missing if unit.stage is Stage.EMIT}
+    reproject = any(s.source == "projected" and s.name in refit for s in plan.statistics)
+
+    def needed(unit: Unit) -> bool:
+        match unit.stage:
+            case Stage.MEASURE:
+                return unit.statistic in refit
+            case Stage.PROJECT:
+                return reproject or unit.block in reemit
+            case _:
+                return True
+
+    for unit in finished:
+        if not needed(unit):
+            workspace.discard(unit)
+    left = [[unit for unit in stage if unit not in finished and needed(unit)] for stage in stages]
+    return [stage for stage in left if stage]
+
+
+def _finished(workspace: Workspace, units: Sequence[Unit], observer: Observer | None) -> set[Unit]:
+    """The units whose outputs are there, byte for byte."""
+    begun = [unit for unit in units if workspace.receipt(unit) is not None]
+    finished = set()
+    for place, unit in enumerate(begun):
+        if workspace.finished(unit):
+            finished.add(unit)
+        if observer is not None:
+            observer.reach(f"check finished units of {unit.member}", place + 1, len(begun))
+    return finished
+
+
+def discard_read(plan: BuildPlan, workspace: Workspace, unit: Unit) -> None:
+    """Delete the outputs that only this unit was to read."""
+    if unit.stage is Stage.REDUCE:
+        for part in plan.measures(unit.member, unit.statistic):
+            workspace.discard(part)
+    elif unit.stage is Stage.EMIT and plan.keeps_projections:
+        workspace.discard(Unit(Stage.PROJECT, unit.member, unit.block))

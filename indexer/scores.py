@@ -1,0 +1,114 @@
+"""All scores of many queries, written block by block into one file.
+
+Letters: Q queries, R training points, K numbers of a feature.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from byline.search.searcher import Searcher
+from byline.store.index import AttributionIndex
+from numpy.lib.format import open_memmap
+from torch import Tensor
+
+from byline.attribution import AttributionRequest
+from byline.attribution.questions import Questions
+from byline.attribution.stopwatch import Stopwatch
+from byline.errors import InvalidInput, InvalidQuery, StaleIndex
+from byline.features import Featurizer
+from byline.loading import load_task
+from indexer.progress import Observer, Silent
+from indexer.workspace import flush
+
+
+def read_requests(path: Path) -> list[AttributionRequest]:
+    """Read one query a line; empty lines are skipped.
+
+    Raises:
+        InvalidInput: The file cannot be read, holds no query, or a line is no JSON object.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"expected queries as UTF-8 JSON lines in {path}: {error}") from error
+    requests = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            payload = json.loads(line)
+        except ValueError as error:
+            raise InvalidInput(f"{path}, line {number}: expected a JSON object: {error}") from None
+        if not isinstance(payload, dict):
+            raise InvalidInput(
+                f"{path}, line {number}: expected a JSON object, got a {type(payload).__name__}"
+            )
+        requests.append(AttributionRequest(query=payload))
+    if not requests:
+        raise InvalidInput(f"expected at least one query in {path}, got an empty file")
+    return requests
+
+
+def write_scores(
+    index: Path,
+    requests: Sequence[AttributionRequest],
+    out: Path,
+    *,
+    batch: int = 32,
+    observer: Observer | None = None,
+) -> None:
+    """Write float32 [Q, R] to a `.npy` file, which appears when it is complete.
+
+    Args:
+        index: An index directory or one version of it.
+        requests: Q queries.
+        out: The file.
+        batch: Queries that are differentiated together.
+        observer: Told how it goes.
+
+    Raises:
+        InvalidQuery: A query does not fit the index; names its number.
+        StaleIndex: The Task changed since the build.
+    """
+    observer = observer or Silent()
+    opened = AttributionIndex.open(index)
+    ask = _open_questions(opened)
+    searcher = Searcher(opened)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        scores_QR = open_memmap(temporary, "w+", np.float32, (len(requests), opened.rows))
+        for start in range(0, len(requests), batch):
+            part = requests[start : start + batch]
+            features_QK = _features(ask, part, first=start)
+            scores_QR[start : start + len(part)] = searcher.scores(features_QK)
+            observer.reach("score queries", start + len(part), len(requests))
+        scores_QR.flush()
+        flush(temporary)
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _open_questions(opened: AttributionIndex) -> Questions:
+    record = opened.manifest.task
+    loaded = load_task(record.reference)
+    if loaded.digest != record.digest:
+        raise StaleIndex(
+            f"the Task at {record.reference} changed since this index was built: rebuild the index"
+        )
+    states = {member.name: opened.states(member.name) for member in opened.members}
+    featurizer = Featurizer.open(loaded.task, opened.recipe, states)
+    return Questions(opened.recipe, opened.width, task=loaded.task, featurizer=featurizer)
+
+
+def _features(ask: Questions, part: Sequence[AttributionRequest], first: int) -> Tensor:
+    """[Q, K], or the first query's error with its number."""
+    found = ask.features([ask.check(request) for request in part], Stopwatch())
+    for place, each in enumerate(found):
+        if each.error is not None:
+            raise InvalidQuery(f"query {first + place + 1}: {each.error}") from each.error
+    return torch.stack([each.feature for each in found if each.feature is not None])

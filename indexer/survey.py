@@ -1,0 +1,117 @@
+"""A first look at the training set: does it hold together, and what identifies it.
+
+One pass in the order of the rows; memory is eight bytes a row.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from byline.errors import InvalidTask
+from byline.examples import Example, content_digest
+from byline.task import Task
+
+REPORT_EVERY = 256
+"""Rows between two reports of progress."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What identifies a training set."""
+
+    rows: int
+    digest: str
+    """SHA-256 over every item's content and every example's metadata, in order."""
+
+
+def survey(task: Task, on_progress: Callable[[int, int], None] | None = None) -> Survey:
+    """Read the whole training set once.
+
+    Args:
+        task: Declares it.
+        on_progress: Called with (rows read, rows).
+
+    Returns:
+        Its size and digest.
+
+    Raises:
+        InvalidTask: An item cannot be read, a row has no proper `Example`, or two rows share an id.
+    """
+    rows = len(task.train_set)
+    digest = hashlib.sha256()
+    id_hashes = np.empty(rows, dtype=np.uint64)
+    for row in range(rows):
+        row_digest, example_id = read_row(task, row)
+        digest.update(row_digest)
+        id_hashes[row] = _short_hash(example_id)
+        if on_progress and (row + 1 == rows or row % REPORT_EVERY == 0):
+            on_progress(row + 1, rows)
+    _refuse_shared_ids(task, id_hashes)
+    return Survey(rows, digest.hexdigest())
+
+
+def read_row(task: Task, row: int) -> tuple[bytes, str]:
+    """Digest of one row's item and metadata, and its id.
+
+    Raises:
+        InvalidTask: One of the two cannot be read.
+    """
+    example = described(task, row)
+    described_digest = hashlib.sha256(example.model_dump_json().encode()).digest()
+    return _item_digest(task, row) + described_digest, example.id
+
+
+def described(task: Task, row: int) -> Example:
+    """The metadata of one row.
+
+    Raises:
+        InvalidTask: `Task.describe` fails, or returns something else.
+    """
+    try:
+        example = task.describe(row)
+    except InvalidTask:
+        raise
+    except Exception as error:
+        raise InvalidTask(f"Task.describe({row}) raised {type(error).__name__}: {error}") from error
+    if not isinstance(example, Example):
+        raise InvalidTask(
+            f"expected Task.describe({row}) to return a byline.examples.Example, got "
+            f"{type(example).__name__}"
+        )
+    return example
+
+
+def _item_digest(task: Task, row: int) -> bytes:
+    try:
+        return content_digest(task.train_set[row])
+    except InvalidTask as error:
+        raise InvalidTask(f"row {row} of the training set: {error}") from error
+    except Exception as error:
+        raise InvalidTask(
+            f"Task.train_set[{row}] raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def _short_hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def _refuse_shared_ids(
+    task: Task, id_hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]"
+) -> None:
+    """Rows whose hashes agree are looked at again: a hash is no proof."""
+    order = np.argsort(id_hashes, kind="stable")
+    ordered = id_hashes[order]
+    for first, second in zip(
+        order[:-1][ordered[:-1] == ordered[1:]], order[1:][ordered[:-1] == ordered[1:]], strict=True
+    ):
+        if described(task, int(first)).id == described(task, int(second)).id:
+            raise InvalidTask(
+                f"expected every training point to have an id of its own, but rows {first} and "
+                f"{second} share "
+                f"one: make Example.id unique (a chunk's id needs its number), or use "
+                f"content_id(item) for "
+                f"items that differ"
+            )

@@ -1,0 +1,180 @@
+"""What people are shown: tables of recipes, estimates, indexes and answers."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from byline.store.index import AttributionIndex
+from rich.table import Table
+
+from byline.attribution import Answer, Attribution, Shares
+from byline.curvature.none import NoCurvature
+from byline.recipe import RECIPES
+from indexer.bar import clock
+from indexer.estimate import Estimate
+
+PREVIEW = 60
+"""Characters of a preview in a table."""
+
+
+def recipes_table() -> Table:
+    """Every recipe, one a row."""
+    table = Table(
+        "name", "gradient of", "projection", "curvature", "inverse on", "for", title="Recipes"
+    )
+    for name, recipe in RECIPES.items():
+        weight = ", weighted by 1 - p" if recipe.row_weight == "one_minus_p" else ""
+        table.add_row(
+            name,
+            recipe.train_signal + weight,
+            recipe.projection.kind,
+            recipe.curvature.kind,
+            "no side"
+            if isinstance(recipe.curvature, NoCurvature)
+            else recipe.sides.replace("_", " "),
+            _PURPOSES.get(name, ""),
+        )
+    return table
+
+
+_PURPOSES = {
+    "grad_dot": "a baseline: cheap, long gradients win",
+    "grad_cos": "a baseline: cosines of gradients",
+    "trak": "comparison with the literature on classifiers",
+    "logra": "large models: one pass, projected factors",
+    "kfac": "as ekfac, one pass less",
+    "ekfac": "the default: best measured at every size",
+    "ekfac_margin": "classifiers that fit their data; take masks",
+}
+
+
+def estimate_table(found: Estimate) -> Table:
+    """What a build will cost."""
+    title = (
+        f"{found.rows:,} rows, {found.members} member(s), {found.width:,} numbers a row; "
+        f"nothing was written"
+    )
+    table = Table("what", "how much", title=title)
+    for each in found.passes:
+        table.add_row(f"{each.name} ({each.rows:,} rows)", clock(each.seconds))
+    table.add_section()
+    table.add_row("time, all passes (± half)", clock(found.seconds))
+    table.add_row("peak memory, all processes", size(found.memory))
+    table.add_row("stored rows", size(found.vectors))
+    table.add_row("search file", size(found.search))
+    table.add_row("disk during the build", size(found.temporary))
+    return table
+
+
+def index_facts(index: AttributionIndex) -> dict[str, Any]:
+    """What an index holds, as JSON."""
+    owners = [owner for owner, _, _ in index.examples.owners()]
+    return {
+        "path": str(index.path),
+        "version": index.version,
+        "task": index.manifest.task.name,
+        "recipe": index.recipe.model_dump(mode="json"),
+        "rows": index.rows,
+        "width": index.width,
+        "members": [member.name for member in index.members],
+        "owners": len(owners),
+        "bytes": sum(file.stat().st_size for file in index.path.rglob("*") if file.is_file()),
+        "manifest": index.manifest.model_dump(mode="json"),
+    }
+
+
+def index_table(index: AttributionIndex) -> Table:
+    """The same for people."""
+    facts = index_facts(index)
+    table = Table("what", "value", title=f"{facts['task']}, version {facts['version']}")
+    storage = facts["manifest"]["storage"]
+    rows = {
+        "path": facts["path"],
+        "recipe": f"{index.recipe.name}: {index.recipe.projection.kind}, "
+        "{index.recipe.curvature.kind}",
+        "rows": f"{facts['rows']:,}",
+        "numbers a row": f"{facts['width']:,}",
+        "members": ", ".join(facts["members"]),
+        "owners": f"{facts['owners']:,}",
+        "storage": ", ".join(
+            f"{key} {value}" for key, value in storage.items() if value is not None
+        ),
+        "bytes": size(facts["bytes"]),
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def self_influence_table(found: Sequence[dict[str, Any]]) -> Table:
+    """Training points, the strongest first."""
+    table = Table("rank", "row", "self-influence", "id", "owner", "label", "preview")
+    for each in found:
+        example = each["example"]
+        table.add_row(
+            str(each["rank"]),
+            str(each["row"]),
+            f"{each['self_influence']:.4g}",
+            *(str(example[name] or "") for name in ("id", "owner", "label")),
+            _short(example["preview"]),
+        )
+    return table
+
+
+def answer_tables(answer: Answer) -> Iterator[Table]:
+    """Lay out an answer: what was predicted, its influencers, its owners' shares.
+
+    Yields:
+        Tables, one for each end and one for the shares.
+    """
+    predicted = "" if answer.prediction is None else f"predicted {dict(answer.prediction)}; "
+    heading = f"{predicted}target {answer.target}, {answer.index} {answer.version}"
+    for name, found in (("proponents", answer.proponents), ("opponents", answer.opponents)):
+        if found is not None:
+            yield _attributions_table(f"{name}: {heading}", found)
+    if answer.shares is not None:
+        yield _shares_table(answer.shares)
+
+
+def _attributions_table(title: str, found: Sequence[Attribution]) -> Table:
+    table = Table(
+        "rank", "score", "± s.e.", "id", "owner", "licence", "label", "preview", title=title
+    )
+    for each in found:
+        example = each.example
+        table.add_row(
+            str(each.rank),
+            f"{each.score:+.4g}",
+            "" if each.standard_error is None else f"{each.standard_error:.2g}",
+            example.id,
+            *(value or "" for value in (example.owner, example.licence, example.label)),
+            _short(example.preview),
+        )
+    return table
+
+
+def _shares_table(shares: Shares) -> Table:
+    table = Table("owner", "share", "± s.e.", "score", "examples", title="shares over all rows")
+    for each in shares.owners:
+        table.add_row(
+            each.owner or "(nobody)",
+            "" if each.share is None else f"{each.share:.1%}",
+            "" if each.share_standard_error is None else f"{each.share_standard_error:.1%}",
+            f"{each.score:+.4g}",
+            f"{each.examples:,}",
+        )
+    return table
+
+
+def _short(text: str | None) -> str:
+    line = " ".join((text or "").split())
+    return line if len(line) <= PREVIEW else line[: PREVIEW - 1] + "…"
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    amount = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

@@ -1,0 +1,40 @@
+"""The units of a build: small tasks that any engine can run, in any order, as often as it likes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+
+class Stage(StrEnum):
+    """What a unit does, in the order in which a member goes through it."""
+
+    MEASURE = "measure"
+    """Adds up a statistic over one block of the fit sample."""
+    REDUCE = "reduce"
+    """Adds the blocks' sums in their order and finishes the statistic."""
+    PROJECT = "project"
+    """Projects the gradients of one block of rows; only where a statistic is of projected
+    gradients."""
+    EMIT = "emit"
+    """Makes the features of one block of rows."""
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """One idempotent task: reads finished outputs and the training set, writes one output."""
+
+    stage: Stage
+    member: str
+    block: int
+    statistic: str = ""
+    """The statistic that is measured or reduced; empty for the other stages."""
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Where its output and its receipt are, without a suffix."""
+        stage = f"{self.stage}-{self.statistic}" if self.statistic else str(self.stage)
+        return PurePosixPath(self.member) / stage / f"{self.block:07d}"
+
+    def __str__(self) -> str:
+        statistic = f" of '{self.statistic}'" if self.statistic else ""
+        return f"stage '{self.stage}'{statistic}, member {self.member}, block {self.block}"

@@ -1,0 +1,232 @@
+"""Performs units: the only place where a build's files meet the mathematics.
+
+A worker holds one Task and, at a time, one member's model and fitted state. What it computes
+depends on
+the plan and the unit alone, so any worker may perform any unit, and perform it again.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from byline.curvature.base import Statistic
+from byline.errors import BuildFailed
+from byline.features import MemberFeaturizer, MemberModel, Side, statistics
+from byline.gradients.factors import BatchGradients
+from byline.loading import load_task
+from byline.members import Member
+from byline.projection.base import State
+from byline.task import Task
+from indexer.plan import BuildPlan, Rows, cut_batches
+from indexer.units import Stage, Unit
+from indexer.workspace import Receipt, Workspace
+
+
+class Worker:
+    """One Task, loaded once, and the plan of the build that it works for.
+
+    Args:
+        plan: What is built.
+        task: The Task, where the process has it already; loaded from its source otherwise.
+    """
+
+    def __init__(self, plan: BuildPlan, task: Task | None = None) -> None:
+        self.plan = plan
+        self.workspace = Workspace(plan.work)
+        self._task = task
+        self._model: tuple[Member, MemberModel] | None = None
+        self._featurizer: tuple[str, MemberFeaturizer] | None = None
+        self._at: Rows | None = None
+
+    def perform(self, unit: Unit) -> Receipt:
+        """Run one unit and keep its output.
+
+        Args:
+            unit: One of the plan's; what it reads is finished.
+
+        Returns:
+            The receipt of its output.
+
+        Raises:
+            BuildFailed: Anything went wrong; names the unit, the rows and the cause.
+        """
+        self._at = None
+        actions = {
+            Stage.MEASURE: self._measure,
+            Stage.REDUCE: self._reduce,
+            Stage.PROJECT: self._project,
+            Stage.EMIT: self._emit,
+        }
+        try:
+            return self.workspace.write(unit, actions[unit.stage](unit))
+        except Exception as error:
+            rows = "" if self._at is None else f", rows {self._at[0]} to {self._at[-1]}"
+            raise BuildFailed(
+                f"{unit}{rows}: {type(error).__name__}: {error} (finished units are kept: "
+                f"correct the cause and run the same command again)"
+            ) from error
+
+    def _measure(self, unit: Unit) -> State:
+        """Add up a statistic over one fit block, batch after batch, in float64."""
+        statistic = self._statistic(unit)
+        state = self._state(unit.member, before=unit.statistic)
+        read = self._gradients if statistic.source == "gradients" else self._projected
+        sums: State = {}
+        for batch in read(unit.member, self.plan.fit_blocks(unit.statistic)[unit.block]):
+            add_state(sums, statistic.measure(batch, state))
+        return sums
+
+    def _reduce(self, unit: Unit) -> State:
+        """Add the fit blocks' sums in the order of the blocks."""
+        statistic = self._statistic(unit)
+        sums: State = {}
+        for part in self.plan.measures(unit.member, unit.statistic):
+            add_state(sums, self._to_device(self.workspace.read(part)))
+        count = sum(map(len, self.plan.fit_blocks(unit.statistic)))
+        return statistic.finish(sums, count, self._state(unit.member, before=unit.statistic))
+
+    def _project(self, unit: Unit) -> State:
+        featurizer = self._fitted(unit.member, "gradients")
+        batches = self._gradients(unit.member, self._block(unit))
+        parts = [
+            {"phi": featurizer.project(grads), "objective": grads.objective_N} for grads in batches
+        ]
+        return join_states(parts)
+
+    def _emit(self, unit: Unit) -> State:
+        featurizer = self._fitted(unit.member, "projected")
+        if self.plan.keeps_projections:
+            raw = self.workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
+            return emitted(featurizer, raw["phi"].to(self.plan.numerics.device), raw["objective"])
+        batches = self._gradients(unit.member, self._block(unit))
+        return join_states(
+            [emitted(featurizer, featurizer.project(g), g.objective_N) for g in batches]
+        )
+
+    def _block(self, unit: Unit) -> Rows:
+        return np.asarray(self.plan.block_rows(unit.block), dtype=np.int64)
+
+    def _gradients(self, member: str, rows: Rows) -> Iterator[BatchGradients]:
+        """Differentiate the train signal.
+
+        Yields:
+            The gradients of each batch.
+        """
+        model, train_set = self._load(member), self._loaded_task().train_set
+        for batch in cut_batches(rows, self.plan.numerics.batch_rows):
+            self._at = batch
+            yield model.gradients(
+                [train_set[int(row)] for row in batch], self.plan.recipe.train_signal
+            )
+
+    def _projected(self, member: str, rows: Rows) -> Iterator[Tensor]:
+        """Read kept projections.
+
+        Yields:
+            phi_NK of these rows, a tensor for each block of the grid that has any of them.
+        """
+        owner = rows // self.plan.numerics.block_rows
+        for block in np.unique(owner):
+            self._at = rows[owner == block]
+            phi_NK = self.workspace.read(Unit(Stage.PROJECT, member, int(block)))["phi"]
+            wanted = torch.from_numpy(self._at - int(block) * self.plan.numerics.block_rows)
+            yield phi_NK[wanted].to(self.plan.numerics.device)
+
+    def _loaded_task(self) -> Task:
+        if self._task is None:
+            self._task = load_task(self.plan.task).task
+        return self._task
+
+    def _load(self, member: str) -> MemberModel:
+        wanted = self.plan.member(member)
+        if self._model is None or self._model[0] != wanted:
+            same_weights = (
+                self._model is not None and self._model[0].checkpoint == wanted.checkpoint
+            )
+            sibling = self._model[1] if self._model is not None and same_weights else None
+            self._model = None  # the old model's memory is free before the new one's is taken
+            loaded = MemberModel.load(
+                self._loaded_task(), self.plan.recipe, wanted, self.plan.numerics.compute, sibling
+            )
+            self._model = (wanted, loaded)
+        return self._model[1]
+
+    def _statistic(self, unit: Unit) -> Statistic:
+        every = statistics(self.plan.recipe, self._load(unit.member).blocks)
+        return next(statistic for statistic in every if statistic.name == unit.statistic)
+
+    def _state(self, member: str, before: str | None = None) -> State:
+        """What the statistics that come before this one left behind; all of them for None."""
+        return self._to_device(read_state(self.plan, self.workspace, member, before))
+
+    def _to_device(self, state: State) -> State:
+        return {name: tensor.to(self.plan.numerics.device) for name, tensor in state.items()}
+
+    def _fitted(self, member: str, upto: str) -> MemberFeaturizer:
+        """A featurizer with the statistics of gradients, or (`projected`) with all."""
+        key = f"{member}/{upto}"
+        if self._featurizer is None or self._featurizer[0] != key:
+            self._featurizer = None
+            first = next((s.name for s in self.plan.statistics if s.source == "projected"), None)
+            state = self._state(member, before=first if upto == "gradients" else None)
+            made = MemberFeaturizer(self.plan.recipe, self._load(member).blocks, state)
+            self._featurizer = (key, made)
+        return self._featurizer[1]
+
+
+def read_state(
+    plan: BuildPlan, workspace: Workspace, member: str, before: str | None = None
+) -> State:
+    """Merge what a member's statistics left behind.
+
+    Args:
+        plan: The build.
+        workspace: Where the reduced statistics are.
+        member: The member's name.
+        before: Stop at this statistic; None takes all.
+
+    Returns:
+        The fitted state, on the CPU.
+    """
+    state: State = {}
+    for statistic in plan.statistics:
+        if statistic.name == before:
+            break
+        state |= workspace.read(Unit(Stage.REDUCE, member, 0, statistic.name))
+    return state
+
+
+def add_state(sums: State, part: State) -> None:
+    """Add a batch's sums to the block's, in place."""
+    for name, tensor in part.items():
+        sums[name] = sums[name].add_(tensor) if name in sums else tensor.clone()
+
+
+def join_states(parts: list[State]) -> State:
+    """Concatenate the batches of a block."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def emitted(featurizer: MemberFeaturizer, phi_NK: Tensor, objective_N: Tensor) -> State:
+    """What a block of rows leaves behind.
+
+    Args:
+        featurizer: Of the member.
+        phi_NK: Projected gradients.
+        objective_N: The train signal's values.
+
+    Returns:
+        `features` float32 [N, K], `self_influence` float64 [N] (the product of the row's own
+        training
+        and query features) and `objective` float64 [N].
+    """
+    train_NK = featurizer.feature(phi_NK, Side.TRAIN)
+    query_NK = featurizer.feature(phi_NK, Side.QUERY)
+    own_N = (train_NK.double() * query_NK.double()).sum(dim=1)
+    return {
+        "features": train_NK.float(),
+        "self_influence": own_N,
+        "objective": objective_N.double(),
+    }

@@ -1,0 +1,136 @@
+"""The work directory of a build: immutable outputs, and a receipt for each.
+
+An output is written under a temporary name, flushed to the disk and renamed; its receipt follows
+in the
+same way. So a receipt says that the output was complete, and its digest says whether it still is.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from indexer.units import Unit
+
+_TEMPORARY = ".tmp-"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a finished unit left behind."""
+
+    size: int
+    """Bytes of its output."""
+    sha256: str
+    """Digest of its output."""
+
+
+class Workspace:
+    """Outputs and receipts of one build, under `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.version = root / "version"
+        """Where the finished index is put together."""
+
+    def write(self, unit: Unit, tensors: Mapping[str, Tensor]) -> Receipt:
+        """Keep a unit's output, then its receipt.
+
+        Args:
+            unit: The unit that made them.
+            tensors: On any device; saved as safetensors.
+
+        Returns:
+            The receipt.
+        """
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        output = self._output(unit)
+        _publish(output, lambda temporary: save_file(kept, temporary))
+        receipt = Receipt(output.stat().st_size, _digest(output))
+        text = json.dumps({"unit": str(unit.path), "size": receipt.size, "sha256": receipt.sha256})
+        _publish(self._receipt(unit), lambda temporary: temporary.write_text(text))
+        return receipt
+
+    def read(self, unit: Unit, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Load a unit's output, or only the tensors of these names."""
+        if names is None:
+            return load_file(self._output(unit))
+        with safe_open(self._output(unit), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in names}
+
+    def receipt(self, unit: Unit) -> Receipt | None:
+        """The unit's receipt, if there is one, whether or not its output is still there."""
+        try:
+            record = json.loads(self._receipt(unit).read_text())
+            return Receipt(int(record["size"]), str(record["sha256"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def finished(self, unit: Unit) -> bool:
+        """Tell whether the output is there, byte for byte as its receipt promises."""
+        receipt, output = self.receipt(unit), self._output(unit)
+        return (
+            receipt is not None
+            and output.is_file()
+            and output.stat().st_size == receipt.size
+            and _digest(output) == receipt.sha256
+        )
+
+    def discard(self, unit: Unit) -> None:
+        """Delete an output that nothing will read again; its receipt stays."""
+        self._output(unit).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Delete what a killed build left half written."""
+        for path in self.root.rglob(f"{_TEMPORARY}*"):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.version, ignore_errors=True)
+
+    def keep_text(self, name: str, text: str) -> None:
+        """Write a small file of the build itself, atomically."""
+        _publish(self.root / name, lambda temporary: temporary.write_text(text))
+
+    def _output(self, unit: Unit) -> Path:
+        return self.root / "outputs" / f"{unit.path}.safetensors"
+
+    def _receipt(self, unit: Unit) -> Path:
+        return self.root / "receipts" / f"{unit.path}.json"
+
+
+def _publish(path: Path, write: Callable[[Path], object]) -> None:
+    """Write under a name of this process's own, flush, rename, flush the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}")
+    try:
+        write(temporary)
+        flush(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's or a folder's content has reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,90 @@
+"""A Task of 90 points and two checkpoints that trains nothing: builds of it take a second.
+
+Tests copy this file and change a constant in the copy, as a user would.
+"""
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from byline.examples import Example
+from byline.task import Checkpoint, ParsedQuery, Prediction, QueryInterface, Task
+
+ROWS = 90
+CHECKPOINTS = 2
+WEIGHT_SHIFT = 0.0
+DATA_SHIFT = 0.0
+LICENCE = "MIT"
+REPEATED_ID = None
+BAD_ROW = None
+
+
+class Payload(BaseModel):
+    """Six numbers, and the label where it is known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    x: list[float] = Field(min_length=6, max_length=6)
+    label: int | None = Field(default=None, ge=0, le=2)
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.25), nn.Linear(8, 3))
+
+
+def weights(seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"0.weight": (8, 6), "0.bias": (8,), "3.weight": (3, 8), "3.bias": (3,)}
+    made = {name: torch.randn(shape, generator=generator) * 0.5 for name, shape in shapes.items()}
+    made["3.bias"][0] += WEIGHT_SHIFT
+    return made
+
+
+def per_example_loss(model: nn.Module, batch: list[Tensor]) -> Tensor:
+    return cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+
+def margin(model: nn.Module, batch: list[Tensor]) -> Tensor:
+    p = (-per_example_loss(model, batch)).exp().clamp(1e-6, 1 - 1e-6)
+    return p.log() - (-p).log1p()
+
+
+def parse(payload: Payload) -> ParsedQuery:
+    label = 0 if payload.label is None else payload.label
+    return ParsedQuery((torch.tensor(payload.x), label), complete=payload.label is not None)
+
+
+def predict(model: nn.Module, item: tuple[Tensor, int]) -> Prediction:
+    with torch.no_grad():
+        label = int(model(item[0][None]).argmax())
+    return Prediction((item[0], label), {"label": str(label)})
+
+
+def task() -> Task:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(ROWS, 6, generator=generator)
+    inputs[7, 0] += DATA_SHIFT
+    if BAD_ROW is not None:
+        inputs[BAD_ROW] = float("nan")
+    labels = torch.randint(3, (ROWS,), generator=generator)
+
+    def describe(row: int) -> Example:
+        return Example(
+            id=REPEATED_ID if REPEATED_ID and row in {3, 70} else f"point-{row}",
+            owner=f"owner-{row % 4}",
+            licence=LICENCE,
+            label=str(int(labels[row])),
+            preview=f"point number {row}",
+        )
+
+    return Task(
+        name="tiny",
+        model=network,
+        checkpoints=[Checkpoint(weights=weights(seed)) for seed in range(CHECKPOINTS)],
+        train_set=[(inputs[row], int(labels[row])) for row in range(ROWS)],
+        describe=describe,
+        loss=per_example_loss,
+        targets={"margin": margin},
+        query=QueryInterface(payload=Payload, parse=parse, predict=predict),
+    )
