@@ -1,0 +1,1 @@
+"""Worked examples: a code language model (the demo) and a digit classifier."""

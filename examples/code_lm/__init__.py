@@ -1,0 +1,1 @@
+"""A small language model of the source code of installed packages, with their owners."""

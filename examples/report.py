@@ -1,0 +1,90 @@
+"""How the demo shows an answer of the service."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+SHOWN_OWNERS = 5
+PREVIEW = 58
+
+
+def show_answer(console: Console, prompt: str, source: str, answer: Mapping[str, Any]) -> None:
+    """Print what the model predicted, who made it do so, and each owner's share.
+
+    Args:
+        console: Where to.
+        prompt: What the model was shown.
+        source: Where the prompt is from.
+        answer: The service's, to a query with `shares`.
+    """
+    prediction = answer["prediction"]
+    text = Text(prompt, style="dim")
+    text.append(prediction["completion"], style="bold black on yellow")
+    title = f"held out: {source}"
+    subtitle = (
+        f"predicted {prediction['tokens']} tokens, each with probability "
+        f"{prediction['token_probability']:.2f} on average"
+    )
+    console.print(Panel(text, title=title, subtitle=subtitle, title_align="left"))
+    console.print(Group(_influencers(answer), _shares(answer["shares"])))
+
+
+def _influencers(answer: Mapping[str, Any]) -> Table:
+    table = Table(title="Most influential training chunks", box=box.SIMPLE, title_justify="left")
+    table.add_column("#", justify="right")
+    table.add_column("score ± se", justify="right", no_wrap=True)
+    for name in ("owner", "licence", "file", "preview"):
+        table.add_column(name, overflow="ellipsis", no_wrap=name != "file")
+    for hit in answer["proponents"]:
+        example = hit["example"]
+        table.add_row(
+            str(hit["rank"]),
+            with_error(hit["score"], hit["standard_error"]),
+            example["owner"],
+            short(example["licence"] or "", 24),
+            f"{example['uri'].split('#')[-1]} [{example['attributes']['start']}:]",
+            Text(short(" ".join(example["preview"].split()), PREVIEW)),
+        )
+    return table
+
+
+def _shares(shares: Mapping[str, Any]) -> Table:
+    table = Table(title="Each owner's share", box=box.SIMPLE, title_justify="left")
+    for name in ("owner", "share ± se", "score ± se", "chunks"):
+        table.add_column(name, justify="left" if name == "owner" else "right")
+    owners = shares["owners"]
+    for owner in owners[:SHOWN_OWNERS]:
+        table.add_row(
+            owner["owner"],
+            with_error(owner["share"], owner["share_standard_error"], percent=True),
+            with_error(owner["score"], owner["standard_error"]),
+            str(owner["examples"]),
+        )
+    if more := len(owners) - SHOWN_OWNERS:
+        rest = sum(owner["share"] or 0.0 for owner in owners[SHOWN_OWNERS:])
+        table.add_row(f"{more} others", f"{rest:.1%}", "", "", style="dim")
+    return table
+
+
+def with_error(value: float | None, error: float | None, *, percent: bool = False) -> str:
+    """Write a number with its standard error."""
+    if value is None:
+        return "-"
+    scale, unit = (100, " %") if percent else (1, "")
+    digits = 1 if percent else _digits(value)
+    written = f"{value * scale:.{digits}f}"
+    return written + ("" if error is None else f" ± {error * scale:.{digits}f}") + unit
+
+
+def short(text: str, length: int) -> str:
+    """Cut a text to a length."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _digits(value: float) -> int:
+    return 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 4

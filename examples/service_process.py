@@ -1,0 +1,64 @@
+"""Runs `byline serve` beside the demo, on a free port of this machine, and ends it."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+
+@contextmanager
+def serving(index: Path, log: Path, *, patience: float = 120.0) -> Iterator[httpx.Client]:
+    """Serve an index for as long as the block runs.
+
+    Args:
+        index: Its directory.
+        log: Where the service's own log goes.
+        patience: Seconds that it may take until it is ready.
+
+    Yields:
+        A client whose base address is the service's.
+
+    Raises:
+        RuntimeError: The service ended or was not ready in time; the message names the log.
+    """
+    command = [sys.executable, "-m", "byline", "serve", str(index), "--port", "0"]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        try:
+            address = _address(process, log)
+            with httpx.Client(base_url=address, timeout=60) as client:
+                _wait_until_ready(client, process, log, time.monotonic() + patience)
+                yield client
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _address(process: "subprocess.Popen[str]", log: Path) -> str:
+    for line in process.stdout or ():
+        if found := re.search(r"http://[^/\s]+", line):
+            return found[0]
+    raise RuntimeError(f"expected the service to start, it ended: see {log}")
+
+
+def _wait_until_ready(
+    client: httpx.Client, process: "subprocess.Popen[str]", log: Path, deadline: float
+) -> None:
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if client.get("/readyz").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise RuntimeError(f"expected the service to be ready, it is not: see {log}")

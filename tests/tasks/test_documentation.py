@@ -1,0 +1,56 @@
+"""The code of docs/tasks.md runs."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from byline.task import Task
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "tasks.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run(block: int) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "mytask"}
+    exec(compile(BLOCKS[block], f"{PAGE.name}[{block}]", "exec"), names)  # noqa: S102
+    return names
+
+
+def test_the_page_has_these_examples():
+    assert len(BLOCKS) == 3
+
+
+def test_a_task_from_scratch():
+    task = run(0)["task"]()
+    assert isinstance(task, Task)
+    model = task.model()
+    batch = task.collate([task.train_set[i] for i in range(5)])
+    assert task.loss(model, batch).shape == task.objective("logit")(model, batch).shape == (5,)
+    parsed = task.query.parse(task.query.payload(features=[1, 2, 3, 4]))
+    assert task.query.predict(model, parsed.item).output["label"] in range(3)
+    assert len({task.describe(i).id for i in range(60)}) == 60
+
+
+def test_images():
+    task = run(1)["images"]
+    item = task.query.parse(task.query.payload(image=[0.5] * 64, label="3")).item
+    assert task.loss(task.model(), task.collate([item])).shape == (1,)
+
+
+def test_a_language_model(lm_folder):
+    task = run(2)["task"](lm_folder)
+    batch = task.collate([task.train_set[i] for i in range(len(task.train_set))])
+    assert torch.isfinite(task.loss(task.model(), batch)).all()
+    assert task.describe(0).id == "add.py#0"
+
+
+@pytest.mark.parametrize(
+    "name", re.findall(r"^\| `(\w+)\(", PAGE.read_text(encoding="utf-8"), re.M)
+)
+def test_the_factories_of_the_table_exist(name):
+    import byline.tasks
+
+    assert callable(getattr(byline.tasks, name))
