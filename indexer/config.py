@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from byline.errors import BylineError, InvalidInput, InvalidTask
+from byline.errors import InvalidInput, InvalidTask
 from byline.features import Precision
 from byline.recipe import Recipe, recipe
 from byline.store.layout import StorageOptions
@@ -104,8 +104,6 @@ def load_config(path: Path) -> BuildConfig:
         config = BuildConfig.model_validate(document)
     except ValidationError as error:
         raise InvalidInput(f"{path}: {_first_problems(error)}") from error
-    except BylineError as error:
-        raise type(error)(f"{path}: {error}") from error
     folder = path.resolve().parent
     section = config.index.model_copy(update={"path": folder / config.index.path.expanduser()})
     return config.model_copy(update={"index": section, "task": absolute_task(config.task, folder)})
@@ -127,6 +125,9 @@ def absolute_task(reference: str, folder: Path) -> str:
 
 def _first_problems(error: ValidationError) -> str:
     """The first problems as `section.field: what was expected`."""
-    found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3]]
+    found = [
+        f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
+        for e in error.errors()[:3]
+    ]
     more = error.error_count() - len(found)
     return "; ".join(found) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,46 @@
+import pytest
+
+from indexer.bar import bar, clock
+from indexer.progress import RemainingTime
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_each_phase_runs_at_its_own_speed() -> None:
+    time = Clock()
+    remaining = RemainingTime(time)
+    remaining.reach("fast", 0, 100)
+    remaining.reach("slow", 0, 100)
+    assert remaining.seconds() is None
+    time.now = 10.0
+    remaining.reach("fast", 100, 100)
+    assert remaining.seconds() == pytest.approx(10)  # slow has not begun: taken to be as fast
+    time.now = 40.0
+    remaining.reach("slow", 10, 100)
+    assert remaining.seconds() == pytest.approx(270)
+    assert remaining.fraction() == pytest.approx(40 / 310)
+
+
+def test_nothing_announced_is_nothing_done() -> None:
+    assert RemainingTime().fraction() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")]
+)
+def test_times_are_written_as_people_say_them(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+def test_where_nobody_watches_a_finished_phase_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar() as observer:
+        observer.say("going on [with] it")
+        observer.reach("emit", 0, 20)
+        observer.reach("emit", 10, 20)
+        observer.reach("emit", 20, 20)
+    assert capsys.readouterr().err.splitlines() == ["going on [with] it", "emit: 20 done"]

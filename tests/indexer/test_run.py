@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+
+from byline.task import Task
+from indexer.executor import InProcess
+from indexer.plan import BuildPlan
+from indexer.planning import make_plan
+from indexer.progress import Silent
+from indexer.run import run_units, unfinished
+from indexer.units import Stage, Unit
+from indexer.workspace import Workspace
+from tests.indexer.conftest import SMALL, Config
+
+
+class Recorder:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, tuple[int, int]] = {}
+        self.said: list[str] = []
+
+    def reach(self, phase: str, done: int, total: int) -> None:
+        self.last[phase] = (done, total)
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def run(plan: BuildPlan, task: Task) -> Workspace:
+    workspace = Workspace(plan.work)
+    with InProcess(plan, task) as executor:
+        run_units(plan, workspace, executor, Silent())
+    return workspace
+
+
+@pytest.mark.parametrize("recipe", sorted(SMALL))
+def test_a_finished_plan_has_nothing_left_and_keeps_only_states_and_features(
+    config: Config, tiny: Task, tmp_path: Path, recipe: str
+) -> None:
+    plan = make_plan(config(recipe), tiny, tmp_path / "work")
+    workspace = run(plan, tiny)
+    assert all(not unfinished(plan, workspace, member.name) for member in plan.members)
+    kept = {path.parent.name.split("-")[0] for path in plan.work.rglob("*.safetensors")}
+    assert kept == ({"emit", "reduce"} if plan.statistics else {"emit"})
+
+
+def test_progress_counts_every_row_of_every_member(plan: BuildPlan, tiny: Task) -> None:
+    recorder = Recorder()
+    with InProcess(plan, tiny) as executor:
+        run_units(plan, Workspace(plan.work), executor, recorder)
+    assert recorder.last["project"] == recorder.last["emit"] == (180, 180)
+    assert recorder.last["measure fisher"] == (180, 180)
+
+
+def left(plan: BuildPlan, workspace: Workspace) -> list[str]:
+    return [str(unit.path) for stage in unfinished(plan, workspace, "c0") for unit in stage]
+
+
+def test_a_lost_feature_block_needs_its_projection_and_nothing_else(
+    plan: BuildPlan, tiny: Task
+) -> None:
+    workspace = run(plan, tiny)
+    workspace.discard(Unit(Stage.EMIT, "c0", 2))
+    assert left(plan, workspace) == ["c0/project/0000002", "c0/emit/0000002"]
+
+
+def test_a_lost_statistic_is_fitted_again_from_the_projections_of_all_rows(
+    plan: BuildPlan, tiny: Task
+) -> None:
+    workspace = run(plan, tiny)
+    workspace.discard(Unit(Stage.REDUCE, "c0", 0, "fisher"))
+    names = [path.split("/")[1] for path in left(plan, workspace)]
+    assert names == ["project"] * 6 + ["measure-fisher"] * 6 + ["reduce-fisher"]
+
+
+def test_repairing_gives_the_bytes_that_were_there(plan: BuildPlan, tiny: Task) -> None:
+    workspace = run(plan, tiny)
+    before = {path: path.read_bytes() for path in plan.work.rglob("*") if path.is_file()}
+    for unit in (Unit(Stage.REDUCE, "c0", 0, "fisher"), Unit(Stage.EMIT, "c1", 5)):
+        workspace.discard(unit)
+    run(plan, tiny)
+    after = {path: path.read_bytes() for path in before if path.exists()}
+    assert after == before
+
+
+def test_outputs_that_were_read_are_deleted_on_resuming(plan: BuildPlan, tiny: Task) -> None:
+    workspace = run(plan, tiny)
+    stray = Unit(Stage.PROJECT, "c0", 1)
+    workspace.write(stray, workspace.read(Unit(Stage.EMIT, "c0", 1)))  # killed before it was deleted
+    assert left(plan, workspace) == []
+    assert not workspace.finished(stray)
