@@ -9,7 +9,7 @@ from byline.examples import Example
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Attribution(_Document):
@@ -69,8 +69,8 @@ class Timings(_Document):
 class OwnerShare(_Document):
     """One owner's part of an answer."""
 
-    owner: str | None
-    """Null stands for all examples without an owner."""
+    owner: str
+    """Who is credited."""
     licences: tuple[str, ...] = ()
     """Licences of the owner's examples."""
     examples: int
@@ -95,7 +95,7 @@ class Shares(_Document):
     clipped: float
     """What is not: the sum of the owners' negative scores, as a positive number."""
     coverage: Coverage
-    """Always complete: shares are over all rows."""
+    """Shares are over all rows that have an owner; incomplete where some have none."""
 
 
 class AnswerHeader(_Document):

@@ -29,7 +29,7 @@ from byline.attribution.stopwatch import Stopwatch
 from byline.attribution.uncertainty import error_scope, standard_errors
 from byline.errors import BylineError, StaleIndex
 from byline.features import Featurizer
-from byline.loading import load_task
+from byline.loading import load_task, weights_digest
 from byline.members import Member
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
@@ -89,16 +89,22 @@ class Attributor:
             name: Shown in answers; None takes the Task's.
 
         Raises:
-            UnusableIndex: Its files are damaged, or its Task changed since the build (`StaleIndex`).
+            UnusableIndex: Its files are damaged, or its Task changed since (`StaleIndex`).
             NotFound: There is no index at `path`.
         """
         index = AttributionIndex.open(Path(path), verify=verify)
         loaded = task or _load_task(index)
+        _hold_weights(loaded, index)
         states = {member.name: index.states(member.name) for member in index.members}
         featurizer = Featurizer.open(loaded, index.recipe, states)
         return cls(
             index, Searcher(index, threads=threads), task=loaded, featurizer=featurizer, name=name
         )
+
+    @property
+    def recipe_fingerprint(self) -> str:
+        """Digest of everything that determines a stored vector."""
+        return self.index.fingerprint.recipe
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
         """Names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""
@@ -169,7 +175,7 @@ class Attributor:
             index=self.name,
             version=index.version,
             recipe=index.recipe.name,
-            recipe_fingerprint=index.fingerprint.recipe,
+            recipe_fingerprint=self.recipe_fingerprint,
             exact=index.manifest.storage.search == "exact" or not asked.question.examples,
             target=asked.question.target,
             prediction=asked.predictions[0] if request.query is not None else None,
@@ -221,6 +227,7 @@ class Attributor:
         if found.owners is None:
             return None
         sums = owner_sums(found.owners, self.members)
+        owners_of_index = self.index.examples.owners()
         owners = [
             OwnerShare(
                 owner=owner,
@@ -231,21 +238,14 @@ class Attributor:
                 share=_at(sums.share, o),
                 share_standard_error=_at(sums.share_error, o),
             )
-            for o, (owner, count, licences) in enumerate(self._owners())
+            for o, (owner, count, licences) in enumerate(owners_of_index)
         ]
         return Shares(
-            owners=tuple(sorted(owners, key=lambda each: (-each.score, each.owner or ""))),
+            owners=tuple(sorted(owners, key=lambda each: (-each.score, each.owner))),
             positive=sums.positive,
             clipped=sums.clipped,
-            coverage=self._coverage(self.index.rows),
+            coverage=self._coverage(sum(count for _, count, _ in owners_of_index)),
         )
-
-    def _owners(self) -> list[tuple[str | None, int, Sequence[str]]]:
-        """Counts and licences in the order of the owners' sums."""
-        known = {
-            owner: (count, licences) for owner, count, licences in self.index.examples.owners()
-        }
-        return [(owner, *known[owner]) for owner in self.index.owners.names]
 
 
 def shares_of(answer: Answer) -> SharesAnswer:
@@ -267,6 +267,21 @@ def _load_task(index: AttributionIndex) -> Task:
             "rebuild the index, or restore the Task's source"
         )
     return loaded.task
+
+
+def _hold_weights(task: Task, index: AttributionIndex) -> None:
+    """Hold that the Task's weights are those that the index was built from.
+
+    Raises:
+        StaleIndex: They are not.
+    """
+    expected = index.fingerprint.weights
+    same_number = len(task.checkpoints) == len(expected)
+    if not same_number or [weights_digest(c) for c in task.checkpoints] != list(expected):
+        raise StaleIndex(
+            f"the weights of the Task's {len(task.checkpoints)} checkpoints are not those that this "
+            "index was built from: rebuild the index, or restore the weights"
+        )
 
 
 def _at(values: np.ndarray | None, position: int) -> float | None:

@@ -17,7 +17,7 @@ from byline.attribution.payloads import validated
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stopwatch import Stopwatch
 from byline.errors import BylineError, InvalidQuery, NonFiniteGradient, Overloaded
-from byline.features import Featurizer, check_gradients
+from byline.features import Featurizer
 from byline.recipe import Recipe
 from byline.task import Item, QueryInterface, Task
 
@@ -91,7 +91,7 @@ class Questions:
             self._feature(request)
             return Question(request=request, examples=examples)
         if request.gradient is not None:
-            check_gradients(request.gradient, self.expected_gradients())
+            self._needs_featurizer()
             return Question(request=request, examples=examples)
         interface = self._interface()
         raw = [request.query] if request.query is not None else list(request.query_set or ())

@@ -1,0 +1,1 @@
+"""The online application: HTTP API and pages over built indexes."""

@@ -1,0 +1,94 @@
+"""The one door: how much may be inside at once. Lives in the event loop's thread and needs no lock."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from byline.errors import Overloaded
+
+
+@dataclass
+class Amount:
+    """What is inside, or may be."""
+
+    requests: int = 0
+    cost: int = 0
+    body_bytes: int = 0
+
+
+class Admission:
+    """Admits requests while there is room for them: by number, by bytes of body and by queries.
+
+    A place is taken before the body is read, so that waiting bodies are bounded too.
+
+    Args:
+        room: The most that may be inside.
+        changed: Told the number of requests inside whenever it changes.
+    """
+
+    def __init__(self, room: Amount, changed: Callable[[int], None] = lambda _: None) -> None:
+        self._room = room
+        self._inside = Amount()
+        self._changed = changed
+        self._closed = False
+
+    @property
+    def cost(self) -> int:
+        """Queries inside now."""
+        return self._inside.cost
+
+    @property
+    def closed(self) -> bool:
+        """Whether the service is shutting down."""
+        return self._closed
+
+    def close(self) -> None:
+        """Admit nobody from now on; who is inside stays."""
+        self._closed = True
+
+    @contextmanager
+    def place(self, body_bytes: int) -> Iterator["Place"]:
+        """Hold a place for one request.
+
+        Raises:
+            Overloaded: There is no room, or the service is shutting down.
+        """
+        if self._closed:
+            raise Overloaded("the service is shutting down: try another replica, or again later")
+        if self._inside.requests >= self._room.requests:
+            raise Overloaded(f"{self._room.requests} requests are waiting already: try again later")
+        if self._inside.body_bytes + body_bytes > self._room.body_bytes and self._inside.requests:
+            raise Overloaded(
+                "the bodies of other requests fill the memory set aside: try again later"
+            )
+        place = Place(self._inside, self._room)
+        self._inside.requests += 1
+        self._inside.body_bytes += body_bytes
+        self._changed(self._inside.requests)
+        try:
+            yield place
+        finally:
+            self._inside.requests -= 1
+            self._inside.body_bytes -= body_bytes
+            self._inside.cost -= place.taken
+            self._changed(self._inside.requests)
+
+
+class Place:
+    """One request's place inside."""
+
+    def __init__(self, inside: Amount, room: Amount) -> None:
+        self._inside = inside
+        self._room = room
+        self.taken = 0
+
+    def take(self, cost: int) -> None:
+        """Take room for queries, once it is known how many.
+
+        Raises:
+            Overloaded: The queries inside leave no room. A request alone is always admitted.
+        """
+        if self._inside.cost and self._inside.cost + cost > self._room.cost:
+            raise Overloaded(f"{self._inside.cost} queries are waiting already: try again later")
+        self._inside.cost += cost
+        self.taken += cost

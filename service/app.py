@@ -1,0 +1,89 @@
+"""The application: what a request meets, from the outside in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+
+from byline.attribution import Attributor
+from service import openapi, problems
+from service.middleware import BodyLimit, LoopbackNames, RequestLog
+from service.routes import attributions, health, indexes, pages
+from service.served import Service
+from service.settings import Settings
+
+log = structlog.get_logger("service")
+DESCRIPTION = """Which training examples made the model predict this, and what is each of their owners due?
+
+Scores are positive where training on an example raised the target (lowered the loss). Failures are RFC 9457
+problem documents (`application/problem+json`) that never repeat what was sent."""
+
+
+def create_app(settings: Settings, attributors: Mapping[str, Attributor]) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: How it runs.
+        attributors: Opened indexes, by the name that they are served under.
+
+    Returns:
+        An ASGI application; its lifespan starts and ends the compute thread.
+    """
+    service = Service(settings, attributors)
+    app = FastAPI(
+        title="Byline",
+        version=_version(),
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    problems.install(app)
+    for module in (attributions, indexes, health, pages):
+        app.include_router(module.router)
+    pages.mount_static(app)
+    app.openapi = _written_once(app, service)  # type: ignore[method-assign]
+    app.add_middleware(BodyLimit, limit=service.body_limit)
+    app.add_middleware(LoopbackNames)
+    app.add_middleware(RequestLog, metrics=service.metrics)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    service.compute.start()
+    warming = asyncio.ensure_future(service.warm())
+    warming.add_done_callback(_log_failure)
+    yield
+    service.admission.close()
+    warming.cancel()
+    await asyncio.to_thread(service.compute.stop)
+
+
+def _log_failure(warming: "asyncio.Future[None]") -> None:
+    """An index that cannot answer keeps the service from being ready; the log says why."""
+    if not warming.cancelled() and (error := warming.exception()):
+        log.error("not ready", error=type(error).__name__, exc_info=error)
+
+
+def _written_once(app: FastAPI, service: Service) -> "Any":
+    def openapi_document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = openapi.document(app, service)
+        return app.openapi_schema
+
+    return openapi_document
+
+
+def _version() -> str:
+    try:
+        return version("byline")
+    except PackageNotFoundError:  # a checkout that was not installed
+        return "0"

@@ -1,0 +1,96 @@
+"""One request's way through the service: admit, read, check, compute, answer."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from fastapi import Request
+from pydantic import BaseModel
+from starlette.types import Receive
+
+from byline.attribution import Answer, Attributor, Question
+from byline.errors import DeadlineExceeded
+from service.bodies import read_body
+from service.compute import Job
+from service.requested import Requested
+from service.served import Service
+
+
+LARGE_BODY = 64 << 10
+"""Bytes from which a body is parsed in a thread of its own, so that it does not hold up other requests."""
+
+
+class ClientGone(Exception):
+    """The client left before its answer was ready."""
+
+
+async def ask(request: Request, name: str, parse: Callable[[bytes], Requested]) -> BaseModel:
+    """Answer one HTTP request.
+
+    Args:
+        request: Its body is read once a place inside is taken.
+        name: The index.
+        parse: Turns the body into questions.
+
+    Returns:
+        The document that answers it.
+
+    Raises:
+        ClientGone: The client left.
+        DeadlineExceeded: The time was up.
+    """
+    service: Service = request.app.state.service
+    deadline = time.monotonic() + service.settings.deadline_seconds
+    attributor = service.attributor(name)
+    with service.admission.place(_declared_bytes(request)) as place:
+        body = await read_body(request, service.settings.deadline_seconds)
+        check = partial(_checked, attributor, parse, body)
+        large = len(body) > LARGE_BODY
+        requested, questions = await asyncio.to_thread(check) if large else check()
+        place.take(sum(question.cost for question in questions))
+        jobs = [Job(attributor=attributor, question=q, deadline=deadline) for q in questions]
+        answers = await _computed(service, jobs, request.receive)
+    for answer in answers:
+        service.metrics.answer(name, answer.timings)
+    return requested.document(answers)
+
+
+def _checked(
+    attributor: Attributor, parse: Callable[[bytes], Requested], body: bytes
+) -> tuple[Requested, list[Question]]:
+    requested = parse(body)
+    return requested, [attributor.check(r, examples=requested.examples) for r in requested.requests]
+
+
+def _declared_bytes(request: Request) -> int:
+    """Bytes to set aside: what the client declared, or the most it may send."""
+    limit: int = request.scope["state"]["body_limit"]
+    return min(limit, int(request.headers.get("content-length", limit)))
+
+
+async def _computed(service: Service, jobs: Sequence[Job], receive: Receive) -> list[Answer]:
+    """Queue jobs and wait for their answers, as long as somebody wants them."""
+    for job in jobs:
+        service.compute.submit(job)
+    answers = asyncio.gather(*(asyncio.wrap_future(job.answer) for job in jobs))
+    gone = asyncio.ensure_future(_disconnected(receive))
+    remaining = jobs[0].deadline - time.monotonic()
+    try:
+        await asyncio.wait({answers, gone}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+        if answers.done():
+            return answers.result()
+        if gone.done():
+            raise ClientGone
+        seconds = service.settings.deadline_seconds
+        raise DeadlineExceeded(
+            f"expected an answer within {seconds:g} seconds: ask for less at a time"
+        )
+    finally:
+        gone.cancel()
+        answers.cancel()  # what has not begun is dropped from the queue
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

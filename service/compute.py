@@ -1,0 +1,156 @@
+"""The one thread that owns torch and FAISS, and the queue before it.
+
+Both libraries keep thread pools of their own: called from many threads they start many times more threads
+than there are cores, so everything that computes runs here. Whatever waits for one index when the thread is
+free is answered in one batch, up to a budget; nothing is delayed in order to fill one.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import torch
+
+from byline.attribution import Answer, Attributor, Question
+from byline.errors import DeadlineExceeded
+from service.metrics import Metrics
+
+
+@dataclass(eq=False, kw_only=True)
+class Job:
+    """One question that waits for its answer."""
+
+    attributor: Attributor
+    question: Question
+    deadline: float
+    """In `time.monotonic` seconds: past it, nobody waits any more."""
+    answer: "Future[Answer]" = field(default_factory=Future)
+    submitted: float = field(default_factory=time.monotonic)
+
+
+class ComputeThread:
+    """Answers jobs, several at a time.
+
+    Args:
+        batch_cost: Most queries that are computed together.
+        threads: Threads of the libraries; None leaves their own number.
+        metrics: Where batches are counted.
+    """
+
+    def __init__(self, *, batch_cost: int, threads: int | None, metrics: Metrics) -> None:
+        self._batch_cost = batch_cost
+        self._threads = threads
+        self._metrics = metrics
+        self._jobs: deque[Job] = deque()
+        self._calls: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._seconds_each = 0.05
+        self._thread = threading.Thread(target=self._work, name="compute", daemon=True)
+
+    @property
+    def seconds_each(self) -> float:
+        """Recent seconds of compute for one query: a running mean."""
+        return self._seconds_each
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is queued, then end the thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; its `answer` is set when it is done, and may be cancelled until it is begun."""
+        with self._changed:
+            self._jobs.append(job)
+            self._changed.notify()
+
+    def call(self, function: Callable[[], None]) -> "Future[None]":
+        """Run a function in the thread, before the jobs that wait."""
+        done: Future[None] = Future()
+        with self._changed:
+            self._calls.append((function, done))
+            self._changed.notify()
+        return done
+
+    def _work(self) -> None:
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs or self._calls or self._stopping)
+                if not self._jobs and not self._calls:
+                    return
+                call = self._calls.popleft() if self._calls else None
+                batch = [] if call else self._take()
+            if call:
+                _run_call(*call)
+            else:
+                self._run(batch)
+
+    def _take(self) -> list[Job]:
+        """Take the oldest job, and all others for its index that fit the budget."""
+        batch, left, cost = [self._jobs.popleft()], deque[Job](), 0
+        cost = batch[0].question.cost
+        for job in self._jobs:
+            same_index = job.attributor is batch[0].attributor
+            if same_index and cost + job.question.cost <= self._batch_cost:
+                batch.append(job)
+                cost += job.question.cost
+            else:
+                left.append(job)
+        self._jobs = left
+        return batch
+
+    def _run(self, batch: Sequence[Job]) -> None:
+        begun = time.monotonic()
+        wanted = [job for job in batch if job.answer.set_running_or_notify_cancel()]
+        live = [job for job in wanted if job.deadline > begun]
+        for job in wanted:
+            if job.deadline <= begun:
+                job.answer.set_exception(
+                    DeadlineExceeded("the deadline passed before the query's turn came")
+                )
+        self._metrics.batch(batch[0].attributor.name, len(live), len(batch) - len(live))
+        if not live:
+            return
+        for job, outcome in zip(live, _answers(live), strict=True):
+            if isinstance(outcome, Exception):
+                job.answer.set_exception(outcome)
+            else:
+                job.answer.set_result(_with_queue_time(outcome, begun - job.submitted))
+        each = (time.monotonic() - begun) / sum(job.question.cost for job in live)
+        self._seconds_each += 0.2 * (each - self._seconds_each)
+
+
+def _answers(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:
+    """Answer a batch; where it fails as a whole, each job alone, so that one cannot fail the others."""
+    try:
+        return jobs[0].attributor.answer([job.question for job in jobs])
+    except Exception as error:
+        if len(jobs) == 1:
+            return [error]
+        return [_answers([job])[0] for job in jobs]
+
+
+def _with_queue_time(answer: Answer, seconds: float) -> Answer:
+    timings = answer.timings.model_copy(update={"queue": round(seconds * 1e3, 3)})
+    return answer.model_copy(update={"timings": timings})
+
+
+def _run_call(function: Callable[[], None], done: "Future[None]") -> None:
+    try:
+        function()
+    except Exception as error:
+        done.set_exception(error)
+    else:
+        done.set_result(None)

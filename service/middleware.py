@@ -1,0 +1,142 @@
+"""What wraps every request: an id and a log line, the headers of a careful server, a limit on bodies.
+
+Pure ASGI, so that nothing is buffered and a client's leaving is seen.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from byline.errors import InputTooLarge
+from service.metrics import Metrics
+from service.problems import Kind, kind_of, problem_response
+from service.settings import LOOPBACK
+
+log = structlog.get_logger("service.request")
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Sent with every answer: scripts and styles come from this server's own files only."""
+
+
+class RequestLog:
+    """Gives each request an id, and logs and counts it when it is over. Never a body, never a query string."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        start, status = time.perf_counter(), 0
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_named)
+            finally:
+                seconds = time.perf_counter() - start
+                route = getattr(scope.get("route"), "path", "unmatched")
+                self._metrics.request(scope["method"], route, status, seconds)
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    route=route,
+                    status=status,
+                    milliseconds=round(seconds * 1e3, 2),
+                )
+
+
+class LoopbackNames:
+    """Refuses requests that a browser was tricked into sending here under another host's name."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _host_name(Headers(scope=scope)) not in LOOPBACK:
+            kind = Kind(421, "misdirected-request", "This service answers to loopback names only")
+            refusal = problem_response(kind, f"expected a Host among {', '.join(LOOPBACK)}")
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _host_name(headers: Headers) -> str:
+    host = headers.get("host", "")
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+class BodyLimit:
+    """Refuses a body that is too large before it is read, or as soon as that shows.
+
+    Args:
+        app: What is wrapped.
+        limit: Largest body in bytes, by request.
+    """
+
+    def __init__(self, app: ASGIApp, limit: Callable[[Scope], int]) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit, received = self._limit(scope), 0
+        scope["state"]["body_limit"] = limit
+        declared = Headers(scope=scope).get("content-length", "0")
+        if not declared.isdigit() or len(declared) > 18 or int(declared) > limit:
+            await _too_large(limit, scope)(scope, receive, send)
+            return
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise InputTooLarge(_refusal(limit))
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+
+def _refusal(limit: int) -> str:
+    return f"expected a body of at most {limit} bytes, got more: send less at a time"
+
+
+def _too_large(limit: int, scope: Scope) -> ASGIApp:
+    error = InputTooLarge(_refusal(limit))
+    # The rest of the body is not read: the connection cannot be used again.
+    return problem_response(
+        kind_of(error),
+        str(error),
+        request_id=scope["state"].get("request_id"),
+        headers={"Connection": "close"},
+    )

@@ -1,0 +1,61 @@
+"""The OpenAPI document: FastAPI's own, with the bodies that are read by hand and each index's queries."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from service.problems import Problem
+from service.schemas import AttributionBody, SharesBody
+from service.served import Service
+
+_REF = "#/components/schemas/{model}"
+_UNUSED = ("HTTPValidationError", "ValidationError")
+"""FastAPI's own error shapes: ours are problem documents."""
+
+
+def document(app: FastAPI, service: Service) -> dict[str, Any]:
+    """Write the OpenAPI document of an application."""
+    written = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    schemas: dict[str, Any] = written.setdefault("components", {}).setdefault("schemas", {})
+    for unused in _UNUSED:
+        schemas.pop(unused, None)
+    for model in (AttributionBody, SharesBody, Problem):
+        _add(schemas, model.__name__, model)
+    queries = _query_schemas(schemas, service)
+    for body in (AttributionBody, SharesBody):
+        _name_queries(schemas[body.__name__]["properties"], queries)
+    return written
+
+
+def _query_schemas(schemas: dict[str, Any], service: Service) -> list[dict[str, str]]:
+    """Add each index's payload; two indexes may name theirs alike, so the index's name goes before."""
+    found = []
+    for name, attributor in sorted(service.attributors.items()):
+        if attributor.task is not None and attributor.task.query is not None:
+            key = f"Query_{name}"
+            _add(schemas, key, attributor.task.query.payload, prefix=f"{key}_")
+            found.append({"$ref": _REF.format(model=key)})
+    return found
+
+
+def _add(schemas: dict[str, Any], key: str, model: type[BaseModel], prefix: str = "") -> None:
+    schema = model.model_json_schema(ref_template=_REF.replace("{model}", prefix + "{model}"))
+    for name, definition in schema.pop("$defs", {}).items():
+        schemas[prefix + name] = definition
+    schemas[key] = schema
+
+
+def _name_queries(properties: dict[str, Any], queries: list[dict[str, str]]) -> None:
+    """Say that a query is one of the indexes' payloads; which one, the path says."""
+    if not queries:
+        return
+    payload = {"anyOf": queries}
+    for name, field in properties.items():
+        if name == "query":
+            field["anyOf"] = [*queries, {"type": "null"}]
+        elif name in {"queries", "query_set"}:
+            field["anyOf"] = [{"type": "array", "items": payload, "minItems": 1}, {"type": "null"}]

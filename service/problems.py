@@ -1,0 +1,150 @@
+"""Errors as RFC 9457 problem documents: one table, one shape, never any of the input."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from byline import errors
+
+log = structlog.get_logger("service.problems")
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem document: every failure has this shape."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: str
+    """Stable name of the kind of problem, for programs: `urn:byline:problem:invalid-input`."""
+    title: str
+    """The kind of problem, for people."""
+    status: int
+    """The HTTP status."""
+    detail: str
+    """What was expected, what came (types, shapes, lengths; never content), and what to do."""
+    request_id: str | None = None
+    """Finds the request in the service's log."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row of the table."""
+
+    status: int
+    name: str
+    title: str
+    retry: bool = False
+
+
+TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
+    (errors.InputTooLarge, Kind(413, "too-large", "The request is too large")),
+    (errors.InvalidInput, Kind(422, "invalid-input", "The request cannot be understood")),
+    (errors.NonFiniteGradient, Kind(422, "non-finite", "The query has no finite gradient")),
+    (errors.UnsupportedModel, Kind(422, "unsupported", "The model cannot be attributed")),
+    (errors.NotFound, Kind(404, "not-found", "There is no such thing")),
+    (
+        errors.Overloaded,
+        Kind(503, "overloaded", "There is no room for this request now", retry=True),
+    ),
+    (errors.UnusableIndex, Kind(503, "unusable-index", "The index cannot be used", retry=True)),
+    (errors.DeadlineExceeded, Kind(504, "deadline", "The answer was not ready in time")),
+)
+"""Errors of Byline to HTTP, the most specific first."""
+
+INTERNAL = Kind(500, "internal", "The service made a mistake")
+
+
+def kind_of(error: Exception) -> Kind:
+    """Look an error up in the table."""
+    for error_type, kind in TABLE:
+        if isinstance(error, error_type):
+            return kind
+    return INTERNAL
+
+
+def problem_response(
+    kind: Kind, detail: str, *, request_id: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """Write a problem document."""
+    document = Problem(
+        type=f"urn:byline:problem:{kind.name}",
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        request_id=request_id,
+    )
+    return Response(
+        document.model_dump_json(exclude_none=True),
+        status_code=kind.status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Declare failures of an endpoint for its OpenAPI page."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    retry = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": content,
+            **({"headers": retry} if status == 503 else {}),
+        }
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of an application with a problem document."""
+    app.add_exception_handler(errors.BylineError, _byline_error)
+    app.add_exception_handler(RequestValidationError, _invalid_parameters)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _mistake)
+
+
+async def _byline_error(request: Request, error: Exception) -> Response:
+    kind = kind_of(error)
+    if kind is INTERNAL:
+        return await _mistake(request, error)
+    if error.__cause__ is not None:
+        log.info("refused", problem=kind.name, cause=type(error.__cause__).__name__)
+    headers = {"Retry-After": str(request.app.state.service.retry_after())} if kind.retry else None
+    return problem_response(kind, str(error), request_id=_request_id(request), headers=headers)
+
+
+async def _invalid_parameters(request: Request, error: Exception) -> Response:
+    """Path and query parameters; their names are ours, so they may be shown."""
+    assert isinstance(error, RequestValidationError)
+    kind = kind_of(errors.InvalidQuery())
+    reasons = [
+        f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()
+    ]
+    return problem_response(kind, "; ".join(reasons[:5]), request_id=_request_id(request))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    kind = Kind(status.value, status.phrase.lower().replace(" ", "-"), status.phrase)
+    detail = error.detail if error.detail != status.phrase else status.description or status.phrase
+    headers = dict(error.headers) if error.headers else None
+    return problem_response(kind, detail, request_id=_request_id(request), headers=headers)
+
+
+async def _mistake(request: Request, error: Exception) -> Response:
+    log.error("mistake", error=type(error).__name__, exc_info=error)
+    detail = "The operator finds the cause in the service's log under this request's id."
+    return problem_response(INTERNAL, detail, request_id=_request_id(request))
+
+
+def _request_id(request: Request) -> str | None:
+    return request.scope.get("state", {}).get("request_id")

@@ -1,0 +1,125 @@
+"""From parsed bodies to the requests that an `Attributor` answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from byline.attribution import Answer, AttributionRequest, Direction, shares_of
+from byline.attribution.payloads import validated
+from byline.errors import InvalidQuery
+from byline.store.examples import Filter
+from service.bodies import parse_json, parse_tensors
+from service.schemas import Answers, Asked, AttributionBody, Options, SharesBody, Words
+from service.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requested:
+    """What one HTTP request asks for, and how it wants its answers."""
+
+    requests: Sequence[AttributionRequest]
+    """One, or one for each query of a batch."""
+    examples: bool = True
+    """False where only the owners' shares are wanted."""
+    document: Callable[[list[Answer]], BaseModel] = lambda answers: answers[0]
+    """Makes the HTTP answer of the answers to `requests`."""
+
+
+class GradientOptions(BaseModel):
+    """Options of a gradient body, as query parameters."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    k: Annotated[int, Field(ge=1)] = 10
+    """How many examples at each end."""
+    direction: Direction = "proponents"
+    """Which end is wanted."""
+    members: bool = False
+    """Break each score down by member of the ensemble."""
+    shares: bool = False
+    """Add each owner's share, over all rows."""
+    owner: Words | None = None
+    """Any of these owners; repeat it for several."""
+    licence: Words | None = None
+    """Any of these licences."""
+    label: Words | None = None
+    """Any of these labels."""
+
+    def options(self) -> Options:
+        """The same, as a JSON body has them."""
+        chosen = self.model_dump(include={"owner", "licence", "label"}, exclude_none=True)
+        rest = self.model_dump(exclude={"owner", "licence", "label"})
+        return Options(**rest, filter=Filter(**chosen) if chosen else None)
+
+
+def gradient_request(settings: Settings, options: GradientOptions, body: bytes) -> Requested:
+    """The question of a safetensors body.
+
+    Raises:
+        InvalidQuery: The body holds no safetensors, or the options exceed a limit.
+    """
+    asked = options.options()
+    _hold_k(settings, asked.k)
+    return Requested(requests=[AttributionRequest(gradient=parse_tensors(body), **_options(asked))])
+
+
+def attribution_requests(settings: Settings, body: bytes) -> Requested:
+    """The questions of a JSON body: one, or one for each of `queries`.
+
+    Raises:
+        InvalidQuery: The body does not fit, or exceeds a limit.
+    """
+    parsed = validated(AttributionBody, parse_json(body), "body")
+    _hold_k(settings, parsed.k)
+    if parsed.queries is None:
+        return Requested(requests=[_request(settings, parsed, parsed)])
+    if parsed.query is not None or parsed.query_set is not None or parsed.feature is not None:
+        raise InvalidQuery("expected one of query, queries, query_set and feature, got several")
+    _hold_count(settings, len(parsed.queries))
+    asked = [Asked(query=query, target=parsed.target) for query in parsed.queries]
+    return Requested(
+        requests=[_request(settings, each, parsed) for each in asked],
+        document=lambda answers: Answers(answers=answers),
+    )
+
+
+def shares_request(settings: Settings, body: bytes) -> Requested:
+    """The question of a shares body.
+
+    Raises:
+        InvalidQuery: The body does not fit, or exceeds a limit.
+    """
+    parsed = validated(SharesBody, parse_json(body), "body")
+    return Requested(
+        requests=[_request(settings, parsed, Options(shares=True))],
+        examples=False,
+        document=lambda answers: shares_of(answers[0]),
+    )
+
+
+def _request(settings: Settings, asked: Asked, options: Options) -> AttributionRequest:
+    _hold_count(settings, len(asked.query_set or ()))
+    return AttributionRequest(
+        query=asked.query,
+        query_set=asked.query_set,
+        feature=asked.feature,
+        target=asked.target,
+        **_options(options),
+    )
+
+
+def _options(options: Options) -> dict[str, Any]:
+    plain = options.model_dump(include={"k", "direction", "members", "shares"})
+    return {**plain, "filter": options.filter}
+
+
+def _hold_k(settings: Settings, k: int) -> None:
+    if k > settings.max_k:
+        raise InvalidQuery(f"expected k to be at most {settings.max_k}, got a larger number")
+
+
+def _hold_count(settings: Settings, count: int) -> None:
+    if count > settings.max_queries:
+        raise InvalidQuery(f"expected at most {settings.max_queries} queries at once, got {count}")

@@ -1,0 +1,85 @@
+"""Asking: which training points made the model predict this, and what is each owner's share?"""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from byline.attribution import Answer, SharesAnswer
+from byline.errors import InvalidQuery
+from service.asking import ClientGone, ask
+from service.bodies import JSON, SAFETENSORS, media_type
+from service.problems import declared
+from service.requested import (
+    GradientOptions,
+    Requested,
+    attribution_requests,
+    gradient_request,
+    shares_request,
+)
+from service.schemas import Answers
+from service.settings import Settings
+
+router = APIRouter(prefix="/v1/indexes/{name}", tags=["Asking"])
+FAILURES = declared(404, 413, 415, 422, 503, 504)
+
+
+@router.post(
+    "/attributions",
+    operation_id="attribute",
+    response_model=Answer | Answers,
+    responses=FAILURES,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {"schema": {"$ref": "#/components/schemas/AttributionBody"}},
+                SAFETENSORS: {"schema": {"type": "string", "format": "binary"}},
+            },
+        }
+    },
+)
+async def attribute(
+    request: Request, name: str, options: Annotated[GradientOptions, Query()]
+) -> Response:
+    """Find the most influential training points of a query.
+
+    Send JSON with one of `query`, `query_set`, `feature` and `queries` (a batch: the answer then holds one
+    answer a query); or a safetensors body with gradient tensors named `member/parameter`, as the index's
+    `gradients` lists them, and the options as query parameters.
+    """
+    settings: Settings = request.app.state.service.settings
+    if media_type(request, JSON, SAFETENSORS) == SAFETENSORS:
+        return await _answered(request, name, partial(gradient_request, settings, options))
+    if request.query_params:
+        raise InvalidQuery("expected the options of a JSON body inside it, got query parameters")
+    return await _answered(request, name, partial(attribution_requests, settings))
+
+
+@router.post(
+    "/shares",
+    operation_id="shares",
+    response_model=SharesAnswer,
+    responses=FAILURES,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": {"$ref": "#/components/schemas/SharesBody"}}},
+        }
+    },
+)
+async def shares(request: Request, name: str) -> Response:
+    """Compute each owner's share of one query's answer, over all rows of the index."""
+    media_type(request, JSON)
+    return await _answered(
+        request, name, partial(shares_request, request.app.state.service.settings)
+    )
+
+
+async def _answered(request: Request, name: str, parse: "partial[Requested]") -> Response:
+    try:
+        document = await ask(request, name, parse)
+    except ClientGone:
+        return Response(status_code=499)  # nobody reads it; the log shows it
+    return Response(document.model_dump_json(), media_type=JSON)

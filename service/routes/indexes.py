@@ -1,0 +1,140 @@
+"""What is served: indexes, their examples, owners and self-influence."""
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+
+from byline.attribution import Attributor
+from byline.errors import InvalidQuery, NotFound
+from service.cursors import cursor, row_of_cursor
+from service.problems import declared
+from service.schemas import (
+    ExamplePage,
+    ExampleRow,
+    IndexInfo,
+    IndexList,
+    IndexSummary,
+    MemberInfo,
+    OwnerInfo,
+    OwnerList,
+    SelfInfluencePage,
+    SelfInfluenceRow,
+)
+
+router = APIRouter(prefix="/v1/indexes", tags=["Indexes"])
+After = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
+
+
+def _attributor(request: Request, name: str) -> Attributor:
+    found: Attributor = request.app.state.service.attributor(name)
+    return found
+
+
+@router.get("", operation_id="list_indexes")
+async def list_indexes(request: Request) -> IndexList:
+    """List the indexes that are served."""
+    served: dict[str, Attributor] = request.app.state.service.attributors
+    return IndexList(
+        indexes=[IndexSummary(**_summary(name, served[name])) for name in sorted(served)]
+    )
+
+
+def _summary(name: str, attributor: Attributor) -> dict[str, str | int]:
+    index = attributor.index
+    return {"name": name, "version": index.version, "rows": index.rows, "recipe": index.recipe.name}
+
+
+@router.get("/{name}", operation_id="get_index", responses=declared(404, 422))
+async def get_index(request: Request, name: str) -> IndexInfo:
+    """Describe an index: its recipe, ensemble and counts, and what a query to it looks like."""
+    attributor = _attributor(request, name)
+    index, task = attributor.index, attributor.task
+    query = None if task is None else task.query
+    return IndexInfo.model_validate(
+        _summary(name, attributor)
+        | {
+            "recipe_fingerprint": attributor.recipe_fingerprint,
+            "recipe_document": index.recipe,
+            "width": index.width,
+            "members": [
+                MemberInfo(name=m.name, checkpoint=m.checkpoint, mask_seed=m.mask_seed)
+                for m in attributor.members
+            ],
+            "owners": len(index.owners.names),
+            "search": index.manifest.storage.search,
+            "targets": ["loss", *sorted(task.targets)] if task and query else [],
+            "default_target": index.recipe.query_target,
+            "query_schema": query.payload.model_json_schema() if query else None,
+            "gradients": _gradients(attributor),
+        }
+    )
+
+
+def _gradients(attributor: Attributor) -> dict[str, tuple[int, ...]] | None:
+    try:
+        return attributor.expected_gradients()
+    except InvalidQuery:
+        return None
+
+
+@router.get("/{name}/examples", operation_id="list_examples", responses=declared(404, 422))
+async def list_examples(
+    request: Request, name: str, after: After = None, limit: Limit = 100
+) -> ExamplePage:
+    """List the training points by row."""
+    index = _attributor(request, name).index
+    last = row_of_cursor(after, index.version, index.rows)
+    found = index.examples.page(-1 if last is None else last, limit)
+    page = [ExampleRow(row=row, example=example) for row, example in found]
+    more = bool(found) and found[-1][0] + 1 < index.rows
+    return ExamplePage(examples=page, next=cursor(index.version, found[-1][0]) if more else None)
+
+
+@router.get(
+    "/{name}/examples/{example_id:path}", operation_id="get_example", responses=declared(404, 422)
+)
+async def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
+    """Look a training point up by its id, which may hold slashes."""
+    examples = _attributor(request, name).index.examples
+    try:
+        row = examples.row_of(example_id)
+    except NotFound:
+        raise NotFound("expected the id of an example of this index, got another one") from None
+    return ExampleRow(row=row, example=examples.by_rows(np.array([row]))[0])
+
+
+@router.get("/{name}/owners", operation_id="list_owners", responses=declared(404, 422))
+async def list_owners(request: Request, name: str) -> OwnerList:
+    """List the owners with their numbers of examples and their licences."""
+    owners = _attributor(request, name).index.examples.owners()
+    return OwnerList(
+        owners=[
+            OwnerInfo(owner=o, examples=count, licences=licences) for o, count, licences in owners
+        ]
+    )
+
+
+@router.get(
+    "/{name}/self-influence", operation_id="list_self_influence", responses=declared(404, 422)
+)
+async def list_self_influence(
+    request: Request, name: str, after: After = None, limit: Limit = 100
+) -> SelfInfluencePage:
+    """List the training points that hold themselves up, the largest first: look here for mislabels."""
+    index = _attributor(request, name).index
+    last = row_of_cursor(after, index.version, index.rows)
+    scores = np.asarray(index.self_influence)
+    rows = np.lexsort((np.arange(len(scores)), -scores))
+    first = 0 if last is None else int(np.flatnonzero(rows == last)[0]) + 1
+    chosen = rows[first : first + limit]
+    examples = index.examples.by_rows(chosen)
+    page = [
+        SelfInfluenceRow(row=int(r), example=e, self_influence=float(scores[r]))
+        for r, e in zip(chosen, examples, strict=True)
+    ]
+    more = first + len(chosen) < index.rows
+    return SelfInfluencePage(
+        examples=page, next=cursor(index.version, int(chosen[-1])) if more else None
+    )

@@ -1,0 +1,48 @@
+"""Pages for people: asking, and the API's documentation. Everything they load comes from this server."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from service.reference import reference
+from service.served import Service
+
+router = APIRouter(include_in_schema=False)
+_TEMPLATES = Environment(
+    loader=PackageLoader("service"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+
+def mount_static(app: FastAPI) -> None:
+    """Serve the pages' scripts and styles."""
+    app.mount(
+        "/static", StaticFiles(directory=Path(__file__).parent.parent / "static"), name="static"
+    )
+
+
+def _page(request: Request, template: str, **values: Any) -> HTMLResponse:
+    written = _TEMPLATES.get_template(template).render(version=request.app.version, **values)
+    return HTMLResponse(written, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/")
+async def ask_page(request: Request) -> HTMLResponse:
+    """Pick an index, type a query, see who made the model predict it."""
+    service: Service = request.app.state.service
+    return _page(
+        request,
+        "ask.html",
+        here="ask",
+        indexes=sorted(service.attributors),
+        max_k=service.settings.max_k,
+    )
+
+
+@router.get("/docs")
+async def docs_page(request: Request) -> HTMLResponse:
+    """The API, endpoint by endpoint, from its OpenAPI document."""
+    return _page(request, "docs.html", here="docs", **reference(request.app.openapi()))

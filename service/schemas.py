@@ -1,0 +1,187 @@
+"""What clients send and get, beside the answers themselves (`byline.attribution`)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from byline.attribution import Answer, Direction
+from byline.examples import Example
+from byline.recipe import Recipe
+from byline.store.examples import Filter
+
+Word = Annotated[str, Field(max_length=1000)]
+Words = Annotated[list[Word], Field(min_length=1, max_length=100)]
+Payload = dict[str, Any]
+
+
+class Body(BaseModel):
+    """What clients send: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Document(BaseModel):
+    """What clients get: finite numbers only."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Asked(Body):
+    """What is asked: exactly one of the forms."""
+
+    query: Payload | None = None
+    """One query, as the index's `query_schema` has it; predicted first where it is incomplete."""
+    query_set: Annotated[list[Payload], Field(min_length=1)] | None = None
+    """Several queries that get one answer: the mean of their targets is attributed."""
+    feature: Annotated[list[float], Field(min_length=1)] | None = None
+    """A finished query feature of the index's width."""
+    target: Annotated[str, Field(max_length=100)] | None = None
+    """What is attributed: one of the index's `targets`; by default the recipe's."""
+
+
+class Options(Body):
+    """How much is wanted of an answer."""
+
+    k: int = Field(default=10, ge=1)
+    """How many examples at each end; fewer come back only where fewer exist."""
+    direction: Direction = "proponents"
+    """Proponents raised the target (lowered the loss), opponents did the opposite."""
+    filter: Filter | None = None
+    """Search only some of the examples."""
+    members: bool = False
+    """Break each score down by member of the ensemble."""
+    shares: bool = False
+    """Add each owner's share, over all rows."""
+
+
+class AttributionBody(Asked, Options):
+    """One question, or a batch of `queries` with the same options."""
+
+    queries: Annotated[list[Payload], Field(min_length=1)] | None = None
+    """Several queries that get an answer each."""
+
+
+class SharesBody(Asked):
+    """One question; the owners' shares are always over all rows."""
+
+
+class Answers(Document):
+    """Answers to a batch of `queries`, in their order."""
+
+    answers: list[Answer]
+    """One a query."""
+
+
+class MemberInfo(Document):
+    """One member of an index's ensemble."""
+
+    name: str
+    """As in gradient names: `c0-m3/fc.weight`."""
+    checkpoint: int
+    """Position of its checkpoint in the Task."""
+    mask_seed: int | None
+    """Seed of its dropout mask."""
+
+
+class IndexSummary(Document):
+    """An index in the list."""
+
+    name: str
+    """In the URLs."""
+    version: str
+    """The version that is served."""
+    rows: int
+    """Training points."""
+    recipe: str
+    """Name of its recipe."""
+
+
+class IndexList(Document):
+    """Every index that is served."""
+
+    indexes: list[IndexSummary]
+    """By name."""
+
+
+class IndexInfo(IndexSummary):
+    """Everything about an index that a client needs to ask it."""
+
+    recipe_fingerprint: str
+    """Digest of everything that determines a stored vector."""
+    recipe_document: Recipe
+    """The recipe in full."""
+    width: int
+    """Numbers of a feature."""
+    members: list[MemberInfo]
+    """The ensemble, in the order of the feature."""
+    owners: int
+    """Number of owners."""
+    search: Literal["exact", "compressed"]
+    """How it is searched."""
+    targets: list[str]
+    """Names that `target` takes; empty where the index takes no queries."""
+    default_target: str
+    """The target of a query that names none."""
+    query_schema: dict[str, Any] | None
+    """JSON schema of `query`; null where the index takes no queries."""
+    gradients: dict[str, list[int]] | None
+    """Names and shapes of the tensors of a gradient body; null where the index takes none."""
+
+
+class ExampleRow(Document):
+    """One training point."""
+
+    row: int
+    """Row of the index."""
+    example: Example
+    """Its metadata."""
+
+
+class ExamplePage(Document):
+    """Some examples, by row."""
+
+    examples: list[ExampleRow]
+    """At most `limit`."""
+    next: str | None
+    """Pass it as `after` for the page that follows; null on the last one."""
+
+
+class SelfInfluenceRow(ExampleRow):
+    """One training point and the hold it has on itself."""
+
+    self_influence: float
+    """Inner product of its own features on both sides: large where nothing else supports the point."""
+
+
+class SelfInfluencePage(Document):
+    """Some examples, largest self-influence first: mislabelled ones come early."""
+
+    examples: list[SelfInfluenceRow]
+    """At most `limit`."""
+    next: str | None
+    """Pass it as `after` for the page that follows; null on the last one."""
+
+
+class OwnerInfo(Document):
+    """One owner."""
+
+    owner: str
+    """The owner's name."""
+    examples: int
+    """How many are the owner's."""
+    licences: list[str]
+    """Their licences."""
+
+
+class OwnerList(Document):
+    """Every owner of an index."""
+
+    owners: list[OwnerInfo]
+    """By name."""
+
+
+class Health(Document):
+    """Whether the service can be sent requests."""
+
+    status: Literal["ok", "ready"]
+    """`ok`: the process lives. `ready`: every index answered its first query."""

@@ -1,0 +1,162 @@
+// Showing an answer: the prediction, the influencers as cards, the owners' shares, and how far to trust it all.
+import { element, place, svg } from "./dom.js";
+
+const whole = new Intl.NumberFormat("en");
+const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
+
+// Four significant digits, with an exponent only where it helps.
+export function short(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const text = size >= 1e5 || size < 1e-3 ? value.toExponential(2) : Number(value.toPrecision(4)).toString();
+  return text.replace("-", "\u2212");
+}
+
+function plusMinus(value, error, format = short) {
+  return error === null ? format(value) : `${format(value)} ± ${format(error)}`;
+}
+
+export function answerView(answer, query) {
+  const cards = [
+    ["Proponents", "Training on these raised the target.", answer.proponents, answer.stands_out.proponents],
+    ["Opponents", "Training on these lowered the target.", answer.opponents, answer.stands_out.opponents],
+  ].filter(([, , found]) => found !== null);
+  return [
+    predictionView(answer, query),
+    trustView(answer, cards),
+    ...cards.map(([title, meaning, found]) => listView(title, meaning, found)),
+    answer.shares ? sharesView(answer.shares) : null,
+    detailsView(answer),
+  ].filter(Boolean);
+}
+
+function predictionView(answer, query) {
+  const shown = answer.prediction;
+  const given = typeof query?.text === "string" ? query.text : null;
+  const wrote = shown?.completion ?? query?.completion;
+  if (given !== null && typeof wrote === "string") {
+    const title = shown ? "The model continued" : "The continuation that is attributed";
+    const text = element("pre", { class: "text", tabindex: 0 }, element("span", { class: "given" }, given), element("mark", {}, wrote));
+    return element("section", { class: "prediction" }, element("h3", {}, title), text, facts(shown, ["completion"]));
+  }
+  if (!shown) return null;
+  const label = shown.label === undefined ? null : element("p", { class: "label" }, String(shown.label));
+  return element("section", { class: "prediction" }, element("h3", {}, "The model predicted"), label, facts(shown, ["label"]));
+}
+
+function facts(shown, left) {
+  const entries = Object.entries(shown ?? {}).filter(([name, value]) => !left.includes(name) && value !== null);
+  if (entries.length === 0) return null;
+  const simple = entries.filter(([, value]) => typeof value !== "object");
+  const parts = simple.map(([name, value]) =>
+    element("div", {}, element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, fact(name, value))),
+  );
+  return element("dl", { class: "facts" }, ...parts);
+}
+
+function fact(name, value) {
+  if (typeof value !== "number") return String(value);
+  return name.endsWith("probability") ? percent.format(value) : short(value);
+}
+
+function trustView(answer, cards) {
+  const { searched, total, complete } = answer.coverage;
+  const notes = [
+    ["good", complete ? `All ${whole.format(total)} training points searched` : `${whole.format(searched)} of ${whole.format(total)} training points searched (filtered)`],
+    [answer.exact ? "good" : "note", answer.exact ? "Exact search" : "Compressed search: candidates by codes, then scored exactly"],
+    scopeNote(answer.standard_error_scope),
+    ...cards.filter(([, , , clear]) => clear !== null).map(([title, , , clear]) => standsOutNote(title, clear, cards.length)),
+  ];
+  return element("ul", { class: "trust", "aria-label": "How far this answer can be trusted" }, ...notes.map(([kind, text]) => element("li", { class: kind }, text)));
+}
+
+function scopeNote(scope) {
+  if (scope === "between_checkpoints") return ["good", "Errors over independent checkpoints"];
+  if (scope === "within_checkpoint") return ["note", "Errors over dropout masks of one checkpoint: the variance between trained models is not in them"];
+  return ["note", "One member: no standard errors"];
+}
+
+function standsOutNote(title, clear, ends) {
+  const which = ends > 1 ? ` (${title.toLowerCase()})` : "";
+  return clear ? ["good", `The best score stands out from the noise${which}`] : ["warn", `The best score does not stand out from the noise${which}: do not read much into it`];
+}
+
+function listView(title, meaning, found) {
+  const largest = Math.max(...found.map((each) => Math.abs(each.score) + (each.standard_error ?? 0)), Number.MIN_VALUE);
+  const cards = found.map((each) => card(each, largest));
+  const body = cards.length ? element("ol", { class: "cards" }, ...cards) : element("p", { class: "nothing" }, "No training point matches the filter.");
+  return element("section", {}, element("h3", {}, title), element("p", { class: "hint" }, meaning), body);
+}
+
+function card(each, largest) {
+  const { example, score, standard_error: error } = each;
+  const head = element(
+    "header",
+    {},
+    element("span", { class: "rank", "aria-label": `Rank ${each.rank}` }, String(each.rank)),
+    element("span", { class: "owner" }, example.owner ?? "No owner"),
+    example.licence ? element("span", { class: "tag" }, example.licence) : null,
+    example.label ? element("span", { class: "tag label" }, example.label) : null,
+    element("span", { class: "score" }, plusMinus(score, error)),
+  );
+  const preview = example.preview ? element("pre", { tabindex: 0, "aria-label": "Preview" }, example.preview) : null;
+  const foot = element("footer", {}, example.uri ? place(example.uri) : null, element("span", { class: "id" }, example.id));
+  return element("li", { class: "card" }, head, bar(score, error, largest), preview, foot);
+}
+
+// A signed bar with its error bar; the numbers stand beside it.
+function bar(score, error, largest) {
+  const x = (value) => 100 + (96 * value) / largest;
+  const parts = [
+    svg("line", { class: "axis", x1: 100, x2: 100, y1: 0, y2: 12 }),
+    svg("rect", { class: score < 0 ? "minus" : "plus", x: Math.min(100, x(score)), y: 2, width: Math.abs(x(score) - 100), height: 8 }),
+  ];
+  if (error !== null) parts.push(svg("path", { class: "whisker", d: `M${x(score - error)} 6H${x(score + error)}M${x(score - error)} 3v6M${x(score + error)} 3v6` }));
+  return svg("svg", { class: "bar-chart", viewBox: "0 0 200 12", preserveAspectRatio: "none", "aria-hidden": "true" }, ...parts);
+}
+
+function sharesView(shares) {
+  const section = (...children) =>
+    element("section", {}, element("h3", {}, "Owners\u2019 shares"), element("p", { class: "hint" }, "Of the positive scores, summed over each owner\u2019s rows; over all rows, whatever the filter."), ...children);
+  if (shares.positive <= 0) return section(element("p", { class: "nothing" }, "No owner\u2019s sum is positive: there is nothing to share."));
+  const largest = Math.max(...shares.owners.map((each) => each.share + (each.share_standard_error ?? 0)));
+  const rows = shares.owners.map((each) => shareRow(each, largest));
+  const head = ["Owner", "Share", "", "Score", "Examples", "Licence"].map((title, i) => element("th", { scope: "col", class: i === 3 || i === 4 ? "number" : null }, title));
+  const clipped = shares.clipped / (shares.positive + shares.clipped);
+  return section(
+    element("div", { class: "scroll" }, element("table", { class: "shares" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows))),
+    element("p", { class: "hint" }, `Negative sums are clipped to 0: ${percent.format(clipped)} of all mass.`),
+  );
+}
+
+function shareRow(each, largest) {
+  const width = (value) => (100 * Math.max(0, Math.min(value, largest))) / largest;
+  const error = each.share_standard_error;
+  const parts = [svg("rect", { class: "plus", x: 0, y: 2, width: width(each.share), height: 8, rx: 1 })];
+  if (error) parts.push(svg("path", { class: "whisker", d: `M${width(each.share - error)} 6H${width(each.share + error)}M${width(each.share - error)} 3v6M${width(each.share + error)} 3v6` }));
+  const chart = svg("svg", { class: "share-chart", viewBox: "0 0 100 12", preserveAspectRatio: "none", "aria-hidden": "true" }, ...parts);
+  return element(
+    "tr",
+    {},
+    element("th", { scope: "row" }, each.owner ?? "No owner"),
+    element("td", { class: "number" }, plusMinus(each.share, error, (value) => percent.format(value))),
+    element("td", { class: "chart" }, chart),
+    element("td", { class: "number" }, plusMinus(each.score, each.standard_error)),
+    element("td", { class: "number" }, whole.format(each.examples)),
+    element("td", {}, each.licences.join(", ")),
+  );
+}
+
+function detailsView(answer) {
+  const stages = Object.entries(answer.timings).filter(([, value]) => value > 0);
+  const total = stages.reduce((sum, [, value]) => sum + value, 0);
+  const lines = [
+    ["Index", `${answer.index}, version ${answer.version}`],
+    ["Recipe", `${answer.recipe} (${answer.recipe_fingerprint.slice(0, 12)})`],
+    ["Target", answer.target ?? "as the gradient has it"],
+    ["Quality card", answer.quality_card ? "measured" : "not measured yet"],
+    ["Time", `${Math.round(total)} ms: ${stages.map(([name, value]) => `${name} ${value < 10 ? value.toFixed(1) : Math.round(value)}`).join(" · ")}`],
+  ];
+  const parts = lines.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
+  return element("section", { class: "details" }, element("dl", { class: "facts" }, ...parts));
+}
