@@ -10,7 +10,7 @@ calls of a module, and the modules that share a tied weight.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -44,6 +44,7 @@ class CoordinateBasis:
 Basis = MatrixBasis | CoordinateBasis
 
 
+@runtime_checkable
 class Factor(Protocol):
     """One side of the outer products of a batch: N x T vectors of D numbers."""
 

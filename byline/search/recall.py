@@ -1,0 +1,96 @@
+"""Chooses how many candidates codes must propose, by measured recall.
+
+Legend: Q rankings, R rows, K numbers of a vector.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from byline.randomness import random_integers, stream_key
+from byline.search.faiss_files import SearchFile
+from byline.search.scan import row_blocks
+from byline.search.scores import for_candidates
+from byline.store.layout import MemberLayout, StorageOptions, scale_exponents
+from byline.store.vectors import VectorRows
+
+TOP = 10
+TARGET = 0.999
+FIRST_FACTOR = 20
+_QUERIES = 64
+
+
+@dataclass(frozen=True)
+class MeasuredFactor:
+    """How well candidates by codes cover the exact top ten."""
+
+    factor: int
+    """Candidates for each result that is asked for."""
+    recall: float
+    """Mean recall@10 with it."""
+    queries: int
+    """Rankings that it is the mean of."""
+
+
+def measured_factor(
+    search: SearchFile, vectors: VectorRows, members: Sequence[MemberLayout], storage: StorageOptions
+) -> MeasuredFactor:
+    """Double the factor from 20 until recall@10 is .999, or measure the one that was asked for.
+
+    Queries are training rows, drawn at random with the index's seed, and their negatives: both ends of a ranking.
+
+    Args:
+        search: The file with the codes.
+        vectors: Stored rows.
+        members: With their scale exponents.
+        storage: Seed, and the factor if the user chose one.
+
+    Returns:
+        The factor with what was measured.
+    """
+    queries_QK = _sampled_queries(vectors, members, storage.seed)
+    top_QT = _exact_top(vectors, queries_QK)
+    factor = storage.rescore_factor or FIRST_FACTOR
+    while True:
+        recall = _recall(search, vectors, queries_QK, top_QT, factor)
+        if recall >= TARGET or storage.rescore_factor is not None or factor * TOP >= vectors.rows:
+            return MeasuredFactor(factor, recall, len(queries_QK))
+        factor *= 2
+
+
+def _sampled_queries(vectors: VectorRows, members: Sequence[MemberLayout], seed: int) -> NDArray[np.float32]:
+    counters = torch.arange(min(_QUERIES, vectors.rows), dtype=torch.int64)
+    rows_N = random_integers(stream_key(seed, "recall"), counters, vectors.rows).numpy()
+    # A stored number is the feature times 2^e, and a query that meets it is the feature over 2^e.
+    sampled_NK = np.ldexp(vectors.gather(rows_N).astype(np.float64), -2 * scale_exponents(members))
+    moved_NK, _ = for_candidates(sampled_NK)
+    return np.concatenate([moved_NK, -moved_NK])
+
+
+def _exact_top(vectors: VectorRows, queries_QK: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores of the best ten rows of each query, float32 [Q, 10], the best first."""
+    top_QT = torch.full((len(queries_QK), min(TOP, vectors.rows)), -torch.inf)
+    for _, vectors_BK in row_blocks(vectors):
+        scores_QB = torch.from_numpy(queries_QK) @ torch.from_numpy(vectors_BK).T
+        top_QT = torch.cat([top_QT, scores_QB], dim=1).topk(top_QT.shape[1], dim=1).values
+    return top_QT.numpy()
+
+
+def _recall(
+    search: SearchFile,
+    vectors: VectorRows,
+    queries_QK: NDArray[np.float32],
+    top_QT: NDArray[np.float32],
+    factor: int,
+) -> float:
+    """Part of the best ten that candidates reach, by score: of equal rows any will do."""
+    found = 0
+    for query_K, top_T in zip(queries_QK, top_QT, strict=True):
+        _, rows_C = search.candidates(query_K[None], min(factor * len(top_T), vectors.rows))
+        scores_C = np.sort(vectors.gather(rows_C) @ query_K)[::-1][: len(top_T)]
+        slack = 1e-5 * max(abs(float(top_T[0])), 1e-30)
+        found += int(np.count_nonzero(scores_C[: len(top_T)] >= top_T[: len(scores_C)] - slack))
+    return found / top_QT.size

@@ -1,0 +1,73 @@
+"""Approximate scores of all rows, or of some, in blocks of bounded memory.
+
+Legend: Q queries, B rows of a block, K numbers of a vector.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from byline.search.shortlist import Shortlist
+from byline.store.layout import block_rows
+
+
+class RowSource(Protocol):
+    """Where vectors come from: memory-mapped rows, or what codes decode to."""
+
+    rows: int
+    width: int
+
+    def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Vectors of these rows, float32 [N, K]."""
+
+
+def row_blocks(
+    source: RowSource, rows: NDArray[np.int64] | None = None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Read vectors in blocks.
+
+    Args:
+        source: Where from.
+        rows: Which, sorted; None for all.
+
+    Yields:
+        (rows int64 [B], vectors float32 [B, K]).
+    """
+    size = block_rows(source.width)
+    blocks = getattr(source, "blocks", None)
+    if rows is None and blocks is not None:
+        for start, vectors_BK in blocks(size):
+            yield np.arange(start, start + len(vectors_BK)), vectors_BK
+        return
+    count = source.rows if rows is None else len(rows)
+    for start in range(0, count, size):
+        end = min(start + size, count)
+        chosen = np.arange(start, end) if rows is None else rows[start:end]
+        yield chosen, source.gather(chosen)
+
+
+def scan(
+    source: RowSource,
+    queries_QK: NDArray[np.float32],
+    shortlists: Sequence[Shortlist],
+    rows: NDArray[np.int64] | None = None,
+) -> None:
+    """Offer every row to every query's shortlist, by one matrix product a block.
+
+    Args:
+        source: Where vectors come from.
+        queries_QK: float32 [Q, K].
+        shortlists: One a query.
+        rows: Which rows, sorted; None for all.
+    """
+    queries_KQ = torch.from_numpy(queries_QK).T
+    for rows_B, vectors_BK in row_blocks(source, rows):
+        scores_QB = (torch.from_numpy(vectors_BK) @ queries_KQ).T.numpy()
+        thresholds_Q1 = np.array([[shortlist.threshold] for shortlist in shortlists])
+        for q, shortlist in enumerate(shortlists):
+            chosen = np.flatnonzero(scores_QB[q] >= thresholds_Q1[q])
+            if len(chosen):
+                shortlist.offer(rows_B[chosen], scores_QB[q][chosen])

@@ -1,0 +1,94 @@
+"""The final score of a query and a row: float64, summed in an order that nothing but the width decides.
+
+Legend: Q queries, N rows, K numbers of a vector, M members.
+Float32 scores from BLAS or FAISS differ in their last bits with the batch, the block and the number of
+threads. They only choose candidates, with a bound on their error; what is returned and ranked comes from here.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byline.errors import InvalidQuery
+from byline.store.layout import MemberLayout, member_slices, scale_exponents
+
+_UNIT = 2.0**-24
+
+
+def pair_scores(
+    query_K: NDArray[np.float64], vectors_NK: NDArray[np.float32], slices: Sequence[slice]
+) -> NDArray[np.float64]:
+    """Each member's part of the scores of one query with some rows.
+
+    Args:
+        query_K: float64 [K], divided by the scales of the stored numbers.
+        vectors_NK: Stored numbers, float32 [N, K].
+        slices: Each member's stretch.
+
+    Returns:
+        float64 [N, M]: parts that add up to the scores.
+    """
+    products_NK = vectors_NK.astype(np.float64) * query_K
+    return np.stack([products_NK[:, stretch].sum(axis=1) for stretch in slices], axis=1)
+
+
+def total(parts_NM: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add up the members' parts from the first to the last: float64 [N]."""
+    scores_N = np.zeros(len(parts_NM))
+    for part_N in parts_NM.T:
+        scores_N = scores_N + part_N
+    return scores_N
+
+
+def checked_features(features_QK: object, width: int) -> NDArray[np.float32]:
+    """Take query features as float32 [Q, K].
+
+    Args:
+        features_QK: A tensor or an array.
+        width: K.
+
+    Raises:
+        InvalidQuery: They have another shape, or a number that is not finite.
+    """
+    array = np.asarray(features_QK)
+    if array.ndim != 2 or array.shape[1] != width:
+        raise InvalidQuery(f"expected query features of shape [queries, {width}], got {list(array.shape)}")
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InvalidQuery(f"expected query features of floating-point numbers, got {array.dtype}")
+    with np.errstate(over="ignore"):
+        features = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(features).all():
+        bad = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+        raise InvalidQuery(f"expected finite query features, got NaN or infinity in query {bad}")
+    return features
+
+
+def unscaled(features_QK: NDArray[np.float32], members: Sequence[MemberLayout]) -> NDArray[np.float64]:
+    """Divide by the scales of the stored numbers, exactly: float64 [Q, K]."""
+    return np.ldexp(features_QK.astype(np.float64), -scale_exponents(members))
+
+
+def for_candidates(queries_QK: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Bring each query into the middle of float32's range, which changes no ranking.
+
+    Args:
+        queries_QK: float64 [Q, K], unscaled.
+
+    Returns:
+        float32 [Q, K] with a largest number in [.5, 1), and each query's length [Q].
+    """
+    largest_Q = np.abs(queries_QK).max(axis=1, initial=0)
+    exponents_Q = np.frexp(largest_Q)[1]
+    moved_QK = np.ldexp(queries_QK, -exponents_Q[:, None]).astype(np.float32)
+    return moved_QK, np.linalg.norm(moved_QK.astype(np.float64), axis=1)
+
+
+def rounding(width: int) -> float:
+    """Relative bound on the error of a float32 inner product, whatever the order of the sum.
+
+    `|computed - exact| <= n u / (1 - n u) |x|.|y|` with u = 2^-24 (Higham 2002, section 3.1), by Cauchy-Schwarz at
+    most that times the lengths.
+    """
+    steps = (width + 4) * _UNIT
+    return steps / (1 - steps)

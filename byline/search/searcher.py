@@ -1,0 +1,261 @@
+"""Finds the strongest rows of an index: both ends, filtered, exact or through codes; the same bits however asked.
+
+Legend: Q queries, R rows, K numbers of a vector (or the k of a search), M members, O owners, C candidates.
+
+Every path has two steps. Something fast (FAISS on stored rows, a blocked matrix product, 1-bit codes, a GPU)
+proposes candidates from float32 scores; `byline.search.scores` then scores the few that could be among the best.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from byline.errors import InvalidQuery
+from byline.search.hits import Hits
+from byline.search.recall import FIRST_FACTOR
+from byline.search.scan import row_blocks, scan
+from byline.search.scores import checked_features, for_candidates, pair_scores, rounding, total, unscaled
+from byline.search.shortlist import Shortlist
+from byline.store.index import AttributionIndex
+from byline.store.layout import block_rows
+
+Found = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""(rows [k], parts of their scores [k, M])."""
+
+_FLAT_QUERIES = 2
+"""Up to so many queries FAISS reads stored rows as they are; a product of decoded blocks is faster for more."""
+_FLAT_MARGIN = 32
+_FLAT_MOST = 1_024
+_QUERY_BATCH = 64
+_MOST_CANDIDATES = 8
+"""Codes are given up for an exact scan once candidates are more than rows / this."""
+
+
+class Searcher:
+    """Searches one index. Has no state that a search changes."""
+
+    def __init__(self, index: AttributionIndex, *, threads: int | None = None):
+        """Prepare to search.
+
+        Args:
+            index: Opened; must stay open.
+            threads: Threads of a batch of queries; None takes torch's. Answers do not depend on it.
+        """
+        self.index = index
+        self._threads = threads or torch.get_num_threads()
+        self._slices = index.slices
+        self._error = rounding(index.width) * index.manifest.search.max_norm
+        self._gpu = index.gpu_rows()
+
+    def search(
+        self, features_QK: Any, k: int, *, opponents: bool = False, rows: NDArray[np.int64] | None = None
+    ) -> Hits:
+        """Find the rows with the largest scores, or with the smallest.
+
+        Args:
+            features_QK: Query features, [Q, K], as the featurizer makes them (not scaled).
+            k: Rows to return for each query.
+            opponents: Take the smallest scores instead.
+            rows: Rows that may be returned, int64 [N] sorted and different; None allows all.
+
+        Returns:
+            min(k, rows allowed) hits a query.
+
+        Raises:
+            InvalidQuery: k is below one, the features have another width or are not finite, or `rows` names
+                a row that is not there.
+        """
+        queries_QK = self._queries(features_QK)
+        allowed = self._allowed(rows)
+        available = self.index.rows if allowed is None else len(allowed)
+        if k < 1:
+            raise InvalidQuery(f"expected k of at least 1, got {k}")
+        k = min(k, available)
+        sign = -1.0 if opponents else 1.0
+        found = self._search(sign * queries_QK, k, allowed) if k else [self._nothing()] * len(queries_QK)
+        rows_QK = np.array([rows_k for rows_k, _ in found], dtype=np.int64).reshape(len(found), k)
+        scores = np.array([total(parts) for _, parts in found]).reshape(len(found), k)
+        return Hits(rows_QK, sign * scores + 0.0, self.index.exact)
+
+    def member_scores(self, features_QK: Any, hits: Hits) -> NDArray[np.float64]:
+        """Each member's own scores of hits.
+
+        Args:
+            features_QK: The query features that were searched for.
+            hits: What was found.
+
+        Returns:
+            float64 [Q, k, M]; the mean over M is the score.
+        """
+        queries_QK = self._queries(features_QK)
+        parts = np.empty((*hits.rows_QK.shape, len(self._slices)))
+        for q, query_K in enumerate(queries_QK):
+            for start in range(0, hits.rows_QK.shape[1], block_rows(self.index.width)):
+                chosen = hits.rows_QK[q, start : start + block_rows(self.index.width)]
+                parts[q, start : start + len(chosen)] = self._parts(query_K, chosen)
+        return parts * len(self._slices)
+
+    def owner_scores(self, features_QK: Any) -> NDArray[np.float64]:
+        """Each owner's sum of scores over all of its rows, from the stored sums.
+
+        Args:
+            features_QK: Query features, [Q, K].
+
+        Returns:
+            float64 [Q, O, M], owners as in `index.owners.names`; the mean over M is the sum of the scores.
+        """
+        queries_QK = self._queries(features_QK)
+        sums_OK = self.index.owners.sums
+        scores = np.empty((len(queries_QK), len(sums_OK), len(self._slices)))
+        step = block_rows(self.index.width)
+        for start in range(0, len(sums_OK), step):
+            block_OK = np.asarray(sums_OK[start : start + step])
+            for q, query_K in enumerate(queries_QK):
+                scores[q, start : start + step] = pair_scores(query_K, block_OK, self._slices)
+        return scores * len(self._slices)
+
+    def scores(self, features_QK: Any, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Scores of all rows; to float32 accuracy, and with last bits that depend on the batch.
+
+        Args:
+            features_QK: Query features, [Q, K].
+            out: Where to write, float32 [Q, R], e.g. a memory-mapped file; None makes an array.
+
+        Returns:
+            float32 [Q, R].
+        """
+        features_QK = checked_features(features_QK, self.index.width)
+        if out is None:
+            out = np.empty((len(features_QK), self.index.rows), dtype=np.float32)
+        for rows_B, scores_QB in self.score_blocks(features_QK):
+            out[:, rows_B] = scores_QB
+        return out
+
+    def score_blocks(self, features_QK: Any) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Scores of all rows, a block of rows at a time.
+
+        Args:
+            features_QK: Query features, [Q, K].
+
+        Yields:
+            (rows of the block, scores float32 [Q, B]).
+        """
+        queries_QK = self._queries(features_QK)
+        moved_QK, _ = for_candidates(queries_QK)
+        exponents_Q1 = np.frexp(np.abs(queries_QK).max(axis=1, initial=0, keepdims=True))[1]
+        moved_KQ = torch.from_numpy(moved_QK).T
+        for rows_B, vectors_BK in row_blocks(self.index.row_source):
+            scores_QB = (torch.from_numpy(vectors_BK) @ moved_KQ).T.numpy().astype(np.float64)
+            yield slice(int(rows_B[0]), int(rows_B[-1]) + 1), np.ldexp(scores_QB, exponents_Q1).astype(np.float32)
+
+    def _queries(self, features_QK: Any) -> NDArray[np.float64]:
+        return unscaled(checked_features(features_QK, self.index.width), self.index.members)
+
+    def _allowed(self, rows: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+        if rows is None:
+            return None
+        allowed = np.asarray(rows, dtype=np.int64)
+        in_order = allowed.ndim == 1 and bool((np.diff(allowed) > 0).all())
+        if not in_order or (len(allowed) and (allowed[0] < 0 or allowed[-1] >= self.index.rows)):
+            raise InvalidQuery(f"expected sorted, different rows below {self.index.rows}, got {allowed.shape} others")
+        return allowed
+
+    def _nothing(self) -> Found:
+        return np.empty(0, dtype=np.int64), np.empty((0, len(self._slices)))
+
+    def _search(self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None) -> list[Found]:
+        if allowed is not None:
+            return self._scan_in_batches(queries_QK, k, allowed)
+        if self.index.search_file.compressed:
+            return self._each(lambda query_1K: self._by_codes(query_1K, k), queries_QK)
+        if self._gpu is not None and k + _FLAT_MARGIN <= self._gpu.MAX_K:
+            return self._by_gpu(queries_QK, k)
+        if len(queries_QK) <= _FLAT_QUERIES and k <= _FLAT_MOST:
+            return [self._by_flat(query_K[None], k) for query_K in queries_QK]
+        return self._scan_in_batches(queries_QK, k, None)
+
+    def _each(
+        self, answer: Callable[[NDArray[np.float64]], Found], queries_QK: NDArray[np.float64]
+    ) -> list[Found]:
+        """Answer one query a time, so that nothing depends on its neighbours; in threads if there are several."""
+        each = [query_K[None] for query_K in queries_QK]
+        if self._threads == 1 or len(each) < 2:
+            return [answer(query_1K) for query_1K in each]
+        with ThreadPoolExecutor(min(self._threads, len(each))) as pool:
+            return list(pool.map(answer, each))
+
+    def _by_codes(self, query_1K: NDArray[np.float64], k: int) -> Found:
+        """Candidates by codes, until no row that ties with the last hit can be missing among them."""
+        moved_1K, norm_1 = for_candidates(query_1K)
+        count = k * (self.index.manifest.search.rescore_factor or FIRST_FACTOR)
+        while count * _MOST_CANDIDATES <= self.index.rows:
+            estimates_C, rows_C = self.index.search_file.candidates(moved_1K, count)
+            shortlist = self._shortlist(query_1K[0], k, float(norm_1[0]))
+            order = np.argsort(rows_C)
+            vectors_CK = self.index.row_source.gather(rows_C[order])
+            approximate_C = (torch.from_numpy(vectors_CK) @ torch.from_numpy(moved_1K[0])).numpy()
+            shortlist.offer(rows_C[order], approximate_C)
+            found, parts = shortlist.finish()
+            # Equal rows have equal codes, hence equal estimates: one above the last is there with all its like.
+            scores = total(parts)
+            tied = found[scores == scores[-1]]
+            if float(estimates_C[np.isin(rows_C, tied)].min()) > float(estimates_C[-1]):
+                return found, parts
+            count *= 4
+        return self._scan(query_1K, k, None)[0]
+
+    def _by_flat(self, query_1K: NDArray[np.float64], k: int) -> Found:
+        """Candidates by FAISS on stored rows, one query."""
+        moved_1K, norm_1 = for_candidates(query_1K)
+        count = min(self.index.rows, k + _FLAT_MARGIN)
+        scores_C, rows_C = self.index.search_file.nearest(moved_1K, count)
+        error = self._error * float(norm_1[0])
+        if count < self.index.rows and not scores_C[-1] < scores_C[k - 1] - 2 * error:
+            return self._scan(query_1K, k, None)[0]
+        shortlist = self._shortlist(query_1K[0], k, float(norm_1[0]))
+        shortlist.offer(rows_C, scores_C)
+        return shortlist.finish()
+
+    def _by_gpu(self, queries_QK: NDArray[np.float64], k: int) -> list[Found]:
+        """Candidates by a GPU, all queries at once; those with too close a call are scanned."""
+        assert self._gpu is not None  # noqa: S101  (the caller asked)
+        moved_QK, norms_Q = for_candidates(queries_QK)
+        count = min(self.index.rows, self._gpu.MAX_K, max(4 * k, k + 256))
+        scores_QC, rows_QC = self._gpu.nearest(moved_QK, count)
+        bound = self._gpu.ROUNDING * self.index.manifest.search.max_norm
+        found = []
+        for q, query_K in enumerate(queries_QK):
+            error = bound * float(norms_Q[q])
+            if count < self.index.rows and not scores_QC[q, -1] < scores_QC[q, k - 1] - 2 * error:
+                found += self._scan(query_K[None], k, None)
+                continue
+            shortlist = Shortlist(k, error, lambda rows, query_K=query_K: self._parts(query_K, rows))
+            shortlist.offer(rows_QC[q], scores_QC[q])
+            found.append(shortlist.finish())
+        return found
+
+    def _scan_in_batches(
+        self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None
+    ) -> list[Found]:
+        found: list[Found] = []
+        for start in range(0, len(queries_QK), _QUERY_BATCH):
+            found += self._scan(queries_QK[start : start + _QUERY_BATCH], k, allowed)
+        return found
+
+    def _scan(self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None) -> list[Found]:
+        moved_QK, norms_Q = for_candidates(queries_QK)
+        shortlists = [
+            self._shortlist(query_K, k, float(norm)) for query_K, norm in zip(queries_QK, norms_Q, strict=True)
+        ]
+        scan(self.index.row_source, moved_QK, shortlists, allowed)
+        return [shortlist.finish() for shortlist in shortlists]
+
+    def _shortlist(self, query_K: NDArray[np.float64], k: int, norm: float) -> Shortlist:
+        return Shortlist(k, self._error * norm, lambda rows: self._parts(query_K, rows))
+
+    def _parts(self, query_K: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return pair_scores(query_K, self.index.row_source.gather(rows), self._slices)

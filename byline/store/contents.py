@@ -1,0 +1,47 @@
+"""What a finished build hands to the writer."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+from torch import Tensor
+
+from byline.examples import Example
+from byline.recipe import Recipe
+from byline.store.fingerprint import Fingerprint
+from byline.store.layout import MemberLayout, StorageOptions, TaskRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexContents:
+    """Everything that goes into an index. Row r means the same training point in every part.
+
+    Vectors and examples are streams: nothing here holds more than a block of them.
+    """
+
+    recipe: Recipe
+    """The method."""
+    fingerprint: Fingerprint
+    """Of what the build was made from."""
+    task: TaskRecord
+    """Which Task."""
+    members: tuple[MemberLayout, ...]
+    """In the order of the stretches of a vector."""
+    rows: int
+    """R, the number of training points."""
+    features: Callable[[], Iterator[NDArray[np.float32]]]
+    """Starts a stream of float32 [B, K] blocks in row order: combined over members, not row-weighted. Called more than once."""
+    row_weights: NDArray[np.float64] | None
+    """[R], multiplied into the stored vectors; None for weights of one."""
+    self_influence: NDArray[np.float64]
+    """[R]."""
+    examples: Callable[[], Iterator[Example]]
+    """Starts a stream of the rows' metadata, in row order."""
+    states: Mapping[str, Mapping[str, Tensor]]
+    """Member name -> fitted state."""
+    build: Mapping[str, JsonValue]
+    """Settings that bits depend on: recorded and hashed; no times, paths or host names."""
+    storage: StorageOptions = StorageOptions()
+    """How vectors are kept and searched."""

@@ -1,0 +1,237 @@
+"""An index on disk, opened: checked, read-only, memory-mapped."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
+from byline.recipe import Recipe
+from byline.search import faiss_files
+from byline.search.scores import checked_features, unscaled
+from byline.store.examples import ExampleStore
+from byline.store.fingerprint import Fingerprint
+from byline.store.layout import (
+    CURRENT,
+    DIGEST_CACHE,
+    EXAMPLES,
+    MANIFEST,
+    OWNER_ROWS,
+    OWNER_SUMS,
+    ROW_WEIGHTS,
+    SEARCH,
+    SELF_INFLUENCE,
+    MemberLayout,
+    curvature_file,
+    member_slices,
+    shard_file,
+)
+from byline.store.manifest import Manifest, read_manifest
+from byline.store.owners import Owners
+from byline.store.publishing import current_version
+from byline.store.vectors import Segment, VectorRows
+from byline.store.verification import DigestCache, check
+
+RowSource = VectorRows | faiss_files.DecodedCodes
+
+
+class AttributionIndex:
+    """An immutable, checksummed directory that can be searched. Make one with `open`."""
+
+    def __init__(self, path: Path, manifest: Manifest):
+        self.path = path
+        """The version's directory."""
+        self.manifest = manifest
+        """What the index is."""
+        self.slices = member_slices(manifest.members)
+        """Where each member's stretch lies in a vector."""
+        self.examples = ExampleStore(path / EXAMPLES)
+        """The rows' metadata."""
+        self.search_file = faiss_files.SearchFile(path / SEARCH)
+        """The FAISS index."""
+        self.row_source: RowSource = self._open_rows()
+        """What scores are computed from: stored rows, or decoded codes where nothing else is kept."""
+        self.self_influence: NDArray[np.float64] = _column(path / SELF_INFLUENCE, (manifest.rows,))
+        """Score of each training point with itself, float64 [R]."""
+        self.row_weights: NDArray[np.float64] | None = (
+            _column(path / ROW_WEIGHTS, (manifest.rows,)) if ROW_WEIGHTS in manifest.files else None
+        )
+        """Weights that are multiplied into the stored vectors, float64 [R]; None for ones."""
+        self.owners = self._open_owners()
+        """Owners of the rows and the sums of their vectors."""
+        if self.search_file.shape != (manifest.rows, manifest.width) or self.examples.rows != manifest.rows:
+            raise CorruptIndex(f"{path}: the files do not have the manifest's {manifest.rows} rows")
+
+    @classmethod
+    def open(cls, path: Path | str, *, verify: bool = True, digest_cache: Path | None = None) -> Self:
+        """Open an index and check it.
+
+        Args:
+            path: A version's directory, or an index directory: then its current version.
+            verify: Compare the SHA-256 of every file; False compares names and sizes only.
+            digest_cache: File that remembers digests; None takes `.digests.json` in the index directory, or
+                no file for a version that lies alone.
+
+        Returns:
+            The opened index.
+
+        Raises:
+            NotFound: There is no index there.
+            CorruptIndex: A file is missing, besides, truncated or changed; the message names it.
+            IncompatibleIndex: It was written by another version of the format.
+        """
+        version = find_version(Path(path))
+        manifest = read_manifest(version)
+        parent = version.absolute().parent
+        if digest_cache is None and (parent / CURRENT).is_file():
+            digest_cache = parent / DIGEST_CACHE
+        check(version, manifest, DigestCache(digest_cache) if verify else None)
+        return cls(version, manifest)
+
+    def close(self) -> None:
+        """Close what is open; memory maps go with the last array that uses them."""
+        self.examples.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def version(self) -> str:
+        """Name of the version: the beginning of its fingerprint."""
+        return self.fingerprint.version
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the index was built from."""
+        return self.manifest.fingerprint
+
+    @property
+    def rows(self) -> int:
+        """R, the number of training points."""
+        return self.manifest.rows
+
+    @property
+    def width(self) -> int:
+        """K, the numbers of a vector."""
+        return self.manifest.width
+
+    @property
+    def members(self) -> tuple[MemberLayout, ...]:
+        """In the order of the stretches of a vector."""
+        return self.manifest.members
+
+    @property
+    def exact(self) -> bool:
+        """Whether scores come from stored rows; False where only compressed codes are kept."""
+        return self.manifest.storage.exact
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The method.
+
+        Raises:
+            IncompatibleIndex: This release does not know the recipe's parts.
+        """
+        try:
+            return Recipe.model_validate(dict(self.manifest.recipe))
+        except ValidationError as error:
+            raise IncompatibleIndex(f"{self.path / MANIFEST}: this release does not know its recipe: rebuild") from error
+
+    @property
+    def vectors(self) -> VectorRows:
+        """The stored rows.
+
+        Raises:
+            NotFound: The index keeps compressed codes only.
+        """
+        if not isinstance(self.row_source, VectorRows):
+            raise NotFound("this index keeps compressed codes only: build with storage.keep = 'rows' to read rows")
+        return self.row_source
+
+    def states(self, member: str) -> Mapping[str, Tensor]:
+        """Read a member's fitted state.
+
+        Raises:
+            NotFound: The index has no such member.
+        """
+        if member not in {layout.name for layout in self.members}:
+            raise NotFound(f"expected one of the {len(self.members)} members of this index, got another name")
+        return load_file(self.path / curvature_file(member))
+
+    def query_vectors(self, features_QK: Any) -> NDArray[np.float32]:
+        """Divide query features by each member's scale: what plain FAISS searches `search.faiss` with.
+
+        Args:
+            features_QK: Query features, [Q, K].
+
+        Returns:
+            float32 [Q, K]; their inner products with stored numbers are the scores.
+
+        Raises:
+            InvalidQuery: The features have another width or are not finite.
+        """
+        with np.errstate(over="ignore", under="ignore"):
+            return unscaled(checked_features(features_QK, self.width), self.members).astype(np.float32)
+
+    def gpu_rows(self) -> faiss_files.GpuRows | None:
+        """Copy the rows of an exact index to a GPU, if FAISS has one."""
+        storage = self.manifest.storage
+        if storage.search != "exact" or not faiss_files.gpu_count():
+            return None
+        return faiss_files.GpuRows((block for _, block in self.vectors.blocks()), self.width, storage.dtype)
+
+    def _open_rows(self) -> RowSource:
+        storage = self.manifest.storage
+        if storage.keep == "rows":
+            shards = -(-self.rows // storage.shard_rows)
+            paths = [self.path / shard_file(number) for number in range(shards)]
+            return VectorRows.open_shards(paths, self.width, storage, self.rows)
+        if storage.search == "exact":
+            offset = faiss_files.flat_offset(self.width, storage.dtype)
+            return VectorRows(
+                [Segment(self.path / SEARCH, offset, self.rows)], self.width, storage.stored_type
+            )
+        return faiss_files.DecodedCodes(self.path / SEARCH, storage.seed)
+
+    def _open_owners(self) -> Owners:
+        names = tuple(name for name, _, _ in self.examples.owners())
+        return Owners(
+            names,
+            _column(self.path / OWNER_ROWS, (self.rows,)),
+            _column(self.path / OWNER_SUMS, (len(names), self.width)),
+        )
+
+
+def find_version(path: Path) -> Path:
+    """Follow an index directory's pointer to its current version; a version's directory stays as it is.
+
+    Raises:
+        NotFound: There is neither a manifest nor a pointer.
+    """
+    if (path / MANIFEST).exists():
+        return path
+    return path / current_version(path) if (path / CURRENT).exists() else path
+
+
+def _column(path: Path, shape: tuple[int, ...]) -> Any:
+    """Map an array. Pickles are refused, as everywhere."""
+    mode: Any = "r" if 0 not in shape else None
+    try:
+        array = np.load(path, mmap_mode=mode, allow_pickle=False)
+    except ValueError as error:
+        raise CorruptIndex(f"{path}: is not an array: restore or rebuild the index") from error
+    if array.shape != shape:
+        raise CorruptIndex(f"{path}: expected shape {list(shape)}, found {list(array.shape)}")
+    return array

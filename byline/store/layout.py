@@ -1,0 +1,110 @@
+"""Names and options of the parts of an index directory; `docs/index-format.md` describes them."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+MANIFEST = "manifest.json"
+EXAMPLES = "examples.sqlite"
+SEARCH = "search.faiss"
+OWNER_ROWS = "groups/owner_rows.npy"
+OWNER_SUMS = "groups/owner_sums.npy"
+SELF_INFLUENCE = "columns/self_influence.npy"
+ROW_WEIGHTS = "columns/row_weights.npy"
+CURRENT = "current"
+DIGEST_CACHE = ".digests.json"
+FOLDERS = ("columns", "curvature", "groups", "vectors")
+
+BLOCK_BYTES = 1 << 24
+"""Float32 bytes of a block of rows: what writing and scanning hold at a time."""
+
+
+def curvature_file(member: str) -> str:
+    """Path of a member's fitted state."""
+    return f"curvature/{member}.safetensors"
+
+
+def shard_file(number: int) -> str:
+    """Path of a shard of vectors."""
+    return f"vectors/{number:05d}.npy"
+
+
+def block_rows(width: int) -> int:
+    """Rows in a block of vectors of this width: a multiple of 32, which is what FAISS packs together."""
+    return max(32, min(4096, BLOCK_BYTES // (4 * width)) // 32 * 32)
+
+
+class StorageOptions(BaseModel):
+    """How vectors are kept and searched. Part of the fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dtype: Literal["fp16", "fp32"] = "fp16"
+    """fp16 halves the bytes and loses nothing that matters; fp32 is for comparisons."""
+    search: Literal["exact", "compressed"] = "exact"
+    """`compressed` for 50,000 rows and more: 1-bit codes find candidates, stored rows score them."""
+    keep: Literal["rows", "codes"] = "rows"
+    """`codes` keeps `search.faiss` alone: half the bytes if exact; approximate answers if compressed."""
+    shard_rows: int = Field(default=65_536, ge=1)
+    """Rows in a file under `vectors/`."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Seed of the rotation before the codes and of the rows that recall is measured on."""
+    rescore_factor: int | None = Field(default=None, ge=1, le=100_000)
+    """Candidates for each result that is asked for; None doubles from 20 until recall@10 is .999."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether every score comes from a stored row."""
+        return self.search == "exact" or self.keep == "rows"
+
+    @property
+    def stored_type(self) -> np.dtype[np.float16] | np.dtype[np.float32]:
+        """The numpy type of a stored number."""
+        return np.dtype(np.float16) if self.dtype == "fp16" else np.dtype(np.float32)
+
+
+class MemberLayout(BaseModel):
+    """One member's stretch of every vector."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    """Names its curvature file and the gradients that clients send."""
+    checkpoint: int
+    """Position in the Task's checkpoints."""
+    mask_seed: int | None = None
+    """Seed of its dropout mask."""
+    width: int = Field(ge=1)
+    """Numbers in its stretch."""
+    scale_exponent: int = 0
+    """A stored number is the feature's times 2 to this power; chosen by the writer."""
+
+
+class TaskRecord(BaseModel):
+    """Which Task the index was built from; the index answers gradients and features without it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str
+    """`path/to/file.py:function` or `package.module:function`."""
+    digest: str
+    """Of the source."""
+    name: str
+    """The Task's own name."""
+
+
+def member_slices(members: Sequence[MemberLayout]) -> tuple[slice, ...]:
+    """Where each member's stretch lies in a vector."""
+    ends = np.cumsum([member.width for member in members]).tolist()
+    return tuple(slice(end - member.width, end) for end, member in zip(ends, members, strict=True))
+
+
+def scale_exponents(members: Sequence[MemberLayout]) -> NDArray[np.int32]:
+    """Exponent of every number of a vector, int32 [K]."""
+    return np.repeat(
+        np.array([member.scale_exponent for member in members], dtype=np.int32),
+        [member.width for member in members],
+    )

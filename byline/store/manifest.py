@@ -1,0 +1,148 @@
+"""The manifest: what an index is, and the size and SHA-256 of every file in it. Written last.
+
+It holds no time, path or host name, so the same build gives the same bytes. The file is the canonical JSON of
+`{"content": …, "sha256": digest of the canonical JSON of content}`: one flipped byte anywhere is found.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
+from byline.store.canonical import canonical_digest, canonical_json
+from byline.store.durable import durable_file
+from byline.store.fingerprint import Fingerprint
+from byline.store.layout import MANIFEST, MemberLayout, StorageOptions, TaskRecord
+
+SCHEMA_VERSION: Literal[1] = 1
+"""Raised whenever an older release could not read, or would misread, the directory."""
+
+
+class FileRecord(BaseModel):
+    """One file of the index."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(ge=0)
+    """Bytes."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of the whole file."""
+
+
+class SearchRecord(BaseModel):
+    """How `search.faiss` is to be searched, and what was measured when it was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_norm: float = Field(ge=0)
+    """Length of the longest stored row: bounds the rounding error of a float32 score."""
+    rescore_factor: int | None = None
+    """Candidates for each result that is asked for; None where there are no codes or no rows to rescore by."""
+    recall_at_10: float | None = None
+    """Measured with `rescore_factor`, training rows as queries, both ends."""
+    recall_queries: int | None = None
+    """Rankings that `recall_at_10` is the mean of."""
+
+
+class Manifest(BaseModel):
+    """What an index is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    """Of the directory's format."""
+    fingerprint: Fingerprint
+    """What it was built from."""
+    recipe: Mapping[str, JsonValue]
+    """The method, as `Recipe.model_dump`."""
+    task: TaskRecord
+    """Which Task."""
+    rows: int = Field(ge=1)
+    """Training points."""
+    members: tuple[MemberLayout, ...] = Field(min_length=1)
+    """Stretches of a vector, in order."""
+    storage: StorageOptions
+    """How vectors are kept."""
+    search: SearchRecord
+    """How they are searched."""
+    build: Mapping[str, JsonValue]
+    """Settings of the build that bits depend on."""
+    libraries: Mapping[str, str]
+    """Versions of what wrote the bytes."""
+    files: Mapping[str, FileRecord]
+    """Every file but this one, by path relative to the manifest."""
+
+    @property
+    def width(self) -> int:
+        """K, the numbers of a vector."""
+        return sum(member.width for member in self.members)
+
+    @property
+    def digest(self) -> str:
+        """Names exactly these bytes: what a quality card beside the index refers to."""
+        return canonical_digest(self.model_dump(mode="json"))
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write the manifest, which makes the directory a complete index."""
+    content = manifest.model_dump(mode="json")
+    with durable_file(directory / MANIFEST) as file:
+        file.write(canonical_json({"content": content, "sha256": canonical_digest(content)}))
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read and check a manifest.
+
+    Args:
+        directory: A version's directory.
+
+    Returns:
+        The manifest, byte for byte what was written.
+
+    Raises:
+        NotFound: There is no index there.
+        CorruptIndex: The file was changed.
+        IncompatibleIndex: It is of another schema version, or has fields that this release does not know.
+    """
+    path = directory / MANIFEST
+    if not directory.is_dir():
+        raise NotFound(f"expected an index directory at {directory}, found none")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorruptIndex(f"{path}: cannot be read ({error.strerror}): the index is incomplete") from error
+    content = _checked_content(path, data)
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise IncompatibleIndex(
+            f"{path}: expected schema version {SCHEMA_VERSION}, got {version!r}: rebuild, or use the release that wrote it"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        fields = _fields(error.errors())
+        raise IncompatibleIndex(f"{path}: this release cannot read the fields {fields}: rebuild") from error
+
+
+def _checked_content(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        outer = json.loads(data)
+        intact = (
+            set(outer) == {"content", "sha256"}
+            and outer["sha256"] == canonical_digest(outer["content"])
+            and canonical_json(outer) == data
+            and isinstance(outer["content"], dict)
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CorruptIndex(f"{path}: is not a manifest: restore or rebuild the index") from error
+    if not intact:
+        raise CorruptIndex(f"{path}: differs from its own SHA-256: restore or rebuild the index")
+    content: dict[str, Any] = outer["content"]
+    return content
+
+
+def _fields(errors: Sequence[Any]) -> str:
+    return ", ".join(sorted({".".join(map(str, error["loc"])) for error in errors}))

@@ -1,0 +1,260 @@
+"""Writes an index from a finished build, in blocks: memory does not grow with rows beyond a few small columns.
+
+Legend: R rows of the index, K numbers of a vector, N rows of a sample.
+"""
+
+import platform
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+import byline
+from byline.errors import BuildFailed
+from byline.search import faiss_files
+from byline.search.recall import measured_factor
+from byline.store.contents import IndexContents
+from byline.store.durable import durable_file, sync, sync_tree
+from byline.store.examples import ExampleStore, write_examples
+from byline.store.layout import (
+    BLOCK_BYTES,
+    EXAMPLES,
+    FOLDERS,
+    MANIFEST,
+    OWNER_ROWS,
+    OWNER_SUMS,
+    ROW_WEIGHTS,
+    SEARCH,
+    SELF_INFLUENCE,
+    MemberLayout,
+    block_rows,
+    curvature_file,
+    shard_file,
+)
+from byline.store.manifest import FileRecord, Manifest, SearchRecord, write_manifest
+from byline.store.owners import write_owner_sums
+from byline.store.vectors import VectorRows, fp16_exponent, largest_magnitudes, weighted_blocks, write_vectors
+from byline.store.verification import sha256_of
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being written, rows done, rows in all)."""
+_CENTRE_ROWS = 16_384
+
+
+def write_index(contents: IndexContents, work: Path, *, progress: Progress | None = None) -> Path:
+    """Write a complete index into a directory of its own, everything on disk when it returns.
+
+    What an interrupted writer left in `work` is overwritten; the same contents give the same bytes.
+
+    Args:
+        contents: The finished build.
+        work: A sibling of the place where the index will be published.
+        progress: Told about every block.
+
+    Returns:
+        `work`.
+
+    Raises:
+        BuildFailed: The parts do not have the same rows, a number is not finite, or `work` holds other things.
+        InvalidTask: The examples are not as many as the rows, or their ids not unique.
+    """
+    _check_columns(contents)
+    _prepare(work)
+    members = _scaled_members(contents, progress)
+    vectors = _write_rows(contents, members, work, progress)
+    _watch(write_examples(work / EXAMPLES, contents.examples(), contents.rows), "examples", contents.rows, progress)
+    _write_groups(work, vectors, progress)
+    _write_columns(contents, work)
+    _write_states(contents, work)
+    search = _write_search(contents, members, vectors, work, progress)
+    if contents.storage.keep == "codes":
+        shutil.rmtree(work / "vectors")
+    sync_tree(work)
+    write_manifest(work, _manifest(contents, members, search, work, progress))
+    sync(work)
+    return work
+
+
+def _check_columns(contents: IndexContents) -> None:
+    columns = {"self_influence": contents.self_influence, "row_weights": contents.row_weights}
+    for name, column in columns.items():
+        if column is not None and (column.shape != (contents.rows,) or not np.isfinite(column).all()):
+            raise BuildFailed(f"expected {name} to be {contents.rows} finite numbers, got shape {column.shape}")
+    if set(contents.states) != {member.name for member in contents.members}:
+        raise BuildFailed(f"expected one state for each of the {len(contents.members)} members")
+
+
+def _prepare(work: Path) -> None:
+    if work.exists():
+        known = {*FOLDERS, EXAMPLES, f"{EXAMPLES}-journal", SEARCH, MANIFEST}
+        strangers = {path.name for path in work.iterdir()} - known
+        if strangers:
+            raise BuildFailed(f"{work}: holds {len(strangers)} things that are no part of an index: choose another place")
+        shutil.rmtree(work)
+    for folder in FOLDERS:
+        (work / folder).mkdir(parents=True)
+
+
+def _watch(steps: Iterator[int], what: str, total: int, progress: Progress | None) -> None:
+    for done in steps:
+        if progress is not None:
+            progress(what, done, total)
+
+
+def _features(contents: IndexContents) -> Iterator[NDArray[np.float32]]:
+    width = sum(member.width for member in contents.members)
+    return weighted_blocks(contents.features(), contents.row_weights, (contents.rows, width))
+
+
+def _scaled_members(contents: IndexContents, progress: Progress | None) -> tuple[MemberLayout, ...]:
+    if contents.storage.dtype == "fp32":
+        return tuple(member.model_copy(update={"scale_exponent": 0}) for member in contents.members)
+
+    def watched() -> Iterator[NDArray[np.float32]]:
+        done = 0
+        for block_BK in _features(contents):
+            yield block_BK
+            done += len(block_BK)
+            if progress is not None:
+                progress("scales", done, contents.rows)
+
+    largest = largest_magnitudes(watched(), contents.members)
+    return tuple(
+        member.model_copy(update={"scale_exponent": fp16_exponent(number)})
+        for member, number in zip(contents.members, largest, strict=True)
+    )
+
+
+def _write_rows(
+    contents: IndexContents, members: tuple[MemberLayout, ...], work: Path, progress: Progress | None
+) -> VectorRows:
+    storage, rows = contents.storage, contents.rows
+    steps = write_vectors(_features(contents), work, members, rows, storage)
+    _watch(steps, "vectors", rows, progress)
+    paths = [work / shard_file(number) for number in range(-(-rows // storage.shard_rows))]
+    return VectorRows.open_shards(paths, sum(member.width for member in members), storage, rows)
+
+
+def _write_groups(work: Path, vectors: VectorRows, progress: Progress | None) -> None:
+    store = ExampleStore(work / EXAMPLES)
+    try:
+        owner_rows, owners = store.owner_numbers(), len(store.owners())
+    finally:
+        store.close()
+    _save(work / OWNER_ROWS, owner_rows)
+    owned = int(np.count_nonzero(owner_rows >= 0))
+    _watch(write_owner_sums(work / OWNER_SUMS, vectors, owner_rows, owners), "owners", owned, progress)
+
+
+def _write_columns(contents: IndexContents, work: Path) -> None:
+    _save(work / SELF_INFLUENCE, contents.self_influence.astype(np.float64))
+    if contents.row_weights is not None:
+        _save(work / ROW_WEIGHTS, contents.row_weights.astype(np.float64))
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with durable_file(path) as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def _write_states(contents: IndexContents, work: Path) -> None:
+    for name, state in contents.states.items():
+        separate = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in sorted(state.items())}
+        save_file(separate, work / curvature_file(name))
+
+
+def _write_search(
+    contents: IndexContents,
+    members: tuple[MemberLayout, ...],
+    vectors: VectorRows,
+    work: Path,
+    progress: Progress | None,
+) -> SearchRecord:
+    storage, shape = contents.storage, (contents.rows, vectors.width)
+    block = block_rows(vectors.width)
+    refined = storage.search == "compressed" and storage.keep == "rows"
+    max_norm = 0.0
+
+    def rows(start: int, end: int) -> NDArray[np.float32]:
+        return vectors.gather(np.arange(start, end))
+
+    def measured(start: int, end: int) -> NDArray[np.float32]:
+        nonlocal max_norm
+        vectors_BK = rows(start, end)
+        max_norm = max(max_norm, float(np.sqrt(np.square(vectors_BK.astype(np.float64)).sum(axis=1).max())))
+        return vectors_BK
+
+    with durable_file(work / SEARCH) as file:
+        if refined:
+            file.write(faiss_files.refine_head(shape))
+        if storage.search == "compressed":
+            codes = faiss_files.write_codes(file, measured, shape, _centre_sample(vectors), storage.seed, block)
+            _watch(codes, "codes", contents.rows, progress)
+        if storage.search == "exact" or refined:
+            flat = faiss_files.write_flat(file, measured, shape, storage.dtype, block)
+            _watch(flat, "search", contents.rows, progress)
+        if refined:
+            file.write(faiss_files.refine_tail(1))
+    if not refined:
+        return SearchRecord(max_norm=max_norm)
+    recall = measured_factor(faiss_files.SearchFile(work / SEARCH), vectors, members, storage)
+    faiss_files.patch_factor(work / SEARCH, recall.factor)
+    return SearchRecord(
+        max_norm=max_norm,
+        rescore_factor=recall.factor,
+        recall_at_10=recall.recall,
+        recall_queries=recall.queries,
+    )
+
+
+def _centre_sample(vectors: VectorRows) -> NDArray[np.float32]:
+    """Evenly spaced rows that the codes are centred on: bounded in rows and in bytes."""
+    most = max(256, min(_CENTRE_ROWS, 4 * BLOCK_BYTES // (4 * vectors.width)))
+    count = min(vectors.rows, most)
+    return vectors.gather(np.arange(count, dtype=np.int64) * vectors.rows // count)
+
+
+def _manifest(
+    contents: IndexContents,
+    members: tuple[MemberLayout, ...],
+    search: SearchRecord,
+    work: Path,
+    progress: Progress | None,
+) -> Manifest:
+    paths = sorted(path for path in work.rglob("*") if path.is_file())
+    files = {}
+    for done, path in enumerate(paths, start=1):
+        files[path.relative_to(work).as_posix()] = FileRecord(size=path.stat().st_size, sha256=sha256_of(path))
+        if progress is not None:
+            progress("checksums", done, len(paths))
+    return Manifest(
+        fingerprint=contents.fingerprint,
+        recipe=contents.recipe.model_dump(mode="json"),
+        task=contents.task,
+        rows=contents.rows,
+        members=members,
+        storage=contents.storage,
+        search=search,
+        build=dict(contents.build),
+        libraries=_libraries(),
+        files=files,
+    )
+
+
+def _libraries() -> dict[str, str]:
+    return {
+        "byline": byline.__version__,
+        "faiss": faiss_files.version(),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "safetensors": str(safetensors.__version__),
+        "sqlite": sqlite3.sqlite_version,
+        "torch": str(torch.__version__),
+    }

@@ -1,0 +1,178 @@
+"""Per-example gradients equal one-by-one autograd, whatever the layers, the batch and the threads."""
+
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
+from byline.gradients.collector import GradientCollector
+from byline.gradients.factors import BatchGradients
+from byline.gradients.probe import build_collector
+from byline.task import LayerSelection
+from tests import models, reference
+
+
+def dense(gradients: BatchGradients) -> torch.Tensor:
+    return gradients.dense()
+
+
+@pytest.mark.parametrize("name", models.CASES)
+def test_equals_autograd_one_by_one(name: str) -> None:
+    case = models.CASES[name]()
+    collector = build_collector(case.model, case.loss, case.sample)
+    found = collector.collect(case.loss, case.batch, case.count)
+    names = [p for block in collector.blocks for p in block.parameters]
+    rows = reference.gradients_one_by_one(case.model, case.loss, [case.one(n) for n in range(case.count)], names)
+    for block, expected in reference.block_matrices(collector.blocks, rows).items():
+        torch.testing.assert_close(found.blocks[block].dense(), torch.tensor(expected), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", models.CASES)
+def test_every_parameter_is_attributed(name: str) -> None:
+    case = models.CASES[name]()
+    collector = build_collector(case.model, case.loss, case.sample)
+    covered = {p for block in collector.blocks for p in block.parameters}
+    assert covered == {n for n, _ in case.model.named_parameters()}
+
+
+@pytest.mark.parametrize("name", models.CASES)
+def test_batch_composition_and_order_do_not_matter(name: str) -> None:
+    case = models.CASES[name]()
+    collector = build_collector(case.model, case.loss, case.sample)
+    whole = dense(collector.collect(case.loss, case.batch, case.count))
+    rows = [2, 0, 3]
+    torch.testing.assert_close(dense(collector.collect(case.loss, case.some(rows), 3)), whole[rows], rtol=1e-9, atol=1e-11)
+
+
+def test_squared_norms_and_rows_agree_with_the_dense_gradient() -> None:
+    case = models.transformer()
+    collector = build_collector(case.model, case.loss, case.sample)
+    for gradient in collector.collect(case.loss, case.batch, case.count).blocks.values():
+        dense_NOI = gradient.dense()
+        torch.testing.assert_close(gradient.squared_norms(), dense_NOI.square().sum(dim=(1, 2)))
+        torch.testing.assert_close(gradient.rows(0, 1), dense_NOI[:, :1])
+
+
+def test_two_collectors_in_two_threads() -> None:
+    cases = [models.mlp(), models.mlp()]
+    collectors = [build_collector(c.model, c.loss, c.sample) for c in cases]
+    expected = [dense(c.collect(k.loss, k.batch, k.count)) for c, k in zip(collectors, cases, strict=True)]
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        for _ in range(30):
+            # Both threads use the same model: hooks must answer their own thread only.
+            found = dense(collectors[0].collect(cases[0].loss, cases[i].batch, cases[i].count))
+            if not torch.allclose(found, expected[i]):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_leaves_nothing_on_the_model() -> None:
+    case = models.mlp()
+    collector = build_collector(case.model, case.loss, case.sample)
+    collector.collect(case.loss, case.batch, case.count)
+    assert all(not m._forward_hooks and not m._backward_hooks for m in case.model.modules())
+    assert all(p.grad is None for p in case.model.parameters())
+
+
+def test_selection_by_pattern() -> None:
+    case = models.mlp()
+    collector = build_collector(case.model, case.loss, case.sample, LayerSelection(include=("3", "5"), exclude=("5",)))
+    assert [b.parameters for b in collector.blocks] == [("3.weight", "3.bias")]
+    with pytest.raises(InvalidTask, match="none of"):
+        build_collector(case.model, case.loss, case.sample, LayerSelection(include=("nothing.*",)))
+
+
+def test_a_tied_weight_is_one_block_with_the_sum_of_its_uses() -> None:
+    case = models.transformer()
+    collector = build_collector(case.model, case.loss, case.sample, LayerSelection(include=("head",)))
+    assert [b.name for b in collector.blocks] == ["tokens.weight"]
+
+
+def test_batch_norm_in_training_mode_is_refused() -> None:
+    case = models.convnet()
+    with pytest.raises(UnsupportedModel, match=r"BatchNorm '1'.*model.eval"):
+        build_collector(case.model.train(), case.loss, case.sample)
+
+
+def test_dropout_in_training_mode_is_refused() -> None:
+    case = models.mlp()
+    with pytest.raises(UnsupportedModel, match=r"Dropout '2'.*masks"):
+        build_collector(case.model.train(), case.loss, case.sample)
+
+
+def test_a_parameter_used_outside_its_module_is_found() -> None:
+    class Sneaky(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(5, 5)
+            self.out = nn.Linear(5, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out(self.fc(x) @ self.fc.weight)
+
+    case = models.mlp()
+    with pytest.raises(UnsupportedModel, match=r"'fc.weight'.*outside"):
+        build_collector(Sneaky().double().eval(), case.loss, case.sample)
+
+
+def test_examples_that_influence_one_another_are_found() -> None:
+    case = models.mlp()
+
+    def centred(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        losses = models.cross_entropy(model, batch)
+        return losses * losses.mean()
+
+    with pytest.raises(UnsupportedModel, match="influence one another"):
+        build_collector(case.model, centred, case.sample)
+
+
+def test_an_input_overwritten_in_place_is_found() -> None:
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.fc = nn.Linear(5, 5), nn.Linear(5, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.first(x)
+            y = self.fc(h)
+            h.detach().mul_(2)
+            return y
+
+    case = models.mlp()
+    collector = GradientCollector(InPlace().double().eval())
+    with pytest.raises(UnsupportedModel, match="changed in place"):
+        collector.collect(case.loss, case.batch, case.count)
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_non_finite_gradients_are_refused(poison: float) -> None:
+    case = models.mlp()
+    collector = build_collector(case.model, case.loss, case.sample)
+    inputs, labels = case.batch[0].clone(), case.batch[1]
+    inputs[3, 0] = poison
+    with pytest.raises(NonFiniteGradient):
+        collector.collect(case.loss, (inputs, labels), case.count)
+
+
+def test_a_loss_that_is_averaged_over_the_batch_is_refused() -> None:
+    case = models.mlp()
+    with pytest.raises(InvalidTask, match=r"shape \(2,\).*reduction='none'"):
+        build_collector(case.model, lambda m, b: models.cross_entropy(m, b).mean(), case.sample)
+
+
+def test_a_target_that_reaches_one_layer_only_has_zeros_elsewhere() -> None:
+    case = models.mlp()
+    collector = build_collector(case.model, case.loss, case.sample)
+    found = collector.collect(lambda m, b: m[0](b[0]).sum(dim=1), case.batch, case.count)
+    assert found.blocks["0.weight"].dense().abs().sum() > 0
+    assert found.blocks["5.weight"].dense().abs().sum() == 0

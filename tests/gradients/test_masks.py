@@ -1,0 +1,64 @@
+"""A dropout mask is one sub-network: the same for all, gone afterwards, and differentiated exactly."""
+
+import pytest
+import torch
+from torch import nn
+
+from byline.errors import InvalidRecipe
+from byline.gradients.masks import DropoutMask
+from byline.gradients.probe import build_collector
+from tests import models
+
+
+def test_one_mask_is_the_same_for_every_example_and_call() -> None:
+    case = models.mlp()
+    mask = DropoutMask(case.model, seed=3, rate=0.5)
+    with mask.active(), torch.no_grad():
+        whole = case.model(case.batch[0])
+        single = torch.cat([case.model(case.batch[0][n : n + 1]) for n in range(case.count)])
+    torch.testing.assert_close(whole, single)
+    with torch.no_grad():
+        assert not torch.allclose(whole, case.model(case.batch[0]))
+    assert all(not m._forward_hooks for m in case.model.modules())
+
+
+def test_equals_a_network_with_the_features_cut_out() -> None:
+    case = models.mlp()
+    with DropoutMask(case.model, seed=1, rate=0.5).active(), torch.no_grad():
+        kept = case.model[2](torch.ones(1, 7, dtype=torch.float64))[0]
+        masked = case.model(case.batch[0])
+    assert set(kept.tolist()) == {0.0, 2.0}
+    by_hand = nn.Sequential(case.model[0], nn.ReLU(), models.Scale(kept), *case.model[3:])
+    with torch.no_grad():
+        torch.testing.assert_close(masked, by_hand(case.batch[0]))
+
+
+def test_gradients_are_those_of_the_sub_network() -> None:
+    case = models.mlp()
+    collector = build_collector(case.model, case.loss, case.sample)
+    mask = DropoutMask(case.model, seed=1, rate=0.5)
+    found = collector.collect(case.loss, case.batch, case.count, mask.active())
+    with mask.active(), torch.no_grad():
+        kept = case.model[2](torch.ones(1, 7, dtype=torch.float64))[0]
+    by_hand = nn.Sequential(case.model[0], nn.ReLU(), models.Scale(kept), *case.model[3:])
+    expected = build_collector(by_hand, case.loss, case.sample).collect(case.loss, case.batch, case.count)
+    torch.testing.assert_close(found.dense(), expected.dense())
+
+
+def test_seeds_differ_and_channels_are_dropped_whole() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 32, 3), nn.Dropout(0.5)).eval()
+    images = torch.rand(2, 1, 6, 6)
+    outputs = []
+    for seed in (0, 1):
+        with DropoutMask(model, seed).active(), torch.no_grad():
+            outputs.append(model(images))
+    dropped = [(o == 0).all(dim=(0, 2, 3)) for o in outputs]
+    assert not torch.equal(dropped[0], dropped[1])
+    assert all(((o == 0).any(dim=(0, 2, 3)) == d).all() for o, d in zip(outputs, dropped, strict=True))
+
+
+def test_a_model_without_dropout_is_refused() -> None:
+    with pytest.raises(InvalidRecipe, match="mask_rate"):
+        DropoutMask(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.0)), 0)
+    with pytest.raises(InvalidRecipe, match="has none"):
+        DropoutMask(nn.Linear(2, 2), 0, rate=0.1)
