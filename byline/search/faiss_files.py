@@ -90,7 +90,9 @@ def _serialised(index: Any) -> bytes:
 def _empty_flat(width: int, stored: Stored) -> Any:
     if stored == "fp32":
         return faiss.IndexFlatIP(width)
-    return faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    return faiss.IndexScalarQuantizer(
+        width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
 
 
 def _flat_template(width: int, stored: Stored) -> _Template:
@@ -174,7 +176,9 @@ def _check_flat(template: _Template, width: int, stored: Stored) -> None:
 def _check_codes(index: Any, template: _Template, rows: NDArray[np.float32]) -> None:
     """Two blocks put together here must be what FAISS writes for both, the last one not full."""
     parts = [rows[:_PACK], rows[_PACK:]]
-    made = template.head(len(rows)) + b"".join(_codes_of(index, template, part) for part in parts if len(part))
+    made = template.head(len(rows)) + b"".join(
+        _codes_of(index, template, part) for part in parts if len(part)
+    )
     made += template.tail
     index.reset()
     index.add(np.ascontiguousarray(rows))
@@ -183,7 +187,9 @@ def _check_codes(index: Any, template: _Template, rows: NDArray[np.float32]) -> 
     _require(same=made == expected)
 
 
-def write_flat(file: BinaryIO, rows: Rows, shape: tuple[int, int], stored: Stored, block: int) -> Iterator[int]:
+def write_flat(
+    file: BinaryIO, rows: Rows, shape: tuple[int, int], stored: Stored, block: int
+) -> Iterator[int]:
     """Write all stored vectors as a flat inner-product index.
 
     Args:
@@ -211,7 +217,12 @@ def write_flat(file: BinaryIO, rows: Rows, shape: tuple[int, int], stored: Store
 
 
 def write_codes(
-    file: BinaryIO, rows: Rows, shape: tuple[int, int], sample: NDArray[np.float32], seed: int, block: int
+    file: BinaryIO,
+    rows: Rows,
+    shape: tuple[int, int],
+    sample: NDArray[np.float32],
+    seed: int,
+    block: int,
 ) -> Iterator[int]:
     """Write 1-bit codes of all stored vectors: a rotation, then RaBitQ, FastScan where it is exact enough.
 
@@ -281,7 +292,9 @@ class SearchFile:
         try:
             self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
-            raise CorruptIndex(f"{path}: FAISS cannot read it: restore or rebuild the index") from error
+            raise CorruptIndex(
+                f"{path}: FAISS cannot read it: restore or rebuild the index"
+            ) from error
         self._codes = self._flat = None
         if isinstance(self._index, faiss.IndexRefine):
             self._codes = self._index.base_index
@@ -301,7 +314,9 @@ class SearchFile:
         """Whether there are codes."""
         return self._codes is not None
 
-    def candidates(self, query_1K: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def candidates(
+        self, query_1K: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Rows with the largest estimated scores by the codes, in one thread.
 
         Args:
@@ -313,7 +328,9 @@ class SearchFile:
         """
         return self._search(self._codes, query_1K, count)
 
-    def nearest(self, query_1K: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def nearest(
+        self, query_1K: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Rows with the largest float32 scores by the stored rows; arguments and results as in `candidates`."""
         return self._search(self._flat, query_1K, count)
 
@@ -355,7 +372,9 @@ class DecodedCodes:
             return np.empty((0, self.width), dtype=np.float32)
         with _one_thread():
             rotated = self._inner.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64))
-            decoded: NDArray[np.float32] = self._rotation.reverse_transform(rotated)[:, : self.width]
+            decoded: NDArray[np.float32] = self._rotation.reverse_transform(rotated)[
+                :, : self.width
+            ]
         return np.ascontiguousarray(decoded)
 
 
@@ -374,7 +393,9 @@ class GpuRows:
         for block_BK in blocks:
             self._index.add(np.ascontiguousarray(block_BK))
 
-    def nearest(self, queries_QK: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def nearest(
+        self, queries_QK: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Rows with the largest scores: (float32 [Q, C], int64 [Q, C])."""
         scores_QC, rows_QC = self._index.search(queries_QK, count)
         return scores_QC, rows_QC

@@ -36,7 +36,10 @@ class MeasuredFactor:
 
 
 def measured_factor(
-    search: SearchFile, vectors: VectorRows, members: Sequence[MemberLayout], storage: StorageOptions
+    search: SearchFile,
+    vectors: VectorRows,
+    members: Sequence[MemberLayout],
+    storage: StorageOptions,
 ) -> MeasuredFactor:
     """Double the factor from 20 until recall@10 is .999, or measure the one that was asked for.
 
@@ -61,7 +64,9 @@ def measured_factor(
         factor *= 2
 
 
-def _sampled_queries(vectors: VectorRows, members: Sequence[MemberLayout], seed: int) -> NDArray[np.float32]:
+def _sampled_queries(
+    vectors: VectorRows, members: Sequence[MemberLayout], seed: int
+) -> NDArray[np.float32]:
     counters = torch.arange(min(_QUERIES, vectors.rows), dtype=torch.int64)
     rows_N = random_integers(stream_key(seed, "recall"), counters, vectors.rows).numpy()
     # A stored number is the feature times 2^e, and a query that meets it is the feature over 2^e.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.errors import InvalidQuery
-from byline.store.layout import MemberLayout, member_slices, scale_exponents
+from byline.store.layout import MemberLayout, scale_exponents
 
 _UNIT = 2.0**-24
 
@@ -53,7 +53,9 @@ def checked_features(features_QK: object, width: int) -> NDArray[np.float32]:
     """
     array = np.asarray(features_QK)
     if array.ndim != 2 or array.shape[1] != width:
-        raise InvalidQuery(f"expected query features of shape [queries, {width}], got {list(array.shape)}")
+        raise InvalidQuery(
+            f"expected query features of shape [queries, {width}], got {list(array.shape)}"
+        )
     if not np.issubdtype(array.dtype, np.floating):
         raise InvalidQuery(f"expected query features of floating-point numbers, got {array.dtype}")
     with np.errstate(over="ignore"):
@@ -64,12 +66,16 @@ def checked_features(features_QK: object, width: int) -> NDArray[np.float32]:
     return features
 
 
-def unscaled(features_QK: NDArray[np.float32], members: Sequence[MemberLayout]) -> NDArray[np.float64]:
+def unscaled(
+    features_QK: NDArray[np.float32], members: Sequence[MemberLayout]
+) -> NDArray[np.float64]:
     """Divide by the scales of the stored numbers, exactly: float64 [Q, K]."""
     return np.ldexp(features_QK.astype(np.float64), -scale_exponents(members))
 
 
-def for_candidates(queries_QK: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def for_candidates(
+    queries_QK: NDArray[np.float64],
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Bring each query into the middle of float32's range, which changes no ranking.
 
     Args:

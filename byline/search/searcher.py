@@ -16,9 +16,16 @@ from numpy.typing import NDArray
 
 from byline.errors import InvalidQuery
 from byline.search.hits import Hits
-from byline.search.recall import FIRST_FACTOR
+from byline.search.recall import FIRST_FACTOR, TOP
 from byline.search.scan import row_blocks, scan
-from byline.search.scores import checked_features, for_candidates, pair_scores, rounding, total, unscaled
+from byline.search.scores import (
+    checked_features,
+    for_candidates,
+    pair_scores,
+    rounding,
+    total,
+    unscaled,
+)
 from byline.search.shortlist import Shortlist
 from byline.store.index import AttributionIndex
 from byline.store.layout import block_rows
@@ -52,7 +59,12 @@ class Searcher:
         self._gpu = index.gpu_rows()
 
     def search(
-        self, features_QK: Any, k: int, *, opponents: bool = False, rows: NDArray[np.int64] | None = None
+        self,
+        features_QK: Any,
+        k: int,
+        *,
+        opponents: bool = False,
+        rows: NDArray[np.int64] | None = None,
     ) -> Hits:
         """Find the rows with the largest scores, or with the smallest.
 
@@ -76,7 +88,11 @@ class Searcher:
             raise InvalidQuery(f"expected k of at least 1, got {k}")
         k = min(k, available)
         sign = -1.0 if opponents else 1.0
-        found = self._search(sign * queries_QK, k, allowed) if k else [self._nothing()] * len(queries_QK)
+        found = (
+            self._search(sign * queries_QK, k, allowed)
+            if k
+            else [self._nothing()] * len(queries_QK)
+        )
         rows_QK = np.array([rows_k for rows_k, _ in found], dtype=np.int64).reshape(len(found), k)
         scores = np.array([total(parts) for _, parts in found]).reshape(len(found), k)
         return Hits(rows_QK, sign * scores + 0.0, self.index.exact)
@@ -118,7 +134,9 @@ class Searcher:
                 scores[q, start : start + step] = pair_scores(query_K, block_OK, self._slices)
         return scores * len(self._slices)
 
-    def scores(self, features_QK: Any, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    def scores(
+        self, features_QK: Any, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Scores of all rows; to float32 accuracy, and with last bits that depend on the batch.
 
         Args:
@@ -150,7 +168,10 @@ class Searcher:
         moved_KQ = torch.from_numpy(moved_QK).T
         for rows_B, vectors_BK in row_blocks(self.index.row_source):
             scores_QB = (torch.from_numpy(vectors_BK) @ moved_KQ).T.numpy().astype(np.float64)
-            yield slice(int(rows_B[0]), int(rows_B[-1]) + 1), np.ldexp(scores_QB, exponents_Q1).astype(np.float32)
+            yield (
+                slice(int(rows_B[0]), int(rows_B[-1]) + 1),
+                np.ldexp(scores_QB, exponents_Q1).astype(np.float32),
+            )
 
     def _queries(self, features_QK: Any) -> NDArray[np.float64]:
         return unscaled(checked_features(features_QK, self.index.width), self.index.members)
@@ -161,13 +182,17 @@ class Searcher:
         allowed = np.asarray(rows, dtype=np.int64)
         in_order = allowed.ndim == 1 and bool((np.diff(allowed) > 0).all())
         if not in_order or (len(allowed) and (allowed[0] < 0 or allowed[-1] >= self.index.rows)):
-            raise InvalidQuery(f"expected sorted, different rows below {self.index.rows}, got {allowed.shape} others")
+            raise InvalidQuery(
+                f"expected sorted, different rows below {self.index.rows}, got {allowed.shape} others"
+            )
         return allowed
 
     def _nothing(self) -> Found:
         return np.empty(0, dtype=np.int64), np.empty((0, len(self._slices)))
 
-    def _search(self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None) -> list[Found]:
+    def _search(
+        self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None
+    ) -> list[Found]:
         if allowed is not None:
             return self._scan_in_batches(queries_QK, k, allowed)
         if self.index.search_file.compressed:
@@ -191,7 +216,8 @@ class Searcher:
     def _by_codes(self, query_1K: NDArray[np.float64], k: int) -> Found:
         """Candidates by codes, until no row that ties with the last hit can be missing among them."""
         moved_1K, norm_1 = for_candidates(query_1K)
-        count = k * (self.index.manifest.search.rescore_factor or FIRST_FACTOR)
+        # Recall was measured at ten: one hit takes as many candidates, or the best could be missed more often.
+        count = max(k, TOP) * (self.index.manifest.search.rescore_factor or FIRST_FACTOR)
         while count * _MOST_CANDIDATES <= self.index.rows:
             estimates_C, rows_C = self.index.search_file.candidates(moved_1K, count)
             shortlist = self._shortlist(query_1K[0], k, float(norm_1[0]))
@@ -233,7 +259,9 @@ class Searcher:
             if count < self.index.rows and not scores_QC[q, -1] < scores_QC[q, k - 1] - 2 * error:
                 found += self._scan(query_K[None], k, None)
                 continue
-            shortlist = Shortlist(k, error, lambda rows, query_K=query_K: self._parts(query_K, rows))
+            shortlist = Shortlist(
+                k, error, lambda rows, query_K=query_K: self._parts(query_K, rows)
+            )
             shortlist.offer(rows_QC[q], scores_QC[q])
             found.append(shortlist.finish())
         return found
@@ -246,10 +274,13 @@ class Searcher:
             found += self._scan(queries_QK[start : start + _QUERY_BATCH], k, allowed)
         return found
 
-    def _scan(self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None) -> list[Found]:
+    def _scan(
+        self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None
+    ) -> list[Found]:
         moved_QK, norms_Q = for_candidates(queries_QK)
         shortlists = [
-            self._shortlist(query_K, k, float(norm)) for query_K, norm in zip(queries_QK, norms_Q, strict=True)
+            self._shortlist(query_K, k, float(norm))
+            for query_K, norm in zip(queries_QK, norms_Q, strict=True)
         ]
         scan(self.index.row_source, moved_QK, shortlists, allowed)
         return [shortlist.finish() for shortlist in shortlists]

@@ -18,7 +18,14 @@ def canonical_json(value: Any) -> bytes:
         ValueError: A number is not finite.
     """
     return (
-        json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False, indent=1, separators=(",", ": "))
+        json.dumps(
+            value,
+            sort_keys=True,
+            ensure_ascii=True,
+            allow_nan=False,
+            indent=1,
+            separators=(",", ": "),
+        )
         + "\n"
     ).encode("ascii")
 

@@ -81,14 +81,20 @@ def write_examples(path: Path, examples: Iterable[Example], rows: int) -> Iterat
         _insert_owners(connection)
         connection.execute("COMMIT")
     except sqlite3.IntegrityError as error:
-        raise InvalidTask("two training points have the same Example.id: ids must be unique") from error
+        raise InvalidTask(
+            "two training points have the same Example.id: ids must be unique"
+        ) from error
     except UnicodeEncodeError as error:
-        raise InvalidTask("an Example has text that is not valid Unicode (a lone surrogate)") from error
+        raise InvalidTask(
+            "an Example has text that is not valid Unicode (a lone surrogate)"
+        ) from error
     finally:
         connection.close()
 
 
-def _insert(connection: sqlite3.Connection, examples: Iterable[Example], rows: int) -> Iterator[int]:
+def _insert(
+    connection: sqlite3.Connection, examples: Iterable[Example], rows: int
+) -> Iterator[int]:
     done = 0
     batch: list[tuple[Any, ...]] = []
     for example in examples:
@@ -110,7 +116,9 @@ def _insert_batch(connection: sqlite3.Connection, batch: list[tuple[Any, ...]], 
 
 
 def _record(row: int, example: Example) -> tuple[Any, ...]:
-    attributes = json.dumps(dict(example.attributes), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    attributes = json.dumps(
+        dict(example.attributes), sort_keys=True, ensure_ascii=True, separators=(",", ":")
+    )
     kept = (example.owner, example.licence, example.uri, example.label, example.preview)
     return (row, example.id, *kept, attributes)
 
@@ -155,7 +163,9 @@ class ExampleStore:
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]
             marks = ", ".join("?" * len(batch))
-            records = self._fetch(f"SELECT row, {_COLUMNS} FROM examples WHERE row IN ({marks})", batch)  # noqa: S608
+            records = self._fetch(
+                f"SELECT row, {_COLUMNS} FROM examples WHERE row IN ({marks})", batch
+            )
             found.update({record[0]: _example(record[1:]) for record in records})
         missing = [row for row in wanted if row not in found]
         if missing:
@@ -209,11 +219,15 @@ class ExampleStore:
                 values.append(json.dumps([_text(entry) for entry in allowed]))
         for key, value in chosen.attributes.items():
             condition, operands = _attribute_condition(value)
-            conditions.append(f"EXISTS (SELECT 1 FROM json_each(attributes) WHERE key = ? AND {condition})")
+            conditions.append(
+                f"EXISTS (SELECT 1 FROM json_each(attributes) WHERE key = ? AND {condition})"
+            )
             values += [_text(key), *operands]
         where = " AND ".join(conditions)
         with self._lock:
-            cursor = self._connection.execute(f"SELECT row FROM examples WHERE {where} ORDER BY row", values)  # noqa: S608
+            cursor = self._connection.execute(
+                f"SELECT row FROM examples WHERE {where} ORDER BY row", values
+            )
             return np.fromiter((record[0] for record in cursor), dtype=np.int64)
 
     def owners(self) -> list[tuple[str, int, list[str]]]:
@@ -233,7 +247,9 @@ class ExampleStore:
             with self._lock:
                 return self._connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise CorruptIndex(f"{self._path}: SQLite cannot read it: restore or rebuild the index") from error
+            raise CorruptIndex(
+                f"{self._path}: SQLite cannot read it: restore or rebuild the index"
+            ) from error
 
 
 def _example(record: Sequence[Any]) -> Example:
@@ -263,4 +279,6 @@ def _attribute_condition(value: JsonValue) -> tuple[str, list[Any]]:
         case str():
             return "type = 'text' AND atom = ?", [_text(value)]
         case _:
-            raise InvalidQuery(f"expected text, a number, a boolean or null in a filter, got {type(value).__name__}")
+            raise InvalidQuery(
+                f"expected text, a number, a boolean or null in a filter, got {type(value).__name__}"
+            )

@@ -36,7 +36,7 @@ class Fingerprint(BaseModel):
     """Numerics of the build: block and batch sizes, threads, the sample that a curvature was fitted on."""
 
     @classmethod
-    def of(  # noqa: PLR0913  (one argument for each thing that is hashed)
+    def of(
         cls,
         *,
         recipe: Recipe,

@@ -27,7 +27,9 @@ class Owners:
     """Sum of each owner's stored vectors, float32 [O, K]."""
 
 
-def write_owner_sums(path: Path, vectors: VectorRows, owner_rows: NDArray[np.int32], owners: int) -> Iterator[int]:
+def write_owner_sums(
+    path: Path, vectors: VectorRows, owner_rows: NDArray[np.int32], owners: int
+) -> Iterator[int]:
     """Add up each owner's vectors in float64, rows ascending, and write them as float32.
 
     One owner after the other, so that memory holds one sum and one block, also where every row has an
@@ -47,7 +49,9 @@ def write_owner_sums(path: Path, vectors: VectorRows, owner_rows: NDArray[np.int
     size = block_rows(vectors.width)
     with durable_file(path) as file:
         shape = (owners, vectors.width)
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})  # type: ignore[arg-type]
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )  # type: ignore[arg-type]
         carried_K = np.zeros(vectors.width)
         for start in range(0, len(order_R), size):
             rows_B = order_R[start : start + size]
@@ -55,7 +59,9 @@ def write_owner_sums(path: Path, vectors: VectorRows, owner_rows: NDArray[np.int
             cuts = np.flatnonzero(np.diff(owners_B)) + 1
             sums_XK = np.add.reduceat(vectors.gather(rows_B).astype(np.float64), [0, *cuts], axis=0)
             sums_XK[0] += carried_K
-            ends_here = start + size >= len(order_R) or owner_rows[order_R[start + size]] != owners_B[-1]
+            ends_here = (
+                start + size >= len(order_R) or owner_rows[order_R[start + size]] != owners_B[-1]
+            )
             finished = sums_XK if ends_here else sums_XK[:-1]
             carried_K = np.zeros(vectors.width) if ends_here else sums_XK[-1]
             file.write(finished.astype(np.float32).tobytes())

@@ -29,7 +29,9 @@ FP16_TOP_EXPONENT = 15
 """The largest scaled number lies in [2^14, 2^15): fp16 ends at 65,504, so no rounding overflows."""
 
 
-def weighted_blocks(features: Features, row_weights: NDArray[np.float64] | None, shape: tuple[int, int]) -> Features:
+def weighted_blocks(
+    features: Features, row_weights: NDArray[np.float64] | None, shape: tuple[int, int]
+) -> Features:
     """Check a stream of features and multiply the row weights in.
 
     Args:
@@ -48,14 +50,18 @@ def weighted_blocks(features: Features, row_weights: NDArray[np.float64] | None,
     for block_BK in features:
         end = start + len(block_BK)
         if block_BK.ndim != 2 or block_BK.shape[1] != width or end > rows:
-            raise BuildFailed(f"expected features of shape [{rows}, {width}], got {block_BK.shape} at row {start}")
+            raise BuildFailed(
+                f"expected features of shape [{rows}, {width}], got {block_BK.shape} at row {start}"
+            )
         weighted_BK = block_BK.astype(np.float32, copy=False)
         if row_weights is not None:
             with np.errstate(over="ignore"):
                 weighted_BK = (weighted_BK * row_weights[start:end, None]).astype(np.float32)
         if not np.isfinite(weighted_BK).all():
             bad = start + int(np.flatnonzero(~np.isfinite(weighted_BK).all(axis=1))[0])
-            raise BuildFailed(f"the feature or the weight of row {bad} is not finite: look at that training point")
+            raise BuildFailed(
+                f"the feature or the weight of row {bad} is not finite: look at that training point"
+            )
         yield weighted_BK
         start = end
     if start != rows:
@@ -85,7 +91,11 @@ def fp16_exponent(largest: float) -> int:
 
 
 def write_vectors(
-    blocks: Features, directory: Path, members: Sequence[MemberLayout], rows: int, storage: StorageOptions
+    blocks: Features,
+    directory: Path,
+    members: Sequence[MemberLayout],
+    rows: int,
+    storage: StorageOptions,
 ) -> Iterator[int]:
     """Write scaled vectors as `vectors/00000.npy`, …; the iterator's steps are the rows written so far.
 
@@ -105,12 +115,18 @@ def write_vectors(
     for number, start in enumerate(range(0, rows, storage.shard_rows)):
         count = min(storage.shard_rows, rows - start)
         with durable_file(directory / shard_file(number)) as file:
-            header = {"descr": stored.str, "fortran_order": False, "shape": (count, len(exponents_K))}
+            header = {
+                "descr": stored.str,
+                "fortran_order": False,
+                "shape": (count, len(exponents_K)),
+            }
             np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
             written = 0
             while written < count:
                 block_BK = next(pending)
-                file.write(np.ldexp(block_BK.astype(np.float64), exponents_K).astype(stored).tobytes())
+                file.write(
+                    np.ldexp(block_BK.astype(np.float64), exponents_K).astype(stored).tobytes()
+                )
                 written += len(block_BK)
                 yield start + written
 
@@ -140,18 +156,26 @@ class Segment:
 class VectorRows:
     """Stored vectors, memory-mapped. Numbers are stored numbers: scaled, row weight included."""
 
-    def __init__(self, segments: Sequence[Segment], width: int, stored: np.dtype[np.float16] | np.dtype[np.float32]):
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        width: int,
+        stored: np.dtype[np.float16] | np.dtype[np.float32],
+    ):
         self.width = width
         self.rows = sum(segment.rows for segment in segments)
         # Mode "c" maps privately: nothing can reach the file, and torch takes the pages without a copy.
         self._maps = [
-            np.memmap(s.path, dtype=stored, mode="c", offset=s.offset, shape=(s.rows, width)) for s in segments
+            np.memmap(s.path, dtype=stored, mode="c", offset=s.offset, shape=(s.rows, width))
+            for s in segments
         ]
         self._tensors = [torch.from_numpy(np.asarray(m)) for m in self._maps]
         self._starts = np.cumsum([0, *[s.rows for s in segments]])
 
     @classmethod
-    def open_shards(cls, paths: Sequence[Path], width: int, storage: StorageOptions, rows: int) -> "VectorRows":
+    def open_shards(
+        cls, paths: Sequence[Path], width: int, storage: StorageOptions, rows: int
+    ) -> "VectorRows":
         """Map the files under `vectors/`.
 
         Raises:

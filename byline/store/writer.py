@@ -40,7 +40,13 @@ from byline.store.layout import (
 )
 from byline.store.manifest import FileRecord, Manifest, SearchRecord, write_manifest
 from byline.store.owners import write_owner_sums
-from byline.store.vectors import VectorRows, fp16_exponent, largest_magnitudes, weighted_blocks, write_vectors
+from byline.store.vectors import (
+    VectorRows,
+    fp16_exponent,
+    largest_magnitudes,
+    weighted_blocks,
+    write_vectors,
+)
 from byline.store.verification import sha256_of
 
 Progress = Callable[[str, int, int], None]
@@ -69,7 +75,12 @@ def write_index(contents: IndexContents, work: Path, *, progress: Progress | Non
     _prepare(work)
     members = _scaled_members(contents, progress)
     vectors = _write_rows(contents, members, work, progress)
-    _watch(write_examples(work / EXAMPLES, contents.examples(), contents.rows), "examples", contents.rows, progress)
+    _watch(
+        write_examples(work / EXAMPLES, contents.examples(), contents.rows),
+        "examples",
+        contents.rows,
+        progress,
+    )
     _write_groups(work, vectors, progress)
     _write_columns(contents, work)
     _write_states(contents, work)
@@ -85,8 +96,12 @@ def write_index(contents: IndexContents, work: Path, *, progress: Progress | Non
 def _check_columns(contents: IndexContents) -> None:
     columns = {"self_influence": contents.self_influence, "row_weights": contents.row_weights}
     for name, column in columns.items():
-        if column is not None and (column.shape != (contents.rows,) or not np.isfinite(column).all()):
-            raise BuildFailed(f"expected {name} to be {contents.rows} finite numbers, got shape {column.shape}")
+        if column is not None and (
+            column.shape != (contents.rows,) or not np.isfinite(column).all()
+        ):
+            raise BuildFailed(
+                f"expected {name} to be {contents.rows} finite numbers, got shape {column.shape}"
+            )
     if set(contents.states) != {member.name for member in contents.members}:
         raise BuildFailed(f"expected one state for each of the {len(contents.members)} members")
 
@@ -96,7 +111,9 @@ def _prepare(work: Path) -> None:
         known = {*FOLDERS, EXAMPLES, f"{EXAMPLES}-journal", SEARCH, MANIFEST}
         strangers = {path.name for path in work.iterdir()} - known
         if strangers:
-            raise BuildFailed(f"{work}: holds {len(strangers)} things that are no part of an index: choose another place")
+            raise BuildFailed(
+                f"{work}: holds {len(strangers)} things that are no part of an index: choose another place"
+            )
         shutil.rmtree(work)
     for folder in FOLDERS:
         (work / folder).mkdir(parents=True)
@@ -133,7 +150,10 @@ def _scaled_members(contents: IndexContents, progress: Progress | None) -> tuple
 
 
 def _write_rows(
-    contents: IndexContents, members: tuple[MemberLayout, ...], work: Path, progress: Progress | None
+    contents: IndexContents,
+    members: tuple[MemberLayout, ...],
+    work: Path,
+    progress: Progress | None,
 ) -> VectorRows:
     storage, rows = contents.storage, contents.rows
     steps = write_vectors(_features(contents), work, members, rows, storage)
@@ -150,7 +170,9 @@ def _write_groups(work: Path, vectors: VectorRows, progress: Progress | None) ->
         store.close()
     _save(work / OWNER_ROWS, owner_rows)
     owned = int(np.count_nonzero(owner_rows >= 0))
-    _watch(write_owner_sums(work / OWNER_SUMS, vectors, owner_rows, owners), "owners", owned, progress)
+    _watch(
+        write_owner_sums(work / OWNER_SUMS, vectors, owner_rows, owners), "owners", owned, progress
+    )
 
 
 def _write_columns(contents: IndexContents, work: Path) -> None:
@@ -166,7 +188,9 @@ def _save(path: Path, array: NDArray[Any]) -> None:
 
 def _write_states(contents: IndexContents, work: Path) -> None:
     for name, state in contents.states.items():
-        separate = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in sorted(state.items())}
+        separate = {
+            key: tensor.detach().cpu().contiguous().clone() for key, tensor in sorted(state.items())
+        }
         save_file(separate, work / curvature_file(name))
 
 
@@ -188,14 +212,18 @@ def _write_search(
     def measured(start: int, end: int) -> NDArray[np.float32]:
         nonlocal max_norm
         vectors_BK = rows(start, end)
-        max_norm = max(max_norm, float(np.sqrt(np.square(vectors_BK.astype(np.float64)).sum(axis=1).max())))
+        max_norm = max(
+            max_norm, float(np.sqrt(np.square(vectors_BK.astype(np.float64)).sum(axis=1).max()))
+        )
         return vectors_BK
 
     with durable_file(work / SEARCH) as file:
         if refined:
             file.write(faiss_files.refine_head(shape))
         if storage.search == "compressed":
-            codes = faiss_files.write_codes(file, measured, shape, _centre_sample(vectors), storage.seed, block)
+            codes = faiss_files.write_codes(
+                file, measured, shape, _centre_sample(vectors), storage.seed, block
+            )
             _watch(codes, "codes", contents.rows, progress)
         if storage.search == "exact" or refined:
             flat = faiss_files.write_flat(file, measured, shape, storage.dtype, block)
@@ -231,7 +259,9 @@ def _manifest(
     paths = sorted(path for path in work.rglob("*") if path.is_file())
     files = {}
     for done, path in enumerate(paths, start=1):
-        files[path.relative_to(work).as_posix()] = FileRecord(size=path.stat().st_size, sha256=sha256_of(path))
+        files[path.relative_to(work).as_posix()] = FileRecord(
+            size=path.stat().st_size, sha256=sha256_of(path)
+        )
         if progress is not None:
             progress("checksums", done, len(paths))
     return Manifest(
