@@ -1,4 +1,4 @@
-"""The one door: how much may be inside at once. Lives in the event loop's thread and needs no lock."""
+"""The one door: how much may be inside at once. Lives in the event loop's thread, unlocked."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,6 +49,12 @@ class Admission:
     @contextmanager
     def place(self, body_bytes: int) -> Iterator["Place"]:
         """Hold a place for one request.
+
+        Args:
+            body_bytes: Memory to set aside for its body.
+
+        Yields:
+            The place.
 
         Raises:
             Overloaded: There is no room, or the service is shutting down.

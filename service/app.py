@@ -17,10 +17,10 @@ from service.served import Service
 from service.settings import Settings
 
 log = structlog.get_logger("service")
-DESCRIPTION = """Which training examples made the model predict this, and what is each of their owners due?
+DESCRIPTION = """Which training examples made the model predict this, and what is each owner due?
 
-Scores are positive where training on an example raised the target (lowered the loss). Failures are RFC 9457
-problem documents (`application/problem+json`) that never repeat what was sent."""
+Scores are positive where training on an example raised the target (lowered the loss). Failures are
+RFC 9457 problem documents (`application/problem+json`) that never repeat what was sent."""
 
 
 def create_app(settings: Settings, attributors: Mapping[str, Attributor]) -> FastAPI:

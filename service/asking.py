@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -16,12 +17,11 @@ from service.compute import Job
 from service.requested import Requested
 from service.served import Service
 
-
 LARGE_BODY = 64 << 10
-"""Bytes from which a body is parsed in a thread of its own, so that it does not hold up other requests."""
+"""Bytes from which a body is parsed in a thread of its own, so as not to hold up other requests."""
 
 
-class ClientGone(Exception):
+class ClientGoneError(Exception):
     """The client left before its answer was ready."""
 
 
@@ -31,13 +31,13 @@ async def ask(request: Request, name: str, parse: Callable[[bytes], Requested]) 
     Args:
         request: Its body is read once a place inside is taken.
         name: The index.
-        parse: Turns the body into questions.
+        parse: Turns the body into questions; must be safe to run in any thread.
 
     Returns:
         The document that answers it.
 
     Raises:
-        ClientGone: The client left.
+        ClientGoneError: The client left.
         DeadlineExceeded: The time was up.
     """
     service: Service = request.app.state.service
@@ -77,11 +77,12 @@ async def _computed(service: Service, jobs: Sequence[Job], receive: Receive) -> 
     gone = asyncio.ensure_future(_disconnected(receive))
     remaining = jobs[0].deadline - time.monotonic()
     try:
-        await asyncio.wait({answers, gone}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+        waiting: set[asyncio.Future[Any]] = {answers, gone}
+        await asyncio.wait(waiting, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
         if answers.done():
             return answers.result()
         if gone.done():
-            raise ClientGone
+            raise ClientGoneError
         seconds = service.settings.deadline_seconds
         raise DeadlineExceeded(
             f"expected an answer within {seconds:g} seconds: ask for less at a time"

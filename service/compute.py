@@ -1,8 +1,8 @@
 """The one thread that owns torch and FAISS, and the queue before it.
 
-Both libraries keep thread pools of their own: called from many threads they start many times more threads
-than there are cores, so everything that computes runs here. Whatever waits for one index when the thread is
-free is answered in one batch, up to a budget; nothing is delayed in order to fill one.
+Both libraries keep thread pools of their own: called from many threads they start many times more
+threads than there are cores, so everything that computes runs here. Whatever waits for one index
+when the thread is free is answered in one batch, up to a budget; nothing waits for one to fill.
 """
 
 import threading
@@ -31,6 +31,9 @@ class Job:
     submitted: float = field(default_factory=time.monotonic)
 
 
+_Call = tuple[Callable[[], None], "Future[None]"]
+
+
 class ComputeThread:
     """Answers jobs, several at a time.
 
@@ -45,7 +48,7 @@ class ComputeThread:
         self._threads = threads
         self._metrics = metrics
         self._jobs: deque[Job] = deque()
-        self._calls: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._calls: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         self._seconds_each = 0.05
@@ -69,7 +72,7 @@ class ComputeThread:
             self._thread.join()
 
     def submit(self, job: Job) -> None:
-        """Queue a job; its `answer` is set when it is done, and may be cancelled until it is begun."""
+        """Queue a job; its `answer` is set when done, and may be cancelled until it is begun."""
         with self._changed:
             self._jobs.append(job)
             self._changed.notify()
@@ -133,7 +136,7 @@ class ComputeThread:
 
 
 def _answers(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:
-    """Answer a batch; where it fails as a whole, each job alone, so that one cannot fail the others."""
+    """Answer a batch; where it fails as a whole, each job alone: one must not fail the others."""
     try:
         return jobs[0].attributor.answer([job.question for job in jobs])
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Cursors of paged lists: the key of the last row seen, bound to the version that it was seen in."""
+"""Cursors of paged lists: the key of the last row seen, bound to the version it was seen in."""
 
 import base64
 import binascii

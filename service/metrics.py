@@ -1,4 +1,4 @@
-"""What `/metrics` shows, in a registry of its own so that several applications can live in one process."""
+"""What `/metrics` shows, in a registry of its own: several applications can live in one process."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector

@@ -1,4 +1,4 @@
-"""What wraps every request: an id and a log line, the headers of a careful server, a limit on bodies.
+"""What wraps every request: an id and a log line, careful headers, a limit on bodies.
 
 Pure ASGI, so that nothing is buffered and a client's leaving is seen.
 """
@@ -20,8 +20,8 @@ log = structlog.get_logger("service.request")
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -31,13 +31,14 @@ SECURITY_HEADERS = {
 
 
 class RequestLog:
-    """Gives each request an id, and logs and counts it when it is over. Never a body, never a query string."""
+    """Gives each request an id; logs and counts it when it is over, without body or query."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, under its id."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -78,6 +79,7 @@ class LoopbackNames:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on if it named this machine."""
         if scope["type"] == "http" and _host_name(Headers(scope=scope)) not in LOOPBACK:
             kind = Kind(421, "misdirected-request", "This service answers to loopback names only")
             refusal = problem_response(kind, f"expected a Host among {', '.join(LOOPBACK)}")
@@ -106,6 +108,7 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its body counted."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's own, with the bodies that are read by hand and each index's queries."""
+"""The OpenAPI document: FastAPI's, with the bodies read by hand and each index's queries."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def document(app: FastAPI, service: Service) -> dict[str, Any]:
 
 
 def _query_schemas(schemas: dict[str, Any], service: Service) -> list[dict[str, str]]:
-    """Add each index's payload; two indexes may name theirs alike, so the index's name goes before."""
+    """Add each index's payload, under the index's name: two may name theirs alike."""
     found = []
     for name, attributor in sorted(service.attributors.items()):
         if attributor.task is not None and attributor.task.query is not None:

@@ -123,7 +123,7 @@ async def _byline_error(request: Request, error: Exception) -> Response:
 
 async def _invalid_parameters(request: Request, error: Exception) -> Response:
     """Path and query parameters; their names are ours, so they may be shown."""
-    assert isinstance(error, RequestValidationError)
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
     kind = kind_of(errors.InvalidQuery())
     reasons = [
         f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()
@@ -132,7 +132,7 @@ async def _invalid_parameters(request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     status = HTTPStatus(error.status_code)
     kind = Kind(status.value, status.phrase.lower().replace(" ", "-"), status.phrase)
     detail = error.detail if error.detail != status.phrase else status.description or status.phrase
@@ -147,4 +147,5 @@ async def _mistake(request: Request, error: Exception) -> Response:
 
 
 def _request_id(request: Request) -> str | None:
-    return request.scope.get("state", {}).get("request_id")
+    found: str | None = request.scope.get("state", {}).get("request_id")
+    return found

@@ -150,7 +150,7 @@ class SelfInfluenceRow(ExampleRow):
     """One training point and the hold it has on itself."""
 
     self_influence: float
-    """Inner product of its own features on both sides: large where nothing else supports the point."""
+    """Its score for itself: large where nothing else supports the point."""
 
 
 class SelfInfluencePage(Document):

@@ -73,7 +73,7 @@ class Service:
     def body_limit(self, scope: Scope) -> int:
         """Largest body in bytes that a request may have."""
         name, gradient = _asked_index(scope["path"]), _is_gradient(scope)
-        if name not in self.attributors:
+        if name is None or name not in self.attributors:
             return self.settings.body_bytes
         feature = self.attributors[name].index.width * _FEATURE_NUMBER_BYTES
         return self._gradient_bytes[name] if gradient else self.settings.body_bytes + feature

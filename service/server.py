@@ -10,9 +10,9 @@ from service.settings import Settings
 
 
 class Server(uvicorn.Server):
-    """A server that drains before it stops: first `/readyz` says 503, then connections are refused.
+    """A server that drains before it stops: `/readyz` says 503, then connections are refused.
 
-    uvicorn's own would stop listening at once and end with the signal's status; this one ends with 0.
+    uvicorn's own would stop listening at once and end with the signal's status; this ends with 0.
     """
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:

@@ -12,7 +12,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(BaseSettings):
-    """How the service runs. Each field can be set by an environment variable: `BYLINE_PORT=8080`."""
+    """How the service runs. Each field is also an environment variable: `BYLINE_PORT=8080`."""
 
     model_config = SettingsConfigDict(env_prefix="BYLINE_", frozen=True, extra="ignore")
 
@@ -48,7 +48,8 @@ class Settings(BaseSettings):
     def _loopback(cls, host: str) -> str:
         if host not in LOOPBACK:
             raise InvalidInput(
-                f"expected host to be one of {', '.join(LOOPBACK)}: this release has no accounts, and "
-                "whoever can connect may ask anything. Put an authenticating proxy in front for others"
+                f"expected host to be one of {', '.join(LOOPBACK)}: this release has no accounts, "
+                "and whoever can connect may ask anything. For others, put an authenticating proxy "
+                "in front"
             )
         return host

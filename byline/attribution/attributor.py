@@ -95,7 +95,7 @@ class Attributor:
         index = AttributionIndex.open(Path(path), verify=verify)
         loaded = task or _load_task(index)
         _hold_weights(loaded, index)
-        states = {member.name: index.states(member.name) for member in index.members}
+        states = {member.name: dict(index.states(member.name)) for member in index.members}
         featurizer = Featurizer.open(loaded, index.recipe, states)
         return cls(
             index, Searcher(index, threads=threads), task=loaded, featurizer=featurizer, name=name
@@ -279,8 +279,8 @@ def _hold_weights(task: Task, index: AttributionIndex) -> None:
     same_number = len(task.checkpoints) == len(expected)
     if not same_number or [weights_digest(c) for c in task.checkpoints] != list(expected):
         raise StaleIndex(
-            f"the weights of the Task's {len(task.checkpoints)} checkpoints are not those that this "
-            "index was built from: rebuild the index, or restore the weights"
+            f"the weights of the Task's {len(task.checkpoints)} checkpoints are not those that "
+            "this index was built from: rebuild the index, or restore the weights"
         )
 
 

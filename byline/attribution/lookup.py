@@ -127,10 +127,8 @@ class Lookup:
 
     def _noise(self, features_QK: Tensor) -> NDArray[np.float64]:
         """Scores of the sampled rows, in single precision: only their spread is used."""
-        rows_S = sample_rows(self._index.rows)
         if self._sample_SK is None:
-            self._sample_SK = np.asarray(self._index.vectors.gather(rows_S), dtype=np.float32)
-        queries_QK = torch.as_tensor(self._index.query_vectors(features_QK))
-        scores_QS = (queries_QK @ torch.from_numpy(self._sample_SK).T).numpy().astype(np.float64)
-        weights_R = self._index.row_weights
-        return scores_QS if weights_R is None else scores_QS * np.asarray(weights_R)[rows_S]
+            rows_S = sample_rows(self._index.rows)
+            self._sample_SK = np.asarray(self._index.row_source.gather(rows_S), dtype=np.float32)
+        queries_QK = torch.from_numpy(self._index.query_vectors(features_QK))
+        return (queries_QK @ torch.from_numpy(self._sample_SK).T).numpy().astype(np.float64)

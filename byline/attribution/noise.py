@@ -39,7 +39,7 @@ def stands_out(
         return None
     centre = float(np.median(sample_S))
     spread = 1.4826 * float(np.median(np.abs(sample_S - centre)))
-    if spread == 0:
+    if spread == 0 or not np.isfinite(spread):
         return None
     beyond_noise = abs(best - centre) > spread * np.sqrt(2 * np.log(searched))
     beyond_error = standard_error is None or abs(best) > 2 * standard_error

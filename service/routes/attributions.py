@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from byline.attribution import Answer, SharesAnswer
 from byline.errors import InvalidQuery
-from service.asking import ClientGone, ask
+from service.asking import ClientGoneError, ask
 from service.bodies import JSON, SAFETENSORS, media_type
 from service.problems import declared
 from service.requested import (
@@ -45,9 +45,9 @@ async def attribute(
 ) -> Response:
     """Find the most influential training points of a query.
 
-    Send JSON with one of `query`, `query_set`, `feature` and `queries` (a batch: the answer then holds one
-    answer a query); or a safetensors body with gradient tensors named `member/parameter`, as the index's
-    `gradients` lists them, and the options as query parameters.
+    Send JSON with one of `query`, `query_set`, `feature` and `queries` (a batch: the answer then
+    holds one answer a query); or a safetensors body with gradient tensors named `member/parameter`,
+    as the index's `gradients` lists them, and the options as query parameters.
     """
     settings: Settings = request.app.state.service.settings
     if media_type(request, JSON, SAFETENSORS) == SAFETENSORS:
@@ -80,6 +80,6 @@ async def shares(request: Request, name: str) -> Response:
 async def _answered(request: Request, name: str, parse: "partial[Requested]") -> Response:
     try:
         document = await ask(request, name, parse)
-    except ClientGone:
+    except ClientGoneError:
         return Response(status_code=499)  # nobody reads it; the log shows it
     return Response(document.model_dump_json(), media_type=JSON)

@@ -122,7 +122,7 @@ async def list_owners(request: Request, name: str) -> OwnerList:
 async def list_self_influence(
     request: Request, name: str, after: After = None, limit: Limit = 100
 ) -> SelfInfluencePage:
-    """List the training points that hold themselves up, the largest first: look here for mislabels."""
+    """List the training points that hold themselves up, largest first: mislabels come early."""
     index = _attributor(request, name).index
     last = row_of_cursor(after, index.version, index.rows)
     scores = np.asarray(index.self_influence)

@@ -1,4 +1,4 @@
-"""Pages for people: asking, and the API's documentation. Everything they load comes from this server."""
+"""Pages for people: asking, and the API's documentation. All they load comes from this server."""
 
 from pathlib import Path
 from typing import Any

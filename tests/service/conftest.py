@@ -10,7 +10,11 @@ from tests.service.fakes import fake_attributor
 
 @pytest.fixture
 def serve():
-    """Starts an application over a fake index; more settings and indexes can be given."""
+    """Starts an application over a fake index; more settings and indexes can be given.
+
+    Yields:
+        The function that starts one.
+    """
     running = []
 
     def start(attributors=None, **settings):

@@ -1,4 +1,4 @@
-"""A small index in memory: what an `Attributor` asks of an index, a searcher and a featurizer, in numpy."""
+"""A small index in memory: all that an `Attributor` asks of one, in numpy."""
 
 import threading
 from dataclasses import dataclass, field
@@ -194,8 +194,7 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
         examples=FakeExamples(examples),
         owners=SimpleNamespace(names=tuple(f"owner {o}" for o in range(3))),
         self_influence=random.random(rows).round(2),
-        row_weights=None,
-        vectors=SimpleNamespace(gather=lambda chosen: features_RK[chosen]),
+        row_source=SimpleNamespace(gather=lambda chosen: features_RK[chosen]),
         query_vectors=lambda features_QK: features_QK.numpy(),
     )
     featurizer = FakeFeaturizer(ensemble)

@@ -1,4 +1,4 @@
-"""What every endpoint answers, over a fake index, and that it is what the Attributor answers offline."""
+"""What every endpoint answers over a fake index: the same as the Attributor offline."""
 
 import json
 
