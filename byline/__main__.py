@@ -23,8 +23,7 @@ def compose() -> typer.Typer:
 
     app = typer.Typer(
         name="byline",
-        help="Which training examples made the model predict this, and what is each of their "
-        "owners due?",
+        help="Which training examples made the model predict this, and what is each of their owners due?",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

@@ -20,7 +20,13 @@ from byline.curvature.base import Statistic
 from byline.errors import InvalidQuery, InvalidTask
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector
-from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, OneHotFactor, Use
+from byline.gradients.factors import (
+    BatchGradients,
+    DenseFactor,
+    KroneckerGradient,
+    OneHotFactor,
+    Use,
+)
 from byline.gradients.masks import DropoutMask
 from byline.gradients.probe import build_collector
 from byline.loading import load_checkpoint
@@ -58,7 +64,9 @@ def statistics(recipe: Recipe, blocks: Sequence[Block]) -> tuple[Statistic, ...]
 class MemberModel:
     """One member's model, ready to be differentiated. Members of one checkpoint may share the collector."""
 
-    def __init__(self, task: Task, collector: GradientCollector, mask: DropoutMask | None, compute: Compute) -> None:
+    def __init__(
+        self, task: Task, collector: GradientCollector, mask: DropoutMask | None, compute: Compute
+    ) -> None:
         self._task, self._collector, self._mask, self._compute = task, collector, mask, compute
 
     @classmethod
@@ -87,7 +95,9 @@ class MemberModel:
             UnsupportedModel: Gradients cannot be taken example by example.
         """
         compute = compute or Compute()
-        collector = sibling._collector if sibling else _load_collector(task, recipe, member.checkpoint, compute)
+        collector = (
+            sibling._collector if sibling else _load_collector(task, recipe, member.checkpoint, compute)
+        )
         rate = recipe.members.mask_rate
         mask = None if member.mask_seed is None else DropoutMask(collector.model, member.mask_seed, rate)
         return cls(task, collector, mask, compute)
@@ -116,7 +126,7 @@ class MemberModel:
             InvalidTask: There is no such target, or it does not return one value an example.
             NonFiniteGradient: A gradient is NaN or infinite.
         """
-        batch = to_device(self._task.collate(items), self._compute.device)
+        batch = to_device(self._task.collate(list(items)), self._compute.device)
         return self._collector.collect(self._task.objective(target), batch, len(items), self._within())
 
     @contextmanager
@@ -182,7 +192,8 @@ class MemberFeaturizer:
         feature_NK = self._precondition(phi_NK, on_train if side is Side.TRAIN else on_query)
         if not self._recipe.unit_norm:
             return feature_NK
-        return feature_NK / feature_NK.norm(dim=1, keepdim=True).clamp_min(torch.finfo(feature_NK.dtype).tiny)
+        tiny = torch.finfo(feature_NK.dtype).tiny
+        return torch.nn.functional.normalize(feature_NK, dim=1, eps=tiny)
 
 
 def combine(features: Sequence[Tensor]) -> Tensor:
@@ -194,16 +205,20 @@ def combine(features: Sequence[Tensor]) -> Tensor:
     Returns:
         [N, sum of K_m].
     """
-    return torch.cat(list(features), dim=1) * len(features) ** -0.5
+    return torch.cat(list(features), dim=1).mul_(len(features) ** -0.5)
 
 
 class Featurizer:
     """Queries -> features, over all members: what a service asks."""
 
-    def __init__(self, recipe: Recipe, members: Mapping[Member, MemberModel], states: Mapping[str, State]) -> None:
+    def __init__(
+        self, recipe: Recipe, members: Mapping[Member, MemberModel], states: Mapping[str, State]
+    ) -> None:
         self._recipe = recipe
         self._models = members
-        self._featurizers = {m: MemberFeaturizer(recipe, o.blocks, states[m.name]) for m, o in members.items()}
+        self._featurizers = {
+            m: MemberFeaturizer(recipe, o.blocks, states[m.name]) for m, o in members.items()
+        }
 
     @classmethod
     def open(
@@ -284,7 +299,11 @@ class Featurizer:
         check_gradients(tensors, self.expected_gradients())
 
         def stretch(member: Member) -> Tensor:
-            own = {n.removeprefix(f"{member.name}/"): t for n, t in tensors.items() if n.startswith(f"{member.name}/")}
+            own = {
+                n.removeprefix(f"{member.name}/"): t
+                for n, t in tensors.items()
+                if n.startswith(f"{member.name}/")
+            }
             phi_1K = self._featurizers[member].project(dense_gradients(self._models[member].blocks, own))
             return self._featurizers[member].feature(phi_1K, Side.QUERY)
 
@@ -340,6 +359,8 @@ def check_gradients(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[
         )
     for name, shape in expected.items():
         if tuple(tensors[name].shape) != shape:
-            raise InvalidQuery(f"expected gradient '{name}' of shape {shape}, got {tuple(tensors[name].shape)}")
+            raise InvalidQuery(
+                f"expected gradient '{name}' of shape {shape}, got {tuple(tensors[name].shape)}"
+            )
         if not tensors[name].is_floating_point() or not bool(tensors[name].isfinite().all()):
             raise InvalidQuery(f"expected finite floating-point numbers in gradient '{name}', got others")

@@ -54,7 +54,9 @@ def load_task(reference: str, base: Path | None = None) -> LoadedTask:
     module = _import_file((base or Path()) / place) if place.endswith(".py") else _import_module(place)
     factory = getattr(module, function, None)
     if not callable(factory):
-        raise InvalidTask(f"expected a function '{function}' in {place}, found none: define it, or correct the reference")
+        raise InvalidTask(
+            f"expected a function '{function}' in {place}, found none: define it, or correct the reference"
+        )
     try:
         task = factory()
     except InvalidTask:
@@ -74,7 +76,8 @@ def _import_file(path: Path) -> ModuleType:
         raise InvalidTask(f"expected a Python file at {path}, found none")
     name = f"byline_task_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     folder = str(path.parent)
     sys.path.insert(0, folder)  # so that a Task may import its neighbours, as a script may
@@ -121,7 +124,9 @@ def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
             f"{path} holds more than weights and is not unpickled: save model.state_dict(), best as safetensors"
         ) from error
     if not isinstance(weights, Mapping) or not all(isinstance(v, Tensor) for v in weights.values()):
-        raise InvalidTask(f"expected {path} to hold a state dict, name -> tensor, got {type(weights).__name__}")
+        raise InvalidTask(
+            f"expected {path} to hold a state dict, name -> tensor, got {type(weights).__name__}"
+        )
     return dict(weights)
 
 
@@ -138,7 +143,9 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
     try:
         missing, unexpected = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
-        raise InvalidTask(f"the checkpoint's shapes are not the model's: {str(error).splitlines()[-1].strip()}") from error
+        raise InvalidTask(
+            f"the checkpoint's shapes are not the model's: {str(error).splitlines()[-1].strip()}"
+        ) from error
     shared = {n: id(p) for n, p in model.named_parameters(remove_duplicate=False)}
     loaded = {shared[name] for name in weights if name in shared}
     absent = [name for name in missing if shared.get(name) not in loaded]

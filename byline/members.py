@@ -47,7 +47,11 @@ class MemberPlan(BaseModel):
             InvalidRecipe: The plan names a checkpoint that the Task does not have, or one twice.
         """
         chosen: Sequence[int] = range(checkpoint_count) if self.checkpoints is None else self.checkpoints
-        if not chosen or len(set(chosen)) != len(chosen) or not all(0 <= c < checkpoint_count for c in chosen):
+        if (
+            not chosen
+            or len(set(chosen)) != len(chosen)
+            or not all(0 <= c < checkpoint_count for c in chosen)
+        ):
             raise InvalidRecipe(
                 f"expected members.checkpoints to be different positions below {checkpoint_count} "
                 f"(the Task's number of checkpoints), got {len(chosen)} entries that are not"

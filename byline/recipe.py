@@ -63,19 +63,31 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if self.sides == "one_sided" and self.unit_norm:
-            raise InvalidRecipe("unit_norm needs sides = 'none' or 'two_sided': a one-sided score is no cosine")
+            raise InvalidRecipe(
+                "unit_norm needs sides = 'none' or 'two_sided': a one-sided score is no cosine"
+            )
         if (self.sides == "none") != isinstance(self.curvature, NoCurvature):
-            raise InvalidRecipe("sides = 'none' goes with curvature kind 'none', and any other with a curvature")
+            raise InvalidRecipe(
+                "sides = 'none' goes with curvature kind 'none', and any other with a curvature"
+            )
         if isinstance(self.projection, EigenbasisProjection) != isinstance(self.curvature, Kfac | Ekfac):
-            raise InvalidRecipe("projection 'eigenbasis' goes with curvature 'kfac' or 'ekfac', and these with it")
+            raise InvalidRecipe(
+                "projection 'eigenbasis' goes with curvature 'kfac' or 'ekfac', and these with it"
+            )
         if self.row_weight == "one_minus_p" and self.train_signal != "margin":
-            raise InvalidRecipe("row_weight 'one_minus_p' needs train_signal 'margin': p is read off the margin")
+            raise InvalidRecipe(
+                "row_weight 'one_minus_p' needs train_signal 'margin': p is read off the margin"
+            )
         return self
 
 
 def _rows() -> dict[str, Recipe]:
     two_sided: dict[str, Any] = {"sides": "two_sided"}
-    margin: dict[str, Any] = {"train_signal": "margin", "query_target": "margin", "row_weight": "one_minus_p"}
+    margin: dict[str, Any] = {
+        "train_signal": "margin",
+        "query_target": "margin",
+        "row_weight": "one_minus_p",
+    }
     rows = [
         Recipe(name="grad_dot", projection=SjltProjection(size=4096)),
         Recipe(name="grad_cos", projection=SjltProjection(size=4096), unit_norm=True),
@@ -87,7 +99,10 @@ def _rows() -> dict[str, Recipe]:
             **margin,
         ),
         Recipe(
-            name="logra", projection=FactorisedProjection(), curvature=Fisher(blocks="layer"), **two_sided
+            name="logra",
+            projection=FactorisedProjection(),
+            curvature=Fisher(blocks="layer"),
+            **two_sided,
         ),
         Recipe(name="kfac", projection=EigenbasisProjection(), curvature=Kfac(), **two_sided),
         Recipe(name="ekfac", projection=EigenbasisProjection(), curvature=Ekfac(), **two_sided),

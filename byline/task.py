@@ -110,7 +110,7 @@ class Task:
     """The metadata of training point i. Must be cheap: it is called once for each row."""
     loss: Objective
     """Per-example training loss, reduced over positions but not over the batch."""
-    collate: Callable[[Sequence[Item]], Batch] = default_collate
+    collate: Callable[[list[Item]], Batch] = default_collate
     """Makes a batch of a list of items."""
     targets: Mapping[str, Objective] = field(default_factory=dict)
     """Named functions of the model's output that a query can be attributed by; a positive score raises them."""

@@ -41,7 +41,14 @@ def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 def mlp(count: int = 9, *, dropout: float = 0.1) -> Case:
     torch.manual_seed(0)
-    layers = [nn.Linear(5, 7), nn.ReLU(inplace=True), nn.Dropout(dropout), nn.Linear(7, 6), nn.Tanh(), nn.Linear(6, 3)]
+    layers = [
+        nn.Linear(5, 7),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+        nn.Linear(7, 6),
+        nn.Tanh(),
+        nn.Linear(6, 3),
+    ]
     model = nn.Sequential(*layers).double().eval()
     batch = (torch.randn(count, 5, dtype=torch.float64), torch.randint(0, 3, (count,)))
     return Case(model, cross_entropy, batch, count)

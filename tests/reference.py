@@ -14,7 +14,10 @@ Array = np.ndarray
 
 
 def gradients_one_by_one(
-    model: nn.Module, objective: Callable[[nn.Module, Any], Tensor], batches: Sequence[Any], names: Sequence[str]
+    model: nn.Module,
+    objective: Callable[[nn.Module, Any], Tensor],
+    batches: Sequence[Any],
+    names: Sequence[str],
 ) -> list[dict[str, Tensor]]:
     """Plain autograd, one example a time: parameter name -> gradient, for each batch of one."""
     parameters = dict(model.named_parameters())

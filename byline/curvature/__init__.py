@@ -1,0 +1,1 @@
+"""What preconditions a gradient: one module a curvature."""

@@ -45,7 +45,6 @@ class Fisher(BaseModel):
         )
 
 
-
 class FisherStatistic:
     """Sums of outer products of projected gradients."""
 
@@ -60,7 +59,7 @@ class FisherStatistic:
         """phi^T phi of every block."""
         del state
         assert isinstance(batch, Tensor)
-        parts = batch.double().split(list(self._widths.values()), dim=1)
+        parts = torch.split(batch.double(), list(self._widths.values()), dim=1)
         return {name: part.T @ part for name, part in zip(self._widths, parts, strict=True)}
 
     def finish(self, sums: State, count: int, state: State) -> State:
@@ -84,7 +83,7 @@ class FisherPreconditioner:
 
     def __call__(self, phi_NK: Tensor, power: float) -> Tensor:
         """Every row rotated and scaled, block by block."""
-        parts = phi_NK.split([v.shape[0] for v in self._vectors], dim=1)
+        parts = torch.split(phi_NK, [v.shape[0] for v in self._vectors], dim=1)
         scaled = [
             part @ vectors.to(part.dtype) * damped.pow(power).to(part.dtype)
             for part, vectors, damped in zip(parts, self._vectors, self._damped, strict=True)

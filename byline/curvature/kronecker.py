@@ -96,9 +96,19 @@ class FactorStatistic:
     source: Source = "gradients"
 
     def __init__(
-        self, blocks: Sequence[Block], projection: EigenbasisProjection, options: _Kronecker, *, selects: bool
+        self,
+        blocks: Sequence[Block],
+        projection: EigenbasisProjection,
+        options: _Kronecker,
+        *,
+        selects: bool,
     ) -> None:
-        self._blocks, self._projection, self._options, self._selects = blocks, projection, options, selects
+        self._blocks, self._projection, self._options, self._selects = (
+            blocks,
+            projection,
+            options,
+            selects,
+        )
         self.sample = options.sample
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
@@ -111,7 +121,11 @@ class FactorStatistic:
                 active_NT = use.active()
                 for side, factor in (("left", use.left), ("right", use.right)):
                     diagonal = factor.width > self._options.dense_up_to
-                    _add(sums, f"{block.name}.{side}", factor.second_moment(active_NT, diagonal=diagonal))
+                    _add(
+                        sums,
+                        f"{block.name}.{side}",
+                        factor.second_moment(active_NT, diagonal=diagonal),
+                    )
                 _add(sums, f"{block.name}.positions", active_NT.sum().double())
         return sums
 
@@ -140,7 +154,9 @@ class EigenvalueStatistic:
     name = "eigenvalues"
     source: Source = "gradients"
 
-    def __init__(self, blocks: Sequence[Block], projection: EigenbasisProjection, options: _Kronecker) -> None:
+    def __init__(
+        self, blocks: Sequence[Block], projection: EigenbasisProjection, options: _Kronecker
+    ) -> None:
         self._blocks, self._projection, self._options = blocks, projection, options
         self.sample = options.sample
 
@@ -150,7 +166,10 @@ class EigenvalueStatistic:
         sums: State = {}
         for block in self._blocks:
             gradient = batch.blocks[block.name]
-            left, right = block_basis(block.name, "left", state), block_basis(block.name, "right", state)
+            left, right = (
+                block_basis(block.name, "left", state),
+                block_basis(block.name, "right", state),
+            )
             squares = gradient.project(left, right).square().sum(dim=0).double()
             whole = (left.size, right.size) == gradient.shape
             sums[f"{block.name}.squares"] = squares

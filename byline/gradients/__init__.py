@@ -1,0 +1,1 @@
+"""Per-example gradients by hooks, as sums of outer products."""

@@ -86,7 +86,9 @@ class GradientCollector:
                 torch.autograd.grad(values_N.sum(), record.anchors, allow_unused=True)
             with torch.no_grad():
                 uses = self._uses(record.calls, count)
-        gradients = BatchGradients(values_N.detach(), {name: KroneckerGradient(u) for name, u in uses.items()})
+        gradients = BatchGradients(
+            values_N.detach(), {name: KroneckerGradient(u) for name, u in uses.items()}
+        )
         refuse_non_finite(gradients)
         return gradients
 
@@ -126,9 +128,14 @@ def _call(recorded: RecordedCall, attributed: AttributedModule, count: int) -> C
     if attributed.layout == "shared":
         args = tuple(_shared(a, count) if isinstance(a, Tensor) else a for a in args)
     elif attributed.layout == "flattened":
-        args = tuple(a.unflatten(0, (count, -1)) if isinstance(a, Tensor) else a for a in args)
-        grad = grad.unflatten(0, (count, -1))
+        args = tuple(_per_example(a, count) if isinstance(a, Tensor) else a for a in args)
+        grad = _per_example(grad, count)
     return Call(attributed.module, args, kwargs, grad, attributed.folded)
+
+
+def _per_example(tensor: Tensor, count: int) -> Tensor:
+    """Part a leading dimension that runs over examples and their positions."""
+    return tensor.reshape(count, -1, *tensor.shape[1:])
 
 
 def _shared(tensor: Tensor, count: int) -> Tensor:
@@ -151,7 +158,9 @@ def find_blocks(
     """
     owners = _owning_modules(model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    selected = {id(p) for name, m in owners.items() if layers.selects(name) for _, p in attributed_parameters(m)}
+    selected = {
+        id(p) for name, m in owners.items() if layers.selects(name) for _, p in attributed_parameters(m)
+    }
     if not selected:
         known = ", ".join(list(owners)[:8])
         raise InvalidTask(
@@ -242,4 +251,6 @@ def refuse_non_finite(gradients: BatchGradients) -> None:
         raise NonFiniteGradient(f"the loss or target is NaN or infinite for example {bad[0]} of this batch")
     for name, gradient in gradients.blocks.items():
         if not gradient.is_finite():
-            raise NonFiniteGradient(f"a gradient of '{name}' is NaN or infinite in this batch of {len(gradients)}")
+            raise NonFiniteGradient(
+                f"a gradient of '{name}' is NaN or infinite in this batch of {len(gradients)}"
+            )

@@ -85,7 +85,10 @@ def _convolution(call: Call) -> dict[str, Use]:
         inputs = padded[:, :, None, :] if one_dimensional else padded
     ones = (1,) * (spatial - len(module.kernel_size))
     patches = F.unfold(
-        inputs, ones + module.kernel_size, dilation=ones + module.dilation, stride=ones + module.stride
+        inputs,
+        ones + module.kernel_size,
+        dilation=ones + module.dilation,
+        stride=ones + module.stride,
     )
     return _matrix_uses(call, grads.flatten(2).transpose(1, 2), patches.transpose(1, 2))
 
@@ -101,7 +104,7 @@ def _embedding(call: Call) -> dict[str, Use]:
 
 
 def _norm_uses(call: Call, normalised: Tensor) -> dict[str, Use]:
-    keep = normalised.dim() - len(call.module.weight.shape)  # type: ignore[union-attr, arg-type]
+    keep = normalised.dim() - len(call.module.weight.shape)  # type: ignore[arg-type]
     middle = tuple(range(1, keep))
     grads = {"weight": call.output_grad * normalised, "bias": call.output_grad}
     return {
@@ -129,7 +132,9 @@ def _by_torch_func(call: Call) -> dict[str, Use]:
     names = [name for name, _ in attributed_parameters(module)]
     parameters = {name: module.get_parameter(name).detach() for name in names}
     batched = [isinstance(a, Tensor) and a.dim() > 0 and a.shape[0] == count for a in call.args]
-    keywords = {k: isinstance(v, Tensor) and v.dim() > 0 and v.shape[0] == count for k, v in call.kwargs.items()}
+    keywords = {
+        k: isinstance(v, Tensor) and v.dim() > 0 and v.shape[0] == count for k, v in call.kwargs.items()
+    }
 
     def gradient(grad: Tensor, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Tensor]:
         one = [a[None] if b else a for a, b in zip(args, batched, strict=True)]
@@ -139,10 +144,14 @@ def _by_torch_func(call: Call) -> dict[str, Use]:
             result = functional_call(module, values, tuple(one), named)
             return first_tensor(result)
 
-        _, pull_back = vjp(output, parameters)
+        pull_back = vjp(output, parameters)[1]
         return dict(pull_back(grad[None])[0])
 
-    axes = (0, [0 if b else None for b in batched], {k: 0 if b else None for k, b in keywords.items()})
+    axes = (
+        0,
+        [0 if b else None for b in batched],
+        {k: 0 if b else None for k, b in keywords.items()},
+    )
     try:
         grads = vmap(gradient, in_dims=axes)(call.output_grad, list(call.args), dict(call.kwargs))
     except (RuntimeError, ValueError):
@@ -152,7 +161,10 @@ def _by_torch_func(call: Call) -> dict[str, Use]:
 
 
 def _one_by_one(
-    gradient: Callable[..., dict[str, Tensor]], call: Call, batched: list[bool], keywords: dict[str, bool]
+    gradient: Callable[..., dict[str, Tensor]],
+    call: Call,
+    batched: list[bool],
+    keywords: dict[str, bool],
 ) -> dict[str, Tensor]:
     rows = []
     for n, grad in enumerate(call.output_grad):

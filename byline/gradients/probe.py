@@ -75,7 +75,12 @@ def _layout(two: tuple[int, ...], three: tuple[int, ...]) -> Layout:
 
 
 def _compare(
-    collector: GradientCollector, objective: Objective, sample: Sample, *, count: int, first_only: bool
+    collector: GradientCollector,
+    objective: Objective,
+    sample: Sample,
+    *,
+    count: int,
+    first_only: bool,
 ) -> None:
     """Compare with autograd: the sum over a batch, or the first example of a batch with itself alone."""
     wanted = _autograd(collector, objective, sample(count), count)
@@ -97,7 +102,9 @@ def _compare(
             )
 
 
-def _autograd(collector: GradientCollector, objective: Objective, batch: Batch, count: int) -> dict[str, Tensor]:
+def _autograd(
+    collector: GradientCollector, objective: Objective, batch: Batch, count: int
+) -> dict[str, Tensor]:
     """Gradients of the summed objective, for every selected parameter; zeros where it takes no part."""
     names = [name for block in collector.blocks for name in block.parameters]
     parameters = dict(collector.model.named_parameters())

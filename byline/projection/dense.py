@@ -52,7 +52,7 @@ class DenseProjector:
             for start, part_NP in chunks(gradient, len(gradients), self._size):
                 signs_PK = random_signs(self._keys[name], start, part_NP.shape[1], self._size, part_NP.device)
                 phi_NK += part_NP @ signs_PK.to(part_NP.dtype)
-        return phi_NK / self._size**0.5
+        return phi_NK.mul_(self._size**-0.5)
 
 
 def chunks(gradient: KroneckerGradient, count: int, size: int = 1) -> Iterator[tuple[int, Tensor]]:

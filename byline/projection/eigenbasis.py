@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, Basis, CoordinateBasis, MatrixBasis
+from byline.gradients.factors import Basis, BatchGradients, CoordinateBasis, MatrixBasis
 from byline.projection.base import State
 
 
@@ -76,7 +76,5 @@ class EigenbasisProjector:
 
     def __call__(self, gradients: BatchGradients) -> Tensor:
         """phi_NK, block after block, not yet divided by the eigenvalues."""
-        parts = [
-            gradients.blocks[k.name].gather(k.left, k.right, k.rows_K, k.columns_K) for k in self._kept
-        ]
+        parts = [gradients.blocks[k.name].gather(k.left, k.right, k.rows_K, k.columns_K) for k in self._kept]
         return torch.cat(parts, dim=1)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, Basis, CoordinateBasis, MatrixBasis
+from byline.gradients.factors import Basis, BatchGradients, CoordinateBasis, MatrixBasis
 from byline.projection.base import State
 from byline.randomness import random_signs, stream_key
 

@@ -53,8 +53,10 @@ class SjltProjector:
                 part_PN = part_NP.T.contiguous()
                 for nonzero in range(self._options.nonzeros):
                     key = stream_key(self._options.seed, "sjlt", name, nonzero)
-                    counters = torch.arange(start, start + part_PN.shape[0], dtype=torch.int64, device=part_PN.device)
+                    counters = torch.arange(
+                        start, start + part_PN.shape[0], dtype=torch.int64, device=part_PN.device
+                    )
                     target_P = random_integers(key, counters, self._options.size)
                     sign_P = (random_bits(key, ~counters) & 1).to(part_PN.dtype) * 2 - 1
                     phi_KN.index_add_(0, target_P, part_PN * sign_P[:, None])
-        return phi_KN.T.contiguous() / self._options.nonzeros**0.5
+        return phi_KN.T.mul(self._options.nonzeros**-0.5)

@@ -24,7 +24,9 @@ def test_equals_autograd_one_by_one(name: str) -> None:
     collector = build_collector(case.model, case.loss, case.sample)
     found = collector.collect(case.loss, case.batch, case.count)
     names = [p for block in collector.blocks for p in block.parameters]
-    rows = reference.gradients_one_by_one(case.model, case.loss, [case.one(n) for n in range(case.count)], names)
+    rows = reference.gradients_one_by_one(
+        case.model, case.loss, [case.one(n) for n in range(case.count)], names
+    )
     for block, expected in reference.block_matrices(collector.blocks, rows).items():
         torch.testing.assert_close(found.blocks[block].dense(), torch.tensor(expected), rtol=1e-9, atol=1e-11)
 
@@ -43,7 +45,9 @@ def test_batch_composition_and_order_do_not_matter(name: str) -> None:
     collector = build_collector(case.model, case.loss, case.sample)
     whole = dense(collector.collect(case.loss, case.batch, case.count))
     rows = [2, 0, 3]
-    torch.testing.assert_close(dense(collector.collect(case.loss, case.some(rows), 3)), whole[rows], rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(
+        dense(collector.collect(case.loss, case.some(rows), 3)), whole[rows], rtol=1e-9, atol=1e-11
+    )
 
 
 def test_squared_norms_and_rows_agree_with_the_dense_gradient() -> None:
@@ -86,7 +90,9 @@ def test_leaves_nothing_on_the_model() -> None:
 
 def test_selection_by_pattern() -> None:
     case = models.mlp()
-    collector = build_collector(case.model, case.loss, case.sample, LayerSelection(include=("3", "5"), exclude=("5",)))
+    collector = build_collector(
+        case.model, case.loss, case.sample, LayerSelection(include=("3", "5"), exclude=("5",))
+    )
     assert [b.parameters for b in collector.blocks] == [("3.weight", "3.bias")]
     with pytest.raises(InvalidTask, match="none of"):
         build_collector(case.model, case.loss, case.sample, LayerSelection(include=("nothing.*",)))

@@ -1,0 +1,120 @@
+"""Tasks and weights are read safely, and what is wrong with them is said."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from byline.errors import InvalidTask
+from byline.loading import load_checkpoint, load_task, load_weights, weights_digest
+from byline.task import Checkpoint
+from tests.models import TinyTransformer
+
+SOURCE = """
+import torch
+from byline.examples import Example
+from byline.task import Checkpoint, Task
+from neighbour import WIDTH
+
+def task():
+    model = lambda: torch.nn.Linear(WIDTH, 1)
+    return Task(name="t", model=model, checkpoints=[Checkpoint(weights=model().state_dict())],
+                train_set=[torch.zeros(WIDTH)], describe=lambda i: Example(id=str(i)),
+                loss=lambda m, b: m(b)[:, 0])
+
+def nothing():
+    return 3
+
+def broken():
+    raise KeyError("x")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mytask.py").write_text(SOURCE)
+    (tmp_path / "neighbour.py").write_text("WIDTH = 2\n")
+    (tmp_path / "syntax.py").write_text("def task(:\n")
+    return tmp_path
+
+
+def test_a_file_and_its_neighbours(folder: Path) -> None:
+    loaded = load_task("mytask.py:task", base=folder)
+    assert loaded.task.name == "t"
+    assert loaded.reference == f"{folder / 'mytask.py'}:task"
+    before = loaded.digest
+    (folder / "mytask.py").write_text(SOURCE + "\n# changed\n")
+    assert load_task("mytask.py:task", base=folder).digest != before
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("mytask.py", "file.py:function"),
+        ("absent.py:task", "found none"),
+        ("mytask.py:absent", "found none"),
+        ("mytask.py:nothing", "got int"),
+        ("mytask.py:broken", "raised KeyError"),
+        ("syntax.py:task", "SyntaxError"),
+        ("no.such.module:task", "ModuleNotFoundError"),
+    ],
+)
+def test_wrong_references(folder: Path, reference: str, message: str) -> None:
+    with pytest.raises(InvalidTask, match=message):
+        load_task(reference, base=folder)
+
+
+def test_the_two_file_formats_have_one_digest(tmp_path: Path) -> None:
+    weights = nn.Linear(3, 2).state_dict()
+    save_file(weights, tmp_path / "a.safetensors")
+    torch.save(weights, tmp_path / "a.pt")
+    digests = {
+        weights_digest(Checkpoint(weights=w))
+        for w in (weights, tmp_path / "a.safetensors", tmp_path / "a.pt")
+    }
+    assert len(digests) == 1
+    weights["bias"] = weights["bias"] + 1e-6
+    assert weights_digest(Checkpoint(weights=weights)) not in digests
+
+
+def test_code_is_never_unpickled(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "evil",))
+
+    with (tmp_path / "evil.pt").open("wb") as file:
+        pickle.dump({"weight": Evil()}, file)
+    torch.save({"weight": Evil()}, tmp_path / "evil2.pt")
+    for name in ("evil.pt", "evil2.pt"):
+        with pytest.raises(InvalidTask):
+            load_weights(Checkpoint(weights=tmp_path / name))
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "x.pt"])
+def test_garbage_files(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"garbage" * 9)
+    with pytest.raises(InvalidTask, match=r"readable|weights"):
+        load_weights(Checkpoint(weights=tmp_path / name))
+    with pytest.raises(InvalidTask, match="no file"):
+        load_weights(Checkpoint(weights=tmp_path / "absent.pt"))
+
+
+def test_missing_names_and_wrong_shapes() -> None:
+    model = nn.Linear(3, 2)
+    with pytest.raises(InvalidTask, match=r"1 missing.*'bias'"):
+        load_checkpoint(model, Checkpoint(weights={"weight": torch.zeros(2, 3)}))
+    with pytest.raises(InvalidTask, match=r"1 unknown"):
+        load_checkpoint(model, Checkpoint(weights={**model.state_dict(), "more": torch.zeros(1)}))
+    with pytest.raises(InvalidTask, match="shapes"):
+        load_checkpoint(model, Checkpoint(weights={"weight": torch.zeros(3, 3), "bias": torch.zeros(2)}))
+
+
+def test_a_tied_weight_may_be_stored_once() -> None:
+    model = TinyTransformer()
+    weights = {n: torch.full_like(t, 0.5) for n, t in model.state_dict().items() if n != "head.weight"}
+    load_checkpoint(model, Checkpoint(weights=weights))
+    assert bool((model.head.weight == 0.5).all())

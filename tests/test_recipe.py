@@ -1,0 +1,62 @@
+"""Recipes: the table, changes to a row, and combinations that make no sense."""
+
+import pytest
+
+from byline.errors import InvalidRecipe
+from byline.recipe import RECIPES, SIDE_POWERS, Recipe, recipe
+
+
+def test_the_table() -> None:
+    assert set(RECIPES) == {
+        "grad_dot",
+        "grad_cos",
+        "trak",
+        "logra",
+        "kfac",
+        "ekfac",
+        "ekfac_margin",
+    }
+    assert all(name == row.name for name, row in RECIPES.items())
+
+
+def test_both_sides_together_invert_the_curvature_once() -> None:
+    assert {sum(powers) for rule, powers in SIDE_POWERS.items() if rule != "none"} == {-1.0}
+
+
+def test_a_change_is_merged_into_its_part() -> None:
+    changed = recipe("ekfac", projection={"size": 512}, members={"masks": 4})
+    assert changed.projection.model_dump() == {
+        **RECIPES["ekfac"].projection.model_dump(),
+        "size": 512,
+    }
+    assert changed.members.masks == 4
+    assert changed.curvature == RECIPES["ekfac"].curvature
+
+
+def test_a_part_can_be_exchanged() -> None:
+    changed = recipe("trak", projection={"kind": "dense", "size": 64})
+    assert changed.projection.model_dump() == {"kind": "dense", "size": 64, "seed": 0}
+
+
+def test_survives_json() -> None:
+    for row in RECIPES.values():
+        assert Recipe.model_validate_json(row.model_dump_json()) == row
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("nothing", {}, "expected one of the recipes"),
+        ("ekfac", {"sides": "one_sided", "unit_norm": True}, "no cosine"),
+        ("ekfac", {"sides": "none"}, "goes with curvature"),
+        ("grad_dot", {"curvature": {"kind": "ekfac"}, "sides": "two_sided"}, "eigenbasis"),
+        ("ekfac", {"row_weight": "one_minus_p"}, "train_signal 'margin'"),
+        ("ekfac", {"projection": {"size": 0}}, "size"),
+        ("ekfac", {"curvature": {"damping": -1.0}}, "damping"),
+        ("ekfac", {"curvature": {"dampng": 1.0}}, "dampng"),
+        ("ekfac", {"unknown": 1}, "unknown"),
+    ],
+)
+def test_nonsense_is_refused(name: str, changes: dict, message: str) -> None:
+    with pytest.raises(InvalidRecipe, match=message):
+        recipe(name, **changes)
