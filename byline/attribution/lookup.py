@@ -85,9 +85,7 @@ class Lookup:
             request = questions[q].request
             groups.setdefault(repr((request.filter, request.k, request.direction)), []).append(q)
         for members in groups.values():
-            self._find_group(
-                questions[members[0]], features_QK[members], [found[q] for q in members]
-            )
+            self._find_group(questions[members[0]], features_QK[members], [found[q] for q in members])
 
     def _find_group(self, question: Question, features_QK: Tensor, found: Sequence[Found]) -> None:
         request = question.request
@@ -99,16 +97,12 @@ class Lookup:
         }
         for name, asked_for in ends.items():
             if asked_for:
-                for each, end in zip(
-                    found, self._end(features_QK, request.k, rows, name), strict=True
-                ):
+                for each, end in zip(found, self._end(features_QK, request.k, rows, name), strict=True):
                     setattr(each, name, end)
         for each in found:
             each.searched = searched
 
-    def _end(
-        self, features_QK: Tensor, k: int, rows: NDArray[np.int64] | None, name: str
-    ) -> list[End]:
+    def _end(self, features_QK: Tensor, k: int, rows: NDArray[np.int64] | None, name: str) -> list[End]:
         if rows is not None and not len(rows):
             nothing = np.zeros((0, len(self._index.members)))
             empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing)

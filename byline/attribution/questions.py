@@ -112,9 +112,7 @@ class Questions:
             for each in asked:
                 _attempt(each, self._complete)
         with watch.stage("gradient"):
-            self._differentiate(
-                [each for each in asked if each.question.payloads and not each.error]
-            )
+            self._differentiate([each for each in asked if each.question.payloads and not each.error])
         with watch.stage("transform"):
             for each in asked:
                 if not each.question.payloads:
@@ -149,9 +147,7 @@ class Questions:
         try:
             feature_K = torch.from_numpy(np.array(request.feature, dtype=np.float64))
         except (TypeError, ValueError, OverflowError):
-            raise InvalidQuery(
-                f"expected feature to be {self._width} numbers, got something else"
-            ) from None
+            raise InvalidQuery(f"expected feature to be {self._width} numbers, got something else") from None
         if feature_K.shape != (self._width,):
             raise InvalidQuery(
                 f"expected a feature of {self._width} numbers, got shape {tuple(feature_K.shape)}"
@@ -171,9 +167,7 @@ class Questions:
                 asked.predictions.append(None)
                 continue
             if interface.predict is None:
-                raise InvalidQuery(
-                    "expected a query with its label or completion: this Task predicts none"
-                )
+                raise InvalidQuery("expected a query with its label or completion: this Task predicts none")
             with _task_code():
                 prediction = interface.predict(self._needs_featurizer().model, parsed.item)
             asked.items.append(prediction.item)
@@ -189,9 +183,7 @@ class Questions:
                 by_target.setdefault(each.question.target, []).append(each)
         for target, group in by_target.items():
             try:
-                features_QK = self._needs_featurizer().query(
-                    [each.items[0] for each in group], target
-                )
+                features_QK = self._needs_featurizer().query([each.items[0] for each in group], target)
             except Exception:  # whose fault it is shows when each is tried alone
                 for each in group:
                     _attempt(each, self._differentiate_alone)
@@ -202,9 +194,7 @@ class Questions:
     def _differentiate_alone(self, asked: Featured) -> None:
         mean = asked.question.request.query_set is not None
         with _task_code():
-            features_1K = self._needs_featurizer().query(
-                asked.items, asked.question.target, mean=mean
-            )
+            features_1K = self._needs_featurizer().query(asked.items, asked.question.target, mean=mean)
         asked.feature = features_1K[0]
 
     def _transform(self, asked: Featured) -> None:
@@ -233,13 +223,10 @@ def _task_code() -> Iterator[None]:
     except BylineError:
         raise
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise Overloaded(
-            "no memory for this query now: send a smaller one, or try again later"
-        ) from error
+        raise Overloaded("no memory for this query now: send a smaller one, or try again later") from error
     except Exception as error:
         raise InvalidQuery(
-            "expected a query that the Task can process, got one that it failed on "
-            f"({type(error).__name__})"
+            f"expected a query that the Task can process, got one that it failed on ({type(error).__name__})"
         ) from error
 
 

@@ -45,9 +45,7 @@ class AttributionRequest:
         forms = [self.query, self.query_set, self.gradient, self.feature]
         given = sum(form is not None for form in forms)
         if given != 1:
-            raise InvalidQuery(
-                f"expected exactly one of query, query_set, gradient and feature, got {given}"
-            )
+            raise InvalidQuery(f"expected exactly one of query, query_set, gradient and feature, got {given}")
         if self.k < 1:
             raise InvalidQuery("expected k to be at least 1, got a smaller number")
         if self.target is not None and self.query is None and self.query_set is None:

@@ -49,9 +49,7 @@ def unit_scores(scores_xM: NDArray[np.float64], members: Sequence[Member]) -> ND
     return np.stack(means, axis=-1)
 
 
-def standard_errors(
-    scores_xM: NDArray[np.float64], members: Sequence[Member]
-) -> NDArray[np.float64] | None:
+def standard_errors(scores_xM: NDArray[np.float64], members: Sequence[Member]) -> NDArray[np.float64] | None:
     """Standard error of the mean score.
 
     Args:

@@ -1,0 +1,59 @@
+"""Bringing an index and the Task that it was built from together again."""
+
+from collections.abc import Sequence
+
+from byline.errors import StaleIndex
+from byline.features import Featurizer
+from byline.loading import load_task, weights_digest
+from byline.store.index import AttributionIndex
+from byline.task import Checkpoint, Task
+
+
+def task_of(index: AttributionIndex, task: Task | None = None) -> Task:
+    """Load the Task that an index was built from.
+
+    Args:
+        index: Its manifest names the Task.
+        task: The Task, where it is loaded already: then only its weights are compared.
+
+    Returns:
+        The Task.
+
+    Raises:
+        InvalidTask: It cannot be loaded.
+        StaleIndex: Its source or its weights are not those that the index was built from.
+    """
+    found = task or _load(index)
+    _hold_weights(found, index)
+    return found
+
+
+def featurizer_of(index: AttributionIndex, task: Task) -> Featurizer:
+    """Load the models that make query features for an index."""
+    states = {member.name: dict(index.states(member.name)) for member in index.members}
+    return Featurizer.open(task, index.recipe, states)
+
+
+def _load(index: AttributionIndex) -> Task:
+    record = index.manifest.task
+    loaded = load_task(record.reference)
+    if loaded.digest != record.digest:
+        raise StaleIndex(
+            f"the Task at {record.reference} changed since this index was built: "
+            "rebuild the index, or restore the Task's source"
+        )
+    return loaded.task
+
+
+def _hold_weights(task: Task, index: AttributionIndex) -> None:
+    used = sorted({member.checkpoint for member in index.members})
+    there = used[-1] < len(task.checkpoints)
+    if not there or not _same_weights([task.checkpoints[c] for c in used], index):
+        raise StaleIndex(
+            f"the weights of the Task's {len(task.checkpoints)} checkpoints are not those that "
+            "this index was built from: rebuild the index, or restore the weights"
+        )
+
+
+def _same_weights(checkpoints: Sequence[Checkpoint], index: AttributionIndex) -> bool:
+    return [weights_digest(each) for each in checkpoints] == list(index.fingerprint.weights)

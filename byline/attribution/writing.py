@@ -1,0 +1,131 @@
+"""Writing answers: joining rows with their metadata, and scores with their errors.
+
+Letters: M members, k examples of an answer, O owners.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byline.attribution.answer import (
+    Answer,
+    Attribution,
+    Coverage,
+    OwnerShare,
+    Shares,
+    StandsOut,
+    Timings,
+)
+from byline.attribution.lookup import End, Found
+from byline.attribution.noise import stands_out
+from byline.attribution.owner_shares import owner_sums
+from byline.attribution.questions import Featured
+from byline.attribution.uncertainty import error_scope, standard_errors
+from byline.members import Member
+from byline.store.index import AttributionIndex
+
+
+class AnswerWriter:
+    """Writes the answers of one index.
+
+    Args:
+        index: Names the rows' examples.
+        members: The ensemble.
+        name: Shown in answers.
+    """
+
+    def __init__(self, index: AttributionIndex, members: Sequence[Member], name: str) -> None:
+        self._index = index
+        self._members = members
+        self._name = name
+
+    def answer(self, asked: Featured, found: Found, timings: Timings) -> Answer:
+        """Write one answer.
+
+        Args:
+            asked: The question, with its predictions.
+            found: What the search knows about it.
+            timings: Of the stages so far.
+
+        Returns:
+            The answer.
+        """
+        request, index = asked.question.request, self._index
+        return Answer(
+            index=self._name,
+            version=index.version,
+            recipe=index.recipe.name,
+            recipe_fingerprint=index.fingerprint.recipe,
+            exact=index.manifest.storage.search == "exact" or not asked.question.examples,
+            target=asked.question.target,
+            prediction=asked.predictions[0] if request.query is not None else None,
+            predictions=tuple(asked.predictions) if request.query_set is not None else None,
+            standard_error_scope=error_scope(self._members),
+            timings=timings,
+            proponents=self._attributions(found.proponents, members=request.members),
+            opponents=self._attributions(found.opponents, members=request.members),
+            coverage=self._coverage(found.searched if asked.question.examples else index.rows),
+            stands_out=StandsOut(
+                proponents=self._stands_out(found.proponents, found),
+                opponents=self._stands_out(found.opponents, found),
+            ),
+            shares=self._shares(found),
+        )
+
+    def _attributions(self, end: End | None, *, members: bool) -> tuple[Attribution, ...] | None:
+        if end is None:
+            return None
+        errors_k = standard_errors(end.by_member, self._members)
+        examples = self._index.examples.by_rows(end.rows)
+        names = [member.name for member in self._members]
+        return tuple(
+            Attribution(
+                rank=i + 1,
+                row=int(end.rows[i]),
+                example=example,
+                score=float(end.scores[i]),
+                standard_error=None if errors_k is None else float(errors_k[i]),
+                members=dict(zip(names, end.by_member[i].tolist(), strict=True)) if members else None,
+            )
+            for i, example in enumerate(examples)
+        )
+
+    def _coverage(self, searched: int) -> Coverage:
+        total = self._index.rows
+        return Coverage(searched=searched, total=total, complete=searched == total)
+
+    def _stands_out(self, end: End | None, found: Found) -> bool | None:
+        if end is None or found.noise is None or not len(end.rows):
+            return None
+        errors_k = standard_errors(end.by_member[:1], self._members)
+        error = None if errors_k is None else float(errors_k[0])
+        return stands_out(float(end.scores[0]), error, found.noise, found.searched)
+
+    def _shares(self, found: Found) -> Shares | None:
+        if found.owners is None:
+            return None
+        sums = owner_sums(found.owners, self._members)
+        owners_of_index = self._index.examples.owners()
+        owners = [
+            OwnerShare(
+                owner=owner,
+                licences=tuple(licences),
+                examples=count,
+                score=float(sums.score[o]),
+                standard_error=_at(sums.score_error, o),
+                share=_at(sums.share, o),
+                share_standard_error=_at(sums.share_error, o),
+            )
+            for o, (owner, count, licences) in enumerate(owners_of_index)
+        ]
+        return Shares(
+            owners=tuple(sorted(owners, key=lambda each: (-each.score, each.owner))),
+            positive=sums.positive,
+            clipped=sums.clipped,
+            coverage=self._coverage(sum(count for _, count, _ in owners_of_index)),
+        )
+
+
+def _at(values: NDArray[np.float64] | None, position: int) -> float | None:
+    return None if values is None else float(values[position])
