@@ -35,6 +35,8 @@ SHOWCASES = ("starlette", "rich", "pydantic")
 """Packages whose held-out file is shown in full; the others count towards the check."""
 PROMPT_TOKENS = 72
 console = Console()
+if not console.is_terminal:
+    console = Console(width=116)
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,7 @@ class Demo:
 SMOKE = Demo(
     folder=FOLDER / "smoke",
     sizes=Sizes(files=2, held_out=1, characters=6_000, file_characters=3_000),
-    training=train.Training(
-        vocabulary=320, layers=1, width=32, heads=2, seeds=(0, 1), steps=5, batch=4
-    ),
+    training=train.Training(vocabulary=320, layers=1, width=32, heads=2, seeds=(0, 1), steps=5, batch=4),
     packages=("click", "rich", "starlette", "pydantic"),
 )
 
@@ -82,17 +82,14 @@ def main(
     with stage("index"):
         build_file = build_file_for(demo)
         console.print(f"[bold]$ byline build {near(build_file)}")
-        subprocess.run(
-            [sys.executable, "-m", "byline", "build", str(build_file)], check=True, cwd=ROOT
-        )
+        subprocess.run([sys.executable, "-m", "byline", "build", str(build_file)], check=True, cwd=ROOT)
     with stage("service and queries"):
         console.print(f"[bold]$ byline serve {near(demo.index)}")
         with serving(demo.index, demo.folder / "service.log") as client:
             console.print(f"the page is at [link]{client.base_url}[/link]\n")
             ask(client, demo, corpus)
     console.print(
-        "The service of this demo has ended. To look at the page: "
-        f"[bold]byline serve {near(demo.index)}"
+        f"The service of this demo has ended. To look at the page: [bold]byline serve {near(demo.index)}"
     )
 
 

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 SHOWN_OWNERS = 5
-PREVIEW = 58
+PREVIEW = 60
+LICENCE = 16
 
 
 def show_answer(console: Console, prompt: str, source: str, answer: Mapping[str, Any]) -> None:
@@ -38,19 +39,24 @@ def _influencers(answer: Mapping[str, Any]) -> Table:
     table = Table(title="Most influential training chunks", box=box.SIMPLE, title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("score ± se", justify="right", no_wrap=True)
-    for name in ("owner", "licence", "file", "preview"):
-        table.add_column(name, overflow="ellipsis", no_wrap=name != "file")
+    for name in ("owner", "licence", "training chunk"):
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
     for hit in answer["proponents"]:
         example = hit["example"]
         table.add_row(
             str(hit["rank"]),
             with_error(hit["score"], hit["standard_error"]),
             example["owner"],
-            short(example["licence"] or "", 24),
-            f"{example['uri'].split('#')[-1]} [{example['attributes']['start']}:]",
-            Text(short(" ".join(example["preview"].split()), PREVIEW)),
+            short(example["licence"] or "", LICENCE),
+            _chunk(example),
         )
     return table
+
+
+def _chunk(example: Mapping[str, Any]) -> Text:
+    place = f"{example['uri'].split('#')[-1]}, from character {example['attributes']['start']:,}"
+    preview = short(" ".join(example["preview"].split()), PREVIEW)
+    return Text(f"{place}\n").append(preview, style="dim")
 
 
 def _shares(shares: Mapping[str, Any]) -> Table:
@@ -65,7 +71,7 @@ def _shares(shares: Mapping[str, Any]) -> Table:
             with_error(owner["score"], owner["standard_error"]),
             str(owner["examples"]),
         )
-    if more := len(owners) - SHOWN_OWNERS:
+    if (more := len(owners) - SHOWN_OWNERS) > 0:
         rest = sum(owner["share"] or 0.0 for owner in owners[SHOWN_OWNERS:])
         table.add_row(f"{more} others", f"{rest:.1%}", "", "", style="dim")
     return table

@@ -46,7 +46,7 @@ def causal_language_model(
     config = local.config()
     context = local.limit(config)
     tokens = Tokens(local.folder, start_token=local.start_token)
-    chunks = Chunks(documents, tokens.encode, Cut(context, tokens.head))
+    chunks = Chunks(documents, tokens.encode, Cut(context, tokens.head, local.shortest))
     queries = TextQueries(tokens, context, generation)
     return Task(
         name=name,
@@ -83,9 +83,7 @@ class TextQueries:
         if query.attribute == "text":
             require_fit("text", len(prompt), self._context)
             if len(prompt) < 2:
-                raise InvalidQuery(
-                    "expected text of at least 2 tokens where the text is attributed, got 1"
-                )
+                raise InvalidQuery("expected text of at least 2 tokens where the text is attributed, got 1")
             return ParsedQuery(item=_item(prompt, 0), complete=True)
         if query.completion is None:
             require_fit("text (one more is generated)", len(prompt), self._context - 1)
@@ -98,9 +96,7 @@ class TextQueries:
     def predict(self, model: nn.Module, item: Item) -> Prediction:
         """Generate the completion, and say how probable the model found it."""
         prompt_T: Tensor = item["input_ids"]
-        completion_T, log_p = generate(
-            model, prompt_T, self._context, self._generation, self._tokens.end
-        )
+        completion_T, log_p = generate(model, prompt_T, self._context, self._generation, self._tokens.end)
         return Prediction(
             item=_item([*prompt_T.tolist(), *completion_T.tolist()], len(prompt_T)),
             output={

@@ -97,13 +97,9 @@ def most_probable(logits_C: Tensor, classes: Sequence[str]) -> tuple[int, dict[s
         InvalidTask: The model has another number of logits than there are names.
     """
     if logits_C.shape != (len(classes),):
-        raise InvalidTask(
-            f"expected {len(classes)} logits, one for each class, got {list(logits_C.shape)}"
-        )
+        raise InvalidTask(f"expected {len(classes)} logits, one for each class, got {list(logits_C.shape)}")
     probabilities_C = logits_C.detach().to("cpu", torch.float64).softmax(0)
-    order = (
-        torch.sort(probabilities_C, descending=True, stable=True).indices[:SHOWN_CLASSES].tolist()
-    )
+    order = torch.sort(probabilities_C, descending=True, stable=True).indices[:SHOWN_CLASSES].tolist()
     ranked: dict[str, JsonValue] = {classes[c]: float(probabilities_C[c]) for c in order}
     best = order[0]
     shown: dict[str, JsonValue] = {

@@ -135,7 +135,9 @@ class Chunks:
         for number, first in enumerate(range(0, len(tokens), size)):
             last = min(first + size, len(tokens))
             if len(head) + last - first < 2:
-                break  # one token left over: nothing is predicted in it
+                break  # nothing is predicted in a single token
+            if number and last - first < cut.shortest:
+                break
             self.chunks.append(Chunk(position, number, spans[first][0], spans[last - 1][1]))
             self._rows.append((np.asarray([*head, *tokens[first:last]], np.int32), 0))
 
@@ -162,3 +164,5 @@ class Cut:
     """Most tokens of a chunk."""
     head: tuple[int, ...] = ()
     """Tokens that every chunk begins with, such as the tokenizer's start token."""
+    shortest: int = 2
+    """The rest at the end of a longer document is dropped where it has fewer tokens."""

@@ -41,9 +41,7 @@ class Trained:
     """Which modules are attributed."""
 
 
-def classifier_task(
-    trained: Trained, classes: Sequence[str], field: str, payload: type[BaseModel]
-) -> Task:
+def classifier_task(trained: Trained, classes: Sequence[str], field: str, payload: type[BaseModel]) -> Task:
     """Declare a classifier of tensors.
 
     Args:
@@ -66,9 +64,7 @@ def classifier_task(
         values = as_input(getattr(query, field), like, field, flat=field == "image")
         if query.label is None:
             return ParsedQuery(item=(values, torch.tensor(-1)), complete=False)
-        return ParsedQuery(
-            item=(values, torch.tensor(class_position(query.label, classes))), complete=True
-        )
+        return ParsedQuery(item=(values, torch.tensor(class_position(query.label, classes))), complete=True)
 
     def predict(model: nn.Module, item: Item) -> Prediction:
         with torch.no_grad():

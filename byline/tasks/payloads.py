@@ -42,9 +42,7 @@ class Payload(BaseModel):
 def vector_payload(size: int, label: Any = ClassLabel) -> type[Payload]:
     """Make `{"features": [size numbers], "label": optional}`."""
     numbers = Annotated[list[FiniteNumber], Field(max_length=size, description=f"{size} numbers.")]
-    return create_model(
-        "VectorQuery", __base__=Payload, features=(numbers, ...), label=(label, None)
-    )
+    return create_model("VectorQuery", __base__=Payload, features=(numbers, ...), label=(label, None))
 
 
 def image_payload(shape: Sequence[int]) -> type[Payload]:
@@ -69,9 +67,7 @@ def image_payload(shape: Sequence[int]) -> type[Payload]:
             description=f"Pixels of shape {list(shape)}, as nested lists or one flat list.",
         ),
     ]
-    return create_model(
-        "ImageQuery", __base__=Payload, image=(pixels, ...), label=(ClassLabel, None)
-    )
+    return create_model("ImageQuery", __base__=Payload, image=(pixels, ...), label=(ClassLabel, None))
 
 
 class CausalTextQuery(Payload):
@@ -106,9 +102,7 @@ def causal_text_payload(context: int) -> type[CausalTextQuery]:
 def labelled_text_payload(context: int) -> type[Payload]:
     """Make `{"text": ..., "label": optional}` for a classifier that sees `context` tokens."""
     text = Annotated[StrictStr, Field(min_length=1, max_length=context * CHARACTERS_PER_TOKEN)]
-    return create_model(
-        "LabelledTextQuery", __base__=Payload, text=(text, ...), label=(ClassLabel, None)
-    )
+    return create_model("LabelledTextQuery", __base__=Payload, text=(text, ...), label=(ClassLabel, None))
 
 
 def class_position(label: str | int, classes: Sequence[str]) -> int:
@@ -154,9 +148,7 @@ def as_input(numbers: object, like: Tensor, name: str, *, flat: bool = False) ->
     try:
         values = torch.tensor(numbers, dtype=torch.float64)
     except ValueError as error:
-        raise InvalidQuery(
-            f"expected {name} of shape {expected}, got lists of different lengths"
-        ) from error
+        raise InvalidQuery(f"expected {name} of shape {expected}, got lists of different lengths") from error
     got = list(values.shape)
     squeezed = [size for size in expected if size != 1]
     fits = got == expected or (flat and (got == [like.numel()] or got == squeezed))
@@ -164,7 +156,5 @@ def as_input(numbers: object, like: Tensor, name: str, *, flat: bool = False) ->
         raise InvalidQuery(f"expected {name} of shape {expected}, got {got}")
     result = values.to(like.dtype).reshape(like.shape)
     if not torch.isfinite(result).all():
-        raise InvalidQuery(
-            f"expected {name} of numbers that {like.dtype} can hold, got a larger one"
-        )
+        raise InvalidQuery(f"expected {name} of numbers that {like.dtype} can hold, got a larger one")
     return result

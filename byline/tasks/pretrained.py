@@ -32,6 +32,9 @@ class LocalModel(BaseModel):
     start_token: bool = False
     """Begin every text with the tokenizer's start token, as Llama's kind is trained; then the first
     word is predicted too."""
+    shortest: int = Field(default=2, ge=2)
+    """Drops the rest at the end of a longer document where it has fewer tokens. Losses are means,
+    so the few tokens of a short rest weigh as much as a whole chunk's: set it as in training."""
     layers: LayerSelection = LayerSelection()
     """Which modules are attributed."""
 
@@ -62,8 +65,7 @@ class LocalModel(BaseModel):
         """
         if not (self.folder / "config.json").is_file():
             raise InvalidTask(
-                f"expected a folder written by save_pretrained at {self.folder}, "
-                "found no config.json"
+                f"expected a folder written by save_pretrained at {self.folder}, found no config.json"
             )
         return transformers().AutoConfig.from_pretrained(self.folder, local_files_only=True)
 
@@ -112,29 +114,19 @@ class Tokens:
         """
         library = transformers()
         try:
-            self._tokenizer: Any = library.AutoTokenizer.from_pretrained(
-                folder, local_files_only=True
-            )
+            self._tokenizer: Any = library.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise InvalidTask(
-                f"expected a tokenizer in {folder}: {type(error).__name__}"
-            ) from error
+            raise InvalidTask(f"expected a tokenizer in {folder}: {type(error).__name__}") from error
         if not self._tokenizer.is_fast:
             raise InvalidTask(
                 "expected a fast tokenizer (tokenizer.json), which knows where each token was cut"
             )
-        self._tokenizer.model_max_length = (
-            10**9
-        )  # lengths are checked here, with an error and no warning
+        self._tokenizer.model_max_length = 10**9  # lengths are checked here, with an error and no warning
         self.end: int | None = self._tokenizer.eos_token_id
-        self.pad: int = next(
-            (t for t in (self._tokenizer.pad_token_id, self.end) if t is not None), 0
-        )
+        self.pad: int = next((t for t in (self._tokenizer.pad_token_id, self.end) if t is not None), 0)
         start = self._tokenizer.bos_token_id
         if start_token and start is None:
-            raise InvalidTask(
-                "expected a tokenizer with a start token (bos_token), got one without"
-            )
+            raise InvalidTask("expected a tokenizer with a start token (bos_token), got one without")
         self.head: tuple[int, ...] = (start,) if start_token else ()
 
     @property
@@ -190,8 +182,6 @@ def transformers() -> ModuleType:
     try:
         import transformers as library
     except ImportError as error:
-        raise InvalidTask(
-            "Hugging Face tasks need transformers: pip install 'byline[hf]'"
-        ) from error
+        raise InvalidTask("Hugging Face tasks need transformers: pip install 'byline[hf]'") from error
     module: ModuleType = library
     return module

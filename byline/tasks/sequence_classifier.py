@@ -42,9 +42,7 @@ def sequence_classifier(
         InvalidTask: The folder, a document or the class names do not fit.
     """
     config = local.config()
-    names = (
-        [config.id2label[i] for i in range(config.num_labels)] if classes is None else list(classes)
-    )
+    names = [config.id2label[i] for i in range(config.num_labels)] if classes is None else list(classes)
     require_classes(names)
     context = local.limit(config)
     tokens = Tokens(local.folder, start_token=local.start_token)

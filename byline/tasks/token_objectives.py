@@ -25,9 +25,7 @@ def collate_causal(items: Sequence[dict[str, Tensor]], pad_token: int) -> dict[s
     Returns:
         `input_ids`, `labels` and `attention_mask`, each [N, T].
     """
-    ids_NT = pad_sequence(
-        [i["input_ids"] for i in items], batch_first=True, padding_value=pad_token
-    )
+    ids_NT = pad_sequence([i["input_ids"] for i in items], batch_first=True, padding_value=pad_token)
     labels_NT = pad_sequence([i["labels"] for i in items], batch_first=True, padding_value=IGNORED)
     mask_NT = pad_sequence([torch.ones_like(i["input_ids"]) for i in items], batch_first=True)
     return {"input_ids": ids_NT, "labels": labels_NT, "attention_mask": mask_NT}
@@ -44,9 +42,7 @@ def token_losses(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         losses_NT (zero where there is no target) and counts_N of the targets; T is one less than
         the batch's, as nothing predicts a first token.
     """
-    output: Any = model(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
-    )
+    output: Any = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
     logits_NTV: Tensor = output.logits[:, :-1]
     labels_NT = batch["labels"][:, 1:]
     losses_NT = F.cross_entropy(

@@ -62,8 +62,7 @@ class TrainingData:
         inputs, labels = torch.as_tensor(inputs_N), torch.as_tensor(labels_N)
         if labels.ndim != 1 or len(inputs) != len(labels):
             raise InvalidTask(
-                f"expected inputs [N, ...] and labels [N], got {list(inputs.shape)} and "
-                f"{list(labels.shape)}"
+                f"expected inputs [N, ...] and labels [N], got {list(inputs.shape)} and {list(labels.shape)}"
             )
         inputs = inputs.to(dtype)
         labels = labels.to(dtype if labels.is_floating_point() else torch.int64)
@@ -82,9 +81,7 @@ class TrainingData:
         """
         item = self.items[0]
         if not (isinstance(item, Sequence) and len(item) == 2):
-            raise InvalidTask(
-                f"expected items that are (input, label) pairs, got a {type(item).__name__}"
-            )
+            raise InvalidTask(f"expected items that are (input, label) pairs, got a {type(item).__name__}")
         first = item[0]
         if not (isinstance(first, Tensor) and first.is_floating_point()):
             raise InvalidTask(

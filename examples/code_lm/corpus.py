@@ -35,9 +35,9 @@ PACKAGES = (
     "uvicorn",
 )
 """Taken where they are installed: most come with Byline itself."""
-SKIPPED = re.compile(
-    r"(^|/)(tests?|testing|_vendor|_internal|vendored)(/|_)|(^|/)(test_|_?version)"
-)
+SKIPPED = re.compile(r"(^|/)(tests?|testing|_vendor|_internal|vendored)(/|_)|(^|/)(test_|_?version)")
+PROSE = 0.5
+"""Files with a smaller share of letters are tables of numbers."""
 DOCUMENTS = TypeAdapter(list[Document])
 
 
@@ -144,15 +144,16 @@ def licence_of(metadata: Message) -> str | None:
 def _source_files(distribution: Distribution, sizes: Sizes) -> Iterable[Document]:
     metadata = cast(Message, distribution.metadata)  # what it is, though it is declared as less
     name, version = str(metadata["Name"]), distribution.version
-    paths = [
-        p for p in distribution.files or [] if p.suffix == ".py" and not SKIPPED.search(str(p))
-    ]
+    paths = [p for p in distribution.files or [] if p.suffix == ".py" and not SKIPPED.search(str(p))]
     for path in sorted(paths, key=_shuffled):
         source = Path(str(path.locate()))
         if not source.is_file() or source.stat().st_size < sizes.shortest:
             continue
+        text = source.read_text(encoding="utf-8", errors="replace")[: sizes.file_characters]
+        if sum(map(str.isalpha, text)) < PROSE * len(text):
+            continue
         yield Document(
-            text=source.read_text(encoding="utf-8", errors="replace")[: sizes.file_characters],
+            text=text,
             id=f"{name}/{path}"[-180:],
             owner=owner_of(metadata),
             licence=licence_of(metadata),

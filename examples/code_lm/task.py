@@ -7,6 +7,8 @@ from pydantic import TypeAdapter
 from byline.task import Task
 from byline.tasks import Document, Generation, LocalModel, causal_language_model
 
+SHORTEST = 32
+"""Tokens of a file's last chunk; what is left of a file is dropped where it is shorter."""
 FOLDER = Path(__file__).resolve().parents[2] / ".demo"
 
 
@@ -19,6 +21,7 @@ def task(folder: Path = FOLDER) -> Task:
     Returns:
         The task.
     """
-    local = LocalModel(folder=folder, checkpoints=tuple(sorted(folder.glob("seed-*.safetensors"))))
+    checkpoints = tuple(sorted(folder.glob("seed-*.safetensors")))
+    local = LocalModel(folder=folder, checkpoints=checkpoints, shortest=SHORTEST)
     documents = TypeAdapter(list[Document]).validate_json((folder / "train.json").read_bytes())
     return causal_language_model("code-lm", local, documents, Generation(tokens=12))

@@ -21,6 +21,7 @@ from byline.tasks.documents import Chunks, Cut
 from byline.tasks.pretrained import Tokens
 from byline.tasks.token_objectives import collate_causal, mean_token_loss
 from examples.code_lm.corpus import read_documents
+from examples.code_lm.task import SHORTEST
 
 END = "<|end|>"
 Progress = Callable[[int, int], None]
@@ -33,15 +34,15 @@ class Training:
 
     vocabulary: int = 1_024
     context: int = 128
-    layers: int = 3
+    layers: int = 2
     width: int = 96
     heads: int = 4
     dropout: float = 0.1
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     """One checkpoint each: the standard error of a score is the spread between them."""
-    steps: int = 520
-    batch: int = 16
-    learning_rate: float = 4e-3
+    steps: int = 900
+    batch: int = 4
+    learning_rate: float = 2e-3
 
 
 def prepare(folder: Path, documents: Sequence[Document], training: Training) -> None:
@@ -102,12 +103,10 @@ def train_all(folder: Path, corpus: Path, training: Training, progress: Progress
 
 def chunks_of(folder: Path, documents: Sequence[Document], context: int) -> Chunks:
     """Cut documents exactly as the Task does: the model is trained on the rows of the index."""
-    return Chunks(documents, Tokens(folder).encode, Cut(context))
+    return Chunks(documents, Tokens(folder).encode, Cut(context, shortest=SHORTEST))
 
 
-def train_model(
-    chunks: Chunks, config: Any, training: Training, seed: int, progress: Progress
-) -> nn.Module:
+def train_model(chunks: Chunks, config: Any, training: Training, seed: int, progress: Progress) -> nn.Module:
     """Train one model.
 
     Args:
@@ -156,9 +155,7 @@ def mean_loss(model: nn.Module, chunks: Chunks) -> float:
     losses = []
     for first in range(0, len(chunks), 32):
         rows = range(first, min(first + 32, len(chunks)))
-        losses.append(
-            mean_token_loss(model, collate_causal([chunks[r] for r in rows], pad_token=0))
-        )
+        losses.append(mean_token_loss(model, collate_causal([chunks[r] for r in rows], pad_token=0)))
     return float(torch.cat(losses).mean())
 
 

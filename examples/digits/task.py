@@ -53,9 +53,7 @@ def task(folder: Path = FOLDER) -> Task:
     trained = Trained(
         name="digits",
         model=model,
-        checkpoints=[
-            Checkpoint(weights=path) for path in sorted(folder.glob("seed-*.safetensors"))
-        ],
+        checkpoints=[Checkpoint(weights=path) for path in sorted(folder.glob("seed-*.safetensors"))],
         data=TrainingData.from_arrays(pixels_ND, labels_N, examples),
     )
     return vector_classification(trained, classes=[str(digit) for digit in range(10)])

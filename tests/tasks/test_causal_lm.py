@@ -102,6 +102,19 @@ def test_chunks_lead_back_to_their_documents(task, documents, local):
     assert set(seen) == {d.id for d in documents}
 
 
+def test_short_rests_are_dropped_and_short_documents_kept(lm_folder):
+    local = LocalModel(folder=lm_folder, shortest=8)
+    documents = [Document(text="é" * (8 * lines) + "é") for lines in (1, 2)] + [Document(text="éé")]
+    lengths: dict[str, list[int]] = {}
+    task = causal_language_model("tiny", local, documents)
+    for row in range(len(task.train_set)):
+        document = task.describe(row).id.split("#")[0]
+        lengths.setdefault(document, []).append(len(task.train_set[row]["input_ids"]))
+    for parts in lengths.values():
+        assert all(length >= 8 for length in parts[1:])
+    assert len(lengths) == 3
+
+
 def test_documents_without_ids_are_named_by_content_and_duplicates_stay_apart(local):
     twice = [Document(text="x = 1\n"), Document(text="x = 1\n"), Document(text="y = 2\n")]
     task = causal_language_model("tiny", local, twice)
