@@ -64,9 +64,7 @@ class Admission:
         if self._inside.requests >= self._room.requests:
             raise Overloaded(f"{self._room.requests} requests are waiting already: try again later")
         if self._inside.body_bytes + body_bytes > self._room.body_bytes and self._inside.requests:
-            raise Overloaded(
-                "the bodies of other requests fill the memory set aside: try again later"
-            )
+            raise Overloaded("the bodies of other requests fill the memory set aside: try again later")
         place = Place(self._inside, self._room)
         self._inside.requests += 1
         self._inside.body_bytes += body_bytes

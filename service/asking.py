@@ -84,9 +84,7 @@ async def _computed(service: Service, jobs: Sequence[Job], receive: Receive) -> 
         if gone.done():
             raise ClientGoneError
         seconds = service.settings.deadline_seconds
-        raise DeadlineExceeded(
-            f"expected an answer within {seconds:g} seconds: ask for less at a time"
-        )
+        raise DeadlineExceeded(f"expected an answer within {seconds:g} seconds: ask for less at a time")
     finally:
         gone.cancel()
         answers.cancel()  # what has not begun is dropped from the queue

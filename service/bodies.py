@@ -65,9 +65,7 @@ def _hold_numbers(root: Any) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidQuery("expected finite numbers in the JSON body, got one beyond 1.8e308")
         if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
-            raise InvalidQuery(
-                "expected integers of at most 64 bits in the JSON body, got a longer one"
-            )
+            raise InvalidQuery("expected integers of at most 64 bits in the JSON body, got a longer one")
         if isinstance(value, dict):
             waiting.extend(value.values())
         elif isinstance(value, list):

@@ -14,9 +14,7 @@ def serve(
         list[str],
         typer.Argument(metavar="INDEX...", help="Index directories; NAME=DIRECTORY names one."),
     ],
-    port: Annotated[
-        int | None, typer.Option(help="Port; 0 takes a free one. [default: 8000]")
-    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8000]")] = None,
     host: Annotated[
         str | None, typer.Option(help="Loopback address; this release serves nobody else.")
     ] = None,
@@ -44,8 +42,7 @@ def _settings(**given: str | int | None) -> "Settings":
 
     try:
         return Settings.model_validate(
-            Settings().model_dump()
-            | {name: value for name, value in given.items() if value is not None}
+            Settings().model_dump() | {name: value for name, value in given.items() if value is not None}
         )
     except ValidationError as error:
         raise InvalidInput(f"settings: {describe_errors(error, Settings)}") from None
@@ -62,9 +59,7 @@ def _run(settings: "Settings", indexes: list[str]) -> None:
     logs.configure(settings.log_level)
     attributors = _open(indexes, settings)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.create_server(
-        (settings.host, settings.port), family=family, backlog=2048
-    ) as listening:
+    with socket.create_server((settings.host, settings.port), family=family, backlog=2048) as listening:
         port = listening.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         typer.echo(
@@ -83,12 +78,8 @@ def _open(indexes: list[str], settings: "Settings"):  # type: ignore[no-untyped-
         name, separator, directory = given.partition("=")
         path = Path(directory if separator else given)
         typer.echo(f"Opening and verifying {path} …", err=True)
-        attributor = Attributor.open(
-            path, threads=settings.threads, name=name if separator else None
-        )
+        attributor = Attributor.open(path, threads=settings.threads, name=name if separator else None)
         if attributor.name in opened:
-            raise InvalidInput(
-                f"two indexes are named {attributor.name}: name one, as in NAME={path}"
-            )
+            raise InvalidInput(f"two indexes are named {attributor.name}: name one, as in NAME={path}")
         opened[attributor.name] = attributor
     return opened

@@ -120,9 +120,7 @@ class ComputeThread:
         live = [job for job in wanted if job.deadline > begun]
         for job in wanted:
             if job.deadline <= begun:
-                job.answer.set_exception(
-                    DeadlineExceeded("the deadline passed before the query's turn came")
-                )
+                job.answer.set_exception(DeadlineExceeded("the deadline passed before the query's turn came"))
         self._metrics.batch(batch[0].attributor.name, len(live), len(batch) - len(live))
         if not live:
             return

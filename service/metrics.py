@@ -44,9 +44,7 @@ class Metrics:
         self._dropped = Counter(
             "byline_dropped", "Queries dropped before they were computed", registry=self.registry
         )
-        self.inside = Gauge(
-            "byline_requests_inside", "Requests admitted now", registry=self.registry
-        )
+        self.inside = Gauge("byline_requests_inside", "Requests admitted now", registry=self.registry)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that is over."""

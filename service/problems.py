@@ -122,17 +122,21 @@ async def _byline_error(request: Request, error: Exception) -> Response:
 
 
 async def _invalid_parameters(request: Request, error: Exception) -> Response:
-    """Path and query parameters; their names are ours, so they may be shown."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    """Path and query parameters."""
+    assert isinstance(error, RequestValidationError)
     kind = kind_of(errors.InvalidQuery())
-    reasons = [
-        f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()
-    ]
-    return problem_response(kind, "; ".join(reasons[:5]), request_id=_request_id(request))
+    reasons = [f"{_parameter(each)}: {each['msg']}" for each in error.errors()[:5]]
+    return problem_response(kind, "; ".join(reasons), request_id=_request_id(request))
+
+
+def _parameter(detail: dict[str, Any]) -> str:
+    """Name a parameter, unless the client made the name up."""
+    names = [str(part) for part in detail["loc"]]
+    return ".".join([*names[:-1], "*"] if detail["type"] == "extra_forbidden" else names)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     kind = Kind(status.value, status.phrase.lower().replace(" ", "-"), status.phrase)
     detail = error.detail if error.detail != status.phrase else status.description or status.phrase

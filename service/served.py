@@ -38,9 +38,7 @@ class Service:
                 raise InvalidInput(
                     f"expected index names like {NAME.pattern}, got one of {len(name)} characters"
                 )
-        room = Amount(
-            self.settings.queue_requests, self.settings.queue_cost, self.settings.queue_bytes
-        )
+        room = Amount(self.settings.queue_requests, self.settings.queue_cost, self.settings.queue_bytes)
         self.admission = Admission(room, self.metrics.inside.set)
         self.compute = ComputeThread(
             batch_cost=self.settings.batch_cost, threads=self.settings.threads, metrics=self.metrics
@@ -54,9 +52,7 @@ class Service:
             NotFound: None of that name is served.
         """
         if name not in self.attributors:
-            raise NotFound(
-                f"expected one of the indexes {', '.join(self.attributors)}, got another name"
-            )
+            raise NotFound(f"expected one of the indexes {', '.join(self.attributors)}, got another name")
         return self.attributors[name]
 
     async def warm(self) -> None:

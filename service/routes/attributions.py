@@ -40,9 +40,7 @@ FAILURES = declared(404, 413, 415, 422, 503, 504)
         }
     },
 )
-async def attribute(
-    request: Request, name: str, options: Annotated[GradientOptions, Query()]
-) -> Response:
+async def attribute(request: Request, name: str, options: Annotated[GradientOptions, Query()]) -> Response:
     """Find the most influential training points of a query.
 
     Send JSON with one of `query`, `query_set`, `feature` and `queries` (a batch: the answer then
@@ -72,9 +70,7 @@ async def attribute(
 async def shares(request: Request, name: str) -> Response:
     """Compute each owner's share of one query's answer, over all rows of the index."""
     media_type(request, JSON)
-    return await _answered(
-        request, name, partial(shares_request, request.app.state.service.settings)
-    )
+    return await _answered(request, name, partial(shares_request, request.app.state.service.settings))
 
 
 async def _answered(request: Request, name: str, parse: "partial[Requested]") -> Response:

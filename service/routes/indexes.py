@@ -36,9 +36,7 @@ def _attributor(request: Request, name: str) -> Attributor:
 async def list_indexes(request: Request) -> IndexList:
     """List the indexes that are served."""
     served: dict[str, Attributor] = request.app.state.service.attributors
-    return IndexList(
-        indexes=[IndexSummary(**_summary(name, served[name])) for name in sorted(served)]
-    )
+    return IndexList(indexes=[IndexSummary(**_summary(name, served[name])) for name in sorted(served)])
 
 
 def _summary(name: str, attributor: Attributor) -> dict[str, str | int]:
@@ -80,9 +78,7 @@ def _gradients(attributor: Attributor) -> dict[str, tuple[int, ...]] | None:
 
 
 @router.get("/{name}/examples", operation_id="list_examples", responses=declared(404, 422))
-async def list_examples(
-    request: Request, name: str, after: After = None, limit: Limit = 100
-) -> ExamplePage:
+async def list_examples(request: Request, name: str, after: After = None, limit: Limit = 100) -> ExamplePage:
     """List the training points by row."""
     index = _attributor(request, name).index
     last = row_of_cursor(after, index.version, index.rows)
@@ -92,9 +88,7 @@ async def list_examples(
     return ExamplePage(examples=page, next=cursor(index.version, found[-1][0]) if more else None)
 
 
-@router.get(
-    "/{name}/examples/{example_id:path}", operation_id="get_example", responses=declared(404, 422)
-)
+@router.get("/{name}/examples/{example_id:path}", operation_id="get_example", responses=declared(404, 422))
 async def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
     """Look a training point up by its id, which may hold slashes."""
     examples = _attributor(request, name).index.examples
@@ -110,15 +104,11 @@ async def list_owners(request: Request, name: str) -> OwnerList:
     """List the owners with their numbers of examples and their licences."""
     owners = _attributor(request, name).index.examples.owners()
     return OwnerList(
-        owners=[
-            OwnerInfo(owner=o, examples=count, licences=licences) for o, count, licences in owners
-        ]
+        owners=[OwnerInfo(owner=o, examples=count, licences=licences) for o, count, licences in owners]
     )
 
 
-@router.get(
-    "/{name}/self-influence", operation_id="list_self_influence", responses=declared(404, 422)
-)
+@router.get("/{name}/self-influence", operation_id="list_self_influence", responses=declared(404, 422))
 async def list_self_influence(
     request: Request, name: str, after: After = None, limit: Limit = 100
 ) -> SelfInfluencePage:
@@ -135,6 +125,4 @@ async def list_self_influence(
         for r, e in zip(chosen, examples, strict=True)
     ]
     more = first + len(chosen) < index.rows
-    return SelfInfluencePage(
-        examples=page, next=cursor(index.version, int(chosen[-1])) if more else None
-    )
+    return SelfInfluencePage(examples=page, next=cursor(index.version, int(chosen[-1])) if more else None)

@@ -19,9 +19,7 @@ _TEMPLATES = Environment(
 
 def mount_static(app: FastAPI) -> None:
     """Serve the pages' scripts and styles."""
-    app.mount(
-        "/static", StaticFiles(directory=Path(__file__).parent.parent / "static"), name="static"
-    )
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent.parent / "static"), name="static")
 
 
 def _page(request: Request, template: str, **values: Any) -> HTMLResponse:

@@ -53,9 +53,7 @@ class FakeExamples:
                 getattr(chosen, name) is None or getattr(example, name) in getattr(chosen, name)
                 for name in ("owner", "licence", "label")
             )
-            and all(
-                example.attributes.get(key) == value for key, value in chosen.attributes.items()
-            )
+            and all(example.attributes.get(key) == value for key, value in chosen.attributes.items())
         ]
         return np.array(keep, dtype=np.int64)
 
@@ -73,9 +71,7 @@ class FakeSearcher:
     def _by_member(self, features_QK):
         queries = features_QK.numpy().astype(np.float64)
         parts = np.split(np.arange(queries.shape[1]), self._members)
-        each = [
-            (queries[:, None, part] * self._features_RK[:, part]).sum(axis=-1) for part in parts
-        ]
+        each = [(queries[:, None, part] * self._features_RK[:, part]).sum(axis=-1) for part in parts]
         return self._members * np.stack(each, axis=-1)
 
     def search(self, features_QK, k, *, opponents=False, rows=None):
@@ -93,9 +89,7 @@ class FakeSearcher:
 
     def owner_scores(self, features_QK):
         all_QRM = self._by_member(features_QK)
-        return np.stack(
-            [all_QRM[:, self._owner_R == o].sum(axis=1) for o in range(self._owners)], axis=1
-        )
+        return np.stack([all_QRM[:, self._owner_R == o].sum(axis=1) for o in range(self._owners)], axis=1)
 
 
 @dataclass
@@ -144,9 +138,7 @@ def fake_task():
     def parse(payload):
         if payload.text == "refused":
             raise ValueError("secret content")
-        return ParsedQuery(
-            item=(payload.text, payload.label or 0), complete=payload.label is not None
-        )
+        return ParsedQuery(item=(payload.text, payload.label or 0), complete=payload.label is not None)
 
     def predict(model, item):
         label = len(item[0]) % 10
@@ -185,12 +177,9 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
         recipe=recipe("grad_dot"),
         fingerprint=SimpleNamespace(recipe="f" * 64),
         members=[
-            SimpleNamespace(name=m.name, checkpoint=m.checkpoint, mask_seed=m.mask_seed)
-            for m in ensemble
+            SimpleNamespace(name=m.name, checkpoint=m.checkpoint, mask_seed=m.mask_seed) for m in ensemble
         ],
-        manifest=SimpleNamespace(
-            task=SimpleNamespace(name=name), storage=SimpleNamespace(search="exact")
-        ),
+        manifest=SimpleNamespace(task=SimpleNamespace(name=name), storage=SimpleNamespace(search="exact")),
         examples=FakeExamples(examples),
         owners=SimpleNamespace(names=tuple(f"owner {o}" for o in range(3))),
         self_influence=random.random(rows).round(2),

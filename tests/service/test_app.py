@@ -19,20 +19,14 @@ def without_timings(document):
 
 
 def offline(attributor, **request):
-    return without_timings(
-        attributor.attribute(AttributionRequest(**request)).model_dump(mode="json")
-    )
+    return without_timings(attributor.attribute(AttributionRequest(**request)).model_dump(mode="json"))
 
 
 def test_a_query_is_predicted_and_answered_as_offline(served):
-    response = served.client.post(
-        ASK, json={"query": {"text": "hello"}, "k": 5, "direction": "both"}
-    )
+    response = served.client.post(ASK, json={"query": {"text": "hello"}, "k": 5, "direction": "both"})
     assert response.status_code == 200
     body = response.json()
-    assert without_timings(body) == offline(
-        served.attributor, query={"text": "hello"}, k=5, direction="both"
-    )
+    assert without_timings(body) == offline(served.attributor, query={"text": "hello"}, k=5, direction="both")
     assert body["prediction"] == {"label": "5", "probability": 0.5}
     assert body["standard_error_scope"] == "within_checkpoint"
     assert [each["rank"] for each in body["proponents"]] == [1, 2, 3, 4, 5]
@@ -73,18 +67,14 @@ def test_filters_members_and_shares(served):
 
 
 def test_a_filter_that_nothing_matches_gives_an_empty_answer(served):
-    body = served.client.post(
-        ASK, json={"query": {"text": "x"}, "filter": {"owner": ["nobody"]}}
-    ).json()
+    body = served.client.post(ASK, json={"query": {"text": "x"}, "filter": {"owner": ["nobody"]}}).json()
     assert body["proponents"] == []
     assert body["stands_out"] == {"proponents": None, "opponents": None}
 
 
 def test_a_batch_gives_an_answer_for_each_query(served):
     texts = ["a", "bb", "ccc"]
-    answers = served.client.post(ASK, json={"queries": [{"text": text} for text in texts]}).json()[
-        "answers"
-    ]
+    answers = served.client.post(ASK, json={"queries": [{"text": text} for text in texts]}).json()["answers"]
     assert [without_timings(each) for each in answers] == [
         offline(served.attributor, query={"text": text}) for text in texts
     ]
@@ -126,9 +116,7 @@ def test_shares_are_the_attributors(served):
 
 def test_indexes_are_listed_and_described(served):
     listed = served.client.get("/v1/indexes").json()["indexes"]
-    assert listed == [
-        {"name": "fake", "version": "0123456789ab", "rows": 200, "recipe": "grad_dot"}
-    ]
+    assert listed == [{"name": "fake", "version": "0123456789ab", "rows": 200, "recipe": "grad_dot"}]
     info = served.client.get("/v1/indexes/fake").json()
     assert info["query_schema"]["properties"]["text"]["maxLength"] == 500
     assert info["targets"] == ["loss", "margin"]
@@ -204,9 +192,9 @@ def test_openapi_declares_every_failure_and_each_indexs_query(served):
     ask = document["paths"]["/v1/indexes/{name}/attributions"]["post"]
     assert set(ask["responses"]) == {"200", "404", "413", "415", "422", "503", "504"}
     assert set(ask["requestBody"]["content"]) == {"application/json", "application/vnd.safetensors"}
-    assert {"$ref": "#/components/schemas/Query_fake"} in schemas["AttributionBody"]["properties"][
-        "query"
-    ]["anyOf"]
+    assert {"$ref": "#/components/schemas/Query_fake"} in schemas["AttributionBody"]["properties"]["query"][
+        "anyOf"
+    ]
     operations = [op for path in document["paths"].values() for op in path.values()]
     assert {op["operationId"] for op in operations} == {
         "attribute",

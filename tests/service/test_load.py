@@ -1,0 +1,186 @@
+"""Many clients at once: the same answers as one after another, bounded queues, deadlines, leaving clients."""
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from byline.errors import Overloaded
+from service.admission import Admission, Amount
+
+ASK = "/v1/indexes/fake/attributions"
+
+
+def query(text, **options):
+    return {"query": {"text": text}, **options}
+
+
+def without_timings(document):
+    return {name: value for name, value in document.items() if name != "timings"}
+
+
+def test_threads_get_the_answers_of_one_after_another(served):
+    bodies = [
+        query(
+            f"text {i % 17}",
+            k=1 + i % 5,
+            direction=["proponents", "opponents", "both"][i % 3],
+            shares=i % 2 == 0,
+        )
+        for i in range(96)
+    ]
+    one_by_one = [without_timings(served.client.post(ASK, json=body).json()) for body in bodies]
+    served.featurizer.batches.clear()
+    with ThreadPoolExecutor(12) as pool:
+        at_once = list(pool.map(lambda body: served.client.post(ASK, json=body), bodies))
+    assert [response.status_code for response in at_once] == [200] * len(bodies)
+    assert [without_timings(response.json()) for response in at_once] == one_by_one
+    assert max(served.featurizer.batches) > 1, "nothing was batched across requests"
+
+
+def test_what_waits_is_answered_in_one_batch(served):
+    served.featurizer.gate.clear()
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(served.client.post, ASK, json=query("first"))
+        until(lambda: served.app.state.service.admission.cost == 1)
+        time.sleep(0.05)
+        served.featurizer.batches.clear()
+        others = [pool.submit(served.client.post, ASK, json=query(f"other {i}")) for i in range(8)]
+        until(lambda: served.app.state.service.admission.cost == 9)
+        time.sleep(0.05)
+        served.featurizer.gate.set()
+        answers = [future.result() for future in (first, *others)]
+    assert [response.status_code for response in answers] == [200] * 9
+    assert served.featurizer.batches == [1, 8]
+    assert all(response.json()["timings"]["queue"] > 40 for response in answers[1:])
+
+
+def test_one_query_that_fails_does_not_fail_its_batch(served):
+    served.featurizer.gate.clear()
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(served.client.post, ASK, json=query("first"))
+        until(lambda: served.app.state.service.admission.cost == 1)
+        others = [pool.submit(served.client.post, ASK, json=query(t)) for t in ("a", "boom", "c")]
+        until(lambda: served.app.state.service.admission.cost == 4)
+        served.featurizer.gate.set()
+        statuses = [future.result().status_code for future in (first, *others)]
+    assert statuses == [200, 200, 422, 200]
+
+
+def test_overload_is_503_with_retry_after_and_passes(serve):
+    served = serve(queue_requests=3)
+    served.featurizer.gate.clear()
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(served.client.post, ASK, json=query(f"w{i}")) for i in range(3)]
+        until(lambda: served.app.state.service.admission.cost == 3)
+        refused = served.client.post(ASK, json=query("one too many"))
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert served.client.get("/livez").status_code == 200
+        served.featurizer.gate.set()
+        assert [future.result().status_code for future in waiting] == [200] * 3
+    assert served.client.post(ASK, json=query("now there is room")).status_code == 200
+
+
+def test_queries_inside_are_bounded_as_well(serve):
+    served = serve(queue_cost=4)
+    served.featurizer.gate.clear()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(served.client.post, ASK, json={"queries": [{"text": "a"}] * 6})
+        until(lambda: served.app.state.service.admission.cost == 6)  # alone it is admitted
+        assert served.client.post(ASK, json=query("b")).status_code == 503
+        served.featurizer.gate.set()
+        assert waiting.result().status_code == 200
+
+
+def test_a_deadline_is_504_and_what_had_not_begun_is_dropped(serve):
+    served = serve(deadline_seconds=0.3)
+    served.featurizer.gate.clear()
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(served.client.post, ASK, json=query(f"q{i}")) for i in range(3)]
+        assert [future.result().status_code for future in futures] == [504] * 3
+    served.featurizer.batches.clear()
+    served.featurizer.gate.set()
+    assert served.client.post(ASK, json=query("after")).status_code == 200
+    until(lambda: served.app.state.service.admission.cost == 0)
+    assert sum(served.featurizer.batches) <= 2, "queries whose clients had gone were computed"
+    assert "byline_dropped_total 2.0" in served.client.get("/metrics").text
+
+
+def test_a_client_that_leaves_is_dropped(served):
+    served.featurizer.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(served.client.post, ASK, json=query("first"))
+        until(lambda: served.app.state.service.admission.cost == 1)
+        time.sleep(0.05)
+        assert served.client.portal.call(_leaving, served.app) == [499]
+        served.featurizer.batches.clear()
+        served.featurizer.gate.set()
+        assert first.result().status_code == 200
+    served.client.post(ASK, json=query("after"))
+    assert served.featurizer.batches == [1, 1]
+
+
+async def _leaving(app):
+    """One request over bare ASGI whose client leaves after its body."""
+    messages = [
+        {"type": "http.request", "body": b'{"query": {"text": "gone"}}', "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+    statuses = []
+
+    async def receive():
+        await asyncio.sleep(0.02)
+        return messages.pop(0)
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": ASK,
+        "raw_path": ASK.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "state": {},
+    }
+    await app(scope, receive, send)
+    return statuses
+
+
+def test_admission_counts_down_whatever_happens():
+    admission = Admission(Amount(requests=2, cost=3, body_bytes=100))
+    with pytest.raises(ValueError, match="mistake"), admission.place(10) as place:
+        place.take(2)
+        raise ValueError("mistake")
+    with admission.place(60) as first:
+        first.take(2)
+        with pytest.raises(Overloaded, match="memory"), admission.place(50):
+            pass
+        with admission.place(10) as second:
+            with pytest.raises(Overloaded, match="queries"):
+                second.take(2)
+            second.take(1)
+            with pytest.raises(Overloaded, match="2 requests"), admission.place(1):
+                pass
+    assert admission.cost == 0
+    with admission.place(1000):
+        pass  # alone, any size is admitted
+
+
+def until(condition, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        threading.Event().wait(0.005)

@@ -1,0 +1,124 @@
+"""A real server process over a real index: the offline answers, logs without content, and a clean end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from byline.attribution import AttributionRequest, Attributor
+from indexer.build import build
+from indexer.config import load_config
+
+TASK = Path(__file__).parent.parent / "indexer" / "tiny_task.py"
+QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0]}
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "tiny_task.py").write_text(TASK.read_text())
+    (folder / "build.toml").write_text(
+        'task = "tiny_task.py:task"\n[recipe]\nname = "ekfac"\n[recipe.projection]\nsize = 24\n'
+        '[recipe.members]\nmasks = 2\n[index]\npath = "index"\n'
+    )
+    build(load_config(folder / "build.toml"))
+    return folder / "index"
+
+
+@pytest.fixture
+def server(index, tmp_path):
+    """Starts `serve`; yields its address, its process and where it logs.
+
+    Yields:
+        Address, process, log file.
+    """
+    log = tmp_path / "log"
+    command = [
+        sys.executable,
+        "-c",
+        "import typer; from service.cli import serve; typer.run(serve)",
+        f"named={index}",
+        "--port",
+        "0",
+        "--threads",
+        "1",
+    ]
+    environment = os.environ | {"BYLINE_DRAIN_SECONDS": "0.5", "OMP_NUM_THREADS": "1"}
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+        line = process.stdout.readline()
+        assert " at http://127.0.0.1:" in line, log.read_text()
+        address = line.split(" at ")[1].split()[0].rstrip("/")
+        try:
+            yield address, process, log
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(20)
+            process.stdout.close()
+
+
+def test_the_served_answer_is_the_offline_answer_and_sigterm_ends_with_0(server, index):
+    address, process, log = server
+    ask = f"{address}/v1/indexes/named/attributions"
+    options = {"k": 4, "direction": "both", "shares": True, "members": True}
+    with httpx.Client(timeout=20) as client:
+        ready(client, address)
+        answer = client.post(ask, json={"query": QUERY, **options}).json()
+        assert client.get(f"{address}/readyz").status_code == 200
+        assert client.post(ask, content=b"\xff" * 100).status_code == 415
+        huge = client.post(
+            ask, content=iter([b"x" * (1 << 20)] * 50), headers={"content-type": "application/json"}
+        )
+        assert huge.status_code == 413
+        process.send_signal(signal.SIGTERM)
+        draining(client, address)
+    assert process.wait(20) == 0
+    offline = Attributor.open(index, name="named").attribute(AttributionRequest(query=QUERY, **options))
+    expected = offline.model_dump(mode="json")
+    del answer["timings"], expected["timings"]
+    assert answer == expected
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    requests = [line for line in lines if line["event"] == "request"]
+    assert {"method", "route", "status", "milliseconds", "request_id"} <= set(requests[0])
+    assert "point number" not in log.read_text()
+
+
+def ready(client, address):
+    for _ in range(200):
+        try:
+            if client.get(f"{address}/readyz").status_code == 200:
+                return
+        except httpx.ConnectError:
+            pass
+    raise AssertionError("never ready")
+
+
+def draining(client, address):
+    """`/readyz` says 503 before connections are refused."""
+    seen = set()
+    for _ in range(100_000):
+        try:
+            seen.add(client.get(f"{address}/readyz").status_code)
+        except httpx.TransportError:
+            break
+    assert 503 in seen
+
+
+def test_another_host_is_refused(index):
+    command = [
+        sys.executable,
+        "-c",
+        "import typer; from service.cli import serve; typer.run(serve)",
+        str(index),
+        "--host",
+        "0.0.0.0",  # noqa: S104 - it must be refused
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "this release has no accounts" in ended.stderr
