@@ -44,9 +44,7 @@ Target = Annotated[
 ]
 Direction = Annotated[
     End,
-    typer.Option(
-        help="`proponents` raised the target, `opponents` lowered it. Example: `--direction both`"
-    ),
+    typer.Option(help="`proponents` raised the target, `opponents` lowered it. Example: `--direction both`"),
 ]
 Owners = Annotated[
     list[str] | None,
@@ -57,9 +55,7 @@ Owners = Annotated[
 ]
 Licences = Annotated[
     list[str] | None,
-    typer.Option(
-        "--filter-licence", help="Only this licence; repeatable. Example: `--filter-licence MIT`"
-    ),
+    typer.Option("--filter-licence", help="Only this licence; repeatable. Example: `--filter-licence MIT`"),
 ]
 Labels = Annotated[
     list[str] | None,
@@ -79,15 +75,11 @@ QueriesFile = Annotated[
 ]
 Out = Annotated[
     Path,
-    typer.Option(
-        "--out", help="The .npy file to write. Example: `--out scores.npy`", show_default=False
-    ),
+    typer.Option("--out", help="The .npy file to write. Example: `--out scores.npy`", show_default=False),
 ]
 Batch = Annotated[
     int,
-    typer.Option(
-        "--batch", min=1, help="Queries that are differentiated together. Example: `--batch 8`"
-    ),
+    typer.Option("--batch", min=1, help="Queries that are differentiated together. Example: `--batch 8`"),
 ]
 
 
@@ -116,9 +108,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     from byline.store.examples import Filter
     from indexer.tables import answer_tables
 
-    wanted = (
-        Filter(owner=owner, licence=licence, label=label) if owner or licence or label else None
-    )
+    wanted = Filter(owner=owner, licence=licence, label=label) if owner or licence or label else None
     request = AttributionRequest(
         query=_parsed(payload),
         k=k,

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from byline.store.index import AttributionIndex
-from byline.store.writer import publish, write_index
 
 import byline
-from byline.errors import BuildFailed, BylineError
+from byline.errors import BuildFailed, BylineError, CorruptIndex
 from byline.loading import LoadedTask, load_task, weights_digest
 from byline.store.fingerprint import Fingerprint
 from byline.store.layout import StorageOptions, TaskRecord
+from byline.store.publishing import point, publish
+from byline.store.verification import verify
+from byline.store.writer import write_index
 from byline.task import Task
 from indexer.config import BuildConfig
 from indexer.executor import Executor, InProcess, Processes
@@ -66,15 +67,22 @@ def build(config: BuildConfig, observer: Observer | None = None, *, force: bool 
         if fresh:
             _build_version(config, replace(plan, work=work), origin, observer)
         else:
-            observer.say(f"version {version.name} is already published: verifying it")
-            AttributionIndex.open(version)
+            _check_published(version, observer)
+        point(config.index.path, version.name)
         shutil.rmtree(work, ignore_errors=True)
     return Built(path=version, fresh=fresh)
 
 
-def identify(
-    plan: BuildPlan, loaded: LoadedTask, storage: StorageOptions, observer: Observer
-) -> Origin:
+def _check_published(version: Path, observer: Observer) -> None:
+    observer.say(f"version {version.name} is already published: verifying it")
+    for finding in verify(version, observer.reach).findings:
+        raise CorruptIndex(
+            f"{version / finding.path}: {finding.problem}; "
+            f"run the same command with --force to build it again"
+        )
+
+
+def identify(plan: BuildPlan, loaded: LoadedTask, storage: StorageOptions, observer: Observer) -> Origin:
     """Digest everything that determines the index's bytes.
 
     Args:
@@ -101,15 +109,17 @@ def identify(
     return Origin(task=task, record=record, fingerprint=fingerprint)
 
 
-def _build_version(
-    config: BuildConfig, plan: BuildPlan, origin: Origin, observer: Observer
-) -> None:
+def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observer: Observer) -> None:
     workspace = prepare(plan, observer)
     with executor_for(plan, origin.task, config.build.workers) as executor:
         run_units(plan, workspace, executor, observer)
+
+    def writing(what: str, done: int, total: int) -> None:
+        observer.reach(f"write {what}", done, total)
+
     contents = index_contents(plan, workspace, origin, config.index.storage())
     try:
-        ready = write_index(contents, workspace.version, progress=observer.reach)
+        ready = write_index(contents, workspace.version, progress=writing)
         publish(ready, config.index.path / origin.fingerprint.version)
     except (BylineError, KeyboardInterrupt):
         raise

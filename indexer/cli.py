@@ -22,8 +22,7 @@ Workers = Annotated[
     typer.Option(
         min=1,
         max=1024,
-        help="Processes that share the work; the index does not depend on it. Example: "
-        "`--workers 8`",
+        help="Processes that share the work; the index does not depend on it. Example: `--workers 8`",
         show_default="build.workers of the build file",
     ),
 ]
@@ -97,9 +96,8 @@ def _build(config: "BuildConfig", *, force: bool) -> None:
         from byline.errors import BuildFailed
 
         raise BuildFailed(
-            f"{error.strerror or error} ({error.filename or config.index.path}): what is "
-            f"finished is kept; "
-            f"correct the cause and run the same command again"
+            f"{error.strerror or error} ({error.filename or config.index.path}): what is finished "
+            f"is kept; correct the cause and run the same command again"
         ) from error
     typer.echo(str(built.path))
 

@@ -75,9 +75,7 @@ class BuildConfig(_Section):
     def _from_the_table(cls, value: Any) -> Any:
         if isinstance(value, dict):
             if not isinstance(value.get("name"), str):
-                raise ValueError(
-                    "expected name = '...', one of the recipes that `byline recipes` lists"
-                )
+                raise ValueError("expected name = '...', one of the recipes that `byline recipes` lists")
             return recipe(value["name"], **{k: v for k, v in value.items() if k != "name"})
         return value
 

@@ -117,9 +117,7 @@ class _Trial:
         """
         plan, members = self._plan, len(self._plan.members)
         batch = np.arange(min(plan.numerics.batch_rows, plan.rows), dtype=np.int64)
-        yield Pass(
-            "read training set", plan.rows, _seconds(self._read, batch) / len(batch) * plan.rows
-        )
+        yield Pass("read training set", plan.rows, _seconds(self._read, batch) / len(batch) * plan.rows)
         model = MemberModel.load(self._task, plan.recipe, plan.members[0], plan.numerics.compute)
         items = [self._task.train_set[int(row)] for row in batch]
         grads, gradient_time = _warm(lambda: model.gradients(items, plan.recipe.train_signal))
@@ -128,9 +126,7 @@ class _Trial:
         for source in ("gradients", "projected"):
             for name, rows, measured, finished in self._fit(model, grads, state, source):
                 needed = measured + (gradient_time if source == "gradients" else 0.0)
-                yield Pass(
-                    f"measure {name}", rows * members, members * (rows * needed * a_row + finished)
-                )
+                yield Pass(f"measure {name}", rows * members, members * (rows * needed * a_row + finished))
         featurizer = MemberFeaturizer(plan.recipe, model.blocks, state)
         self.width = featurizer.width
         phi_NK, projection_time = _warm(lambda: featurizer.project(grads))

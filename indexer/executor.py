@@ -97,9 +97,7 @@ class Processes:
 
     def run(self, units: Sequence[Unit], on_done: OnDone) -> None:
         """Perform the units wherever there is room."""
-        running: dict[Future[Receipt], Unit] = {
-            self._pool.submit(_perform, unit): unit for unit in units
-        }
+        running: dict[Future[Receipt], Unit] = {self._pool.submit(_perform, unit): unit for unit in units}
         try:
             for future in as_completed(running):
                 on_done(running[future], future.result())

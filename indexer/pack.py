@@ -64,9 +64,7 @@ def index_contents(
     )
 
 
-def columns(
-    plan: BuildPlan, workspace: Workspace
-) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+def columns(plan: BuildPlan, workspace: Workspace) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
     """Read the numbers that every row has besides its feature.
 
     TRAK's weight of a row is the mean over the members of 1 - p; with the margin m = log p/(1-p)
@@ -81,9 +79,7 @@ def columns(
     for block in range(plan.block_count):
         rows = slice(plan.block_rows(block).start, plan.block_rows(block).stop)
         for member in plan.members:
-            column = workspace.read(
-                Unit(Stage.EMIT, member.name, block), ("objective", "self_influence")
-            )
+            column = workspace.read(Unit(Stage.EMIT, member.name, block), ("objective", "self_influence"))
             weights_R[rows] += torch.sigmoid(column["objective"]).numpy() * share
             own_R[rows] += column["self_influence"].numpy() * share
     if plan.recipe.row_weight == "none":
@@ -105,9 +101,7 @@ def member_layouts(plan: BuildPlan, workspace: Workspace) -> tuple[MemberLayout,
             name=member.name,
             checkpoint=member.checkpoint,
             mask_seed=member.mask_seed,
-            width=workspace.read(Unit(Stage.EMIT, member.name, 0), ("features",))["features"].shape[
-                1
-            ],
+            width=workspace.read(Unit(Stage.EMIT, member.name, 0), ("features",))["features"].shape[1],
         )
         for member in plan.members
     )

@@ -94,8 +94,7 @@ class BuildPlan:
     @cached_property
     def _fit_blocks(self) -> dict[str, list[Rows]]:
         return {
-            s.name: cut_fit_blocks(fit_sample(self.rows, s.sample), self.numerics)
-            for s in self.statistics
+            s.name: cut_fit_blocks(fit_sample(self.rows, s.sample), self.numerics) for s in self.statistics
         }
 
     def stages(self, member: str) -> Iterator[list[Unit]]:

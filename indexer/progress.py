@@ -55,17 +55,11 @@ class RemainingTime:
 
     def seconds(self) -> float | None:
         """Seconds that remain; None while nothing is known."""
-        speeds = {
-            p: self._seconds[p] / d
-            for p, (d, _) in self._progress.items()
-            if d and p in self._seconds
-        }
+        speeds = {p: self._seconds[p] / d for p, (d, _) in self._progress.items() if d and p in self._seconds}
         if not speeds:
             return None
         slowest = max(speeds.values())
-        return sum(
-            (total - done) * speeds.get(p, slowest) for p, (done, total) in self._progress.items()
-        )
+        return sum((total - done) * speeds.get(p, slowest) for p, (done, total) in self._progress.items())
 
     def fraction(self) -> float:
         """Part of all announced work that is done, by time where it is known."""

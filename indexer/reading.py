@@ -27,9 +27,7 @@ Limit = Annotated[
 ]
 Offset = Annotated[
     int,
-    typer.Option(
-        min=0, help="Training points to skip: the next page of 20 is `--limit 20 --offset 20`"
-    ),
+    typer.Option(min=0, help="Training points to skip: the next page of 20 is `--limit 20 --offset 20`"),
 ]
 
 
@@ -40,9 +38,9 @@ def inspect(index: IndexPath, *, as_json: Json = False) -> None:
 
     Example: `byline inspect indexes/digits`
     """
-    from byline.store.index import AttributionIndex
     from rich.console import Console
 
+    from byline.store.index import AttributionIndex
     from indexer.tables import index_facts, index_table
 
     opened = AttributionIndex.open(index, verify=False)
@@ -59,24 +57,31 @@ def verify(index: IndexPath) -> None:
 
     Example: `byline verify indexes/digits`
     """
-    from byline.store.index import AttributionIndex
+    from byline.errors import CorruptIndex
+    from byline.store.index import find_version
+    from byline.store.verification import verify as verify_version
+    from indexer.bar import bar
+    from indexer.tables import size
 
-    opened = AttributionIndex.open(index, verify=True)
-    typer.echo(f"{opened.path}: every file agrees with its checksum ({opened.rows:,} rows)")
+    version = find_version(index)
+    with bar() as observer:
+        report = verify_version(version, observer.reach)
+    if not report.intact:
+        found = "; ".join(f"{f.path} {f.problem}" for f in report.findings)
+        raise CorruptIndex(f"{version}: {found}: restore the index, or rebuild it with --force")
+    typer.echo(f"{version}: {report.files} files ({size(report.size)}) agree with their checksums")
 
 
-def self_influence(
-    index: IndexPath, *, limit: Limit = 20, offset: Offset = 0, as_json: Json = False
-) -> None:
+def self_influence(index: IndexPath, *, limit: Limit = 20, offset: Offset = 0, as_json: Json = False) -> None:
     """List the training points that hold themselves up most: mislabelled and odd ones come first.
 
     Self-influence is the score of a training point for itself.
 
     Example: `byline self-influence indexes/digits --limit 50`
     """
-    from byline.store.index import AttributionIndex
     from rich.console import Console
 
+    from byline.store.index import AttributionIndex
     from indexer.tables import self_influence_table
 
     opened = AttributionIndex.open(index)
@@ -120,8 +125,7 @@ def _refuse_constant(opened: "AttributionIndex") -> None:
 
     if opened.recipe.unit_norm:
         raise InvalidInput(
-            f"recipe '{opened.recipe.name}' divides every feature by its length, so every "
-            f"training point's "
-            f"self-influence is the same and ranks nothing: build with a recipe without "
-            f"unit_norm, such as 'ekfac'"
+            f"recipe '{opened.recipe.name}' divides every feature by its length, so the "
+            f"self-influence of every training point is the same and ranks nothing: build with a "
+            f"recipe without unit_norm, such as 'ekfac'"
         )

@@ -14,9 +14,7 @@ from indexer.units import Stage, Unit
 from indexer.workspace import Receipt, Workspace
 
 
-def run_units(
-    plan: BuildPlan, workspace: Workspace, executor: Executor, observer: Observer
-) -> None:
+def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observer: Observer) -> None:
     """Bring every unit of a plan to its end.
 
     Args:
@@ -29,9 +27,7 @@ def run_units(
         BuildFailed: A unit failed.
     """
     stages = [
-        stage
-        for member in plan.members
-        for stage in unfinished(plan, workspace, member.name, observer)
+        stage for member in plan.members for stage in unfinished(plan, workspace, member.name, observer)
     ]
     totals: Counter[str] = Counter()
     done: Counter[str] = Counter()
@@ -79,9 +75,7 @@ def unfinished(
     stages = list(plan.stages(member))
     every = [unit for stage in stages for unit in stage]
     finished = _finished(workspace, every, observer)
-    missing = [
-        unit for unit in every if unit.stage in {Stage.REDUCE, Stage.EMIT} and unit not in finished
-    ]
+    missing = [unit for unit in every if unit.stage in {Stage.REDUCE, Stage.EMIT} and unit not in finished]
     refit = {unit.statistic for unit in missing if unit.stage is Stage.REDUCE}
     reemit = {unit.block for unit in missing if unit.stage is Stage.EMIT}
     reproject = any(s.source == "projected" and s.name in refit for s in plan.statistics)

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
@@ -21,6 +19,8 @@ from byline.attribution.stopwatch import Stopwatch
 from byline.errors import InvalidInput, InvalidQuery, StaleIndex
 from byline.features import Featurizer
 from byline.loading import load_task
+from byline.search.searcher import Searcher
+from byline.store.index import AttributionIndex
 from indexer.progress import Observer, Silent
 from indexer.workspace import flush
 

@@ -77,8 +77,7 @@ def described(task: Task, row: int) -> Example:
         raise InvalidTask(f"Task.describe({row}) raised {type(error).__name__}: {error}") from error
     if not isinstance(example, Example):
         raise InvalidTask(
-            f"expected Task.describe({row}) to return a byline.examples.Example, got "
-            f"{type(example).__name__}"
+            f"expected Task.describe({row}) to return a byline.examples.Example, got {type(example).__name__}"
         )
     return example
 
@@ -89,18 +88,14 @@ def _item_digest(task: Task, row: int) -> bytes:
     except InvalidTask as error:
         raise InvalidTask(f"row {row} of the training set: {error}") from error
     except Exception as error:
-        raise InvalidTask(
-            f"Task.train_set[{row}] raised {type(error).__name__}: {error}"
-        ) from error
+        raise InvalidTask(f"Task.train_set[{row}] raised {type(error).__name__}: {error}") from error
 
 
 def _short_hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
-def _refuse_shared_ids(
-    task: Task, id_hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]"
-) -> None:
+def _refuse_shared_ids(task: Task, id_hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]") -> None:
     """Rows whose hashes agree are looked at again: a hash is no proof."""
     order = np.argsort(id_hashes, kind="stable")
     ordered = id_hashes[order]
@@ -110,8 +105,6 @@ def _refuse_shared_ids(
         if described(task, int(first)).id == described(task, int(second)).id:
             raise InvalidTask(
                 f"expected every training point to have an id of its own, but rows {first} and "
-                f"{second} share "
-                f"one: make Example.id unique (a chunk's id needs its number), or use "
-                f"content_id(item) for "
-                f"items that differ"
+                f"{second} share one: make Example.id unique (a chunk's id needs its number), or "
+                f"use content_id(item) for items that differ"
             )

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from byline.store.index import AttributionIndex
 from rich.table import Table
 
 from byline.attribution import Answer, Attribution, Shares
-from byline.curvature.none import NoCurvature
 from byline.recipe import RECIPES
+from byline.store.index import AttributionIndex
 from indexer.bar import clock
 from indexer.estimate import Estimate
 
@@ -18,21 +17,14 @@ PREVIEW = 60
 
 def recipes_table() -> Table:
     """Every recipe, one a row."""
-    table = Table(
-        "name", "gradient of", "projection", "curvature", "inverse on", "for", title="Recipes"
-    )
+    table = Table(title="Recipes")
+    for column in ("name", "gradient of", "projection", "curvature"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("for")
     for name, recipe in RECIPES.items():
-        weight = ", weighted by 1 - p" if recipe.row_weight == "one_minus_p" else ""
-        table.add_row(
-            name,
-            recipe.train_signal + weight,
-            recipe.projection.kind,
-            recipe.curvature.kind,
-            "no side"
-            if isinstance(recipe.curvature, NoCurvature)
-            else recipe.sides.replace("_", " "),
-            _PURPOSES.get(name, ""),
-        )
+        weight = " x (1-p)" if recipe.row_weight == "one_minus_p" else ""
+        kinds = recipe.projection.kind, recipe.curvature.kind
+        table.add_row(name, recipe.train_signal + weight, *kinds, _PURPOSES.get(name, ""))
     return table
 
 
@@ -49,11 +41,10 @@ _PURPOSES = {
 
 def estimate_table(found: Estimate) -> Table:
     """What a build will cost."""
-    title = (
-        f"{found.rows:,} rows, {found.members} member(s), {found.width:,} numbers a row; "
-        f"nothing was written"
-    )
-    table = Table("what", "how much", title=title)
+    table = Table("what", "how much", title="Estimate: nothing was written")
+    numbers = found.width // found.members
+    table.add_row("rows x members x numbers", f"{found.rows:,} x {found.members} x {numbers:,}")
+    table.add_section()
     for each in found.passes:
         table.add_row(f"{each.name} ({each.rows:,} rows)", clock(each.seconds))
     table.add_section()
@@ -89,15 +80,12 @@ def index_table(index: AttributionIndex) -> Table:
     storage = facts["manifest"]["storage"]
     rows = {
         "path": facts["path"],
-        "recipe": f"{index.recipe.name}: {index.recipe.projection.kind}, "
-        "{index.recipe.curvature.kind}",
+        "recipe": f"{index.recipe.name}: {index.recipe.projection.kind}, {index.recipe.curvature.kind}",
         "rows": f"{facts['rows']:,}",
         "numbers a row": f"{facts['width']:,}",
         "members": ", ".join(facts["members"]),
         "owners": f"{facts['owners']:,}",
-        "storage": ", ".join(
-            f"{key} {value}" for key, value in storage.items() if value is not None
-        ),
+        "storage": ", ".join(f"{key} {value}" for key, value in storage.items() if value is not None),
         "bytes": size(facts["bytes"]),
     }
     for name, value in rows.items():
@@ -136,9 +124,7 @@ def answer_tables(answer: Answer) -> Iterator[Table]:
 
 
 def _attributions_table(title: str, found: Sequence[Attribution]) -> Table:
-    table = Table(
-        "rank", "score", "± s.e.", "id", "owner", "licence", "label", "preview", title=title
-    )
+    table = Table("rank", "score", "± s.e.", "id", "owner", "licence", "label", "preview", title=title)
     for each in found:
         example = each.example
         table.add_row(

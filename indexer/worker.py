@@ -90,9 +90,7 @@ class Worker:
     def _project(self, unit: Unit) -> State:
         featurizer = self._fitted(unit.member, "gradients")
         batches = self._gradients(unit.member, self._block(unit))
-        parts = [
-            {"phi": featurizer.project(grads), "objective": grads.objective_N} for grads in batches
-        ]
+        parts = [{"phi": featurizer.project(grads), "objective": grads.objective_N} for grads in batches]
         return join_states(parts)
 
     def _emit(self, unit: Unit) -> State:
@@ -101,9 +99,7 @@ class Worker:
             raw = self.workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
             return emitted(featurizer, raw["phi"].to(self.plan.numerics.device), raw["objective"])
         batches = self._gradients(unit.member, self._block(unit))
-        return join_states(
-            [emitted(featurizer, featurizer.project(g), g.objective_N) for g in batches]
-        )
+        return join_states([emitted(featurizer, featurizer.project(g), g.objective_N) for g in batches])
 
     def _block(self, unit: Unit) -> Rows:
         return np.asarray(self.plan.block_rows(unit.block), dtype=np.int64)
@@ -117,9 +113,7 @@ class Worker:
         model, train_set = self._load(member), self._loaded_task().train_set
         for batch in cut_batches(rows, self.plan.numerics.batch_rows):
             self._at = batch
-            yield model.gradients(
-                [train_set[int(row)] for row in batch], self.plan.recipe.train_signal
-            )
+            yield model.gradients([train_set[int(row)] for row in batch], self.plan.recipe.train_signal)
 
     def _projected(self, member: str, rows: Rows) -> Iterator[Tensor]:
         """Read kept projections.
@@ -142,9 +136,7 @@ class Worker:
     def _load(self, member: str) -> MemberModel:
         wanted = self.plan.member(member)
         if self._model is None or self._model[0] != wanted:
-            same_weights = (
-                self._model is not None and self._model[0].checkpoint == wanted.checkpoint
-            )
+            same_weights = self._model is not None and self._model[0].checkpoint == wanted.checkpoint
             sibling = self._model[1] if self._model is not None and same_weights else None
             self._model = None  # the old model's memory is free before the new one's is taken
             loaded = MemberModel.load(
@@ -176,9 +168,7 @@ class Worker:
         return self._featurizer[1]
 
 
-def read_state(
-    plan: BuildPlan, workspace: Workspace, member: str, before: str | None = None
-) -> State:
+def read_state(plan: BuildPlan, workspace: Workspace, member: str, before: str | None = None) -> State:
     """Merge what a member's statistics left behind.
 
     Args:

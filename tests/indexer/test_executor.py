@@ -24,9 +24,7 @@ from tests.indexer.conftest import Config, TaskFile
 
 def outputs(root: Path) -> dict[str, bytes]:
     return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
+        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
     }
 
 
@@ -37,9 +35,7 @@ def ran(plan: BuildPlan, executor: Executor) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("recipe", ["trak", "ekfac"])
-def test_both_executors_leave_the_same_bytes(
-    config: Config, tiny: Task, tmp_path: Path, recipe: str
-) -> None:
+def test_both_executors_leave_the_same_bytes(config: Config, tiny: Task, tmp_path: Path, recipe: str) -> None:
     plans = [make_plan(config(recipe), tiny, tmp_path / name) for name in ("one", "many")]
     alone = ran(plans[0], InProcess(plans[0], tiny))
     together = ran(plans[1], Processes(plans[1], workers=2))
@@ -90,7 +86,7 @@ def test_a_failing_unit_is_named_and_the_finished_are_kept(
     task = load_task(f"{path}:task").task
     plan = make_plan(config("trak", task=path), task, tmp_path / "work")
     executor = InProcess(plan, task) if workers == 1 else Processes(plan, workers)
-    with pytest.raises(BuildFailed, match="stage 'project', member c0, block 3, rows 48 to 55: .*NaN"):
+    with pytest.raises(BuildFailed, match=r"'project', member c0, block 3, rows 48 to 55: .*NaN"):
         ran(plan, executor)
     assert len(list((plan.work / "receipts").rglob("*.json"))) >= 2
     assert not list(plan.work.rglob(".tmp-*"))

@@ -25,9 +25,7 @@ def finished(config: Config, tiny: Task, tmp_path: Path) -> tuple[BuildPlan, Wor
     return plan, workspace
 
 
-def test_row_weights_are_the_mean_of_one_minus_p(
-    finished: tuple[BuildPlan, Workspace], tiny: Task
-) -> None:
+def test_row_weights_are_the_mean_of_one_minus_p(finished: tuple[BuildPlan, Workspace], tiny: Task) -> None:
     plan, workspace = finished
     weights_R, _ = columns(plan, workspace)
     inputs = torch.stack([tiny.train_set[row][0] for row in range(90)])

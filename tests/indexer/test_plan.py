@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from indexer.plan import MAX_FIT_BLOCKS, BuildPlan, Numerics, cut_batches, cut_fit_blocks, fit_sample
+from indexer.plan import (
+    MAX_FIT_BLOCKS,
+    BuildPlan,
+    Numerics,
+    cut_batches,
+    cut_fit_blocks,
+    fit_sample,
+)
 from indexer.units import Stage
 
 NUMERICS = Numerics(block_rows=16, batch_rows=8, threads=1, device="cpu", precision="float32")
@@ -15,7 +22,8 @@ def test_the_grid_covers_every_row_once(plan: BuildPlan) -> None:
 
 def test_a_sample_is_sorted_distinct_and_part_of_a_larger_one() -> None:
     small, large = fit_sample(1000, 100), fit_sample(1000, 400)
-    assert len(small) == 100 and (np.diff(small) > 0).all()
+    assert len(small) == 100
+    assert (np.diff(small) > 0).all()
     assert set(small) < set(large)
     assert abs(large.mean() - 500) < 50
 

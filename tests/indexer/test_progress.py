@@ -37,7 +37,9 @@ def test_times_are_written_as_people_say_them(seconds: float, text: str) -> None
     assert clock(seconds) == text
 
 
-def test_where_nobody_watches_a_finished_phase_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unwatched_a_finished_phase_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with bar() as observer:
         observer.say("going on [with] it")
         observer.reach("emit", 0, 20)

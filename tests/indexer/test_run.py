@@ -57,9 +57,7 @@ def left(plan: BuildPlan, workspace: Workspace) -> list[str]:
     return [str(unit.path) for stage in unfinished(plan, workspace, "c0") for unit in stage]
 
 
-def test_a_lost_feature_block_needs_its_projection_and_nothing_else(
-    plan: BuildPlan, tiny: Task
-) -> None:
+def test_a_lost_feature_block_needs_its_projection_and_nothing_else(plan: BuildPlan, tiny: Task) -> None:
     workspace = run(plan, tiny)
     workspace.discard(Unit(Stage.EMIT, "c0", 2))
     assert left(plan, workspace) == ["c0/project/0000002", "c0/emit/0000002"]
@@ -86,7 +84,8 @@ def test_repairing_gives_the_bytes_that_were_there(plan: BuildPlan, tiny: Task) 
 
 def test_outputs_that_were_read_are_deleted_on_resuming(plan: BuildPlan, tiny: Task) -> None:
     workspace = run(plan, tiny)
+    # As after a kill between a unit's receipt and the deletion of what it had read.
     stray = Unit(Stage.PROJECT, "c0", 1)
-    workspace.write(stray, workspace.read(Unit(Stage.EMIT, "c0", 1)))  # killed before it was deleted
+    workspace.write(stray, workspace.read(Unit(Stage.EMIT, "c0", 1)))
     assert left(plan, workspace) == []
     assert not workspace.finished(stray)

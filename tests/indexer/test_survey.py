@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from byline.errors import InvalidTask
+from byline.examples import Example
 from byline.loading import load_task
 from byline.task import Task
 from indexer.survey import survey
@@ -21,6 +22,10 @@ def test_the_digest_is_of_the_content(tiny: Task) -> None:
 def test_items_and_metadata_both_count(tiny: Task) -> None:
     changed = [tiny.train_set[i] for i in range(90)]
     changed[5] = (changed[5][0] + torch.eye(6)[0] * 1e-6, changed[5][1])
+
+    def renamed(row: int) -> Example:
+        return tiny.describe(row).model_copy(update={"owner": "x"})
+
     digests = {
         survey(tiny).digest,
         survey(replace(tiny, train_set=changed)).digest,
@@ -42,7 +47,7 @@ def test_what_describe_and_the_training_set_do_wrong_is_named_by_row(tiny: Task)
         survey(replace(tiny, describe=lambda row: {}[row]))
     items = [tiny.train_set[i] for i in range(90)]
     items[4] = object()
-    with pytest.raises(InvalidTask, match="row 4 of the training set: .*type object"):
+    with pytest.raises(InvalidTask, match=r"row 4 of the training set: .*type object"):
         survey(replace(tiny, train_set=items))
 
 

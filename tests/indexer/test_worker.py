@@ -36,9 +36,7 @@ def test_blocks_and_batches_change_rounding_only(
     np.testing.assert_allclose(small, large, atol=2e-4 * np.abs(large).max())
 
 
-def test_a_statistic_is_fitted_on_its_sample_alone(
-    config: Config, tiny: Task, tmp_path: Path
-) -> None:
+def test_a_statistic_is_fitted_on_its_sample_alone(config: Config, tiny: Task, tmp_path: Path) -> None:
     chosen = config("trak", changes={"curvature": {"sample": 20}})
     plan = make_plan(chosen, tiny, tmp_path / "work")
     assert sum(map(len, plan.fit_blocks("fisher"))) == 20
@@ -54,9 +52,7 @@ def test_a_statistic_is_fitted_on_its_sample_alone(
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
-def test_masks_of_one_checkpoint_share_its_model(
-    config: Config, tiny: Task, tmp_path: Path
-) -> None:
+def test_masks_of_one_checkpoint_share_its_model(config: Config, tiny: Task, tmp_path: Path) -> None:
     calls = []
 
     def counted() -> torch.nn.Module:

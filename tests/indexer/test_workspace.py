@@ -64,7 +64,8 @@ def test_sweeping_deletes_what_is_half_written_and_nothing_else(workspace: Works
     workspace.version.mkdir()
     (workspace.version / "vectors").write_bytes(b"half")
     workspace.sweep()
-    assert not half.exists() and not workspace.version.exists()
+    assert not half.exists()
+    assert not workspace.version.exists()
     assert workspace.finished(UNIT)
 
 

@@ -52,13 +52,13 @@ def margin(model: nn.Module, batch: list[Tensor]) -> Tensor:
 
 def parse(payload: Payload) -> ParsedQuery:
     label = 0 if payload.label is None else payload.label
-    return ParsedQuery((torch.tensor(payload.x), label), complete=payload.label is not None)
+    return ParsedQuery(item=(torch.tensor(payload.x), label), complete=payload.label is not None)
 
 
 def predict(model: nn.Module, item: tuple[Tensor, int]) -> Prediction:
     with torch.no_grad():
         label = int(model(item[0][None]).argmax())
-    return Prediction((item[0], label), {"label": str(label)})
+    return Prediction(item=(item[0], label), output={"label": str(label)})
 
 
 def task() -> Task:
