@@ -14,7 +14,7 @@ from byline.randomness import random_integers, stream_key
 from byline.search.faiss_files import SearchFile
 from byline.search.scan import row_blocks
 from byline.search.scores import for_candidates
-from byline.store.layout import MemberLayout, StorageOptions, scale_exponents
+from byline.store.layout import MAX_FACTOR, MemberLayout, StorageOptions, scale_exponents
 from byline.store.vectors import VectorRows
 
 TOP = 10
@@ -56,17 +56,16 @@ def measured_factor(
     """
     queries_QK = _sampled_queries(vectors, members, storage.seed)
     top_QT = _exact_top(vectors, queries_QK)
+    enough = min(MAX_FACTOR, max(FIRST_FACTOR, -(-vectors.rows // TOP)))
     factor = storage.rescore_factor or FIRST_FACTOR
     while True:
         recall = _recall(search, vectors, queries_QK, top_QT, factor)
-        if recall >= TARGET or storage.rescore_factor is not None or factor * TOP >= vectors.rows:
+        if recall >= TARGET or storage.rescore_factor is not None or factor == enough:
             return MeasuredFactor(factor, recall, len(queries_QK))
-        factor *= 2
+        factor = min(2 * factor, enough)
 
 
-def _sampled_queries(
-    vectors: VectorRows, members: Sequence[MemberLayout], seed: int
-) -> NDArray[np.float32]:
+def _sampled_queries(vectors: VectorRows, members: Sequence[MemberLayout], seed: int) -> NDArray[np.float32]:
     counters = torch.arange(min(_QUERIES, vectors.rows), dtype=torch.int64)
     rows_N = random_integers(stream_key(seed, "recall"), counters, vectors.rows).numpy()
     # A stored number is the feature times 2^e, and a query that meets it is the feature over 2^e.

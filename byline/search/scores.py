@@ -53,9 +53,7 @@ def checked_features(features_QK: object, width: int) -> NDArray[np.float32]:
     """
     array = np.asarray(features_QK)
     if array.ndim != 2 or array.shape[1] != width:
-        raise InvalidQuery(
-            f"expected query features of shape [queries, {width}], got {list(array.shape)}"
-        )
+        raise InvalidQuery(f"expected query features of shape [queries, {width}], got {list(array.shape)}")
     if not np.issubdtype(array.dtype, np.floating):
         raise InvalidQuery(f"expected query features of floating-point numbers, got {array.dtype}")
     with np.errstate(over="ignore"):
@@ -66,9 +64,7 @@ def checked_features(features_QK: object, width: int) -> NDArray[np.float32]:
     return features
 
 
-def unscaled(
-    features_QK: NDArray[np.float32], members: Sequence[MemberLayout]
-) -> NDArray[np.float64]:
+def unscaled(features_QK: NDArray[np.float32], members: Sequence[MemberLayout]) -> NDArray[np.float64]:
     """Divide by the scales of the stored numbers, exactly: float64 [Q, K]."""
     return np.ldexp(features_QK.astype(np.float64), -scale_exponents(members))
 

@@ -8,6 +8,7 @@ proposes candidates from float32 scores; `byline.search.scores` then scores the 
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from byline.errors import InvalidQuery
+from byline.search.faiss_files import GpuRows
 from byline.search.hits import Hits
 from byline.search.recall import FIRST_FACTOR, TOP
 from byline.search.scan import row_blocks, scan
@@ -88,11 +90,7 @@ class Searcher:
             raise InvalidQuery(f"expected k of at least 1, got {k}")
         k = min(k, available)
         sign = -1.0 if opponents else 1.0
-        found = (
-            self._search(sign * queries_QK, k, allowed)
-            if k
-            else [self._nothing()] * len(queries_QK)
-        )
+        found = self._search(sign * queries_QK, k, allowed) if k else [self._nothing()] * len(queries_QK)
         rows_QK = np.array([rows_k for rows_k, _ in found], dtype=np.int64).reshape(len(found), k)
         scores = np.array([total(parts) for _, parts in found]).reshape(len(found), k)
         return Hits(rows_QK, sign * scores + 0.0, self.index.exact)
@@ -134,9 +132,7 @@ class Searcher:
                 scores[q, start : start + step] = pair_scores(query_K, block_OK, self._slices)
         return scores * len(self._slices)
 
-    def scores(
-        self, features_QK: Any, out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
+    def scores(self, features_QK: Any, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Scores of all rows; to float32 accuracy, and with last bits that depend on the batch.
 
         Args:
@@ -198,7 +194,7 @@ class Searcher:
         if self.index.search_file.compressed:
             return self._each(lambda query_1K: self._by_codes(query_1K, k), queries_QK)
         if self._gpu is not None and k + _FLAT_MARGIN <= self._gpu.MAX_K:
-            return self._by_gpu(queries_QK, k)
+            return self._by_gpu(self._gpu, queries_QK, k)
         if len(queries_QK) <= _FLAT_QUERIES and k <= _FLAT_MOST:
             return [self._by_flat(query_K[None], k) for query_K in queries_QK]
         return self._scan_in_batches(queries_QK, k, None)
@@ -246,22 +242,18 @@ class Searcher:
         shortlist.offer(rows_C, scores_C)
         return shortlist.finish()
 
-    def _by_gpu(self, queries_QK: NDArray[np.float64], k: int) -> list[Found]:
+    def _by_gpu(self, gpu: GpuRows, queries_QK: NDArray[np.float64], k: int) -> list[Found]:
         """Candidates by a GPU, all queries at once; those with too close a call are scanned."""
-        assert self._gpu is not None  # noqa: S101  (the caller asked)
         moved_QK, norms_Q = for_candidates(queries_QK)
-        count = min(self.index.rows, self._gpu.MAX_K, max(4 * k, k + 256))
-        scores_QC, rows_QC = self._gpu.nearest(moved_QK, count)
-        bound = self._gpu.ROUNDING * self.index.manifest.search.max_norm
+        count = min(self.index.rows, gpu.MAX_K, max(4 * k, k + 256))
+        scores_QC, rows_QC = gpu.nearest(moved_QK, count)
+        errors_Q = gpu.ROUNDING * self.index.manifest.search.max_norm * norms_Q
         found = []
         for q, query_K in enumerate(queries_QK):
-            error = bound * float(norms_Q[q])
-            if count < self.index.rows and not scores_QC[q, -1] < scores_QC[q, k - 1] - 2 * error:
+            if count < self.index.rows and not scores_QC[q, -1] < scores_QC[q, k - 1] - 2 * errors_Q[q]:
                 found += self._scan(query_K[None], k, None)
                 continue
-            shortlist = Shortlist(
-                k, error, lambda rows, query_K=query_K: self._parts(query_K, rows)
-            )
+            shortlist = Shortlist(k, float(errors_Q[q]), partial(self._parts, query_K))
             shortlist.offer(rows_QC[q], scores_QC[q])
             found.append(shortlist.finish())
         return found
@@ -286,7 +278,7 @@ class Searcher:
         return [shortlist.finish() for shortlist in shortlists]
 
     def _shortlist(self, query_K: NDArray[np.float64], k: int, norm: float) -> Shortlist:
-        return Shortlist(k, self._error * norm, lambda rows: self._parts(query_K, rows))
+        return Shortlist(k, self._error * norm, partial(self._parts, query_K))
 
     def _parts(self, query_K: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return pair_scores(query_K, self.index.row_source.gather(rows), self._slices)

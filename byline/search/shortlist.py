@@ -64,9 +64,7 @@ class Shortlist:
 
     def _shrink(self) -> None:
         rows = np.concatenate(self._rows) if self._rows else np.empty(0, dtype=np.int64)
-        approximate = (
-            np.concatenate(self._approximate) if self._rows else np.empty(0, dtype=np.float32)
-        )
+        approximate = np.concatenate(self._approximate) if self._rows else np.empty(0, dtype=np.float32)
         if len(rows) > self._k:
             kth = float(np.partition(approximate, len(rows) - self._k)[len(rows) - self._k])
             self.threshold = max(self.threshold, kth - self._margin)

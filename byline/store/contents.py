@@ -1,7 +1,7 @@
 """What a finished build hands to the writer."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class IndexContents:
     rows: int
     """R, the number of training points."""
     features: Callable[[], Iterator[NDArray[np.float32]]]
-    """Starts a stream of float32 [B, K] blocks in row order: combined over members, not row-weighted. Called more than once."""
+    """Starts a stream of float32 [B, K] blocks in row order, combined over members, not row-weighted."""
     row_weights: NDArray[np.float64] | None
     """[R], multiplied into the stored vectors; None for weights of one."""
     self_influence: NDArray[np.float64]
@@ -43,5 +43,5 @@ class IndexContents:
     """Member name -> fitted state."""
     build: Mapping[str, JsonValue]
     """Settings that bits depend on: recorded and hashed; no times, paths or host names."""
-    storage: StorageOptions = StorageOptions()
+    storage: StorageOptions = field(default_factory=StorageOptions)
     """How vectors are kept and searched."""

@@ -19,7 +19,11 @@ from byline.examples import Example
 
 APPLICATION_ID = 0x42794C6E  # "ByLn", shown by file(1)
 _BATCH = 1_000
-_COLUMNS = "id, owner, licence, uri, label, preview, attributes"
+_COLUMNS = ("id", "owner", "licence", "uri", "label", "preview", "attributes")
+_BY_ROWS = """SELECT row, id, owner, licence, uri, label, preview, attributes FROM examples
+    WHERE row IN (SELECT value FROM json_each(?))"""
+_PAGE = """SELECT row, id, owner, licence, uri, label, preview, attributes FROM examples
+    WHERE row > ? ORDER BY row LIMIT ?"""
 _SETTINGS = f"""
 PRAGMA page_size = 4096; PRAGMA encoding = 'UTF-8'; PRAGMA auto_vacuum = NONE;
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
@@ -81,20 +85,14 @@ def write_examples(path: Path, examples: Iterable[Example], rows: int) -> Iterat
         _insert_owners(connection)
         connection.execute("COMMIT")
     except sqlite3.IntegrityError as error:
-        raise InvalidTask(
-            "two training points have the same Example.id: ids must be unique"
-        ) from error
+        raise InvalidTask("two training points have the same Example.id: ids must be unique") from error
     except UnicodeEncodeError as error:
-        raise InvalidTask(
-            "an Example has text that is not valid Unicode (a lone surrogate)"
-        ) from error
+        raise InvalidTask("an Example has text that is not valid Unicode (a lone surrogate)") from error
     finally:
         connection.close()
 
 
-def _insert(
-    connection: sqlite3.Connection, examples: Iterable[Example], rows: int
-) -> Iterator[int]:
+def _insert(connection: sqlite3.Connection, examples: Iterable[Example], rows: int) -> Iterator[int]:
     done = 0
     batch: list[tuple[Any, ...]] = []
     for example in examples:
@@ -162,10 +160,7 @@ class ExampleStore:
         found: dict[int, Example] = {}
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]
-            marks = ", ".join("?" * len(batch))
-            records = self._fetch(
-                f"SELECT row, {_COLUMNS} FROM examples WHERE row IN ({marks})", batch
-            )
+            records = self._fetch(_BY_ROWS, [json.dumps(batch)])
             found.update({record[0]: _example(record[1:]) for record in records})
         missing = [row for row in wanted if row not in found]
         if missing:
@@ -193,10 +188,7 @@ class ExampleStore:
         Returns:
             (row, example) in row order; empty after the last row.
         """
-        records = self._fetch(
-            f"SELECT row, {_COLUMNS} FROM examples WHERE row > ? ORDER BY row LIMIT ?",  # noqa: S608
-            [after_row, limit],
-        )
+        records = self._fetch(_PAGE, [after_row, limit])
         return [(record[0], _example(record[1:])) for record in records]
 
     def rows_matching(self, chosen: Filter) -> NDArray[np.int64]:
@@ -219,15 +211,12 @@ class ExampleStore:
                 values.append(json.dumps([_text(entry) for entry in allowed]))
         for key, value in chosen.attributes.items():
             condition, operands = _attribute_condition(value)
-            conditions.append(
-                f"EXISTS (SELECT 1 FROM json_each(attributes) WHERE key = ? AND {condition})"
-            )
+            conditions.append(f"EXISTS (SELECT 1 FROM json_each(attributes) WHERE key = ? AND {condition})")
             values += [_text(key), *operands]
-        where = " AND ".join(conditions)
+        # The conditions are the constants above; what users send is bound, never part of the text.
+        query = f"SELECT row FROM examples WHERE {' AND '.join(conditions)} ORDER BY row"  # noqa: S608
         with self._lock:
-            cursor = self._connection.execute(
-                f"SELECT row FROM examples WHERE {where} ORDER BY row", values
-            )
+            cursor = self._connection.execute(query, values)
             return np.fromiter((record[0] for record in cursor), dtype=np.int64)
 
     def owners(self) -> list[tuple[str, int, list[str]]]:
@@ -253,7 +242,7 @@ class ExampleStore:
 
 
 def _example(record: Sequence[Any]) -> Example:
-    fields = dict(zip(_COLUMNS.split(", "), record, strict=True))
+    fields = dict(zip(_COLUMNS, record, strict=True))
     fields["attributes"] = json.loads(fields["attributes"])
     return Example.model_construct(**fields)
 

@@ -66,16 +66,11 @@ class AttributionIndex:
         """Weights that are multiplied into the stored vectors, float64 [R]; None for ones."""
         self.owners = self._open_owners()
         """Owners of the rows and the sums of their vectors."""
-        if (
-            self.search_file.shape != (manifest.rows, manifest.width)
-            or self.examples.rows != manifest.rows
-        ):
+        if self.search_file.shape != (manifest.rows, manifest.width) or self.examples.rows != manifest.rows:
             raise CorruptIndex(f"{path}: the files do not have the manifest's {manifest.rows} rows")
 
     @classmethod
-    def open(
-        cls, path: Path | str, *, verify: bool = True, digest_cache: Path | None = None
-    ) -> Self:
+    def open(cls, path: Path | str, *, verify: bool = True, digest_cache: Path | None = None) -> Self:
         """Open an index and check it.
 
         Args:
@@ -179,9 +174,7 @@ class AttributionIndex:
             NotFound: The index has no such member.
         """
         if member not in {layout.name for layout in self.members}:
-            raise NotFound(
-                f"expected one of the {len(self.members)} members of this index, got another name"
-            )
+            raise NotFound(f"expected one of the {len(self.members)} members of this index, got another name")
         return load_file(self.path / curvature_file(member))
 
     def query_vectors(self, features_QK: Any) -> NDArray[np.float32]:
@@ -197,18 +190,14 @@ class AttributionIndex:
             InvalidQuery: The features have another width or are not finite.
         """
         with np.errstate(over="ignore", under="ignore"):
-            return unscaled(checked_features(features_QK, self.width), self.members).astype(
-                np.float32
-            )
+            return unscaled(checked_features(features_QK, self.width), self.members).astype(np.float32)
 
     def gpu_rows(self) -> faiss_files.GpuRows | None:
         """Copy the rows of an exact index to a GPU, if FAISS has one."""
         storage = self.manifest.storage
         if storage.search != "exact" or not faiss_files.gpu_count():
             return None
-        return faiss_files.GpuRows(
-            (block for _, block in self.vectors.blocks()), self.width, storage.dtype
-        )
+        return faiss_files.GpuRows((block for _, block in self.vectors.blocks()), self.width, storage.dtype)
 
     def _open_rows(self) -> RowSource:
         storage = self.manifest.storage

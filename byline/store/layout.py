@@ -22,6 +22,10 @@ BLOCK_BYTES = 1 << 24
 """Float32 bytes of a block of rows: what writing and scanning hold at a time."""
 
 
+MAX_FACTOR = 1_000
+"""Candidates for each result at most: FAISS refuses to read a larger number."""
+
+
 def curvature_file(member: str) -> str:
     """Path of a member's fitted state."""
     return f"curvature/{member}.safetensors"
@@ -52,7 +56,7 @@ class StorageOptions(BaseModel):
     """Rows in a file under `vectors/`."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the rotation before the codes and of the rows that recall is measured on."""
-    rescore_factor: int | None = Field(default=None, ge=1, le=100_000)
+    rescore_factor: int | None = Field(default=None, ge=1, le=MAX_FACTOR)
     """Candidates for each result that is asked for; None doubles from 20 until recall@10 is .999."""
 
     @property

@@ -113,9 +113,7 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CorruptIndex(
-            f"{path}: cannot be read ({error.strerror}): the index is incomplete"
-        ) from error
+        raise CorruptIndex(f"{path}: cannot be read ({error.strerror}): the index is incomplete") from error
     content = _checked_content(path, data)
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
@@ -126,9 +124,7 @@ def read_manifest(directory: Path) -> Manifest:
         return Manifest.model_validate(content)
     except ValidationError as error:
         fields = _fields(error.errors())
-        raise IncompatibleIndex(
-            f"{path}: this release cannot read the fields {fields}: rebuild"
-        ) from error
+        raise IncompatibleIndex(f"{path}: this release cannot read the fields {fields}: rebuild") from error
 
 
 def _checked_content(path: Path, data: bytes) -> dict[str, Any]:

@@ -49,9 +49,7 @@ def write_owner_sums(
     size = block_rows(vectors.width)
     with durable_file(path) as file:
         shape = (owners, vectors.width)
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "<f4", "fortran_order": False, "shape": shape}
-        )  # type: ignore[arg-type]
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         carried_K = np.zeros(vectors.width)
         for start in range(0, len(order_R), size):
             rows_B = order_R[start : start + size]
@@ -59,9 +57,7 @@ def write_owner_sums(
             cuts = np.flatnonzero(np.diff(owners_B)) + 1
             sums_XK = np.add.reduceat(vectors.gather(rows_B).astype(np.float64), [0, *cuts], axis=0)
             sums_XK[0] += carried_K
-            ends_here = (
-                start + size >= len(order_R) or owner_rows[order_R[start + size]] != owners_B[-1]
-            )
+            ends_here = start + size >= len(order_R) or owner_rows[order_R[start + size]] != owners_B[-1]
             finished = sums_XK if ends_here else sums_XK[:-1]
             carried_K = np.zeros(vectors.width) if ends_here else sums_XK[-1]
             file.write(finished.astype(np.float32).tobytes())

@@ -30,9 +30,7 @@ def publish(work: Path, destination: Path) -> Path:
     """
     report = verify(work)
     if not report.intact:
-        raise CorruptIndex(
-            f"{work / report.findings[0].path}: {report.findings[0].problem}: build again"
-        )
+        raise CorruptIndex(f"{work / report.findings[0].path}: {report.findings[0].problem}: build again")
     sync_tree(work)
     if destination.exists():
         if verify(destination).intact:
@@ -76,9 +74,7 @@ def current_version(index: Path) -> str:
         CorruptIndex: The pointer is not a version's name.
     """
     try:
-        version = (
-            (index / CURRENT).read_bytes().decode("ascii", errors="replace").removesuffix("\n")
-        )
+        version = (index / CURRENT).read_bytes().decode("ascii", errors="replace").removesuffix("\n")
     except FileNotFoundError as error:
         raise NotFound(f"{index}: no index has been published here") from error
     if not _VERSION.fullmatch(version):

@@ -120,19 +120,21 @@ def write_vectors(
                 "fortran_order": False,
                 "shape": (count, len(exponents_K)),
             }
-            np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
+            np.lib.format.write_array_header_1_0(file, header)
             written = 0
             while written < count:
                 block_BK = next(pending)
-                file.write(
-                    np.ldexp(block_BK.astype(np.float64), exponents_K).astype(stored).tobytes()
-                )
+                file.write(np.ldexp(block_BK.astype(np.float64), exponents_K).astype(stored).tobytes())
                 written += len(block_BK)
                 yield start + written
 
 
 def _rechunked(blocks: Features, shard_rows: int) -> Features:
-    """Cut blocks where shards end."""
+    """Cut blocks where shards end.
+
+    Yields:
+        float32 [B, K].
+    """
     position = 0
     for block_BK in blocks:
         start = 0

@@ -69,11 +69,7 @@ def _read_entries(path: Path | None) -> dict[str, list[Any]]:
         entries = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return (
-        entries
-        if isinstance(entries, dict) and all(isinstance(e, list) for e in entries.values())
-        else {}
-    )
+    return entries if isinstance(entries, dict) and all(isinstance(e, list) for e in entries.values()) else {}
 
 
 def _identity(path: Path) -> list[int]:
@@ -157,9 +153,7 @@ def layout_findings(directory: Path, files: Mapping[str, FileRecord]) -> Iterato
         elif not stat.S_ISREG(status_or_none.st_mode):
             yield Finding(name, "is not a plain file")
         elif status_or_none.st_size != record.size:
-            yield Finding(
-                name, f"has {status_or_none.st_size} bytes, the manifest says {record.size}"
-            )
+            yield Finding(name, f"has {status_or_none.st_size} bytes, the manifest says {record.size}")
     for name in sorted(present.keys() - {MANIFEST}):
         yield Finding(name, "is not in the manifest")
 
@@ -176,9 +170,7 @@ def check(directory: Path, manifest: Manifest, cache: DigestCache | None) -> Non
         CorruptIndex: Names the first file that is wrong.
     """
     for finding in layout_findings(directory, manifest.files):
-        raise CorruptIndex(
-            f"{directory / finding.path}: {finding.problem}: restore or rebuild the index"
-        )
+        raise CorruptIndex(f"{directory / finding.path}: {finding.problem}: restore or rebuild the index")
     if cache is None:
         return
     for name, record in sorted(manifest.files.items()):

@@ -1,6 +1,6 @@
 """Writes an index from a finished build, in blocks: memory does not grow with rows beyond a few small columns.
 
-Legend: R rows of the index, K numbers of a vector, N rows of a sample.
+Legend: R rows of the index, K numbers of a vector.
 """
 
 import platform
@@ -24,7 +24,6 @@ from byline.store.contents import IndexContents
 from byline.store.durable import durable_file, sync, sync_tree
 from byline.store.examples import ExampleStore, write_examples
 from byline.store.layout import (
-    BLOCK_BYTES,
     EXAMPLES,
     FOLDERS,
     MANIFEST,
@@ -51,7 +50,6 @@ from byline.store.verification import sha256_of
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being written, rows done, rows in all)."""
-_CENTRE_ROWS = 16_384
 
 
 def write_index(contents: IndexContents, work: Path, *, progress: Progress | None = None) -> Path:
@@ -96,9 +94,7 @@ def write_index(contents: IndexContents, work: Path, *, progress: Progress | Non
 def _check_columns(contents: IndexContents) -> None:
     columns = {"self_influence": contents.self_influence, "row_weights": contents.row_weights}
     for name, column in columns.items():
-        if column is not None and (
-            column.shape != (contents.rows,) or not np.isfinite(column).all()
-        ):
+        if column is not None and (column.shape != (contents.rows,) or not np.isfinite(column).all()):
             raise BuildFailed(
                 f"expected {name} to be {contents.rows} finite numbers, got shape {column.shape}"
             )
@@ -170,9 +166,7 @@ def _write_groups(work: Path, vectors: VectorRows, progress: Progress | None) ->
         store.close()
     _save(work / OWNER_ROWS, owner_rows)
     owned = int(np.count_nonzero(owner_rows >= 0))
-    _watch(
-        write_owner_sums(work / OWNER_SUMS, vectors, owner_rows, owners), "owners", owned, progress
-    )
+    _watch(write_owner_sums(work / OWNER_SUMS, vectors, owner_rows, owners), "owners", owned, progress)
 
 
 def _write_columns(contents: IndexContents, work: Path) -> None:
@@ -188,9 +182,7 @@ def _save(path: Path, array: NDArray[Any]) -> None:
 
 def _write_states(contents: IndexContents, work: Path) -> None:
     for name, state in contents.states.items():
-        separate = {
-            key: tensor.detach().cpu().contiguous().clone() for key, tensor in sorted(state.items())
-        }
+        separate = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in sorted(state.items())}
         save_file(separate, work / curvature_file(name))
 
 
@@ -212,18 +204,14 @@ def _write_search(
     def measured(start: int, end: int) -> NDArray[np.float32]:
         nonlocal max_norm
         vectors_BK = rows(start, end)
-        max_norm = max(
-            max_norm, float(np.sqrt(np.square(vectors_BK.astype(np.float64)).sum(axis=1).max()))
-        )
+        max_norm = max(max_norm, float(np.sqrt(np.square(vectors_BK.astype(np.float64)).sum(axis=1).max())))
         return vectors_BK
 
     with durable_file(work / SEARCH) as file:
         if refined:
             file.write(faiss_files.refine_head(shape))
         if storage.search == "compressed":
-            codes = faiss_files.write_codes(
-                file, measured, shape, _centre_sample(vectors), storage.seed, block
-            )
+            codes = faiss_files.write_codes(file, measured, shape, storage.seed, block)
             _watch(codes, "codes", contents.rows, progress)
         if storage.search == "exact" or refined:
             flat = faiss_files.write_flat(file, measured, shape, storage.dtype, block)
@@ -240,13 +228,6 @@ def _write_search(
         recall_at_10=recall.recall,
         recall_queries=recall.queries,
     )
-
-
-def _centre_sample(vectors: VectorRows) -> NDArray[np.float32]:
-    """Evenly spaced rows that the codes are centred on: bounded in rows and in bytes."""
-    most = max(256, min(_CENTRE_ROWS, 4 * BLOCK_BYTES // (4 * vectors.width)))
-    count = min(vectors.rows, most)
-    return vectors.gather(np.arange(count, dtype=np.int64) * vectors.rows // count)
 
 
 def _manifest(

@@ -33,9 +33,7 @@ def reference_scores(index: AttributionIndex, features: NDArray[np.float32]) -> 
     return np.ldexp(features.astype(np.float64), -scale_exponents(index.members)) @ stored.T
 
 
-def reference_rows(
-    scores: NDArray[np.float64], k: int, *, opponents: bool = False
-) -> NDArray[np.int64]:
+def reference_rows(scores: NDArray[np.float64], k: int, *, opponents: bool = False) -> NDArray[np.int64]:
     keys = scores if opponents else -scores
     return np.stack([np.lexsort((np.arange(scores.shape[1]), row))[:k] for row in keys])
 
@@ -70,9 +68,7 @@ def test_hits_are_the_dense_formulas(index: Any, queries: Any, k: int, opponents
     hits = Searcher(index).search(queries, k, opponents=opponents)
     rows = reference_rows(expected, k, opponents=opponents)
     np.testing.assert_array_equal(hits.rows_QK, rows)
-    np.testing.assert_allclose(
-        hits.scores_QK, np.take_along_axis(expected, rows, 1), rtol=1e-12, atol=1e-15
-    )
+    np.testing.assert_allclose(hits.scores_QK, np.take_along_axis(expected, rows, 1), rtol=1e-12, atol=1e-15)
     assert hits.exact
 
 
@@ -223,22 +219,16 @@ def test_plain_faiss_finds_the_same_rows(index: Any, queries: Any) -> None:
     np.testing.assert_allclose(scores, hits.scores_QK, rtol=1e-4, atol=1e-5)
 
 
-def test_codes_alone_answer_approximately_and_say_so(
-    tmp_path: Path, features: Any, queries: Any
-) -> None:
+def test_codes_alone_answer_approximately_and_say_so(tmp_path: Path, features: Any, queries: Any) -> None:
     kept = build(tmp_path / "rows", features)
     index = build(tmp_path / "codes", features, search="compressed", keep="codes")
     assert not (index.path / "vectors").exists()
     exact, approximate = Searcher(kept).search(queries, 50), Searcher(index).search(queries, 50)
     assert not approximate.exact
     assert not index.exact
-    common = [
-        len(set(a) & set(b)) / 50 for a, b in zip(exact.rows_QK, approximate.rows_QK, strict=True)
-    ]
+    common = [len(set(a) & set(b)) / 50 for a, b in zip(exact.rows_QK, approximate.rows_QK, strict=True)]
     assert np.mean(common) > 0.5
-    np.testing.assert_allclose(
-        Searcher(kept).owner_scores(queries), Searcher(index).owner_scores(queries)
-    )
+    np.testing.assert_allclose(Searcher(kept).owner_scores(queries), Searcher(index).owner_scores(queries))
     filtered = Searcher(index).search(queries, 5, rows=np.arange(100, 200))
     assert filtered.rows_QK.min() >= 100
     assert filtered.rows_QK.max() < 200

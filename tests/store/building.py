@@ -29,9 +29,7 @@ def heavy_tailed(rows: int, width: int, seed: int = 0) -> NDArray[np.float32]:
 
 
 def layouts(*widths: int) -> tuple[MemberLayout, ...]:
-    return tuple(
-        MemberLayout(name=f"c{c}", checkpoint=c, width=width) for c, width in enumerate(widths)
-    )
+    return tuple(MemberLayout(name=f"c{c}", checkpoint=c, width=width) for c, width in enumerate(widths))
 
 
 def example(row: int) -> Example:
