@@ -84,7 +84,7 @@ class GradientCollector:
             with recording(hooked, lambda name, output: self._expand(name, output, count)) as record:
                 values_N = checked_values(objective(self.model, batch), count)
                 torch.autograd.grad(values_N.sum(), record.anchors, allow_unused=True)
-            with torch.no_grad():
+            with torch.no_grad(), torch.autocast(values_N.device.type, enabled=False):
                 uses = self._uses(record.calls, count)
         gradients = BatchGradients(
             values_N.detach(), {name: KroneckerGradient(u) for name, u in uses.items()}
@@ -123,14 +123,21 @@ def _zero_use(block: Block, count: int, like: Tensor) -> Use:
 
 def _call(recorded: RecordedCall, attributed: AttributedModule, count: int) -> Call:
     assert recorded.output_grad is not None
-    args, grad = recorded.args, recorded.output_grad
-    kwargs = {k: v.detach() if isinstance(v, Tensor) else v for k, v in recorded.kwargs.items()}
+    args, grad = tuple(map(_full_precision, recorded.args)), _full_precision(recorded.output_grad)
+    kwargs = {k: _full_precision(v) for k, v in recorded.kwargs.items()}
     if attributed.layout == "shared":
         args = tuple(_shared(a, count) if isinstance(a, Tensor) else a for a in args)
     elif attributed.layout == "flattened":
         args = tuple(_per_example(a, count) if isinstance(a, Tensor) else a for a in args)
         grad = _per_example(grad, count)
     return Call(attributed.module, args, kwargs, grad, attributed.folded)
+
+
+def _full_precision(value: Any) -> Any:
+    """Detach a tensor, and leave mixed precision: what follows the model's own passes is float32 at least."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.detach().float() if value.dtype in {torch.bfloat16, torch.float16} else value.detach()
 
 
 def _per_example(tensor: Tensor, count: int) -> Tensor:

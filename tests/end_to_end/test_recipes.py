@@ -1,0 +1,180 @@
+"""For every recipe: inner products from a built index equal the dense float64 formula.
+
+The whole path runs (build file, stages, index, search); the formula is computed from one-by-one autograd in
+float64, with the inverse written out. Tolerance: 2e-4 of the largest score, from float32 gradients and
+eigenvectors.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from byline.features import Featurizer, dense_gradients
+from byline.gradients.blocks import Block
+from byline.gradients.masks import DropoutMask
+from byline.loading import load_checkpoint, load_task
+from byline.members import Member
+from byline.recipe import RECIPES, Recipe
+from byline.search.searcher import Searcher
+from byline.store.index import AttributionIndex
+from byline.task import Task
+from indexer.build import build
+from indexer.config import BuildConfig
+from tests import reference
+from tests.test_features import blocks_of
+
+TASK = Path(__file__).parents[1] / "indexer" / "tiny_task.py"
+TOLERANCE = 2e-4
+CASES = {
+    "grad_dot": {"projection": {"size": 24}},
+    "grad_cos": {"projection": {"kind": "identity"}},
+    "trak": {"projection": {"kind": "dense", "size": 24}, "curvature": {"damping": 0.3}},
+    "logra": {"projection": {"size_in": 4, "size_out": 4}},
+    "kfac": {"projection": {"size": 4096}},
+    "ekfac": {"projection": {"size": 4096}, "members": {"masks": 2}},
+    "ekfac_margin": {"projection": {"size": 4096}},
+}
+
+
+def test_every_recipe_has_a_case() -> None:
+    assert set(CASES) == set(RECIPES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_index_equals_the_dense_formula(name: str, tmp_path: Path) -> None:
+    index = built(tmp_path, name, dtype="float32")
+    task = load_task(f"{TASK}:task").task
+    queries = [task.train_set[row] for row in (3, 8, 21)]
+    features = Featurizer.open(task, index.recipe, states(index)).query(queries)
+    found = Searcher(index).scores(features.numpy())
+    expected = dense_scores(task, index.recipe, queries)
+    assert np.abs(found - expected).max() <= TOLERANCE * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", ["ekfac", "trak"])
+def test_half_precision_storage_rounds_and_nothing_more(name: str, tmp_path: Path) -> None:
+    whole, half = built(tmp_path / "a", name, dtype="float32"), built(tmp_path / "b", name, dtype="float16")
+    task = load_task(f"{TASK}:task").task
+    features = Featurizer.open(task, whole.recipe, states(whole)).query([task.train_set[0]]).numpy()
+    one, other = (Searcher(index).scores(features) for index in (whole, half))
+    assert np.abs(one - other).max() <= 1e-3 * np.abs(one).max()
+    assert not np.array_equal(one, other)
+
+
+def test_self_influence_is_each_points_own_score(tmp_path: Path) -> None:
+    for name in ("ekfac", "trak"):
+        index = built(tmp_path / name, name, dtype="float32")
+        task = load_task(f"{TASK}:task").task
+        items = [task.train_set[row] for row in range(10)]
+        own = np.diag(
+            Searcher(index).scores(Featurizer.open(task, index.recipe, states(index)).query(items).numpy())
+        )
+        np.testing.assert_allclose(index.self_influence[:10], own, rtol=1e-4)
+
+
+def built(folder: Path, name: str, *, dtype: str) -> AttributionIndex:
+    """Build the tiny Task's index."""
+    config = {
+        "task": f"{TASK}:task",
+        "recipe": {"name": name, **CASES[name]},
+        "index": {"path": folder / "index", "dtype": {"float32": "fp32", "float16": "fp16"}[dtype]},
+        "build": {"block_rows": 32, "batch_rows": 16},
+    }
+    return AttributionIndex.open(build(BuildConfig.model_validate(config)).path)
+
+
+def states(index: AttributionIndex) -> dict[str, dict[str, torch.Tensor]]:
+    """Member name -> fitted state."""
+    return {member.name: index.states(member.name) for member in index.manifest.members}
+
+
+def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
+    """Mean over the members of q^T H^-1 g, times the row weight."""
+    items = [task.train_set[row] for row in range(len(task.train_set))]
+    total, weights = 0.0, 0.0
+    members = recipe.members.members(len(task.checkpoints))
+    for member in members:
+        train, objective = gradients(task, recipe, member, items, recipe.train_signal)
+        query, _ = gradients(task, recipe, member, queries, recipe.query_target)
+        total = total + member_scores(task, recipe, query, train) / len(members)
+        weights = weights + 1 / (1 + np.exp(-objective)) / len(members)
+    return total * weights if recipe.row_weight == "one_minus_p" else total
+
+
+def gradients(
+    task: Task, recipe: Recipe, member: Member, items: list, target: str
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Block -> [N, O, I] by one-by-one autograd in float64, and the objective's values."""
+    model = task.model()
+    load_checkpoint(model, task.checkpoints[member.checkpoint])
+    model.double().eval()
+    blocks = blocks_of(task)
+    batches = [[torch.as_tensor(x)[None].double(), torch.tensor([y])] for x, y in items]
+    names = [p for block in blocks for p in block.parameters]
+
+    def objective(network: torch.nn.Module, batch: list) -> torch.Tensor:
+        if member.mask_seed is None:
+            return task.objective(target)(network, batch)
+        with DropoutMask(network, member.mask_seed, recipe.members.mask_rate).active():
+            return task.objective(target)(network, batch)
+
+    rows = reference.gradients_one_by_one(model, objective, batches, names)
+    values = np.array([objective(model, batch).item() for batch in batches])
+    return reference.block_matrices(blocks, rows), values
+
+
+def member_scores(task: Task, recipe: Recipe, query: dict, train: dict) -> np.ndarray:
+    """One member's scores from the formula of its curvature."""
+    curvature = recipe.curvature
+    if curvature.kind in {"kfac", "ekfac"}:
+        factors = {name: second_moments(task, name, train) for name in train}
+        return reference.ekfac_scores(
+            query,
+            train,
+            factors_of(task, train, factors),
+            curvature.damping,
+            corrected=curvature.kind == "ekfac",
+        )
+    matrix, widths = projection_matrix(recipe, blocks_of(task))
+    phi_q, phi_t = reference.flat(query) @ matrix, reference.flat(train) @ matrix
+    if curvature.kind == "none":
+        if recipe.unit_norm:
+            phi_q, phi_t = (p / np.linalg.norm(p, axis=1, keepdims=True) for p in (phi_q, phi_t))
+        return phi_q @ phi_t.T
+    chosen = widths if curvature.blocks == "layer" else [sum(widths)]
+    return reference.fisher_scores(phi_q, phi_t, curvature.damping, chosen)
+
+
+def second_moments(task: Task, name: str, train: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Factors of a linear layer, from its rank-one gradients G = b a^T, whose last input is the bias's 1."""
+    del task
+    b = train[name][:, :, -1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a = np.einsum("noi,no->ni", train[name], b) / (b**2).sum(axis=1, keepdims=True)
+    active = np.abs(b).sum(axis=1) > 0
+    return b.T @ b / len(b), a[active].T @ a[active] / active.sum()
+
+
+def factors_of(task: Task, train: dict, factors: dict) -> dict:
+    """All blocks of the tiny Task are linear layers."""
+    assert {b.form for b in blocks_of(task)} == {"matrix"}
+    assert set(train) == set(factors)
+    return factors
+
+
+def projection_matrix(recipe: Recipe, blocks: tuple[Block, ...]) -> tuple[np.ndarray, list[int]]:
+    """The projection as [P, K]: what it makes of each parameter's unit vector; and the blocks' widths."""
+    project = recipe.projection.projector(blocks, {})
+    rows = []
+    for block in blocks:
+        for position in range(block.rows * block.columns):
+            unit = torch.zeros(block.rows * block.columns)
+            unit[position] = 1
+            matrix = unit.reshape(block.rows, block.columns)
+            tensors = {n: torch.zeros(s) for b in blocks for n, s in zip(b.parameters, b.shapes, strict=True)}
+            tensors[block.parameters[0]] = matrix[:, :-1].reshape(block.shapes[0])
+            tensors[block.parameters[1]] = matrix[:, -1]
+            rows.append(project(dense_gradients(blocks, tensors))[0].double().numpy())
+    return np.stack(rows), list(project.widths.values())

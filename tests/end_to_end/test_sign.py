@@ -1,0 +1,78 @@
+"""The sign of every recipe's scores against real retraining.
+
+Multinomial logistic regression with a ridge has one optimum, so retraining without some points has one answer:
+without a query's top proponents its loss must rise, without its top opponents it must fall.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from byline.features import Featurizer
+from byline.recipe import RECIPES
+from byline.search.searcher import Searcher
+from byline.store.index import AttributionIndex
+from indexer.build import build
+from indexer.config import BuildConfig
+from tests.end_to_end import ridge_task
+
+REMOVED = 12
+QUERIES = 12
+
+
+@pytest.fixture(scope="module")
+def truth() -> "Retraining":
+    return Retraining()
+
+
+class Retraining:
+    """Query losses of the model that saw everything, and of models that did not."""
+
+    def __init__(self) -> None:
+        self.x, self.y, self.query_x, self.query_y = ridge_task.data()
+        self.whole = self._losses(torch.ones(len(self.x), dtype=torch.bool))
+
+    def change(self, removed: Tensor) -> Tensor:
+        """How every query's loss changes without these points."""
+        keep = torch.ones(len(self.x), dtype=torch.bool)
+        keep[removed] = False
+        return self._losses(keep) - self.whole
+
+    def _losses(self, keep: Tensor) -> Tensor:
+        model = ridge_task.trained(self.x[keep], self.y[keep])
+        return F.cross_entropy(model(self.query_x), self.query_y, reduction="none").detach()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_proponents_helped_and_opponents_hurt(name: str, truth: Retraining, tmp_path: Path) -> None:
+    config = {
+        "task": f"{Path(ridge_task.__file__)}:task",
+        "recipe": {"name": name, "projection": {"kind": RECIPES[name].projection.kind}},
+        "index": {"path": tmp_path / "index"},
+    }
+    index = AttributionIndex.open(build(BuildConfig.model_validate(config)).path)
+    featurizer = Featurizer.open(
+        ridge_task.task(), index.recipe, {m.name: index.states(m.name) for m in index.manifest.members}
+    )
+    queries = list(zip(truth.query_x[:QUERIES], truth.query_y[:QUERIES], strict=True))
+    features = featurizer.query(queries).numpy()
+    searcher = Searcher(index)
+    ups = [
+        float(truth.change(torch.tensor(hit))[q])
+        for q, hit in enumerate(searcher.search(features, REMOVED).rows_QK)
+    ]
+    opponents = searcher.search(features, REMOVED, opponents=True).rows_QK
+    downs = [float(truth.change(torch.tensor(hit))[q]) for q, hit in enumerate(opponents)]
+    assert sum(u > 0 for u in ups) >= QUERIES - 1, (
+        f"{name}: without its proponents a query's loss must rise, got {ups}"
+    )
+    assert sum(d < 0 for d in downs) >= QUERIES - 2, f"{name}: without opponents it must fall, got {downs}"
+
+
+def test_the_reference_really_trains(truth: Retraining) -> None:
+    model = ridge_task.trained(truth.x, truth.y)
+    assert isinstance(model, nn.Module)
+    assert float((model(truth.query_x).argmax(dim=1) == truth.query_y).float().mean()) > 0.8
