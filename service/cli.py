@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from byline.attribution import Attributor
     from service.settings import Settings
 
 
@@ -19,6 +20,10 @@ def serve(
         str | None, typer.Option(help="Loopback address; this release serves nobody else.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of torch and FAISS.")] = None,
+    *,
+    without_task: Annotated[
+        bool, typer.Option("--without-task", help="Load no models: answer finished features only.")
+    ] = False,
 ) -> None:
     """Serve indexes over HTTP, with a page to ask them at / and the API's documentation at /docs.
 
@@ -27,7 +32,8 @@ def serve(
     from byline.errors import BylineError
 
     try:
-        _run(_settings(port=port, host=host, threads=threads), indexes)
+        settings = _settings(port=port, host=host, threads=threads)
+        _run(settings, _open(indexes, settings, without_task=without_task))
     except BylineError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from None
@@ -48,7 +54,24 @@ def _settings(**given: str | int | None) -> "Settings":
         raise InvalidInput(f"settings: {describe_errors(error, Settings)}") from None
 
 
-def _run(settings: "Settings", indexes: list[str]) -> None:
+def _open(indexes: list[str], settings: "Settings", *, without_task: bool) -> "dict[str, Attributor]":
+    from byline.attribution import Attributor
+    from byline.errors import InvalidInput
+
+    opener = Attributor.open_without_task if without_task else Attributor.open
+    opened: dict[str, Attributor] = {}
+    for given in indexes:
+        name, separator, directory = given.partition("=")
+        path = Path(directory if separator else given)
+        typer.echo(f"Opening and verifying {path} …", err=True)
+        attributor = opener(path, threads=settings.threads, name=name if separator else None)
+        if attributor.name in opened:
+            raise InvalidInput(f"two indexes are named {attributor.name}: name one, NAME={path}")
+        opened[attributor.name] = attributor
+    return opened
+
+
+def _run(settings: "Settings", attributors: "dict[str, Attributor]") -> None:
     import asyncio
     import socket
 
@@ -57,29 +80,12 @@ def _run(settings: "Settings", indexes: list[str]) -> None:
     from service.server import Server
 
     logs.configure(settings.log_level)
-    attributors = _open(indexes, settings)
+    server = Server(create_app(settings, attributors), settings)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.create_server((settings.host, settings.port), family=family, backlog=2048) as listening:
-        port = listening.getsockname()[1]
+    address = (settings.host, settings.port)
+    with socket.create_server(address, family=family, backlog=2048) as listening:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        typer.echo(
-            f"Serving {', '.join(attributors)} at http://{host}:{port}/  (API: http://{host}:{port}/docs)"
-        )
+        url = f"http://{host}:{listening.getsockname()[1]}"
+        typer.echo(f"Serving {', '.join(attributors)} at {url}/ (API: {url}/docs)")
         typer.echo("Only this machine can connect. Ctrl+C ends the service.")
-        asyncio.run(Server(create_app(settings, attributors), settings).serve([listening]))
-
-
-def _open(indexes: list[str], settings: "Settings"):  # type: ignore[no-untyped-def]
-    from byline.attribution import Attributor
-    from byline.errors import InvalidInput
-
-    opened: dict[str, Attributor] = {}
-    for given in indexes:
-        name, separator, directory = given.partition("=")
-        path = Path(directory if separator else given)
-        typer.echo(f"Opening and verifying {path} …", err=True)
-        attributor = Attributor.open(path, threads=settings.threads, name=name if separator else None)
-        if attributor.name in opened:
-            raise InvalidInput(f"two indexes are named {attributor.name}: name one, as in NAME={path}")
-        opened[attributor.name] = attributor
-    return opened
+        asyncio.run(server.serve([listening]))

@@ -91,6 +91,30 @@ class Attributor:
             name=name,
         )
 
+    @classmethod
+    def open_without_task(
+        cls,
+        path: Path | str,
+        *,
+        verify: bool = True,
+        threads: int | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Open an index whose Task is not at hand: it answers finished features only.
+
+        Args:
+            path: An index directory, or one version of it.
+            verify: Whether every file is compared with the manifest's checksums.
+            threads: Search threads; None leaves the libraries' own number.
+            name: Shown in answers; None takes the Task's.
+
+        Raises:
+            UnusableIndex: Its files are damaged.
+            NotFound: There is no index at `path`.
+        """
+        index = AttributionIndex.open(Path(path), verify=verify)
+        return cls(index, Searcher(index, threads=threads), name=name)
+
     @property
     def recipe_fingerprint(self) -> str:
         """Digest of everything that determines a stored vector."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 ASK = "/v1/indexes/fake/attributions"
-SECRET = "s3cr3t-content"
+MARK = "s3cr3t-content"
 JSON = {"content-type": "application/json"}
 TENSORS = {"content-type": "application/vnd.safetensors"}
 
@@ -21,7 +21,7 @@ def refused(response, *statuses):
     assert set(problem) == {"type", "title", "status", "detail", "request_id"}
     assert problem["status"] == response.status_code
     assert problem["type"].startswith("urn:byline:problem:")
-    assert SECRET not in response.text
+    assert MARK not in response.text
     return problem
 
 
@@ -58,7 +58,7 @@ BODIES = {
     "unknown field in the query": b'{"query": {"text": "x", "s3cr3t-content": 1}}',
     "wrong type": b'{"query": {"text": ["s3cr3t-content"]}}',
     "empty text": b'{"query": {"text": ""}}',
-    "long text": json.dumps({"query": {"text": SECRET * 100}}).encode(),
+    "long text": json.dumps({"query": {"text": MARK * 100}}).encode(),
     "label out of range": b'{"query": {"text": "x", "label": 12}}',
     "unknown target": b'{"query": {"text": "x"}, "target": "s3cr3t-content"}',
     "target of a feature": b'{"feature": [1], "target": "loss"}',
@@ -131,12 +131,12 @@ GRADIENTS = {
     "empty": b"",
     "short": b"\x08",
     "no header": b"\xff" * 64,
-    "header of text": len(SECRET).to_bytes(8, "little") + SECRET.encode(),
+    "header of text": len(MARK).to_bytes(8, "little") + MARK.encode(),
     "header too long": (1 << 60).to_bytes(8, "little") + b"{}",
     "offsets outside": (64).to_bytes(8, "little")
     + b'{"a":{"dtype":"F32","shape":[9],"data_offsets":[0,36]}}'.ljust(64),
     "missing": save(without(good_tensors(), "c0-m1/w")),
-    "unknown": save(good_tensors() | {SECRET: torch.ones(6)}),
+    "unknown": save(good_tensors() | {MARK: torch.ones(6)}),
     "wrong shape": save(good_tensors() | {"c0-m1/w": torch.ones(5)}),
     "wrong rank": save(good_tensors() | {"c0-m1/w": torch.ones(6, 1)}),
     "integers": save(good_tensors() | {"c0-m1/w": torch.ones(6, dtype=torch.int64)}),
@@ -154,7 +154,7 @@ def test_bad_gradients_are_problems(served, name):
 
 
 @pytest.mark.parametrize(
-    "query", ["k=0", "k=1001", "k=1" + "0" * 400, "k=x", f"{SECRET}=1", "direction=up", "owner="]
+    "query", ["k=0", "k=1001", "k=1" + "0" * 400, "k=x", f"{MARK}=1", "direction=up", "owner="]
 )
 def test_bad_options_of_gradients(served, query):
     response = served.client.post(f"{ASK}?{query}", content=save(good_tensors()), headers=TENSORS)
@@ -172,9 +172,9 @@ def test_options_of_a_json_body_are_not_taken_from_the_address(served):
     ("method", "path", "status"),
     [
         ("GET", "/nothing", 404),
-        ("GET", f"/v1/indexes/{SECRET}", 404),
-        ("POST", f"/v1/indexes/{SECRET}/attributions", 404),
-        ("GET", f"/v1/indexes/fake/examples/{SECRET}", 404),
+        ("GET", f"/v1/indexes/{MARK}", 404),
+        ("POST", f"/v1/indexes/{MARK}/attributions", 404),
+        ("GET", f"/v1/indexes/fake/examples/{MARK}", 404),
         ("GET", "/v1/indexes/fake/examples/", 404),
         ("GET", "/v1/indexes/fake/examples/%00", 404),
         ("GET", "/v1/indexes/fake/examples/%ff%fe", 404),
@@ -185,7 +185,7 @@ def test_options_of_a_json_body_are_not_taken_from_the_address(served):
         ("DELETE", "/v1/indexes/fake", 405),
         ("POST", "/livez", 405),
         ("PUT", ASK, 405),
-        ("GET", f"/v1/indexes/fake/examples?after={SECRET}", 422),
+        ("GET", f"/v1/indexes/fake/examples?after={MARK}", 422),
         ("GET", "/v1/indexes/fake/examples?after=MDEyMzQ1Njc4OWFiOjk5OTk5", 422),
         ("GET", "/v1/indexes/fake/examples?after=b3RoZXI6MQ", 422),
         ("GET", "/v1/indexes/fake/examples?after=%F0%9F%98%80", 422),

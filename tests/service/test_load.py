@@ -1,6 +1,7 @@
 """Many clients at once: the same answers as one after another, bounded queues, deadlines, leaving clients."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -161,7 +162,7 @@ async def _leaving(app):
 
 def test_admission_counts_down_whatever_happens():
     admission = Admission(Amount(requests=2, cost=3, body_bytes=100))
-    with pytest.raises(ValueError, match="mistake"), admission.place(10) as place:
+    with contextlib.suppress(ValueError), admission.place(10) as place:
         place.take(2)
         raise ValueError("mistake")
     with admission.place(60) as first:
