@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 BuildFile = Annotated[
     Path,
     typer.Argument(
+        metavar="BUILD_FILE",
         help="The build file: names the Task, the recipe and the index. Example: `mytask.toml`",
         show_default=False,
     ),
@@ -39,9 +40,8 @@ Force = Annotated[
     bool,
     typer.Option(
         "--force",
-        help="Build again although this version is published, for instance to store it in "
-        "another form. "
-        "Example: `byline build mytask.toml --force`",
+        help="Build again although this version is published, for instance because its files are "
+        "damaged. Example: `byline build mytask.toml --force`",
     ),
 ]
 

@@ -14,7 +14,7 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from byline.attribution import AttributionRequest
-from byline.attribution.questions import Questions
+from byline.attribution.questions import Question, Questions
 from byline.attribution.stopwatch import Stopwatch
 from byline.errors import InvalidInput, InvalidQuery, StaleIndex
 from byline.features import Featurizer
@@ -77,15 +77,16 @@ def write_scores(
     observer = observer or Silent()
     opened = AttributionIndex.open(index)
     ask = _open_questions(opened)
+    questions = _checked(ask, requests)
     searcher = Searcher(opened)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        scores_QR = open_memmap(temporary, "w+", np.float32, (len(requests), opened.rows))
-        for start in range(0, len(requests), batch):
-            part = requests[start : start + batch]
+        scores_QR = open_memmap(temporary, "w+", np.float32, (len(questions), opened.rows))
+        for start in range(0, len(questions), batch):
+            part = questions[start : start + batch]
             features_QK = _features(ask, part, first=start)
-            scores_QR[start : start + len(part)] = searcher.scores(features_QK)
-            observer.reach("score queries", start + len(part), len(requests))
+            searcher.scores(features_QK, out=scores_QR[start : start + len(part)])
+            observer.reach("score queries", start + len(part), len(questions))
         scores_QR.flush()
         flush(temporary)
         temporary.replace(out)
@@ -105,9 +106,20 @@ def _open_questions(opened: AttributionIndex) -> Questions:
     return Questions(opened.recipe, opened.width, task=loaded.task, featurizer=featurizer)
 
 
-def _features(ask: Questions, part: Sequence[AttributionRequest], first: int) -> Tensor:
+def _checked(ask: Questions, requests: Sequence[AttributionRequest]) -> list[Question]:
+    """Check every query before the first one is computed."""
+    questions = []
+    for number, request in enumerate(requests, start=1):
+        try:
+            questions.append(ask.check(request))
+        except InvalidQuery as error:
+            raise InvalidQuery(f"query {number}: {error}") from error
+    return questions
+
+
+def _features(ask: Questions, part: Sequence[Question], first: int) -> Tensor:
     """[Q, K], or the first query's error with its number."""
-    found = ask.features([ask.check(request) for request in part], Stopwatch())
+    found = ask.features(part, Stopwatch())
     for place, each in enumerate(found):
         if each.error is not None:
             raise InvalidQuery(f"query {first + place + 1}: {each.error}") from each.error
