@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from byline.attribution import Attributor
     from service.settings import Settings
 
@@ -29,14 +31,8 @@ def serve(
 
     Every other setting is an environment variable BYLINE_..., see docs/service.md.
     """
-    from byline.errors import BylineError
-
-    try:
-        settings = _settings(port=port, host=host, threads=threads)
-        _run(settings, _open(indexes, settings, without_task=without_task))
-    except BylineError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(2) from None
+    settings = _settings(port=port, host=host, threads=threads)
+    _run(settings, _open(indexes, settings, without_task=without_task))
 
 
 def _settings(**given: str | int | None) -> "Settings":
@@ -73,7 +69,6 @@ def _open(indexes: list[str], settings: "Settings", *, without_task: bool) -> "d
 
 def _run(settings: "Settings", attributors: "dict[str, Attributor]") -> None:
     import asyncio
-    import socket
 
     from service import logs
     from service.app import create_app
@@ -81,11 +76,24 @@ def _run(settings: "Settings", attributors: "dict[str, Attributor]") -> None:
 
     logs.configure(settings.log_level)
     server = Server(create_app(settings, attributors), settings)
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    address = (settings.host, settings.port)
-    with socket.create_server(address, family=family, backlog=2048) as listening:
+    with _listening(settings) as listening:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listening.getsockname()[1]}"
         typer.echo(f"Serving {', '.join(attributors)} at {url}/ (API: {url}/docs)")
         typer.echo("Only this machine can connect. Ctrl+C ends the service.")
         asyncio.run(server.serve([listening]))
+
+
+def _listening(settings: "Settings") -> "socket":
+    from socket import AF_INET, AF_INET6, create_server
+
+    from byline.errors import InvalidInput
+
+    family = AF_INET6 if ":" in settings.host else AF_INET
+    try:
+        return create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot listen on {settings.host} port {settings.port} ({error.strerror}): "
+            "choose another one with --port, or 0 for a free one"
+        ) from None

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
@@ -12,9 +13,19 @@ from service.reference import reference
 from service.served import Service
 
 router = APIRouter(include_in_schema=False)
+
+
+def _with_code(text: str) -> Markup:
+    """Set what stands in backticks as code."""
+    parts = [escape(part) for part in text.split("`")]
+    coded = [Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)]  # noqa: S704
+    return Markup().join(coded)
+
+
 _TEMPLATES = Environment(
     loader=PackageLoader("service"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
+_TEMPLATES.filters["code"] = _with_code
 
 
 def mount_static(app: FastAPI) -> None:

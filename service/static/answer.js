@@ -12,8 +12,17 @@ export function short(value) {
   return text.replace("-", "\u2212");
 }
 
-function plusMinus(value, error, format = short) {
-  return error === null ? format(value) : `${format(value)} ± ${format(error)}`;
+// The error to two significant digits, and the value to the same place: 628 ± 88.
+function plusMinus(value, error) {
+  if (error === null) return short(value);
+  const places = error > 0 ? 1 - Math.floor(Math.log10(error)) : 0;
+  if (error <= 0 || places > 4 || Math.abs(value) >= 1e6) return `${short(value)} ± ${short(error)}`;
+  const rounded = (number) => number.toFixed(Math.max(0, places)).replace("-", "\u2212");
+  return `${rounded(value)} ± ${rounded(error)}`;
+}
+
+function sharePlusMinus(value, error) {
+  return error === null ? percent.format(value) : `${percent.format(value)} ± ${percent.format(error)}`;
 }
 
 export function answerView(answer, query) {
@@ -56,7 +65,8 @@ function facts(shown, left) {
 
 function fact(name, value) {
   if (typeof value !== "number") return String(value);
-  return name.endsWith("probability") ? percent.format(value) : short(value);
+  if (!name.endsWith("probability") || (value > 0 && value < 5e-4)) return short(value);
+  return percent.format(value);
 }
 
 function trustView(answer, cards) {
@@ -82,13 +92,21 @@ function standsOutNote(title, clear, ends) {
 }
 
 function listView(title, meaning, found) {
-  const largest = Math.max(...found.map((each) => Math.abs(each.score) + (each.standard_error ?? 0)), Number.MIN_VALUE);
-  const cards = found.map((each) => card(each, largest));
+  const cards = found.map((each) => card(each, scaleOf(found)));
   const body = cards.length ? element("ol", { class: "cards" }, ...cards) : element("p", { class: "nothing" }, "No training point matches the filter.");
   return element("section", {}, element("h3", {}, title), element("p", { class: "hint" }, meaning), body);
 }
 
-function card(each, largest) {
+// Places 0 and every bar with its error bar; one sign alone gets the whole width.
+function scaleOf(found) {
+  const ends = found.flatMap(({ score, standard_error: error }) => [score - (error ?? 0), score + (error ?? 0), score]);
+  const low = found.some((each) => each.score < 0) ? Math.min(0, ...ends) : 0;
+  const high = found.some((each) => each.score > 0) ? Math.max(0, ...ends) : 0;
+  const width = high - low || 1;
+  return (value) => 1 + (198 * (Math.min(Math.max(value, low), high) - low)) / width;
+}
+
+function card(each, x) {
   const { example, score, standard_error: error } = each;
   const head = element(
     "header",
@@ -101,15 +119,14 @@ function card(each, largest) {
   );
   const preview = example.preview ? element("pre", { tabindex: 0, "aria-label": "Preview" }, example.preview) : null;
   const foot = element("footer", {}, example.uri ? place(example.uri) : null, element("span", { class: "id" }, example.id));
-  return element("li", { class: "card" }, head, bar(score, error, largest), preview, foot);
+  return element("li", { class: "card" }, head, bar(score, error, x), preview, foot);
 }
 
 // A signed bar with its error bar; the numbers stand beside it.
-function bar(score, error, largest) {
-  const x = (value) => 100 + (96 * value) / largest;
+function bar(score, error, x) {
   const parts = [
-    svg("line", { class: "axis", x1: 100, x2: 100, y1: 0, y2: 12 }),
-    svg("rect", { class: score < 0 ? "minus" : "plus", x: Math.min(100, x(score)), y: 2, width: Math.abs(x(score) - 100), height: 8 }),
+    svg("rect", { class: score < 0 ? "minus" : "plus", x: Math.min(x(0), x(score)), y: 2, width: Math.abs(x(score) - x(0)), height: 8 }),
+    svg("line", { class: "axis", x1: x(0), x2: x(0), y1: 0, y2: 12 }),
   ];
   if (error !== null) parts.push(svg("path", { class: "whisker", d: `M${x(score - error)} 6H${x(score + error)}M${x(score - error)} 3v6M${x(score + error)} 3v6` }));
   return svg("svg", { class: "bar-chart", viewBox: "0 0 200 12", preserveAspectRatio: "none", "aria-hidden": "true" }, ...parts);
@@ -139,7 +156,7 @@ function shareRow(each, largest) {
     "tr",
     {},
     element("th", { scope: "row" }, each.owner ?? "No owner"),
-    element("td", { class: "number" }, plusMinus(each.share, error, (value) => percent.format(value))),
+    element("td", { class: "number" }, sharePlusMinus(each.share, error)),
     element("td", { class: "chart" }, chart),
     element("td", { class: "number" }, plusMinus(each.score, each.standard_error)),
     element("td", { class: "number" }, whole.format(each.examples)),

@@ -30,7 +30,7 @@ function resolved(property, schema) {
 function field(name, property, required) {
   const id = `query-${name}`;
   const kind = kindOf(property);
-  const control = kind.control(property);
+  const control = kind.control({ ...property, required });
   control.id = id;
   if (required) control.setAttribute("aria-required", "true");
   const hint = property.description ? element("p", { class: "hint", id: `${id}-hint` }, property.description) : null;
@@ -47,7 +47,8 @@ function field(name, property, required) {
     }
   };
   const fill = (value) => {
-    control.value = value === undefined || value === null ? "" : kind.write(value);
+    const filled = value ?? property.default ?? null;
+    control.value = filled === null ? "" : kind.write(filled);
   };
   return { name, control, read, fill, element: element("div", { class: "field" }, label, control, hint) };
 }
@@ -55,7 +56,7 @@ function field(name, property, required) {
 const TEXT = {
   control: (property) =>
     (property.maxLength ?? Infinity) > LONG
-      ? element("textarea", { rows: 7, spellcheck: "false" })
+      ? element("textarea", { rows: property.required ? 8 : 3, spellcheck: "false" })
       : element("input", { type: "text", autocomplete: "off", spellcheck: "false" }),
   read: (value) => value,
   write: String,
@@ -75,7 +76,7 @@ const NUMBERS = {
 };
 const CHOICE = {
   control: (property) =>
-    element("select", {}, element("option", { value: "" }, ""), ...property.enum.map((each) => element("option", { value: JSON.stringify(each), selected: each === property.default }, String(each)))),
+    element("select", {}, "default" in property ? null : element("option", { value: "" }, ""), ...property.enum.map((each) => element("option", { value: JSON.stringify(each), selected: each === property.default }, String(each)))),
   read: JSON.parse,
   write: JSON.stringify,
 };
