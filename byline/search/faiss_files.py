@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 import faiss
 import numpy as np
@@ -121,7 +121,8 @@ def _codes_template(trained: Any) -> _Template:
     codes: Any = faiss.downcast_index(trained.index)
     inner = len(empty) - len(_serialised(codes))
     size = int(codes.code_size)
-    if not isinstance(codes, faiss.IndexRaBitQFastScan):
+    fast = isinstance(codes, faiss.IndexRaBitQFastScan)
+    if not fast:
         length = inner + _HEADER + 20
         plain = ((8, _same), (inner + 8, _same), (length, lambda rows: rows * size))
         return _Template(empty, length + 8, plain, lambda rows: rows * size)
@@ -343,7 +344,7 @@ class DecodedCodes:
     """Vectors rebuilt from 1-bit codes: approximate, for indexes that keep nothing else."""
 
     def __init__(self, path: Path, seed: int):
-        self._index: Any = faiss.read_index(str(path))
+        self._index = cast(Any, faiss.read_index(str(path)))
         self._inner: Any = faiss.downcast_index(self._index.index)
         self.rows, self.width = int(self._index.ntotal), int(self._index.d)
         # FAISS undoes square rotations only; the padded one is the same map with zeros appended.

@@ -41,6 +41,8 @@ _INDEXES = (
     "CREATE INDEX examples_by_label ON examples (label)",
     "CREATE UNIQUE INDEX owners_by_name ON owners (name)",
 )
+_LISTED = " IN (SELECT value FROM json_each(?))"
+_ATTRIBUTE = "EXISTS (SELECT 1 FROM json_each(attributes) WHERE key = ? AND {})"
 Scalar = str | bool | int | float | None
 
 
@@ -207,11 +209,11 @@ class ExampleStore:
         for column in ("owner", "licence", "label"):
             allowed = getattr(chosen, column)
             if allowed is not None:
-                conditions.append(f"{column} IN (SELECT value FROM json_each(?))")
+                conditions.append(column + _LISTED)
                 values.append(json.dumps([_text(entry) for entry in allowed]))
         for key, value in chosen.attributes.items():
             condition, operands = _attribute_condition(value)
-            conditions.append(f"EXISTS (SELECT 1 FROM json_each(attributes) WHERE key = ? AND {condition})")
+            conditions.append(_ATTRIBUTE.format(condition))
             values += [_text(key), *operands]
         # The conditions are the constants above; what users send is bound, never part of the text.
         query = f"SELECT row FROM examples WHERE {' AND '.join(conditions)} ORDER BY row"  # noqa: S608
