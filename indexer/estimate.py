@@ -170,9 +170,11 @@ class _Trial:
 
 def stored_bytes(rows: int, width: int, storage: StorageOptions) -> tuple[int, int]:
     """Bytes of the stored rows and of the search file, roughly."""
-    vectors = rows * width * (2 if storage.dtype == "fp16" else 4)
-    search = rows * (width // 8 + 16) if storage.search == "compressed" else vectors
-    return (0 if storage.keep == "codes" else vectors), search
+    flat = rows * width * storage.stored_type.itemsize
+    codes = rows * (width // 8 + 8)
+    if storage.keep == "codes":
+        return 0, codes if storage.search == "compressed" else flat
+    return flat, flat + (codes if storage.search == "compressed" else 0)
 
 
 def _seconds(work: Callable[[Rows], None], batch: Rows) -> float:

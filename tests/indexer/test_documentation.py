@@ -1,0 +1,42 @@
+"""docs/configuration.md: its build files are read, and it leaves out no field."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+
+from byline.members import MemberPlan
+from byline.recipe import RECIPES, Curvature, Projection, Recipe
+from indexer.config import BuildConfig, BuildSection, IndexSection, load_config
+
+TEXT = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
+EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+
+
+def models() -> Iterator[type[BaseModel]]:
+    yield from (BuildConfig, BuildSection, IndexSection, Recipe, MemberPlan)
+    for union in (Projection, Curvature):
+        yield from get_args(get_args(union)[0])
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_the_documented_build_files_are_read(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mytask.toml"
+    path.write_text(text)
+    assert load_config(path).recipe.name == "ekfac"
+
+
+@pytest.mark.parametrize("model", sorted(models(), key=lambda m: m.__name__))
+def test_every_field_is_documented(model: type[BaseModel]) -> None:
+    missing = [
+        name for name in model.model_fields if not re.search(rf"`\[?{name}\]?`", TEXT) and name != "kind"
+    ]
+    assert not missing
+
+
+def test_every_recipe_and_kind_is_documented() -> None:
+    kinds = {r.projection.kind for r in RECIPES.values()} | {r.curvature.kind for r in RECIPES.values()}
+    assert not [name for name in [*RECIPES, *kinds] if f"`{name}`" not in TEXT]

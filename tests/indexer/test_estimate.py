@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from indexer.build import build
+from indexer.estimate import estimate, stored_bytes
+from tests.indexer.conftest import SMALL, Config
+
+
+@pytest.mark.parametrize("recipe", sorted(SMALL))
+def test_bytes_are_those_of_the_build_and_nothing_is_written(
+    config: Config, tmp_path: Path, recipe: str
+) -> None:
+    found = estimate(config(recipe))
+    assert list(tmp_path.iterdir()) == []
+    built = build(config(recipe))
+    shard = (built.path / "vectors/00000.npy").stat().st_size
+    assert found.vectors == pytest.approx(shard, abs=200)
+    assert found.search == pytest.approx((built.path / "search.faiss").stat().st_size, abs=200)
+
+
+def test_passes_count_the_rows_of_all_members(config: Config) -> None:
+    rows = {
+        each.name: each.rows
+        for each in estimate(config("trak", changes={"curvature": {"sample": 20}})).passes
+    }
+    assert rows["measure fisher"] == 40
+    assert rows["project and emit"] == 180
+
+
+def test_time_and_memory_are_positive_and_threads_are_put_back(config: Config) -> None:
+    before = torch.get_num_threads()
+    found = estimate(config("ekfac", threads=2))
+    assert torch.get_num_threads() == before
+    assert found.seconds > 0
+    assert found.memory > 1e7
+    assert found.temporary > found.vectors + found.search
+
+
+@pytest.mark.parametrize("keep", ["rows", "codes"])
+@pytest.mark.parametrize("search", ["exact", "compressed"])
+def test_bytes_of_every_storage(config: Config, search: str, keep: str) -> None:
+    chosen = config("grad_dot", storage={"search": search, "keep": keep})
+    built = build(chosen)
+    vectors, size = stored_bytes(90, 48, chosen.index.storage())
+    assert (built.path / "vectors").exists() == bool(vectors)
+    assert size == pytest.approx((built.path / "search.faiss").stat().st_size, abs=1000)
