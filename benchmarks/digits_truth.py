@@ -7,6 +7,7 @@ a hundred times fewer kernel launches.
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,9 @@ class Protocol:
     queries: int = 100
     subsets: int = 100
     seeds: int = 3
-    epochs: int = 40
-    batch: int = 50
-    learning_rate: float = 0.05
+    epochs: int = 50
+    batch: int = 64
+    learning_rate: float = 0.01
     momentum: float = 0.9
     dropout: float = 0.1
 
@@ -78,7 +79,7 @@ def train_many(data: Data, rows_MS: Tensor, protocol: Protocol, seed: int) -> li
     generator = torch.Generator().manual_seed(seed)
     models, size = rows_MS.shape
     parameters: list[Tensor] = []
-    for fan_in, fan_out in zip(WIDTHS[:-1], WIDTHS[1:], strict=True):
+    for fan_in, fan_out in pairwise(WIDTHS):
         bound = fan_in**-0.5
         for shape in ((models, fan_in, fan_out), (models, 1, fan_out)):
             uniform = torch.rand(shape, generator=generator) * 2 - 1
@@ -98,7 +99,10 @@ def train_many(data: Data, rows_MS: Tensor, protocol: Protocol, seed: int) -> li
 
 
 def forward(
-    parameters: list[Tensor], x: Tensor, dropout: float = 0.0, generator: torch.Generator | None = None
+    parameters: list[Tensor],
+    x: Tensor,
+    dropout: float = 0.0,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Logits [M, N, 10] of M networks; every layer but the last ends in ReLU and dropout."""
     h = x
@@ -117,7 +121,10 @@ def state_dicts(parameters: list[Tensor]) -> list[dict[str, Tensor]]:
     """One state dict of `examples/digits`' network for each of the M models."""
     names = [f"{layer}.{kind}" for layer in (0, 3, 6) for kind in ("weight", "bias")]
     return [
-        {name: (p[m].T if p[m].shape[0] > 1 else p[m][0]).contiguous() for name, p in zip(names, parameters, strict=True)}
+        {
+            name: (p[m].T if p[m].shape[0] > 1 else p[m][0]).contiguous()
+            for name, p in zip(names, parameters, strict=True)
+        }
         for m in range(parameters[0].shape[0])
     ]
 
@@ -134,7 +141,9 @@ def retrained_outputs(data: Data, protocol: Protocol, cache: Path) -> np.ndarray
         parameters = train_many(data, rows_MS, protocol, seed=1000 + seed)
         with torch.no_grad():
             logits = forward(parameters, data.query_x.expand(protocol.subsets, -1, -1))
-            loss = F.cross_entropy(logits.flatten(0, 1), data.query_y.repeat(protocol.subsets), reduction="none")
+            loss = F.cross_entropy(
+                logits.flatten(0, 1), data.query_y.repeat(protocol.subsets), reduction="none"
+            )
         outputs.append(-loss.reshape(protocol.subsets, -1).numpy())
     cache.mkdir(parents=True, exist_ok=True)
     np.save(path, np.stack(outputs))

@@ -15,32 +15,29 @@ def lds(scores_QR: np.ndarray, subsets_SR: np.ndarray, outputs_SQ: np.ndarray) -
     Returns:
         One number a query; NaN where the outputs do not vary.
     """
-    predicted_SQ = subsets_SR.astype(np.float64) @ scores_QR.T.astype(np.float64)
+    return _spearman(_predicted(scores_QR, subsets_SR), outputs_SQ)
+
+
+def interval(
+    scores_QR: np.ndarray, subsets_SR: np.ndarray, outputs_SQ: np.ndarray, draws: int = 200
+) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean LDS, over queries and subsets at once."""
+    predicted_SQ = _predicted(scores_QR, subsets_SR)
+    subsets, queries = outputs_SQ.shape
+    rng = np.random.default_rng(0)
+    means = []
+    for _ in range(draws):
+        pick = np.ix_(rng.integers(0, subsets, subsets), rng.integers(0, queries, queries))
+        means.append(np.nanmean(_spearman(predicted_SQ[pick], outputs_SQ[pick])))
+    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+
+
+def _predicted(scores_QR: np.ndarray, subsets_SR: np.ndarray) -> np.ndarray:
+    return subsets_SR.astype(np.float64) @ scores_QR.T.astype(np.float64)
+
+
+def _spearman(predicted_SQ: np.ndarray, outputs_SQ: np.ndarray) -> np.ndarray:
     a, b = rankdata(predicted_SQ, axis=0), rankdata(outputs_SQ, axis=0)
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (a * b).sum(axis=0) / np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
-
-
-def interval(per_subset: "Bootstrap", draws: int = 200, seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval over queries and subsets at once."""
-    rng = np.random.default_rng(seed)
-    means = [per_subset.resampled(rng) for _ in range(draws)]
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
-
-
-class Bootstrap:
-    """What a two-way bootstrap of the LDS needs to draw again."""
-
-    def __init__(self, scores_QR: np.ndarray, subsets_SR: np.ndarray, outputs_SQ: np.ndarray) -> None:
-        self._predicted_SQ = subsets_SR.astype(np.float64) @ scores_QR.T.astype(np.float64)
-        self._outputs_SQ = outputs_SQ
-
-    def resampled(self, rng: np.random.Generator) -> float:
-        """Mean LDS over a resample of subsets and of queries."""
-        subsets = rng.integers(0, self._predicted_SQ.shape[0], self._predicted_SQ.shape[0])
-        queries = rng.integers(0, self._predicted_SQ.shape[1], self._predicted_SQ.shape[1])
-        pick = np.ix_(subsets, queries)
-        a, b = rankdata(self._predicted_SQ[pick], axis=0), rankdata(self._outputs_SQ[pick], axis=0)
-        a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-        return float(np.nanmean((a * b).sum(axis=0) / np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))))

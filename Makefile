@@ -1,0 +1,63 @@
+# People and CI run the same targets. Nothing but Python 3.11 and make is needed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Small matrices: threads that spin cost more than they bring.
+export OMP_WAIT_POLICY ?= passive
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http \
+        bench-kills test-faiss-gpu wheel clean
+
+help:  ## show this
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## a virtual environment in .venv with everything that follows needs
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## train a small language model, index it, serve it, ask it (about 4 minutes)
+	$(BIN)/python -m examples.demo
+
+test: $(READY)  ## the tests (about 6 minutes on 2 cores)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+check: $(READY)  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## bring the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: bench-digits bench-build bench-memory bench-search bench-http bench-kills  ## every benchmark of docs/benchmarks.md
+
+bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
+	$(BIN)/python -m benchmarks.digits
+
+bench-build: $(READY)  ## build time over plain forward and backward passes
+	$(BIN)/python -m benchmarks.build_time
+
+bench-memory: $(READY)  ## peak memory of a build at n and 10 n rows
+	$(BIN)/python -m benchmarks.memory
+
+bench-search: $(READY)  ## exact and compressed search, 100,000 x 1,024
+	$(BIN)/python -m benchmarks.search
+
+bench-http: $(READY)  ## what HTTP adds to a query
+	$(BIN)/python -m benchmarks.http
+
+bench-kills: $(READY)  ## builds killed with -9 at random moments
+	$(BIN)/python -m benchmarks.kills
+
+wheel: $(READY)  ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist .
+
+clean:  ## remove what make has made
+	rm -rf $(VENV) .venv-faiss-gpu .demo .bench dist build

@@ -1,0 +1,1 @@
+"""Every figure that the documentation states, as a command that anyone can repeat."""

@@ -1,0 +1,154 @@
+"""Accuracy on digits: LDS of the recipes against models really retrained on random halves.
+
+    python -m benchmarks.digits            # about 5 minutes on 2 cores
+    python -m benchmarks.digits --smoke    # seconds: fewer models, no figure means anything
+
+MLP 64-128-64-10 with dropout 0.1, 1,000 training points, 100 queries, 100 random halves x 3 seeds, trained as
+dattri's benchmark trains its MLP (SGD .01, momentum .9, 50 epochs, batches of 64). f = minus the loss. Rows with
+one checkpoint are the mean over five indexes, one for each of five independently trained models, so that no
+single model's luck decides.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.stats import spearmanr
+
+from benchmarks.digits_task import CACHE, FULL, SMOKE, keep, smoke, task
+from benchmarks.digits_truth import Protocol, digits, full_models, retrained_outputs, subsets
+from benchmarks.lds import interval, lds
+from byline.features import Featurizer
+from byline.search.searcher import Searcher
+from byline.store.index import AttributionIndex
+from indexer.build import build
+from indexer.config import BuildConfig
+
+MODELS = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a recipe with changes, by how many checkpoints."""
+
+    label: str
+    name: str
+    checkpoints: int = 1
+    changes: dict[str, Any] = field(default_factory=dict)
+    search: str = "exact"
+
+
+ROWS = [
+    Row("grad_dot", "grad_dot"),
+    Row("grad_cos", "grad_cos"),
+    Row("trak", "trak"),
+    Row("logra 64x32 by layer", "logra"),
+    Row("kfac 2,048", "kfac"),
+    Row("ekfac 2,048", "ekfac"),
+    Row("ekfac 512", "ekfac", changes={"projection": {"size": 512}}),
+    Row("ekfac 2,048, fitted on 500 rows", "ekfac", changes={"curvature": {"sample": 500}}),
+    Row("ekfac 2,048, fitted on 250 rows", "ekfac", changes={"curvature": {"sample": 250}}),
+    Row("ekfac 2,048, fitted on 125 rows", "ekfac", changes={"curvature": {"sample": 125}}),
+    Row("ekfac 2,048, 5 masks", "ekfac", changes={"members": {"masks": 5}}),
+    Row("ekfac 2,048, 10 masks", "ekfac", changes={"members": {"masks": 10}}),
+    Row("ekfac_margin 2,048", "ekfac_margin"),
+    Row("ekfac_margin 2,048, 10 masks", "ekfac_margin", changes={"members": {"masks": 10}}),
+    Row("trak", "trak", MODELS),
+    Row("logra 64x32 by layer", "logra", MODELS),
+    Row("ekfac 2,048", "ekfac", MODELS),
+    Row("ekfac_margin 2,048", "ekfac_margin", MODELS),
+]
+
+
+def main() -> None:
+    """Retrain, build every index, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
+    tiny = parser.parse_args().smoke
+    torch.set_num_threads(2)
+    protocol, models = (SMOKE, 2) if tiny else (FULL, MODELS)
+    outputs = retrained_outputs(digits(protocol), protocol, CACHE)
+    keep(full_models(digits(protocol), protocol, models), protocol)
+    measured = Measured(protocol, outputs, models)
+    table = Table("recipe", "checkpoints", "numbers a row", "LDS", "95 % interval", title="digits, LDS (f = -loss)")
+    rows = [Row("logra 64x32 by layer", "logra"), Row("ekfac 2,048", "ekfac", 2)] if tiny else ROWS
+    for row in track(rows, description="indexes"):
+        table.add_row(row.label, str(row.checkpoints), *measured.row(row))
+    console = Console(width=120)
+    console.print(table)
+    console.print(f"noise ceiling, one seed against the mean of the others: {ceiling(outputs):.3f}")
+    console.print(f"compressed search, top 10 equal to exact search's: recall {measured.recall():.4f}")
+
+
+class Measured:
+    """Indexes of the digits models, and how well their scores rank the truth."""
+
+    def __init__(self, protocol: Protocol, outputs: np.ndarray, models: int) -> None:
+        data = digits(protocol)
+        self._reference = f"benchmarks.digits_task:{'task' if protocol == FULL else 'smoke'}"
+        self._task = task() if protocol == FULL else smoke()
+        self._queries = list(zip(data.query_x, data.query_y, strict=True))
+        self._models = models
+        self._subsets_SR = subsets(protocol)
+        self._truth_SQ = outputs.mean(axis=0)
+
+    def row(self, row: Row) -> tuple[str, str, str]:
+        """Numbers stored for a row, mean LDS, and a two-way bootstrap interval over queries and subsets."""
+        groups = [[m] for m in range(self._models)] if row.checkpoints == 1 else [list(range(row.checkpoints))]
+        found: list[float] = []
+        bounds: list[tuple[float, float]] = []
+        for checkpoints in groups:
+            with self._built(row, checkpoints) as (index, features_QK):
+                scores_QR = Searcher(index).scores(features_QK)
+                width = index.width
+            found.append(float(np.nanmean(lds(scores_QR, self._subsets_SR, self._truth_SQ))))
+            bounds.append(interval(scores_QR, self._subsets_SR, self._truth_SQ))
+        spread = f" (models {min(found):.3f} to {max(found):.3f})" if len(found) > 1 else ""
+        low, high = np.mean(bounds, axis=0)
+        return f"{width:,}", f"{np.mean(found):.3f}{spread}", f"{low:.3f} to {high:.3f}"
+
+    def recall(self) -> float:
+        """Share of exact search's top 10 that compressed search returns, over all queries."""
+        tops = []
+        for search in ("exact", "compressed"):
+            with self._built(Row("", "ekfac", search=search), [0]) as (index, features_QK):
+                tops.append(Searcher(index).search(features_QK, 10).rows_QK)
+        return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(*tops, strict=True)]))
+
+    @contextmanager
+    def _built(self, row: Row, checkpoints: list[int]) -> Iterator[tuple[AttributionIndex, np.ndarray]]:
+        """Build an index through the indexer's own path, with the features of all queries."""
+        changes = {**row.changes, "members": {**row.changes.get("members", {}), "checkpoints": checkpoints}}
+        with tempfile.TemporaryDirectory() as folder:
+            config = {
+                "task": self._reference,
+                "recipe": {"name": row.name, **changes},
+                "index": {"path": folder, "search": row.search},
+                "build": {"threads": 2},
+            }
+            with AttributionIndex.open(build(BuildConfig.model_validate(config)).path) as index:
+                states = {member.name: index.states(member.name) for member in index.members}
+                yield index, Featurizer.open(self._task, index.recipe, states).query(self._queries).numpy()
+
+
+def ceiling(outputs: np.ndarray) -> float:
+    """Spearman correlation over the subsets between one seed's outputs and the mean of the others'."""
+    found = [
+        spearmanr(outputs[seed][:, q], np.delete(outputs, seed, axis=0).mean(axis=0)[:, q]).statistic
+        for seed in range(outputs.shape[0])
+        for q in range(outputs.shape[2])
+    ]
+    return float(np.nanmean(found))
+
+
+if __name__ == "__main__":
+    main()
