@@ -40,8 +40,9 @@ def server(index, tmp_path):
     log = tmp_path / "log"
     command = [
         sys.executable,
-        "-c",
-        "import typer; from service.cli import serve; typer.run(serve)",
+        "-m",
+        "byline",
+        "serve",
         f"named={index}",
         "--port",
         "0",
@@ -113,8 +114,9 @@ def draining(client, address):
 def test_another_host_is_refused(index):
     command = [
         sys.executable,
-        "-c",
-        "import typer; from service.cli import serve; typer.run(serve)",
+        "-m",
+        "byline",
+        "serve",
         str(index),
         "--host",
         "0.0.0.0",  # noqa: S104 - it must be refused
