@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 SHOWN_OWNERS = 5
-PREVIEW = 60
-LICENCE = 16
+PREVIEW = 52
+LICENCE = 14
+OWNER = 20
 
 
 def show_answer(console: Console, prompt: str, source: str, answer: Mapping[str, Any]) -> None:
@@ -38,7 +39,7 @@ def show_answer(console: Console, prompt: str, source: str, answer: Mapping[str,
 def _influencers(answer: Mapping[str, Any]) -> Table:
     table = Table(title="Most influential training chunks", box=box.SIMPLE, title_justify="left")
     table.add_column("#", justify="right")
-    table.add_column("score ± se", justify="right", no_wrap=True)
+    table.add_column("score ± se", justify="right", no_wrap=True, min_width=15)
     for name in ("owner", "licence", "training chunk"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
     for hit in answer["proponents"]:
@@ -46,7 +47,7 @@ def _influencers(answer: Mapping[str, Any]) -> Table:
         table.add_row(
             str(hit["rank"]),
             with_error(hit["score"], hit["standard_error"]),
-            example["owner"],
+            short(example["owner"] or "", OWNER),
             short(example["licence"] or "", LICENCE),
             _chunk(example),
         )
@@ -54,7 +55,7 @@ def _influencers(answer: Mapping[str, Any]) -> Table:
 
 
 def _chunk(example: Mapping[str, Any]) -> Text:
-    place = f"{example['uri'].split('#')[-1]}, from character {example['attributes']['start']:,}"
+    place = f"{example['uri'].split('#')[-1]} from {example['attributes']['start']:,}"
     preview = short(" ".join(example["preview"].split()), PREVIEW)
     return Text(f"{place}\n").append(preview, style="dim")
 

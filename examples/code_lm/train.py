@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
 from byline.tasks import Document
@@ -42,7 +42,8 @@ class Training:
     """One checkpoint each: the standard error of a score is the spread between them."""
     steps: int = 900
     batch: int = 4
-    learning_rate: float = 2e-3
+    learning_rate: float = 6e-3
+    matrix_learning_rate: float = 0.01
 
 
 def prepare(folder: Path, documents: Sequence[Document], training: Training) -> None:
@@ -124,14 +125,8 @@ def train_model(chunks: Chunks, config: Any, training: Training, seed: int, prog
     torch.manual_seed(seed)
     config._attn_implementation = "eager"
     model: nn.Module = GPT2LMHeadModel(config).train()
-    optimiser = AdamW(model.parameters(), lr=training.learning_rate, weight_decay=0.01)
-    schedule = OneCycleLR(
-        optimiser,
-        training.learning_rate,
-        total_steps=training.steps,
-        pct_start=0.1,
-        cycle_momentum=False,
-    )
+    optimisers = _optimisers(model, training)
+    schedules = [_warm_up_and_cool_down(optimiser, training.steps) for optimiser in optimisers]
     order = torch.empty(0, dtype=torch.int64)
     for step in range(training.steps):
         if len(order) < training.batch:
@@ -139,14 +134,31 @@ def train_model(chunks: Chunks, config: Any, training: Training, seed: int, prog
         rows, order = order[: training.batch], order[training.batch :]
         batch = collate_causal([chunks[int(row)] for row in rows], pad_token=0)
         loss = mean_token_loss(model, batch).mean()
-        optimiser.zero_grad()
+        model.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        for optimiser, schedule in zip(optimisers, schedules, strict=True):
+            optimiser.step()
+            schedule.step()
         if step % 10 == 9 or step + 1 == training.steps:
             progress(seed, step + 1)
     return model.eval()
+
+
+def _optimisers(model: nn.Module, training: Training) -> list[Optimizer]:
+    """Muon for the matrices inside the blocks, AdamW for all else."""
+    named = list(model.named_parameters())
+    matrices = [p for name, p in named if p.ndim == 2 and ".h." in name]
+    others = [p for name, p in named if p.ndim != 2 or ".h." not in name]
+    return [
+        Muon(matrices, lr=training.matrix_learning_rate, weight_decay=0.0),
+        AdamW(others, lr=training.learning_rate, betas=(0.9, 0.95), weight_decay=0.01),
+    ]
+
+
+def _warm_up_and_cool_down(optimiser: Optimizer, steps: int) -> OneCycleLR:
+    highest = [group["lr"] for group in optimiser.param_groups]
+    return OneCycleLR(optimiser, highest, total_steps=steps, pct_start=0.1, cycle_momentum=False)
 
 
 @torch.no_grad()
