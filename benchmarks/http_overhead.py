@@ -1,0 +1,136 @@
+"""What HTTP adds to a query's own compute: latency at the client minus the timings in the answer.
+
+    python -m benchmarks.http_overhead --smoke                  # a tiny index that it builds itself
+    python -m benchmarks.http_overhead INDEX --query '{"text": "..."}'
+
+Starts `byline serve` on a free loopback port, asks one query after another over one connection, and prints
+percentiles in milliseconds. "Compute" is everything that the answer's `timings` say but the wait for the
+compute thread, which belongs to HTTP's side.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+
+TARGET = 10.0
+"""Milliseconds that HTTP may add at the median."""
+TINY = Path(__file__).parents[1] / "tests" / "indexer" / "tiny_task.py"
+TINY_QUERY = '{"x": [0.5, -1, 0.25, 2, 0, 1]}'
+START_SECONDS = 120.0
+
+
+def tiny_index(folder: Path) -> Path:
+    """Build the index of the tests' tiny Task."""
+    from indexer.build import build
+    from indexer.config import load_config
+
+    (folder / "tiny_task.py").write_text(TINY.read_text())
+    (folder / "build.toml").write_text(
+        'task = "tiny_task.py:task"\n[recipe]\nname = "ekfac"\n[recipe.projection]\nsize = 24\n'
+        '[recipe.members]\nmasks = 2\n[index]\npath = "index"\n'
+    )
+    build(load_config(folder / "build.toml"))
+    return folder / "index"
+
+
+def start(index: Path) -> tuple[subprocess.Popen[str], int]:
+    """Start a server.
+
+    Returns:
+        Its process, and the port that it printed.
+    """
+    command = [sys.executable, "-m", "byline", "serve", f"bench={index}", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if " at http://" not in line:
+        raise SystemExit("the server did not start: run `byline serve` by hand to see why")
+    return process, int(line.split("127.0.0.1:")[1].split("/")[0])
+
+
+def wait_ready(connection: HTTPConnection) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        connection.request("GET", "/readyz")
+        response = connection.getresponse()
+        response.read()
+        if response.status == 200:
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"the server was not ready within {START_SECONDS:g} s")
+
+
+def ask(connection: HTTPConnection, body: bytes) -> tuple[float, float]:
+    """Ask once.
+
+    Returns:
+        Milliseconds at the client, and those of compute that the answer reports.
+    """
+    begun = time.perf_counter()
+    headers = {"content-type": "application/json"}
+    connection.request("POST", "/v1/indexes/bench/attributions", body, headers)
+    response = connection.getresponse()
+    content = response.read()
+    latency = (time.perf_counter() - begun) * 1e3
+    if response.status != 200:
+        raise SystemExit(f"status {response.status}: {content.decode()}")
+    timings = json.loads(content)["timings"]
+    return latency, sum(value for stage, value in timings.items() if stage != "queue")
+
+
+def measure(index: Path, query: str, requests: int, k: int) -> dict[str, float]:
+    """Ask many times, one after another; the first tenth only warms up."""
+    body = json.dumps({"query": json.loads(query), "k": k, "shares": True}).encode()
+    process, port = start(index)
+    try:
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        wait_ready(connection)
+        for _ in range(max(5, requests // 10)):
+            ask(connection, body)
+        measured = [ask(connection, body) for _ in range(requests)]
+    finally:
+        process.terminate()
+        process.wait(60)
+    added = sorted(latency - compute for latency, compute in measured)
+    return {
+        "requests": requests,
+        "latency_p50_ms": statistics.median(latency for latency, _ in measured),
+        "compute_p50_ms": statistics.median(compute for _, compute in measured),
+        "added_p50_ms": statistics.median(added),
+        "added_p95_ms": added[int(0.95 * (len(added) - 1))],
+        "added_p99_ms": added[int(0.99 * (len(added) - 1))],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("index", nargs="?", type=Path, help="index directory")
+    parser.add_argument("--query", default=TINY_QUERY, help="payload as JSON")
+    parser.add_argument("--requests", type=int, default=500)
+    parser.add_argument("-k", type=int, default=10)
+    parser.add_argument("--smoke", action="store_true", help="a tiny index and 50 requests")
+    parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    arguments = parser.parse_args()
+    if arguments.index is None and not arguments.smoke:
+        parser.error("name an INDEX, or pass --smoke")
+    with tempfile.TemporaryDirectory() as folder:
+        index = arguments.index or tiny_index(Path(folder))
+        requests = 50 if arguments.smoke else arguments.requests
+        figures = measure(index, arguments.query, requests, arguments.k)
+    for name, value in figures.items():
+        print(f"{name:16} {value:10.2f}")
+    print(f"HTTP adds {figures['added_p50_ms']:.2f} ms at the median; the target is under {TARGET:g} ms")
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
+    if figures["added_p50_ms"] >= TARGET:
+        raise SystemExit("the target is missed")
+
+
+if __name__ == "__main__":
+    main()
