@@ -1,5 +1,6 @@
 """What a build will cost, measured on one batch of every pass. Writes nothing."""
 
+import hashlib
 import resource
 import sys
 import time
@@ -83,6 +84,7 @@ def estimate(config: BuildConfig) -> Estimate:
     finally:
         torch.set_num_threads(threads_before)
     width = trial.width * len(plan.members)
+    passes += (Pass("write the index", plan.rows, plan.rows * _write_time(width)),)
     processes = config.build.workers + 1 if config.build.workers > 1 else 1
     vectors, search = stored_bytes(plan.rows, width, config.index.storage())
     kept = plan.rows * trial.width * 4 if plan.keeps_projections else 0
@@ -181,6 +183,15 @@ def _seconds(work: Callable[[Rows], None], batch: Rows) -> float:
     start = time.perf_counter()
     work(batch)
     return time.perf_counter() - start
+
+
+def _write_time(width: int) -> float:
+    """Seconds a row: it is read, converted, written and digested, about twice each."""
+    block_BK = np.ones((256, width), dtype=np.float32)
+    start = time.perf_counter()
+    for _ in range(2):
+        hashlib.sha256(block_BK.copy().tobytes() + block_BK.astype(np.float16).tobytes())
+    return (time.perf_counter() - start) / len(block_BK)
 
 
 def _warm(work: Callable[[], Result]) -> tuple[Result, float]:

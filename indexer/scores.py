@@ -101,7 +101,7 @@ def _open_questions(opened: AttributionIndex) -> Questions:
         raise StaleIndex(
             f"the Task at {record.reference} changed since this index was built: rebuild the index"
         )
-    states = {member.name: opened.states(member.name) for member in opened.members}
+    states = {member.name: dict(opened.states(member.name)) for member in opened.members}
     featurizer = Featurizer.open(loaded.task, opened.recipe, states)
     return Questions(opened.recipe, opened.width, task=loaded.task, featurizer=featurizer)
 

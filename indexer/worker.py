@@ -38,6 +38,7 @@ class Worker:
         self._task = task
         self._model: tuple[Member, MemberModel] | None = None
         self._featurizer: tuple[str, MemberFeaturizer] | None = None
+        self._fitted_state: tuple[tuple[str, str | None], State] | None = None
         self._at: Rows | None = None
 
     def perform(self, unit: Unit) -> Receipt:
@@ -151,7 +152,12 @@ class Worker:
 
     def _state(self, member: str, before: str | None = None) -> State:
         """What the statistics that come before this one left behind; all of them for None."""
-        return self._to_device(read_state(self.plan, self.workspace, member, before))
+        key = (member, before)
+        if self._fitted_state is None or self._fitted_state[0] != key:
+            self._fitted_state = None
+            read = self._to_device(read_state(self.plan, self.workspace, member, before))
+            self._fitted_state = (key, read)
+        return self._fitted_state[1]
 
     def _to_device(self, state: State) -> State:
         return {name: tensor.to(self.plan.numerics.device) for name, tensor in state.items()}
