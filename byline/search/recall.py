@@ -80,6 +80,7 @@ def _exact_top(vectors: VectorRows, queries_QK: NDArray[np.float32]) -> NDArray[
     for _, vectors_BK in row_blocks(vectors):
         scores_QB = torch.from_numpy(queries_QK) @ torch.from_numpy(vectors_BK).T
         top_QT = torch.cat([top_QT, scores_QB], dim=1).topk(top_QT.shape[1], dim=1).values
+        vectors.release()
     return top_QT.numpy()
 
 
@@ -95,6 +96,7 @@ def _recall(
     for query_K, top_T in zip(queries_QK, top_QT, strict=True):
         _, rows_C = search.candidates(query_K[None], min(factor * len(top_T), vectors.rows))
         scores_C = np.sort(vectors.gather(rows_C) @ query_K)[::-1][: len(top_T)]
+        vectors.release()
         slack = 1e-5 * max(abs(float(top_T[0])), 1e-30)
         found += int(np.count_nonzero(scores_C[: len(top_T)] >= top_T[: len(scores_C)] - slack))
     return found / top_QT.size

@@ -61,4 +61,5 @@ def write_owner_sums(
             finished = sums_XK if ends_here else sums_XK[:-1]
             carried_K = np.zeros(vectors.width) if ends_here else sums_XK[-1]
             file.write(finished.astype(np.float32).tobytes())
+            vectors.release()
             yield start + len(rows_B)

@@ -5,6 +5,7 @@ A stored number is feature x row weight x 2^exponent, the exponent being its mem
 """
 
 import math
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,12 +167,13 @@ class VectorRows:
     ):
         self.width = width
         self.rows = sum(segment.rows for segment in segments)
-        # Mode "c" maps privately: nothing can reach the file, and torch takes the pages without a copy.
-        self._maps = [
-            np.memmap(s.path, dtype=stored, mode="c", offset=s.offset, shape=(s.rows, width))
-            for s in segments
+        self._maps = [_private_map(segment.path) for segment in segments]
+        self._tensors = [
+            torch.from_numpy(
+                np.frombuffer(mapped, stored, segment.rows * width, segment.offset).reshape(-1, width)
+            )
+            for mapped, segment in zip(self._maps, segments, strict=True)
         ]
-        self._tensors = [torch.from_numpy(np.asarray(m)) for m in self._maps]
         self._starts = np.cumsum([0, *[s.rows for s in segments]])
 
     @classmethod
@@ -229,3 +231,14 @@ class VectorRows:
         for first, tensor in zip(self._starts, self._tensors, strict=False):
             for start in range(0, len(tensor), size):
                 yield int(first) + start, tensor[start : start + size].float().numpy()
+
+    def release(self) -> None:
+        """Let go of the pages that were read: a pass over all rows then needs no more memory than a block."""
+        for mapped in self._maps:
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _private_map(path: Path) -> mmap.mmap:
+    """Map a file so that nothing can reach it; writable, or torch would warn of what nobody does."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)

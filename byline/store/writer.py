@@ -199,7 +199,9 @@ def _write_search(
     max_norm = 0.0
 
     def rows(start: int, end: int) -> NDArray[np.float32]:
-        return vectors.gather(np.arange(start, end))
+        vectors_BK = vectors.gather(np.arange(start, end))
+        vectors.release()
+        return vectors_BK
 
     def measured(start: int, end: int) -> NDArray[np.float32]:
         nonlocal max_norm
