@@ -147,7 +147,9 @@ def build_file_for(demo: Demo) -> Path:
         "def task():\n    return code_lm(Path(__file__).resolve().parent)\n"
     )
     path = demo.folder / "byline.toml"
-    path.write_text(BUILD_FILE.read_text().replace("../../.demo/index", "index"))
+    path.write_text(
+        BUILD_FILE.read_text().replace("../../.demo/index", "index").replace("workers = 2", "workers = 1")
+    )
     return path
 
 

@@ -42,7 +42,7 @@ class Training:
     """One checkpoint each: the standard error of a score is the spread between them."""
     steps: int = 900
     batch: int = 4
-    learning_rate: float = 6e-3
+    learning_rate: float = 12e-3
     matrix_learning_rate: float = 0.01
 
 

@@ -19,9 +19,7 @@ from indexer.config import load_config
 
 PACKAGES = ("click", "pydantic", "rich", "starlette", "no-such-package")
 SIZES = Sizes(files=3, held_out=1, characters=6_000, file_characters=2_000)
-TINY = Training(
-    vocabulary=300, context=32, layers=1, width=16, heads=2, seeds=(0, 1), steps=3, batch=2
-)
+TINY = Training(vocabulary=300, context=32, layers=1, width=16, heads=2, seeds=(0, 1), steps=3, batch=2)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,63 @@
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from examples.report import short, show_answer, with_error
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "percent", "written"),
+    [
+        (0.12345, 0.01, False, "0.1235 ± 0.0100"),
+        (1833.04, 22.5, False, "1833.0 ± 22.5"),
+        (-3.14159, None, False, "-3.14"),
+        (0.851, 0.052, True, "85.1 ± 5.2 %"),
+        (None, None, True, "-"),
+    ],
+)
+def test_numbers_are_written_with_their_error(value, error, percent, written):
+    assert with_error(value, error, percent=percent) == written
+
+
+def test_texts_are_cut():
+    assert short("abcdef", 4) == "abc…"
+    assert short("abcd", 4) == "abcd"
+
+
+@pytest.mark.parametrize("owners", [1, 9])
+def test_an_answer_is_shown_with_what_people_look_for(owners):
+    example = {
+        "owner": "Ann",
+        "licence": "MIT",
+        "uri": "pkg:pypi/a@1#a/b.py",
+        "preview": "def [red]f[/red]():\n    pass",
+        "attributes": {"start": 12_345},
+    }
+    share = {
+        "owner": "Ann",
+        "share": 0.5,
+        "share_standard_error": 0.1,
+        "score": 2.0,
+        "standard_error": None,
+        "examples": 7,
+    }
+    answer = {
+        "prediction": {"completion": "self)", "tokens": 2, "token_probability": 0.25},
+        "proponents": [{"rank": 1, "score": 1.5, "standard_error": 0.25, "example": example}],
+        "shares": {"owners": [share] * owners},
+    }
+    out = StringIO()
+    show_answer(Console(file=out, width=116), "def f(", "pkg:pypi/a@1#a/c.py", answer)
+    shown = out.getvalue()
+    for text in (
+        "def f(self)",
+        "0.25",
+        "1.50 ± 0.25",
+        "MIT",
+        "a/b.py from 12,345",
+        "[red]f[/red]",
+        "50.0 ± 10.0 %",
+    ):
+        assert text in shown
+    assert ("4 others" in shown) == (owners == 9)
