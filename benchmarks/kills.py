@@ -1,7 +1,7 @@
 """Kills builds with SIGKILL at random moments: a resumed index must be that of an undisturbed build.
 
-    python benchmarks/kills.py --kills 30
-    python benchmarks/kills.py --smoke
+    python -m benchmarks.kills --kills 30
+    python -m benchmarks.kills --smoke
 
 A round builds an index in a fresh directory and is killed, often more than once, before it may finish.
 After every kill, whatever a reader could open is opened with all its checksums. Rounds alternate between
@@ -237,7 +237,9 @@ def run_kills(kills: int, rows: int, seed: int, kinds: Iterator[Setting]) -> Rep
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--rows", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)

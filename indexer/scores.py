@@ -14,11 +14,10 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from byline.attribution import AttributionRequest
+from byline.attribution.opening import featurizer_of, task_of
 from byline.attribution.questions import Question, Questions
 from byline.attribution.stopwatch import Stopwatch
-from byline.errors import InvalidInput, InvalidQuery, StaleIndex
-from byline.features import Featurizer
-from byline.loading import load_task
+from byline.errors import InvalidInput, InvalidQuery
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
 from indexer.progress import Observer, Silent
@@ -76,7 +75,8 @@ def write_scores(
     """
     observer = observer or Silent()
     opened = AttributionIndex.open(index)
-    ask = _open_questions(opened)
+    task = task_of(opened)
+    ask = Questions(opened.recipe, opened.width, task=task, featurizer=featurizer_of(opened, task))
     questions = _checked(ask, requests)
     searcher = Searcher(opened)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
@@ -92,18 +92,6 @@ def write_scores(
         temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _open_questions(opened: AttributionIndex) -> Questions:
-    record = opened.manifest.task
-    loaded = load_task(record.reference)
-    if loaded.digest != record.digest:
-        raise StaleIndex(
-            f"the Task at {record.reference} changed since this index was built: rebuild the index"
-        )
-    states = {member.name: dict(opened.states(member.name)) for member in opened.members}
-    featurizer = Featurizer.open(loaded.task, opened.recipe, states)
-    return Questions(opened.recipe, opened.width, task=loaded.task, featurizer=featurizer)
 
 
 def _checked(ask: Questions, requests: Sequence[AttributionRequest]) -> list[Question]:
