@@ -1,6 +1,7 @@
 // Showing an answer: the prediction, the influencers as cards, the owners' shares, and how far to trust it all.
 import { element, place, svg } from "./dom.js";
 
+const MOST_OWNERS = 25;
 const whole = new Intl.NumberFormat("en");
 const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
 
@@ -137,11 +138,13 @@ function sharesView(shares) {
     element("section", {}, element("h3", {}, "Owners\u2019 shares"), element("p", { class: "hint" }, "Of the positive scores, summed over each owner\u2019s rows; over all rows, whatever the filter."), ...children);
   if (shares.positive <= 0) return section(element("p", { class: "nothing" }, "No owner\u2019s sum is positive: there is nothing to share."));
   const largest = Math.max(...shares.owners.map((each) => each.share + (each.share_standard_error ?? 0)));
-  const rows = shares.owners.map((each) => shareRow(each, largest));
+  const rows = shares.owners.slice(0, MOST_OWNERS).map((each) => shareRow(each, largest));
+  const left = shares.owners.length - rows.length;
   const head = ["Owner", "Share", "", "Score", "Examples", "Licence"].map((title, i) => element("th", { scope: "col", class: i === 3 || i === 4 ? "number" : null }, title));
   const clipped = shares.clipped / (shares.positive + shares.clipped);
   return section(
     element("div", { class: "scroll" }, element("table", { class: "shares" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows))),
+    left > 0 ? element("p", { class: "hint" }, `${whole.format(left)} more owners are in the API\u2019s answer.`) : null,
     element("p", { class: "hint" }, `Negative sums are clipped to 0: ${percent.format(clipped)} of all mass.`),
   );
 }
@@ -160,7 +163,7 @@ function shareRow(each, largest) {
     element("td", { class: "chart" }, chart),
     element("td", { class: "number" }, plusMinus(each.score, each.standard_error)),
     element("td", { class: "number" }, whole.format(each.examples)),
-    element("td", {}, each.licences.join(", ")),
+    element("td", { class: "licence", title: each.licences.join(", ") }, each.licences.join(", ")),
   );
 }
 
