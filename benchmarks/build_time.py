@@ -74,7 +74,9 @@ class Phases:
 
 def main() -> None:
     """Measure every case and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
     tiny = parser.parse_args().smoke
     torch.set_num_threads(1)
@@ -101,7 +103,9 @@ def measure(case: Case) -> tuple[str, ...]:
         }
         whole = timed(lambda: build(BuildConfig.model_validate(config), phases))
     plain = (before + timed(lambda: plain_passes(task))) / 2
-    parts = [f"{name} {seconds / plain:.2f}" for name, seconds in phases.seconds.items() if seconds > 0.02 * plain]
+    parts = [
+        f"{name} {seconds / plain:.2f}" for name, seconds in phases.seconds.items() if seconds > 0.02 * plain
+    ]
     parameters = sum(p.numel() for p in task.model().parameters())
     words = f"{task.name} of {parameters:,} parameters, {len(task.train_set):,} rows"
     return words, case.words, f"{plain:.1f}", f"{whole:.1f}", f"{whole / plain:.2f}", ", ".join(parts)

@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,9 @@ ROWS = [
 
 def main() -> None:
     """Retrain, build every index, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
     tiny = parser.parse_args().smoke
     torch.set_num_threads(2)
@@ -79,7 +80,9 @@ def main() -> None:
     outputs = retrained_outputs(digits(protocol), protocol, CACHE)
     keep(full_models(digits(protocol), protocol, models), protocol)
     measured = Measured(protocol, outputs, models)
-    table = Table("recipe", "checkpoints", "numbers a row", "LDS", "95 % interval", title="digits, LDS (f = -loss)")
+    table = Table(
+        "recipe", "checkpoints", "numbers a row", "LDS", "95 % interval", title="digits, LDS (f = -loss)"
+    )
     rows = [Row("logra 64x32 by layer", "logra"), Row("ekfac 2,048", "ekfac", 2)] if tiny else ROWS
     for row in track(rows, description="indexes"):
         table.add_row(row.label, str(row.checkpoints), *measured.row(row))
@@ -103,7 +106,9 @@ class Measured:
 
     def row(self, row: Row) -> tuple[str, str, str]:
         """Numbers stored for a row, mean LDS, and a two-way bootstrap interval over queries and subsets."""
-        groups = [[m] for m in range(self._models)] if row.checkpoints == 1 else [list(range(row.checkpoints))]
+        groups = (
+            [[m] for m in range(self._models)] if row.checkpoints == 1 else [list(range(row.checkpoints))]
+        )
         found: list[float] = []
         bounds: list[tuple[float, float]] = []
         for checkpoints in groups:

@@ -44,7 +44,9 @@ def _task(protocol: Protocol) -> Task:
     trained = Trained(
         name="digits",
         model=model,
-        checkpoints=[Checkpoint(weights=path) for path in sorted(_folder(protocol).glob("seed-*.safetensors"))],
+        checkpoints=[
+            Checkpoint(weights=path) for path in sorted(_folder(protocol).glob("seed-*.safetensors"))
+        ],
         data=TrainingData.from_arrays(data.x, data.y, examples),
     )
     return vector_classification(trained, classes=[str(digit) for digit in range(10)])

@@ -26,9 +26,13 @@ SEARCHES = ("exact", "compressed")
 
 def main() -> None:
     """Build at both sizes and print the peaks."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
-    parser.add_argument("--one", nargs=3, metavar=("TASK", "RECIPE", "SEARCH"), help="build once, print the peak")
+    parser.add_argument(
+        "--one", nargs=3, metavar=("TASK", "RECIPE", "SEARCH"), help="build once, print the peak"
+    )
     arguments = parser.parse_args()
     if arguments.one:
         build_once(*arguments.one)

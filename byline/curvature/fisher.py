@@ -85,7 +85,7 @@ class FisherPreconditioner:
         """Every row rotated and scaled, block by block."""
         parts = torch.split(phi_NK, [v.shape[0] for v in self._vectors], dim=1)
         scaled = [
-            part @ vectors.to(part.dtype) * damped.pow(power).to(part.dtype)
+            part @ vectors.to(part) * damped.pow(power).to(part)
             for part, vectors, damped in zip(parts, self._vectors, self._damped, strict=True)
         ]
         return torch.cat(scaled, dim=1)

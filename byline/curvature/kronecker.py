@@ -36,7 +36,8 @@ class _Kronecker(BaseModel):
     damping: float = Field(default=0.1, gt=0, le=1e6)
     """In units of each block's mean eigenvalue. Matters little here."""
     sample: int | None = Field(default=None, ge=1)
-    """Training points that the fit is made on, drawn at random; None takes all. See docs/benchmarks.md for its cost in accuracy."""
+    """Training points that the fit is made on, drawn at random; None takes all. docs/benchmarks.md has its
+    cost in accuracy."""
     dense_up_to: int = Field(default=4096, ge=1, le=1 << 15)
     """Widest side that gets eigenvectors; wider ones (vocabularies) keep their own coordinates, the most active first."""
 
@@ -86,7 +87,7 @@ class DiagonalPreconditioner:
 
     def __call__(self, phi_NK: Tensor, power: float) -> Tensor:
         """Every coordinate times its damped eigenvalue to the power."""
-        return phi_NK * self._damped_K.pow(power).to(phi_NK.dtype)
+        return phi_NK * self._damped_K.pow(power).to(phi_NK)
 
 
 class FactorStatistic:
@@ -201,8 +202,10 @@ def select_coordinates(
     """
     floor = {name: mean.clamp_min(torch.finfo(torch.float32).tiny) for name, mean in means.items()}
     gains = [(L / (L + damping * floor[name])).flatten() for name, L in spectra.items()]
-    owner = torch.repeat_interleave(torch.arange(len(gains)), torch.tensor([len(g) for g in gains]))
-    within = torch.cat([torch.arange(len(g)) for g in gains])
+    device = gains[0].device
+    lengths = torch.tensor([len(g) for g in gains], device=device)
+    owner = torch.repeat_interleave(torch.arange(len(gains), device=device), lengths)
+    within = torch.cat([torch.arange(len(g), device=device) for g in gains])
     chosen = torch.sort(torch.cat(gains), descending=True, stable=True).indices[:size]
     selected: State = {}
     for place, (name, spectrum) in enumerate(spectra.items()):

@@ -80,8 +80,8 @@ class DenseFactor:
     def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
         """Coordinates of every vector in a basis."""
         if isinstance(basis, CoordinateBasis):
-            return self.dense()[:, :, basis.columns_K]
-        matrix_DK = basis.matrix_DK.to(self.values_NTD.dtype)
+            return self.dense()[:, :, basis.columns_K.to(self.values_NTD.device)]
+        matrix_DK = basis.matrix_DK.to(self.values_NTD)
         if not self.append_one:
             return self.values_NTD @ matrix_DK
         return self.values_NTD @ matrix_DK[:-1] + matrix_DK[-1]
@@ -117,10 +117,10 @@ class OneHotFactor:
     def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
         """Coordinates of every vector in a basis: a look-up."""
         if isinstance(basis, MatrixBasis):
-            return basis.matrix_DK.to(self.dtype)[self.indices_NT]
+            return basis.matrix_DK.to(self.indices_NT.device, self.dtype)[self.indices_NT]
         size = basis.size
         place_D = torch.full((self.width,), size, device=self.indices_NT.device)
-        place_D[basis.columns_K] = torch.arange(size, device=self.indices_NT.device)
+        place_D[basis.columns_K.to(place_D.device)] = torch.arange(size, device=place_D.device)
         places_NT = place_D[self.indices_NT]
         hot = torch.zeros(*places_NT.shape, size + 1, dtype=self.dtype, device=places_NT.device)
         return hot.scatter_(2, places_NT[..., None], 1.0)[..., :size]
