@@ -193,11 +193,19 @@ class AttributionIndex:
             return unscaled(checked_features(features_QK, self.width), self.members).astype(np.float32)
 
     def gpu_rows(self) -> faiss_files.GpuRows | None:
-        """Copy the rows of an exact index to a GPU, if FAISS has one."""
+        """Copy the rows of an exact index to a GPU; None without one, or where they do not fit.
+
+        Answers are the same bits either way.
+        """
         storage = self.manifest.storage
         if storage.search != "exact" or not faiss_files.gpu_count():
             return None
-        return faiss_files.GpuRows((block for _, block in self.vectors.blocks()), self.width, storage.dtype)
+        try:
+            return faiss_files.GpuRows(
+                (block_BK for _, block_BK in self.vectors.blocks()), self.width, storage.dtype
+            )
+        except RuntimeError:  # FAISS's, for an allocation that failed
+            return None
 
     def _open_rows(self) -> RowSource:
         storage = self.manifest.storage
