@@ -1,7 +1,7 @@
 """Sparse Johnson-Lindenstrauss transform (Kane & Nelson 2014), in plain torch.
 
 Every parameter goes with a random sign to `nonzeros` random coordinates: phi = G S / sqrt(nonzeros), S with
-`nonzeros` entries a row. Each block's S is kept as one sparse matrix of as many entries as parameters.
+`nonzeros` entries a row. S is hashed again from the parameters' positions whenever it is needed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,30 +33,28 @@ class SjltProjection(BaseModel):
 
     def projector(self, blocks: Sequence[Block], state: State) -> "SjltProjector":
         """Make it ready for a model's blocks."""
-        del state
-        return SjltProjector(blocks, self)
+        del blocks, state
+        return SjltProjector(self)
 
 
 class SjltProjector:
     """Adds every parameter's gradient to its coordinates."""
 
-    def __init__(self, blocks: Sequence[Block], options: SjltProjection) -> None:
+    def __init__(self, options: SjltProjection) -> None:
         self.widths: Mapping[str, int] = {"all": options.size}
         self._options = options
-        self._blocks = {b.name: b for b in blocks}
 
     def __call__(self, gradients: BatchGradients) -> Tensor:
         """phi_NK."""
-        phi_KN = gradients.objective_N.new_zeros(self._options.size, len(gradients))
+        phi_NK = gradients.objective_N.new_zeros(len(gradients), self._options.size)
         for name, gradient in gradients.blocks.items():
             for start, part_NP in chunks(gradient, len(gradients)):
-                part_PN = part_NP.T.contiguous()
+                counters_P = torch.arange(
+                    start, start + part_NP.shape[1], dtype=torch.int64, device=part_NP.device
+                )
                 for nonzero in range(self._options.nonzeros):
                     key = stream_key(self._options.seed, "sjlt", name, nonzero)
-                    counters = torch.arange(
-                        start, start + part_PN.shape[0], dtype=torch.int64, device=part_PN.device
-                    )
-                    target_P = random_integers(key, counters, self._options.size)
-                    sign_P = (random_bits(key, ~counters) & 1).to(part_PN.dtype) * 2 - 1
-                    phi_KN.index_add_(0, target_P, part_PN * sign_P[:, None])
-        return phi_KN.T.mul(self._options.nonzeros**-0.5)
+                    target_P = random_integers(key, counters_P, self._options.size)
+                    sign_P = (random_bits(key, ~counters_P) & 1).to(part_NP.dtype) * 2 - 1
+                    phi_NK.index_add_(1, target_P, part_NP * sign_P)
+        return phi_NK.mul_(self._options.nonzeros**-0.5)
