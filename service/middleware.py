@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from byline.errors import InputTooLarge
 from service.metrics import Metrics
-from service.problems import Kind, kind_of, problem_response
+from service.problems import Kind, kind_of, mistake, problem_response
 from service.settings import LOOPBACK
 
 log = structlog.get_logger("service.request")
@@ -59,6 +59,11 @@ class RequestLog:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_named)
+            except Exception as error:
+                # Here and not in Starlette's own handler, which is outside and would not be logged.
+                response = mistake(error, request_id)
+                if status == 0:
+                    await response(scope, receive, send_named)
             finally:
                 seconds = time.perf_counter() - start
                 route = getattr(scope.get("route"), "path", "unmatched")

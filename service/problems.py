@@ -89,6 +89,13 @@ def problem_response(
     )
 
 
+def mistake(error: Exception, request_id: str | None) -> Response:
+    """Answer an error that nobody expected; the log alone says what it was."""
+    log.error("mistake", error=type(error).__name__, exc_info=error)
+    detail = "The operator finds the cause in the service's log under this request's id."
+    return problem_response(INTERNAL, detail, request_id=request_id)
+
+
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Declare failures of an endpoint for its OpenAPI page."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -104,17 +111,16 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every failure of an application with a problem document."""
+    """Answer what a caller can cause with a problem document; `RequestLog` answers the rest."""
     app.add_exception_handler(errors.BylineError, _byline_error)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _mistake)
 
 
 async def _byline_error(request: Request, error: Exception) -> Response:
     kind = kind_of(error)
     if kind is INTERNAL:
-        return await _mistake(request, error)
+        return mistake(error, _request_id(request))
     if error.__cause__ is not None:
         log.info("refused", problem=kind.name, cause=type(error.__cause__).__name__)
     headers = {"Retry-After": str(request.app.state.service.retry_after())} if kind.retry else None
@@ -142,12 +148,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
     detail = error.detail if error.detail != status.phrase else status.description or status.phrase
     headers = dict(error.headers) if error.headers else None
     return problem_response(kind, detail, request_id=_request_id(request), headers=headers)
-
-
-async def _mistake(request: Request, error: Exception) -> Response:
-    log.error("mistake", error=type(error).__name__, exc_info=error)
-    detail = "The operator finds the cause in the service's log under this request's id."
-    return problem_response(INTERNAL, detail, request_id=_request_id(request))
 
 
 def _request_id(request: Request) -> str | None:

@@ -43,7 +43,7 @@ class Service:
         self.compute = ComputeThread(
             batch_cost=self.settings.batch_cost, threads=self.settings.threads, metrics=self.metrics
         )
-        self._gradient_bytes = {name: _gradient_bytes(a) for name, a in self.attributors.items()}
+        self._gradient_bytes = {name: self._most_bytes(a) for name, a in self.attributors.items()}
 
     def attributor(self, name: str) -> Attributor:
         """Find an index.
@@ -74,6 +74,13 @@ class Service:
         feature = self.attributors[name].index.width * _FEATURE_NUMBER_BYTES
         return self._gradient_bytes[name] if gradient else self.settings.body_bytes + feature
 
+    def _most_bytes(self, attributor: Attributor) -> int:
+        """Largest gradient body; an index that takes none says so to a body of ordinary size."""
+        try:
+            return tensors_limit(attributor.expected_gradients())
+        except InvalidQuery:
+            return self.settings.body_bytes
+
 
 def _asked_index(path: str) -> str | None:
     parts = path.split("/")
@@ -83,10 +90,3 @@ def _asked_index(path: str) -> str | None:
 def _is_gradient(scope: Scope) -> bool:
     types = [value for name, value in scope["headers"] if name == b"content-type"]
     return any(value.decode("latin-1").lower().startswith(SAFETENSORS) for value in types)
-
-
-def _gradient_bytes(attributor: Attributor) -> int:
-    try:
-        return tensors_limit(attributor.expected_gradients())
-    except InvalidQuery:
-        return 0

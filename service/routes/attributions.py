@@ -4,6 +4,7 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from byline.attribution import Answer, SharesAnswer
@@ -76,6 +77,6 @@ async def shares(request: Request, name: str) -> Response:
 async def _answered(request: Request, name: str, parse: "partial[Requested]") -> Response:
     try:
         document = await ask(request, name, parse)
-    except ClientGoneError:
+    except (ClientGoneError, ClientDisconnect):
         return Response(status_code=499)  # nobody reads it; the log shows it
     return Response(document.model_dump_json(), media_type=JSON)

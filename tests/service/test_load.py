@@ -131,6 +131,10 @@ async def _leaving(app):
         {"type": "http.request", "body": b'{"query": {"text": "gone"}}', "more_body": False},
         {"type": "http.disconnect"},
     ]
+    return await _statuses(app, messages)
+
+
+async def _statuses(app, messages):
     statuses = []
 
     async def receive():
@@ -158,6 +162,30 @@ async def _leaving(app):
     }
     await app(scope, receive, send)
     return statuses
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_mistake(served):
+    messages = [
+        {"type": "http.request", "body": b'{"query": {"te', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    assert served.client.portal.call(_statuses, served.app, messages) == [499]
+    assert served.app.state.service.admission.cost == 0
+    assert served.client.post(ASK, json=query("after")).status_code == 200
+
+
+def test_a_mistake_of_ours_is_a_problem_without_content(served, monkeypatch):
+    def wrong(questions):
+        raise RuntimeError("secret content")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(served.attributor, "answer", wrong)
+        response = served.client.post(ASK, json=query("x"))
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["request_id"] == response.headers["x-request-id"]
+    assert "secret" not in response.text
+    assert served.client.post(ASK, json=query("after")).status_code == 200
 
 
 def test_admission_counts_down_whatever_happens():

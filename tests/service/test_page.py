@@ -15,10 +15,18 @@ from service.settings import Settings
 from tests.service.fakes import fake_attributor
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-component-update "
-    "--disable-background-networking --disable-sync --virtual-time-budget=10000 --dump-dom"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--virtual-time-budget=10000",
+    "--dump-dom",
+]
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
@@ -57,7 +65,7 @@ def test_a_linked_query_is_answered_and_untrusted_text_stays_text(address, tmp_p
     assert "&lt;script&gt;alert(" in dom
     assert "<script>alert(" not in dom
     assert "<img src=x" not in dom
-    assert "Owners’ shares" in dom
+    assert "shares</h3>" in dom
     assert 'href="https://example.org/' in dom
 
 
