@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from examples.digits.task import FOLDER, TRAINED_ON, digits, model
 
 
-def train(rows: Sequence[int], seed: int, epochs: int = 40) -> nn.Module:
+def train(rows: Sequence[int], seed: int, epochs: int = 20) -> nn.Module:
     """Train one classifier.
 
     Args:
@@ -29,7 +29,7 @@ def train(rows: Sequence[int], seed: int, epochs: int = 40) -> nn.Module:
     pixels_ND, labels_N = digits()
     chosen = torch.as_tensor(rows)
     classifier = model().train()
-    optimiser = torch.optim.SGD(classifier.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    optimiser = torch.optim.SGD(classifier.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
     for _ in range(epochs):
         for batch in chosen[torch.randperm(len(chosen))].split(64):
             loss = F.cross_entropy(classifier(pixels_ND[batch]), labels_N[batch])
@@ -49,7 +49,7 @@ def accuracy(classifier: nn.Module) -> float:
 def main(
     folder: Annotated[Path, typer.Option(help="Where the checkpoints go.")] = FOLDER,
     checkpoints: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 4,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training set.")] = 40,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training set.")] = 20,
 ) -> None:
     """Train the classifier from several seeds."""
     folder.mkdir(parents=True, exist_ok=True)
