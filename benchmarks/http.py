@@ -1,7 +1,8 @@
 """What HTTP adds to a query's own compute: latency at the client minus the timings in the answer.
 
-    python -m benchmarks.http_overhead --smoke                  # a tiny index that it builds itself
-    python -m benchmarks.http_overhead INDEX --query '{"text": "..."}'
+    python -m benchmarks.http                          # a tiny index that it builds itself
+    python -m benchmarks.http --smoke                  # the same, 50 requests
+    python -m benchmarks.http INDEX --query '{"text": "..."}'
 
 Starts `byline serve` on a free loopback port, asks one query after another over one connection, and prints
 percentiles in milliseconds. "Compute" is everything that the answer's `timings` say but the wait for the
@@ -110,15 +111,13 @@ def measure(index: Path, query: str, requests: int, k: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("index", nargs="?", type=Path, help="index directory")
+    parser.add_argument("index", nargs="?", type=Path, help="index directory; a tiny one by default")
     parser.add_argument("--query", default=TINY_QUERY, help="payload as JSON")
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("-k", type=int, default=10)
-    parser.add_argument("--smoke", action="store_true", help="a tiny index and 50 requests")
+    parser.add_argument("--smoke", action="store_true", help="50 requests")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     arguments = parser.parse_args()
-    if arguments.index is None and not arguments.smoke:
-        parser.error("name an INDEX, or pass --smoke")
     with tempfile.TemporaryDirectory() as folder:
         index = arguments.index or tiny_index(Path(folder))
         requests = 50 if arguments.smoke else arguments.requests
