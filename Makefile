@@ -57,7 +57,7 @@ bench-kills: $(READY)  ## builds killed with -9 at random moments
 	$(BIN)/python -m benchmarks.kills
 
 wheel: $(READY)  ## build the wheel into dist/
-	$(BIN)/python -m build --wheel --outdir dist .
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
 clean:  ## remove what make has made
 	rm -rf $(VENV) .venv-faiss-gpu .demo .bench dist build
