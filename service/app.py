@@ -42,6 +42,7 @@ def create_app(settings: Settings, attributors: Mapping[str, Attributor]) -> Fas
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses=problems.declared(421),
     )
     app.state.service = service
     problems.install(app)
