@@ -173,11 +173,13 @@ class OwnerInfo(Document):
     """Their licences."""
 
 
-class OwnerList(Document):
-    """Every owner of an index."""
+class OwnerPage(Document):
+    """Some owners, by name."""
 
     owners: list[OwnerInfo]
-    """By name."""
+    """At most `limit`."""
+    next: str | None
+    """Pass it as `after` for the page that follows; null on the last one."""
 
 
 class Health(Document):

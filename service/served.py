@@ -13,6 +13,7 @@ from byline.attribution import Attributor
 from byline.errors import InvalidInput, InvalidQuery, NotFound
 from service.admission import Admission, Amount
 from service.bodies import SAFETENSORS, tensors_limit
+from service.catalogue import Catalogue
 from service.compute import ComputeThread
 from service.metrics import Metrics
 from service.settings import Settings
@@ -43,6 +44,7 @@ class Service:
         self.compute = ComputeThread(
             batch_cost=self.settings.batch_cost, threads=self.settings.threads, metrics=self.metrics
         )
+        self._catalogues = {name: Catalogue(a.index) for name, a in self.attributors.items()}
         self._gradient_bytes = {name: self._most_bytes(a) for name, a in self.attributors.items()}
 
     def attributor(self, name: str) -> Attributor:
@@ -54,6 +56,15 @@ class Service:
         if name not in self.attributors:
             raise NotFound(f"expected one of the indexes {', '.join(self.attributors)}, got another name")
         return self.attributors[name]
+
+    def catalogue(self, name: str) -> Catalogue:
+        """Find an index's lists.
+
+        Raises:
+            NotFound: None of that name is served.
+        """
+        self.attributor(name)
+        return self._catalogues[name]
 
     async def warm(self) -> None:
         """Answer a first query on every index; only then is the service ready."""

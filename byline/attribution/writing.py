@@ -4,6 +4,7 @@ Letters: M members, k examples of an answer, O owners.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,11 @@ class AnswerWriter:
         self._index = index
         self._members = members
         self._name = name
+
+    @cached_property
+    def _owners(self) -> list[tuple[str, int, list[str]]]:
+        """In the order of the owners' sums; an index never changes."""
+        return self._index.examples.owners()
 
     def answer(self, asked: Featured, found: Found, timings: Timings) -> Answer:
         """Write one answer.
@@ -106,7 +112,7 @@ class AnswerWriter:
         if found.owners is None:
             return None
         sums = owner_sums(found.owners, self._members)
-        owners_of_index = self._index.examples.owners()
+        owners_of_index = self._owners
         owners = [
             OwnerShare(
                 owner=owner,

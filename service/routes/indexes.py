@@ -1,4 +1,7 @@
-"""What is served: indexes, their examples, owners and self-influence."""
+"""What is served: indexes, their examples, owners and self-influence.
+
+These endpoints read files and never compute: plain functions, which FastAPI runs beside the event loop.
+"""
 
 from typing import Annotated
 
@@ -7,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 
 from byline.attribution import Attributor
 from byline.errors import InvalidQuery, NotFound
+from service.catalogue import Catalogue
 from service.cursors import cursor, row_of_cursor
 from service.problems import declared
 from service.schemas import (
@@ -17,7 +21,7 @@ from service.schemas import (
     IndexSummary,
     MemberInfo,
     OwnerInfo,
-    OwnerList,
+    OwnerPage,
     SelfInfluencePage,
     SelfInfluenceRow,
 )
@@ -27,13 +31,18 @@ After = Annotated[str | None, Query(max_length=400, description="`next` of the p
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
 
 
+def _catalogue(request: Request, name: str) -> Catalogue:
+    found: Catalogue = request.app.state.service.catalogue(name)
+    return found
+
+
 def _attributor(request: Request, name: str) -> Attributor:
     found: Attributor = request.app.state.service.attributor(name)
     return found
 
 
 @router.get("", operation_id="list_indexes")
-async def list_indexes(request: Request) -> IndexList:
+def list_indexes(request: Request) -> IndexList:
     """List the indexes that are served."""
     served: dict[str, Attributor] = request.app.state.service.attributors
     return IndexList(indexes=[IndexSummary(**_summary(name, served[name])) for name in sorted(served)])
@@ -45,7 +54,7 @@ def _summary(name: str, attributor: Attributor) -> dict[str, str | int]:
 
 
 @router.get("/{name}", operation_id="get_index", responses=declared(404, 422))
-async def get_index(request: Request, name: str) -> IndexInfo:
+def get_index(request: Request, name: str) -> IndexInfo:
     """Describe an index: its recipe, ensemble and counts, and what a query to it looks like."""
     attributor = _attributor(request, name)
     index, task = attributor.index, attributor.task
@@ -78,7 +87,7 @@ def _gradients(attributor: Attributor) -> dict[str, tuple[int, ...]] | None:
 
 
 @router.get("/{name}/examples", operation_id="list_examples", responses=declared(404, 422))
-async def list_examples(request: Request, name: str, after: After = None, limit: Limit = 100) -> ExamplePage:
+def list_examples(request: Request, name: str, after: After = None, limit: Limit = 100) -> ExamplePage:
     """List the training points by row."""
     index = _attributor(request, name).index
     last = row_of_cursor(after, index.version, index.rows)
@@ -89,7 +98,7 @@ async def list_examples(request: Request, name: str, after: After = None, limit:
 
 
 @router.get("/{name}/examples/{example_id:path}", operation_id="get_example", responses=declared(404, 422))
-async def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
+def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
     """Look a training point up by its id, which may hold slashes."""
     examples = _attributor(request, name).index.examples
     try:
@@ -100,29 +109,33 @@ async def get_example(request: Request, name: str, example_id: str) -> ExampleRo
 
 
 @router.get("/{name}/owners", operation_id="list_owners", responses=declared(404, 422))
-async def list_owners(request: Request, name: str) -> OwnerList:
-    """List the owners with their numbers of examples and their licences."""
-    owners = _attributor(request, name).index.examples.owners()
-    return OwnerList(
-        owners=[OwnerInfo(owner=o, examples=count, licences=licences) for o, count, licences in owners]
-    )
+def list_owners(request: Request, name: str, after: After = None, limit: Limit = 1000) -> OwnerPage:
+    """List the owners by name, with their numbers of examples and their licences."""
+    catalogue = _catalogue(request, name)
+    owners, version = catalogue.owners, catalogue.index.version
+    last = row_of_cursor(after, version, len(owners))
+    first = 0 if last is None else last + 1
+    page = [
+        OwnerInfo(owner=owner, examples=count, licences=licences)
+        for owner, count, licences in owners[first : first + limit]
+    ]
+    end = first + len(page)
+    return OwnerPage(owners=page, next=cursor(version, end - 1) if end < len(owners) else None)
 
 
 @router.get("/{name}/self-influence", operation_id="list_self_influence", responses=declared(404, 422))
-async def list_self_influence(
+def list_self_influence(
     request: Request, name: str, after: After = None, limit: Limit = 100
 ) -> SelfInfluencePage:
     """List the training points that hold themselves up, largest first: mislabels come early."""
-    index = _attributor(request, name).index
+    catalogue = _catalogue(request, name)
+    index, rows = catalogue.index, catalogue.by_self_influence
     last = row_of_cursor(after, index.version, index.rows)
-    scores = np.asarray(index.self_influence)
-    rows = np.lexsort((np.arange(len(scores)), -scores))
     first = 0 if last is None else int(np.flatnonzero(rows == last)[0]) + 1
     chosen = rows[first : first + limit]
-    examples = index.examples.by_rows(chosen)
     page = [
-        SelfInfluenceRow(row=int(r), example=e, self_influence=float(scores[r]))
-        for r, e in zip(chosen, examples, strict=True)
+        SelfInfluenceRow(row=int(row), example=example, self_influence=float(index.self_influence[row]))
+        for row, example in zip(chosen, index.examples.by_rows(chosen), strict=True)
     ]
-    more = first + len(chosen) < index.rows
-    return SelfInfluencePage(examples=page, next=cursor(index.version, int(chosen[-1])) if more else None)
+    more = first + len(page) < index.rows
+    return SelfInfluencePage(examples=page, next=cursor(index.version, page[-1].row) if more else None)

@@ -164,6 +164,13 @@ def test_owners(served):
     ]
 
 
+def test_owners_are_paged(served):
+    first = served.client.get("/v1/indexes/fake/owners?limit=2").json()
+    rest = served.client.get("/v1/indexes/fake/owners", params={"after": first["next"]}).json()
+    assert [each["owner"] for each in rest["owners"]] == ["owner 2"]
+    assert rest["next"] is None
+
+
 def test_health_and_metrics(served):
     assert served.client.get("/livez").json() == {"status": "ok"}
     assert served.client.get("/readyz").json() == {"status": "ready"}
