@@ -56,6 +56,12 @@ bench-http: $(READY)  ## what HTTP adds to a query
 bench-kills: $(READY)  ## builds killed with -9 at random moments
 	$(BIN)/python -m benchmarks.kills
 
+test-faiss-gpu:  ## the search tests with faiss-gpu in place of faiss-cpu (2.4 GB; needs no GPU)
+	test -x .venv-faiss-gpu/bin/python || $(PYTHON) -m venv .venv-faiss-gpu
+	.venv-faiss-gpu/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  -e '.[gpu]' pytest pytest-timeout hypothesis beartype
+	OMP_NUM_THREADS=1 .venv-faiss-gpu/bin/python -m pytest -q -m search tests/search
+
 wheel: $(READY)  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
