@@ -135,7 +135,7 @@ function bar(score, error, x) {
 
 function sharesView(shares) {
   const section = (...children) =>
-    element("section", {}, element("h3", {}, "Owners\u2019 shares"), element("p", { class: "hint" }, "Of the positive scores, summed over each owner\u2019s rows; over all rows, whatever the filter."), ...children);
+    element("section", {}, element("h3", {}, "Owners\u2019 shares"), element("p", { class: "hint" }, "Each owner\u2019s scores are summed over all of their rows, opponents included and whatever the filter; owners with a positive sum share."), ...children);
   if (shares.positive <= 0) return section(element("p", { class: "nothing" }, "No owner\u2019s sum is positive: there is nothing to share."));
   const largest = Math.max(...shares.owners.map((each) => each.share + (each.share_standard_error ?? 0)));
   const rows = shares.owners.slice(0, MOST_OWNERS).map((each) => shareRow(each, largest));
