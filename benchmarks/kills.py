@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from byline.errors import UnusableIndex
@@ -241,13 +241,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--rows", type=int, default=1500)
+    parser.add_argument("--rows", type=int, default=800)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--smoke", action="store_true", help="four kills of a tiny build")
     options = parser.parse_args()
     kills, rows = (4, 300) if options.smoke else (options.kills, options.rows)
     report = run_kills(kills, rows, options.seed, settings())
-    print(json.dumps(asdict(report), indent=2))
+    print(json.dumps(vars(report), indent=2))
     return 1 if report.mismatches or report.corrupt_opened else 0
 
 

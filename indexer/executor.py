@@ -9,9 +9,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Protocol, Self
@@ -97,7 +99,8 @@ class Processes:
 
     def run(self, units: Sequence[Unit], on_done: OnDone) -> None:
         """Perform the units wherever there is room."""
-        running: dict[Future[Receipt], Unit] = {self._pool.submit(_perform, unit): unit for unit in units}
+        with _interrupts_held():
+            running: dict[Future[Receipt], Unit] = {self._pool.submit(_perform, unit): unit for unit in units}
         try:
             for future in as_completed(running):
                 on_done(running[future], future.result())
@@ -127,8 +130,18 @@ _workers: list[Worker] = []
 """The one worker of a spawned process; a pool's processes have no other place for it."""
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start: they inherit that, and the build decides what it means."""
+    resource_tracker.ensure_running()  # its own start would let go of the signal
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 def _start_worker(plan: BuildPlan) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the build decides what Ctrl-C means
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(plan.numerics.threads)
     _workers.append(Worker(plan))

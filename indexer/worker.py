@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from byline.curvature.base import Statistic
-from byline.errors import BuildFailed
+from byline.errors import BuildFailed, InvalidTask
 from byline.features import MemberFeaturizer, MemberModel, Side, statistics
 from byline.gradients.factors import BatchGradients
 from byline.loading import load_task
@@ -131,7 +131,14 @@ class Worker:
 
     def _loaded_task(self) -> Task:
         if self._task is None:
-            self._task = load_task(self.plan.task).task
+            task = load_task(self.plan.task).task
+            if len(task.train_set) != self.plan.rows:
+                raise InvalidTask(
+                    f"expected {self.plan.task} to return the same Task in every process, with "
+                    f"{self.plan.rows} training points, got one of {len(task.train_set)}: seed what "
+                    f"is random in it"
+                )
+            self._task = task
         return self._task
 
     def _load(self, member: str) -> MemberModel:

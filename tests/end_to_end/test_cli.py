@@ -313,7 +313,7 @@ def test_a_broken_task_file_is_one_line_with_a_hint(run: Run, tmp_path: Path) ->
 
 
 def test_a_failing_unit_is_one_line_and_exit_code_1(run: Run, tmp_path: Path) -> None:
-    text = TINY.read_text().replace("BAD_ROW = None", "BAD_ROW = 40")
+    text = TINY.read_text().replace("BAD_ROW: int | None = None", "BAD_ROW = 40")
     (tmp_path / "tiny_task.py").write_text(text)
     (tmp_path / "b.toml").write_text(BUILD_FILE.format(recipe="ekfac", index="x"))
     code, _, err = run("build", tmp_path / "b.toml")

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def task_file(tmp_path: Path) -> TaskFile:
     def write(**constants: object) -> Path:
         text = TINY.read_text()
         for name, value in constants.items():
-            line = next(line for line in text.splitlines() if line.startswith(f"{name} = "))
+            line = next(line for line in text.splitlines() if re.match(rf"{name}(: .*)? = ", line))
             text = text.replace(line, f"{name} = {value!r}")
         path = tmp_path / "tiny_task.py"
         path.write_text(text)

@@ -1,15 +1,18 @@
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import byline
 from byline.errors import BuildFailed, CorruptIndex, InvalidRecipe, InvalidTask
 from byline.store.index import AttributionIndex
 from byline.store.verification import verify
 from indexer import build as building
 from indexer.build import build
+from indexer.workspace import Workspace
 from tests.indexer.conftest import SMALL, Config, TaskFile
 
 
@@ -71,7 +74,7 @@ def test_shards_do_not_change_a_stored_number(config: Config) -> None:
     assert len(list((many.path / "vectors").iterdir())) == 13
 
 
-FINGERPRINTS = {
+FINGERPRINTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "damping": ({"changes": {"curvature": {"damping": 0.2}}}, {}),
     "projection seed": ({"changes": {"projection": {"size": 24, "seed": 1}}}, {}),
     "threads": ({"threads": 2}, {}),
@@ -128,7 +131,7 @@ def test_an_interrupted_build_goes_on_and_ends_the_same(config: Config, stop_at:
 def test_other_libraries_start_over(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         build(config("trak"), Recorder(stop_at="project"))
-    monkeypatch.setattr(building.byline, "__version__", "0.0")
+    monkeypatch.setattr(byline, "__version__", "0.0")
     recorder = Recorder()
     build(config("trak"), recorder)
     assert "starting over" in recorder.said[0]
@@ -169,7 +172,7 @@ def test_a_build_that_was_killed_after_publishing_is_tidied_up(config: Config) -
 def test_a_full_disk_is_a_failed_build_that_goes_on_later(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = building.Workspace.write, []
+    real, calls = Workspace.write, list[object]()
 
     def full(self: object, unit: object, tensors: object) -> object:
         calls.append(unit)
@@ -212,7 +215,6 @@ BROKEN = {
     "no function": ("x = 1\n", "expected a function 'task'"),
     "another type": (
         "def task():\n    return {}\n",
-        "task",
         "to return a byline.task.Task, got dict",
     ),
     "an error": ("def task():\n    return 1 / 0\n", "ZeroDivisionError"),

@@ -35,7 +35,7 @@ def test_a_build_file_is_read_with_paths_relative_to_it(tmp_path: Path) -> None:
     assert config.task == f"{tmp_path / 'mine.py'}:task"
     assert config.index.path == tmp_path / "indexes/mine"
     assert config.index.storage().search == "compressed"
-    assert config.recipe.curvature.damping == 0.5
+    assert config.recipe.curvature.model_dump()["damping"] == 0.5
     assert config.recipe.members.masks == 4
     assert (config.build.block_rows, config.build.workers, config.build.threads) == (64, 2, 1)
 

@@ -36,6 +36,7 @@ def test_row_weights_are_the_mean_of_one_minus_p(finished: tuple[BuildPlan, Work
         p_RC = torch.softmax(model(inputs), dim=1)
         wrong.append(1 - p_RC[torch.arange(90), labels])
     expected_R = torch.stack(wrong).mean(dim=0).detach().numpy()
+    assert weights_R is not None
     np.testing.assert_allclose(weights_R, expected_R, atol=1e-5)
 
 

@@ -44,7 +44,7 @@ def test_what_describe_and_the_training_set_do_wrong_is_named_by_row(tiny: Task)
     with pytest.raises(InvalidTask, match=r"describe\(0\) to return .*Example, got dict"):
         survey(replace(tiny, describe=lambda row: {}))  # type: ignore[arg-type, return-value]
     with pytest.raises(InvalidTask, match=r"describe\(0\) raised KeyError"):
-        survey(replace(tiny, describe=lambda row: {}[row]))
+        survey(replace(tiny, describe=lambda row: {"a": tiny.describe(0)}[str(row)]))
     items = [tiny.train_set[i] for i in range(90)]
     items[4] = object()
     with pytest.raises(InvalidTask, match=r"row 4 of the training set: .*type object"):

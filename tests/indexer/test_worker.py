@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from byline.errors import BuildFailed
 from byline.task import Task
 from indexer.executor import InProcess
 from indexer.pack import combined_blocks
@@ -64,6 +65,14 @@ def test_masks_of_one_checkpoint_share_its_model(config: Config, tiny: Task, tmp
     for member in ("c0-m0", "c0-m1", "c1-m0"):
         worker.perform(Unit(Stage.MEASURE, member, 0, "factors"))
     assert len(calls) == 2
+
+
+def test_a_task_that_differs_from_process_to_process_is_refused(
+    config: Config, tiny: Task, tmp_path: Path
+) -> None:
+    plan = replace(make_plan(config("ekfac"), tiny, tmp_path / "work"), rows=91)
+    with pytest.raises(BuildFailed, match="the same Task in every process"):
+        Worker(plan).perform(Unit(Stage.MEASURE, "c0-m0", 0, "factors"))
 
 
 def test_sums_are_added_without_touching_the_parts() -> None:

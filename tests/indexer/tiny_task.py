@@ -16,8 +16,8 @@ CHECKPOINTS = 2
 WEIGHT_SHIFT = 0.0
 DATA_SHIFT = 0.0
 LICENCE = "MIT"
-REPEATED_ID = None
-BAD_ROW = None
+REPEATED_ID: str | None = None
+BAD_ROW: int | None = None
 
 
 class Payload(BaseModel):
