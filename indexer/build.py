@@ -62,6 +62,7 @@ def build(config: BuildConfig, observer: Observer | None = None, *, force: bool 
     origin = identify(plan, loaded, config.index.storage(), observer)
     version = config.index.path / origin.fingerprint.version
     work = config.index.path / f".build-{origin.fingerprint.version}"
+    _mention_others(work, observer)
     with exclusive(work.with_name(f"{work.name}.lock")):
         fresh = force or not version.exists()
         if fresh:
@@ -71,6 +72,16 @@ def build(config: BuildConfig, observer: Observer | None = None, *, force: bool 
         point(config.index.path, version.name)
         shutil.rmtree(work, ignore_errors=True)
     return Built(path=version, fresh=fresh)
+
+
+def _mention_others(work: Path, observer: Observer) -> None:
+    """An interrupted build of other settings goes on only with those settings; until then it takes room."""
+    others = sorted(path.name for path in work.parent.glob(".build-*") if path.is_dir() and path != work)
+    if others:
+        observer.say(
+            f"unfinished builds of other settings lie in {work.parent}: {', '.join(others)}; "
+            f"delete them if you will not go on with them"
+        )
 
 
 def _check_published(version: Path, observer: Observer) -> None:

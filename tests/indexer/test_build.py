@@ -106,7 +106,9 @@ def test_an_interrupted_build_of_another_fingerprint_is_not_used(config: Config,
     with pytest.raises(KeyboardInterrupt):
         build(config("trak", task=task_file()), Recorder(stop_at="project"))
     changed = task_file(WEIGHT_SHIFT=1e-3)
-    resumed = build(config("trak", task=changed))
+    recorder = Recorder()
+    resumed = build(config("trak", task=changed), recorder)
+    assert "unfinished builds of other settings" in recorder.said[0]
     undisturbed = build(config("trak", task=changed, index="undisturbed"))
     assert contents(resumed.path) == contents(undisturbed.path)
 
