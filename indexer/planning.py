@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import torch
+
+from byline.errors import InvalidInput
 from byline.features import MemberModel, statistics
 from byline.task import Task
 from indexer.config import BuildConfig
@@ -22,8 +25,10 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
     Raises:
         InvalidRecipe: The recipe names a checkpoint or a target that the Task does not have.
         InvalidTask: The weights do not fit the model.
+        InvalidInput: The build file asks for a GPU that is not there.
         UnsupportedModel: Gradients cannot be taken example by example.
     """
+    _refuse_missing_gpu(config.build.device)
     task.objective(config.recipe.train_signal)
     task.objective(config.recipe.query_target)
     members = config.recipe.members.members(len(task.checkpoints))
@@ -48,3 +53,13 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         statistics=fits,
         work=work,
     )
+
+
+def _refuse_missing_gpu(device: str) -> None:
+    kind, _, number = device.partition(":")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and int(number or 0) >= count:
+        raise InvalidInput(
+            f"expected build.device to be there, got '{device}' where torch finds {count} GPUs: set "
+            f"device = 'cpu', or install torch for this machine's GPU"
+        )

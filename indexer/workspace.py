@@ -1,8 +1,8 @@
 """The work directory of a build: immutable outputs, and a receipt for each.
 
-An output is written under a temporary name, flushed to the disk and renamed; its receipt follows
-in the
-same way. So a receipt says that the output was complete, and its digest says whether it still is.
+An output is written under a temporary name, flushed to the disk and renamed; its receipt follows. So a receipt
+says that the output was complete, and its digest says whether it still is. Names and receipts are not flushed:
+if the power fails, a receipt that is lost or torn costs its unit, and nothing else.
 """
 
 import hashlib
@@ -54,10 +54,10 @@ class Workspace:
         """
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         output = self._output(unit)
-        _publish(output, lambda temporary: save_file(kept, temporary))
+        _publish(output, lambda temporary: save_file(kept, temporary), durable=True)
         receipt = Receipt(output.stat().st_size, _digest(output))
         text = json.dumps({"unit": str(unit.path), "size": receipt.size, "sha256": receipt.sha256})
-        _publish(self._receipt(unit), lambda temporary: temporary.write_text(text))
+        _publish(self._receipt(unit), lambda temporary: temporary.write_text(text), durable=False)
         return receipt
 
     def read(self, unit: Unit, names: Sequence[str] | None = None) -> dict[str, Tensor]:
@@ -97,7 +97,7 @@ class Workspace:
 
     def keep_text(self, name: str, text: str) -> None:
         """Write a small file of the build itself, atomically."""
-        _publish(self.root / name, lambda temporary: temporary.write_text(text))
+        _publish(self.root / name, lambda temporary: temporary.write_text(text), durable=False)
 
     def _output(self, unit: Unit) -> Path:
         return self.root / "outputs" / f"{unit.path}.safetensors"
@@ -106,17 +106,17 @@ class Workspace:
         return self.root / "receipts" / f"{unit.path}.json"
 
 
-def _publish(path: Path, write: Callable[[Path], object]) -> None:
-    """Write under a name of this process's own, flush, rename, flush the folder."""
+def _publish(path: Path, write: Callable[[Path], object], *, durable: bool) -> None:
+    """Write under a name of this process's own, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}")
     try:
         write(temporary)
-        flush(temporary)
+        if durable:
+            flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    flush(path.parent)
 
 
 def flush(path: Path) -> None:

@@ -1,0 +1,33 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
+from byline.task import Task
+from indexer.planning import make_plan
+from tests.indexer.conftest import Config
+
+
+def test_the_plan_knows_members_and_statistics(config: Config, tiny: Task) -> None:
+    plan = make_plan(config("ekfac"), tiny, Path("work"))
+    assert [member.name for member in plan.members] == ["c0-m0", "c0-m1", "c1-m0", "c1-m1"]
+    assert [s.name for s in plan.statistics] == ["factors", "eigenvalues"]
+    assert not plan.keeps_projections
+    assert make_plan(config("trak"), tiny, Path("work")).keeps_projections
+
+
+def test_a_gpu_that_is_not_there_is_refused(
+    config: Config, tiny: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InvalidInput, match="finds 0 GPUs"):
+        make_plan(config("ekfac", device="cuda"), tiny)
+
+
+def test_targets_and_checkpoints_must_exist(config: Config, tiny: Task) -> None:
+    with pytest.raises(InvalidTask, match="one of the targets loss"):
+        make_plan(config("trak"), replace(tiny, targets={}))
+    with pytest.raises(InvalidRecipe, match="positions below 2"):
+        make_plan(config("trak", changes={"members": {"checkpoints": [2]}}), tiny)
