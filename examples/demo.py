@@ -6,7 +6,6 @@ on, serves the index, and asks over HTTP who made the model write what it writes
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -14,26 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from byline.tasks import Document
-from byline.tasks.pretrained import Tokens
+from examples.asking import ask
 from examples.code_lm import train
 from examples.code_lm.corpus import PACKAGES, Corpus, Sizes, collect, write_documents
-from examples.report import show_answer
 from examples.service_process import serving
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".demo"
 BUILD_FILE = ROOT / "examples" / "code_lm" / "byline.toml"
-SHOWCASES = ("starlette", "rich", "pydantic")
-"""Packages whose held-out file is shown in full; the others count towards the check."""
-PROMPT_TOKENS = 72
+RECEIPT = "trained.json"
+"""Says from which files and settings the checkpoints beside it were trained."""
 console = Console()
 if not console.is_terminal:
     console = Console(width=116)
@@ -71,9 +66,9 @@ def main(
     """Train, index, serve and ask."""
     demo = SMOKE if smoke else Demo(FOLDER, Sizes(), train.Training())
     demo = demo if folder is None else replace(demo, folder=folder.resolve())
-    if fresh:
-        shutil.rmtree(demo.folder, ignore_errors=True)
     demo.folder.mkdir(parents=True, exist_ok=True)
+    if fresh:
+        (demo.folder / RECEIPT).unlink(missing_ok=True)
     with stage("corpus"):
         corpus = collect(demo.packages, demo.sizes)
         describe_corpus(corpus)
@@ -82,14 +77,16 @@ def main(
     with stage("index"):
         build_file = build_file_for(demo)
         console.print(f"[bold]$ byline build {near(build_file)}")
-        subprocess.run([sys.executable, "-m", "byline", "build", str(build_file)], check=True, cwd=ROOT)
+        command = [sys.executable, "-m", "byline", "build", str(build_file)]
+        subprocess.run([*command, *(["--force"] if fresh else [])], check=True, cwd=ROOT)
     with stage("service and queries"):
         console.print(f"[bold]$ byline serve {near(demo.index)}")
         with serving(demo.index, demo.folder / "service.log") as client:
             console.print(f"the page is at [link]{client.base_url}[/link]\n")
-            ask(client, demo, corpus)
+            ask(client, demo.folder, corpus, console)
     console.print(
-        f"The service of this demo has ended. To look at the page: [bold]byline serve {near(demo.index)}"
+        f"The demo's service has ended. [bold]byline serve {near(demo.index)}[/bold] serves what it built: "
+        "the page is then at [link]http://127.0.0.1:8000[/link]"
     )
 
 
@@ -107,7 +104,7 @@ def describe_corpus(corpus: Corpus) -> None:
 def train_if_needed(demo: Demo, corpus: Corpus) -> None:
     """Train the tokenizer and the models, unless the same was done before."""
     inputs = f"{corpus.digest} {demo.training} {Path(train.__file__).read_text()}"
-    receipt = demo.folder / "trained.json"
+    receipt = demo.folder / RECEIPT
     done = {"inputs": hashlib.sha256(inputs.encode()).hexdigest()}
     if receipt.is_file() and json.loads(receipt.read_text()) == done:
         console.print("trained before on the same files: reused (--fresh starts over)")
@@ -151,53 +148,6 @@ def build_file_for(demo: Demo) -> Path:
         BUILD_FILE.read_text().replace("../../.demo/index", "index").replace("workers = 2", "workers = 1")
     )
     return path
-
-
-def ask(client: httpx.Client, demo: Demo, corpus: Corpus) -> None:
-    """Ask about held-out files: some in full, all for the check."""
-    prompts = list(held_out_prompts(demo, corpus))
-    for package in SHOWCASES:
-        for document, prompt in [p for p in prompts if p[0].label == package][:1]:
-            answer = post(client, {"query": {"text": prompt}, "k": 5, "shares": True})
-            show_answer(console, prompt, str(document.uri), answer)
-    queries = [{"text": prompt, "attribute": "text"} for _, prompt in prompts]
-    answers = post(client, {"queries": queries, "k": 10})["answers"]
-    owners = [document.owner for document, _ in prompts]
-    found = [
-        hit["example"]["owner"] == owner
-        for owner, answer in zip(owners, answers, strict=True)
-        for hit in answer["proponents"]
-    ]
-    trained = [document.owner for document in corpus.train for _ in range(len(document.text))]
-    chance = sum(trained.count(owner) for owner in owners) / len(trained) / len(owners)
-    console.print(
-        f"Check: of the {len(found)} top influencers of {len(prompts)} held-out snippets, "
-        f"[bold]{sum(found) / len(found):.0%}[/bold] are by the snippet's own owner "
-        f"({chance:.0%} by chance).\n"
-    )
-
-
-def post(client: httpx.Client, body: dict[str, Any]) -> dict[str, Any]:
-    """Ask the service; anything but an answer raises."""
-    response = client.post("/v1/indexes/code-lm/attributions", json=body)
-    response.raise_for_status()
-    answer: dict[str, Any] = response.json()
-    return answer
-
-
-def held_out_prompts(demo: Demo, corpus: Corpus) -> Iterator[tuple[Document, str]]:
-    """Cut a snippet of each held-out file: from a function or class on, past the file's header.
-
-    Yields:
-        (the file, the snippet).
-    """
-    encode = Tokens(demo.folder).encode
-    for document in corpus.held_out:
-        text = document.text[len(document.text) // 4 :]
-        start = max(text.find("\n    def "), text.find("\ndef "), text.find("\nclass "))
-        snippet = text[start + 1 :] if start >= 0 else text
-        _, spans = encode(snippet[:2_000])
-        yield document, snippet[: spans[min(PROMPT_TOKENS, len(spans)) - 1][1]]
 
 
 @contextmanager

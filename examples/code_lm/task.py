@@ -24,4 +24,4 @@ def task(folder: Path = FOLDER) -> Task:
     checkpoints = tuple(sorted(folder.glob("seed-*.safetensors")))
     local = LocalModel(folder=folder, checkpoints=checkpoints, shortest=SHORTEST)
     documents = TypeAdapter(list[Document]).validate_json((folder / "train.json").read_bytes())
-    return causal_language_model("code-lm", local, documents, Generation(tokens=12))
+    return causal_language_model("code-lm", local, documents, Generation(tokens=8))

@@ -40,7 +40,7 @@ class Training:
     dropout: float = 0.1
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     """One checkpoint each: the standard error of a score is the spread between them."""
-    steps: int = 900
+    steps: int = 800
     batch: int = 4
     learning_rate: float = 12e-3
     matrix_learning_rate: float = 0.01

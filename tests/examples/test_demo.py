@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from examples.asking import held_out_prompts
 from examples.code_lm.corpus import collect
-from examples.demo import SMOKE, held_out_prompts, train_if_needed
+from examples.demo import SMOKE, train_if_needed
 
 
 @pytest.mark.slow
@@ -32,4 +33,4 @@ def test_training_is_reused_where_nothing_changed(tmp_path):
     assert (tmp_path / "seed-0.safetensors").read_bytes() == b"untouched"
     train_if_needed(replace(demo, training=replace(demo.training, steps=2)), corpus)
     assert (tmp_path / "seed-0.safetensors").read_bytes() not in {b"untouched", weights}
-    assert [document.label for document, _ in held_out_prompts(demo, corpus)] == ["click"]
+    assert [document.label for document, _ in held_out_prompts(tmp_path, corpus)] == ["click"]
