@@ -38,7 +38,7 @@ def show_answer(console: Console, prompt: str, source: str, answer: Mapping[str,
 
 def _influencers(answer: Mapping[str, Any]) -> Table:
     table = Table(title="Most influential training chunks", box=box.SIMPLE, title_justify="left")
-    table.add_column("#", justify="right")
+    table.add_column("#", justify="right", min_width=2)
     table.add_column("score ± se", justify="right", no_wrap=True, min_width=15)
     for name in ("owner", "licence", "training chunk"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
@@ -57,7 +57,7 @@ def _influencers(answer: Mapping[str, Any]) -> Table:
 def _chunk(example: Mapping[str, Any]) -> Text:
     place = f"{example['uri'].split('#')[-1]} from {example['attributes']['start']:,}"
     preview = short(" ".join(example["preview"].split()), PREVIEW)
-    return Text(f"{place}\n").append(preview, style="dim")
+    return Text(f"{short(place, PREVIEW)}\n").append(preview, style="dim")
 
 
 def _shares(shares: Mapping[str, Any]) -> Table:

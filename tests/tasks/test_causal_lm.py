@@ -68,9 +68,7 @@ def test_a_query_loss_is_that_of_the_completion_given_the_text(task, model):
 
 
 def test_padding_changes_neither_loss_nor_gradient(task, model):
-    items = sorted(
-        (task.train_set[i] for i in range(len(task.train_set))), key=lambda i: len(i["input_ids"])
-    )
+    items = sorted((task.train_set[i] for i in range(len(task.train_set))), key=lambda i: len(i["input_ids"]))
     short, long = items[0], items[-1]
     assert len(short["input_ids"]) < len(long["input_ids"])
     alone, padded = losses(task, model, [short]), losses(task, model, [short, long])
@@ -125,9 +123,7 @@ def test_documents_without_ids_are_named_by_content_and_duplicates_stay_apart(lo
 
 def test_the_same_id_twice_is_refused(local):
     with pytest.raises(InvalidTask, match="2 different ids, got 1"):
-        causal_language_model(
-            "tiny", local, [Document(text="a b", id="1"), Document(text="c d", id="1")]
-        )
+        causal_language_model("tiny", local, [Document(text="a b", id="1"), Document(text="c d", id="1")])
 
 
 def test_training_completions_have_no_loss_on_their_prompt(local):

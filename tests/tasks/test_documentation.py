@@ -47,9 +47,7 @@ def test_a_language_model(lm_folder):
     assert task.describe(0).id == "add.py#0"
 
 
-@pytest.mark.parametrize(
-    "name", re.findall(r"^\| `(\w+)\(", PAGE.read_text(encoding="utf-8"), re.M)
-)
+@pytest.mark.parametrize("name", re.findall(r"^\| `(\w+)\(", PAGE.read_text(encoding="utf-8"), re.M))
 def test_the_factories_of_the_table_exist(name):
     import byline.tasks
 

@@ -25,9 +25,7 @@ CLASSES = ["ant", "bee", "cat"]
 def vectors(**changes):
     torch.manual_seed(0)
     model = nn.Linear(4, 3).double()
-    data = TrainingData.from_arrays(
-        torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1]), dtype=torch.float64
-    )
+    data = TrainingData.from_arrays(torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1]), dtype=torch.float64)
     options = {
         "name": "vectors",
         "model": lambda: model,
@@ -118,9 +116,7 @@ def test_numbers_that_overflow_the_inputs_type_are_refused():
         task.query.parse(task.query.payload(image=[1, 2, 3, 4, 5, 1e300]))
 
 
-@pytest.mark.parametrize(
-    "pixels", [[1, 2, 3, 4, 5, 6], [[1, 2, 3], [4, 5, 6]], [[[1, 2, 3], [4, 5, 6]]]]
-)
+@pytest.mark.parametrize("pixels", [[1, 2, 3, 4, 5, 6], [[1, 2, 3], [4, 5, 6]], [[[1, 2, 3], [4, 5, 6]]]])
 def test_pixels_come_flat_or_nested(pixels):
     task = image_classification(images(), classes=CLASSES)
     item = task.query.parse(task.query.payload(image=pixels)).item
@@ -128,9 +124,7 @@ def test_pixels_come_flat_or_nested(pixels):
     assert task.query.predict(task.model(), item).output["label"] in CLASSES
 
 
-@pytest.mark.parametrize(
-    "pixels", [[[1, 2, 3], [4, 5]], [[1, 2], [3, 4], [5, 6]], [[[1, 2, 3]]], [1]]
-)
+@pytest.mark.parametrize("pixels", [[[1, 2, 3], [4, 5]], [[1, 2], [3, 4], [5, 6]], [[[1, 2, 3]]], [1]])
 def test_pixels_of_another_shape_are_refused(pixels):
     task = image_classification(images(), classes=CLASSES)
     with pytest.raises((InvalidQuery, ValidationError)):
@@ -138,9 +132,7 @@ def test_pixels_of_another_shape_are_refused(pixels):
 
 
 def test_payloads_describe_themselves():
-    schema = image_classification(
-        images((3, 8, 8)), classes=CLASSES
-    ).query.payload.model_json_schema()
+    schema = image_classification(images((3, 8, 8)), classes=CLASSES).query.payload.model_json_schema()
     assert "[3, 8, 8]" in schema["properties"]["image"]["description"]
     assert schema["additionalProperties"] is False
 
