@@ -83,7 +83,7 @@ class Rounds:
         self._random = random.Random(seed)  # noqa: S311 - moments, not secrets
         (folder / "task.py").write_text(TASK.read_text().replace("ROWS = 90", f"ROWS = {rows}"))
         self._expected: dict[str, dict[str, bytes]] = {}
-        self._seconds: dict[Setting, float] = {}
+        self._units: dict[Setting, int] = {}
         self.report = Report()
 
     def run(self, setting: Setting, most_kills: int) -> None:
@@ -104,13 +104,17 @@ class Rounds:
         shutil.rmtree(self._folder / "killed")
 
     def _prepare(self, setting: Setting) -> None:
-        """Build undisturbed, once for each kind: for the bytes, and for how long it takes."""
-        if setting in self._seconds:
+        """Build undisturbed, once for each kind: for the bytes, and to count its units."""
+        if setting in self._units:
             return
         build_file = self._build_file(setting, "undisturbed")
-        start = time.monotonic()
+        most = 0
+        with start(build_file) as process:
+            while process.poll() is None:
+                most = max(most, receipts(self._folder / "undisturbed"))
+                time.sleep(0.002)
+        self._units[setting] = most
         finish(build_file)
-        self._seconds[setting] = time.monotonic() - start
         found = contents(self._folder / "undisturbed")
         if self._expected.setdefault(setting.recipe, found) != found:
             self.report.mismatches += 1
@@ -124,24 +128,27 @@ class Rounds:
         return path
 
     def _killed(self, build_file: Path, setting: Setting) -> bool:
-        """Start a build and kill it; False where it was finished before."""
-        with subprocess.Popen(
-            command(build_file),
-            env=environment(),
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            moment = self._random.uniform(0.3, 1.0) * self._seconds[setting]
-            try:
-                process.wait(timeout=moment)
+        """Start a build and kill it; False where it was finished before.
+
+        Moments are spread over the units rather than over time, most of which is imports: a random number of
+        them must be finished, or (one time in four) the index must be on its way to be written.
+        """
+        index, total = self._folder / "killed", self._units[setting]
+        writing = receipts(index) >= total or self._random.random() < 0.25
+        wanted = self._random.randint(receipts(index), total)
+        with start(build_file) as process:
+            while not (is_writing(index) if writing else receipts(index) >= wanted):
+                if process.poll() is not None:
+                    return False
+                time.sleep(0.002)
+            time.sleep(self._random.uniform(0, 0.15 if writing else 0.03))
+            if process.poll() is not None:
                 return False
-            except subprocess.TimeoutExpired:
-                if setting.parent_only:
-                    process.kill()
-                else:
-                    os.killpg(process.pid, signal.SIGKILL)
-        self.report.killed_in[last_stage(self._folder / "killed")] += 1
+            if setting.parent_only:
+                process.kill()
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+        self.report.killed_in[last_stage(index)] += 1
         return True
 
     def _open_what_is_there(self) -> None:
@@ -175,6 +182,29 @@ def command(build_file: Path) -> list[str]:
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def start(build_file: Path) -> "subprocess.Popen[bytes]":
+    """Begin to build, in a process group of its own."""
+    return subprocess.Popen(
+        command(build_file),
+        env=environment(),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def receipts(index: Path) -> int:
+    """Units that are finished. Folders may vanish under a walk, which `glob` does not take."""
+    walked = (names for _, _, names in os.walk(index))
+    return sum(name.endswith(".json") and name[:-5].isdigit() for names in walked for name in names)
+
+
+def is_writing(index: Path) -> bool:
+    """Whether the index itself is being written, or is there."""
+    inside = list(index.iterdir()) if index.is_dir() else []
+    return any((folder / part).exists() for folder in inside for part in ("version", "manifest.json"))
 
 
 def finish(build_file: Path) -> None:
