@@ -13,7 +13,7 @@ from examples.digits.task import model
 
 CACHE = Path(__file__).resolve().parents[1] / ".bench"
 FULL = Protocol()
-SMOKE = Protocol(train=120, queries=10, subsets=6, seeds=2, epochs=3)
+SMOKE = Protocol(train=120, queries=10, tuning=10, subsets=6, seeds=2, epochs=3)
 
 
 def keep(weights: list[dict[str, Tensor]], protocol: Protocol) -> None:

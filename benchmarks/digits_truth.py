@@ -26,6 +26,9 @@ class Protocol:
 
     train: int = 1000
     queries: int = 100
+    """What is reported."""
+    tuning: int = 100
+    """Further queries, that damping is chosen on."""
     subsets: int = 100
     seeds: int = 3
     epochs: int = 50
@@ -51,7 +54,7 @@ def digits(protocol: Protocol) -> Data:
     order = np.random.default_rng(0).permutation(len(bunch.target))
     x = torch.tensor(bunch.data[order] / 16.0, dtype=torch.float32)
     y = torch.tensor(bunch.target[order], dtype=torch.int64)
-    n, q = protocol.train, protocol.queries
+    n, q = protocol.train, protocol.queries + protocol.tuning
     return Data(x[:n], y[:n], x[n : n + q], y[n : n + q])
 
 

@@ -94,7 +94,7 @@ def _rows() -> dict[str, Recipe]:
         Recipe(
             name="trak",
             projection=SjltProjection(size=1024),
-            curvature=Fisher(damping=0.1),
+            curvature=Fisher(damping=3.0),
             **two_sided,
             **margin,
         ),
@@ -109,7 +109,7 @@ def _rows() -> dict[str, Recipe]:
         Recipe(
             name="ekfac_margin",
             projection=EigenbasisProjection(),
-            curvature=Ekfac(),
+            curvature=Ekfac(damping=1.0),
             **two_sided,
             **margin,
         ),
