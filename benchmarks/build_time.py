@@ -22,8 +22,8 @@ from rich.table import Table
 
 from benchmarks.digits_task import FULL, SMOKE, keep
 from benchmarks.digits_truth import digits, full_models
-from byline.features import to_device
 from byline.loading import load_checkpoint, load_task
+from byline.member_model import to_device
 from byline.task import Task
 from indexer.build import build
 from indexer.config import BuildConfig

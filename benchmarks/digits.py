@@ -26,7 +26,7 @@ from scipy.stats import spearmanr
 from benchmarks.digits_task import CACHE, FULL, SMOKE, keep, smoke, task
 from benchmarks.digits_truth import Protocol, digits, full_models, retrained_outputs, subsets
 from benchmarks.lds import interval, lds
-from byline.features import Featurizer
+from byline.query_features import Featurizer
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
 from indexer.build import build

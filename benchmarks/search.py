@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from byline.examples import Example
+from byline.gradients.blocks import Block
 from byline.recipe import recipe
 from byline.search.searcher import Searcher
 from byline.store.contents import IndexContents
@@ -61,6 +62,7 @@ def contents(rows: int, width: int, search: str) -> IndexContents:
             recipe=method, weights=["-"], data=f"{rows}x{width}", task="-", storage=options, build={}
         ),
         task=TaskRecord(reference="benchmarks/search.py", digest="-", name="search"),
+        blocks=(Block(name="w", parameters=("w",), shapes=((4, 3),), form="matrix"),),
         members=(MemberLayout(name="c0", checkpoint=0, width=width),),
         rows=rows,
         features=blocks,

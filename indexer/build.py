@@ -12,12 +12,12 @@ import byline
 from byline.errors import BuildFailed, BylineError, CorruptIndex
 from byline.loading import LoadedTask, load_task, weights_digest
 from byline.store.fingerprint import Fingerprint
-from byline.store.layout import StorageOptions, TaskRecord
+from byline.store.layout import TaskRecord
 from byline.store.publishing import point, publish
 from byline.store.verification import verify
 from byline.store.writer import write_index
 from byline.task import Task
-from indexer.config import BuildConfig
+from indexer.config import BuildConfig, IndexSection, portable_task
 from indexer.executor import Executor, InProcess, Processes
 from indexer.lock import exclusive
 from indexer.pack import Origin, index_contents
@@ -59,7 +59,7 @@ def build(config: BuildConfig, observer: Observer | None = None, *, force: bool 
     observer = observer or Silent()
     loaded = load_task(config.task)
     plan = make_plan(config, loaded.task)
-    origin = identify(plan, loaded, config.index.storage(), observer)
+    origin = identify(plan, loaded, config.index, observer)
     version = config.index.path / origin.fingerprint.version
     work = config.index.path / f".build-{origin.fingerprint.version}"
     _mention_others(work, observer)
@@ -93,13 +93,13 @@ def _check_published(version: Path, observer: Observer) -> None:
         )
 
 
-def identify(plan: BuildPlan, loaded: LoadedTask, storage: StorageOptions, observer: Observer) -> Origin:
+def identify(plan: BuildPlan, loaded: LoadedTask, index: IndexSection, observer: Observer) -> Origin:
     """Digest everything that determines the index's bytes.
 
     Args:
         plan: Names the recipe and the members.
         loaded: The Task and its source.
-        storage: How the index is stored.
+        index: Where the index goes and how it is stored.
         observer: Told how far the training set is read.
 
     Returns:
@@ -113,10 +113,12 @@ def identify(plan: BuildPlan, loaded: LoadedTask, storage: StorageOptions, obser
         weights=[weights_digest(task.checkpoints[checkpoint]) for checkpoint in used],
         data=read.digest,
         task=loaded.digest,
-        storage=storage,
+        storage=index.storage(),
         build=plan.record(),
     )
-    record = TaskRecord(reference=loaded.reference, digest=loaded.digest, name=task.name)
+    record = TaskRecord(
+        reference=portable_task(loaded.reference, index.path), digest=loaded.digest, name=task.name
+    )
     return Origin(task=task, record=record, fingerprint=fingerprint)
 
 

@@ -3,6 +3,7 @@
 `docs/configuration.md` explains every field with an example.
 """
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from byline.errors import InvalidInput, InvalidTask
-from byline.features import Precision
+from byline.member_model import Precision
 from byline.recipe import Recipe, recipe
 from byline.store.layout import StorageOptions
 
@@ -129,3 +130,17 @@ def _first_problems(error: ValidationError) -> str:
     ]
     more = error.error_count() - len(found)
     return "; ".join(found) + (f"; and {more} more" if more > 0 else "")
+
+
+def portable_task(reference: str, folder: Path) -> str:
+    """Make a reference to a Task's file relative to the index directory: both may move together.
+
+    Args:
+        reference: `/absolute/file.py:function`, or `package.module:function`, which stays as it is.
+        folder: The index directory.
+
+    Returns:
+        The reference that the manifest keeps.
+    """
+    place, _, function = reference.rpartition(":")
+    return f"{os.path.relpath(place, folder.resolve())}:{function}" if place.endswith(".py") else reference

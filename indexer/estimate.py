@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from byline.features import MemberFeaturizer, MemberModel, statistics
+from byline.features import MemberFeaturizer, statistics
 from byline.gradients.factors import BatchGradients
 from byline.loading import load_task
+from byline.member_model import MemberModel
 from byline.projection.base import State
 from byline.store.layout import StorageOptions
 from byline.task import Task

@@ -52,6 +52,7 @@ def index_contents(
         recipe=plan.recipe,
         fingerprint=origin.fingerprint,
         task=origin.record,
+        blocks=plan.blocks,
         members=member_layouts(plan, workspace),
         rows=plan.rows,
         features=partial(combined_blocks, plan, workspace),

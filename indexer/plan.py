@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from byline.features import Compute, Precision
+from byline.gradients.blocks import Block
+from byline.member_model import Compute, Precision
 from byline.members import Member
 from byline.randomness import random_bits, stream_key
 from byline.recipe import Recipe
@@ -61,6 +62,7 @@ class BuildPlan:
     task: str
     """The Task's source, as `byline.loading.load_task` takes it."""
     recipe: Recipe
+    blocks: tuple[Block, ...]
     members: tuple[Member, ...]
     rows: int
     numerics: Numerics

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from byline.errors import InvalidInput
-from byline.features import MemberModel, statistics
+from byline.features import statistics
+from byline.member_model import MemberModel
 from byline.task import Task
 from indexer.config import BuildConfig
 from indexer.plan import BuildPlan, Numerics, StatisticPlan
@@ -47,6 +48,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
     return BuildPlan(
         task=config.task,
         recipe=config.recipe,
+        blocks=model.blocks,
         members=members,
         rows=len(task.train_set),
         numerics=numerics,

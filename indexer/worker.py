@@ -13,9 +13,10 @@ from torch import Tensor
 
 from byline.curvature.base import Statistic
 from byline.errors import BuildFailed, InvalidTask
-from byline.features import MemberFeaturizer, MemberModel, Side, statistics
+from byline.features import MemberFeaturizer, Side, statistics
 from byline.gradients.factors import BatchGradients
 from byline.loading import load_task
+from byline.member_model import MemberModel
 from byline.members import Member
 from byline.projection.base import State
 from byline.task import Task

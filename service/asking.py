@@ -74,6 +74,8 @@ async def _computed(service: Service, jobs: Sequence[Job], receive: Receive) -> 
     for job in jobs:
         service.compute.submit(job)
     answers = asyncio.gather(*(asyncio.wrap_future(job.answer) for job in jobs))
+    # Nobody reads what comes of answers that are dropped; asyncio would log each as a mistake.
+    answers.add_done_callback(lambda done: done.cancelled() or done.exception())
     gone = asyncio.ensure_future(_disconnected(receive))
     remaining = jobs[0].deadline - time.monotonic()
     try:

@@ -24,7 +24,7 @@ def serve(
     threads: Annotated[int | None, typer.Option(help="Threads of torch and FAISS.")] = None,
     *,
     without_task: Annotated[
-        bool, typer.Option("--without-task", help="Load no models: answer finished features only.")
+        bool, typer.Option("--without-task", help="Load no models: answer gradients and finished features.")
     ] = False,
 ) -> None:
     """Serve indexes over HTTP, with a page to ask them at / and the API's documentation at /docs.

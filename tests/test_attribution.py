@@ -160,7 +160,7 @@ def brute_scores(attributor, feature_K):
 
 
 def feature_of(attributor, *items, target=None, mean=False):
-    return attributor._featurizer.query(items, target, mean=mean)[0].numpy()
+    return attributor._questions._featurizer.query(items, target, mean=mean)[0].numpy()
 
 
 ITEM = (torch.tensor(QUERY["x"]), 2)
@@ -195,7 +195,7 @@ class TestAttributor:
 
     def test_given_gradients_are_the_querys_own(self, attributor):
         task, tensors = attributor.task, {}
-        models = attributor._featurizer._models
+        models = attributor._questions._featurizer._models
         batch = task.collate([ITEM])
         for member in attributor.members:
             with models[member]._within():
@@ -297,7 +297,7 @@ class TestOpening:
         with pytest.raises(StaleIndex, match="weights"):
             Attributor.open(built / "index", task=shifted)
 
-    def test_without_its_task_an_index_answers_features(self, built, attributor):
+    def test_without_its_task_an_index_answers_gradients_and_features(self, built, attributor):
         bare = Attributor.open_without_task(built / "index")
         feature_K = feature_of(attributor, ITEM)
         request = AttributionRequest(feature=feature_K, shares=True)
@@ -308,3 +308,7 @@ class TestOpening:
         for refused in ({"query": QUERY}, {"gradient": {}}):
             with pytest.raises(InvalidQuery):
                 bare.attribute(AttributionRequest(**refused))
+        random = torch.Generator().manual_seed(0)
+        gradients = {n: torch.randn(s, generator=random) for n, s in bare.expected_gradients().items()}
+        by_gradient = AttributionRequest(gradient=gradients)
+        assert bare.attribute(by_gradient).proponents == attributor.attribute(by_gradient).proponents

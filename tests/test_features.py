@@ -5,15 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from byline.curvature.base import Statistic
 from byline.errors import InvalidQuery, InvalidTask
-from byline.features import Compute, Featurizer, MemberFeaturizer, MemberModel, Side, combine, statistics
+from byline.features import MemberFeaturizer, Side, combine
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector
 from byline.loading import load_task
+from byline.member_model import Compute, MemberModel
 from byline.projection.base import State
+from byline.query_features import Featurizer
 from byline.recipe import Recipe, recipe
 from byline.task import Task
+from tests.fitting import fit
 
 TINY = Path(__file__).parent / "indexer" / "tiny_task.py"
 RECIPE = recipe("ekfac", projection={"size": 40}, members={"masks": 2})
@@ -39,15 +41,8 @@ def fitted(task: Task, chosen: Recipe) -> dict[str, State]:
     states = {}
     for member in chosen.members.members(len(task.checkpoints)):
         model = MemberModel.load(task, chosen, member)
-        state: State = {}
-        for statistic in statistics(chosen, model.blocks):
-            state |= finished(statistic, model, items, state)
-        states[member.name] = state
+        states[member.name] = fit(chosen, model.blocks, [model.gradients(items)])
     return states
-
-
-def finished(statistic: Statistic, model: MemberModel, items: list, state: State) -> State:
-    return statistic.finish(statistic.measure(model.gradients(items), state), len(items), state)
 
 
 def test_an_inner_product_is_the_mean_of_the_members_scores(task: Task, featurizer: Featurizer) -> None:
@@ -75,9 +70,7 @@ def test_gradients_from_elsewhere_give_the_same_feature(task: Task) -> None:
     items = [task.train_set[row] for row in range(50)]
     for member in chosen.members.members(2):
         model = MemberModel.load(task, chosen, member)
-        phi = chosen.projection.projector(model.blocks, {})(model.gradients(items))
-        statistic = statistics(chosen, model.blocks)[0]
-        states[member.name] = statistic.finish(statistic.measure(phi, {}), 50, {})
+        states[member.name] = fit(chosen, model.blocks, [model.gradients(items)])
     featurizer = Featurizer.open(task, chosen, states)
     item = task.train_set[60]
     tensors = {}
@@ -85,11 +78,15 @@ def test_gradients_from_elsewhere_give_the_same_feature(task: Task) -> None:
         network = MemberModel.load(task, chosen, member).model.requires_grad_()
         loss = task.loss(network, task.collate([item])).sum()
         for name, grad in zip(
-            dict(network.named_parameters()), torch.autograd.grad(loss, list(network.parameters())), strict=True
+            dict(network.named_parameters()),
+            torch.autograd.grad(loss, list(network.parameters())),
+            strict=True,
         ):
             tensors[f"{member.name}/{name}"] = grad
     assert {n: tuple(t.shape) for n, t in tensors.items()} == featurizer.expected_gradients()
-    torch.testing.assert_close(featurizer.from_gradients(tensors), featurizer.query([item]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        featurizer.from_gradients(tensors), featurizer.query([item]), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_the_mean_over_a_query_set(task: Task, featurizer: Featurizer) -> None:

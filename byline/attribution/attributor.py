@@ -13,14 +13,14 @@ import torch
 
 from byline.attribution.answer import Answer, SharesAnswer
 from byline.attribution.lookup import Found, Lookup
-from byline.attribution.opening import featurizer_of, task_of
+from byline.attribution.opening import featurizer_of, gradient_featurizer_of, task_of
 from byline.attribution.questions import Featured, Question, Questions
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stopwatch import Stopwatch
 from byline.attribution.writing import AnswerWriter
 from byline.errors import BylineError
-from byline.features import Featurizer
 from byline.members import Member
+from byline.query_features import GradientFeaturizer
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
 from byline.task import Task
@@ -36,7 +36,7 @@ class Attributor:
         index: The opened index.
         searcher: Searches it.
         task: What the index was built from; None answers gradients and features only.
-        featurizer: Makes query features; None answers features only.
+        featurizer: Makes query features; a `Featurizer` of queries too. None answers features only.
         name: Shown in answers; None takes the Task's.
     """
 
@@ -46,14 +46,13 @@ class Attributor:
         searcher: Searcher,
         *,
         task: Task | None = None,
-        featurizer: Featurizer | None = None,
+        featurizer: GradientFeaturizer | None = None,
         name: str | None = None,
     ) -> None:
         self.index = index
         self.task = task
         self.name = name or index.manifest.task.name
         self.members: tuple[Member, ...] = tuple(Member(m.checkpoint, m.mask_seed) for m in index.members)
-        self._featurizer = featurizer
         self._questions = Questions(index.recipe, index.width, task=task, featurizer=featurizer)
         self._lookup = Lookup(index, searcher)
         self._writer = AnswerWriter(index, self.members, self.name)
@@ -100,7 +99,7 @@ class Attributor:
         threads: int | None = None,
         name: str | None = None,
     ) -> Self:
-        """Open an index whose Task is not at hand: it answers finished features only.
+        """Open an index whose Task is not at hand: it answers gradients and features.
 
         Args:
             path: An index directory, or one version of it.
@@ -113,7 +112,9 @@ class Attributor:
             NotFound: There is no index at `path`.
         """
         index = AttributionIndex.open(Path(path), verify=verify)
-        return cls(index, Searcher(index, threads=threads), name=name)
+        return cls(
+            index, Searcher(index, threads=threads), featurizer=gradient_featurizer_of(index), name=name
+        )
 
     @property
     def recipe_fingerprint(self) -> str:
@@ -150,8 +151,8 @@ class Attributor:
         """Answer one question of each kind, so that the first caller does not wait for it."""
         feature = np.full(self.index.width, self.index.width**-0.5)
         self.attribute(AttributionRequest(feature=feature, direction="both", shares=True))
-        if self.task is not None and self._featurizer is not None:
-            self._featurizer.query([self.task.train_set[0]], self.index.recipe.query_target)
+        if self.task is not None:
+            self._questions.warm(self.task.train_set[0])
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | BylineError]:
         """Answer a batch of checked questions.

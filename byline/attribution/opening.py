@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from byline.errors import StaleIndex
-from byline.features import Featurizer
 from byline.loading import load_task, weights_digest
+from byline.members import Member
+from byline.query_features import Featurizer, GradientFeaturizer
 from byline.store.index import AttributionIndex
 from byline.task import Checkpoint, Task
 
@@ -34,9 +35,15 @@ def featurizer_of(index: AttributionIndex, task: Task) -> Featurizer:
     return Featurizer.open(task, index.recipe, states)
 
 
+def gradient_featurizer_of(index: AttributionIndex) -> GradientFeaturizer:
+    """Make what projects gradients for an index; it needs no model."""
+    states = {Member(m.checkpoint, m.mask_seed): dict(index.states(m.name)) for m in index.members}
+    return GradientFeaturizer(index.recipe, index.manifest.blocks, states)
+
+
 def _load(index: AttributionIndex) -> Task:
     record = index.manifest.task
-    loaded = load_task(record.reference)
+    loaded = load_task(record.reference, base=index.path.resolve().parent)
     if loaded.digest != record.digest:
         raise StaleIndex(
             f"the Task at {record.reference} changed since this index was built: "

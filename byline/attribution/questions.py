@@ -7,6 +7,7 @@ and belongs to the one thread that owns the model. Letters: Q questions, K numbe
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from byline.attribution.payloads import validated
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stopwatch import Stopwatch
 from byline.errors import BylineError, InvalidQuery, NonFiniteGradient, Overloaded
-from byline.features import Featurizer
+from byline.query_features import Featurizer, GradientFeaturizer
 from byline.recipe import Recipe
 from byline.task import Item, QueryInterface, Task
 
@@ -62,11 +63,11 @@ class Questions:
         recipe: The index's.
         width: Numbers K of a feature.
         task: None where the index is served without its Task: then gradients and features only.
-        featurizer: None likewise; without it features only.
+        featurizer: A `Featurizer` where there is a Task; None answers features only.
     """
 
     def __init__(
-        self, recipe: Recipe, width: int, *, task: Task | None, featurizer: Featurizer | None
+        self, recipe: Recipe, width: int, *, task: Task | None, featurizer: GradientFeaturizer | None
     ) -> None:
         self._recipe = recipe
         self._width = width
@@ -80,6 +81,10 @@ class Questions:
             InvalidQuery: The index cannot project gradients.
         """
         return self._needs_featurizer().expected_gradients()
+
+    def warm(self, item: Item) -> None:
+        """Differentiate one item, so that the first caller does not wait for what a first time costs."""
+        self._models().query([item], self._recipe.query_target)
 
     def check(self, request: AttributionRequest, *, examples: bool = True) -> Question:
         """Check a request against the index, without computing.
@@ -138,10 +143,17 @@ class Questions:
             )
         return self._task.query
 
-    def _needs_featurizer(self) -> Featurizer:
+    def _needs_featurizer(self) -> GradientFeaturizer:
         if self._featurizer is None:
-            raise InvalidQuery("this index was opened without its Task: send a finished feature")
+            raise InvalidQuery(
+                "this index was opened without what projects gradients: send a finished feature"
+            )
         return self._featurizer
+
+    def _models(self) -> Featurizer:
+        if self._task is None:
+            raise InvalidQuery("this index was opened without its Task: send gradient tensors or a feature")
+        return cast(Featurizer, self._needs_featurizer())  # with a Task comes a featurizer of queries
 
     def _feature(self, request: AttributionRequest) -> Tensor:
         try:
@@ -169,7 +181,7 @@ class Questions:
             if interface.predict is None:
                 raise InvalidQuery("expected a query with its label or completion: this Task predicts none")
             with _task_code():
-                prediction = interface.predict(self._needs_featurizer().model, parsed.item)
+                prediction = interface.predict(self._models().model, parsed.item)
             asked.items.append(prediction.item)
             asked.predictions.append(prediction.output)
 
@@ -183,7 +195,7 @@ class Questions:
                 by_target.setdefault(each.question.target, []).append(each)
         for target, group in by_target.items():
             try:
-                features_QK = self._needs_featurizer().query([each.items[0] for each in group], target)
+                features_QK = self._models().query([each.items[0] for each in group], target)
             except Exception:  # whose fault it is shows when each is tried alone
                 for each in group:
                     _attempt(each, self._differentiate_alone)
@@ -194,7 +206,7 @@ class Questions:
     def _differentiate_alone(self, asked: Featured) -> None:
         mean = asked.question.request.query_set is not None
         with _task_code():
-            features_1K = self._needs_featurizer().query(asked.items, asked.question.target, mean=mean)
+            features_1K = self._models().query(asked.items, asked.question.target, mean=mean)
         asked.feature = features_1K[0]
 
     def _transform(self, asked: Featured) -> None:

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from byline.examples import Example
+from byline.gradients.blocks import Block
 from byline.recipe import Recipe
 from byline.store.fingerprint import Fingerprint
 from byline.store.layout import MemberLayout, StorageOptions, TaskRecord
@@ -27,6 +28,8 @@ class IndexContents:
     """Of what the build was made from."""
     task: TaskRecord
     """Which Task."""
+    blocks: tuple[Block, ...]
+    """What was attributed: with it an index projects gradients although its Task is not at hand."""
     members: tuple[MemberLayout, ...]
     """In the order of the stretches of a vector."""
     rows: int

@@ -237,7 +237,13 @@ def find_version(path: Path) -> Path:
     """
     if (path / MANIFEST).exists():
         return path
-    return path / current_version(path) if (path / CURRENT).exists() else path
+    if (path / CURRENT).exists():
+        return path / current_version(path)
+    if path.is_dir() and not any((path / name).exists() for name in (EXAMPLES, SEARCH)):
+        raise NotFound(
+            f"expected an index at {path}, found a directory with no finished version: build it first"
+        )
+    return path
 
 
 def _column(path: Path, shape: tuple[int, ...]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
+from byline.gradients.blocks import Block
 from byline.store.canonical import canonical_digest, canonical_json
 from byline.store.durable import durable_file
 from byline.store.fingerprint import Fingerprint
@@ -62,6 +63,8 @@ class Manifest(BaseModel):
     """Which Task."""
     rows: int = Field(ge=1)
     """Training points."""
+    blocks: tuple[Block, ...] = Field(min_length=1)
+    """Parameters that were attributed, as the matrices that gradients are projected by."""
     members: tuple[MemberLayout, ...] = Field(min_length=1)
     """Stretches of a vector, in order."""
     storage: StorageOptions

@@ -250,6 +250,7 @@ def _manifest(
     return Manifest(
         fingerprint=contents.fingerprint,
         recipe=contents.recipe.model_dump(mode="json"),
+        blocks=contents.blocks,
         task=contents.task,
         rows=contents.rows,
         members=members,

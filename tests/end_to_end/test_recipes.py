@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from byline.features import Featurizer, dense_gradients
 from byline.gradients.blocks import Block
 from byline.gradients.masks import DropoutMask
+from byline.gradients.tensors import dense_gradients
 from byline.loading import load_checkpoint, load_task
 from byline.members import Member
+from byline.query_features import Featurizer
 from byline.recipe import RECIPES, Recipe
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex

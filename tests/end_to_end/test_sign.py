@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from byline.features import Featurizer
+from byline.query_features import Featurizer
 from byline.recipe import RECIPES
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from byline.features import MemberModel
+from byline.member_model import MemberModel
 from byline.task import Task
 from indexer.executor import InProcess
 from indexer.pack import columns, combined_blocks, member_layouts

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from byline.features import dense_gradients
 from byline.gradients.factors import BatchGradients
 from byline.gradients.probe import build_collector
+from byline.gradients.tensors import dense_gradients
 from byline.projection import dense as dense_module
 from byline.projection.base import ProjectionSpec
 from byline.projection.dense import DenseProjection

@@ -98,6 +98,7 @@ class FakeFeaturizer:
 
     members: tuple
     gate: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
     batches: list = field(default_factory=list)
     model: object = None
 
@@ -109,6 +110,7 @@ class FakeFeaturizer:
         return {f"{member.name}/w": (WIDTH,) for member in self.members}
 
     def query(self, items, target=None, *, mean=False):
+        self.entered.set()
         self.gate.wait(20)
         self.batches.append(len(items))
         if any(item == "boom" for item, _ in items):

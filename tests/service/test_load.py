@@ -42,11 +42,11 @@ def test_threads_get_the_answers_of_one_after_another(served):
 
 
 def test_what_waits_is_answered_in_one_batch(served):
+    served.featurizer.entered.clear()
     served.featurizer.gate.clear()
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(served.client.post, ASK, json=query("first"))
-        until(lambda: served.app.state.service.admission.cost == 1)
-        time.sleep(0.05)
+        until(served.featurizer.entered.is_set)
         served.featurizer.batches.clear()
         others = [pool.submit(served.client.post, ASK, json=query(f"other {i}")) for i in range(8)]
         until(lambda: served.app.state.service.admission.cost == 9)
@@ -112,11 +112,11 @@ def test_a_deadline_is_504_and_what_had_not_begun_is_dropped(serve):
 
 
 def test_a_client_that_leaves_is_dropped(served):
+    served.featurizer.entered.clear()
     served.featurizer.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(served.client.post, ASK, json=query("first"))
-        until(lambda: served.app.state.service.admission.cost == 1)
-        time.sleep(0.05)
+        until(served.featurizer.entered.is_set)
         assert served.client.portal.call(_leaving, served.app) == [499]
         served.featurizer.batches.clear()
         served.featurizer.gate.set()

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from byline.examples import Example
+from byline.gradients.blocks import Block
 from byline.recipe import recipe
 from byline.store.contents import IndexContents
 from byline.store.fingerprint import Fingerprint
@@ -67,6 +68,7 @@ def contents_of(
             recipe=chosen, weights=["w"], data="d", task="t", storage=options, build=build
         ),
         task=TaskRecord(reference="task.py:task", digest="t", name="small"),
+        blocks=(Block(name="w", parameters=("w",), shapes=((4, 3),), form="matrix"),),
         members=members,
         rows=len(features),
         features=blocks,

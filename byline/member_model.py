@@ -1,0 +1,140 @@
+"""One member of an ensemble as a network: weights loaded, mask planned, gradients checked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from byline.errors import InvalidTask
+from byline.gradients.blocks import Block
+from byline.gradients.collector import GradientCollector
+from byline.gradients.factors import BatchGradients
+from byline.gradients.masks import DropoutMask
+from byline.gradients.probe import build_collector
+from byline.loading import load_checkpoint
+from byline.members import Member
+from byline.recipe import Recipe
+from byline.task import Batch, Item, Task
+
+CPU = torch.device("cpu")
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """Where and how precisely gradients are computed."""
+
+    device: torch.device = CPU
+    """`cuda` computes there; features come back the same to rounding."""
+    precision: Precision = "float32"
+    """`bfloat16` runs the model's passes under autocast; everything after them stays in float32."""
+
+
+class MemberModel:
+    """One member's model, ready to be differentiated. Members of one checkpoint may share the collector."""
+
+    def __init__(
+        self, task: Task, collector: GradientCollector, mask: DropoutMask | None, compute: Compute
+    ) -> None:
+        self._task, self._collector, self._mask, self._compute = task, collector, mask, compute
+
+    @classmethod
+    def load(
+        cls,
+        task: Task,
+        recipe: Recipe,
+        member: Member,
+        compute: Compute | None = None,
+        sibling: "MemberModel | None" = None,
+    ) -> Self:
+        """Load a member's weights and check that its gradients are exact.
+
+        Args:
+            task: Declares the model and its checkpoints.
+            recipe: Names the signal and the masks' rate.
+            member: Which checkpoint, which mask.
+            compute: Device and precision.
+            sibling: A member of the same checkpoint, whose model is used again.
+
+        Returns:
+            The member.
+
+        Raises:
+            InvalidTask: The weights do not fit the model.
+            UnsupportedModel: Gradients cannot be taken example by example.
+        """
+        compute = compute or Compute()
+        collector = (
+            sibling._collector if sibling else _load_collector(task, recipe, member.checkpoint, compute)
+        )
+        rate = recipe.members.mask_rate
+        mask = None if member.mask_seed is None else DropoutMask(collector.model, member.mask_seed, rate)
+        return cls(task, collector, mask, compute)
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, in evaluation mode, frozen."""
+        return self._collector.model
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What is attributed."""
+        return self._collector.blocks
+
+    def gradients(self, items: Sequence[Item], target: str = "loss") -> BatchGradients:
+        """Differentiate the loss, or a negated target, for every item.
+
+        Args:
+            items: Complete items of the data set's kind.
+            target: `"loss"` or one of the Task's targets.
+
+        Returns:
+            Values and gradients of the batch.
+
+        Raises:
+            InvalidTask: There is no such target, or it does not return one value an example.
+            NonFiniteGradient: A gradient is NaN or infinite.
+        """
+        batch = to_device(self._task.collate(list(items)), self._compute.device)
+        return self._collector.collect(self._task.objective(target), batch, len(items), self._within())
+
+    @contextmanager
+    def _within(self) -> Iterator[None]:
+        bfloat16 = self._compute.precision == "bfloat16"
+        with torch.autocast(self._compute.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+            if self._mask is None:
+                yield
+            else:
+                with self._mask.active():
+                    yield
+
+
+def _load_collector(task: Task, recipe: Recipe, checkpoint: int, compute: Compute) -> GradientCollector:
+    model = task.model()
+    if not isinstance(model, nn.Module):
+        raise InvalidTask(f"expected Task.model() to return a torch.nn.Module, got {type(model).__name__}")
+    load_checkpoint(model, task.checkpoints[checkpoint])
+    model.eval().to(compute.device)
+    size = len(task.train_set)
+    first, second = task.train_set[0], task.train_set[min(1, size - 1)]
+
+    def sample(count: int) -> Batch:
+        return to_device(task.collate([first, second, first][:count]), compute.device)
+
+    return build_collector(model, task.objective(recipe.train_signal), sample, task.layers)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Move every tensor of a batch; everything else stays as it is."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, Mapping):
+        # Hugging Face's BatchEncoding and the like are mappings that models are called with: `**batch`.
+        return {key: to_device(value, device) for key, value in batch.items()}
+    if isinstance(batch, tuple | list):
+        parts = [to_device(part, device) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch

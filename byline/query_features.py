@@ -1,0 +1,151 @@
+"""Queries -> features over all members: what is asked online, and by the offline commands alike.
+
+Shapes: Q queries, K numbers of a feature.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from byline.errors import InvalidTask
+from byline.features import MemberFeaturizer, Side, combine
+from byline.gradients.blocks import Block
+from byline.gradients.tensors import check_gradients, dense_gradients
+from byline.member_model import Compute, MemberModel
+from byline.members import Member
+from byline.projection.base import State
+from byline.recipe import Recipe
+from byline.task import Item, Task
+
+
+class GradientFeaturizer:
+    """Makes query features of gradients that were computed elsewhere. Needs no model and no Task."""
+
+    def __init__(self, recipe: Recipe, blocks: Sequence[Block], states: Mapping[Member, State]) -> None:
+        """Prepare every member.
+
+        Args:
+            recipe: The index's.
+            blocks: What was attributed.
+            states: Fitted state of every member, in the order of the feature.
+        """
+        self._blocks = blocks
+        self._featurizers = {m: MemberFeaturizer(recipe, blocks, state) for m, state in states.items()}
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """In the order of the feature."""
+        return tuple(self._featurizers)
+
+    @property
+    def width(self) -> int:
+        """K: numbers of a feature over all members."""
+        return sum(f.width for f in self._featurizers.values())
+
+    def expected_gradients(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes that `from_gradients` takes."""
+        return {
+            f"{member.name}/{name}": shape
+            for member in self._featurizers
+            for block in self._blocks
+            for name, shape in zip(block.parameters, block.shapes, strict=True)
+        }
+
+    def from_gradients(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Make the feature of one query whose gradients were computed elsewhere.
+
+        Args:
+            tensors: `member/parameter` -> gradient of the objective (a loss, or a negated target), shaped
+                like the parameter; see `expected_gradients`.
+
+        Returns:
+            float32 [1, K].
+
+        Raises:
+            InvalidQuery: A name is missing or unknown, a shape differs, or a number is not finite.
+        """
+        check_gradients(tensors, self.expected_gradients())
+
+        def project(member: Member) -> Tensor:
+            prefix = f"{member.name}/"
+            own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            return self._featurizers[member].project(dense_gradients(self._blocks, own))
+
+        return self._features(project)
+
+    def _features(self, project: Callable[[Member], Tensor]) -> Tensor:
+        """Combine the members' features of their projected gradients."""
+        with torch.no_grad():
+            parts = [f.feature(project(member), Side.QUERY) for member, f in self._featurizers.items()]
+            return combine(parts).float().cpu()
+
+
+class Featurizer(GradientFeaturizer):
+    """Makes query features of queries, with the members' own models."""
+
+    def __init__(
+        self, recipe: Recipe, models: Mapping[Member, MemberModel], states: Mapping[Member, State]
+    ) -> None:
+        """Prepare every member; `open` loads them.
+
+        Args:
+            recipe: The index's.
+            models: Every member's model, in the order of the feature.
+            states: Every member's fitted state, in the same order.
+        """
+        super().__init__(recipe, next(iter(models.values())).blocks, states)
+        self._recipe, self._models = recipe, models
+
+    @classmethod
+    def open(
+        cls, task: Task, recipe: Recipe, states: Mapping[str, State], compute: Compute | None = None
+    ) -> Self:
+        """Load every member of an index.
+
+        Args:
+            task: The Task that the index was built from.
+            recipe: The index's recipe.
+            states: Member name -> fitted state.
+            compute: Device and precision; queries need no more than a CPU.
+
+        Returns:
+            The featurizer.
+
+        Raises:
+            InvalidTask: The Task has other members than the index.
+        """
+        models: dict[Member, MemberModel] = {}
+        of_checkpoint: dict[int, MemberModel] = {}
+        for member in recipe.members.members(len(task.checkpoints)):
+            if member.name not in states:
+                raise InvalidTask(f"the index has no fitted state for member '{member.name}': rebuild it")
+            sibling = of_checkpoint.get(member.checkpoint)
+            models[member] = MemberModel.load(task, recipe, member, compute, sibling)
+            of_checkpoint.setdefault(member.checkpoint, models[member])
+        return cls(recipe, models, {member: states[member.name] for member in models})
+
+    @property
+    def model(self) -> nn.Module:
+        """The first member's model without its mask: it predicts what a query left out."""
+        return next(iter(self._models.values())).model
+
+    def query(self, items: Sequence[Item], target: str | None = None, *, mean: bool = False) -> Tensor:
+        """Make queries' features.
+
+        Args:
+            items: Complete items.
+            target: What is attributed; None takes the recipe's.
+            mean: Make one feature for the mean of the target over all items.
+
+        Returns:
+            float32 [Q, K] on the CPU, or [1, K] with `mean`.
+        """
+        chosen = target or self._recipe.query_target
+
+        def project(member: Member) -> Tensor:
+            phi_QK = self._featurizers[member].project(self._models[member].gradients(items, chosen))
+            return phi_QK.mean(dim=0, keepdim=True) if mean else phi_QK
+
+        return self._features(project)
