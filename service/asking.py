@@ -89,7 +89,8 @@ async def _computed(service: Service, jobs: Sequence[Job], receive: Receive) -> 
         raise DeadlineExceeded(f"expected an answer within {seconds:g} seconds: ask for less at a time")
     finally:
         gone.cancel()
-        answers.cancel()  # what has not begun is dropped from the queue
+        for job in jobs:
+            job.answer.cancel()  # at once, so that the compute thread drops what it has not begun
 
 
 async def _disconnected(receive: Receive) -> None:
