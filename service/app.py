@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import structlog
 from fastapi import FastAPI
 
+from byline import __version__
 from byline.attribution import Attributor
 from service import openapi, problems
 from service.middleware import BodyLimit, LoopbackNames, RequestLog
@@ -36,7 +36,7 @@ def create_app(settings: Settings, attributors: Mapping[str, Attributor]) -> Fas
     service = Service(settings, attributors)
     app = FastAPI(
         title="Byline",
-        version=_version(),
+        version=__version__,
         description=DESCRIPTION,
         lifespan=_lifespan,
         docs_url=None,
@@ -81,10 +81,3 @@ def _written_once(app: FastAPI, service: Service) -> "Any":
         return app.openapi_schema
 
     return openapi_document
-
-
-def _version() -> str:
-    try:
-        return version("byline")
-    except PackageNotFoundError:  # a checkout that was not installed
-        return "0"
