@@ -116,16 +116,25 @@ class TestNoise:
         wrong = 0
         for _ in range(200):
             scores = random.standard_normal(5000)
-            wrong += bool(stands_out(scores.max(), None, scores[sample_rows(5000)], 5000))
+            wrong += bool(stands_out("proponents", scores.max(), None, scores[sample_rows(5000)], 5000))
         assert wrong < 60
-        assert stands_out(8.0, None, scores[sample_rows(5000)], 5000) is True
-        assert stands_out(-8.0, None, scores[sample_rows(5000)], 5000) is True
-        assert stands_out(8.0, 5.0, scores[sample_rows(5000)], 5000) is False
+        sample = scores[sample_rows(5000)]
+        assert stands_out("proponents", 8.0, None, sample, 5000) is True
+        assert stands_out("opponents", -8.0, None, sample, 5000) is True
+        assert stands_out("proponents", 8.0, 5.0, sample, 5000) is False
+        assert stands_out("opponents", -8.0, 5.0, sample, 5000) is False
+
+    def test_the_best_of_a_filter_on_the_wrong_side_does_not_stand_out(self):
+        sample = np.random.default_rng(5).standard_normal(1024)
+        assert stands_out("proponents", -8.0, 0.1, sample, 50) is False
+        assert stands_out("opponents", 8.0, 0.1, sample, 50) is False
+        assert stands_out("proponents", -1.0, 0.1, sample - 20, 50) is False
+        assert stands_out("opponents", 1.0, None, sample + 20, 50) is False
 
     def test_unknown_where_there_is_no_spread(self):
-        assert stands_out(1.0, None, np.zeros(100), 100) is None
-        assert stands_out(1.0, None, np.arange(10.0), 10) is None
-        assert stands_out(1.0, None, np.full(100, np.nan), 100) is None
+        assert stands_out("proponents", 1.0, None, np.zeros(100), 100) is None
+        assert stands_out("proponents", 1.0, None, np.arange(10.0), 10) is None
+        assert stands_out("proponents", 1.0, None, np.full(100, np.nan), 100) is None
 
     def test_the_sample_is_spread_over_all_rows(self):
         assert list(sample_rows(5)) == [0, 1, 2, 3, 4]

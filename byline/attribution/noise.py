@@ -2,10 +2,15 @@
 
 The rule. Let the scores of a fixed, evenly spaced sample of all rows have median c and robust
 spread s = 1.4826 x median |score - c|. Among n rows of Gaussian noise the largest is expected at
-about s sqrt(2 ln n) from c, so the best score stands out if it lies farther than that, and, where
-its standard error is known, farther than two standard errors from zero. Scores are usually
-heavier-tailed than a Gaussian: the bar is low, and an answer that fails it should not be believed.
+about s sqrt(2 ln n) above c, so the best proponent stands out if it lies farther above c than that
+and above zero by more than two of its standard errors (by anything where they are unknown).
+Opponents are the mirror image. The sample is of all rows also where a filter left n of them: the
+noise is that of the training set, and the best of a filter can lie on the wrong side of c. Scores are
+usually heavier-tailed than a Gaussian: the bar is low, and an answer that fails it should not be
+believed.
 """
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +20,9 @@ SAMPLE_ROWS = 1024
 FEWEST_ROWS = 32
 """Below this many rows a robust spread says nothing, and the answer is None."""
 
+EndName = Literal["proponents", "opponents"]
+"""Which end of the scores: the largest, or the smallest."""
+
 
 def sample_rows(rows: int) -> NDArray[np.int64]:
     """Choose the rows of the sample: evenly spaced, the same for every query."""
@@ -22,11 +30,12 @@ def sample_rows(rows: int) -> NDArray[np.int64]:
 
 
 def stands_out(
-    best: float, standard_error: float | None, sample_S: NDArray[np.float64], searched: int
+    end: EndName, best: float, standard_error: float | None, sample_S: NDArray[np.float64], searched: int
 ) -> bool | None:
     """Apply the rule of this module to one answer.
 
     Args:
+        end: Which end `best` is of.
         best: The score at rank 1: the largest of the proponents, or the smallest of the opponents.
         standard_error: Its standard error, None with a single member.
         sample_S: Scores of the sampled rows for the same query.
@@ -41,6 +50,7 @@ def stands_out(
     spread = 1.4826 * float(np.median(np.abs(sample_S - centre)))
     if spread == 0 or not np.isfinite(spread):
         return None
-    beyond_noise = abs(best - centre) > spread * np.sqrt(2 * np.log(searched))
-    beyond_error = standard_error is None or abs(best) > 2 * standard_error
+    outwards = 1 if end == "proponents" else -1
+    beyond_noise = outwards * (best - centre) > spread * np.sqrt(2 * np.log(searched))
+    beyond_error = outwards * best > 2 * (standard_error or 0.0)
     return bool(beyond_noise and beyond_error)

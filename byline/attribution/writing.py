@@ -19,7 +19,7 @@ from byline.attribution.answer import (
     Timings,
 )
 from byline.attribution.lookup import End, Found
-from byline.attribution.noise import stands_out
+from byline.attribution.noise import EndName, stands_out
 from byline.attribution.owner_shares import owner_sums
 from byline.attribution.questions import Featured
 from byline.attribution.uncertainty import error_scope, standard_errors
@@ -73,8 +73,8 @@ class AnswerWriter:
             opponents=self._attributions(found.opponents, members=request.members),
             coverage=self._coverage(found.searched if asked.question.examples else index.rows),
             stands_out=StandsOut(
-                proponents=self._stands_out(found.proponents, found),
-                opponents=self._stands_out(found.opponents, found),
+                proponents=self._stands_out("proponents", found.proponents, found),
+                opponents=self._stands_out("opponents", found.opponents, found),
             ),
             shares=self._shares(found),
         )
@@ -101,12 +101,12 @@ class AnswerWriter:
         total = self._index.rows
         return Coverage(searched=searched, total=total, complete=searched == total)
 
-    def _stands_out(self, end: End | None, found: Found) -> bool | None:
+    def _stands_out(self, name: EndName, end: End | None, found: Found) -> bool | None:
         if end is None or found.noise is None or not len(end.rows):
             return None
         errors_k = standard_errors(end.by_member[:1], self._members)
         error = None if errors_k is None else float(errors_k[0])
-        return stands_out(float(end.scores[0]), error, found.noise, found.searched)
+        return stands_out(name, float(end.scores[0]), error, found.noise, found.searched)
 
     def _shares(self, found: Found) -> Shares | None:
         if found.owners is None:
