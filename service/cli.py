@@ -75,12 +75,15 @@ def _run(settings: "Settings", attributors: "dict[str, Attributor]") -> None:
     from service.server import Server
 
     logs.configure(settings.log_level)
-    server = Server(create_app(settings, attributors), settings)
     with _listening(settings) as listening:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listening.getsockname()[1]}"
-        typer.echo(f"Serving {', '.join(attributors)} at {url}/ (API: {url}/docs)")
-        typer.echo("Only this machine can connect. Ctrl+C ends the service.")
+
+        def announce() -> None:
+            typer.echo(f"Serving {', '.join(attributors)} at {url}/ (API: {url}/docs)")
+            typer.echo("Only this machine can connect. Ctrl+C ends the service.")
+
+        server = Server(create_app(settings, attributors), settings, announce)
         asyncio.run(server.serve([listening]))
 
 

@@ -1,6 +1,8 @@
 """Running the application under uvicorn, and ending well."""
 
+import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -13,9 +15,14 @@ class Server(uvicorn.Server):
     """A server that drains before it stops: `/readyz` says 503, then connections are refused.
 
     uvicorn's own would stop listening at once and end with the signal's status; this ends with 0.
+
+    Args:
+        app: The application.
+        settings: How it runs.
+        announce: Called once connections are accepted and signals are handled.
     """
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, announce: Callable[[], None]) -> None:
         config = uvicorn.Config(
             app,
             host=settings.host,
@@ -28,6 +35,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._admission = app.state.service.admission
         self._drain_seconds = settings.drain_seconds
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, then say so: whoever reads it may send requests and signals."""
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; a second signal ends the draining at once."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx2 as httpx
+import httpx
 import pytest
 
 from byline.attribution import AttributionRequest, Attributor
@@ -124,3 +124,9 @@ def test_another_host_is_refused(index):
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
     assert "this release has no accounts" in ended.stderr
+
+
+def test_a_signal_right_after_the_address_is_printed_ends_with_0(server):
+    _, process, log = server
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0, log.read_text()
