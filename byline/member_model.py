@@ -13,7 +13,7 @@ from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector
 from byline.gradients.factors import BatchGradients
 from byline.gradients.masks import DropoutMask
-from byline.gradients.probe import build_collector
+from byline.gradients.probe import build_collector, check_objective
 from byline.loading import load_checkpoint
 from byline.members import Member
 from byline.recipe import Recipe
@@ -118,13 +118,33 @@ def _load_collector(task: Task, recipe: Recipe, checkpoint: int, compute: Comput
         raise InvalidTask(f"expected Task.model() to return a torch.nn.Module, got {type(model).__name__}")
     load_checkpoint(model, task.checkpoints[checkpoint])
     model.eval().to(compute.device)
-    size = len(task.train_set)
-    first, second = task.train_set[0], task.train_set[min(1, size - 1)]
+    first, second = probed_items(task, model, compute)
 
     def sample(count: int) -> Batch:
         return to_device(task.collate([first, second, first][:count]), compute.device)
 
-    return build_collector(model, task.objective(recipe.train_signal), sample, task.layers)
+    collector = build_collector(model, task.objective(recipe.train_signal), sample, task.layers)
+    for target in {"loss", *task.targets} - {recipe.train_signal}:
+        check_objective(collector, task.objective(target), sample, f"target '{target}'")
+    return collector
+
+
+PROBED_FROM = 16
+"""Training points that the two that gradients are checked on are chosen from."""
+
+
+def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, Item]:
+    """Choose the two items with the largest losses of a few spread over the training set.
+
+    The gradient of a loss near zero is rounding: nothing could be checked on it.
+    """
+    size = len(task.train_set)
+    rows = sorted({place * size // PROBED_FROM for place in range(PROBED_FROM)})
+    items = [task.train_set[row] for row in rows]
+    with torch.no_grad():
+        losses = [task.loss(model, to_device(task.collate([item]), compute.device)).sum() for item in items]
+    order = sorted(range(len(items)), key=lambda place: -float(losses[place].nan_to_num()))
+    return items[order[0]], items[order[min(1, len(order) - 1)]]
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -44,6 +44,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
     fits = tuple(
         StatisticPlan(name=s.name, source=s.source, sample=s.sample)
         for s in statistics(config.recipe, model.blocks)
+        if s.needed(len(task.train_set))
     )
     return BuildPlan(
         task=config.task,

@@ -72,6 +72,7 @@ def ekfac_scores(
     damping: float,
     *,
     corrected: bool,
+    means: dict[str, float] | None = None,
 ) -> Array:
     """q^T (H + damping * mean)^-1 g with H = (U_B (x) U_A) diag(L) (U_B (x) U_A)^T, nothing truncated.
 
@@ -80,6 +81,7 @@ def ekfac_scores(
         train: Block -> [N, O, I].
         factors: Block -> (B, A), the second moments of its two sides.
         damping: In units of the mean of L.
+        means: Block -> mean eigenvalue, where it is not that of L here.
         corrected: L measured in the eigenbasis (EK-FAC), or the product of the factors' eigenvalues (K-FAC).
     """
     total = 0.0
@@ -89,6 +91,6 @@ def ekfac_scores(
         rotated_train = left_vectors.T @ train[name] @ right_vectors
         rotated_query = left_vectors.T @ query[name] @ right_vectors
         values = (rotated_train**2).mean(axis=0) if corrected else np.outer(left_values, right_values)
-        inverse = 1 / (values + damping * values.mean())
+        inverse = 1 / (values + damping * (means[name] if means else values.mean()))
         total = total + np.einsum("qoi,oi,noi->qn", rotated_query, inverse, rotated_train)
     return np.asarray(total)

@@ -1,5 +1,6 @@
 """Features: members, both ways to ask, targets, query sets, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from byline.features import MemberFeaturizer, Side, combine
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector
 from byline.loading import load_task
-from byline.member_model import Compute, MemberModel
+from byline.member_model import Compute, MemberModel, probed_items
 from byline.projection.base import State
 from byline.query_features import Featurizer
 from byline.recipe import Recipe, recipe
@@ -104,7 +105,7 @@ def test_a_target_is_raised_and_the_loss_is_lowered(task: Task, featurizer: Feat
         featurizer.query(item, "absent")
 
 
-@pytest.mark.parametrize("spoil", ["missing", "unknown", "shape", "nan", "integers"])
+@pytest.mark.parametrize("spoil", ["missing", "unknown", "shape", "nan", "integers", "float8", "complex"])
 def test_wrong_gradients_are_refused(featurizer: Featurizer, spoil: str) -> None:
     tensors = {name: torch.zeros(shape) for name, shape in featurizer.expected_gradients().items()}
     first = next(iter(tensors))
@@ -117,6 +118,10 @@ def test_wrong_gradients_are_refused(featurizer: Featurizer, spoil: str) -> None
             tensors[first] = torch.zeros(3, 3)
         case "nan":
             tensors[first] = torch.full_like(tensors[first], float("nan"))
+        case "float8":
+            tensors[first] = tensors[first].to(torch.float8_e4m3fn)
+        case "complex":
+            tensors[first] = tensors[first].to(torch.complex64)
         case _:
             tensors[first] = tensors[first].long()
     with pytest.raises(InvalidQuery):
@@ -135,3 +140,18 @@ def test_bfloat16_is_close(task: Task) -> None:
     exact = MemberModel.load(task, chosen, member).gradients(items).dense()
     rough = MemberModel.load(task, chosen, member, Compute(precision="bfloat16")).gradients(items).dense()
     assert 0 < float((exact - rough.float()).norm() / exact.norm()) < 0.03
+
+
+def test_the_gradient_check_looks_at_points_with_a_loss(task: Task) -> None:
+    model = task.model().eval().requires_grad_(requires_grad=False)
+    losses = [float(task.loss(model, task.collate([item]))) for item in probed_items(task, model, Compute())]
+    every = [
+        float(task.loss(model, task.collate([task.train_set[row]]))) for row in range(len(task.train_set))
+    ]
+    assert min(losses) > sorted(every)[len(every) // 2]
+
+
+def test_a_broken_target_is_found_when_the_model_is_loaded(task: Task) -> None:
+    broken = replace(task, targets={"wide": lambda model, batch: model(batch[0])})
+    with pytest.raises(InvalidTask, match="one value an example"):
+        MemberModel.load(broken, RECIPE, RECIPE.members.members(2)[0])

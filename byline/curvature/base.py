@@ -30,6 +30,9 @@ class Statistic(Protocol):
     def sample(self) -> int | None:
         """How many training points to measure, drawn at random; None measures all."""
 
+    def needed(self, rows: int) -> bool:
+        """Whether a fit to this many training points needs this pass."""
+
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Sums over one batch, float64; they are added to those of other batches."""
 

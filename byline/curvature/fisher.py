@@ -55,6 +55,11 @@ class FisherStatistic:
         self._widths = widths
         self.sample = options.sample
 
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """phi^T phi of every block."""
         del state

@@ -73,7 +73,7 @@ class Ekfac(_Kronecker):
             FactorStatistic(blocks, eigenbasis, self, selects=False),
             EigenvalueStatistic(blocks, eigenbasis, self),
         )
-        return fit if self.sample is None else (*fit, KeptEigenvalueStatistic())
+        return fit if self.sample is None else (*fit, KeptEigenvalueStatistic(self.sample))
 
 
 def _eigenbasis(projection: ProjectionSpec) -> EigenbasisProjection:
@@ -114,6 +114,11 @@ class FactorStatistic:
             selects,
         )
         self.sample = options.sample
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Sums of l l^T and r r^T over active positions, and their number."""
@@ -164,6 +169,11 @@ class EigenvalueStatistic:
         self._blocks, self._projection, self._options = blocks, projection, options
         self.sample = options.sample
 
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Sums of R^2, and of the whole gradients' squared lengths."""
         assert isinstance(batch, BatchGradients)
@@ -194,6 +204,13 @@ class KeptEigenvalueStatistic:
     name = "kept"
     source: Source = "projected"
     sample = None
+
+    def __init__(self, fitted_on: int) -> None:
+        self._fitted_on = fitted_on
+
+    def needed(self, rows: int) -> bool:
+        """Unless the eigenvalues were measured on all points anyway."""
+        return rows > self._fitted_on
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Sum of squares of every kept coordinate."""

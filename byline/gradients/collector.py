@@ -21,8 +21,18 @@ from byline.gradients.hooks import RecordedCall, recording
 from byline.gradients.layers import Call, LayerRule, attributed_parameters, rule_for
 from byline.task import Batch, LayerSelection, Objective
 
-Layout = Literal["batched", "shared", "flattened"]
+LayoutKind = Literal["batched", "shared", "flattened"]
 """How a module's leading dimension relates to the batch: it is N; it has none or 1; it is N x positions."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a module sees the batch."""
+
+    kind: LayoutKind = "batched"
+    """Of its output."""
+    per_example: frozenset[int | str] = frozenset({0})
+    """Arguments, by position or name, whose leading dimension follows the batch."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class AttributedModule:
     blocks: Mapping[str, str]
     """The module's own parameter name -> block name; a folded bias has none."""
     folded: bool
-    layout: Layout = "batched"
+    layout: Layout = Layout()
 
 
 class GradientCollector:
@@ -83,6 +93,7 @@ class GradientCollector:
         with within or nullcontext(), torch.enable_grad():
             with recording(hooked, lambda name, output: self._expand(name, output, count)) as record:
                 values_N = checked_values(objective(self.model, batch), count)
+                refuse_no_path(values_N, record.anchors)
                 torch.autograd.grad(values_N.sum(), record.anchors, allow_unused=True)
             with torch.no_grad(), torch.autocast(values_N.device.type, enabled=False):
                 uses = self._uses(record.calls, count)
@@ -93,7 +104,7 @@ class GradientCollector:
         return gradients
 
     def _expand(self, name: str, output: Tensor, count: int) -> Tensor:
-        if self.modules[name].layout != "shared":
+        if self.modules[name].layout.kind != "shared":
             return output
         return _shared(output, count)
 
@@ -123,14 +134,24 @@ def _zero_use(block: Block, count: int, like: Tensor) -> Use:
 
 def _call(recorded: RecordedCall, attributed: AttributedModule, count: int) -> Call:
     assert recorded.output_grad is not None
-    args, grad = tuple(map(_full_precision, recorded.args)), _full_precision(recorded.output_grad)
-    kwargs = {k: _full_precision(v) for k, v in recorded.kwargs.items()}
-    if attributed.layout == "shared":
-        args = tuple(_shared(a, count) if isinstance(a, Tensor) else a for a in args)
-    elif attributed.layout == "flattened":
-        args = tuple(_per_example(a, count) if isinstance(a, Tensor) else a for a in args)
+    layout = attributed.layout
+
+    def arranged(place: int | str, value: Any) -> Any:
+        value = _full_precision(value)
+        if not isinstance(value, Tensor) or layout.kind == "batched":
+            return value
+        if layout.kind == "shared":
+            return _shared(value, count)
+        return _per_example(value, count) if place in layout.per_example else value
+
+    args = tuple(arranged(place, value) for place, value in enumerate(recorded.args))
+    kwargs = {name: arranged(name, value) for name, value in recorded.kwargs.items()}
+    grad = _full_precision(recorded.output_grad)
+    if layout.kind == "flattened":
         grad = _per_example(grad, count)
-    return Call(attributed.module, args, kwargs, grad, attributed.folded)
+    every = {*range(len(args)), *kwargs} if layout.kind == "shared" else layout.per_example
+    tensors = {p for p in every if isinstance(args[p] if isinstance(p, int) else kwargs[p], Tensor)}
+    return Call(attributed.module, args, kwargs, grad, attributed.folded, frozenset(tensors))
 
 
 def _full_precision(value: Any) -> Any:
@@ -245,6 +266,19 @@ def checked_values(values: Tensor, count: int) -> Tensor:
             f"use reduction='none' and reduce over positions only"
         )
     return values
+
+
+def refuse_no_path(values_N: Tensor, anchors: list[Tensor]) -> None:
+    """Refuse an objective that no attributed layer's output leads to.
+
+    Raises:
+        UnsupportedModel: It depends on parameters directly, or on nothing.
+    """
+    if not anchors or not values_N.requires_grad:
+        raise UnsupportedModel(
+            "expected the loss or target to be computed from the output of the attributed layers, got one that "
+            "depends on parameters directly, or on none: compute it with the model's forward"
+        )
 
 
 def refuse_non_finite(gradients: BatchGradients) -> None:

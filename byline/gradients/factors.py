@@ -62,7 +62,7 @@ class Factor(Protocol):
         """Bool [N, T]: which vectors are not exactly zero."""
 
     def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
-        """Sum over the active positions of v v^T, or of its diagonal; float64 [D, D] or [D]."""
+        """Sum over the active positions of v v^T, or of its diagonal, for a float64 sum: [D, D] or [D]."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class DenseFactor:
         return (self.values_NTD != 0).any(dim=2)
 
     def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
-        """Sum over the active positions of v v^T, or of its diagonal; float64."""
+        """Sum over the active positions: products in the vectors' precision, to be added up in float64."""
         vectors_VD = self.dense()[active_NT]
         if diagonal:
             return vectors_VD.square().sum(dim=0).double()
@@ -205,7 +205,11 @@ class KroneckerGradient:
         return self.project(left, right)[:, rows_K, columns_K]
 
     def squared_norms(self) -> Float[Tensor, "N"]:
-        """Squared length of every gradient, from inner products of the factors alone."""
+        """Squared length of every gradient, from inner products of the factors where those are fewer."""
+        rows, columns = self.shape
+        positions = max(use.active().shape[1] for use in self.uses)
+        if positions * (rows + columns) > rows * columns:
+            return self._norms_by_rows()
         total_N: Tensor | None = None
         for one in self.uses:
             for other in self.uses:
@@ -214,6 +218,12 @@ class KroneckerGradient:
                 total_N = part_N if total_N is None else total_N + part_N
         assert total_N is not None
         return total_N
+
+    def _norms_by_rows(self) -> Float[Tensor, "N"]:
+        rows, columns = self.shape
+        step = max(1, (1 << 20) // columns)
+        parts = [self.rows(r, min(r + step, rows)).square().sum(dim=(1, 2)) for r in range(0, rows, step)]
+        return torch.stack(parts).sum(dim=0)
 
     def dense(self) -> Float[Tensor, "N O I"]:
         """Every gradient, written out."""
@@ -232,7 +242,7 @@ class KroneckerGradient:
     def is_finite(self) -> bool:
         """Tell whether no factor holds NaN or infinity."""
         sides = [side for use in self.uses for side in (use.left, use.right)]
-        return all(bool(s.values_NTD.sum().isfinite()) for s in sides if isinstance(s, DenseFactor))
+        return all(bool(s.values_NTD.isfinite().all()) for s in sides if isinstance(s, DenseFactor))
 
 
 def _device(use: Use) -> torch.device:

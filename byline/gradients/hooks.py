@@ -32,7 +32,7 @@ class RecordedCall:
         Raises:
             UnsupportedModel: Something wrote into them after the call.
         """
-        if _versions(self.args) != self.versions:
+        if _versions(self.args, self.kwargs) != self.versions:
             raise UnsupportedModel(
                 f"the input of module '{self.name}' was changed in place after the call, so its gradient is lost: "
                 f"make that operation out of place, or exclude the module from Task.layers"
@@ -77,7 +77,13 @@ def recording(modules: Mapping[str, nn.Module], expand: Expand) -> Iterator[Reco
                 record.anchors.append(anchor)
                 # Not the leaf itself: what follows may write into it, which autograd forbids for leaves.
                 tensor = anchor.clone()
-            call = RecordedCall(name, _detached(args), kwargs, _versions(args), tuple(tensor.shape))
+            call = RecordedCall(
+                name=name,
+                args=tuple(map(_detached, args)),
+                kwargs={key: _detached(value) for key, value in kwargs.items()},
+                versions=_versions(args, kwargs),
+                output_shape=tuple(tensor.shape),
+            )
             record.calls.append(call)
 
             def keep(grad: Tensor) -> None:
@@ -123,9 +129,9 @@ def multiplied_outputs(factors: Mapping[str, Callable[[Tensor], Tensor]], model:
             handle.remove()
 
 
-def _versions(args: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(a._version for a in args if isinstance(a, Tensor))
+def _versions(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(a._version for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
 
 
-def _detached(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(a.detach() if isinstance(a, Tensor) else a for a in args)
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value

@@ -31,6 +31,13 @@ class Call:
     """Shaped like the output, with leading dimension N."""
     folded: bool
     """The bias is the last column of the weight's block."""
+    per_example: frozenset[int | str] = frozenset()
+    """Arguments, by position or name, that hold one slice an example."""
+
+    @property
+    def input(self) -> Any:
+        """The first argument, however it was passed."""
+        return self.args[0] if self.args else next(iter(self.kwargs.values()))
 
 
 UsesOf = Callable[[Call], dict[str, Use]]
@@ -66,12 +73,12 @@ def _matrix_uses(call: Call, left: Tensor, right: Tensor) -> dict[str, Use]:
 
 
 def _linear(call: Call) -> dict[str, Use]:
-    return _matrix_uses(call, positions(call.output_grad), positions(call.args[0]))
+    return _matrix_uses(call, positions(call.output_grad), positions(call.input))
 
 
 def _convolution(call: Call) -> dict[str, Use]:
     """Convolution as a linear layer over patches: one position for each place of the kernel."""
-    module, inputs, grads = call.module, call.args[0], call.output_grad
+    module, inputs, grads = call.module, call.input, call.output_grad
     assert isinstance(module, nn.Conv1d | nn.Conv2d)
     if isinstance(module, nn.Conv1d):
         inputs, grads = inputs[:, :, None, :], grads[:, :, None, :]
@@ -94,7 +101,7 @@ def _convolution(call: Call) -> dict[str, Use]:
 
 
 def _embedding(call: Call) -> dict[str, Use]:
-    module, indices = call.module, call.args[0]
+    module, indices = call.module, call.input
     assert isinstance(module, nn.Embedding)
     grads = positions(call.output_grad)
     indices_NT = indices.reshape(grads.shape[0], grads.shape[1])
@@ -117,24 +124,22 @@ def _norm_uses(call: Call, normalised: Tensor) -> dict[str, Use]:
 def _layer_norm(call: Call) -> dict[str, Use]:
     assert isinstance(call.module, nn.LayerNorm)
     shape = list(call.module.normalized_shape)
-    return _norm_uses(call, F.layer_norm(call.args[0], shape, eps=call.module.eps))
+    return _norm_uses(call, F.layer_norm(call.input, shape, eps=call.module.eps))
 
 
 def _rms_norm(call: Call) -> dict[str, Use]:
     assert isinstance(call.module, nn.RMSNorm)
     shape = list(call.module.normalized_shape)
-    return _norm_uses(call, F.rms_norm(call.args[0], shape, eps=call.module.eps))
+    return _norm_uses(call, F.rms_norm(call.input, shape, eps=call.module.eps))
 
 
 def _by_torch_func(call: Call) -> dict[str, Use]:
     """Differentiate a module of any other kind on its own input, one example at a time, vectorised."""
-    module, count = call.module, call.output_grad.shape[0]
+    module = call.module
     names = [name for name, _ in attributed_parameters(module)]
     parameters = {name: module.get_parameter(name).detach() for name in names}
-    batched = [isinstance(a, Tensor) and a.dim() > 0 and a.shape[0] == count for a in call.args]
-    keywords = {
-        k: isinstance(v, Tensor) and v.dim() > 0 and v.shape[0] == count for k, v in call.kwargs.items()
-    }
+    batched = [place in call.per_example for place in range(len(call.args))]
+    keywords = {name: name in call.per_example for name in call.kwargs}
 
     def gradient(grad: Tensor, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Tensor]:
         one = [a[None] if b else a for a, b in zip(args, batched, strict=True)]
@@ -154,6 +159,8 @@ def _by_torch_func(call: Call) -> dict[str, Use]:
     )
     try:
         grads = vmap(gradient, in_dims=axes)(call.output_grad, list(call.args), dict(call.kwargs))
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError):
         # Some operators (fused recurrent kernels, data-dependent control flow) cannot be vectorised.
         grads = _one_by_one(gradient, call, batched, keywords)

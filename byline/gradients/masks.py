@@ -4,6 +4,7 @@ A mask drops whole features or channels and is broadcast over batch and position
 probabilities are left alone. (Deng et al. 2024, "Efficient Ensembles Improve Training Data Attribution".)
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,8 @@ from byline.errors import InvalidRecipe
 from byline.gradients.hooks import multiplied_outputs
 from byline.randomness import random_uniform, stream_key
 
+ATTENTION = re.compile(r"(^|[._])att(n|ention)?([._]|$)", re.IGNORECASE)
+"""Modules with such a word in their name may see attention probabilities, which are square."""
 CHANNEL_FIRST = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout)
 
 
@@ -60,15 +63,21 @@ class DropoutMask:
             key=stream_key(self._seed, "dropout", name),
             rate=self._rates[name],
             channel_first=isinstance(module, CHANNEL_FIRST),
-            attention="att" in name.lower(),
+            attention=bool(ATTENTION.search(name)),
         )
+
+
+def _feature_axis(output: Tensor) -> int:
+    """The axis of features: the last of [N, D] and [N, T, D]; images are [N, C, H, W] or [N, H, H, C]."""
+    channels_last = output.dim() == 4 and output.shape[1] == output.shape[2] != output.shape[3]
+    return 1 if output.dim() >= 4 and not channels_last else output.dim() - 1
 
 
 def _keep_or_drop(output: Tensor, *, key: int, rate: float, channel_first: bool, attention: bool) -> Tensor:
     """0 or 1/(1 - rate) for each feature, shaped to multiply the output."""
-    if output.dim() >= 4 and attention:
-        return output.new_ones(())  # probabilities [N, heads, T, T] have no features
-    axis = 1 if channel_first or output.dim() >= 4 else output.dim() - 1
+    if attention and output.dim() >= 3 and output.shape[-1] == output.shape[-2]:
+        return output.new_ones(())  # probabilities [..., T, T] have no features
+    axis = 1 if channel_first else _feature_axis(output)
     counters = torch.arange(output.shape[axis], dtype=torch.int64, device=output.device)
     kept = random_uniform(key, counters) >= rate
     shape = [1] * output.dim()

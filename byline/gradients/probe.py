@@ -6,17 +6,21 @@ another, are found here and not in somebody's scores.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from byline.errors import UnsupportedModel
-from byline.gradients.collector import GradientCollector, Layout, checked_values
+from byline.gradients.collector import GradientCollector, Layout, LayoutKind, checked_values
 from byline.gradients.hooks import RecordedCall, recording
 from byline.task import Batch, LayerSelection, Objective
 
 RELATIVE_TOLERANCE = 2e-3
 """Largest relative difference from autograd, in the norm of a block; float32 sums stay far below it."""
+
+ROUNDING = 1e-6
+"""Differences below this are rounding: the gradient of a loss near zero is a difference of numbers near one."""
 
 Sample = Callable[[int], Batch]
 """n -> a collated batch of the first n of three fixed examples, the third equal to the first."""
@@ -41,9 +45,24 @@ def build_collector(
     """
     collector = GradientCollector(model, layers)
     collector.set_layouts(_observe_layouts(collector, objective, sample))
-    _compare(collector, objective, sample, count=3, first_only=False)
-    _compare(collector, objective, sample, count=1, first_only=True)
+    check_objective(collector, objective, sample, "train signal")
     return collector
+
+
+def check_objective(collector: GradientCollector, objective: Objective, sample: Sample, words: str) -> None:
+    """Hold one objective's gradients against autograd.
+
+    Args:
+        collector: Knows the model's layouts.
+        objective: The loss, or a negated target.
+        sample: Batches of 1, 2 and 3 examples.
+        words: What the objective is called in messages.
+
+    Raises:
+        UnsupportedModel: They differ.
+    """
+    _compare(collector, objective, sample, words, alone=False)
+    _compare(collector, objective, sample, words, alone=True)
 
 
 def _observe_layouts(collector: GradientCollector, objective: Objective, sample: Sample) -> dict[str, Layout]:
@@ -54,9 +73,14 @@ def _observe_layouts(collector: GradientCollector, objective: Objective, sample:
         with torch.enable_grad(), recording(hooked, lambda _name, output: output) as record:
             checked_values(objective(collector.model, sample(count)), count)
         seen[count] = record.calls
+    if [call.name for call in seen[2]] != [call.name for call in seen[3]]:
+        raise UnsupportedModel(
+            "the model calls its layers more or less often as the batch grows, so there is no gradient of one "
+            "example in a batch: make it process a batch at once, or exclude these layers from Task.layers"
+        )
     layouts: dict[str, Layout] = {}
     for two, three in zip(seen[2], seen[3], strict=True):
-        layout = _layout(two.output_shape, three.output_shape)
+        layout = _layout(two, three)
         if layouts.setdefault(two.name, layout) != layout:
             raise UnsupportedModel(
                 f"module '{two.name}' is called both with the batch and with something all examples share: "
@@ -65,37 +89,50 @@ def _observe_layouts(collector: GradientCollector, objective: Objective, sample:
     return layouts
 
 
-def _layout(two: tuple[int, ...], three: tuple[int, ...]) -> Layout:
-    leads = (two[0] if two else 1, three[0] if three else 1)
-    if leads == (2, 3):
-        return "batched"
-    if leads[0] * 3 == leads[1] * 2:
-        return "flattened"
-    return "shared"
+def _layout(two: RecordedCall, three: RecordedCall) -> Layout:
+    leads, others = _leads(two), _leads(three)
+    lead, other = (call.output_shape[0] if call.output_shape else 1 for call in (two, three))
+    if not _follows(lead, other):
+        return Layout("shared", frozenset())
+    kind: LayoutKind = "batched" if (lead, other) == (2, 3) else "flattened"
+    return Layout(kind, frozenset(place for place in leads if _follows(leads[place], others[place])))
+
+
+def _leads(call: RecordedCall) -> dict[int | str, int]:
+    """Leading dimensions of a call's tensor arguments, by position or name."""
+    arguments: dict[int | str, Any] = dict(enumerate(call.args))
+    arguments.update(call.kwargs)
+    return {p: a.shape[0] if a.dim() else 1 for p, a in arguments.items() if isinstance(a, Tensor)}
+
+
+def _follows(two: int, three: int) -> bool:
+    """Tell whether a leading dimension is N, or N times something."""
+    return two * 3 == three * 2
 
 
 def _compare(
     collector: GradientCollector,
     objective: Objective,
     sample: Sample,
+    words: str,
     *,
-    count: int,
-    first_only: bool,
+    alone: bool,
 ) -> None:
     """Compare with autograd: the sum over a batch, or the first example of a batch with itself alone."""
+    count = 1 if alone else 3
     wanted = _autograd(collector, objective, sample(count), count)
     found = collector.collect(objective, sample(3), 3)
     for block in collector.blocks:
         expected_OI = block.matrix({n: wanted[n][None] for n in block.parameters})[0]
         dense_NOI = found.blocks[block.name].dense()
-        difference = (dense_NOI[0] if first_only else dense_NOI.sum(dim=0)) - expected_OI
-        if difference.norm() > RELATIVE_TOLERANCE * expected_OI.norm() + 1e-6:
+        difference = (dense_NOI[0] if alone else dense_NOI.sum(dim=0)) - expected_OI
+        if difference.norm() > RELATIVE_TOLERANCE * expected_OI.norm() + ROUNDING:
             raise UnsupportedModel(
-                f"the per-example gradient of '{block.name}' differs from autograd by "
+                f"the per-example gradient of the {words} by '{block.name}' differs from autograd by "
                 f"{float(difference.norm() / expected_OI.norm().clamp_min(1e-30)):.1e} of its norm: "
                 + (
                     "its examples influence one another (batch statistics, a loss that is averaged over the batch)"
-                    if first_only
+                    if alone
                     else "the model uses this parameter outside its module's forward"
                 )
                 + "; change the model, or exclude the module from Task.layers"

@@ -9,6 +9,9 @@ from byline.errors import InvalidQuery
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, OneHotFactor, Use
 
+PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Of gradients that clients may send."""
+
 
 def dense_gradients(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> BatchGradients:
     """Bring one query's gradients, as tensors shaped like the parameters, to the collector's form.
@@ -49,5 +52,5 @@ def check_gradients(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[
             raise InvalidQuery(
                 f"expected gradient '{name}' of shape {shape}, got {tuple(tensors[name].shape)}"
             )
-        if not tensors[name].is_floating_point() or not bool(tensors[name].isfinite().all()):
+        if tensors[name].dtype not in PRECISIONS or not bool(tensors[name].isfinite().all()):
             raise InvalidQuery(f"expected finite floating-point numbers in gradient '{name}', got others")

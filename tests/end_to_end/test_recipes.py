@@ -23,6 +23,7 @@ from byline.store.index import AttributionIndex
 from byline.task import Task
 from indexer.build import build
 from indexer.config import BuildConfig
+from indexer.plan import fit_sample
 from tests import reference
 from tests.test_features import blocks_of
 
@@ -39,8 +40,34 @@ CASES = {
 }
 
 
+SAMPLE = 30
+"""Of 90 rows: eigenvectors from these, eigenvalues from all."""
+
+
 def test_every_recipe_has_a_case() -> None:
     assert set(CASES) == set(RECIPES)
+
+
+def test_eigenvalues_are_measured_on_all_rows_where_eigenvectors_are_of_a_sample(tmp_path: Path) -> None:
+    changes = {"projection": {"size": 4096}, "curvature": {"sample": SAMPLE}, "members": {"checkpoints": [0]}}
+    index = built(tmp_path, "ekfac", dtype="float32", changes=changes)
+    task = load_task(f"{TASK}:task").task
+    queries = [task.train_set[row] for row in (3, 8, 21)]
+    found = Searcher(index).scores(Featurizer.open(task, index.recipe, states(index)).query(queries).numpy())
+    items = [task.train_set[row] for row in range(len(task.train_set))]
+    train, _ = gradients(task, index.recipe, Member(0), items, "loss")
+    query, _ = gradients(task, index.recipe, Member(0), queries, "loss")
+    rows = fit_sample(len(items), SAMPLE)
+    sampled = {name: matrices[rows] for name, matrices in train.items()}
+    expected = reference.ekfac_scores(
+        query,
+        train,
+        {name: second_moments(name, sampled) for name in sampled},
+        index.recipe.curvature.damping,
+        corrected=True,
+        means={name: float((matrices**2).mean()) for name, matrices in sampled.items()},
+    )
+    assert np.abs(found - expected).max() <= TOLERANCE * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -75,11 +102,11 @@ def test_self_influence_is_each_points_own_score(tmp_path: Path) -> None:
         np.testing.assert_allclose(index.self_influence[:10], own, rtol=1e-4)
 
 
-def built(folder: Path, name: str, *, dtype: str) -> AttributionIndex:
+def built(folder: Path, name: str, *, dtype: str, changes: dict | None = None) -> AttributionIndex:
     """Build the tiny Task's index."""
     config = {
         "task": f"{TASK}:task",
-        "recipe": {"name": name, **CASES[name]},
+        "recipe": {"name": name, **(changes or CASES[name])},
         "index": {"path": folder / "index", "dtype": {"float32": "fp32", "float16": "fp16"}[dtype]},
         "build": {"block_rows": 32, "batch_rows": 16},
     }
@@ -130,11 +157,12 @@ def member_scores(task: Task, recipe: Recipe, query: dict, train: dict) -> np.nd
     """One member's scores from the formula of its curvature."""
     curvature = recipe.curvature
     if curvature.kind in {"kfac", "ekfac"}:
-        factors = {name: second_moments(task, name, train) for name in train}
+        assert {b.form for b in blocks_of(task)} == {"matrix"}  # linear layers all
+        factors = {name: second_moments(name, train) for name in train}
         return reference.ekfac_scores(
             query,
             train,
-            factors_of(task, train, factors),
+            factors,
             curvature.damping,
             corrected=curvature.kind == "ekfac",
         )
@@ -148,21 +176,13 @@ def member_scores(task: Task, recipe: Recipe, query: dict, train: dict) -> np.nd
     return reference.fisher_scores(phi_q, phi_t, curvature.damping, chosen)
 
 
-def second_moments(task: Task, name: str, train: dict) -> tuple[np.ndarray, np.ndarray]:
+def second_moments(name: str, train: dict) -> tuple[np.ndarray, np.ndarray]:
     """Factors of a linear layer, from its rank-one gradients G = b a^T, whose last input is the bias's 1."""
-    del task
     b = train[name][:, :, -1]
     with np.errstate(invalid="ignore", divide="ignore"):
         a = np.einsum("noi,no->ni", train[name], b) / (b**2).sum(axis=1, keepdims=True)
     active = np.abs(b).sum(axis=1) > 0
     return b.T @ b / len(b), a[active].T @ a[active] / active.sum()
-
-
-def factors_of(task: Task, train: dict, factors: dict) -> dict:
-    """All blocks of the tiny Task are linear layers."""
-    assert {b.form for b in blocks_of(task)} == {"matrix"}
-    assert set(train) == set(factors)
-    return factors
 
 
 def projection_matrix(recipe: Recipe, blocks: tuple[Block, ...]) -> tuple[np.ndarray, list[int]]:

@@ -9,7 +9,7 @@ from torch import nn
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.gradients.collector import GradientCollector
 from byline.gradients.factors import BatchGradients
-from byline.gradients.probe import build_collector
+from byline.gradients.probe import build_collector, check_objective
 from byline.task import LayerSelection
 from tests import models, reference
 
@@ -50,8 +50,9 @@ def test_batch_composition_and_order_do_not_matter(name: str) -> None:
     )
 
 
-def test_squared_norms_and_rows_agree_with_the_dense_gradient() -> None:
-    case = models.transformer()
+@pytest.mark.parametrize("name", models.CASES)
+def test_squared_norms_and_rows_agree_with_the_dense_gradient(name: str) -> None:
+    case = models.CASES[name]()
     collector = build_collector(case.model, case.loss, case.sample)
     for gradient in collector.collect(case.loss, case.batch, case.count).blocks.values():
         dense_NOI = gradient.dense()
@@ -182,3 +183,71 @@ def test_a_target_that_reaches_one_layer_only_has_zeros_elsewhere() -> None:
     found = collector.collect(lambda m, b: m[0](b[0]).sum(dim=1), case.batch, case.count)
     assert found.blocks["0.weight"].dense().abs().sum() > 0
     assert found.blocks["5.weight"].dense().abs().sum() == 0
+
+
+class Masked(nn.Module):
+    """A weight of its own, and an argument as long as the text that all examples share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4))
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return mask @ (x * self.weight)
+
+
+class UsesMask(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.masked = nn.Linear(4, 4), Masked()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mask = torch.ones(x.shape[1], x.shape[1], dtype=x.dtype).tril()
+        h = self.masked(self.first(input=x), mask=mask)
+        return self.attention(h, h, h, attn_mask=mask == 0, need_weights=False)[0].sum(dim=(1, 2))
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_an_argument_as_long_as_the_batch_is_not_taken_for_one() -> None:
+    torch.manual_seed(0)
+    model, texts = UsesMask().double().eval(), torch.randn(9, 6, 4, dtype=torch.float64)
+
+    def loss(m: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        return m(batch).square()
+
+    collector = build_collector(model, loss, lambda count: texts[[0, 1, 0][:count]])
+    names = [p for block in collector.blocks for p in block.parameters]
+    rows = reference.gradients_one_by_one(model, loss, [texts[n : n + 1] for n in range(9)], names)
+    expected = torch.tensor(reference.flat(reference.block_matrices(collector.blocks, rows)))
+    for count in (5, 6, 7):  # six positions
+        torch.testing.assert_close(dense(collector.collect(loss, texts[:count], count)), expected[:count])
+
+
+def test_a_model_that_calls_a_layer_once_an_example_is_refused() -> None:
+    class Loops(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(5, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([self.fc(row) for row in x])
+
+    case = models.mlp()
+    with pytest.raises(UnsupportedModel, match="as the batch grows"):
+        build_collector(Loops().double().eval(), case.loss, case.sample)
+
+
+def test_a_target_that_reads_parameters_is_refused_by_name() -> None:
+    case = models.mlp()
+    collector = build_collector(case.model, case.loss, case.sample)
+
+    def penalised(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        return case.loss(model, batch) - model[0].weight.square().sum()
+
+    with pytest.raises(UnsupportedModel, match=r"target 'mine'.*'0.weight'"):
+        check_objective(collector, penalised, case.sample, "target 'mine'")
+    with pytest.raises(UnsupportedModel, match="parameters directly"):
+        check_objective(
+            collector, lambda m, b: m[0].weight.norm().expand(len(b[1])), case.sample, "target 'norm'"
+        )

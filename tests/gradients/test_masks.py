@@ -62,3 +62,39 @@ def test_a_model_without_dropout_is_refused() -> None:
         DropoutMask(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.0)), 0)
     with pytest.raises(InvalidRecipe, match="has none"):
         DropoutMask(nn.Linear(2, 2), 0, rate=0.1)
+
+
+class Named(nn.Module):
+    """Dropout under some name, on whatever comes."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.add_module(name, nn.Dropout(0.5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return next(self.children())(x)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "axis"),
+    [
+        ("drop", (2, 16), 1),
+        ("drop", (2, 5, 16), 2),
+        ("drop", (2, 16, 7, 7), 1),
+        ("drop", (2, 7, 7, 16), 3),  # channels last
+        ("pattern_drop", (2, 16, 16), 2),  # no attention in it
+        ("attn_drop", (2, 4, 6, 6), None),
+        ("attention_dropout", (8, 6, 6), None),  # heads folded into the batch
+        ("attn_out", (2, 5, 16), 2),  # features, not probabilities
+    ],
+)
+def test_which_axis_is_dropped(name: str, shape: tuple[int, ...], axis: int | None) -> None:
+    model = Named(name).eval()
+    with DropoutMask(model, seed=0).active():
+        output = model(torch.ones(shape))
+    if axis is None:
+        assert (output == 1).all()
+        return
+    others = [d for d in range(len(shape)) if d != axis]
+    assert (output.amax(dim=others) == output.amin(dim=others)).all()
+    assert set(output.unique().tolist()) == {0.0, 2.0}

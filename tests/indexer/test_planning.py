@@ -13,8 +13,11 @@ from tests.indexer.conftest import Config
 def test_the_plan_knows_members_and_statistics(config: Config, tiny: Task) -> None:
     plan = make_plan(config("ekfac"), tiny, Path("work"))
     assert [member.name for member in plan.members] == ["c0-m0", "c0-m1", "c1-m0", "c1-m1"]
-    assert [s.name for s in plan.statistics] == ["factors", "eigenvalues", "kept"]
-    assert plan.keeps_projections
+    assert [s.name for s in plan.statistics] == ["factors", "eigenvalues"]
+    assert not plan.keeps_projections
+    sampled = make_plan(config("ekfac", changes={"curvature": {"sample": 89}}), tiny, Path("work"))
+    assert [s.name for s in sampled.statistics] == ["factors", "eigenvalues", "kept"]
+    assert sampled.keeps_projections
     assert not make_plan(config("kfac"), tiny, Path("work")).keeps_projections
     assert make_plan(config("trak"), tiny, Path("work")).keeps_projections
 
