@@ -7,9 +7,10 @@ A Task's file is code that its user wrote and runs; weights are data and are rea
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from byline.errors import InvalidTask
+from byline.neighbours import TASK_PREFIX, own_modules
 from byline.task import Checkpoint, Task
 
 
@@ -30,7 +32,10 @@ class LoadedTask:
     reference: str
     """`/absolute/file.py:function` or `package.module:function`."""
     digest: str
-    """SHA-256 of the source file."""
+    """SHA-256 over the Task's file and every module of its folder that loading it imported; of the module's
+    file alone for `package.module:function`."""
+    modules: Mapping[str, ModuleType] = field(default_factory=dict)
+    """The modules of its folder, by the names that it imported them under: no longer in `sys.modules`."""
 
 
 def load_task(reference: str, base: Path | None = None) -> LoadedTask:
@@ -51,11 +56,28 @@ def load_task(reference: str, base: Path | None = None) -> LoadedTask:
         raise InvalidTask(
             f"expected a Task as 'file.py:function' or 'package.module:function', got {reference!r}"
         )
-    module = _import_file((base or Path()) / place) if place.endswith(".py") else _import_module(place)
+    if place.endswith(".py"):
+        return _load_file(((base or Path()) / place).resolve(), function, reference)
+    module = _import_module(place)
+    task = _made(module, function, reference)
+    return LoadedTask(task, reference, hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest())
+
+
+def _load_file(path: Path, function: str, reference: str) -> LoadedTask:
+    if not path.is_file():
+        raise InvalidTask(f"expected a Python file at {path}, found none")
+    with own_modules(path.parent) as modules:
+        task = _made(_import_file(path), function, reference)
+    files = {path, *(Path(module.__file__) for module in modules.values() if module.__file__ is not None)}
+    return LoadedTask(task, f"{path}:{function}", _digest(files, path.parent), modules)
+
+
+def _made(module: ModuleType, function: str, reference: str) -> Task:
     factory = getattr(module, function, None)
     if not callable(factory):
         raise InvalidTask(
-            f"expected a function '{function}' in {place}, found none: define it, or correct the reference"
+            f"expected a function '{function}' in {reference.rpartition(':')[0]}, found none: define it, or "
+            f"correct the reference"
         )
     try:
         task = factory()
@@ -65,30 +87,29 @@ def load_task(reference: str, base: Path | None = None) -> LoadedTask:
         raise InvalidTask(f"{reference} raised {type(error).__name__}: {error}") from error
     if not isinstance(task, Task):
         raise InvalidTask(f"expected {reference} to return a byline.task.Task, got {type(task).__name__}")
-    source = Path(str(module.__file__)).resolve()
-    absolute = f"{source}:{function}" if place.endswith(".py") else reference
-    return LoadedTask(task, absolute, hashlib.sha256(source.read_bytes()).hexdigest())
+    return task
+
+
+def _digest(files: Iterable[Path], folder: Path) -> str:
+    """SHA-256 over files' paths below the folder and their contents, sorted by path."""
+    digest = hashlib.sha256()
+    for name, path in sorted((os.path.relpath(path, folder), path) for path in files):
+        digest.update(f"{name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _import_file(path: Path) -> ModuleType:
-    path = path.resolve()
-    if not path.is_file():
-        raise InvalidTask(f"expected a Python file at {path}, found none")
-    name = f"byline_task_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    name = f"{TASK_PREFIX}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    folder = str(path.parent)
-    sys.path.insert(0, folder)  # so that a Task may import its neighbours, as a script may
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
         raise InvalidTask(f"importing {path} raised {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(folder)
     return module
 
 
