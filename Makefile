@@ -51,7 +51,7 @@ bench-search: $(READY)  ## exact and compressed search, 100,000 x 1,024
 	$(BIN)/python -m benchmarks.search
 
 bench-http: $(READY)  ## what HTTP adds to a query
-	$(BIN)/python -m benchmarks.http
+	$(BIN)/python -m benchmarks.http_overhead
 
 bench-kills: $(READY)  ## builds killed with -9 at random moments
 	$(BIN)/python -m benchmarks.kills

@@ -15,6 +15,8 @@ import tempfile
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.targets import Targets
+
 SIZES = {"n": "texts_320", "10 n": "texts_3200"}
 SMOKE_SIZES = {"n": "texts_64", "5 n": "texts_320"}
 RECIPES = {
@@ -24,8 +26,8 @@ RECIPES = {
 SEARCHES = ("exact", "compressed")
 
 
-def main() -> None:
-    """Build at both sizes and print the peaks."""
+def main() -> int:
+    """Build at both sizes and print the peaks; 1 if they differ by more than a fifth."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,14 +38,19 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         build_once(*arguments.one)
-        return
+        return 0
     sizes = SMOKE_SIZES if arguments.smoke else SIZES
     table = Table("recipe", "search", *[f"peak at {size}, MB" for size in sizes], "ratio")
+    targets = Targets()
+    worst = 0.0
     for recipe in list(RECIPES)[: 1 if arguments.smoke else None]:
         for search in SEARCHES:
             peaks = [peak(task, recipe, search) for task in sizes.values()]
+            worst = max(worst, peaks[-1] / peaks[0])
             table.add_row(recipe, search, *[f"{p:.0f}" for p in peaks], f"{peaks[-1] / peaks[0]:.2f}")
     Console(width=120).print(table)
+    targets.at_most("peak memory at ten times the rows, times", worst, 1.2)
+    return targets.exit_code()
 
 
 def peak(task: str, recipe: str, search: str) -> float:
@@ -68,4 +75,4 @@ def build_once(task: str, recipe: str, search: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.targets import Targets
 from byline.examples import Example
 from byline.gradients.blocks import Block
 from byline.recipe import recipe
@@ -89,8 +90,8 @@ def ask(index: AttributionIndex, queries: NDArray[np.float32]) -> Outcome:
     return Outcome(median(times), rows)
 
 
-def main() -> None:
-    """Print one row for each way to search."""
+def main() -> int:
+    """Print one row for each way to search; 1 if a target is missed."""
     parser = argparse.ArgumentParser(description="Exact against compressed search.")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--width", type=int, default=1_024)
@@ -118,7 +119,13 @@ def main() -> None:
                 f"{search:<12}{seconds:>9.1f}{megabytes:>8.0f}{factor or '-':>8}{this.median_ms:>10.2f}"
                 f"{exact.median_ms / this.median_ms:>7.1f}x{sum(found) / (TOP * count):>11.4f}"
             )
+    if options.smoke:
+        return 0
+    targets = Targets()
+    targets.at_least("compressed over exact, times faster", exact.median_ms / this.median_ms, 5)
+    targets.at_least("recall@10", sum(found) / (TOP * count), 0.999)
+    return targets.exit_code()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,8 +1,8 @@
 """What HTTP adds to a query's own compute: latency at the client minus the timings in the answer.
 
-    python -m benchmarks.http                          # a tiny index that it builds itself
-    python -m benchmarks.http --smoke                  # the same, 50 requests
-    python -m benchmarks.http INDEX --query '{"text": "..."}'
+    python -m benchmarks.http_overhead                          # a tiny index that it builds itself
+    python -m benchmarks.http_overhead --smoke                  # the same, 50 requests
+    python -m benchmarks.http_overhead INDEX --query '{"text": "..."}'
 
 Starts `byline serve` on a free loopback port, asks one query after another over one connection, and prints
 percentiles in milliseconds. "Compute" is everything that the answer's `timings` say but the wait for the
