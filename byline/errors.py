@@ -13,7 +13,7 @@ BylineError
 ├── UnusableIndex             an index on disk cannot be used
 │   ├── CorruptIndex          bytes differ from the manifest: restore or rebuild
 │   ├── IncompatibleIndex     written by another format version: rebuild or use the other release
-│   └── StaleIndex            the Task, its weights or data changed since the build: rebuild
+│   └── StaleIndex            the Task's source or weights changed since the build: rebuild
 ├── BuildFailed               a task of a build failed; what is finished is kept and the build resumes
 ├── Overloaded                no room now: try again later
 └── DeadlineExceeded          the caller's time was up before the answer
@@ -72,7 +72,10 @@ class IncompatibleIndex(UnusableIndex):
 
 
 class StaleIndex(UnusableIndex):
-    """The Task, its weights or its data are not those that the index was built from."""
+    """The Task's source or its weights are not those that the index was built from.
+
+    The training data is not read again: a build of changed data gives another version.
+    """
 
 
 class BuildFailed(BylineError):

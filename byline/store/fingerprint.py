@@ -15,10 +15,13 @@ from byline.store.layout import StorageOptions
 
 VERSION_LENGTH = 12
 """Characters of the fingerprint that name a version."""
+METHOD_REVISION = 1
+"""Raised by every release in which the same inputs give other stored numbers: a corrected loss, projection or
+curvature. An index of another revision is built anew and not opened, since queries would not fit it."""
 
 
 class Fingerprint(BaseModel):
-    """Digests of all that determines an index's bytes, in 64 hexadecimal characters each."""
+    """Digests of all that determines an index's bytes, 64 hexadecimal characters each, and the method's revision."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,9 +32,11 @@ class Fingerprint(BaseModel):
     data: str
     """Every training item and its metadata, in order."""
     task: str
-    """The source that declares the Task: losses, targets, collation."""
+    """The source that declares the Task: losses, targets, collation; the modules beside it that it imports."""
     storage: str
     """How vectors are kept and searched."""
+    revision: int = 1
+    """`METHOD_REVISION` of the release that computed the numbers."""
     build: str
     """Numerics of the build: block and batch sizes, threads, the sample that a curvature was fitted on."""
 
@@ -66,6 +71,7 @@ class Fingerprint(BaseModel):
             task=task,
             storage=canonical_digest(storage.model_dump(mode="json")),
             build=canonical_digest(dict(build)),
+            revision=METHOD_REVISION,
         )
 
     @property

@@ -17,7 +17,7 @@ from byline.recipe import Recipe
 from byline.search import faiss_files
 from byline.search.scores import checked_features, unscaled
 from byline.store.examples import ExampleStore
-from byline.store.fingerprint import Fingerprint
+from byline.store.fingerprint import METHOD_REVISION, Fingerprint
 from byline.store.layout import (
     CURRENT,
     DIGEST_CACHE,
@@ -85,10 +85,12 @@ class AttributionIndex:
         Raises:
             NotFound: There is no index there.
             CorruptIndex: A file is missing, besides, truncated or changed; the message names it.
-            IncompatibleIndex: It was written by another version of the format.
+            IncompatibleIndex: It was written by another version of the format, or computed by another revision
+                of the method.
         """
         version = find_version(Path(path))
         manifest = read_manifest(version)
+        _hold_revision(version, manifest)
         parent = version.absolute().parent
         if digest_cache is None and (parent / CURRENT).is_file():
             digest_cache = parent / DIGEST_CACHE
@@ -244,6 +246,14 @@ def find_version(path: Path) -> Path:
             f"expected an index at {path}, found a directory with no finished version: build it first"
         )
     return path
+
+
+def _hold_revision(version: Path, manifest: Manifest) -> None:
+    if manifest.fingerprint.revision != METHOD_REVISION:
+        raise IncompatibleIndex(
+            f"{version / MANIFEST}: expected numbers of the method's revision {METHOD_REVISION}, got "
+            f"{manifest.fingerprint.revision}: rebuild, or use the release that wrote it"
+        )
 
 
 def _column(path: Path, shape: tuple[int, ...]) -> Any:

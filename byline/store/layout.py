@@ -93,9 +93,9 @@ class TaskRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reference: str
-    """`path/to/file.py:function` or `package.module:function`."""
+    """`path/to/file.py:function`, the path relative to the index directory, or `package.module:function`."""
     digest: str
-    """Of the source."""
+    """Of the source, as `byline.loading.LoadedTask` has it."""
     name: str
     """The Task's own name."""
 

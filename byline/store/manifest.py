@@ -1,6 +1,7 @@
 """The manifest: what an index is, and the size and SHA-256 of every file in it. Written last.
 
-It holds no time, path or host name, so the same build gives the same bytes. The file is the canonical JSON of
+It holds no time and no host name, and of paths only the Task file's, relative to the index directory: so the
+same build in folders that lie alike gives the same bytes, wherever these are. The file is the canonical JSON of
 `{"content": …, "sha256": digest of the canonical JSON of content}`: one flipped byte anywhere is found.
 """
 

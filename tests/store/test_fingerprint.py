@@ -1,12 +1,18 @@
 """Whatever changes the bytes changes the name."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from byline.errors import IncompatibleIndex
 from byline.recipe import recipe
+from byline.store import fingerprint, index
 from byline.store.fingerprint import Fingerprint
+from byline.store.index import AttributionIndex
 from byline.store.layout import StorageOptions
+from byline.store.writer import write_index
+from tests.store.building import contents_of, heavy_tailed
 
 SAME: dict[str, Any] = {
     "recipe": recipe("ekfac"),
@@ -40,6 +46,18 @@ def test_another_input_has_another_name(change: dict[str, Any]) -> None:
     before, after = Fingerprint.of(**SAME), Fingerprint.of(**{**SAME, **change})
     assert before.hex != after.hex
     assert before.version != after.version
+
+
+def test_a_release_with_other_numbers_has_another_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = Fingerprint.of(**SAME)
+    write_index(contents_of(heavy_tailed(20, 4)), tmp_path / "v")
+    monkeypatch.setattr(fingerprint, "METHOD_REVISION", 2)
+    monkeypatch.setattr(index, "METHOD_REVISION", 2)
+    assert Fingerprint.of(**SAME).version != before.version
+    with pytest.raises(IncompatibleIndex, match="revision 2, got 1"):
+        AttributionIndex.open(tmp_path / "v")
 
 
 def test_the_same_input_has_the_same_name() -> None:
