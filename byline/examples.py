@@ -1,17 +1,18 @@
 """The metadata of one training point: what leads from a row of the index back to a document and its owner."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from byline.errors import InvalidTask
 
 MAX_PREVIEW = 2_000
-"""Characters of a preview that are kept."""
+"""Characters of a preview that are kept; of a longer one the last of these is an ellipsis."""
 
 
 class Example(BaseModel):
@@ -34,9 +35,38 @@ class Example(BaseModel):
     label: str | None = None
     """Class or other category, for filters and for people."""
     preview: str | None = None
-    """A few words to recognise the example by; plain text."""
+    """A few words to recognise the example by; plain text, cut to `MAX_PREVIEW` characters."""
     attributes: Mapping[str, JsonValue] = Field(default_factory=dict)
-    """Whatever else the user wants to see or to filter by."""
+    """Whatever else the user wants to see or to filter by; numbers are finite."""
+
+    @field_validator("preview")
+    @classmethod
+    def _cut(cls, preview: str | None) -> str | None:
+        if preview is None or len(preview) <= MAX_PREVIEW:
+            return preview
+        return f"{preview[: MAX_PREVIEW - 1]}…"
+
+    @field_validator("attributes")
+    @classmethod
+    def _finite(cls, attributes: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        for name, value in attributes.items():
+            if not _is_finite(value):
+                raise ValueError(
+                    f"expected finite numbers, got a NaN or an infinity in the attribute '{name}'"
+                )
+        return attributes
+
+
+def _is_finite(value: JsonValue) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(map(_is_finite, value.values()))
+        case list():
+            return all(map(_is_finite, value))
+        case _:
+            return True
 
 
 def content_digest(value: Any) -> bytes:
@@ -65,11 +95,9 @@ def content_id(value: Any) -> str:
 def _feed(digest: "hashlib._Hash", value: Any) -> None:
     match value:
         case torch.Tensor():
-            _feed(digest, value.detach().cpu().contiguous().numpy())
+            _feed_tensor(digest, value.detach().cpu().resolve_conj().resolve_neg().contiguous())
         case np.ndarray() | np.generic():
-            array = np.ascontiguousarray(value)
-            digest.update(f"array:{array.dtype.str}:{array.shape}:".encode())
-            digest.update(array.tobytes())
+            _feed_array(digest, np.ascontiguousarray(value))
         case str() | bool() | int() | float() | None:
             digest.update(f"{type(value).__name__}:{value!r};".encode())
         case bytes():
@@ -90,3 +118,21 @@ def _feed(digest: "hashlib._Hash", value: Any) -> None:
                 f"expected a training item made of tensors, arrays, strings, numbers, mappings and "
                 f"sequences, got a part of type {type(value).__name__}: convert it in the data set"
             )
+
+
+def _feed_array(digest: "hashlib._Hash", array: "np.ndarray[Any, Any]") -> None:
+    digest.update(f"array:{array.dtype.str}:{array.shape}:".encode())
+    if array.dtype.hasobject:  # its bytes are addresses
+        _feed(digest, array.tolist())
+    else:
+        digest.update(array.tobytes())
+
+
+def _feed_tensor(digest: "hashlib._Hash", tensor: torch.Tensor) -> None:
+    try:
+        array = tensor.numpy()
+    except TypeError:  # numpy has no such type: bfloat16, float8
+        digest.update(f"tensor:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    else:
+        _feed(digest, array)

@@ -3,6 +3,7 @@
 Nothing here computes. `byline.tasks` has ready-made factories for the common cases.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -22,6 +23,7 @@ Batch = Any
 """What `collate` makes of a list of items; passed to losses and targets untouched, but for its device."""
 Objective = Callable[[nn.Module, Batch], Tensor]
 """`(model, batch) -> values_N`: one number an example, each a function of that example alone."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 class TrainSet(Protocol):
@@ -120,6 +122,11 @@ class Task:
     """How queries are parsed. Without it an index answers gradients and features only."""
 
     def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise InvalidTask(
+                f"expected Task.name to be 1 to 64 lower-case letters, digits, '.', '_' and '-', a letter or "
+                f"digit first, got {self.name!r:.80}"
+            )
         if not self.checkpoints:
             raise InvalidTask("expected at least one Checkpoint, got none: pass the trained weights")
         if len(self.train_set) == 0:

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,12 @@ def _insert_batch(connection: sqlite3.Connection, batch: list[tuple[Any, ...]], 
 
 
 def _record(row: int, example: Example) -> tuple[Any, ...]:
-    attributes = json.dumps(
-        dict(example.attributes), sort_keys=True, ensure_ascii=True, separators=(",", ":")
-    )
+    try:
+        attributes = json.dumps(
+            dict(example.attributes), allow_nan=False, sort_keys=True, separators=(",", ":")
+        )
+    except ValueError as error:
+        raise InvalidTask(f"row {row}: expected finite numbers in Example.attributes: {error}") from error
     kept = (example.owner, example.licence, example.uri, example.label, example.preview)
     return (row, example.id, *kept, attributes)
 
@@ -217,8 +221,8 @@ class ExampleStore:
             values += [_text(key), *operands]
         # The conditions are the constants above; what users send is bound, never part of the text.
         query = f"SELECT row FROM examples WHERE {' AND '.join(conditions)} ORDER BY row"  # noqa: S608
-        with self._lock:
-            cursor = self._connection.execute(query, values)
+        with self._reading() as connection:
+            cursor = connection.execute(query, values)
             return np.fromiter((record[0] for record in cursor), dtype=np.int64)
 
     def owners(self) -> list[tuple[str, int, list[str]]]:
@@ -229,14 +233,19 @@ class ExampleStore:
     def owner_numbers(self) -> NDArray[np.int32]:
         """Number of each row's owner in `owners()`, int32 [R]; -1 where a row has none."""
         query = """SELECT coalesce(number, -1) FROM examples LEFT JOIN owners ON owner = name ORDER BY row"""
-        with self._lock:
-            cursor = self._connection.execute(query)
+        with self._reading() as connection:
+            cursor = connection.execute(query)
             return np.fromiter((record[0] for record in cursor), dtype=np.int32, count=self.rows)
 
     def _fetch(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._reading() as connection:
+            return connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
             with self._lock:
-                return self._connection.execute(query, values).fetchall()
+                yield self._connection
         except sqlite3.DatabaseError as error:
             raise CorruptIndex(
                 f"{self._path}: SQLite cannot read it: restore or rebuild the index"

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,11 @@ def test_what_describe_and_the_training_set_do_wrong_is_named_by_row(tiny: Task)
         survey(replace(tiny, describe=lambda row: {}))  # type: ignore[arg-type, return-value]
     with pytest.raises(InvalidTask, match=r"describe\(0\) raised KeyError"):
         survey(replace(tiny, describe=lambda row: {"a": tiny.describe(0)}[str(row)]))
+    scored = replace(
+        tiny, describe=lambda row: Example(id=str(row), attributes={"x": math.inf if row == 7 else 1.5})
+    )
+    with pytest.raises(InvalidTask, match=r"(?s)describe\(7\) .*finite numbers"):
+        survey(scored)
     items = [tiny.train_set[i] for i in range(90)]
     items[4] = object()
     with pytest.raises(InvalidTask, match=r"row 4 of the training set: .*type object"):

@@ -1,5 +1,7 @@
 """Metadata comes back as it went in, and filters let through what a loop over all rows would."""
 
+import math
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from byline.errors import InvalidQuery, InvalidTask, NotFound
+from byline.errors import CorruptIndex, InvalidQuery, InvalidTask, NotFound
 from byline.examples import Example
 from byline.store.examples import ExampleStore, Filter, write_examples
 from tests.store.building import example
@@ -137,3 +139,19 @@ def test_bad_examples_are_refused(tmp_path: Path) -> None:
                 tmp_path / "c", [Example.model_construct(**{**dict(example(1)), "owner": "\ud800"})], 1
             )
         )
+    with pytest.raises(InvalidTask, match="row 0: expected finite"):
+        list(write_examples(tmp_path / "d", [Example.model_construct(id="a", attributes={"x": math.nan})], 1))
+
+
+def test_a_file_that_sqlite_cannot_read_is_corrupt(tmp_path: Path) -> None:
+    list(write_examples(tmp_path / "a", map(example, range(9)), 9))
+    with sqlite3.connect(tmp_path / "a") as connection:
+        connection.execute("ALTER TABLE examples RENAME COLUMN owner TO somebody")
+    store = ExampleStore(tmp_path / "a")
+    for read in (
+        lambda: store.rows_matching(Filter(owner=["ada"])),
+        store.owner_numbers,
+        lambda: store.by_rows([1]),
+    ):
+        with pytest.raises(CorruptIndex, match="SQLite cannot read"):
+            read()
