@@ -5,6 +5,7 @@ commands, so that `byline --help` answers at once.
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -52,7 +53,7 @@ def _version(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; what goes wrong is one line on the standard error stream.
+    """Run one command; what goes wrong is one line on the standard error stream, and one for its place.
 
     Args:
         arguments: The command line; that of the process by default.
@@ -61,7 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compose()(args=None if arguments is None else list(arguments), prog_name="byline")
     except BylineError as error:
         typer.secho(f"error: {' '.join(str(error).split())}", fg="red", err=True)
+        if place := _raised_at(error.__cause__):
+            typer.echo(f"raised at {place}", err=True)
         sys.exit(USAGE if isinstance(error, InvalidInput | NotFound) else FAILURE)
+
+
+def _raised_at(cause: BaseException | None) -> str | None:
+    """Where a cause was raised: it may be the user's own code."""
+    frames = traceback.extract_tb(cause.__traceback__) if cause is not None else []
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from byline import __version__
 from byline.attribution import Attributor
+from byline.errors import BylineError
 from service import openapi, problems
 from service.middleware import BodyLimit, LoopbackNames, RequestLog
 from service.routes import attributions, health, indexes, pages
@@ -71,7 +72,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _log_failure(warming: "asyncio.Future[None]") -> None:
     """An index that cannot answer keeps the service from being ready; the log says why."""
     if not warming.cancelled() and (error := warming.exception()):
-        log.error("not ready", error=type(error).__name__, exc_info=error)
+        detail = str(error) if isinstance(error, BylineError) else None  # those never repeat content
+        log.error("not ready", error=type(error).__name__, detail=detail, exc_info=error)
 
 
 def _written_once(app: FastAPI, service: Service) -> "Any":

@@ -1,10 +1,21 @@
-"""JSON log lines on standard error: names, counts and times; never bodies or training text."""
+"""JSON log lines on standard error: names, counts and times; never bodies or training text.
+
+What an exception says may hold any of them: only its type is logged, and where it was raised.
+"""
 
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
 
 import structlog
-from structlog.tracebacks import ExceptionDictTransformer
+
+_FRAMES = 30
+"""Innermost frames of an exception that are logged."""
+_CAUSES = 5
+"""Exceptions of a chain that are logged."""
 
 
 def configure(level: str) -> None:
@@ -18,7 +29,8 @@ def configure(level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+        _without_repeated_content,
+        structlog.processors.ExceptionRenderer(_rendered),
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -38,3 +50,46 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+
+
+def traced(error: BaseException) -> list[dict[str, Any]]:
+    """Describe an exception and what caused it, without a word of what they say.
+
+    Args:
+        error: The exception.
+
+    Returns:
+        The type and the frames of each, the outermost exception first.
+    """
+    return [
+        {
+            "type": type(each).__qualname__,
+            "frames": [
+                f"{frame.filename}:{frame.lineno} in {frame.name}"
+                for frame in traceback.extract_tb(each.__traceback__, limit=-_FRAMES)
+            ],
+        }
+        for _, each in zip(range(_CAUSES), _chain(error), strict=False)
+    ]
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _rendered(
+    exc_info: tuple[type[BaseException], BaseException, TracebackType | None],
+) -> list[dict[str, Any]]:
+    return traced(exc_info[1])
+
+
+def _without_repeated_content(
+    logger: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Libraries' messages about an exception, asyncio's above all, repeat what it says."""
+    del logger, method
+    if event.get("exc_info") and event.get("_from_structlog") is False:
+        event["event"] = "exception"
+    return event

@@ -44,11 +44,15 @@ class Kind:
     retry: bool = False
 
 
+WRONG_TASK = Kind(500, "wrong-task", "The index's Task is wrong, on the server's side")
+
 TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
     (errors.InputTooLarge, Kind(413, "too-large", "The request is too large")),
+    (errors.InvalidTask, WRONG_TASK),
+    (errors.InvalidRecipe, WRONG_TASK),
+    (errors.UnsupportedModel, WRONG_TASK),
     (errors.InvalidInput, Kind(422, "invalid-input", "The request cannot be understood")),
     (errors.NonFiniteGradient, Kind(422, "non-finite", "The query has no finite gradient")),
-    (errors.UnsupportedModel, Kind(422, "unsupported", "The model cannot be attributed")),
     (errors.NotFound, Kind(404, "not-found", "There is no such thing")),
     (
         errors.Overloaded,
@@ -90,7 +94,7 @@ def problem_response(
 
 
 def mistake(error: Exception, request_id: str | None) -> Response:
-    """Answer an error that nobody expected; the log alone says what it was."""
+    """Answer an error that nobody expected; the log alone says where it was."""
     log.error("mistake", error=type(error).__name__, exc_info=error)
     detail = "The operator finds the cause in the service's log under this request's id."
     return problem_response(INTERNAL, detail, request_id=request_id)
@@ -121,8 +125,10 @@ async def _byline_error(request: Request, error: Exception) -> Response:
     kind = kind_of(error)
     if kind is INTERNAL:
         return mistake(error, _request_id(request))
-    if error.__cause__ is not None:
-        log.info("refused", problem=kind.name, cause=type(error.__cause__).__name__)
+    if kind is WRONG_TASK:
+        log.error("wrong task", exc_info=error)
+    elif error.__cause__ is not None:  # the Task's code raised it, and may be the one at fault
+        log.warning("refused", problem=kind.name, exc_info=error.__cause__)
     headers = {"Retry-After": str(request.app.state.service.retry_after())} if kind.retry else None
     return problem_response(kind, str(error), request_id=_request_id(request), headers=headers)
 

@@ -4,8 +4,7 @@
 and belongs to the one thread that owns the model. Letters: Q questions, K numbers of a feature.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -17,7 +16,9 @@ from torch import Tensor
 from byline.attribution.payloads import validated
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stopwatch import Stopwatch
-from byline.errors import BylineError, InvalidQuery, NonFiniteGradient, Overloaded
+from byline.attribution.task_code import parsed_by, predicted_by, task_code
+from byline.errors import BylineError, InvalidQuery, NonFiniteGradient
+from byline.gradients.tensors import check_gradients
 from byline.query_features import Featurizer, GradientFeaturizer
 from byline.recipe import Recipe
 from byline.task import Item, QueryInterface, Task
@@ -90,13 +91,13 @@ class Questions:
         """Check a request against the index, without computing.
 
         Raises:
-            InvalidQuery: The payload, the target or the feature does not fit.
+            InvalidQuery: The payload, the target, a gradient or the feature does not fit.
         """
         if request.feature is not None:
             self._feature(request)
             return Question(request=request, examples=examples)
         if request.gradient is not None:
-            self._needs_featurizer()
+            check_gradients(request.gradient, self.expected_gradients())
             return Question(request=request, examples=examples)
         interface = self._interface()
         raw = [request.query] if request.query is not None else list(request.query_set or ())
@@ -172,16 +173,12 @@ class Questions:
         """Parse every payload, and predict what it leaves open."""
         for payload in asked.question.payloads:
             interface = self._interface()
-            with _task_code():
-                parsed = interface.parse(payload)
+            parsed = parsed_by(interface, payload)
             if parsed.complete:
                 asked.items.append(parsed.item)
                 asked.predictions.append(None)
                 continue
-            if interface.predict is None:
-                raise InvalidQuery("expected a query with its label or completion: this Task predicts none")
-            with _task_code():
-                prediction = interface.predict(self._models().model, parsed.item)
+            prediction = predicted_by(interface, self._models().model, parsed.item)
             asked.items.append(prediction.item)
             asked.predictions.append(prediction.output)
 
@@ -205,7 +202,7 @@ class Questions:
 
     def _differentiate_alone(self, asked: Featured) -> None:
         mean = asked.question.request.query_set is not None
-        with _task_code():
+        with task_code():
             features_1K = self._models().query(asked.items, asked.question.target, mean=mean)
         asked.feature = features_1K[0]
 
@@ -225,21 +222,6 @@ def _attempt(asked: Featured, step: Callable[[Featured], None]) -> None:
         step(asked)
     except BylineError as error:
         asked.error = error
-
-
-@contextmanager
-def _task_code() -> Iterator[None]:
-    """The Task's code may raise anything on an odd query: that is the query's error, not ours."""
-    try:
-        yield
-    except BylineError:
-        raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise Overloaded("no memory for this query now: send a smaller one, or try again later") from error
-    except Exception as error:
-        raise InvalidQuery(
-            f"expected a query that the Task can process, got one that it failed on ({type(error).__name__})"
-        ) from error
 
 
 def _check_size(asked: Featured) -> None:

@@ -147,8 +147,8 @@ def as_input(numbers: object, like: Tensor, name: str, *, flat: bool = False) ->
     expected = list(like.shape)
     try:
         values = torch.tensor(numbers, dtype=torch.float64)
-    except ValueError as error:
-        raise InvalidQuery(f"expected {name} of shape {expected}, got lists of different lengths") from error
+    except ValueError:
+        raise InvalidQuery(f"expected {name} of shape {expected}, got lists of different lengths") from None
     got = list(values.shape)
     squeezed = [size for size in expected if size != 1]
     fits = got == expected or (flat and (got == [like.numel()] or got == squeezed))

@@ -23,7 +23,7 @@ from service.schemas import Answers
 from service.settings import Settings
 
 router = APIRouter(prefix="/v1/indexes/{name}", tags=["Asking"])
-FAILURES = declared(404, 413, 415, 422, 503, 504)
+FAILURES = declared(404, 413, 415, 422, 500, 503, 504)
 
 
 @router.post(
