@@ -15,9 +15,9 @@ Payload = dict[str, Any]
 
 
 class Body(BaseModel):
-    """What clients send: unknown fields are refused."""
+    """What clients send: unknown fields are refused, and so are other types of JSON values."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class Document(BaseModel):

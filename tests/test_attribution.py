@@ -227,6 +227,7 @@ class TestAttributor:
         label = int(open_ended.prediction["label"])
         stated = attributor.attribute(AttributionRequest(query=QUERY | {"label": label}))
         assert stated.prediction is None
+        assert (open_ended.prediction_member, stated.prediction_member) == ("c0", None)
         assert stated.proponents == open_ended.proponents
 
     def test_targets_differ_and_a_set_is_the_mean(self, attributor):
@@ -286,6 +287,22 @@ class TestAttributor:
         assert "Infinity" not in text
 
 
+def wrong_gradients(attributor):
+    """Gradients that are refused before anything is computed."""
+    right = {name: torch.ones(shape) for name, shape in attributor.expected_gradients().items()}
+    name = next(iter(right))
+    return {
+        "names": {f"x{each}": tensor for each, tensor in right.items()},
+        "missing": dict(list(right.items())[1:]),
+        "unknown": right | {"more": torch.ones(1)},
+        "shape": right | {name: torch.ones(1)},
+        "integers": right | {name: right[name].long()},
+        "complex": right | {name: right[name].to(torch.complex64)},
+        "float8": right | {name: right[name].to(torch.float8_e4m3fn)},
+        "NaN": right | {name: right[name] * float("nan")},
+    }
+
+
 class TestOpening:
     def test_another_source_is_stale(self, built):
         source = built / "tiny_task.py"
@@ -314,6 +331,9 @@ class TestOpening:
         assert mine.proponents == full.proponents
         assert mine.shares == full.shares
         bare.warm()
+        for wrong in (wrong_gradients(bare)).values():
+            with pytest.raises(InvalidQuery):
+                bare.check(AttributionRequest(gradient=wrong))
         for refused in ({"query": QUERY}, {"gradient": {}}):
             with pytest.raises(InvalidQuery):
                 bare.attribute(AttributionRequest(**refused))

@@ -1,5 +1,7 @@
 """Messages about payloads name places and reasons, and repeat nothing of what came."""
 
+from datetime import date
+from enum import StrEnum
 from typing import Annotated, Literal
 
 import pytest
@@ -53,8 +55,8 @@ class Payload(BaseModel):
         ({"text": "a", "pet": {"kind": "cat", "lives": 90125}}, "lives: Input should be less than"),
         ({"text": "a", "even": 90125}, "even: not a valid value"),
         ({"text": "a", "odd": 2}, "odd: expected an odd number, got an even one"),
-        ("secret", "Input should be a valid dictionary"),
-        ([], "Input should be a valid dictionary"),
+        ("secret", "Input should be an object"),
+        ([], "Input should be an object"),
     ],
 )
 def test_messages(payload, message):
@@ -78,3 +80,31 @@ def test_a_payload_nested_in_itself_is_refused():
     payload["pet"] = payload
     with pytest.raises(InvalidQuery):
         validated(Payload, payload, "query")
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    pair: tuple[int, float]
+    colour: Colour
+    day: date
+
+
+def test_a_strict_model_takes_the_json_form_of_its_types():
+    payload = {"pair": [1, 2.5], "colour": "red", "day": "2024-02-29"}
+    assert validated(Strict, payload, "query") == Strict(
+        pair=(1, 2.5), colour=Colour.RED, day=date(2024, 2, 29)
+    )
+    for wrong in ({"pair": ["1", 2.5]}, {"pair": [1, 2, 3]}, {"colour": "blue"}, {"day": "tomorrow"}):
+        with pytest.raises(InvalidQuery):
+            validated(Strict, payload | wrong, "query")
+
+
+@pytest.mark.parametrize("value", [object(), "\ud800", {1j: 2}])
+def test_other_values_than_json_are_refused(value):
+    with pytest.raises(InvalidQuery):
+        validated(Payload, {"text": value}, "query")

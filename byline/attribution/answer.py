@@ -116,9 +116,12 @@ class AnswerHeader(_Document):
     target: str | None
     """What was attributed; null where a gradient or a feature came, which have their own."""
     prediction: Mapping[str, JsonValue] | None = None
-    """The model's own prediction, where the query left it open: this is what is attributed."""
+    """The model's own prediction, where the query left it open: this is what is attributed. It is made
+    by `prediction_member` alone; the scores are over all members."""
     predictions: tuple[Mapping[str, JsonValue] | None, ...] | None = None
     """The same for each query of a `query_set`."""
+    prediction_member: str | None = None
+    """Who predicted: the first member's checkpoint, without its mask; null where nobody did."""
     standard_error_scope: ErrorScope | None
     """What the standard errors cover; `within_checkpoint` misses that between trained models."""
     timings: Timings

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from byline.errors import BylineError, InvalidQuery
 
@@ -17,7 +18,7 @@ _SHOWN = 5
 
 
 def validated(model: type[ModelT], payload: Any, what: str) -> ModelT:
-    """Validate a payload.
+    """Validate a payload, as JSON: a strict model takes the JSON form of its dates, enums and tuples.
 
     Args:
         model: What is expected.
@@ -31,11 +32,13 @@ def validated(model: type[ModelT], payload: Any, what: str) -> ModelT:
         InvalidQuery: It does not fit; the message names places and reasons, never content.
     """
     try:
-        return model.model_validate(payload)
+        return model.model_validate_json(to_json(payload))
     except ValidationError as error:
         raise InvalidQuery(f"expected a valid {what}: {describe_errors(error, model)}") from None
-    except RecursionError:
-        raise InvalidQuery(f"expected a valid {what}, got one that is nested too deeply") from None
+    except (ValueError, RecursionError):
+        raise InvalidQuery(
+            f"expected a valid {what}, got one that is nested too deeply or holds other than JSON values"
+        ) from None
 
 
 def describe_errors(error: ValidationError, model: type[BaseModel]) -> str:

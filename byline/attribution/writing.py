@@ -67,6 +67,7 @@ class AnswerWriter:
             target=asked.question.target,
             prediction=asked.predictions[0] if request.query is not None else None,
             predictions=tuple(asked.predictions) if request.query_set is not None else None,
+            prediction_member=self._predictor(asked),
             standard_error_scope=error_scope(self._members),
             timings=timings,
             proponents=self._attributions(found.proponents, members=request.members),
@@ -78,6 +79,11 @@ class AnswerWriter:
             ),
             shares=self._shares(found),
         )
+
+    def _predictor(self, asked: Featured) -> str | None:
+        """The first member's checkpoint, as `Featurizer.model` is."""
+        predicted = any(prediction is not None for prediction in asked.predictions)
+        return Member(self._members[0].checkpoint).name if predicted else None
 
     def _attributions(self, end: End | None, *, members: bool) -> tuple[Attribution, ...] | None:
         if end is None:
