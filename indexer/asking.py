@@ -26,9 +26,8 @@ Payload = Annotated[
     typer.Option(
         "--query",
         "-q",
-        help="The query, as JSON of the Task's own form; `-` reads it from the standard input. A "
-        "label or completion "
-        'that is left out is predicted first. Example: `--query \'{"text": "..."}\'`',
+        help="The query, as JSON of the Task's own form; `-` reads it from the standard input. A label or "
+        'completion that is left out is predicted first. Example: `--query \'{"text": "..."}\'`',
         show_default=False,
     ),
 ]
@@ -152,6 +151,8 @@ def _parsed(text: str) -> dict[str, Any]:
         raise InvalidQuery(
             f'expected --query to be JSON, such as \'{{"text": "..."}}\' in single quotes: {error}'
         ) from None
+    except RecursionError:
+        raise InvalidQuery("expected --query to be JSON that is nested less deeply") from None
     if not isinstance(value, dict):
         raise InvalidQuery(f"expected --query to be a JSON object, got a {type(value).__name__}")
     return value

@@ -133,7 +133,7 @@ def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observe
     contents = index_contents(plan, workspace, origin, config.index.storage())
     try:
         ready = write_index(contents, workspace.version, progress=writing)
-        publish(ready, config.index.path / origin.fingerprint.version)
+        publish(ready, config.index.path / origin.fingerprint.version, observer.reach)
     except (BylineError, KeyboardInterrupt):
         raise
     except Exception as error:

@@ -25,13 +25,13 @@ from indexer.workspace import flush
 
 
 def read_requests(path: Path) -> list[AttributionRequest]:
-    """Read one query a line; empty lines are skipped.
+    r"""Read one query a line; empty lines are skipped. Only `\n` ends a line: JSON may hold what Unicode calls one.
 
     Raises:
         InvalidInput: The file cannot be read, holds no query, or a line is no JSON object.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"expected queries as UTF-8 JSON lines in {path}: {error}") from error
     requests = []
@@ -42,6 +42,10 @@ def read_requests(path: Path) -> list[AttributionRequest]:
             payload = json.loads(line)
         except ValueError as error:
             raise InvalidInput(f"{path}, line {number}: expected a JSON object: {error}") from None
+        except RecursionError:
+            raise InvalidInput(
+                f"{path}, line {number}: expected a JSON object, got one that is nested too deeply"
+            ) from None
         if not isinstance(payload, dict):
             raise InvalidInput(
                 f"{path}, line {number}: expected a JSON object, got a {type(payload).__name__}"

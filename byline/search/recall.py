@@ -3,8 +3,9 @@
 Legend: Q rankings, R rows, K numbers of a vector.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ def measured_factor(
     vectors: VectorRows,
     members: Sequence[MemberLayout],
     storage: StorageOptions,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> MeasuredFactor:
     """Double the factor from 20 until recall@10 is .999, or measure the one that was asked for.
 
@@ -50,16 +52,21 @@ def measured_factor(
         vectors: Stored rows.
         members: With their scale exponents.
         storage: Seed, and the factor if the user chose one.
+        progress: Called with ("nearest rows", rows read, rows) and, for every factor that is tried, with
+            (its name, rankings, rankings in all).
 
     Returns:
         The factor with what was measured.
     """
     queries_QK = _sampled_queries(vectors, members, storage.seed)
-    top_QT = _exact_top(vectors, queries_QK)
+    report = progress or _nothing
+    top_QT = _exact_top(vectors, queries_QK, report)
     enough = min(MAX_FACTOR, max(FIRST_FACTOR, -(-vectors.rows // TOP)))
     factor = storage.rescore_factor or FIRST_FACTOR
     while True:
-        recall = _recall(search, vectors, queries_QK, top_QT, factor)
+        recall = _recall(
+            partial(_found, search, vectors, factor), queries_QK, top_QT, partial(report, f"factor {factor}")
+        )
         if recall >= TARGET or storage.rescore_factor is not None or factor == enough:
             return MeasuredFactor(factor, recall, len(queries_QK))
         factor = min(2 * factor, enough)
@@ -74,29 +81,47 @@ def _sampled_queries(vectors: VectorRows, members: Sequence[MemberLayout], seed:
     return np.concatenate([moved_NK, -moved_NK])
 
 
-def _exact_top(vectors: VectorRows, queries_QK: NDArray[np.float32]) -> NDArray[np.float32]:
+def _nothing(what: str, done: int, total: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
+def _exact_top(
+    vectors: VectorRows, queries_QK: NDArray[np.float32], report: Callable[[str, int, int], None]
+) -> NDArray[np.float32]:
     """Scores of the best ten rows of each query, float32 [Q, 10], the best first."""
     top_QT = torch.full((len(queries_QK), min(TOP, vectors.rows)), -torch.inf)
-    for _, vectors_BK in row_blocks(vectors):
+    for rows_B, vectors_BK in row_blocks(vectors):
         scores_QB = torch.from_numpy(queries_QK) @ torch.from_numpy(vectors_BK).T
         top_QT = torch.cat([top_QT, scores_QB], dim=1).topk(top_QT.shape[1], dim=1).values
         vectors.release()
+        report("nearest rows", int(rows_B[-1]) + 1, vectors.rows)
     return top_QT.numpy()
 
 
 def _recall(
-    search: SearchFile,
-    vectors: VectorRows,
+    count: Callable[[NDArray[np.float32], NDArray[np.float32]], int],
     queries_QK: NDArray[np.float32],
     top_QT: NDArray[np.float32],
-    factor: int,
+    report: Callable[[int, int], None],
 ) -> float:
-    """Part of the best ten that candidates reach, by score: of equal rows any will do."""
+    """Part of the best ten that candidates reach."""
     found = 0
-    for query_K, top_T in zip(queries_QK, top_QT, strict=True):
-        _, rows_C = search.candidates(query_K[None], min(factor * len(top_T), vectors.rows))
-        scores_C = np.sort(vectors.gather(rows_C) @ query_K)[::-1][: len(top_T)]
-        vectors.release()
-        slack = 1e-5 * max(abs(float(top_T[0])), 1e-30)
-        found += int(np.count_nonzero(scores_C[: len(top_T)] >= top_T[: len(scores_C)] - slack))
+    for done, (query_K, top_T) in enumerate(zip(queries_QK, top_QT, strict=True), start=1):
+        found += count(query_K, top_T)
+        report(done, len(queries_QK))
     return found / top_QT.size
+
+
+def _found(
+    search: SearchFile,
+    vectors: VectorRows,
+    factor: int,
+    query_K: NDArray[np.float32],
+    top_T: NDArray[np.float32],
+) -> int:
+    """How many of a query's best ten its candidates reach, by score: of equal rows any will do."""
+    _, rows_C = search.candidates(query_K[None], min(factor * len(top_T), vectors.rows))
+    scores_C = np.sort(vectors.gather(rows_C) @ query_K)[::-1][: len(top_T)]
+    vectors.release()
+    slack = 1e-5 * max(abs(float(top_T[0])), 1e-30)
+    return int(np.count_nonzero(scores_C[: len(top_T)] >= top_T[: len(scores_C)] - slack))

@@ -6,21 +6,22 @@ from pathlib import Path
 
 from byline.errors import CorruptIndex, NotFound
 from byline.store.durable import replace_file, sync, sync_tree
-from byline.store.layout import CURRENT
-from byline.store.verification import verify
+from byline.store.layout import CURRENT, DIGEST_CACHE
+from byline.store.verification import DigestCache, Progress, verify
 
 _VERSION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
-def publish(work: Path, destination: Path) -> Path:
+def publish(work: Path, destination: Path, progress: Progress | None = None) -> Path:
     """Move a finished index to its place.
 
     Where a version of that name already is, it was built from the same things: it stays if it is intact, and
-    is replaced if it is not.
+    is replaced if it is not. The digests that are read on the way spare the first opening its reading.
 
     Args:
         work: A complete directory on the same file system, as `write_index` leaves it.
-        destination: The version's directory.
+        destination: The version's directory, in the index directory.
+        progress: Called with ("verify", bytes done, bytes in all).
 
     Returns:
         The destination.
@@ -28,18 +29,21 @@ def publish(work: Path, destination: Path) -> Path:
     Raises:
         CorruptIndex: `work` is not what its manifest says.
     """
-    report = verify(work)
+    digests = DigestCache(destination.parent / DIGEST_CACHE)
+    report = verify(work, progress, digests)
     if not report.intact:
         raise CorruptIndex(f"{work / report.findings[0].path}: {report.findings[0].problem}: build again")
     sync_tree(work)
     if destination.exists():
-        if verify(destination).intact:
+        if verify(destination, progress).intact:
             shutil.rmtree(work)
             return destination
         _discard(destination)
     work.rename(destination)
     sync(destination.parent)
     sync(work.parent)
+    digests.move(work, destination)
+    digests.save()
     return destination
 
 
@@ -71,14 +75,18 @@ def current_version(index: Path) -> str:
 
     Raises:
         NotFound: No version was ever pointed at.
-        CorruptIndex: The pointer is not a version's name.
+        CorruptIndex: The pointer is not the name of a version that is there.
     """
+    pointer = index / CURRENT
     try:
-        version = (index / CURRENT).read_bytes().decode("ascii", errors="replace").removesuffix("\n")
+        line = pointer.read_bytes().decode("ascii", errors="replace")
     except FileNotFoundError as error:
         raise NotFound(f"{index}: no index has been published here") from error
-    if not _VERSION.fullmatch(version):
-        raise CorruptIndex(f"{index / CURRENT}: is not the name of a version: point at one again")
-    if not (index / version).is_dir():
-        raise NotFound(f"{index}: the current version's directory is not there")
+    except OSError as error:
+        raise CorruptIndex(f"{pointer}: cannot be read ({error.strerror}): build again") from error
+    version = line.removesuffix("\n")
+    if not line.endswith("\n") or not _VERSION.fullmatch(version) or not (index / version).is_dir():
+        raise CorruptIndex(
+            f"{pointer}: is not the name of a version beside it: restore the version, or build again"
+        )
     return version

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -46,11 +47,22 @@ class DigestCache:
         entry = self._entries.get(key)
         if entry is not None and entry[:-1] == before:
             return str(entry[-1])
+        return self.read(path)
+
+    def read(self, path: Path) -> str:
+        """Digest of a file, read whatever the cache holds, and remembered."""
+        before = _identity(path)
         digest = sha256_of(path)
         if _identity(path) == before:
-            self._entries[key] = [*before, digest]
+            self._entries[str(path.resolve())] = [*before, digest]
             self._changed = True
         return digest
+
+    def move(self, old: Path, new: Path) -> None:
+        """Note that a directory was renamed, which leaves the files below it as they are."""
+        gone = f"{old.resolve()}{os.sep}"
+        for key in [key for key in self._entries if key.startswith(gone)]:
+            self._entries[str(new.resolve() / key.removeprefix(gone))] = self._entries.pop(key)
 
     def save(self) -> None:
         """Keep what was learnt; where the place is read-only, the next opening reads again."""
@@ -104,12 +116,15 @@ class VerificationReport:
         return not self.findings
 
 
-def verify(directory: Path, progress: Progress | None = None) -> VerificationReport:
+def verify(
+    directory: Path, progress: Progress | None = None, remember: DigestCache | None = None
+) -> VerificationReport:
     """Read every byte of an index and compare it with the manifest; no cache is asked.
 
     Args:
         directory: A version's directory.
         progress: Called with ("verify", bytes done, bytes in all).
+        remember: Learns the digests that are read.
 
     Returns:
         Everything that is wrong, not only the first thing.
@@ -122,12 +137,13 @@ def verify(directory: Path, progress: Progress | None = None) -> VerificationRep
         manifest = read_manifest(directory)
     except CorruptIndex as error:
         return VerificationReport(0, 0, (Finding(MANIFEST, str(error)),))
+    read = sha256_of if remember is None else remember.read
     total = sum(record.size for record in manifest.files.values())
     findings = list(layout_findings(directory, manifest.files))
     wrong = {finding.path for finding in findings}
     done = 0
     for name, record in sorted(manifest.files.items()):
-        if name not in wrong and sha256_of(directory / name) != record.sha256:
+        if name not in wrong and read(directory / name) != record.sha256:
             findings.append(Finding(name, "its SHA-256 differs from the manifest's"))
         done += record.size
         if progress is not None:

@@ -222,7 +222,7 @@ def _write_search(
             file.write(faiss_files.refine_tail(1))
     if not refined:
         return SearchRecord(max_norm=max_norm)
-    recall = measured_factor(faiss_files.SearchFile(work / SEARCH), vectors, members, storage)
+    recall = measured_factor(faiss_files.SearchFile(work / SEARCH), vectors, members, storage, progress)
     faiss_files.patch_factor(work / SEARCH, recall.factor)
     return SearchRecord(
         max_norm=max_norm,

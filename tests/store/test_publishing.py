@@ -1,11 +1,13 @@
 """A version appears at one moment, whole; the pointer is the old one or the new one."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from byline.errors import CorruptIndex, NotFound
+from byline.store import verification
 from byline.store.index import AttributionIndex
 from byline.store.publishing import current_version, point, publish
 from byline.store.writer import write_index
@@ -38,7 +40,7 @@ def test_an_intact_version_stays_and_a_broken_one_is_replaced(tmp_path: Path) ->
     (first / "search.faiss").write_bytes(b"")
     publish(write(tmp_path / ".work"), tmp_path / "v")
     AttributionIndex.open(tmp_path / "v").close()
-    assert [path.name for path in tmp_path.iterdir()] == ["v"]
+    assert {path.name for path in tmp_path.iterdir()} == {"v", ".digests.json"}
 
 
 def test_an_unfinished_directory_is_not_published(tmp_path: Path) -> None:
@@ -56,8 +58,54 @@ def test_pointing_at_nothing(tmp_path: Path) -> None:
     publish(write(tmp_path / ".work"), tmp_path / "v")
     point(tmp_path, "v")
     shutil.rmtree(tmp_path / "v")
-    with pytest.raises(NotFound, match="current version"):
+    with pytest.raises(CorruptIndex, match="current: is not the name of a version beside it"):
         AttributionIndex.open(tmp_path)
+
+
+def test_every_flipped_byte_of_the_pointer_is_found(tmp_path: Path) -> None:
+    publish(write(tmp_path / ".work"), tmp_path / "0a1b2c3d4e5f")
+    point(tmp_path, "0a1b2c3d4e5f")
+    pointer = tmp_path / "current"
+    content = pointer.read_bytes()
+    for position in range(len(content)):
+        for bit in range(8):
+            flipped = bytearray(content)
+            flipped[position] ^= 1 << bit
+            pointer.write_bytes(flipped)
+            with pytest.raises(CorruptIndex, match=re.escape(str(pointer))):
+                AttributionIndex.open(tmp_path)
+    for length in range(len(content)):
+        pointer.write_bytes(content[:length])
+        with pytest.raises(CorruptIndex, match=re.escape(str(pointer))):
+            AttributionIndex.open(tmp_path)
+    pointer.write_bytes(content)
+    AttributionIndex.open(tmp_path).close()
+
+
+def test_publishing_tells_how_far_it_is_and_spares_the_first_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = write(tmp_path / ".work")
+    seen: list[tuple[str, int, int]] = []
+    version = publish(work, tmp_path / "v", lambda *step: seen.append(step))
+    assert seen[-1][0] == "verify"
+    assert 0 < seen[0][1] < seen[-1][1] == seen[-1][2]
+    point(tmp_path, "v")
+    reads: list[Path] = []
+    original = verification.sha256_of
+
+    def counted(path: Path) -> str:
+        reads.append(path)
+        return original(path)
+
+    monkeypatch.setattr(verification, "sha256_of", counted)
+    AttributionIndex.open(tmp_path).close()
+    assert not reads
+    changed = version / "search.faiss"
+    changed.write_bytes(changed.read_bytes()[:-1] + b"\x55")
+    with pytest.raises(CorruptIndex, match=r"search\.faiss"):
+        AttributionIndex.open(tmp_path)
+    assert reads == [changed]
 
 
 @pytest.mark.parametrize("junk", [b"", b"../v\n", b"\xff\n", b"v\nv\n"])
