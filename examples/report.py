@@ -72,8 +72,9 @@ def _shares(shares: Mapping[str, Any]) -> Table:
             with_error(owner["score"], owner["standard_error"]),
             str(owner["examples"]),
         )
-    if (more := len(owners) - SHOWN_OWNERS) > 0:
-        rest = sum(owner["share"] or 0.0 for owner in owners[SHOWN_OWNERS:])
+    others = shares.get("others") or {"owners": 0, "share": 0.0}
+    if (more := len(owners) - SHOWN_OWNERS + others["owners"]) > 0:
+        rest = sum(owner["share"] or 0.0 for owner in owners[SHOWN_OWNERS:]) + (others["share"] or 0.0)
         table.add_row(f"{more} others", f"{rest:.1%}", "", "", style="dim")
     return table
 

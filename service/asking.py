@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from fastapi import Request
-from pydantic import BaseModel
 from starlette.types import Receive
 
 from byline.attribution import Answer, Attributor, Question
@@ -21,11 +20,15 @@ LARGE_BODY = 64 << 10
 """Bytes from which a body is parsed in a thread of its own, so as not to hold up other requests."""
 
 
+LARGE_ANSWER = 200
+"""Entries from which an answer is written in a thread of its own, for the same reason."""
+
+
 class ClientGoneError(Exception):
     """The client left before its answer was ready."""
 
 
-async def ask(request: Request, name: str, parse: Callable[[bytes], Requested]) -> BaseModel:
+async def ask(request: Request, name: str, parse: Callable[[bytes], Requested]) -> str:
     """Answer one HTTP request.
 
     Args:
@@ -34,7 +37,7 @@ async def ask(request: Request, name: str, parse: Callable[[bytes], Requested]) 
         parse: Turns the body into questions; must be safe to run in any thread.
 
     Returns:
-        The document that answers it.
+        The JSON that answers it.
 
     Raises:
         ClientGoneError: The client left.
@@ -53,7 +56,12 @@ async def ask(request: Request, name: str, parse: Callable[[bytes], Requested]) 
         answers = await _computed(service, jobs, request.receive)
     for answer in answers:
         service.metrics.answer(name, answer.timings)
-    return requested.document(answers)
+    write = partial(_written, requested, answers)
+    return await asyncio.to_thread(write) if requested.entries > LARGE_ANSWER else write()
+
+
+def _written(requested: Requested, answers: list[Answer]) -> str:
+    return requested.document(answers).model_dump_json()
 
 
 def _checked(

@@ -11,7 +11,16 @@ from byline.attribution.payloads import validated
 from byline.errors import InvalidQuery
 from byline.store.examples import Filter
 from service.bodies import parse_json, parse_tensors
-from service.schemas import Answers, Asked, AttributionBody, Options, SharesBody, Words
+from service.schemas import (
+    LISTED_OWNERS,
+    Answers,
+    Asked,
+    AttributionBody,
+    Options,
+    OwnersLimit,
+    SharesBody,
+    Words,
+)
 from service.settings import Settings
 
 
@@ -25,6 +34,11 @@ class Requested:
     """False where only the owners' shares are wanted."""
     document: Callable[[list[Answer]], BaseModel] = lambda answers: answers[0]
     """Makes the HTTP answer of the answers to `requests`."""
+
+    @property
+    def entries(self) -> int:
+        """Most training points and owners that the answer can list."""
+        return sum(request.entries for request in self.requests)
 
 
 class GradientOptions(BaseModel):
@@ -40,6 +54,8 @@ class GradientOptions(BaseModel):
     """Break each score down by member of the ensemble."""
     shares: bool = False
     """Add each owner's share, over all rows."""
+    owners_limit: OwnersLimit = LISTED_OWNERS
+    """How many owners the shares list, largest score first; `others` sums up the rest."""
     owner: Words | None = None
     """Any of these owners; repeat it for several."""
     licence: Words | None = None
@@ -62,7 +78,8 @@ def gradient_request(settings: Settings, options: GradientOptions, body: bytes) 
     """
     asked = options.options()
     _hold_k(settings, asked.k)
-    return Requested(requests=[AttributionRequest(gradient=parse_tensors(body), **_options(asked))])
+    requested = Requested(requests=[AttributionRequest(gradient=parse_tensors(body), **_options(asked))])
+    return _held(settings, requested)
 
 
 def attribution_requests(settings: Settings, body: bytes) -> Requested:
@@ -74,15 +91,16 @@ def attribution_requests(settings: Settings, body: bytes) -> Requested:
     parsed = validated(AttributionBody, parse_json(body), "body")
     _hold_k(settings, parsed.k)
     if parsed.queries is None:
-        return Requested(requests=[_request(settings, parsed, parsed)])
+        return _held(settings, Requested(requests=[_request(settings, parsed, parsed)]))
     if parsed.query is not None or parsed.query_set is not None or parsed.feature is not None:
         raise InvalidQuery("expected one of query, queries, query_set and feature, got several")
     _hold_count(settings, len(parsed.queries))
     asked = [Asked(query=query, target=parsed.target) for query in parsed.queries]
-    return Requested(
+    requested = Requested(
         requests=[_request(settings, each, parsed) for each in asked],
         document=lambda answers: Answers(answers=answers),
     )
+    return _held(settings, requested)
 
 
 def shares_request(settings: Settings, body: bytes) -> Requested:
@@ -92,11 +110,13 @@ def shares_request(settings: Settings, body: bytes) -> Requested:
         InvalidQuery: The body does not fit, or exceeds a limit.
     """
     parsed = validated(SharesBody, parse_json(body), "body")
-    return Requested(
-        requests=[_request(settings, parsed, Options(shares=True))],
+    options = Options(k=1, shares=True, owners_limit=parsed.owners_limit)
+    requested = Requested(
+        requests=[_request(settings, parsed, options)],
         examples=False,
         document=lambda answers: shares_of(answers[0]),
     )
+    return _held(settings, requested)
 
 
 def _request(settings: Settings, asked: Asked, options: Options) -> AttributionRequest:
@@ -111,7 +131,7 @@ def _request(settings: Settings, asked: Asked, options: Options) -> AttributionR
 
 
 def _options(options: Options) -> dict[str, Any]:
-    plain = options.model_dump(include={"k", "direction", "members", "shares"})
+    plain = options.model_dump(include={"k", "direction", "members", "shares", "owners_limit"})
     return {**plain, "filter": options.filter}
 
 
@@ -123,3 +143,13 @@ def _hold_k(settings: Settings, k: int) -> None:
 def _hold_count(settings: Settings, count: int) -> None:
     if count > settings.max_queries:
         raise InvalidQuery(f"expected at most {settings.max_queries} queries at once, got {count}")
+
+
+def _held(settings: Settings, requested: Requested) -> Requested:
+    """Hold that the answer stays within what one request may list."""
+    if requested.entries > settings.max_entries:
+        raise InvalidQuery(
+            f"expected at most {settings.max_entries} entries in one answer (BYLINE_MAX_ENTRIES: queries x "
+            f"(k x ends + owners_limit with shares)), got {requested.entries}: ask for less at a time"
+        )
+    return requested

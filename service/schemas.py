@@ -39,6 +39,11 @@ class Asked(Body):
     """What is attributed: one of the index's `targets`; by default the recipe's."""
 
 
+OwnersLimit = Annotated[int, Field(ge=1)]
+LISTED_OWNERS = 100
+"""Owners that are listed unless more are asked for."""
+
+
 class Options(Body):
     """How much is wanted of an answer."""
 
@@ -52,6 +57,8 @@ class Options(Body):
     """Break each score down by member of the ensemble."""
     shares: bool = False
     """Add each owner's share, over all rows."""
+    owners_limit: OwnersLimit = LISTED_OWNERS
+    """How many owners the shares list, largest score first; `others` sums up the rest."""
 
 
 class AttributionBody(Asked, Options):
@@ -63,6 +70,9 @@ class AttributionBody(Asked, Options):
 
 class SharesBody(Asked):
     """One question; the owners' shares are always over all rows."""
+
+    owners_limit: OwnersLimit = LISTED_OWNERS
+    """How many owners are listed, largest score first; `others` sums up the rest."""
 
 
 class Answers(Document):

@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """Most examples that one answer holds at each end."""
     max_queries: int = Field(default=64, ge=1)
     """Most queries of one request, in a batch or in a set."""
+    max_entries: int = Field(default=20_000, ge=1)
+    """Most training points and owners that one request may list: queries x (k x ends + owners)."""
     body_bytes: int = Field(default=1 << 20, ge=1024)
     """Largest JSON body. Gradient bodies have their own limit: the expected bytes and 1 %."""
     queue_requests: int = Field(default=64, ge=1)

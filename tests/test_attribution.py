@@ -270,12 +270,38 @@ class TestAttributor:
         alone = attributor.shares(AttributionRequest(query=QUERY)).shares
         assert alone == attributor.attribute(AttributionRequest(query=QUERY, shares=True)).shares
 
+    def test_a_limit_sums_up_the_owners_that_it_leaves_out(self, attributor):
+        full = attributor.shares(AttributionRequest(query=QUERY)).shares
+        few = attributor.shares(AttributionRequest(query=QUERY, owners_limit=1)).shares
+        assert full.others is None
+        assert few.owners == full.owners[:1]
+        assert (few.positive, few.clipped, few.coverage) == (full.positive, full.clipped, full.coverage)
+        left = full.owners[1:]
+        assert (few.others.owners, few.others.examples) == (3, sum(each.examples for each in left))
+        assert few.others.score == pytest.approx(sum(each.score for each in left))
+        assert few.others.share == pytest.approx(sum(each.share for each in left))
+        exactly = attributor.shares(AttributionRequest(query=QUERY, owners_limit=4)).shares
+        assert exactly == full
+
+    def test_entries_count_as_cost(self, attributor):
+        small = attributor.check(AttributionRequest(query=QUERY, k=999))
+        large = attributor.check(
+            AttributionRequest(query=QUERY, k=1000, direction="both", shares=True, owners_limit=1000)
+        )
+        assert (small.cost, large.cost) == (1, 4)
+
     def test_wrong_requests_are_refused_without_repeating_them(self, attributor):
         for query in ({"x": [1.0]}, {"x": ["secret"] * 6}, {}, QUERY | {"secret": 1}):
             with pytest.raises(InvalidQuery) as caught:
                 attributor.attribute(AttributionRequest(query=query))
             assert "secret" not in str(caught.value)
-        for wrong in ({}, {"query": QUERY, "feature": [1.0]}, {"query": QUERY, "k": 0}, {"query_set": []}):
+        for wrong in (
+            {},
+            {"query": QUERY, "feature": [1.0]},
+            {"query": QUERY, "k": 0},
+            {"query_set": []},
+            {"query": QUERY, "owners_limit": 0},
+        ):
             with pytest.raises(InvalidQuery):
                 attributor.attribute(AttributionRequest(**wrong))
         with pytest.raises(InvalidQuery, match="loss, margin"):

@@ -85,11 +85,26 @@ class OwnerShare(_Document):
     """Of the share, by the delete-one jackknife over the ensemble; null with one member."""
 
 
+class OtherOwners(_Document):
+    """The owners that a limit left out, together."""
+
+    owners: int
+    """How many they are."""
+    examples: int
+    """How many rows are theirs."""
+    score: float
+    """Sum of their scores."""
+    share: float | None
+    """Sum of their shares; null where nobody has one."""
+
+
 class Shares(_Document):
     """All owners' shares of one answer, largest score first."""
 
     owners: tuple[OwnerShare, ...]
-    """Every owner in the index."""
+    """The owners of the index, or as many as `owners_limit` lists."""
+    others: OtherOwners | None = None
+    """The owners that are not listed; null where all are."""
     positive: float
     """What is shared: the sum of the owners' positive scores."""
     clipped: float
@@ -147,4 +162,4 @@ class SharesAnswer(AnswerHeader):
     """Each owner's share of one query's answer, over all rows."""
 
     shares: Shares
-    """Every owner."""
+    """The owners."""

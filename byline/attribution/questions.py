@@ -26,6 +26,9 @@ from byline.task import Item, QueryInterface, Task
 LARGEST_NUMBER = 1e15
 """Features beyond this are refused: their products would overflow the search's single precision."""
 
+ENTRIES_OF_A_GRADIENT = 1000
+"""Entries of an answer that are counted as much as a gradient: reading and writing them takes time."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
@@ -41,8 +44,8 @@ class Question:
 
     @property
     def cost(self) -> int:
-        """Gradients that must be computed; 1 for a question that needs none."""
-        return max(1, len(self.payloads))
+        """Gradients that must be computed, at least 1; and 1 more for every thousand entries listed."""
+        return max(1, len(self.payloads)) + self.request.entries // ENTRIES_OF_A_GRADIENT
 
 
 @dataclass(kw_only=True)

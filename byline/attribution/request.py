@@ -40,6 +40,8 @@ class AttributionRequest:
     """Whether each score is broken down by member."""
     shares: bool = False
     """Whether the answer carries each owner's share as well. Shares are always over all rows."""
+    owners_limit: int | None = None
+    """How many owners are listed in the shares, largest score first; None lists all."""
 
     def __post_init__(self) -> None:
         forms = [self.query, self.query_set, self.gradient, self.feature]
@@ -48,7 +50,15 @@ class AttributionRequest:
             raise InvalidQuery(f"expected exactly one of query, query_set, gradient and feature, got {given}")
         if self.k < 1:
             raise InvalidQuery("expected k to be at least 1, got a smaller number")
+        if self.owners_limit is not None and self.owners_limit < 1:
+            raise InvalidQuery("expected owners_limit to be at least 1, got a smaller number")
         if self.target is not None and self.query is None and self.query_set is None:
             raise InvalidQuery(
                 "expected target only with query or query_set: a gradient or feature has its own"
             )
+
+    @property
+    def entries(self) -> int:
+        """Most training points and limited owners that the answer can list."""
+        ends = 2 if self.direction == "both" else 1
+        return self.k * ends + ((self.owners_limit or 0) if self.shares else 0)

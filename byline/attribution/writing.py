@@ -13,6 +13,7 @@ from byline.attribution.answer import (
     Answer,
     Attribution,
     Coverage,
+    OtherOwners,
     OwnerShare,
     Shares,
     StandsOut,
@@ -20,7 +21,7 @@ from byline.attribution.answer import (
 )
 from byline.attribution.lookup import End, Found
 from byline.attribution.noise import EndName, stands_out
-from byline.attribution.owner_shares import owner_sums
+from byline.attribution.owner_shares import OwnerSums, owner_sums
 from byline.attribution.questions import Featured
 from byline.attribution.uncertainty import error_scope, standard_errors
 from byline.members import Member
@@ -77,7 +78,7 @@ class AnswerWriter:
                 proponents=self._stands_out("proponents", found.proponents, found),
                 opponents=self._stands_out("opponents", found.opponents, found),
             ),
-            shares=self._shares(found),
+            shares=self._shares(found, request.owners_limit),
         )
 
     def _predictor(self, asked: Featured) -> str | None:
@@ -114,28 +115,38 @@ class AnswerWriter:
         error = None if errors_k is None else float(errors_k[0])
         return stands_out(name, float(end.scores[0]), error, found.noise, found.searched)
 
-    def _shares(self, found: Found) -> Shares | None:
+    def _shares(self, found: Found, limit: int | None) -> Shares | None:
         if found.owners is None:
             return None
-        sums = owner_sums(found.owners, self._members)
-        owners_of_index = self._owners
-        owners = [
-            OwnerShare(
-                owner=owner,
-                licences=tuple(licences),
-                examples=count,
-                score=float(sums.score[o]),
-                standard_error=_at(sums.score_error, o),
-                share=_at(sums.share, o),
-                share_standard_error=_at(sums.share_error, o),
-            )
-            for o, (owner, count, licences) in enumerate(owners_of_index)
-        ]
+        sums, owners = owner_sums(found.owners, self._members), self._owners
+        order = sorted(range(len(owners)), key=lambda o: (-sums.score[o], owners[o][0]))
+        listed, left = order[:limit], order[len(order) if limit is None else limit :]
         return Shares(
-            owners=tuple(sorted(owners, key=lambda each: (-each.score, each.owner))),
+            owners=tuple(self._share(sums, o) for o in listed),
+            others=self._others(sums, left) if left else None,
             positive=sums.positive,
             clipped=sums.clipped,
-            coverage=self._coverage(sum(count for _, count, _ in owners_of_index)),
+            coverage=self._coverage(sum(count for _, count, _ in owners)),
+        )
+
+    def _share(self, sums: OwnerSums, o: int) -> OwnerShare:
+        owner, count, licences = self._owners[o]
+        return OwnerShare(
+            owner=owner,
+            licences=tuple(licences),
+            examples=count,
+            score=float(sums.score[o]),
+            standard_error=_at(sums.score_error, o),
+            share=_at(sums.share, o),
+            share_standard_error=_at(sums.share_error, o),
+        )
+
+    def _others(self, sums: OwnerSums, left: Sequence[int]) -> OtherOwners:
+        return OtherOwners(
+            owners=len(left),
+            examples=sum(self._owners[o][1] for o in left),
+            score=float(sums.score[left].sum()),
+            share=None if sums.share is None else float(sums.share[left].sum()),
         )
 
 

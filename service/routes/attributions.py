@@ -76,7 +76,7 @@ async def shares(request: Request, name: str) -> Response:
 
 async def _answered(request: Request, name: str, parse: "partial[Requested]") -> Response:
     try:
-        document = await ask(request, name, parse)
+        written = await ask(request, name, parse)
     except (ClientGoneError, ClientDisconnect):
         return Response(status_code=499)  # nobody reads it; the log shows it
-    return Response(document.model_dump_json(), media_type=JSON)
+    return Response(written, media_type=JSON)

@@ -251,3 +251,25 @@ def test_an_index_without_its_task_answers_features_only(serve):
     for refused in ({"query": {"text": "x"}}, {"query_set": [{"text": "x"}]}):
         assert client.post("/v1/indexes/bare/attributions", json=refused).status_code == 422
     assert client.get("/v1/indexes/bare").json()["gradients"] is None
+
+
+def test_what_one_request_lists_is_bounded_by_name(serve):
+    client = serve(max_entries=50).client
+    asked = {"queries": [{"text": "a"}, {"text": "b"}], "k": 10}
+    assert client.post(ASK, json=asked | {"direction": "both"}).status_code == 200
+    assert client.post(ASK, json=asked | {"shares": True, "owners_limit": 15}).status_code == 200
+    for wrong in ({"k": 26}, {"k": 13, "direction": "both"}, {"shares": True, "owners_limit": 16}):
+        response = client.post(ASK, json=asked | wrong)
+        assert response.status_code == 422
+        assert "BYLINE_MAX_ENTRIES" in response.json()["detail"]
+    shares = "/v1/indexes/fake/shares"
+    assert client.post(shares, json={"query": {"text": "a"}, "owners_limit": 50}).status_code == 422
+    few = client.post(shares, json={"query": {"text": "a"}, "owners_limit": 1}).json()["shares"]
+    assert len(few["owners"]) == 1
+    assert few["others"]["owners"] == 2
+
+
+def test_large_answers_are_the_offline_ones(served):
+    body = {"query": {"text": "hello"}, "k": 200, "direction": "both", "shares": True}
+    answer = served.client.post(ASK, json=body).json()
+    assert without_timings(answer) == offline(served.attributor, **body)
