@@ -31,8 +31,7 @@ DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Try one batch of every pass, then say how long the build will take, how much "
-        "memory it needs and "
+        help="Try one batch of every pass, then say how long the build will take, how much memory it needs and "
         "how many bytes it leaves. Writes nothing. Example: `byline build mytask.toml --dry-run`",
     ),
 ]
@@ -96,8 +95,8 @@ def _build(config: "BuildConfig", *, force: bool) -> None:
         from byline.errors import BuildFailed
 
         raise BuildFailed(
-            f"{error.strerror or error} ({error.filename or config.index.path}): what is finished "
-            f"is kept; correct the cause and run the same command again"
+            f"{error.strerror or error} ({error.filename or config.index.path}): what is finished is kept; "
+            f"correct the cause and run the same command again"
         ) from error
     typer.echo(str(built.path))
 

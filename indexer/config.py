@@ -37,26 +37,23 @@ class BuildSection(_Section):
     block_rows: int = Field(default=256, ge=1)
     """Rows of one unit of work: what a killed build loses at most, for each worker."""
     batch_rows: int = Field(default=32, ge=1)
-    """Rows that are differentiated together. Lower it if memory runs out, raise it on a GPU.
-    Divides block_rows."""
+    """Rows that are differentiated together. Lower it if memory runs out, raise it on a GPU. Divides
+    block_rows."""
     workers: int = Field(default=1, ge=1, le=1024)
-    """Processes on this machine. Each holds one model. The index does not depend on their
-    number."""
+    """Processes on this machine. Each holds one model. The index does not depend on their number."""
     threads: int = Field(default=1, ge=1, le=1024)
     """Threads of each worker's arithmetic. Recorded, because the last bits depend on it."""
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
     """`cpu`, `cuda` or `cuda:1`. An index built on a GPU can be queried from a CPU."""
     precision: Precision = "float32"
-    """`bfloat16` runs the model's own passes in mixed precision: faster on a GPU, a little less
-    exact."""
+    """`bfloat16` runs the model's own passes in mixed precision: faster on a GPU, a little less exact."""
 
     @model_validator(mode="after")
     def _whole_batches(self) -> Self:
         if self.block_rows % self.batch_rows:
             raise ValueError(
-                f"block_rows ({self.block_rows}) must be a multiple of batch_rows "
-                f"({self.batch_rows}): "
-                f"blocks are whole batches"
+                f"block_rows ({self.block_rows}) must be a multiple of batch_rows ({self.batch_rows}): blocks "
+                f"are whole batches"
             )
         return self
 

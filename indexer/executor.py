@@ -1,7 +1,6 @@
 """The seam between what is to be done and what does it: run units, report receipts.
 
-An executor knows nothing of stages: it gets units that do not depend on one another and runs them
-in any
+An executor knows nothing of stages: it gets units that do not depend on one another and runs them in any
 order, at least once each. Anything that can call `Worker.perform` somewhere can be one.
 """
 
@@ -84,9 +83,8 @@ class InProcess:
 class Processes:
     """Runs units in several processes of this machine.
 
-    They are spawned, never forked: a fork after torch has started its threads hangs. Each loads
-    the Task
-    from its source once.
+    They are spawned, never forked: a fork after torch has started its threads hangs. Each loads the Task from
+    its source once.
     """
 
     def __init__(self, plan: BuildPlan, workers: int) -> None:
@@ -106,9 +104,8 @@ class Processes:
                 on_done(running[future], future.result())
         except BrokenProcessPool as error:
             raise BuildFailed(
-                "a worker process ended without an answer, most likely for want of memory: lower "
-                "build.workers or build.batch_rows and run the same command again (finished "
-                "units are kept)"
+                "a worker process ended without an answer, most likely for want of memory: lower build.workers "
+                "or build.batch_rows and run the same command again (finished units are kept)"
             ) from error
         finally:
             for future in running:

@@ -52,7 +52,7 @@ def index_contents(
         recipe=plan.recipe,
         fingerprint=origin.fingerprint,
         task=origin.record,
-        blocks=plan.blocks,
+        blocks=plan.parameter_blocks,
         members=member_layouts(plan, workspace),
         rows=plan.rows,
         features=partial(combined_blocks, plan, workspace),
@@ -68,9 +68,8 @@ def index_contents(
 def columns(plan: BuildPlan, workspace: Workspace) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
     """Read the numbers that every row has besides its feature.
 
-    TRAK's weight of a row is the mean over the members of 1 - p; with the margin m = log p/(1-p)
-    as the
-    signal, whose objective is -m, that is sigmoid(objective).
+    TRAK's weight of a row is the mean over the members of 1 - p; with the margin m = log p/(1-p) as the signal,
+    whose objective is -m, that is sigmoid(objective).
 
     Returns:
         Row weights [R], or None where the recipe has none, and self-influences [R], weighted.

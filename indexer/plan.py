@@ -1,7 +1,6 @@
 """What a build will do: the fixed grid of row blocks, the fit samples, and the list of units.
 
-Everything here follows from the plan alone, so that every worker, and every restart, sees the same
-units.
+Everything here follows from the plan alone, so that every worker, and every restart, sees the same units.
 """
 
 from collections.abc import Iterator
@@ -62,7 +61,8 @@ class BuildPlan:
     task: str
     """The Task's source, as `byline.loading.load_task` takes it."""
     recipe: Recipe
-    blocks: tuple[Block, ...]
+    parameter_blocks: tuple[Block, ...]
+    """What is attributed, as the manifest keeps it. All other blocks here are blocks of rows."""
     members: tuple[Member, ...]
     rows: int
     numerics: Numerics
@@ -150,9 +150,8 @@ class BuildPlan:
 def fit_sample(rows: int, sample: int | None) -> Rows:
     """Choose the rows that a statistic is fitted on.
 
-    Every row is hashed; those with the smallest hashes are taken. So a sample does not depend on
-    how the
-    rows are cut, and a smaller sample is part of a larger one.
+    Every row is hashed; those with the smallest hashes are taken. So a sample does not depend on how the rows
+    are cut, and a smaller sample is part of a larger one.
 
     Args:
         rows: R, rows of the training set.

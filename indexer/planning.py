@@ -49,7 +49,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
     return BuildPlan(
         task=config.task,
         recipe=config.recipe,
-        blocks=model.blocks,
+        parameter_blocks=model.blocks,
         members=members,
         rows=len(task.train_set),
         numerics=numerics,
@@ -63,6 +63,6 @@ def _refuse_missing_gpu(device: str) -> None:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and int(number or 0) >= count:
         raise InvalidInput(
-            f"expected build.device to be there, got '{device}' where torch finds {count} GPUs: set "
-            f"device = 'cpu', or install torch for this machine's GPU"
+            f"expected build.device to be there, got '{device}' where torch finds {count} GPUs: set device = 'cpu', "
+            f"or install torch for this machine's GPU"
         )

@@ -34,9 +34,8 @@ class Silent:
 class RemainingTime:
     """Estimates the time that remains, each phase at its own speed.
 
-    A phase that has not begun is taken to run at the slowest speed seen so far: estimates are
-    rather too
-    long than too short.
+    A phase that has not begun is taken to run at the slowest speed seen so far: estimates are rather too long
+    than too short.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

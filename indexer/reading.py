@@ -13,8 +13,7 @@ IndexPath = Annotated[
     Path,
     typer.Argument(
         metavar="INDEX",
-        help="An index directory (its current version is taken) or one version in it. Example: "
-        "`indexes/digits`",
+        help="An index directory (its current version is taken) or one version in it. Example: `indexes/digits`",
         show_default=False,
     ),
 ]

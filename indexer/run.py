@@ -1,7 +1,6 @@
 """Runs what is not finished yet, and deletes what nobody reads again.
 
-One member at a time keeps the disk bounded: projections and partial sums of one member, features
-of all.
+One member at a time keeps the disk bounded: projections and partial sums of one member, features of all.
 """
 
 from collections import Counter

@@ -4,7 +4,6 @@ Letters: Q queries, R training points, K numbers of a feature.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from byline.attribution.questions import Question, Questions
 from byline.attribution.stopwatch import Stopwatch
 from byline.errors import InvalidInput, InvalidQuery
 from byline.search.searcher import Searcher
+from byline.store.durable import replaced
 from byline.store.index import AttributionIndex
 from indexer.progress import Observer, Silent
-from indexer.workspace import flush
 
 
 def read_requests(path: Path) -> list[AttributionRequest]:
@@ -83,8 +82,7 @@ def write_scores(
     ask = Questions(opened.recipe, opened.width, task=task, featurizer=featurizer_of(opened, task))
     questions = _checked(ask, requests)
     searcher = Searcher(opened)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with replaced(out) as temporary:
         scores_QR = open_memmap(temporary, "w+", np.float32, (len(questions), opened.rows))
         for start in range(0, len(questions), batch):
             part = questions[start : start + batch]
@@ -92,10 +90,6 @@ def write_scores(
             searcher.scores(features_QK, out=scores_QR[start : start + len(part)])
             observer.reach("score queries", start + len(part), len(questions))
         scores_QR.flush()
-        flush(temporary)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _checked(ask: Questions, requests: Sequence[AttributionRequest]) -> list[Question]:

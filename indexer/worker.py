@@ -1,8 +1,7 @@
 """Performs units: the only place where a build's files meet the mathematics.
 
-A worker holds one Task and, at a time, one member's model and fitted state. What it computes
-depends on
-the plan and the unit alone, so any worker may perform any unit, and perform it again.
+A worker holds one Task and, at a time, one member's model and fitted state. What it computes depends on the
+plan and the unit alone, so any worker may perform any unit, and perform it again.
 """
 
 from collections.abc import Iterator
@@ -135,9 +134,8 @@ class Worker:
             task = load_task(self.plan.task).task
             if len(task.train_set) != self.plan.rows:
                 raise InvalidTask(
-                    f"expected {self.plan.task} to return the same Task in every process, with "
-                    f"{self.plan.rows} training points, got one of {len(task.train_set)}: seed what "
-                    f"is random in it"
+                    f"expected {self.plan.task} to return the same Task in every process, with {self.plan.rows} "
+                    f"training points, got one of {len(task.train_set)}: seed what is random in it"
                 )
             self._task = task
         return self._task
@@ -222,9 +220,8 @@ def emitted(featurizer: MemberFeaturizer, phi_NK: Tensor, objective_N: Tensor) -
         objective_N: The train signal's values.
 
     Returns:
-        `features` float32 [N, K], `self_influence` float64 [N] (the product of the row's own
-        training
-        and query features) and `objective` float64 [N].
+        `features` float32 [N, K], `self_influence` float64 [N] (the product of the row's own training and query
+        features) and `objective` float64 [N].
     """
     train_NK = featurizer.feature(phi_NK, Side.TRAIN)
     query_NK = featurizer.feature(phi_NK, Side.QUERY)

@@ -5,12 +5,9 @@ says that the output was complete, and its digest says whether it still is. Name
 if the power fails, a receipt that is lost or torn costs its unit, and nothing else.
 """
 
-import hashlib
 import json
-import os
 import shutil
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +15,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from byline.store.durable import TEMPORARY, replaced
+from byline.store.verification import sha256_of
 from indexer.units import Unit
-
-_TEMPORARY = ".tmp-"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -54,10 +50,12 @@ class Workspace:
         """
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         output = self._output(unit)
-        _publish(output, lambda temporary: save_file(kept, temporary), durable=True)
-        receipt = Receipt(output.stat().st_size, _digest(output))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(output) as temporary:
+            save_file(kept, temporary)
+        receipt = Receipt(output.stat().st_size, sha256_of(output))
         text = json.dumps({"unit": str(unit.path), "size": receipt.size, "sha256": receipt.sha256})
-        _publish(self._receipt(unit), lambda temporary: temporary.write_text(text), durable=False)
+        _keep_text(self._receipt(unit), text)
         return receipt
 
     def read(self, unit: Unit, names: Sequence[str] | None = None) -> dict[str, Tensor]:
@@ -82,7 +80,7 @@ class Workspace:
             receipt is not None
             and output.is_file()
             and output.stat().st_size == receipt.size
-            and _digest(output) == receipt.sha256
+            and sha256_of(output) == receipt.sha256
         )
 
     def discard(self, unit: Unit) -> None:
@@ -91,13 +89,13 @@ class Workspace:
 
     def sweep(self) -> None:
         """Delete what a killed build left half written."""
-        for path in self.root.rglob(f"{_TEMPORARY}*"):
+        for path in self.root.rglob(f"{TEMPORARY}*"):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.version, ignore_errors=True)
 
     def keep_text(self, name: str, text: str) -> None:
         """Write a small file of the build itself, atomically."""
-        _publish(self.root / name, lambda temporary: temporary.write_text(text), durable=False)
+        _keep_text(self.root / name, text)
 
     def _output(self, unit: Unit) -> Path:
         return self.root / "outputs" / f"{unit.path}.safetensors"
@@ -106,31 +104,7 @@ class Workspace:
         return self.root / "receipts" / f"{unit.path}.json"
 
 
-def _publish(path: Path, write: Callable[[Path], object], *, durable: bool) -> None:
-    """Write under a name of this process's own, then rename."""
+def _keep_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}")
-    try:
-        write(temporary)
-        if durable:
-            flush(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def flush(path: Path) -> None:
-    """Wait until a file's or a folder's content has reached the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    with replaced(path, durable=False) as temporary:
+        temporary.write_text(text)

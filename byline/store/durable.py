@@ -1,10 +1,14 @@
 """Writing so that a crash leaves the old state or the new one, and nothing between."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+TEMPORARY = ".tmp-"
+"""Begins the names of files that are being written."""
 
 
 @contextmanager
@@ -40,13 +44,29 @@ def sync_tree(root: Path) -> None:
         sync(Path(folder))
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put a small file in place atomically: readers see the old bytes or the new ones."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextmanager
+def replaced(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Put a file in place atomically: readers see the old one or the new one.
+
+    Args:
+        path: The file.
+        durable: Have its bytes on the disk before its name changes. The name itself is not waited for.
+
+    Yields:
+        A name of this process's own beside it, to be written under.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}")
     try:
-        with durable_file(temporary) as file:
-            file.write(data)
+        yield temporary
+        if durable:
+            sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a small file in place atomically, and its name on the disk."""
+    with replaced(path) as temporary:
+        temporary.write_bytes(data)
     sync(path.parent)
