@@ -24,7 +24,7 @@ def image_classification(trained: Trained, *, classes: Sequence[str]) -> Task:
     Raises:
         InvalidTask: The data or the class names do not fit.
     """
-    shape = trained.data.input.shape
-    if len(shape) not in {2, 3}:
-        raise InvalidTask(f"expected images of shape [C, H, W] or [H, W], got {list(shape)}")
-    return classifier_task(trained, classes, "image", image_payload(shape))
+    first = trained.data.input
+    if first.ndim not in {2, 3}:
+        raise InvalidTask(f"expected images of shape [C, H, W] or [H, W], got {list(first.shape)}")
+    return classifier_task(trained, classes, "image", image_payload(first))

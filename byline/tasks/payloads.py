@@ -39,22 +39,39 @@ class Payload(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def vector_payload(size: int, label: Any = ClassLabel) -> type[Payload]:
-    """Make `{"features": [size numbers], "label": optional}`."""
-    numbers = Annotated[list[FiniteNumber], Field(max_length=size, description=f"{size} numbers.")]
+EXAMPLE_NUMBERS = 4096
+"""Most numbers of an example query: it is part of the schema that clients read."""
+
+
+def vector_payload(like: Tensor, label: Any = ClassLabel) -> type[Payload]:
+    """Make `{"features": [numbers], "label": optional}`.
+
+    Args:
+        like: A vector of the training set: gives the length and the example.
+        label: Type of the label.
+
+    Returns:
+        The payload.
+    """
+    size = len(like)
+    numbers = Annotated[
+        list[FiniteNumber],
+        Field(max_length=size, description=f"{size} numbers.", examples=example_numbers(like)),
+    ]
     return create_model("VectorQuery", __base__=Payload, features=(numbers, ...), label=(label, None))
 
 
-def image_payload(shape: Sequence[int]) -> type[Payload]:
+def image_payload(like: Tensor) -> type[Payload]:
     """Make `{"image": pixels, "label": optional}` for images of shape [C, H, W] or [H, W].
 
     Args:
-        shape: Of one image.
+        like: An image of the training set: gives the shape and the example.
 
     Returns:
         A payload that takes nested lists, without the channel axis where there is one channel, or
         all pixels in one flat list, row by row.
     """
+    shape = like.shape
     height, width = shape[-2:]
     row = Annotated[list[FiniteNumber], Field(max_length=width)]
     plane = Annotated[list[row], Field(max_length=height)]
@@ -65,9 +82,28 @@ def image_payload(shape: Sequence[int]) -> type[Payload]:
         Field(
             union_mode="left_to_right",
             description=f"Pixels of shape {list(shape)}, as nested lists or one flat list.",
+            examples=example_numbers(like),
         ),
     ]
     return create_model("ImageQuery", __base__=Payload, image=(pixels, ...), label=(ClassLabel, None))
+
+
+def example_numbers(like: Tensor) -> list[Any] | None:
+    """Make a field's `examples` of a training input: so that people see what a query looks like.
+
+    Args:
+        like: The input.
+
+    Returns:
+        One example to four significant digits; None where it is too long or not finite.
+    """
+    if like.numel() > EXAMPLE_NUMBERS or not torch.isfinite(like).all():
+        return None
+    return [_rounded(like.detach().to("cpu", torch.float64).tolist())]
+
+
+def _rounded(numbers: Any) -> Any:
+    return [_rounded(each) for each in numbers] if isinstance(numbers, list) else float(f"{numbers:.4g}")
 
 
 class CausalTextQuery(Payload):

@@ -36,7 +36,7 @@ def vector_classification(trained: Trained, *, classes: Sequence[str]) -> Task:
     Raises:
         InvalidTask: The data or the class names do not fit.
     """
-    return classifier_task(trained, classes, "features", vector_payload(_length(trained)))
+    return classifier_task(trained, classes, "features", vector_payload(_vector(trained)))
 
 
 def vector_regression(trained: Trained, *, noise: Noise = "constant") -> Task:
@@ -59,7 +59,7 @@ def vector_regression(trained: Trained, *, noise: Noise = "constant") -> Task:
         InvalidTask: The data do not fit.
     """
     like, data = trained.data.input, trained.data
-    payload = vector_payload(_length(trained), _Value)
+    payload = vector_payload(_vector(trained), _Value)
 
     def parse(query: Any) -> ParsedQuery:
         values = as_input(query.features, like, "features")
@@ -107,8 +107,9 @@ def _outputs(model: nn.Module, inputs_ND: Tensor, noise: Noise) -> tuple[Tensor,
     raise InvalidTask(f"expected a model whose output is {expected}, got {list(output.shape)}")
 
 
-def _length(trained: Trained) -> int:
-    shape = trained.data.input.shape
-    if len(shape) != 1:
-        raise InvalidTask(f"expected vectors of shape [D], got {list(shape)}")
-    return shape[0]
+def _vector(trained: Trained) -> Tensor:
+    """The first training vector: gives the length, and people an example."""
+    first = trained.data.input
+    if first.ndim != 1:
+        raise InvalidTask(f"expected vectors of shape [D], got {list(first.shape)}")
+    return first

@@ -93,7 +93,8 @@ function standsOutNote(title, clear, ends) {
 }
 
 function listView(title, meaning, found) {
-  const cards = found.map((each) => card(each, scaleOf(found)));
+  const x = scaleOf(found);
+  const cards = found.map((each) => card(each, x));
   const body = cards.length ? element("ol", { class: "cards" }, ...cards) : element("p", { class: "nothing" }, "No training point matches the filter.");
   return element("section", {}, element("h3", {}, title), element("p", { class: "hint" }, meaning), body);
 }
@@ -101,10 +102,15 @@ function listView(title, meaning, found) {
 // Places 0 and every bar with its error bar; one sign alone gets the whole width.
 function scaleOf(found) {
   const ends = found.flatMap(({ score, standard_error: error }) => [score - (error ?? 0), score + (error ?? 0), score]);
-  const low = found.some((each) => each.score < 0) ? Math.min(0, ...ends) : 0;
-  const high = found.some((each) => each.score > 0) ? Math.max(0, ...ends) : 0;
+  const low = found.some((each) => each.score < 0) ? -most([0, ...ends.map((end) => -end)]) : 0;
+  const high = found.some((each) => each.score > 0) ? most([0, ...ends]) : 0;
   const width = high - low || 1;
   return (value) => 1 + (198 * (Math.min(Math.max(value, low), high) - low)) / width;
+}
+
+// Math.max takes its numbers as arguments, of which a browser allows only so many.
+function most(values) {
+  return values.reduce((largest, value) => Math.max(largest, value), -Infinity);
 }
 
 function card(each, x) {
@@ -137,14 +143,15 @@ function sharesView(shares) {
   const section = (...children) =>
     element("section", {}, element("h3", {}, "Owners\u2019 shares"), element("p", { class: "hint" }, "Each owner\u2019s scores are summed over all of their rows, opponents included and whatever the filter; owners with a positive sum share."), ...children);
   if (shares.positive <= 0) return section(element("p", { class: "nothing" }, "No owner\u2019s sum is positive: there is nothing to share."));
-  const largest = Math.max(...shares.owners.map((each) => each.share + (each.share_standard_error ?? 0)));
-  const rows = shares.owners.slice(0, MOST_OWNERS).map((each) => shareRow(each, largest));
-  const left = shares.owners.length - rows.length;
+  const shown = shares.owners.slice(0, MOST_OWNERS);
+  const largest = most(shown.map((each) => each.share + (each.share_standard_error ?? 0)));
+  const rows = shown.map((each) => shareRow(each, largest));
+  const left = shares.owners.length - shown.length + (shares.others?.owners ?? 0);
   const head = ["Owner", "Share", "", "Score", "Examples", "Licence"].map((title, i) => element("th", { scope: "col", class: i === 3 || i === 4 ? "number" : null }, title));
   const clipped = shares.clipped / (shares.positive + shares.clipped);
   return section(
     element("div", { class: "scroll" }, element("table", { class: "shares" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows))),
-    left > 0 ? element("p", { class: "hint" }, `${whole.format(left)} more owners are in the API\u2019s answer.`) : null,
+    left > 0 ? element("p", { class: "hint" }, `${whole.format(left)} more owners are not shown here.`) : null,
     element("p", { class: "hint" }, `Negative sums are clipped to 0: ${percent.format(clipped)} of all mass.`),
   );
 }
@@ -158,7 +165,7 @@ function shareRow(each, largest) {
   return element(
     "tr",
     {},
-    element("th", { scope: "row" }, each.owner ?? "No owner"),
+    element("th", { scope: "row" }, each.owner),
     element("td", { class: "number" }, sharePlusMinus(each.share, error)),
     element("td", { class: "chart" }, chart),
     element("td", { class: "number" }, plusMinus(each.score, each.standard_error)),

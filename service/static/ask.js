@@ -23,8 +23,7 @@ async function chooseIndex() {
   if (index.value !== name) return;
   at("about").textContent = about(info);
   at("target").replaceChildren(...info.targets.map((each) => element("option", { selected: each === info.default_target }, each)));
-  const named = owners.filter((each) => each.owner !== null);
-  at("owner").replaceChildren(element("option", { value: "" }, "any"), ...named.map((each) => element("option", { value: each.owner }, each.owner)));
+  at("owner").replaceChildren(element("option", { value: "" }, "any"), ...owners.map((each) => element("option", { value: each.owner }, each.owner)));
   if (info.query_schema === null) {
     query = null;
     fields.replaceChildren(element("p", { class: "hint" }, "This index was opened without a Task that parses queries: send gradients or features through the API."));

@@ -12,7 +12,6 @@ export function queryForm(schema) {
     elements: fields.map((each) => each.element),
     read: () => Object.assign({}, ...fields.map((each) => each.read())),
     fill: (query) => fields.forEach((each) => each.fill(query[each.name])),
-    first: fields[0]?.control ?? null,
   };
 }
 
@@ -50,7 +49,7 @@ function field(name, property, required) {
     const filled = value ?? property.default ?? null;
     control.value = filled === null ? "" : kind.write(filled);
   };
-  return { name, control, read, fill, element: element("div", { class: "field" }, label, control, hint) };
+  return { name, read, fill, element: element("div", { class: "field" }, label, control, hint) };
 }
 
 const TEXT = {

@@ -220,3 +220,23 @@ def test_a_model_with_other_outputs_is_refused():
     task = regression(2)
     with pytest.raises(InvalidTask, match=r"\[N, 1\], got \[5, 2\]"):
         task.loss(task.model(), task.collate([task.train_set[i] for i in range(5)]))
+
+
+@pytest.mark.parametrize(
+    ("task", "field"),
+    [
+        (vector_classification(vectors(), classes=CLASSES), "features"),
+        (vector_regression(vectors(model=lambda: nn.Linear(4, 1))), "features"),
+        (image_classification(images(), classes=CLASSES), "image"),
+    ],
+)
+def test_the_schema_shows_the_first_training_input(task, field):
+    shown = task.query.payload.model_json_schema()["properties"][field]["examples"][0]
+    parsed = task.query.parse(task.query.payload(**{field: shown}))
+    assert not parsed.complete
+    torch.testing.assert_close(parsed.item[0], task.train_set[0][0], rtol=1e-3, atol=0)
+
+
+def test_the_schema_shows_no_huge_input():
+    task = image_classification(images((3, 40, 40)), classes=CLASSES)
+    assert "examples" not in task.query.payload.model_json_schema()["properties"]["image"]
