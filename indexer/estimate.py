@@ -154,8 +154,9 @@ class _Trial:
             Name, rows, seconds a batch, seconds to finish.
         """
         plan = self._plan
+        planned = {each.name for each in plan.statistics}
         for statistic in statistics(plan.recipe, model.blocks):
-            if statistic.source != source:
+            if statistic.source != source or statistic.name not in planned:
                 continue
             batch: Any = grads
             if source == "projected":
