@@ -242,12 +242,17 @@ class KroneckerGradient:
     def is_finite(self) -> bool:
         """Tell whether no factor holds NaN or infinity."""
         sides = [side for use in self.uses for side in (use.left, use.right)]
-        return all(bool(s.values_NTD.isfinite().all()) for s in sides if isinstance(s, DenseFactor))
+        return all(_is_finite(side.values_NTD) for side in sides if isinstance(side, DenseFactor))
 
 
 def _device(use: Use) -> torch.device:
     left = use.left
     return left.indices_NT.device if isinstance(left, OneHotFactor) else left.dense().device
+
+
+def _is_finite(values: Tensor) -> bool:
+    """One pass and no copy, unless the sum overflows or there is something to find."""
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 
 @dataclass(frozen=True)
