@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from byline.errors import BylineError, InvalidInput, NotFound
+from byline.errors import BylineError, InvalidInput, InvalidQuery, NotFound
 
 USAGE, FAILURE = 2, 1
 """Exit codes: what was passed in is wrong; something else is."""
@@ -53,7 +53,7 @@ def _version(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; what goes wrong is one line on the standard error stream, and one for its place.
+    """Run one command; what goes wrong is one line on the standard error stream.
 
     Args:
         arguments: The command line; that of the process by default.
@@ -61,16 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         compose()(args=None if arguments is None else list(arguments), prog_name="byline")
     except BylineError as error:
-        typer.secho(f"error: {' '.join(str(error).split())}", fg="red", err=True)
-        if place := _raised_at(error.__cause__):
-            typer.echo(f"raised at {place}", err=True)
+        typer.secho(f"error: {' '.join(str(error).split())}{_place(error)}", fg="red", err=True)
         sys.exit(USAGE if isinstance(error, InvalidInput | NotFound) else FAILURE)
 
 
-def _raised_at(cause: BaseException | None) -> str | None:
-    """Where a cause was raised: it may be the user's own code."""
-    frames = traceback.extract_tb(cause.__traceback__) if cause is not None else []
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
+def _place(error: BylineError) -> str:
+    """Where a Task's own code raised on a query: it may be the one at fault."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if not isinstance(error, InvalidQuery) or isinstance(cause, BylineError):
+        return ""
+    frames = traceback.extract_tb(cause.__traceback__)
+    return f", raised at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 if __name__ == "__main__":
