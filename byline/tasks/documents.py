@@ -47,6 +47,48 @@ class Document:
     """Whatever else people want to see or to filter by."""
 
 
+def document_ids(documents: Sequence[Document], contents: Sequence[Sequence[str | None]]) -> list[str]:
+    """Name documents: by the user's own ids, or by a digest.
+
+    Args:
+        documents: In row order.
+        contents: What the digest of each is made of, where it has no id.
+
+    Returns:
+        As many different ids.
+
+    Raises:
+        InvalidTask: One of the user's own ids occurs twice.
+    """
+    require_distinct([document.id for document in documents if document.id is not None])
+    return distinct([d.id or content_id(list(c)) for d, c in zip(documents, contents, strict=True)])
+
+
+def example_of(
+    document: Document, example_id: str, text: str, place: Mapping[str, JsonValue] | None = None
+) -> Example:
+    """Describe a row: its document's metadata, and how its text begins.
+
+    Args:
+        document: Where the row comes from.
+        example_id: The row's own.
+        text: The row's text.
+        place: Further attributes.
+
+    Returns:
+        The example.
+    """
+    return Example(
+        id=example_id,
+        owner=document.owner,
+        licence=document.licence,
+        uri=document.uri,
+        label=document.label,
+        preview=text[:PREVIEW],
+        attributes={**document.attributes, **(place or {})},
+    )
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Where a row comes from."""
@@ -80,10 +122,8 @@ class Chunks:
             InvalidTask: An id occurs twice, a document is too short to be learned from, or a prompt
                 with its completion is longer than the context.
         """
-        own = [document.id for document in documents if document.id is not None]
-        require_distinct(own)
         self.documents = documents
-        self._ids = distinct([d.id or content_id([d.text, d.completion]) for d in documents])
+        self._ids = document_ids(documents, [(d.text, d.completion) for d in documents])
         self.chunks: list[Chunk] = []
         self._rows: list[tuple[np.ndarray, int]] = []
         for position, document in enumerate(documents):
@@ -111,16 +151,8 @@ class Chunks:
         text = document.text[chunk.start : chunk.end]
         if document.completion is not None:
             text = f"{text[-PREVIEW // 2 :]}{document.completion}"
-        place = {"chunk": chunk.number, "start": chunk.start, "end": chunk.end}
-        return Example(
-            id=f"{self._ids[chunk.document]}#{chunk.number}",
-            owner=document.owner,
-            licence=document.licence,
-            uri=document.uri,
-            label=document.label,
-            preview=text[:PREVIEW],
-            attributes={**document.attributes, **place},
-        )
+        place: dict[str, JsonValue] = {"chunk": chunk.number, "start": chunk.start, "end": chunk.end}
+        return example_of(document, f"{self._ids[chunk.document]}#{chunk.number}", text, place)
 
     def _cut_text(self, position: int, encode: Encode, cut: "Cut") -> None:
         text = self.documents[position].text

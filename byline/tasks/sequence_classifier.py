@@ -8,13 +8,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from byline.errors import InvalidTask
-from byline.examples import Example, content_id
+from byline.examples import Example
 from byline.task import Batch, Item, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import device_of, most_probable, objectives, require_classes
-from byline.tasks.documents import PREVIEW, Document
+from byline.tasks.documents import Document, document_ids, example_of
 from byline.tasks.payloads import class_position, labelled_text_payload
 from byline.tasks.pretrained import LocalModel, Tokens, require_fit
-from byline.tasks.training_data import distinct, require_distinct
 
 
 def sequence_classifier(
@@ -84,7 +83,7 @@ class LabelledTexts:
         Raises:
             InvalidTask: An id occurs twice, or a label names no class.
         """
-        require_distinct([d.id for d in documents if d.id is not None])
+        self._ids = document_ids(documents, [(d.text, d.label) for d in documents])
         unknown = [i for i, d in enumerate(documents) if d.label not in classes]
         if unknown:
             raise InvalidTask(
@@ -93,7 +92,6 @@ class LabelledTexts:
             )
         self._documents, self._tokens, self._context = documents, tokens, context
         self._labels = [list(classes).index(d.label or "") for d in documents]
-        self._ids = distinct([d.id or content_id([d.text, d.label]) for d in documents])
 
     def __len__(self) -> int:
         return len(self._documents)
@@ -104,16 +102,7 @@ class LabelledTexts:
 
     def describe(self, row: int) -> Example:
         """Make `Task.describe`."""
-        document = self._documents[row]
-        return Example(
-            id=self._ids[row],
-            owner=document.owner,
-            licence=document.licence,
-            uri=document.uri,
-            label=document.label,
-            preview=document.text[:PREVIEW],
-            attributes=document.attributes,
-        )
+        return example_of(self._documents[row], self._ids[row], self._documents[row].text)
 
 
 def collate_labelled(pad_token: int) -> Callable[[Sequence[dict[str, Tensor]]], dict[str, Tensor]]:
