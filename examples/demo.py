@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,10 +144,29 @@ def build_file_for(demo: Demo) -> Path:
         "def task():\n    return code_lm(Path(__file__).resolve().parent)\n"
     )
     path = demo.folder / "byline.toml"
-    path.write_text(
-        BUILD_FILE.read_text().replace("../../.demo/index", "index").replace("workers = 2", "workers = 1")
-    )
+    changes = {"../../.demo/index": "index", "workers = 2": "workers = 1"}
+    path.write_text(changed(BUILD_FILE.read_text(), changes))
     return path
+
+
+def changed(text: str, changes: Mapping[str, str]) -> str:
+    """Replace parts of a text.
+
+    Args:
+        text: Holds each part exactly once.
+        changes: Part -> what takes its place.
+
+    Returns:
+        The text with all changes.
+
+    Raises:
+        ValueError: A part is not there, or more than once.
+    """
+    for part, instead in changes.items():
+        if (count := text.count(part)) != 1:
+            raise ValueError(f"expected {part!r} once in the build file, found it {count} times")
+        text = text.replace(part, instead)
+    return text
 
 
 @contextmanager

@@ -1,14 +1,17 @@
 """The whole demo, with seconds of work: corpus, training, `byline build`, `byline serve`, HTTP."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import metadata
 
 import pytest
 
 from examples.asking import held_out_prompts
-from examples.code_lm.corpus import collect
-from examples.demo import SMOKE, train_if_needed
+from examples.code_lm.corpus import Sizes, collect
+from examples.code_lm.train import Training
+from examples.demo import BUILD_FILE, SMOKE, changed, train_if_needed
 
 
 @pytest.mark.slow
@@ -18,9 +21,39 @@ def test_the_demo_runs(tmp_path, request):
         command, cwd=request.config.rootpath, capture_output=True, text=True, timeout=250, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    for text in ("Most influential training chunks", "Each owner's share", "±", "http://127.0.0.1:"):
-        assert text in run.stdout
+    assert "http://127.0.0.1:" in run.stdout
     assert f"byline serve {tmp_path}" in run.stdout.replace("\n", " ")
+    influencers, shares = run.stdout.split("Most influential training chunks")[1].split("Each owner's share")
+    for column in ("#", "score ± se", "owner", "licence", "training chunk"):
+        assert column in influencers
+    for column in ("owner", "share ± se", "score ± se", "chunks"):
+        assert column in shares
+    corpus = collect(SMOKE.packages, SMOKE.sizes)
+    owners = {document.owner for document in corpus.train}
+    assert all(owner in shares for owner in owners)
+    assert any(owner in influencers for owner in owners)
+    licences = {document.licence for document in corpus.train}
+    assert metadata("click")["License-Expression"] in licences
+    assert any(licence in influencers for licence in licences)
+    rows = re.findall(r"(\S+\.py) from [\d,]+ *\n +(\S.*?)…? *\n", influencers)
+    assert len(rows) == 5
+    for path, preview in rows:
+        text = next(document.text for document in corpus.train if document.uri.endswith(f"#{path}"))
+        assert preview.strip() in " ".join(text.split())
+    assert re.search(r"held-out snippets, \d+% are by the snippet's own owner \(\d+% by chance\)", run.stdout)
+
+
+def test_the_full_demo_trains_an_ensemble_whose_spread_is_an_error():
+    assert len(set(Training().seeds)) >= 4
+    assert Sizes().held_out >= 1
+
+
+def test_the_build_file_is_changed_or_the_demo_fails():
+    text = BUILD_FILE.read_text()
+    assert 'path = "index"' in changed(text, {"../../.demo/index": "index"})
+    for wrong in ({"not there": ""}, {"=": ":"}):
+        with pytest.raises(ValueError, match="once"):
+            changed(text, wrong)
 
 
 def test_training_is_reused_where_nothing_changed(tmp_path):
