@@ -99,7 +99,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
 
     The answer is the one that the service gives.
 
-    Example: `byline query indexes/digits --query '{"pixels": [...]}' -k 10`
+    Example: `byline query .demo/digits/index --query '{"features": [0, 0.3, ...]}' -k 10`, with 64 numbers
     """
     from rich.console import Console
 
@@ -130,7 +130,7 @@ def scores(index: IndexPath, queries: QueriesFile, out: Out, *, batch: Batch = 3
 
     The file appears when it is complete. Read it with `numpy.load(path, mmap_mode="r")`.
 
-    Example: `byline scores indexes/digits --queries heldout.jsonl --out scores.npy`
+    Example: `byline scores .demo/digits/index --queries heldout.jsonl --out scores.npy`
     """
     from indexer.bar import bar
     from indexer.scores import read_requests, write_scores

@@ -94,7 +94,7 @@ class LoopbackNames:
 
 
 def _host_name(headers: Headers) -> str:
-    host = headers.get("host", "")
+    host = headers.get("host", "").lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]

@@ -12,12 +12,14 @@ router = APIRouter(tags=["Health"])
 PROMETHEUS = "text/plain; version=1.0.0; charset=utf-8"
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", operation_id="livez")
 async def livez() -> Health:
     """Whether the process lives; depends on nothing else."""
     return Health(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", operation_id="readyz", responses=declared(503))
 async def readyz(request: Request) -> Health:
     """Whether to send requests: every index is verified and answered a first query."""

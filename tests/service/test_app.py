@@ -273,3 +273,10 @@ def test_large_answers_are_the_offline_ones(served):
     body = {"query": {"text": "hello"}, "k": 200, "direction": "both", "shares": True}
     answer = served.client.post(ASK, json=body).json()
     assert without_timings(answer) == offline(served.attributor, **body)
+
+
+def test_health_is_also_told_to_head_requests(served):
+    for path in ("/livez", "/readyz"):
+        assert served.client.head(path).status_code == 200
+    served.app.state.service.admission.close()
+    assert served.client.head("/readyz").status_code == 503
