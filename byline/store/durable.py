@@ -1,14 +1,17 @@
 """Writing so that a crash leaves the old state or the new one, and nothing between."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 TEMPORARY = ".tmp-"
 """Begins the names of files that are being written."""
+_ABANDONED = 3600.0
+"""Seconds after which a temporary file's writer must have been killed: small files are written at once."""
 
 
 @contextmanager
@@ -63,6 +66,14 @@ def replaced(path: Path, *, durable: bool = True) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep_abandoned(folder: Path) -> None:
+    """Delete what killed writers of small files left in a folder that others may be writing to now."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from byline.errors import CorruptIndex, NotFound
-from byline.store.durable import replace_file, sync, sync_tree
+from byline.store.durable import replace_file, sweep_abandoned, sync, sync_tree
 from byline.store.layout import CURRENT, DIGEST_CACHE
 from byline.store.verification import DigestCache, Progress, verify
 
@@ -34,6 +34,7 @@ def publish(work: Path, destination: Path, progress: Progress | None = None) -> 
     if not report.intact:
         raise CorruptIndex(f"{work / report.findings[0].path}: {report.findings[0].problem}: build again")
     sync_tree(work)
+    shutil.rmtree(_aside(destination), ignore_errors=True)  # of a publication that was killed
     if destination.exists():
         if verify(destination, progress).intact:
             shutil.rmtree(work)
@@ -42,6 +43,7 @@ def publish(work: Path, destination: Path, progress: Progress | None = None) -> 
     work.rename(destination)
     sync(destination.parent)
     sync(work.parent)
+    sweep_abandoned(destination.parent)
     digests.move(work, destination)
     digests.save()
     return destination
@@ -49,10 +51,12 @@ def publish(work: Path, destination: Path, progress: Progress | None = None) -> 
 
 def _discard(broken: Path) -> None:
     """Take a broken version out of the way: renamed first, so that nobody opens half of it."""
-    aside = broken.with_name(f".{broken.name}.broken")
-    shutil.rmtree(aside, ignore_errors=True)
-    broken.rename(aside)
-    shutil.rmtree(aside)
+    broken.rename(_aside(broken))
+    shutil.rmtree(_aside(broken))
+
+
+def _aside(version: Path) -> Path:
+    return version.with_name(f".{version.name}.broken")
 
 
 def point(index: Path, version: str) -> None:

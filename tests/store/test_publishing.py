@@ -1,5 +1,6 @@
 """A version appears at one moment, whole; the pointer is the old one or the new one."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -119,3 +120,13 @@ def test_a_version_moves_as_it_is(tmp_path: Path) -> None:
     write(tmp_path / "here")
     shutil.copytree(tmp_path / "here", tmp_path / "elsewhere" / "v")
     AttributionIndex.open(tmp_path / "elsewhere" / "v").close()
+
+
+def test_what_killed_publications_left_is_swept(tmp_path: Path) -> None:
+    for name in (".tmp-1-old", ".tmp-2-new"):
+        (tmp_path / name).write_bytes(b"half")
+    os.utime(tmp_path / ".tmp-1-old", (0, 0))
+    (tmp_path / ".v.broken").mkdir()
+    (tmp_path / ".v.broken/search.faiss").write_bytes(b"")
+    publish(write(tmp_path / ".work"), tmp_path / "v")
+    assert {path.name for path in tmp_path.iterdir()} == {"v", ".digests.json", ".tmp-2-new"}
