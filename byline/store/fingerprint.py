@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from byline.recipe import Recipe
 from byline.store.canonical import canonical_digest
-from byline.store.layout import StorageOptions
+from byline.store.layout import SCHEMA_VERSION, StorageOptions
 
 VERSION_LENGTH = 12
 """Characters of the fingerprint that name a version."""
@@ -76,8 +76,8 @@ class Fingerprint(BaseModel):
 
     @property
     def hex(self) -> str:
-        """All parts in one digest of 64 hexadecimal characters."""
-        return canonical_digest(self.model_dump(mode="json"))
+        """All parts, and the directory's format, in one digest of 64 hexadecimal characters."""
+        return canonical_digest({**self.model_dump(mode="json"), "schema_version": SCHEMA_VERSION})
 
     @property
     def version(self) -> str:

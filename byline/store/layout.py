@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+SCHEMA_VERSION: Literal[1] = 1
+"""Raised whenever an older release could not read, or would misread, an index. Part of a version's name."""
 MANIFEST = "manifest.json"
 EXAMPLES = "examples.sqlite"
 SEARCH = "search.faiss"

@@ -17,10 +17,7 @@ from byline.gradients.blocks import Block
 from byline.store.canonical import canonical_digest, canonical_json
 from byline.store.durable import durable_file
 from byline.store.fingerprint import Fingerprint
-from byline.store.layout import MANIFEST, MemberLayout, StorageOptions, TaskRecord
-
-SCHEMA_VERSION: Literal[1] = 1
-"""Raised whenever an older release could not read, or would misread, the directory."""
+from byline.store.layout import MANIFEST, SCHEMA_VERSION, MemberLayout, StorageOptions, TaskRecord
 
 
 class FileRecord(BaseModel):
