@@ -27,6 +27,9 @@ from examples.service_process import serving
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".demo"
 BUILD_FILE = ROOT / "examples" / "code_lm" / "byline.toml"
+LOCAL = Path(sys.executable).with_name("byline")
+BYLINE = str(LOCAL.relative_to(ROOT)) if LOCAL.is_relative_to(ROOT) else "byline"
+"""The command as a person in the repository types it: `make` installs it in `.venv/bin`."""
 RECEIPT = "trained.json"
 """Says from which files and settings the checkpoints beside it were trained."""
 console = Console()
@@ -76,16 +79,16 @@ def main(
         train_if_needed(demo, corpus)
     with stage("index"):
         build_file = build_file_for(demo)
-        console.print(f"[bold]$ byline build {near(build_file)}")
+        console.print(f"[bold]$ {BYLINE} build {near(build_file)}")
         command = [sys.executable, "-m", "byline", "build", str(build_file)]
         subprocess.run([*command, *(["--force"] if fresh else [])], check=True, cwd=ROOT)
     with stage("service and queries"):
-        console.print(f"[bold]$ byline serve {near(demo.index)}")
+        console.print(f"[bold]$ {BYLINE} serve {near(demo.index)}")
         with serving(demo.index, demo.folder / "service.log") as client:
             console.print(f"the page is at [link]{client.base_url}[/link]\n")
             ask(client, demo.folder, corpus, console)
     console.print(
-        f"The demo's service has ended. [bold]byline serve {near(demo.index)}[/bold] serves what it built: "
+        f"The demo's service has ended. [bold]{BYLINE} serve {near(demo.index)}[/bold] serves what it built: "
         "the page is then at [link]http://127.0.0.1:8000[/link]"
     )
 
