@@ -10,7 +10,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -67,7 +67,7 @@ def _load_file(path: Path, function: str, reference: str) -> LoadedTask:
     if not path.is_file():
         raise InvalidTask(f"expected a Python file at {path}, found none")
     with own_modules(path.parent) as modules:
-        task = _made(_import_file(path), function, reference)
+        task = _anchored(_made(_import_file(path), function, reference), path.parent)
     files = {path, *(Path(module.__file__) for module in modules.values() if module.__file__ is not None)}
     return LoadedTask(task, f"{path}:{function}", _digest(files, path.parent), modules)
 
@@ -88,6 +88,18 @@ def _made(module: ModuleType, function: str, reference: str) -> Task:
     if not isinstance(task, Task):
         raise InvalidTask(f"expected {reference} to return a byline.task.Task, got {type(task).__name__}")
     return task
+
+
+def _anchored(task: Task, folder: Path) -> Task:
+    """Relative checkpoint paths are relative to the Task's file, not to wherever a command was typed."""
+
+    def anchored(checkpoint: Checkpoint) -> Checkpoint:
+        weights = checkpoint.weights
+        if isinstance(weights, Mapping) or Path(weights).is_absolute():
+            return checkpoint
+        return replace(checkpoint, weights=folder / weights)
+
+    return replace(task, checkpoints=[anchored(checkpoint) for checkpoint in task.checkpoints])
 
 
 def _digest(files: Iterable[Path], folder: Path) -> str:

@@ -39,7 +39,8 @@ class Checkpoint:
     """Trained weights of the model: one of the things that members of an ensemble differ by."""
 
     weights: Path | Mapping[str, Tensor]
-    """A `.safetensors` file, a state dict saved with `torch.save` (read with `weights_only`), or the state dict itself."""
+    """A `.safetensors` file, a state dict saved with `torch.save` (read with `weights_only`), or the state dict
+    itself. A relative path is relative to the Task's file."""
     name: str | None = None
     """Shown to people; defaults to the file's name or the position."""
 

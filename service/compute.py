@@ -16,6 +16,7 @@ import torch
 
 from byline.attribution import Answer, Attributor, Question
 from byline.errors import DeadlineExceeded
+from byline.search.faiss_files import set_threads
 from service.metrics import Metrics
 
 
@@ -88,6 +89,7 @@ class ComputeThread:
     def _work(self) -> None:
         if self._threads is not None:
             torch.set_num_threads(self._threads)
+            set_threads(self._threads)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._jobs or self._calls or self._stopping)

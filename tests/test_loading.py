@@ -108,6 +108,13 @@ def test_a_package_that_is_imported_already_is_put_back(
         del sys.modules[name]
 
 
+def test_relative_checkpoints_are_relative_to_the_tasks_file(folder: Path) -> None:
+    source = SOURCE.replace("Checkpoint(weights=model().state_dict())", "Checkpoint(weights='w.safetensors')")
+    (folder / "mytask.py").write_text(source)
+    loaded = load_task(str(folder / "mytask.py") + ":task")
+    assert loaded.task.checkpoints[0].weights == folder / "w.safetensors"
+
+
 @pytest.mark.parametrize(
     ("reference", "message"),
     [

@@ -395,3 +395,8 @@ class GpuRows:
 def gpu_count() -> int:
     """GPUs that FAISS can use; 0 with faiss-cpu."""
     return int(faiss.get_num_gpus())
+
+
+def set_threads(threads: int) -> None:
+    """Set how many threads FAISS starts for a search; answers do not depend on it."""
+    faiss.omp_set_num_threads(threads)
