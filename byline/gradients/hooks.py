@@ -89,7 +89,7 @@ def recording(modules: Mapping[str, nn.Module], expand: Expand) -> Iterator[Reco
             def keep(grad: Tensor) -> None:
                 call.output_grad = grad
 
-            tensor.register_hook(keep)  # type: ignore[no-untyped-call]
+            tensor.register_hook(keep)  # type: ignore[no-untyped-call]  # torch leaves it untyped
             return (tensor, *output[1:]) if isinstance(output, tuple | list) else tensor
 
         return hook

@@ -111,7 +111,7 @@ def _embedding(call: Call) -> dict[str, Use]:
 
 
 def _norm_uses(call: Call, normalised: Tensor) -> dict[str, Use]:
-    keep = normalised.dim() - len(call.module.weight.shape)  # type: ignore[arg-type]
+    keep = normalised.dim() - len(call.module.weight.shape)  # type: ignore[arg-type]  # norms only
     middle = tuple(range(1, keep))
     grads = {"weight": call.output_grad * normalised, "bias": call.output_grad}
     return {

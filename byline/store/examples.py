@@ -220,7 +220,7 @@ class ExampleStore:
             conditions.append(_ATTRIBUTE.format(condition))
             values += [_text(key), *operands]
         # The conditions are the constants above; what users send is bound, never part of the text.
-        query = f"SELECT row FROM examples WHERE {' AND '.join(conditions)} ORDER BY row"  # noqa: S608
+        query = f"SELECT row FROM examples WHERE {' AND '.join(conditions)} ORDER BY row"  # noqa: S608 - constants only
         with self._reading() as connection:
             cursor = connection.execute(query, values)
             return np.fromiter((record[0] for record in cursor), dtype=np.int64)

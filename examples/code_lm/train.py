@@ -176,7 +176,7 @@ _steps: "Queue[tuple[int, int]] | None" = None
 
 def _keep_queue(steps: "Queue[tuple[int, int]]") -> None:
     """Give a worker its end of the queue, which cannot travel with a job."""
-    global _steps  # noqa: PLW0603
+    global _steps  # noqa: PLW0603 - one a process, set when it starts
     _steps = steps
 
 
