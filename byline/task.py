@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, JsonValue
 from torch import Tensor, nn
@@ -43,6 +43,34 @@ class Checkpoint:
     itself. A relative path is relative to the Task's file."""
     name: str | None = None
     """Shown to people; defaults to the file's name or the position."""
+    learning_rate: float | None = None
+    """Of the optimiser when these weights were saved: what `tracin` and `less` weigh checkpoints of one run by."""
+    optimizer_state: Path | Mapping[str, Tensor] | None = None
+    """Adam's moments, `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, in a `.safetensors` file or as tensors
+    (`byline.loading.adam_state` takes them from an optimiser). Where they are missing they are estimated."""
+    adapters: Sequence[Path] = ()
+    """Folders of LoRA adapters (peft) that were trained on top of these weights; `members.adapters` uses them."""
+    recording: Path | None = None
+    """Folder that a `byline.recording.TrainingRecorder` filled while these weights were trained; for `dvemb`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What the model predicts a distribution with: for curvature beyond the labels at hand.
+
+    `loss(compute(model, batch), batch)` must equal `Task.loss(model, batch)`.
+    """
+
+    compute: Callable[[nn.Module, Batch], Tensor]
+    """`(model, batch) -> outputs`: logits [N, C] or [N, T, C], or the means [N] of a regression."""
+    loss: Callable[[Tensor, Batch], Tensor]
+    """`(outputs, batch) -> losses_N`."""
+    relabel: Callable[[Batch, Tensor], Batch]
+    """`(batch, labels) -> batch` with labels [N] or [N, T] in place of its own; positions that carry no loss
+    carry none afterwards either."""
+    kind: Literal["categorical", "gaussian"] = "categorical"
+    """Labels are drawn from softmax(outputs), or from a normal distribution around them whose negative
+    log-likelihood is the loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +149,18 @@ class Task:
     """Which modules are attributed."""
     query: QueryInterface | None = None
     """How queries are parsed. Without it an index answers gradients and features only."""
+    outputs: Outputs | None = None
+    """The model's predictive distribution, for GGN products and for curvature from sampled or exact labels."""
+    representation: Callable[[nn.Module, Batch], Tensor] | None = None
+    """`(model, batch) -> h_ND`: for groups by k-means and for the similarity baselines."""
+    text: Callable[[Item], str] | None = None
+    """What an item says, for the BM25 baseline."""
+    train: Callable[[Sequence[int], int], Mapping[str, Tensor]] | None = None
+    """`(rows, seed) -> state dict` of the model trained on these rows of the training set: for `byline evaluate`."""
+    evaluation_set: TrainSet | None = None
+    """Items that the model was not trained on, of the data set's kind: queries of `byline evaluate`."""
+    mislabelled: Callable[[Sequence[int], int], "Task"] | None = None
+    """`(rows, seed) -> Task` like this one with wrong labels at these rows: for the metric `mislabel`."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

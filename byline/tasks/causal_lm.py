@@ -14,7 +14,13 @@ from byline.tasks.documents import IGNORED, Chunks, Cut, Document
 from byline.tasks.generation import Generation, generate
 from byline.tasks.payloads import CausalTextQuery, causal_text_payload
 from byline.tasks.pretrained import LocalModel, Tokens, require_fit
-from byline.tasks.token_objectives import collate_causal, likelihood, mean_token_loss, token_margin
+from byline.tasks.token_objectives import (
+    TOKEN_OUTPUTS,
+    collate_causal,
+    likelihood,
+    mean_token_loss,
+    token_margin,
+)
 
 
 def causal_language_model(
@@ -61,6 +67,8 @@ def causal_language_model(
         query=QueryInterface(
             payload=causal_text_payload(context), parse=queries.parse, predict=queries.predict
         ),
+        outputs=TOKEN_OUTPUTS,
+        text=lambda item: tokens.decode(item["input_ids"].tolist()),
     )
 
 

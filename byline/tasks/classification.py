@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from byline.errors import InvalidTask
-from byline.task import Batch, Objective
+from byline.task import Batch, Objective, Outputs
 
 Logits = Callable[[nn.Module, Batch], Tensor]
 """`(model, batch) -> logits_NC`."""
@@ -67,6 +67,24 @@ def objectives(logits: Logits, labels: Labels) -> tuple[Objective, dict[str, Obj
         return label_logit(logits(model, batch), labels(batch))
 
     return loss, {"margin": margin_target, "logit": logit_target}
+
+
+def categorical_outputs(logits: Logits, labels: Labels, relabel: Callable[[Batch, Tensor], Batch]) -> Outputs:
+    """Declare what a classifier predicts a distribution with.
+
+    Args:
+        logits: How to run the model on a batch.
+        labels: Where the batch keeps its labels.
+        relabel: Puts other labels there, in a batch of its own.
+
+    Returns:
+        Logits and cross-entropy.
+    """
+
+    def loss(logits_NC: Tensor, batch: Batch) -> Tensor:
+        return F.cross_entropy(logits_NC, labels(batch), reduction="none")
+
+    return Outputs(compute=logits, loss=loss, relabel=relabel)
 
 
 def require_classes(classes: Sequence[str]) -> None:

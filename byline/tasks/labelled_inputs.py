@@ -18,7 +18,13 @@ from byline.task import (
     QueryInterface,
     Task,
 )
-from byline.tasks.classification import device_of, most_probable, objectives, require_classes
+from byline.tasks.classification import (
+    categorical_outputs,
+    device_of,
+    most_probable,
+    objectives,
+    require_classes,
+)
 from byline.tasks.payloads import as_input, class_position
 from byline.tasks.training_data import TrainingData
 
@@ -82,6 +88,7 @@ def classifier_task(trained: Trained, classes: Sequence[str], field: str, payloa
         targets=targets,
         layers=trained.layers,
         query=QueryInterface(payload=payload, parse=parse, predict=predict),
+        outputs=categorical_outputs(_logits, _labels, lambda batch, labels: (batch[0], labels)),
     )
 
 

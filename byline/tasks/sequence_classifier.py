@@ -10,7 +10,13 @@ from torch.nn.utils.rnn import pad_sequence
 from byline.errors import InvalidTask
 from byline.examples import Example
 from byline.task import Batch, Item, ParsedQuery, Prediction, QueryInterface, Task
-from byline.tasks.classification import device_of, most_probable, objectives, require_classes
+from byline.tasks.classification import (
+    categorical_outputs,
+    device_of,
+    most_probable,
+    objectives,
+    require_classes,
+)
 from byline.tasks.documents import Document, document_ids, example_of
 from byline.tasks.payloads import class_position, labelled_text_payload
 from byline.tasks.pretrained import LocalModel, Tokens, require_fit
@@ -63,6 +69,10 @@ def sequence_classifier(
         query=QueryInterface(
             payload=labelled_text_payload(context), parse=queries.parse, predict=queries.predict
         ),
+        outputs=categorical_outputs(
+            _logits, lambda batch: batch["labels"], lambda batch, labels: {**batch, "labels": labels}
+        ),
+        text=train_set.text,
     )
 
 
@@ -103,6 +113,10 @@ class LabelledTexts:
     def describe(self, row: int) -> Example:
         """Make `Task.describe`."""
         return example_of(self._documents[row], self._ids[row], self._documents[row].text)
+
+    def text(self, item: dict[str, Tensor]) -> str:
+        """Make `Task.text`."""
+        return self._tokens.decode(item["input_ids"].tolist())
 
 
 def collate_labelled(pad_token: int) -> Callable[[Sequence[dict[str, Tensor]]], dict[str, Tensor]]:

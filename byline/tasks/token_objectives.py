@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from byline.task import Batch
+from byline.task import Batch, Outputs
 from byline.tasks.documents import IGNORED
 
 
@@ -42,8 +42,17 @@ def token_losses(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         losses_NT (zero where there is no target) and counts_N of the targets; T is one less than
         the batch's, as nothing predicts a first token.
     """
+    return _losses(next_token_logits(model, batch), batch)
+
+
+def next_token_logits(model: nn.Module, batch: Batch) -> Tensor:
+    """Compute the logits [N, T, V] that predict tokens 1, 2, … of each row."""
     output: Any = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
     logits_NTV: Tensor = output.logits[:, :-1]
+    return logits_NTV
+
+
+def _losses(logits_NTV: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     labels_NT = batch["labels"][:, 1:]
     losses_NT = F.cross_entropy(
         logits_NTV.flatten(0, 1), labels_NT.flatten(), ignore_index=IGNORED, reduction="none"
@@ -53,8 +62,26 @@ def token_losses(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
 
 def mean_token_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Compute each example's mean -log p over its target tokens: losses_N."""
-    losses_NT, counts_N = token_losses(model, batch)
+    return _mean(*token_losses(model, batch))
+
+
+def _mean(losses_NT: Tensor, counts_N: Tensor) -> Tensor:
     return losses_NT.sum(1) / counts_N
+
+
+def _relabelled(batch: Batch, labels_NT: Tensor) -> Batch:
+    """Other targets where there were targets; what the model reads stays."""
+    old_NT = batch["labels"]
+    new_NT = torch.cat([old_NT[:, :1], labels_NT], dim=1)
+    return {**batch, "labels": torch.where(old_NT == IGNORED, old_NT, new_NT)}
+
+
+TOKEN_OUTPUTS = Outputs(
+    compute=next_token_logits,
+    loss=lambda logits_NTV, batch: _mean(*_losses(logits_NTV, batch)),
+    relabel=_relabelled,
+)
+"""What a causal language model predicts a distribution with: logits and mean token loss."""
 
 
 def likelihood(model: nn.Module, batch: Batch) -> Tensor:

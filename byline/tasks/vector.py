@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from byline.errors import InvalidTask
-from byline.task import Batch, Item, Objective, ParsedQuery, Prediction, QueryInterface, Task
+from byline.task import Batch, Item, Objective, Outputs, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import device_of
 from byline.tasks.labelled_inputs import Trained, classifier_task
 from byline.tasks.payloads import FiniteNumber, as_input, vector_payload
@@ -82,7 +82,18 @@ def vector_regression(trained: Trained, *, noise: Noise = "constant") -> Task:
         targets={"prediction": lambda model, batch: _outputs(model, batch[0], noise)[0]},
         layers=trained.layers,
         query=QueryInterface(payload=payload, parse=parse, predict=predict),
+        outputs=SQUARED_ERROR if noise == "constant" else None,
     )
+
+
+SQUARED_ERROR = Outputs(
+    compute=lambda model, batch: _outputs(model, batch[0], "constant")[0],
+    loss=lambda means_N, batch: F.mse_loss(means_N, batch[1].to(means_N.dtype), reduction="none"),
+    relabel=lambda batch, labels: (batch[0], labels),
+    kind="gaussian",
+)
+"""What a regression with constant noise predicts a distribution with: its mean. Squared error is the negative
+log-likelihood of a variance of one half."""
 
 
 def _regression_loss(noise: Noise) -> Objective:
