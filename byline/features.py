@@ -1,8 +1,8 @@
 """The only code that makes a feature: the same for training points and for queries.
 
-Order: project -> precondition -> unit norm of each member -> times sqrt(1/M) -> concatenate -> (training
-side only, by the index writer) times the row weight. So one inner product of a query's and a training
-point's feature is the ensemble's mean score.
+Order: project -> precondition -> unit norm of each member -> times sqrt(1/M) -> concatenate, or add up what
+a PCA makes of each -> (training side only, by the index writer) times the row weight. So one inner product
+of a query's and a training point's feature is the ensemble's mean score.
 
 Shapes: N examples, K numbers of a feature, Q queries, M members.
 """
@@ -17,6 +17,7 @@ from byline.curvature.base import Statistic
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import State
+from byline.projection.principal import rotated
 from byline.recipe import SIDE_POWERS, Recipe
 
 
@@ -70,3 +71,16 @@ def combine(features: Sequence[Tensor]) -> Tensor:
         [N, sum of K_m].
     """
     return torch.cat(list(features), dim=1).mul_(len(features) ** -0.5)
+
+
+def member_parts(features: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
+    """Rotate the members' features, so that an inner product of the sums is the mean of the members' scores.
+
+    Args:
+        features: One [N, K_m] a member.
+        directions: The PCA's, one [K_m, k] a member.
+
+    Returns:
+        [N, M, k]: each member's part; the sum over the members is the feature.
+    """
+    return rotated(features, directions).mul_(len(features) ** -0.5)

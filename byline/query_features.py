@@ -1,23 +1,36 @@
 """Queries -> features over all members: what is asked online, and by the offline commands alike.
 
-Shapes: Q queries, K numbers of a feature.
+Shapes: Q queries, K numbers of a feature, M members.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from byline.errors import InvalidTask
-from byline.features import MemberFeaturizer, Side, combine
+from byline.features import MemberFeaturizer, Side, combine, member_parts
 from byline.gradients.blocks import Block
 from byline.gradients.tensors import check_gradients, dense_gradients
 from byline.member_model import Compute, MemberModel
 from byline.members import Member
 from byline.projection.base import State
+from byline.projection.principal import decoded
 from byline.recipe import Recipe
 from byline.task import Item, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryFeatures:
+    """What is searched for, and how much of it is each member's."""
+
+    whole_QK: Tensor
+    """float32 [Q, K]: the queries' features, on the CPU."""
+    parts_QMK: Tensor | None = None
+    """float32 [Q, M, K] of an index with a PCA: the members' parts, which add up to the features. None where
+    each member has a stretch of the feature to itself."""
 
 
 class GradientFeaturizer:
@@ -33,6 +46,8 @@ class GradientFeaturizer:
         """
         self._blocks = blocks
         self._featurizers = {m: MemberFeaturizer(recipe, blocks, state) for m, state in states.items()}
+        found = [decoded(state) for state in states.values()] if recipe.pca else []
+        self._directions = [directions for directions in found if directions is not None]
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -42,6 +57,8 @@ class GradientFeaturizer:
     @property
     def width(self) -> int:
         """K: numbers of a feature over all members."""
+        if self._directions:
+            return self._directions[0].shape[1]
         return sum(f.width for f in self._featurizers.values())
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
@@ -54,14 +71,18 @@ class GradientFeaturizer:
         }
 
     def from_gradients(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Make the feature of one query whose gradients were computed elsewhere.
+        """Make the feature of one query whose gradients were computed elsewhere: float32 [1, K]."""
+        return self.features_of(tensors).whole_QK
+
+    def features_of(self, tensors: Mapping[str, Tensor]) -> QueryFeatures:
+        """Make the feature of one query whose gradients were computed elsewhere, with the members' parts.
 
         Args:
             tensors: `member/parameter` -> gradient of the objective (a loss, or a negated target), shaped
                 like the parameter; see `expected_gradients`.
 
         Returns:
-            float32 [1, K].
+            The features of one query.
 
         Raises:
             InvalidQuery: A name is missing or unknown, a shape differs, or a number is not finite.
@@ -75,11 +96,14 @@ class GradientFeaturizer:
 
         return self._features(project)
 
-    def _features(self, project: Callable[[Member], Tensor]) -> Tensor:
+    def _features(self, project: Callable[[Member], Tensor]) -> QueryFeatures:
         """Combine the members' features of their projected gradients."""
         with torch.no_grad():
-            parts = [f.feature(project(member), Side.QUERY) for member, f in self._featurizers.items()]
-            return combine(parts).float().cpu()
+            own = [f.feature(project(member), Side.QUERY) for member, f in self._featurizers.items()]
+            if not self._directions:
+                return QueryFeatures(whole_QK=combine(own).float().cpu())
+            parts_QMK = member_parts([each.cpu() for each in own], self._directions)
+            return QueryFeatures(whole_QK=parts_QMK.sum(dim=1), parts_QMK=parts_QMK)
 
 
 class Featurizer(GradientFeaturizer):
@@ -132,7 +156,13 @@ class Featurizer(GradientFeaturizer):
         return next(iter(self._models.values())).model
 
     def query(self, items: Sequence[Item], target: str | None = None, *, mean: bool = False) -> Tensor:
-        """Make queries' features.
+        """Make queries' features: float32 [Q, K] on the CPU, or [1, K] with `mean`; see `features`."""
+        return self.features(items, target, mean=mean).whole_QK
+
+    def features(
+        self, items: Sequence[Item], target: str | None = None, *, mean: bool = False
+    ) -> QueryFeatures:
+        """Make queries' features, with the members' parts.
 
         Args:
             items: Complete items.
@@ -140,7 +170,7 @@ class Featurizer(GradientFeaturizer):
             mean: Make one feature for the mean of the target over all items.
 
         Returns:
-            float32 [Q, K] on the CPU, or [1, K] with `mean`.
+            The features of Q queries, or of one with `mean`.
         """
         chosen = target or self._recipe.query_target
 

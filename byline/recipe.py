@@ -19,6 +19,7 @@ from byline.projection.dense import DenseProjection
 from byline.projection.eigenbasis import EigenbasisProjection
 from byline.projection.factorised import FactorisedProjection
 from byline.projection.identity import IdentityProjection
+from byline.projection.principal import Pca
 from byline.projection.sjlt import SjltProjection
 
 Projection = Annotated[
@@ -59,6 +60,8 @@ class Recipe(BaseModel):
     """Column that multiplies the training side, averaged over the members: TRAK's 1 - p."""
     members: MemberPlan = MemberPlan()
     """Which models make the ensemble."""
+    pca: Pca | None = None
+    """Rotate all members' features together onto their strongest directions: ten masks at the bytes of one."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

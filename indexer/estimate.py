@@ -84,7 +84,9 @@ def estimate(config: BuildConfig) -> Estimate:
         passes = tuple(trial.passes(config.build.workers))
     finally:
         torch.set_num_threads(threads_before)
-    width = trial.width * len(plan.members)
+    every = trial.width * len(plan.members)
+    width, rotation = _rotation(plan, every)
+    passes += rotation
     passes += (Pass("write the index", plan.rows, plan.rows * _write_time(width)),)
     processes = config.build.workers + 1 if config.build.workers > 1 else 1
     vectors, search = stored_bytes(plan.rows, width, config.index.storage())
@@ -97,7 +99,10 @@ def estimate(config: BuildConfig) -> Estimate:
         memory=_peak_memory() * processes,
         vectors=vectors,
         search=search,
-        temporary=plan.rows * width * 4 + max(kept, trial.partial_sums) + vectors + search,
+        temporary=plan.rows * every * 4
+        + max(kept, trial.partial_sums, _rotation_room(plan, every))
+        + vectors
+        + search,
     )
 
 
@@ -170,6 +175,39 @@ class _Trial:
             state |= statistic.finish(sums, len(grads), state)
             rows = sum(map(len, plan.fit_blocks(statistic.name)))
             yield statistic.name, rows, measured, time.perf_counter() - start
+
+
+def _rotation(plan: BuildPlan, every: int) -> tuple[int, tuple[Pass, ...]]:
+    """Numbers of a stored vector, and the PCA's passes over features of so many numbers, where there is one."""
+    pca, rows = plan.recipe.pca, plan.rotation_sample
+    if pca is None:
+        return every, ()
+    size, sketched = pca.kept(rows, every), pca.sketched(rows, every)
+    a_product = _product_time(sketched) * every * sketched
+    reading = every * 4 / _READ_BYTES
+    fitted = Pass("fit the pca", rows * pca.passes, rows * pca.passes * 2 * (a_product + reading))
+    rotated = Pass("rotate", plan.rows, plan.rows * (a_product * size / sketched + reading))
+    return size, (fitted, rotated)
+
+
+def _rotation_room(plan: BuildPlan, every: int) -> int:
+    """Bytes of one pass's sketches, sums and directions."""
+    pca, rows = plan.recipe.pca, plan.rotation_sample
+    if pca is None:
+        return 0
+    sketched = pca.sketched(rows, every)
+    return sketched * (rows * 4 + every * (8 + 4) * pca.passes)
+
+
+_READ_BYTES = 1e9
+"""Bytes of kept features that are read in a second, roughly."""
+
+
+def _product_time(columns: int) -> float:
+    """Seconds of one multiplication and addition in a product of matrices."""
+    left, right = torch.ones(256, 1024), torch.ones(1024, columns)
+    _, seconds = _warm(lambda: left @ right)
+    return seconds / (256 * 1024 * columns)
 
 
 def stored_bytes(rows: int, width: int, storage: StorageOptions) -> tuple[int, int]:

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from byline.examples import Example
 from byline.features import combine
+from byline.projection.base import State
 from byline.store.contents import IndexContents
 from byline.store.fingerprint import Fingerprint
-from byline.store.layout import MemberLayout, StorageOptions, TaskRecord
+from byline.store.layout import MemberLayout, RotationLayout, StorageOptions, TaskRecord
 from byline.task import Task
+from indexer.outputs import block_features, block_weights
 from indexer.plan import BuildPlan
 from indexer.survey import described
-from indexer.units import Stage, Unit
+from indexer.units import ENSEMBLE, Stage, Unit
 from indexer.worker import read_state
 from indexer.workspace import Workspace
 
@@ -54,12 +55,13 @@ def index_contents(
         task=origin.record,
         blocks=plan.parameter_blocks,
         members=member_layouts(plan, workspace),
+        rotation=rotation_layout(plan, workspace),
         rows=plan.rows,
         features=partial(combined_blocks, plan, workspace),
         row_weights=row_weights,
         self_influence=self_influence,
         examples=partial(_examples, origin.task, plan.rows),
-        states={member.name: read_state(plan, workspace, member.name) for member in plan.members},
+        states={member.name: member_state(plan, workspace, member.name) for member in plan.members},
         build=plan.record(),
         storage=storage,
     )
@@ -68,9 +70,6 @@ def index_contents(
 def columns(plan: BuildPlan, workspace: Workspace) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
     """Read the numbers that every row has besides its feature.
 
-    TRAK's weight of a row is the mean over the members of 1 - p; with the margin m = log p/(1-p) as the signal,
-    whose objective is -m, that is sigmoid(objective).
-
     Returns:
         Row weights [R], or None where the recipe has none, and self-influences [R], weighted.
     """
@@ -78,9 +77,9 @@ def columns(plan: BuildPlan, workspace: Workspace) -> tuple[NDArray[np.float64] 
     share = 1 / len(plan.members)
     for block in range(plan.block_count):
         rows = slice(plan.block_rows(block).start, plan.block_rows(block).stop)
+        weights_R[rows] = block_weights(plan, workspace, block).numpy()
         for member in plan.members:
-            column = workspace.read(Unit(Stage.EMIT, member.name, block), ("objective", "self_influence"))
-            weights_R[rows] += torch.sigmoid(column["objective"]).numpy() * share
+            column = workspace.read(Unit(Stage.EMIT, member.name, block), ("self_influence",))
             own_R[rows] += column["self_influence"].numpy() * share
     if plan.recipe.row_weight == "none":
         return None, own_R
@@ -88,10 +87,29 @@ def columns(plan: BuildPlan, workspace: Workspace) -> tuple[NDArray[np.float64] 
 
 
 def combined_blocks(plan: BuildPlan, workspace: Workspace) -> Iterator[NDArray[np.float32]]:
-    """Yield float32 [B, K]: the members' features side by side, block after block."""
+    """Yield float32 [B, K]: the members' features side by side, or rotated, block after block."""
     for block in range(plan.block_count):
-        units = [Unit(Stage.EMIT, member.name, block) for member in plan.members]
-        yield combine([workspace.read(unit, ("features",))["features"] for unit in units]).numpy()
+        if plan.recipe.pca is not None:
+            yield workspace.read(Unit(Stage.ROTATE, ENSEMBLE, block))["features"].numpy()
+        else:
+            yield combine([block_features(workspace, m.name, block) for m in plan.members]).numpy()
+
+
+def rotation_layout(plan: BuildPlan, workspace: Workspace) -> RotationLayout | None:
+    """Where the rotated features are; None where the recipe has no PCA."""
+    if plan.recipe.pca is None:
+        return None
+    first = workspace.read(Unit(Stage.ROTATE, ENSEMBLE, 0))["features"]
+    return RotationLayout(width=first.shape[1])
+
+
+def member_state(plan: BuildPlan, workspace: Workspace, member: str) -> State:
+    """What a query needs of a member: its fitted state, and its directions where the recipe has a PCA."""
+    state = read_state(plan, workspace, member)
+    if plan.recipe.pca is not None:
+        last = plan.pass_name(plan.recipe.pca.passes - 1)
+        state |= workspace.read(Unit(Stage.DIRECT, member, 0, last))
+    return state
 
 
 def member_layouts(plan: BuildPlan, workspace: Workspace) -> tuple[MemberLayout, ...]:
@@ -101,7 +119,7 @@ def member_layouts(plan: BuildPlan, workspace: Workspace) -> tuple[MemberLayout,
             name=member.name,
             checkpoint=member.checkpoint,
             mask_seed=member.mask_seed,
-            width=workspace.read(Unit(Stage.EMIT, member.name, 0), ("features",))["features"].shape[1],
+            width=block_features(workspace, member.name, 0).shape[1],
         )
         for member in plan.members
     )

@@ -19,7 +19,7 @@ from byline.member_model import Compute, Precision
 from byline.members import Member
 from byline.randomness import random_bits, stream_key
 from byline.recipe import Recipe
-from indexer.units import Stage, Unit
+from indexer.units import ENSEMBLE, Stage, Unit
 
 Rows = NDArray[np.int64]
 """Row numbers of the training set, ascending."""
@@ -117,6 +117,54 @@ class BuildPlan:
                 yield self.measures(member, statistic.name)
                 yield [Unit(Stage.REDUCE, member, 0, statistic.name)]
 
+    @cached_property
+    def rotation_sample(self) -> int:
+        """Rows that the PCA is fitted on."""
+        return len(self._rotation_fit)
+
+    @cached_property
+    def _rotation_fit(self) -> Rows:
+        return fit_sample(self.rows, self.recipe.pca.sample if self.recipe.pca else None)
+
+    @cached_property
+    def rotation_blocks(self) -> tuple[int, ...]:
+        """Blocks of the grid that hold rows which the PCA is fitted on."""
+        return tuple(np.unique(self._rotation_fit // self.numerics.block_rows).tolist())
+
+    def rotation_rows(self, block: int) -> Rows:
+        """Which rows of a block the PCA is fitted on, counted within the block."""
+        own = self.block_rows(block)
+        first, end = np.searchsorted(self._rotation_fit, (own.start, own.stop))
+        return self._rotation_fit[first:end] - own.start
+
+    def pass_name(self, number: int) -> str:
+        """Names a pass of the PCA in its units."""
+        return str(number)
+
+    def sketch_unit(self, number: int, block: int) -> Unit:
+        """The unit that sketches one block in one pass."""
+        return Unit(Stage.SKETCH, ENSEMBLE, block, self.pass_name(number))
+
+    def mix_unit(self, number: int) -> Unit:
+        """The unit that ends one pass for all members."""
+        return Unit(Stage.MIX, ENSEMBLE, 0, self.pass_name(number))
+
+    def rotation_stages(self) -> Iterator[list[Unit]]:
+        """List the units of the PCA, which come after all members' own.
+
+        Yields:
+            The units of each stage; a stage needs those before it. Nothing where the recipe has no PCA.
+        """
+        if self.recipe.pca is None:
+            return
+        for number in range(self.recipe.pca.passes):
+            name = self.pass_name(number)
+            yield [self.sketch_unit(number, block) for block in self.rotation_blocks]
+            yield [Unit(Stage.GATHER, member.name, 0, name) for member in self.members]
+            yield [self.mix_unit(number)]
+            yield [Unit(Stage.DIRECT, member.name, 0, name) for member in self.members]
+        yield [Unit(Stage.ROTATE, ENSEMBLE, block) for block in range(self.block_count)]
+
     def measures(self, member: str, statistic: str) -> list[Unit]:
         """The units that measure a statistic, in the order in which their sums are added."""
         count = len(self.fit_blocks(statistic))
@@ -127,8 +175,12 @@ class BuildPlan:
         match unit.stage:
             case Stage.MEASURE:
                 return len(self.fit_blocks(unit.statistic)[unit.block])
-            case Stage.REDUCE:
+            case Stage.REDUCE | Stage.MIX | Stage.DIRECT:
                 return self.numerics.batch_rows
+            case Stage.SKETCH:
+                return len(self.rotation_rows(unit.block))
+            case Stage.GATHER:
+                return self.rotation_sample
             case _:
                 return len(self.block_rows(unit.block))
 
@@ -137,6 +189,8 @@ class BuildPlan:
         samples: dict[str, JsonValue] = {
             s.name: min(s.sample or self.rows, self.rows) for s in self.statistics
         }
+        if self.recipe.pca:
+            samples["pca"] = self.rotation_sample
         return {
             "block_rows": self.numerics.block_rows,
             "batch_rows": self.numerics.batch_rows,

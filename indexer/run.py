@@ -28,6 +28,7 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
     stages = [
         stage for member in plan.members for stage in unfinished(plan, workspace, member.name, observer)
     ]
+    stages += unfinished_rotation(plan, workspace)
     totals: Counter[str] = Counter()
     done: Counter[str] = Counter()
     for unit in (unit for stage in stages for unit in stage):
@@ -52,7 +53,8 @@ def phase(unit: Unit) -> str:
 
 def every_phase(plan: BuildPlan) -> list[str]:
     """All phases of the plan's units, in order."""
-    return [phase(stage[0]) for stage in plan.stages(plan.members[0].name)]
+    stages = [*plan.stages(plan.members[0].name), *plan.rotation_stages()]
+    return [phase(stage[0]) for stage in stages]
 
 
 def unfinished(
@@ -95,6 +97,54 @@ def unfinished(
     return [stage for stage in left if stage]
 
 
+def unfinished_rotation(plan: BuildPlan, workspace: Workspace) -> list[list[Unit]]:
+    """List the units of the PCA that must run, stage by stage.
+
+    Every unit of a stage reads all of the stages that it needs, so one missing output calls for all of these;
+    what nothing calls for is deleted.
+
+    Args:
+        plan: The build.
+        workspace: What is there already.
+
+    Returns:
+        The stages that have units left, in order.
+    """
+    stages = list(plan.rotation_stages())
+    left: list[list[Unit]] = []
+    wanted = {
+        (Stage.ROTATE, ""),
+        *((unit.stage, unit.statistic) for stage in stages[-2:-1] for unit in stage),
+    }
+    for stage in reversed(stages):
+        finished = {unit for unit in stage if workspace.finished(unit)}
+        if (stage[0].stage, stage[0].statistic) not in wanted:
+            for unit in finished:
+                workspace.discard(unit)
+            continue
+        missing = [unit for unit in stage if unit not in finished]
+        if missing:
+            left.append(missing)
+            wanted |= _read_by(stage[0])
+    return left[::-1]
+
+
+def _read_by(unit: Unit) -> set[tuple[Stage, str]]:
+    """Stages of the PCA whose outputs a unit reads, with their pass."""
+    same = unit.statistic
+    match unit.stage:
+        case Stage.SKETCH:
+            return {(Stage.DIRECT, str(unit.number - 1))}
+        case Stage.GATHER:
+            return {(Stage.SKETCH, same)}
+        case Stage.MIX:
+            return {(Stage.SKETCH, same), (Stage.GATHER, same)}
+        case Stage.DIRECT:
+            return {(Stage.GATHER, same), (Stage.MIX, same)}
+        case _:
+            return set()
+
+
 def _finished(workspace: Workspace, units: Sequence[Unit], observer: Observer | None) -> set[Unit]:
     """The units whose outputs are there, byte for byte."""
     begun = [unit for unit in units if workspace.receipt(unit) is not None]
@@ -112,5 +162,8 @@ def discard_read(plan: BuildPlan, workspace: Workspace, unit: Unit) -> None:
     if unit.stage is Stage.REDUCE:
         for part in plan.measures(unit.member, unit.statistic):
             workspace.discard(part)
+    elif unit.stage is Stage.MIX:
+        for block in plan.rotation_blocks:
+            workspace.discard(plan.sketch_unit(unit.number, block))
     elif unit.stage is Stage.EMIT and plan.keeps_projections:
         workspace.discard(Unit(Stage.PROJECT, unit.member, unit.block))

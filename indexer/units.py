@@ -17,6 +17,21 @@ class Stage(StrEnum):
     gradients."""
     EMIT = "emit"
     """Makes the features of one block of rows."""
+    SKETCH = "sketch"
+    """Multiplies all members' features of one block of rows by what a pass of the PCA begins with. This and
+    what follows only where the recipe has a PCA."""
+    GATHER = "gather"
+    """Adds up one member's features times the sketches, over all blocks."""
+    MIX = "mix"
+    """Orthonormalises the sums of all members together."""
+    DIRECT = "direct"
+    """Makes one member's directions."""
+    ROTATE = "rotate"
+    """Rotates all members' features of one block of rows onto the directions."""
+
+
+ENSEMBLE = "ensemble"
+"""In place of a member's name, for units that read all members."""
 
 
 @dataclass(frozen=True, order=True)
@@ -27,13 +42,18 @@ class Unit:
     member: str
     block: int
     statistic: str = ""
-    """The statistic that is measured or reduced; empty for the other stages."""
+    """The statistic that is measured or reduced, or the number of the PCA's pass; empty for the other stages."""
 
     @property
     def path(self) -> PurePosixPath:
         """Where its output and its receipt are, without a suffix."""
         stage = f"{self.stage}-{self.statistic}" if self.statistic else str(self.stage)
         return PurePosixPath(self.member) / stage / f"{self.block:07d}"
+
+    @property
+    def number(self) -> int:
+        """The PCA's pass that it belongs to."""
+        return int(self.statistic)
 
     def __str__(self) -> str:
         statistic = f" of '{self.statistic}'" if self.statistic else ""

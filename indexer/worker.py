@@ -20,6 +20,7 @@ from byline.members import Member
 from byline.projection.base import State
 from byline.task import Task
 from indexer.plan import BuildPlan, Rows, cut_batches
+from indexer.rotation import Rotation
 from indexer.units import Stage, Unit
 from indexer.workspace import Receipt, Workspace
 
@@ -40,6 +41,7 @@ class Worker:
         self._featurizer: tuple[str, MemberFeaturizer] | None = None
         self._fitted_state: tuple[tuple[str, str | None], State] | None = None
         self._at: Rows | None = None
+        self._rotation = Rotation(plan, self.workspace)
 
     def perform(self, unit: Unit) -> Receipt:
         """Run one unit and keep its output.
@@ -59,6 +61,11 @@ class Worker:
             Stage.REDUCE: self._reduce,
             Stage.PROJECT: self._project,
             Stage.EMIT: self._emit,
+            Stage.SKETCH: self._rotation.sketch,
+            Stage.GATHER: self._rotation.gather,
+            Stage.MIX: self._rotation.mix,
+            Stage.DIRECT: self._rotation.direct,
+            Stage.ROTATE: self._rotation.rotate,
         }
         try:
             return self.workspace.write(unit, actions[unit.stage](unit))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import torch
 
 from byline.attribution.answer import Answer, SharesAnswer
 from byline.attribution.lookup import Found, Lookup
@@ -184,8 +183,7 @@ class Attributor:
     def _find(self, ready: Sequence[Featured]) -> list[Found]:
         if not ready:
             return []
-        features_QK = torch.stack([each.feature for each in ready if each.feature is not None])
-        return self._lookup.find([each.question for each in ready], features_QK)
+        return self._lookup.find(ready)
 
 
 def shares_of(answer: Answer) -> SharesAnswer:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from byline.attribution.noise import sample_rows
-from byline.attribution.questions import Question
+from byline.attribution.questions import Featured
 from byline.search.searcher import Searcher
 from byline.store.examples import Filter
 from byline.store.index import AttributionIndex
@@ -27,7 +27,7 @@ class End:
     scores: NDArray[np.float64]
     """[k]"""
     by_member: NDArray[np.float64]
-    """[k, M]; the mean over the members is the score."""
+    """[k, M]; the mean over the members is the score. [k, 1] where the members' own are not known."""
 
 
 @dataclass(kw_only=True)
@@ -41,7 +41,8 @@ class Found:
     noise: NDArray[np.float64] | None = None
     """[S] scores of the noise sample; None where no examples were asked for."""
     owners: NDArray[np.float64] | None = None
-    """[O, M] sums over the owners' rows by member, where they were asked for."""
+    """[O, M] sums over the owners' rows by member, where they were asked for; [O, 1] where the members' own are
+    not known."""
 
 
 class Lookup:
@@ -57,38 +58,44 @@ class Lookup:
         self._searcher = searcher
         self._sample_SK: NDArray[np.float32] | None = None
 
-    def find(self, questions: Sequence[Question], features_QK: Tensor) -> list[Found]:
-        """Answer questions; those with the same options are searched together."""
-        found = [Found() for _ in questions]
-        wanted = [q for q, question in enumerate(questions) if question.examples]
-        self._find_examples(questions, features_QK, wanted, found)
-        shared = [q for q, question in enumerate(questions) if question.request.shares]
-        if shared:
-            owners_QOM = self._searcher.owner_scores(features_QK[shared])
-            for q, owners_OM in zip(shared, owners_QOM, strict=True):
-                found[q].owners = np.asarray(owners_OM, dtype=np.float64)
+    def find(self, asked: Sequence[Featured]) -> list[Found]:
+        """Answer questions that have their features; those with the same options are searched together."""
+        found = [Found() for _ in asked]
+        wanted = [q for q, each in enumerate(asked) if each.question.examples]
+        self._find_examples(asked, wanted, found)
+        for with_parts in (False, True):
+            shared = [
+                q
+                for q, each in enumerate(asked)
+                if each.question.request.shares and (each.parts is not None) == with_parts
+            ]
+            self._find_owners([asked[q] for q in shared], [found[q] for q in shared])
         return found
 
+    def _find_owners(self, asked: Sequence[Featured], found: Sequence[Found]) -> None:
+        if not asked:
+            return
+        owners_QOM = self._searcher.owner_scores(*_stacked(asked))
+        for each, owners_OM in zip(found, owners_QOM, strict=True):
+            each.owners = np.asarray(owners_OM, dtype=np.float64)
+
     def _find_examples(
-        self,
-        questions: Sequence[Question],
-        features_QK: Tensor,
-        wanted: Sequence[int],
-        found: Sequence[Found],
+        self, asked: Sequence[Featured], wanted: Sequence[int], found: Sequence[Found]
     ) -> None:
         if not wanted:
             return
-        for q, noise_S in zip(wanted, self._noise(features_QK[list(wanted)]), strict=True):
+        features_QK, _ = _stacked([asked[q] for q in wanted])
+        for q, noise_S in zip(wanted, self._noise(features_QK), strict=True):
             found[q].noise = noise_S
         groups: dict[str, list[int]] = {}
         for q in wanted:
-            request = questions[q].request
-            groups.setdefault(repr((request.filter, request.k, request.direction)), []).append(q)
+            request, whole = asked[q].question.request, asked[q].parts is None
+            groups.setdefault(repr((request.filter, request.k, request.direction, whole)), []).append(q)
         for members in groups.values():
-            self._find_group(questions[members[0]], features_QK[members], [found[q] for q in members])
+            self._find_group([asked[q] for q in members], [found[q] for q in members])
 
-    def _find_group(self, question: Question, features_QK: Tensor, found: Sequence[Found]) -> None:
-        request = question.request
+    def _find_group(self, asked: Sequence[Featured], found: Sequence[Found]) -> None:
+        request = asked[0].question.request
         rows = self._rows(request.filter)
         searched = self._index.rows if rows is None else len(rows)
         ends = {
@@ -97,18 +104,19 @@ class Lookup:
         }
         for name, asked_for in ends.items():
             if asked_for:
-                for each, end in zip(found, self._end(features_QK, request.k, rows, name), strict=True):
+                for each, end in zip(found, self._end(asked, request.k, rows, name), strict=True):
                     setattr(each, name, end)
         for each in found:
             each.searched = searched
 
-    def _end(self, features_QK: Tensor, k: int, rows: NDArray[np.int64] | None, name: str) -> list[End]:
+    def _end(self, asked: Sequence[Featured], k: int, rows: NDArray[np.int64] | None, name: str) -> list[End]:
+        features_QK, parts_QMK = _stacked(asked)
         if rows is not None and not len(rows):
             nothing = np.zeros((0, len(self._index.members)))
             empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing)
             return [empty] * len(features_QK)
         hits = self._searcher.search(features_QK, k, opponents=name == "opponents", rows=rows)
-        by_member_QkM = self._searcher.member_scores(features_QK, hits)
+        by_member_QkM = self._searcher.member_scores(features_QK, hits, parts_QMK)
         return [
             End(rows=rows_k, scores=scores_k, by_member=by_member_kM)
             for rows_k, scores_k, by_member_kM in zip(
@@ -126,3 +134,10 @@ class Lookup:
             self._sample_SK = np.asarray(self._index.row_source.gather(rows_S), dtype=np.float32)
         queries_QK = torch.from_numpy(self._index.query_vectors(features_QK))
         return (queries_QK @ torch.from_numpy(self._sample_SK).T).numpy().astype(np.float64)
+
+
+def _stacked(asked: Sequence[Featured]) -> tuple[Tensor, Tensor | None]:
+    """Features [Q, K], and the members' parts [Q, M, K] where all have them."""
+    parts = [each.parts for each in asked if each.parts is not None]
+    features = [each.feature for each in asked if each.feature is not None]
+    return torch.stack(features), torch.stack(parts) if len(parts) == len(asked) else None

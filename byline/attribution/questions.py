@@ -19,7 +19,7 @@ from byline.attribution.stopwatch import Stopwatch
 from byline.attribution.task_code import parsed_by, predicted_by, task_code
 from byline.errors import BylineError, InvalidQuery, NonFiniteGradient
 from byline.gradients.tensors import check_gradients
-from byline.query_features import Featurizer, GradientFeaturizer
+from byline.query_features import Featurizer, GradientFeaturizer, QueryFeatures
 from byline.recipe import Recipe
 from byline.task import Item, QueryInterface, Task
 
@@ -55,6 +55,8 @@ class Featured:
     question: Question
     feature: Tensor | None = None
     """[K]"""
+    parts: Tensor | None = None
+    """[M, K], the members' parts, where the index has a PCA; a finished feature has none."""
     items: list[Item] = field(default_factory=list)
     predictions: list[Mapping[str, JsonValue] | None] = field(default_factory=list)
     error: BylineError | None = None
@@ -195,26 +197,31 @@ class Questions:
                 by_target.setdefault(each.question.target, []).append(each)
         for target, group in by_target.items():
             try:
-                features_QK = self._models().query([each.items[0] for each in group], target)
+                made = self._models().features([each.items[0] for each in group], target)
             except Exception:  # whose fault it is shows when each is tried alone
                 for each in group:
                     _attempt(each, self._differentiate_alone)
                 continue
-            for each, feature_K in zip(group, features_QK, strict=True):
-                each.feature = feature_K
+            for place, each in enumerate(group):
+                _take(each, made, place)
 
     def _differentiate_alone(self, asked: Featured) -> None:
         mean = asked.question.request.query_set is not None
         with task_code():
-            features_1K = self._models().query(asked.items, asked.question.target, mean=mean)
-        asked.feature = features_1K[0]
+            made = self._models().features(asked.items, asked.question.target, mean=mean)
+        _take(asked, made, 0)
 
     def _transform(self, asked: Featured) -> None:
         request = asked.question.request
         if request.gradient is not None:
-            asked.feature = self._needs_featurizer().from_gradients(request.gradient)[0]
+            _take(asked, self._needs_featurizer().features_of(request.gradient), 0)
         else:
             asked.feature = self._feature(request)
+
+
+def _take(asked: Featured, made: QueryFeatures, place: int) -> None:
+    asked.feature = made.whole_QK[place]
+    asked.parts = None if made.parts_QMK is None else made.parts_QMK[place]
 
 
 def _attempt(asked: Featured, step: Callable[[Featured], None]) -> None:

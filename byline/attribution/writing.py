@@ -69,7 +69,7 @@ class AnswerWriter:
             prediction=asked.predictions[0] if request.query is not None else None,
             predictions=tuple(asked.predictions) if request.query_set is not None else None,
             prediction_member=self._predictor(asked),
-            standard_error_scope=error_scope(self._members),
+            standard_error_scope=error_scope(self._known(found)),
             timings=timings,
             proponents=self._attributions(found.proponents, members=request.members),
             opponents=self._attributions(found.opponents, members=request.members),
@@ -81,6 +81,16 @@ class AnswerWriter:
             shares=self._shares(found, request.owners_limit),
         )
 
+    def _of_columns(self, scores_xM: NDArray[np.float64]) -> Sequence[Member]:
+        """The members that scores are by; one in place of all where their own scores are not known."""
+        return self._members if scores_xM.shape[-1] == len(self._members) else self._members[:1]
+
+    def _known(self, found: Found) -> Sequence[Member]:
+        for by_member in (found.owners, *(e.by_member for e in (found.proponents, found.opponents) if e)):
+            if by_member is not None:
+                return self._of_columns(by_member)
+        return self._members
+
     def _predictor(self, asked: Featured) -> str | None:
         """The first member's checkpoint, as `Featurizer.model` is."""
         predicted = any(prediction is not None for prediction in asked.predictions)
@@ -89,9 +99,11 @@ class AnswerWriter:
     def _attributions(self, end: End | None, *, members: bool) -> tuple[Attribution, ...] | None:
         if end is None:
             return None
-        errors_k = standard_errors(end.by_member, self._members)
+        known = self._of_columns(end.by_member)
+        errors_k = standard_errors(end.by_member, known)
         examples = self._index.examples.by_rows(end.rows)
         names = [member.name for member in self._members]
+        members = members and len(known) == len(names)
         return tuple(
             Attribution(
                 rank=i + 1,
@@ -111,14 +123,14 @@ class AnswerWriter:
     def _stands_out(self, name: EndName, end: End | None, found: Found) -> bool | None:
         if end is None or found.noise is None or not len(end.rows):
             return None
-        errors_k = standard_errors(end.by_member[:1], self._members)
+        errors_k = standard_errors(end.by_member[:1], self._of_columns(end.by_member))
         error = None if errors_k is None else float(errors_k[0])
         return stands_out(name, float(end.scores[0]), error, found.noise, found.searched)
 
     def _shares(self, found: Found, limit: int | None) -> Shares | None:
         if found.owners is None:
             return None
-        sums, owners = owner_sums(found.owners, self._members), self._owners
+        sums, owners = owner_sums(found.owners, self._of_columns(found.owners)), self._owners
         order = sorted(range(len(owners)), key=lambda o: (-sums.score[o], owners[o][0]))
         listed, left = order[:limit], order[len(order) if limit is None else limit :]
         return Shares(

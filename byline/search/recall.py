@@ -15,7 +15,7 @@ from byline.randomness import random_integers, stream_key
 from byline.search.faiss_files import SearchFile
 from byline.search.scan import row_blocks
 from byline.search.scores import for_candidates
-from byline.store.layout import MAX_FACTOR, MemberLayout, StorageOptions, scale_exponents
+from byline.store.layout import MAX_FACTOR, StorageOptions, Stretch, scale_exponents
 from byline.store.vectors import VectorRows
 
 TOP = 10
@@ -39,7 +39,7 @@ class MeasuredFactor:
 def measured_factor(
     search: SearchFile,
     vectors: VectorRows,
-    members: Sequence[MemberLayout],
+    stretches: Sequence[Stretch],
     storage: StorageOptions,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> MeasuredFactor:
@@ -50,7 +50,7 @@ def measured_factor(
     Args:
         search: The file with the codes.
         vectors: Stored rows.
-        members: With their scale exponents.
+        stretches: With their scale exponents.
         storage: Seed, and the factor if the user chose one.
         progress: Called with ("nearest rows", rows read, rows) and, for every factor that is tried, with
             (its name, rankings, rankings in all).
@@ -58,7 +58,7 @@ def measured_factor(
     Returns:
         The factor with what was measured.
     """
-    queries_QK = _sampled_queries(vectors, members, storage.seed)
+    queries_QK = _sampled_queries(vectors, stretches, storage.seed)
     report = progress or _nothing
     top_QT = _exact_top(vectors, queries_QK, report)
     enough = min(MAX_FACTOR, max(FIRST_FACTOR, -(-vectors.rows // TOP)))
@@ -72,11 +72,11 @@ def measured_factor(
         factor = min(2 * factor, enough)
 
 
-def _sampled_queries(vectors: VectorRows, members: Sequence[MemberLayout], seed: int) -> NDArray[np.float32]:
+def _sampled_queries(vectors: VectorRows, stretches: Sequence[Stretch], seed: int) -> NDArray[np.float32]:
     counters = torch.arange(min(_QUERIES, vectors.rows), dtype=torch.int64)
     rows_N = random_integers(stream_key(seed, "recall"), counters, vectors.rows).numpy()
     # A stored number is the feature times 2^e, and a query that meets it is the feature over 2^e.
-    sampled_NK = np.ldexp(vectors.gather(rows_N).astype(np.float64), -2 * scale_exponents(members))
+    sampled_NK = np.ldexp(vectors.gather(rows_N).astype(np.float64), -2 * scale_exponents(stretches))
     moved_NK, _ = for_candidates(sampled_NK)
     return np.concatenate([moved_NK, -moved_NK])
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.errors import InvalidQuery
-from byline.store.layout import MemberLayout, scale_exponents
+from byline.store.layout import Stretch, scale_exponents
 
 _UNIT = 2.0**-24
 
@@ -19,12 +19,12 @@ _UNIT = 2.0**-24
 def pair_scores(
     query_K: NDArray[np.float64], vectors_NK: NDArray[np.float32], slices: Sequence[slice]
 ) -> NDArray[np.float64]:
-    """Each member's part of the scores of one query with some rows.
+    """Each stretch's part of the scores of one query with some rows.
 
     Args:
         query_K: float64 [K], divided by the scales of the stored numbers.
         vectors_NK: Stored numbers, float32 [N, K].
-        slices: Each member's stretch.
+        slices: The stretches.
 
     Returns:
         float64 [N, M]: parts that add up to the scores.
@@ -33,8 +33,22 @@ def pair_scores(
     return np.stack([products_NK[:, stretch].sum(axis=1) for stretch in slices], axis=1)
 
 
+def part_scores(parts_MK: NDArray[np.float64], vectors_NK: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Each member's part of the scores of one query with some rows, where members share all numbers.
+
+    Args:
+        parts_MK: The members' parts of the query, float64 [M, K], divided by the scales of the stored numbers.
+        vectors_NK: Stored numbers, float32 [N, K].
+
+    Returns:
+        float64 [N, M]: parts that add up to the scores, to rounding.
+    """
+    vectors = vectors_NK.astype(np.float64)
+    return np.stack([(vectors * part_K).sum(axis=1) for part_K in parts_MK], axis=1)
+
+
 def total(parts_NM: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Add up the members' parts from the first to the last: float64 [N]."""
+    """Add up the stretches' parts from the first to the last: float64 [N]."""
     scores_N = np.zeros(len(parts_NM))
     for part_N in parts_NM.T:
         scores_N = scores_N + part_N
@@ -64,9 +78,9 @@ def checked_features(features_QK: object, width: int) -> NDArray[np.float32]:
     return features
 
 
-def unscaled(features_QK: NDArray[np.float32], members: Sequence[MemberLayout]) -> NDArray[np.float64]:
+def unscaled(features_QK: NDArray[np.float32], stretches: Sequence[Stretch]) -> NDArray[np.float64]:
     """Divide by the scales of the stored numbers, exactly: float64 [Q, K]."""
-    return np.ldexp(features_QK.astype(np.float64), -scale_exponents(members))
+    return np.ldexp(features_QK.astype(np.float64), -scale_exponents(stretches))
 
 
 def for_candidates(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from byline.errors import InvalidQuery
 from byline.search.faiss_files import GpuRows
@@ -24,6 +25,7 @@ from byline.search.scores import (
     checked_features,
     for_candidates,
     pair_scores,
+    part_scores,
     rounding,
     total,
     unscaled,
@@ -33,7 +35,9 @@ from byline.store.index import AttributionIndex
 from byline.store.layout import block_rows
 
 Found = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""(rows [k], parts of their scores [k, M])."""
+"""(rows [k], parts of their scores [k, stretches])."""
+MemberScores = Callable[[int, NDArray[np.float32]], NDArray[np.float64]]
+"""(number of a query, stored vectors [N, K]) -> each member's scores, float64 [N, M]."""
 
 _FLAT_QUERIES = 2
 """Up to so many queries FAISS reads stored rows as they are; a product of decoded blocks is faster for more."""
@@ -57,6 +61,7 @@ class Searcher:
         self.index = index
         self._threads = threads or torch.get_num_threads()
         self._slices = index.slices
+        self._own_stretches = index.manifest.rotation is None
         self._error = rounding(index.width) * index.manifest.search.max_norm
         self._gpu = index.gpu_rows()
 
@@ -95,42 +100,63 @@ class Searcher:
         scores = np.array([total(parts) for _, parts in found]).reshape(len(found), k)
         return Hits(rows_QK, sign * scores + 0.0, self.index.exact)
 
-    def member_scores(self, features_QK: Any, hits: Hits) -> NDArray[np.float64]:
+    def member_scores(
+        self, features_QK: Any, hits: Hits, parts_QMK: Tensor | None = None
+    ) -> NDArray[np.float64]:
         """Each member's own scores of hits.
 
         Args:
             features_QK: The query features that were searched for.
             hits: What was found.
+            parts_QMK: The members' parts of the features, [Q, M, K]: needed where the index has a PCA.
 
         Returns:
-            float64 [Q, k, M]; the mean over M is the score.
+            float64 [Q, k, M]; the mean over M is the score. Without the parts that an index with a PCA needs,
+            [Q, k, 1]: the scores themselves, as of one member.
         """
-        queries_QK = self._queries(features_QK)
-        parts = np.empty((*hits.rows_QK.shape, len(self._slices)))
-        for q, query_K in enumerate(queries_QK):
-            for start in range(0, hits.rows_QK.shape[1], block_rows(self.index.width)):
-                chosen = hits.rows_QK[q, start : start + block_rows(self.index.width)]
-                parts[q, start : start + len(chosen)] = self._parts(query_K, chosen)
-        return parts * len(self._slices)
+        score = self._member_scores(features_QK, parts_QMK)
+        step = block_rows(self.index.width)
+        found = [
+            [
+                score(q, self.index.row_source.gather(rows_k[start : start + step]))
+                for start in range(0, len(rows_k), step)
+            ]
+            for q, rows_k in enumerate(hits.rows_QK)
+        ]
+        none = np.empty((0, len(self.index.members)))
+        return np.stack([np.concatenate(blocks) if blocks else none for blocks in found])
 
-    def owner_scores(self, features_QK: Any) -> NDArray[np.float64]:
+    def owner_scores(self, features_QK: Any, parts_QMK: Tensor | None = None) -> NDArray[np.float64]:
         """Each owner's sum of scores over all of its rows, from the stored sums.
 
         Args:
             features_QK: Query features, [Q, K].
+            parts_QMK: The members' parts of the features, [Q, M, K]: needed where the index has a PCA.
 
         Returns:
-            float64 [Q, O, M], owners as in `index.owners.names`; the mean over M is the sum of the scores.
+            float64 [Q, O, M], owners as in `index.owners.names`; the mean over M is the sum of the scores. Without
+            the parts that an index with a PCA needs, [Q, O, 1].
         """
-        queries_QK = self._queries(features_QK)
+        score = self._member_scores(features_QK, parts_QMK)
         sums_OK = self.index.owners.sums
-        scores = np.empty((len(queries_QK), len(sums_OK), len(self._slices)))
         step = block_rows(self.index.width)
-        for start in range(0, len(sums_OK), step):
+        found: list[list[NDArray[np.float64]]] = [[] for _ in range(len(features_QK))]
+        for start in range(0, max(1, len(sums_OK)), step):
             block_OK = np.asarray(sums_OK[start : start + step])
-            for q, query_K in enumerate(queries_QK):
-                scores[q, start : start + step] = pair_scores(query_K, block_OK, self._slices)
-        return scores * len(self._slices)
+            for q, blocks in enumerate(found):
+                blocks.append(score(q, block_OK))
+        return np.stack([np.concatenate(blocks) for blocks in found])
+
+    def _member_scores(self, features_QK: Any, parts_QMK: Tensor | None) -> MemberScores:
+        """What scores stored vectors by member."""
+        queries_QK = self._queries(features_QK)
+        if self._own_stretches or parts_QMK is None:
+            return lambda q, vectors_NK: (
+                pair_scores(queries_QK[q], vectors_NK, self._slices) * len(self._slices)
+            )
+        unscaled_parts = [self._queries(parts_MK) for parts_MK in parts_QMK]
+        members = len(self.index.members)
+        return lambda q, vectors_NK: part_scores(unscaled_parts[q], vectors_NK) * members
 
     def scores(self, features_QK: Any, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Scores of all rows; to float32 accuracy, and with last bits that depend on the batch.
@@ -170,7 +196,7 @@ class Searcher:
             )
 
     def _queries(self, features_QK: Any) -> NDArray[np.float64]:
-        return unscaled(checked_features(features_QK, self.index.width), self.index.members)
+        return unscaled(checked_features(features_QK, self.index.width), self.index.manifest.stretches)
 
     def _allowed(self, rows: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
         if rows is None:

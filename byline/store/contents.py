@@ -12,7 +12,7 @@ from byline.examples import Example
 from byline.gradients.blocks import Block
 from byline.recipe import Recipe
 from byline.store.fingerprint import Fingerprint
-from byline.store.layout import MemberLayout, StorageOptions, TaskRecord
+from byline.store.layout import MemberLayout, RotationLayout, StorageOptions, Stretch, TaskRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,5 +46,12 @@ class IndexContents:
     """Member name -> fitted state."""
     build: Mapping[str, JsonValue]
     """Settings that bits depend on: recorded and hashed; no times, paths or host names."""
+    rotation: RotationLayout | None = None
+    """The one stretch of features that a PCA made; None where they are the members' side by side."""
     storage: StorageOptions = field(default_factory=StorageOptions)
     """How vectors are kept and searched."""
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Parts of a vector, each with a scale of its own."""
+        return self.members if self.rotation is None else (self.rotation,)

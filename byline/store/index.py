@@ -30,8 +30,8 @@ from byline.store.layout import (
     SELF_INFLUENCE,
     MemberLayout,
     curvature_file,
-    member_slices,
     shard_file,
+    stretch_slices,
 )
 from byline.store.manifest import Manifest, read_manifest
 from byline.store.owners import Owners
@@ -50,8 +50,8 @@ class AttributionIndex:
         """The version's directory."""
         self.manifest = manifest
         """What the index is."""
-        self.slices = member_slices(manifest.members)
-        """Where each member's stretch lies in a vector."""
+        self.slices = stretch_slices(manifest.stretches)
+        """Where each stretch lies in a vector: every member's, or one of all with a PCA."""
         self.examples = ExampleStore(path / EXAMPLES)
         """The rows' metadata."""
         self.search_file = faiss_files.SearchFile(path / SEARCH)
@@ -192,7 +192,9 @@ class AttributionIndex:
             InvalidQuery: The features have another width or are not finite.
         """
         with np.errstate(over="ignore", under="ignore"):
-            return unscaled(checked_features(features_QK, self.width), self.members).astype(np.float32)
+            return unscaled(checked_features(features_QK, self.width), self.manifest.stretches).astype(
+                np.float32
+            )
 
     def gpu_rows(self) -> faiss_files.GpuRows | None:
         """Copy the rows of an exact index to a GPU; None without one, or where they do not fit.

@@ -73,7 +73,7 @@ class StorageOptions(BaseModel):
 
 
 class MemberLayout(BaseModel):
-    """One member's stretch of every vector."""
+    """One member, and its stretch of every vector unless the index has a PCA."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -84,9 +84,24 @@ class MemberLayout(BaseModel):
     mask_seed: int | None = None
     """Seed of its dropout mask."""
     width: int = Field(ge=1)
-    """Numbers in its stretch."""
+    """Numbers in its stretch; of its feature before the PCA, where there is one."""
     scale_exponent: int = 0
     """A stored number is the feature's times 2 to this power; chosen by the writer."""
+
+
+class RotationLayout(BaseModel):
+    """The one stretch of every vector that all members share, in an index with a PCA."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(ge=1)
+    """Numbers of a vector."""
+    scale_exponent: int = 0
+    """A stored number is the feature's times 2 to this power; chosen by the writer."""
+
+
+Stretch = MemberLayout | RotationLayout
+"""Numbers of a vector that have one scale: a member's, or all of an index with a PCA."""
 
 
 class TaskRecord(BaseModel):
@@ -102,15 +117,15 @@ class TaskRecord(BaseModel):
     """The Task's own name."""
 
 
-def member_slices(members: Sequence[MemberLayout]) -> tuple[slice, ...]:
-    """Where each member's stretch lies in a vector."""
-    ends = np.cumsum([member.width for member in members]).tolist()
-    return tuple(slice(end - member.width, end) for end, member in zip(ends, members, strict=True))
+def stretch_slices(stretches: Sequence[Stretch]) -> tuple[slice, ...]:
+    """Where each stretch lies in a vector."""
+    ends = np.cumsum([stretch.width for stretch in stretches]).tolist()
+    return tuple(slice(end - stretch.width, end) for end, stretch in zip(ends, stretches, strict=True))
 
 
-def scale_exponents(members: Sequence[MemberLayout]) -> NDArray[np.int32]:
+def scale_exponents(stretches: Sequence[Stretch]) -> NDArray[np.int32]:
     """Exponent of every number of a vector, int32 [K]."""
     return np.repeat(
-        np.array([member.scale_exponent for member in members], dtype=np.int32),
-        [member.width for member in members],
+        np.array([stretch.scale_exponent for stretch in stretches], dtype=np.int32),
+        [stretch.width for stretch in stretches],
     )

@@ -17,7 +17,15 @@ from byline.gradients.blocks import Block
 from byline.store.canonical import canonical_digest, canonical_json
 from byline.store.durable import durable_file
 from byline.store.fingerprint import Fingerprint
-from byline.store.layout import MANIFEST, SCHEMA_VERSION, MemberLayout, StorageOptions, TaskRecord
+from byline.store.layout import (
+    MANIFEST,
+    SCHEMA_VERSION,
+    MemberLayout,
+    RotationLayout,
+    StorageOptions,
+    Stretch,
+    TaskRecord,
+)
 
 
 class FileRecord(BaseModel):
@@ -64,7 +72,9 @@ class Manifest(BaseModel):
     blocks: tuple[Block, ...] = Field(min_length=1)
     """Parameters that were attributed, as the matrices that gradients are projected by."""
     members: tuple[MemberLayout, ...] = Field(min_length=1)
-    """Stretches of a vector, in order."""
+    """The ensemble, in the order of the stretches of a vector."""
+    rotation: RotationLayout | None = None
+    """The one stretch of an index with a PCA; None where every member has its own."""
     storage: StorageOptions
     """How vectors are kept."""
     search: SearchRecord
@@ -79,7 +89,12 @@ class Manifest(BaseModel):
     @property
     def width(self) -> int:
         """K, the numbers of a vector."""
-        return sum(member.width for member in self.members)
+        return sum(stretch.width for stretch in self.stretches)
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Parts of a vector, each with a scale of its own."""
+        return self.members if self.rotation is None else (self.rotation,)
 
     @property
     def digest(self) -> str:

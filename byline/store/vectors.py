@@ -1,7 +1,7 @@
 """Stored vectors: how they are scaled, written in shards and read back through memory maps.
 
 Legend: B rows of a block, R rows of the index, K numbers of a vector, M members.
-A stored number is feature x row weight x 2^exponent, the exponent being its member's.
+A stored number is feature x row weight x 2^exponent, the exponent being its stretch's.
 """
 
 import math
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from byline.errors import BuildFailed, CorruptIndex
 from byline.store.durable import durable_file
 from byline.store.layout import (
-    MemberLayout,
     StorageOptions,
+    Stretch,
     block_rows,
-    member_slices,
     scale_exponents,
     shard_file,
+    stretch_slices,
 )
 
 Features = Iterator[NDArray[np.float32]]
@@ -69,9 +69,9 @@ def weighted_blocks(
         raise BuildFailed(f"expected {rows} rows of features, got {start}")
 
 
-def largest_magnitudes(blocks: Features, members: Sequence[MemberLayout]) -> list[float]:
-    """Largest absolute number in each member's stretch, over a whole stream."""
-    slices = member_slices(members)
+def largest_magnitudes(blocks: Features, stretches: Sequence[Stretch]) -> list[float]:
+    """Largest absolute number in each stretch, over a whole stream."""
+    slices = stretch_slices(stretches)
     largest = [0.0] * len(slices)
     for block_BK in blocks:
         for m, stretch in enumerate(slices):
@@ -94,7 +94,7 @@ def fp16_exponent(largest: float) -> int:
 def write_vectors(
     blocks: Features,
     directory: Path,
-    members: Sequence[MemberLayout],
+    stretches: Sequence[Stretch],
     rows: int,
     storage: StorageOptions,
 ) -> Iterator[int]:
@@ -103,14 +103,14 @@ def write_vectors(
     Args:
         blocks: Checked stream of float32 [B, K].
         directory: The index's directory; has a folder `vectors`.
-        members: With their scale exponents.
+        stretches: With their scale exponents.
         rows: R.
         storage: Type of the numbers and rows of a shard.
 
     Yields:
         The number of rows that are written.
     """
-    exponents_K = scale_exponents(members)
+    exponents_K = scale_exponents(stretches)
     stored = storage.stored_type
     pending = _rechunked(blocks, storage.shard_rows)
     for number, start in enumerate(range(0, rows, storage.shard_rows)):

@@ -33,6 +33,8 @@ from byline.store.layout import (
     SEARCH,
     SELF_INFLUENCE,
     MemberLayout,
+    RotationLayout,
+    Stretch,
     block_rows,
     curvature_file,
     shard_file,
@@ -71,8 +73,8 @@ def write_index(contents: IndexContents, work: Path, *, progress: Progress | Non
     """
     _check_columns(contents)
     _prepare(work)
-    members = _scaled_members(contents, progress)
-    vectors = _write_rows(contents, members, work, progress)
+    stretches = _scaled(contents, progress)
+    vectors = _write_rows(contents, stretches, work, progress)
     _watch(
         write_examples(work / EXAMPLES, contents.examples(), contents.rows),
         "examples",
@@ -82,11 +84,11 @@ def write_index(contents: IndexContents, work: Path, *, progress: Progress | Non
     _write_groups(work, vectors, progress)
     _write_columns(contents, work)
     _write_states(contents, work)
-    search = _write_search(contents, members, vectors, work, progress)
+    search = _write_search(contents, stretches, vectors, work, progress)
     if contents.storage.keep == "codes":
         shutil.rmtree(work / "vectors")
     sync_tree(work)
-    write_manifest(work, _manifest(contents, members, search, work, progress))
+    write_manifest(work, _manifest(contents, stretches, search, work, progress))
     sync(work)
     return work
 
@@ -122,13 +124,13 @@ def _watch(steps: Iterator[int], what: str, total: int, progress: Progress | Non
 
 
 def _features(contents: IndexContents) -> Iterator[NDArray[np.float32]]:
-    width = sum(member.width for member in contents.members)
+    width = sum(stretch.width for stretch in contents.stretches)
     return weighted_blocks(contents.features(), contents.row_weights, (contents.rows, width))
 
 
-def _scaled_members(contents: IndexContents, progress: Progress | None) -> tuple[MemberLayout, ...]:
+def _scaled(contents: IndexContents, progress: Progress | None) -> tuple[Stretch, ...]:
     if contents.storage.dtype == "fp32":
-        return tuple(member.model_copy(update={"scale_exponent": 0}) for member in contents.members)
+        return tuple(_with_exponent(stretch, 0) for stretch in contents.stretches)
 
     def watched() -> Iterator[NDArray[np.float32]]:
         done = 0
@@ -138,24 +140,28 @@ def _scaled_members(contents: IndexContents, progress: Progress | None) -> tuple
             if progress is not None:
                 progress("scales", done, contents.rows)
 
-    largest = largest_magnitudes(watched(), contents.members)
+    largest = largest_magnitudes(watched(), contents.stretches)
     return tuple(
-        member.model_copy(update={"scale_exponent": fp16_exponent(number)})
-        for member, number in zip(contents.members, largest, strict=True)
+        _with_exponent(stretch, fp16_exponent(number))
+        for stretch, number in zip(contents.stretches, largest, strict=True)
     )
+
+
+def _with_exponent(stretch: Stretch, exponent: int) -> Stretch:
+    return stretch.model_copy(update={"scale_exponent": exponent})
 
 
 def _write_rows(
     contents: IndexContents,
-    members: tuple[MemberLayout, ...],
+    stretches: tuple[Stretch, ...],
     work: Path,
     progress: Progress | None,
 ) -> VectorRows:
     storage, rows = contents.storage, contents.rows
-    steps = write_vectors(_features(contents), work, members, rows, storage)
+    steps = write_vectors(_features(contents), work, stretches, rows, storage)
     _watch(steps, "vectors", rows, progress)
     paths = [work / shard_file(number) for number in range(-(-rows // storage.shard_rows))]
-    return VectorRows.open_shards(paths, sum(member.width for member in members), storage, rows)
+    return VectorRows.open_shards(paths, sum(stretch.width for stretch in stretches), storage, rows)
 
 
 def _write_groups(work: Path, vectors: VectorRows, progress: Progress | None) -> None:
@@ -188,7 +194,7 @@ def _write_states(contents: IndexContents, work: Path) -> None:
 
 def _write_search(
     contents: IndexContents,
-    members: tuple[MemberLayout, ...],
+    stretches: tuple[Stretch, ...],
     vectors: VectorRows,
     work: Path,
     progress: Progress | None,
@@ -222,7 +228,7 @@ def _write_search(
             file.write(faiss_files.refine_tail(1))
     if not refined:
         return SearchRecord(max_norm=max_norm)
-    recall = measured_factor(faiss_files.SearchFile(work / SEARCH), vectors, members, storage, progress)
+    recall = measured_factor(faiss_files.SearchFile(work / SEARCH), vectors, stretches, storage, progress)
     faiss_files.patch_factor(work / SEARCH, recall.factor)
     return SearchRecord(
         max_norm=max_norm,
@@ -234,7 +240,7 @@ def _write_search(
 
 def _manifest(
     contents: IndexContents,
-    members: tuple[MemberLayout, ...],
+    stretches: tuple[Stretch, ...],
     search: SearchRecord,
     work: Path,
     progress: Progress | None,
@@ -253,7 +259,8 @@ def _manifest(
         blocks=contents.blocks,
         task=contents.task,
         rows=contents.rows,
-        members=members,
+        members=tuple(s for s in stretches if isinstance(s, MemberLayout)) or contents.members,
+        rotation=next((s for s in stretches if isinstance(s, RotationLayout)), None),
         storage=contents.storage,
         search=search,
         build=dict(contents.build),

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from byline.members import MemberPlan
+from byline.projection.principal import Pca
 from byline.recipe import RECIPES, Curvature, Projection, Recipe
 from indexer.config import BuildConfig, BuildSection, IndexSection, load_config
 
@@ -17,7 +18,7 @@ EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 
 
 def models() -> Iterator[type[BaseModel]]:
-    yield from (BuildConfig, BuildSection, IndexSection, Recipe, MemberPlan)
+    yield from (BuildConfig, BuildSection, IndexSection, Recipe, MemberPlan, Pca)
     for union in (Projection, Curvature):
         yield from get_args(get_args(union)[0])
 

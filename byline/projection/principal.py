@@ -1,0 +1,130 @@
+"""A PCA of the members' concatenated features: what ten members cost on disk is what one costs.
+
+Uncentred, since scores are inner products. Of training rows x_i (all members' features, times the row weight w_i)
+the directions V of x_i / |x_i|^(1/2) are found: dividing by the square root of the length keeps a few long rows
+from taking every direction (docs/ensembles.md has what it gains). A stored vector is V^T x, and a query carries
+its members' parts V_m^T q_m, whose sum is the query's vector. So each member's own score comes from the very same
+stored numbers.
+
+The directions come from a randomised range finder (Halko, Martinsson & Tropp 2011) in sums over blocks of rows, with
+Y = X Q, W = X^T Y and Q random signs at first:
+
+    T = (Y^T Y)^(-1/2)      W T = X^T orth(Y)      V = the right singular vectors of orth(Y)^T X
+
+and each further pass begins with Q = V. Signs of V's columns do not matter: both sides have them.
+
+Shapes: N examples, K numbers of a member's feature, L numbers of a sketch, k of a stored vector, M members.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from byline.projection.base import State
+from byline.randomness import random_signs, stream_key
+
+CODES, SCALES = "pca.codes", "pca.scales"
+"""Names of a member's directions in its state: int8 [K, k], and what a column is multiplied by, float32 [k]."""
+OVERSAMPLING = 32
+"""Numbers that a sketch has beyond those that are kept."""
+_RANK_TOLERANCE = 1e-11
+
+
+class Pca(BaseModel):
+    """Rotates the concatenation of all members' features onto its strongest directions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(default=512, ge=1, le=1 << 16)
+    """Numbers a stored vector has, over all members together."""
+    sample: int | None = Field(default=16_384, ge=1)
+    """Training points that the directions are fitted on, drawn at random; None takes all."""
+    passes: int = Field(default=2, ge=1, le=8)
+    """Passes over the features that find the directions; two are close to exact."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Of the random signs that the first pass begins with."""
+
+    def kept(self, rows: int, width: int) -> int:
+        """How many numbers k are kept of features of this width, fitted on this many rows."""
+        return min(self.size, rows, width)
+
+    def sketched(self, rows: int, width: int) -> int:
+        """How many numbers L a sketch has."""
+        return min(self.kept(rows, width) + OVERSAMPLING, width)
+
+
+def first_directions(seed: int, member: str, shape: tuple[int, int]) -> Tensor:
+    """Random signs to begin with: float32 [K, L], different for every member."""
+    rows, columns = shape
+    return random_signs(stream_key(seed, "pca", member), 0, rows, columns, torch.device("cpu"))
+
+
+def fit_scales(squared_norms_N: Tensor, weights_N: Tensor) -> Tensor:
+    """What rows are multiplied by for the fit: float64 [N].
+
+    Args:
+        squared_norms_N: |x|^2 over all members, without the row weight.
+        weights_N: Row weights.
+
+    Returns:
+        (w/|x|)^(1/2): of the weighted row w x this leaves w x / |w x|^(1/2). Zero for a row of zeros.
+    """
+    scales_N = (weights_N.abs() / squared_norms_N.sqrt()).sqrt()
+    return torch.where(squared_norms_N > 0, scales_N, torch.zeros_like(scales_N))
+
+
+def mixing(sketch_LL: Tensor, moment_LL: Tensor, size: int) -> Tensor:
+    """What turns the sums W = X^T Y into directions: V = W S.
+
+    Args:
+        sketch_LL: Y^T Y, float64.
+        moment_LL: W^T W, float64.
+        size: Columns to keep.
+
+    Returns:
+        S, float64 [L, size], strongest direction first; zero columns beyond the rank of the rows.
+    """
+    whiten_LL = _inverse_root(sketch_LL, len(sketch_LL))
+    return whiten_LL @ _inverse_root(whiten_LL.T @ moment_LL @ whiten_LL, size)
+
+
+def _inverse_root(matrix_LL: Tensor, size: int) -> Tensor:
+    """U D^(-1/2) of the strongest eigenvalues, zero where they are rounding."""
+    values_L, vectors_LL = torch.linalg.eigh((matrix_LL + matrix_LL.T) / 2)
+    strongest, vectors = values_L.flip(0)[:size], vectors_LL.flip(1)[:, :size]
+    sound = strongest > _RANK_TOLERANCE * strongest[:1].clamp_min(0)
+    roots = strongest.clamp_min(torch.finfo(torch.float64).tiny).rsqrt() * sound
+    scaled: Tensor = vectors * roots
+    return scaled
+
+
+def encoded(directions_Kk: Tensor) -> State:
+    """Round directions to one byte a number: they are most of what a small index with many members holds.
+
+    Both sides use the rounded ones. The rounding adds about half a percent of a query's length, in random
+    directions.
+    """
+    scales_k = directions_Kk.abs().amax(dim=0) / 127
+    codes_Kk = torch.where(scales_k > 0, directions_Kk / scales_k, 0.0).round()
+    return {CODES: codes_Kk.to(torch.int8), SCALES: scales_k.float()}
+
+
+def decoded(state: State) -> Tensor | None:
+    """A member's directions, float32 [K, k]; None where the index has no PCA."""
+    return state[CODES].float() * state[SCALES] if CODES in state else None
+
+
+def rotated(features: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
+    """Each member's part of the rotated feature.
+
+    Args:
+        features: One [N, K_m] a member, scaled as in a concatenation.
+        directions: One [K_m, k] a member.
+
+    Returns:
+        [N, M, k]; the sum over the members is the feature.
+    """
+    parts = [f.to(V) @ V for f, V in zip(features, directions, strict=True)]
+    return torch.stack(parts, dim=1)
