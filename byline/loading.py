@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from byline.adapters import adapter_digest, adapter_folder
 from byline.errors import InvalidTask
 from byline.neighbours import TASK_PREFIX, own_modules
 from byline.task import Checkpoint, Task
@@ -95,9 +96,9 @@ def _anchored(task: Task, folder: Path) -> Task:
 
     def anchored(checkpoint: Checkpoint) -> Checkpoint:
         weights = checkpoint.weights
-        if isinstance(weights, Mapping) or Path(weights).is_absolute():
-            return checkpoint
-        return replace(checkpoint, weights=folder / weights)
+        if not isinstance(weights, Mapping):
+            weights = folder / weights  # an absolute path stays
+        return replace(checkpoint, weights=weights, adapters=[folder / path for path in checkpoint.adapters])
 
     return replace(task, checkpoints=[anchored(checkpoint) for checkpoint in task.checkpoints])
 
@@ -190,9 +191,16 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
         )
 
 
-def weights_digest(checkpoint: Checkpoint) -> str:
-    """SHA-256 over a checkpoint's names, shapes and numbers, whatever file format holds them."""
+def weights_digest(checkpoint: Checkpoint, adapters: int = 0) -> str:
+    """SHA-256 over a checkpoint's names, shapes and numbers, whatever file format holds them.
+
+    Args:
+        checkpoint: The weights.
+        adapters: How many of its LoRA adapters are used; the others may come and go.
+    """
     digest = hashlib.sha256()
+    for number in range(adapters):
+        digest.update(f"adapter:{adapter_digest(adapter_folder(checkpoint, number))}:".encode())
     for name, tensor in sorted(load_weights(checkpoint).items()):
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

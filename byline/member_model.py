@@ -8,6 +8,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
+from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter
 from byline.errors import InvalidTask
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector
@@ -34,7 +35,7 @@ class Compute:
 
 
 class MemberModel:
-    """One member's model, ready to be differentiated. Members of one checkpoint may share the collector."""
+    """One member's model, ready to be differentiated. Members with the same weights may share the collector."""
 
     def __init__(
         self, task: Task, collector: GradientCollector, mask: DropoutMask | None, compute: Compute
@@ -55,9 +56,9 @@ class MemberModel:
         Args:
             task: Declares the model and its checkpoints.
             recipe: Names the signal and the masks' rate.
-            member: Which checkpoint, which mask.
+            member: Which checkpoint, which adapter, which mask.
             compute: Device and precision.
-            sibling: A member of the same checkpoint, whose model is used again.
+            sibling: A member with the same weights (`Member.same_model`), whose model is used again.
 
         Returns:
             The member.
@@ -67,9 +68,7 @@ class MemberModel:
             UnsupportedModel: Gradients cannot be taken example by example.
         """
         compute = compute or Compute()
-        collector = (
-            sibling._collector if sibling else _load_collector(task, recipe, member.checkpoint, compute)
-        )
+        collector = sibling._collector if sibling else _load_collector(task, recipe, member, compute)
         rate = recipe.members.mask_rate
         mask = None if member.mask_seed is None else DropoutMask(collector.model, member.mask_seed, rate)
         return cls(task, collector, mask, compute)
@@ -101,6 +100,13 @@ class MemberModel:
         batch = to_device(self._task.collate(list(items)), self._compute.device)
         return self._collector.collect(self._task.objective(target), batch, len(items), self._within())
 
+    def share_weights(self, other: "MemberModel") -> None:
+        """Keep no second copy of the weights below an adapter: they are those of a member of the same checkpoint."""
+        theirs = dict(other.model.named_parameters())
+        for name, parameter in self.model.named_parameters():
+            if not ADAPTER_LAYERS.selects(name):
+                parameter.data = theirs[name].data
+
     @contextmanager
     def _within(self) -> Iterator[None]:
         bfloat16 = self._compute.precision == "bfloat16"
@@ -112,18 +118,23 @@ class MemberModel:
                     yield
 
 
-def _load_collector(task: Task, recipe: Recipe, checkpoint: int, compute: Compute) -> GradientCollector:
+def _load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute) -> GradientCollector:
     model = task.model()
     if not isinstance(model, nn.Module):
         raise InvalidTask(f"expected Task.model() to return a torch.nn.Module, got {type(model).__name__}")
-    load_checkpoint(model, task.checkpoints[checkpoint])
+    checkpoint = task.checkpoints[member.checkpoint]
+    load_checkpoint(model, checkpoint)
+    layers = task.layers
+    if member.adapter is not None:
+        model = put_adapter(model, adapter_folder(checkpoint, member.adapter))
+        layers = ADAPTER_LAYERS
     model.eval().to(compute.device)
     first, second = probed_items(task, model, compute)
 
     def sample(count: int) -> Batch:
         return to_device(task.collate([first, second, first][:count]), compute.device)
 
-    collector = build_collector(model, task.objective(recipe.train_signal), sample, task.layers)
+    collector = build_collector(model, task.objective(recipe.train_signal), sample, layers)
     for target in {"loss", *task.targets} - {recipe.train_signal}:
         check_objective(collector, task.objective(target), sample, f"target '{target}'")
     return collector

@@ -1,4 +1,4 @@
-"""The elements of an ensemble: which checkpoint, under which seeded dropout mask.
+"""The elements of an ensemble: which checkpoint, with which LoRA adapter, under which seeded dropout mask.
 
 A plan names them by configuration only; each `Member` becomes one stretch of every stored vector.
 """
@@ -19,20 +19,31 @@ class Member:
     """Position in `Task.checkpoints`."""
     mask_seed: int | None = None
     """Seed of the dropout mask; None leaves the model whole."""
+    adapter: int | None = None
+    """Position in `Checkpoint.adapters`: only its parameters are attributed. None takes the model's own."""
 
     @property
     def name(self) -> str:
-        """`c0` or `c0-m3`: names files and the gradients that clients send (`c0-m3/fc.weight`)."""
-        return f"c{self.checkpoint}" if self.mask_seed is None else f"c{self.checkpoint}-m{self.mask_seed}"
+        """`c0`, `c0-m3`, `c0-a1-m3`: names files and the gradients that clients send (`c0-m3/fc.weight`)."""
+        adapter = "" if self.adapter is None else f"-a{self.adapter}"
+        mask = "" if self.mask_seed is None else f"-m{self.mask_seed}"
+        return f"c{self.checkpoint}{adapter}{mask}"
+
+    def same_model(self, other: "Member") -> bool:
+        """Whether both have the same weights, so that one loaded model serves them."""
+        return (self.checkpoint, self.adapter) == (other.checkpoint, other.adapter)
 
 
 class MemberPlan(BaseModel):
-    """Which members make the ensemble: checkpoints x masks."""
+    """Which members make the ensemble: checkpoints x adapters x masks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     checkpoints: tuple[int, ...] | None = None
     """Positions in `Task.checkpoints`; None takes all. Independently trained ones help most, and cost most."""
+    adapters: int = Field(default=0, ge=0, le=1024)
+    """The first so many LoRA adapters of each checkpoint; 0 attributes the models' own parameters. Only the
+    adapters' parameters are attributed: fewer numbers, cheaper passes."""
     masks: int = Field(default=0, ge=0, le=1024)
     """Seeded dropout masks for each checkpoint; 0 leaves the models whole. Ten cost ten gradient passes and no training."""
     mask_rate: float | None = Field(default=None, gt=0, lt=1)
@@ -57,4 +68,10 @@ class MemberPlan(BaseModel):
                 f"(the Task's number of checkpoints), got {len(chosen)} entries that are not"
             )
         seeds: Sequence[int | None] = [self.mask_seed + i for i in range(self.masks)] or [None]
-        return tuple(Member(checkpoint, seed) for checkpoint in chosen for seed in seeds)
+        adapters: Sequence[int | None] = range(self.adapters) if self.adapters else [None]
+        return tuple(
+            Member(checkpoint, seed, adapter)
+            for checkpoint in chosen
+            for adapter in adapters
+            for seed in seeds
+        )

@@ -141,13 +141,15 @@ class Featurizer(GradientFeaturizer):
             InvalidTask: The Task has other members than the index.
         """
         models: dict[Member, MemberModel] = {}
-        of_checkpoint: dict[int, MemberModel] = {}
+        with_weights: dict[tuple[int, int | None], MemberModel] = {}
         for member in recipe.members.members(len(task.checkpoints)):
             if member.name not in states:
                 raise InvalidTask(f"the index has no fitted state for member '{member.name}': rebuild it")
-            sibling = of_checkpoint.get(member.checkpoint)
+            sibling = with_weights.get((member.checkpoint, member.adapter))
             models[member] = MemberModel.load(task, recipe, member, compute, sibling)
-            of_checkpoint.setdefault(member.checkpoint, models[member])
+            if sibling is None and member.adapter:
+                models[member].share_weights(with_weights[member.checkpoint, 0])
+            with_weights.setdefault((member.checkpoint, member.adapter), models[member])
         return cls(recipe, models, {member: states[member.name] for member in models})
 
     @property

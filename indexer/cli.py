@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from indexer import asking, reading
+from indexer import asking, ensembles, reading
 
 if TYPE_CHECKING:
     from indexer.config import BuildConfig
@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
     """Add the indexer's commands to the command line."""
     app.command()(build)
     app.command()(recipes)
+    app.command("train-adapters")(ensembles.train_adapters)
     app.command()(reading.inspect)
     app.command()(reading.verify)
     app.command("self-influence")(reading.self_influence)

@@ -119,6 +119,7 @@ def member_layouts(plan: BuildPlan, workspace: Workspace) -> tuple[MemberLayout,
             name=member.name,
             checkpoint=member.checkpoint,
             mask_seed=member.mask_seed,
+            adapter=member.adapter,
             width=block_features(workspace, member.name, 0).shape[1],
         )
         for member in plan.members

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from byline.adapters import require_same_blocks
 from byline.errors import InvalidInput
 from byline.features import statistics
 from byline.member_model import MemberModel
@@ -40,6 +41,9 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         device=config.build.device,
         precision=config.build.precision,
     )
+    if config.recipe.members.adapters:
+        used = {m.checkpoint: task.checkpoints[m.checkpoint] for m in members}
+        require_same_blocks(used, config.recipe.members.adapters)
     model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
     fits = tuple(
         StatisticPlan(name=s.name, source=s.source, sample=s.sample)

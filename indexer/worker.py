@@ -150,7 +150,7 @@ class Worker:
     def _load(self, member: str) -> MemberModel:
         wanted = self.plan.member(member)
         if self._model is None or self._model[0] != wanted:
-            same_weights = self._model is not None and self._model[0].checkpoint == wanted.checkpoint
+            same_weights = self._model is not None and self._model[0].same_model(wanted)
             sibling = self._model[1] if self._model is not None and same_weights else None
             self._model = None  # the old model's memory is free before the new one's is taken
             loaded = MemberModel.load(

@@ -136,7 +136,7 @@ class AnswerHeader(_Document):
     predictions: tuple[Mapping[str, JsonValue] | None, ...] | None = None
     """The same for each query of a `query_set`."""
     prediction_member: str | None = None
-    """Who predicted: the first member's checkpoint, without its mask; null where nobody did."""
+    """Who predicted: the first member (checkpoint and adapter), without its mask; null where nobody did."""
     standard_error_scope: ErrorScope | None
     """What the standard errors cover; `within_checkpoint` misses that between trained models."""
     timings: Timings

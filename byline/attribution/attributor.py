@@ -51,7 +51,9 @@ class Attributor:
         self.index = index
         self.task = task
         self.name = name or index.manifest.task.name
-        self.members: tuple[Member, ...] = tuple(Member(m.checkpoint, m.mask_seed) for m in index.members)
+        self.members: tuple[Member, ...] = tuple(
+            Member(m.checkpoint, m.mask_seed, m.adapter) for m in index.members
+        )
         self._questions = Questions(index.recipe, index.width, task=task, featurizer=featurizer)
         self._lookup = Lookup(index, searcher)
         self._writer = AnswerWriter(index, self.members, self.name)

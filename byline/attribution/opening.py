@@ -37,7 +37,7 @@ def featurizer_of(index: AttributionIndex, task: Task) -> Featurizer:
 
 def gradient_featurizer_of(index: AttributionIndex) -> GradientFeaturizer:
     """Make what projects gradients for an index; it needs no model."""
-    states = {Member(m.checkpoint, m.mask_seed): dict(index.states(m.name)) for m in index.members}
+    states = {Member(m.checkpoint, m.mask_seed, m.adapter): dict(index.states(m.name)) for m in index.members}
     return GradientFeaturizer(index.recipe, index.manifest.blocks, states)
 
 
@@ -63,4 +63,7 @@ def _hold_weights(task: Task, index: AttributionIndex) -> None:
 
 
 def _same_weights(checkpoints: Sequence[Checkpoint], index: AttributionIndex) -> bool:
-    return [weights_digest(each) for each in checkpoints] == list(index.fingerprint.weights)
+    adapters = index.recipe.members.adapters
+    if any(len(each.adapters) < adapters for each in checkpoints):
+        return False
+    return [weights_digest(each, adapters) for each in checkpoints] == list(index.fingerprint.weights)

@@ -4,6 +4,7 @@ Letters: M members, k examples of an answer, O owners.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -92,9 +93,9 @@ class AnswerWriter:
         return self._members
 
     def _predictor(self, asked: Featured) -> str | None:
-        """The first member's checkpoint, as `Featurizer.model` is."""
+        """The first member without its mask, as `Featurizer.model` is."""
         predicted = any(prediction is not None for prediction in asked.predictions)
-        return Member(self._members[0].checkpoint).name if predicted else None
+        return replace(self._members[0], mask_seed=None).name if predicted else None
 
     def _attributions(self, end: End | None, *, members: bool) -> tuple[Attribution, ...] | None:
         if end is None:

@@ -83,6 +83,8 @@ class MemberLayout(BaseModel):
     """Position in the Task's checkpoints."""
     mask_seed: int | None = None
     """Seed of its dropout mask."""
+    adapter: int | None = None
+    """Position in the checkpoint's LoRA adapters."""
     width: int = Field(ge=1)
     """Numbers in its stretch; of its feature before the PCA, where there is one."""
     scale_exponent: int = 0
