@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter
-from byline.errors import InvalidTask
+from byline.errors import InvalidTask, NonFiniteGradient
 from byline.gradients.blocks import Block
-from byline.gradients.collector import GradientCollector
+from byline.gradients.collector import GradientCollector, checked_values
 from byline.gradients.factors import BatchGradients
 from byline.gradients.masks import DropoutMask
 from byline.gradients.probe import build_collector, check_objective
@@ -99,6 +99,27 @@ class MemberModel:
         """
         batch = to_device(self._task.collate(list(items)), self._compute.device)
         return self._collector.collect(self._task.objective(target), batch, len(items), self._within())
+
+    def values(self, items: Sequence[Item], target: str = "loss") -> Tensor:
+        """Compute the loss, or a negated target, of every item: a forward pass and nothing more.
+
+        Args:
+            items: Complete items of the data set's kind.
+            target: `"loss"` or one of the Task's targets.
+
+        Returns:
+            objective_N, on the model's device.
+
+        Raises:
+            InvalidTask: There is no such target, or it does not return one value an example.
+            NonFiniteGradient: A value is NaN or infinite.
+        """
+        batch = to_device(self._task.collate(list(items)), self._compute.device)
+        with torch.no_grad(), self._within():
+            values_N = checked_values(self._task.objective(target)(self.model, batch), len(items))
+        if not bool(values_N.isfinite().all()):
+            raise NonFiniteGradient("the loss or target is NaN or infinite for an example of this batch")
+        return values_N
 
     def share_weights(self, other: "MemberModel") -> None:
         """Keep no second copy of the weights below an adapter: they are those of a member of the same checkpoint."""

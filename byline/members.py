@@ -51,6 +51,15 @@ class MemberPlan(BaseModel):
     mask_seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the first mask; the others follow."""
 
+    forward_masks: int = Field(default=0, ge=0, le=1024)
+    """Masks for the row weight alone: forward passes over the training set, no gradient and no cost of a query.
+    0 takes the weight from the members themselves."""
+
+    @property
+    def forward_seeds(self) -> range:
+        """Seeds of the masks that only the row weight is taken under."""
+        return range(self.mask_seed, self.mask_seed + self.forward_masks)
+
     def members(self, checkpoint_count: int) -> tuple[Member, ...]:
         """List the members for a Task with this many checkpoints, in the order of the stored vector.
 

@@ -81,6 +81,10 @@ class Recipe(BaseModel):
             raise InvalidRecipe(
                 "row_weight 'one_minus_p' needs train_signal 'margin': p is read off the margin"
             )
+        if self.members.forward_masks and self.row_weight != "one_minus_p":
+            raise InvalidRecipe(
+                "members.forward_masks needs row_weight 'one_minus_p': these masks make that weight and nothing else"
+            )
         return self
 
 

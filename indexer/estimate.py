@@ -135,6 +135,10 @@ class _Trial:
             for name, rows, measured, finished in self._fit(model, grads, state, source):
                 needed = measured + (gradient_time if source == "gradients" else 0.0)
                 yield Pass(f"measure {name}", rows * members, members * (rows * needed * a_row + finished))
+        if plan.weighers:
+            _, forward_time = _warm(lambda: model.values(items, plan.recipe.train_signal))
+            weighed = plan.rows * len(plan.weighers) * plan.recipe.members.forward_masks
+            yield Pass("weigh", weighed, weighed * forward_time * a_row)
         featurizer = MemberFeaturizer(plan.recipe, model.blocks, state)
         self.width = featurizer.width
         phi_NK, projection_time = _warm(lambda: featurizer.project(grads))

@@ -14,15 +14,24 @@ def block_features(workspace: Workspace, member: str, block: int) -> Tensor:
 
 
 def block_weights(plan: BuildPlan, workspace: Workspace, block: int) -> Tensor:
-    """Row weights of one block: float64 [B], the mean over the members; ones where the recipe has none.
+    """Row weights of one block: float64 [B]; ones where the recipe has none.
 
-    TRAK's weight of a row is 1 - p; with the margin m = log p/(1-p) as the signal, whose objective is -m, that is
-    sigmoid(objective).
+    The mean over the members, or over the models under the masks that serve the weight alone.
     """
     weights_B = torch.zeros(len(plan.block_rows(block)), dtype=torch.float64)
     if plan.recipe.row_weight == "none":
         return weights_B + 1
+    for weigher in plan.weighers:
+        weighed = workspace.read(Unit(Stage.WEIGH, weigher.name, block))
+        weights_B += weighed["weight"] / len(plan.weighers)
+    if plan.weighers:
+        return weights_B
     for member in plan.members:
         column = workspace.read(Unit(Stage.EMIT, member.name, block), ("objective",))
-        weights_B += torch.sigmoid(column["objective"]) / len(plan.members)
+        weights_B += one_minus_p(column["objective"]) / len(plan.members)
     return weights_B
+
+
+def one_minus_p(objective_N: Tensor) -> Tensor:
+    """TRAK's weight of a row: with the margin m = log p/(1-p) as the signal, whose objective is -m, sigmoid of that."""
+    return torch.sigmoid(objective_N)

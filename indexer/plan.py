@@ -4,7 +4,7 @@ Everything here follows from the plan alone, so that every worker, and every res
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -82,7 +82,23 @@ class BuildPlan:
 
     def member(self, name: str) -> Member:
         """The member of this name."""
-        return next(member for member in self.members if member.name == name)
+        return next(member for member in (*self.members, *self.weighers) if member.name == name)
+
+    @property
+    def weighers(self) -> tuple[Member, ...]:
+        """Models, without a mask, whose forward passes under masks make the row weights; none for most recipes."""
+        if not self.recipe.members.forward_masks:
+            return ()
+        return tuple(dict.fromkeys(replace(member, mask_seed=None) for member in self.members))
+
+    def weigh_stages(self) -> Iterator[list[Unit]]:
+        """List the units that make row weights, which come after all members' own.
+
+        Yields:
+            The units of each model. Nothing where the weights come from the members.
+        """
+        for member in self.weighers:
+            yield [Unit(Stage.WEIGH, member.name, block) for block in range(self.block_count)]
 
     def block_rows(self, block: int) -> range:
         """The rows of one block of the grid."""

@@ -17,6 +17,9 @@ class Stage(StrEnum):
     gradients."""
     EMIT = "emit"
     """Makes the features of one block of rows."""
+    WEIGH = "weigh"
+    """Takes the row weights of one block under masks that serve nothing else; one unit for all masks of a
+    model, and only where the recipe has such."""
     SKETCH = "sketch"
     """Multiplies all members' features of one block of rows by what a pass of the PCA begins with. This and
     what follows only where the recipe has a PCA."""

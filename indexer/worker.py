@@ -5,6 +5,7 @@ plan and the unit alone, so any worker may perform any unit, and perform it agai
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from byline.member_model import MemberModel
 from byline.members import Member
 from byline.projection.base import State
 from byline.task import Task
+from indexer.outputs import one_minus_p
 from indexer.plan import BuildPlan, Rows, cut_batches
 from indexer.rotation import Rotation
 from indexer.units import Stage, Unit
@@ -61,6 +63,7 @@ class Worker:
             Stage.REDUCE: self._reduce,
             Stage.PROJECT: self._project,
             Stage.EMIT: self._emit,
+            Stage.WEIGH: self._weigh,
             Stage.SKETCH: self._rotation.sketch,
             Stage.GATHER: self._rotation.gather,
             Stage.MIX: self._rotation.mix,
@@ -108,6 +111,25 @@ class Worker:
             return emitted(featurizer, raw["phi"].to(self.plan.numerics.device), raw["objective"])
         batches = self._gradients(unit.member, self._block(unit))
         return join_states([emitted(featurizer, featurizer.project(g), g.objective_N) for g in batches])
+
+    def _weigh(self, unit: Unit) -> State:
+        """Mean of the row weights under all forward masks of one model."""
+        plan, train_set = self.plan, self._loaded_task().train_set
+        member = plan.member(unit.member)
+        model = self._load(unit.member)
+        masked = [
+            MemberModel.load(
+                self._loaded_task(), plan.recipe, replace(member, mask_seed=s), plan.numerics.compute, model
+            )
+            for s in plan.recipe.members.forward_seeds
+        ]
+        parts = []
+        for batch in cut_batches(self._block(unit), plan.numerics.batch_rows):
+            self._at = batch
+            items = [train_set[int(row)] for row in batch]
+            values = [each.values(items, plan.recipe.train_signal).double() for each in masked]
+            parts.append({"weight": torch.stack([one_minus_p(v) for v in values]).mean(dim=0)})
+        return join_states(parts)
 
     def _block(self, unit: Unit) -> Rows:
         return np.asarray(self.plan.block_rows(unit.block), dtype=np.int64)
