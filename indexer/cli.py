@@ -50,6 +50,7 @@ def register(app: typer.Typer) -> None:
     app.command()(build)
     app.command()(recipes)
     app.command("train-adapters")(ensembles.train_adapters)
+    app.command("plan-ensemble")(ensembles.plan_ensemble)
     app.command()(reading.inspect)
     app.command()(reading.verify)
     app.command("self-influence")(reading.self_influence)

@@ -1,4 +1,4 @@
-"""Sub-commands about ensembles: train-adapters."""
+"""Sub-commands about ensembles: train-adapters, plan-ensemble."""
 
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +48,27 @@ Seed = Annotated[
 ]
 
 
+Budget = Annotated[
+    int, typer.Option(min=1, help="Gradient passes that a query may take. Example: `--budget 10`")
+]
+TrainCost = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Price of training one more checkpoint, in units of one more gradient pass of every query: then more "
+        "checkpoints than the Task has are considered. Example: `--train-cost 20`",
+        show_default="only the Task's checkpoints are considered",
+    ),
+]
+SampleRows = Annotated[
+    int, typer.Option("--rows", min=20, help="Training points of the pilot. Example: `--rows 1000`")
+]
+SampleQueries = Annotated[
+    int, typer.Option("--queries", min=1, help="Queries of the pilot. Example: `--queries 32`")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table. Example: `--json`")]
+
+
 def train_adapters(  # noqa: PLR0913 - a command's options are its arguments
     build_file: BuildFile,
     *,
@@ -93,3 +114,44 @@ def train_adapters(  # noqa: PLR0913 - a command's options are its arguments
         folders = train(load_task(config.task).task, checkpoint, options, out, count=count, observer=observer)
     for folder in folders:
         typer.echo(str(folder))
+
+
+def plan_ensemble(
+    build_file: BuildFile,
+    *,
+    budget: Budget = 10,
+    train_cost: TrainCost = None,
+    rows: SampleRows = 1000,
+    queries: SampleQueries = 32,
+    as_json: Json = False,
+) -> None:
+    """Say how many checkpoints and masks are worth their cost, from a pilot of up to 3 checkpoints x 4 masks.
+
+    Scores of a sample of the training points are split into what all checkpoints agree on, what a checkpoint adds and what
+    a mask adds; from these follows how well an ensemble of any size agrees with an endless one.
+
+    Example: `byline plan-ensemble mytask.toml --budget 10`
+    """
+    import json
+
+    from rich.console import Console
+
+    from byline.loading import load_task
+    from byline.variance import variance_components
+    from indexer.bar import bar
+    from indexer.config import load_config
+    from indexer.ensemble_table import advice, ensemble_table, facts
+    from indexer.pilot import run_pilot
+
+    config = load_config(build_file)
+    with bar() as observer:
+        pilot = run_pilot(config, rows=rows, queries=queries, observer=observer)
+    available = len(load_task(config.task).task.checkpoints)
+    found = advice(variance_components(pilot.scores_IDQR), available, budget, train_cost)
+    if as_json:
+        typer.echo(json.dumps(facts(pilot, found), indent=2))
+        return
+    console = Console()
+    console.print(ensemble_table(found))
+    for line in found.lines(pilot):
+        console.print(line, highlight=False)

@@ -42,8 +42,7 @@ _PURPOSES = {
 def estimate_table(found: Estimate) -> Table:
     """What a build will cost."""
     table = Table("what", "how much", title="Estimate: nothing was written")
-    numbers = found.width // found.members
-    table.add_row("rows x members x numbers", f"{found.rows:,} x {found.members} x {numbers:,}")
+    table.add_row("rows x numbers", f"{found.rows:,} x {found.width:,} ({found.members} members)")
     table.add_section()
     for each in found.passes:
         table.add_row(f"{each.name} ({each.rows:,} rows)", clock(each.seconds))
