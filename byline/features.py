@@ -9,16 +9,18 @@ Shapes: N examples, K numbers of a feature, Q queries, M members.
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from byline.curvature.base import Statistic
+from byline.curvature.base import Preconditioner, Statistic
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import State
 from byline.projection.principal import rotated
 from byline.recipe import SIDE_POWERS, Recipe
+from byline.row_weights import inverse_lengths, one_minus_p
 
 
 class Side(StrEnum):
@@ -39,7 +41,12 @@ class MemberFeaturizer:
     def __init__(self, recipe: Recipe, blocks: Sequence[Block], state: State) -> None:
         self._recipe = recipe
         self._projector = recipe.projection.projector(blocks, state)
-        self._precondition = recipe.curvature.preconditioner(state)
+        self._state = state
+
+    @cached_property
+    def _precondition(self) -> Preconditioner:
+        """Made when it is first needed: while a curvature is being fitted, gradients are only projected."""
+        return self._recipe.curvature.preconditioner(self._state)
 
     @property
     def width(self) -> int:
@@ -59,6 +66,31 @@ class MemberFeaturizer:
             return feature_NK
         tiny = torch.finfo(feature_NK.dtype).tiny
         return torch.nn.functional.normalize(feature_NK, dim=1, eps=tiny)
+
+    def quadratic(self, phi_NK: Tensor) -> Tensor:
+        """g^T H^-1 g of every row: float64 [N]."""
+        inverse_NK, whole_NK = self._precondition(phi_NK, -1.0), self._precondition(phi_NK, 0.0)
+        return (inverse_NK.double() * whole_NK.double()).sum(dim=1)
+
+    def row_weights(self, phi_NK: Tensor, objective_N: Tensor) -> Tensor:
+        """This member's weights of training rows, but for the leverage, which needs other gradients too.
+
+        Args:
+            phi_NK: Projected gradients of the train signal.
+            objective_N: The train signal's values.
+
+        Returns:
+            float64 [N]; ones where the recipe has no weight.
+        """
+        match self._recipe.row_weight:
+            case "one_minus_p":
+                return one_minus_p(objective_N)
+            case "relative_theta":
+                return inverse_lengths(self._precondition(phi_NK, -1.0))
+            case "relative_l":
+                return inverse_lengths(self.quadratic(phi_NK).clamp_min(0).sqrt()[:, None])
+            case _:
+                return torch.ones_like(objective_N, dtype=torch.float64)
 
 
 def combine(features: Sequence[Tensor]) -> Tensor:

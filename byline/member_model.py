@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter
+from byline.curvature.labels import Labels, every_label, gaussian_weights, sampled_labels
 from byline.errors import InvalidTask, NonFiniteGradient
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, checked_values
@@ -18,7 +20,7 @@ from byline.gradients.probe import build_collector, check_objective
 from byline.loading import load_checkpoint
 from byline.members import Member
 from byline.recipe import Recipe
-from byline.task import Batch, Item, Task
+from byline.task import Batch, Item, Objective, Outputs, Task
 
 CPU = torch.device("cpu")
 Precision = Literal["float32", "bfloat16"]
@@ -128,6 +130,50 @@ class MemberModel:
             if not ADAPTER_LAYERS.selects(name):
                 parameter.data = theirs[name].data
 
+    def label_gradients(
+        self, items: Sequence[Item], rows_N: Tensor, labels: Labels
+    ) -> Iterator[BatchGradients]:
+        """Differentiate the loss at the labels that a curvature is fitted with, times the roots of their probabilities.
+
+        Args:
+            items: Complete items of the data set's kind.
+            rows_N: int64, their rows in the training set, which seed the draws.
+            labels: Whose labels.
+
+        Yields:
+            Gradients of the whole batch: once for given and sampled labels, once a class for exact ones.
+
+        Raises:
+            InvalidTask: The Task does not declare its outputs, or they have too many labellings to list.
+        """
+        if labels == "given":
+            yield self.gradients(items)
+            return
+        outputs = declared_outputs(self._task)
+        batch = to_device(self._task.collate(list(items)), self._compute.device)
+        with torch.no_grad(), self._within():
+            z = outputs.compute(self.model, batch)
+        z = z.float() if z.dtype in {torch.bfloat16, torch.float16} else z
+        for objective, other in self._labelled(outputs, z, batch, rows_N, labels):
+            yield self._collector.collect(objective, other, len(items), self._within())
+
+    def _labelled(
+        self, outputs: Outputs, z: Tensor, batch: Batch, rows_N: Tensor, labels: Labels
+    ) -> Iterator[tuple[Objective, Batch]]:
+        """List what is differentiated, so that the gradients' outer products add up to the curvature.
+
+        Yields:
+            An objective, and the batch that it is taken of.
+        """
+        if labels == "exact" and outputs.kind == "gaussian":
+            weights_N = gaussian_weights(outputs, z, batch)
+            yield lambda model, own: weights_N * outputs.compute(model, own), batch
+            return
+        drawn = [sampled_labels(outputs, z, batch, rows_N)] if labels == "sampled" else every_label(z)
+        for each in drawn:
+            weights_N = each.weights_N
+            yield partial(_weighted, self._task.loss, weights_N), outputs.relabel(batch, each.labels)
+
     @contextmanager
     def _within(self) -> Iterator[None]:
         bfloat16 = self._compute.precision == "bfloat16"
@@ -137,6 +183,24 @@ class MemberModel:
             else:
                 with self._mask.active():
                     yield
+
+
+def _weighted(loss: Objective, weights_N: Tensor, model: nn.Module, batch: Batch) -> Tensor:
+    return weights_N * loss(model, batch)
+
+
+def declared_outputs(task: Task) -> Outputs:
+    """Take the Task's outputs.
+
+    Raises:
+        InvalidTask: It declares none.
+    """
+    if task.outputs is None:
+        raise InvalidTask(
+            "expected Task.outputs, which this recipe's curvature needs, got None: declare how the model predicts "
+            "(byline.task.Outputs), or take labels = 'given' and recipes without Gauss-Newton products"
+        )
+    return task.outputs
 
 
 def _load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute) -> GradientCollector:

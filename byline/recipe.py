@@ -10,8 +10,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from byline.curvature.datainf import DataInf
+from byline.curvature.explicit import Explicit
 from byline.curvature.fisher import Fisher
 from byline.curvature.kronecker import Ekfac, Kfac
+from byline.curvature.labels import Labels
 from byline.curvature.none import NoCurvature
 from byline.errors import InvalidRecipe
 from byline.members import MemberPlan
@@ -21,12 +24,13 @@ from byline.projection.factorised import FactorisedProjection
 from byline.projection.identity import IdentityProjection
 from byline.projection.principal import Pca
 from byline.projection.sjlt import SjltProjection
+from byline.row_weights import RowWeight
 
 Projection = Annotated[
     IdentityProjection | DenseProjection | SjltProjection | FactorisedProjection | EigenbasisProjection,
     Field(discriminator="kind"),
 ]
-Curvature = Annotated[NoCurvature | Fisher | Kfac | Ekfac, Field(discriminator="kind")]
+Curvature = Annotated[NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac, Field(discriminator="kind")]
 SideRule = Literal["none", "one_sided", "two_sided"]
 
 SIDE_POWERS: dict[SideRule, tuple[float, float]] = {
@@ -56,8 +60,8 @@ class Recipe(BaseModel):
     """Where the inverse goes: `two_sided` puts a square root on each side and allows `unit_norm`."""
     unit_norm: bool = False
     """Divide each member's feature by its length, after preconditioning: scores become cosines."""
-    row_weight: Literal["none", "one_minus_p"] = "none"
-    """Column that multiplies the training side, averaged over the members: TRAK's 1 - p."""
+    row_weight: RowWeight = "none"
+    """Column that multiplies the training side, averaged over the members: TRAK's 1 - p, and others."""
     members: MemberPlan = MemberPlan()
     """Which models make the ensemble."""
     pca: Pca | None = None
@@ -85,7 +89,18 @@ class Recipe(BaseModel):
             raise InvalidRecipe(
                 "members.forward_masks needs row_weight 'one_minus_p': these masks make that weight and nothing else"
             )
+        if self.row_weight in {"leverage", "relative_theta", "relative_l"} and self.sides == "none":
+            raise InvalidRecipe(
+                f"row_weight '{self.row_weight}' is made of the inverse curvature: choose one"
+            )
+        if self.labels != "given" and self.train_signal != "loss":
+            raise InvalidRecipe("curvature labels 'sampled' and 'exact' go with train_signal 'loss'")
         return self
+
+    @property
+    def labels(self) -> Labels:
+        """Whose labels the curvature is fitted with, and the leverage is taken at."""
+        return "given" if isinstance(self.curvature, NoCurvature) else self.curvature.labels
 
 
 def _rows() -> dict[str, Recipe]:
@@ -119,6 +134,27 @@ def _rows() -> dict[str, Recipe]:
             curvature=Ekfac(damping=1.0),
             **two_sided,
             **margin,
+        ),
+        Recipe(name="if_exact", projection=IdentityProjection(), curvature=Explicit(), **two_sided),
+        Recipe(
+            name="datainf",
+            projection=FactorisedProjection(),
+            curvature=DataInf(),
+            sides="one_sided",
+        ),
+        Recipe(
+            name="rif",
+            projection=FactorisedProjection(),
+            curvature=Fisher(blocks="layer", labels="sampled"),
+            row_weight="leverage",
+            **two_sided,
+        ),
+        Recipe(
+            name="relatif",
+            projection=EigenbasisProjection(),
+            curvature=Ekfac(),
+            row_weight="relative_l",
+            **two_sided,
         ),
     ]
     return {row.name: row for row in rows}

@@ -27,11 +27,6 @@ def block_weights(plan: BuildPlan, workspace: Workspace, block: int) -> Tensor:
     if plan.weighers:
         return weights_B
     for member in plan.members:
-        column = workspace.read(Unit(Stage.EMIT, member.name, block), ("objective",))
-        weights_B += one_minus_p(column["objective"]) / len(plan.members)
+        column = workspace.read(Unit(Stage.EMIT, member.name, block), ("weight",))
+        weights_B += column["weight"] / len(plan.members)
     return weights_B
-
-
-def one_minus_p(objective_N: Tensor) -> Tensor:
-    """TRAK's weight of a row: with the margin m = log p/(1-p) as the signal, whose objective is -m, sigmoid of that."""
-    return torch.sigmoid(objective_N)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from byline.curvature.labels import Labels
 from byline.gradients.blocks import Block
 from byline.member_model import Compute, Precision
 from byline.members import Member
@@ -52,6 +53,13 @@ class StatisticPlan:
     source: Literal["gradients", "projected"]
     sample: int | None
     """Rows to fit on; None takes all."""
+    labels: Labels = "given"
+    """Whose labels the gradients are taken at."""
+
+    @property
+    def reads_projections(self) -> bool:
+        """Whether it reads what PROJECT units kept; gradients at other labels are taken anew."""
+        return self.source == "projected" and self.labels == "given"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +83,19 @@ class BuildPlan:
         """Number of row blocks."""
         return -(-self.rows // self.numerics.block_rows)
 
+    def statistic(self, name: str) -> StatisticPlan:
+        """The statistic of this name."""
+        return next(statistic for statistic in self.statistics if statistic.name == name)
+
+    @property
+    def first_of_projections(self) -> str | None:
+        """The first statistic of kept projections, which are made with what comes before it; None where there is none."""
+        return next((s.name for s in self.statistics if s.reads_projections), None)
+
     @property
     def keeps_projections(self) -> bool:
         """Whether projected gradients must be kept until a statistic of them is there."""
-        return any(statistic.source == "projected" for statistic in self.statistics)
+        return any(statistic.reads_projections for statistic in self.statistics)
 
     def member(self, name: str) -> Member:
         """The member of this name."""
@@ -121,15 +138,15 @@ class BuildPlan:
         Yields:
             The units of each stage; a stage needs those before it.
         """
-        yield from self._fit(member, "gradients")
+        yield from self._fit(member, from_projections=False)
         if self.keeps_projections:
             yield [Unit(Stage.PROJECT, member, block) for block in range(self.block_count)]
-            yield from self._fit(member, "projected")
+            yield from self._fit(member, from_projections=True)
         yield [Unit(Stage.EMIT, member, block) for block in range(self.block_count)]
 
-    def _fit(self, member: str, source: str) -> Iterator[list[Unit]]:
+    def _fit(self, member: str, *, from_projections: bool) -> Iterator[list[Unit]]:
         for statistic in self.statistics:
-            if statistic.source == source:
+            if statistic.reads_projections == from_projections:
                 yield self.measures(member, statistic.name)
                 yield [Unit(Stage.REDUCE, member, 0, statistic.name)]
 

@@ -46,7 +46,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         require_same_blocks(used, config.recipe.members.adapters)
     model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
     fits = tuple(
-        StatisticPlan(name=s.name, source=s.source, sample=s.sample)
+        StatisticPlan(name=s.name, source=s.source, sample=s.sample, labels=s.labels)
         for s in statistics(config.recipe, model.blocks)
         if s.needed(len(task.train_set))
     )

@@ -82,7 +82,7 @@ def unfinished(
     missing = [unit for unit in every if unit.stage in {Stage.REDUCE, Stage.EMIT} and unit not in finished]
     refit = {unit.statistic for unit in missing if unit.stage is Stage.REDUCE}
     reemit = {unit.block for unit in missing if unit.stage is Stage.EMIT}
-    reproject = any(s.source == "projected" and s.name in refit for s in plan.statistics)
+    reproject = any(s.reads_projections and s.name in refit for s in plan.statistics)
 
     def needed(unit: Unit) -> bool:
         match unit.stage:

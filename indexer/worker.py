@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from byline.curvature.base import Statistic
+from byline.curvature.labels import Labels
 from byline.errors import BuildFailed, InvalidTask
 from byline.features import MemberFeaturizer, Side, statistics
 from byline.gradients.factors import BatchGradients
@@ -19,8 +20,8 @@ from byline.loading import load_task
 from byline.member_model import MemberModel
 from byline.members import Member
 from byline.projection.base import State
+from byline.row_weights import one_minus_p, rescaled
 from byline.task import Task
-from indexer.outputs import one_minus_p
 from indexer.plan import BuildPlan, Rows, cut_batches
 from indexer.rotation import Rotation
 from indexer.units import Stage, Unit
@@ -83,11 +84,26 @@ class Worker:
         """Add up a statistic over one fit block, batch after batch, in float64."""
         statistic = self._statistic(unit)
         state = self._state(unit.member, before=unit.statistic)
-        read = self._gradients if statistic.source == "gradients" else self._projected
         sums: State = {}
-        for batch in read(unit.member, self.plan.fit_blocks(unit.statistic)[unit.block]):
+        for batch in self._measured(unit, statistic):
             add_state(sums, statistic.measure(batch, state))
         return sums
+
+    def _measured(self, unit: Unit, statistic: Statistic) -> Iterator[BatchGradients | Tensor]:
+        """What a statistic measures of one fit block: kept projections, or gradients at its labels, projected or not.
+
+        Yields:
+            A batch of gradients, or their phi_NK.
+        """
+        rows = self.plan.fit_blocks(unit.statistic)[unit.block]
+        if self.plan.statistic(unit.statistic).reads_projections:
+            yield from self._projected(unit.member, rows)
+            return
+        for gradients in self._label_gradients(unit.member, rows, statistic.labels):
+            if statistic.source == "gradients":
+                yield gradients
+            else:
+                yield self._fitted(unit.member, unit.statistic).project(gradients)
 
     def _reduce(self, unit: Unit) -> State:
         """Add the fit blocks' sums in the order of the blocks."""
@@ -99,18 +115,30 @@ class Worker:
         return statistic.finish(sums, count, self._state(unit.member, before=unit.statistic))
 
     def _project(self, unit: Unit) -> State:
-        featurizer = self._fitted(unit.member, "gradients")
+        featurizer = self._fitted(unit.member, self.plan.first_of_projections)
         batches = self._gradients(unit.member, self._block(unit))
         parts = [{"phi": featurizer.project(grads), "objective": grads.objective_N} for grads in batches]
         return join_states(parts)
 
     def _emit(self, unit: Unit) -> State:
-        featurizer = self._fitted(unit.member, "projected")
+        featurizer = self._fitted(unit.member)
         if self.plan.keeps_projections:
             raw = self.workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
-            return emitted(featurizer, raw["phi"].to(self.plan.numerics.device), raw["objective"])
-        batches = self._gradients(unit.member, self._block(unit))
-        return join_states([emitted(featurizer, featurizer.project(g), g.objective_N) for g in batches])
+            made = emitted(featurizer, raw["phi"].to(self.plan.numerics.device), raw["objective"])
+        else:
+            batches = self._gradients(unit.member, self._block(unit))
+            made = join_states([emitted(featurizer, featurizer.project(g), g.objective_N) for g in batches])
+        if self.plan.recipe.row_weight == "leverage":
+            made["weight"] = rescaled(self._leverage(featurizer, unit.member, self._block(unit)))
+        return made
+
+    def _leverage(self, featurizer: MemberFeaturizer, member: str, rows: Rows) -> Tensor:
+        """h_N = (1/n) sum over the labels of g^T H^-1 g, at the labels that the curvature is fitted with."""
+        parts = []
+        for batch in cut_batches(rows, self.plan.numerics.batch_rows):
+            each = self._label_gradients(member, batch, self.plan.recipe.labels)
+            parts.append(torch.stack([featurizer.quadratic(featurizer.project(g)) for g in each]).sum(dim=0))
+        return torch.cat(parts) / self.plan.rows
 
     def _weigh(self, unit: Unit) -> State:
         """Mean of the row weights under all forward masks of one model."""
@@ -144,6 +172,21 @@ class Worker:
         for batch in cut_batches(rows, self.plan.numerics.batch_rows):
             self._at = batch
             yield model.gradients([train_set[int(row)] for row in batch], self.plan.recipe.train_signal)
+
+    def _label_gradients(self, member: str, rows: Rows, labels: Labels) -> Iterator[BatchGradients]:
+        """Differentiate the train signal at the given labels, or the loss at others.
+
+        Yields:
+            The gradients of each batch, once for each label.
+        """
+        if labels == "given":
+            yield from self._gradients(member, rows)
+            return
+        model, train_set = self._load(member), self._loaded_task().train_set
+        for batch in cut_batches(rows, self.plan.numerics.batch_rows):
+            self._at = batch
+            items = [train_set[int(row)] for row in batch]
+            yield from model.label_gradients(items, torch.from_numpy(batch), labels)
 
     def _projected(self, member: str, rows: Rows) -> Iterator[Tensor]:
         """Read kept projections.
@@ -197,13 +240,12 @@ class Worker:
     def _to_device(self, state: State) -> State:
         return {name: tensor.to(self.plan.numerics.device) for name, tensor in state.items()}
 
-    def _fitted(self, member: str, upto: str) -> MemberFeaturizer:
-        """A featurizer with the statistics of gradients, or (`projected`) with all."""
-        key = f"{member}/{upto}"
+    def _fitted(self, member: str, before: str | None = None) -> MemberFeaturizer:
+        """A featurizer with the statistics that come before one, or with all."""
+        key = f"{member}/{before}"
         if self._featurizer is None or self._featurizer[0] != key:
             self._featurizer = None
-            first = next((s.name for s in self.plan.statistics if s.source == "projected"), None)
-            state = self._state(member, before=first if upto == "gradients" else None)
+            state = self._state(member, before=before)
             made = MemberFeaturizer(self.plan.recipe, self._load(member).blocks, state)
             self._featurizer = (key, made)
         return self._featurizer[1]
@@ -250,7 +292,7 @@ def emitted(featurizer: MemberFeaturizer, phi_NK: Tensor, objective_N: Tensor) -
 
     Returns:
         `features` float32 [N, K], `self_influence` float64 [N] (the product of the row's own training and query
-        features) and `objective` float64 [N].
+        features) and the row weight's part of this member, `weight` float64 [N].
     """
     train_NK = featurizer.feature(phi_NK, Side.TRAIN)
     query_NK = featurizer.feature(phi_NK, Side.QUERY)
@@ -258,5 +300,5 @@ def emitted(featurizer: MemberFeaturizer, phi_NK: Tensor, objective_N: Tensor) -
     return {
         "features": train_NK.float(),
         "self_influence": own_N,
-        "objective": objective_N.double(),
+        "weight": featurizer.row_weights(phi_NK, objective_N),
     }

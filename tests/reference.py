@@ -52,13 +52,23 @@ def flat(matrices: dict[str, Array]) -> Array:
     return np.concatenate([m.reshape(m.shape[0], -1) for m in matrices.values()], axis=1)
 
 
-def fisher_scores(query_QK: Array, train_NK: Array, damping: float, widths: Sequence[int]) -> Array:
-    """q^T (F + damping * mean eigenvalue)^-1 g, block by block, by solving the linear system."""
+def fisher_scores(
+    query_QK: Array,
+    train_NK: Array,
+    damping: float,
+    widths: Sequence[int],
+    fitted_on: tuple[Array, int] | None = None,
+) -> Array:
+    """q^T (F + damping * mean eigenvalue)^-1 g, block by block, by solving the linear system.
+
+    F is of the training gradients, or of `fitted_on`: weighted gradients at other labels, and their points' number.
+    """
+    fit, count = fitted_on or (train_NK, len(train_NK))
     total = np.zeros((query_QK.shape[0], train_NK.shape[0]))
     start = 0
     for width in widths:
         query, train = query_QK[:, start : start + width], train_NK[:, start : start + width]
-        fisher = train.T @ train / train.shape[0]
+        fisher = fit[:, start : start + width].T @ fit[:, start : start + width] / count
         damped = fisher + damping * np.trace(fisher) / width * np.eye(width)
         total += query @ np.linalg.solve(damped, train.T)
         start += width
@@ -94,3 +104,21 @@ def ekfac_scores(
         inverse = 1 / (values + damping * (means[name] if means else values.mean()))
         total = total + np.einsum("qoi,oi,noi->qn", rotated_query, inverse, rotated_train)
     return np.asarray(total)
+
+
+def datainf_scores(query_QK: Array, train_NK: Array, damping: float, widths: Sequence[int]) -> Array:
+    """q^T [(1/n) sum_i (lam I + g_i g_i^T)^-1] g, block by block, by inverting every example's matrix."""
+    total = np.zeros((query_QK.shape[0], train_NK.shape[0]))
+    start = 0
+    for width in widths:
+        query, train = query_QK[:, start : start + width], train_NK[:, start : start + width]
+        lam = damping * (train**2).mean()
+        inverses = [np.linalg.inv(lam * np.eye(width) + np.outer(g, g)) for g in train]
+        total += query @ np.mean(inverses, axis=0) @ train.T
+        start += width
+    return total
+
+
+def damped(matrix: Array, damping: float) -> Array:
+    """matrix + damping * mean eigenvalue * I."""
+    return matrix + damping * np.trace(matrix) / len(matrix) * np.eye(len(matrix))

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from byline.curvature.labels import Labels
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import State
 
@@ -25,6 +26,10 @@ class Statistic(Protocol):
     @property
     def source(self) -> Source:
         """What `measure` takes."""
+
+    @property
+    def labels(self) -> Labels:
+        """Whose labels the measured gradients are taken at."""
 
     @property
     def sample(self) -> int | None:

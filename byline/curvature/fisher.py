@@ -1,7 +1,8 @@
-"""The empirical Fisher matrix of projected gradients, whole or by layer.
+"""The Fisher matrix of projected gradients, whole or by layer.
 
-F = (1/n) sum_i phi_i phi_i^T = U diag(s) U^T; a feature is phi U (s + damping * mean(s))^power. (TRAK, Park et
-al. 2023, with a damping, since F is singular where n < k; LoGra, Choe et al. 2024, by layer.)
+F = (1/n) sum_i phi_i phi_i^T = U diag(s) U^T, phi_i at the training labels, at draws of the model, or over all classes;
+a feature is phi U (s + damping * mean(s))^power. (TRAK, Park et al. 2023, with a damping, since F is singular where
+n < k; LoGra, Choe et al. 2024, by layer.)
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import Preconditioner, Source, Statistic
+from byline.curvature.labels import Labels
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import ProjectionSpec, State
@@ -30,6 +32,9 @@ class Fisher(BaseModel):
     sample: int | None = Field(default=None, ge=1)
     """Training points that the matrix is fitted on, drawn at random; None takes all."""
 
+    labels: Labels = "given"
+    """Whose labels the gradients are taken at: the data's, draws of the model, or all classes (the exact GGN)."""
+
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
         """One pass over the projected gradients."""
         widths = projection.projector(blocks, {}).widths
@@ -39,10 +44,19 @@ class Fisher(BaseModel):
 
     def preconditioner(self, state: State) -> Preconditioner:
         """Rotate into the eigenbasis and scale."""
-        names = [key.removesuffix(".vectors") for key in state if key.endswith(".vectors")]
-        return FisherPreconditioner(
-            [(state[f"{name}.vectors"], state[f"{name}.values"]) for name in names], self.damping
+        return EigenPreconditioner(
+            [(vectors, _damped(values, self.damping)) for vectors, values in eigenpairs(state)]
         )
+
+
+def eigenpairs(state: State) -> list[tuple[Tensor, Tensor]]:
+    """Read eigenvectors and eigenvalues, in the order of the blocks."""
+    names = [key.removesuffix(".vectors") for key in state if key.endswith(".vectors")]
+    return [(state[f"{name}.vectors"], state[f"{name}.values"]) for name in names]
+
+
+def _damped(values: Tensor, damping: float) -> Tensor:
+    return values + damping * values.mean().clamp_min(1e-30)
 
 
 class FisherStatistic:
@@ -53,7 +67,7 @@ class FisherStatistic:
 
     def __init__(self, widths: Mapping[str, int], options: Fisher) -> None:
         self._widths = widths
-        self.sample = options.sample
+        self.sample, self.labels = options.sample, options.labels
 
     def needed(self, rows: int) -> bool:
         """Always."""
@@ -70,21 +84,26 @@ class FisherStatistic:
     def finish(self, sums: State, count: int, state: State) -> State:
         """Eigenvectors (float32) and eigenvalues of the mean, in the order of the blocks."""
         del state
-        fitted: State = {}
-        for place, name in enumerate(self._widths):
-            values, vectors = torch.linalg.eigh(sums[name] / count)
-            # safetensors keeps names sorted, so the order of the blocks is part of the name.
-            fitted[f"fisher.{place:05d}.values"] = values.clamp_min(0)
-            fitted[f"fisher.{place:05d}.vectors"] = vectors.float().contiguous()
-        return fitted
+        return eigendecomposed([sums[name] / count for name in self._widths])
 
 
-class FisherPreconditioner:
-    """(F + damping * mean eigenvalue)^power, in F's eigenbasis."""
+def eigendecomposed(matrices: Sequence[Tensor]) -> State:
+    """Eigenvectors (float32) and eigenvalues of symmetric matrices, as `eigenpairs` reads them."""
+    fitted: State = {}
+    for place, matrix in enumerate(matrices):
+        values, vectors = torch.linalg.eigh(matrix)
+        # safetensors keeps names sorted, so the order of the blocks is part of the name.
+        fitted[f"fisher.{place:05d}.values"] = values.clamp_min(0)
+        fitted[f"fisher.{place:05d}.vectors"] = vectors.float().contiguous()
+    return fitted
 
-    def __init__(self, blocks: Sequence[tuple[Tensor, Tensor]], damping: float) -> None:
+
+class EigenPreconditioner:
+    """Powers of a damped matrix, block by block, in its eigenbasis."""
+
+    def __init__(self, blocks: Sequence[tuple[Tensor, Tensor]]) -> None:
         self._vectors = [vectors for vectors, _ in blocks]
-        self._damped = [values + damping * values.mean().clamp_min(1e-30) for _, values in blocks]
+        self._damped = [damped for _, damped in blocks]
 
     def __call__(self, phi_NK: Tensor, power: float) -> Tensor:
         """Every row rotated and scaled, block by block."""

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import Preconditioner, Source, Statistic
+from byline.curvature.labels import Labels
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
@@ -44,6 +45,9 @@ class _Kronecker(BaseModel):
     what it costs in accuracy and saves in time."""
     dense_up_to: int = Field(default=4096, ge=1, le=1 << 15)
     """Widest side that gets eigenvectors; wider ones (vocabularies) keep their own coordinates, the most active first."""
+
+    labels: Labels = "given"
+    """Whose labels the gradients are taken at: the data's, draws of the model, or all classes (the exact GGN)."""
 
     def preconditioner(self, state: State) -> Preconditioner:
         """Divide every kept coordinate by its damped eigenvalue's power."""
@@ -73,7 +77,7 @@ class Ekfac(_Kronecker):
             FactorStatistic(blocks, eigenbasis, self, selects=False),
             EigenvalueStatistic(blocks, eigenbasis, self),
         )
-        return fit if self.sample is None else (*fit, KeptEigenvalueStatistic(self.sample))
+        return fit if self.sample is None else (*fit, KeptEigenvalueStatistic(self.sample, self.labels))
 
 
 def _eigenbasis(projection: ProjectionSpec) -> EigenbasisProjection:
@@ -113,7 +117,7 @@ class FactorStatistic:
             options,
             selects,
         )
-        self.sample = options.sample
+        self.sample, self.labels = options.sample, options.labels
 
     def needed(self, rows: int) -> bool:
         """Always."""
@@ -167,7 +171,7 @@ class EigenvalueStatistic:
         self, blocks: Sequence[Block], projection: EigenbasisProjection, options: _Kronecker
     ) -> None:
         self._blocks, self._projection, self._options = blocks, projection, options
-        self.sample = options.sample
+        self.sample, self.labels = options.sample, options.labels
 
     def needed(self, rows: int) -> bool:
         """Always."""
@@ -205,8 +209,8 @@ class KeptEigenvalueStatistic:
     source: Source = "projected"
     sample = None
 
-    def __init__(self, fitted_on: int) -> None:
-        self._fitted_on = fitted_on
+    def __init__(self, fitted_on: int, labels: Labels) -> None:
+        self._fitted_on, self.labels = fitted_on, labels
 
     def needed(self, rows: int) -> bool:
         """Unless the eigenvalues were measured on all points anyway."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from byline.examples import Example
-from byline.task import Checkpoint, Task
+from byline.task import Checkpoint, Outputs, Task
 
 ROWS = 200
 RIDGE = 2e-2
@@ -54,6 +54,11 @@ def task() -> Task:
         describe=lambda row: Example(id=f"digit-{row}", label=str(int(y[row]))),
         loss=lambda model, batch: F.cross_entropy(model(batch[0]), batch[1], reduction="none"),
         targets={"margin": margin},
+        outputs=Outputs(
+            compute=lambda model, batch: model(batch[0]),
+            loss=lambda logits, batch: F.cross_entropy(logits, batch[1], reduction="none"),
+            relabel=lambda batch, labels: [batch[0], labels],
+        ),
     )
 
 

@@ -5,16 +5,20 @@ float64, with the inverse written out. Tolerance: 2e-4 of the largest score, fro
 eigenvectors.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from byline.curvature.labels import sampled_labels
 from byline.gradients.blocks import Block
 from byline.gradients.masks import DropoutMask
 from byline.gradients.tensors import dense_gradients
 from byline.loading import load_checkpoint, load_task
+from byline.member_model import MemberModel
 from byline.members import Member
 from byline.query_features import Featurizer
 from byline.recipe import RECIPES, Recipe
@@ -37,7 +41,20 @@ CASES = {
     "kfac": {"projection": {"size": 4096}},
     "ekfac": {"projection": {"size": 4096}, "members": {"masks": 2}},
     "ekfac_margin": {"projection": {"size": 4096}},
+    "if_exact": {"curvature": {"damping": 0.3}},
+    "datainf": {"projection": {"size_in": 4, "size_out": 4}},
+    "rif": {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "exact"}},
+    "relatif": {"projection": {"size": 4096}},
 }
+OTHERS = [
+    ("logra", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "exact"}}),
+    ("logra", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "sampled"}}),
+    ("if_exact", {"curvature": {"labels": "sampled"}, "members": {"masks": 2}}),
+    ("relatif", {"projection": {"size": 4096}, "row_weight": "relative_theta"}),
+    ("rif", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "sampled"}}),
+    ("rif", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "given"}}),
+    ("datainf", {"projection": {"kind": "identity"}, "sides": "two_sided"}),
+]
 
 
 SAMPLE = 30
@@ -70,9 +87,9 @@ def test_eigenvalues_are_measured_on_all_rows_where_eigenvectors_are_of_a_sample
     assert np.abs(found - expected).max() <= TOLERANCE * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_index_equals_the_dense_formula(name: str, tmp_path: Path) -> None:
-    index = built(tmp_path, name, dtype="float32")
+@pytest.mark.parametrize(("name", "changes"), [*CASES.items(), *OTHERS])
+def test_index_equals_the_dense_formula(name: str, changes: dict, tmp_path: Path) -> None:
+    index = built(tmp_path, name, dtype="float32", changes=changes)
     task = load_task(f"{TASK}:task").task
     queries = [task.train_set[row] for row in (3, 8, 21)]
     features = Featurizer.open(task, index.recipe, states(index)).query(queries)
@@ -126,9 +143,57 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
     for member in members:
         train, objective = gradients(task, recipe, member, items, recipe.train_signal)
         query, _ = gradients(task, recipe, member, queries, recipe.query_target)
-        total = total + member_scores(task, recipe, query, train) / len(members)
-        weights = weights + 1 / (1 + np.exp(-objective)) / len(members)
-    return total * weights if recipe.row_weight == "one_minus_p" else total
+        at_labels = label_gradients(task, recipe, member, items)
+        score = partial(member_scores, task, recipe, train=train, at_labels=at_labels)
+        total = total + score(query) / len(members)
+        weights = weights + row_weights(recipe, score, train, objective, at_labels) / len(members)
+    return total * weights
+
+
+def row_weights(
+    recipe: Recipe, score: Callable, train: dict, objective: np.ndarray, at_labels: list
+) -> np.ndarray:
+    """One member's weights of all training points, from their definitions."""
+    match recipe.row_weight:
+        case "one_minus_p":
+            return 1 / (1 + np.exp(-objective))
+        case "relative_l":
+            return 1 / np.sqrt(np.diag(score(train)))
+        case "relative_theta":
+            # |H^-1 g_i| from the scores of unit vectors: column p of the identity gives entry p of every H^-1 g_i.
+            units = np.eye(sum(m[0].size for m in train.values()))
+            return 1 / np.linalg.norm(score(unflattened(units, train)), axis=0)
+        case "leverage":
+            leverage = sum(np.diag(score(each, train=each)) for each in at_labels) / len(objective)
+            return 1 / (1 - np.minimum(leverage, 0.9))
+    return np.ones(len(objective))
+
+
+def unflattened(rows: np.ndarray, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    cuts = np.cumsum([m[0].size for m in like.values()])[:-1]
+    return {
+        n: part.reshape(-1, *like[n].shape[1:])
+        for n, part in zip(like, np.split(rows, cuts, axis=1), strict=True)
+    }
+
+
+def label_gradients(task: Task, recipe: Recipe, member: Member, items: list) -> list[dict[str, np.ndarray]]:
+    """Gradients of the loss at the labels that the curvature is fitted with, times the roots of probabilities."""
+    if recipe.labels == "given":
+        return [gradients(task, recipe, member, items, recipe.train_signal)[0]]
+    with_mask = MemberModel.load(task, recipe, member)
+    inputs = torch.stack([torch.as_tensor(x) for x, _ in items])
+    with torch.no_grad(), with_mask._within():
+        logits = with_mask.model(inputs)
+    if recipe.labels == "sampled":
+        labels = sampled_labels(task.outputs, logits, None, torch.arange(len(items))).labels.tolist()
+        drawn = [(x, label) for (x, _), label in zip(items, labels, strict=True)]
+        return [gradients(task, recipe, member, drawn, "loss")[0]]
+    found = []
+    for label, root_N in enumerate(logits.double().softmax(dim=1).sqrt().T.numpy()):
+        rows, _ = gradients(task, recipe, member, [(x, label) for x, _ in items], "loss")
+        found.append({name: m * root_N[:, None, None] for name, m in rows.items()})
+    return found
 
 
 def gradients(
@@ -153,12 +218,13 @@ def gradients(
     return reference.block_matrices(blocks, rows), values
 
 
-def member_scores(task: Task, recipe: Recipe, query: dict, train: dict) -> np.ndarray:
+def member_scores(task: Task, recipe: Recipe, query: dict, *, train: dict, at_labels: list) -> np.ndarray:
     """One member's scores from the formula of its curvature."""
     curvature = recipe.curvature
     if curvature.kind in {"kfac", "ekfac"}:
         assert {b.form for b in blocks_of(task)} == {"matrix"}  # linear layers all
-        factors = {name: second_moments(name, train) for name in train}
+        (fitted,) = at_labels
+        factors = {name: second_moments(name, fitted) for name in fitted}
         return reference.ekfac_scores(
             query,
             train,
@@ -172,8 +238,14 @@ def member_scores(task: Task, recipe: Recipe, query: dict, train: dict) -> np.nd
         if recipe.unit_norm:
             phi_q, phi_t = (p / np.linalg.norm(p, axis=1, keepdims=True) for p in (phi_q, phi_t))
         return phi_q @ phi_t.T
-    chosen = widths if curvature.blocks == "layer" else [sum(widths)]
-    return reference.fisher_scores(phi_q, phi_t, curvature.damping, chosen)
+    if curvature.kind == "datainf":
+        return reference.datainf_scores(phi_q, phi_t, curvature.damping, widths)
+    by_layer = curvature.kind == "fisher" and curvature.blocks == "layer"
+    fit = np.concatenate([reference.flat(each) @ matrix for each in at_labels])
+    fitted_on = (fit, len(at_labels[0][next(iter(train))]))
+    return reference.fisher_scores(
+        phi_q, phi_t, curvature.damping, widths if by_layer else [sum(widths)], fitted_on
+    )
 
 
 def second_moments(name: str, train: dict) -> tuple[np.ndarray, np.ndarray]:

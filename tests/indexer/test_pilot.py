@@ -72,7 +72,9 @@ def test_the_command_says_what_is_unknown(tmp_path: Path, task_file: TaskFile, c
     run = CliRunner().invoke(compose(), ["plan-ensemble", str(tmp_path / "build.toml"), "--budget", "6"])
     assert run.exit_code == 0, run.output
     assert ("rho_between is unknown" in " ".join(run.output.split())) == (checkpoints == 1)
-    run = CliRunner().invoke(compose(), ["plan-ensemble", str(tmp_path / "build.toml"), "--budget", "6", "--json"])
+    run = CliRunner().invoke(
+        compose(), ["plan-ensemble", str(tmp_path / "build.toml"), "--budget", "6", "--json"]
+    )
     found = json.loads(run.stdout)
     assert found["recommended"]["checkpoints"] <= checkpoints
     assert found["pilot"]["masks"] == 4

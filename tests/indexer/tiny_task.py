@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from byline.examples import Example
-from byline.task import Checkpoint, ParsedQuery, Prediction, QueryInterface, Task
+from byline.task import Checkpoint, Outputs, ParsedQuery, Prediction, QueryInterface, Task
 
 ROWS = 90
 CHECKPOINTS = 2
@@ -86,5 +86,10 @@ def task() -> Task:
         describe=describe,
         loss=per_example_loss,
         targets={"margin": margin},
+        outputs=Outputs(
+            compute=lambda model, batch: model(batch[0]),
+            loss=lambda logits, batch: cross_entropy(logits, batch[1], reduction="none"),
+            relabel=lambda batch, labels: [batch[0], labels],
+        ),
         query=QueryInterface(payload=Payload, parse=parse, predict=predict),
     )

@@ -1,0 +1,114 @@
+"""DataInf (Kwon et al. 2023), as the fixed matrix that it is.
+
+Per layer l of d_l numbers, with lam_l = damping * mean_i |g_li|^2 / d_l:
+
+    H_l^-1 ~ (1/n) sum_i (lam_l I + g_li g_li^T)^-1 = (1/(n lam_l)) sum_i (I - g_li g_li^T / (lam_l + |g_li|^2))
+
+The inverse of the mean is replaced by the mean of the inverses, each of which Sherman and Morrison's formula gives. The
+sum does not depend on the query, so it is fitted once; it is symmetric and positive definite.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from byline.curvature.base import Preconditioner, Source, Statistic
+from byline.curvature.fisher import EigenPreconditioner, eigendecomposed, eigenpairs
+from byline.curvature.labels import Labels
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients
+from byline.projection.base import ProjectionSpec, State
+
+_TINY = 1e-30
+
+
+class DataInf(BaseModel):
+    """Mean of the inverses of single examples' damped Fisher matrices, by layer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["datainf"] = "datainf"
+    damping: float = Field(default=0.1, gt=0, le=1e6)
+    """In units of each layer's mean squared gradient entry."""
+    sample: int | None = Field(default=None, ge=1)
+    """Training points that the matrix is fitted on, drawn at random; None takes all."""
+    labels: Labels = "given"
+    """Whose labels the gradients are taken at: the data's, or draws of the model."""
+
+    def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
+        """The mean squared lengths, which damp; then the matrices."""
+        widths = projection.projector(blocks, {}).widths
+        return LengthStatistic(widths, self), SingleInverseStatistic(widths, self)
+
+    def preconditioner(self, state: State) -> Preconditioner:
+        """Rotate into the matrices' eigenbasis: H = lam / (1 - m) for an eigenvalue m of the sum."""
+        lams = state["datainf.damping"]
+        pairs = zip(eigenpairs(state), lams, strict=True)
+        return EigenPreconditioner(
+            [(vectors, lam / (1 - values).clamp_min(1e-12)) for (vectors, values), lam in pairs]
+        )
+
+
+class LengthStatistic:
+    """Mean squared length of each layer's gradients."""
+
+    name = "lengths"
+    source: Source = "projected"
+
+    def __init__(self, widths: Mapping[str, int], options: DataInf) -> None:
+        self._widths, self._damping = widths, options.damping
+        self.sample, self.labels = options.sample, options.labels
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+        """Sum of squares of every layer."""
+        del state
+        assert isinstance(batch, Tensor)
+        parts = torch.split(batch.double(), list(self._widths.values()), dim=1)
+        return {"squares": torch.stack([part.square().sum() for part in parts])}
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """Damping of every layer."""
+        del state
+        widths = torch.tensor(list(self._widths.values()), device=sums["squares"].device)
+        return {"datainf.damping": (self._damping * sums["squares"] / count / widths).clamp_min(_TINY)}
+
+
+class SingleInverseStatistic:
+    """Sum of g g^T / (lam + |g|^2) of every layer."""
+
+    name = "inverses"
+    source: Source = "projected"
+
+    def __init__(self, widths: Mapping[str, int], options: DataInf) -> None:
+        self._widths = widths
+        self.sample, self.labels = options.sample, options.labels
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+        """The part of one batch."""
+        assert isinstance(batch, Tensor)
+        parts = torch.split(batch.double(), list(self._widths.values()), dim=1)
+        sums = {}
+        for name, part_NK, lam in zip(
+            self._widths, parts, state["datainf.damping"].to(batch.device), strict=True
+        ):
+            scaled_NK = part_NK / (lam + part_NK.square().sum(dim=1, keepdim=True))
+            sums[name] = part_NK.T @ scaled_NK
+        return sums
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """Eigenvectors and eigenvalues of the mean."""
+        del state
+        return eigendecomposed([sums[name] / count for name in self._widths])

@@ -1,0 +1,114 @@
+"""The whole curvature matrix, written out and factorised: the yardstick of every approximation, for small models.
+
+H = (1/n) sum_i sum_c p_ic g_ic g_ic^T, over all classes c (the Gauss-Newton matrix), over draws of the model, or at the
+training labels; H + damping * mean eigenvalue * I = L L^T. A feature is L^-1 g: lengths and products are those of H^-1.
+(Koh & Liang 2017, with the GGN in place of the Hessian, which need not be positive definite.)
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from byline.curvature.base import Preconditioner, Source, Statistic
+from byline.curvature.labels import Labels
+from byline.errors import InvalidRecipe
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients
+from byline.projection.base import ProjectionSpec, State
+
+LARGEST = 20_000
+"""Numbers of a gradient up to which the matrix is written out: 3.2 GB in float64, and minutes to factorise."""
+
+
+class Explicit(BaseModel):
+    """The curvature matrix itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["explicit"] = "explicit"
+    damping: float = Field(default=1.0, gt=0, le=1e6)
+    """In units of the mean eigenvalue."""
+    labels: Labels = "exact"
+    """`exact` is the GGN: as many backward passes as there are classes."""
+    sample: int | None = Field(default=None, ge=1)
+    """Training points that the matrix is fitted on, drawn at random; None takes all."""
+
+    def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
+        """One pass.
+
+        Raises:
+            InvalidRecipe: The matrix would be too large.
+        """
+        width = sum(projection.projector(blocks, {}).widths.values())
+        refuse_too_wide(width)
+        return (MatrixStatistic(self),)
+
+    def preconditioner(self, state: State) -> Preconditioner:
+        """Solve with the factor."""
+        return CholeskyPreconditioner(state["explicit.cholesky"])
+
+
+def refuse_too_wide(width: int) -> None:
+    """Say where writing a matrix out stops.
+
+    Raises:
+        InvalidRecipe: It has more than `LARGEST` rows.
+    """
+    if width > LARGEST:
+        raise InvalidRecipe(
+            f"expected at most {LARGEST} numbers a gradient where the curvature matrix is written out, got {width}: "
+            f"take recipe 'if_cg' (the same inverse, solved for each query) or 'ekfac', attribute fewer layers "
+            f"(Task.layers), or project to a smaller size"
+        )
+
+
+class MatrixStatistic:
+    """Sum of outer products of whole gradients."""
+
+    name = "matrix"
+    source: Source = "projected"
+
+    def __init__(self, options: Explicit) -> None:
+        self.sample, self.labels = options.sample, options.labels
+        self._damping = options.damping
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+        """Outer products of one batch."""
+        del state
+        assert isinstance(batch, Tensor)
+        part_NK = batch.double()
+        return {"matrix": part_NK.T @ part_NK}
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """The damped mean's Cholesky factor, lower."""
+        del state
+        matrix = sums["matrix"] / count
+        mean = matrix.diagonal().mean().clamp_min(1e-30)
+        matrix.diagonal().add_(self._damping * mean)
+        return {"explicit.cholesky": torch.linalg.cholesky(matrix).float()}
+
+
+class CholeskyPreconditioner:
+    """H^-1/2 as L^-1, H^-1, and the gradient itself: all that side rules ask for."""
+
+    def __init__(self, lower_KK: Tensor) -> None:
+        self._lower_KK = lower_KK
+
+    def __call__(self, phi_NK: Tensor, power: float) -> Tensor:
+        """Solve for every row."""
+        lower_KK = self._lower_KK.to(phi_NK)
+        if power == 0:
+            return phi_NK
+        if power == -1:
+            return torch.cholesky_solve(phi_NK.T, lower_KK).T.contiguous()
+        assert power == -0.5
+        solved_KN: Tensor = torch.linalg.solve_triangular(lower_KK, phi_NK.T, upper=False)
+        return solved_KN.T.contiguous()
