@@ -6,16 +6,7 @@ from byline.errors import InvalidRecipe
 from byline.recipe import RECIPES, SIDE_POWERS, Recipe, recipe
 
 
-def test_the_table() -> None:
-    assert set(RECIPES) == {
-        "grad_dot",
-        "grad_cos",
-        "trak",
-        "logra",
-        "kfac",
-        "ekfac",
-        "ekfac_margin",
-    }
+def test_rows_are_found_by_their_names() -> None:
     assert all(name == row.name for name, row in RECIPES.items())
 
 
