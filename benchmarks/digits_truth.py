@@ -6,6 +6,7 @@ a hundred times fewer kernel launches.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -67,7 +68,9 @@ def subsets(protocol: Protocol) -> np.ndarray:
     return chosen
 
 
-def train_many(data: Data, rows_MS: Tensor, protocol: Protocol, seed: int) -> list[Tensor]:
+def train_many(
+    data: Data, rows_MS: Tensor, protocol: Protocol, seed: int, widths: Sequence[int] = WIDTHS
+) -> list[Tensor]:
     """Train M networks, each on its own rows.
 
     Args:
@@ -75,6 +78,7 @@ def train_many(data: Data, rows_MS: Tensor, protocol: Protocol, seed: int) -> li
         rows_MS: Which rows each of the M models sees, S of them.
         protocol: Optimiser and sizes.
         seed: Initial weights, order and dropout; different for every model.
+        widths: Of the layers, inputs and classes included.
 
     Returns:
         Weights [M, in, out] and biases [M, 1, out] of every layer, in turn.
@@ -82,7 +86,7 @@ def train_many(data: Data, rows_MS: Tensor, protocol: Protocol, seed: int) -> li
     generator = torch.Generator().manual_seed(seed)
     models, size = rows_MS.shape
     parameters: list[Tensor] = []
-    for fan_in, fan_out in pairwise(WIDTHS):
+    for fan_in, fan_out in pairwise(widths):
         bound = fan_in**-0.5
         for shape in ((models, fan_in, fan_out), (models, 1, fan_out)):
             uniform = torch.rand(shape, generator=generator) * 2 - 1
