@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http \
-        bench-kills test-faiss-gpu wheel clean
+        bench-kills bench-ensembles test-faiss-gpu wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-build bench-memory bench-search bench-http bench-kills  ## every benchmark of docs/benchmarks.md
+bench: bench-digits bench-build bench-memory bench-search bench-http bench-kills bench-ensembles  ## every benchmark of docs/benchmarks.md
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.digits
@@ -55,6 +55,9 @@ bench-http: $(READY)  ## what HTTP adds to a query
 
 bench-kills: $(READY)  ## builds killed with -9 at random moments
 	$(BIN)/python -m benchmarks.kills
+
+bench-ensembles: $(READY)  ## ensembles: masks, adapters and PCA against five trained models
+	$(BIN)/python -m benchmarks.ensembles
 
 test-faiss-gpu:  ## the search tests with faiss-gpu in place of faiss-cpu (2.4 GB; needs no GPU)
 	test -x .venv-faiss-gpu/bin/python || $(PYTHON) -m venv .venv-faiss-gpu

@@ -15,7 +15,7 @@ from byline.errors import InvalidTask, NonFiniteGradient
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, checked_values
 from byline.gradients.factors import BatchGradients
-from byline.gradients.masks import DropoutMask
+from byline.gradients.masks import DropoutMask, stacked
 from byline.gradients.probe import build_collector, check_objective
 from byline.loading import load_checkpoint
 from byline.members import Member
@@ -102,6 +102,31 @@ class MemberModel:
         batch = to_device(self._task.collate(list(items)), self._compute.device)
         return self._collector.collect(self._task.objective(target), batch, len(items), self._within())
 
+    def masked_gradients(
+        self, others: "Sequence[MemberModel]", items: Sequence[Item], target: str = "loss"
+    ) -> list[BatchGradients]:
+        """Differentiate every item under the masks of several members of this model, in one pass.
+
+        Args:
+            others: Members that share this model, each with a mask.
+            items: Complete items of the data set's kind.
+            target: `"loss"` or one of the Task's targets.
+
+        Returns:
+            What `gradients` of each would return, to rounding.
+
+        Raises:
+            UnsupportedModel: A dropout module does not see the copies of the batch one after the other.
+        """
+        masks = [other._mask for other in others if other._mask is not None]
+        batch = to_device(self._task.collate([*items] * len(masks)), self._compute.device)
+        count = len(items) * len(masks)
+        with self._precisely():
+            found = self._collector.collect(
+                self._task.objective(target), batch, count, stacked(masks, self.model)
+            )
+        return [found.examples(slice(n, n + len(items))) for n in range(0, count, len(items))]
+
     def values(self, items: Sequence[Item], target: str = "loss") -> Tensor:
         """Compute the loss, or a negated target, of every item: a forward pass and nothing more.
 
@@ -174,10 +199,13 @@ class MemberModel:
             weights_N = each.weights_N
             yield partial(_weighted, self._task.loss, weights_N), outputs.relabel(batch, each.labels)
 
+    def _precisely(self) -> torch.autocast:
+        bfloat16 = self._compute.precision == "bfloat16"
+        return torch.autocast(self._compute.device.type, dtype=torch.bfloat16, enabled=bfloat16)
+
     @contextmanager
     def _within(self) -> Iterator[None]:
-        bfloat16 = self._compute.precision == "bfloat16"
-        with torch.autocast(self._compute.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+        with self._precisely():
             if self._mask is None:
                 yield
             else:

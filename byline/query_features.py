@@ -18,6 +18,7 @@ from byline.member_model import Compute, MemberModel
 from byline.members import Member
 from byline.projection.base import State
 from byline.projection.principal import decoded
+from byline.query_passes import QueryPasses
 from byline.recipe import Recipe
 from byline.task import Item, Task
 
@@ -121,6 +122,7 @@ class Featurizer(GradientFeaturizer):
         """
         super().__init__(recipe, next(iter(models.values())).blocks, states)
         self._recipe, self._models = recipe, models
+        self._passes = QueryPasses(models)
 
     @classmethod
     def open(
@@ -176,8 +178,9 @@ class Featurizer(GradientFeaturizer):
         """
         chosen = target or self._recipe.query_target
 
-        def project(member: Member) -> Tensor:
-            phi_QK = self._featurizers[member].project(self._models[member].gradients(items, chosen))
-            return phi_QK.mean(dim=0, keepdim=True) if mean else phi_QK
-
-        return self._features(project)
+        projected: dict[Member, Tensor] = {}
+        with torch.no_grad():
+            for member, gradients in self._passes.gradients(items, chosen):
+                phi_QK = self._featurizers[member].project(gradients)
+                projected[member] = phi_QK.mean(dim=0, keepdim=True) if mean else phi_QK
+        return self._features(projected.__getitem__)

@@ -64,6 +64,9 @@ class Factor(Protocol):
     def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
         """Sum over the active positions of v v^T, or of its diagonal, for a float64 sum: [D, D] or [D]."""
 
+    def examples(self, chosen: slice) -> "Factor":
+        """The vectors of some of the examples."""
+
 
 @dataclass(frozen=True)
 class DenseFactor:
@@ -105,6 +108,10 @@ class DenseFactor:
             return vectors_VD.square().sum(dim=0).double()
         return (vectors_VD.T @ vectors_VD).double()
 
+    def examples(self, chosen: slice) -> "DenseFactor":
+        """The vectors of some of the examples."""
+        return DenseFactor(self.values_NTD[chosen], self.append_one)
+
 
 @dataclass(frozen=True)
 class OneHotFactor:
@@ -137,6 +144,10 @@ class OneHotFactor:
         """Count of each index over the active positions, on a diagonal; float64."""
         counts_D = torch.bincount(self.indices_NT[active_NT], minlength=self.width).double()
         return counts_D if diagonal else torch.diag(counts_D)
+
+    def examples(self, chosen: slice) -> "OneHotFactor":
+        """The vectors of some of the examples."""
+        return OneHotFactor(self.indices_NT[chosen], self.width, self.dtype)
 
 
 def inner(one: Factor, other: Factor) -> Float[Tensor, "N T S"]:
@@ -264,6 +275,16 @@ class BatchGradients:
 
     def __len__(self) -> int:
         return self.objective_N.shape[0]
+
+    def examples(self, chosen: slice) -> "BatchGradients":
+        """The gradients of some of the examples."""
+        blocks = {
+            name: KroneckerGradient(
+                [Use(use.left.examples(chosen), use.right.examples(chosen)) for use in gradient.uses]
+            )
+            for name, gradient in self.blocks.items()
+        }
+        return BatchGradients(self.objective_N[chosen], blocks)
 
     def dense(self) -> Float[Tensor, "N P"]:
         """The whole gradient of every example, block after block: for small models and tests."""

@@ -5,14 +5,14 @@ probabilities are left alone. (Deng et al. 2024, "Efficient Ensembles Improve Tr
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from byline.errors import InvalidRecipe
+from byline.errors import InvalidRecipe, UnsupportedModel
 from byline.gradients.hooks import multiplied_outputs
 from byline.randomness import random_uniform, stream_key
 
@@ -52,9 +52,13 @@ class DropoutMask:
     @contextmanager
     def active(self) -> Iterator[None]:
         """Drop the features while the block runs; the model is itself again afterwards."""
-        factors = {name: self._factor(name) for name in self._rates}
-        with multiplied_outputs(factors, self._model):
+        with multiplied_outputs(self.factors, self._model):
             yield
+
+    @property
+    def factors(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        """Module name -> what its output is multiplied by, as a function of the output."""
+        return {name: self._factor(name) for name in self._rates}
 
     def _factor(self, name: str) -> Callable[[Tensor], Tensor]:
         module = self._model.get_submodule(name)
@@ -65,6 +69,32 @@ class DropoutMask:
             channel_first=isinstance(module, CHANNEL_FIRST),
             attention=bool(ATTENTION.search(name)),
         )
+
+
+@contextmanager
+def stacked(masks: Sequence[DropoutMask], model: nn.Module) -> Iterator[None]:
+    """Run several sub-networks in one pass: a batch of as many copies, one after the other, each under its own mask.
+
+    Args:
+        masks: Of one model.
+        model: Called with a batch whose first examples are the first mask's.
+
+    Yields:
+        Nothing; the model is itself again afterwards.
+    """
+    factors = [mask.factors for mask in masks]
+    joined = {name: partial(_stacked_factor, [each[name] for each in factors]) for name in factors[0]}
+    with multiplied_outputs(joined, model):
+        yield
+
+
+def _stacked_factor(factors: Sequence[Callable[[Tensor], Tensor]], output: Tensor) -> Tensor:
+    if output.dim() < 2 or output.shape[0] % len(factors):
+        raise UnsupportedModel(
+            f"expected dropout on a batch of {len(factors)} copies, got an output of shape {tuple(output.shape)}"
+        )
+    copies = output.chunk(len(factors))
+    return torch.cat([factor(copy).expand_as(copy) for factor, copy in zip(factors, copies, strict=True)])
 
 
 def _feature_axis(output: Tensor) -> int:
