@@ -2,6 +2,7 @@
 
     python -m benchmarks.digits            # about 5 minutes on 2 cores
     python -m benchmarks.digits --smoke    # seconds: fewer models, no figure means anything
+    python -m benchmarks.digits --only if_exact datainf --models 1
     python -m benchmarks.digits --tune     # how the dampings were chosen, on queries that are not reported
 
 MLP 64-128-64-10 with dropout 0.1, 1,000 training points, 100 queries, 100 random halves x 3 seeds, trained as
@@ -35,6 +36,7 @@ from indexer.build import build
 from indexer.config import BuildConfig
 
 MODELS = 5
+TUNED = ["trak", "logra", "kfac", "ekfac", "ekfac_margin", "datainf", "rif", "relatif"]
 DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -66,6 +68,14 @@ ROWS = [
     Row("ekfac 2,048, 10 masks", "ekfac", changes={"members": {"masks": 10}}),
     Row("ekfac_margin 2,048", "ekfac_margin"),
     Row("ekfac_margin 2,048, 10 masks", "ekfac_margin", changes={"members": {"masks": 10}}),
+    Row("logra, sampled labels", "logra", changes={"curvature": {"labels": "sampled"}}),
+    Row("logra, all classes", "logra", changes={"curvature": {"labels": "exact"}}),
+    Row("ekfac, sampled labels", "ekfac", changes={"curvature": {"labels": "sampled"}}),
+    Row("ekfac, all classes", "ekfac", changes={"curvature": {"labels": "exact"}}),
+    Row("if_exact, GGN", "if_exact"),
+    Row("datainf", "datainf"),
+    Row("rif", "rif"),
+    Row("relatif", "relatif"),
     Row("trak", "trak", MODELS),
     Row("logra 64x32 by layer", "logra", MODELS),
     Row("ekfac 2,048", "ekfac", MODELS),
@@ -82,21 +92,25 @@ def main() -> int:
     parser.add_argument(
         "--tune", action="store_true", help="LDS by damping on the tuning queries, which are not reported"
     )
+    parser.add_argument("--only", nargs="+", default=[], metavar="RECIPE", help="these recipes' rows")
+    parser.add_argument("--models", type=int, default=MODELS, help="models that rows with one checkpoint use")
     options = parser.parse_args()
     tiny = options.smoke
     torch.set_num_threads(2)
-    protocol, models = (SMOKE, 2) if tiny else (FULL, MODELS)
+    protocol, trained = (SMOKE, 2) if tiny else (FULL, MODELS)
+    models = min(options.models, trained)
     outputs = retrained_outputs(digits(protocol), protocol, CACHE)
-    keep(full_models(digits(protocol), protocol, models), protocol)
+    keep(full_models(digits(protocol), protocol, trained), protocol)
     reported = slice(0, protocol.queries)
     if options.tune:
-        tune(Measured(protocol, outputs, models, slice(protocol.queries, None)))
+        tune(Measured(protocol, outputs, models, slice(protocol.queries, None)), options.only or TUNED)
         return 0
     measured = Measured(protocol, outputs, models, reported)
     table = Table(
         "recipe", "checkpoints", "numbers a row", "LDS", "95 % interval", title="digits, LDS (f = -loss)"
     )
     rows = [Row("logra 64x32 by layer", "logra"), Row("ekfac 2,048", "ekfac", 2)] if tiny else ROWS
+    rows = [row for row in rows if not options.only or row.name in options.only]
     found: list[tuple[Row, float]] = []
     for row in track(rows, description="indexes"):
         cells = measured.row(row)
@@ -168,10 +182,10 @@ class Measured:
                 yield index, Featurizer.open(self._task, index.recipe, states).query(self._queries).numpy()
 
 
-def tune(measured: Measured) -> None:
+def tune(measured: Measured, recipes: list[str]) -> None:
     """Print the LDS of every damping: how the recipes' defaults were chosen."""
     table = Table("recipe", *map(str, DAMPINGS), title="LDS on the tuning queries, by damping")
-    for name in ("trak", "logra", "kfac", "ekfac", "ekfac_margin"):
+    for name in recipes:
         rows = [Row(name, name, changes={"curvature": {"damping": damping}}) for damping in DAMPINGS]
         table.add_row(name, *[measured.row(row)[1].split()[0] for row in rows])
     Console(width=120).print(table)
