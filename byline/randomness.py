@@ -77,6 +77,43 @@ def random_signs(key: int, start: int, rows: int, columns: int, device: torch.de
     return signs.to(torch.float32).mul_(2).sub_(1)
 
 
+def random_normals(key: int, start: int, rows: int, columns: int, device: torch.device) -> Tensor:
+    """Draw rows `start` to `start + rows` of an endless matrix of standard normal numbers (Box & Muller 1958).
+
+    Args:
+        key: From `stream_key`.
+        start: First row.
+        rows: Number of rows.
+        columns: Width of the matrix; part of the stream's layout.
+        device: Where the result lives; its content depends on it in the last bits of float32 only.
+
+    Returns:
+        float32 [rows, columns].
+    """
+    counters = torch.arange(start * columns, (start + rows) * columns, dtype=torch.int64, device=device)
+    radius = (-2 * (1 - random_uniform(key, counters)).log()).sqrt()
+    angle = 2 * torch.pi * random_uniform(key, ~counters)
+    return (radius * angle.cos()).float().reshape(rows, columns)
+
+
+def stratified(key: int, high: int, count: int) -> Tensor:
+    """Choose different integers below `high`, one at random from each of `count` equal stretches.
+
+    Args:
+        key: From `stream_key`.
+        high: Integers to choose from.
+        count: How many; all of them where it is not below `high`.
+
+    Returns:
+        int64 [min(count, high)], ascending.
+    """
+    if count >= high:
+        return torch.arange(high, dtype=torch.int64)
+    places = torch.arange(count, dtype=torch.int64)
+    starts, ends = places * high // count, (places + 1) * high // count
+    return starts + (random_uniform(key, places) * (ends - starts)).long()
+
+
 def _shift(x: Tensor, places: int) -> Tensor:
     """Shift right with zeros coming in, which int64's own shift does not do."""
     return x >> places & (1 << 64 - places) - 1

@@ -22,12 +22,20 @@ from byline.projection.dense import DenseProjection
 from byline.projection.eigenbasis import EigenbasisProjection
 from byline.projection.factorised import FactorisedProjection
 from byline.projection.identity import IdentityProjection
+from byline.projection.masking import FactorisedGrassProjection, GrassProjection, MaskProjection
 from byline.projection.principal import Pca
 from byline.projection.sjlt import SjltProjection
 from byline.row_weights import RowWeight
 
 Projection = Annotated[
-    IdentityProjection | DenseProjection | SjltProjection | FactorisedProjection | EigenbasisProjection,
+    IdentityProjection
+    | DenseProjection
+    | SjltProjection
+    | MaskProjection
+    | GrassProjection
+    | FactorisedProjection
+    | FactorisedGrassProjection
+    | EigenbasisProjection,
     Field(discriminator="kind"),
 ]
 Curvature = Annotated[NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac, Field(discriminator="kind")]
@@ -123,6 +131,13 @@ def _rows() -> dict[str, Recipe]:
         Recipe(
             name="logra",
             projection=FactorisedProjection(),
+            curvature=Fisher(blocks="layer"),
+            **two_sided,
+        ),
+        Recipe(name="grass", projection=GrassProjection(), curvature=Fisher(), **two_sided),
+        Recipe(
+            name="factgrass",
+            projection=FactorisedGrassProjection(),
             curvature=Fisher(blocks="layer"),
             **two_sided,
         ),

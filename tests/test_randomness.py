@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from byline.randomness import random_bits, random_integers, random_signs, random_uniform, stream_key
+from byline.randomness import (
+    random_bits,
+    random_integers,
+    random_normals,
+    random_signs,
+    random_uniform,
+    stratified,
+    stream_key,
+)
 
 CPU = torch.device("cpu")
 
@@ -30,6 +38,24 @@ def test_chunks_join_to_the_whole() -> None:
     parts = [random_signs(key, start, 5, 70, CPU) for start in (0, 5)]
     assert torch.equal(whole, torch.cat(parts))
     assert set(whole.flatten().tolist()) == {-1.0, 1.0}
+
+
+def test_normal_numbers_are_normal_and_join() -> None:
+    whole = random_normals(3, 0, 1000, 40, CPU)
+    assert torch.equal(whole[100:110], random_normals(3, 100, 10, 40, CPU))
+    assert abs(float(whole.mean())) < 0.02
+    assert abs(float(whole.var()) - 1) < 0.02
+    assert abs(float((whole**4).mean()) - 3) < 0.1
+    assert abs(float((whole[:, 0] * whole[:, 1]).mean())) < 0.1
+
+
+@pytest.mark.parametrize(("high", "count"), [(10, 10), (1000, 7), (3, 9), (101, 100)])
+def test_stratified_integers_are_different_and_spread(high: int, count: int) -> None:
+    chosen = stratified(5, high, count)
+    assert len(chosen) == min(count, high)
+    assert (chosen.diff() > 0).all()
+    assert int(chosen[0]) >= 0
+    assert int(chosen[-1]) < high
 
 
 def test_streams_and_seeds_are_unrelated() -> None:

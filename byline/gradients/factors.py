@@ -43,6 +43,9 @@ class CoordinateBasis:
 
 Basis = MatrixBasis | CoordinateBasis
 
+_ENTRIES = 1 << 22
+"""Products in memory at a time where single entries of gradients are computed."""
+
 
 @runtime_checkable
 class Factor(Protocol):
@@ -214,6 +217,21 @@ class KroneckerGradient:
             ]
             return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
         return self.project(left, right)[:, rows_K, columns_K]
+
+    def entries(self, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
+        """Some entries of every gradient, G_n[rows_K[j], columns_K[j]]; no other is formed."""
+        used_rows, left_K = torch.unique(rows_K, return_inverse=True)
+        used_columns, right_K = torch.unique(columns_K, return_inverse=True)
+        total: Tensor | None = None
+        for use in self.uses:
+            left_NTR = use.left.along(CoordinateBasis(used_rows))
+            right_NTC = use.right.along(CoordinateBasis(used_columns))
+            step = max(1, _ENTRIES // (left_NTR.shape[0] * left_NTR.shape[1]))
+            pairs = zip(left_K.split(step), right_K.split(step), strict=True)
+            part = torch.cat([(left_NTR[:, :, r] * right_NTC[:, :, c]).sum(dim=1) for r, c in pairs], dim=1)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
 
     def squared_norms(self) -> Float[Tensor, "N"]:
         """Squared length of every gradient, from inner products of the factors where those are fewer."""

@@ -1,7 +1,7 @@
-"""Dense random signs (Rademacher): the classical Johnson-Lindenstrauss projection.
+"""Dense random signs (Rademacher) or normal numbers (Gaussian): the classical Johnson-Lindenstrauss projections.
 
-phi = G S / sqrt(K), S in {-1, +1}^{P x K}. S is drawn again, chunk by chunk, whenever it is needed: memory
-does not depend on P x K, time does. For models of more than a few hundred thousand parameters use `sjlt`.
+phi = G S / sqrt(K), S in {-1, +1}^{P x K} or standard normal. S is drawn again, chunk by chunk, whenever it is needed:
+memory does not depend on P x K, time does. For models of more than a few hundred thousand parameters use `sjlt`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,14 +14,14 @@ from torch import Tensor
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, KroneckerGradient
 from byline.projection.base import State
-from byline.randomness import random_signs, stream_key
+from byline.randomness import random_normals, random_signs, stream_key
 
 CHUNK = 1 << 22
 """Numbers of a gradient, or of the sign matrix, that are in memory at a time."""
 
 
 class DenseProjection(BaseModel):
-    """Dense random signs."""
+    """A dense random matrix."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,28 +30,31 @@ class DenseProjection(BaseModel):
     """Numbers a stored vector has, for each member. More is closer to the whole gradient."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Names the projection; the same on every device."""
+    entries: Literal["rademacher", "gaussian"] = "rademacher"
+    """Random signs, or standard normal numbers, which are slower and no more accurate."""
 
     def projector(self, blocks: Sequence[Block], state: State) -> "DenseProjector":
         """Make it ready for a model's blocks."""
         del state
-        return DenseProjector(blocks, self.size, self.seed)
+        return DenseProjector(blocks, self)
 
 
 class DenseProjector:
-    """Multiplies by signs that are hashed from their position."""
+    """Multiplies by numbers that are hashed from their position."""
 
-    def __init__(self, blocks: Sequence[Block], size: int, seed: int) -> None:
-        self.widths: Mapping[str, int] = {"all": size}
-        self._keys = {b.name: stream_key(seed, "dense", b.name) for b in blocks}
-        self._size = size
+    def __init__(self, blocks: Sequence[Block], options: DenseProjection) -> None:
+        self.widths: Mapping[str, int] = {"all": options.size}
+        self._keys = {b.name: stream_key(options.seed, "dense", b.name) for b in blocks}
+        self._size = options.size
+        self._draw = random_signs if options.entries == "rademacher" else random_normals
 
     def __call__(self, gradients: BatchGradients) -> Tensor:
         """phi_NK."""
         phi_NK = gradients.objective_N.new_zeros(len(gradients), self._size)
         for name, gradient in gradients.blocks.items():
             for start, part_NP in chunks(gradient, len(gradients), self._size):
-                signs_PK = random_signs(self._keys[name], start, part_NP.shape[1], self._size, part_NP.device)
-                phi_NK += part_NP @ signs_PK.to(part_NP.dtype)
+                drawn_PK = self._draw(self._keys[name], start, part_NP.shape[1], self._size, part_NP.device)
+                phi_NK += part_NP @ drawn_PK.to(part_NP.dtype)
         return phi_NK.mul_(self._size**-0.5)
 
 

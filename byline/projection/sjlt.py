@@ -49,12 +49,22 @@ class SjltProjector:
         phi_NK = gradients.objective_N.new_zeros(len(gradients), self._options.size)
         for name, gradient in gradients.blocks.items():
             for start, part_NP in chunks(gradient, len(gradients)):
-                counters_P = torch.arange(
-                    start, start + part_NP.shape[1], dtype=torch.int64, device=part_NP.device
-                )
                 for nonzero in range(self._options.nonzeros):
                     key = stream_key(self._options.seed, "sjlt", name, nonzero)
-                    target_P = random_integers(key, counters_P, self._options.size)
-                    sign_P = (random_bits(key, ~counters_P) & 1).to(part_NP.dtype) * 2 - 1
-                    phi_NK.index_add_(1, target_P, part_NP * sign_P)
+                    add_hashed(phi_NK, part_NP, key, start)
         return phi_NK.mul_(self._options.nonzeros**-0.5)
+
+
+def add_hashed(phi_NK: Tensor, part_NP: Tensor, key: int, start: int = 0) -> None:
+    """Add every number to a random coordinate with a random sign, in place.
+
+    Args:
+        phi_NK: What is added to.
+        part_NP: A stretch of P numbers of N examples.
+        key: Names the coordinates and signs.
+        start: Position of the stretch's first number, which with the key decides where it goes.
+    """
+    counters_P = torch.arange(start, start + part_NP.shape[1], dtype=torch.int64, device=part_NP.device)
+    target_P = random_integers(key, counters_P, phi_NK.shape[1])
+    sign_P = (random_bits(key, ~counters_P) & 1).to(part_NP.dtype) * 2 - 1
+    phi_NK.index_add_(1, target_P, part_NP * sign_P)

@@ -38,6 +38,8 @@ CASES = {
     "grad_cos": {"projection": {"kind": "identity"}},
     "trak": {"projection": {"kind": "dense", "size": 24}, "curvature": {"damping": 0.3}},
     "logra": {"projection": {"size_in": 4, "size_out": 4}},
+    "grass": {"projection": {"kept": 60, "size": 24}},
+    "factgrass": {"projection": {"kept_in": 5, "kept_out": 4, "size": 12}},
     "kfac": {"projection": {"size": 4096}},
     "ekfac": {"projection": {"size": 4096}, "members": {"masks": 2}},
     "ekfac_margin": {"projection": {"size": 4096}},
@@ -47,6 +49,8 @@ CASES = {
     "relatif": {"projection": {"size": 4096}},
 }
 OTHERS = [
+    ("trak", {"projection": {"kind": "dense", "size": 24, "entries": "gaussian"}}),
+    ("grad_dot", {"projection": {"kind": "mask", "size": 24}}),
     ("logra", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "exact"}}),
     ("logra", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "sampled"}}),
     ("if_exact", {"curvature": {"labels": "sampled"}, "members": {"masks": 2}}),

@@ -12,13 +12,18 @@ from byline.projection.base import ProjectionSpec
 from byline.projection.dense import DenseProjection
 from byline.projection.factorised import FactorisedProjection
 from byline.projection.identity import IdentityProjection
+from byline.projection.masking import FactorisedGrassProjection, GrassProjection, MaskProjection
 from byline.projection.sjlt import SjltProjection
 from tests import models
 
 SPECS: dict[str, ProjectionSpec] = {
     "identity": IdentityProjection(),
     "dense": DenseProjection(size=70),
+    "gaussian": DenseProjection(size=70, entries="gaussian"),
     "sjlt": SjltProjection(size=50, nonzeros=3),
+    "mask": MaskProjection(size=40),
+    "grass": GrassProjection(kept=60, size=20),
+    "factorised_grass": FactorisedGrassProjection(kept_in=3, kept_out=4, size=7),
     "factorised": FactorisedProjection(size_in=3, size_out=4),
 }
 
@@ -62,7 +67,7 @@ def test_is_the_same_again_and_row_by_row(name: str, collected: tuple) -> None:
     assert phi.shape == (len(gradients), sum(SPECS[name].projector(blocks, {}).widths.values()))
 
 
-@pytest.mark.parametrize("name", ["dense", "sjlt"])
+@pytest.mark.parametrize("name", ["dense", "gaussian", "sjlt"])
 def test_chunks_change_nothing(name: str, collected: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks, gradients = collected
     whole = SPECS[name].projector(blocks, {})(gradients)
@@ -74,7 +79,11 @@ def test_chunks_change_nothing(name: str, collected: tuple, monkeypatch: pytest.
     ("spec", "slack"),
     [
         (DenseProjection(size=4096), 6),
+        (DenseProjection(size=4096, entries="gaussian"), 6),
         (SjltProjection(size=4096), 6),
+        (GrassProjection(kept=1 << 20, size=4096), 6),
+        (MaskProjection(size=1 << 20), 1e-6),
+        (FactorisedGrassProjection(kept_in=512, kept_out=512, size=1 << 18), 1e-6),
         (FactorisedProjection(size_in=512, size_out=512), 1e-6),
     ],
 )
@@ -85,6 +94,24 @@ def test_inner_products_are_kept(spec: ProjectionSpec, slack: float, collected: 
     norms = np.linalg.norm(exact, axis=1)
     error = np.abs(phi @ phi.T - exact @ exact.T) / np.outer(norms, norms)
     assert error.max() < slack / 4096**0.5
+
+
+def test_masks_keep_inner_products_on_average(collected: tuple) -> None:
+    blocks, gradients = collected
+    exact = gradients.dense()
+    drawn = [MaskProjection(size=64, seed=s).projector(blocks, {})(gradients) for s in range(400)]
+    mean = torch.stack([phi @ phi.T for phi in drawn]).mean(dim=0)
+    norms = exact.norm(dim=1)
+    assert float(((mean - exact @ exact.T) / torch.outer(norms, norms)).abs().max()) < 0.2
+
+
+def test_only_the_asked_entries_are_formed(collected: tuple) -> None:
+    _, gradients = collected
+    for gradient in gradients.blocks.values():
+        rows, columns = gradient.shape
+        places = torch.tensor([0, rows * columns - 1, rows * columns // 2, 0])
+        found = gradient.entries(places // columns, places % columns)
+        torch.testing.assert_close(found, gradient.dense().flatten(1)[:, places])
 
 
 def test_a_seed_names_a_projection(collected: tuple) -> None:
