@@ -134,7 +134,7 @@ def _rows() -> dict[str, Recipe]:
             curvature=Fisher(blocks="layer"),
             **two_sided,
         ),
-        Recipe(name="grass", projection=GrassProjection(), curvature=Fisher(), **two_sided),
+        Recipe(name="grass", projection=GrassProjection(size=1024), curvature=Fisher(), **two_sided),
         Recipe(
             name="factgrass",
             projection=FactorisedGrassProjection(),
