@@ -1,6 +1,6 @@
 """The only code that makes a feature: the same for training points and for queries.
 
-Order: project -> precondition -> unit norm of each member -> times sqrt(1/M) -> concatenate, or add up what
+Order: scale -> project -> precondition -> unit norm of each member -> times sqrt(its share) -> concatenate, or add up what
 a PCA makes of each -> (training side only, by the index writer) times the row weight. So one inner product
 of a query's and a training point's feature is the ensemble's mean score.
 
@@ -93,26 +93,29 @@ class MemberFeaturizer:
                 return torch.ones_like(objective_N, dtype=torch.float64)
 
 
-def combine(features: Sequence[Tensor]) -> Tensor:
-    """Concatenate the members' features so that an inner product is the mean of the members' scores.
+def combine(features: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """Concatenate the members' features so that an inner product is the weighted mean of the members' scores.
 
     Args:
         features: One [N, K_m] a member.
+        shares: Of the members; they add up to one.
 
     Returns:
         [N, sum of K_m].
     """
-    return torch.cat(list(features), dim=1).mul_(len(features) ** -0.5)
+    return torch.cat([part * share**0.5 for part, share in zip(features, shares, strict=True)], dim=1)
 
 
-def member_parts(features: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
-    """Rotate the members' features, so that an inner product of the sums is the mean of the members' scores.
+def member_parts(features: Sequence[Tensor], directions: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """Rotate the members' features, so that an inner product of the sums is the weighted mean of the members' scores.
 
     Args:
         features: One [N, K_m] a member.
         directions: The PCA's, one [K_m, k] a member.
+        shares: Of the members; they add up to one.
 
     Returns:
         [N, M, k]: each member's part; the sum over the members is the feature.
     """
-    return rotated(features, directions).mul_(len(features) ** -0.5)
+    own = [part * share**0.5 for part, share in zip(features, shares, strict=True)]
+    return rotated(own, directions)

@@ -16,7 +16,7 @@ from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, checked_values
 from byline.gradients.factors import BatchGradients
 from byline.gradients.masks import DropoutMask, stacked
-from byline.gradients.probe import build_collector, check_objective
+from byline.gradients.probe import build_collector, check_objective, last_layer
 from byline.loading import load_checkpoint
 from byline.members import Member
 from byline.recipe import Recipe
@@ -247,6 +247,8 @@ def _load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute
     def sample(count: int) -> Batch:
         return to_device(task.collate([first, second, first][:count]), compute.device)
 
+    if recipe.layers == "last":
+        layers = last_layer(model, task.objective(recipe.train_signal), sample, layers)
     collector = build_collector(model, task.objective(recipe.train_signal), sample, layers)
     for target in {"loss", *task.targets} - {recipe.train_signal}:
         check_objective(collector, task.objective(target), sample, f"target '{target}'")

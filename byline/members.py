@@ -4,11 +4,13 @@ A plan names them by configuration only; each `Member` becomes one stretch of ev
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from byline.errors import InvalidRecipe
+from byline.errors import InvalidRecipe, InvalidTask
+from byline.task import Checkpoint
 
 
 @dataclass(frozen=True, order=True)
@@ -21,6 +23,8 @@ class Member:
     """Seed of the dropout mask; None leaves the model whole."""
     adapter: int | None = None
     """Position in `Checkpoint.adapters`: only its parameters are attributed. None takes the model's own."""
+    weight: float | None = field(default=None, compare=False)
+    """What its scores weigh, relative to the others'; None where all members are replicates of equal weight."""
 
     @property
     def name(self) -> str:
@@ -55,6 +59,10 @@ class MemberPlan(BaseModel):
     """Masks for the row weight alone: forward passes over the training set, no gradient and no cost of a query.
     0 takes the weight from the members themselves."""
 
+    weights: Literal["equal", "learning_rate"] = "equal"
+    """`learning_rate`: checkpoints of one run, each weighted by `Checkpoint.learning_rate`. They are no replicates of a
+    model, so answers then have no standard error."""
+
     @property
     def forward_seeds(self) -> range:
         """Seeds of the masks that only the row weight is taken under."""
@@ -84,3 +92,27 @@ class MemberPlan(BaseModel):
             for adapter in adapters
             for seed in seeds
         )
+
+    def of(self, checkpoints: Sequence[Checkpoint]) -> tuple[Member, ...]:
+        """List the members for a Task's checkpoints, with their weights.
+
+        Raises:
+            InvalidRecipe: The plan names a checkpoint that the Task does not have, or one twice.
+            InvalidTask: A checkpoint has no learning rate, and the plan weighs by it.
+        """
+        members = self.members(len(checkpoints))
+        if self.weights == "equal":
+            return members
+        rates = [checkpoints[member.checkpoint].learning_rate for member in members]
+        if not all(rate is not None and rate > 0 for rate in rates):
+            raise InvalidTask(
+                "expected Checkpoint.learning_rate above zero on every checkpoint, since members.weights = "
+                "'learning_rate': set it, or take members.weights = 'equal'"
+            )
+        return tuple(replace(member, weight=rate) for member, rate in zip(members, rates, strict=True))
+
+
+def shares(members: Sequence[Member]) -> list[float]:
+    """What each member's scores count for in the ensemble's; adds up to one."""
+    weights = [1.0 if member.weight is None else member.weight for member in members]
+    return [weight / sum(weights) for weight in weights]

@@ -15,7 +15,7 @@ from byline.features import MemberFeaturizer, Side, combine, member_parts
 from byline.gradients.blocks import Block
 from byline.gradients.tensors import check_gradients, dense_gradients
 from byline.member_model import Compute, MemberModel
-from byline.members import Member
+from byline.members import Member, shares
 from byline.projection.base import State
 from byline.projection.principal import decoded
 from byline.query_passes import QueryPasses
@@ -47,6 +47,7 @@ class GradientFeaturizer:
         """
         self._blocks = blocks
         self._featurizers = {m: MemberFeaturizer(recipe, blocks, state) for m, state in states.items()}
+        self._shares = shares(tuple(states))
         found = [decoded(state) for state in states.values()] if recipe.pca else []
         self._directions = [directions for directions in found if directions is not None]
 
@@ -102,8 +103,8 @@ class GradientFeaturizer:
         with torch.no_grad():
             own = [f.feature(project(member), Side.QUERY) for member, f in self._featurizers.items()]
             if not self._directions:
-                return QueryFeatures(whole_QK=combine(own).float().cpu())
-            parts_QMK = member_parts([each.cpu() for each in own], self._directions)
+                return QueryFeatures(whole_QK=combine(own, self._shares).float().cpu())
+            parts_QMK = member_parts([each.cpu() for each in own], self._directions, self._shares)
             return QueryFeatures(whole_QK=parts_QMK.sum(dim=1), parts_QMK=parts_QMK)
 
 
@@ -144,7 +145,7 @@ class Featurizer(GradientFeaturizer):
         """
         models: dict[Member, MemberModel] = {}
         with_weights: dict[tuple[int, int | None], MemberModel] = {}
-        for member in recipe.members.members(len(task.checkpoints)):
+        for member in recipe.members.of(task.checkpoints):
             if member.name not in states:
                 raise InvalidTask(f"the index has no fitted state for member '{member.name}': rebuild it")
             sibling = with_weights.get((member.checkpoint, member.adapter))

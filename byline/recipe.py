@@ -60,6 +60,8 @@ class Recipe(BaseModel):
     """What is differentiated for a training point: `loss` or one of the Task's targets."""
     query_target: str = "loss"
     """What is differentiated for a query that names no target."""
+    layers: Literal["all", "last"] = "all"
+    """`last` attributes the parameters of the last layer that the model calls, and of no other."""
     projection: Projection
     """How a gradient becomes k numbers."""
     curvature: Curvature = NoCurvature()
@@ -121,6 +123,17 @@ def _rows() -> dict[str, Recipe]:
     rows = [
         Recipe(name="grad_dot", projection=SjltProjection(size=4096)),
         Recipe(name="grad_cos", projection=SjltProjection(size=4096), unit_norm=True),
+        Recipe(
+            name="tracin",
+            projection=SjltProjection(size=4096),
+            members=MemberPlan(weights="learning_rate"),
+        ),
+        Recipe(
+            name="rps",
+            query_target="logit",
+            layers="last",
+            projection=IdentityProjection(),
+        ),
         Recipe(
             name="trak",
             projection=SjltProjection(size=1024),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from byline.examples import Example
 from byline.features import combine
+from byline.members import shares
 from byline.projection.base import State
 from byline.store.contents import IndexContents
 from byline.store.fingerprint import Fingerprint
@@ -74,11 +75,10 @@ def columns(plan: BuildPlan, workspace: Workspace) -> tuple[NDArray[np.float64] 
         Row weights [R], or None where the recipe has none, and self-influences [R], weighted.
     """
     weights_R, own_R = np.zeros(plan.rows), np.zeros(plan.rows)
-    share = 1 / len(plan.members)
     for block in range(plan.block_count):
         rows = slice(plan.block_rows(block).start, plan.block_rows(block).stop)
         weights_R[rows] = block_weights(plan, workspace, block).numpy()
-        for member in plan.members:
+        for member, share in zip(plan.members, shares(plan.members), strict=True):
             column = workspace.read(Unit(Stage.EMIT, member.name, block), ("self_influence",))
             own_R[rows] += column["self_influence"].numpy() * share
     if plan.recipe.row_weight == "none":
@@ -92,7 +92,8 @@ def combined_blocks(plan: BuildPlan, workspace: Workspace) -> Iterator[NDArray[n
         if plan.recipe.pca is not None:
             yield workspace.read(Unit(Stage.ROTATE, ENSEMBLE, block))["features"].numpy()
         else:
-            yield combine([block_features(workspace, m.name, block) for m in plan.members]).numpy()
+            features = [block_features(workspace, m.name, block) for m in plan.members]
+            yield combine(features, shares(plan.members)).numpy()
 
 
 def rotation_layout(plan: BuildPlan, workspace: Workspace) -> RotationLayout | None:
@@ -120,6 +121,7 @@ def member_layouts(plan: BuildPlan, workspace: Workspace) -> tuple[MemberLayout,
             checkpoint=member.checkpoint,
             mask_seed=member.mask_seed,
             adapter=member.adapter,
+            weight=member.weight,
             width=block_features(workspace, member.name, 0).shape[1],
         )
         for member in plan.members

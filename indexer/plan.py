@@ -224,6 +224,7 @@ class BuildPlan:
         }
         if self.recipe.pca:
             samples["pca"] = self.rotation_sample
+        weights: list[JsonValue] = [member.weight for member in self.members]
         return {
             "block_rows": self.numerics.block_rows,
             "batch_rows": self.numerics.batch_rows,
@@ -231,6 +232,7 @@ class BuildPlan:
             "device": self.numerics.device,
             "precision": self.numerics.precision,
             "fit_rows": samples,
+            **({"member_weights": weights} if any(weights) else {}),
         }
 
 

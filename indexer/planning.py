@@ -33,7 +33,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
     _refuse_missing_gpu(config.build.device)
     task.objective(config.recipe.train_signal)
     task.objective(config.recipe.query_target)
-    members = config.recipe.members.members(len(task.checkpoints))
+    members = config.recipe.members.of(task.checkpoints)
     numerics = Numerics(
         block_rows=config.build.block_rows,
         batch_rows=config.build.batch_rows,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from byline.features import member_parts
+from byline.members import shares
 from byline.projection.base import State
 from byline.projection.principal import (
     CODES,
@@ -85,7 +86,7 @@ class Rotation:
             self._moved(block_features(self._workspace, m.name, unit.block)) for m in self._plan.members
         ]
         directions = self._begin(self._pca.passes)
-        return {"features": member_parts(features, directions).sum(dim=1)}
+        return {"features": member_parts(features, directions, shares(self._plan.members)).sum(dim=1)}
 
     @property
     def _pca(self) -> Pca:

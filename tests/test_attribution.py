@@ -304,7 +304,7 @@ class TestAttributor:
         ):
             with pytest.raises(InvalidQuery):
                 attributor.attribute(AttributionRequest(**wrong))
-        with pytest.raises(InvalidQuery, match="loss, margin"):
+        with pytest.raises(InvalidQuery, match="loss, logit, margin"):
             attributor.attribute(AttributionRequest(query=QUERY, target="other"))
 
     def test_answers_are_finite_json(self, attributor):

@@ -101,7 +101,7 @@ def test_a_target_is_raised_and_the_loss_is_lowered(task: Task, featurizer: Feat
     loss, margin = featurizer.query(item, "loss"), featurizer.query(item, "margin")
     # The loss falls as the margin rises: both mean "this helped the label".
     assert torch.nn.functional.cosine_similarity(loss, margin).item() > 0.9
-    with pytest.raises(InvalidTask, match="loss, margin"):
+    with pytest.raises(InvalidTask, match="loss, logit, margin"):
         featurizer.query(item, "absent")
 
 
@@ -130,7 +130,7 @@ def test_wrong_gradients_are_refused(featurizer: Featurizer, spoil: str) -> None
 
 def test_combining() -> None:
     parts = [torch.ones(2, 3), torch.full((2, 1), 2.0)]
-    torch.testing.assert_close(combine(parts) * 2**0.5, torch.tensor([[1.0, 1, 1, 2]] * 2))
+    torch.testing.assert_close(combine(parts, [0.5, 0.5]) * 2**0.5, torch.tensor([[1.0, 1, 1, 2]] * 2))
 
 
 def test_bfloat16_is_close(task: Task) -> None:

@@ -52,7 +52,7 @@ class Attributor:
         self.task = task
         self.name = name or index.manifest.task.name
         self.members: tuple[Member, ...] = tuple(
-            Member(m.checkpoint, m.mask_seed, m.adapter) for m in index.members
+            Member(m.checkpoint, m.mask_seed, m.adapter, m.weight) for m in index.members
         )
         self._questions = Questions(index.recipe, index.width, task=task, featurizer=featurizer)
         self._lookup = Lookup(index, searcher)

@@ -37,7 +37,10 @@ def featurizer_of(index: AttributionIndex, task: Task) -> Featurizer:
 
 def gradient_featurizer_of(index: AttributionIndex) -> GradientFeaturizer:
     """Make what projects gradients for an index; it needs no model."""
-    states = {Member(m.checkpoint, m.mask_seed, m.adapter): dict(index.states(m.name)) for m in index.members}
+    states = {
+        Member(m.checkpoint, m.mask_seed, m.adapter, m.weight): dict(index.states(m.name))
+        for m in index.members
+    }
     return GradientFeaturizer(index.recipe, index.manifest.blocks, states)
 
 

@@ -22,8 +22,11 @@ def error_scope(members: Sequence[Member]) -> ErrorScope | None:
 
     Returns:
         `between_checkpoints` with several checkpoints, `within_checkpoint` with several masks of
-        one, None with a single member: nothing is known about the error then.
+        one, None with a single member, or where checkpoints of one run are weighted by their learning
+        rate: nothing is known about the error then.
     """
+    if any(member.weight is not None for member in members):
+        return None
     if len({member.checkpoint for member in members}) > 1:
         return "between_checkpoints"
     return "within_checkpoint" if len(members) > 1 else None

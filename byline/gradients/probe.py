@@ -5,6 +5,7 @@ differentiated both ways; a parameter used outside its module's forward, or exam
 another, are found here and not in somebody's scores.
 """
 
+import glob
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,34 @@ def build_collector(
     collector.set_layouts(_observe_layouts(collector, objective, sample))
     check_objective(collector, objective, sample, "train signal")
     return collector
+
+
+def last_layer(
+    model: nn.Module, objective: Objective, sample: Sample, layers: LayerSelection | None = None
+) -> LayerSelection:
+    """Select the attributed module that an objective calls last: the head.
+
+    A weight that the head shares with other modules becomes its own, with the same numbers, so that only what the
+    head does with it is attributed. The model must belong to nobody else.
+
+    Args:
+        model: In evaluation mode.
+        objective: What will be differentiated.
+        sample: Batches of 1, 2 and 3 examples.
+        layers: What to choose from.
+
+    Returns:
+        A selection of that module alone.
+    """
+    collector = GradientCollector(model, layers)
+    hooked = {name: m.module for name, m in collector.modules.items()}
+    with torch.enable_grad(), recording(hooked, lambda _name, output: output) as record:
+        objective(model, sample(1))
+    name = record.calls[-1].name
+    for own, parameter in hooked[name].named_parameters(recurse=False):
+        copy = nn.Parameter(parameter.detach().clone(), requires_grad=False)
+        hooked[name].register_parameter(own, copy)
+    return LayerSelection(include=(glob.escape(name),))
 
 
 def check_objective(collector: GradientCollector, objective: Objective, sample: Sample, words: str) -> None:

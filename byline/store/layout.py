@@ -85,6 +85,8 @@ class MemberLayout(BaseModel):
     """Seed of its dropout mask."""
     adapter: int | None = None
     """Position in the checkpoint's LoRA adapters."""
+    weight: float | None = Field(default=None, gt=0)
+    """What its scores weigh, relative to the others'; null where all weigh the same."""
     width: int = Field(ge=1)
     """Numbers in its stretch; of its feature before the PCA, where there is one."""
     scale_exponent: int = 0

@@ -43,17 +43,25 @@ def trained(x: Tensor, y: Tensor) -> nn.Module:
     return model
 
 
+def logit(model: nn.Module, batch: list[Tensor]) -> Tensor:
+    return model(batch[0]).gather(1, batch[1][:, None])[:, 0]
+
+
 def task() -> Task:
     """Declare it."""
     x, y, _, _ = data()
     return Task(
         name="ridge",
         model=lambda: nn.Sequential(nn.Linear(64, 10)),
-        checkpoints=[Checkpoint(weights={n: p.detach() for n, p in trained(x, y).state_dict().items()})],
+        checkpoints=[
+            Checkpoint(
+                weights={n: p.detach() for n, p in trained(x, y).state_dict().items()}, learning_rate=0.1
+            )
+        ],
         train_set=list(zip(x, y, strict=True)),
         describe=lambda row: Example(id=f"digit-{row}", label=str(int(y[row]))),
         loss=lambda model, batch: F.cross_entropy(model(batch[0]), batch[1], reduction="none"),
-        targets={"margin": margin},
+        targets={"margin": margin, "logit": logit},
         outputs=Outputs(
             compute=lambda model, batch: model(batch[0]),
             loss=lambda logits, batch: F.cross_entropy(logits, batch[1], reduction="none"),

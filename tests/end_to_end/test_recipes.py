@@ -19,7 +19,7 @@ from byline.gradients.masks import DropoutMask
 from byline.gradients.tensors import dense_gradients
 from byline.loading import load_checkpoint, load_task
 from byline.member_model import MemberModel
-from byline.members import Member
+from byline.members import Member, shares
 from byline.query_features import Featurizer
 from byline.recipe import RECIPES, Recipe
 from byline.search.searcher import Searcher
@@ -36,6 +36,8 @@ TOLERANCE = 2e-4
 CASES = {
     "grad_dot": {"projection": {"size": 24}},
     "grad_cos": {"projection": {"kind": "identity"}},
+    "tracin": {"projection": {"size": 24}},
+    "rps": {},
     "trak": {"projection": {"kind": "dense", "size": 24}, "curvature": {"damping": 0.3}},
     "logra": {"projection": {"size_in": 4, "size_out": 4}},
     "grass": {"projection": {"kept": 60, "size": 24}},
@@ -143,13 +145,13 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
     """Mean over the members of q^T H^-1 g, times the row weight."""
     items = [task.train_set[row] for row in range(len(task.train_set))]
     total, weights = 0.0, 0.0
-    members = recipe.members.members(len(task.checkpoints))
-    for member in members:
+    members = recipe.members.of(task.checkpoints)
+    for member, share in zip(members, shares(members), strict=True):
         train, objective = gradients(task, recipe, member, items, recipe.train_signal)
         query, _ = gradients(task, recipe, member, queries, recipe.query_target)
         at_labels = label_gradients(task, recipe, member, items)
         score = partial(member_scores, task, recipe, train=train, at_labels=at_labels)
-        total = total + score(query) / len(members)
+        total = total + score(query) * share
         weights = weights + row_weights(recipe, score, train, objective, at_labels) / len(members)
     return total * weights
 
@@ -207,7 +209,7 @@ def gradients(
     model = task.model()
     load_checkpoint(model, task.checkpoints[member.checkpoint])
     model.double().eval()
-    blocks = blocks_of(task)
+    blocks = attributed(task, recipe)
     batches = [[torch.as_tensor(x)[None].double(), torch.tensor([y])] for x, y in items]
     names = [p for block in blocks for p in block.parameters]
 
@@ -220,6 +222,11 @@ def gradients(
     rows = reference.gradients_one_by_one(model, objective, batches, names)
     values = np.array([objective(model, batch).item() for batch in batches])
     return reference.block_matrices(blocks, rows), values
+
+
+def attributed(task: Task, recipe: Recipe) -> tuple[Block, ...]:
+    """The tiny network calls its layers in the order of its parameters."""
+    return blocks_of(task)[-1:] if recipe.layers == "last" else blocks_of(task)
 
 
 def member_scores(task: Task, recipe: Recipe, query: dict, *, train: dict, at_labels: list) -> np.ndarray:
@@ -236,7 +243,7 @@ def member_scores(task: Task, recipe: Recipe, query: dict, *, train: dict, at_la
             curvature.damping,
             corrected=curvature.kind == "ekfac",
         )
-    matrix, widths = projection_matrix(recipe, blocks_of(task))
+    matrix, widths = projection_matrix(recipe, attributed(task, recipe))
     phi_q, phi_t = reference.flat(query) @ matrix, reference.flat(train) @ matrix
     if curvature.kind == "none":
         if recipe.unit_norm:

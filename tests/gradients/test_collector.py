@@ -9,7 +9,7 @@ from torch import nn
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.gradients.collector import GradientCollector
 from byline.gradients.factors import BatchGradients
-from byline.gradients.probe import build_collector, check_objective
+from byline.gradients.probe import build_collector, check_objective, last_layer
 from byline.task import LayerSelection
 from tests import models, reference
 
@@ -251,3 +251,20 @@ def test_a_target_that_reads_parameters_is_refused_by_name() -> None:
         check_objective(
             collector, lambda m, b: m[0].weight.norm().expand(len(b[1])), case.sample, "target 'norm'"
         )
+
+
+def test_the_last_layer_alone_with_a_head_of_its_own() -> None:
+    """The transformer's head is tied to its embedding: what the head does with the weight, and nothing else."""
+    case = models.transformer()
+    tied = sum(p.numel() for p in case.model.parameters())
+    chosen = last_layer(case.model, case.loss, case.sample)
+    collector = build_collector(case.model, case.loss, case.sample, chosen)
+    (block,) = collector.blocks
+    assert block.name == "head.weight"
+    assert sum(p.numel() for p in case.model.parameters()) == tied + block.rows * block.columns
+    found = collector.collect(case.loss, case.batch, case.count).blocks[block.name].dense()
+    rows = reference.gradients_one_by_one(
+        case.model, case.loss, [case.one(n) for n in range(case.count)], ["head.weight"]
+    )
+    expected = torch.stack([row["head.weight"] for row in rows])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)

@@ -239,7 +239,7 @@ def test_a_recipe_that_the_task_cannot_serve_is_refused(config: Config, task_fil
     with pytest.raises(InvalidRecipe, match="positions below 2"):
         build(config("trak", changes={"members": {"checkpoints": [5]}}))
     path = task_file()
-    path.write_text(path.read_text().replace('targets={"margin": margin},', ""))
+    path.write_text(path.read_text().replace('targets={"margin": margin, "logit": logit},', ""))
     with pytest.raises(InvalidTask, match="expected one of the targets loss"):
         build(config("trak", task=path))
 

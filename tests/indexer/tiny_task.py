@@ -50,6 +50,10 @@ def margin(model: nn.Module, batch: list[Tensor]) -> Tensor:
     return p.log() - (-p).log1p()
 
 
+def logit(model: nn.Module, batch: list[Tensor]) -> Tensor:
+    return model(batch[0]).gather(1, batch[1][:, None])[:, 0]
+
+
 def parse(payload: Payload) -> ParsedQuery:
     label = 0 if payload.label is None else payload.label
     return ParsedQuery(item=(torch.tensor(payload.x), label), complete=payload.label is not None)
@@ -81,11 +85,13 @@ def task() -> Task:
     return Task(
         name="tiny",
         model=network,
-        checkpoints=[Checkpoint(weights=weights(seed)) for seed in range(CHECKPOINTS)],
+        checkpoints=[
+            Checkpoint(weights=weights(seed), learning_rate=0.1 / (seed + 1)) for seed in range(CHECKPOINTS)
+        ],
         train_set=[(inputs[row], int(labels[row])) for row in range(ROWS)],
         describe=describe,
         loss=per_example_loss,
-        targets={"margin": margin},
+        targets={"margin": margin, "logit": logit},
         outputs=Outputs(
             compute=lambda model, batch: model(batch[0]),
             loss=lambda logits, batch: cross_entropy(logits, batch[1], reduction="none"),
