@@ -3,6 +3,7 @@
 import pytest
 
 from byline.errors import InvalidRecipe
+from byline.projection.dense import DenseProjection
 from byline.recipe import RECIPES, SIDE_POWERS, Recipe, recipe
 
 
@@ -26,7 +27,7 @@ def test_a_change_is_merged_into_its_part() -> None:
 
 def test_a_part_can_be_exchanged() -> None:
     changed = recipe("trak", projection={"kind": "dense", "size": 64})
-    assert changed.projection.model_dump() == {"kind": "dense", "size": 64, "seed": 0}
+    assert changed.projection == DenseProjection(size=64)
 
 
 def test_survives_json() -> None:
