@@ -74,7 +74,7 @@ def last_layer(
     name = record.calls[-1].name
     for own, parameter in hooked[name].named_parameters(recurse=False):
         copy = nn.Parameter(parameter.detach().clone(), requires_grad=False)
-        hooked[name].register_parameter(own, copy)
+        setattr(hooked[name], own, copy)
     return LayerSelection(include=(glob.escape(name),))
 
 
