@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,7 @@ class Bench:
         low, high = np.mean(bounds, axis=0)
         adapters = row.members.get("adapters", 0)
         training = row.checkpoints * (1 + adapters * self._adapter_seconds / self._problem.train_seconds)
-        return Result(
+        result = Result(
             recipe=recipe,
             label=row.label,
             lds=float(np.mean(scores)),
@@ -185,6 +185,8 @@ class Bench:
             milliseconds=float(np.median([cost[0] for cost in costs])),
             size=int(np.median([cost[1] for cost in costs])),
         )
+        print(result, flush=True)
+        return result
 
     def _measured(
         self, recipe: str, row: Row, checkpoints: list[int]
@@ -272,12 +274,11 @@ def given_problem(options: argparse.Namespace) -> Problem:
     return Problem(
         name=options.name,
         reference=options.task,
-        queries=_queries(load_task(options.task).task),
+        queries=_queries(load_task(options.task).task)[: options.queries],
         subsets_SR=found["subsets"].astype(bool),
-        truth_SQ=outputs.mean(axis=0) if outputs.ndim == 3 else outputs,
+        truth_SQ=(outputs.mean(axis=0) if outputs.ndim == 3 else outputs)[:, : options.queries],
         train_seconds=float(found["train_seconds"]),
         recipes=tuple(options.recipe or ["ekfac"]),
-        repeats=options.repeats,
         adapters=AdapterOptions(rank=8, epochs=1, batch=options.batch, learning_rate=options.learning_rate),
         build={"batch_rows": options.batch, "block_rows": options.batch * 8},
     )
@@ -359,13 +360,12 @@ def main() -> int:
     parser.add_argument("--truth", type=Path, help="its truth file")
     parser.add_argument("--name", default="given", help="how it is called")
     parser.add_argument("--recipe", action="append", help="recipes to measure it with")
-    parser.add_argument(
-        "--repeats", type=int, default=2, help="checkpoints that rows with one are the mean of"
-    )
+    parser.add_argument("--repeats", type=int, help="checkpoints that rows with one are the mean of")
+    parser.add_argument("--queries", type=int, help="only the first so many of the evaluation set")
     parser.add_argument("--batch", type=int, default=16, help="rows differentiated, or trained on, together")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of the adapters")
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # networks this small gain nothing by more
     if options.smoke:
         problems = [digits_problem(digits_task.SMOKE)]
     elif options.task:
@@ -373,6 +373,8 @@ def main() -> int:
     else:
         wanted = [options.problem] if options.problem else ["digits", "fashion"]
         problems = [digits_problem() if name == "digits" else fashion_problem() for name in wanted]
+    if options.repeats:
+        problems = [replace(problem, repeats=options.repeats) for problem in problems]
     targets, console = Targets(), Console(width=140)
     for problem in problems:
         bench = Bench(problem)
