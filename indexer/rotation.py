@@ -5,6 +5,7 @@ Nothing here holds more than one block of rows, one member's sums and the member
 Shapes: B rows of a block, K numbers of a member's feature, L of a sketch, k of a stored vector.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -43,7 +44,7 @@ class Rotation:
     def sketch(self, unit: Unit) -> State:
         """Y = X Q of the fit's rows in one block, and what these rows are multiplied by."""
         plan, chosen = self._plan, torch.from_numpy(self._plan.rotation_rows(unit.block))
-        features = [block_features(self._workspace, m.name, unit.block)[chosen] for m in plan.members]
+        features = [self._fitted_on(m.name, unit.block) for m in plan.members]
         weights_B = block_weights(plan, self._workspace, unit.block)[chosen]
         squares_B = torch.stack([f.double().square().sum(dim=1) for f in features]).sum(dim=0)
         scales_B = fit_scales(squares_B, weights_B)
@@ -56,11 +57,8 @@ class Rotation:
         """W = X^T Y of one member, float64, added up in the order of the blocks."""
         sums: Tensor | None = None
         for block in self._plan.rotation_blocks:
-            chosen = torch.from_numpy(self._plan.rotation_rows(block))
             sketch = self._workspace.read(self._plan.sketch_unit(unit.number, block))
-            scaled_BK = (
-                block_features(self._workspace, unit.member, block)[chosen] * sketch["scales"][:, None]
-            )
+            scaled_BK = self._fitted_on(unit.member, block) * sketch["scales"][:, None]
             part_KL = (self._moved(scaled_BK.float()).T @ self._moved(sketch["sketch"])).double()
             sums = part_KL if sums is None else sums.add_(part_KL)
         assert sums is not None
@@ -87,6 +85,14 @@ class Rotation:
         ]
         directions = self._begin(self._pca.passes)
         return {"features": member_parts(features, directions, shares(self._plan.members)).sum(dim=1)}
+
+    def _fitted_on(self, member: str, block: int) -> Tensor:
+        """A member's features of the fit's rows in a block, as much as its weight makes of them."""
+        names = [each.name for each in self._plan.members]
+        share = shares(self._plan.members)[names.index(member)]
+        chosen = torch.from_numpy(self._plan.rotation_rows(block))
+        features_BK = block_features(self._workspace, member, block)[chosen]
+        return features_BK * math.sqrt(share * len(names))
 
     @property
     def _pca(self) -> Pca:
