@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http \
-        bench-kills bench-ensembles test-faiss-gpu wheel clean
+        bench-kills bench-ensembles bench-sotu bench-peers test-faiss-gpu wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-build bench-memory bench-search bench-http bench-kills bench-ensembles  ## every benchmark of docs/benchmarks.md
+bench: bench-digits bench-build bench-memory bench-search bench-http bench-kills bench-ensembles bench-sotu  ## every benchmark of docs/benchmarks.md
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.digits
@@ -58,6 +58,12 @@ bench-kills: $(READY)  ## builds killed with -9 at random moments
 
 bench-ensembles: $(READY)  ## ensembles: masks, adapters and PCA against five trained models
 	$(BIN)/python -m benchmarks.ensembles
+
+bench-sotu: $(READY)  ## accuracy (LDS) on a small language model, against real retraining (needs npm)
+	$(BIN)/python -m benchmarks.sotu
+
+bench-peers: $(READY)  ## other libraries on the same model and truth (installs them in .bench/peers)
+	$(BIN)/python -m benchmarks.peers
 
 test-faiss-gpu:  ## the search tests with faiss-gpu in place of faiss-cpu (2.4 GB; needs no GPU)
 	test -x .venv-faiss-gpu/bin/python || $(PYTHON) -m venv .venv-faiss-gpu

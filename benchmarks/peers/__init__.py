@@ -1,0 +1,1 @@
+"""The same model, data and truth given to other attribution libraries."""
