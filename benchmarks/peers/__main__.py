@@ -141,8 +141,10 @@ class Bench:
         scale, parameters = self._dense.trak_scale(), sum(w.numel() for w in weights.values())
         self._trak_ridge = TRAK_DAMPING * scale / TRAK_SIZE
         settings = {
-            # Both libraries divide gradients by the root of the number of parameters and project with +-1.
-            "trak_ridge": TRAK_DAMPING * scale / parameters,
+            # Both libraries divide gradients by the root of the number of parameters and project with +-1 or normal
+            # entries; dattri divides by the root of the projection's size as well.
+            "traker_ridge": TRAK_DAMPING * scale / parameters,
+            "dattri_ridge": TRAK_DAMPING * scale / parameters / TRAK_SIZE,
             "ekfac_damping": EKFAC_DAMPING * self._dense.mean_eigenvalue(),
             "queries": {},
         }

@@ -64,7 +64,7 @@ if method == "dattri-trak":
         task,
         probability,
         projector_kwargs={"proj_dim": 1024, "proj_max_batch_size": 64, "device": "cpu"},
-        regularization=options["trak_ridge"],
+        regularization=options["dattri_ridge"],
     )
     attributor.cache(loader(train, 256))
     prepared = time.perf_counter()

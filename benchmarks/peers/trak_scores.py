@@ -27,7 +27,7 @@ asked = torch.tensor(data["query_x"]), torch.tensor(data["query_y"])
 
 start = time.perf_counter()
 with tempfile.TemporaryDirectory() as kept:
-    ridge = options["trak_ridge"] if method == "traker-damped" else 0.0
+    ridge = options["traker_ridge"] if method == "traker-damped" else 0.0
     traker = TRAKer(
         model=model,
         task="image_classification",

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHMARKS = ["digits", "build_time", "memory", "search", "http_overhead", "kills", "ensembles", "sotu", "peers"]
+BENCHMARKS = [
+    "digits",
+    "build_time",
+    "memory",
+    "search",
+    "http_overhead",
+    "kills",
+    "ensembles",
+    "sotu",
+    "peers",
+]
 
 
 @pytest.mark.slow
