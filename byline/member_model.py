@@ -1,6 +1,6 @@
 """One member of an ensemble as a network: weights loaded, mask planned, gradients checked."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +13,12 @@ from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter
 from byline.curvature.labels import Labels, every_label, gaussian_weights, sampled_labels
 from byline.errors import InvalidTask, NonFiniteGradient
 from byline.gradients.blocks import Block
-from byline.gradients.collector import GradientCollector, checked_values
+from byline.gradients.collector import GradientCollector, checked_values, refuse_non_finite
 from byline.gradients.factors import BatchGradients
 from byline.gradients.masks import DropoutMask, stacked
 from byline.gradients.probe import build_collector, check_objective, last_layer
+from byline.gradients.summed import summed_gradient
+from byline.gradients.tensors import dense_gradients
 from byline.loading import load_checkpoint
 from byline.members import Member
 from byline.recipe import Recipe
@@ -126,6 +128,37 @@ class MemberModel:
                 self._task.objective(target), batch, count, stacked(masks, self.model)
             )
         return [found.examples(slice(n, n + len(items))) for n in range(0, count, len(items))]
+
+    def group_gradient(
+        self, batches: Iterable[tuple[Sequence[Item], Tensor]], target: str = "loss"
+    ) -> BatchGradients:
+        """Differentiate the weighted sum of the loss, or of a negated target, over a group's items.
+
+        Args:
+            batches: Items of the group, and what each one's value is multiplied by, [N].
+            target: `"loss"` or one of the Task's targets.
+
+        Returns:
+            A batch of one: the group.
+
+        Raises:
+            NonFiniteGradient: The sum, or its gradient, is NaN or infinite.
+        """
+        objective = self._task.objective(target)
+        added: dict[str, Tensor] = {}
+        for items, weights_N in batches:
+            batch = to_device(self._task.collate(list(items)), self._compute.device)
+
+            def total(batch: Batch = batch, weights_N: Tensor = weights_N) -> Tensor:
+                with self._within():
+                    values_N = checked_values(objective(self.model, batch), len(weights_N))
+                    return (values_N * weights_N.to(values_N)).sum()
+
+            part = summed_gradient(self.model, self.blocks, total)
+            added = {name: added[name] + tensor if added else tensor for name, tensor in part.items()}
+        gradients = dense_gradients(self.blocks, added)
+        refuse_non_finite(gradients)
+        return gradients
 
     def values(self, items: Sequence[Item], target: str = "loss") -> Tensor:
         """Compute the loss, or a negated target, of every item: a forward pass and nothing more.

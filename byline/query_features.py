@@ -160,6 +160,27 @@ class Featurizer(GradientFeaturizer):
         """The first member's model without its mask: it predicts what a query left out."""
         return next(iter(self._models.values())).model
 
+    def train(self, items: Sequence[Item]) -> Tensor:
+        """Make training points' features, as an index stores them: row weight included, not scaled.
+
+        Args:
+            items: Training points.
+
+        Returns:
+            [N, K], on the CPU.
+        """
+        own, weights_N = [], torch.zeros(len(items), dtype=torch.float64)
+        for member, featurizer in self._featurizers.items():
+            gradients = self._models[member].gradients(items, self._recipe.train_signal)
+            phi_NK = featurizer.project(gradients)
+            own.append(featurizer.feature(phi_NK, Side.TRAIN).cpu())
+            weights_N += featurizer.row_weights(phi_NK, gradients.objective_N).cpu() / len(self._featurizers)
+        if self._directions:
+            combined_NK = member_parts(own, self._directions, self._shares).sum(dim=1)
+        else:
+            combined_NK = combine(own, self._shares)
+        return combined_NK * weights_N[:, None].to(combined_NK)
+
     def query(self, items: Sequence[Item], target: str | None = None, *, mean: bool = False) -> Tensor:
         """Make queries' features: float32 [Q, K] on the CPU, or [1, K] with `mean`; see `features`."""
         return self.features(items, target, mean=mean).whole_QK

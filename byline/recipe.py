@@ -17,6 +17,7 @@ from byline.curvature.kronecker import Ekfac, Kfac
 from byline.curvature.labels import Labels
 from byline.curvature.none import NoCurvature
 from byline.errors import InvalidRecipe
+from byline.groups import GroupOptions
 from byline.members import MemberPlan
 from byline.projection.dense import DenseProjection
 from byline.projection.eigenbasis import EigenbasisProjection
@@ -217,3 +218,32 @@ def recipe(name: str, **changes: Any) -> Recipe:
         return Recipe.model_validate(row)
     except ValueError as error:
         raise InvalidRecipe(f"recipe '{name}' with changes to {sorted(changes)}: {error}") from error
+
+
+def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
+    """Hold that a group's feature is the sum of its points'.
+
+    Raises:
+        InvalidRecipe: The recipe's features do not add up, or not without single points' gradients.
+    """
+    name = chosen.name
+    if chosen.unit_norm:
+        raise InvalidRecipe(
+            f"recipe '{name}' divides each point's feature by its length, and such features do not add up to a "
+            f"group's: take a recipe without unit_norm, or no groups"
+        )
+    if chosen.sides == "one_sided":
+        raise InvalidRecipe(
+            f"groups need sides 'none' or 'two_sided', got 'one_sided' of recipe '{name}': take 'two_sided' where the "
+            f"curvature is positive definite"
+        )
+    if chosen.row_weight == "leverage":
+        raise InvalidRecipe(
+            f"recipe '{name}' weighs points by their leverage, which a drill-down could not compute: take no groups"
+        )
+    if groups.build == "fast" and chosen.row_weight not in {"none", "one_minus_p"}:
+        raise InvalidRecipe(
+            f"recipe '{name}' weighs points by their own gradients, which groups.build = 'fast' never takes: take 'sums'"
+        )
+    if groups.build == "fast" and chosen.pca is not None:
+        raise InvalidRecipe("a pca is fitted on single points' features: take groups.build = 'sums' with it")

@@ -64,6 +64,14 @@ WithShares = Annotated[
     bool,
     typer.Option("--shares", help="Add each owner's share, over all rows. Example: `--shares`"),
 ]
+DrillDown = Annotated[
+    bool,
+    typer.Option(
+        "--drill-down",
+        help="On an index of groups: score the top groups' points one by one, and list points. "
+        "Example: `--drill-down`",
+    ),
+]
 QueriesFile = Annotated[
     Path,
     typer.Option(
@@ -93,6 +101,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     licence: Licences = None,
     label: Labels = None,
     shares: WithShares = False,
+    drill_down: DrillDown = False,
     as_json: Json = False,
 ) -> None:
     """Ask which training examples made the model predict something; no server is needed.
@@ -115,6 +124,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
         direction=direction.value,
         filter=wanted,
         shares=shares,
+        drill_down=drill_down,
     )
     answer = Attributor.open(index).attribute(request)
     if as_json:

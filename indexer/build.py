@@ -10,7 +10,9 @@ import torch
 
 import byline
 from byline.errors import BuildFailed, BylineError, CorruptIndex
+from byline.groups import Members
 from byline.loading import LoadedTask, load_task, weights_digest
+from byline.store.durable import durable_file
 from byline.store.fingerprint import Fingerprint
 from byline.store.layout import TaskRecord
 from byline.store.publishing import point, publish
@@ -21,6 +23,7 @@ from indexer.config import BuildConfig, IndexSection, portable_task
 from indexer.executor import Executor, InProcess, Processes
 from indexer.lock import exclusive
 from indexer.pack import Origin, index_contents
+from indexer.partition import partition
 from indexer.plan import BuildPlan
 from indexer.planning import make_plan
 from indexer.progress import Observer, Silent
@@ -124,6 +127,7 @@ def identify(plan: BuildPlan, loaded: LoadedTask, index: IndexSection, observer:
 
 def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observer: Observer) -> None:
     workspace = prepare(plan, observer)
+    plan = with_groups(plan, workspace, origin.task, observer)
     with executor_for(plan, origin.task, config.build.workers) as executor:
         run_units(plan, workspace, executor, observer)
 
@@ -141,6 +145,18 @@ def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observe
             f"writing the index failed: {type(error).__name__}: {error} (finished units are kept: "
             f"correct the cause and run the same command again)"
         ) from error
+
+
+def with_groups(plan: BuildPlan, workspace: Workspace, task: Task, observer: Observer) -> BuildPlan:
+    """Group the training points, or read how an interrupted build grouped them."""
+    if plan.grouping is None:
+        return plan
+    kept = workspace.root / "groups.npy"
+    if not kept.is_file():
+        groups = partition(task, plan.recipe, plan.grouping, plan.numerics, observer)
+        with durable_file(kept) as file:
+            np.save(file, groups.group_of_rows, allow_pickle=False)
+    return replace(plan, groups=Members.of(np.load(kept, allow_pickle=False)))
 
 
 def executor_for(plan: BuildPlan, task: Task, workers: int) -> Executor:

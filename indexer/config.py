@@ -11,8 +11,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from byline.errors import InvalidInput, InvalidTask
+from byline.groups import GroupOptions
 from byline.member_model import Precision
-from byline.recipe import Recipe, recipe
+from byline.recipe import Recipe, recipe, refuse_unsummable
 from byline.store.layout import StorageOptions
 
 
@@ -66,7 +67,15 @@ class BuildConfig(_Section):
     recipe: Recipe
     """A recipe's name, and what is changed in it."""
     index: IndexSection
+    groups: GroupOptions | None = None
+    """`[groups]`: one row of the index for a group of training points; left out, one for each point."""
     build: BuildSection = BuildSection()
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> Self:
+        if self.groups is not None:
+            refuse_unsummable(self.recipe, self.groups)
+        return self
 
     @field_validator("recipe", mode="before")
     @classmethod

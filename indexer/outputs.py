@@ -1,9 +1,10 @@
 """Reading what the units that make features left behind, block by block."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from indexer.plan import BuildPlan
+from indexer.plan import BuildPlan, Rows
 from indexer.units import Stage, Unit
 from indexer.workspace import Workspace
 
@@ -30,3 +31,16 @@ def block_weights(plan: BuildPlan, workspace: Workspace, block: int) -> Tensor:
         column = workspace.read(Unit(Stage.EMIT, member.name, block), ("weight",))
         weights_B += column["weight"] / len(plan.members)
     return weights_B
+
+
+def rows_weights(plan: BuildPlan, workspace: Workspace, rows: Rows) -> Tensor:
+    """Row weights of some rows, float64 [N], from the blocks that hold them."""
+    if plan.recipe.row_weight == "none":
+        return torch.ones(len(rows), dtype=torch.float64)
+    weights_N = torch.empty(len(rows), dtype=torch.float64)
+    size = plan.numerics.block_rows
+    for block in np.unique(rows // size):
+        own = torch.from_numpy(rows // size == block)
+        within = torch.from_numpy(rows[rows // size == block] - int(block) * size)
+        weights_N[own] = block_weights(plan, workspace, int(block))[within]
+    return weights_N

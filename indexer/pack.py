@@ -3,7 +3,7 @@
 Features and examples stream; of each row only two float64 numbers are held.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,10 +14,11 @@ from byline.examples import Example
 from byline.features import combine
 from byline.members import shares
 from byline.projection.base import State
-from byline.store.contents import IndexContents
+from byline.store.contents import Groups, IndexContents
 from byline.store.fingerprint import Fingerprint
-from byline.store.layout import MemberLayout, RotationLayout, StorageOptions, TaskRecord
+from byline.store.layout import GroupRecord, MemberLayout, RotationLayout, StorageOptions, TaskRecord
 from byline.task import Task
+from indexer.grouped import Blocks, group_examples, squared_lengths, summed_blocks
 from indexer.outputs import block_features, block_weights
 from indexer.plan import BuildPlan
 from indexer.survey import described
@@ -49,7 +50,17 @@ def index_contents(
     Returns:
         The contents; features and examples are read when they are iterated.
     """
-    row_weights, self_influence = columns(plan, workspace)
+    if plan.groups is None:
+        row_weights, self_influence = columns(plan, workspace)
+        own = _OfRows(
+            rows=plan.rows,
+            features=partial(combined_blocks, plan, workspace),
+            row_weights=row_weights,
+            self_influence=self_influence,
+            examples=partial(_examples, origin.task, plan.rows),
+        )
+    else:
+        own = _of_groups(plan, workspace, origin.task)
     return IndexContents(
         recipe=plan.recipe,
         fingerprint=origin.fingerprint,
@@ -57,15 +68,61 @@ def index_contents(
         blocks=plan.parameter_blocks,
         members=member_layouts(plan, workspace),
         rotation=rotation_layout(plan, workspace),
-        rows=plan.rows,
-        features=partial(combined_blocks, plan, workspace),
-        row_weights=row_weights,
-        self_influence=self_influence,
-        examples=partial(_examples, origin.task, plan.rows),
+        rows=own.rows,
+        features=own.features,
+        row_weights=own.row_weights,
+        self_influence=own.self_influence,
+        examples=own.examples,
+        groups=own.groups,
         states={member.name: member_state(plan, workspace, member.name) for member in plan.members},
         build=plan.record(),
         storage=storage,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OfRows:
+    """What the rows of the index are, be they points or groups."""
+
+    rows: int
+    features: Callable[[], Blocks]
+    row_weights: NDArray[np.float64] | None
+    self_influence: NDArray[np.float64]
+    examples: Callable[[], Iterator[Example]]
+    groups: Groups | None = None
+
+
+def _of_groups(plan: BuildPlan, workspace: Workspace, task: Task) -> _OfRows:
+    """Rows that are groups: the sums' lengths are their own scores, since both sides are made alike."""
+    assert plan.groups is not None
+    assert plan.grouping is not None
+    described_groups = group_examples(task, plan.grouping, plan.groups)
+    features = partial(group_blocks, plan, workspace)
+    return _OfRows(
+        rows=len(plan.groups),
+        features=features,
+        row_weights=None,
+        self_influence=squared_lengths(features()),
+        examples=lambda: iter(described_groups),
+        groups=Groups(
+            members=plan.groups,
+            record=GroupRecord(
+                options=plan.grouping,
+                points=plan.rows,
+                owners_apart=all(example.attributes["owners"] == 1 for example in described_groups),
+            ),
+        ),
+    )
+
+
+def group_blocks(plan: BuildPlan, workspace: Workspace) -> Blocks:
+    """Yield float32 [B, K] of groups: sums of their points' features, or what was made of them at once."""
+    if plan.fast_groups is None:
+        yield from summed_blocks(plan, workspace, combined_blocks(plan, workspace))
+        return
+    for block in range(plan.emit_count):
+        features = [block_features(workspace, member.name, block) for member in plan.members]
+        yield combine(features, shares(plan.members)).numpy()
 
 
 def columns(plan: BuildPlan, workspace: Workspace) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:

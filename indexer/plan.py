@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from byline.curvature.labels import Labels
 from byline.gradients.blocks import Block
+from byline.groups import GroupOptions, Members
 from byline.member_model import Compute, Precision
 from byline.members import Member
 from byline.randomness import random_bits, stream_key
@@ -24,6 +25,9 @@ from indexer.units import ENSEMBLE, Stage, Unit
 
 Rows = NDArray[np.int64]
 """Row numbers of the training set, ascending."""
+
+GROUPS_A_UNIT = 16
+"""Groups whose gradients one unit of a fast build takes."""
 
 MAX_FIT_BLOCKS = 32
 """Partial sums on disk for one statistic: bounds the room they take, however large the sample."""
@@ -55,11 +59,13 @@ class StatisticPlan:
     """Rows to fit on; None takes all."""
     labels: Labels = "given"
     """Whose labels the gradients are taken at."""
+    fresh: bool = False
+    """Whether gradients are taken anew even where projections could be kept: no other pass is over single points."""
 
     @property
     def reads_projections(self) -> bool:
         """Whether it reads what PROJECT units kept; gradients at other labels are taken anew."""
-        return self.source == "projected" and self.labels == "given"
+        return self.source == "projected" and self.labels == "given" and not self.fresh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +83,27 @@ class BuildPlan:
     statistics: tuple[StatisticPlan, ...]
     work: Path
     """The work directory."""
+    grouping: GroupOptions | None = None
+    """How points are grouped; None where every point has a row of its own."""
+    groups: Members | None = None
+    """Which points are in which group."""
+
+    @property
+    def fast_groups(self) -> Members | None:
+        """The groups, where their gradients are taken at once: then EMIT units go over groups and not over rows."""
+        return self.groups if self.grouping is not None and self.grouping.build == "fast" else None
+
+    @property
+    def emit_count(self) -> int:
+        """Number of EMIT units of a member."""
+        if self.fast_groups is None:
+            return self.block_count
+        return -(-len(self.fast_groups) // GROUPS_A_UNIT)
+
+    def emit_groups(self, block: int) -> range:
+        """The groups that one EMIT unit of a fast build makes."""
+        assert self.fast_groups is not None
+        return range(block * GROUPS_A_UNIT, min((block + 1) * GROUPS_A_UNIT, len(self.fast_groups)))
 
     @property
     def block_count(self) -> int:
@@ -103,9 +130,12 @@ class BuildPlan:
 
     @property
     def weighers(self) -> tuple[Member, ...]:
-        """Models, without a mask, whose forward passes under masks make the row weights; none for most recipes."""
+        """Models, without a mask, whose forward passes under masks make the row weights; none for most recipes.
+
+        The members themselves where groups are differentiated at once: a point's weight must be there before.
+        """
         if not self.recipe.members.forward_masks:
-            return ()
+            return self.members if self.fast_groups is not None and self.recipe.row_weight != "none" else ()
         return tuple(dict.fromkeys(replace(member, mask_seed=None) for member in self.members))
 
     def weigh_stages(self) -> Iterator[list[Unit]]:
@@ -142,7 +172,7 @@ class BuildPlan:
         if self.keeps_projections:
             yield [Unit(Stage.PROJECT, member, block) for block in range(self.block_count)]
             yield from self._fit(member, from_projections=True)
-        yield [Unit(Stage.EMIT, member, block) for block in range(self.block_count)]
+        yield [Unit(Stage.EMIT, member, block) for block in range(self.emit_count)]
 
     def _fit(self, member: str, *, from_projections: bool) -> Iterator[list[Unit]]:
         for statistic in self.statistics:
@@ -214,6 +244,8 @@ class BuildPlan:
                 return len(self.rotation_rows(unit.block))
             case Stage.GATHER:
                 return self.rotation_sample
+            case Stage.EMIT if self.fast_groups is not None:
+                return sum(len(self.fast_groups[group]) for group in self.emit_groups(unit.block))
             case _:
                 return len(self.block_rows(unit.block))
 
@@ -232,6 +264,7 @@ class BuildPlan:
             "device": self.numerics.device,
             "precision": self.numerics.precision,
             "fit_rows": samples,
+            **({"groups": self.grouping.model_dump(mode="json")} if self.grouping else {}),
             **({"member_weights": weights} if any(weights) else {}),
         }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from byline.adapters import require_same_blocks
+from byline.curvature.base import Statistic
 from byline.errors import InvalidInput
 from byline.features import statistics
 from byline.member_model import MemberModel
@@ -46,7 +47,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         require_same_blocks(used, config.recipe.members.adapters)
     model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
     fits = tuple(
-        StatisticPlan(name=s.name, source=s.source, sample=s.sample, labels=s.labels)
+        _statistic_plan(s, fast=config.groups is not None and config.groups.build == "fast")
         for s in statistics(config.recipe, model.blocks)
         if s.needed(len(task.train_set))
     )
@@ -59,6 +60,18 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         numerics=numerics,
         statistics=fits,
         work=work,
+        grouping=config.groups,
+    )
+
+
+FAST_SAMPLE = 4096
+"""Single points that curvature is fitted on where groups are differentiated at once, unless the recipe names fewer."""
+
+
+def _statistic_plan(statistic: Statistic, *, fast: bool) -> StatisticPlan:
+    sample = min(statistic.sample or FAST_SAMPLE, FAST_SAMPLE) if fast else statistic.sample
+    return StatisticPlan(
+        name=statistic.name, source=statistic.source, sample=sample, labels=statistic.labels, fresh=fast
     )
 
 

@@ -25,12 +25,11 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
     Raises:
         BuildFailed: A unit failed.
     """
-    stages = [
+    weighing = [[u for u in stage if not workspace.finished(u)] for stage in plan.weigh_stages()]
+    stages = [left for left in weighing if left]
+    stages += [
         stage for member in plan.members for stage in unfinished(plan, workspace, member.name, observer)
     ]
-    for stage in plan.weigh_stages():
-        left = [unit for unit in stage if not workspace.finished(unit)]
-        stages += [left] if left else []
     stages += unfinished_rotation(plan, workspace)
     totals: Counter[str] = Counter()
     done: Counter[str] = Counter()
@@ -56,7 +55,7 @@ def phase(unit: Unit) -> str:
 
 def every_phase(plan: BuildPlan) -> list[str]:
     """All phases of the plan's units, in order."""
-    stages = [*plan.stages(plan.members[0].name), *plan.weigh_stages(), *plan.rotation_stages()]
+    stages = [*plan.weigh_stages(), *plan.stages(plan.members[0].name), *plan.rotation_stages()]
     return list(dict.fromkeys(phase(stage[0]) for stage in stages))
 
 

@@ -21,7 +21,8 @@ from byline.member_model import MemberModel
 from byline.members import Member
 from byline.projection.base import State
 from byline.row_weights import one_minus_p, rescaled
-from byline.task import Task
+from byline.task import Item, Task
+from indexer.outputs import rows_weights
 from indexer.plan import BuildPlan, Rows, cut_batches
 from indexer.rotation import Rotation
 from indexer.units import Stage, Unit
@@ -122,6 +123,10 @@ class Worker:
 
     def _emit(self, unit: Unit) -> State:
         featurizer = self._fitted(unit.member)
+        if self.plan.fast_groups is not None:
+            return join_states(
+                [self._emit_group(featurizer, unit, g) for g in self.plan.emit_groups(unit.block)]
+            )
         if self.plan.keeps_projections:
             raw = self.workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
             made = emitted(featurizer, raw["phi"].to(self.plan.numerics.device), raw["objective"])
@@ -131,6 +136,21 @@ class Worker:
         if self.plan.recipe.row_weight == "leverage":
             made["weight"] = rescaled(self._leverage(featurizer, unit.member, self._block(unit)))
         return made
+
+    def _emit_group(self, featurizer: MemberFeaturizer, unit: Unit, group: int) -> State:
+        """One group's feature: its weighted sum is differentiated at once, batch after batch."""
+        assert self.plan.fast_groups is not None
+        rows, train_set = self.plan.fast_groups[group], self._loaded_task().train_set
+        weights_R = rows_weights(self.plan, self.workspace, rows)
+
+        def batches() -> Iterator[tuple[list[Item], Tensor]]:
+            for batch in cut_batches(rows, self.plan.numerics.batch_rows):
+                self._at = batch
+                at = np.searchsorted(rows, batch)
+                yield [train_set[int(row)] for row in batch], weights_R[torch.from_numpy(at)]
+
+        gradient = self._load(unit.member).group_gradient(batches(), self.plan.recipe.train_signal)
+        return {"features": featurizer.feature(featurizer.project(gradient), Side.TRAIN).float()}
 
     def _leverage(self, featurizer: MemberFeaturizer, member: str, rows: Rows) -> Tensor:
         """h_N = (1/n) sum over the labels of g^T H^-1 g, at the labels that the curvature is fitted with."""
@@ -150,7 +170,7 @@ class Worker:
                 self._loaded_task(), plan.recipe, replace(member, mask_seed=s), plan.numerics.compute, model
             )
             for s in plan.recipe.members.forward_seeds
-        ]
+        ] or [model]
         parts = []
         for batch in cut_batches(self._block(unit), plan.numerics.batch_rows):
             self._at = batch

@@ -54,6 +54,10 @@ class GradientOptions(BaseModel):
     """Break each score down by member of the ensemble."""
     shares: bool = False
     """Add each owner's share, over all rows."""
+    drill_down: bool = False
+    """On an index of groups: score the top groups' points one by one, and return points."""
+    drill_groups: Annotated[int, Field(ge=1)] = 10
+    """How many groups a drill-down goes into, at each end."""
     owners_limit: OwnersLimit = LISTED_OWNERS
     """How many owners the shares list, largest score first; `others` sums up the rest."""
     owner: Words | None = None
@@ -77,7 +81,7 @@ def gradient_request(settings: Settings, options: GradientOptions, body: bytes) 
         InvalidQuery: The body holds no safetensors, or the options exceed a limit.
     """
     asked = options.options()
-    _hold_k(settings, asked.k)
+    _hold_k(settings, max(asked.k, asked.drill_groups))
     requested = Requested(requests=[AttributionRequest(gradient=parse_tensors(body), **_options(asked))])
     return _held(settings, requested)
 
@@ -89,7 +93,7 @@ def attribution_requests(settings: Settings, body: bytes) -> Requested:
         InvalidQuery: The body does not fit, or exceeds a limit.
     """
     parsed = validated(AttributionBody, parse_json(body), "body")
-    _hold_k(settings, parsed.k)
+    _hold_k(settings, max(parsed.k, parsed.drill_groups))
     if parsed.queries is None:
         return _held(settings, Requested(requests=[_request(settings, parsed, parsed)]))
     if parsed.query is not None or parsed.query_set is not None or parsed.feature is not None:
@@ -131,13 +135,13 @@ def _request(settings: Settings, asked: Asked, options: Options) -> AttributionR
 
 
 def _options(options: Options) -> dict[str, Any]:
-    plain = options.model_dump(include={"k", "direction", "members", "shares", "owners_limit"})
+    plain = options.model_dump(exclude={"filter", "queries", *Asked.model_fields})
     return {**plain, "filter": options.filter}
 
 
 def _hold_k(settings: Settings, k: int) -> None:
     if k > settings.max_k:
-        raise InvalidQuery(f"expected k to be at most {settings.max_k}, got a larger number")
+        raise InvalidQuery(f"expected k and drill_groups to be at most {settings.max_k}, got a larger number")
 
 
 def _hold_count(settings: Settings, count: int) -> None:

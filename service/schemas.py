@@ -57,6 +57,10 @@ class Options(Body):
     """Break each score down by member of the ensemble."""
     shares: bool = False
     """Add each owner's share, over all rows."""
+    drill_down: bool = False
+    """On an index of groups: score the top groups' points one by one, and return points."""
+    drill_groups: int = Field(default=10, ge=1)
+    """How many groups a drill-down goes into, at each end."""
     owners_limit: OwnersLimit = LISTED_OWNERS
     """How many owners the shares list, largest score first; `others` sums up the rest."""
 

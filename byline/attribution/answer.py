@@ -1,6 +1,7 @@
 """What comes back: the same documents from the command line and over HTTP. Finite numbers only."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -33,9 +34,9 @@ class Coverage(_Document):
     """How much of the training set an answer speaks of."""
 
     searched: int
-    """Rows that could have come back."""
+    """Training points that could have come back, or whose groups could."""
     total: int
-    """Rows of the index."""
+    """Training points of the index."""
     complete: bool
     """Whether these are all; compensation needs a complete answer."""
 
@@ -124,6 +125,10 @@ class AnswerHeader(_Document):
     """Name of the recipe."""
     recipe_fingerprint: str
     """Everything that determines a stored vector, in one digest."""
+    unit: Literal["point", "group"] = "point"
+    """What `row` and the entries of the answer are: training points, or groups of them."""
+    drilled_groups: int | None = None
+    """Groups whose points were scored one by one; null without a drill-down."""
     exact: bool
     """Whether all rows were scored; false where compressed codes chose the candidates."""
     quality_card: Mapping[str, JsonValue] | None = None

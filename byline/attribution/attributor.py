@@ -11,13 +11,14 @@ from typing import Self
 import numpy as np
 
 from byline.attribution.answer import Answer, SharesAnswer
+from byline.attribution.drilling import drill_of, refuse_no_drill
 from byline.attribution.lookup import Found, Lookup
 from byline.attribution.opening import featurizer_of, gradient_featurizer_of, task_of
 from byline.attribution.questions import Featured, Question, Questions
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stopwatch import Stopwatch
 from byline.attribution.writing import AnswerWriter
-from byline.errors import BylineError
+from byline.errors import BylineError, InvalidQuery
 from byline.members import Member
 from byline.query_features import GradientFeaturizer
 from byline.search.searcher import Searcher
@@ -56,6 +57,7 @@ class Attributor:
         )
         self._questions = Questions(index.recipe, index.width, task=task, featurizer=featurizer)
         self._lookup = Lookup(index, searcher)
+        self._drill = drill_of(index, task, featurizer)
         self._writer = AnswerWriter(index, self.members, self.name)
 
     @classmethod
@@ -132,7 +134,23 @@ class Attributor:
         Raises:
             InvalidQuery: It does not fit this index.
         """
-        return self._questions.check(request, examples=examples)
+        if request.shares:
+            self._refuse_mixed_owners()
+        question = self._questions.check(request, examples=examples)
+        if not (request.drill_down and examples):
+            return question
+        refuse_no_drill(self.index, self._drill)
+        ends = 2 if request.direction == "both" else 1
+        groups = min(request.drill_groups * ends, self.index.rows)
+        return replace(question, drilled=-(-groups * self.index.points // self.index.rows))
+
+    def _refuse_mixed_owners(self) -> None:
+        record = self.index.manifest.groups
+        if record is not None and not record.owners_apart:
+            raise InvalidQuery(
+                f"expected an index whose groups do not mix owners, for shares, got one grouped by "
+                f"'{record.options.by}': build one with groups.by = 'owner', or without groups"
+            )
 
     def attribute(self, request: AttributionRequest) -> Answer:
         """Answer one request: the most influential training points of a query.
@@ -151,7 +169,9 @@ class Attributor:
     def warm(self) -> None:
         """Answer one question of each kind, so that the first caller does not wait for it."""
         feature = np.full(self.index.width, self.index.width**-0.5)
-        self.attribute(AttributionRequest(feature=feature, direction="both", shares=True))
+        groups = self.index.manifest.groups
+        shares = groups is None or groups.owners_apart
+        self.attribute(AttributionRequest(feature=feature, direction="both", shares=shares))
         if self.task is not None:
             self._questions.warm(self.task.train_set[0])
 
@@ -185,7 +205,14 @@ class Attributor:
     def _find(self, ready: Sequence[Featured]) -> list[Found]:
         if not ready:
             return []
-        return self._lookup.find(ready)
+        found = self._lookup.find(ready)
+        return [self._drilled(each, what) for each, what in zip(ready, found, strict=True)]
+
+    def _drilled(self, asked: Featured, found: Found) -> Found:
+        question = asked.question
+        if self._drill is None or not (question.examples and question.request.drill_down):
+            return found
+        return self._drill.into_points(asked, found)
 
 
 def shares_of(answer: Answer) -> SharesAnswer:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from byline.attribution.noise import sample_rows
 from byline.attribution.questions import Featured
+from byline.examples import Example
 from byline.search.searcher import Searcher
 from byline.store.examples import Filter
 from byline.store.index import AttributionIndex
@@ -28,6 +29,8 @@ class End:
     """[k]"""
     by_member: NDArray[np.float64]
     """[k, M]; the mean over the members is the score. [k, 1] where the members' own are not known."""
+    examples: tuple[Example, ...] | None = None
+    """[k], where the rows are training points of an index of groups; None where the index knows them."""
 
 
 @dataclass(kw_only=True)
@@ -38,6 +41,10 @@ class Found:
     opponents: End | None = None
     searched: int = 0
     """Rows that could have come back."""
+    points: int = 0
+    """Training points that they stand for; those that were scored one by one, after a drill-down."""
+    drilled: int | None = None
+    """Groups whose points were scored; None without a drill-down."""
     noise: NDArray[np.float64] | None = None
     """[S] scores of the noise sample; None where no examples were asked for."""
     owners: NDArray[np.float64] | None = None
@@ -90,7 +97,9 @@ class Lookup:
         groups: dict[str, list[int]] = {}
         for q in wanted:
             request, whole = asked[q].question.request, asked[q].parts is None
-            groups.setdefault(repr((request.filter, request.k, request.direction, whole)), []).append(q)
+            groups.setdefault(repr((request.filter, request.searched, request.direction, whole)), []).append(
+                q
+            )
         for members in groups.values():
             self._find_group([asked[q] for q in members], [found[q] for q in members])
 
@@ -104,10 +113,11 @@ class Lookup:
         }
         for name, asked_for in ends.items():
             if asked_for:
-                for each, end in zip(found, self._end(asked, request.k, rows, name), strict=True):
+                for each, end in zip(found, self._end(asked, request.searched, rows, name), strict=True):
                     setattr(each, name, end)
         for each in found:
             each.searched = searched
+            each.points = self._index.points if rows is None else self._index.points_of(rows)
 
     def _end(self, asked: Sequence[Featured], k: int, rows: NDArray[np.int64] | None, name: str) -> list[End]:
         features_QK, parts_QMK = _stacked(asked)

@@ -41,11 +41,14 @@ class Question:
     """The target's name; None where a gradient or a feature came."""
     examples: bool = True
     """False where only the owners' shares are wanted."""
+    drilled: int = 0
+    """Training points that a drill-down may have to differentiate."""
 
     @property
     def cost(self) -> int:
         """Gradients that must be computed, at least 1; and 1 more for every thousand entries listed."""
-        return max(1, len(self.payloads)) + self.request.entries // ENTRIES_OF_A_GRADIENT
+        listed = self.request.entries // ENTRIES_OF_A_GRADIENT
+        return max(1, len(self.payloads)) + listed + self.drilled
 
 
 @dataclass(kw_only=True)

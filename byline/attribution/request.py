@@ -40,6 +40,10 @@ class AttributionRequest:
     """Whether each score is broken down by member."""
     shares: bool = False
     """Whether the answer carries each owner's share as well. Shares are always over all rows."""
+    drill_down: bool = False
+    """On an index of groups: score the top groups' points one by one, and return points."""
+    drill_groups: int = 10
+    """How many groups a drill-down goes into, at each end."""
     owners_limit: int | None = None
     """How many owners are listed in the shares, largest score first; None lists all."""
 
@@ -50,12 +54,19 @@ class AttributionRequest:
             raise InvalidQuery(f"expected exactly one of query, query_set, gradient and feature, got {given}")
         if self.k < 1:
             raise InvalidQuery("expected k to be at least 1, got a smaller number")
+        if self.drill_groups < 1:
+            raise InvalidQuery("expected drill_groups to be at least 1, got a smaller number")
         if self.owners_limit is not None and self.owners_limit < 1:
             raise InvalidQuery("expected owners_limit to be at least 1, got a smaller number")
         if self.target is not None and self.query is None and self.query_set is None:
             raise InvalidQuery(
                 "expected target only with query or query_set: a gradient or feature has its own"
             )
+
+    @property
+    def searched(self) -> int:
+        """How many rows of the index are wanted at each end."""
+        return self.drill_groups if self.drill_down else self.k
 
     @property
     def entries(self) -> int:

@@ -46,7 +46,12 @@ class AnswerWriter:
     @cached_property
     def _owners(self) -> list[tuple[str, int, list[str]]]:
         """In the order of the owners' sums; an index never changes."""
-        return self._index.examples.owners()
+        known = self._index.examples.owners()
+        if self._index.groups is None:
+            return known
+        owned = self._index.owners.rows >= 0
+        points = np.bincount(self._index.owners.rows[owned], weights=self._index.groups.sizes[owned])
+        return [(name, int(n), licences) for (name, _, licences), n in zip(known, points, strict=True)]
 
     def answer(self, asked: Featured, found: Found, timings: Timings) -> Answer:
         """Write one answer.
@@ -65,6 +70,8 @@ class AnswerWriter:
             version=index.version,
             recipe=index.recipe.name,
             recipe_fingerprint=index.fingerprint.recipe,
+            unit="group" if index.groups is not None and found.drilled is None else "point",
+            drilled_groups=found.drilled,
             exact=index.manifest.storage.search == "exact" or not asked.question.examples,
             target=asked.question.target,
             prediction=asked.predictions[0] if request.query is not None else None,
@@ -74,7 +81,7 @@ class AnswerWriter:
             timings=timings,
             proponents=self._attributions(found.proponents, members=request.members),
             opponents=self._attributions(found.opponents, members=request.members),
-            coverage=self._coverage(found.searched if asked.question.examples else index.rows),
+            coverage=self._coverage(found.points if asked.question.examples else index.points),
             stands_out=StandsOut(
                 proponents=self._stands_out("proponents", found.proponents, found),
                 opponents=self._stands_out("opponents", found.opponents, found),
@@ -102,7 +109,7 @@ class AnswerWriter:
             return None
         known = self._of_columns(end.by_member)
         errors_k = standard_errors(end.by_member, known)
-        examples = self._index.examples.by_rows(end.rows)
+        examples = end.examples or self._index.examples.by_rows(end.rows)
         names = [member.name for member in self._members]
         members = members and len(known) == len(names)
         return tuple(
@@ -118,7 +125,7 @@ class AnswerWriter:
         )
 
     def _coverage(self, searched: int) -> Coverage:
-        total = self._index.rows
+        total = self._index.points
         return Coverage(searched=searched, total=total, complete=searched == total)
 
     def _stands_out(self, name: EndName, end: End | None, found: Found) -> bool | None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from byline.errors import UnsupportedModel
 from byline.gradients.collector import GradientCollector, Layout, LayoutKind, checked_values
 from byline.gradients.hooks import RecordedCall, recording
+from byline.gradients.summed import summed_gradient
 from byline.task import Batch, LayerSelection, Objective
 
 RELATIVE_TOLERANCE = 2e-3
@@ -172,14 +173,8 @@ def _autograd(
     collector: GradientCollector, objective: Objective, batch: Batch, count: int
 ) -> dict[str, Tensor]:
     """Gradients of the summed objective, for every selected parameter; zeros where it takes no part."""
-    names = [name for block in collector.blocks for name in block.parameters]
-    parameters = dict(collector.model.named_parameters())
-    chosen = [parameters[name].requires_grad_() for name in names]
-    try:
-        with torch.enable_grad():
-            total = checked_values(objective(collector.model, batch), count).sum()
-            grads = torch.autograd.grad(total, chosen, allow_unused=True)
-    finally:
-        collector.model.requires_grad_(requires_grad=False)
-    pairs = zip(names, chosen, grads, strict=True)
-    return {name: torch.zeros_like(p) if g is None else g for name, p, g in pairs}
+    return summed_gradient(
+        collector.model,
+        collector.blocks,
+        lambda: checked_values(objective(collector.model, batch), count).sum(),
+    )

@@ -400,3 +400,36 @@ def gpu_count() -> int:
 def set_threads(threads: int) -> None:
     """Set how many threads FAISS starts for a search; answers do not depend on it."""
     faiss.omp_set_num_threads(threads)
+
+
+class Clusters:
+    """Centres of k-means, and which of them is nearest."""
+
+    def __init__(self, centres_JD: NDArray[np.float32]) -> None:
+        self._flat = faiss.IndexFlatL2(centres_JD.shape[1])
+        self._flat.add(centres_JD)
+
+    @classmethod
+    def found_on(cls, vectors_ND: NDArray[np.float32], count: int, seed: int) -> "Clusters":
+        """Find centres by k-means.
+
+        Args:
+            vectors_ND: What they are found on, at least as many as there are centres.
+            count: Number of centres.
+            seed: Of the beginning.
+        """
+        kmeans = faiss.Kmeans(
+            vectors_ND.shape[1],
+            count,
+            niter=20,
+            seed=seed + 1,
+            min_points_per_centroid=1,
+            max_points_per_centroid=1 << 20,
+        )
+        kmeans.train(np.ascontiguousarray(vectors_ND, dtype=np.float32))
+        return cls(np.asarray(kmeans.centroids, dtype=np.float32))
+
+    def nearest(self, vectors_ND: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Number of the nearest centre of every vector."""
+        found: NDArray[np.int64] = self._flat.search(np.ascontiguousarray(vectors_ND, dtype=np.float32), 1)[1]
+        return found[:, 0]

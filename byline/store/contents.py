@@ -10,14 +10,23 @@ from torch import Tensor
 
 from byline.examples import Example
 from byline.gradients.blocks import Block
+from byline.groups import Members
 from byline.recipe import Recipe
 from byline.store.fingerprint import Fingerprint
-from byline.store.layout import MemberLayout, RotationLayout, StorageOptions, Stretch, TaskRecord
+from byline.store.layout import GroupRecord, MemberLayout, RotationLayout, StorageOptions, Stretch, TaskRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """What the rows of an index are groups of."""
+
+    members: Members
+    record: GroupRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexContents:
-    """Everything that goes into an index. Row r means the same training point in every part.
+    """Everything that goes into an index. Row r means the same training point, or group, in every part.
 
     Vectors and examples are streams: nothing here holds more than a block of them.
     """
@@ -33,7 +42,7 @@ class IndexContents:
     members: tuple[MemberLayout, ...]
     """In the order of the stretches of a vector."""
     rows: int
-    """R, the number of training points."""
+    """R, the number of training points, or of groups."""
     features: Callable[[], Iterator[NDArray[np.float32]]]
     """Starts a stream of float32 [B, K] blocks in row order, combined over members, not row-weighted."""
     row_weights: NDArray[np.float64] | None
@@ -46,6 +55,8 @@ class IndexContents:
     """Member name -> fitted state."""
     build: Mapping[str, JsonValue]
     """Settings that bits depend on: recorded and hashed; no times, paths or host names."""
+    groups: Groups | None = None
+    """What the rows are groups of; None where they are points."""
     rotation: RotationLayout | None = None
     """The one stretch of features that a PCA made; None where they are the members' side by side."""
     storage: StorageOptions = field(default_factory=StorageOptions)

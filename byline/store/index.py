@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
+from byline.groups import Members
 from byline.recipe import Recipe
 from byline.search import faiss_files
 from byline.search.scores import checked_features, unscaled
@@ -22,6 +23,8 @@ from byline.store.layout import (
     CURRENT,
     DIGEST_CACHE,
     EXAMPLES,
+    GROUP_ENDS,
+    GROUP_MEMBERS,
     MANIFEST,
     OWNER_ROWS,
     OWNER_SUMS,
@@ -64,6 +67,8 @@ class AttributionIndex:
             _column(path / ROW_WEIGHTS, (manifest.rows,)) if ROW_WEIGHTS in manifest.files else None
         )
         """Weights that are multiplied into the stored vectors, float64 [R]; None for ones."""
+        self.groups = self._open_groups()
+        """Which training points the rows are groups of; None where they are points."""
         self.owners = self._open_owners()
         """Owners of the rows and the sums of their vectors."""
         if self.search_file.shape != (manifest.rows, manifest.width) or self.examples.rows != manifest.rows:
@@ -124,8 +129,26 @@ class AttributionIndex:
 
     @property
     def rows(self) -> int:
-        """R, the number of training points."""
+        """R, the number of training points, or of groups."""
         return self.manifest.rows
+
+    @property
+    def points(self) -> int:
+        """Training points that the rows stand for."""
+        return self.rows if self.manifest.groups is None else self.manifest.groups.points
+
+    def points_of(self, rows: NDArray[np.int64]) -> int:
+        """How many training points some rows stand for."""
+        return len(rows) if self.groups is None else int(self.groups.sizes[rows].sum())
+
+    def _open_groups(self) -> Members | None:
+        record = self.manifest.groups
+        if record is None:
+            return None
+        return Members(
+            _column(self.path / GROUP_MEMBERS, (record.points,)),
+            _column(self.path / GROUP_ENDS, (self.rows,)),
+        )
 
     @property
     def width(self) -> int:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from byline.groups import GroupOptions
+
 SCHEMA_VERSION: Literal[1] = 1
 """Raised whenever an older release could not read, or would misread, an index. Part of a version's name."""
 MANIFEST = "manifest.json"
@@ -14,6 +16,8 @@ EXAMPLES = "examples.sqlite"
 SEARCH = "search.faiss"
 OWNER_ROWS = "groups/owner_rows.npy"
 OWNER_SUMS = "groups/owner_sums.npy"
+GROUP_MEMBERS = "groups/members.npy"
+GROUP_ENDS = "groups/ends.npy"
 SELF_INFLUENCE = "columns/self_influence.npy"
 ROW_WEIGHTS = "columns/row_weights.npy"
 CURRENT = "current"
@@ -106,6 +110,19 @@ class RotationLayout(BaseModel):
 
 Stretch = MemberLayout | RotationLayout
 """Numbers of a vector that have one scale: a member's, or all of an index with a PCA."""
+
+
+class GroupRecord(BaseModel):
+    """What the rows of an index are groups of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    options: GroupOptions
+    """How points were put together."""
+    points: int = Field(ge=1)
+    """Training points in all groups."""
+    owners_apart: bool
+    """Whether no group mixes owners: only then are owners' shares known."""
 
 
 class TaskRecord(BaseModel):

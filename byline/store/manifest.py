@@ -20,6 +20,7 @@ from byline.store.fingerprint import Fingerprint
 from byline.store.layout import (
     MANIFEST,
     SCHEMA_VERSION,
+    GroupRecord,
     MemberLayout,
     RotationLayout,
     StorageOptions,
@@ -68,7 +69,9 @@ class Manifest(BaseModel):
     task: TaskRecord
     """Which Task."""
     rows: int = Field(ge=1)
-    """Training points."""
+    """Training points, or groups of them."""
+    groups: GroupRecord | None = None
+    """What the rows are groups of; null where they are points."""
     blocks: tuple[Block, ...] = Field(min_length=1)
     """Parameters that were attributed, as the matrices that gradients are projected by."""
     members: tuple[MemberLayout, ...] = Field(min_length=1)

@@ -26,6 +26,8 @@ from byline.store.examples import ExampleStore, write_examples
 from byline.store.layout import (
     EXAMPLES,
     FOLDERS,
+    GROUP_ENDS,
+    GROUP_MEMBERS,
     MANIFEST,
     OWNER_ROWS,
     OWNER_SUMS,
@@ -177,6 +179,9 @@ def _write_groups(work: Path, vectors: VectorRows, progress: Progress | None) ->
 
 def _write_columns(contents: IndexContents, work: Path) -> None:
     _save(work / SELF_INFLUENCE, contents.self_influence.astype(np.float64))
+    if contents.groups is not None:
+        _save(work / GROUP_MEMBERS, contents.groups.members.rows_R)
+        _save(work / GROUP_ENDS, contents.groups.members.ends_J)
     if contents.row_weights is not None:
         _save(work / ROW_WEIGHTS, contents.row_weights.astype(np.float64))
 
@@ -259,6 +264,7 @@ def _manifest(
         blocks=contents.blocks,
         task=contents.task,
         rows=contents.rows,
+        groups=None if contents.groups is None else contents.groups.record,
         members=tuple(s for s in stretches if isinstance(s, MemberLayout)) or contents.members,
         rotation=next((s for s in stretches if isinstance(s, RotationLayout)), None),
         storage=contents.storage,

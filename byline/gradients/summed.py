@@ -1,0 +1,35 @@
+"""The gradient of a sum over examples, by one backward pass: no example's own gradient is formed."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from byline.gradients.blocks import Block
+
+
+def summed_gradient(
+    model: nn.Module, blocks: Sequence[Block], total: Callable[[], Tensor]
+) -> dict[str, Tensor]:
+    """Differentiate a number by the attributed parameters.
+
+    The parameters of a collector's model are frozen; they are differentiable while this runs.
+
+    Args:
+        model: The network.
+        blocks: Its attributed blocks.
+        total: Runs the model and returns the number.
+
+    Returns:
+        Parameter name -> gradient, shaped like the parameter; zeros where the parameter takes no part.
+    """
+    names = [name for block in blocks for name in block.parameters]
+    parameters = dict(model.named_parameters())
+    chosen = [parameters[name].requires_grad_() for name in names]
+    try:
+        with torch.enable_grad():
+            grads = torch.autograd.grad(total(), chosen, allow_unused=True)
+    finally:
+        model.requires_grad_(requires_grad=False)
+    pairs = zip(names, chosen, grads, strict=True)
+    return {name: torch.zeros_like(p) if g is None else g for name, p, g in pairs}

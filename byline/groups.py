@@ -1,0 +1,102 @@
+"""Groups of training points (GGDA, Ley et al. 2024): a row of the index is the sum of its members' features.
+
+For one fixed curvature a group's score is exactly the sum of its members' scores, q^T H^-1 sum_i g_i, so the index has
+one row a group: as many times fewer bytes, and as much quicker a search, as a group has points.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from byline.errors import InvalidInput
+
+ATTRIBUTE = "attributes."
+"""How a metadata column of the user's own is named in `GroupOptions.by`."""
+
+
+class GroupOptions(BaseModel):
+    """How training points are put together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str = Field(
+        default="kmeans", pattern=r"^(owner|label|licence|uri|random|kmeans|attributes\.[^.]{1,100})$"
+    )
+    """`owner`, `label`, `licence`, `uri`, `attributes.NAME`: equal values are a group, and points without one are
+    alone. `random`: equal sizes. `kmeans`: points that are alike; no group is empty, and sizes differ."""
+    of: Literal["inputs", "representations", "last_layer_gradients"] = "last_layer_gradients"
+    """What k-means compares: flattened inputs, `Task.representation`, or the last layer's gradients (a forward pass)."""
+    size: int | None = Field(default=None, ge=1)
+    """Mean number of points of a group, for `random` and `kmeans`."""
+    count: int | None = Field(default=None, ge=1)
+    """Number of groups, in place of `size`."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Of the random order, or of k-means' beginning."""
+    build: Literal["sums", "fast"] = "sums"
+    """`sums`: features of every point, added up. `fast`: one backward pass of a group's summed loss, no gradient of a
+    single point."""
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        clustered = self.by in {"random", "kmeans"}
+        given = (self.size is not None) + (self.count is not None)
+        if given != (1 if clustered else 0):
+            raise InvalidInput(
+                f"expected {'exactly one' if clustered else 'none'} of groups.size and groups.count with "
+                f"groups.by = '{self.by}', got {given}"
+            )
+        return self
+
+    def number(self, rows: int) -> int:
+        """How many groups `random` and `kmeans` make of so many rows."""
+        wanted = self.count if self.count is not None else -(-rows // (self.size or 1))
+        return min(wanted, rows)
+
+
+@dataclass(frozen=True)
+class Members:
+    """Which training points are in which group: rows in order of the groups, ascending within each."""
+
+    rows_R: NDArray[np.int64]
+    ends_J: NDArray[np.int64]
+    """Where each group's stretch of `rows_R` ends."""
+
+    @classmethod
+    def of(cls, group_R: NDArray[np.int64]) -> Self:
+        """Sort the rows by group.
+
+        Args:
+            group_R: Each row's group, numbers without gaps.
+        """
+        return cls(
+            np.argsort(group_R, kind="stable").astype(np.int64),
+            np.cumsum(np.bincount(group_R)).astype(np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ends_J)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Number of points of each group."""
+        return np.diff(self.ends_J, prepend=0)
+
+    @property
+    def group_of_rows(self) -> NDArray[np.int64]:
+        """Each row's group."""
+        group_R = np.empty(len(self.rows_R), dtype=np.int64)
+        group_R[self.rows_R] = np.repeat(np.arange(len(self)), self.sizes)
+        return group_R
+
+    def __getitem__(self, group: int) -> NDArray[np.int64]:
+        """Rows of one group, ascending."""
+        start = int(self.ends_J[group - 1]) if group else 0
+        return self.rows_R[start : int(self.ends_J[group])]
+
+    def points(self, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of several groups, group after group."""
+        parts = [self[int(group)] for group in groups]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
