@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
+from byline.groups import GroupOptions
 from byline.members import MemberPlan
 from byline.projection.principal import Pca
 from byline.recipe import RECIPES, Curvature, Projection, Recipe
@@ -18,7 +19,7 @@ EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 
 
 def models() -> Iterator[type[BaseModel]]:
-    yield from (BuildConfig, BuildSection, IndexSection, Recipe, MemberPlan, Pca)
+    yield from (BuildConfig, BuildSection, GroupOptions, IndexSection, Recipe, MemberPlan, Pca)
     for union in (Projection, Curvature):
         yield from get_args(get_args(union)[0])
 
