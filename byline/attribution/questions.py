@@ -93,7 +93,7 @@ class Questions:
 
     def warm(self, item: Item) -> None:
         """Differentiate one item, so that the first caller does not wait for what a first time costs."""
-        self._models().query([item], self._recipe.query_target)
+        self._models().features([item], self._recipe.query_target)
 
     def check(self, request: AttributionRequest, *, examples: bool = True) -> Question:
         """Check a request against the index, without computing.

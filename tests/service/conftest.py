@@ -34,8 +34,9 @@ def serve():
 async def _warmed(service):
     import asyncio
 
-    while not service.ready:
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(10):  # an index that cannot be warmed must not hold the tests for ever
+        while not service.ready:
+            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

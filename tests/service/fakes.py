@@ -12,8 +12,10 @@ from byline.attribution import Attributor
 from byline.errors import InvalidQuery, NotFound
 from byline.examples import Example
 from byline.members import Member
+from byline.query_features import QueryFeatures
 from byline.recipe import recipe
 from byline.store.examples import Filter
+from byline.store.layout import MemberLayout
 from byline.task import ParsedQuery, Prediction, QueryInterface
 
 WIDTH = 6
@@ -83,11 +85,11 @@ class FakeSearcher:
             rows_QK=rows[order], scores_QK=np.take_along_axis(scores_QR[:, rows], order, axis=1)
         )
 
-    def member_scores(self, features_QK, hits):
+    def member_scores(self, features_QK, hits, parts_QMK=None):
         all_QRM = self._by_member(features_QK)
         return np.stack([all_QRM[q, rows] for q, rows in enumerate(hits.rows_QK)])
 
-    def owner_scores(self, features_QK):
+    def owner_scores(self, features_QK, parts_QMK=None):
         all_QRM = self._by_member(features_QK)
         return np.stack([all_QRM[:, self._owner_R == o].sum(axis=1) for o in range(self._owners)], axis=1)
 
@@ -109,21 +111,21 @@ class FakeFeaturizer:
     def expected_gradients(self):
         return {f"{member.name}/w": (WIDTH,) for member in self.members}
 
-    def query(self, items, target=None, *, mean=False):
+    def features(self, items, target=None, *, mean=False):
         self.entered.set()
         self.gate.wait(20)
         self.batches.append(len(items))
         if any(item == "boom" for item, _ in items):
             raise IndexError("secret content")
         features_QK = torch.stack([self._feature(item, target) for item in items])
-        return features_QK.mean(dim=0, keepdim=True) if mean else features_QK
+        return QueryFeatures(whole_QK=features_QK.mean(dim=0, keepdim=True) if mean else features_QK)
 
     def _feature(self, item, target):
         text, label = item
         seed = [*text.encode("utf-8", "replace"), label, len(target)]
         return torch.from_numpy(np.random.default_rng(seed).standard_normal(self.width)).float()
 
-    def from_gradients(self, tensors):
+    def features_of(self, tensors):
         if set(tensors) != set(self.expected_gradients()):
             raise InvalidQuery("expected other names")
         for tensor in tensors.values():
@@ -133,7 +135,7 @@ class FakeFeaturizer:
                 or not tensor.isfinite().all()
             ):
                 raise InvalidQuery("expected other shapes")
-        return torch.cat([tensors[f"{member.name}/w"].float() for member in self.members])[None]
+        return QueryFeatures(whole_QK=torch.cat([tensors[f"{m.name}/w"].float() for m in self.members])[None])
 
 
 def fake_task():
@@ -179,9 +181,15 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
         recipe=recipe("grad_dot"),
         fingerprint=SimpleNamespace(recipe="f" * 64),
         members=[
-            SimpleNamespace(name=m.name, checkpoint=m.checkpoint, mask_seed=m.mask_seed) for m in ensemble
+            MemberLayout(name=m.name, checkpoint=m.checkpoint, mask_seed=m.mask_seed, width=WIDTH)
+            for m in ensemble
         ],
-        manifest=SimpleNamespace(task=SimpleNamespace(name=name), storage=SimpleNamespace(search="exact")),
+        manifest=SimpleNamespace(
+            task=SimpleNamespace(name=name), storage=SimpleNamespace(search="exact"), groups=None
+        ),
+        groups=None,
+        points=rows,
+        points_of=len,
         examples=FakeExamples(examples),
         owners=SimpleNamespace(names=tuple(f"owner {o}" for o in range(3))),
         self_influence=random.random(rows).round(2),
