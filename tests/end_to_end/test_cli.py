@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -322,6 +322,15 @@ def test_a_failing_unit_is_one_line_and_exit_code_1(run: Run, tmp_path: Path) ->
     assert one_line(err.splitlines()[-1])
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """A shell's background jobs ignore Ctrl-C, and so does everything that they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_is_clean_and_the_build_resumes(tmp_path: Path, run: Run, workers: int) -> None:
     slow = TINY.read_text().replace(

@@ -51,9 +51,10 @@ def adapted(trained: Task, tmp_path: Path) -> Path:
         for number, folder in enumerate(checkpoint.adapters):
             shutil.copytree(folder, tmp_path / f"adapters/c{place}-{number}")
     text = TINY.read_text().replace(
-        "Checkpoint(weights=weights(seed))",
-        'Checkpoint(weights=weights(seed), adapters=[Path(f"adapters/c{seed}-{l}") for l in range(2)])',
+        "Checkpoint(weights=weights(seed),",
+        'Checkpoint(weights=weights(seed), adapters=[Path(f"adapters/c{seed}-{l}") for l in range(2)],',
     )
+    assert "adapters=" in text
     path = tmp_path / "adapted_task.py"
     path.write_text("from pathlib import Path\n" + text)
     return path
