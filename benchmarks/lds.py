@@ -1,7 +1,8 @@
-"""Linear datamodelling score: how well summed scores rank the outputs of models retrained on subsets."""
+"""Linear datamodelling score of the benchmarks: `byline.evaluation`, by arrays of scores, subsets and outputs."""
 
 import numpy as np
-from scipy.stats import rankdata
+
+from byline.evaluation import agreement, predicted_outputs, two_way_interval
 
 
 def lds(scores_QR: np.ndarray, subsets_SR: np.ndarray, outputs_SQ: np.ndarray) -> np.ndarray:
@@ -15,29 +16,16 @@ def lds(scores_QR: np.ndarray, subsets_SR: np.ndarray, outputs_SQ: np.ndarray) -
     Returns:
         One number a query; NaN where the outputs do not vary.
     """
-    return _spearman(_predicted(scores_QR, subsets_SR), outputs_SQ)
+    return agreement(predicted_outputs(scores_QR, subsets_SR), outputs_SQ.astype(np.float64))
 
 
 def interval(
     scores_QR: np.ndarray, subsets_SR: np.ndarray, outputs_SQ: np.ndarray, draws: int = 200
 ) -> tuple[float, float]:
     """95 % bootstrap interval of the mean LDS, over queries and subsets at once."""
-    predicted_SQ = _predicted(scores_QR, subsets_SR)
-    subsets, queries = outputs_SQ.shape
-    rng = np.random.default_rng(0)
-    means = []
-    for _ in range(draws):
-        pick = np.ix_(rng.integers(0, subsets, subsets), rng.integers(0, queries, queries))
-        means.append(np.nanmean(_spearman(predicted_SQ[pick], outputs_SQ[pick])))
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
-
-
-def _predicted(scores_QR: np.ndarray, subsets_SR: np.ndarray) -> np.ndarray:
-    return subsets_SR.astype(np.float64) @ scores_QR.T.astype(np.float64)
-
-
-def _spearman(predicted_SQ: np.ndarray, outputs_SQ: np.ndarray) -> np.ndarray:
-    a, b = rankdata(predicted_SQ, axis=0), rankdata(outputs_SQ, axis=0)
-    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (a * b).sum(axis=0) / np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
+    found = two_way_interval(
+        predicted_outputs(scores_QR, subsets_SR), outputs_SQ.astype(np.float64), draws=draws
+    )
+    if found is None:
+        raise ValueError("expected outputs of which some query's vary over the subsets")
+    return found.low, found.high
