@@ -9,9 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from byline.examples import Example
-from byline.task import Checkpoint, Task
+from byline.task import Checkpoint, Outputs, Task
 
 VOCABULARY, WIDTH, LAYERS, HEADS, CONTEXT = 1024, 128, 4, 4, 128
+SHORT = 32
+"""Tokens of a text where every recipe is built."""
+EVALUATED = 32
+"""Texts that stand for queries, where a recipe's curvature asks for them."""
 
 
 class Layer(nn.Module):
@@ -52,27 +56,49 @@ class GPT(nn.Module):
 
 
 class Texts:
-    """`count` texts of 129 tokens, each made when it is asked for: the data set itself needs no memory."""
+    """`count` texts, each made when it is asked for: the data set itself needs no memory."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, count: int, tokens: int) -> None:
+        self._count, self._tokens = count, tokens
         self._frequencies = 1 / torch.arange(1, VOCABULARY + 1).float()
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int) -> Tensor:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         if not 0 <= index < self._count:
             raise IndexError(index)
         generator = torch.Generator().manual_seed(index)
-        return torch.multinomial(self._frequencies, CONTEXT + 1, replacement=True, generator=generator)
+        drawn = torch.multinomial(self._frequencies, self._tokens + 1, replacement=True, generator=generator)
+        return drawn[:-1], drawn[1:]
 
 
-def loss(model: nn.Module, tokens: Tensor) -> Tensor:
+def loss(model: nn.Module, batch: list[Tensor]) -> Tensor:
     """Mean loss over a text's tokens."""
-    logits = model(tokens[:, :-1])
-    losses = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
-    return losses.view(len(tokens), -1).mean(dim=1)
+    return output_loss(logits(model, batch), batch)
+
+
+def logits(model: nn.Module, batch: list[Tensor]) -> Tensor:
+    """What predicts the second and every further token, [N, T, V]."""
+    found: Tensor = model(batch[0])
+    return found
+
+
+def output_loss(logits_NTV: Tensor, batch: list[Tensor]) -> Tensor:
+    """The loss of given logits."""
+    losses = F.cross_entropy(logits_NTV.flatten(0, 1), batch[1].flatten(), reduction="none")
+    return losses.view(len(batch[1]), -1).mean(dim=1)
+
+
+def margin(model: nn.Module, batch: list[Tensor]) -> Tensor:
+    """log p/(1-p) of the mean token probability."""
+    loss_N = loss(model, batch)
+    return -loss_N - torch.log(-torch.expm1(-loss_N))
+
+
+def logit(model: nn.Module, batch: list[Tensor]) -> Tensor:
+    """The logit of the last token."""
+    return logits(model, batch)[:, -1].gather(1, batch[1][:, -1:])[:, 0]
 
 
 def weights() -> dict[str, Tensor]:
@@ -82,14 +108,19 @@ def weights() -> dict[str, Tensor]:
         return GPT().state_dict()
 
 
-def _task(count: int) -> Task:
+def _task(count: int, tokens: int = CONTEXT) -> Task:
     return Task(
         name="gpt",
         model=GPT,
-        checkpoints=[Checkpoint(weights=weights())],
-        train_set=Texts(count),
+        checkpoints=[Checkpoint(weights=weights(), learning_rate=0.1)],
+        train_set=Texts(count, tokens),
         describe=lambda row: Example(id=f"text-{row}", owner=f"author-{row % 50}"),
         loss=loss,
+        targets={"margin": margin, "logit": logit},
+        outputs=Outputs(
+            compute=logits, loss=output_loss, relabel=lambda batch, labels_NT: [batch[0], labels_NT]
+        ),
+        evaluation_set=Texts(EVALUATED, tokens),
     )
 
 
@@ -111,3 +142,18 @@ def texts_2048() -> Task:
 def texts_3200() -> Task:
     """3,200 texts."""
     return _task(3200)
+
+
+def short_64() -> Task:
+    """64 short texts."""
+    return _task(64, SHORT)
+
+
+def short_320() -> Task:
+    """320 short texts."""
+    return _task(320, SHORT)
+
+
+def short_3200() -> Task:
+    """3,200 short texts."""
+    return _task(3200, SHORT)
