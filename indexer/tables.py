@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from byline.attribution import Answer, Attribution, Shares
 from byline.recipe import RECIPES
 from byline.store.index import AttributionIndex
+from byline.store.quality import FoundCard, Measurement, figure
 from indexer.bar import clock
 from indexer.estimate import Estimate
 
@@ -68,6 +70,8 @@ def index_facts(index: AttributionIndex) -> dict[str, Any]:
         "members": [member.name for member in index.members],
         "owners": len(owners),
         "bytes": sum(file.stat().st_size for file in index.path.rglob("*") if file.is_file()),
+        "quality_card": None if index.quality.card is None else index.quality.card.model_dump(mode="json"),
+        "quality_card_problem": index.quality.problem,
         "manifest": index.manifest.model_dump(mode="json"),
     }
 
@@ -89,7 +93,24 @@ def index_table(index: AttributionIndex) -> Table:
     }
     for name, value in rows.items():
         table.add_row(name, value)
+    for line in quality_lines(index.quality):
+        table.add_row("quality", Text(line))
     return table
+
+
+def quality_lines(found: FoundCard) -> list[str]:
+    """What a quality card says, a line a measurement; why it is not used, where it is not."""
+    if found.problem is not None:
+        return [f"no card: {found.problem}"]
+    if found.card is None or not found.card.measurements:
+        return ["not measured: `byline evaluate` does"]
+    return [_measured(each) for each in found.card.measurements]
+
+
+def _measured(each: Measurement) -> str:
+    ceiling = "" if each.ceiling is None else f"; ceiling {figure(each.ceiling)}"
+    dropped = f", {each.protocol.dropped} dropped" if each.protocol.dropped else ""
+    return f"{each.text}{dropped}{ceiling}; {each.measured}"
 
 
 def self_influence_table(found: Sequence[dict[str, Any]]) -> Table:

@@ -8,6 +8,7 @@ from byline.attribution import Answer, Direction
 from byline.examples import Example
 from byline.recipe import Recipe
 from byline.store.examples import Filter
+from byline.store.quality import QualityCard
 
 Word = Annotated[str, Field(max_length=1000)]
 Words = Annotated[list[Word], Field(min_length=1, max_length=100)]
@@ -140,6 +141,10 @@ class IndexInfo(IndexSummary):
     """JSON schema of `query`; null where the index takes no queries."""
     gradients: dict[str, list[int]] | None
     """Names and shapes of the tensors of a gradient body; null where the index takes none."""
+    quality_card: QualityCard | None
+    """What was measured about this version when the service opened it; null where nothing was."""
+    quality_card_problem: str | None
+    """Why a card that lies beside the version is not used."""
 
 
 class ExampleRow(Document):

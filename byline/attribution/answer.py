@@ -114,6 +114,32 @@ class Shares(_Document):
     """Shares are over all rows that have an owner; incomplete where some have none."""
 
 
+class CardFigure(_Document):
+    """One figure of a quality card."""
+
+    metric: str
+    """As `byline evaluate --metric` names it."""
+    text: str
+    """For people: `LDS .50 (.46 to .53), 100 queries`."""
+    value: float
+    """The figure."""
+    interval: tuple[float, float] | None
+    """95 % bootstrap interval."""
+    ceiling: float | None
+    """What perfect scores would reach; null where unknown."""
+
+
+class CardSummary(_Document):
+    """What was measured about the index that answers, in short; `GET /v1/indexes/{name}` has all of it."""
+
+    text: str
+    """All figures in one line."""
+    manifest: str
+    """Digest of the manifest that the card belongs to."""
+    figures: tuple[CardFigure, ...]
+    """One a measurement."""
+
+
 class AnswerHeader(_Document):
     """What every answer says about the index that it came from."""
 
@@ -131,7 +157,7 @@ class AnswerHeader(_Document):
     """Groups whose points were scored one by one; null without a drill-down."""
     exact: bool
     """Whether all rows were scored; false where compressed codes chose the candidates."""
-    quality_card: Mapping[str, JsonValue] | None = None
+    quality_card: CardSummary | None = None
     """What was measured about this index; null where nothing was."""
     target: str | None
     """What was attributed; null where a gradient or a feature came, which have their own."""

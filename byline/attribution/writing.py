@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from byline.attribution.answer import (
     Answer,
     Attribution,
+    CardFigure,
+    CardSummary,
     Coverage,
     OtherOwners,
     OwnerShare,
@@ -27,6 +29,7 @@ from byline.attribution.questions import Featured
 from byline.attribution.uncertainty import error_scope, standard_errors
 from byline.members import Member
 from byline.store.index import AttributionIndex
+from byline.store.quality import QualityCard
 
 
 class AnswerWriter:
@@ -42,6 +45,7 @@ class AnswerWriter:
         self._index = index
         self._members = members
         self._name = name
+        self._card = summary_of(index.quality.card)
 
     @cached_property
     def _owners(self) -> list[tuple[str, int, list[str]]]:
@@ -73,6 +77,7 @@ class AnswerWriter:
             unit="group" if index.groups is not None and found.drilled is None else "point",
             drilled_groups=found.drilled,
             exact=index.manifest.storage.search == "exact" or not asked.question.examples,
+            quality_card=self._card,
             target=asked.question.target,
             prediction=asked.predictions[0] if request.query is not None else None,
             predictions=tuple(asked.predictions) if request.query_set is not None else None,
@@ -168,6 +173,17 @@ class AnswerWriter:
             score=float(sums.score[left].sum()),
             share=None if sums.share is None else float(sums.share[left].sum()),
         )
+
+
+def summary_of(card: QualityCard | None) -> CardSummary | None:
+    """What every answer says of an index's quality card."""
+    if card is None or not card.measurements:
+        return None
+    figures = tuple(
+        CardFigure(metric=m.metric, text=m.text, value=m.value, interval=m.interval, ceiling=m.ceiling)
+        for m in card.measurements
+    )
+    return CardSummary(text=card.text, manifest=card.manifest, figures=figures)
 
 
 def _at(values: NDArray[np.float64] | None, position: int) -> float | None:

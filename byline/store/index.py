@@ -39,6 +39,7 @@ from byline.store.layout import (
 from byline.store.manifest import Manifest, read_manifest
 from byline.store.owners import Owners
 from byline.store.publishing import current_version
+from byline.store.quality import FoundCard, read_card
 from byline.store.vectors import Segment, VectorRows
 from byline.store.verification import DigestCache, check
 
@@ -53,6 +54,8 @@ class AttributionIndex:
         """The version's directory."""
         self.manifest = manifest
         """What the index is."""
+        self.quality: FoundCard = read_card(path, manifest)
+        """What was measured about it, as the file beside it says now."""
         self.slices = stretch_slices(manifest.stretches)
         """Where each stretch lies in a vector: every member's, or one of all with a PCA."""
         self.examples = ExampleStore(path / EXAMPLES)

@@ -75,6 +75,8 @@ def get_index(request: Request, name: str) -> IndexInfo:
             "default_target": index.recipe.query_target,
             "query_schema": query.payload.model_json_schema() if query else None,
             "gradients": _gradients(attributor),
+            "quality_card": index.quality.card,
+            "quality_card_problem": index.quality.problem,
         }
     )
 

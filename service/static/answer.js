@@ -76,6 +76,7 @@ function trustView(answer, cards) {
     ["good", complete ? `All ${whole.format(total)} training points searched` : `${whole.format(searched)} of ${whole.format(total)} training points searched (filtered)`],
     [answer.exact ? "good" : "note", answer.exact ? "Exact search" : "Compressed search: candidates by codes, then scored exactly"],
     scopeNote(answer.standard_error_scope),
+    ...(answer.quality_card?.figures ?? []).map(({ text }) => ["note", `Measured: ${text}`]),
     ...cards.filter(([, , , clear]) => clear !== null).map(([title, , , clear]) => standsOutNote(title, clear, cards.length)),
   ];
   return element("ul", { class: "trust", "aria-label": "How far this answer can be trusted" }, ...notes.map(([kind, text]) => element("li", { class: kind }, text)));
@@ -181,7 +182,7 @@ function detailsView(answer) {
     ["Index", `${answer.index}, version ${answer.version}`],
     ["Recipe", `${answer.recipe} (${answer.recipe_fingerprint.slice(0, 12)})`],
     ["Target", answer.target ?? "as the gradient has it"],
-    ["Quality card", answer.quality_card ? "measured" : "not measured yet"],
+    ["Quality card", answer.quality_card ? answer.quality_card.text : "not measured yet"],
     ["Time", `${Math.round(total)} ms: ${stages.map(([name, value]) => `${name} ${value < 10 ? value.toFixed(1) : Math.round(value)}`).join(" · ")}`],
   ];
   const parts = lines.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));

@@ -16,6 +16,7 @@ from byline.query_features import QueryFeatures
 from byline.recipe import recipe
 from byline.store.examples import Filter
 from byline.store.layout import MemberLayout
+from byline.store.quality import FoundCard
 from byline.task import ParsedQuery, Prediction, QueryInterface
 
 WIDTH = 6
@@ -156,7 +157,7 @@ def fake_task():
     )
 
 
-def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake"):
+def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake", card=None):
     """An Attributor over random features, and its featurizer."""
     random = np.random.default_rng(7)
     ensemble = tuple(Member(m % checkpoints, m if members > 1 else None) for m in range(members))
@@ -187,6 +188,7 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
         manifest=SimpleNamespace(
             task=SimpleNamespace(name=name), storage=SimpleNamespace(search="exact"), groups=None
         ),
+        quality=FoundCard(card),
         groups=None,
         points=rows,
         points_of=len,

@@ -13,6 +13,7 @@ import uvicorn
 from service.app import create_app
 from service.settings import Settings
 from tests.service.fakes import fake_attributor
+from tests.service.test_quality_card import CARD
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -39,7 +40,7 @@ def address():
         Its address.
     """
     listening = socket.create_server(("127.0.0.1", 0))
-    app = create_app(Settings(log_level="error"), {"fake": fake_attributor()[0]})
+    app = create_app(Settings(log_level="error"), {"fake": fake_attributor(card=CARD)[0]})
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -66,6 +67,7 @@ def test_a_linked_query_is_answered_and_untrusted_text_stays_text(address, tmp_p
     assert "<script>alert(" not in dom
     assert "<img src=x" not in dom
     assert "shares</h3>" in dom
+    assert "Measured: LDS &lt;b&gt; .50 (.46 to .53), 100 queries" in dom
     assert 'href="https://example.org/' in dom
 
 
