@@ -22,7 +22,7 @@ from byline.gradients.tensors import dense_gradients
 from byline.loading import load_checkpoint
 from byline.members import Member
 from byline.recipe import Recipe
-from byline.task import Batch, Item, Objective, Outputs, Task
+from byline.task import Batch, Item, LayerSelection, Objective, Outputs, Task
 
 CPU = torch.device("cpu")
 Precision = Literal["float32", "bfloat16"]
@@ -270,10 +270,31 @@ def _load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute
         raise InvalidTask(f"expected Task.model() to return a torch.nn.Module, got {type(model).__name__}")
     checkpoint = task.checkpoints[member.checkpoint]
     load_checkpoint(model, checkpoint)
-    layers = task.layers
-    if member.adapter is not None:
-        model = put_adapter(model, adapter_folder(checkpoint, member.adapter))
-        layers = ADAPTER_LAYERS
+    if member.adapter is None:
+        return collector_of(task, recipe, model, compute)
+    adapted = put_adapter(model, adapter_folder(checkpoint, member.adapter))
+    return collector_of(task, recipe, adapted, compute, ADAPTER_LAYERS)
+
+
+def collector_of(
+    task: Task, recipe: Recipe, model: nn.Module, compute: Compute, layers: LayerSelection | None = None
+) -> GradientCollector:
+    """Make a checked collector of a network with its weights in it.
+
+    Args:
+        task: Declares the objectives.
+        recipe: Names the signal and the layers.
+        model: Of the Task's architecture; it belongs to the collector from now on.
+        compute: Where it is put.
+        layers: Which modules to attribute; None takes the Task's.
+
+    Returns:
+        A collector whose gradients of every objective agree with autograd.
+
+    Raises:
+        UnsupportedModel: They do not.
+    """
+    layers = layers or task.layers
     model.eval().to(compute.device)
     first, second = probed_items(task, model, compute)
 

@@ -16,6 +16,7 @@ from byline.curvature.fisher import Fisher
 from byline.curvature.kronecker import Ekfac, Kfac
 from byline.curvature.labels import Labels
 from byline.curvature.none import NoCurvature
+from byline.curvature.trajectory import Trajectory
 from byline.errors import InvalidRecipe
 from byline.groups import GroupOptions
 from byline.members import MemberPlan
@@ -39,7 +40,9 @@ Projection = Annotated[
     | EigenbasisProjection,
     Field(discriminator="kind"),
 ]
-Curvature = Annotated[NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac, Field(discriminator="kind")]
+Curvature = Annotated[
+    NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac | Trajectory, Field(discriminator="kind")
+]
 SideRule = Literal["none", "one_sided", "two_sided"]
 
 SIDE_POWERS: dict[SideRule, tuple[float, float]] = {
@@ -104,9 +107,28 @@ class Recipe(BaseModel):
             raise InvalidRecipe(
                 f"row_weight '{self.row_weight}' is made of the inverse curvature: choose one"
             )
+        if self.recorded:
+            self._fits_a_recorded_run()
         if self.labels != "given" and self.train_signal != "loss":
             raise InvalidRecipe("curvature labels 'sampled' and 'exact' go with train_signal 'loss'")
         return self
+
+    def _fits_a_recorded_run(self) -> None:
+        plain = (
+            self.sides == "one_sided"
+            and self.row_weight == "none"
+            and not (self.members.masks or self.members.adapters)
+        )
+        if not plain or self.train_signal != "loss":
+            raise InvalidRecipe(
+                "curvature 'trajectory' goes with sides 'one_sided' and train_signal 'loss', and without row_weight, masks "
+                "and adapters: it is of the steps that the model itself was trained by"
+            )
+
+    @property
+    def recorded(self) -> bool:
+        """Whether training points' features come from a recorded run (`Checkpoint.recording`)."""
+        return isinstance(self.curvature, Trajectory)
 
     @property
     def labels(self) -> Labels:

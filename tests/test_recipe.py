@@ -47,6 +47,7 @@ def test_survives_json() -> None:
         ("ekfac", {"curvature": {"damping": -1.0}}, "damping"),
         ("ekfac", {"curvature": {"dampng": 1.0}}, "dampng"),
         ("ekfac", {"unknown": 1}, "unknown"),
+        ("logra", {"curvature": {"kind": "trajectory"}}, "sides 'one_sided'"),
     ],
 )
 def test_nonsense_is_refused(name: str, changes: dict, message: str) -> None:

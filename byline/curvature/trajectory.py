@@ -1,0 +1,151 @@
+"""The run itself as curvature: what training on a point at one step did to the final weights (Wang et al. 2025).
+
+Without point z in the batch of step t, plain SGD's final weights would differ, to first order, by
+
+    d_t(z) = (I - eta_T H_T) ... (I - eta_(t+1) H_(t+1)) (eta_t / B_t) g_t(z)
+
+with g_t(z) its gradient just before step t, eta the learning rates, and B the sizes of the batches. H_k is the Fisher
+matrix of step k's own batch at that step's weights, (1/B_k) sum g g^T over the batch, whole or by layer, in projected
+space. A point's feature is the sum of d_t over the steps that used it. The product is built from the last step
+backwards, transposed: W = I after the last step, and at step t, for the batch's gradients phi (a row each),
+
+    d = (eta_t / B_t) phi W,    W <- W - phi^T d,    which is (I - eta_t H_t) W.
+
+Shapes: N visits (a point used at a step), K numbers of a gradient, k numbers of one block of it, S steps.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from byline.curvature.base import Preconditioner, Statistic
+from byline.curvature.labels import Labels
+from byline.errors import InvalidRecipe, NonFiniteGradient
+from byline.gradients.blocks import Block
+from byline.projection.base import ProjectionSpec, State
+
+
+class Trajectory(BaseModel):
+    """Products of I - learning rate x Fisher matrix of the batch, along a recorded run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["trajectory"] = "trajectory"
+    blocks: Literal["layer", "joint"] = "layer"
+    """One matrix for each layer (where the projection keeps layers apart), or one over all k numbers."""
+
+    @property
+    def labels(self) -> Labels:
+        """The data's: those that the run was trained with."""
+        return "given"
+
+    def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
+        """Nothing to fit: the matrices follow from the recording."""
+        del blocks, projection
+        return ()
+
+    def preconditioner(self, state: State) -> Preconditioner:
+        """Leaves a query's vector as it is; a training point's comes from the recording."""
+        del state
+        return _of_queries
+
+    def cut(self, widths: Mapping[str, int]) -> tuple[int, ...]:
+        """Widths of the blocks that have a matrix each.
+
+        Args:
+            widths: The projection's, by layer.
+        """
+        return tuple(widths.values()) if self.blocks == "layer" else (sum(widths.values()),)
+
+
+def _of_queries(phi_NK: Tensor, power: float) -> Tensor:
+    if power != 0:
+        raise InvalidRecipe(
+            "expected a query, got a training point: where curvature is 'trajectory', features of training points come "
+            "from the recorded run and not from gradients"
+        )
+    return phi_NK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Successive steps of a run."""
+
+    phi_NK: Tensor
+    """Projected gradients of every visit, step after step, at the weights before the step."""
+    rows_N: Tensor
+    """int64: which training point each visit is of."""
+    sizes_S: Tensor
+    """int64: visits of each step; they add up to N."""
+    rates_S: Tensor
+    """float64: learning rates."""
+
+
+def trace(span: Span, carries: Sequence[Tensor]) -> Tensor:
+    """What every visit of a span did to the final weights.
+
+    Args:
+        span: The steps.
+        carries: W after the span, float64 [k, k] for each block of the gradient.
+
+    Returns:
+        d_NK, float64.
+
+    Raises:
+        NonFiniteGradient: The products outgrow the numbers: the linearised run diverges.
+    """
+    parts = torch.split(span.phi_NK.double(), [len(carry) for carry in carries], dim=1)
+    found = [_traced(part, span, carry.clone()) for part, carry in zip(parts, carries, strict=True)]
+    traced_NK = torch.cat(found, dim=1)
+    if not bool(traced_NK.isfinite().all()):
+        raise NonFiniteGradient(
+            "the recorded run diverges when it is linearised: learning rate times the largest eigenvalue of a batch's "
+            "Fisher matrix was above 2 for many steps; record with a larger projection, or a run of smaller learning rates"
+        )
+    return traced_NK
+
+
+def _traced(phi_Nk: Tensor, span: Span, carry_kk: Tensor) -> Tensor:
+    """One block of `trace`; overwrites the carry."""
+    traced_Nk = torch.empty_like(phi_Nk)
+    for rows, scale in _steps_backwards(span):
+        traced_Nk[rows] = scale * (phi_Nk[rows] @ carry_kk)
+        carry_kk -= phi_Nk[rows].T @ traced_Nk[rows]
+    return traced_Nk
+
+
+def _steps_backwards(span: Span) -> Iterator[tuple[slice, float]]:
+    """List the steps, the last one first.
+
+    Yields:
+        A step's visits, and its learning rate / batch size.
+    """
+    end = len(span.rows_N)
+    for size, rate in zip(reversed(span.sizes_S.tolist()), reversed(span.rates_S.tolist()), strict=True):
+        yield slice(end - size, end), rate / size
+        end -= size
+
+
+def carried(span: Span, traced_NK: Tensor, carries: Sequence[Tensor]) -> list[Tensor]:
+    """W before a span, from W after it: W - phi^T d.
+
+    Args:
+        span: The steps.
+        traced_NK: What `trace` made of them.
+        carries: W after the span, float64 [k, k] for each block.
+
+    Returns:
+        W before it.
+    """
+    widths = [len(carry) for carry in carries]
+    parts = zip(
+        torch.split(span.phi_NK.double(), widths, dim=1),
+        torch.split(traced_NK.double(), widths, dim=1),
+        carries,
+        strict=True,
+    )
+    return [carry_kk - phi_Nk.T @ traced_Nk for phi_Nk, traced_Nk, carry_kk in parts]

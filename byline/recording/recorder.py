@@ -1,0 +1,199 @@
+"""A recorder for the user's own training loop.
+
+    with TrainingRecorder(task, recipe("dvemb"), model, "run-0") as recorder:
+        for rows in batches:                     # row numbers of Task.train_set
+            loss(model, rows).mean().backward()
+            recorder.step(rows, learning_rate)   # before the optimiser's step
+            optimizer.step()
+
+A step takes the gradients of the batch's examples at the model's current weights, on a copy in evaluation mode: of the
+whole network where training uses dropout, and with the running statistics where it uses BatchNorm. The user's model,
+its gradients and every random generator are left as they were, so the run is bit for bit the one without a recorder.
+"""
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from byline.errors import InvalidInput, InvalidTask
+from byline.features import MemberFeaturizer
+from byline.member_model import Compute, MemberModel, collector_of
+from byline.recipe import Recipe
+from byline.recording.files import RecordingHead, RecordingWriter
+from byline.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecorderOptions:
+    """How a run is recorded; nothing here changes a score."""
+
+    compute: Compute = field(default_factory=Compute)
+    """Where gradients are computed, and how precisely; the model itself may live elsewhere."""
+    batch_rows: int = 64
+    """Examples that are differentiated together: bounds the memory of large batches."""
+    span_bytes: int = 1 << 26
+    """Projected gradients that are held before they are written: what a killed run loses, and the memory of a build."""
+
+
+class TrainingRecorder:
+    """Keeps every example's projected gradient at the step that used it.
+
+    The loss that is trained on must be the mean of `Task.loss` over the batch, and the optimiser plain SGD. With
+    momentum m, pass learning rate / (1 - m), which is an approximation; weight decay is not modelled.
+
+    Args:
+        task: The Task that the index will be built of. Its checkpoint need not be there yet.
+        recipe: The index's: a row with curvature 'trajectory', such as `recipe("dvemb")`.
+        model: The network that is being trained, of the architecture that `Task.model` makes.
+        folder: A new or empty folder; `Checkpoint.recording` names it afterwards.
+        options: Device, memory.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        recipe: Recipe,
+        model: nn.Module,
+        folder: Path | str,
+        options: RecorderOptions | None = None,
+    ) -> None:
+        self._task, self._recipe, self._model = task, recipe, model
+        self._folder, self._options = Path(folder), options or RecorderOptions()
+        self._run: _Run | None = None
+
+    def __enter__(self) -> Self:
+        """Check that the model's gradients can be taken, and begin the recording.
+
+        Returns:
+            The recorder.
+
+        Raises:
+            InvalidInput: The folder is not empty, or the recipe is of no recorded run.
+            InvalidTask: The model is not the Task's.
+            UnsupportedModel: Its gradients cannot be taken example by example.
+        """
+        if not self._recipe.recorded:
+            raise InvalidInput(
+                f"expected a recipe of a recorded run, such as recipe('dvemb'), got '{self._recipe.name}'"
+            )
+        with randomness_kept():
+            self._run = self._begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Complete the recording; a run that raised stays incomplete, and is refused by a build."""
+        run, self._run = self._run, None
+        if kind is None and run is not None:
+            run.writer.close()
+
+    def step(self, rows: Sequence[int] | Tensor, learning_rate: float) -> None:
+        """Record one step, before the optimiser changes the weights.
+
+        Args:
+            rows: Rows of `Task.train_set` in the batch; one that is in it twice counts twice. With accumulated
+                gradients, the rows of all parts.
+            learning_rate: Of this step.
+
+        Raises:
+            InvalidInput: A row is not of the training set, or the learning rate is no positive number.
+            NonFiniteGradient: A gradient is NaN or infinite.
+        """
+        run = self._run
+        if run is None:
+            raise InvalidInput("expected recorder.step inside the recorder's `with` block, got it outside")
+        rows_N = checked_rows(rows, len(self._task.train_set))
+        if not (math.isfinite(learning_rate) and learning_rate > 0):
+            raise InvalidInput(f"expected a learning rate above zero, got {learning_rate}")
+        with randomness_kept(), torch.no_grad():
+            self._take_weights(run.member.model)
+            parts = [self._projected(run, part) for part in torch.split(rows_N, self._options.batch_rows)]
+        run.writer.append(rows_N, torch.cat(parts), float(learning_rate))
+
+    def _begin(self) -> "_Run":
+        compute = self._options.compute
+        copy = self._task.model()
+        self._take_weights(copy)
+        member = MemberModel(self._task, collector_of(self._task, self._recipe, copy, compute), None, compute)
+        featurizer = MemberFeaturizer(self._recipe, member.blocks, {})
+        head = RecordingHead(
+            projection=self._recipe.projection.model_dump(mode="json"),
+            layers=self._recipe.layers,
+            train_signal=self._recipe.train_signal,
+            blocks=member.blocks,
+            width=featurizer.width,
+            rows=len(self._task.train_set),
+        )
+        writer = RecordingWriter(self._folder, head, self._options.span_bytes)
+        writer.create()
+        return _Run(member, featurizer, writer)
+
+    def _take_weights(self, copy: nn.Module) -> None:
+        try:
+            copy.load_state_dict(self._model.state_dict())
+        except RuntimeError as error:
+            raise InvalidTask(
+                "expected the model that is trained to have the parameters of Task.model(), got others: pass the module "
+                f"itself, without wrappers ({str(error).splitlines()[-1].strip()})"
+            ) from error
+
+    def _projected(self, run: "_Run", rows_N: Tensor) -> Tensor:
+        items = [self._task.train_set[row] for row in rows_N.tolist()]
+        return run.featurizer.project(run.member.gradients(items, self._recipe.train_signal)).float().cpu()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a recorder holds while its `with` block runs."""
+
+    member: MemberModel
+    featurizer: MemberFeaturizer
+    writer: RecordingWriter
+
+
+def checked_rows(rows: Sequence[int] | Tensor, count: int) -> Tensor:
+    """Take the row numbers of a batch.
+
+    Args:
+        rows: Integers.
+        count: Size of the training set.
+
+    Returns:
+        int64 [N], on the CPU.
+
+    Raises:
+        InvalidInput: They are no row numbers of the training set.
+    """
+    found = torch.as_tensor(rows).detach().cpu()
+    whole = found.dim() == 1 and len(found) > 0 and not (found.is_floating_point() or found.is_complex())
+    if not whole or found.dtype == torch.bool:
+        raise InvalidInput(
+            f"expected the rows of a batch as a non-empty list of integers, got shape {tuple(found.shape)} of {found.dtype}"
+        )
+    rows_N = found.to(torch.int64, copy=True)
+    if int(rows_N.min()) < 0 or int(rows_N.max()) >= count:
+        raise InvalidInput(f"expected rows from 0 to {count - 1} of Task.train_set, got others")
+    return rows_N
+
+
+@contextmanager
+def randomness_kept() -> Iterator[None]:
+    """Give every global generator back as it was: models and data sets draw from them."""
+    plain, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the user's, not ours
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(plain)
+        np.random.set_state(of_numpy)  # noqa: NPY002
