@@ -25,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from benchmarks.digits_task import CACHE, FULL, SMOKE, keep, smoke, task
+from benchmarks.digits_task import ALONG, CACHE, FULL, SMOKE, keep, keep_runs, runs, smoke, task
 from benchmarks.digits_truth import Protocol, digits, full_models, retrained_outputs, subsets
 from benchmarks.lds import interval, lds
 from benchmarks.targets import Targets
@@ -36,7 +36,7 @@ from indexer.build import build
 from indexer.config import BuildConfig
 
 MODELS = 5
-TUNED = ["trak", "logra", "kfac", "ekfac", "ekfac_margin", "datainf", "rif", "relatif"]
+TUNED = ["trak", "logra", "grass", "factgrass", "kfac", "ekfac", "ekfac_margin", "datainf", "rif", "relatif"]
 DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -49,6 +49,8 @@ class Row:
     checkpoints: int = 1
     changes: dict[str, Any] = field(default_factory=dict)
     search: str = "exact"
+    run: bool = False
+    """Whether the checkpoints of one run stand in for its last one."""
     least: float | None = None
     """LDS that it must reach."""
 
@@ -56,8 +58,13 @@ class Row:
 ROWS = [
     Row("grad_dot", "grad_dot"),
     Row("grad_cos", "grad_cos"),
+    Row("tracin, last checkpoint", "tracin"),
+    Row("tracin, 5 checkpoints of the run", "tracin", run=True),
+    Row("rps", "rps"),
     Row("trak", "trak"),
     Row("logra 64x32 by layer", "logra", least=0.45),
+    Row("grass", "grass"),
+    Row("factgrass", "factgrass"),
     Row("kfac 2,048", "kfac"),
     Row("ekfac 2,048", "ekfac", least=0.50),
     Row("ekfac 512", "ekfac", changes={"projection": {"size": 512}}),
@@ -101,6 +108,7 @@ def main() -> int:
     models = min(options.models, trained)
     outputs = retrained_outputs(digits(protocol), protocol, CACHE)
     keep(full_models(digits(protocol), protocol, trained), protocol)
+    keep_runs(protocol, trained)
     reported = slice(0, protocol.queries)
     if options.tune:
         tune(Measured(protocol, outputs, models, slice(protocol.queries, None)), options.only or TUNED)
@@ -146,6 +154,8 @@ class Measured:
         groups = (
             [[m] for m in range(self._models)] if row.checkpoints == 1 else [list(range(row.checkpoints))]
         )
+        if row.run:
+            groups = [list(range(m * len(ALONG), (m + 1) * len(ALONG))) for m in range(self._models)]
         found: list[float] = []
         bounds: list[tuple[float, float]] = []
         for checkpoints in groups:
@@ -172,14 +182,19 @@ class Measured:
         changes = {**row.changes, "members": {**row.changes.get("members", {}), "checkpoints": checkpoints}}
         with tempfile.TemporaryDirectory() as folder:
             config = {
-                "task": self._reference,
+                "task": "benchmarks.digits_task:runs" if row.run else self._reference,
                 "recipe": {"name": row.name, **changes},
                 "index": {"path": folder, "search": row.search},
                 "build": {"threads": 2},
             }
             with AttributionIndex.open(build(BuildConfig.model_validate(config)).path) as index:
                 states = {member.name: index.states(member.name) for member in index.members}
-                yield index, Featurizer.open(self._task, index.recipe, states).query(self._queries).numpy()
+                yield (
+                    index,
+                    Featurizer.open(runs() if row.run else self._task, index.recipe, states)
+                    .query(self._queries)
+                    .numpy(),
+                )
 
 
 def tune(measured: Measured, recipes: list[str]) -> None:
