@@ -264,16 +264,33 @@ def declared_outputs(task: Task) -> Outputs:
     return task.outputs
 
 
-def _load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute) -> GradientCollector:
+def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.Module:
+    """Load a member's weights into a network of its own; its mask is left out.
+
+    Args:
+        task: Declares the model and its checkpoints.
+        member: Which checkpoint, which adapter.
+        device: Where the network is wanted.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        InvalidTask: The weights do not fit the model.
+    """
     model = task.model()
     if not isinstance(model, nn.Module):
         raise InvalidTask(f"expected Task.model() to return a torch.nn.Module, got {type(model).__name__}")
     checkpoint = task.checkpoints[member.checkpoint]
     load_checkpoint(model, checkpoint)
-    if member.adapter is None:
-        return collector_of(task, recipe, model, compute)
-    adapted = put_adapter(model, adapter_folder(checkpoint, member.adapter))
-    return collector_of(task, recipe, adapted, compute, ADAPTER_LAYERS)
+    if member.adapter is not None:
+        model = put_adapter(model, adapter_folder(checkpoint, member.adapter))
+    return model.eval().to(device)
+
+
+def _load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute) -> GradientCollector:
+    layers = None if member.adapter is None else ADAPTER_LAYERS
+    return collector_of(task, recipe, load_network(task, member, compute.device), compute, layers)
 
 
 def collector_of(

@@ -155,6 +155,8 @@ class Task:
     """`(model, batch) -> h_ND`: for groups by k-means and for the similarity baselines."""
     text: Callable[[Item], str] | None = None
     """What an item says, for the BM25 baseline."""
+    label: Callable[[Item], str] | None = None
+    """An item's class, named as `Example.label` names the training points': for `knn_shapley`."""
     train: Callable[[Sequence[int], int], Mapping[str, Tensor]] | None = None
     """`(rows, seed) -> state dict` of the model trained on these rows of the training set: for `byline evaluate`."""
     evaluation_set: TrainSet | None = None

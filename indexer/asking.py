@@ -21,6 +21,21 @@ class End(StrEnum):
     BOTH = "both"
 
 
+class AlikeBy(StrEnum):
+    """What training points are ranked by, where not by influence."""
+
+    BM25 = "bm25"
+    REPRESENTATION = "representation"
+
+
+class ScoredBy(StrEnum):
+    """What training points are scored by, where not by influence."""
+
+    BM25 = "bm25"
+    REPRESENTATION = "representation"
+    KNN_SHAPLEY = "knn_shapley"
+
+
 Payload = Annotated[
     str,
     typer.Option(
@@ -72,6 +87,25 @@ DrillDown = Annotated[
         "Example: `--drill-down`",
     ),
 ]
+RankedBy = Annotated[
+    AlikeBy | None,
+    typer.Option(
+        "--baseline",
+        help="Rank by similarity in place of influence: a pass over the training set first. "
+        "Example: `--baseline bm25`",
+    ),
+]
+ScoresBaseline = Annotated[
+    ScoredBy | None,
+    typer.Option(
+        "--baseline",
+        help="Score by a baseline in place of influence. Example: `--baseline knn_shapley`",
+    ),
+]
+Neighbours = Annotated[
+    int,
+    typer.Option(min=1, help="How many nearest points vote in knn_shapley. Example: `--neighbours 10`"),
+]
 QueriesFile = Annotated[
     Path,
     typer.Option(
@@ -102,6 +136,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     label: Labels = None,
     shares: WithShares = False,
     drill_down: DrillDown = False,
+    baseline: RankedBy = None,
     as_json: Json = False,
 ) -> None:
     """Ask which training examples made the model predict something; no server is needed.
@@ -125,8 +160,12 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
         filter=wanted,
         shares=shares,
         drill_down=drill_down,
+        baseline=None if baseline is None else baseline.value,
     )
-    answer = Attributor.open(index).attribute(request)
+    attributor = Attributor.open(index)
+    if request.baseline in {"bm25", "representation"}:
+        attributor.similarities.offer([request.baseline])
+    answer = attributor.attribute(request)
     if as_json:
         typer.echo(answer.model_dump_json(indent=2))
         return
@@ -135,7 +174,15 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
         console.print(table)
 
 
-def scores(index: IndexPath, queries: QueriesFile, out: Out, *, batch: Batch = 32) -> None:
+def scores(
+    index: IndexPath,
+    queries: QueriesFile,
+    out: Out,
+    *,
+    batch: Batch = 32,
+    baseline: ScoresBaseline = None,
+    neighbours: Neighbours = 5,
+) -> None:
     """Write the score of every training point for every query: float32 [queries, training points].
 
     The file appears when it is complete. Read it with `numpy.load(path, mmap_mode="r")`.
@@ -143,11 +190,12 @@ def scores(index: IndexPath, queries: QueriesFile, out: Out, *, batch: Batch = 3
     Example: `byline scores .demo/digits/index --queries heldout.jsonl --out scores.npy`
     """
     from indexer.bar import bar
-    from indexer.scores import read_requests, write_scores
+    from indexer.scores import Chosen, read_requests, write_scores
 
     requests: list[AttributionRequest] = read_requests(queries)
+    chosen = None if baseline is None else Chosen(baseline.value, neighbours)
     with bar() as observer:
-        write_scores(index, requests, out, batch=batch, observer=observer)
+        write_scores(index, requests, out, batch=batch, observer=observer, baseline=chosen)
     typer.echo(str(out))
 
 

@@ -17,12 +17,13 @@ from torch import Tensor
 from byline.errors import InvalidTask
 from byline.examples import Example
 from byline.groups import ATTRIBUTE, GroupOptions, Members
-from byline.member_model import Compute, MemberModel, to_device
+from byline.member_model import Compute, MemberModel, load_network
 from byline.members import Member
 from byline.projection.identity import IdentityProjection
 from byline.projection.sjlt import SjltProjection
 from byline.randomness import random_bits, stream_key
 from byline.recipe import Recipe
+from byline.representations import Representations
 from byline.search.faiss_files import Clusters
 from byline.task import Task
 from indexer.plan import fit_sample
@@ -134,30 +135,16 @@ def _vectors(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute
         return lambda rows: torch.stack([_flat(task.train_set[int(row)]) for row in rows])
     member = recipe.members.of(task.checkpoints)[0]
     if options.of == "representations":
-        return _representations(task, recipe, member, compute)
+        network = load_network(task, Member(member.checkpoint), compute.device)
+        purpose = "groups.of = 'representations' (another is 'last_layer_gradients')"
+        represented = Representations(task, network, purpose=purpose, device=compute.device)
+        return lambda rows: represented.of([task.train_set[int(row)] for row in rows])
     last = Recipe(name="last-layer", layers="last", projection=IdentityProjection())
     model = MemberModel.load(task, last, Member(member.checkpoint), compute)
     width = sum(block.rows * block.columns for block in model.blocks)
     kind = IdentityProjection() if width <= COMPARED else SjltProjection(size=COMPARED)
     projector = kind.projector(model.blocks, {})
     return lambda rows: projector(model.gradients([task.train_set[int(row)] for row in rows]))
-
-
-def _representations(task: Task, recipe: Recipe, member: Member, compute: Compute) -> Vectors:
-    represent = task.representation
-    if represent is None:
-        raise InvalidTask(
-            "expected Task.representation, which groups.of = 'representations' compares, got None: declare it, or "
-            "take groups.of = 'last_layer_gradients'"
-        )
-    model = MemberModel.load(task, recipe, Member(member.checkpoint), compute).model
-
-    def vectors(rows: NDArray[np.int64]) -> Tensor:
-        batch = to_device(task.collate([task.train_set[int(row)] for row in rows]), compute.device)
-        with torch.no_grad():
-            return represent(model, batch).flatten(1)
-
-    return vectors
 
 
 def _flat(item: object) -> Tensor:

@@ -4,23 +4,40 @@ Letters: Q queries, R training points, K numbers of a feature.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
-from torch import Tensor
+from numpy.typing import NDArray
 
 from byline.attribution import AttributionRequest
 from byline.attribution.opening import featurizer_of, task_of
-from byline.attribution.questions import Question, Questions
+from byline.attribution.questions import Featured, Question, Questions
+from byline.attribution.similarities import fitted_to
 from byline.attribution.stopwatch import Stopwatch
+from byline.attribution.task_code import task_code
+from byline.baselines import Baseline, BaselineName, Fitting
 from byline.errors import InvalidInput, InvalidQuery
 from byline.search.searcher import Searcher
 from byline.store.durable import replaced
 from byline.store.index import AttributionIndex
 from indexer.progress import Observer, Silent
+
+Score = Callable[[Sequence[Question], int, NDArray[np.float32]], None]
+"""(questions, number of the first, where their scores go)."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A baseline with its option."""
+
+    name: BaselineName
+    neighbours: int = 5
+    """K of `knn_shapley`."""
 
 
 def read_requests(path: Path) -> list[AttributionRequest]:
@@ -62,6 +79,7 @@ def write_scores(
     *,
     batch: int = 32,
     observer: Observer | None = None,
+    baseline: Chosen | None = None,
 ) -> None:
     """Write float32 [Q, R] to a `.npy` file, which appears when it is complete.
 
@@ -71,23 +89,34 @@ def write_scores(
         out: The file.
         batch: Queries that are differentiated together.
         observer: Told how it goes.
+        baseline: Scores by it in place of influence.
 
     Raises:
+        InvalidInput: The baseline does not fit the index or its Task.
         InvalidQuery: A query does not fit the index; names its number.
         StaleIndex: The Task changed since the build.
     """
     observer = observer or Silent()
     opened = AttributionIndex.open(index)
     task = task_of(opened)
-    ask = Questions(opened.recipe, opened.width, task=task, featurizer=featurizer_of(opened, task))
+    featurizer = featurizer_of(opened, task)
+    ask = Questions(opened.recipe, opened.width, task=task, featurizer=featurizer)
     questions = _checked(ask, requests)
-    searcher = Searcher(opened)
+    score: Score
+    if baseline is None:
+        score = partial(_by_influence, ask, Searcher(opened))
+    else:
+        fitting = Fitting(
+            model=featurizer.model,
+            neighbours=baseline.neighbours,
+            on_done=lambda done, rows: observer.reach("read training points", done, rows),
+        )
+        score = partial(_by_baseline, ask, fitted_to(opened, task, baseline.name, fitting))
     with replaced(out) as temporary:
         scores_QR = open_memmap(temporary, "w+", np.float32, (len(questions), opened.rows))
         for start in range(0, len(questions), batch):
             part = questions[start : start + batch]
-            features_QK = _features(ask, part, first=start)
-            searcher.scores(features_QK, out=scores_QR[start : start + len(part)])
+            score(part, start, scores_QR[start : start + len(part)])
             observer.reach("score queries", start + len(part), len(questions))
         scores_QR.flush()
 
@@ -103,10 +132,27 @@ def _checked(ask: Questions, requests: Sequence[AttributionRequest]) -> list[Que
     return questions
 
 
-def _features(ask: Questions, part: Sequence[Question], first: int) -> Tensor:
-    """[Q, K], or the first query's error with its number."""
-    found = ask.features(part, Stopwatch())
+def _by_influence(
+    ask: Questions, searcher: Searcher, part: Sequence[Question], first: int, out: NDArray[np.float32]
+) -> None:
+    found = _held(ask.features(part, Stopwatch()), first)
+    searcher.scores(torch.stack([each.feature for each in found if each.feature is not None]), out=out)
+
+
+def _by_baseline(
+    ask: Questions, baseline: Baseline, part: Sequence[Question], first: int, out: NDArray[np.float32]
+) -> None:
+    for place, each in enumerate(_held(ask.completed(part, Stopwatch()), first)):
+        try:
+            with task_code():
+                out[place] = baseline.scores(each.items)[0]
+        except InvalidQuery as error:
+            raise InvalidQuery(f"query {first + place + 1}: {error}") from error
+
+
+def _held(found: list[Featured], first: int) -> list[Featured]:
+    """All of them, or the first query's error with its number."""
     for place, each in enumerate(found):
         if each.error is not None:
             raise InvalidQuery(f"query {first + place + 1}: {each.error}") from each.error
-    return torch.stack([each.feature for each in found if each.feature is not None])
+    return found

@@ -135,7 +135,8 @@ def answer_tables(answer: Answer) -> Iterator[Table]:
         Tables, one for each end and one for the shares.
     """
     predicted = "" if answer.prediction is None else f"predicted {dict(answer.prediction)}; "
-    heading = f"{predicted}target {answer.target}, {answer.index} {answer.version}"
+    what = f"target {answer.target}" if answer.baseline is None else f"by similarity ({answer.baseline})"
+    heading = f"{predicted}{what}, {answer.index} {answer.version}"
     for name, found in (("proponents", answer.proponents), ("opponents", answer.opponents)):
         if found is not None:
             yield _attributions_table(f"{name}: {heading}", found)

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from byline.attribution.uncertainty import ErrorScope
+from byline.baselines import BaselineName
 from byline.examples import Example
 
 
@@ -23,7 +24,8 @@ class Attribution(_Document):
     example: Example
     """The training point's metadata."""
     score: float
-    """Mean over the members; positive: training on it raised the target (lowered the loss)."""
+    """Mean over the members; positive: training on it raised the target (lowered the loss). By a baseline: how alike it
+    is to the query."""
     standard_error: float | None
     """Of the score, over the ensemble (`Answer.standard_error_scope`); null with one member."""
     members: dict[str, float] | None = None
@@ -147,10 +149,12 @@ class AnswerHeader(_Document):
     """Name of the index."""
     version: str
     """Version of the index."""
-    recipe: str
-    """Name of the recipe."""
-    recipe_fingerprint: str
-    """Everything that determines a stored vector, in one digest."""
+    recipe: str | None
+    """Name of the recipe; null where a baseline made the scores."""
+    recipe_fingerprint: str | None
+    """Everything that determines a stored vector, in one digest; null where a baseline made the scores."""
+    baseline: BaselineName | None = None
+    """The baseline that made the scores: similarity to the query, not influence. Null where the recipe did."""
     unit: Literal["point", "group"] = "point"
     """What `row` and the entries of the answer are: training points, or groups of them."""
     drilled_groups: int | None = None
@@ -160,7 +164,7 @@ class AnswerHeader(_Document):
     quality_card: CardSummary | None = None
     """What was measured about this index; null where nothing was."""
     target: str | None
-    """What was attributed; null where a gradient or a feature came, which have their own."""
+    """What was attributed; null where a gradient or a feature came, which have their own, and for a baseline."""
     prediction: Mapping[str, JsonValue] | None = None
     """The model's own prediction, where the query left it open: this is what is attributed. It is made
     by `prediction_member` alone; the scores are over all members."""

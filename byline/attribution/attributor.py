@@ -16,6 +16,7 @@ from byline.attribution.lookup import Found, Lookup
 from byline.attribution.opening import featurizer_of, gradient_featurizer_of, task_of
 from byline.attribution.questions import Featured, Question, Questions
 from byline.attribution.request import AttributionRequest
+from byline.attribution.similarities import Similarities
 from byline.attribution.stopwatch import Stopwatch
 from byline.attribution.writing import AnswerWriter
 from byline.errors import BylineError, InvalidQuery
@@ -59,6 +60,8 @@ class Attributor:
         self._lookup = Lookup(index, searcher)
         self._drill = drill_of(index, task, featurizer)
         self._writer = AnswerWriter(index, self.members, self.name)
+        self.similarities = Similarities(index, task, featurizer)
+        """The baselines that are offered beside influence."""
 
     @classmethod
     def open(
@@ -136,6 +139,8 @@ class Attributor:
         """
         if request.shares:
             self._refuse_mixed_owners()
+        if request.baseline is not None:
+            self.similarities.require(request.baseline)
         question = self._questions.check(request, examples=examples)
         if not (request.drill_down and examples):
             return question
@@ -159,7 +164,10 @@ class Attributor:
             InvalidQuery: The request does not fit this index.
             NonFiniteGradient: The query's gradient is NaN or infinite.
         """
-        return _raised(self.answer([self.check(request)])[0])
+        question = self.check(request)
+        if request.baseline is not None:
+            self.similarities.fit()
+        return _raised(self.answer([question])[0])
 
     def shares(self, request: AttributionRequest) -> SharesAnswer:
         """Each owner's share of one query's answer, over all rows; raises as `attribute` does."""
@@ -167,7 +175,8 @@ class Attributor:
         return shares_of(_raised(self.answer([question])[0]))
 
     def warm(self) -> None:
-        """Answer one question of each kind, so that the first caller does not wait for it."""
+        """Fit the baselines, and answer one question of each kind, so that the first caller does not wait for it."""
+        self.similarities.fit()
         feature = np.full(self.index.width, self.index.width**-0.5)
         groups = self.index.manifest.groups
         shares = groups is None or groups.owners_apart
@@ -187,26 +196,33 @@ class Attributor:
         """
         watch = Stopwatch()
         asked = self._questions.features(questions, watch)
-        ready = [each for each in asked if each.feature is not None and each.error is None]
         with watch.stage("search"):
-            found = self._find(ready)
+            found = self._find(asked)
         with watch.stage("join"):
-            answers = [
-                self._writer.answer(each, what, watch.timings())
-                for each, what in zip(ready, found, strict=True)
-            ]
+            answers = {
+                place: self._writer.answer(asked[place], what, watch.timings())
+                for place, what in found.items()
+            }
         timings = watch.timings()
-        outcomes: dict[int, Answer] = {
-            id(each): answer.model_copy(update={"timings": timings})
-            for each, answer in zip(ready, answers, strict=True)
-        }
-        return [each.error or outcomes[id(each)] for each in asked]
+        return [
+            each.error or answers[place].model_copy(update={"timings": timings})
+            for place, each in enumerate(asked)
+        ]
 
-    def _find(self, ready: Sequence[Featured]) -> list[Found]:
-        if not ready:
-            return []
-        found = self._lookup.find(ready)
-        return [self._drilled(each, what) for each, what in zip(ready, found, strict=True)]
+    def _find(self, asked: Sequence[Featured]) -> dict[int, Found]:
+        """Search for every question without an error, by its position; influence in one go."""
+        ready = [place for place, each in enumerate(asked) if each.feature is not None and not each.error]
+        searched = self._lookup.find([asked[place] for place in ready]) if ready else []
+        found = {
+            place: self._drilled(asked[place], what) for place, what in zip(ready, searched, strict=True)
+        }
+        for place, each in enumerate(asked):
+            if each.question.request.baseline is not None and not each.error:
+                try:
+                    found[place] = self.similarities.find(each)
+                except BylineError as error:
+                    each.error = error
+        return found
 
     def _drilled(self, asked: Featured, found: Found) -> Found:
         question = asked.question

@@ -38,7 +38,7 @@ class Question:
     payloads: tuple[BaseModel, ...] = ()
     """Validated payloads; none where a gradient or a feature came."""
     target: str | None = None
-    """The target's name; None where a gradient or a feature came."""
+    """The target's name; None where a gradient or a feature came, or a baseline ranks."""
     examples: bool = True
     """False where only the owners' shares are wanted."""
     drilled: int = 0
@@ -63,6 +63,11 @@ class Featured:
     items: list[Item] = field(default_factory=list)
     predictions: list[Mapping[str, JsonValue] | None] = field(default_factory=list)
     error: BylineError | None = None
+
+    @property
+    def is_differentiated(self) -> bool:
+        """Whether the items' gradients are wanted."""
+        return bool(self.question.payloads) and self.question.request.baseline is None and self.error is None
 
 
 class Questions:
@@ -115,18 +120,18 @@ class Questions:
         return Question(
             request=request,
             payloads=payloads,
-            target=self._target(request.target),
+            target=None if request.baseline else self._target(request.target),
             examples=examples,
         )
 
     def features(self, questions: Sequence[Question], watch: Stopwatch) -> list[Featured]:
-        """Compute the feature of each question; one question's error does not touch the others."""
-        asked = [Featured(question=question) for question in questions]
-        with watch.stage("predict"):
-            for each in asked:
-                _attempt(each, self._complete)
+        """Compute the feature of each question; one question's error does not touch the others.
+
+        Questions that a baseline ranks get their items only.
+        """
+        asked = self.completed(questions, watch)
         with watch.stage("gradient"):
-            self._differentiate([each for each in asked if each.question.payloads and not each.error])
+            self._differentiate([each for each in asked if each.is_differentiated])
         with watch.stage("transform"):
             for each in asked:
                 if not each.question.payloads:
@@ -134,6 +139,14 @@ class Questions:
         for each in asked:
             if each.feature is not None:
                 _attempt(each, _check_size)
+        return asked
+
+    def completed(self, questions: Sequence[Question], watch: Stopwatch) -> list[Featured]:
+        """Make each question's items, predicting what its payloads leave open, and no feature yet."""
+        asked = [Featured(question=question) for question in questions]
+        with watch.stage("predict"):
+            for each in asked:
+                _attempt(each, self._complete)
         return asked
 
     def _target(self, name: str | None) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from byline.baselines import BaselineName
 from byline.errors import InvalidQuery
 from byline.store.examples import Filter
 
@@ -30,6 +31,9 @@ class AttributionRequest:
     """A finished query feature of the index's width."""
     target: str | None = None
     """A target of the Task; None takes the recipe's. Only with `query` and `query_set`."""
+    baseline: BaselineName | None = None
+    """Rank by similarity in place of influence: `"bm25"`, `"representation"`. Only with `query` and `query_set`; of a
+    set the mean of the queries' scores counts."""
     k: int = 10
     """How many examples are wanted at each end; fewer come back only where fewer exist."""
     direction: Direction = "proponents"
@@ -62,6 +66,22 @@ class AttributionRequest:
             raise InvalidQuery(
                 "expected target only with query or query_set: a gradient or feature has its own"
             )
+        if self.baseline is not None:
+            self._hold_similarity()
+
+    def _hold_similarity(self) -> None:
+        """Refuse what only influence has."""
+        if self.query is None and self.query_set is None:
+            raise InvalidQuery(
+                "expected baseline only with query or query_set: similarity compares items, not gradients or features"
+            )
+        if self.shares:
+            raise InvalidQuery(
+                "expected shares without a baseline: shares follow influence scores, never similarity"
+            )
+        for name in ("target", "members", "drill_down"):
+            if getattr(self, name):
+                raise InvalidQuery(f"expected {name} without a baseline: only influence scores have it")
 
     @property
     def searched(self) -> int:

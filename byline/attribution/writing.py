@@ -69,15 +69,17 @@ class AnswerWriter:
             The answer.
         """
         request, index = asked.question.request, self._index
+        influence = request.baseline is None
         return Answer(
             index=self._name,
             version=index.version,
-            recipe=index.recipe.name,
-            recipe_fingerprint=index.fingerprint.recipe,
+            recipe=index.recipe.name if influence else None,
+            recipe_fingerprint=index.fingerprint.recipe if influence else None,
+            baseline=request.baseline,
             unit="group" if index.groups is not None and found.drilled is None else "point",
             drilled_groups=found.drilled,
-            exact=index.manifest.storage.search == "exact" or not asked.question.examples,
-            quality_card=self._card,
+            exact=index.manifest.storage.search == "exact" or not (asked.question.examples and influence),
+            quality_card=self._card if influence else None,
             target=asked.question.target,
             prediction=asked.predictions[0] if request.query is not None else None,
             predictions=tuple(asked.predictions) if request.query_set is not None else None,

@@ -129,6 +129,41 @@ def multiplied_outputs(factors: Mapping[str, Callable[[Tensor], Tensor]], model:
             handle.remove()
 
 
+def last_input(model: nn.Module, run: Callable[[], object]) -> Tensor:
+    """Run a model, and take what its last layer was given.
+
+    Args:
+        model: Its last layer is the module with parameters of its own that is called last.
+        run: Calls the model.
+
+    Returns:
+        The first tensor among that call's arguments.
+
+    Raises:
+        UnsupportedModel: No such module was called with a tensor.
+    """
+    seen: list[Tensor] = []
+    thread = threading.get_ident()
+
+    def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+        if tensors and threading.get_ident() == thread:
+            seen[:] = tensors[:1]
+
+    owners = [m for m in model.modules() if next(m.parameters(recurse=False), None) is not None]
+    handles = [m.register_forward_pre_hook(hook, with_kwargs=True) for m in owners]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not seen:
+        raise UnsupportedModel(
+            "expected a model that calls a module with parameters on a tensor, found none: declare Task.representation"
+        )
+    return seen[0]
+
+
 def _versions(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(a._version for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
 

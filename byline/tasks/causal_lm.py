@@ -18,6 +18,7 @@ from byline.tasks.token_objectives import (
     TOKEN_OUTPUTS,
     collate_causal,
     likelihood,
+    mean_hidden_state,
     mean_token_loss,
     token_margin,
 )
@@ -68,6 +69,7 @@ def causal_language_model(
             payload=causal_text_payload(context), parse=queries.parse, predict=queries.predict
         ),
         outputs=TOKEN_OUTPUTS,
+        representation=mean_hidden_state,
         text=lambda item: tokens.decode(item["input_ids"].tolist()),
     )
 

@@ -8,6 +8,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from byline.gradients.hooks import last_input
 from byline.task import (
     Batch,
     Checkpoint,
@@ -89,7 +90,14 @@ def classifier_task(trained: Trained, classes: Sequence[str], field: str, payloa
         layers=trained.layers,
         query=QueryInterface(payload=payload, parse=parse, predict=predict),
         outputs=categorical_outputs(_logits, _labels, lambda batch, labels: (batch[0], labels)),
+        representation=last_layer_input,
+        label=lambda item: classes[int(item[1])],
     )
+
+
+def last_layer_input(model: nn.Module, batch: Batch) -> Tensor:
+    """Make `Task.representation`: what the last layer is given, [N, D]."""
+    return last_input(model, lambda: model(batch[0])).flatten(1)
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:

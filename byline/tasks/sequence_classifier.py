@@ -20,6 +20,7 @@ from byline.tasks.classification import (
 from byline.tasks.documents import Document, document_ids, example_of
 from byline.tasks.payloads import class_position, labelled_text_payload
 from byline.tasks.pretrained import LocalModel, Tokens, require_fit
+from byline.tasks.token_objectives import mean_hidden_state
 
 
 def sequence_classifier(
@@ -72,7 +73,9 @@ def sequence_classifier(
         outputs=categorical_outputs(
             _logits, lambda batch: batch["labels"], lambda batch, labels: {**batch, "labels": labels}
         ),
+        representation=mean_hidden_state,
         text=train_set.text,
+        label=lambda item: names[int(item["labels"])],
     )
 
 

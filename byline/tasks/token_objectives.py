@@ -60,6 +60,23 @@ def _losses(logits_NTV: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     return losses_NT, (labels_NT != IGNORED).sum(1)
 
 
+def mean_hidden_state(model: nn.Module, batch: Batch) -> Tensor:
+    """Make `Task.representation` of a Hugging Face model: the mean of the last hidden states over the tokens.
+
+    Args:
+        model: Takes `output_hidden_states`.
+        batch: `input_ids` and `attention_mask`, [N, T].
+
+    Returns:
+        [N, D]; padding counts for nothing.
+    """
+    mask_NT: Tensor = batch["attention_mask"]
+    output: Any = model(input_ids=batch["input_ids"], attention_mask=mask_NT, output_hidden_states=True)
+    states_NTD: Tensor = output.hidden_states[-1]
+    weights_NT = mask_NT.to(states_NTD) / mask_NT.sum(1, keepdim=True)
+    return torch.einsum("nt,ntd->nd", weights_NT, states_NTD)
+
+
 def mean_token_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Compute each example's mean -log p over its target tokens: losses_N."""
     return _mean(*token_losses(model, batch))

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from byline.errors import InvalidTask
 from byline.task import Batch, Item, Objective, Outputs, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import device_of
-from byline.tasks.labelled_inputs import Trained, classifier_task
+from byline.tasks.labelled_inputs import Trained, classifier_task, last_layer_input
 from byline.tasks.payloads import FiniteNumber, as_input, vector_payload
 
 Noise = Literal["constant", "predicted"]
@@ -83,6 +83,7 @@ def vector_regression(trained: Trained, *, noise: Noise = "constant") -> Task:
         layers=trained.layers,
         query=QueryInterface(payload=payload, parse=parse, predict=predict),
         outputs=SQUARED_ERROR if noise == "constant" else None,
+        representation=last_layer_input,
     )
 
 

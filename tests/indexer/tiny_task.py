@@ -98,4 +98,9 @@ def task() -> Task:
             relabel=lambda batch, labels: [batch[0], labels],
         ),
         query=QueryInterface(payload=Payload, parse=parse, predict=predict),
+        representation=lambda model, batch: model[:2](batch[0]),
+        text=lambda item: " ".join(
+            f"{'less' if value < 0 else 'more'}{n}" for n, value in enumerate(item[0])
+        ),
+        label=lambda item: str(item[1]),
     )

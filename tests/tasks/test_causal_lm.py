@@ -81,6 +81,15 @@ def test_padding_changes_neither_loss_nor_gradient(task, model):
     )
 
 
+def test_a_representation_is_the_mean_of_the_last_states_and_blind_to_padding(task, model):
+    items = [task.train_set[i] for i in range(3)]
+    together = task.representation(model, task.collate(items))
+    for found_D, item in zip(together, items, strict=True):
+        states_TD = model.transformer(input_ids=item["input_ids"][None]).last_hidden_state[0]
+        torch.testing.assert_close(found_D, states_TD.mean(0))
+    assert task.text(items[0])
+
+
 def test_chunks_lead_back_to_their_documents(task, documents, local):
     tokenizer_text = {}
     seen: dict[str, int] = {}

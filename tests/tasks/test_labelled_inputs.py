@@ -53,6 +53,20 @@ def test_loss_margin_and_logit_are_those_of_the_probabilities():
     torch.testing.assert_close(task.targets["logit"](model, batch), logits[torch.arange(5), labels])
 
 
+def test_baselines_have_what_they_compare():
+    for task in (
+        image_classification(images(), classes=CLASSES),
+        vector_classification(vectors(), classes=CLASSES),
+    ):
+        items = [task.train_set[i] for i in range(4)]
+        inputs_ND = torch.stack([item[0] for item in items]).flatten(1)
+        assert torch.equal(task.representation(task.model(), task.collate(items)), inputs_ND)
+        assert [task.label(item) for item in items] == [task.describe(row).label for row in range(4)]
+    regression = vector_regression(Trained(**{**vars(vectors()), "data": vectors().data}))
+    assert regression.representation is not None
+    assert regression.label is None
+
+
 def test_margin_keeps_its_precision_where_the_probability_rounds_to_one():
     task = vector_classification(vectors(model=nn.Identity), classes=CLASSES)
     logits = torch.tensor([[200.0, 0.0, 0.0]], requires_grad=True)

@@ -56,6 +56,15 @@ def test_loss_and_margin_are_those_of_the_logits_and_blind_to_padding(task):
         torch.testing.assert_close(margin[0], torch.log(p / (1 - p)))
 
 
+def test_baselines_have_what_they_compare(task):
+    model, items = task.model(), [task.train_set[i] for i in range(4)]
+    together_ND = task.representation(model, task.collate(items))
+    alone_1D = task.representation(model, task.collate(items[1:2]))
+    torch.testing.assert_close(together_ND[1:2], alone_1D)
+    assert [task.label(item) for item in items] == [task.describe(row).label for row in range(4)]
+    assert task.text(items[1]) == "bad"
+
+
 def test_training_texts_are_cut_and_long_queries_refused(task):
     assert len(task.train_set[3]["input_ids"]) == 16
     with pytest.raises(InputTooLarge, match="at most 16 tokens"):

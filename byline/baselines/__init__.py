@@ -1,0 +1,26 @@
+"""Baselines: similarity and labels in place of gradients, to see whether influence tells more. See docs/baselines.md."""
+
+from collections.abc import Mapping
+
+from byline.baselines.base import Baseline, BaselineName, Fitting, Similarity
+from byline.baselines.bm25 import Bm25
+from byline.baselines.knn_shapley import KnnShapley
+from byline.baselines.representation import Representation
+
+BASELINES: Mapping[BaselineName, type[Baseline]] = {
+    "bm25": Bm25,
+    "representation": Representation,
+    "knn_shapley": KnnShapley,
+}
+"""Every baseline by the name that it is asked for."""
+
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "BaselineName",
+    "Bm25",
+    "Fitting",
+    "KnnShapley",
+    "Representation",
+    "Similarity",
+]

@@ -1,0 +1,83 @@
+"""What a baseline is: scores of every training point for a query, from similarity alone.
+
+Letters: Q queries, R training points.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from byline.task import Item, Task
+
+Similarity = Literal["bm25", "representation"]
+"""Baselines that rank training points by how alike they are to a query."""
+BaselineName = Literal["bm25", "representation", "knn_shapley"]
+"""Every baseline; `knn_shapley` values training points by their labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """How a baseline is fitted."""
+
+    model: nn.Module | None = None
+    """What represents items, in evaluation mode on the CPU; None loads the Task's first checkpoint."""
+    batch_rows: int = 64
+    """Training points of one forward pass. More is faster until memory runs out."""
+    neighbours: int = 5
+    """K of `knn_shapley`: how many nearest points vote on a query's label."""
+    on_done: Callable[[int, int], None] = lambda _done, _all: None
+    """Told how many training points were read, and of how many."""
+
+
+DEFAULT = Fitting()
+
+
+class Baseline(Protocol):
+    """Fitted once on a training set; then scores any query."""
+
+    @classmethod
+    def require(cls, task: Task) -> None:
+        """Hold that a Task declares what this baseline compares.
+
+        Raises:
+            InvalidTask: It does not.
+            InvalidInput: A package is not installed.
+        """
+        ...
+
+    @classmethod
+    def fit(cls, task: Task, fitting: Fitting = DEFAULT) -> Self:
+        """Read the training set once.
+
+        Raises:
+            InvalidTask: The Task or its data does not fit.
+        """
+        ...
+
+    def scores(self, items: Sequence[Item]) -> NDArray[np.float64]:
+        """Score every training point.
+
+        Args:
+            items: Q complete items of the data set's kind.
+
+        Returns:
+            float64 [Q, R].
+        """
+        ...
+
+
+def batches(task: Task, fitting: Fitting) -> Iterator[list[Item]]:
+    """Read the training set in order.
+
+    Yields:
+        Items, at most `batch_rows` of them.
+    """
+    rows = len(task.train_set)
+    for start in range(0, rows, fitting.batch_rows):
+        stop = min(start + fitting.batch_rows, rows)
+        yield [task.train_set[row] for row in range(start, stop)]
+        fitting.on_done(stop, rows)

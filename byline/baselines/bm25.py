@@ -1,0 +1,117 @@
+"""BM25: training points that share rare words with a query come first.
+
+Lucene's form of Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework", as `bm25s` computes it:
+
+    score(q, d) = sum over words t of q of  ln(1 + (R - n_t + 1/2) / (n_t + 1/2)) f / (f + k1 (1 - b + b |d| / mean |d|))
+
+with f how often t occurs in d, n_t the number of training points with t, |d| the number of words of d, k1 = 1.5 and
+b = 0.75. A word that a query says twice counts twice. Words are runs of letters, digits and underscores, in lower
+case; no stop words are left out, as they weigh next to nothing anyway.
+"""
+
+import re
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byline.baselines.base import DEFAULT, Fitting, batches
+from byline.errors import InvalidInput, InvalidTask
+from byline.task import Item, Task
+
+K1 = 1.5
+"""How soon a word that is repeated counts no more."""
+B = 0.75
+"""How much long training points are held back: 0 not at all, 1 in proportion."""
+_WORD = re.compile(r"\w+")
+
+
+def words(text: str) -> list[str]:
+    """Cut a text into words."""
+    return _WORD.findall(text.lower())
+
+
+class Bm25:
+    """Ranks training points by the words that they share with a query."""
+
+    def __init__(self, retriever: Any, vocabulary: dict[str, int], task: Task) -> None:
+        self._retriever, self._vocabulary, self._task = retriever, vocabulary, task
+
+    @classmethod
+    def require(cls, task: Task) -> None:
+        """Hold that items have a text.
+
+        Raises:
+            InvalidTask: `Task.text` is not declared.
+            InvalidInput: `bm25s` is not installed.
+        """
+        if task.text is None:
+            raise InvalidTask(
+                "expected Task.text, which BM25 compares, got None: declare what an item says, `item -> str`"
+            )
+        _library()
+
+    @classmethod
+    def fit(cls, task: Task, fitting: Fitting = DEFAULT) -> Self:
+        """Count the words of the training set.
+
+        Args:
+            task: With `text`.
+            fitting: Its model is not used.
+
+        Returns:
+            BM25 of this training set; memory grows with its number of words.
+
+        Raises:
+            InvalidTask: `Task.text` is not declared, or no training point has a word.
+        """
+        cls.require(task)
+        vocabulary: dict[str, int] = {}
+        ids = [
+            [vocabulary.setdefault(word, len(vocabulary)) for word in words(text_of(task, item))]
+            for part in batches(task, fitting)
+            for item in part
+        ]
+        if not vocabulary:
+            raise InvalidTask(f"expected texts with words, got none in {len(ids)} training points")
+        retriever = _library().BM25(k1=K1, b=B, method="lucene", dtype="float64", backend="numpy")
+        retriever.index((ids, vocabulary), create_empty_token=False, show_progress=False)
+        return cls(retriever, vocabulary, task)
+
+    def scores(self, items: Sequence[Item]) -> NDArray[np.float64]:
+        """Score every training point.
+
+        Args:
+            items: Q items; words that no training point has count for nothing.
+
+        Returns:
+            float64 [Q, R], none negative.
+        """
+        return np.stack([self._scores(text_of(self._task, item)) for item in items])
+
+    def _scores(self, text: str) -> NDArray[np.float64]:
+        known = [self._vocabulary[word] for word in words(text) if word in self._vocabulary]
+        return np.asarray(self._retriever.get_scores_from_ids(known), dtype=np.float64)
+
+
+def text_of(task: Task, item: Item) -> str:
+    """Ask the Task what an item says.
+
+    Raises:
+        InvalidTask: It declares no text, or returns something else.
+    """
+    found = task.text(item) if task.text is not None else None
+    if not isinstance(found, str):
+        raise InvalidTask(f"expected Task.text to return a str, got a {type(found).__name__}")
+    return found
+
+
+def _library() -> ModuleType:
+    try:
+        import bm25s as library
+    except ImportError as error:
+        raise InvalidInput("the baseline bm25 needs bm25s: pip install 'byline[bm25]'") from error
+    module: ModuleType = library
+    return module
