@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from byline.adapters import adapter_digest, adapter_folder
 from byline.errors import InvalidTask
 from byline.neighbours import TASK_PREFIX, own_modules
+from byline.store.recordings import recording_digest
 from byline.task import Checkpoint, Task
 
 
@@ -98,7 +99,9 @@ def _anchored(task: Task, folder: Path) -> Task:
         weights = checkpoint.weights
         if not isinstance(weights, Mapping):
             weights = folder / weights  # an absolute path stays
-        return replace(checkpoint, weights=weights, adapters=[folder / path for path in checkpoint.adapters])
+        adapters = [folder / path for path in checkpoint.adapters]
+        recording = None if checkpoint.recording is None else folder / checkpoint.recording
+        return replace(checkpoint, weights=weights, adapters=adapters, recording=recording)
 
     return replace(task, checkpoints=[anchored(checkpoint) for checkpoint in task.checkpoints])
 
@@ -191,14 +194,17 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
         )
 
 
-def weights_digest(checkpoint: Checkpoint, adapters: int = 0) -> str:
+def weights_digest(checkpoint: Checkpoint, adapters: int = 0, *, recorded: bool = False) -> str:
     """SHA-256 over a checkpoint's names, shapes and numbers, whatever file format holds them.
 
     Args:
         checkpoint: The weights.
         adapters: How many of its LoRA adapters are used; the others may come and go.
+        recorded: Whether its recorded run is used.
     """
     digest = hashlib.sha256()
+    if recorded:
+        digest.update(f"recording:{recording_digest(checkpoint.recording)}:".encode())
     for number in range(adapters):
         digest.update(f"adapter:{adapter_digest(adapter_folder(checkpoint, number))}:".encode())
     for name, tensor in sorted(load_weights(checkpoint).items()):

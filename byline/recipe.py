@@ -194,6 +194,12 @@ def _rows() -> dict[str, Recipe]:
             sides="one_sided",
         ),
         Recipe(
+            name="dvemb",
+            projection=FactorisedProjection(size_in=32, size_out=16),
+            curvature=Trajectory(),
+            sides="one_sided",
+        ),
+        Recipe(
             name="rif",
             projection=FactorisedProjection(),
             curvature=Fisher(blocks="layer", labels="sampled"),
@@ -254,7 +260,11 @@ def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
             f"recipe '{name}' divides each point's feature by its length, and such features do not add up to a "
             f"group's: take a recipe without unit_norm, or no groups"
         )
-    if chosen.sides == "one_sided":
+    if chosen.recorded and (groups.build == "fast" or chosen.pca is not None):
+        raise InvalidRecipe(
+            f"recipe '{name}' takes points' features from a recorded run: groups need build = 'sums', and no pca"
+        )
+    if chosen.sides == "one_sided" and not chosen.recorded:
         raise InvalidRecipe(
             f"groups need sides 'none' or 'two_sided', got 'one_sided' of recipe '{name}': take 'two_sided' where the "
             f"curvature is positive definite"

@@ -51,7 +51,8 @@ class Checkpoint:
     adapters: Sequence[Path] = ()
     """Folders of LoRA adapters (peft) that were trained on top of these weights; `members.adapters` uses them."""
     recording: Path | None = None
-    """Folder that a `byline.recording.TrainingRecorder` filled while these weights were trained; for `dvemb`."""
+    """Folder that a `byline.recording.TrainingRecorder` filled while these weights were trained; for `dvemb`. A relative
+    path is relative to the Task's file."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,7 +113,10 @@ def identify(plan: BuildPlan, loaded: LoadedTask, index: IndexSection, observer:
     read = survey(task, lambda done, rows: observer.reach("read training set", done, rows))
     fingerprint = Fingerprint.of(
         recipe=plan.recipe,
-        weights=[weights_digest(task.checkpoints[c], plan.recipe.members.adapters) for c in used],
+        weights=[
+            weights_digest(task.checkpoints[c], plan.recipe.members.adapters, recorded=plan.recipe.recorded)
+            for c in used
+        ],
         data=read.digest,
         task=loaded.digest,
         storage=index.storage(),

@@ -4,7 +4,7 @@ import hashlib
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from indexer.config import BuildConfig
 from indexer.plan import BuildPlan, Rows
 from indexer.planning import make_plan
 from indexer.survey import read_row
+from indexer.trajectories import matrix_widths
 from indexer.worker import add_state, emitted
 
 Result = TypeVar("Result")
@@ -91,6 +92,7 @@ def estimate(config: BuildConfig) -> Estimate:
     processes = config.build.workers + 1 if config.build.workers > 1 else 1
     vectors, search = stored_bytes(plan.rows, width, config.index.storage())
     kept = plan.rows * trial.width * 4 if plan.keeps_projections else 0
+    kept += _traced_bytes(plan, trial.width)
     return Estimate(
         rows=plan.rows,
         members=len(plan.members),
@@ -141,8 +143,13 @@ class _Trial:
             yield Pass("weigh", weighed, weighed * forward_time * a_row)
         featurizer = MemberFeaturizer(plan.recipe, model.blocks, state)
         self.width = featurizer.width
+        visits = sum(map(sum, plan.recordings.values()))
+        if visits:
+            seconds = visits * _trace_time(matrix_widths(plan.recipe, plan.parameter_blocks))
+            yield Pass("trace and carry", visits, seconds)
         phi_NK, projection_time = _warm(lambda: featurizer.project(grads))
-        _, feature_time = _warm(lambda: emitted(featurizer, phi_NK, grads.objective_N))
+        known_NK = phi_NK if plan.recipe.recorded else None
+        _, feature_time = _warm(lambda: emitted(featurizer, phi_NK, grads.objective_N, known_NK))
         every = plan.rows * members
         yield Pass(
             "project and emit",
@@ -179,6 +186,21 @@ class _Trial:
             state |= statistic.finish(sums, len(grads), state)
             rows = sum(map(len, plan.fit_blocks(statistic.name)))
             yield statistic.name, rows, measured, time.perf_counter() - start
+
+
+def _trace_time(widths: Sequence[int]) -> float:
+    """Seconds of a visit: three products with float64 matrices of these widths."""
+    total = 0.0
+    for width in widths:
+        batch, square = torch.ones(64, width, dtype=torch.float64), torch.eye(width, dtype=torch.float64)
+        total += 3 * _warm(partial(torch.matmul, batch, square))[1] / len(batch)
+    return total
+
+
+def _traced_bytes(plan: BuildPlan, width: int) -> int:
+    """Bytes of one member's traced spans and of the products between two of them."""
+    visits = max(map(sum, plan.recordings.values()), default=0)
+    return visits * width * 4 + 2 * 8 * sum(k * k for k in matrix_widths(plan.recipe, plan.parameter_blocks))
 
 
 def _rotation(plan: BuildPlan, every: int) -> tuple[int, tuple[Pass, ...]]:

@@ -25,7 +25,9 @@ _NAMED = 3
 """Members whose ids a group's preview names."""
 
 
-def summed_blocks(plan: BuildPlan, workspace: Workspace, features: Blocks) -> Blocks:
+def summed_blocks(
+    plan: BuildPlan, workspace: Workspace, features: Blocks, name: str = "group-sums"
+) -> Blocks:
     """Add the features of every group's points up, each times its row weight.
 
     The sums are kept in a file, so that memory holds a block of them.
@@ -34,13 +36,14 @@ def summed_blocks(plan: BuildPlan, workspace: Workspace, features: Blocks) -> Bl
         plan: Names the groups.
         workspace: Has the row weights, and room for the sums.
         features: float32 [B, K], block after block of the grid.
+        name: Of the file that keeps the sums; sums that are read side by side need one each.
 
     Yields:
         float32 [B, K] of groups.
     """
     assert plan.groups is not None
     group_R = plan.groups.group_of_rows
-    path = workspace.root / "group-sums.npy"
+    path = workspace.root / f"{name}.npy"
     sums_JK: NDArray[np.float64] | None = None
     for block, part_BK in enumerate(features):
         if sums_JK is None:
@@ -53,6 +56,15 @@ def summed_blocks(plan: BuildPlan, workspace: Workspace, features: Blocks) -> Bl
     for start in range(0, len(sums_JK), step):
         yield np.asarray(sums_JK[start : start + step], dtype=np.float32)
     path.unlink()
+
+
+def products(left: Blocks, right: Blocks) -> NDArray[np.float64]:
+    """Inner product of every row of the one with the same row of the other, float64 [J]."""
+    found = [
+        np.einsum("jk,jk->j", a_BK.astype(np.float64), b_BK.astype(np.float64))
+        for a_BK, b_BK in zip(left, right, strict=True)
+    ]
+    return np.concatenate(found)
 
 
 def squared_lengths(features: Blocks) -> NDArray[np.float64]:

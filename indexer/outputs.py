@@ -4,14 +4,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from byline.features import Side
 from indexer.plan import BuildPlan, Rows
 from indexer.units import Stage, Unit
 from indexer.workspace import Workspace
 
 
-def block_features(workspace: Workspace, member: str, block: int) -> Tensor:
-    """One member's features of one block of rows: float32 [B, K]."""
-    return workspace.read(Unit(Stage.EMIT, member, block), ("features",))["features"]
+def block_features(workspace: Workspace, member: str, block: int, side: Side = Side.TRAIN) -> Tensor:
+    """One member's features of one block of rows, of the side that is stored or as queries: float32 [B, K]."""
+    name = "features" if side is Side.TRAIN else "query"
+    return workspace.read(Unit(Stage.EMIT, member, block), (name,))[name]
 
 
 def block_weights(plan: BuildPlan, workspace: Workspace, block: int) -> Tensor:

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.examples import Example
-from byline.features import combine
+from byline.features import Side, combine
 from byline.members import shares
 from byline.projection.base import State
 from byline.store.contents import Groups, IndexContents
 from byline.store.fingerprint import Fingerprint
 from byline.store.layout import GroupRecord, MemberLayout, RotationLayout, StorageOptions, TaskRecord
 from byline.task import Task
-from indexer.grouped import Blocks, group_examples, squared_lengths, summed_blocks
+from indexer.grouped import Blocks, group_examples, products, squared_lengths, summed_blocks
 from indexer.outputs import block_features, block_weights
 from indexer.plan import BuildPlan
 from indexer.survey import described
@@ -93,7 +93,7 @@ class _OfRows:
 
 
 def _of_groups(plan: BuildPlan, workspace: Workspace, task: Task) -> _OfRows:
-    """Rows that are groups: the sums' lengths are their own scores, since both sides are made alike."""
+    """Rows that are groups, which are sums of their points on either side."""
     assert plan.groups is not None
     assert plan.grouping is not None
     described_groups = group_examples(task, plan.grouping, plan.groups)
@@ -102,7 +102,7 @@ def _of_groups(plan: BuildPlan, workspace: Workspace, task: Task) -> _OfRows:
         rows=len(plan.groups),
         features=features,
         row_weights=None,
-        self_influence=squared_lengths(features()),
+        self_influence=own_scores(plan, workspace),
         examples=lambda: iter(described_groups),
         groups=Groups(
             members=plan.groups,
@@ -125,6 +125,14 @@ def group_blocks(plan: BuildPlan, workspace: Workspace) -> Blocks:
         yield combine(features, shares(plan.members)).numpy()
 
 
+def own_scores(plan: BuildPlan, workspace: Workspace) -> NDArray[np.float64]:
+    """Each group's score with itself, float64 [J]: the sums' squared lengths where both sides are made alike."""
+    if not plan.recipe.recorded:
+        return squared_lengths(group_blocks(plan, workspace))
+    as_queries = combined_blocks(plan, workspace, Side.QUERY)
+    return products(group_blocks(plan, workspace), summed_blocks(plan, workspace, as_queries, "query-sums"))
+
+
 def columns(plan: BuildPlan, workspace: Workspace) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
     """Read the numbers that every row has besides its feature.
 
@@ -143,13 +151,15 @@ def columns(plan: BuildPlan, workspace: Workspace) -> tuple[NDArray[np.float64] 
     return weights_R, own_R * weights_R
 
 
-def combined_blocks(plan: BuildPlan, workspace: Workspace) -> Iterator[NDArray[np.float32]]:
+def combined_blocks(
+    plan: BuildPlan, workspace: Workspace, side: Side = Side.TRAIN
+) -> Iterator[NDArray[np.float32]]:
     """Yield float32 [B, K]: the members' features side by side, or rotated, block after block."""
     for block in range(plan.block_count):
         if plan.recipe.pca is not None:
             yield workspace.read(Unit(Stage.ROTATE, ENSEMBLE, block))["features"].numpy()
         else:
-            features = [block_features(workspace, m.name, block) for m in plan.members]
+            features = [block_features(workspace, m.name, block, side) for m in plan.members]
             yield combine(features, shares(plan.members)).numpy()
 
 

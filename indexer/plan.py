@@ -3,8 +3,8 @@
 Everything here follows from the plan alone, so that every worker, and every restart, sees the same units.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -87,6 +87,8 @@ class BuildPlan:
     """How points are grouped; None where every point has a row of its own."""
     groups: Members | None = None
     """Which points are in which group."""
+    recordings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Visits in every span of each member's recorded run; empty where features come from gradients."""
 
     @property
     def fast_groups(self) -> Members | None:
@@ -172,6 +174,10 @@ class BuildPlan:
         if self.keeps_projections:
             yield [Unit(Stage.PROJECT, member, block) for block in range(self.block_count)]
             yield from self._fit(member, from_projections=True)
+        for number in reversed(range(len(self.recordings.get(member, ())))):
+            yield [Unit(Stage.TRACE, member, number)]
+            if number:
+                yield [Unit(Stage.CARRY, member, number)]
         yield [Unit(Stage.EMIT, member, block) for block in range(self.emit_count)]
 
     def _fit(self, member: str, *, from_projections: bool) -> Iterator[list[Unit]]:
@@ -240,10 +246,11 @@ class BuildPlan:
                 return len(self.fit_blocks(unit.statistic)[unit.block])
             case Stage.REDUCE | Stage.MIX | Stage.DIRECT:
                 return self.numerics.batch_rows
-            case Stage.SKETCH:
-                return len(self.rotation_rows(unit.block))
-            case Stage.GATHER:
-                return self.rotation_sample
+            case Stage.TRACE | Stage.CARRY:
+                return self.recordings[unit.member][unit.block]
+            case Stage.SKETCH | Stage.GATHER:
+                sketched = unit.stage is Stage.SKETCH
+                return len(self.rotation_rows(unit.block)) if sketched else self.rotation_sample
             case Stage.EMIT if self.fast_groups is not None:
                 return sum(len(self.fast_groups[group]) for group in self.emit_groups(unit.block))
             case _:
@@ -256,6 +263,7 @@ class BuildPlan:
         }
         if self.recipe.pca:
             samples["pca"] = self.rotation_sample
+        visits: list[JsonValue] = [sum(spans) for spans in self.recordings.values()]
         weights: list[JsonValue] = [member.weight for member in self.members]
         return {
             "block_rows": self.numerics.block_rows,
@@ -266,6 +274,7 @@ class BuildPlan:
             "fit_rows": samples,
             **({"groups": self.grouping.model_dump(mode="json")} if self.grouping else {}),
             **({"member_weights": weights} if any(weights) else {}),
+            **({"recorded_visits": visits} if visits else {}),
         }
 
 

@@ -12,6 +12,7 @@ from byline.member_model import MemberModel
 from byline.task import Task
 from indexer.config import BuildConfig
 from indexer.plan import BuildPlan, Numerics, StatisticPlan
+from indexer.trajectories import recorded_visits
 
 
 def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan:
@@ -27,7 +28,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
 
     Raises:
         InvalidRecipe: The recipe names a checkpoint or a target that the Task does not have.
-        InvalidTask: The weights do not fit the model.
+        InvalidTask: The weights do not fit the model, or a recorded run is missing or another.
         InvalidInput: The build file asks for a GPU that is not there.
         UnsupportedModel: Gradients cannot be taken example by example.
     """
@@ -61,6 +62,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         statistics=fits,
         work=work,
         grouping=config.groups,
+        recordings=recorded_visits(task, config.recipe, members, model.blocks),
     )
 
 

@@ -46,6 +46,7 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
 
     for stage in stages:
         executor.run(stage, on_done)
+        discard_traces(plan, workspace, stage[0])
 
 
 def phase(unit: Unit) -> str:
@@ -81,6 +82,7 @@ def unfinished(
     missing = [unit for unit in every if unit.stage in {Stage.REDUCE, Stage.EMIT} and unit not in finished]
     refit = {unit.statistic for unit in missing if unit.stage is Stage.REDUCE}
     reemit = {unit.block for unit in missing if unit.stage is Stage.EMIT}
+    carries = carries_to_make(plan, member, finished) if reemit else set()
     reproject = any(s.reads_projections and s.name in refit for s in plan.statistics)
 
     def needed(unit: Unit) -> bool:
@@ -89,6 +91,10 @@ def unfinished(
                 return unit.statistic in refit
             case Stage.PROJECT:
                 return reproject or unit.block in reemit
+            case Stage.TRACE:
+                return bool(reemit)
+            case Stage.CARRY:
+                return unit.block in carries
             case _:
                 return True
 
@@ -97,6 +103,20 @@ def unfinished(
             workspace.discard(unit)
     left = [[unit for unit in stage if unit not in finished and needed(unit)] for stage in stages]
     return [stage for stage in left if stage]
+
+
+def carries_to_make(plan: BuildPlan, member: str, finished: set[Unit]) -> set[int]:
+    """Spans of a recorded run whose carries are read, or must be made for another that is.
+
+    A span's units read the carry of the span after it; where that is not there, it is made from the next.
+    """
+    spans, wanted = len(plan.recordings.get(member, ())), set[int]()
+    for number in range(spans):
+        after = number + 1
+        while Unit(Stage.TRACE, member, number) not in finished and after < spans and after not in wanted:
+            wanted.add(after)
+            after = spans if Unit(Stage.CARRY, member, after) in finished else after + 1
+    return wanted
 
 
 def unfinished_rotation(plan: BuildPlan, workspace: Workspace) -> list[list[Unit]]:
@@ -164,8 +184,19 @@ def discard_read(plan: BuildPlan, workspace: Workspace, unit: Unit) -> None:
     if unit.stage is Stage.REDUCE:
         for part in plan.measures(unit.member, unit.statistic):
             workspace.discard(part)
+    elif unit.stage is Stage.CARRY:
+        workspace.discard(Unit(Stage.CARRY, unit.member, unit.block + 1))
+    elif unit.stage is Stage.TRACE and unit.block == 0:
+        workspace.discard(Unit(Stage.CARRY, unit.member, 1))
     elif unit.stage is Stage.MIX:
         for block in plan.rotation_blocks:
             workspace.discard(plan.sketch_unit(unit.number, block))
     elif unit.stage is Stage.EMIT and plan.keeps_projections:
         workspace.discard(Unit(Stage.PROJECT, unit.member, unit.block))
+
+
+def discard_traces(plan: BuildPlan, workspace: Workspace, unit: Unit) -> None:
+    """Delete a member's traced spans once all its features are made: every EMIT unit reads all of them."""
+    if unit.stage is Stage.EMIT:
+        for number in range(len(plan.recordings.get(unit.member, ()))):
+            workspace.discard(Unit(Stage.TRACE, unit.member, number))

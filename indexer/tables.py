@@ -37,6 +37,7 @@ _PURPOSES = {
     "logra": "large models: one pass, projected factors",
     "kfac": "as ekfac, one pass less",
     "ekfac": "the default: best measured at every size",
+    "dvemb": "which step, in which order: a recorded SGD run",
     "ekfac_margin": "classifiers that fit their data; take masks",
 }
 

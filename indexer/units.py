@@ -15,6 +15,11 @@ class Stage(StrEnum):
     PROJECT = "project"
     """Projects the gradients of one block of rows; only where a statistic is of projected
     gradients."""
+    TRACE = "trace"
+    """Follows the visits of one span of a recorded run to the final weights; spans from the last to the first.
+    This and what follows only where features come from a recorded run."""
+    CARRY = "carry"
+    """Makes what the span before it needs: the product of the later steps' matrices."""
     EMIT = "emit"
     """Makes the features of one block of rows."""
     WEIGH = "weigh"

@@ -25,6 +25,7 @@ from byline.task import Item, Task
 from indexer.outputs import rows_weights
 from indexer.plan import BuildPlan, Rows, cut_batches
 from indexer.rotation import Rotation
+from indexer.trajectories import Trajectories
 from indexer.units import Stage, Unit
 from indexer.workspace import Receipt, Workspace
 
@@ -46,6 +47,7 @@ class Worker:
         self._fitted_state: tuple[tuple[str, str | None], State] | None = None
         self._at: Rows | None = None
         self._rotation = Rotation(plan, self.workspace)
+        self._trajectories = Trajectories(plan, self.workspace, self._loaded_task)
 
     def perform(self, unit: Unit) -> Receipt:
         """Run one unit and keep its output.
@@ -64,6 +66,8 @@ class Worker:
             Stage.MEASURE: self._measure,
             Stage.REDUCE: self._reduce,
             Stage.PROJECT: self._project,
+            Stage.TRACE: self._trajectories.trace,
+            Stage.CARRY: self._trajectories.carry,
             Stage.EMIT: self._emit,
             Stage.WEIGH: self._weigh,
             Stage.SKETCH: self._rotation.sketch,
@@ -127,6 +131,8 @@ class Worker:
             return join_states(
                 [self._emit_group(featurizer, unit, g) for g in self.plan.emit_groups(unit.block)]
             )
+        if self.plan.recipe.recorded:
+            return self._emit_recorded(featurizer, unit)
         if self.plan.keeps_projections:
             raw = self.workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
             made = emitted(featurizer, raw["phi"].to(self.plan.numerics.device), raw["objective"])
@@ -136,6 +142,19 @@ class Worker:
         if self.plan.recipe.row_weight == "leverage":
             made["weight"] = rescaled(self._leverage(featurizer, unit.member, self._block(unit)))
         return made
+
+    def _emit_recorded(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
+        """Features from the recorded run; gradients at the final weights are what the rows' own scores are taken with."""
+        rows = self._block(unit)
+        train_NK = self._trajectories.features(unit.member, rows).to(self.plan.numerics.device)
+        own = iter(torch.split(train_NK, self.plan.numerics.batch_rows))
+        made = []
+        for g in self._gradients(unit.member, rows):
+            phi_NK = featurizer.project(g)
+            made.append(emitted(featurizer, phi_NK, g.objective_N, next(own)))
+            if self.plan.groups is not None:  # a group's own score needs the sum of both sides
+                made[-1]["query"] = featurizer.feature(phi_NK, Side.QUERY).float()
+        return join_states(made)
 
     def _emit_group(self, featurizer: MemberFeaturizer, unit: Unit, group: int) -> State:
         """One group's feature: its weighted sum is differentiated at once, batch after batch."""
@@ -302,19 +321,22 @@ def join_states(parts: list[State]) -> State:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def emitted(featurizer: MemberFeaturizer, phi_NK: Tensor, objective_N: Tensor) -> State:
+def emitted(
+    featurizer: MemberFeaturizer, phi_NK: Tensor, objective_N: Tensor, train_NK: Tensor | None = None
+) -> State:
     """What a block of rows leaves behind.
 
     Args:
         featurizer: Of the member.
         phi_NK: Projected gradients.
         objective_N: The train signal's values.
+        train_NK: The training side's features, where they are not made of `phi_NK`.
 
     Returns:
         `features` float32 [N, K], `self_influence` float64 [N] (the product of the row's own training and query
         features) and the row weight's part of this member, `weight` float64 [N].
     """
-    train_NK = featurizer.feature(phi_NK, Side.TRAIN)
+    train_NK = featurizer.feature(phi_NK, Side.TRAIN) if train_NK is None else train_NK
     query_NK = featurizer.feature(phi_NK, Side.QUERY)
     own_N = (train_NK.double() * query_NK.double()).sum(dim=1)
     return {

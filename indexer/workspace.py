@@ -65,6 +65,10 @@ class Workspace:
         with safe_open(self._output(unit), framework="pt") as file:
             return {name: file.get_tensor(name) for name in names}
 
+    def opened(self, unit: Unit) -> safe_open:
+        """Open a unit's output, to read parts of its tensors."""
+        return safe_open(self._output(unit), framework="pt")
+
     def receipt(self, unit: Unit) -> Receipt | None:
         """The unit's receipt, if there is one, whether or not its output is still there."""
         try:

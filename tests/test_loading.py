@@ -109,10 +109,13 @@ def test_a_package_that_is_imported_already_is_put_back(
 
 
 def test_relative_checkpoints_are_relative_to_the_tasks_file(folder: Path) -> None:
-    source = SOURCE.replace("Checkpoint(weights=model().state_dict())", "Checkpoint(weights='w.safetensors')")
+    source = SOURCE.replace(
+        "Checkpoint(weights=model().state_dict())", "Checkpoint(weights='w.safetensors', recording='run')"
+    )
     (folder / "mytask.py").write_text(source)
     loaded = load_task(str(folder / "mytask.py") + ":task")
     assert loaded.task.checkpoints[0].weights == folder / "w.safetensors"
+    assert loaded.task.checkpoints[0].recording == folder / "run"
 
 
 @pytest.mark.parametrize(

@@ -136,5 +136,10 @@ def refuse_no_drill(index: AttributionIndex, drill: Drill | None) -> None:
         raise InvalidQuery(
             "drill_down computes gradients, and this index was opened without its Task: leave it out"
         )
+    if index.recipe.recorded:
+        raise InvalidQuery(
+            f"drill_down computes points' gradients, and recipe '{index.recipe.name}' takes points' features from a "
+            f"recorded run, which an index does not hold: leave it out, or build without groups"
+        )
     if index.recipe.members.forward_masks:
         raise InvalidQuery("drill_down is not offered with members.forward_masks: leave it out")

@@ -69,4 +69,6 @@ def _same_weights(checkpoints: Sequence[Checkpoint], index: AttributionIndex) ->
     adapters = index.recipe.members.adapters
     if any(len(each.adapters) < adapters for each in checkpoints):
         return False
-    return [weights_digest(each, adapters) for each in checkpoints] == list(index.fingerprint.weights)
+    recorded = index.recipe.recorded
+    digests = [weights_digest(each, adapters, recorded=recorded) for each in checkpoints]
+    return digests == list(index.fingerprint.weights)

@@ -1,13 +1,19 @@
 """A convex Task on scikit-learn's digits: multinomial logistic regression with a ridge."""
 
 import functools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from byline.examples import Example
+from byline.recipe import Recipe
+from byline.recording import TrainingRecorder
 from byline.task import Checkpoint, Outputs, Task
 
 ROWS = 200
@@ -41,6 +47,61 @@ def trained(x: Tensor, y: Tensor) -> nn.Module:
 
     optimiser.step(closure)
     return model
+
+
+def from_zero() -> nn.Module:
+    """The network before its first step."""
+    model = nn.Sequential(nn.Linear(64, 10))
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    return model
+
+
+def descent(model: nn.Module, kept: Tensor) -> Iterator[tuple[Tensor, float]]:
+    """Plain SGD without the ridge, each point's part of every batch times whether it is kept.
+
+    Yields:
+        Rows and learning rate of each step, before it is taken.
+    """
+    x, y, _, _ = data()
+    generator = torch.Generator().manual_seed(0)
+    for step in range(80):
+        rows, rate = torch.randperm(ROWS, generator=generator)[:20], 0.5 / (1 + 0.02 * step)
+        model.zero_grad()
+        losses = F.cross_entropy(model(x[rows]), y[rows], reduction="none")
+        ((losses * kept[rows]).sum() / len(rows)).backward()
+        yield rows, rate
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.sub_(rate * parameter.grad)
+
+
+def descended(kept: Tensor) -> nn.Module:
+    """The network after its last step."""
+    model = from_zero()
+    for _ in descent(model, kept):
+        pass
+    return model
+
+
+def record(folder: Path, chosen: Recipe) -> str:
+    """Record the run, and write a Task's file beside it; returns the file's reference."""
+    model = from_zero()
+    with TrainingRecorder(task(), chosen, model, folder / "steps") as recorder:
+        for rows, rate in descent(model, torch.ones(ROWS)):
+            recorder.step(rows, rate)
+    save_file(model.state_dict(), folder / "weights.safetensors")
+    (folder / "run_task.py").write_text(
+        "from pathlib import Path\n\nfrom tests.end_to_end import ridge_task\n\n\n"
+        "def task():\n    return ridge_task.recorded(Path(__file__).parent)\n"
+    )
+    return f"{folder / 'run_task.py'}:task"
+
+
+def recorded(folder: Path) -> Task:
+    """The Task with the recorded run's weights."""
+    run = Checkpoint(weights=folder / "weights.safetensors", recording=folder / "steps")
+    return replace(task(), checkpoints=[run])
 
 
 def logit(model: nn.Module, batch: list[Tensor]) -> Tensor:

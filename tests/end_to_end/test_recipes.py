@@ -6,6 +6,7 @@ eigenvectors.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from byline.attribution.opening import task_of
 from byline.curvature.labels import sampled_labels
 from byline.gradients.blocks import Block
 from byline.gradients.masks import DropoutMask
@@ -21,14 +23,15 @@ from byline.loading import load_checkpoint, load_task
 from byline.member_model import MemberModel
 from byline.members import Member, shares
 from byline.query_features import Featurizer
-from byline.recipe import RECIPES, Recipe
+from byline.recipe import RECIPES, Recipe, recipe
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
-from byline.task import Task
+from byline.task import Checkpoint, Task
 from indexer.build import build
 from indexer.config import BuildConfig
 from indexer.plan import fit_sample
 from tests import reference
+from tests.indexer import recorded
 from tests.test_features import blocks_of
 
 TASK = Path(__file__).parents[1] / "indexer" / "tiny_task.py"
@@ -47,6 +50,7 @@ CASES = {
     "ekfac_margin": {"projection": {"size": 4096}},
     "if_exact": {"curvature": {"damping": 0.3}},
     "datainf": {"projection": {"size_in": 4, "size_out": 4}},
+    "dvemb": {"projection": {"size_in": 4, "size_out": 4}},
     "rif": {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "exact"}},
     "relatif": {"projection": {"size": 4096}},
 }
@@ -60,6 +64,7 @@ OTHERS = [
     ("rif", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "sampled"}}),
     ("rif", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "given"}}),
     ("datainf", {"projection": {"kind": "identity"}, "sides": "two_sided"}),
+    ("dvemb", {"projection": {"kind": "identity"}, "curvature": {"blocks": "joint"}}),
 ]
 
 
@@ -96,7 +101,7 @@ def test_eigenvalues_are_measured_on_all_rows_where_eigenvectors_are_of_a_sample
 @pytest.mark.parametrize(("name", "changes"), [*CASES.items(), *OTHERS])
 def test_index_equals_the_dense_formula(name: str, changes: dict, tmp_path: Path) -> None:
     index = built(tmp_path, name, dtype="float32", changes=changes)
-    task = load_task(f"{TASK}:task").task
+    task = task_of(index)
     queries = [task.train_set[row] for row in (3, 8, 21)]
     features = Featurizer.open(task, index.recipe, states(index)).query(queries)
     found = Searcher(index).scores(features.numpy())
@@ -115,9 +120,9 @@ def test_half_precision_storage_rounds_and_nothing_more(name: str, tmp_path: Pat
 
 
 def test_self_influence_is_each_points_own_score(tmp_path: Path) -> None:
-    for name in ("ekfac", "trak"):
+    for name in ("ekfac", "trak", "dvemb"):
         index = built(tmp_path / name, name, dtype="float32")
-        task = load_task(f"{TASK}:task").task
+        task = task_of(index)
         items = [task.train_set[row] for row in range(10)]
         own = np.diag(
             Searcher(index).scores(Featurizer.open(task, index.recipe, states(index)).query(items).numpy())
@@ -127,8 +132,9 @@ def test_self_influence_is_each_points_own_score(tmp_path: Path) -> None:
 
 def built(folder: Path, name: str, *, dtype: str, changes: dict | None = None) -> AttributionIndex:
     """Build the tiny Task's index."""
+    chosen = recipe(name, **(changes or CASES[name]))
     config = {
-        "task": f"{TASK}:task",
+        "task": recorded.record(folder / "runs", chosen) if chosen.recorded else f"{TASK}:task",
         "recipe": {"name": name, **(changes or CASES[name])},
         "index": {"path": folder / "index", "dtype": {"float32": "fp32", "float16": "fp16"}[dtype]},
         "build": {"block_rows": 32, "batch_rows": 16},
@@ -147,6 +153,11 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
     total, weights = 0.0, 0.0
     members = recipe.members.of(task.checkpoints)
     for member, share in zip(members, shares(members), strict=True):
+        if recipe.recorded:
+            query, _ = gradients(task, recipe, member, queries, recipe.query_target)
+            total = total + trajectory_scores(task, recipe, member, query) * share
+            weights = 1.0
+            continue
         train, objective = gradients(task, recipe, member, items, recipe.train_signal)
         query, _ = gradients(task, recipe, member, queries, recipe.query_target)
         at_labels = label_gradients(task, recipe, member, items)
@@ -257,6 +268,24 @@ def member_scores(task: Task, recipe: Recipe, query: dict, *, train: dict, at_la
     return reference.fisher_scores(
         phi_q, phi_t, curvature.damping, widths if by_layer else [sum(widths)], fitted_on
     )
+
+
+def trajectory_scores(task: Task, recipe: Recipe, member: Member, query: dict) -> np.ndarray:
+    """What each point did to the weights, followed forwards through the run, in float64."""
+    blocks = attributed(task, recipe)
+    matrix, widths = projection_matrix(recipe, blocks)
+    cuts = [sum(widths)] if recipe.curvature.blocks == "joint" else widths
+    mask = torch.block_diag(*[torch.ones(width, width) for width in cuts]).double().numpy()
+    model = recorded.start(member.checkpoint)
+    moved_RK = np.zeros((len(task.train_set), matrix.shape[1]))
+    for rows, rate in recorded.steps(model, task, member.checkpoint):
+        before = replace(task, checkpoints=[Checkpoint(weights=model.state_dict())])
+        items = [task.train_set[row] for row in rows.tolist()]
+        phi = reference.flat(gradients(before, recipe, Member(0), items, "loss")[0]) @ matrix
+        moved_RK -= rate * moved_RK @ (mask * (phi.T @ phi) / len(rows))
+        np.add.at(moved_RK, rows.numpy(), rate / len(rows) * phi)
+    assert not moved_RK[recorded.NEVER].any()
+    return reference.flat(query) @ matrix @ moved_RK.T
 
 
 def second_moments(name: str, train: dict) -> tuple[np.ndarray, np.ndarray]:

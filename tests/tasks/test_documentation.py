@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from byline.store.recordings import open_recording
 from byline.task import Task
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tasks.md"
@@ -20,7 +21,7 @@ def run(block: int) -> dict[str, Any]:
 
 
 def test_the_page_has_these_examples():
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
 
 
 def test_a_task_from_scratch():
@@ -45,6 +46,14 @@ def test_a_language_model(lm_folder):
     batch = task.collate([task.train_set[i] for i in range(len(task.train_set))])
     assert torch.isfinite(task.loss(task.model(), batch)).all()
     assert task.describe(0).id == "add.py#0"
+
+
+def test_recording_a_run(tmp_path):
+    task = run(0)["task"]()
+    run(3)["train"](task, tmp_path)
+    found = open_recording(tmp_path / "steps")
+    assert (found.head.rows, found.spans[0].steps, found.spans[0].visits) == (60, 3, 60)
+    assert (tmp_path / "weights.safetensors").is_file()
 
 
 @pytest.mark.parametrize("name", re.findall(r"^\| `(\w+)\(", PAGE.read_text(encoding="utf-8"), re.M))

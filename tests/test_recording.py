@@ -14,7 +14,7 @@ from byline.errors import InvalidInput, InvalidTask, NonFiniteGradient
 from byline.examples import Example
 from byline.recipe import Recipe, recipe
 from byline.recording import RecorderOptions, TrainingRecorder
-from byline.recording.files import open_recording
+from byline.store.recordings import open_recording
 from byline.task import Checkpoint, Task
 
 ROWS, STEPS, RATE = 40, 7, 0.3

@@ -1,4 +1,4 @@
-"""A recorder for the user's own training loop.
+"""A recorder for the user's own training loop: what recipe `dvemb` is built from.
 
     with TrainingRecorder(task, recipe("dvemb"), model, "run-0") as recorder:
         for rows in batches:                     # row numbers of Task.train_set
@@ -26,9 +26,10 @@ from torch import Tensor, nn
 
 from byline.errors import InvalidInput, InvalidTask
 from byline.features import MemberFeaturizer
+from byline.gradients.blocks import Block
 from byline.member_model import Compute, MemberModel, collector_of
 from byline.recipe import Recipe
-from byline.recording.files import RecordingHead, RecordingWriter
+from byline.store.recordings import RecordingHead, RecordingWriter
 from byline.task import Task
 
 
@@ -126,14 +127,7 @@ class TrainingRecorder:
         self._take_weights(copy)
         member = MemberModel(self._task, collector_of(self._task, self._recipe, copy, compute), None, compute)
         featurizer = MemberFeaturizer(self._recipe, member.blocks, {})
-        head = RecordingHead(
-            projection=self._recipe.projection.model_dump(mode="json"),
-            layers=self._recipe.layers,
-            train_signal=self._recipe.train_signal,
-            blocks=member.blocks,
-            width=featurizer.width,
-            rows=len(self._task.train_set),
-        )
+        head = recording_head(self._recipe, member.blocks, len(self._task.train_set))
         writer = RecordingWriter(self._folder, head, self._options.span_bytes)
         writer.create()
         return _Run(member, featurizer, writer)
@@ -150,6 +144,24 @@ class TrainingRecorder:
     def _projected(self, run: "_Run", rows_N: Tensor) -> Tensor:
         items = [self._task.train_set[row] for row in rows_N.tolist()]
         return run.featurizer.project(run.member.gradients(items, self._recipe.train_signal)).float().cpu()
+
+
+def recording_head(recipe: Recipe, blocks: Sequence[Block], rows: int) -> RecordingHead:
+    """What a recording says about itself.
+
+    Args:
+        recipe: Of a recorded run.
+        blocks: What is attributed.
+        rows: Size of the training set.
+    """
+    return RecordingHead(
+        projection=recipe.projection.model_dump(mode="json"),
+        layers=recipe.layers,
+        train_signal=recipe.train_signal,
+        blocks=tuple(blocks),
+        width=sum(recipe.projection.projector(blocks, {}).widths.values()),
+        rows=rows,
+    )
 
 
 @dataclass(frozen=True)

@@ -223,3 +223,46 @@ def _missing(folder: Path) -> str:
         f"the recording at {folder} is incomplete: the run ended before its `with` block did, after {len(kept)} "
         f"whole spans; a run is attributed from its first step to its last, so delete the folder and record again"
     )
+
+
+def fitting_recording(folder: Path | None, expected: RecordingHead) -> Recording:
+    """Open the recording of a checkpoint's run, and hold that it is what an index needs.
+
+    Args:
+        folder: `Checkpoint.recording`.
+        expected: What a recorder of the same Task and recipe would write.
+
+    Returns:
+        The recording.
+
+    Raises:
+        InvalidTask: There is none, or it is of another recipe, model or training set.
+    """
+    if folder is None:
+        raise InvalidTask(
+            "expected Checkpoint.recording, which this recipe's features come from, got None: record the training run "
+            "(byline.recording.TrainingRecorder) and name its folder"
+        )
+    found = open_recording(folder)
+    for field in ("projection", "layers", "train_signal", "rows"):
+        wanted, got = getattr(expected, field), getattr(found.head, field)
+        if got != wanted:
+            raise InvalidTask(
+                f"expected the recording at {folder} to be of {field} {wanted}, got one of {got}: record the run again, or "
+                f"change the recipe to it"
+            )
+    if found.head.blocks != expected.blocks:
+        raise InvalidTask(
+            f"expected the recording at {folder} to be of the Task's {len(expected.blocks)} blocks of parameters, got one "
+            f"of {len(found.head.blocks)} others: record the run again, or restore the model and Task.layers"
+        )
+    return found
+
+
+def recording_digest(folder: Path | None) -> str:
+    """SHA-256 that names every number of a checkpoint's recording.
+
+    Raises:
+        InvalidTask: There is none, or it is incomplete.
+    """
+    return "none" if folder is None else open_recording(folder).digest

@@ -7,7 +7,7 @@ import torch
 
 from byline.errors import InvalidInput, InvalidTask
 from byline.gradients.blocks import Block
-from byline.recording.files import RecordingHead, RecordingWriter, open_recording
+from byline.store.recordings import RecordingHead, RecordingWriter, open_recording
 
 HEAD = RecordingHead(
     projection={"kind": "identity"},
