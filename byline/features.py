@@ -53,6 +53,11 @@ class MemberFeaturizer:
         """Numbers of this member's stretch."""
         return sum(self._projector.widths.values())
 
+    @property
+    def solved(self) -> bool:
+        """Whether queries' gradients must be solved before they are projected here."""
+        return self._recipe.sides == "solved"
+
     def project(self, gradients: BatchGradients) -> Tensor:
         """phi_NK: projected, not yet preconditioned; float32 (float64 for a float64 model)."""
         phi_NK = self._projector(gradients)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter
 from byline.curvature.labels import Labels, every_label, gaussian_weights, sampled_labels
+from byline.curvature.products import Matrix, ggn_products, hessian_products
 from byline.errors import InvalidTask, NonFiniteGradient
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, checked_values, refuse_non_finite
@@ -18,11 +19,11 @@ from byline.gradients.factors import BatchGradients
 from byline.gradients.masks import DropoutMask, stacked
 from byline.gradients.probe import build_collector, check_objective, last_layer
 from byline.gradients.summed import summed_gradient
-from byline.gradients.tensors import dense_gradients
+from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
 from byline.loading import load_checkpoint
 from byline.members import Member
 from byline.recipe import Recipe
-from byline.task import Batch, Item, LayerSelection, Objective, Outputs, Task
+from byline.task import Batch, Item, LayerSelection, Objective, Outputs, Task, TrainSet
 
 CPU = torch.device("cpu")
 Precision = Literal["float32", "bfloat16"]
@@ -86,6 +87,11 @@ class MemberModel:
     def blocks(self) -> tuple[Block, ...]:
         """What is attributed."""
         return self._collector.blocks
+
+    @property
+    def train_set(self) -> TrainSet:
+        """What the model was trained on."""
+        return self._task.train_set
 
     def gradients(self, items: Sequence[Item], target: str = "loss") -> BatchGradients:
         """Differentiate the loss, or a negated target, for every item.
@@ -181,6 +187,46 @@ class MemberModel:
             raise NonFiniteGradient("the loss or target is NaN or infinite for an example of this batch")
         return values_N
 
+    def products(self, items: Sequence[Item], vectors_VP: Tensor, matrix: Matrix) -> Tensor:
+        """Multiply the curvature matrix of the items' summed loss by vectors.
+
+        Args:
+            items: Complete items of the data set's kind.
+            vectors_VP: Numbers of all attributed parameters, block after block, as in `BatchGradients.dense`.
+            matrix: The Hessian, or the Gauss-Newton matrix, which needs `Task.outputs`.
+
+        Returns:
+            float64 [V, P], on the model's device.
+
+        Raises:
+            InvalidTask: The Task does not declare its outputs.
+            UnsupportedModel: The model cannot be differentiated twice.
+        """
+        batch = to_device(self._task.collate(list(items)), self._compute.device)
+        vectors = parameter_tensors(self.blocks, vectors_VP.to(self._compute.device))
+
+        def total() -> Tensor:
+            with self._within():
+                return checked_values(self._task.loss(self.model, batch), len(items)).sum()
+
+        if matrix == "hessian":
+            found = hessian_products(self.model, total, vectors)
+        else:
+            outputs = declared_outputs(self._task)
+            found = ggn_products(
+                self.model,
+                lambda: self._outputs(outputs, batch),
+                lambda z: outputs.loss(z, batch).sum(),
+                vectors,
+            )
+        return flat_vectors(self.blocks, found).double()
+
+    def _outputs(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """The model's outputs in full precision, under this member's mask."""
+        with self._within():
+            z = outputs.compute(self.model, batch)
+        return z.float() if z.dtype in {torch.bfloat16, torch.float16} else z
+
     def share_weights(self, other: "MemberModel") -> None:
         """Keep no second copy of the weights below an adapter: they are those of a member of the same checkpoint."""
         theirs = dict(other.model.named_parameters())
@@ -209,9 +255,8 @@ class MemberModel:
             return
         outputs = declared_outputs(self._task)
         batch = to_device(self._task.collate(list(items)), self._compute.device)
-        with torch.no_grad(), self._within():
-            z = outputs.compute(self.model, batch)
-        z = z.float() if z.dtype in {torch.bfloat16, torch.float16} else z
+        with torch.no_grad():
+            z = self._outputs(outputs, batch)
         for objective, other in self._labelled(outputs, z, batch, rows_N, labels):
             yield self._collector.collect(objective, other, len(items), self._within())
 

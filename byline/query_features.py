@@ -10,16 +10,19 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from byline.errors import InvalidTask
+from byline.curvature.solved import Solved
+from byline.errors import InvalidQuery, InvalidTask
 from byline.features import MemberFeaturizer, Side, combine, member_parts
 from byline.gradients.blocks import Block
-from byline.gradients.tensors import check_gradients, dense_gradients
+from byline.gradients.factors import BatchGradients
+from byline.gradients.tensors import check_gradients, dense_gradients, flat_gradients
 from byline.member_model import Compute, MemberModel
 from byline.members import Member, shares
 from byline.projection.base import State
 from byline.projection.principal import decoded
 from byline.query_passes import QueryPasses
 from byline.recipe import Recipe
+from byline.solving import QuerySolver
 from byline.task import Item, Task
 
 
@@ -45,7 +48,7 @@ class GradientFeaturizer:
             blocks: What was attributed.
             states: Fitted state of every member, in the order of the feature.
         """
-        self._blocks = blocks
+        self._recipe, self._blocks = recipe, blocks
         self._featurizers = {m: MemberFeaturizer(recipe, blocks, state) for m, state in states.items()}
         self._shares = shares(tuple(states))
         found = [decoded(state) for state in states.values()] if recipe.pca else []
@@ -87,16 +90,28 @@ class GradientFeaturizer:
             The features of one query.
 
         Raises:
-            InvalidQuery: A name is missing or unknown, a shape differs, or a number is not finite.
+            InvalidQuery: A name is missing or unknown, a shape differs, or a number is not finite; or the recipe's
+                inverse is solved with training points, which need the Task.
         """
         check_gradients(tensors, self.expected_gradients())
 
         def project(member: Member) -> Tensor:
             prefix = f"{member.name}/"
             own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-            return self._featurizers[member].project(dense_gradients(self._blocks, own))
+            gradients = dense_gradients(self._blocks, own)
+            return self._featurizers[member].project(self._solved(member, gradients))
 
         return self._features(project)
+
+    def _solved(self, member: Member, gradients: BatchGradients, *, mean: bool = False) -> BatchGradients:
+        """Solve the curvature's inverse for whole gradients, where the recipe does, or for their mean alone."""
+        del member, mean
+        if self._recipe.sides == "solved":
+            raise InvalidQuery(
+                f"recipe '{self._recipe.name}' solves each query with batches of training points, and this index was "
+                f"opened without its Task: open it with the Task, or send a finished feature"
+            )
+        return gradients
 
     def _features(self, project: Callable[[Member], Tensor]) -> QueryFeatures:
         """Combine the members' features of their projected gradients."""
@@ -122,8 +137,13 @@ class Featurizer(GradientFeaturizer):
             states: Every member's fitted state, in the same order.
         """
         super().__init__(recipe, next(iter(models.values())).blocks, states)
-        self._recipe, self._models = recipe, models
+        self._models = models
         self._passes = QueryPasses(models)
+        self._solvers = (
+            {m: QuerySolver(models[m], recipe.curvature, states[m]) for m in models}
+            if isinstance(recipe.curvature, Solved)
+            else {}
+        )
 
     @classmethod
     def open(
@@ -203,6 +223,15 @@ class Featurizer(GradientFeaturizer):
         projected: dict[Member, Tensor] = {}
         with torch.no_grad():
             for member, gradients in self._passes.gradients(items, chosen):
-                phi_QK = self._featurizers[member].project(gradients)
+                phi_QK = self._featurizers[member].project(self._solved(member, gradients, mean=mean))
                 projected[member] = phi_QK.mean(dim=0, keepdim=True) if mean else phi_QK
         return self._features(projected.__getitem__)
+
+    def _solved(self, member: Member, gradients: BatchGradients, *, mean: bool = False) -> BatchGradients:
+        """Solve the curvature's inverse for whole gradients, where the recipe does, or for their mean alone."""
+        if member not in self._solvers:
+            return gradients
+        vectors_QP = gradients.dense()
+        if mean:
+            vectors_QP = vectors_QP.mean(dim=0, keepdim=True)
+        return flat_gradients(self._blocks, self._solvers[member].solve(vectors_QP))

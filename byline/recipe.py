@@ -16,8 +16,9 @@ from byline.curvature.fisher import Fisher
 from byline.curvature.kronecker import Ekfac, Kfac
 from byline.curvature.labels import Labels
 from byline.curvature.none import NoCurvature
+from byline.curvature.solved import Cg, Lissa, Solved
 from byline.curvature.trajectory import Trajectory
-from byline.errors import InvalidRecipe
+from byline.errors import InvalidQuery, InvalidRecipe
 from byline.groups import GroupOptions
 from byline.members import MemberPlan
 from byline.projection.dense import DenseProjection
@@ -41,16 +42,19 @@ Projection = Annotated[
     Field(discriminator="kind"),
 ]
 Curvature = Annotated[
-    NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac | Trajectory, Field(discriminator="kind")
+    NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac | Trajectory | Cg | Lissa,
+    Field(discriminator="kind"),
 ]
-SideRule = Literal["none", "one_sided", "two_sided"]
+SideRule = Literal["none", "one_sided", "two_sided", "solved"]
 
 SIDE_POWERS: dict[SideRule, tuple[float, float]] = {
     "none": (0.0, 0.0),
     "one_sided": (-1.0, 0.0),
     "two_sided": (-0.5, -0.5),
+    "solved": (0.0, 0.0),
 }
-"""Side rule -> powers of the damped curvature on (training side, query side)."""
+"""Side rule -> powers of the damped curvature on (training side, query side). `solved` inverts it for the query's whole
+gradient, before the projection."""
 
 
 class Recipe(BaseModel):
@@ -83,10 +87,12 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.sides == "one_sided" and self.unit_norm:
+        if self.sides in {"one_sided", "solved"} and self.unit_norm:
             raise InvalidRecipe(
-                "unit_norm needs sides = 'none' or 'two_sided': a one-sided score is no cosine"
+                f"unit_norm needs sides = 'none' or 'two_sided': a {self.sides.replace('_', '-')} score is no cosine"
             )
+        if (self.sides == "solved") != isinstance(self.curvature, Solved):
+            raise InvalidRecipe("sides = 'solved' goes with curvature 'cg' or 'lissa', and these with it")
         if (self.sides == "none") != isinstance(self.curvature, NoCurvature):
             raise InvalidRecipe(
                 "sides = 'none' goes with curvature kind 'none', and any other with a curvature"
@@ -103,9 +109,13 @@ class Recipe(BaseModel):
             raise InvalidRecipe(
                 "members.forward_masks needs row_weight 'one_minus_p': these masks make that weight and nothing else"
             )
-        if self.row_weight in {"leverage", "relative_theta", "relative_l"} and self.sides == "none":
+        if self.row_weight in {"leverage", "relative_theta", "relative_l"} and self.sides in {
+            "none",
+            "solved",
+        }:
             raise InvalidRecipe(
-                f"row_weight '{self.row_weight}' is made of the inverse curvature: choose one"
+                f"row_weight '{self.row_weight}' is made of the inverse curvature of every training point: choose one "
+                f"that is not solved for queries alone"
             )
         if self.recorded:
             self._fits_a_recorded_run()
@@ -187,6 +197,8 @@ def _rows() -> dict[str, Recipe]:
             **margin,
         ),
         Recipe(name="if_exact", projection=IdentityProjection(), curvature=Explicit(), **two_sided),
+        Recipe(name="if_cg", projection=SjltProjection(size=4096), curvature=Cg(), sides="solved"),
+        Recipe(name="if_lissa", projection=SjltProjection(size=4096), curvature=Lissa(), sides="solved"),
         Recipe(
             name="datainf",
             projection=FactorisedProjection(),
@@ -279,3 +291,22 @@ def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
         )
     if groups.build == "fast" and chosen.pca is not None:
         raise InvalidRecipe("a pca is fitted on single points' features: take groups.build = 'sums' with it")
+
+
+def refuse_no_self_influence(chosen: Recipe) -> None:
+    """Hold that a training point's stored vector gives its own score, and that such scores differ.
+
+    Raises:
+        InvalidQuery: They do not.
+    """
+    if chosen.sides == "solved":
+        raise InvalidQuery(
+            f"recipe '{chosen.name}' solves its inverse for queries alone, so an index holds no self-influence of "
+            f"training points: build with a recipe whose inverse is fitted, such as 'ekfac' or 'if_exact'"
+        )
+    if chosen.unit_norm:
+        raise InvalidQuery(
+            f"recipe '{chosen.name}' divides every feature by its length, so the "
+            f"self-influence of every training point is the same and ranks nothing: build with a "
+            f"recipe without unit_norm, such as 'ekfac'"
+        )

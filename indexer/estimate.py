@@ -12,15 +12,17 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from byline.curvature.base import Source
 from byline.features import MemberFeaturizer, statistics
-from byline.gradients.factors import BatchGradients
+from byline.fit_sample import Rows
 from byline.loading import load_task
 from byline.member_model import MemberModel
 from byline.projection.base import State
+from byline.solving import ItemProducts
 from byline.store.layout import StorageOptions
 from byline.task import Task
 from indexer.config import BuildConfig
-from indexer.plan import BuildPlan, Rows
+from indexer.plan import BuildPlan
 from indexer.planning import make_plan
 from indexer.survey import read_row
 from indexer.trajectories import matrix_widths
@@ -133,8 +135,13 @@ class _Trial:
         grads, gradient_time = _warm(lambda: model.gradients(items, plan.recipe.train_signal))
         a_row = 1 / len(batch) / workers
         state: State = {}
-        for source in ("gradients", "projected"):
-            for name, rows, measured, finished in self._fit(model, grads, state, source):
+        batches: dict[Source, Any] = {
+            "gradients": grads,
+            "projected": grads,
+            "products": ItemProducts(model, items),
+        }
+        for source, measurable in batches.items():
+            for name, rows, measured, finished in self._fit(model, measurable, state, source):
                 needed = measured + (gradient_time if source == "gradients" else 0.0)
                 yield Pass(f"measure {name}", rows * members, members * (rows * needed * a_row + finished))
         if plan.weighers:
@@ -162,7 +169,7 @@ class _Trial:
             read_row(self._task, int(row))
 
     def _fit(
-        self, model: MemberModel, grads: BatchGradients, state: State, source: str
+        self, model: MemberModel, measurable: Any, state: State, source: Source
     ) -> Iterator[tuple[str, int, float, float]]:
         """Fit the statistics of one source on the batch; adds to `state`.
 
@@ -174,16 +181,16 @@ class _Trial:
         for statistic in statistics(plan.recipe, model.blocks):
             if statistic.source != source or statistic.name not in planned:
                 continue
-            batch: Any = grads
+            batch = measurable
             if source == "projected":
-                batch = MemberFeaturizer(plan.recipe, model.blocks, state).project(grads)
+                batch = MemberFeaturizer(plan.recipe, model.blocks, state).project(measurable)
             part, measured = _warm(partial(statistic.measure, batch, state))
             sums: State = {}
             add_state(sums, part)
             size = sum(t.numel() * t.element_size() for t in sums.values())
             self.partial_sums = max(self.partial_sums, size * len(plan.fit_blocks(statistic.name)))
             start = time.perf_counter()
-            state |= statistic.finish(sums, len(grads), state)
+            state |= statistic.finish(sums, len(measurable), state)
             rows = sum(map(len, plan.fit_blocks(statistic.name)))
             yield statistic.name, rows, measured, time.perf_counter() - start
 

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from byline.features import Side
-from indexer.plan import BuildPlan, Rows
+from byline.fit_sample import Rows
+from indexer.plan import BuildPlan
 from indexer.units import Stage, Unit
 from indexer.workspace import Workspace
 

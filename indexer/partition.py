@@ -16,6 +16,7 @@ from torch import Tensor
 
 from byline.errors import InvalidTask
 from byline.examples import Example
+from byline.fit_sample import fit_sample
 from byline.groups import ATTRIBUTE, GroupOptions, Members
 from byline.member_model import Compute, MemberModel, load_network
 from byline.members import Member
@@ -26,7 +27,6 @@ from byline.recipe import Recipe
 from byline.representations import Representations
 from byline.search.faiss_files import Clusters
 from byline.task import Task
-from indexer.plan import fit_sample
 from indexer.progress import Observer
 from indexer.survey import described
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from byline.errors import InvalidRecipe
 from byline.features import MemberFeaturizer, Side
+from byline.fit_sample import Rows, fit_sample
 from byline.gradients.masks import DropoutMask
 from byline.loading import load_task
 from byline.member_model import MemberModel
@@ -23,7 +24,7 @@ from byline.task import Item, Task
 from indexer.config import BuildConfig
 from indexer.executor import InProcess
 from indexer.outputs import block_features, block_weights
-from indexer.plan import BuildPlan, Rows, fit_sample
+from indexer.plan import BuildPlan
 from indexer.planning import make_plan
 from indexer.progress import Observer, Silent
 from indexer.run import run_units
@@ -83,6 +84,10 @@ def run_pilot(
 
 
 def _pilot_recipe(config: BuildConfig, task: Task) -> tuple[Recipe, str]:
+    if config.recipe.sides == "solved":
+        raise InvalidRecipe(
+            f"a pilot takes no recipe that solves each query, got '{config.recipe.name}': plan with 'ekfac'"
+        )
     plan = config.recipe.members
     chosen = plan.checkpoints or tuple(range(len(task.checkpoints)))
     changes: dict[str, object] = {"checkpoints": chosen[:CHECKPOINTS], "forward_masks": 0}

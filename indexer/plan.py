@@ -7,24 +7,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from byline.curvature.base import Source
 from byline.curvature.labels import Labels
+from byline.fit_sample import Rows, fit_sample
 from byline.gradients.blocks import Block
 from byline.groups import GroupOptions, Members
 from byline.member_model import Compute, Precision
 from byline.members import Member
-from byline.randomness import random_bits, stream_key
 from byline.recipe import Recipe
 from indexer.units import ENSEMBLE, Stage, Unit
-
-Rows = NDArray[np.int64]
-"""Row numbers of the training set, ascending."""
 
 GROUPS_A_UNIT = 16
 """Groups whose gradients one unit of a fast build takes."""
@@ -54,7 +50,7 @@ class StatisticPlan:
     """One statistic of every member, and the rows that it is fitted on."""
 
     name: str
-    source: Literal["gradients", "projected"]
+    source: Source
     sample: int | None
     """Rows to fit on; None takes all."""
     labels: Labels = "given"
@@ -278,33 +274,9 @@ class BuildPlan:
         }
 
 
-def fit_sample(rows: int, sample: int | None) -> Rows:
-    """Choose the rows that a statistic is fitted on.
-
-    Every row is hashed; those with the smallest hashes are taken. So a sample does not depend on how the rows
-    are cut, and a smaller sample is part of a larger one.
-
-    Args:
-        rows: R, rows of the training set.
-        sample: Rows to take; None takes all.
-
-    Returns:
-        Row numbers, ascending.
-    """
-    if sample is None or sample >= rows:
-        return np.arange(rows, dtype=np.int64)
-    hashes = random_bits(stream_key(0, "fit-sample"), torch.arange(rows, dtype=torch.int64)).numpy()
-    return np.sort(np.argsort(hashes, kind="stable")[:sample]).astype(np.int64)
-
-
 def cut_fit_blocks(rows: Rows, numerics: Numerics) -> list[Rows]:
     """Cut a fit sample into at most `MAX_FIT_BLOCKS` blocks of whole batches."""
     batches = -(-len(rows) // numerics.batch_rows)
     batches_a_block = max(-(-batches // MAX_FIT_BLOCKS), numerics.block_rows // numerics.batch_rows)
     size = batches_a_block * numerics.batch_rows
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def cut_batches(rows: Rows, size: int) -> list[Rows]:
-    """Cut rows into batches; only the last may be smaller."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -80,11 +80,12 @@ def self_influence(index: IndexPath, *, limit: Limit = 20, offset: Offset = 0, a
     """
     from rich.console import Console
 
+    from byline.recipe import refuse_no_self_influence
     from byline.store.index import AttributionIndex
     from indexer.tables import self_influence_table
 
     opened = AttributionIndex.open(index)
-    _refuse_constant(opened)
+    refuse_no_self_influence(opened.recipe)
     found = strongest(opened, limit, offset)
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
@@ -117,14 +118,3 @@ def strongest(opened: "AttributionIndex", limit: int, offset: int) -> list[dict[
         }
         for place, (row, example) in enumerate(zip(rows, examples, strict=True))
     ]
-
-
-def _refuse_constant(opened: "AttributionIndex") -> None:
-    from byline.errors import InvalidInput
-
-    if opened.recipe.unit_norm:
-        raise InvalidInput(
-            f"recipe '{opened.recipe.name}' divides every feature by its length, so the "
-            f"self-influence of every training point is the same and ranks nothing: build with a "
-            f"recipe without unit_norm, such as 'ekfac'"
-        )

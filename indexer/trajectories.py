@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from byline.curvature.trajectory import Span, Trajectory, carried, trace
+from byline.fit_sample import Rows
 from byline.gradients.blocks import Block
 from byline.members import Member
 from byline.projection.base import State
@@ -20,7 +21,7 @@ from byline.recipe import Recipe
 from byline.recording import recording_head
 from byline.store.recordings import fitting_recording, open_recording
 from byline.task import Task
-from indexer.plan import BuildPlan, Rows
+from indexer.plan import BuildPlan
 from indexer.units import Stage, Unit
 from indexer.workspace import Workspace
 

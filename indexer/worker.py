@@ -11,19 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from byline.curvature.base import Statistic
+from byline.curvature.base import BatchProducts, Statistic
 from byline.curvature.labels import Labels
 from byline.errors import BuildFailed, InvalidTask
 from byline.features import MemberFeaturizer, Side, statistics
+from byline.fit_sample import Rows, cut_batches
 from byline.gradients.factors import BatchGradients
 from byline.loading import load_task
 from byline.member_model import MemberModel
 from byline.members import Member
 from byline.projection.base import State
 from byline.row_weights import one_minus_p, rescaled
+from byline.solving import ItemProducts
 from byline.task import Item, Task
 from indexer.outputs import rows_weights
-from indexer.plan import BuildPlan, Rows, cut_batches
+from indexer.plan import BuildPlan
 from indexer.rotation import Rotation
 from indexer.trajectories import Trajectories
 from indexer.units import Stage, Unit
@@ -94,13 +96,18 @@ class Worker:
             add_state(sums, statistic.measure(batch, state))
         return sums
 
-    def _measured(self, unit: Unit, statistic: Statistic) -> Iterator[BatchGradients | Tensor]:
-        """What a statistic measures of one fit block: kept projections, or gradients at its labels, projected or not.
+    def _measured(
+        self, unit: Unit, statistic: Statistic
+    ) -> Iterator[BatchGradients | Tensor | BatchProducts]:
+        """What a statistic measures of one fit block: kept projections, gradients at its labels, or curvature products.
 
         Yields:
-            A batch of gradients, or their phi_NK.
+            A batch of gradients, or their phi_NK, or the batch's products.
         """
         rows = self.plan.fit_blocks(unit.statistic)[unit.block]
+        if statistic.source == "products":
+            yield from self._products(unit.member, rows)
+            return
         if self.plan.statistic(unit.statistic).reads_projections:
             yield from self._projected(unit.member, rows)
             return
@@ -227,6 +234,17 @@ class Worker:
             items = [train_set[int(row)] for row in batch]
             yield from model.label_gradients(items, torch.from_numpy(batch), labels)
 
+    def _products(self, member: str, rows: Rows) -> Iterator[BatchProducts]:
+        """Prepare curvature products.
+
+        Yields:
+            Those of each batch.
+        """
+        model, train_set = self._load(member), self._loaded_task().train_set
+        for batch in cut_batches(rows, self.plan.numerics.batch_rows):
+            self._at = batch
+            yield ItemProducts(model, [train_set[int(row)] for row in batch])
+
     def _projected(self, member: str, rows: Rows) -> Iterator[Tensor]:
         """Read kept projections.
 
@@ -334,11 +352,14 @@ def emitted(
 
     Returns:
         `features` float32 [N, K], `self_influence` float64 [N] (the product of the row's own training and query
-        features) and the row weight's part of this member, `weight` float64 [N].
+        features; zeros where queries are solved, since rows are not) and the row weight's part of this member,
+        `weight` float64 [N].
     """
     train_NK = featurizer.feature(phi_NK, Side.TRAIN) if train_NK is None else train_NK
     query_NK = featurizer.feature(phi_NK, Side.QUERY)
     own_N = (train_NK.double() * query_NK.double()).sum(dim=1)
+    if featurizer.solved:
+        own_N = torch.zeros_like(own_N)
     return {
         "features": train_NK.float(),
         "self_influence": own_N,

@@ -12,7 +12,7 @@ def test_rows_are_found_by_their_names() -> None:
 
 
 def test_both_sides_together_invert_the_curvature_once() -> None:
-    assert {sum(powers) for rule, powers in SIDE_POWERS.items() if rule != "none"} == {-1.0}
+    assert {sum(powers) for rule, powers in SIDE_POWERS.items() if rule not in {"none", "solved"}} == {-1.0}
 
 
 def test_a_change_is_merged_into_its_part() -> None:
@@ -43,6 +43,10 @@ def test_survives_json() -> None:
         ("ekfac", {"sides": "none"}, "goes with curvature"),
         ("grad_dot", {"curvature": {"kind": "ekfac"}, "sides": "two_sided"}, "eigenbasis"),
         ("ekfac", {"row_weight": "one_minus_p"}, "train_signal 'margin'"),
+        ("if_cg", {"unit_norm": True}, "no cosine"),
+        ("if_cg", {"sides": "two_sided"}, "goes with curvature 'cg'"),
+        ("ekfac", {"sides": "solved"}, "goes with curvature 'cg'"),
+        ("if_cg", {"row_weight": "relative_l"}, "every training point"),
         ("ekfac", {"projection": {"size": 0}}, "size"),
         ("ekfac", {"curvature": {"damping": -1.0}}, "damping"),
         ("ekfac", {"curvature": {"dampng": 1.0}}, "dampng"),

@@ -4,16 +4,29 @@ A fit is a list of `Statistic`s. Each measures batches, its sums are added up in
 order by whoever runs the fit, and `finish` turns them into state. Nothing here keeps anything.
 """
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
 from byline.curvature.labels import Labels
-from byline.gradients.factors import BatchGradients
+from byline.curvature.products import Matrix
 from byline.projection.base import State
 
-Source = Literal["gradients", "projected"]
-"""What a statistic measures: gradients as they come, or vectors that are already projected."""
+Source = Literal["gradients", "projected", "products"]
+"""What a statistic measures: gradients as they come (`BatchGradients`), vectors that are already projected (phi_NK), or
+what a batch's curvature matrix makes of vectors (`BatchProducts`)."""
+SCRATCH = "scratch."
+"""How names in a state begin that later statistics read and an index does not keep."""
+
+
+class BatchProducts(Protocol):
+    """The curvature matrix of one batch's summed loss, as a function of the vectors that it multiplies."""
+
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    def __call__(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
+        """H v of every row, float64; P runs over all parameters, block after block, as in `BatchGradients.dense`."""
 
 
 class Statistic(Protocol):
@@ -38,8 +51,8 @@ class Statistic(Protocol):
     def needed(self, rows: int) -> bool:
         """Whether a fit to this many training points needs this pass."""
 
-    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """Sums over one batch, float64; they are added to those of other batches."""
+    def measure(self, batch: Any, state: State) -> State:
+        """Sums over one batch of what `source` says, float64; they are added to those of other batches."""
 
     def finish(self, sums: State, count: int, state: State) -> State:
         """New entries of the state, from the sums over `count` examples."""

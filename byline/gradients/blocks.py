@@ -51,3 +51,23 @@ class Block:
         matrix_NOI = weight.reshape(weight.shape[0], self.rows, columns)
         biases = [tensors[name].reshape(weight.shape[0], self.rows, 1) for name in self.parameters[1:]]
         return torch.cat([matrix_NOI, *biases], dim=2) if biases else matrix_NOI
+
+    def tensors(self, matrix_NOI: Tensor) -> dict[str, Tensor]:
+        """Take the block apart again: the inverse of `matrix`.
+
+        Args:
+            matrix_NOI: [N, O, I].
+
+        Returns:
+            Parameter name -> [N, *parameter shape].
+        """
+        folded = len(self.parameters) - 1
+        weight = matrix_NOI[:, :, : self.columns - folded]
+        if self.form == "transposed":
+            weight = weight.transpose(1, 2)
+        parts = [weight, *(matrix_NOI[:, :, self.columns - folded + n] for n in range(folded))]
+        count = len(matrix_NOI)
+        return {
+            name: part.reshape(count, *shape)
+            for name, part, shape in zip(self.parameters, parts, self.shapes, strict=True)
+        }

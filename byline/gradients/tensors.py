@@ -34,6 +34,51 @@ def dense_gradients(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> B
     return BatchGradients(torch.zeros(1), gradients)
 
 
+def flat_gradients(blocks: Sequence[Block], vectors_NP: Tensor) -> BatchGradients:
+    """Bring whole gradients, block after block, to the collector's form: the inverse of `BatchGradients.dense`.
+
+    Args:
+        blocks: The model's blocks.
+        vectors_NP: One row an example.
+
+    Returns:
+        A batch of N, whose objective is unknown and zero.
+    """
+    gradients: dict[str, KroneckerGradient] = {}
+    for name, matrix_NOI in block_matrices(blocks, vectors_NP).items():
+        count, rows, columns = matrix_NOI.shape
+        places = torch.arange(min(rows, columns), device=matrix_NOI.device).expand(count, -1)
+        unit = OneHotFactor(places, min(rows, columns), matrix_NOI.dtype)
+        by_rows, by_columns = (
+            Use(unit, DenseFactor(matrix_NOI)),
+            Use(DenseFactor(matrix_NOI.transpose(1, 2)), unit),
+        )
+        gradients[name] = KroneckerGradient([by_rows if rows < columns else by_columns])
+    return BatchGradients(vectors_NP.new_zeros(len(vectors_NP)), gradients)
+
+
+def block_matrices(blocks: Sequence[Block], vectors_NP: Tensor) -> dict[str, Tensor]:
+    """Cut whole gradients into their blocks: block name -> [N, O, I]."""
+    parts = torch.split(vectors_NP, [block.rows * block.columns for block in blocks], dim=1)
+    return {
+        block.name: part.reshape(len(part), block.rows, block.columns)
+        for block, part in zip(blocks, parts, strict=True)
+    }
+
+
+def parameter_tensors(blocks: Sequence[Block], vectors_NP: Tensor) -> dict[str, Tensor]:
+    """Cut whole gradients into tensors shaped like the parameters: parameter name -> [N, *shape]."""
+    found: dict[str, Tensor] = {}
+    for block, matrix_NOI in zip(blocks, block_matrices(blocks, vectors_NP).values(), strict=True):
+        found |= block.tensors(matrix_NOI)
+    return found
+
+
+def flat_vectors(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> Tensor:
+    """Join tensors [N, *parameter shape] to whole gradients [N, P], block after block."""
+    return torch.cat([block.matrix(tensors).flatten(1) for block in blocks], dim=1)
+
+
 def check_gradients(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> None:
     """Hold that gradient tensors have the right names, shapes and finite numbers.
 

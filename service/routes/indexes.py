@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 
 from byline.attribution import Attributor
 from byline.errors import InvalidQuery, NotFound
+from byline.recipe import refuse_no_self_influence
 from service.catalogue import Catalogue
 from service.cursors import cursor, row_of_cursor
 from service.problems import declared
@@ -131,6 +132,7 @@ def list_self_influence(
 ) -> SelfInfluencePage:
     """List the training points that hold themselves up, largest first: mislabels come early."""
     catalogue = _catalogue(request, name)
+    refuse_no_self_influence(catalogue.index.recipe)
     index, rows = catalogue.index, catalogue.by_self_influence
     last = row_of_cursor(after, index.version, index.rows)
     first = 0 if last is None else int(np.flatnonzero(rows == last)[0]) + 1

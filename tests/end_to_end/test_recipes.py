@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.func import functional_call
 
 from byline.attribution.opening import task_of
 from byline.curvature.labels import sampled_labels
+from byline.curvature.solved import PROBES
+from byline.fit_sample import fit_sample
 from byline.gradients.blocks import Block
 from byline.gradients.masks import DropoutMask
 from byline.gradients.tensors import dense_gradients
@@ -23,13 +26,13 @@ from byline.loading import load_checkpoint, load_task
 from byline.member_model import MemberModel
 from byline.members import Member, shares
 from byline.query_features import Featurizer
+from byline.randomness import random_signs, stream_key
 from byline.recipe import RECIPES, Recipe, recipe
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
 from byline.task import Checkpoint, Task
 from indexer.build import build
 from indexer.config import BuildConfig
-from indexer.plan import fit_sample
 from tests import reference
 from tests.indexer import recorded
 from tests.test_features import blocks_of
@@ -51,6 +54,8 @@ CASES = {
     "if_exact": {"curvature": {"damping": 0.3}},
     "datainf": {"projection": {"size_in": 4, "size_out": 4}},
     "dvemb": {"projection": {"size_in": 4, "size_out": 4}},
+    "if_cg": {"projection": {"size": 24}, "curvature": {"tolerance": 1e-7}},
+    "if_lissa": {"projection": {"size": 24}, "curvature": {"batch": 90, "depth": 5000}},
     "rif": {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "exact"}},
     "relatif": {"projection": {"size": 4096}},
 }
@@ -65,6 +70,8 @@ OTHERS = [
     ("rif", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "given"}}),
     ("datainf", {"projection": {"kind": "identity"}, "sides": "two_sided"}),
     ("dvemb", {"projection": {"kind": "identity"}, "curvature": {"blocks": "joint"}}),
+    ("if_cg", {"curvature": {"tolerance": 1e-7, "sample": 40}, "members": {"masks": 2}}),
+    ("if_cg", {"curvature": {"matrix": "hessian", "damping": 50.0, "tolerance": 1e-7}}),
 ]
 
 
@@ -161,7 +168,10 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
         train, objective = gradients(task, recipe, member, items, recipe.train_signal)
         query, _ = gradients(task, recipe, member, queries, recipe.query_target)
         at_labels = label_gradients(task, recipe, member, items)
-        score = partial(member_scores, task, recipe, train=train, at_labels=at_labels)
+        if recipe.sides == "solved":
+            score = partial(product_scores, task, recipe, member, train=train)
+        else:
+            score = partial(member_scores, task, recipe, train=train, at_labels=at_labels)
         total = total + score(query) * share
         weights = weights + row_weights(recipe, score, train, objective, at_labels) / len(members)
     return total * weights
@@ -286,6 +296,57 @@ def trajectory_scores(task: Task, recipe: Recipe, member: Member, query: dict) -
         np.add.at(moved_RK, rows.numpy(), rate / len(rows) * phi)
     assert not moved_RK[recorded.NEVER].any()
     return reference.flat(query) @ matrix @ moved_RK.T
+
+
+def product_scores(task: Task, recipe: Recipe, member: Member, query: dict, *, train: dict) -> np.ndarray:
+    """One member's scores with the curvature matrix written out in float64, from its definition."""
+    curvature = recipe.curvature
+    rows = fit_sample(len(task.train_set), curvature.sample)
+    items = [task.train_set[int(row)] for row in rows]
+    matrix = curvature_matrix(task, recipe, member, items)
+    width = len(matrix)
+    signs = random_signs(stream_key(0, "trace"), 0, PROBES, width, torch.device("cpu")).double().numpy()
+    mean = np.einsum("vp,pq,vq->", signs, matrix, signs) / PROBES / width
+    assert mean == pytest.approx(np.trace(matrix) / width, rel=0.3), "the estimate of the trace"
+    solved = np.linalg.solve(matrix + curvature.damping * mean * np.eye(width), reference.flat(query).T).T
+    projection, _ = projection_matrix(recipe, attributed(task, recipe))
+    return solved @ projection @ (reference.flat(train) @ projection).T
+
+
+def curvature_matrix(task: Task, recipe: Recipe, member: Member, items: list) -> np.ndarray:
+    """The mean Hessian or Gauss-Newton matrix over items, block after block."""
+    model = task.model()
+    load_checkpoint(model, task.checkpoints[member.checkpoint])
+    model.double().eval()
+    inputs = torch.stack([torch.as_tensor(x).double() for x, _ in items])
+    labels = torch.tensor([y for _, y in items])
+    blocks = attributed(task, recipe)
+    sizes = [block.rows * block.columns for block in blocks]
+    parameters = dict(model.named_parameters())
+    now = [torch.cat([parameters[w].detach(), parameters[b].detach()[:, None]], 1) for w, b in names(blocks)]
+
+    def logits(vector: torch.Tensor) -> torch.Tensor:
+        own = {}
+        for (weight, bias), block, part in zip(names(blocks), blocks, vector.split(sizes), strict=True):
+            matrix = part.reshape(block.rows, block.columns)
+            own |= {weight: matrix[:, :-1], bias: matrix[:, -1]}
+        if member.mask_seed is None:
+            return functional_call(model, own, (inputs,))
+        with DropoutMask(model, member.mask_seed, recipe.members.mask_rate).active():
+            return functional_call(model, own, (inputs,))
+
+    vector = torch.cat([m.flatten() for m in now])
+    if getattr(recipe.curvature, "matrix", "ggn") == "hessian":
+        loss = partial(torch.nn.functional.cross_entropy, target=labels)
+        return torch.autograd.functional.hessian(lambda v: loss(logits(v)), vector).numpy()
+    jacobian = torch.autograd.functional.jacobian(logits, vector)
+    p = logits(vector).softmax(dim=1)
+    inner = torch.diag_embed(p) - p[:, :, None] * p[:, None]
+    return (torch.einsum("nap,nab,nbq->pq", jacobian, inner, jacobian) / len(items)).numpy()
+
+
+def names(blocks: tuple[Block, ...]) -> list[tuple[str, ...]]:
+    return [block.parameters for block in blocks]
 
 
 def second_moments(name: str, train: dict) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,8 @@ SMALL = {
     "kfac": {"projection": {"size": 24}},
     "ekfac": {"projection": {"size": 24}, "members": {"masks": 2}},
     "ekfac_margin": {"projection": {"size": 24}},
+    "if_cg": {"projection": {"size": 24}},
+    "if_lissa": {"projection": {"size": 24}},
 }
 """Every recipe with sizes that fit the tiny Task."""
 

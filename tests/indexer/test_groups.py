@@ -23,6 +23,7 @@ RECIPES = {
     "tracin": {"projection": {"size": 32}},
     "trak": {"projection": {"size": 24}},
     "ekfac_margin": {"projection": {"size": 64}, "members": {"masks": 2}},
+    "if_cg": {"projection": {"size": 24}},
 }
 QUERY = {"x": [0.1, -0.4, 1.2, 0.3, -0.8, 0.5], "label": 1}
 NUMERICS = Numerics(block_rows=32, batch_rows=16, threads=1, device="cpu", precision="float32")

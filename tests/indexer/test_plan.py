@@ -1,14 +1,8 @@
 import numpy as np
 import pytest
 
-from indexer.plan import (
-    MAX_FIT_BLOCKS,
-    BuildPlan,
-    Numerics,
-    cut_batches,
-    cut_fit_blocks,
-    fit_sample,
-)
+from byline.fit_sample import cut_batches, fit_sample
+from indexer.plan import MAX_FIT_BLOCKS, BuildPlan, Numerics, cut_fit_blocks
 from indexer.units import Stage
 
 NUMERICS = Numerics(block_rows=16, batch_rows=8, threads=1, device="cpu", precision="float32")

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save
 
 from byline.attribution import AttributionRequest
+from byline.recipe import recipe
 from byline.store.examples import Filter
 from service.schemas import Options
 
@@ -153,6 +154,13 @@ def test_self_influence_is_paged_largest_first_ties_by_row(served):
             break
     assert rows == sorted(rows)
     assert len(rows) == 200
+
+
+def test_self_influence_of_solved_queries_is_refused(served):
+    served.attributor.index.recipe = recipe("if_cg")
+    answer = served.client.get("/v1/indexes/fake/self-influence")
+    assert answer.status_code == 422
+    assert "no self-influence" in answer.json()["detail"]
 
 
 def test_owners(served):

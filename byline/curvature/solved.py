@@ -1,0 +1,231 @@
+"""Inverses that are solved for each query: no matrix is fitted, only the numbers that the solver needs.
+
+    score = (H + lam I)^-1 q . g,    lam = damping * mean eigenvalue of H
+
+The query's whole gradient q is solved for, then projected; training gradients g are projected as they are. So an
+index costs no more than one without curvature, and each query costs passes over a fixed sample of the training set.
+The mean eigenvalue tr(H)/P is estimated by Hutchinson's estimator (1990), E[z^T H z] = tr(H) over random signs z, when
+the index is built, and kept in it: one number, so that every query is solved with the same matrix.
+
+Shapes: V vectors at once, P numbers of all parameters together.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from byline.curvature.base import BatchProducts, Preconditioner, Source, Statistic
+from byline.curvature.labels import Labels
+from byline.curvature.products import Matrix
+from byline.curvature.solvers import LissaOptions, conjugate_gradients, largest_eigenvalue, lissa
+from byline.errors import InvalidRecipe
+from byline.gradients.blocks import Block
+from byline.projection.base import ProjectionSpec, State
+from byline.randomness import random_signs, stream_key
+
+PROBES = 16
+"""Vectors of random signs that estimate the trace: to about a tenth where many eigenvalues matter."""
+_POWER = 16
+"""Of the norm over the batches' largest eigenvalues, which bounds their maximum from above and can be added up."""
+DAMPING, SCALE = "solve.damping", "solve.scale"
+"""Names in the state, float64 [1]: what is added to every eigenvalue, and LiSSA's step."""
+
+
+class SampleProducts(Protocol):
+    """The mean curvature matrix over a sample of the training set, by products."""
+
+    @property
+    def batches(self) -> int:
+        """How many batches the sample has."""
+
+    def mean(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
+        """H v of every row, H the mean over the sample: float64."""
+
+    def of_batch(self, vectors_VP: Tensor, batch: int, matrix: Matrix) -> Tensor:
+        """H v of every row, H the mean over one batch: float64."""
+
+
+class Cg(BaseModel):
+    """Conjugate gradients: the inverse to any accuracy, at one pass over the sample an iteration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["cg"] = "cg"
+    matrix: Matrix = "ggn"
+    """The Gauss-Newton matrix (needs `Task.outputs`), or the Hessian, which must be positive definite once damped."""
+    damping: float = Field(default=1.0, gt=0, le=1e6)
+    """In units of the mean eigenvalue, estimated when the index is built."""
+    sample: int | None = Field(default=1024, ge=1)
+    """Training points, drawn at random, that every product runs over; None takes all, at every iteration of a query."""
+    iterations: int = Field(default=100, ge=1, le=100_000)
+    """The most passes over the sample that a query may cost."""
+    tolerance: float = Field(default=1e-3, ge=0, lt=1)
+    """Residual, relative to the query's gradient, at which a query is solved."""
+
+    @property
+    def labels(self) -> Labels:
+        """The curvature is of the loss at the data's own labels."""
+        return "given"
+
+    @property
+    def batch(self) -> int:
+        """Training points that are differentiated together."""
+        return 64
+
+    def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
+        """The mean eigenvalue."""
+        del projection
+        return (TraceStatistic(blocks, self.matrix, self.damping, self.sample),)
+
+    def preconditioner(self, state: State) -> Preconditioner:
+        """Leaves stored vectors as they are."""
+        del state
+        return _as_it_is
+
+    def solve(self, products: SampleProducts, gradients_VP: Tensor, state: State) -> Tensor:
+        """H^-1 q of every row, float64.
+
+        Raises:
+            InvalidRecipe: The damped matrix is not positive definite.
+        """
+        damping = float(state[DAMPING])
+
+        def damped(vectors_VP: Tensor) -> Tensor:
+            return products.mean(vectors_VP, self.matrix) + damping * vectors_VP
+
+        found = conjugate_gradients(
+            damped, gradients_VP.double(), iterations=self.iterations, tolerance=self.tolerance
+        )
+        if bool(found.indefinite_V.any()):
+            raise InvalidRecipe(
+                f"expected a positive definite matrix for conjugate gradients, got a direction in which the damped "
+                f"{self.matrix} is not: raise curvature.damping ({self.damping}), or take curvature.matrix = 'ggn'"
+            )
+        return found.x_VP
+
+
+class Lissa(BaseModel):
+    """LiSSA: many cheap steps, each over one batch of the sample; the Gauss-Newton matrix, whose steps contract."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["lissa"] = "lissa"
+    damping: float = Field(default=1.0, gt=0, le=1e6)
+    """In units of the mean eigenvalue, estimated when the index is built."""
+    sample: int | None = Field(default=1024, ge=1)
+    """Training points, drawn at random, that the batches are of; None takes all."""
+    batch: int = Field(default=64, ge=1)
+    """Training points of one step."""
+    depth: int = Field(default=400, ge=1, le=1_000_000)
+    """Steps of a repeat: as many as the condition number of the damped matrix, or more."""
+    repeats: int = Field(default=1, ge=1, le=1000)
+    """Runs that are averaged, each beginning at another batch: less noise from the batches."""
+
+    @property
+    def labels(self) -> Labels:
+        """The curvature is of the loss at the data's own labels."""
+        return "given"
+
+    def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
+        """The mean eigenvalue, and the largest of any batch."""
+        del projection
+        return (
+            TraceStatistic(blocks, "ggn", self.damping, self.sample),
+            ScaleStatistic(blocks, self.sample),
+        )
+
+    def preconditioner(self, state: State) -> Preconditioner:
+        """Leaves stored vectors as they are."""
+        del state
+        return _as_it_is
+
+    def solve(self, products: SampleProducts, gradients_VP: Tensor, state: State) -> Tensor:
+        """H^-1 q of every row, float64."""
+        options = LissaOptions(
+            depth=self.depth, repeats=self.repeats, damping=float(state[DAMPING]), scale=float(state[SCALE])
+        )
+
+        def product(vectors_VP: Tensor, batch: int) -> Tensor:
+            return products.of_batch(vectors_VP, batch, "ggn")
+
+        return lissa(product, gradients_VP.double(), products.batches, options).x_VP
+
+
+Solved = Cg | Lissa
+"""Curvatures of the side rule `solved`."""
+
+
+def _as_it_is(phi_NK: Tensor, power: float) -> Tensor:
+    assert power == 0, "a solved inverse has no power that a stored vector could be multiplied by"
+    return phi_NK
+
+
+class TraceStatistic:
+    """Hutchinson's estimate of the mean eigenvalue."""
+
+    name = "trace"
+    source: Source = "products"
+    labels: Labels = "given"
+
+    def __init__(self, blocks: Sequence[Block], matrix: Matrix, damping: float, sample: int | None) -> None:
+        self._width = sum(block.rows * block.columns for block in blocks)
+        self._matrix, self._damping, self.sample = matrix, damping, sample
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
+    def measure(self, batch: BatchProducts, state: State) -> State:
+        """Mean over the probes of z^T H z."""
+        del state
+        signs_VP = random_signs(stream_key(0, "trace"), 0, PROBES, self._width, torch.device("cpu")).double()
+        products_VP = batch(signs_VP, self._matrix)
+        return {"trace": (products_VP * signs_VP.to(products_VP)).sum()[None] / PROBES}
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """The damping as a number.
+
+        Raises:
+            InvalidRecipe: The mean eigenvalue is not positive.
+        """
+        del state
+        mean = sums["trace"] / count / self._width
+        if not bool(mean > 0):
+            raise InvalidRecipe(
+                f"expected a {self._matrix} whose mean eigenvalue is positive, since damping is in units of it, got "
+                f"{float(mean):.3g}: take curvature.matrix = 'ggn', or weights that are trained"
+            )
+        return {DAMPING: self._damping * mean}
+
+
+class ScaleStatistic:
+    """An upper bound of the largest eigenvalue of any batch's mean Gauss-Newton matrix, by power iteration."""
+
+    name = "scale"
+    source: Source = "products"
+    labels: Labels = "given"
+
+    def __init__(self, blocks: Sequence[Block], sample: int | None) -> None:
+        self._width = sum(block.rows * block.columns for block in blocks)
+        self.sample = sample
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
+    def measure(self, batch: BatchProducts, state: State) -> State:
+        """A high power of the batch's largest eigenvalue."""
+        del state
+        start_1P = random_signs(stream_key(0, "scale"), 0, 1, self._width, torch.device("cpu")).double()
+        found = largest_eigenvalue(lambda v_1P: batch(v_1P, "ggn").to(v_1P) / len(batch), start_1P[0])
+        return {"scale": torch.tensor([found**_POWER], dtype=torch.float64)}
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """The root of the sum: the maximum, times at most the 16th root of the number of batches."""
+        del count, state
+        return {SCALE: sums["scale"] ** (1 / _POWER)}

@@ -1,0 +1,34 @@
+"""Which training points a curvature is fitted on: the same for a build and for queries that solve."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from byline.randomness import random_bits, stream_key
+
+Rows = NDArray[np.int64]
+"""Row numbers of the training set, ascending."""
+
+
+def fit_sample(rows: int, sample: int | None) -> Rows:
+    """Choose the rows that a statistic is fitted on.
+
+    Every row is hashed; those with the smallest hashes are taken. So a sample does not depend on how the rows
+    are cut, and a smaller sample is part of a larger one.
+
+    Args:
+        rows: R, rows of the training set.
+        sample: Rows to take; None takes all.
+
+    Returns:
+        Row numbers, ascending.
+    """
+    if sample is None or sample >= rows:
+        return np.arange(rows, dtype=np.int64)
+    hashes = random_bits(stream_key(0, "fit-sample"), torch.arange(rows, dtype=torch.int64)).numpy()
+    return np.sort(np.argsort(hashes, kind="stable")[:sample]).astype(np.int64)
+
+
+def cut_batches(rows: Rows, size: int) -> list[Rows]:
+    """Cut rows into batches; only the last may be smaller."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
