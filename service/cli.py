@@ -22,6 +22,10 @@ def serve(
         str | None, typer.Option(help="Loopback address; this release serves nobody else.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of torch and FAISS.")] = None,
+    baselines: Annotated[
+        str | None,
+        typer.Option(help="Also rank by similarity, a pass over the training set each: bm25,representation."),
+    ] = None,
     *,
     without_task: Annotated[
         bool, typer.Option("--without-task", help="Load no models: answer gradients and finished features.")
@@ -31,7 +35,7 @@ def serve(
 
     Every other setting is an environment variable BYLINE_..., see docs/service.md.
     """
-    settings = _settings(port=port, host=host, threads=threads)
+    settings = _settings(port=port, host=host, threads=threads, baselines=baselines)
     _run(settings, _open(indexes, settings, without_task=without_task))
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from byline.attribution import Answer, Direction
+from byline.baselines import Similarity
 from byline.examples import Example
 from byline.recipe import Recipe
 from byline.store.examples import Filter
@@ -71,6 +72,9 @@ class AttributionBody(Asked, Options):
 
     queries: Annotated[list[Payload], Field(min_length=1)] | None = None
     """Several queries that get an answer each."""
+    baseline: Similarity | None = None
+    """Rank by similarity in place of influence, with one of the index's `baselines`. Only for queries; not with
+    `target`, `members`, `shares` and `drill_down`, which only influence has."""
 
 
 class SharesBody(Asked):
@@ -137,6 +141,8 @@ class IndexInfo(IndexSummary):
     """Names that `target` takes; empty where the index takes no queries."""
     default_target: str
     """The target of a query that names none."""
+    baselines: list[Similarity]
+    """What `baseline` takes; empty where the service offers none."""
     query_schema: dict[str, Any] | None
     """JSON schema of `query`; null where the index takes no queries."""
     gradients: dict[str, list[int]] | None

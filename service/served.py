@@ -44,8 +44,25 @@ class Service:
         self.compute = ComputeThread(
             batch_cost=self.settings.batch_cost, threads=self.settings.threads, metrics=self.metrics
         )
+        self._offer_baselines()
         self._catalogues = {name: Catalogue(a.index) for name, a in self.attributors.items()}
         self._gradient_bytes = {name: self._most_bytes(a) for name, a in self.attributors.items()}
+
+    def _offer_baselines(self) -> None:
+        """Offer each index what it can answer by; a baseline that none of them can is a mistake.
+
+        Raises:
+            InvalidInput: No index can, or a package is not installed.
+        """
+        for attributor in self.attributors.values():
+            attributor.similarities.offer(self.settings.baselines)
+        for baseline in self.settings.baselines:
+            reasons = {name: a.similarities.missing.get(baseline) for name, a in self.attributors.items()}
+            if all(reasons.values()):
+                detail = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+                raise InvalidInput(
+                    f"expected an index that can answer by the baseline {baseline}, got none ({detail})"
+                )
 
     def attributor(self, name: str) -> Attributor:
         """Find an index.
@@ -71,6 +88,8 @@ class Service:
         for name, attributor in self.attributors.items():
             await asyncio.wrap_future(self.compute.call(attributor.warm))
             log.info("warm", index=name, version=attributor.index.version)
+            for baseline, reason in attributor.similarities.missing.items():
+                log.warning("baseline not offered", index=name, baseline=baseline, detail=reason)
         self.ready = True
 
     def retry_after(self) -> int:

@@ -1,10 +1,11 @@
 """The service's settings: the only place that reads the environment (`BYLINE_…`)."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from byline.baselines import Similarity
 from byline.errors import InvalidInput
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -40,10 +41,21 @@ class Settings(BaseSettings):
     """Most queries that are computed together. More helps throughput and costs latency."""
     deadline_seconds: float = Field(default=30.0, gt=0)
     """A request that takes longer is answered 504, and dropped if its turn has not come."""
+    baselines: Annotated[tuple[Similarity, ...], NoDecode] = ()
+    """Rankings by similarity that are offered beside influence, as in `bm25,representation`: each costs a pass over
+    the training set before the service is ready, and memory."""
     drain_seconds: float = Field(default=1.0, ge=0)
     """After SIGTERM: how long `/readyz` says 503 before new connections are refused."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged, as JSON lines on standard error."""
+
+    @field_validator("baselines", mode="before")
+    @classmethod
+    def _words(cls, baselines: Any) -> Any:
+        """Take a list with commas, as environments and command lines have it."""
+        if not isinstance(baselines, str):
+            return baselines
+        return [word.strip() for word in baselines.split(",") if word.strip()]
 
     @field_validator("host")
     @classmethod

@@ -74,6 +74,7 @@ def get_index(request: Request, name: str) -> IndexInfo:
             "search": index.manifest.storage.search,
             "targets": ["loss", *sorted(task.targets)] if task and query else [],
             "default_target": index.recipe.query_target,
+            "baselines": list(attributor.similarities.offered),
             "query_schema": query.payload.model_json_schema() if query else None,
             "gradients": _gradients(attributor),
             "quality_card": index.quality.card,

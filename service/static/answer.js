@@ -1,6 +1,7 @@
 // Showing an answer: the prediction, the influencers as cards, the owners' shares, and how far to trust it all.
 import { element, place, svg } from "./dom.js";
 
+export const RANKINGS = { bm25: "BM25", representation: "representation" };
 const MOST_OWNERS = 25;
 const whole = new Intl.NumberFormat("en");
 const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
@@ -27,9 +28,12 @@ function sharePlusMinus(value, error) {
 }
 
 export function answerView(answer, query) {
+  const [best, worst] = answer.baseline
+    ? [["Most alike", "These are alike to the query, whatever training on them did."], ["Least alike", "These are least like the query."]]
+    : [["Proponents", "Training on these raised the target."], ["Opponents", "Training on these lowered the target."]];
   const cards = [
-    ["Proponents", "Training on these raised the target.", answer.proponents, answer.stands_out.proponents],
-    ["Opponents", "Training on these lowered the target.", answer.opponents, answer.stands_out.opponents],
+    [...best, answer.proponents, answer.stands_out.proponents],
+    [...worst, answer.opponents, answer.stands_out.opponents],
   ].filter(([, , found]) => found !== null);
   return [
     predictionView(answer, query),
@@ -75,7 +79,7 @@ function trustView(answer, cards) {
   const notes = [
     ["good", complete ? `All ${whole.format(total)} training points searched` : `${whole.format(searched)} of ${whole.format(total)} training points searched (filtered)`],
     [answer.exact ? "good" : "note", answer.exact ? "Exact search" : "Compressed search: candidates by codes, then scored exactly"],
-    scopeNote(answer.standard_error_scope),
+    answer.baseline ? ["note", `Ranked by similarity (${RANKINGS[answer.baseline]}), not by influence: no errors and no shares`] : scopeNote(answer.standard_error_scope),
     ...(answer.quality_card?.figures ?? []).map(({ text }) => ["note", `Measured: ${text}`]),
     ...cards.filter(([, , , clear]) => clear !== null).map(([title, , , clear]) => standsOutNote(title, clear, cards.length)),
   ];
@@ -175,14 +179,20 @@ function shareRow(each, largest) {
   );
 }
 
+function influenceLines(answer) {
+  return [
+    ["Recipe", `${answer.recipe} (${answer.recipe_fingerprint.slice(0, 12)})`],
+    ["Target", answer.target ?? "as the gradient has it"],
+    ["Quality card", answer.quality_card ? answer.quality_card.text : "not measured yet"],
+  ];
+}
+
 function detailsView(answer) {
   const stages = Object.entries(answer.timings).filter(([, value]) => value > 0);
   const total = stages.reduce((sum, [, value]) => sum + value, 0);
   const lines = [
     ["Index", `${answer.index}, version ${answer.version}`],
-    ["Recipe", `${answer.recipe} (${answer.recipe_fingerprint.slice(0, 12)})`],
-    ["Target", answer.target ?? "as the gradient has it"],
-    ["Quality card", answer.quality_card ? answer.quality_card.text : "not measured yet"],
+    ...(answer.baseline ? [["Baseline", RANKINGS[answer.baseline]]] : influenceLines(answer)),
     ["Time", `${Math.round(total)} ms: ${stages.map(([name, value]) => `${name} ${value < 10 ? value.toFixed(1) : Math.round(value)}`).join(" · ")}`],
   ];
   const parts = lines.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));

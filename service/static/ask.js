@@ -1,14 +1,14 @@
 // The page at /: pick an index, type a query, see who made the model predict it.
-// `/?index=NAME&query=JSON` (and k, direction, target, owner) asks at once, so that an answer can be linked.
+// `/?index=NAME&query=JSON` (and k, direction, target, owner, baseline) asks at once, so that an answer can be linked.
 import { get, indexPath, post } from "./api.js";
-import { answerView } from "./answer.js";
+import { answerView, RANKINGS } from "./answer.js";
 import { element } from "./dom.js";
 import { exampleQuery, queryForm } from "./form.js";
 
 const LONGEST_LINK = 6000;
 const at = (id) => document.getElementById(id);
 const [form, index, fields, status, answer] = ["form", "index", "fields", "status", "answer"].map(at);
-const options = ["k", "direction", "target", "owner"].map(at);
+const options = ["k", "direction", "target", "owner", "baseline"].map(at);
 
 let query = null; // the form of the chosen index's queries
 let asking = null; // aborts the question before
@@ -24,6 +24,7 @@ async function chooseIndex() {
   at("about").textContent = about(info);
   at("target").replaceChildren(...info.targets.map((each) => element("option", { selected: each === info.default_target }, each)));
   at("owner").replaceChildren(element("option", { value: "" }, "any"), ...owners.map((each) => element("option", { value: each.owner }, each.owner)));
+  offerBaselines(info.baselines);
   if (info.query_schema === null) {
     query = null;
     fields.replaceChildren(element("p", { class: "hint" }, "This index was opened without a Task that parses queries: send gradients or features through the API."));
@@ -33,6 +34,20 @@ async function chooseIndex() {
   }
   at("ask").disabled = query === null;
   offerExample(info.query_schema, examples);
+}
+
+function offerBaselines(offered) {
+  const choices = [["", "influence"], ...offered.map((each) => [each, RANKINGS[each]])];
+  at("baseline").replaceChildren(...choices.map(([value, name]) => element("option", { value }, name)));
+  at("ranking").hidden = offered.length === 0;
+  chooseRanking();
+}
+
+// Similarity has no target.
+function chooseRanking() {
+  const similar = at("baseline").value !== "";
+  at("target").disabled = similar;
+  at("ranking-hint").hidden = !similar;
 }
 
 function about(info) {
@@ -81,14 +96,15 @@ async function ask() {
 }
 
 function body(payload) {
-  const [k, direction, target, owner] = options.map((each) => each.value);
+  const [k, direction, target, owner, baseline] = options.map((each) => each.value);
   return {
     query: payload,
     k: Number(k) || 10,
     direction,
-    target: target || null,
+    target: baseline ? null : target || null,
+    baseline: baseline || null,
     filter: owner ? { owner: [owner] } : null,
-    shares: true,
+    shares: !baseline,
   };
 }
 
@@ -101,7 +117,7 @@ function fail(message) {
 // Keeps the address a link to this answer, unless that would be too long for a browser.
 function link(payload) {
   const parameters = new URLSearchParams({ index: index.value, query: JSON.stringify(payload) });
-  options.filter((each) => each.value).forEach((each) => parameters.set(each.id, each.value));
+  options.filter((each) => each.value && !each.disabled).forEach((each) => parameters.set(each.id, each.value));
   const address = `/?${parameters}`;
   history.replaceState(null, "", address.length < LONGEST_LINK ? address : "/");
 }
@@ -112,7 +128,14 @@ async function start() {
   if (named !== null && [...index.options].some((each) => each.value === named)) index.value = named;
   await chooseIndex();
   options.filter((each) => parameters.has(each.id)).forEach((each) => (each.value = parameters.get(each.id)));
+  chooseRanking();
   if (!parameters.has("query") || query === null) return;
+  if (parameters.has("baseline") && at("baseline").value !== parameters.get("baseline")) {
+    at("baseline").value = "";
+    chooseRanking();
+    fail("This index does not offer the ranking in this address.");
+    return;
+  }
   let payload;
   try {
     payload = JSON.parse(parameters.get("query"));
@@ -131,6 +154,7 @@ form.addEventListener("submit", (event) => {
 form.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
+at("baseline").addEventListener("change", chooseRanking);
 index.addEventListener("change", () => {
   answer.replaceChildren();
   status.textContent = "";

@@ -139,7 +139,7 @@ class FakeFeaturizer:
         return QueryFeatures(whole_QK=torch.cat([tensors[f"{m.name}/w"].float() for m in self.members])[None])
 
 
-def fake_task():
+def fake_task(rows=200):
     def parse(payload):
         if payload.text == "refused":
             raise ValueError("secret content")
@@ -152,7 +152,9 @@ def fake_task():
     return SimpleNamespace(
         name="fake",
         targets={"margin": None},
-        train_set=[("hello", 1)],
+        train_set=[(f"hello number {row % 50}", row % 10) for row in range(rows)],
+        text=lambda item: item[0],
+        representation=None,
         query=QueryInterface(payload=TextPayload, parse=parse, predict=predict),
     )
 
@@ -203,7 +205,7 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
     attributor = Attributor(
         index,
         searcher,
-        task=fake_task() if task else None,
+        task=fake_task(rows) if task else None,
         featurizer=featurizer if task else None,
         name=name,
     )
