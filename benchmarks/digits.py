@@ -29,7 +29,11 @@ from benchmarks.digits_task import ALONG, CACHE, FULL, SMOKE, keep, keep_runs, r
 from benchmarks.digits_truth import Protocol, digits, full_models, retrained_outputs, subsets
 from benchmarks.lds import interval, lds
 from benchmarks.targets import Targets
+from byline.baselines import BASELINES, Fitting
+from byline.member_model import load_network
+from byline.members import Member
 from byline.query_features import Featurizer
+from byline.representations import Representations
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
 from indexer.build import build
@@ -42,7 +46,7 @@ DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a recipe with changes, by how many checkpoints."""
+    """One line of the table: a recipe with changes, or a baseline with its options, by how many checkpoints."""
 
     label: str
     name: str
@@ -60,6 +64,9 @@ ROWS = [
     Row("grad_cos", "grad_cos"),
     Row("tracin, last checkpoint", "tracin"),
     Row("tracin, 5 checkpoints of the run", "tracin", run=True),
+    Row("representation", "representation"),
+    Row("knn_shapley, K = 5", "knn_shapley"),
+    Row("knn_shapley, K = 50", "knn_shapley", changes={"neighbours": 50}),
     Row("rps", "rps"),
     Row("trak", "trak"),
     Row("logra 64x32 by layer", "logra", least=0.45),
@@ -117,7 +124,8 @@ def main() -> int:
     table = Table(
         "recipe", "checkpoints", "numbers a row", "LDS", "95 % interval", title="digits, LDS (f = -loss)"
     )
-    rows = [Row("logra 64x32 by layer", "logra"), Row("ekfac 2,048", "ekfac", 2)] if tiny else ROWS
+    small = [Row("logra", "logra"), Row("ekfac", "ekfac", 2), Row("knn_shapley", "knn_shapley")]
+    rows = small if tiny else ROWS
     rows = [row for row in rows if not options.only or row.name in options.only]
     found: list[tuple[Row, float]] = []
     for row in track(rows, description="indexes"):
@@ -159,14 +167,22 @@ class Measured:
         found: list[float] = []
         bounds: list[tuple[float, float]] = []
         for checkpoints in groups:
-            with self._built(row, checkpoints) as (index, features_QK):
-                scores_QR = Searcher(index).scores(features_QK)
-                width = index.width
+            scores_QR, width = self._scores(row, checkpoints)
             found.append(float(np.nanmean(lds(scores_QR, self._subsets_SR, self._truth_SQ))))
             bounds.append(interval(scores_QR, self._subsets_SR, self._truth_SQ))
         spread = f" (models {min(found):.3f} to {max(found):.3f})" if len(found) > 1 else ""
         low, high = np.mean(bounds, axis=0)
         return f"{width:,}", f"{np.mean(found):.3f}{spread}", f"{low:.3f} to {high:.3f}"
+
+    def _scores(self, row: Row, checkpoints: list[int]) -> tuple[np.ndarray, int]:
+        """Scores of every training point for every query, and how many numbers a row they came from."""
+        if row.name in BASELINES:
+            network = load_network(self._task, Member(checkpoints[0]))
+            fitted = BASELINES[row.name].fit(self._task, Fitting(model=network, **row.changes))
+            width = Representations(self._task, network, purpose=row.name).of(self._queries[:1]).shape[1]
+            return fitted.scores(self._queries), width
+        with self._built(row, checkpoints) as (index, features_QK):
+            return Searcher(index).scores(features_QK), index.width
 
     def recall(self) -> float:
         """Share of exact search's top 10 that compressed search returns, over all queries."""
