@@ -10,7 +10,7 @@ Rows = NDArray[np.int64]
 """Row numbers of the training set, ascending."""
 
 
-def fit_sample(rows: int, sample: int | None) -> Rows:
+def fit_sample(rows: int, sample: int | None, *, ordered: bool = True) -> Rows:
     """Choose the rows that a statistic is fitted on.
 
     Every row is hashed; those with the smallest hashes are taken. So a sample does not depend on how the rows
@@ -19,14 +19,16 @@ def fit_sample(rows: int, sample: int | None) -> Rows:
     Args:
         rows: R, rows of the training set.
         sample: Rows to take; None takes all.
+        ordered: Whether to sort them; else they stay in the random order of their hashes.
 
     Returns:
-        Row numbers, ascending.
+        Row numbers.
     """
-    if sample is None or sample >= rows:
+    if ordered and (sample is None or sample >= rows):
         return np.arange(rows, dtype=np.int64)
     hashes = random_bits(stream_key(0, "fit-sample"), torch.arange(rows, dtype=torch.int64)).numpy()
-    return np.sort(np.argsort(hashes, kind="stable")[:sample]).astype(np.int64)
+    chosen = np.argsort(hashes, kind="stable")[:sample]
+    return (np.sort(chosen) if ordered else chosen).astype(np.int64)
 
 
 def cut_batches(rows: Rows, size: int) -> list[Rows]:

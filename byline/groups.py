@@ -38,6 +38,8 @@ class GroupOptions(BaseModel):
     build: Literal["sums", "fast"] = "sums"
     """`sums`: features of every point, added up. `fast`: one backward pass of a group's summed loss, no gradient of a
     single point."""
+    micro_batch: int = Field(default=8, ge=1, le=1024)
+    """Points of a random micro-batch: a `fast` build's curvature is fitted on these, not on points. 1 takes points."""
 
     @model_validator(mode="after")
     def _sized(self) -> Self:

@@ -1,11 +1,9 @@
 """Reading what the units that make features left behind, block by block."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from byline.features import Side
-from byline.fit_sample import Rows
 from indexer.plan import BuildPlan
 from indexer.units import Stage, Unit
 from indexer.workspace import Workspace
@@ -36,14 +34,6 @@ def block_weights(plan: BuildPlan, workspace: Workspace, block: int) -> Tensor:
     return weights_B
 
 
-def rows_weights(plan: BuildPlan, workspace: Workspace, rows: Rows) -> Tensor:
-    """Row weights of some rows, float64 [N], from the blocks that hold them."""
-    if plan.recipe.row_weight == "none":
-        return torch.ones(len(rows), dtype=torch.float64)
-    weights_N = torch.empty(len(rows), dtype=torch.float64)
-    size = plan.numerics.block_rows
-    for block in np.unique(rows // size):
-        own = torch.from_numpy(rows // size == block)
-        within = torch.from_numpy(rows[rows // size == block] - int(block) * size)
-        weights_N[own] = block_weights(plan, workspace, int(block))[within]
-    return weights_N
+def every_weight(plan: BuildPlan, workspace: Workspace) -> Tensor:
+    """Row weights of the whole training set, float64 [R]."""
+    return torch.cat([block_weights(plan, workspace, block) for block in range(plan.block_count)])

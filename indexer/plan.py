@@ -22,9 +22,6 @@ from byline.members import Member
 from byline.recipe import Recipe
 from indexer.units import ENSEMBLE, Stage, Unit
 
-GROUPS_A_UNIT = 16
-"""Groups whose gradients one unit of a fast build takes."""
-
 MAX_FIT_BLOCKS = 32
 """Partial sums on disk for one statistic: bounds the room they take, however large the sample."""
 
@@ -56,7 +53,10 @@ class StatisticPlan:
     labels: Labels = "given"
     """Whose labels the gradients are taken at."""
     fresh: bool = False
-    """Whether gradients are taken anew even where projections could be kept: no other pass is over single points."""
+    """Whether gradients are taken anew, in a random order, even where projections could be kept: no other pass is over
+    single points."""
+    micro_batch: int = 1
+    """Points whose gradients are added up, with random signs, to one that is measured."""
 
     @property
     def reads_projections(self) -> bool:
@@ -96,12 +96,19 @@ class BuildPlan:
         """Number of EMIT units of a member."""
         if self.fast_groups is None:
             return self.block_count
-        return -(-len(self.fast_groups) // GROUPS_A_UNIT)
+        return -(-len(self.fast_groups) // self._groups_a_unit)
 
     def emit_groups(self, block: int) -> range:
         """The groups that one EMIT unit of a fast build makes."""
         assert self.fast_groups is not None
-        return range(block * GROUPS_A_UNIT, min((block + 1) * GROUPS_A_UNIT, len(self.fast_groups)))
+        size = self._groups_a_unit
+        return range(block * size, min((block + 1) * size, len(self.fast_groups)))
+
+    @cached_property
+    def _groups_a_unit(self) -> int:
+        """So many that a unit passes over a block's points, if groups are of like sizes."""
+        assert self.fast_groups is not None
+        return max(1, self.numerics.block_rows * len(self.fast_groups) // self.rows)
 
     @property
     def block_count(self) -> int:
@@ -157,7 +164,8 @@ class BuildPlan:
     @cached_property
     def _fit_blocks(self) -> dict[str, list[Rows]]:
         return {
-            s.name: cut_fit_blocks(fit_sample(self.rows, s.sample), self.numerics) for s in self.statistics
+            s.name: cut_fit_blocks(fit_sample(self.rows, s.sample, ordered=not s.fresh), self.numerics)
+            for s in self.statistics
         }
 
     def stages(self, member: str) -> Iterator[list[Unit]]:

@@ -8,6 +8,7 @@ from byline.adapters import require_same_blocks
 from byline.curvature.base import Statistic
 from byline.errors import InvalidInput
 from byline.features import statistics
+from byline.groups import GroupOptions
 from byline.member_model import MemberModel
 from byline.task import Task
 from indexer.config import BuildConfig
@@ -48,7 +49,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         require_same_blocks(used, config.recipe.members.adapters)
     model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
     fits = tuple(
-        _statistic_plan(s, fast=config.groups is not None and config.groups.build == "fast")
+        _statistic_plan(s, config.groups)
         for s in statistics(config.recipe, model.blocks)
         if s.needed(len(task.train_set))
     )
@@ -66,14 +67,23 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
     )
 
 
-FAST_SAMPLE = 4096
-"""Single points that curvature is fitted on where groups are differentiated at once, unless the recipe names fewer."""
+MICRO_BATCHES = 4096
+"""Summed gradients at most that one statistic is fitted on where groups are differentiated at once."""
 
 
-def _statistic_plan(statistic: Statistic, *, fast: bool) -> StatisticPlan:
-    sample = min(statistic.sample or FAST_SAMPLE, FAST_SAMPLE) if fast else statistic.sample
+def _statistic_plan(statistic: Statistic, groups: GroupOptions | None) -> StatisticPlan:
+    if groups is None or groups.build != "fast":
+        return StatisticPlan(
+            name=statistic.name, source=statistic.source, sample=statistic.sample, labels=statistic.labels
+        )
+    most = MICRO_BATCHES * groups.micro_batch
     return StatisticPlan(
-        name=statistic.name, source=statistic.source, sample=sample, labels=statistic.labels, fresh=fast
+        name=statistic.name,
+        source=statistic.source,
+        sample=most if statistic.sample is None else min(statistic.sample, most),
+        labels=statistic.labels,
+        fresh=True,
+        micro_batch=groups.micro_batch,
     )
 
 

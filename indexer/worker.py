@@ -17,6 +17,7 @@ from byline.errors import BuildFailed, InvalidTask
 from byline.features import MemberFeaturizer, Side, statistics
 from byline.fit_sample import Rows, cut_batches
 from byline.gradients.factors import BatchGradients
+from byline.gradients.grouping import micro_batched
 from byline.loading import load_task
 from byline.member_model import MemberModel
 from byline.members import Member
@@ -24,7 +25,8 @@ from byline.projection.base import State
 from byline.row_weights import one_minus_p, rescaled
 from byline.solving import ItemProducts
 from byline.task import Item, Task
-from indexer.outputs import rows_weights
+from indexer.group_features import GroupPass
+from indexer.outputs import every_weight
 from indexer.plan import BuildPlan
 from indexer.rotation import Rotation
 from indexer.trajectories import Trajectories
@@ -47,6 +49,7 @@ class Worker:
         self._model: tuple[Member, MemberModel] | None = None
         self._featurizer: tuple[str, MemberFeaturizer] | None = None
         self._fitted_state: tuple[tuple[str, str | None], State] | None = None
+        self._weights_R: Tensor | None = None
         self._at: Rows | None = None
         self._rotation = Rotation(plan, self.workspace)
         self._trajectories = Trajectories(plan, self.workspace, self._loaded_task)
@@ -111,11 +114,21 @@ class Worker:
         if self.plan.statistic(unit.statistic).reads_projections:
             yield from self._projected(unit.member, rows)
             return
+        if statistic.source == "projected":
+            yield from gathered(self._fit_projections(unit, rows, statistic))
+            return
+        yield from self._fit_gradients(unit, rows, statistic)
+
+    def _fit_projections(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[Tensor]:
+        featurizer = self._fitted(unit.member, unit.statistic)
+        for gradients in self._fit_gradients(unit, rows, statistic):
+            yield featurizer.project(gradients)
+
+    def _fit_gradients(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[BatchGradients]:
+        micro_batch = self.plan.statistic(unit.statistic).micro_batch
         for gradients in self._label_gradients(unit.member, rows, statistic.labels):
-            if statistic.source == "gradients":
-                yield gradients
-            else:
-                yield self._fitted(unit.member, unit.statistic).project(gradients)
+            assert self._at is not None
+            yield gradients if micro_batch == 1 else micro_batched(gradients, self._at, micro_batch)
 
     def _reduce(self, unit: Unit) -> State:
         """Add the fit blocks' sums in the order of the blocks."""
@@ -135,9 +148,7 @@ class Worker:
     def _emit(self, unit: Unit) -> State:
         featurizer = self._fitted(unit.member)
         if self.plan.fast_groups is not None:
-            return join_states(
-                [self._emit_group(featurizer, unit, g) for g in self.plan.emit_groups(unit.block)]
-            )
+            return self._emit_groups(featurizer, unit)
         if self.plan.recipe.recorded:
             return self._emit_recorded(featurizer, unit)
         if self.plan.keeps_projections:
@@ -163,20 +174,29 @@ class Worker:
                 made[-1]["query"] = featurizer.feature(phi_NK, Side.QUERY).float()
         return join_states(made)
 
-    def _emit_group(self, featurizer: MemberFeaturizer, unit: Unit, group: int) -> State:
-        """One group's feature: its weighted sum is differentiated at once, batch after batch."""
-        assert self.plan.fast_groups is not None
-        rows, train_set = self.plan.fast_groups[group], self._loaded_task().train_set
-        weights_R = rows_weights(self.plan, self.workspace, rows)
+    def _emit_groups(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
+        """Features of groups whose weighted sums are differentiated."""
+        groups = self.plan.fast_groups
+        assert groups is not None
+        made = GroupPass(
+            model=self._load(unit.member),
+            featurizer=featurizer,
+            read=self._items,
+            weights=self._weights,
+            batch_rows=self.plan.numerics.batch_rows,
+            signal=self.plan.recipe.train_signal,
+        )
+        return {"features": made.features([groups[group] for group in self.plan.emit_groups(unit.block)])}
 
-        def batches() -> Iterator[tuple[list[Item], Tensor]]:
-            for batch in cut_batches(rows, self.plan.numerics.batch_rows):
-                self._at = batch
-                at = np.searchsorted(rows, batch)
-                yield [train_set[int(row)] for row in batch], weights_R[torch.from_numpy(at)]
+    def _items(self, batch: Rows) -> list[Item]:
+        self._at = batch
+        return [self._loaded_task().train_set[int(row)] for row in batch]
 
-        gradient = self._load(unit.member).group_gradient(batches(), self.plan.recipe.train_signal)
-        return {"features": featurizer.feature(featurizer.project(gradient), Side.TRAIN).float()}
+    def _weights(self, rows: Rows) -> Tensor:
+        """Row weights, float64 [N]; those of all rows are read once."""
+        if self._weights_R is None:
+            self._weights_R = every_weight(self.plan, self.workspace)
+        return self._weights_R[torch.from_numpy(rows)]
 
     def _leverage(self, featurizer: MemberFeaturizer, member: str, rows: Rows) -> Tensor:
         """h_N = (1/n) sum over the labels of g^T H^-1 g, at the labels that the curvature is fitted with."""
@@ -332,6 +352,29 @@ def add_state(sums: State, part: State) -> None:
     """Add a batch's sums to the block's, in place."""
     for name, tensor in part.items():
         sums[name] = sums[name].add_(tensor) if name in sums else tensor.clone()
+
+
+GATHERED = 256
+"""Vectors that are measured together."""
+
+
+def gathered(parts: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Put projections together: second moments of many vectors cost little more than those of a few.
+
+    Args:
+        parts: phi_NK of batches.
+
+    Yields:
+        The same rows in the same order, in fewer tensors.
+    """
+    kept: list[Tensor] = []
+    for part in parts:
+        kept.append(part)
+        if sum(map(len, kept)) >= GATHERED:
+            yield torch.cat(kept)
+            kept = []
+    if kept:
+        yield torch.cat(kept)
 
 
 def join_states(parts: list[State]) -> State:

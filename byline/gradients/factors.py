@@ -256,22 +256,31 @@ class KroneckerGradient:
 
     def dense(self) -> Float[Tensor, "N O I"]:
         """Every gradient, written out."""
-        total = self.uses[0].left.dense().transpose(1, 2) @ self.uses[0].right.dense()
+        total = _product(self.uses[0].left.dense(), self.uses[0].right)
         for use in self.uses[1:]:
-            total = total + use.left.dense().transpose(1, 2) @ use.right.dense()
+            total = total + _product(use.left.dense(), use.right)
         return total
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "N o I"]:
         """Rows `start` to `stop` of every gradient: what keeps dense projections in bounded memory."""
         chosen = torch.arange(start, stop, device=_device(self.uses[0]))
         return torch.stack(
-            [use.left.along(CoordinateBasis(chosen)).transpose(1, 2) @ use.right.dense() for use in self.uses]
+            [_product(use.left.along(CoordinateBasis(chosen)), use.right) for use in self.uses]
         ).sum(dim=0)
 
     def is_finite(self) -> bool:
         """Tell whether no factor holds NaN or infinity."""
         sides = [side for use in self.uses for side in (use.left, use.right)]
         return all(_is_finite(side.values_NTD) for side in sides if isinstance(side, DenseFactor))
+
+
+def _product(left_NTo: Tensor, right: Factor) -> Tensor:
+    """Sum over the positions of l r^T: [N, o, I]. A matrix that came as its own columns is not multiplied again."""
+    if isinstance(right, OneHotFactor) and right.indices_NT.shape == (1, right.width):
+        in_order = torch.arange(right.width, device=left_NTo.device)
+        if torch.equal(right.indices_NT[0], in_order):
+            return left_NTo.transpose(1, 2)
+    return left_NTo.transpose(1, 2) @ right.dense()
 
 
 def _device(use: Use) -> torch.device:

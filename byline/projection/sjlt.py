@@ -1,11 +1,12 @@
 """Sparse Johnson-Lindenstrauss transform (Kane & Nelson 2014), in plain torch.
 
 Every parameter goes with a random sign to `nonzeros` random coordinates: phi = G S / sqrt(nonzeros), S with
-`nonzeros` entries a row. S is hashed again from the parameters' positions whenever it is needed.
+`nonzeros` entries a row. S is hashed from the parameters' positions: for small models once, else whenever it is needed.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,9 @@ from byline.gradients.factors import BatchGradients
 from byline.projection.base import State
 from byline.projection.dense import chunks
 from byline.randomness import random_bits, random_integers, stream_key
+
+KEPT = 1 << 21
+"""Entries of S that a projector keeps, 12 bytes each; the others are hashed again for every batch."""
 
 
 class SjltProjection(BaseModel):
@@ -43,16 +47,59 @@ class SjltProjector:
     def __init__(self, options: SjltProjection) -> None:
         self.widths: Mapping[str, int] = {"all": options.size}
         self._options = options
+        self._kept: dict[tuple[int, torch.device], Hashed] = {}
+        self._room = KEPT
 
     def __call__(self, gradients: BatchGradients) -> Tensor:
         """phi_NK."""
         phi_NK = gradients.objective_N.new_zeros(len(gradients), self._options.size)
         for name, gradient in gradients.blocks.items():
+            numbers = gradient.shape[0] * gradient.shape[1]
             for start, part_NP in chunks(gradient, len(gradients)):
                 for nonzero in range(self._options.nonzeros):
                     key = stream_key(self._options.seed, "sjlt", name, nonzero)
-                    add_hashed(phi_NK, part_NP, key, start)
+                    hashed = self._hashed(key, numbers, slice(start, start + part_NP.shape[1]), phi_NK)
+                    hashed.add(phi_NK, part_NP)
         return phi_NK.mul_(self._options.nonzeros**-0.5)
+
+    def _hashed(self, key: int, numbers: int, stretch: slice, phi_NK: Tensor) -> "Hashed":
+        whole = self._kept.get((key, phi_NK.device))
+        if whole is None and numbers <= self._room:
+            self._room -= numbers
+            whole = Hashed.of(key, 0, numbers, phi_NK)
+            self._kept[key, phi_NK.device] = whole
+        if whole is not None:
+            return Hashed(whole.target_P[stretch], whole.sign_P[stretch])
+        return Hashed.of(key, stretch.start, stretch.stop - stretch.start, phi_NK)
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """Which coordinate each of P numbers is added to, and with which sign."""
+
+    target_P: Tensor
+    sign_P: Tensor
+
+    @classmethod
+    def of(cls, key: int, start: int, numbers: int, phi_NK: Tensor) -> Self:
+        """Hash a stretch of positions.
+
+        Args:
+            key: Names the coordinates and signs.
+            start: Position of the stretch's first number, which with the key decides where it goes.
+            numbers: P.
+            phi_NK: What will be added to.
+
+        Returns:
+            Coordinates, and signs of the kind that is added to.
+        """
+        counters_P = torch.arange(start, start + numbers, dtype=torch.int64, device=phi_NK.device)
+        target_P = random_integers(key, counters_P, phi_NK.shape[1])
+        return cls(target_P, (random_bits(key, ~counters_P) & 1).to(phi_NK.dtype) * 2 - 1)
+
+    def add(self, phi_NK: Tensor, part_NP: Tensor) -> None:
+        """Add every number to its coordinate with its sign, in place."""
+        phi_NK.index_add_(1, self.target_P, part_NP * self.sign_P.to(part_NP.dtype))
 
 
 def add_hashed(phi_NK: Tensor, part_NP: Tensor, key: int, start: int = 0) -> None:
@@ -64,7 +111,4 @@ def add_hashed(phi_NK: Tensor, part_NP: Tensor, key: int, start: int = 0) -> Non
         key: Names the coordinates and signs.
         start: Position of the stretch's first number, which with the key decides where it goes.
     """
-    counters_P = torch.arange(start, start + part_NP.shape[1], dtype=torch.int64, device=part_NP.device)
-    target_P = random_integers(key, counters_P, phi_NK.shape[1])
-    sign_P = (random_bits(key, ~counters_P) & 1).to(part_NP.dtype) * 2 - 1
-    phi_NK.index_add_(1, target_P, part_NP * sign_P)
+    Hashed.of(key, start, part_NP.shape[1], phi_NK).add(phi_NK, part_NP)
