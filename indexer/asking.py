@@ -163,7 +163,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
         baseline=None if baseline is None else baseline.value,
     )
     attributor = Attributor.open(index)
-    if request.baseline in {"bm25", "representation"}:
+    if request.baseline is not None:
         attributor.similarities.offer([request.baseline])
     answer = attributor.attribute(request)
     if as_json:

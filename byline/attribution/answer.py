@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from byline.attribution.uncertainty import ErrorScope
-from byline.baselines import BaselineName
+from byline.baselines import Similarity
 from byline.examples import Example
 
 
@@ -153,7 +153,7 @@ class AnswerHeader(_Document):
     """Name of the recipe; null where a baseline made the scores."""
     recipe_fingerprint: str | None
     """Everything that determines a stored vector, in one digest; null where a baseline made the scores."""
-    baseline: BaselineName | None = None
+    baseline: Similarity | None = None
     """The baseline that made the scores: similarity to the query, not influence. Null where the recipe did."""
     unit: Literal["point", "group"] = "point"
     """What `row` and the entries of the answer are: training points, or groups of them."""

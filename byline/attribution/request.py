@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from byline.baselines import BaselineName
+from byline.baselines import Similarity
 from byline.errors import InvalidQuery
 from byline.store.examples import Filter
 
@@ -31,7 +31,7 @@ class AttributionRequest:
     """A finished query feature of the index's width."""
     target: str | None = None
     """A target of the Task; None takes the recipe's. Only with `query` and `query_set`."""
-    baseline: BaselineName | None = None
+    baseline: Similarity | None = None
     """Rank by similarity in place of influence: `"bm25"`, `"representation"`. Only with `query` and `query_set`; of a
     set the mean of the queries' scores counts."""
     k: int = 10

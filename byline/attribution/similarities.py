@@ -142,7 +142,7 @@ class Similarities:
             InvalidQuery: The Task failed on the query, or the filter does not fit.
         """
         request = asked.question.request
-        baseline = next((b for name, b in self._fitted.items() if name == request.baseline), None)
+        baseline = None if request.baseline is None else self._fitted.get(request.baseline)
         if baseline is None:
             raise Overloaded("the baseline is being fitted: try again in a while")
         with task_code():

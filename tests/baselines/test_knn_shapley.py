@@ -43,6 +43,7 @@ def test_values_are_shapleys(count: int, neighbours: int) -> None:
         matches = np.random.default_rng(seed).random(count) < 0.5
         found = shapley_values(matches, neighbours)
         np.testing.assert_allclose(found, by_definition(matches.tolist(), neighbours), atol=1e-12)
+        assert (found[~matches] <= 1e-12).all(), "points with another label are never positive"
         everybody = worth(tuple(range(count)), matches.tolist(), neighbours)
         assert found.sum() == pytest.approx(everybody, abs=1e-12), "the values must add up to v(all)"
 

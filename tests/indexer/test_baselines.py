@@ -141,7 +141,7 @@ def test_only_what_is_offered_is_answered(index: Path) -> None:
     with pytest.raises(InvalidQuery, match="start the service with `byline serve --baselines bm25`"):
         attributor.check(AttributionRequest(query=QUERY, baseline="bm25"))
     with pytest.raises(InvalidQuery, match="knn_shapley is offered by `byline scores` only"):
-        attributor.check(AttributionRequest(query=QUERY, baseline="knn_shapley"))
+        attributor.check(AttributionRequest(query=QUERY, baseline="knn_shapley"))  # type: ignore[arg-type]
     bare = Attributor.open_without_task(index)
     bare.similarities.offer(["bm25"])
     assert bare.similarities.offered == ()

@@ -45,7 +45,7 @@ def client(attributors):
     Yields:
         Its client.
     """
-    app = create_app(Settings(), attributors)
+    app = create_app(Settings(baselines="bm25,representation"), attributors)
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as started:
 
         async def warmed():
@@ -154,3 +154,18 @@ def test_gradients_of_half_precision_are_answered(client, gradients, dtype):
     half = {each: tensor.to(dtype) for each, tensor in gradients.items()}
     response = client.post(f"{FULL}/attributions", content=save(half), headers=TENSORS)
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("baseline", ["bm25", "representation"])
+def test_a_baseline(client, attributors, baseline):
+    asked = {"query": QUERY, "baseline": baseline, "k": 7, "direction": "both"}
+    body = answered(client.post(f"{FULL}/attributions", json={**asked, "filter": {"owner": ["owner-1"]}}))
+    assert body == offline(attributors["full"], **asked, filter=Filter(owner=["owner-1"]))
+    assert body["baseline"] == baseline
+    assert len(body["proponents"]) == len(body["opponents"]) == 7
+    assert {each["example"]["owner"] for each in body["proponents"]} == {"owner-1"}
+
+
+def test_gradients_take_no_baseline(client, gradients):
+    response = client.post(f"{FULL}/attributions?baseline=bm25", content=save(gradients), headers=TENSORS)
+    assert response.status_code == 422
