@@ -29,3 +29,17 @@ def interval(
     if found is None:
         raise ValueError("expected outputs of which some query's vary over the subsets")
     return found.low, found.high
+
+
+def bootstrap(
+    scores_QR: np.ndarray, subsets_SR: np.ndarray, outputs_SQ: np.ndarray, draws: int = 200
+) -> np.ndarray:
+    """Mean LDS of resampled queries and subsets: [draws]. The draws are the same for all scores, so that they pair."""
+    predicted_SQ, outputs = predicted_outputs(scores_QR, subsets_SR), outputs_SQ.astype(np.float64)
+    subsets, queries = outputs.shape
+    generator = np.random.default_rng(0)
+    means = []
+    for _ in range(draws):
+        pick = np.ix_(generator.integers(0, subsets, subsets), generator.integers(0, queries, queries))
+        means.append(np.nanmean(agreement(predicted_SQ[pick], outputs[pick])))
+    return np.array(means)

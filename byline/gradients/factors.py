@@ -55,6 +55,10 @@ class Factor(Protocol):
     def width(self) -> int:
         """D."""
 
+    @property
+    def positions(self) -> int:
+        """T."""
+
     def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
         """Coordinates of every vector in a basis."""
 
@@ -82,6 +86,11 @@ class DenseFactor:
     def width(self) -> int:
         """D, the appended one included."""
         return self.values_NTD.shape[2] + self.append_one
+
+    @property
+    def positions(self) -> int:
+        """T."""
+        return self.values_NTD.shape[1]
 
     def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
         """Coordinates of every vector in a basis."""
@@ -123,6 +132,11 @@ class OneHotFactor:
     indices_NT: Int[Tensor, "N T"]
     width: int
     dtype: torch.dtype = torch.float32
+
+    @property
+    def positions(self) -> int:
+        """T."""
+        return self.indices_NT.shape[1]
 
     def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
         """Coordinates of every vector in a basis: a look-up."""
@@ -210,7 +224,7 @@ class KroneckerGradient:
 
         With one position an example the K products are formed and nothing else.
         """
-        if all(use.active().shape[1] == 1 for use in self.uses):
+        if all(use.left.positions == 1 for use in self.uses):
             parts = [
                 use.left.along(left)[:, 0][:, rows_K] * use.right.along(right)[:, 0][:, columns_K]
                 for use in self.uses
@@ -236,7 +250,7 @@ class KroneckerGradient:
     def squared_norms(self) -> Float[Tensor, "N"]:
         """Squared length of every gradient, from inner products of the factors where those are fewer."""
         rows, columns = self.shape
-        positions = max(use.active().shape[1] for use in self.uses)
+        positions = max(use.left.positions for use in self.uses)
         if positions * (rows + columns) > rows * columns:
             return self._norms_by_rows()
         total_N: Tensor | None = None

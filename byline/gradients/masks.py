@@ -7,7 +7,7 @@ probabilities are left alone. (Deng et al. 2024, "Efficient Ensembles Improve Tr
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -108,8 +108,13 @@ def _keep_or_drop(output: Tensor, *, key: int, rate: float, channel_first: bool,
     if attention and output.dim() >= 3 and output.shape[-1] == output.shape[-2]:
         return output.new_ones(())  # probabilities [..., T, T] have no features
     axis = 1 if channel_first else _feature_axis(output)
-    counters = torch.arange(output.shape[axis], dtype=torch.int64, device=output.device)
-    kept = random_uniform(key, counters) >= rate
     shape = [1] * output.dim()
     shape[axis] = -1
-    return (kept.to(output.dtype) / (1 - rate)).reshape(shape)
+    return _drawn(key, rate, output.shape[axis], output.device).to(output.dtype).reshape(shape)
+
+
+@lru_cache(maxsize=4096)
+def _drawn(key: int, rate: float, size: int, device: torch.device) -> Tensor:
+    """0 or 1/(1 - rate) for so many features: kept, since every query asks for the same."""
+    kept = random_uniform(key, torch.arange(size, dtype=torch.int64, device=device)) >= rate
+    return kept.double() / (1 - rate)

@@ -1,0 +1,1 @@
+"""What ensembles cost and bring; see `__main__`."""
