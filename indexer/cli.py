@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from indexer import asking, ensembles, reading
+from indexer import asking, ensembles, evaluating, reading
 
 if TYPE_CHECKING:
     from indexer.config import BuildConfig
@@ -56,6 +56,7 @@ def register(app: typer.Typer) -> None:
     app.command("self-influence")(reading.self_influence)
     app.command()(asking.query)
     app.command()(asking.scores)
+    app.command()(evaluating.evaluate)
 
 
 def build(

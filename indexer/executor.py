@@ -4,16 +4,9 @@ An executor knows nothing of stages: it gets units that do not depend on one ano
 order, at least once each. Anything that can call `Worker.perform` somewhere can be one.
 """
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -22,6 +15,7 @@ import torch
 from byline.errors import BuildFailed
 from byline.task import Task
 from indexer.plan import BuildPlan
+from indexer.processes import interrupts_held, spawned
 from indexer.units import Unit
 from indexer.worker import Worker
 from indexer.workspace import Receipt
@@ -83,21 +77,15 @@ class InProcess:
 class Processes:
     """Runs units in several processes of this machine.
 
-    They are spawned, never forked: a fork after torch has started its threads hangs. Each loads the Task from
-    its source once.
+    Each loads the Task from its source once.
     """
 
     def __init__(self, plan: BuildPlan, workers: int) -> None:
-        self._pool = ProcessPoolExecutor(
-            max_workers=workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(plan,),
-        )
+        self._pool = spawned(workers, _start_worker, (plan,))
 
     def run(self, units: Sequence[Unit], on_done: OnDone) -> None:
         """Perform the units wherever there is room."""
-        with _interrupts_held():
+        with interrupts_held():
             running: dict[Future[Receipt], Unit] = {self._pool.submit(_perform, unit): unit for unit in units}
         try:
             for future in as_completed(running):
@@ -127,29 +115,9 @@ _workers: list[Worker] = []
 """The one worker of a spawned process; a pool's processes have no other place for it."""
 
 
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while processes start: they inherit that, and the build decides what it means."""
-    resource_tracker.ensure_running()  # its own start would let go of the signal
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-
 def _start_worker(plan: BuildPlan) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(plan.numerics.threads)
     _workers.append(Worker(plan))
-
-
-def _end_with_parent() -> None:
-    """A killed build leaves no worker behind that would go on writing."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-    os._exit(1)
 
 
 def _perform(unit: Unit) -> Receipt:

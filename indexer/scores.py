@@ -25,6 +25,7 @@ from byline.errors import InvalidInput, InvalidQuery
 from byline.search.searcher import Searcher
 from byline.store.durable import replaced
 from byline.store.index import AttributionIndex
+from byline.task import Item, Task
 from indexer.progress import Observer, Silent
 
 Score = Callable[[Sequence[Question], int, NDArray[np.float32]], None]
@@ -114,11 +115,58 @@ def write_scores(
         score = partial(_by_baseline, ask, fitted_to(opened, task, baseline.name, fitting))
     with replaced(out) as temporary:
         scores_QR = open_memmap(temporary, "w+", np.float32, (len(questions), opened.rows))
-        for start in range(0, len(questions), batch):
-            part = questions[start : start + batch]
-            score(part, start, scores_QR[start : start + len(part)])
-            observer.reach("score queries", start + len(part), len(questions))
+        _in_batches(
+            scores_QR,
+            lambda start, part_QR: score(questions[start : start + batch], start, part_QR),
+            batch,
+            observer,
+        )
         scores_QR.flush()
+
+
+def score_items(
+    index: AttributionIndex,
+    task: Task,
+    items: Sequence[Item],
+    target: str,
+    *,
+    batch: int = 32,
+    observer: Observer | None = None,
+) -> NDArray[np.float32]:
+    """Score every row for queries that are items of the data set's kind: what `write_scores` writes.
+
+    Args:
+        index: The opened index.
+        task: What it was built from.
+        items: Q complete queries.
+        target: What is attributed.
+        batch: Queries that are differentiated together.
+        observer: Told how it goes.
+
+    Returns:
+        float32 [Q, R].
+    """
+    featurizer, searcher = featurizer_of(index, task), Searcher(index)
+    scores_QR = np.empty((len(items), index.rows), dtype=np.float32)
+
+    def score(start: int, part_QR: NDArray[np.float32]) -> None:
+        searcher.scores(featurizer.query(items[start : start + batch], target), out=part_QR)
+
+    _in_batches(scores_QR, score, batch, observer or Silent())
+    return scores_QR
+
+
+def _in_batches(
+    scores_QR: NDArray[np.float32],
+    score: Callable[[int, NDArray[np.float32]], None],
+    batch: int,
+    observer: Observer,
+) -> None:
+    """Fill scores batch by batch; `score` gets the position of a batch and where its scores go."""
+    for start in range(0, len(scores_QR), batch):
+        part_QR = scores_QR[start : start + batch]
+        score(start, part_QR)
+        observer.reach("score queries", start + len(part_QR), len(scores_QR))
 
 
 def _checked(ask: Questions, requests: Sequence[AttributionRequest]) -> list[Question]:

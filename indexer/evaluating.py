@@ -1,0 +1,227 @@
+"""Sub-commands that measure how good an index is: evaluate, tune."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from indexer.config import BuildConfig
+    from indexer.evaluation.options import EvaluationOptions
+
+BuildFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="BUILD_FILE",
+        help="The build file, as for `byline build`. Example: `mytask.toml`",
+        show_default=False,
+    ),
+]
+
+
+class MetricName(StrEnum):
+    """What is measured; `indexer.evaluation.metrics.METRICS` has the functions."""
+
+    LDS = "lds"
+    LOO = "loo"
+
+
+Metric = Annotated[
+    MetricName,
+    typer.Option(
+        help="`lds`: do summed scores rank models retrained on random subsets? `loo`: do scores rank the effects of "
+        "leaving single points out? Example: `--metric lds`"
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        help="Folder of the report and of every retrained model's outputs; a later run with the same folder retrains "
+        "only what is new. Example: `--out evaluation`",
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1024,
+        help="Processes that train models; the outputs do not depend on it. Example: `--workers 4`",
+        show_default="build.workers of the build file",
+    ),
+]
+SubsetCount = Annotated[
+    int, typer.Option("--subsets", min=2, help="Random subsets to retrain on. Example: `--subsets 40`")
+]
+Alpha = Annotated[
+    float, typer.Option("--alpha", help="Share of the rows that each subset keeps. Example: `--alpha 0.5`")
+]
+Points = Annotated[
+    int, typer.Option("--points", min=2, help="Points to leave out, for `loo`. Example: `--points 50`")
+]
+Seeds = Annotated[
+    int,
+    typer.Option(
+        "--seeds",
+        min=1,
+        help="Models to train on each subset; two or more tell how much noise the truth has. Example: `--seeds 2`",
+    ),
+]
+Queries = Annotated[
+    int | None,
+    typer.Option(
+        "--queries",
+        min=1,
+        help="Items of the evaluation set that are reported. Example: `--queries 200`",
+        show_default="100, or as many as there are",
+    ),
+]
+Tuning = Annotated[
+    int | None,
+    typer.Option(
+        "--tuning",
+        min=0,
+        help="Items that are set apart for `byline tune` and never reported. Example: `--tuning 50`",
+        show_default="100, or half of them",
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", min=0, help="Of the drawing of subsets and queries. Example: `--seed 1`"),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        help="What the scores attribute: `loss` or one of the Task's targets. Example: `--target margin`",
+        show_default="the recipe's",
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        help="What retrained models are asked for: minus the `loss`, or one of the Task's targets. "
+        "Example: `--output loss`",
+        show_default="as --target",
+    ),
+]
+TruthFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--truth",
+        help="Outputs of models retrained elsewhere, in place of retraining: an .npz file with `subsets`, bool "
+        "[subsets, training points], and `outputs`, numbers [seeds, subsets, evaluation set]. "
+        "Example: `--truth truth.npz`",
+        show_default=False,
+    ),
+]
+QueryBatch = Annotated[
+    int,
+    typer.Option("--batch", min=1, help="Queries that are differentiated together. Example: `--batch 8`"),
+]
+
+
+def evaluate(  # noqa: PLR0913 - a command's options are its arguments
+    build_file: BuildFile,
+    out: Out,
+    *,
+    metric: Metric = MetricName.LDS,
+    target: Target = None,
+    output: Output = None,
+    subsets: SubsetCount = 100,
+    alpha: Alpha = 0.5,
+    points: Points = 50,
+    seeds: Seeds = 1,
+    queries: Queries = None,
+    tuning: Tuning = None,
+    seed: Seed = 0,
+    truth: TruthFile = None,
+    workers: Workers = None,
+    batch: QueryBatch = 32,
+) -> None:
+    """Measure how well an index's scores predict what retraining does, and write its quality card.
+
+    Retrains models through the Task's `train` on parts of the training set, and compares their outputs on the Task's
+    `evaluation_set` with what the scores say. A run that was stopped goes on where it was. The card lies beside the
+    index; `byline inspect`, the service and its page show it.
+
+    Example: `byline evaluate mytask.toml --metric lds --subsets 40 --workers 4 --out evaluation`
+    """
+    from rich.console import Console
+
+    from indexer.bar import bar
+    from indexer.evaluation.evaluate import evaluate as run
+    from indexer.evaluation.tables import measurement_table
+
+    options = _options(
+        out=out,
+        metric=metric.value,
+        target=target,
+        output=output,
+        subsets=subsets,
+        alpha=alpha,
+        points=points,
+        seeds=seeds,
+        queries=queries,
+        tuning=tuning,
+        seed=seed,
+        truth=truth,
+        batch=batch,
+    )
+    config = _config(build_file, workers)
+    with _stoppable(), bar() as observer:
+        done = run(config, options, observer)
+    Console().print(measurement_table(done.measured.measurement))
+    typer.echo(f"card:   {done.card_file}\nreport: {done.report_file}")
+
+
+def _options(**given: Any) -> "EvaluationOptions":
+    from pydantic import ValidationError
+
+    from byline.errors import InvalidInput
+    from indexer.evaluation.options import EvaluationOptions
+
+    try:
+        return EvaluationOptions(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidInput(f"--{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _config(build_file: Path, workers: int | None) -> "BuildConfig":
+    from indexer.config import load_config
+
+    config = load_config(build_file)
+    if workers is None:
+        return config
+    return config.model_copy(update={"build": config.build.model_copy(update={"workers": workers})})
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C ends with what to do next.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.secho(
+            "stopped: models that were trained are kept, and the same command goes on from there",
+            fg="yellow",
+            err=True,
+        )
+        raise typer.Exit(130) from None
+    except OSError as error:
+        from byline.errors import BuildFailed
+
+        raise BuildFailed(
+            f"{error.strerror or error} ({error.filename}): what is finished is kept; correct the cause and run the "
+            f"same command again"
+        ) from error

@@ -1,0 +1,152 @@
+"""The table of metrics. A metric is a row: a function from an evaluation and its index to a measurement.
+
+Letters: J rows of the index, S subsets, T seeds, Q reported queries.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+import byline
+from byline.errors import InvalidInput
+from byline.evaluation import (
+    agreement,
+    noise_ceiling,
+    pearson,
+    predicted_outputs,
+    two_way_interval,
+)
+from byline.store.index import AttributionIndex
+from byline.store.quality import Measurement, MeasurementProtocol
+from indexer.evaluation.designs import leave_one_out, random_subsets
+from indexer.evaluation.subject import Subject
+from indexer.evaluation.truth import Truth, write_truth
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a metric found."""
+
+    measurement: Measurement
+    details: tuple[Mapping[str, Any], ...]
+    """A document for each query, or for whatever else the value is a mean of."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the table."""
+
+    purpose: str
+    """For people."""
+    check: Callable[[Subject], None]
+    """Raises where the Task or the recipe lacks something; called before anything is built."""
+    measure: Callable[[Subject, AttributionIndex], Measured]
+    """Measures."""
+
+
+def lds(subject: Subject, index: AttributionIndex) -> Measured:
+    """Linear datamodelling score: models retrained on random subsets."""
+    options = subject.options
+    truth = subject.truth(
+        index, lambda: random_subsets(index.rows, options.subsets, options.alpha, options.seed)
+    )
+    alpha = None if truth.source == "file" else options.alpha
+    return _compared(subject, index, truth, title="LDS", alpha=alpha)
+
+
+def loo(subject: Subject, index: AttributionIndex) -> Measured:
+    """Leave-one-out: models retrained without single rows."""
+    options = subject.options
+    truth = subject.truth(index, lambda: leave_one_out(index.rows, options.points, options.seed))
+    if not (truth.subsets_SJ.sum(axis=1) == index.rows - 1).all():
+        raise InvalidInput(
+            "expected subsets in the --truth file that leave exactly one row of the index out, for --metric loo, got "
+            "others: take --metric lds"
+        )
+    return _compared(subject, index, truth, title="leave-one-out", alpha=None)
+
+
+def _compared(
+    subject: Subject, index: AttributionIndex, truth: Truth, *, title: str, alpha: float | None
+) -> Measured:
+    """Hold summed scores against retrained outputs, on the reported queries alone."""
+    options, reported = subject.options, subject.split.reported
+    write_truth(subject.folder() / f"truth-{options.metric}.npz", truth, index.groups)
+    outputs_TSQ = truth.of(reported)
+    predicted_SQ = predicted_outputs(subject.scores(index, reported, subject.target), truth.subsets_SJ)
+    outputs_SQ = outputs_TSQ.mean(axis=0)
+    rank_Q, linear_Q = agreement(predicted_SQ, outputs_SQ), agreement(predicted_SQ, outputs_SQ, pearson)
+    dropped = int(np.isnan(rank_Q).sum())
+    if dropped == len(reported):
+        raise InvalidInput(
+            f"all {dropped} reported queries have the same output under every retrained model: there is nothing to "
+            f"predict; check that Task.train uses its rows"
+        )
+    interval = two_way_interval(predicted_SQ, outputs_SQ)
+    ceiling = noise_ceiling(outputs_TSQ)
+    subsets = len(truth.subsets_SJ)
+    unit = "point" if index.groups is None else "group"
+    left_out = f"{subsets} {unit}s left out" if options.metric == "loo" else f"{subsets} subsets"
+    measurement = Measurement(
+        metric=options.metric,
+        title=title,
+        statistic="mean over the queries of Spearman's correlation, over the subsets, of summed scores and outputs",
+        value=float(np.nanmean(rank_Q)),
+        interval=None if interval is None else (interval.low, interval.high),
+        sample=f"{len(reported) - dropped} queries, {left_out}",
+        ceiling=None if ceiling is None else ceiling.ceiling,
+        further={"pearson": float(np.nanmean(linear_Q))}
+        | ({} if ceiling is None else {"halves_of_seeds": ceiling.halves}),
+        protocol=MeasurementProtocol(
+            target=subject.target,
+            output=subject.output,
+            queries=len(reported),
+            dropped=dropped,
+            tuned_on=len(subject.split.tuning),
+            subsets=subsets,
+            alpha=alpha,
+            seeds=len(truth.outputs_TSE),
+            seed=options.seed,
+            truth=truth.source,
+        ),
+        measured=today(),
+        libraries=libraries(),
+    )
+    return Measured(
+        measurement, tuple(_query(*each) for each in zip(reported, rank_Q, linear_Q, strict=True))
+    )
+
+
+def _query(item: np.int64, rank: np.float64, linear: np.float64) -> dict[str, Any]:
+    dropped = bool(np.isnan(rank))
+    return {
+        "item": int(item),
+        "spearman": None if dropped else float(rank),
+        "pearson": None if dropped else float(linear),
+        "dropped": dropped,
+    }
+
+
+def today() -> Any:
+    """The date of a measurement, UTC."""
+    return datetime.now(UTC).date()
+
+
+def libraries() -> dict[str, str]:
+    """Versions of what measures."""
+    return {"byline": byline.__version__, "torch": torch.__version__, "numpy": np.__version__}
+
+
+def _needs_retraining(subject: Subject) -> None:
+    subject.check()
+
+
+METRICS: dict[str, Metric] = {
+    "lds": Metric("models retrained on random subsets", _needs_retraining, lds),
+    "loo": Metric("models retrained without single points", _needs_retraining, loo),
+}
+"""Every metric, by name."""

@@ -1,0 +1,33 @@
+"""What people are shown of a measurement."""
+
+from rich.table import Table
+
+from byline.store.quality import Measurement, figure
+
+
+def measurement_table(found: Measurement) -> Table:
+    """One measurement with its protocol."""
+    protocol = found.protocol
+    table = Table("what", "value", title=found.text, title_justify="left")
+    rows = {
+        found.title: f"{found.value:.3f}",
+        "95 % interval": None if found.interval is None else "{:.3f} to {:.3f}".format(*found.interval),
+        "noise ceiling": None if found.ceiling is None else figure(found.ceiling),
+        **{name.replace("_", " "): f"{value:.3f}" for name, value in found.further.items()},
+        "attributed": protocol.target,
+        "f": "minus the loss" if protocol.output == "loss" else protocol.output,
+        "queries": _count(protocol.queries),
+        "dropped, constant truth": _count(protocol.dropped or None),
+        "set apart for tuning": _count(protocol.tuned_on),
+        "subsets x seeds": None if protocol.subsets is None else f"{protocol.subsets} x {protocol.seeds}",
+        "share kept": None if protocol.alpha is None else f"{protocol.alpha:g}",
+        "truth": protocol.truth,
+    }
+    for name, value in rows.items():
+        if value is not None:
+            table.add_row(name, value)
+    return table
+
+
+def _count(number: int | None) -> str | None:
+    return None if number is None else f"{number:,}"

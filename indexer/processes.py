@@ -1,0 +1,57 @@
+"""Spawned processes of this machine that share work: started alike, and never left behind."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
+from typing import Any
+
+
+def spawned(workers: int, start: Callable[..., None], arguments: tuple[Any, ...]) -> ProcessPoolExecutor:
+    """Make a pool whose processes end with this one.
+
+    They are spawned, never forked: a fork after torch has started its threads hangs.
+
+    Args:
+        workers: How many.
+        start: Called in each process before its first call.
+        arguments: What `start` takes; pickled.
+
+    Returns:
+        The pool. Its processes start with the first calls: submit these under `interrupts_held`.
+    """
+    return ProcessPoolExecutor(
+        max_workers=workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(start, arguments),
+    )
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start: they inherit that, and their parent decides what it means."""
+    resource_tracker.ensure_running()  # its own start would let go of the signal
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def _start(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start(*arguments)
+
+
+def _end_with_parent() -> None:
+    """A killed parent leaves no process behind that would go on writing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+    os._exit(1)
