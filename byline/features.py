@@ -21,6 +21,7 @@ from byline.projection.base import State
 from byline.projection.principal import rotated
 from byline.recipe import SIDE_POWERS, Recipe
 from byline.row_weights import inverse_lengths, one_minus_p
+from byline.scale.base import Scaler
 
 
 class Side(StrEnum):
@@ -30,9 +31,20 @@ class Side(StrEnum):
     QUERY = "query"
 
 
-def statistics(recipe: Recipe, blocks: Sequence[Block]) -> tuple[Statistic, ...]:
-    """List the passes that fit a recipe's curvature, in order."""
-    return recipe.curvature.statistics(blocks, recipe.projection)
+def statistics(
+    recipe: Recipe, blocks: Sequence[Block], moments: State | None = None
+) -> tuple[Statistic, ...]:
+    """List the passes that fit a recipe's scale and curvature, in order.
+
+    Args:
+        recipe: The method.
+        blocks: What is attributed.
+        moments: The optimiser's, where the checkpoint has them (`byline.optimizer_state.given_moments`).
+    """
+    return (
+        *recipe.scale.statistics(blocks, moments),
+        *recipe.curvature.statistics(blocks, recipe.projection),
+    )
 
 
 class MemberFeaturizer:
@@ -48,6 +60,10 @@ class MemberFeaturizer:
         """Made when it is first needed: while a curvature is being fitted, gradients are only projected."""
         return self._recipe.curvature.preconditioner(self._state)
 
+    @cached_property
+    def _scaler(self) -> Scaler:
+        return self._recipe.scale.scaler(self._state)
+
     @property
     def width(self) -> int:
         """Numbers of this member's stretch."""
@@ -58,10 +74,23 @@ class MemberFeaturizer:
         """Whether queries' gradients must be solved before they are projected here."""
         return self._recipe.sides == "solved"
 
-    def project(self, gradients: BatchGradients) -> Tensor:
-        """phi_NK: projected, not yet preconditioned; float32 (float64 for a float64 model)."""
-        phi_NK = self._projector(gradients)
+    def project(self, gradients: BatchGradients, side: Side) -> Tensor:
+        """phi_NK: scaled for one side and projected, not yet preconditioned; float32 (float64 for a float64 model)."""
+        scaled = self._scaler.train(gradients) if side is Side.TRAIN else self._scaler.query(gradients)
+        phi_NK = self._projector(scaled)
         return phi_NK if phi_NK.dtype == torch.float64 else phi_NK.float()
+
+    def project_training(self, gradients: BatchGradients) -> State:
+        """What a batch of training points leaves behind, projected.
+
+        Returns:
+            `phi` [N, K], `objective` [N]; and where the scale tells the sides apart `query_phi` [N, K], the same points'
+            as queries.
+        """
+        made = {"phi": self.project(gradients, Side.TRAIN), "objective": gradients.objective_N}
+        if not self._recipe.scale.linear:
+            made["query_phi"] = self.project(gradients, Side.QUERY)
+        return made
 
     def feature(self, phi_NK: Tensor, side: Side) -> Tensor:
         """Precondition for one side, then unit norm if the recipe wants it; feature_NK."""

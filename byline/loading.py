@@ -99,9 +99,14 @@ def _anchored(task: Task, folder: Path) -> Task:
         weights = checkpoint.weights
         if not isinstance(weights, Mapping):
             weights = folder / weights  # an absolute path stays
+        state = checkpoint.optimizer_state
+        if state is not None and not isinstance(state, Mapping):
+            state = folder / state
         adapters = [folder / path for path in checkpoint.adapters]
         recording = None if checkpoint.recording is None else folder / checkpoint.recording
-        return replace(checkpoint, weights=weights, adapters=adapters, recording=recording)
+        return replace(
+            checkpoint, weights=weights, optimizer_state=state, adapters=adapters, recording=recording
+        )
 
     return replace(task, checkpoints=[anchored(checkpoint) for checkpoint in task.checkpoints])
 
@@ -207,7 +212,16 @@ def weights_digest(checkpoint: Checkpoint, adapters: int = 0, *, recorded: bool 
         digest.update(f"recording:{recording_digest(checkpoint.recording)}:".encode())
     for number in range(adapters):
         digest.update(f"adapter:{adapter_digest(adapter_folder(checkpoint, number))}:".encode())
-    for name, tensor in sorted(load_weights(checkpoint).items()):
+    return _tensors_digest(load_weights(checkpoint), digest)
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over tensors' names, shapes and numbers."""
+    return _tensors_digest(tensors, hashlib.sha256())
+
+
+def _tensors_digest(tensors: Mapping[str, Tensor], digest: "hashlib._Hash") -> str:
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -99,7 +99,7 @@ class GradientFeaturizer:
             prefix = f"{member.name}/"
             own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
             gradients = dense_gradients(self._blocks, own)
-            return self._featurizers[member].project(self._solved(member, gradients))
+            return self._featurizers[member].project(self._solved(member, gradients), Side.QUERY)
 
         return self._features(project)
 
@@ -192,7 +192,7 @@ class Featurizer(GradientFeaturizer):
         own, weights_N = [], torch.zeros(len(items), dtype=torch.float64)
         for member, featurizer in self._featurizers.items():
             gradients = self._models[member].gradients(items, self._recipe.train_signal)
-            phi_NK = featurizer.project(gradients)
+            phi_NK = featurizer.project(gradients, Side.TRAIN)
             own.append(featurizer.feature(phi_NK, Side.TRAIN).cpu())
             weights_N += featurizer.row_weights(phi_NK, gradients.objective_N).cpu() / len(self._featurizers)
         if self._directions:
@@ -223,7 +223,8 @@ class Featurizer(GradientFeaturizer):
         projected: dict[Member, Tensor] = {}
         with torch.no_grad():
             for member, gradients in self._passes.gradients(items, chosen):
-                phi_QK = self._featurizers[member].project(self._solved(member, gradients, mean=mean))
+                solved = self._solved(member, gradients, mean=mean)
+                phi_QK = self._featurizers[member].project(solved, Side.QUERY)
                 projected[member] = phi_QK.mean(dim=0, keepdim=True) if mean else phi_QK
         return self._features(projected.__getitem__)
 

@@ -29,6 +29,9 @@ from byline.projection.masking import FactorisedGrassProjection, GrassProjection
 from byline.projection.principal import Pca
 from byline.projection.sjlt import SjltProjection
 from byline.row_weights import RowWeight
+from byline.scale.adam import AdamDirection
+from byline.scale.none import NoScale
+from byline.scale.second_moment import SecondMoment
 
 Projection = Annotated[
     IdentityProjection
@@ -45,6 +48,7 @@ Curvature = Annotated[
     NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac | Trajectory | Cg | Lissa,
     Field(discriminator="kind"),
 ]
+Scale = Annotated[NoScale | SecondMoment | AdamDirection, Field(discriminator="kind")]
 SideRule = Literal["none", "one_sided", "two_sided", "solved"]
 
 SIDE_POWERS: dict[SideRule, tuple[float, float]] = {
@@ -70,6 +74,8 @@ class Recipe(BaseModel):
     """What is differentiated for a query that names no target."""
     layers: Literal["all", "last"] = "all"
     """`last` attributes the parameters of the last layer that the model calls, and of no other."""
+    scale: Scale = NoScale()
+    """What a gradient's entries are multiplied by before the projection."""
     projection: Projection
     """How a gradient becomes k numbers."""
     curvature: Curvature = NoCurvature()
@@ -119,6 +125,7 @@ class Recipe(BaseModel):
             )
         if self.recorded:
             self._fits_a_recorded_run()
+        self._scale_fits()
         if self.labels != "given" and self.train_signal != "loss":
             raise InvalidRecipe("curvature labels 'sampled' and 'exact' go with train_signal 'loss'")
         return self
@@ -139,6 +146,20 @@ class Recipe(BaseModel):
     def recorded(self) -> bool:
         """Whether training points' features come from a recorded run (`Checkpoint.recording`)."""
         return isinstance(self.curvature, Trajectory)
+
+    def _scale_fits(self) -> None:
+        if not isinstance(self.scale, NoScale) and not isinstance(
+            self.curvature, NoCurvature | Fisher | Explicit | DataInf
+        ):
+            raise InvalidRecipe(
+                f"a scale goes with curvature 'none', 'fisher', 'explicit' or 'datainf', which are of projected "
+                f"gradients, got '{self.curvature.kind}'"
+            )
+        if not self.scale.linear and (self.sides != "none" or self.train_signal != "loss"):
+            raise InvalidRecipe(
+                f"scale '{self.scale.kind}' is a direction that a training step takes: it goes with sides 'none', "
+                f"curvature 'none' and train_signal 'loss'"
+            )
 
     @property
     def labels(self) -> Labels:
@@ -225,6 +246,21 @@ def _rows() -> dict[str, Recipe]:
             row_weight="relative_l",
             **two_sided,
         ),
+        Recipe(
+            name="trackstar",
+            scale=SecondMoment(),
+            projection=FactorisedProjection(),
+            curvature=Fisher(blocks="layer"),
+            unit_norm=True,
+            **two_sided,
+        ),
+        Recipe(
+            name="less",
+            scale=AdamDirection(),
+            projection=SjltProjection(size=8192),
+            unit_norm=True,
+            members=MemberPlan(weights="learning_rate"),
+        ),
     ]
     return {row.name: row for row in rows}
 
@@ -271,6 +307,11 @@ def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
         raise InvalidRecipe(
             f"recipe '{name}' divides each point's feature by its length, and such features do not add up to a "
             f"group's: take a recipe without unit_norm, or no groups"
+        )
+    if not chosen.scale.linear:
+        raise InvalidRecipe(
+            f"recipe '{name}' takes each point's own optimiser step, and the step of a group is no sum of its points': "
+            f"take scale 'none', or no groups"
         )
     if chosen.recorded and (groups.build == "fast" or chosen.pca is not None):
         raise InvalidRecipe(

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import InvalidInput, InvalidTask
-from byline.features import MemberFeaturizer
+from byline.features import MemberFeaturizer, Side
 from byline.gradients.blocks import Block
 from byline.member_model import Compute, MemberModel, collector_of
 from byline.recipe import Recipe
@@ -143,7 +143,8 @@ class TrainingRecorder:
 
     def _projected(self, run: "_Run", rows_N: Tensor) -> Tensor:
         items = [self._task.train_set[row] for row in rows_N.tolist()]
-        return run.featurizer.project(run.member.gradients(items, self._recipe.train_signal)).float().cpu()
+        gradients = run.member.gradients(items, self._recipe.train_signal)
+        return run.featurizer.project(gradients, Side.TRAIN).float().cpu()
 
 
 def recording_head(recipe: Recipe, blocks: Sequence[Block], rows: int) -> RecordingHead:

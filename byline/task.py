@@ -47,7 +47,7 @@ class Checkpoint:
     """Of the optimiser when these weights were saved: what `tracin` and `less` weigh checkpoints of one run by."""
     optimizer_state: Path | Mapping[str, Tensor] | None = None
     """Adam's moments, `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, in a `.safetensors` file or as tensors
-    (`byline.loading.adam_state` takes them from an optimiser). Where they are missing they are estimated."""
+    (`byline.optimizer_state.adam_state` takes them from an optimiser). Where they are missing they are estimated."""
     adapters: Sequence[Path] = ()
     """Folders of LoRA adapters (peft) that were trained on top of these weights; `members.adapters` uses them."""
     recording: Path | None = None

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import JsonValue
 
 import byline
 from byline.errors import BuildFailed, BylineError, CorruptIndex
 from byline.groups import Members
-from byline.loading import LoadedTask, load_task, weights_digest
+from byline.loading import LoadedTask, load_task, tensors_digest, weights_digest
+from byline.optimizer_state import load_optimizer_state
 from byline.store.durable import durable_file
 from byline.store.fingerprint import Fingerprint
 from byline.store.layout import TaskRecord
@@ -120,12 +122,21 @@ def identify(plan: BuildPlan, loaded: LoadedTask, index: IndexSection, observer:
         data=read.digest,
         task=loaded.digest,
         storage=index.storage(),
-        build=plan.record(),
+        build={**plan.record(), **_digests(plan, task)},
     )
     record = TaskRecord(
         reference=portable_task(loaded.reference, index.path), digest=loaded.digest, name=task.name
     )
     return Origin(task=task, record=record, fingerprint=fingerprint)
+
+
+def _digests(plan: BuildPlan, task: Task) -> dict[str, JsonValue]:
+    """Digests of what some recipes read besides weights and training set."""
+    if not plan.recipe.scale.uses_moments:
+        return {}
+    used = sorted({member.checkpoint for member in plan.members})
+    states = [load_optimizer_state(task.checkpoints[c]) for c in used]
+    return {"moments": [None if state is None else tensors_digest(state) for state in states]}
 
 
 def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observer: Observer) -> None:

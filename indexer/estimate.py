@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from byline.curvature.base import Source
-from byline.features import MemberFeaturizer, statistics
+from byline.features import MemberFeaturizer, Side, statistics
 from byline.fit_sample import Rows
 from byline.loading import load_task
 from byline.member_model import MemberModel
@@ -154,9 +154,9 @@ class _Trial:
         if visits:
             seconds = visits * _trace_time(matrix_widths(plan.recipe, plan.parameter_blocks))
             yield Pass("trace and carry", visits, seconds)
-        phi_NK, projection_time = _warm(lambda: featurizer.project(grads))
-        known_NK = phi_NK if plan.recipe.recorded else None
-        _, feature_time = _warm(lambda: emitted(featurizer, phi_NK, grads.objective_N, known_NK))
+        projected, projection_time = _warm(lambda: featurizer.project_training(grads))
+        known_NK = projected["phi"] if plan.recipe.recorded else None
+        _, feature_time = _warm(lambda: emitted(featurizer, projected, known_NK))
         every = plan.rows * members
         yield Pass(
             "project and emit",
@@ -183,7 +183,7 @@ class _Trial:
                 continue
             batch = measurable
             if source == "projected":
-                batch = MemberFeaturizer(plan.recipe, model.blocks, state).project(measurable)
+                batch = MemberFeaturizer(plan.recipe, model.blocks, state).project(measurable, Side.TRAIN)
             part, measured = _warm(partial(statistic.measure, batch, state))
             sums: State = {}
             add_state(sums, part)

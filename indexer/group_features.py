@@ -58,14 +58,14 @@ class GroupPass:
             for batch in cut_batches(rows, self.batch_rows):
                 yield self.read(batch), self.weights(batch)
 
-        return self.featurizer.project(self.model.group_gradient(batches(), self.signal))[0]
+        return self.featurizer.project(self.model.group_gradient(batches(), self.signal), Side.TRAIN)[0]
 
     def _together(self, groups: Sequence[Rows]) -> Tensor:
         """Projected gradients of groups that fit in one batch, [J, K]."""
         batch = torch.cat([torch.from_numpy(rows) for rows in groups]).numpy()
         group_N = torch.arange(len(groups)).repeat_interleave(torch.tensor([len(rows) for rows in groups]))
         gradients = self.model.gradients(self.read(batch), self.signal)
-        return self.featurizer.project(summed(gradients, group_N, self.weights(batch)))
+        return self.featurizer.project(summed(gradients, group_N, self.weights(batch)), Side.TRAIN)
 
 
 def packs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:

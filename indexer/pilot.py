@@ -143,7 +143,8 @@ def _scores(plan: BuildPlan, workspace: Workspace, task: Task, asked: Sequence[I
         query_QK = torch.cat(
             [
                 featurizer.feature(
-                    featurizer.project(model.gradients([item], plan.recipe.query_target)), Side.QUERY
+                    featurizer.project(model.gradients([item], plan.recipe.query_target), Side.QUERY),
+                    Side.QUERY,
                 )
                 for item in asked
             ]

@@ -49,7 +49,7 @@ class StatisticPlan:
     name: str
     source: Source
     sample: int | None
-    """Rows to fit on; None takes all."""
+    """Rows to fit on; None takes all. 0: what it would measure is given, and only its end is run."""
     labels: Labels = "given"
     """Whose labels the gradients are taken at."""
     fresh: bool = False
@@ -187,7 +187,9 @@ class BuildPlan:
     def _fit(self, member: str, *, from_projections: bool) -> Iterator[list[Unit]]:
         for statistic in self.statistics:
             if statistic.reads_projections == from_projections:
-                yield self.measures(member, statistic.name)
+                measures = self.measures(member, statistic.name)
+                if measures:
+                    yield measures
                 yield [Unit(Stage.REDUCE, member, 0, statistic.name)]
 
     @cached_property
@@ -263,7 +265,7 @@ class BuildPlan:
     def record(self) -> dict[str, JsonValue]:
         """What the manifest keeps: the numerics, and the size of each fit sample."""
         samples: dict[str, JsonValue] = {
-            s.name: min(s.sample or self.rows, self.rows) for s in self.statistics
+            s.name: sum(map(len, self.fit_blocks(s.name))) for s in self.statistics
         }
         if self.recipe.pca:
             samples["pca"] = self.rotation_sample

@@ -1,5 +1,6 @@
 """From a configuration and a Task to a plan, and to what identifies the index."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,8 +9,12 @@ from byline.adapters import require_same_blocks
 from byline.curvature.base import Statistic
 from byline.errors import InvalidInput
 from byline.features import statistics
+from byline.gradients.blocks import Block
 from byline.groups import GroupOptions
 from byline.member_model import MemberModel
+from byline.optimizer_state import given_moments
+from byline.projection.base import State
+from byline.recipe import Recipe
 from byline.task import Task
 from indexer.config import BuildConfig
 from indexer.plan import BuildPlan, Numerics, StatisticPlan
@@ -50,7 +55,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
     model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
     fits = tuple(
         _statistic_plan(s, config.groups)
-        for s in statistics(config.recipe, model.blocks)
+        for s in statistics(config.recipe, model.blocks, _moments_of_all(config.recipe, task, model.blocks))
         if s.needed(len(task.train_set))
     )
     return BuildPlan(
@@ -65,6 +70,15 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         grouping=config.groups,
         recordings=recorded_visits(task, config.recipe, members, model.blocks),
     )
+
+
+def _moments_of_all(recipe: Recipe, task: Task, blocks: Sequence[Block]) -> State | None:
+    """The first member's moments if every member has them: only then is none estimated."""
+    if not recipe.scale.uses_moments:
+        return None
+    members = recipe.members.of(task.checkpoints)
+    having = [task.checkpoints[member.checkpoint].optimizer_state is not None for member in members]
+    return given_moments(task, members[0], blocks) if all(having) else None
 
 
 MICRO_BATCHES = 4096

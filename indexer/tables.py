@@ -35,6 +35,8 @@ _PURPOSES = {
     "grad_cos": "a baseline: cosines of gradients",
     "trak": "comparison with the literature on classifiers",
     "logra": "large models: one pass, projected factors",
+    "trackstar": "unit norms, an optimiser's scale",
+    "less": "each point's own Adam step",
     "kfac": "as ekfac, one pass less",
     "ekfac": "the default: best measured at every size",
     "dvemb": "which step, in which order: a recorded SGD run",

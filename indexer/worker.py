@@ -21,6 +21,7 @@ from byline.gradients.grouping import micro_batched
 from byline.loading import load_task
 from byline.member_model import MemberModel
 from byline.members import Member
+from byline.optimizer_state import given_moments
 from byline.projection.base import State
 from byline.row_weights import one_minus_p, rescaled
 from byline.solving import ItemProducts
@@ -122,7 +123,7 @@ class Worker:
     def _fit_projections(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[Tensor]:
         featurizer = self._fitted(unit.member, unit.statistic)
         for gradients in self._fit_gradients(unit, rows, statistic):
-            yield featurizer.project(gradients)
+            yield featurizer.project(gradients, Side.TRAIN)
 
     def _fit_gradients(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[BatchGradients]:
         micro_batch = self.plan.statistic(unit.statistic).micro_batch
@@ -142,8 +143,7 @@ class Worker:
     def _project(self, unit: Unit) -> State:
         featurizer = self._fitted(unit.member, self.plan.first_of_projections)
         batches = self._gradients(unit.member, self._block(unit))
-        parts = [{"phi": featurizer.project(grads), "objective": grads.objective_N} for grads in batches]
-        return join_states(parts)
+        return join_states([featurizer.project_training(grads) for grads in batches])
 
     def _emit(self, unit: Unit) -> State:
         featurizer = self._fitted(unit.member)
@@ -153,10 +153,10 @@ class Worker:
             return self._emit_recorded(featurizer, unit)
         if self.plan.keeps_projections:
             raw = self.workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
-            made = emitted(featurizer, raw["phi"].to(self.plan.numerics.device), raw["objective"])
+            made = emitted(featurizer, self._to_device(raw))
         else:
             batches = self._gradients(unit.member, self._block(unit))
-            made = join_states([emitted(featurizer, featurizer.project(g), g.objective_N) for g in batches])
+            made = join_states([emitted(featurizer, featurizer.project_training(g)) for g in batches])
         if self.plan.recipe.row_weight == "leverage":
             made["weight"] = rescaled(self._leverage(featurizer, unit.member, self._block(unit)))
         return made
@@ -168,10 +168,10 @@ class Worker:
         own = iter(torch.split(train_NK, self.plan.numerics.batch_rows))
         made = []
         for g in self._gradients(unit.member, rows):
-            phi_NK = featurizer.project(g)
-            made.append(emitted(featurizer, phi_NK, g.objective_N, next(own)))
+            projected = featurizer.project_training(g)
+            made.append(emitted(featurizer, projected, next(own)))
             if self.plan.groups is not None:  # a group's own score needs the sum of both sides
-                made[-1]["query"] = featurizer.feature(phi_NK, Side.QUERY).float()
+                made[-1]["query"] = featurizer.feature(projected["phi"], Side.QUERY).float()
         return join_states(made)
 
     def _emit_groups(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
@@ -203,7 +203,8 @@ class Worker:
         parts = []
         for batch in cut_batches(rows, self.plan.numerics.batch_rows):
             each = self._label_gradients(member, batch, self.plan.recipe.labels)
-            parts.append(torch.stack([featurizer.quadratic(featurizer.project(g)) for g in each]).sum(dim=0))
+            own = [featurizer.quadratic(featurizer.project(g, Side.TRAIN)) for g in each]
+            parts.append(torch.stack(own).sum(dim=0))
         return torch.cat(parts) / self.plan.rows
 
     def _weigh(self, unit: Unit) -> State:
@@ -302,7 +303,11 @@ class Worker:
         return self._model[1]
 
     def _statistic(self, unit: Unit) -> Statistic:
-        every = statistics(self.plan.recipe, self._load(unit.member).blocks)
+        recipe, blocks = self.plan.recipe, self._load(unit.member).blocks
+        member = self.plan.member(unit.member)
+        uses = recipe.scale.uses_moments
+        moments = given_moments(self._loaded_task(), member, blocks) if uses else None
+        every = statistics(recipe, blocks, moments)
         return next(statistic for statistic in every if statistic.name == unit.statistic)
 
     def _state(self, member: str, before: str | None = None) -> State:
@@ -382,29 +387,27 @@ def join_states(parts: list[State]) -> State:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def emitted(
-    featurizer: MemberFeaturizer, phi_NK: Tensor, objective_N: Tensor, train_NK: Tensor | None = None
-) -> State:
+def emitted(featurizer: MemberFeaturizer, projected: State, train_NK: Tensor | None = None) -> State:
     """What a block of rows leaves behind.
 
     Args:
         featurizer: Of the member.
-        phi_NK: Projected gradients.
-        objective_N: The train signal's values.
-        train_NK: The training side's features, where they are not made of `phi_NK`.
+        projected: What `MemberFeaturizer.project_training` made of them.
+        train_NK: The training side's features, where they are not made of that.
 
     Returns:
         `features` float32 [N, K], `self_influence` float64 [N] (the product of the row's own training and query
         features; zeros where queries are solved, since rows are not) and the row weight's part of this member,
         `weight` float64 [N].
     """
+    phi_NK = projected["phi"]
     train_NK = featurizer.feature(phi_NK, Side.TRAIN) if train_NK is None else train_NK
-    query_NK = featurizer.feature(phi_NK, Side.QUERY)
+    query_NK = featurizer.feature(projected.get("query_phi", phi_NK), Side.QUERY)
     own_N = (train_NK.double() * query_NK.double()).sum(dim=1)
     if featurizer.solved:
         own_N = torch.zeros_like(own_N)
     return {
         "features": train_NK.float(),
         "self_influence": own_N,
-        "weight": featurizer.row_weights(phi_NK, objective_N),
+        "weight": featurizer.row_weights(phi_NK, projected["objective"]),
     }

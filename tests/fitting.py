@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from byline.curvature.base import Statistic
-from byline.features import statistics
+from byline.features import MemberFeaturizer, Side, statistics
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import State
@@ -29,7 +29,7 @@ def _summed(
     sums: State = {}
     for batch in batches:
         projects = statistic.source == "projected"
-        measured = chosen.projection.projector(blocks, state)(batch) if projects else batch
+        measured = MemberFeaturizer(chosen, blocks, state).project(batch, Side.TRAIN) if projects else batch
         for name, part in statistic.measure(measured, state).items():
             sums[name] = sums[name] + part if name in sums else part
     return sums

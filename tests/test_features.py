@@ -54,7 +54,7 @@ def test_an_inner_product_is_the_mean_of_the_members_scores(task: Task, featuriz
     for member in featurizer.members:
         model = MemberModel.load(task, RECIPE, member)
         one = MemberFeaturizer(RECIPE, model.blocks, states[member.name])
-        feature = one.feature(one.project(model.gradients(items)), Side.QUERY)
+        feature = one.feature(one.project(model.gradients(items), Side.QUERY), Side.QUERY)
         scores.append(feature @ feature.T)
     torch.testing.assert_close(whole @ whole.T, torch.stack(scores).mean(dim=0))
 

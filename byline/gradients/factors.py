@@ -8,8 +8,8 @@ linear layer l is the gradient of its output and r its input. `u` runs over the 
 calls of a module, and the modules that share a tied weight.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -312,7 +312,7 @@ class BatchGradients:
     """What differentiating one batch gives: the objective's values and every block's gradients."""
 
     objective_N: Float[Tensor, "N"]
-    blocks: dict[str, KroneckerGradient]
+    blocks: Mapping[str, KroneckerGradient]
 
     def __len__(self) -> int:
         return self.objective_N.shape[0]
@@ -320,8 +320,9 @@ class BatchGradients:
     def examples(self, chosen: slice) -> "BatchGradients":
         """The gradients of some of the examples."""
         blocks = {
-            name: KroneckerGradient(
-                [Use(use.left.examples(chosen), use.right.examples(chosen)) for use in gradient.uses]
+            name: replace(
+                gradient,
+                uses=[Use(use.left.examples(chosen), use.right.examples(chosen)) for use in gradient.uses],
             )
             for name, gradient in self.blocks.items()
         }

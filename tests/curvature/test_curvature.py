@@ -27,7 +27,7 @@ def scores(
     chosen: Recipe, collector: GradientCollector, gradients: BatchGradients, state: State
 ) -> np.ndarray:
     featurizer = MemberFeaturizer(chosen, collector.blocks, state)
-    phi = featurizer.project(gradients)
+    phi = featurizer.project(gradients, Side.TRAIN)
     return (featurizer.feature(phi, Side.QUERY) @ featurizer.feature(phi, Side.TRAIN).T).numpy()
 
 

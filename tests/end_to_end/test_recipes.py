@@ -58,6 +58,8 @@ CASES = {
     "if_lissa": {"projection": {"size": 24}, "curvature": {"batch": 90, "depth": 5000}},
     "rif": {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "exact"}},
     "relatif": {"projection": {"size": 4096}},
+    "trackstar": {"projection": {"size_in": 4, "size_out": 4}},
+    "less": {"projection": {"size": 24}},
 }
 OTHERS = [
     ("trak", {"projection": {"kind": "dense", "size": 24, "entries": "gaussian"}}),
@@ -72,6 +74,16 @@ OTHERS = [
     ("dvemb", {"projection": {"kind": "identity"}, "curvature": {"blocks": "joint"}}),
     ("if_cg", {"curvature": {"tolerance": 1e-7, "sample": 40}, "members": {"masks": 2}}),
     ("if_cg", {"curvature": {"matrix": "hessian", "damping": 50.0, "tolerance": 1e-7}}),
+    ("trackstar", {"projection": {"kind": "identity"}, "unit_norm": False, "scale": {"floor": 0.1}}),
+    ("trackstar", {"projection": {"kind": "grass", "kept": 60, "size": 24}, "scale": {"factored": False}}),
+    ("less", {"projection": {"kind": "dense", "size": 24}, "scale": {"beta1": 0}, "members": {"masks": 2}}),
+    ("less", {"projection": {"kind": "factorised", "size_in": 4, "size_out": 4}, "unit_norm": False}),
+]
+TRAINED = [
+    ("trackstar", {"projection": {"size_in": 4, "size_out": 4}}),
+    ("trackstar", {"projection": {"kind": "mask", "size": 24}, "scale": {"factored": False}}),
+    ("less", {"projection": {"size": 24}}),
+    ("less", {"projection": {"kind": "mask", "size": 24}, "scale": {"epsilon": 1e-3, "beta2": 0.9}}),
 ]
 
 
@@ -107,7 +119,18 @@ def test_eigenvalues_are_measured_on_all_rows_where_eigenvectors_are_of_a_sample
 
 @pytest.mark.parametrize(("name", "changes"), [*CASES.items(), *OTHERS])
 def test_index_equals_the_dense_formula(name: str, changes: dict, tmp_path: Path) -> None:
-    index = built(tmp_path, name, dtype="float32", changes=changes)
+    hold_formula(tmp_path, name, changes, "task")
+
+
+@pytest.mark.parametrize(("name", "changes"), TRAINED)
+def test_index_equals_the_dense_formula_of_the_optimisers_moments(
+    name: str, changes: dict, tmp_path: Path
+) -> None:
+    hold_formula(tmp_path, name, changes, "trained_task")
+
+
+def hold_formula(folder: Path, name: str, changes: dict, function: str) -> None:
+    index = built(folder, name, dtype="float32", changes=changes, function=function)
     task = task_of(index)
     queries = [task.train_set[row] for row in (3, 8, 21)]
     features = Featurizer.open(task, index.recipe, states(index)).query(queries)
@@ -127,7 +150,7 @@ def test_half_precision_storage_rounds_and_nothing_more(name: str, tmp_path: Pat
 
 
 def test_self_influence_is_each_points_own_score(tmp_path: Path) -> None:
-    for name in ("ekfac", "trak", "dvemb"):
+    for name in ("ekfac", "trak", "dvemb", "less"):
         index = built(tmp_path / name, name, dtype="float32")
         task = task_of(index)
         items = [task.train_set[row] for row in range(10)]
@@ -137,11 +160,13 @@ def test_self_influence_is_each_points_own_score(tmp_path: Path) -> None:
         np.testing.assert_allclose(index.self_influence[:10], own, rtol=1e-4)
 
 
-def built(folder: Path, name: str, *, dtype: str, changes: dict | None = None) -> AttributionIndex:
+def built(
+    folder: Path, name: str, *, dtype: str, changes: dict | None = None, function: str = "task"
+) -> AttributionIndex:
     """Build the tiny Task's index."""
     chosen = recipe(name, **(changes or CASES[name]))
     config = {
-        "task": recorded.record(folder / "runs", chosen) if chosen.recorded else f"{TASK}:task",
+        "task": recorded.record(folder / "runs", chosen) if chosen.recorded else f"{TASK}:{function}",
         "recipe": {"name": name, **(changes or CASES[name])},
         "index": {"path": folder / "index", "dtype": {"float32": "fp32", "float16": "fp16"}[dtype]},
         "build": {"block_rows": 32, "batch_rows": 16},
@@ -168,6 +193,11 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
         train, objective = gradients(task, recipe, member, items, recipe.train_signal)
         query, _ = gradients(task, recipe, member, queries, recipe.query_target)
         at_labels = label_gradients(task, recipe, member, items)
+        if recipe.scale.kind != "none":
+            first, second = moments(task, recipe, member, train)
+            at_labels = [scaled(recipe, each, first, second) for each in at_labels]
+            train = scaled(recipe, train, first, second)
+            query = query if recipe.scale.kind == "adam" else scaled(recipe, query, first, second)
         if recipe.sides == "solved":
             score = partial(product_scores, task, recipe, member, train=train)
         else:
@@ -175,6 +205,42 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
         total = total + score(query) * share
         weights = weights + row_weights(recipe, score, train, objective, at_labels) / len(members)
     return total * weights
+
+
+def moments(task: Task, recipe: Recipe, member: Member, train: dict) -> tuple[dict, dict]:
+    """First and second moments, [O, I] a block: the checkpoint's, or the means over the training points."""
+    given = task.checkpoints[member.checkpoint].optimizer_state
+    if given is None:
+        return {n: m.mean(axis=0) for n, m in train.items()}, {
+            n: (m**2).mean(axis=0) for n, m in train.items()
+        }
+    found = []
+    for moment in ("exp_avg", "exp_avg_sq"):
+        row = {
+            name.removeprefix(f"{moment}/"): t for name, t in given.items() if name.startswith(f"{moment}/")
+        }
+        blocks = reference.block_matrices(attributed(task, recipe), [row])
+        found.append({name: matrices[0] for name, matrices in blocks.items()})
+    return found[0], found[1]
+
+
+def scaled(recipe: Recipe, rows: dict, first: dict, second: dict) -> dict[str, np.ndarray]:
+    """Gradients by the root of the second moment, or Adam's directions, entry by entry."""
+    made, options = {}, recipe.scale
+    for name, g in rows.items():
+        if options.kind == "adam":
+            m = options.beta1 * first[name] + (1 - options.beta1) * g
+            v = options.beta2 * second[name] + (1 - options.beta2) * g**2
+            made[name] = m / (np.sqrt(v) + options.epsilon)
+            continue
+        v, floor = second[name], options.floor
+        if options.factored:
+            row, column = v.mean(axis=1) / v.mean() + floor, v.mean(axis=0) / v.mean() + floor
+            v = np.outer(row, column) * v.mean()
+        else:
+            v = v + floor * v.mean()
+        made[name] = g / np.sqrt(v)
+    return made
 
 
 def row_weights(
@@ -275,9 +341,17 @@ def member_scores(task: Task, recipe: Recipe, query: dict, *, train: dict, at_la
     by_layer = curvature.kind == "fisher" and curvature.blocks == "layer"
     fit = np.concatenate([reference.flat(each) @ matrix for each in at_labels])
     fitted_on = (fit, len(at_labels[0][next(iter(train))]))
-    return reference.fisher_scores(
-        phi_q, phi_t, curvature.damping, widths if by_layer else [sum(widths)], fitted_on
+    score = partial(
+        reference.fisher_scores,
+        damping=curvature.damping,
+        widths=widths if by_layer else [sum(widths)],
+        fitted_on=fitted_on,
     )
+    found = score(phi_q, phi_t)
+    if recipe.unit_norm:
+        lengths = [np.sqrt(np.diag(score(each, each))) for each in (phi_q, phi_t)]
+        return found / np.outer(*lengths)
+    return found
 
 
 def trajectory_scores(task: Task, recipe: Recipe, member: Member, query: dict) -> np.ndarray:

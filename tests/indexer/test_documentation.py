@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from byline.groups import GroupOptions
 from byline.members import MemberPlan
 from byline.projection.principal import Pca
-from byline.recipe import RECIPES, Curvature, Projection, Recipe
+from byline.recipe import RECIPES, Curvature, Projection, Recipe, Scale
 from indexer.config import BuildConfig, BuildSection, IndexSection, load_config
 
 TEXT = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
@@ -20,7 +20,7 @@ EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 
 def models() -> Iterator[type[BaseModel]]:
     yield from (BuildConfig, BuildSection, GroupOptions, IndexSection, Recipe, MemberPlan, Pca)
-    for union in (Projection, Curvature):
+    for union in (Scale, Projection, Curvature):
         yield from get_args(get_args(union)[0])
 
 
@@ -41,4 +41,5 @@ def test_every_field_is_documented(model: type[BaseModel]) -> None:
 
 def test_every_recipe_and_kind_is_documented() -> None:
     kinds = {r.projection.kind for r in RECIPES.values()} | {r.curvature.kind for r in RECIPES.values()}
+    kinds |= {r.scale.kind for r in RECIPES.values()}
     assert not [name for name in [*RECIPES, *kinds] if f"`{name}`" not in TEXT]

@@ -24,6 +24,7 @@ RECIPES = {
     "trak": {"projection": {"size": 24}},
     "ekfac_margin": {"projection": {"size": 64}, "members": {"masks": 2}},
     "if_cg": {"projection": {"size": 24}},
+    "trackstar": {"projection": {"size_in": 4, "size_out": 4}, "unit_norm": False},
 }
 QUERY = {"x": [0.1, -0.4, 1.2, 0.3, -0.8, 0.5], "label": 1}
 NUMERICS = Numerics(block_rows=32, batch_rows=16, threads=1, device="cpu", precision="float32")
@@ -174,6 +175,9 @@ def test_columns_and_random_groups() -> None:
         ({"name": "grad_cos"}, {"by": "owner"}, "do not add up"),
         ({"name": "datainf"}, {"by": "owner"}, "one_sided"),
         ({"name": "rif"}, {"by": "owner"}, "leverage"),
+        ({"name": "trackstar"}, {"by": "owner", "build": "fast"}, "do not add up"),
+        ({"name": "less", "unit_norm": False}, {"by": "owner"}, "optimiser step"),
+        ({"name": "less", "unit_norm": False}, {"by": "owner", "build": "fast"}, "optimiser step"),
         ({"name": "relatif"}, {"by": "owner", "build": "fast"}, "take 'sums'"),
         ({"name": "ekfac"}, {"by": "owner", "size": 4}, "exactly one|none"),
         ({"name": "ekfac"}, {"by": "kmeans"}, "exactly one"),

@@ -3,6 +3,8 @@
 Tests copy this file and change a constant in the copy, as a user would.
 """
 
+from dataclasses import replace
+
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
@@ -103,4 +105,32 @@ def task() -> Task:
             f"{'less' if value < 0 else 'more'}{n}" for n, value in enumerate(item[0])
         ),
         label=lambda item: str(item[1]),
+    )
+
+
+def moments(seed: int) -> dict[str, Tensor]:
+    """What an Adam would have left behind; a parameter in ten has hardly ever had a gradient."""
+    generator = torch.Generator().manual_seed(100 + seed)
+    made = {}
+    for name, parameter in weights(seed).items():
+        made[f"exp_avg/{name}"] = torch.randn(parameter.shape, generator=generator) * 0.01
+        seldom = torch.rand(parameter.shape, generator=generator) < 0.1
+        spread = torch.rand(parameter.shape, generator=generator) + 0.1
+        made[f"exp_avg_sq/{name}"] = (spread * 0.1).square() * torch.where(seldom, 1e-3, 1.0)
+    return made
+
+
+def trained_task() -> Task:
+    """The same with Adam's moments and items that the model was not trained on."""
+    made = task()
+    checkpoints = [
+        replace(checkpoint, optimizer_state=moments(seed)) for seed, checkpoint in enumerate(made.checkpoints)
+    ]
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(20, 6, generator=generator) * 0.7
+    labels = torch.randint(3, (20,), generator=generator)
+    return replace(
+        made,
+        checkpoints=checkpoints,
+        evaluation_set=[(x, int(y)) for x, y in zip(inputs, labels, strict=True)],
     )

@@ -1,0 +1,108 @@
+"""Blocks and entries of a batch's gradients that are computed when they are asked for, so that memory stays bounded.
+
+Shapes: as in `byline.gradients.factors`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from byline.gradients.factors import (
+    Basis,
+    BatchGradients,
+    DenseFactor,
+    KroneckerGradient,
+    OneHotFactor,
+    Use,
+)
+from byline.projection.dense import CHUNK
+
+Entrywise = Callable[..., Tensor]
+"""(entries of gradients [N, ...], the same entries of each table [...]) -> what they become [N, ...]."""
+
+
+class LazyBlocks(Mapping[str, KroneckerGradient]):
+    """Blocks that are made anew whenever they are looked up: one at a time is in memory."""
+
+    def __init__(
+        self,
+        blocks: Mapping[str, KroneckerGradient],
+        change: Callable[[str, KroneckerGradient], KroneckerGradient],
+    ) -> None:
+        self._blocks, self._change = blocks, change
+
+    def __getitem__(self, name: str) -> KroneckerGradient:
+        return self._change(name, self._blocks[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._blocks)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+
+def changed(
+    gradients: BatchGradients, change: Callable[[str, KroneckerGradient], KroneckerGradient]
+) -> BatchGradients:
+    """Change every block of a batch when it is looked up."""
+    return BatchGradients(gradients.objective_N, LazyBlocks(gradients.blocks, change))
+
+
+@dataclass(frozen=True)
+class EntrywiseGradient(KroneckerGradient):
+    """A function of every entry of each example's gradient: no sum of a few outer products any more.
+
+    `uses` are those of the gradient itself. What is asked for is written out in stretches of whole rows.
+    """
+
+    function: Entrywise
+    tables: Sequence[Float[Tensor, "O I"]]
+    """Further arguments of the function, by entry."""
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "N o I"]:
+        """Rows `start` to `stop`."""
+        return self.function(super().rows(start, stop), *(table[start:stop] for table in self.tables))
+
+    def dense(self) -> Float[Tensor, "N O I"]:
+        """Everything, written out."""
+        return self.function(super().dense(), *self.tables)
+
+    def entries(self, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
+        """Some entries; no other is formed."""
+        own = (table[rows_K.to(table.device), columns_K.to(table.device)] for table in self.tables)
+        return self.function(super().entries(rows_K, columns_K), *own)
+
+    def project(self, left: Basis, right: Basis) -> Float[Tensor, "N K1 K2"]:
+        """Coordinates in the product of two bases, added up over the stretches."""
+        total: Tensor | None = None
+        for piece in self._pieces():
+            part = piece.project(left, right)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def gather(self, left: Basis, right: Basis, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
+        """Some coordinates of `project`."""
+        return self.project(left, right)[:, rows_K, columns_K]
+
+    def squared_norms(self) -> Float[Tensor, "N"]:
+        """Squared length of every example's."""
+        return self._norms_by_rows()
+
+    def _pieces(self) -> Iterator[KroneckerGradient]:
+        """Cut into stretches of rows, each as outer products of unit vectors and its rows.
+
+        Yields:
+            The stretches.
+        """
+        rows, columns = self.shape
+        count = self.uses[0].active().shape[0]
+        step = max(1, CHUNK // (columns * count))
+        for start in range(0, rows, step):
+            part_NoI = self.rows(start, min(start + step, rows))
+            indices_No = torch.arange(start, start + part_NoI.shape[1], device=part_NoI.device)
+            units = OneHotFactor(indices_No.expand(count, -1), rows, part_NoI.dtype)
+            yield KroneckerGradient([Use(units, DenseFactor(part_NoI))])

@@ -1,0 +1,114 @@
+"""First and second moments of every parameter's gradient: Adam's own, or estimated from the training points.
+
+Estimated: exp_avg = (1/n) sum_i g_i and exp_avg_sq = (1/n) sum_i g_i^2, entry by entry, over single training points. An
+optimiser's own are of batches, whose mean gradients are shorter; ratios between parameters are what counts here.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from byline.curvature.base import Source
+from byline.curvature.labels import Labels
+from byline.errors import InvalidTask
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient
+from byline.projection.base import State
+from byline.projection.dense import chunks
+
+FIRST, SECOND = "exp_avg", "exp_avg_sq"
+"""The names that torch's Adam gives the moments, and that states carry them under: `BLOCK.exp_avg`."""
+
+
+def block_moments(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> State:
+    """Bring an optimiser's moments to the form of the blocks.
+
+    Args:
+        blocks: What is attributed.
+        tensors: `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, shaped like the parameters.
+
+    Returns:
+        `BLOCK.exp_avg` and `BLOCK.exp_avg_sq`, float32 [O, I].
+
+    Raises:
+        InvalidTask: A parameter's moments are missing, have another shape, or are not finite.
+    """
+    found: State = {}
+    for block in blocks:
+        for moment in (FIRST, SECOND):
+            for name, shape in zip(block.parameters, block.shapes, strict=True):
+                _check(f"{moment}/{name}", tensors.get(f"{moment}/{name}"), shape)
+            own = {name: tensors[f"{moment}/{name}"].detach().float()[None] for name in block.parameters}
+            found[f"{block.name}.{moment}"] = block.matrix(own)[0].contiguous()
+    return found
+
+
+def _check(name: str, tensor: Tensor | None, shape: tuple[int, ...]) -> None:
+    if tensor is None:
+        raise InvalidTask(
+            f"expected '{name}' in Checkpoint.optimizer_state, got none: byline.optimizer_state.adam_state takes the "
+            f"moments of every parameter, or leave optimizer_state out and they are estimated"
+        )
+    if tuple(tensor.shape) != shape:
+        raise InvalidTask(
+            f"expected '{name}' in Checkpoint.optimizer_state of shape {shape}, got {tuple(tensor.shape)}"
+        )
+    if not bool(tensor.isfinite().all()):
+        raise InvalidTask(f"expected finite numbers in '{name}' of Checkpoint.optimizer_state, got others")
+
+
+class MomentStatistic:
+    """Both moments of every parameter: 16 bytes a parameter while they are added up, 8 in the state."""
+
+    name = "moments"
+    source: Source = "gradients"
+    labels: Labels = "given"
+
+    def __init__(self, blocks: Sequence[Block], sample: int | None, given: State | None) -> None:
+        self._blocks, self._given = blocks, given
+        self.sample = 0 if given is not None else sample
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+        """Sums of gradients and of their squares, stretch after stretch."""
+        del state
+        assert isinstance(batch, BatchGradients)
+        sums: State = {}
+        for block in self._blocks:
+            first_OI, second_OI = moment_sums(batch.blocks[block.name], len(batch))
+            sums |= {f"{block.name}.{FIRST}": first_OI, f"{block.name}.{SECOND}": second_OI}
+        return sums
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """The optimiser's moments where there are any, else the means."""
+        del state
+        return self._given or {name: (total / count).float() for name, total in sums.items()}
+
+
+def moment_sums(gradient: KroneckerGradient, count: int) -> tuple[Tensor, Tensor]:
+    """Sum over the examples of G_n and of its square, entry by entry.
+
+    Args:
+        gradient: One block.
+        count: N.
+
+    Returns:
+        Two float64 [O, I].
+    """
+    use = gradient.uses[0]
+    left, right = use.left, use.right
+    if len(gradient.uses) == 1 and isinstance(left, DenseFactor) and isinstance(right, DenseFactor):
+        left_NTO, right_NTI = left.dense(), right.dense()
+        if left_NTO.shape[1] == 1:  # squares of products are products of squares
+            left_NO, right_NI = left_NTO[:, 0], right_NTI[:, 0]
+            return (left_NO.T @ right_NI).double(), (left_NO.square().T @ right_NI.square()).double()
+    first, second = [], []
+    for _, part_NP in chunks(gradient, count):
+        first.append(part_NP.sum(dim=0).double())
+        second.append(part_NP.square().sum(dim=0).double())
+    return torch.cat(first).reshape(gradient.shape), torch.cat(second).reshape(gradient.shape)

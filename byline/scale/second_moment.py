@@ -1,0 +1,169 @@
+"""Gradients divided by the root of the optimiser's second moment (TrackStar, Chang et al. 2024).
+
+Dividing entry by entry would leave no outer products. Adafactor (Shazeer & Stern 2018), which trained the paper's models,
+keeps a second moment of rank one, by row and by column of each matrix:
+
+    V[o, i] ~ row[o] column[i] / mean,  row[o] = mean_i V[o, i],  column[i] = mean_o V[o, i]
+
+so the left factor is divided by sqrt(row) and the right one by sqrt(column / mean). V is Adam's `exp_avg_sq` where the
+checkpoint has one, else the mean squared gradient of single training points.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from byline.curvature.base import Source, Statistic
+from byline.curvature.labels import Labels
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, OneHotFactor, Use
+from byline.projection.base import State
+from byline.scale.base import Scaler
+from byline.scale.lazy import EntrywiseGradient, changed
+from byline.scale.marginals import squares_by_row_and_column
+from byline.scale.moments import SECOND, MomentStatistic
+
+
+class SecondMoment(BaseModel):
+    """Both sides divided by the root of the second moment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    linear: ClassVar[bool] = True
+    """A sum of gradients is divided as its terms are."""
+    uses_moments: ClassVar[bool] = True
+    """Reads `Checkpoint.optimizer_state`."""
+    kind: Literal["second_moment"] = "second_moment"
+    factored: bool = True
+    """Rank one, as Adafactor keeps it. False divides by every entry's own: the gradients are then written out, and the
+    index carries eight bytes a parameter."""
+    floor: float = Field(default=1e-3, gt=0, le=1e3)
+    """Added to the second moments, in units of each block's mean: parameters that hardly ever have a gradient are
+    not blown up."""
+    sample: int | None = Field(default=None, ge=1)
+    """Training points that a missing second moment is estimated from, drawn at random; None takes all."""
+
+    def statistics(self, blocks: Sequence[Block], given: State | None) -> tuple[Statistic, ...]:
+        """The second moments, where they are not given."""
+        if self.factored:
+            return (MarginalStatistic(blocks, self, given),)
+        return (MomentStatistic(blocks, self.sample, given),)
+
+    def scaler(self, state: State) -> Scaler:
+        """Take the second moments from the state."""
+        return _FactoredScaler(state) if self.factored else _EntrywiseScaler(self.floor, state)
+
+
+class MarginalStatistic:
+    """Row and column means of every block's second moment."""
+
+    name = "second_moment"
+    source: Source = "gradients"
+    labels: Labels = "given"
+
+    def __init__(self, blocks: Sequence[Block], options: SecondMoment, given: State | None) -> None:
+        self._blocks, self._given, self._floor = blocks, given, options.floor
+        self.sample = 0 if given is not None else options.sample
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+        """Sums of squares by row and by column."""
+        del state
+        assert isinstance(batch, BatchGradients)
+        sums: State = {}
+        for block in self._blocks:
+            by_row, by_column = squares_by_row_and_column(batch.blocks[block.name], len(batch))
+            sums |= {f"{block.name}.rows": by_row, f"{block.name}.columns": by_column}
+        return sums
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """What both sides of every block are multiplied by."""
+        del state
+        fitted: State = {}
+        for block in self._blocks:
+            if self._given is not None:
+                second_OI = self._given[f"{block.name}.{SECOND}"].double()
+                row_O, column_I = second_OI.mean(dim=1), second_OI.mean(dim=0)
+            else:
+                row_O = sums[f"{block.name}.rows"] / count / block.columns
+                column_I = sums[f"{block.name}.columns"] / count / block.rows
+            sides = rank_one_scale(row_O, column_I, self._floor)
+            fitted |= {f"{block.name}.scale_left": sides[0], f"{block.name}.scale_right": sides[1]}
+        return fitted
+
+
+def rank_one_scale(row_O: Tensor, column_I: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """Inverse roots of a second moment of rank one, a side each.
+
+    Args:
+        row_O: Its means by row.
+        column_I: Its means by column.
+        floor: Added to both, in units of the mean.
+
+    Returns:
+        float32 [O] and [I]; ones where the second moment is zero throughout.
+    """
+    mean = row_O.mean()
+    if float(mean) <= 0:
+        return torch.ones_like(row_O).float(), torch.ones_like(column_I).float()
+    return (row_O + floor * mean).rsqrt().float(), (column_I / mean + floor).rsqrt().float()
+
+
+class _FactoredScaler:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def train(self, gradients: BatchGradients) -> BatchGradients:
+        return changed(gradients, self._scaled)
+
+    def query(self, gradients: BatchGradients) -> BatchGradients:
+        return changed(gradients, self._scaled)
+
+    def _scaled(self, name: str, gradient: KroneckerGradient) -> KroneckerGradient:
+        left_O, right_I = self._state[f"{name}.scale_left"], self._state[f"{name}.scale_right"]
+        return KroneckerGradient([scaled_use(use, left_O, right_I) for use in gradient.uses])
+
+
+def scaled_use(use: Use, left_O: Float[Tensor, "O"], right_I: Float[Tensor, "I"]) -> Use:
+    """Multiply both sides of outer products; a one-hot side stays one, and the other side takes its number."""
+    left, right = use.left, use.right
+    if isinstance(left, OneHotFactor):
+        right_NTI = right.dense()
+        at_NT = left_O.to(right_NTI)[left.indices_NT]
+        return Use(left, DenseFactor(right_NTI * right_I.to(right_NTI) * at_NT[..., None]))
+    left_NTO = left.dense()
+    left_NTO = left_NTO * left_O.to(left_NTO)
+    if isinstance(right, OneHotFactor):
+        at_NT = right_I.to(left_NTO)[right.indices_NT]
+        return Use(DenseFactor(left_NTO * at_NT[..., None]), right)
+    right_NTI = right.dense()
+    return Use(DenseFactor(left_NTO), DenseFactor(right_NTI * right_I.to(right_NTI)))
+
+
+class _EntrywiseScaler:
+    def __init__(self, floor: float, state: State) -> None:
+        self._floor, self._state = floor, state
+
+    def train(self, gradients: BatchGradients) -> BatchGradients:
+        return changed(gradients, self._scaled)
+
+    def query(self, gradients: BatchGradients) -> BatchGradients:
+        return changed(gradients, self._scaled)
+
+    def _scaled(self, name: str, gradient: KroneckerGradient) -> KroneckerGradient:
+        second_OI = self._state[f"{name}.{SECOND}"]
+        mean = float(second_OI.mean())
+        smoothed_OI = second_OI + (self._floor * mean if mean > 0 else 1.0)
+        return EntrywiseGradient(gradient.uses, _divided, [smoothed_OI])
+
+
+def _divided(grads: Tensor, second: Tensor) -> Tensor:
+    return grads * second.rsqrt().to(grads)
