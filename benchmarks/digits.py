@@ -40,7 +40,19 @@ from indexer.build import build
 from indexer.config import BuildConfig
 
 MODELS = 5
-TUNED = ["trak", "logra", "grass", "factgrass", "kfac", "ekfac", "ekfac_margin", "datainf", "rif", "relatif"]
+TUNED = [
+    "trak",
+    "logra",
+    "grass",
+    "factgrass",
+    "kfac",
+    "ekfac",
+    "ekfac_margin",
+    "datainf",
+    "rif",
+    "relatif",
+    "trackstar",
+]
 DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -90,6 +102,10 @@ ROWS = [
     Row("datainf", "datainf"),
     Row("rif", "rif"),
     Row("relatif", "relatif"),
+    Row("trackstar", "trackstar"),
+    Row("trackstar, no unit norm", "trackstar", changes={"unit_norm": False}),
+    Row("less", "less", changes={"members": {"weights": "equal"}}),
+    Row("less, no momentum", "less", changes={"members": {"weights": "equal"}, "scale": {"beta1": 0.0}}),
     Row("trak", "trak", MODELS),
     Row("logra 64x32 by layer", "logra", MODELS),
     Row("ekfac 2,048", "ekfac", MODELS),

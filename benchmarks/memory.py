@@ -32,6 +32,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "logra": {"projection": SMALL},
     "datainf": {"projection": SMALL},
     "rif": {"projection": SMALL},
+    "trackstar": {"projection": SMALL},
+    "less": {"members": {"weights": "equal"}},
     "kfac": {"curvature": {"sample": SAMPLE}},
     "ekfac": {"curvature": {"sample": SAMPLE}},
     "ekfac_margin": {"curvature": {"sample": SAMPLE}},

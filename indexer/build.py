@@ -1,5 +1,6 @@
 """From a configuration to a published index: plan, run what is not finished, pack, publish."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +12,7 @@ from pydantic import JsonValue
 
 import byline
 from byline.errors import BuildFailed, BylineError, CorruptIndex
+from byline.examples import content_digest
 from byline.groups import Members
 from byline.loading import LoadedTask, load_task, tensors_digest, weights_digest
 from byline.optimizer_state import load_optimizer_state
@@ -132,11 +134,18 @@ def identify(plan: BuildPlan, loaded: LoadedTask, index: IndexSection, observer:
 
 def _digests(plan: BuildPlan, task: Task) -> dict[str, JsonValue]:
     """Digests of what some recipes read besides weights and training set."""
+    read: dict[str, JsonValue] = {}
+    if plan.evaluation_rows:
+        items = task.evaluation_set or []
+        digest = hashlib.sha256()
+        for row in range(plan.evaluation_rows):
+            digest.update(content_digest(items[row]))
+        read["evaluation"] = digest.hexdigest()
     if not plan.recipe.scale.uses_moments:
-        return {}
+        return read
     used = sorted({member.checkpoint for member in plan.members})
     states = [load_optimizer_state(task.checkpoints[c]) for c in used]
-    return {"moments": [None if state is None else tensors_digest(state) for state in states]}
+    return read | {"moments": [None if state is None else tensors_digest(state) for state in states]}
 
 
 def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observer: Observer) -> None:

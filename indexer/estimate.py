@@ -137,12 +137,13 @@ class _Trial:
         state: State = {}
         batches: dict[Source, Any] = {
             "gradients": grads,
+            "evaluation": grads,
             "projected": grads,
             "products": ItemProducts(model, items),
         }
         for source, measurable in batches.items():
             for name, rows, measured, finished in self._fit(model, measurable, state, source):
-                needed = measured + (gradient_time if source == "gradients" else 0.0)
+                needed = measured + (gradient_time if source in {"gradients", "evaluation"} else 0.0)
                 yield Pass(f"measure {name}", rows * members, members * (rows * needed * a_row + finished))
         if plan.weighers:
             _, forward_time = _warm(lambda: model.values(items, plan.recipe.train_signal))
@@ -182,7 +183,7 @@ class _Trial:
             if statistic.source != source or statistic.name not in planned:
                 continue
             batch = measurable
-            if source == "projected":
+            if source in {"projected", "evaluation"}:
                 batch = MemberFeaturizer(plan.recipe, model.blocks, state).project(measurable, Side.TRAIN)
             part, measured = _warm(partial(statistic.measure, batch, state))
             sums: State = {}

@@ -79,6 +79,8 @@ class BuildPlan:
     statistics: tuple[StatisticPlan, ...]
     work: Path
     """The work directory."""
+    evaluation_rows: int = 0
+    """Items of the evaluation set that a statistic is measured on."""
     grouping: GroupOptions | None = None
     """How points are grouped; None where every point has a row of its own."""
     groups: Members | None = None
@@ -161,10 +163,15 @@ class BuildPlan:
         """The rows that each measuring unit of a statistic reads."""
         return self._fit_blocks[statistic]
 
+    def _measured(self, statistic: StatisticPlan) -> int:
+        return self.evaluation_rows if statistic.source == "evaluation" else self.rows
+
     @cached_property
     def _fit_blocks(self) -> dict[str, list[Rows]]:
         return {
-            s.name: cut_fit_blocks(fit_sample(self.rows, s.sample, ordered=not s.fresh), self.numerics)
+            s.name: cut_fit_blocks(
+                fit_sample(self._measured(s), s.sample, ordered=not s.fresh), self.numerics
+            )
             for s in self.statistics
         }
 

@@ -7,7 +7,7 @@ import torch
 
 from byline.adapters import require_same_blocks
 from byline.curvature.base import Statistic
-from byline.errors import InvalidInput
+from byline.errors import InvalidInput, InvalidTask
 from byline.features import statistics
 from byline.gradients.blocks import Block
 from byline.groups import GroupOptions
@@ -59,6 +59,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         if s.needed(len(task.train_set))
     )
     return BuildPlan(
+        evaluation_rows=_evaluation_rows(fits, task),
         task=config.task,
         recipe=config.recipe,
         parameter_blocks=model.blocks,
@@ -79,6 +80,18 @@ def _moments_of_all(recipe: Recipe, task: Task, blocks: Sequence[Block]) -> Stat
     members = recipe.members.of(task.checkpoints)
     having = [task.checkpoints[member.checkpoint].optimizer_state is not None for member in members]
     return given_moments(task, members[0], blocks) if all(having) else None
+
+
+def _evaluation_rows(statistics: Sequence[StatisticPlan], task: Task) -> int:
+    """How many items of the evaluation set are read."""
+    if not any(statistic.source == "evaluation" for statistic in statistics):
+        return 0
+    if not task.evaluation_set:
+        raise InvalidTask(
+            "expected Task.evaluation_set with items for curvature.evaluation above 0, which mixes their gradients into "
+            "the curvature, got none: declare it, or set curvature.evaluation = 0"
+        )
+    return len(task.evaluation_set)
 
 
 MICRO_BATCHES = 4096

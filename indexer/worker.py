@@ -112,6 +112,9 @@ class Worker:
         if statistic.source == "products":
             yield from self._products(unit.member, rows)
             return
+        if statistic.source == "evaluation":
+            yield from self._evaluated(unit, rows)
+            return
         if self.plan.statistic(unit.statistic).reads_projections:
             yield from self._projected(unit.member, rows)
             return
@@ -119,6 +122,22 @@ class Worker:
             yield from gathered(self._fit_projections(unit, rows, statistic))
             return
         yield from self._fit_gradients(unit, rows, statistic)
+
+    def _evaluated(self, unit: Unit, rows: Rows) -> Iterator[Tensor]:
+        """Differentiate items of the evaluation set as the queries that they are.
+
+        Yields:
+            phi_NK of each batch.
+        """
+        model, items = self._load(unit.member), self._loaded_task().evaluation_set
+        featurizer = self._fitted(unit.member, unit.statistic)
+        if items is None or len(items) != self.plan.evaluation_rows:
+            raise InvalidTask(
+                f"expected an evaluation set of {self.plan.evaluation_rows} items in every process, got another: seed it"
+            )
+        for batch in cut_batches(rows, self.plan.numerics.batch_rows):
+            gradients = model.gradients([items[int(row)] for row in batch], self.plan.recipe.query_target)
+            yield featurizer.project(gradients, Side.QUERY)
 
     def _fit_projections(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[Tensor]:
         featurizer = self._fitted(unit.member, unit.statistic)

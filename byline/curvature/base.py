@@ -12,9 +12,10 @@ from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
 from byline.projection.base import State
 
-Source = Literal["gradients", "projected", "products"]
-"""What a statistic measures: gradients as they come (`BatchGradients`), vectors that are already projected (phi_NK), or
-what a batch's curvature matrix makes of vectors (`BatchProducts`)."""
+Source = Literal["gradients", "projected", "products", "evaluation"]
+"""What a statistic measures: gradients as they come (`BatchGradients`), vectors that are already projected (phi_NK),
+what a batch's curvature matrix makes of vectors (`BatchProducts`), or the projected gradients of the evaluation set's
+items as queries (phi_NK)."""
 SCRATCH = "scratch."
 """How names in a state begin that later statistics read and an index does not keep."""
 

@@ -3,6 +3,9 @@
 F = (1/n) sum_i phi_i phi_i^T = U diag(s) U^T, phi_i at the training labels, at draws of the model, or over all classes;
 a feature is phi U (s + damping * mean(s))^power. (TRAK, Park et al. 2023, with a damping, since F is singular where
 n < k; LoGra, Choe et al. 2024, by layer.)
+
+With an evaluation set F = e F_eval + (1 - e) F_train, F_eval of its gradients as queries: directions that all queries share
+weigh less then. (TrackStar, Chang et al. 2024, whose lambda is e.)
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.curvature.base import Preconditioner, Source, Statistic
+from byline.curvature.base import SCRATCH, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
@@ -34,13 +37,16 @@ class Fisher(BaseModel):
 
     labels: Labels = "given"
     """Whose labels the gradients are taken at: the data's, draws of the model, or all classes (the exact GGN)."""
+    evaluation: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the matrix that is of the Task's evaluation set, as queries; the rest is of training points."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """One pass over the projected gradients."""
+        """One pass over the projected gradients; before it one over the evaluation set's, if they have a share."""
         widths = projection.projector(blocks, {}).widths
         if self.blocks == "joint":
             widths = {"all": sum(widths.values())}
-        return (FisherStatistic(widths, self),)
+        fisher = FisherStatistic(widths, self)
+        return (EvaluationStatistic(widths), fisher) if self.evaluation else (fisher,)
 
     def preconditioner(self, state: State) -> Preconditioner:
         """Rotate into the eigenbasis and scale."""
@@ -68,6 +74,7 @@ class FisherStatistic:
     def __init__(self, widths: Mapping[str, int], options: Fisher) -> None:
         self._widths = widths
         self.sample, self.labels = options.sample, options.labels
+        self._evaluation = options.evaluation
 
     def needed(self, rows: int) -> bool:
         """Always."""
@@ -77,14 +84,51 @@ class FisherStatistic:
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """phi^T phi of every block."""
         del state
-        assert isinstance(batch, Tensor)
-        parts = torch.split(batch.double(), list(self._widths.values()), dim=1)
-        return {name: part.T @ part for name, part in zip(self._widths, parts, strict=True)}
+        return _outer_products(batch, self._widths)
 
     def finish(self, sums: State, count: int, state: State) -> State:
         """Eigenvectors (float32) and eigenvalues of the mean, in the order of the blocks."""
+        share = self._evaluation
+        means = {name: sums[name] / count for name in self._widths}
+        if share:
+            means = {n: share * state[f"{EVALUATED}{n}"] + (1 - share) * mean for n, mean in means.items()}
+        return eigendecomposed([means[name] for name in self._widths])
+
+
+EVALUATED = f"{SCRATCH}evaluation."
+
+
+class EvaluationStatistic:
+    """Mean outer products of the evaluation set's projected gradients."""
+
+    name = "evaluation"
+    source: Source = "evaluation"
+    sample = None
+    labels: Labels = "given"
+
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        self._widths = widths
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+        """phi^T phi of every block."""
         del state
-        return eigendecomposed([sums[name] / count for name in self._widths])
+        return _outer_products(batch, self._widths)
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """The means, for the Fisher matrix to be mixed with."""
+        del state
+        return {f"{EVALUATED}{name}": total / count for name, total in sums.items()}
+
+
+def _outer_products(batch: BatchGradients | Tensor, widths: Mapping[str, int]) -> State:
+    assert isinstance(batch, Tensor)
+    parts = torch.split(batch.double(), list(widths.values()), dim=1)
+    return {name: part.T @ part for name, part in zip(widths, parts, strict=True)}
 
 
 def eigendecomposed(matrices: Sequence[Tensor]) -> State:

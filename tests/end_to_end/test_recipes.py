@@ -82,6 +82,8 @@ OTHERS = [
 TRAINED = [
     ("trackstar", {"projection": {"size_in": 4, "size_out": 4}}),
     ("trackstar", {"projection": {"kind": "mask", "size": 24}, "scale": {"factored": False}}),
+    ("trackstar", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"evaluation": 0.6}}),
+    ("logra", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"evaluation": 0.3}}),
     ("less", {"projection": {"size": 24}}),
     ("less", {"projection": {"kind": "mask", "size": 24}, "scale": {"epsilon": 1e-3, "beta2": 0.9}}),
 ]
@@ -193,15 +195,19 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
         train, objective = gradients(task, recipe, member, items, recipe.train_signal)
         query, _ = gradients(task, recipe, member, queries, recipe.query_target)
         at_labels = label_gradients(task, recipe, member, items)
+        evaluated = evaluation_gradients(task, recipe, member)
         if recipe.scale.kind != "none":
             first, second = moments(task, recipe, member, train)
+            evaluated = scaled(recipe, evaluated, first, second) if evaluated else None
             at_labels = [scaled(recipe, each, first, second) for each in at_labels]
             train = scaled(recipe, train, first, second)
             query = query if recipe.scale.kind == "adam" else scaled(recipe, query, first, second)
         if recipe.sides == "solved":
             score = partial(product_scores, task, recipe, member, train=train)
         else:
-            score = partial(member_scores, task, recipe, train=train, at_labels=at_labels)
+            score = partial(
+                member_scores, task, recipe, train=train, at_labels=mixed(recipe, at_labels, evaluated)
+            )
         total = total + score(query) * share
         weights = weights + row_weights(recipe, score, train, objective, at_labels) / len(members)
     return total * weights
@@ -222,6 +228,23 @@ def moments(task: Task, recipe: Recipe, member: Member, train: dict) -> tuple[di
         blocks = reference.block_matrices(attributed(task, recipe), [row])
         found.append({name: matrices[0] for name, matrices in blocks.items()})
     return found[0], found[1]
+
+
+def evaluation_gradients(task: Task, recipe: Recipe, member: Member) -> dict[str, np.ndarray] | None:
+    """Gradients of the evaluation set's items as queries, where the curvature is partly of them."""
+    if not getattr(recipe.curvature, "evaluation", 0):
+        return None
+    items = [task.evaluation_set[row] for row in range(len(task.evaluation_set))]
+    return gradients(task, recipe, member, items, recipe.query_target)[0]
+
+
+def mixed(recipe: Recipe, at_labels: list, evaluated: dict | None) -> list[dict[str, np.ndarray]]:
+    """Rows whose outer products add up to n (e F_eval + (1 - e) F_train), n the number of training points."""
+    if evaluated is None:
+        return at_labels
+    share, count = recipe.curvature.evaluation, len(at_labels[0][next(iter(evaluated))])
+    own = [{name: m * (1 - share) ** 0.5 for name, m in each.items()} for each in at_labels]
+    return [*own, {name: m * (share * count / len(m)) ** 0.5 for name, m in evaluated.items()}]
 
 
 def scaled(recipe: Recipe, rows: dict, first: dict, second: dict) -> dict[str, np.ndarray]:

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
+from byline.loading import load_task
 from byline.task import Task
 from indexer.planning import make_plan
-from tests.indexer.conftest import Config
+from tests.indexer.conftest import TINY, Config
 
 
 def test_the_plan_knows_members_and_statistics(config: Config, tiny: Task) -> None:
@@ -28,6 +29,29 @@ def test_a_gpu_that_is_not_there_is_refused(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InvalidInput, match="finds 0 GPUs"):
         make_plan(config("ekfac", device="cuda"), tiny)
+
+
+def test_a_share_of_the_evaluation_set_needs_one(config: Config, tiny: Task) -> None:
+    wanted = config("logra", changes={"curvature": {"evaluation": 0.5}})
+    with pytest.raises(InvalidTask, match=r"curvature\.evaluation = 0"):
+        make_plan(wanted, tiny)
+    plan = make_plan(wanted, replace(tiny, evaluation_set=[tiny.train_set[0]] * 5))
+    assert [(s.name, s.source) for s in plan.statistics] == [
+        ("evaluation", "evaluation"),
+        ("fisher", "projected"),
+    ]
+    assert plan.evaluation_rows == sum(map(len, plan.fit_blocks("evaluation"))) == 5
+
+
+def test_given_moments_are_not_measured(config: Config, tiny: Task) -> None:
+    given = load_task(f"{TINY}:trained_task").task
+    changes: dict[str, object] = {"scale": {"kind": "second_moment"}}
+    for task, blocks in ((tiny, 6), (given, 0)):
+        plan = make_plan(config("logra", changes=changes), task)
+        assert plan.statistics[0].name == "second_moment"
+        assert len(plan.measures("c0", "second_moment")) == blocks
+    half = replace(given, checkpoints=[given.checkpoints[0], tiny.checkpoints[1]])
+    assert len(make_plan(config("logra", changes=changes), half).measures("c1", "second_moment")) == 6
 
 
 def test_targets_and_checkpoints_must_exist(config: Config, tiny: Task) -> None:
