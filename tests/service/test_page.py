@@ -40,7 +40,7 @@ def address():
         Its address.
     """
     listening = socket.create_server(("127.0.0.1", 0))
-    app = create_app(Settings(log_level="error"), {"fake": fake_attributor(card=CARD)[0]})
+    app = create_app(Settings(log_level="error", baselines="bm25"), {"fake": fake_attributor(card=CARD)[0]})
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -75,4 +75,15 @@ def test_a_linked_query_is_answered_and_untrusted_text_stays_text(address, tmp_p
 def test_problems_are_shown_as_sentences(address, tmp_path):
     dom = page(address, tmp_path, index="fake", query={"text": ""})
     assert "The request cannot be understood. Expected a valid query: text: String should have" in dom
+    assert '<li class="card">' not in dom
+
+
+@pytest.mark.slow
+def test_a_linked_ranking_by_similarity_is_named_as_such(address, tmp_path):
+    dom = page(address, tmp_path, index="fake", query={"text": "hello number 7"}, k=4, baseline="bm25")
+    assert "Ranked by similarity (BM25), not by influence" in dom
+    assert "Most alike</h3>" in dom
+    assert "shares</h3>" not in dom
+    dom = page(address, tmp_path, index="fake", query={"text": "hello"}, baseline="representation")
+    assert "This index does not offer the ranking in this address." in dom
     assert '<li class="card">' not in dom
