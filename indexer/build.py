@@ -46,13 +46,20 @@ class Built:
     """False where the version had been published before."""
 
 
-def build(config: BuildConfig, observer: Observer | None = None, *, force: bool = False) -> Built:
+def build(
+    config: BuildConfig,
+    observer: Observer | None = None,
+    *,
+    force: bool = False,
+    loaded: LoadedTask | None = None,
+) -> Built:
     """Build an index, or finish one that was interrupted.
 
     Args:
         config: The build file.
         observer: Told how it goes.
         force: Build again although the version is published.
+        loaded: The Task, in place of the one that `config.task` names; goes with one worker.
 
     Returns:
         Where the index is.
@@ -64,7 +71,7 @@ def build(config: BuildConfig, observer: Observer | None = None, *, force: bool 
         CorruptIndex: The version is published, and damaged.
     """
     observer = observer or Silent()
-    loaded = load_task(config.task)
+    loaded = loaded or load_task(config.task)
     plan = make_plan(config, loaded.task)
     origin = identify(plan, loaded, config.index, observer)
     version = config.index.path / origin.fingerprint.version

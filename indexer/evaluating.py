@@ -27,13 +27,15 @@ class MetricName(StrEnum):
 
     LDS = "lds"
     LOO = "loo"
+    MISLABEL = "mislabel"
 
 
 Metric = Annotated[
     MetricName,
     typer.Option(
         help="`lds`: do summed scores rank models retrained on random subsets? `loo`: do scores rank the effects of "
-        "leaving single points out? Example: `--metric lds`"
+        "leaving single points out? `mislabel`: does self-influence find labels that were made wrong? "
+        "Example: `--metric lds`"
     ),
 ]
 Out = Annotated[
@@ -62,6 +64,10 @@ Alpha = Annotated[
 ]
 Points = Annotated[
     int, typer.Option("--points", min=2, help="Points to leave out, for `loo`. Example: `--points 50`")
+]
+Wrong = Annotated[
+    float,
+    typer.Option("--wrong", help="Share of wrong labels, for `mislabel`. Example: `--wrong 0.1`"),
 ]
 Seeds = Annotated[
     int,
@@ -136,6 +142,7 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
     subsets: SubsetCount = 100,
     alpha: Alpha = 0.5,
     points: Points = 50,
+    wrong: Wrong = 0.1,
     seeds: Seeds = 1,
     queries: Queries = None,
     tuning: Tuning = None,
@@ -166,6 +173,7 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
         subsets=subsets,
         alpha=alpha,
         points=points,
+        wrong=wrong,
         seeds=seeds,
         queries=queries,
         tuning=tuning,

@@ -9,34 +9,14 @@ import typer
 from rich.progress import track
 from safetensors.torch import save_file
 from torch import nn
-from torch.nn import functional as F
 
-from examples.digits.task import FOLDER, TRAINED_ON, digits, model
+from examples.digits.task import FOLDER, TRAINED_ON, digits, fit
 
 
 def train(rows: Sequence[int], seed: int, epochs: int = 20) -> nn.Module:
-    """Train one classifier.
-
-    Args:
-        rows: Which digits to train on.
-        seed: Of the first weights, the dropout and the order.
-        epochs: Passes over the rows.
-
-    Returns:
-        The classifier, in evaluation mode.
-    """
-    torch.manual_seed(seed)
+    """Train one classifier on some of the digits; see `examples.digits.task.fit`."""
     pixels_ND, labels_N = digits()
-    chosen = torch.as_tensor(rows)
-    classifier = model().train()
-    optimiser = torch.optim.SGD(classifier.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
-    for _ in range(epochs):
-        for batch in chosen[torch.randperm(len(chosen))].split(64):
-            loss = F.cross_entropy(classifier(pixels_ND[batch]), labels_N[batch])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    return classifier.eval()
+    return fit(pixels_ND[list(rows)], labels_N[list(rows)], seed, epochs)
 
 
 @torch.no_grad()

@@ -12,7 +12,8 @@ from byline.store.index import AttributionIndex
 from byline.store.quality import QualityCard, add_measurement, card_path
 from indexer.build import build
 from indexer.config import BuildConfig
-from indexer.evaluation.metrics import METRICS, Measured
+from indexer.evaluation.measured import Measured
+from indexer.evaluation.metrics import METRICS
 from indexer.evaluation.options import EvaluationOptions
 from indexer.evaluation.subject import Subject
 from indexer.progress import Observer, Silent

@@ -3,15 +3,12 @@
 Letters: J rows of the index, S subsets, T seeds, Q reported queries.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import torch
 
-import byline
 from byline.errors import InvalidInput
 from byline.evaluation import (
     agreement,
@@ -22,18 +19,11 @@ from byline.evaluation import (
 )
 from byline.store.index import AttributionIndex
 from byline.store.quality import Measurement, MeasurementProtocol
+from indexer.evaluation import mislabel as mislabelling
 from indexer.evaluation.designs import leave_one_out, random_subsets
+from indexer.evaluation.measured import Measured, libraries, today
 from indexer.evaluation.subject import Subject
 from indexer.evaluation.truth import Truth, write_truth
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a metric found."""
-
-    measurement: Measurement
-    details: tuple[Mapping[str, Any], ...]
-    """A document for each query, or for whatever else the value is a mean of."""
 
 
 @dataclass(frozen=True)
@@ -131,22 +121,9 @@ def _query(item: np.int64, rank: np.float64, linear: np.float64) -> dict[str, An
     }
 
 
-def today() -> Any:
-    """The date of a measurement, UTC."""
-    return datetime.now(UTC).date()
-
-
-def libraries() -> dict[str, str]:
-    """Versions of what measures."""
-    return {"byline": byline.__version__, "torch": torch.__version__, "numpy": np.__version__}
-
-
-def _needs_retraining(subject: Subject) -> None:
-    subject.check()
-
-
 METRICS: dict[str, Metric] = {
-    "lds": Metric("models retrained on random subsets", _needs_retraining, lds),
-    "loo": Metric("models retrained without single points", _needs_retraining, loo),
+    "lds": Metric("models retrained on random subsets", Subject.check, lds),
+    "loo": Metric("models retrained without single points", Subject.check, loo),
+    "mislabel": Metric("self-influence of wrong labels", mislabelling.check, mislabelling.mislabel),
 }
 """Every metric, by name."""

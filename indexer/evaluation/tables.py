@@ -15,13 +15,14 @@ def measurement_table(found: Measurement) -> Table:
         "noise ceiling": None if found.ceiling is None else figure(found.ceiling),
         **{name.replace("_", " "): f"{value:.3f}" for name, value in found.further.items()},
         "attributed": protocol.target,
-        "f": "minus the loss" if protocol.output == "loss" else protocol.output,
+        "f of the retrained models": "minus the loss" if protocol.output == "loss" else protocol.output,
         "queries": _count(protocol.queries),
         "dropped, constant truth": _count(protocol.dropped or None),
-        "set apart for tuning": _count(protocol.tuned_on),
+        "set apart for tuning": _count(protocol.tuned_on or None),
         "subsets x seeds": None if protocol.subsets is None else f"{protocol.subsets} x {protocol.seeds}",
         "share kept": None if protocol.alpha is None else f"{protocol.alpha:g}",
-        "truth": protocol.truth,
+        "wrong labels": _count(protocol.wrong_labels),
+        "truth": protocol.truth if protocol.wrong_labels is None else None,
     }
     for name, value in rows.items():
         if value is not None:
