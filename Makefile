@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http \
-        bench-kills bench-ensembles bench-sotu bench-peers test-faiss-gpu wheel clean
+        bench-kills bench-ensembles bench-recorded bench-sotu bench-peers test-faiss-gpu wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-http: $(READY)  ## what HTTP adds to a query
 
 bench-kills: $(READY)  ## builds killed with -9 at random moments
 	$(BIN)/python -m benchmarks.kills
+
+bench-recorded: $(READY)  ## recipe dvemb from recorded runs: LDS, cost of recording, memory
+	$(BIN)/python -m benchmarks.recorded
 
 bench-ensembles: $(READY)  ## ensembles: masks, adapters and PCA against five trained models
 	$(BIN)/python -m benchmarks.ensembles

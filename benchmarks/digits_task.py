@@ -27,6 +27,11 @@ def keep(weights: list[dict[str, Tensor]], protocol: Protocol) -> None:
         save_file(state, folder / f"seed-{seed}.safetensors")
 
 
+def kept(protocol: Protocol) -> bool:
+    """Whether models that are attributed are there."""
+    return any(_folder(protocol).glob("seed-*.safetensors"))
+
+
 def keep_runs(protocol: Protocol, count: int) -> None:
     """Save checkpoints along the runs that made the models: the first epochs of a run are a shorter run."""
     folder = _folder(protocol) / "runs"

@@ -41,7 +41,7 @@ class RecorderOptions:
     """Where gradients are computed, and how precisely; the model itself may live elsewhere."""
     batch_rows: int = 64
     """Examples that are differentiated together: bounds the memory of large batches."""
-    span_bytes: int = 1 << 26
+    span_bytes: int = 1 << 25
     """Projected gradients that are held before they are written: what a killed run loses, and the memory of a build."""
 
 

@@ -41,7 +41,7 @@ class Trajectories:
     def trace(self, unit: Unit) -> State:
         """What the visits of one span did: `rows` int64 [N] ascending, `traced` float32 [N, K] in their order."""
         span = self._span(unit)
-        traced_NK = trace(span, self._carries(unit)).float()
+        traced_NK = trace(span, self._carries(unit))
         order = torch.argsort(span.rows_N, stable=True)
         return {"rows": span.rows_N[order], "traced": traced_NK[order]}
 

@@ -93,14 +93,15 @@ def trace(span: Span, carries: Sequence[Tensor]) -> Tensor:
         carries: W after the span, float64 [k, k] for each block of the gradient.
 
     Returns:
-        d_NK, float64.
+        d_NK, computed in float64 and returned in the precision of the gradients.
 
     Raises:
         NonFiniteGradient: The products outgrow the numbers: the linearised run diverges.
     """
-    parts = torch.split(span.phi_NK.double(), [len(carry) for carry in carries], dim=1)
-    found = [_traced(part, span, carry.clone()) for part, carry in zip(parts, carries, strict=True)]
-    traced_NK = torch.cat(found, dim=1)
+    traced_NK, widths = torch.empty_like(span.phi_NK), [len(carry) for carry in carries]
+    phis, outs = torch.split(span.phi_NK, widths, dim=1), torch.split(traced_NK, widths, dim=1)
+    for phi_Nk, out_Nk, carry_kk in zip(phis, outs, carries, strict=True):  # one block in float64 at a time
+        out_Nk.copy_(_traced(phi_Nk.double(), span, carry_kk.clone()))
     if not bool(traced_NK.isfinite().all()):
         raise NonFiniteGradient(
             "the recorded run diverges when it is linearised: learning rate times the largest eigenvalue of a batch's "
@@ -143,9 +144,6 @@ def carried(span: Span, traced_NK: Tensor, carries: Sequence[Tensor]) -> list[Te
     """
     widths = [len(carry) for carry in carries]
     parts = zip(
-        torch.split(span.phi_NK.double(), widths, dim=1),
-        torch.split(traced_NK.double(), widths, dim=1),
-        carries,
-        strict=True,
+        torch.split(span.phi_NK, widths, dim=1), torch.split(traced_NK, widths, dim=1), carries, strict=True
     )
-    return [carry_kk - phi_Nk.T @ traced_Nk for phi_Nk, traced_Nk, carry_kk in parts]
+    return [carry_kk - phi_Nk.double().T @ traced_Nk.double() for phi_Nk, traced_Nk, carry_kk in parts]

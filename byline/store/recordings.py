@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from byline.curvature.trajectory import Span
@@ -176,10 +176,9 @@ class Recording:
         """
         path, record = _span_path(self.folder, number), self.spans[number]
         try:
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != record.sha256:
+            if sha256_of(path) != record.sha256:
                 raise InvalidTask(f"{path} differs from its checksum: restore the recording, or record again")
-            tensors = load(data)
+            tensors = load_file(path)
         except (OSError, SafetensorError) as error:
             raise InvalidTask(f"{path} cannot be read: restore the recording, or record again") from error
         return Span(

@@ -15,6 +15,7 @@ BENCHMARKS = [
     "http_overhead",
     "kills",
     "ensembles",
+    "recorded",
     "sotu",
     "peers",
 ]
