@@ -52,6 +52,9 @@ TUNED = [
     "rif",
     "relatif",
     "trackstar",
+    "if_cg",
+    "if_lissa",
+    "arnoldi",
 ]
 DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
@@ -99,6 +102,22 @@ ROWS = [
     Row("ekfac, sampled labels", "ekfac", changes={"curvature": {"labels": "sampled"}}),
     Row("ekfac, all classes", "ekfac", changes={"curvature": {"labels": "exact"}}),
     Row("if_exact, GGN", "if_exact"),
+    Row(
+        "if_exact, Hessian of the last layer",
+        "if_exact",
+        changes={"layers": "last", "sides": "one_sided", "curvature": {"matrix": "hessian"}},
+    ),
+    Row("if_exact, GGN of the last layer", "if_exact", changes={"layers": "last"}),
+    Row("if_cg 4,096", "if_cg"),
+    Row("if_cg, not projected", "if_cg", changes={"projection": {"kind": "identity"}}),
+    Row(
+        "if_cg, not projected, Hessian",
+        "if_cg",
+        changes={"projection": {"kind": "identity"}, "curvature": {"matrix": "hessian"}},
+    ),
+    Row("if_lissa 4,096", "if_lissa"),
+    Row("arnoldi 64", "arnoldi"),
+    Row("arnoldi 64, GGN", "arnoldi", changes={"curvature": {"matrix": "ggn"}}),
     Row("datainf", "datainf"),
     Row("rif", "rif"),
     Row("relatif", "relatif"),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from byline.curvature.arnoldi import Arnoldi
 from byline.curvature.datainf import DataInf
 from byline.curvature.explicit import Explicit
 from byline.curvature.fisher import Fisher
@@ -27,6 +28,7 @@ from byline.projection.factorised import FactorisedProjection
 from byline.projection.identity import IdentityProjection
 from byline.projection.masking import FactorisedGrassProjection, GrassProjection, MaskProjection
 from byline.projection.principal import Pca
+from byline.projection.ritz import RitzProjection
 from byline.projection.sjlt import SjltProjection
 from byline.row_weights import RowWeight
 from byline.scale.adam import AdamDirection
@@ -41,11 +43,12 @@ Projection = Annotated[
     | GrassProjection
     | FactorisedProjection
     | FactorisedGrassProjection
-    | EigenbasisProjection,
+    | EigenbasisProjection
+    | RitzProjection,
     Field(discriminator="kind"),
 ]
 Curvature = Annotated[
-    NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac | Trajectory | Cg | Lissa,
+    NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac | Trajectory | Cg | Lissa | Arnoldi,
     Field(discriminator="kind"),
 ]
 Scale = Annotated[NoScale | SecondMoment | AdamDirection, Field(discriminator="kind")]
@@ -107,6 +110,19 @@ class Recipe(BaseModel):
             raise InvalidRecipe(
                 "projection 'eigenbasis' goes with curvature 'kfac' or 'ekfac', and these with it"
             )
+        if isinstance(self.projection, RitzProjection) != isinstance(self.curvature, Arnoldi):
+            raise InvalidRecipe("projection 'ritz' goes with curvature 'arnoldi', and this with it")
+        if isinstance(self.curvature, Explicit) and self.curvature.matrix == "hessian":
+            self._fits_a_hessian()
+        if self.recorded:
+            self._fits_a_recorded_run()
+        self._scale_fits()
+        if self.labels != "given" and self.train_signal != "loss":
+            raise InvalidRecipe("curvature labels 'sampled' and 'exact' go with train_signal 'loss'")
+        return self
+
+    @model_validator(mode="after")
+    def _row_weight_fits(self) -> Self:
         if self.row_weight == "one_minus_p" and self.train_signal != "margin":
             raise InvalidRecipe(
                 "row_weight 'one_minus_p' needs train_signal 'margin': p is read off the margin"
@@ -123,12 +139,15 @@ class Recipe(BaseModel):
                 f"row_weight '{self.row_weight}' is made of the inverse curvature of every training point: choose one "
                 f"that is not solved for queries alone"
             )
-        if self.recorded:
-            self._fits_a_recorded_run()
-        self._scale_fits()
-        if self.labels != "given" and self.train_signal != "loss":
-            raise InvalidRecipe("curvature labels 'sampled' and 'exact' go with train_signal 'loss'")
         return self
+
+    def _fits_a_hessian(self) -> None:
+        whole = isinstance(self.projection, IdentityProjection) and isinstance(self.scale, NoScale)
+        if self.sides != "one_sided" or not whole or self.row_weight not in {"none", "one_minus_p"}:
+            raise InvalidRecipe(
+                "curvature 'explicit' with matrix 'hessian' goes with sides 'one_sided' and the projection 'identity', "
+                "without a scale and row weights that are made of the inverse: the Hessian is indefinite, it has no root"
+            )
 
     def _fits_a_recorded_run(self) -> None:
         plain = (
@@ -218,6 +237,7 @@ def _rows() -> dict[str, Recipe]:
             **margin,
         ),
         Recipe(name="if_exact", projection=IdentityProjection(), curvature=Explicit(), **two_sided),
+        Recipe(name="arnoldi", projection=RitzProjection(), curvature=Arnoldi(), **two_sided),
         Recipe(name="if_cg", projection=SjltProjection(size=4096), curvature=Cg(), sides="solved"),
         Recipe(name="if_lissa", projection=SjltProjection(size=4096), curvature=Lissa(), sides="solved"),
         Recipe(

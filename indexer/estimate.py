@@ -26,6 +26,7 @@ from indexer.plan import BuildPlan
 from indexer.planning import make_plan
 from indexer.survey import read_row
 from indexer.trajectories import matrix_widths
+from indexer.units import family
 from indexer.worker import add_state, emitted
 
 Result = TypeVar("Result")
@@ -104,10 +105,15 @@ def estimate(config: BuildConfig) -> Estimate:
         vectors=vectors,
         search=search,
         temporary=plan.rows * every * 4
+        + trial.kept_states * len(plan.members)
         + max(kept, trial.partial_sums, _rotation_room(plan, every))
         + vectors
         + search,
     )
+
+
+PRODUCT_ROWS = 4
+"""Rows that curvature products are tried on: a fit may be of a hundred steps."""
 
 
 class _Trial:
@@ -117,6 +123,7 @@ class _Trial:
         self._plan, self._task = plan, task
         self.width = 0
         self.partial_sums = 0
+        self.kept_states = 0
 
     def passes(self, workers: int) -> Iterator[Pass]:
         """Measure each pass.
@@ -139,12 +146,18 @@ class _Trial:
             "gradients": grads,
             "evaluation": grads,
             "projected": grads,
-            "products": ItemProducts(model, items),
+            "products": ItemProducts(model, items[:PRODUCT_ROWS]),
         }
         for source, measurable in batches.items():
+            costs: dict[str, tuple[int, float]] = {}
             for name, rows, measured, finished in self._fit(model, measurable, state, source):
-                needed = measured + (gradient_time if source in {"gradients", "evaluation"} else 0.0)
-                yield Pass(f"measure {name}", rows * members, members * (rows * needed * a_row + finished))
+                needed = measured / len(measurable) + (
+                    gradient_time / len(batch) if source in {"gradients", "evaluation"} else 0.0
+                )
+                before = costs.get(family(name), (0, 0.0))
+                costs[family(name)] = before[0] + rows, before[1] + rows * needed / workers + finished
+            for name, (rows, seconds) in costs.items():
+                yield Pass(f"measure {name}", rows * members, members * seconds)
         if plan.weighers:
             _, forward_time = _warm(lambda: model.values(items, plan.recipe.train_signal))
             weighed = plan.rows * len(plan.weighers) * plan.recipe.members.forward_masks
@@ -185,13 +198,16 @@ class _Trial:
             batch = measurable
             if source in {"projected", "evaluation"}:
                 batch = MemberFeaturizer(plan.recipe, model.blocks, state).project(measurable, Side.TRAIN)
-            part, measured = _warm(partial(statistic.measure, batch, state))
+            step = partial(statistic.measure, batch, state)
+            part, measured = _timed(step) if source == "products" else _warm(step)
             sums: State = {}
             add_state(sums, part)
             size = sum(t.numel() * t.element_size() for t in sums.values())
             self.partial_sums = max(self.partial_sums, size * len(plan.fit_blocks(statistic.name)))
             start = time.perf_counter()
-            state |= statistic.finish(sums, len(measurable), state)
+            left = statistic.finish(sums, len(measurable), state)
+            self.kept_states += sum(t.numel() * t.element_size() for t in left.values())
+            state |= left
             rows = sum(map(len, plan.fit_blocks(statistic.name)))
             yield statistic.name, rows, measured, time.perf_counter() - start
 
@@ -266,6 +282,12 @@ def _write_time(width: int) -> float:
     for _ in range(2):
         hashlib.sha256(block_BK.copy().tobytes() + block_BK.astype(np.float16).tobytes())
     return (time.perf_counter() - start) / len(block_BK)
+
+
+def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    """Run and time once: a product is long, and the steps of a fit are many."""
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
 
 
 def _warm(work: Callable[[], Result]) -> tuple[Result, float]:

@@ -20,7 +20,7 @@ from byline.groups import GroupOptions, Members
 from byline.member_model import Compute, Precision
 from byline.members import Member
 from byline.recipe import Recipe
-from indexer.units import ENSEMBLE, Stage, Unit
+from indexer.units import ENSEMBLE, Stage, Unit, family
 
 MAX_FIT_BLOCKS = 32
 """Partial sums on disk for one statistic: bounds the room they take, however large the sample."""
@@ -272,7 +272,7 @@ class BuildPlan:
     def record(self) -> dict[str, JsonValue]:
         """What the manifest keeps: the numerics, and the size of each fit sample."""
         samples: dict[str, JsonValue] = {
-            s.name: sum(map(len, self.fit_blocks(s.name))) for s in self.statistics
+            family(s.name): sum(map(len, self.fit_blocks(s.name))) for s in self.statistics
         }
         if self.recipe.pca:
             samples["pca"] = self.rotation_sample

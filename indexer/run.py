@@ -51,7 +51,7 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
 
 def phase(unit: Unit) -> str:
     """What people are shown while such a unit runs."""
-    return f"{unit.stage} {unit.statistic}".rstrip()
+    return f"{unit.stage} {unit.family}".rstrip()
 
 
 def every_phase(plan: BuildPlan) -> list[str]:

@@ -41,6 +41,7 @@ _PURPOSES = {
     "ekfac": "the default: best measured at every size",
     "dvemb": "which step, in which order: a recorded SGD run",
     "ekfac_margin": "classifiers that fit their data; take masks",
+    "arnoldi": "the Hessian's strongest directions; few numbers a row",
     "if_cg": "no fitted matrix: a query costs passes over a sample",
     "if_lissa": "as if_cg, by many steps of one batch each",
 }

@@ -42,6 +42,11 @@ ENSEMBLE = "ensemble"
 """In place of a member's name, for units that read all members."""
 
 
+def family(statistic: str) -> str:
+    """A statistic's name without the number of its step, which follows a dot: what people are shown."""
+    return statistic.partition(".")[0]
+
+
 @dataclass(frozen=True, order=True)
 class Unit:
     """One idempotent task: reads finished outputs and the training set, writes one output."""
@@ -57,6 +62,11 @@ class Unit:
         """Where its output and its receipt are, without a suffix."""
         stage = f"{self.stage}-{self.statistic}" if self.statistic else str(self.stage)
         return PurePosixPath(self.member) / stage / f"{self.block:07d}"
+
+    @property
+    def family(self) -> str:
+        """The statistic's name without the number of its step."""
+        return family(self.statistic)
 
     @property
     def number(self) -> int:

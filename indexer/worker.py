@@ -4,14 +4,14 @@ A worker holds one Task and, at a time, one member's model and fitted state. Wha
 plan and the unit alone, so any worker may perform any unit, and perform it again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from byline.curvature.base import BatchProducts, Statistic
+from byline.curvature.base import SCRATCH, BatchProducts, Statistic
 from byline.curvature.labels import Labels
 from byline.errors import BuildFailed, InvalidTask
 from byline.features import MemberFeaturizer, Side, statistics
@@ -49,7 +49,7 @@ class Worker:
         self._task = task
         self._model: tuple[Member, MemberModel] | None = None
         self._featurizer: tuple[str, MemberFeaturizer] | None = None
-        self._fitted_state: tuple[tuple[str, str | None], State] | None = None
+        self._fitted_state: tuple[str, tuple[str, ...], State] | None = None
         self._weights_R: Tensor | None = None
         self._at: Rows | None = None
         self._rotation = Rotation(plan, self.workspace)
@@ -331,12 +331,15 @@ class Worker:
 
     def _state(self, member: str, before: str | None = None) -> State:
         """What the statistics that come before this one left behind; all of them for None."""
-        key = (member, before)
-        if self._fitted_state is None or self._fitted_state[0] != key:
-            self._fitted_state = None
-            read = self._to_device(read_state(self.plan, self.workspace, member, before))
-            self._fitted_state = (key, read)
-        return self._fitted_state[1]
+        names = fitted_before(self.plan, before)
+        known = self._fitted_state
+        if known is None or known[0] != member or names[: len(known[1])] != known[1]:
+            known = (member, (), {})
+        # Only what came since is read: a fit in many steps reads each step's part once.
+        read = read_states(self.workspace, member, names[len(known[1]) :])
+        state = known[2] | self._to_device(read)
+        self._fitted_state = (member, names, state if before else without_scratch(state))
+        return self._fitted_state[2]
 
     def _to_device(self, state: State) -> State:
         return {name: tensor.to(self.plan.numerics.device) for name, tensor in state.items()}
@@ -364,12 +367,27 @@ def read_state(plan: BuildPlan, workspace: Workspace, member: str, before: str |
     Returns:
         The fitted state, on the CPU.
     """
+    state = read_states(workspace, member, fitted_before(plan, before))
+    return without_scratch(state) if before is None else state
+
+
+def fitted_before(plan: BuildPlan, before: str | None) -> tuple[str, ...]:
+    """Names of the statistics that come before one; of all for None."""
+    names = tuple(statistic.name for statistic in plan.statistics)
+    return names if before is None else names[: names.index(before)]
+
+
+def read_states(workspace: Workspace, member: str, statistics: Sequence[str]) -> State:
+    """Merge what some of a member's statistics left behind, on the CPU."""
     state: State = {}
-    for statistic in plan.statistics:
-        if statistic.name == before:
-            break
-        state |= workspace.read(Unit(Stage.REDUCE, member, 0, statistic.name))
+    for name in statistics:
+        state |= workspace.read(Unit(Stage.REDUCE, member, 0, name))
     return state
+
+
+def without_scratch(state: State) -> State:
+    """Leave out what only later statistics read."""
+    return {name: tensor for name, tensor in state.items() if not name.startswith(SCRATCH)}
 
 
 def add_state(sums: State, part: State) -> None:

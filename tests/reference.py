@@ -122,3 +122,12 @@ def datainf_scores(query_QK: Array, train_NK: Array, damping: float, widths: Seq
 def damped(matrix: Array, damping: float) -> Array:
     """matrix + damping * mean eigenvalue * I."""
     return matrix + damping * np.trace(matrix) / len(matrix) * np.eye(len(matrix))
+
+
+def ritz_scores(query_QP: Array, train_NP: Array, matrix: Array, size: int, damping: float) -> Array:
+    """q^T V (theta + damping * mean theta)^-1 V^T g over the largest positive eigenpairs."""
+    values, vectors = np.linalg.eigh(matrix)
+    kept = np.argsort(-values)[:size]
+    kept = kept[values[kept] > 1e-6 * np.abs(values).max()]
+    inverse = 1 / (values[kept] + damping * values[kept].mean())
+    return (query_QP @ vectors[:, kept] * inverse) @ (train_NP @ vectors[:, kept]).T

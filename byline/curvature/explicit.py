@@ -3,6 +3,11 @@
 H = (1/n) sum_i sum_c p_ic g_ic g_ic^T, over all classes c (the Gauss-Newton matrix), over draws of the model, or at the
 training labels; H + damping * mean eigenvalue * I = L L^T. A feature is L^-1 g: lengths and products are those of H^-1.
 (Koh & Liang 2017, with the GGN in place of the Hessian, which need not be positive definite.)
+
+With `matrix = "hessian"` it is the Hessian of the mean loss itself, by Hessian-vector products with unit vectors, and
+H + damping * mean eigenvalue * I = U diag(l) U^T. Eigenvalues l keep their sign: the inverse is 1/l, negative where the
+loss curves down, and neither |l| nor a projection onto the positive ones is taken in its place. So there is no root, and
+the whole inverse goes to the training side. A damped matrix that is singular to rounding is refused.
 """
 
 from collections.abc import Sequence
@@ -12,8 +17,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.curvature.base import Preconditioner, Source, Statistic
+from byline.curvature.base import BatchProducts, Preconditioner, Source, Statistic
+from byline.curvature.fisher import EigenPreconditioner
 from byline.curvature.labels import Labels
+from byline.curvature.products import Matrix
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
@@ -31,8 +38,11 @@ class Explicit(BaseModel):
     kind: Literal["explicit"] = "explicit"
     damping: float = Field(default=1.0, gt=0, le=1e6)
     """In units of the mean eigenvalue."""
+    matrix: Matrix = "ggn"
+    """Outer products of gradients, or the `hessian` itself: indefinite, so it goes with sides = 'one_sided' and the
+    projection 'identity'."""
     labels: Labels = "exact"
-    """`exact` is the GGN: as many backward passes as there are classes."""
+    """`exact` is the GGN: as many backward passes as there are classes. The Hessian is always of the data's labels."""
     sample: int | None = Field(default=None, ge=1)
     """Training points that the matrix is fitted on, drawn at random; None takes all."""
 
@@ -44,10 +54,12 @@ class Explicit(BaseModel):
         """
         width = sum(projection.projector(blocks, {}).widths.values())
         refuse_too_wide(width)
-        return (MatrixStatistic(self),)
+        return (HessianStatistic(self, width) if self.matrix == "hessian" else MatrixStatistic(self),)
 
     def preconditioner(self, state: State) -> Preconditioner:
-        """Solve with the factor."""
+        """Solve with the factor, or in the Hessian's eigenbasis."""
+        if self.matrix == "hessian":
+            return EigenPreconditioner([(state["explicit.vectors"], state["explicit.values"])])
         return CholeskyPreconditioner(state["explicit.cholesky"])
 
 
@@ -94,6 +106,53 @@ class MatrixStatistic:
         mean = matrix.diagonal().mean().clamp_min(1e-30)
         matrix.diagonal().add_(self._damping * mean)
         return {"explicit.cholesky": torch.linalg.cholesky(matrix).float()}
+
+
+CHUNK = 256
+"""Unit vectors that are multiplied together."""
+SINGULAR = 1e-6
+"""Least |eigenvalue| of a damped Hessian, relative to the largest: below, rounding decides the inverse."""
+
+
+class HessianStatistic:
+    """Sum of the Hessian's columns."""
+
+    name = "hessian"
+    source: Source = "products"
+    labels: Labels = "given"
+
+    def __init__(self, options: Explicit, width: int) -> None:
+        self.sample, self._damping, self._width = options.sample, options.damping, width
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
+    def measure(self, batch: BatchProducts, state: State) -> State:
+        """Columns of one batch, some at a time."""
+        del state
+        units = torch.eye(self._width, dtype=torch.float32)
+        return {"hessian": torch.cat([batch(chunk, "hessian") for chunk in torch.split(units, CHUNK)])}
+
+    def finish(self, sums: State, count: int, state: State) -> State:
+        """Eigenpairs of the damped mean.
+
+        Raises:
+            InvalidRecipe: Damping does not make it invertible.
+        """
+        del state
+        matrix = (sums["hessian"] + sums["hessian"].T) / (2 * count)
+        mean = matrix.diagonal().mean()
+        values, vectors = torch.linalg.eigh(matrix)
+        damped = values + self._damping * mean
+        if not bool(mean > 0) or bool(damped.abs().min() <= SINGULAR * damped.abs().max()):
+            raise InvalidRecipe(
+                f"expected a Hessian that is invertible once damped, got a mean eigenvalue of {float(mean):.3g} and damped "
+                f"ones down to {float(damped.abs().min()):.3g}: change curvature.damping ({self._damping}), or take "
+                f"curvature.matrix = 'ggn'"
+            )
+        return {"explicit.values": damped, "explicit.vectors": vectors.float().contiguous()}
 
 
 class CholeskyPreconditioner:

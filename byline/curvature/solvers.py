@@ -24,8 +24,9 @@ Product = Callable[[Tensor], Tensor]
 
 _TINY = 1e-300
 _HOPELESS = 1e9
-NEGLIGIBLE = 1e-9
-"""What is left of a vector, relative to before, that is rounding: the Krylov space is exhausted."""
+NEGLIGIBLE = 100
+"""What is left of a vector, relative to before and in units of the basis' precision, that is rounding: the Krylov space is
+exhausted, and what seems to be left is as much along the basis as away from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,10 +214,22 @@ class RitzPairs:
     """Orthonormal rows."""
 
 
+_COLUMNS = 1 << 16
+"""Numbers of each direction that are in double precision at a time: a basis may be kept in single."""
+
+
+def coordinates(vector_P: Tensor, basis_SP: Tensor) -> Tensor:
+    """Inner products of a vector with every direction, added up in the vector's precision: [S]."""
+    parts = zip(torch.split(basis_SP, _COLUMNS, dim=1), torch.split(vector_P, _COLUMNS), strict=True)
+    return torch.stack([part_SC.to(vector_P) @ part_C for part_SC, part_C in parts]).sum(dim=0)
+
+
 def orthogonalised(vector_P: Tensor, basis_SP: Tensor) -> Tensor:
     """Take a basis' directions out of a vector, twice, since once leaves rounding of their size behind."""
     for _ in range(2):
-        vector_P = vector_P - (basis_SP @ vector_P) @ basis_SP
+        along_S = coordinates(vector_P, basis_SP)
+        parts = [along_S @ part_SC.to(vector_P) for part_SC in torch.split(basis_SP, _COLUMNS, dim=1)]
+        vector_P = vector_P - torch.cat(parts)
     return vector_P
 
 
@@ -231,12 +244,13 @@ def next_direction(product_P: Tensor, basis_SP: Tensor, fresh: Iterable[Tensor])
     Returns:
         A unit vector orthogonal to the basis.
     """
+    least = NEGLIGIBLE * torch.finfo(basis_SP.dtype).eps
     rest_P = orthogonalised(product_P, basis_SP)
-    if float(rest_P.norm()) > NEGLIGIBLE * float(product_P.norm()):
+    if float(rest_P.norm()) > least * float(product_P.norm()):
         return _unit(rest_P)
     for drawn_P in fresh:
         rest_P = orthogonalised(drawn_P, basis_SP)
-        if float(rest_P.norm()) > NEGLIGIBLE * float(drawn_P.norm()):
+        if float(rest_P.norm()) > least * float(drawn_P.norm()):
             return _unit(rest_P)
     raise ValueError("expected a vector outside of the basis, got none")
 
@@ -262,7 +276,7 @@ def ritz_pairs(basis_SP: Tensor, products_SP: Tensor, size: int | None = None) -
 
 
 def ritz_pairs_of(basis_SP: Tensor, projected_SS: Tensor, size: int | None = None) -> RitzPairs:
-    """As `ritz_pairs`, from Q H Q^T itself, of which only one triangle needs to be exact."""
+    """As `ritz_pairs`, from Q H Q^T itself."""
     symmetric_SS = (projected_SS + projected_SS.T) / 2
     values_S, vectors_SS = torch.linalg.eigh(symmetric_SS.double())
     kept = slice(None, size)

@@ -56,6 +56,8 @@ CASES = {
     "dvemb": {"projection": {"size_in": 4, "size_out": 4}},
     "if_cg": {"projection": {"size": 24}, "curvature": {"tolerance": 1e-7}},
     "if_lissa": {"projection": {"size": 24}, "curvature": {"batch": 90, "depth": 5000}},
+    # As many steps as parameters (83): the whole positive part of the spectrum that is not rounding.
+    "arnoldi": {"projection": {"size": 83}, "curvature": {"steps": 83, "damping": 0.3}},
     "rif": {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "exact"}},
     "relatif": {"projection": {"size": 4096}},
     "trackstar": {"projection": {"size_in": 4, "size_out": 4}},
@@ -78,6 +80,10 @@ OTHERS = [
     ("trackstar", {"projection": {"kind": "grass", "kept": 60, "size": 24}, "scale": {"factored": False}}),
     ("less", {"projection": {"kind": "dense", "size": 24}, "scale": {"beta1": 0}, "members": {"masks": 2}}),
     ("less", {"projection": {"kind": "factorised", "size_in": 4, "size_out": 4}, "unit_norm": False}),
+    ("if_exact", {"curvature": {"matrix": "hessian", "damping": 0.3, "sample": 60}, "sides": "one_sided"}),
+    ("if_exact", {"curvature": {"matrix": "hessian"}, "sides": "one_sided", "members": {"masks": 2}}),
+    ("arnoldi", {"projection": {"size": 8}, "curvature": {"steps": 50, "matrix": "ggn", "sample": 50}}),
+    ("arnoldi", {"projection": {"size": 5}, "members": {"masks": 1, "checkpoints": [1]}}),
 ]
 TRAINED = [
     ("trackstar", {"projection": {"size_in": 4, "size_out": 4}}),
@@ -202,7 +208,8 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
             at_labels = [scaled(recipe, each, first, second) for each in at_labels]
             train = scaled(recipe, train, first, second)
             query = query if recipe.scale.kind == "adam" else scaled(recipe, query, first, second)
-        if recipe.sides == "solved":
+        hessian = getattr(recipe.curvature, "matrix", "ggn") == "hessian"
+        if hessian or recipe.curvature.kind in {"cg", "lissa", "arnoldi"}:
             score = partial(product_scores, task, recipe, member, train=train)
         else:
             score = partial(
@@ -401,13 +408,18 @@ def product_scores(task: Task, recipe: Recipe, member: Member, query: dict, *, t
     rows = fit_sample(len(task.train_set), curvature.sample)
     items = [task.train_set[int(row)] for row in rows]
     matrix = curvature_matrix(task, recipe, member, items)
+    query_QP, train_NP = reference.flat(query), reference.flat(train)
+    if curvature.kind == "explicit":
+        return query_QP @ np.linalg.solve(reference.damped(matrix, curvature.damping), train_NP.T)
+    if curvature.kind == "arnoldi":
+        return reference.ritz_scores(query_QP, train_NP, matrix, recipe.projection.size, curvature.damping)
     width = len(matrix)
     signs = random_signs(stream_key(0, "trace"), 0, PROBES, width, torch.device("cpu")).double().numpy()
     mean = np.einsum("vp,pq,vq->", signs, matrix, signs) / PROBES / width
     assert mean == pytest.approx(np.trace(matrix) / width, rel=0.3), "the estimate of the trace"
-    solved = np.linalg.solve(matrix + curvature.damping * mean * np.eye(width), reference.flat(query).T).T
+    solved = np.linalg.solve(matrix + curvature.damping * mean * np.eye(width), query_QP.T).T
     projection, _ = projection_matrix(recipe, attributed(task, recipe))
-    return solved @ projection @ (reference.flat(train) @ projection).T
+    return solved @ projection @ (train_NP @ projection).T
 
 
 def curvature_matrix(task: Task, recipe: Recipe, member: Member, items: list) -> np.ndarray:

@@ -50,15 +50,20 @@ class Retraining:
         return F.cross_entropy(model(self.query_x), self.query_y, reduction="none").detach()
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_proponents_helped_and_opponents_hurt(name: str, truth: Retraining, tmp_path: Path) -> None:
+HESSIAN = {"curvature": {"matrix": "hessian"}, "sides": "one_sided"}
+
+
+@pytest.mark.parametrize(("name", "changes"), [*((name, {}) for name in RECIPES), ("if_exact", HESSIAN)])
+def test_proponents_helped_and_opponents_hurt(
+    name: str, changes: dict, truth: Retraining, tmp_path: Path
+) -> None:
     reference = f"{Path(ridge_task.__file__)}:task"
     if RECIPES[name].recorded:  # its truth is the same run, the same batches without the points
         reference = ridge_task.record(tmp_path, RECIPES[name])
         truth = Retraining(lambda keep: ridge_task.descended(keep.float()))
     config = {
         "task": reference,
-        "recipe": {"name": name, "projection": {"kind": RECIPES[name].projection.kind}},
+        "recipe": {"name": name, "projection": {"kind": RECIPES[name].projection.kind}, **changes},
         "index": {"path": tmp_path / "index"},
     }
     index = AttributionIndex.open(build(BuildConfig.model_validate(config)).path)
