@@ -270,7 +270,7 @@ def _rows() -> dict[str, Recipe]:
             name="trackstar",
             scale=SecondMoment(),
             projection=FactorisedProjection(),
-            curvature=Fisher(blocks="layer"),
+            curvature=Fisher(blocks="layer", damping=3.0),
             unit_norm=True,
             **two_sided,
         ),

@@ -161,7 +161,8 @@ class Task:
     train: Callable[[Sequence[int], int], Mapping[str, Tensor]] | None = None
     """`(rows, seed) -> state dict` of the model trained on these rows of the training set: for `byline evaluate`."""
     evaluation_set: TrainSet | None = None
-    """Items that the model was not trained on, of the data set's kind: queries of `byline evaluate`."""
+    """Items that the model was not trained on, of the data set's kind: queries of `byline evaluate`, and
+    what `curvature.evaluation` mixes into a Fisher matrix."""
     mislabelled: Callable[[Sequence[int], int], "Task"] | None = None
     """`(rows, seed) -> Task` like this one with wrong labels at these rows: for the metric `mislabel`."""
 

@@ -41,7 +41,7 @@ class SecondMoment(BaseModel):
     factored: bool = True
     """Rank one, as Adafactor keeps it. False divides by every entry's own: the gradients are then written out, and the
     index carries eight bytes a parameter."""
-    floor: float = Field(default=1e-3, gt=0, le=1e3)
+    floor: float = Field(default=0.1, gt=0, le=1e3)
     """Added to the second moments, in units of each block's mean: parameters that hardly ever have a gradient are
     not blown up."""
     sample: int | None = Field(default=None, ge=1)

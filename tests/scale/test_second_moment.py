@@ -16,7 +16,7 @@ def test_gradients_are_divided_on_both_sides(name: str, factored: bool) -> None:
     case = models.CASES[name]()
     collector = build_collector(case.model, case.loss, case.sample)
     gradients = collector.collect(case.loss, case.batch, case.count)
-    options = SecondMoment(factored=factored)
+    options = SecondMoment(factored=factored, floor=1e-3)
     (statistic,) = options.statistics(collector.blocks, None)
     state = statistic.finish(statistic.measure(gradients, {}), case.count, {})
     scaler = options.scaler(state)
