@@ -57,6 +57,7 @@ def register(app: typer.Typer) -> None:
     app.command()(asking.query)
     app.command()(asking.scores)
     app.command()(evaluating.evaluate)
+    app.command()(evaluating.tune)
 
 
 def build(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from indexer.config import BuildConfig
     from indexer.evaluation.options import EvaluationOptions
 
+Options = TypeVar("Options")
 BuildFile = Annotated[
     Path,
     typer.Argument(
@@ -185,20 +186,105 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
     with _stoppable(), bar() as observer:
         done = run(config, options, observer)
     Console().print(measurement_table(done.measured.measurement))
-    typer.echo(f"card:   {done.card_file}\nreport: {done.report_file}")
+    typer.echo(f"card:   {done.card_file.resolve()}\nreport: {done.report_file}")
+
+
+Signals = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--signal",
+        help="Target to try on both sides: `loss` or one of the Task's; repeatable. Example: `--signal margin`",
+        show_default="loss, and margin where the Task has it",
+    ),
+]
+Dampings = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--damping",
+        help="Damping to try; repeatable. Example: `--damping 0.1 --damping 1`",
+        show_default="0.01, 0.1, 1, 10 and the recipe's",
+    ),
+]
+Sizes = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--size",
+        help="Projection size to try; repeatable. Example: `--size 512 --size 2048`",
+        show_default="the recipe's, and a quarter of it",
+    ),
+]
+
+
+def tune(  # noqa: PLR0913 - a command's options are its arguments
+    build_file: BuildFile,
+    out: Out,
+    *,
+    signal: Signals = None,
+    damping: Dampings = None,
+    size: Sizes = None,
+    output: Output = None,
+    subsets: SubsetCount = 100,
+    alpha: Alpha = 0.5,
+    seeds: Seeds = 1,
+    queries: Queries = None,
+    tuning: Tuning = None,
+    seed: Seed = 0,
+    truth: TruthFile = None,
+    workers: Workers = None,
+    batch: QueryBatch = 32,
+) -> None:
+    """Choose target, damping and projection size by the LDS on the tuning queries, and print the lines to use.
+
+    Tries every combination, each with an index of its own that is deleted afterwards; the build file's index stays as it
+    is. All are compared by the same `--output`, minus the loss unless another is named. Retrained models are those of
+    `byline evaluate` with the same folder and options; the queries that it reports take no part.
+
+    Example: `byline tune mytask.toml --subsets 40 --workers 4 --out evaluation`
+    """
+    from rich.console import Console
+
+    from indexer.bar import bar
+    from indexer.evaluation.candidates import Grid
+    from indexer.evaluation.tables import tuning_table
+    from indexer.evaluation.tune import tune as run
+
+    options = _options(
+        out=out,
+        output=output,
+        subsets=subsets,
+        alpha=alpha,
+        seeds=seeds,
+        queries=queries,
+        tuning=tuning,
+        seed=seed,
+        truth=truth,
+        batch=batch,
+    )
+    grid = _validated(Grid, signals=signal or None, dampings=damping or None, sizes=size or None)
+    config = _config(build_file, workers)
+    with _stoppable(), bar() as observer:
+        tuned = run(config, options, grid, observer)
+    Console().print(tuning_table(tuned))
+    typer.echo(f"the best of these, in the build file:\n\n{tuned.best.candidate.toml()}\n")
+    typer.echo(f"report: {tuned.report_file}")
 
 
 def _options(**given: Any) -> "EvaluationOptions":
+    from indexer.evaluation.options import EvaluationOptions
+
+    return _validated(EvaluationOptions, **given)
+
+
+def _validated(model: type[Options], **given: Any) -> Options:
     from pydantic import ValidationError
 
     from byline.errors import InvalidInput
-    from indexer.evaluation.options import EvaluationOptions
 
     try:
-        return EvaluationOptions(**given)
+        return model(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InvalidInput(f"--{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise InvalidInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _config(build_file: Path, workers: int | None) -> "BuildConfig":

@@ -20,9 +20,9 @@ from byline.evaluation import (
 from byline.store.index import AttributionIndex
 from byline.store.quality import Measurement, MeasurementProtocol
 from indexer.evaluation import mislabel as mislabelling
-from indexer.evaluation.designs import leave_one_out, random_subsets
+from indexer.evaluation.designs import leave_one_out
 from indexer.evaluation.measured import Measured, libraries, today
-from indexer.evaluation.subject import Subject
+from indexer.evaluation.subject import IndexRows, Subject
 from indexer.evaluation.truth import Truth, write_truth
 
 
@@ -40,18 +40,17 @@ class Metric:
 
 def lds(subject: Subject, index: AttributionIndex) -> Measured:
     """Linear datamodelling score: models retrained on random subsets."""
-    options = subject.options
-    truth = subject.truth(
-        index, lambda: random_subsets(index.rows, options.subsets, options.alpha, options.seed)
-    )
-    alpha = None if truth.source == "file" else options.alpha
+    truth = subject.random_truth(IndexRows.of(index))
+    alpha = None if truth.source == "file" else subject.options.alpha
     return _compared(subject, index, truth, title="LDS", alpha=alpha)
 
 
 def loo(subject: Subject, index: AttributionIndex) -> Measured:
     """Leave-one-out: models retrained without single rows."""
     options = subject.options
-    truth = subject.truth(index, lambda: leave_one_out(index.rows, options.points, options.seed))
+    truth = subject.truth(
+        IndexRows.of(index), lambda: leave_one_out(index.rows, options.points, options.seed)
+    )
     if not (truth.subsets_SJ.sum(axis=1) == index.rows - 1).all():
         raise InvalidInput(
             "expected subsets in the --truth file that leave exactly one row of the index out, for --metric loo, got "

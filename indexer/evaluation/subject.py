@@ -7,24 +7,43 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byline.errors import InvalidTask
 from byline.examples import content_digest
+from byline.groups import Members
 from byline.loading import LoadedTask
 from byline.store.canonical import canonical_digest
 from byline.store.index import AttributionIndex
 from byline.task import Task, TrainSet
 from indexer.config import BuildConfig
-from indexer.evaluation.designs import Design
+from indexer.evaluation.designs import Design, random_subsets
 from indexer.evaluation.jobs import Setting, Workforce
 from indexer.evaluation.options import EvaluationOptions
 from indexer.evaluation.queries import Split, split
 from indexer.evaluation.truth import Truth, from_file, retrained
 from indexer.progress import Observer
 from indexer.scores import score_items
+
+
+@dataclass(frozen=True)
+class IndexRows:
+    """What subsets are made of."""
+
+    count: int
+    """J."""
+    groups: Members | None
+    """Which training points they are groups of; None where they are points."""
+    data: str
+    """Digest of the training set."""
+
+    @classmethod
+    def of(cls, index: AttributionIndex) -> Self:
+        """The rows of an opened index."""
+        return cls(index.rows, index.groups, index.fingerprint.data)
 
 
 @dataclass(frozen=True)
@@ -97,7 +116,7 @@ class Subject:
         setting = Setting(
             task=self.config.task,
             content=canonical_digest(
-                {"task": self.loaded.digest, "data": data, "evaluation": self._evaluation_digest()}
+                {"task": self.loaded.digest, "data": data, "evaluation": self.evaluation_digest()}
             ),
             folder=self.options.out / "models",
             batch_rows=build.batch_rows,
@@ -106,24 +125,34 @@ class Subject:
         )
         return Workforce(setting, self.task, build.workers, self.observer)
 
-    def _evaluation_digest(self) -> str:
+    def evaluation_digest(self) -> str:
+        """Digest of every item of the evaluation set; of nothing where there is none."""
         digest, items = hashlib.sha256(), self.task.evaluation_set or ()
         for position in range(len(items)):
             digest.update(content_digest(items[position]))
         return digest.hexdigest()
 
-    def truth(self, index: AttributionIndex, design: Callable[[], Design]) -> Truth:
+    def truth(self, rows: IndexRows, design: Callable[[], Design]) -> Truth:
         """Retrain, or read outputs that were retrained elsewhere.
 
         Args:
-            index: Its rows are what subsets are made of.
+            rows: What subsets are made of.
             design: Draws the subsets.
+
+        Returns:
+            Subsets and outputs.
         """
         if self.options.truth is not None:
             items = len(self.evaluation_set)
-            return from_file(self.options.truth, len(self.task.train_set), items, index.groups)
-        workforce = self.workforce(index.fingerprint.data)
-        return retrained(design(), self.options.seeds, self.output, index.groups, workforce)
+            return from_file(self.options.truth, len(self.task.train_set), items, rows.groups)
+        return retrained(design(), self.options.seeds, self.output, rows.groups, self.workforce(rows.data))
+
+    def random_truth(self, rows: IndexRows) -> Truth:
+        """The same, of random subsets as the options have them."""
+        options = self.options
+        return self.truth(
+            rows, lambda: random_subsets(rows.count, options.subsets, options.alpha, options.seed)
+        )
 
     def scores(self, index: AttributionIndex, items: NDArray[np.int64], target: str) -> NDArray[np.float32]:
         """Score every row of an index for items of the evaluation set, float32 [Q, J]."""

@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from byline.store.quality import Measurement, figure
+from indexer.evaluation.tune import Tuned
 
 
 def measurement_table(found: Measurement) -> Table:
@@ -27,6 +28,24 @@ def measurement_table(found: Measurement) -> Table:
     for name, value in rows.items():
         if value is not None:
             table.add_row(name, value)
+    return table
+
+
+def tuning_table(tuned: Tuned) -> Table:
+    """Every candidate, the best one marked."""
+    table = Table(
+        "target", "damping", "size", "LDS", "95 % interval", "", title=f"{tuned.queries} tuning queries"
+    )
+    for each in tuned.tried:
+        chosen = each.candidate
+        table.add_row(
+            chosen.signal,
+            "" if chosen.damping is None else f"{chosen.damping:g}",
+            "" if chosen.size is None else f"{chosen.size:,}",
+            f"{each.lds:.3f}",
+            "" if each.interval is None else f"{each.interval.low:.3f} to {each.interval.high:.3f}",
+            "best" if each is tuned.best else "",
+        )
     return table
 
 

@@ -1,0 +1,123 @@
+"""Tuning looks at the tuning queries alone, and prints lines that give the recipe it chose."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from byline.errors import InvalidInput
+from byline.loading import load_task
+from byline.recipe import recipe
+from byline.store.index import AttributionIndex
+from indexer.build import build
+from indexer.config import BuildConfig, load_config
+from indexer.evaluation.candidates import Grid, candidates
+from indexer.evaluation.evaluate import evaluate
+from indexer.evaluation.options import EvaluationOptions
+from indexer.evaluation.queries import split
+from indexer.evaluation.tune import tune
+
+GRID = Grid(dampings=(0.05, 30.0), sizes=(8,))
+
+
+@pytest.fixture
+def config(build_file: Path) -> BuildConfig:
+    chosen = recipe("kfac", projection={"size": 8}, curvature={"damping": 0.05})
+    return load_config(build_file).model_copy(update={"recipe": chosen})
+
+
+def test_the_best_is_found_on_the_tuning_queries_alone(
+    config: BuildConfig,
+    options: EvaluationOptions,
+    trainings: Callable[[], list[str]],
+    tmp_path: Path,
+) -> None:
+    evaluate(config, options)
+    trained = len(trainings())
+    tuned = tune(config, options, GRID)
+    assert len(trainings()) == trained
+    assert [(t.candidate.signal, t.candidate.damping) for t in tuned.tried] == [
+        ("loss", 0.05), ("loss", 30.0), ("margin", 0.05), ("margin", 30.0),
+    ]  # fmt: skip
+    assert tuned.best.lds == max(each.lds for each in tuned.tried)
+    # Without the reported queries' truth the answer is the same: it was never looked at.
+    truth = dict(np.load(tmp_path / "out" / "truth-lds.npz"))
+    chosen = split(12, options)
+    truth["outputs"][:, :, chosen.reported] = np.nan
+    np.savez(tmp_path / "blind.npz", **truth)
+    blind = options.model_copy(update={"truth": tmp_path / "blind.npz", "out": tmp_path / "blind"})
+    assert [each.lds for each in tune(config, blind, GRID).tried] == [each.lds for each in tuned.tried]
+    with pytest.raises(InvalidInput, match="finite"):
+        evaluate(config, blind)
+
+
+def test_a_candidates_lds_is_evaluates_of_the_same_recipe_and_queries(
+    config: BuildConfig, options: EvaluationOptions
+) -> None:
+    tuned = tune(config, options.model_copy(update={"tuning": 12 - 1, "queries": 1}), GRID)
+    first = tuned.tried[0].candidate
+    assert first.recipe == config.recipe
+    reported = options.model_copy(update={"queries": 12, "tuning": 0})
+    details = evaluate(config, reported).measured.details
+    tuning = set(split(12, options.model_copy(update={"tuning": 11, "queries": 1})).tuning.tolist())
+    expected = [each["spearman"] for each in details if each["item"] in tuning and not each["dropped"]]
+    assert tuned.tried[0].lds == pytest.approx(np.mean(expected))
+    assert tuned.queries == len(expected)
+
+
+def test_scores_are_kept_and_indexes_are_not(
+    config: BuildConfig, options: EvaluationOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tune(config, options, GRID)
+    assert not (options.out / "candidate").exists()
+    assert not config.index.path.exists()
+    monkeypatch.setattr("indexer.evaluation.tune.build", None)
+    assert tune(config, options, GRID).tried == first.tried
+
+
+def test_the_printed_lines_give_the_recipe(config: BuildConfig, tmp_path: Path) -> None:
+    task = load_task(config.task).task
+    for base in (recipe("ekfac", projection={"size": 64}), recipe("ekfac_margin"), recipe("trak")):
+        for candidate in candidates(base, task, Grid()):
+            document = tomllib.loads(candidate.toml())
+            given = {
+                "task": config.task,
+                "index": {"path": tmp_path},
+                "recipe": document["recipe"],
+            }
+            assert BuildConfig.model_validate(given).recipe == candidate.recipe
+
+
+def test_what_is_tried(config: BuildConfig) -> None:
+    task = load_task(config.task).task
+    found = candidates(recipe("ekfac", projection={"size": 64}), task, Grid())
+    assert {each.size for each in found} == {16, 64}
+    assert {each.signal for each in found} == {"loss", "margin"}
+    assert {each.recipe.row_weight for each in found if each.signal == "margin"} == {"one_minus_p"}
+    assert {0.01, 0.1, 1.0, 10.0} <= {each.damping for each in found}
+    sampled = recipe("ekfac", curvature={"labels": "sampled"})
+    assert {each.signal for each in candidates(sampled, task, Grid())} == {"loss"}
+    assert {each.damping for each in candidates(recipe("grad_dot"), task, Grid())} == {None}
+    with pytest.raises(InvalidInput, match="--damping"):
+        candidates(recipe("grad_dot"), task, Grid(dampings=(1.0,)))
+    with pytest.raises(InvalidInput, match="--size"):
+        candidates(recipe("if_exact"), task, Grid(sizes=(5,)))
+
+
+def test_without_tuning_queries_there_is_nothing_to_tune_on(
+    config: BuildConfig, options: EvaluationOptions
+) -> None:
+    with pytest.raises(InvalidInput, match="--tuning 0"):
+        tune(config, options.model_copy(update={"tuning": 0}), GRID)
+
+
+def test_tuning_leaves_the_build_files_index_as_it_is(
+    config: BuildConfig, options: EvaluationOptions
+) -> None:
+    before = build(config).path
+    tune(config, options, Grid(signals=("loss",), dampings=(0.5,), sizes=(8,)))
+    with AttributionIndex.open(config.index.path) as index:
+        assert index.path == before
+        assert index.quality.card is None
