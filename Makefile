@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http \
-        bench-kills bench-ensembles bench-recorded bench-sotu bench-peers test-faiss-gpu wheel clean
+        bench-kills bench-ensembles bench-recorded bench-groups bench-sotu bench-peers test-faiss-gpu wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-build bench-memory bench-search bench-http bench-kills bench-ensembles bench-sotu  ## every benchmark of docs/benchmarks.md
+bench: bench-digits bench-build bench-memory bench-search bench-http bench-kills bench-ensembles bench-groups bench-sotu  ## every benchmark of docs/benchmarks.md
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.digits
@@ -61,6 +61,9 @@ bench-recorded: $(READY)  ## recipe dvemb from recorded runs: LDS, cost of recor
 
 bench-ensembles: $(READY)  ## ensembles: masks, adapters and PCA against five trained models
 	$(BIN)/python -m benchmarks.ensembles
+
+bench-groups: $(READY)  ## groups: cost, accuracy, removal curves and drill-down (downloads Adult and Fashion-MNIST)
+	$(BIN)/python -m benchmarks.groups
 
 bench-sotu: $(READY)  ## accuracy (LDS) on a small language model, against real retraining (needs npm)
 	$(BIN)/python -m benchmarks.sotu

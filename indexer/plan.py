@@ -170,7 +170,7 @@ class BuildPlan:
     def _fit_blocks(self) -> dict[str, list[Rows]]:
         return {
             s.name: cut_fit_blocks(
-                fit_sample(self._measured(s), s.sample, ordered=not s.fresh), self.numerics
+                fit_sample(self._measured(s), s.sample, ordered=not s.fresh), self.numerics, s.micro_batch
             )
             for s in self.statistics
         }
@@ -291,9 +291,11 @@ class BuildPlan:
         }
 
 
-def cut_fit_blocks(rows: Rows, numerics: Numerics) -> list[Rows]:
-    """Cut a fit sample into at most `MAX_FIT_BLOCKS` blocks of whole batches."""
+def cut_fit_blocks(rows: Rows, numerics: Numerics, micro_batch: int = 1) -> list[Rows]:
+    """Cut a fit sample into at most `MAX_FIT_BLOCKS` blocks of whole batches, with a block's number of micro-batches."""
     batches = -(-len(rows) // numerics.batch_rows)
-    batches_a_block = max(-(-batches // MAX_FIT_BLOCKS), numerics.block_rows // numerics.batch_rows)
+    batches_a_block = max(
+        -(-batches // MAX_FIT_BLOCKS), numerics.block_rows // numerics.batch_rows * micro_batch
+    )
     size = batches_a_block * numerics.batch_rows
     return [rows[start : start + size] for start in range(0, len(rows), size)]

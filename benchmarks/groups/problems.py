@@ -21,6 +21,8 @@ from byline.tasks import Trained, TrainingData, vector_classification
 TOGETHER = 10
 """Networks trained as one: what fits a processor's cache."""
 FULL_SEED = 77
+IGNORED = -100
+"""Label that cross-entropy ignores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +58,24 @@ class Problem:
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(self.protocol.dropout)]
         return nn.Sequential(*layers[:-2])
 
+    @property
+    def filled(self) -> Data:
+        """The data with one more training point, the last row, whose loss is zero: what uneven lists are filled with."""
+        data = self.data
+        x = torch.cat([data.x, torch.zeros_like(data.x[:1])])
+        return replace(data, x=x, y=torch.cat([data.y, torch.full_like(data.y[:1], IGNORED)]))
+
     def trained(self, rows: list[Tensor], seed: int) -> list[Tensor]:
-        """Retrain on some rows each; all parts must have the same length.
+        """Retrain on some rows each; all lists must have the same length.
 
         Returns:
             Loss of every query and held-out point under each network: [models, points].
         """
-        losses = []
+        losses: list[Tensor] = []
+        data = self.filled
         for start in range(0, len(rows), TOGETHER):
             part = torch.stack(rows[start : start + TOGETHER])
-            parameters = train_many(self.data, part, self.protocol, seed * 1000 + start, self.widths)
+            parameters = train_many(data, part, self.protocol, seed * 1000 + start, self.widths)
             losses += list(self._losses(parameters, len(part)))
         return losses
 
@@ -83,7 +93,7 @@ class Problem:
             rows = torch.arange(self.protocol.train)[None]
             trained = train_many(self.data, rows, self.protocol, FULL_SEED, self.widths)
             save_file(state_dicts(trained)[0], weights)
-        examples = [Example(id=f"point-{row}", label=str(int(y))) for row, y in enumerate(self.data.y)]
+        examples = [Example(id=f"point-{row}", label=str(y)) for row, y in enumerate(self.data.y.tolist())]
         made = vector_classification(
             Trained(
                 name=self.name,

@@ -18,6 +18,7 @@ BENCHMARKS = [
     "recorded",
     "sotu",
     "peers",
+    "groups",
 ]
 
 
