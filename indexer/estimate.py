@@ -15,6 +15,7 @@ import torch
 from byline.curvature.base import Source
 from byline.features import MemberFeaturizer, Side, statistics
 from byline.fit_sample import Rows
+from byline.gradients.grouping import micro_batched
 from byline.loading import load_task
 from byline.member_model import MemberModel
 from byline.projection.base import State
@@ -22,6 +23,7 @@ from byline.solving import ItemProducts
 from byline.store.layout import StorageOptions
 from byline.task import Task
 from indexer.config import BuildConfig
+from indexer.group_estimate import Grouping, grouping, try_groups
 from indexer.plan import BuildPlan
 from indexer.planning import make_plan
 from indexer.survey import read_row
@@ -84,16 +86,17 @@ def estimate(config: BuildConfig) -> Estimate:
     threads_before = torch.get_num_threads()
     torch.set_num_threads(plan.numerics.threads)
     try:
-        trial = _Trial(plan, task)
+        made = grouping(plan, task)
+        trial = _Trial(plan, task, made)
         passes = tuple(trial.passes(config.build.workers))
     finally:
         torch.set_num_threads(threads_before)
     every = trial.width * len(plan.members)
     width, rotation = _rotation(plan, every)
     passes += rotation
-    passes += (Pass("write the index", plan.rows, plan.rows * _write_time(width)),)
+    passes += (Pass("write the index", made.groups, made.groups * _write_time(width)),)
     processes = config.build.workers + 1 if config.build.workers > 1 else 1
-    vectors, search = stored_bytes(plan.rows, width, config.index.storage())
+    vectors, search = stored_bytes(made.groups, width, config.index.storage())
     kept = plan.rows * trial.width * 4 if plan.keeps_projections else 0
     kept += _traced_bytes(plan, trial.width)
     return Estimate(
@@ -104,7 +107,8 @@ def estimate(config: BuildConfig) -> Estimate:
         memory=_peak_memory() * processes,
         vectors=vectors,
         search=search,
-        temporary=plan.rows * every * 4
+        temporary=(made.groups if plan.fast else plan.rows) * every * 4
+        + (made.groups * width * 8 if plan.grouping and not plan.fast else 0)
         + trial.kept_states * len(plan.members)
         + max(kept, trial.partial_sums, _rotation_room(plan, every))
         + vectors
@@ -119,8 +123,8 @@ PRODUCT_ROWS = 4
 class _Trial:
     """One batch of the first member, taken through every pass."""
 
-    def __init__(self, plan: BuildPlan, task: Task) -> None:
-        self._plan, self._task = plan, task
+    def __init__(self, plan: BuildPlan, task: Task, made: Grouping) -> None:
+        self._plan, self._task, self._made = plan, task, made
         self.width = 0
         self.partial_sums = 0
         self.kept_states = 0
@@ -137,30 +141,34 @@ class _Trial:
         plan, members = self._plan, len(self._plan.members)
         batch = np.arange(min(plan.numerics.batch_rows, plan.rows), dtype=np.int64)
         yield Pass("read training set", plan.rows, _seconds(self._read, batch) / len(batch) * plan.rows)
+        if plan.grouping is not None:
+            yield Pass("group training points", plan.rows, self._made.seconds)
         model = MemberModel.load(self._task, plan.recipe, plan.members[0], plan.numerics.compute)
         items = [self._task.train_set[int(row)] for row in batch]
         grads, gradient_time = _warm(lambda: model.gradients(items, plan.recipe.train_signal))
         a_row = 1 / len(batch) / workers
         state: State = {}
+        micro_batch = plan.statistics[0].micro_batch if plan.statistics else 1
+        fitted = grads if micro_batch == 1 else micro_batched(grads, batch, micro_batch)
         batches: dict[Source, Any] = {
-            "gradients": grads,
+            "gradients": fitted,
             "evaluation": grads,
-            "projected": grads,
+            "projected": fitted,
             "products": ItemProducts(model, items[:PRODUCT_ROWS]),
         }
         for source, measurable in batches.items():
             costs: dict[str, tuple[int, float]] = {}
             for name, rows, measured, finished in self._fit(model, measurable, state, source):
-                needed = measured / len(measurable) + (
-                    gradient_time / len(batch) if source in {"gradients", "evaluation"} else 0.0
-                )
+                anew = source != "products" and not plan.statistic(name).reads_projections
+                points = len(measurable) if source == "products" else len(batch)
+                needed = measured / points + (gradient_time / len(batch) if anew else 0.0)
                 before = costs.get(family(name), (0, 0.0))
                 costs[family(name)] = before[0] + rows, before[1] + rows * needed / workers + finished
             for name, (rows, seconds) in costs.items():
                 yield Pass(f"measure {name}", rows * members, members * seconds)
         if plan.weighers:
             _, forward_time = _warm(lambda: model.values(items, plan.recipe.train_signal))
-            weighed = plan.rows * len(plan.weighers) * plan.recipe.members.forward_masks
+            weighed = plan.rows * len(plan.weighers) * max(1, plan.recipe.members.forward_masks)
             yield Pass("weigh", weighed, weighed * forward_time * a_row)
         featurizer = MemberFeaturizer(plan.recipe, model.blocks, state)
         self.width = featurizer.width
@@ -168,10 +176,15 @@ class _Trial:
         if visits:
             seconds = visits * _trace_time(matrix_widths(plan.recipe, plan.parameter_blocks))
             yield Pass("trace and carry", visits, seconds)
+        every = plan.rows * members
+        if plan.fast:
+            size = -(-plan.rows // self._made.groups)
+            seconds = try_groups(plan, self._task, size, model, featurizer)
+            yield Pass("project and emit", every, every * seconds / workers)
+            return
         projected, projection_time = _warm(lambda: featurizer.project_training(grads))
         known_NK = projected["phi"] if plan.recipe.recorded else None
         _, feature_time = _warm(lambda: emitted(featurizer, projected, known_NK))
-        every = plan.rows * members
         yield Pass(
             "project and emit",
             every,
@@ -196,8 +209,12 @@ class _Trial:
             if statistic.source != source or statistic.name not in planned:
                 continue
             batch = measurable
+            projected = 0.0
             if source in {"projected", "evaluation"}:
-                batch = MemberFeaturizer(plan.recipe, model.blocks, state).project(measurable, Side.TRAIN)
+                featurizer = MemberFeaturizer(plan.recipe, model.blocks, state)
+                batch, projected = _warm(partial(featurizer.project, measurable, Side.TRAIN))
+            if plan.statistic(statistic.name).reads_projections:
+                projected = 0.0  # they were kept
             step = partial(statistic.measure, batch, state)
             part, measured = _timed(step) if source == "products" else _warm(step)
             sums: State = {}
@@ -209,7 +226,7 @@ class _Trial:
             self.kept_states += sum(t.numel() * t.element_size() for t in left.values())
             state |= left
             rows = sum(map(len, plan.fit_blocks(statistic.name)))
-            yield statistic.name, rows, measured, time.perf_counter() - start
+            yield statistic.name, rows, measured + projected, time.perf_counter() - start
 
 
 def _trace_time(widths: Sequence[int]) -> float:

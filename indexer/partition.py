@@ -64,7 +64,7 @@ def partition(
         return Members.of(_dealt(rows, options))
     if options.by != "kmeans":
         return Members.of(_by_column(task, options.by, observer))
-    vectors = _vectors(task, recipe, options, numerics.compute)
+    vectors = compared(task, recipe, options, numerics.compute)
     return Members.of(_clustered(vectors, rows, options, numerics.batch_rows, observer))
 
 
@@ -130,7 +130,21 @@ def _in_batches(
         on_done(min(start + size, len(rows)))
 
 
-def _vectors(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute) -> Vectors:
+def compared(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute) -> Vectors:
+    """Make what k-means compares.
+
+    Args:
+        task: Has the points.
+        recipe: Names the member whose model they are looked at through.
+        options: Names what is compared.
+        compute: Device and precision.
+
+    Returns:
+        A function from rows to vectors [N, D].
+
+    Raises:
+        InvalidTask: The Task lacks what the options name.
+    """
     if options.of == "inputs":
         return lambda rows: torch.stack([_flat(task.train_set[int(row)]) for row in rows])
     member = recipe.members.of(task.checkpoints)[0]

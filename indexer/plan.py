@@ -89,9 +89,14 @@ class BuildPlan:
     """Visits in every span of each member's recorded run; empty where features come from gradients."""
 
     @property
+    def fast(self) -> bool:
+        """Whether groups' gradients are taken at once: then EMIT units go over groups and not over rows."""
+        return self.grouping is not None and self.grouping.build == "fast"
+
+    @property
     def fast_groups(self) -> Members | None:
-        """The groups, where their gradients are taken at once: then EMIT units go over groups and not over rows."""
-        return self.groups if self.grouping is not None and self.grouping.build == "fast" else None
+        """The groups, where their gradients are taken at once."""
+        return self.groups if self.fast else None
 
     @property
     def emit_count(self) -> int:
@@ -142,7 +147,7 @@ class BuildPlan:
         The members themselves where groups are differentiated at once: a point's weight must be there before.
         """
         if not self.recipe.members.forward_masks:
-            return self.members if self.fast_groups is not None and self.recipe.row_weight != "none" else ()
+            return self.members if self.fast and self.recipe.row_weight != "none" else ()
         return tuple(dict.fromkeys(replace(member, mask_seed=None) for member in self.members))
 
     def weigh_stages(self) -> Iterator[list[Unit]]:

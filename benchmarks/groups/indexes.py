@@ -51,8 +51,8 @@ class Cost:
 class Bench:
     """Builds indexes of one problem."""
 
-    def __init__(self, problem: Problem, repeats: int) -> None:
-        self.problem, self._repeats = problem, repeats
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
 
     @cached_property
     def task(self) -> Task:
@@ -72,11 +72,13 @@ class Bench:
             }
         )
 
-    def measured(self, name: str, groups: dict[str, Any] | None = None) -> tuple[Path, Cost]:
+    def measured(
+        self, name: str, groups: dict[str, Any] | None = None, repeats: int = 1
+    ) -> tuple[Path, Cost]:
         """Build an index from nothing, as often as asked; the fastest counts."""
         config = self.config(name, groups)
         seconds = []
-        for _ in range(self._repeats):
+        for _ in range(repeats):
             shutil.rmtree(config.index.path, ignore_errors=True)
             spent, built = timed(lambda: build(config))
             seconds.append(spent)

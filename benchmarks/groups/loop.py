@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.groups.indexes import timed
 from benchmarks.groups.problems import Problem
 from byline.curvature.base import Statistic
-from byline.features import MemberFeaturizer, statistics
+from byline.features import MemberFeaturizer, Side, statistics
 from byline.gradients.factors import BatchGradients
 from byline.member_model import MemberModel
 from byline.recipe import recipe
@@ -62,7 +62,7 @@ class Loop:
 
     def _product(self, statistic: Statistic, state: State) -> float:
         featurizer = MemberFeaturizer(self._recipe, self._model.blocks, state)
-        phi_NK = torch.cat([featurizer.project(self._gradients(row)) for row in self._sample])
+        phi_NK = torch.cat([featurizer.project(self._gradients(row), Side.TRAIN) for row in self._sample])
         every_NK = phi_NK.repeat(-(-self._rows // len(phi_NK)), 1)[: self._rows]
         spent, sums = timed(lambda: statistic.measure(every_NK, state))
         ended, found = timed(lambda: statistic.finish(sums, self._rows, state))
@@ -74,8 +74,7 @@ class Loop:
 
         def one(row: int) -> None:
             read_row(self._task, row)
-            gradients = self._gradients(row)
-            emitted(featurizer, featurizer.project(gradients), gradients.objective_N)
+            emitted(featurizer, featurizer.project_training(self._gradients(row)))
 
         return self._every(one)
 

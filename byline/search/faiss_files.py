@@ -36,6 +36,8 @@ FASTSCAN_DIMENSIONS = 1024
 FASTSCAN_BITS = 8
 PLAIN_BITS = 4
 """Bits of a rotated query's numbers when codes are compared."""
+KMEANS_PASSES = 20
+"""Rounds of k-means."""
 _PACK = 32
 _HEADER = 37
 _REFINE_TAIL = 4
@@ -421,12 +423,13 @@ class Clusters:
         kmeans = faiss.Kmeans(
             vectors_ND.shape[1],
             count,
-            niter=20,
+            niter=KMEANS_PASSES,
             seed=seed + 1,
             min_points_per_centroid=1,
             max_points_per_centroid=1 << 20,
         )
-        kmeans.train(np.ascontiguousarray(vectors_ND, dtype=np.float32))
+        with _one_thread():
+            kmeans.train(np.ascontiguousarray(vectors_ND, dtype=np.float32))
         return cls(np.asarray(kmeans.centroids, dtype=np.float32))
 
     def nearest(self, vectors_ND: NDArray[np.float32]) -> NDArray[np.int64]:

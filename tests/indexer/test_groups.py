@@ -12,6 +12,7 @@ from byline.groups import GroupOptions, Members
 from byline.store.index import AttributionIndex
 from indexer.build import build
 from indexer.config import BuildConfig
+from indexer.estimate import estimate
 from indexer.partition import partition
 from indexer.plan import Numerics
 from indexer.progress import Silent
@@ -189,6 +190,36 @@ def test_what_does_not_add_up_is_refused(recipe: dict, groups: dict, words: str)
         BuildConfig.model_validate(
             {"task": f"{TASK}:task", "recipe": recipe, "index": {"path": "x"}, "groups": groups}
         )
+
+
+@pytest.mark.parametrize("name", ["ekfac", "trak"])
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {"by": "owner"},
+        {"by": "random", "size": 7, "build": "fast"},
+        {"by": "random", "size": 40, "build": "fast"},
+        {"by": "kmeans", "of": "inputs", "count": 6},
+    ],
+)
+def test_a_dry_run_counts_groups(name: str, groups: dict, tmp_path: Path) -> None:
+    config = BuildConfig.model_validate(
+        {
+            "task": f"{TASK}:task",
+            "recipe": {"name": name, **RECIPES[name]},
+            "index": {"path": tmp_path},
+            "build": {"block_rows": 32, "batch_rows": 16},
+            "groups": groups,
+        }
+    )
+    found = estimate(config)
+    assert list(tmp_path.iterdir()) == []
+    shard = (build(config).path / "vectors/00000.npy").stat().st_size
+    # k-means may find fewer groups than it was asked for.
+    assert found.vectors * (0.5 if groups["by"] == "kmeans" else 1) - 200 <= shard <= found.vectors + 200
+    passes = {each.name: each.rows for each in found.passes}
+    assert passes["group training points"] == tiny_task.ROWS
+    assert ("weigh" in passes) == (name == "trak" and groups.get("build") == "fast")
 
 
 def test_members_of_groups() -> None:
