@@ -3,6 +3,7 @@
 Shapes: N training points, Q queries, P parameters.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+Factors = list[tuple[Tensor, Tensor]]
+"""Output gradients and inputs (with a one for the bias) of every layer."""
+LAYERS = ("0", "3", "6")
 
 
 @dataclass(frozen=True)
@@ -24,40 +29,66 @@ class Dense:
 
     def grad_dot(self) -> np.ndarray:
         """q . g"""
-        return _numpy(self.query_loss @ self.train_loss.T)
+        return (self.query_loss @ self.train_loss.T).numpy()
 
     def trak(self, ridge: float) -> np.ndarray:
         """q^T (G^T G + ridge)^-1 g (1 - p), with the margin's gradients and no projection."""
         train_NP, p_N = self._gradients(self.x, self.y, margin=True)
         query_QP, _ = self._gradients(self.query_x, self.query_y, margin=True)
-        kernel_NN = train_NP @ train_NP.T
-        kernel_NN.diagonal().add_(ridge)
-        return _numpy(torch.linalg.solve(kernel_NN, (query_QP @ train_NP.T).T).T * (1 - p_N))
+        return (ridge_scores(query_QP, train_NP, ridge) * (1 - p_N)).numpy()
 
     def trak_scale(self) -> float:
         """Sum of the squared entries of the margin's gradients: what ridges are multiples of."""
         return float(self._gradients(self.x, self.y, margin=True)[0].square().sum())
 
-    def ekfac(self, damping: float) -> np.ndarray:
-        """EK-FAC at the training labels; damping in units of each layer's mean eigenvalue."""
+    def ekfac(self, damping: float, *, absolute: bool = False, all_classes: bool = False) -> np.ndarray:
+        """EK-FAC.
+
+        Args:
+            damping: In units of each layer's mean eigenvalue, or as it is if `absolute`.
+            absolute: The same for all layers.
+            all_classes: Fit on the model's own labels, in expectation: what sampling them tends to.
+        """
         total = torch.zeros(len(self.query_x), len(self.x), dtype=torch.float64)
-        for train, query in zip(
-            self._factors(self.x, self.y, margin=False)[0],
-            self._factors(self.query_x, self.query_y, margin=False)[0],
-            strict=True,
-        ):
-            bases = [torch.linalg.eigh(part.T @ part / len(part))[1] for part in train]
-            rotated, asked = (
-                torch.einsum("no,ni->noi", left @ bases[0], right @ bases[1]).flatten(1)
-                for left, right in (train, query)
+        fitted = list(self._labelled()) if all_classes else [(torch.ones(len(self.x)).double(), self.factors)]
+        asked, _ = self.factors_of(self.query_x, self.query_y)
+        for layer, (train, query) in enumerate(zip(self.factors, asked, strict=True)):
+            lefts = torch.cat([p_N.sqrt()[:, None] * factors[layer][0] for p_N, factors in fitted])
+            inputs = train[1]
+            bases = [torch.linalg.eigh(part.T @ part)[1] for part in (lefts, inputs)]
+            values = sum(
+                p_N @ _rotated(factors[layer], bases).square().flatten(1) / len(self.x)
+                for p_N, factors in fitted
             )
-            values = rotated.square().mean(dim=0)
-            total += (asked / (values + damping * values.mean())) @ rotated.T
-        return _numpy(total)
+            damped = values + damping * (1.0 if absolute else values.mean())
+            total += (_rotated(query, bases).flatten(1) / damped) @ _rotated(train, bases).flatten(1).T
+        return total.numpy()
+
+    def fisher_by_layer(self, damping: float, numbers: int) -> np.ndarray:
+        """LoGra's score without projection: ridges are `damping` times a mean over `numbers` eigenvalues."""
+        total = np.zeros((len(self.query_x), len(self.x)))
+        for train_NP, query_QP in self._by_layer():
+            ridge = damping * float(train_NP.square().sum()) / numbers
+            total += len(self.x) * ridge_scores(query_QP, train_NP, ridge).numpy()
+        return total
+
+    def datainf(self, ridge: float) -> np.ndarray:
+        """Mean over training points i of q^T (ridge + g_i g_i^T)^-1 g, by layer (Kwon et al. 2023)."""
+        total = torch.zeros(len(self.query_x), len(self.x), dtype=torch.float64)
+        for train_NP, query_QP in self._by_layer():
+            kernel_NN, asked_QN = train_NP @ train_NP.T, query_QP @ train_NP.T
+            shares_N = 1 / (ridge + kernel_NN.diagonal())
+            total += (asked_QN - (asked_QN * shares_N) @ kernel_NN / len(self.x)) / ridge
+        return total.numpy()
 
     def mean_eigenvalue(self) -> float:
         """Mean over all parameters of the mean squared gradient entry."""
         return float(self.train_loss.square().mean())
+
+    @cached_property
+    def factors(self) -> Factors:
+        """Of the training losses."""
+        return self.factors_of(self.x, self.y)[0]
 
     @cached_property
     def train_loss(self) -> Tensor:
@@ -69,38 +100,61 @@ class Dense:
         """Gradients of the queries' losses [Q, P]."""
         return self._gradients(self.query_x, self.query_y, margin=False)[0]
 
-    def _gradients(self, x: Tensor, y: Tensor, *, margin: bool) -> tuple[Tensor, Tensor]:
-        factors, p_N = self._factors(x, y, margin=margin)
-        blocks = [torch.einsum("no,ni->noi", left, right).flatten(1) for left, right in factors]
-        return torch.cat(blocks, dim=1), p_N
-
-    def _factors(self, x: Tensor, y: Tensor, *, margin: bool) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-        """Output gradients and inputs (with a one for the bias) of every layer, and p of the labels."""
-        layers = [
-            (self.weights[f"{name}.weight"].double(), self.weights[f"{name}.bias"].double())
-            for name in ("0", "3", "6")
-        ]
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Inputs of every layer, and the probabilities [N, C]."""
         inputs, h = [], x.double()
-        for place, (weight, bias) in enumerate(layers):
+        for name in LAYERS:
             inputs.append(h)
-            h = h @ weight.T + bias
-            h = h.relu() if place < len(layers) - 1 else h
-        p_NC = h.softmax(dim=1)
+            h = h @ self.weights[f"{name}.weight"].double().T + self.weights[f"{name}.bias"].double()
+            h = h if name == LAYERS[-1] else h.relu()
+        return inputs, h.softmax(dim=1)
+
+    def factors_of(self, x: Tensor, y: Tensor, *, margin: bool = False) -> tuple[Factors, Tensor]:
+        """Factors of the losses' or margins' gradients, and p of the labels."""
+        inputs, p_NC = self.forward(x)
         right_NC = F.one_hot(y, p_NC.shape[1]).double()
-        p_N = (p_NC * right_NC).sum(dim=1)
+        left = p_NC - right_NC
         if margin:
-            others_NC = h.masked_fill(right_NC.bool(), -torch.inf).softmax(dim=1)
-            left = right_NC - others_NC
-        else:
-            left = p_NC - right_NC
+            others_NC = p_NC.masked_fill(right_NC.bool(), 0.0)
+            left = right_NC - others_NC / others_NC.sum(dim=1, keepdim=True)
         lefts = [left]
-        for (weight, _), after in reversed(list(zip(layers[1:], inputs[1:], strict=True))):
-            left = (left @ weight) * (after > 0)
+        for name, after in reversed(list(zip(LAYERS[1:], inputs[1:], strict=True))):
+            left = (left @ self.weights[f"{name}.weight"].double()) * (after > 0)
             lefts.append(left)
-        ones = torch.ones(len(x), 1, dtype=torch.float64)
         pairs = zip(reversed(lefts), inputs, strict=True)
-        return [(left, torch.cat([right, ones], dim=1)) for left, right in pairs], p_N
+        return [(left, with_one(right)) for left, right in pairs], (p_NC * right_NC).sum(dim=1)
+
+    def _labelled(self) -> Iterator[tuple[Tensor, Factors]]:
+        """Probability of every class, and the factors as if it were the label."""
+        for label in range(self.forward(self.x)[1].shape[1]):
+            factors, p_N = self.factors_of(self.x, torch.full_like(self.y, label))
+            yield p_N, factors
+
+    def _by_layer(self) -> Iterator[tuple[Tensor, Tensor]]:
+        asked, _ = self.factors_of(self.query_x, self.query_y)
+        for train, query in zip(self.factors, asked, strict=True):
+            yield _written_out(train), _written_out(query)
+
+    def _gradients(self, x: Tensor, y: Tensor, *, margin: bool) -> tuple[Tensor, Tensor]:
+        factors, p_N = self.factors_of(x, y, margin=margin)
+        return torch.cat([_written_out(pair) for pair in factors], dim=1), p_N
 
 
-def _numpy(scores_QN: Tensor) -> np.ndarray:
-    return scores_QN.numpy()
+def with_one(rows: Tensor) -> Tensor:
+    """Append the bias's constant input."""
+    return torch.cat([rows, rows.new_ones(*rows.shape[:-1], 1)], dim=-1)
+
+
+def ridge_scores(query_QP: Tensor, train_NP: Tensor, ridge: float) -> Tensor:
+    """q^T (G^T G + ridge)^-1 g through the N x N kernel."""
+    kernel_NN = train_NP @ train_NP.T
+    kernel_NN.diagonal().add_(ridge)
+    return torch.linalg.solve(kernel_NN, train_NP @ query_QP.T).T
+
+
+def _written_out(pair: tuple[Tensor, Tensor]) -> Tensor:
+    return torch.einsum("no,ni->noi", *pair).flatten(1)
+
+
+def _rotated(pair: tuple[Tensor, Tensor], bases: list[Tensor]) -> Tensor:
+    return torch.einsum("no,ni->noi", pair[0] @ bases[0], pair[1] @ bases[1])

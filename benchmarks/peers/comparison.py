@@ -1,0 +1,146 @@
+"""One library's scores beside the formula's and Byline's."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from benchmarks.digits_task import CACHE, FULL, keep, smoke, task
+from benchmarks.digits_truth import Protocol, digits, full_models, retrained_outputs, subsets
+from benchmarks.lds import lds
+from benchmarks.peers.dense import Dense
+from benchmarks.peers.methods import Method
+from byline.query_features import Featurizer
+from byline.search.searcher import Searcher
+from byline.store.index import AttributionIndex
+from indexer.build import build
+from indexer.config import BuildConfig
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a method said, and how many CPU seconds it took."""
+
+    scores_QN: np.ndarray
+    prepare: float = 0.0
+    queries: float = 0.0
+
+    @property
+    def seconds(self) -> str:
+        """For people."""
+        return f"{self.prepare:.1f} + {self.queries:.2f}"
+
+
+class Bench:
+    """Model, data and truth; what the libraries are handed lies in a folder."""
+
+    def __init__(self, protocol: Protocol, folder: Path) -> None:
+        data = digits(protocol)
+        reported = slice(0, protocol.queries)
+        outputs = retrained_outputs(data, protocol, CACHE)
+        self._subsets_SN, self._truth_SQ = subsets(protocol), outputs.mean(axis=0)[:, reported]
+        self._full, self._folder = protocol == FULL, folder
+        if not list((CACHE / f"digits-{protocol.train}-{protocol.epochs}").glob("seed-*.safetensors")):
+            keep(full_models(data, protocol, 5 if self._full else 2), protocol)
+        self._task = task() if self._full else smoke()
+        weights = load_file(str(self._task.checkpoints[0].weights))
+        asked = data.query_x[reported], data.query_y[reported]
+        self.dense = Dense(weights, data.x, data.y, *asked)
+        self._queries = list(zip(*asked, strict=True))
+        torch.save(weights, folder / "weights.pt")
+        names = ("x", "y", "query_x", "query_y")
+        arrays = {name: getattr(self.dense, name).numpy() for name in names}
+        np.savez(folder / "data.npz", **arrays)
+        self._made: dict[str, Scores] = {}
+
+    def compare(self, method: Method, python: Path | None) -> tuple[str, ...]:
+        """One line of the table."""
+        formula_QN = method.formula()
+        ours = self._ours(method.ours.recipe, method.ours.changes)
+        peer = Scores(formula_QN) if python is None else self._peer(method, python)
+        whole = None if method.ours.whole is None else self._ours(method.ours.recipe, method.ours.whole)
+        return (
+            *(self._lds(scores) for scores in (peer, ours, Scores(formula_QN))),
+            _agreement(peer, formula_QN),
+            _difference(peer, formula_QN),
+            _agreement(ours, formula_QN),
+            _difference(whole, formula_QN),
+            _agreement(peer, ours.scores_QN),
+            peer.seconds if peer else "",
+            ours.seconds,
+        )
+
+    def _lds(self, scores: Scores | None) -> str:
+        if scores is None:
+            return "fails"
+        if not np.isfinite(scores.scores_QN).all():
+            broken = int((~np.isfinite(scores.scores_QN)).any(axis=1).sum())
+            return f"NaN ({broken} of {len(scores.scores_QN)} queries)"
+        return f"{np.nanmean(lds(scores.scores_QN, self._subsets_SN, self._truth_SQ)):.3f}"
+
+    def _peer(self, method: Method, python: Path) -> Scores | None:
+        (self._folder / "options.json").write_text(json.dumps(method.options))
+        command = [python, HERE / f"{method.script}_scores.py", self._folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self._folder)
+        if done.returncode:
+            print(f"{method.name} fails:\n{done.stderr[-1500:]}", file=sys.stderr)
+            return None
+        return Scores(
+            np.load(self._folder / "scores.npy"), **json.loads((self._folder / "seconds.json").read_text())
+        )
+
+    def _ours(self, recipe: str, changes: dict[str, Any]) -> Scores:
+        key = json.dumps([recipe, changes], sort_keys=True)
+        if key not in self._made:
+            self._made[key] = self._build(recipe, changes)
+        return self._made[key]
+
+    def _build(self, recipe: str, changes: dict[str, Any]) -> Scores:
+        with tempfile.TemporaryDirectory() as folder:
+            config = {
+                "task": f"benchmarks.digits_task:{'task' if self._full else 'smoke'}",
+                "recipe": {"name": recipe, **changes, "members": {"checkpoints": [0]}},
+                "index": {"path": folder},
+                "build": {"threads": 1},
+            }
+            start = time.process_time()
+            path = build(BuildConfig.model_validate(config)).path
+            built = time.process_time()
+            with AttributionIndex.open(path) as index:
+                states = {member.name: index.states(member.name) for member in index.members}
+                features_QK = Featurizer.open(self._task, index.recipe, states).query(self._queries).numpy()
+                scores_QN = Searcher(index).scores(features_QK)
+            return Scores(scores_QN, built - start, time.process_time() - built)
+
+
+def agreement(one_QN: np.ndarray, other_QN: np.ndarray) -> float:
+    """Mean over queries of Pearson's correlation of two methods' scores."""
+    pairs = zip(one_QN.astype(np.float64), other_QN.astype(np.float64), strict=True)
+    return float(np.mean([np.corrcoef(one, other)[0, 1] for one, other in pairs]))
+
+
+def difference(one_QN: np.ndarray, other_QN: np.ndarray) -> float:
+    """Largest difference over the largest score, after the one factor that brings the first nearest to the other."""
+    one, other = one_QN.astype(np.float64), other_QN.astype(np.float64)
+    factor = (one * other).sum() / (one * one).sum()
+    return float(np.abs(factor * one - other).max() / np.abs(other).max())
+
+
+def _agreement(scores: Scores | None, other_QN: np.ndarray) -> str:
+    finite = scores is not None and np.isfinite(scores.scores_QN).all()
+    return f"{agreement(scores.scores_QN, other_QN):.4f}" if scores is not None and finite else ""
+
+
+def _difference(scores: Scores | None, other_QN: np.ndarray) -> str:
+    finite = scores is not None and np.isfinite(scores.scores_QN).all()
+    return f"{difference(scores.scores_QN, other_QN):.0e}" if scores is not None and finite else ""
