@@ -15,6 +15,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,7 +24,10 @@ from rich.table import Table
 
 from benchmarks.digits_task import CACHE, FULL, SMOKE
 from benchmarks.peers.comparison import HERE, Bench
-from benchmarks.peers.methods import methods
+from benchmarks.peers.digits_problem import digits_problem
+from benchmarks.peers.language_model import speeches_problem
+from benchmarks.peers.methods import Method, methods
+from benchmarks.sotu import model as sotu
 
 ENVIRONMENT = CACHE / "peers"
 COLUMNS = (
@@ -41,15 +45,30 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="beginnings of the first column")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    python = None if options.smoke else environment()
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(SMOKE if options.smoke else FULL, Path(folder))
-        python = None if options.smoke else environment()
-        table = Table(*COLUMNS, title="digits, 1 checkpoint")
-        for method in methods(bench.dense):
-            if not options.only or method.name.startswith(tuple(options.only)):
-                cells = bench.compare(method, python)
-                print(method.name, *cells, sep=" | ", flush=True)
-                table.add_row(method.name, *cells)
+        problem, dense = digits_problem(SMOKE if options.smoke else FULL, Path(folder))
+        report("digits", Bench(problem), wanted(methods(dense), options.only), python)
+    if not (CACHE / "sotu" / "truth.npz").exists():
+        print("the language model is left out: its truth is made by `make bench-sotu`")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        problem, asked = speeches_problem(sotu.FULL, Path(folder))
+        report("State of the Union, layers' weights", Bench(problem), wanted(asked, options.only), python)
+
+
+def wanted(asked: Sequence[Method], only: Sequence[str] | None) -> list[Method]:
+    """Those whose names begin so."""
+    return [method for method in asked if not only or method.name.startswith(tuple(only))]
+
+
+def report(title: str, bench: Bench, asked: Sequence[Method], python: Path | None) -> None:
+    """Run and print."""
+    table = Table(*COLUMNS, title=f"{title}, 1 checkpoint")
+    for method in asked:
+        cells = bench.compare(method, python)
+        print(method.name, *cells, sep=" | ", flush=True)
+        table.add_row(method.name, *cells)
     Console(width=200).print(table)
 
 

@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import load_file
 
-from benchmarks.digits_task import CACHE, FULL, keep, smoke, task
-from benchmarks.digits_truth import Protocol, digits, full_models, retrained_outputs, subsets
 from benchmarks.lds import lds
-from benchmarks.peers.dense import Dense
 from benchmarks.peers.methods import Method
 from byline.query_features import Featurizer
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
+from byline.task import Task
 from indexer.build import build
 from indexer.config import BuildConfig
 
@@ -41,26 +37,24 @@ class Scores:
         return f"{self.prepare:.1f} + {self.queries:.2f}"
 
 
-class Bench:
-    """Model, data and truth; what the libraries are handed lies in a folder."""
+@dataclass(frozen=True)
+class Problem:
+    """Model, data and truth. What the libraries are handed lies in a folder."""
 
-    def __init__(self, protocol: Protocol, folder: Path) -> None:
-        data = digits(protocol)
-        reported = slice(0, protocol.queries)
-        outputs = retrained_outputs(data, protocol, CACHE)
-        self._subsets_SN, self._truth_SQ = subsets(protocol), outputs.mean(axis=0)[:, reported]
-        self._full, self._folder = protocol == FULL, folder
-        if not list((CACHE / f"digits-{protocol.train}-{protocol.epochs}").glob("seed-*.safetensors")):
-            keep(full_models(data, protocol, 5 if self._full else 2), protocol)
-        self._task = task() if self._full else smoke()
-        weights = load_file(str(self._task.checkpoints[0].weights))
-        asked = data.query_x[reported], data.query_y[reported]
-        self.dense = Dense(weights, data.x, data.y, *asked)
-        self._queries = list(zip(*asked, strict=True))
-        torch.save(weights, folder / "weights.pt")
-        names = ("x", "y", "query_x", "query_y")
-        arrays = {name: getattr(self.dense, name).numpy() for name in names}
-        np.savez(folder / "data.npz", **arrays)
+    folder: Path
+    reference: str
+    """Of the Task."""
+    task: Task
+    queries: list[Any]
+    subsets_SN: np.ndarray
+    truth_SQ: np.ndarray
+
+
+class Bench:
+    """Runs methods on one problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
         self._made: dict[str, Scores] = {}
 
     def compare(self, method: Method, python: Path | None) -> tuple[str, ...]:
@@ -86,17 +80,18 @@ class Bench:
         if not np.isfinite(scores.scores_QN).all():
             broken = int((~np.isfinite(scores.scores_QN)).any(axis=1).sum())
             return f"NaN ({broken} of {len(scores.scores_QN)} queries)"
-        return f"{np.nanmean(lds(scores.scores_QN, self._subsets_SN, self._truth_SQ)):.3f}"
+        return f"{np.nanmean(lds(scores.scores_QN, self._problem.subsets_SN, self._problem.truth_SQ)):.3f}"
 
     def _peer(self, method: Method, python: Path) -> Scores | None:
-        (self._folder / "options.json").write_text(json.dumps(method.options))
-        command = [python, HERE / f"{method.script}_scores.py", self._folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self._folder)
+        (self._problem.folder / "options.json").write_text(json.dumps(method.options))
+        command = [python, HERE / f"{method.script}.py", self._problem.folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self._problem.folder)
         if done.returncode:
             print(f"{method.name} fails:\n{done.stderr[-1500:]}", file=sys.stderr)
             return None
         return Scores(
-            np.load(self._folder / "scores.npy"), **json.loads((self._folder / "seconds.json").read_text())
+            np.load(self._problem.folder / "scores.npy"),
+            **json.loads((self._problem.folder / "seconds.json").read_text()),
         )
 
     def _ours(self, recipe: str, changes: dict[str, Any]) -> Scores:
@@ -108,7 +103,7 @@ class Bench:
     def _build(self, recipe: str, changes: dict[str, Any]) -> Scores:
         with tempfile.TemporaryDirectory() as folder:
             config = {
-                "task": f"benchmarks.digits_task:{'task' if self._full else 'smoke'}",
+                "task": self._problem.reference,
                 "recipe": {"name": recipe, **changes, "members": {"checkpoints": [0]}},
                 "index": {"path": folder},
                 "build": {"threads": 1},
@@ -118,7 +113,11 @@ class Bench:
             built = time.process_time()
             with AttributionIndex.open(path) as index:
                 states = {member.name: index.states(member.name) for member in index.members}
-                features_QK = Featurizer.open(self._task, index.recipe, states).query(self._queries).numpy()
+                features_QK = (
+                    Featurizer.open(self._problem.task, index.recipe, states)
+                    .query(self._problem.queries)
+                    .numpy()
+                )
                 scores_QN = Searcher(index).scores(features_QK)
             return Scores(scores_QN, built - start, time.process_time() - built)
 

@@ -3,7 +3,7 @@
 Shapes: N training points, Q queries, P parameters.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,11 +66,7 @@ class Dense:
 
     def fisher_by_layer(self, damping: float, numbers: int) -> np.ndarray:
         """LoGra's score without projection: ridges are `damping` times a mean over `numbers` eigenvalues."""
-        total = np.zeros((len(self.query_x), len(self.x)))
-        for train_NP, query_QP in self._by_layer():
-            ridge = damping * float(train_NP.square().sum()) / numbers
-            total += len(self.x) * ridge_scores(query_QP, train_NP, ridge).numpy()
-        return total
+        return fisher_by_layer(self._by_layer(), damping, numbers)
 
     def datainf(self, ridge: float) -> np.ndarray:
         """Mean over training points i of q^T (ridge + g_i g_i^T)^-1 g, by layer (Kwon et al. 2023)."""
@@ -150,6 +146,15 @@ def ridge_scores(query_QP: Tensor, train_NP: Tensor, ridge: float) -> Tensor:
     kernel_NN = train_NP @ train_NP.T
     kernel_NN.diagonal().add_(ridge)
     return torch.linalg.solve(kernel_NN, train_NP @ query_QP.T).T
+
+
+def fisher_by_layer(layers: Iterable[tuple[Tensor, Tensor]], damping: float, numbers: int) -> np.ndarray:
+    """Sum over layers of q^T (G^T G / N + ridge)^-1 g, from (train_NP, query_QP) of each."""
+    total = [
+        len(train_NP) * ridge_scores(query_QP, train_NP, damping * float(train_NP.square().sum()) / numbers)
+        for train_NP, query_QP in layers
+    ]
+    return torch.stack(total).sum(dim=0).numpy()
 
 
 def _written_out(pair: tuple[Tensor, Tensor]) -> Tensor:

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.peers.dense import LAYERS, Dense, with_one
+from byline.curvature.solved import PROBES
+from byline.randomness import random_signs, stream_key
 
 CHUNK = 25
 
@@ -49,6 +51,13 @@ class Hessian:
         directions = vectors[:, -kept:].T @ torch.stack(basis)
         asked = (self.dense.query_loss @ directions.T) / (values[-kept:] + ridge)
         return (asked @ directions @ self.dense.train_loss.T).numpy()
+
+    def estimated_mean_eigenvalue(self) -> float:
+        """By Byline's own probes (Hutchinson 1990), so that dampings in its units can be matched exactly."""
+        signs = random_signs(
+            stream_key(0, "trace"), 0, PROBES, self.dense.train_loss.shape[1], torch.device("cpu")
+        )
+        return float((signs.double() * self.product(signs.double())).sum() / signs.numel())
 
     def product(self, directions_QP: Tensor) -> Tensor:
         """H v for every direction."""

@@ -26,6 +26,7 @@ class Method:
 
     name: str
     script: str
+    """The file of this directory that runs it."""
     options: dict[str, Any]
     formula: Formula
     ours: "Ours"
@@ -56,8 +57,8 @@ def _plain(dense: Dense) -> list[Method]:
     formula = cache(dense.grad_dot)
     ours = Ours("grad_dot", whole={"projection": {"kind": "identity"}})
     return [
-        Method("dattri grad_dot", "dattri", {"kind": "grad_dot"}, formula, ours),
-        Method("bergson grad_dot", "bergson", {"size": None, "damping": None}, formula, ours),
+        Method("dattri grad_dot", "dattri_scores", {"kind": "grad_dot"}, formula, ours),
+        Method("bergson grad_dot", "bergson_scores", {"size": None, "damping": None}, formula, ours),
     ]
 
 
@@ -74,14 +75,14 @@ def _trak(dense: Dense) -> list[Method]:
     return [
         Method(
             "dattri trak",
-            "dattri",
+            "dattri_scores",
             {"kind": "trak", "ridge": ridge / TRAK_SIZE, "size": TRAK_SIZE},
             formula,
             ours,
         ),
-        Method("traker", "trak", {"size": TRAK_SIZE, "ridge": ridge}, formula, ours),
-        Method("traker, default ridge 0", "trak", {"size": TRAK_SIZE, "ridge": 0.0}, bare, ours),
-        Method("traker, default ridge 0, size 512", "trak", {"size": 512, "ridge": 0.0}, bare, ours),
+        Method("traker", "trak_scores", {"size": TRAK_SIZE, "ridge": ridge}, formula, ours),
+        Method("traker, default ridge 0", "trak_scores", {"size": TRAK_SIZE, "ridge": 0.0}, bare, ours),
+        Method("traker, default ridge 0, size 512", "trak_scores", {"size": 512, "ridge": 0.0}, bare, ours),
     ]
 
 
@@ -97,12 +98,18 @@ def _kronecker(dense: Dense) -> list[Method]:
     ours, classes = Ours("ekfac", changes, whole), Ours("ekfac", exact, {**whole, **exact})
     rows = [
         Method(
-            "kronfluence ekfac, given labels", "kronfluence", {"given": True, "damping": None}, formula, ours
+            "kronfluence ekfac, given labels",
+            "kronfluence_scores",
+            {"given": True, "damping": None},
+            formula,
+            ours,
         ),
-        Method("kronfluence ekfac", "kronfluence", {"given": False, "damping": None}, sampled, classes),
+        Method(
+            "kronfluence ekfac", "kronfluence_scores", {"given": False, "damping": None}, sampled, classes
+        ),
         Method(
             "kronfluence ekfac, default damping 1e-8",
-            "kronfluence",
+            "kronfluence_scores",
             {"given": False, "damping": 1e-8},
             undamped,
             Ours("ekfac", exact),
@@ -110,7 +117,9 @@ def _kronecker(dense: Dense) -> list[Method]:
     ]
     for repaired, name in enumerate(("", ", basis transposed", ", basis and bias repaired")):
         options = {"kind": "ekfac", "damping": flat, "repaired": repaired}
-        rows.append(Method(f"dattri ekfac{name}", "dattri", options, one_damping, Ours("ekfac", changes)))
+        rows.append(
+            Method(f"dattri ekfac{name}", "dattri_scores", options, one_damping, Ours("ekfac", changes))
+        )
     return rows
 
 
@@ -122,17 +131,27 @@ def _by_layer(dense: Dense) -> list[Method]:
     datainf = cache(lambda: dense.datainf(ridge))
     options = {"kind": "logra", "damping": 1.0, "size": numbers}
     return [
-        Method("bergson autocorrelation 32 x 32", "bergson", {"size": SIDE, "damping": 1.0}, fisher, logra),
-        Method("dattri logra 32 x 32", "dattri", {**options, "positions": False}, fisher, logra),
-        Method("dattri logra, images as sequences", "dattri", {**options, "positions": True}, fisher, logra),
+        Method(
+            "bergson autocorrelation 32 x 32", "bergson_scores", {"size": SIDE, "damping": 1.0}, fisher, logra
+        ),
+        Method("dattri logra 32 x 32", "dattri_scores", {**options, "positions": False}, fisher, logra),
+        Method(
+            "dattri logra, images as sequences",
+            "dattri_scores",
+            {**options, "positions": True},
+            fisher,
+            logra,
+        ),
         Method(
             "dattri datainf, default ridge",
-            "dattri",
+            "dattri_scores",
             {"kind": "datainf", "ridge": None},
             datainf,
             Ours("datainf"),
         ),
-        Method("dattri datainf", "dattri", {"kind": "datainf", "ridge": ridge}, datainf, Ours("datainf")),
+        Method(
+            "dattri datainf", "dattri_scores", {"kind": "datainf", "ridge": ridge}, datainf, Ours("datainf")
+        ),
     ]
 
 
@@ -145,7 +164,7 @@ def _last_layer(dense: Dense) -> list[Method]:
     rows = [
         Method(
             f"dattri explicit, last layer, batches of {batch}",
-            "dattri",
+            "dattri_scores",
             {"kind": "explicit", "ridge": HESSIAN_RIDGE, "batch": batch},
             inverse,
             exact,
@@ -154,11 +173,11 @@ def _last_layer(dense: Dense) -> list[Method]:
     ]
     summed = cache(lambda: last.inverse(HESSIAN_RIDGE, batch=50))
     options = {"kind": "explicit", "ridge": HESSIAN_RIDGE, "batch": 50}
-    rows.append(Method("the same against the sum of 20 inverses", "dattri", options, summed, exact))
+    rows.append(Method("the same against the sum of 20 inverses", "dattri_scores", options, summed, exact))
     strength = {"kind": "rps", "strength": RPS_STRENGTH}
     tuned = cache(lambda: last.tuned_representers(RPS_STRENGTH))
-    rows.append(Method("dattri rps", "dattri", strength, tuned, rps))
-    rows.append(Method("dattri rps, against ours", "dattri", strength, cache(last.representers), rps))
+    rows.append(Method("dattri rps", "dattri_scores", strength, tuned, rps))
+    rows.append(Method("dattri rps, against ours", "dattri_scores", strength, cache(last.representers), rps))
     return rows
 
 
@@ -166,16 +185,23 @@ def _hessian(dense: Dense) -> list[Method]:
     hessian = Hessian(dense)
     inverse = cache(lambda: hessian.inverse(HESSIAN_RIDGE))
     strongest = cache(lambda: hessian.strongest(HESSIAN_RIDGE, kept=100, steps=300))
-    # The nearest recipe that is in the table: the Gauss-Newton matrix in place of the Hessian.
-    ours = Ours("if_exact", {"curvature": {"damping": HESSIAN_RIDGE / dense.mean_eigenvalue()}})
+    solved = {"matrix": "hessian", "damping": HESSIAN_RIDGE / hessian.estimated_mean_eigenvalue()}
+    changes = {"curvature": {**solved, "sample": None, "tolerance": 1e-6, "iterations": 200}}
+    ours = Ours("if_cg", changes, {**changes, "projection": {"kind": "identity"}})
     cg = {"kind": "cg", "ridge": HESSIAN_RIDGE}
     lissa = {"kind": "lissa", "ridge": HESSIAN_RIDGE, "scaling": 20.0, "batch": 50, "steps": 1000}
     arnoldi = {"kind": "arnoldi", "ridge": HESSIAN_RIDGE, "kept": 100}
     return [
-        Method("dattri cg, 10 steps (default)", "dattri", {**cg, "steps": 10}, inverse, ours),
-        Method("dattri cg, 40 steps", "dattri", {**cg, "steps": 40}, inverse, ours),
-        Method("dattri cg, 200 steps", "dattri", {**cg, "steps": 200}, inverse, ours),
-        Method("dattri lissa", "dattri", lissa, inverse, ours),
-        Method("dattri arnoldi, 100 of 100 (default)", "dattri", {**arnoldi, "steps": 100}, strongest, ours),
-        Method("dattri arnoldi, 100 of 300", "dattri", {**arnoldi, "steps": 300}, strongest, ours),
+        Method("dattri cg, 10 steps (default)", "dattri_scores", {**cg, "steps": 10}, inverse, ours),
+        Method("dattri cg, 40 steps", "dattri_scores", {**cg, "steps": 40}, inverse, ours),
+        Method("dattri cg, 200 steps", "dattri_scores", {**cg, "steps": 200}, inverse, ours),
+        Method("dattri lissa", "dattri_scores", lissa, inverse, ours),
+        Method(
+            "dattri arnoldi, 100 of 100 (default)",
+            "dattri_scores",
+            {**arnoldi, "steps": 100},
+            strongest,
+            ours,
+        ),
+        Method("dattri arnoldi, 100 of 300", "dattri_scores", {**arnoldi, "steps": 300}, strongest, ours),
     ]

@@ -24,11 +24,14 @@ class Given:
     asked: TensorDataset
 
     def write(self, scores_QN: Any, prepared: float) -> None:
-        """Hand back scores and CPU seconds; `prepared` is the clock before the first query."""
-        (self.folder / "seconds.json").write_text(
-            json.dumps({"prepare": prepared - START, "queries": clock() - prepared})
-        )
-        np.save(self.folder / "scores.npy", np.asarray(scores_QN))
+        """Hand back scores; `prepared` is the clock before the first query."""
+        write(self.folder, scores_QN, (prepared - START, clock() - prepared))
+
+
+def write(folder: Path, scores_QN: Any, seconds: tuple[float, float]) -> None:
+    """Hand back scores, and CPU seconds to prepare and for all queries."""
+    (folder / "seconds.json").write_text(json.dumps(dict(zip(("prepare", "queries"), seconds, strict=True))))
+    np.save(folder / "scores.npy", np.asarray(scores_QN))
 
 
 def clock() -> float:

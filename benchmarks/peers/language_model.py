@@ -1,0 +1,105 @@
+"""The small GPT-2 of `benchmarks.sotu`, its layers' weights alone: what bergson's own collection attributes.
+
+Embeddings, norms and the head are left out on both sides. Shapes: N training chunks, Q queries, P parameters.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from benchmarks.peers.comparison import Problem
+from benchmarks.peers.dense import fisher_by_layer
+from benchmarks.peers.methods import SIDE, Method, Ours
+from benchmarks.sotu.model import FULL, SMOKE, Protocol
+from benchmarks.sotu.task import folder_of, make_task
+from byline.task import LayerSelection, Task
+from byline.tasks.token_objectives import collate_causal, mean_token_loss
+
+LAYERS = ("transformer.h.*.attn.*", "transformer.h.*.mlp.*")
+
+
+def task() -> Task:
+    """The whole benchmark's Task, with the layers' weights alone."""
+    return _declared(FULL)
+
+
+def smoke() -> Task:
+    """The tiny run's."""
+    return _declared(SMOKE)
+
+
+def speeches_problem(protocol: Protocol, folder: Path) -> tuple[Problem, list[Method]]:
+    """Write what bergson reads, and list what it is asked. `benchmarks.sotu` must have been run."""
+    declared = _declared(protocol)
+    found = np.load(folder_of(protocol) / "truth.npz", allow_pickle=False)
+    reported = slice(0, protocol.queries)
+    items = declared.evaluation_set or []
+    queries = [items[place] for place in range(len(items))][reported]
+    train = [declared.train_set[row] for row in range(len(declared.train_set))]
+    shutil.copy(folder_of(protocol) / "config.json", folder / "config.json")
+    shutil.copy(str(declared.checkpoints[0].weights), folder / "weights.safetensors")
+    np.savez(folder / "tokens.npz", train=_tokens(train), queries=_tokens(queries))
+    problem = Problem(
+        folder=folder,
+        reference=f"benchmarks.peers.language_model:{'task' if protocol == FULL else 'smoke'}",
+        task=declared,
+        queries=queries,
+        subsets_SN=found["subsets"],
+        truth_SQ=found["outputs"].mean(axis=0)[:, reported],
+    )
+    return problem, _methods(declared, train, queries)
+
+
+def _methods(declared: Task, train: Sequence[Any], queries: Sequence[Any]) -> list[Method]:
+    layers = cache(lambda: list(zip(_gradients(declared, train), _gradients(declared, queries), strict=True)))
+    dot = cache(lambda: sum((q @ g.T for g, q in layers()), torch.zeros(())).numpy())
+    fisher = cache(lambda: fisher_by_layer(layers(), 1.0, SIDE * SIDE))
+    script = "bergson_language_model"
+    return [
+        Method(
+            "bergson grad_dot",
+            script,
+            {"size": None, "damping": None},
+            dot,
+            Ours("grad_dot", whole={"projection": {"kind": "identity"}}),
+        ),
+        Method(
+            "bergson autocorrelation 32 x 32",
+            script,
+            {"size": SIDE, "damping": 1.0},
+            fisher,
+            Ours("logra", {"projection": {"size_in": SIDE, "size_out": SIDE}}),
+        ),
+    ]
+
+
+def _gradients(declared: Task, items: Sequence[Any]) -> list[Tensor]:
+    """One [rows, P] a layer, weight and bias, in float64: one backward pass an item."""
+    model = declared.model().double().eval()
+    weights = load_file(str(declared.checkpoints[0].weights))
+    model.load_state_dict({name: w.double() for name, w in weights.items()}, strict=False)
+    modules = [module for name, module in model.named_modules() if declared.layers.selects(name)]
+    modules = [module for module in modules if list(module.parameters(recurse=False))]
+    rows: list[list[Tensor]] = [[] for _ in modules]
+    for item in items:
+        model.zero_grad()
+        mean_token_loss(model, collate_causal([item], pad_token=0)).sum().backward()
+        for module, found in zip(modules, rows, strict=True):
+            found.append(torch.cat([p.grad.flatten() for p in module.parameters(recurse=False)]))
+    return [torch.stack(found) for found in rows]
+
+
+def _declared(protocol: Protocol) -> Task:
+    return replace(make_task(protocol), layers=LayerSelection(include=LAYERS))
+
+
+def _tokens(items: Sequence[Any]) -> np.ndarray:
+    return torch.stack([item["input_ids"] for item in items]).numpy()
