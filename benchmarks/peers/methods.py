@@ -194,7 +194,7 @@ def _hessian(dense: Dense) -> list[Method]:
     return [
         Method("dattri cg, 10 steps (default)", "dattri_scores", {**cg, "steps": 10}, inverse, ours),
         Method("dattri cg, 40 steps", "dattri_scores", {**cg, "steps": 40}, inverse, ours),
-        Method("dattri cg, 200 steps", "dattri_scores", {**cg, "steps": 200}, inverse, ours),
+        Method("dattri cg, 100 steps", "dattri_scores", {**cg, "steps": 100}, inverse, ours),
         Method("dattri lissa", "dattri_scores", lissa, inverse, ours),
         Method(
             "dattri arnoldi, 100 of 100 (default)",
