@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.peers.comparison import Problem
 from benchmarks.peers.dense import fisher_by_layer
 from benchmarks.peers.methods import SIDE, Method, Ours
-from benchmarks.sotu.model import FULL, SMOKE, Protocol
+from benchmarks.sotu.model import FULL
 from benchmarks.sotu.task import folder_of, make_task
 from byline.task import LayerSelection, Task
 from byline.tasks.token_objectives import collate_causal, mean_token_loss
@@ -27,29 +27,24 @@ LAYERS = ("transformer.h.*.attn.*", "transformer.h.*.mlp.*")
 
 
 def task() -> Task:
-    """The whole benchmark's Task, with the layers' weights alone."""
-    return _declared(FULL)
+    """The benchmark's Task, with the layers' weights alone."""
+    return replace(make_task(FULL), layers=LayerSelection(include=LAYERS))
 
 
-def smoke() -> Task:
-    """The tiny run's."""
-    return _declared(SMOKE)
-
-
-def speeches_problem(protocol: Protocol, folder: Path) -> tuple[Problem, list[Method]]:
+def speeches_problem(folder: Path) -> tuple[Problem, list[Method]]:
     """Write what bergson reads, and list what it is asked. `benchmarks.sotu` must have been run."""
-    declared = _declared(protocol)
-    found = np.load(folder_of(protocol) / "truth.npz", allow_pickle=False)
-    reported = slice(0, protocol.queries)
+    declared = task()
+    found = np.load(folder_of(FULL) / "truth.npz", allow_pickle=False)
+    reported = slice(0, FULL.queries)
     items = declared.evaluation_set or []
     queries = [items[place] for place in range(len(items))][reported]
     train = [declared.train_set[row] for row in range(len(declared.train_set))]
-    shutil.copy(folder_of(protocol) / "config.json", folder / "config.json")
+    shutil.copy(folder_of(FULL) / "config.json", folder / "config.json")
     shutil.copy(str(declared.checkpoints[0].weights), folder / "weights.safetensors")
     np.savez(folder / "tokens.npz", train=_tokens(train), queries=_tokens(queries))
     problem = Problem(
         folder=folder,
-        reference=f"benchmarks.peers.language_model:{'task' if protocol == FULL else 'smoke'}",
+        reference="benchmarks.peers.language_model:task",
         task=declared,
         queries=queries,
         subsets_SN=found["subsets"],
@@ -95,10 +90,6 @@ def _gradients(declared: Task, items: Sequence[Any]) -> list[Tensor]:
         for module, found in zip(modules, rows, strict=True):
             found.append(torch.cat([p.grad.flatten() for p in module.parameters(recurse=False)]))
     return [torch.stack(found) for found in rows]
-
-
-def _declared(protocol: Protocol) -> Task:
-    return replace(make_task(protocol), layers=LayerSelection(include=LAYERS))
 
 
 def _tokens(items: Sequence[Any]) -> np.ndarray:
