@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,9 @@ def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observe
     def writing(what: str, done: int, total: int) -> None:
         observer.reach(f"write {what}", done, total)
 
-    contents = index_contents(plan, workspace, origin, config.index.storage())
+    contents = index_contents(
+        plan, workspace, origin, config.index.storage(), partial(observer.reach, "describe groups")
+    )
     try:
         ready = write_index(contents, workspace.version, progress=writing)
         publish(ready, config.index.path / origin.fingerprint.version, observer.reach)

@@ -4,7 +4,7 @@ Letters: R rows, J groups, K numbers of a feature.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,10 +17,11 @@ from byline.task import Task
 from indexer.outputs import block_weights
 from indexer.partition import column
 from indexer.plan import BuildPlan
-from indexer.survey import described
+from indexer.survey import REPORT_EVERY, described
 from indexer.workspace import Workspace
 
 Blocks = Iterator[NDArray[np.float32]]
+Progress = Callable[[int, int], None]
 _NAMED = 3
 """Members whose ids a group's preview names."""
 
@@ -82,13 +83,16 @@ class _Summary:
     value: str | None = None
 
 
-def group_examples(task: Task, options: GroupOptions, members: Members) -> list[Example]:
+def group_examples(
+    task: Task, options: GroupOptions, members: Members, progress: Progress | None = None
+) -> list[Example]:
     """Describe every group as one example: what all its points share, and how many they are.
 
     Args:
         task: Describes the points.
         options: Named the groups.
         members: The groups.
+        progress: Called with (points described, points).
 
     Returns:
         One example a group; memory grows with the number of groups.
@@ -102,6 +106,8 @@ def group_examples(task: Task, options: GroupOptions, members: Members) -> list[
         summary.labels[example.label] += 1
         if len(summary.ids) < _NAMED:
             summary.ids.append(example.id)
+        if progress and ((row + 1) % REPORT_EVERY == 0 or row + 1 == len(members.rows_R)):
+            progress(row + 1, len(members.rows_R))
         summary.value = column(example, options.by) if options.by not in {"random", "kmeans"} else None
     return [_described(number, summary, options) for number, summary in enumerate(summaries)]
 

@@ -18,7 +18,7 @@ from byline.store.contents import Groups, IndexContents
 from byline.store.fingerprint import Fingerprint
 from byline.store.layout import GroupRecord, MemberLayout, RotationLayout, StorageOptions, TaskRecord
 from byline.task import Task
-from indexer.grouped import Blocks, group_examples, products, squared_lengths, summed_blocks
+from indexer.grouped import Blocks, Progress, group_examples, products, squared_lengths, summed_blocks
 from indexer.outputs import block_features, block_weights
 from indexer.plan import BuildPlan
 from indexer.survey import described
@@ -37,7 +37,11 @@ class Origin:
 
 
 def index_contents(
-    plan: BuildPlan, workspace: Workspace, origin: Origin, storage: StorageOptions
+    plan: BuildPlan,
+    workspace: Workspace,
+    origin: Origin,
+    storage: StorageOptions,
+    progress: Progress | None = None,
 ) -> IndexContents:
     """Gather everything that a finished build hands to the index writer.
 
@@ -46,6 +50,7 @@ def index_contents(
         workspace: Their outputs.
         origin: The Task and what identifies it.
         storage: How the index is stored.
+        progress: Told how many points were looked at to describe groups.
 
     Returns:
         The contents; features and examples are read when they are iterated.
@@ -60,7 +65,7 @@ def index_contents(
             examples=partial(_examples, origin.task, plan.rows),
         )
     else:
-        own = _of_groups(plan, workspace, origin.task)
+        own = _of_groups(plan, workspace, origin.task, progress)
     return IndexContents(
         recipe=plan.recipe,
         fingerprint=origin.fingerprint,
@@ -92,11 +97,11 @@ class _OfRows:
     groups: Groups | None = None
 
 
-def _of_groups(plan: BuildPlan, workspace: Workspace, task: Task) -> _OfRows:
+def _of_groups(plan: BuildPlan, workspace: Workspace, task: Task, progress: Progress | None) -> _OfRows:
     """Rows that are groups, which are sums of their points on either side."""
     assert plan.groups is not None
     assert plan.grouping is not None
-    described_groups = group_examples(task, plan.grouping, plan.groups)
+    described_groups = group_examples(task, plan.grouping, plan.groups, progress)
     features = partial(group_blocks, plan, workspace)
     return _OfRows(
         rows=len(plan.groups),

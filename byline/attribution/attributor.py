@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from byline.attribution.answer import Answer, SharesAnswer
-from byline.attribution.drilling import drill_of, refuse_no_drill
+from byline.attribution.drilling import drill_of, drilled_points, refuse_no_drill
 from byline.attribution.lookup import Found, Lookup
 from byline.attribution.opening import featurizer_of, gradient_featurizer_of, task_of
 from byline.attribution.questions import Featured, Question, Questions
@@ -146,8 +146,7 @@ class Attributor:
             return question
         refuse_no_drill(self.index, self._drill)
         ends = 2 if request.direction == "both" else 1
-        groups = min(request.drill_groups * ends, self.index.rows)
-        return replace(question, drilled=-(-groups * self.index.points // self.index.rows))
+        return replace(question, drilled=drilled_points(self.index, request.drill_groups * ends))
 
     def _refuse_mixed_owners(self) -> None:
         record = self.index.manifest.groups
@@ -213,9 +212,12 @@ class Attributor:
         """Search for every question without an error, by its position; influence in one go."""
         ready = [place for place, each in enumerate(asked) if each.feature is not None and not each.error]
         searched = self._lookup.find([asked[place] for place in ready]) if ready else []
-        found = {
-            place: self._drilled(asked[place], what) for place, what in zip(ready, searched, strict=True)
-        }
+        found: dict[int, Found] = {}
+        for place, what in zip(ready, searched, strict=True):
+            try:
+                found[place] = self._drilled(asked[place], what)
+            except BylineError as error:
+                asked[place].error = error
         for place, each in enumerate(asked):
             if each.question.request.baseline is not None and not each.error:
                 try:

@@ -8,7 +8,9 @@ Letters: P points, K numbers of a feature, M members, k examples of an answer.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from byline.attribution.lookup import End, Found
 from byline.attribution.questions import Featured
 from byline.errors import InvalidQuery
+from byline.fit_sample import cut_batches
 from byline.query_features import Featurizer, GradientFeaturizer
 from byline.store.index import AttributionIndex
 from byline.task import Task
@@ -25,6 +28,8 @@ CACHE_BYTES = 1 << 28
 """Features of groups' points that are kept in memory."""
 BATCH = 32
 """Points that are differentiated together."""
+MOST_POINTS = 1 << 14
+"""Points that one answer differentiates at most: groups can be of any size."""
 
 
 class Drill:
@@ -38,7 +43,7 @@ class Drill:
 
     def __init__(self, index: AttributionIndex, task: Task, featurizer: Featurizer) -> None:
         self._index, self._task, self._featurizer = index, task, featurizer
-        self._kept: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+        self._kept: OrderedDict[int, list[NDArray[np.float32]]] = OrderedDict()
 
     def into_points(self, asked: Featured, found: Found) -> Found:
         """Replace the top groups by their top points.
@@ -49,11 +54,11 @@ class Drill:
 
         Returns:
             The points, and how many were scored.
+
+        Raises:
+            InvalidQuery: No group is small enough to go into.
         """
-        ends = [end for end in (found.proponents, found.opponents) if end is not None]
-        groups = (
-            np.unique(np.concatenate([end.rows for end in ends])) if ends else np.zeros(0, dtype=np.int64)
-        )
+        groups = self._affordable([end for end in (found.proponents, found.opponents) if end is not None])
         rows_P, by_member_PM = self._scored(asked, groups)
         k = asked.question.request.k
 
@@ -74,38 +79,75 @@ class Drill:
             noise=None,
         )
 
+    def _affordable(self, ends: Sequence[End]) -> NDArray[np.int64]:
+        """The strongest groups of every end, without those that are too large for what is left of `MOST_POINTS`.
+
+        Raises:
+            InvalidQuery: All of them are.
+        """
+        assert self._index.groups is not None
+        sizes_J = self._index.groups.sizes
+        ranked = [group for rank in zip_longest(*(end.rows.tolist() for end in ends)) for group in rank]
+        taken: dict[int, None] = {}
+        left = MOST_POINTS
+        for group in ranked:
+            if group is not None and group not in taken and sizes_J[group] <= left:
+                taken[group] = None
+                left -= int(sizes_J[group])
+        if ranked and not taken:
+            raise InvalidQuery(
+                f"expected a group of at most {MOST_POINTS:,} points among those that drill_down goes into, got only "
+                f"larger ones: leave drill_down out, or build an index of smaller groups"
+            )
+        return np.array(sorted(taken), dtype=np.int64)
+
     def _scored(
         self, asked: Featured, groups: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Rows [P], and scores by member [P, M]; [P, 1] where the members' own are not known."""
         assert self._index.groups is not None
-        vectors = [self._vectors(int(group)) for group in groups]
-        vectors_PK = (
-            np.concatenate(vectors) if vectors else np.zeros((0, self._index.width), dtype=np.float32)
-        )
+        parts = [self._by_member(asked, part_NK) for group in groups for part_NK in self._vectors(int(group))]
+        by_member = np.concatenate(parts) if parts else np.zeros((0, len(self._index.members)))
+        return self._index.groups.points(groups), by_member
+
+    def _by_member(self, asked: Featured, vectors_NK: NDArray[np.float32]) -> NDArray[np.float64]:
         assert asked.feature is not None
         query_K = asked.feature.double().numpy()
         if asked.parts is not None:
-            parts_PM = vectors_PK.astype(np.float64) @ asked.parts.double().numpy().T
+            parts_NM = vectors_NK.astype(np.float64) @ asked.parts.double().numpy().T
         elif len(self._index.slices) == len(self._index.members):
-            products_PK = vectors_PK.astype(np.float64) * query_K
-            parts_PM = np.stack([products_PK[:, own].sum(axis=1) for own in self._index.slices], axis=1)
+            products_NK = vectors_NK.astype(np.float64) * query_K
+            parts_NM = np.stack([products_NK[:, own].sum(axis=1) for own in self._index.slices], axis=1)
         else:
-            parts_PM = (vectors_PK.astype(np.float64) @ query_K)[:, None]
-        return self._index.groups.points(groups), parts_PM * parts_PM.shape[1]
+            parts_NM = (vectors_NK.astype(np.float64) @ query_K)[:, None]
+        scores_NM: NDArray[np.float64] = parts_NM * parts_NM.shape[1]
+        return scores_NM
 
-    def _vectors(self, group: int) -> NDArray[np.float32]:
-        """Features of one group's points, computed once: float32 [P, K]."""
+    def _vectors(self, group: int) -> Iterator[NDArray[np.float32]]:
+        """Features of one group's points, kept for the next query unless they are too many.
+
+        Yields:
+            float32 [N, K] of some of them, in their order.
+        """
         assert self._index.groups is not None
         if group in self._kept:
             self._kept.move_to_end(group)
-            return self._kept[group]
+            yield from self._kept[group]
+            return
         rows = self._index.groups[group]
-        parts = [self._differentiated(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
-        self._kept[group] = np.concatenate(parts)
-        while sum(kept.nbytes for kept in self._kept.values()) > CACHE_BYTES and len(self._kept) > 1:
+        keep = len(rows) * self._index.width * 4 <= CACHE_BYTES // 4
+        parts = []
+        for batch in cut_batches(rows, BATCH):
+            part_NK = self._differentiated(batch)
+            parts += [part_NK] if keep else []
+            yield part_NK
+        if keep:
+            self._keep(group, np.concatenate(parts))
+
+    def _keep(self, group: int, vectors_NK: NDArray[np.float32]) -> None:
+        self._kept[group] = [vectors_NK]
+        while sum(part.nbytes for kept in self._kept.values() for part in kept) > CACHE_BYTES:
             self._kept.popitem(last=False)
-        return self._kept[group]
 
     def _differentiated(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         with torch.no_grad():
@@ -120,6 +162,13 @@ def drill_of(
     if index.groups is None or task is None or not isinstance(featurizer, Featurizer):
         return None
     return Drill(index, task, featurizer)
+
+
+def drilled_points(index: AttributionIndex, groups: int) -> int:
+    """Points that a drill-down into so many groups differentiates at most."""
+    assert index.groups is not None
+    largest = np.sort(index.groups.sizes)[::-1][:groups]
+    return min(int(largest.sum()), MOST_POINTS)
 
 
 def refuse_no_drill(index: AttributionIndex, drill: Drill | None) -> None:

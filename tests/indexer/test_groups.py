@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from byline.attribution import AttributionRequest, Attributor
+from byline.attribution import AttributionRequest, Attributor, drilling
 from byline.errors import BylineError, InvalidQuery
 from byline.groups import GroupOptions, Members
 from byline.store.index import AttributionIndex
@@ -122,6 +122,35 @@ def test_where_drilling_is_refused(tmp_path: Path) -> None:
     bare = Attributor.open_without_task(tmp_path / "groups")
     with pytest.raises(InvalidQuery, match="without its Task"):
         bare.check(AttributionRequest(feature=feature, drill_down=True))
+
+
+def test_a_drill_down_leaves_out_what_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = built(tmp_path, "ekfac", {"by": "owner"})
+    asked = AttributionRequest(query=QUERY, k=5, drill_down=True, drill_groups=4, direction="both")
+    sizes = np.sort(index.groups.sizes)
+    monkeypatch.setattr(drilling, "MOST_POINTS", int(sizes[0]) + int(sizes[1]))
+    attributor = Attributor.open(tmp_path)
+    assert attributor.check(asked).drilled == sizes[0] + sizes[1]
+    answer = attributor.attribute(asked)
+    assert 1 <= answer.drilled_groups <= 2
+    assert answer.coverage.searched <= sizes[0] + sizes[1]
+    monkeypatch.setattr(drilling, "MOST_POINTS", 1)
+    with pytest.raises(InvalidQuery, match="only larger ones"):
+        attributor.attribute(asked)
+
+
+def test_a_group_that_is_not_kept_scores_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built(tmp_path, "ekfac", {"by": "random", "size": 40})
+    asked = AttributionRequest(query=QUERY, k=20, drill_down=True, drill_groups=2)
+    kept = Attributor.open(tmp_path).attribute(asked)
+    monkeypatch.setattr(drilling, "CACHE_BYTES", 64)
+    passing = Attributor.open(tmp_path)
+    for _ in range(2):
+        answer = passing.attribute(asked)
+        assert [each.row for each in answer.proponents] == [each.row for each in kept.proponents]
+        assert [each.score for each in answer.proponents] == pytest.approx(
+            [each.score for each in kept.proponents], rel=1e-6
+        )
 
 
 def test_a_drill_down_costs_what_it_differentiates(tmp_path: Path) -> None:
