@@ -26,6 +26,9 @@ from benchmarks.lds import interval, lds
 from benchmarks.sotu.model import FULL, SMOKE, Protocol
 from benchmarks.sotu.task import make_task, prepare, train_models
 from benchmarks.sotu.truth import gather, retrain
+from byline.baselines import BASELINES, Fitting
+from byline.member_model import load_network
+from byline.members import Member
 from byline.query_features import Featurizer
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
@@ -38,7 +41,7 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a recipe with changes, by how many checkpoints."""
+    """One line of the table: a recipe with changes, or a baseline, by how many checkpoints."""
 
     name: str
     checkpoints: int = 1
@@ -51,12 +54,13 @@ class Row:
         return f"{self.name}, {masks} masks" if masks else self.name
 
 
-METHODS = ("grad_dot", "trak", "logra", "ekfac")
+METHODS = ("grad_dot", "grad_cos", "trak", "logra", "ekfac")
 ROWS = [
+    *(Row(name) for name in ("bm25", "representation")),
     *(Row(name, checkpoints) for checkpoints in (1, 5) for name in METHODS),
     *(Row(name, changes={"members": {"masks": masks}}) for name in ("logra", "ekfac") for masks in (5, 10)),
 ]
-SMOKE_ROWS = [Row("grad_dot"), Row("logra", 2), Row("ekfac", changes={"members": {"masks": 2}})]
+SMOKE_ROWS = [Row("bm25"), Row("grad_dot"), Row("logra", 2), Row("ekfac", changes={"members": {"masks": 2}})]
 
 
 def main() -> None:
@@ -121,7 +125,10 @@ class Measured:
         return float(np.mean(found))
 
     def _scores(self, row: Row, checkpoints: list[int]) -> tuple[np.ndarray, int]:
-        """Build an index through the indexer's own path, and ask it every query."""
+        """Build an index through the indexer's own path, or fit a baseline, and ask it every query."""
+        if row.name in BASELINES:
+            fitting = Fitting(model=load_network(self._task, Member(checkpoints[0])))
+            return BASELINES[row.name].fit(self._task, fitting).scores(self._queries), 0
         changes = {**row.changes, "members": {**row.changes.get("members", {}), "checkpoints": checkpoints}}
         with tempfile.TemporaryDirectory() as folder:
             config = {
@@ -158,7 +165,7 @@ def tune(measured: Measured, names: Sequence[str]) -> None:
     """Print the LDS of every damping."""
     table = Table("recipe", *map(str, DAMPINGS), title="LDS on the tuning queries, by damping")
     for name in names:
-        if name != "grad_dot":
+        if name not in {"grad_dot", "grad_cos"}:
             rows = [Row(name, changes={"curvature": {"damping": damping}}) for damping in DAMPINGS]
             table.add_row(name, *[f"{np.mean(measured.row(row)[1]):.3f}" for row in track(rows)])
     Console(width=120).print(table)
