@@ -110,6 +110,19 @@ class MemberModel:
         batch = to_device(self._task.collate(list(items)), self._compute.device)
         return self._collector.collect(self._task.objective(target), batch, len(items), self._within())
 
+    def whole_gradients(self, items: Sequence[Item], target: str = "loss") -> BatchGradients:
+        """Differentiate every item without the mask; as `gradients` in everything else.
+
+        Args:
+            items: Complete items of the data set's kind.
+            target: `"loss"` or one of the Task's targets.
+
+        Returns:
+            Values and gradients of the batch.
+        """
+        batch = to_device(self._task.collate(list(items)), self._compute.device)
+        return self._collector.collect(self._task.objective(target), batch, len(items), self._precisely())
+
     def masked_gradients(
         self, others: "Sequence[MemberModel]", items: Sequence[Item], target: str = "loss"
     ) -> list[BatchGradients]:

@@ -33,6 +33,11 @@ class Member:
         mask = "" if self.mask_seed is None else f"-m{self.mask_seed}"
         return f"c{self.checkpoint}{adapter}{mask}"
 
+    @property
+    def whole(self) -> "Member":
+        """The same weights without the mask."""
+        return replace(self, mask_seed=None)
+
     def same_model(self, other: "Member") -> bool:
         """Whether both have the same weights, so that one loaded model serves them."""
         return (self.checkpoint, self.adapter) == (other.checkpoint, other.adapter)
@@ -54,6 +59,10 @@ class MemberPlan(BaseModel):
     """Rate of the masks; None takes each dropout module's own (modules with rate 0 then stay whole)."""
     mask_seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the first mask; the others follow."""
+    queries: Literal["masked", "whole"] = "masked"
+    """`whole` differentiates a query once for each checkpoint (or adapter), without a mask, and takes the masks on the
+    training side alone: most of a query's cost is then independent of their number. Often as good or better on
+    classifiers, with a high `mask_rate`; worse on the language model that it was measured on."""
 
     forward_masks: int = Field(default=0, ge=0, le=1024)
     """Masks for the row weight alone: forward passes over the training set, no gradient and no cost of a query.

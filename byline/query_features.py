@@ -51,6 +51,7 @@ class GradientFeaturizer:
         self._recipe, self._blocks = recipe, blocks
         self._featurizers = {m: MemberFeaturizer(recipe, blocks, state) for m, state in states.items()}
         self._shares = shares(tuple(states))
+        self._whole = recipe.members.queries == "whole"
         found = [decoded(state) for state in states.values()] if recipe.pca else []
         self._directions = [directions for directions in found if directions is not None]
 
@@ -67,9 +68,9 @@ class GradientFeaturizer:
         return sum(f.width for f in self._featurizers.values())
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes that `from_gradients` takes."""
+        """Names and shapes that `from_gradients` takes: one gradient for each member, or each whole model."""
         return {
-            f"{member.name}/{name}": shape
+            f"{self._source(member)}/{name}": shape
             for member in self._featurizers
             for block in self._blocks
             for name, shape in zip(block.parameters, block.shapes, strict=True)
@@ -96,7 +97,7 @@ class GradientFeaturizer:
         check_gradients(tensors, self.expected_gradients())
 
         def project(member: Member) -> Tensor:
-            prefix = f"{member.name}/"
+            prefix = f"{self._source(member)}/"
             own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
             gradients = dense_gradients(self._blocks, own)
             return self._featurizers[member].project(self._solved(member, gradients), Side.QUERY)
@@ -112,6 +113,10 @@ class GradientFeaturizer:
                 f"opened without its Task: open it with the Task, or send a finished feature"
             )
         return gradients
+
+    def _source(self, member: Member) -> str:
+        """Name of the model that a member's query gradients are of."""
+        return (member.whole if self._whole else member).name
 
     def _features(self, project: Callable[[Member], Tensor]) -> QueryFeatures:
         """Combine the members' features of their projected gradients."""
@@ -138,7 +143,7 @@ class Featurizer(GradientFeaturizer):
         """
         super().__init__(recipe, next(iter(models.values())).blocks, states)
         self._models = models
-        self._passes = QueryPasses(models)
+        self._passes = QueryPasses(models, whole=self._whole)
         self._solvers = (
             {m: QuerySolver(models[m], recipe.curvature, states[m]) for m in models}
             if isinstance(recipe.curvature, Solved)

@@ -26,14 +26,16 @@ class QueryPasses:
 
     Args:
         models: Every member's model; those with the same weights share it.
+        whole: Leave the masks out: one pass serves all members with the same weights.
     """
 
-    def __init__(self, models: Mapping[Member, MemberModel]) -> None:
-        self._models = models
+    def __init__(self, models: Mapping[Member, MemberModel], *, whole: bool = False) -> None:
+        self._models, self._whole = models, whole
         self._groups: dict[tuple[int, int | None], list[Member]] = {}
         for member in models:
             self._groups.setdefault((member.checkpoint, member.adapter), []).append(member)
-        self._together: bool | None = None if any(len(g) > 1 for g in self._groups.values()) else False
+        several = any(len(g) > 1 for g in self._groups.values())
+        self._together: bool | None = None if several and not whole else False
 
     def gradients(self, items: Sequence[Item], target: str) -> Iterator[tuple[Member, BatchGradients]]:
         """Differentiate items under every member.
@@ -45,6 +47,11 @@ class QueryPasses:
         Yields:
             Each member with its gradients of the batch.
         """
+        if self._whole:
+            for group in self._groups.values():
+                shared = self._models[group[0]].whole_gradients(items, target)
+                yield from ((member, shared) for member in group)
+            return
         if self._together is None:
             self._together = self._agree(items[0], target)
         for group in self._groups.values():

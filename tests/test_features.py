@@ -65,8 +65,9 @@ def test_members_differ(featurizer: Featurizer, task: Task) -> None:
     assert not torch.allclose(stretches[0], stretches[1])
 
 
-def test_gradients_from_elsewhere_give_the_same_feature(task: Task) -> None:
-    chosen = recipe("logra", projection={"size_in": 4, "size_out": 4})
+@pytest.mark.parametrize("members", [{}, {"masks": 2, "queries": "whole"}])
+def test_gradients_from_elsewhere_give_the_same_feature(task: Task, members: dict) -> None:
+    chosen = recipe("logra", projection={"size_in": 4, "size_out": 4}, members=members)
     states: dict[str, State] = {}
     items = [task.train_set[row] for row in range(50)]
     for member in chosen.members.members(2):
@@ -76,14 +77,14 @@ def test_gradients_from_elsewhere_give_the_same_feature(task: Task) -> None:
     item = task.train_set[60]
     tensors = {}
     for member in featurizer.members:
-        network = MemberModel.load(task, chosen, member).model.requires_grad_()
+        network = MemberModel.load(task, chosen, member.whole).model.requires_grad_()
         loss = task.loss(network, task.collate([item])).sum()
         for name, grad in zip(
             dict(network.named_parameters()),
             torch.autograd.grad(loss, list(network.parameters())),
             strict=True,
         ):
-            tensors[f"{member.name}/{name}"] = grad
+            tensors[f"{member.whole.name}/{name}"] = grad
     assert {n: tuple(t.shape) for n, t in tensors.items()} == featurizer.expected_gradients()
     torch.testing.assert_close(
         featurizer.from_gradients(tensors), featurizer.query([item]), rtol=1e-4, atol=1e-5

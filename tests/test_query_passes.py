@@ -60,6 +60,19 @@ def test_one_pass_holds_a_bounded_number_of_copies(task: Task, monkeypatch: pyte
     assert max(sizes) == 60
 
 
+def test_whole_queries_take_one_pass_without_masks(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    models, items = models_of(task), [task.train_set[row] for row in (3, 8)]
+    monkeypatch.setattr(MemberModel, "gradients", None)
+    monkeypatch.setattr(MemberModel, "masked_gradients", None)
+    found = dict(QueryPasses(models, whole=True).gradients(items, "margin"))
+    monkeypatch.undo()
+    assert list(found) == list(models)
+    for member, gradients in found.items():
+        expected = MemberModel.load(task, CHOSEN, member.whole).gradients(items, "margin")
+        torch.testing.assert_close(gradients.dense(), expected.dense(), rtol=1e-4, atol=1e-6)
+    assert len({id(gradients) for gradients in found.values()}) == 2
+
+
 def test_a_model_that_turns_its_batch_around_is_asked_mask_by_mask(task: Task) -> None:
     class Turned(nn.Module):
         """Dropout where the batch is the second axis."""

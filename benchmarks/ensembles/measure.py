@@ -111,7 +111,7 @@ class Bench:
             lds=float(np.mean([each.lds for each in found])),
             draws=np.mean([each.draws for each in found], axis=0),
             training=row.checkpoints * (1 + adapters * self._adapter_seconds / self._problem.train_seconds),
-            passes=row.checkpoints * max(1, row.members.get("masks", 0)) * max(1, adapters),
+            passes=row.checkpoints * row.masks_asked * max(1, adapters),
             milliseconds=statistics.median(each.milliseconds for each in found),
             size=int(statistics.median(each.size for each in found)),
             states=int(statistics.median(each.states for each in found)),

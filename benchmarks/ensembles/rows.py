@@ -20,37 +20,46 @@ class Row:
     margin: bool | None = None
     """Only for recipes with (True) or without (False) the weight 1 - p; None for all."""
 
+    @property
+    def masks_asked(self) -> int:
+        """Masks that a query is differentiated under; 1 without."""
+        return 1 if self.members.get("queries") == "whole" else max(1, self.members.get("masks", 0))
 
-def masks(count: int) -> dict[str, Any]:
-    return {"masks": count}
+
+def masks(count: int, rate: float | None = None, *, whole: bool = False) -> dict[str, Any]:
+    chosen: dict[str, Any] = {"masks": count, "mask_rate": rate}
+    return {**chosen, "queries": "whole"} if whole else chosen
 
 
 def pca(size: int) -> dict[str, Any]:
     return {"pca": {"size": size}}
 
 
-def coordinates(size: int) -> dict[str, Any]:
-    return {"projection": {"size": size}}
-
-
 LORA = {"adapters": ADAPTERS}
 
 COMMON = [
     Row("5 checkpoints", FIVE),
-    Row("5 checkpoints, pca 256", FIVE, changes=pca(256)),
     Row("1 checkpoint"),
     Row("1 checkpoint, 10 forward-only masks", members={"forward_masks": 10}, margin=True),
-    *(Row(f"1 checkpoint x {count} masks", members=masks(count)) for count in (2, 3, 5, 10, 20)),
-    *(Row(f"1 x 10 masks, pca {size}", members=masks(10), changes=pca(size)) for size in (512, 256, 128)),
-    Row("1 x 10 masks x 1,024, pca 256", members=masks(10), changes={**pca(256), **coordinates(1024)}),
-    Row("1 x 20 masks, pca 256", members=masks(20), changes=pca(256)),
+    *(Row(f"1 x {n} masks", members=masks(n)) for n in (5, 10)),
+    *(Row(f"1 x {n} masks at .3", members=masks(n, 0.3)) for n in (5, 10)),
+    *(Row(f"1 x {n} masks at .5, whole queries", members=masks(n, 0.5, whole=True)) for n in (3, 5, 10)),
+    Row("1 x 10 masks at .3, pca 224", members=masks(10, 0.3), changes=pca(224)),
+    *(
+        Row(
+            f"1 x {n} masks at .5, whole queries, pca 256",
+            members=masks(n, 0.5, whole=True),
+            changes=pca(256),
+        )
+        for n in (3, 5)
+    ),
+    Row(f"1 x {ADAPTERS} adapters", members=LORA),
+    Row(f"1 x {ADAPTERS} adapters, pca 224", members=LORA, changes=pca(224)),
     Row("2 checkpoints", 2),
-    Row("2 checkpoints x 5 masks", 2, members=masks(5)),
-    Row("2 x 5 masks, pca 256", 2, members=masks(5), changes=pca(256)),
-    Row(f"1 checkpoint x {ADAPTERS} adapters", members=LORA),
-    Row(f"1 x {ADAPTERS} adapters, pca 256", members=LORA, changes=pca(256)),
+    Row("2 x 5 masks at .3", 2, members=masks(5, 0.3)),
+    Row("5 checkpoints, pca 224", FIVE, changes=pca(224)),
 ]
-SMOKE = ["1 checkpoint, 10 forward-only masks", "1 checkpoint x 2 masks", f"1 x {ADAPTERS} adapters, pca 256"]
+SMOKE = ["forward-only", "1 x 5 masks at .5, whole queries, pca", "adapters, pca"]
 
 
 def rows_of(available: int, only: Sequence[str]) -> list[Row]:

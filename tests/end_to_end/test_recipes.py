@@ -69,6 +69,7 @@ OTHERS = [
     ("logra", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "exact"}}),
     ("logra", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "sampled"}}),
     ("if_exact", {"curvature": {"labels": "sampled"}, "members": {"masks": 2}}),
+    ("kfac", {"projection": {"size": 4096}, "members": {"masks": 2, "mask_rate": 0.4, "queries": "whole"}}),
     ("relatif", {"projection": {"size": 4096}, "row_weight": "relative_theta"}),
     ("rif", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "sampled"}}),
     ("rif", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "given"}}),
@@ -194,12 +195,12 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
     members = recipe.members.of(task.checkpoints)
     for member, share in zip(members, shares(members), strict=True):
         if recipe.recorded:
-            query, _ = gradients(task, recipe, member, queries, recipe.query_target)
+            query, _ = gradients(task, recipe, asked(recipe, member), queries, recipe.query_target)
             total = total + trajectory_scores(task, recipe, member, query) * share
             weights = 1.0
             continue
         train, objective = gradients(task, recipe, member, items, recipe.train_signal)
-        query, _ = gradients(task, recipe, member, queries, recipe.query_target)
+        query, _ = gradients(task, recipe, asked(recipe, member), queries, recipe.query_target)
         at_labels = label_gradients(task, recipe, member, items)
         evaluated = evaluation_gradients(task, recipe, member)
         if recipe.scale.kind != "none":
@@ -339,6 +340,11 @@ def gradients(
     rows = reference.gradients_one_by_one(model, objective, batches, names)
     values = np.array([objective(model, batch).item() for batch in batches])
     return reference.block_matrices(blocks, rows), values
+
+
+def asked(recipe: Recipe, member: Member) -> Member:
+    """The model that queries are differentiated under."""
+    return member.whole if recipe.members.queries == "whole" else member
 
 
 def attributed(task: Task, recipe: Recipe) -> tuple[Block, ...]:
