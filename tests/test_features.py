@@ -8,6 +8,7 @@ import torch
 
 from byline.errors import InvalidQuery, InvalidTask
 from byline.features import MemberFeaturizer, Side, combine
+from byline.fitting import fit
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector
 from byline.loading import load_task
@@ -16,7 +17,6 @@ from byline.projection.base import State
 from byline.query_features import Featurizer
 from byline.recipe import Recipe, recipe
 from byline.task import Task
-from tests.fitting import fit
 
 TINY = Path(__file__).parent / "indexer" / "tiny_task.py"
 RECIPE = recipe("ekfac", projection={"size": 40}, members={"masks": 2})

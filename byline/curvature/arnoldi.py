@@ -47,7 +47,7 @@ class Arnoldi(BaseModel):
     """Products over the sample, and directions that are kept meanwhile: twice the projection's size or more."""
     sample: int | None = Field(default=1024, ge=1)
     """Training points, drawn at random, that every step runs over; None takes all."""
-    damping: float = Field(default=0.0, ge=0, le=1e6)
+    damping: float = Field(default=0.1, ge=0, le=1e6)
     """In units of the mean of the kept Ritz values."""
 
     @property

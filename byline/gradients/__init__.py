@@ -1,1 +1,20 @@
 """Per-example gradients by hooks, as sums of outer products."""
+
+from byline.gradients.blocks import Block
+from byline.gradients.collector import GradientCollector
+from byline.gradients.factors import BatchGradients
+from byline.gradients.masks import DropoutMask
+from byline.gradients.probe import build_collector
+from byline.gradients.tensors import dense_gradients, flat_gradients, flat_vectors, parameter_tensors
+
+__all__ = [
+    "BatchGradients",
+    "Block",
+    "DropoutMask",
+    "GradientCollector",
+    "build_collector",
+    "dense_gradients",
+    "flat_gradients",
+    "flat_vectors",
+    "parameter_tensors",
+]

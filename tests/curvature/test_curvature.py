@@ -9,13 +9,13 @@ from byline.curvature.fisher import Fisher
 from byline.curvature.kronecker import Ekfac, Kfac, select_coordinates
 from byline.errors import InvalidRecipe
 from byline.features import MemberFeaturizer, Side, statistics
+from byline.fitting import fit
 from byline.gradients.collector import GradientCollector
 from byline.gradients.factors import BatchGradients
 from byline.gradients.probe import build_collector
 from byline.projection.base import State
 from byline.recipe import Recipe, recipe
 from tests import models, reference
-from tests.fitting import fit
 
 EXACT_ENOUGH = {"rtol": 2e-5, "atol": 1e-9}
 

@@ -1,8 +1,9 @@
-"""A curvature's fit over batches in memory: what the indexer's stages do with files."""
+"""A recipe's fit over batches in memory, for use without a build: what the indexer's units do with files."""
 
 from collections.abc import Sequence
 
 from byline.curvature.base import Statistic
+from byline.errors import InvalidRecipe
 from byline.features import MemberFeaturizer, Side, statistics
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
@@ -11,10 +12,29 @@ from byline.recipe import Recipe
 
 
 def fit(chosen: Recipe, blocks: Sequence[Block], batches: Sequence[BatchGradients]) -> State:
-    """Every statistic over all batches, one after the other."""
+    """Run every statistic of a recipe over all batches, one after the other.
+
+    Gradients are taken as they come: whose labels they are at (`curvature.labels`) is the caller's to see to.
+
+    Args:
+        chosen: The recipe: its scale, projection and curvature are fitted.
+        blocks: What the gradients are of.
+        batches: Gradients of all training points.
+
+    Returns:
+        The fitted state, which `MemberFeaturizer` takes.
+
+    Raises:
+        InvalidRecipe: The curvature is fitted by products, not by gradients.
+    """
     state: State = {}
     count = sum(len(batch) for batch in batches)
     for statistic in statistics(chosen, blocks):
+        if statistic.source == "products":
+            raise InvalidRecipe(
+                f"expected a curvature that is fitted by gradients, got '{chosen.curvature.kind}': use "
+                f"byline.curvature.solvers with byline.curvature.products, or build an index"
+            )
         state |= statistic.finish(_summed(statistic, chosen, blocks, batches, state), count, state)
     return state
 
