@@ -126,8 +126,9 @@ class FoundCard:
 
 
 def figure(value: float) -> str:
-    """Two decimals, without the zero before the point: `.50`, `-.03`, `1.00`."""
-    return f"{value:.2f}".replace("-0.", "-.").removeprefix("0")
+    """Two decimals, without the zero before the point: `.50`, `-.03`, `1.00`; three where two would claim 1."""
+    places = 3 if 0.995 <= abs(value) < 1 else 2
+    return f"{value:.{places}f}".replace("-0.", "-.").removeprefix("0")
 
 
 def card_path(version: Path) -> Path:

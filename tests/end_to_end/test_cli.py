@@ -97,7 +97,18 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["build", "self-influence", "inspect", "verify", "query", "scores", "recipes", "serve"],
+    [
+        "build",
+        "evaluate",
+        "tune",
+        "self-influence",
+        "inspect",
+        "verify",
+        "query",
+        "scores",
+        "recipes",
+        "serve",
+    ],
 )
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")

@@ -95,7 +95,7 @@ def test_figures_are_written_as_in_tables() -> None:
         ".50",
         "-.03",
         "1.00",
-        "1.00",
+        ".996",
         "-1.00",
         "12.30",
     ]

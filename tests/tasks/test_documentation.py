@@ -21,7 +21,7 @@ def run(block: int) -> dict[str, Any]:
 
 
 def test_the_page_has_these_examples():
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 def test_a_task_from_scratch():
@@ -35,14 +35,24 @@ def test_a_task_from_scratch():
     assert len({task.describe(i).id for i in range(60)}) == 60
 
 
+def test_a_task_that_can_be_evaluated():
+    task = run(1)["task"]()
+    assert set(task.train([0, 5, 7], 3)) == set(task.checkpoints[0].weights)
+    wrong = task.mislabelled([4, 9], 0)
+    differ = [i for i in range(60) if int(wrong.train_set[i][1]) != int(task.train_set[i][1])]
+    assert differ == [4, 9]
+    item = task.evaluation_set[0]
+    assert task.loss(task.model(), task.collate([item])).shape == (1,)
+
+
 def test_images():
-    task = run(1)["images"]
+    task = run(2)["images"]
     item = task.query.parse(task.query.payload(image=[0.5] * 64, label="3")).item
     assert task.loss(task.model(), task.collate([item])).shape == (1,)
 
 
 def test_a_language_model(lm_folder):
-    task = run(2)["task"](lm_folder)
+    task = run(3)["task"](lm_folder)
     batch = task.collate([task.train_set[i] for i in range(len(task.train_set))])
     assert torch.isfinite(task.loss(task.model(), batch)).all()
     assert task.describe(0).id == "add.py#0"
@@ -50,7 +60,7 @@ def test_a_language_model(lm_folder):
 
 def test_recording_a_run(tmp_path):
     task = run(0)["task"]()
-    run(3)["train"](task, tmp_path)
+    run(4)["train"](task, tmp_path)
     found = open_recording(tmp_path / "steps")
     assert (found.head.rows, found.spans[0].steps, found.spans[0].visits) == (60, 3, 60)
     assert (tmp_path / "weights.safetensors").is_file()
