@@ -166,6 +166,7 @@ def main() -> int:
     for row in track(rows, description="indexes"):
         cells = measured.row(row)
         table.add_row(row.label, str(row.checkpoints), *cells)
+        print(row.label, row.checkpoints, *cells, sep=" | ", flush=True)
         found.append((row, float(cells[1].split()[0])))
     console = Console(width=120)
     console.print(table)
