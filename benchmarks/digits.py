@@ -56,7 +56,7 @@ TUNED = [
     "if_lissa",
     "arnoldi",
 ]
-DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ ROWS = [
     Row(
         "if_cg, not projected, Hessian",
         "if_cg",
-        changes={"projection": {"kind": "identity"}, "curvature": {"matrix": "hessian"}},
+        changes={"projection": {"kind": "identity"}, "curvature": {"matrix": "hessian", "damping": 100}},
     ),
     Row("if_lissa 4,096", "if_lissa"),
     Row("arnoldi 64", "arnoldi"),

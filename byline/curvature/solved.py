@@ -56,8 +56,9 @@ class Cg(BaseModel):
     kind: Literal["cg"] = "cg"
     matrix: Matrix = "ggn"
     """The Gauss-Newton matrix (needs `Task.outputs`), or the Hessian, which must be positive definite once damped."""
-    damping: float = Field(default=1.0, gt=0, le=1e6)
-    """In units of the mean eigenvalue, estimated when the index is built."""
+    damping: float = Field(default=30.0, gt=0, le=1e6)
+    """In units of the mean eigenvalue, estimated when the index is built. Most eigenvalues of a trained network are next to
+    zero, so the mean is far below those that matter; more damping also takes fewer iterations."""
     sample: int | None = Field(default=1024, ge=1)
     """Training points, drawn at random, that every product runs over; None takes all, at every iteration of a query."""
     iterations: int = Field(default=100, ge=1, le=100_000)
@@ -113,8 +114,9 @@ class Lissa(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["lissa"] = "lissa"
-    damping: float = Field(default=1.0, gt=0, le=1e6)
-    """In units of the mean eigenvalue, estimated when the index is built."""
+    damping: float = Field(default=30.0, gt=0, le=1e6)
+    """In units of the mean eigenvalue, estimated when the index is built. Most eigenvalues of a trained network are next to
+    zero, so the mean is far below those that matter; more damping also takes fewer iterations."""
     sample: int | None = Field(default=1024, ge=1)
     """Training points, drawn at random, that the batches are of; None takes all."""
     batch: int = Field(default=64, ge=1)
