@@ -36,9 +36,11 @@ LEAST_GROUPS = 8
 class Report:
     """Measures one problem, table by table."""
 
-    def __init__(self, bench: Bench, console: Console, targets: Targets, *, tiny: bool) -> None:
+    def __init__(
+        self, bench: Bench, console: Console, targets: Targets, recipes: list[str], *, tiny: bool
+    ) -> None:
         self._bench, self._console, self._targets = bench, console, targets
-        self._problem, self._tiny = bench.problem, tiny
+        self._problem, self._recipes, self._tiny = bench.problem, recipes, tiny
         self._sizes = (1, 4, 16) if tiny else (1, 4, 16, 64, 256, 1024)
         self._repeats = 1 if tiny else 2
         self._main = 4 if tiny else 64
@@ -56,7 +58,7 @@ class Report:
             "recipe", "size", "groups", "build, s", "of it grouping", "loop / build", "points / build",
             "vectors, kB", "index, kB", "search, ms",
         )  # fmt: skip
-        for name in RECIPES:
+        for name in self._recipes:
             features, whole = Loop(self._problem, self._bench.task, name, 20 if self._tiny else 200).seconds()
             _, cost = self._bench.measured(name, repeats=self._repeats)
             table.add_row(
@@ -92,7 +94,7 @@ class Report:
             "95 % interval",
             "points summed",
         )
-        for name in RECIPES:
+        for name in self._recipes:
             for size in self._sizes:
                 _, members = self._bench.grouping(by_random(size))
                 if len(members) >= LEAST_GROUPS:
@@ -108,7 +110,7 @@ class Report:
         )  # fmt: skip
         for options in self._groupings():
             seconds, members = self._bench.grouping(options)
-            for name in RECIPES:
+            for name in self._recipes:
                 path, cost = self._bench.measured(name, options)
                 table.add_row(
                     options.get("of", "random"), str(len(members)), str(members.sizes.max()), f"{seconds:.2f}", name,
@@ -128,7 +130,7 @@ class Report:
             "",
         )
         _, members = self._bench.grouping(by_random(self._main))
-        for name in ("ekfac", "trak"):
+        for name in [each for each in self._recipes if each != "tracin"]:
             for size in (None, 1, 8, 64):
                 changes = {"build": "sums"} if size is None else {"micro_batch": size}
                 path, cost = self._bench.measured(name, by_random(self._main) | changes)
@@ -140,7 +142,7 @@ class Report:
         """Held-out loss after retraining without the most helpful groups."""
         kinds: list[tuple[str, str, Members, np.ndarray]] = []
         rows = self._problem.protocol.train
-        for name in RECIPES:
+        for name in self._recipes:
             alone = Members.of(np.arange(rows))
             kinds.append((name, "points", alone, self._bench.scores(self._bench.published(name))[1]))
             for options in self._groupings():
@@ -168,13 +170,13 @@ class Report:
             f"drill-down, mean size {self._main}, against the top 10 of the index of points",
             "recipe", "grouping", "drill_groups", "points searched", "overlap", "first, ms", "again, ms", "groups alone, ms",
         )  # fmt: skip
-        for name in RECIPES:
+        depths = (2, 4) if self._tiny else (5, 10, 20)
+        for name in self._recipes:
             for options in self._groupings()[::3]:
-                for depth in (2, 4) if self._tiny else (5, 10, 20):
-                    paths = self._bench.published(name), self._bench.published(name, options)
-                    found = drilled(self._problem, *paths, depth, 4 if self._tiny else 40)
+                paths = self._bench.published(name), self._bench.published(name, options)
+                for found in drilled(self._problem, *paths, depths, 4 if self._tiny else 40):
                     table.add_row(
-                        name, options.get("of", "random"), str(depth), f"{found.searched:.1%}",
+                        name, options.get("of", "random"), str(found.groups), f"{found.searched:.1%}",
                         f"{found.overlap:.2f}", f"{found.first:.1f}", f"{found.again:.1f}", f"{found.plain:.1f}",
                     )  # fmt: skip
         self._console.print(table)
@@ -218,13 +220,14 @@ def main() -> int:
     )
     parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
     parser.add_argument("--problem", choices=["image", "tabular"])
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--only", nargs="+", choices=[*TABLES, "scans"], help="these tables")
     options = parser.parse_args()
     torch.set_num_threads(1)
     tiny, console, targets = options.smoke, Console(width=150), Targets()
     names = ["smoke"] if tiny else [options.problem] if options.problem else ["image", "tabular"]
     for name in names:
-        report = Report(Bench(PROBLEMS[name]), console, targets, tiny=tiny)
+        report = Report(Bench(PROBLEMS[name]), console, targets, options.recipes, tiny=tiny)
         report.run([table for table in TABLES if not options.only or table in options.only])
     if not options.only or "scans" in options.only:
         scans(console, targets, tiny=tiny)
