@@ -111,10 +111,8 @@ class Bench:
 
     def grouping(self, groups: dict[str, Any]) -> tuple[float, Members]:
         """Group the training set; seconds, and the groups."""
-        chosen = recipe("ekfac")
-        return timed(
-            lambda: partition(self.task, chosen, GroupOptions.model_validate(groups), NUMERICS, Silent())
-        )
+        task, chosen = self.task, recipe("ekfac")
+        return timed(lambda: partition(task, chosen, GroupOptions.model_validate(groups), NUMERICS, Silent()))
 
     def _queries(self, index: AttributionIndex, count: int | None) -> np.ndarray:
         states = {member.name: index.states(member.name) for member in index.members}
