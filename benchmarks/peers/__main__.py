@@ -1,6 +1,6 @@
 """Other libraries on the same model, data and truth: LDS, agreement of the scores, seconds.
 
-    python -m benchmarks.peers            # about 15 minutes on one core; the first run installs 1.5 GB in .bench/peers
+    python -m benchmarks.peers            # about 15 minutes on one core; the first run installs 1.8 GB in .bench/peers
     python -m benchmarks.peers --smoke    # seconds: no library is installed, the formulas stand in for them
     python -m benchmarks.peers --only "dattri trak" "kronfluence ekfac"
 
