@@ -127,7 +127,6 @@ class Report:
             "build, s",
             "LDS",
             "95 % interval",
-            "",
         )
         _, members = self._bench.grouping(by_random(self._main))
         for name in [each for each in self._recipes if each != "tracin"]:
@@ -135,7 +134,7 @@ class Report:
                 changes = {"build": "sums"} if size is None else {"micro_batch": size}
                 path, cost = self._bench.measured(name, by_random(self._main) | changes)
                 words = "build = sums: every point" if size is None else f"micro_batch = {size}"
-                table.add_row(name, words, f"{cost.build:.2f}", *self._lds(name, path, members)[:2], "")
+                table.add_row(name, words, f"{cost.build:.2f}", *self._lds(name, path, members)[:2])
         self._console.print(table)
 
     def removal(self) -> None:
