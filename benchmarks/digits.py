@@ -145,7 +145,6 @@ def main() -> int:
     parser.add_argument("--models", type=int, default=MODELS, help="models that rows with one checkpoint use")
     options = parser.parse_args()
     tiny = options.smoke
-    torch.set_num_threads(2)
     protocol, trained = (SMOKE, 2) if tiny else (FULL, MODELS)
     models = min(options.models, trained)
     outputs = retrained_outputs(digits(protocol), protocol, CACHE)
@@ -237,7 +236,7 @@ class Measured:
                 "task": "benchmarks.digits_task:runs" if row.run else self._reference,
                 "recipe": {"name": row.name, **changes},
                 "index": {"path": folder, "search": row.search},
-                "build": {"threads": 2},
+                "build": {"threads": torch.get_num_threads()},
             }
             with AttributionIndex.open(build(BuildConfig.model_validate(config)).path) as index:
                 states = {member.name: index.states(member.name) for member in index.members}
