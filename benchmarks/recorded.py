@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from benchmarks.digits_task import task as full_task
 from benchmarks.digits_truth import Protocol, digits, full_models, retrained_outputs, subsets
 from benchmarks.lds import interval, lds
 from byline.attribution.opening import featurizer_of
-from byline.recipe import Recipe, recipe
+from byline.recipe import recipe
 from byline.recording import TrainingRecorder
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
@@ -57,25 +57,20 @@ GPT_SMALL = {"size_in": 16, "size_out": 16}
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How models are trained, and with which projection they are recorded."""
+    """How models are trained, and what is built of them."""
 
     label: str
-    momentum: float = 0.9
-    rate: float = 0.01
-    projection: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def recipe(self) -> Recipe:
-        """What is recorded for."""
-        return recipe("dvemb", projection=self.projection)
+    momentum: float
+    rate: float
+    others: tuple[str, ...] = ()
+    """Recipes that need no recording, for comparison."""
 
 
 RUNS = [
-    Run(label="momentum .9"),
-    Run(label="momentum .9, 64 x 32", projection={"size_in": 64, "size_out": 32}),
+    Run(label="momentum .9", momentum=0.9, rate=0.01, others=("ekfac", "logra", "grad_dot")),
     Run(label="plain SGD", momentum=0.0, rate=0.1),
 ]
-OTHERS = [("ekfac", {}), ("logra", {}), ("grad_dot", {})]
+JOINT = {"curvature": {"blocks": "joint"}}
 
 
 def main() -> int:
@@ -111,11 +106,8 @@ def accuracy(*, tiny: bool) -> Table:
         with ExitStack() as stack:
             folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(models)]
             costs = np.array([recorded(run, protocol, folder, seed) for seed, folder in enumerate(folders)])
-            methods = [("dvemb", {"projection": run.projection})]
-            if not run.projection:
-                joint = {"projection": run.projection, "curvature": {"blocks": "joint"}}
-                methods += [("dvemb", joint), *OTHERS]
-            for name, changes in methods:
+            recorded_rows: list[tuple[str, dict[str, Any]]] = [("dvemb", {}), ("dvemb", JOINT)]
+            for name, changes in [*recorded_rows, *((name, {}) for name in run.others)]:
                 cells = measured(name, changes, protocol, folders, outputs)
                 cost = (
                     [f"{costs[:, 0].mean():.1f}", f"{costs[:, 1].mean() / 1e6:.0f}"]
@@ -137,7 +129,7 @@ def recorded(run: Run, protocol: Protocol, folder: Path, seed: int) -> tuple[flo
         pass
     plain, again = time.perf_counter() - start, from_seed(task, seed)
     start = time.perf_counter()
-    with TrainingRecorder(task, run.recipe, again, folder / "steps") as recorder:
+    with TrainingRecorder(task, recipe("dvemb"), again, folder / "steps") as recorder:
         for rows in steps(again, task, run, protocol, seed):
             recorder.step(rows, run.rate / (1 - run.momentum))
     watched = time.perf_counter() - start
