@@ -28,6 +28,7 @@ from benchmarks.digits_truth import Data, Protocol, state_dicts, train_many
 from byline.examples import Example
 from byline.features import combine, member_parts
 from byline.member_model import MemberModel
+from byline.members import shares
 from byline.projection.principal import Pca, decoded
 from byline.query_features import Featurizer
 from byline.task import Checkpoint, Task
@@ -45,7 +46,7 @@ from indexer.worker import read_state
 from indexer.workspace import Workspace
 
 ROWS = (1_000, 5_000, 60_000)
-SIZES = (128, 256, 512, 1024)
+SIZES = (128, 256, 512)
 QUERIES = 50
 WEIGHTS = fashion_task.KEPT / "small.safetensors"
 
@@ -151,15 +152,16 @@ def _kept(plan: BuildPlan, part: Task, queries: list[Tensor], pca: Pca) -> Kept:
     workspace = run(rotated_plan, part)
     directions = [decoded(member_state(rotated_plan, workspace, m.name)) for m in plan.members]
     known = [d for d in directions if d is not None]
-    parts_QMk = member_parts(queries, known)
+    counted = shares(plan.members)
+    parts_QMk = member_parts(queries, known, counted)
     members, exact, found = len(plan.members), [], []
     for block in range(plan.block_count):
         features = [block_features(workspace, m.name, block) for m in plan.members]
         exact.append(torch.stack([q @ f.T for q, f in zip(queries, features, strict=True)], dim=2))
-        stored = member_parts(features, known).sum(dim=1).half().float()
+        stored = member_parts(features, known, counted).sum(dim=1).half().float()
         found.append(torch.einsum("qmk,bk->qbm", parts_QMk, stored) * members)
         if block == 0:
-            whole = combine(queries) @ combine(features).T
+            whole = combine(queries, counted) @ combine(features, counted).T
             torch.testing.assert_close(exact[0].mean(dim=2), whole, rtol=1e-3, atol=1e-4)
     wanted_QRM, got_QRM = torch.cat(exact, dim=1).numpy(), torch.cat(found, dim=1).numpy()
     scores, kept = wanted_QRM.mean(axis=2), got_QRM.mean(axis=2)

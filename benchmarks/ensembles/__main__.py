@@ -30,7 +30,7 @@ from benchmarks.ensembles.problems import (
     sotu_problem,
 )
 from benchmarks.ensembles.report import judge, show
-from benchmarks.ensembles.rows import SMOKE, rows_of
+from benchmarks.ensembles.rows import COMMON, RATES, SMOKE, Row, rows_of
 from benchmarks.targets import Targets
 
 PROBLEMS = {"digits": digits_problem, "sotu": sotu_problem, "fashion": fashion_problem}
@@ -43,19 +43,21 @@ def main() -> int:
     torch.set_num_threads(1)  # networks this small gain nothing by more
     targets, console = Targets(), Console(width=150)
     for problem in _problems(options):
-        results = measured(problem, SMOKE if options.smoke else options.only)
+        kinds, only = RATES if options.rates else COMMON, SMOKE if options.smoke else options.only
+        results = measured(problem, kinds, only)
         show(problem, results, console)
-        judge(problem, results, targets)
+        if not options.rates:
+            judge(problem, results, targets)
     return 0 if options.smoke else targets.exit_code()
 
 
-def measured(problem: Problem, only: list[str]) -> list[Result]:
+def measured(problem: Problem, kinds: list[Row], only: list[str]) -> list[Result]:
     """Measure every row of a problem, and keep the figures."""
     bench = Bench(problem)
     bench.adapt()
     results = []
     for recipe in problem.recipes:
-        for row in rows_of(bench.available, only):
+        for row in rows_of(kinds, bench.available, only):
             if row.margin is None or row.margin == (recipe == "ekfac_margin"):
                 results.append(bench.row(recipe, row))
                 kept = {name: value for name, value in vars(results[-1]).items() if name != "draws"}
@@ -74,6 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--name", default="given", help="how it is called")
     parser.add_argument("--recipe", action="append", help="recipes to measure with")
     parser.add_argument("--only", action="append", default=[], help="rows with this in their label alone")
+    parser.add_argument("--rates", action="store_true", help="ten masks by their rate, and nothing else")
     parser.add_argument("--repeats", type=int, help="checkpoints that rows with one are the mean of")
     parser.add_argument("--queries", type=int, help="only the first so many of the evaluation set")
     parser.add_argument("--batch", type=int, default=16, help="rows differentiated, or trained on, together")

@@ -59,15 +59,25 @@ COMMON = [
     Row("2 x 5 masks at .3", 2, members=masks(5, 0.3)),
     Row("5 checkpoints, pca 224", FIVE, changes=pca(224)),
 ]
+RATES = [
+    COMMON[0],
+    *(
+        Row(f"1 x 10 masks at {rate}{', whole queries' * whole}", members=masks(10, rate, whole=whole))
+        for rate in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+        for whole in (False, True)
+    ),
+]
+"""How the rate was looked for."""
 SMOKE = ["forward-only", "1 x 5 masks at .5, whole queries, pca", "adapters, pca"]
 
 
-def rows_of(available: int, only: Sequence[str]) -> list[Row]:
+def rows_of(kinds: Sequence[Row], available: int, only: Sequence[str]) -> list[Row]:
     """List the ensembles, the five checkpoints that others are held to first.
 
     Args:
+        kinds: `COMMON` or `RATES`.
         available: How many checkpoints there are.
         only: Parts of labels; those rows alone, and the first. Empty takes all.
     """
-    rows = [row for row in COMMON if row.checkpoints <= available]
+    rows = [row for row in kinds if row.checkpoints <= available]
     return [rows[0], *(row for row in rows[1:] if not only or any(part in row.label for part in only))]
