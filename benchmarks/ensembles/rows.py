@@ -53,6 +53,14 @@ COMMON = [
         )
         for n in (3, 5)
     ),
+    *(
+        Row(
+            f"1 x 5 masks x {size:,} at .5, whole queries, pca 256",
+            members=masks(5, 0.5, whole=True),
+            changes={**pca(256), "projection": {"size": size}},
+        )
+        for size in (512, 1024)
+    ),
     Row(f"1 x {ADAPTERS} adapters", members=LORA),
     Row(f"1 x {ADAPTERS} adapters, pca 224", members=LORA, changes=pca(224)),
     Row("2 checkpoints", 2),
