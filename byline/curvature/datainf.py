@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import Preconditioner, Source, Statistic
-from byline.curvature.fisher import EigenPreconditioner, eigendecomposed, eigenpairs
+from byline.curvature.eigen import EigenPreconditioner, eigendecomposed, eigenpairs
 from byline.curvature.labels import Labels
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients

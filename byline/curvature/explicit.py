@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import BatchProducts, Preconditioner, Source, Statistic
-from byline.curvature.fisher import EigenPreconditioner
+from byline.curvature.eigen import EigenPreconditioner
 from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
 from byline.errors import InvalidRecipe

@@ -8,7 +8,7 @@ import pytest
 from byline.errors import IncompatibleIndex
 from byline.recipe import recipe
 from byline.store import fingerprint, index
-from byline.store.fingerprint import Fingerprint
+from byline.store.fingerprint import METHOD_REVISION, Fingerprint
 from byline.store.index import AttributionIndex
 from byline.store.layout import StorageOptions
 from byline.store.writer import write_index
@@ -53,10 +53,10 @@ def test_a_release_with_other_numbers_has_another_name(
 ) -> None:
     before = Fingerprint.of(**SAME)
     write_index(contents_of(heavy_tailed(20, 4)), tmp_path / "v")
-    monkeypatch.setattr(fingerprint, "METHOD_REVISION", 2)
-    monkeypatch.setattr(index, "METHOD_REVISION", 2)
+    monkeypatch.setattr(fingerprint, "METHOD_REVISION", METHOD_REVISION + 1)
+    monkeypatch.setattr(index, "METHOD_REVISION", METHOD_REVISION + 1)
     assert Fingerprint.of(**SAME).version != before.version
-    with pytest.raises(IncompatibleIndex, match="revision 2, got 1"):
+    with pytest.raises(IncompatibleIndex, match=f"revision {METHOD_REVISION + 1}, got {METHOD_REVISION}"):
         AttributionIndex.open(tmp_path / "v")
 
 
