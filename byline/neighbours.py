@@ -91,7 +91,10 @@ def _is_users(place: Path, folder: Path) -> bool:
 
 
 def _places(module: ModuleType) -> list[Path]:
-    """The module's file; for a package without one, its folders."""
+    """The module's file; for a package without one, its folders.
+
+    Those that Python imports have absolute paths; a relative one, as `torch.ops` has, is a made-up name.
+    """
     file = getattr(module, "__file__", None)
     named = [file] if isinstance(file, str) else list(getattr(module, "__path__", ()))
-    return [Path(place).absolute() for place in named if isinstance(place, str)]
+    return [Path(place) for place in named if isinstance(place, str) and Path(place).is_absolute()]

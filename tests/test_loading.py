@@ -108,6 +108,23 @@ def test_a_package_that_is_imported_already_is_put_back(
         del sys.modules[name]
 
 
+def test_made_up_files_are_nobodys_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.ops` has the file `_ops.py`, which is in no folder: not in the current one either."""
+    monkeypatch.chdir(folder)
+    (folder / "mytask.py").write_text(
+        "import sys, types\n"
+        "made_up = types.ModuleType('made_up_ops')\n"
+        "made_up.__file__ = '_ops.py'\n"
+        "sys.modules['made_up_ops'] = made_up\n" + SOURCE
+    )
+    try:
+        loaded = load_task("mytask.py:task", base=folder)
+        assert "made_up_ops" in sys.modules
+        assert "made_up_ops" not in loaded.modules
+    finally:
+        sys.modules.pop("made_up_ops", None)
+
+
 def test_relative_checkpoints_are_relative_to_the_tasks_file(folder: Path) -> None:
     source = SOURCE.replace(
         "Checkpoint(weights=model().state_dict())", "Checkpoint(weights='w.safetensors', recording='run')"
