@@ -17,6 +17,7 @@ from byline.curvature.fisher import Fisher
 from byline.curvature.kronecker import Ekfac, Kfac
 from byline.curvature.labels import Labels
 from byline.curvature.none import NoCurvature
+from byline.curvature.products import Matrix
 from byline.curvature.solved import Cg, Lissa, Solved
 from byline.curvature.trajectory import Trajectory
 from byline.errors import InvalidQuery, InvalidRecipe
@@ -179,6 +180,15 @@ class Recipe(BaseModel):
                 f"scale '{self.scale.kind}' is a direction that a training step takes: it goes with sides 'none', "
                 f"curvature 'none' and train_signal 'loss'"
             )
+
+    @property
+    def product_matrix(self) -> Matrix | None:
+        """The matrix that is met by its products with vectors alone; None where it is made of gradients."""
+        curvature = self.curvature
+        if isinstance(curvature, Solved | Arnoldi):
+            return curvature.matrix
+        hessian = isinstance(curvature, Explicit) and curvature.matrix == "hessian"
+        return "hessian" if hessian else None
 
     @property
     def labels(self) -> Labels:
@@ -349,6 +359,11 @@ def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
     if groups.build == "fast" and chosen.row_weight not in {"none", "one_minus_p"}:
         raise InvalidRecipe(
             f"recipe '{name}' weighs points by their own gradients, which groups.build = 'fast' never takes: take 'sums'"
+        )
+    if groups.build == "fast" and groups.micro_batch > 1 and isinstance(chosen.curvature, DataInf):
+        raise InvalidRecipe(
+            "curvature 'datainf' is of single points' gradients, and no sum of micro-batches: take groups.micro_batch = 1, "
+            "or groups.build = 'sums'"
         )
     if groups.build == "fast" and chosen.pca is not None:
         raise InvalidRecipe("a pca is fitted on single points' features: take groups.build = 'sums' with it")

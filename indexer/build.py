@@ -149,8 +149,8 @@ def _digests(plan: BuildPlan, task: Task) -> dict[str, JsonValue]:
         for row in range(plan.evaluation_rows):
             digest.update(content_digest(items[row]))
         read["evaluation"] = digest.hexdigest()
-    if not plan.recipe.scale.uses_moments:
-        return read
+    if not plan.recipe.scale.uses_moments or plan.recipe.members.adapters:
+        return read  # an adapter's moments are always estimated
     used = sorted({member.checkpoint for member in plan.members})
     states = [load_optimizer_state(task.checkpoints[c]) for c in used]
     return read | {"moments": [None if state is None else tensors_digest(state) for state in states]}

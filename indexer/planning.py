@@ -10,6 +10,7 @@ from byline.curvature.base import Statistic
 from byline.errors import InvalidInput, InvalidTask
 from byline.features import statistics
 from byline.gradients.blocks import Block
+from byline.gradients.masks import DropoutMask
 from byline.groups import GroupOptions
 from byline.member_model import MemberModel
 from byline.optimizer_state import given_moments
@@ -33,8 +34,9 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         The plan. Loads the first member's model, to learn which statistics its layers need.
 
     Raises:
-        InvalidRecipe: The recipe names a checkpoint or a target that the Task does not have.
-        InvalidTask: The weights do not fit the model, or a recorded run is missing or another.
+        InvalidRecipe: The recipe names a checkpoint that the Task does not have, or masks where there is no dropout.
+        InvalidTask: The weights do not fit the model, a target or the outputs are missing, or a recorded run is missing
+            or another.
         InvalidInput: The build file asks for a GPU that is not there.
         UnsupportedModel: Gradients cannot be taken example by example.
     """
@@ -58,6 +60,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         for s in statistics(config.recipe, model.blocks, _moments_of_all(config.recipe, task, model.blocks))
         if s.needed(len(task.train_set))
     )
+    _try_on_a_point(model, config.recipe, fits, task)
     return BuildPlan(
         evaluation_rows=_evaluation_rows(fits, task),
         task=config.task,
@@ -71,6 +74,18 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         grouping=config.groups,
         recordings=recorded_visits(task, config.recipe, members, model.blocks),
     )
+
+
+def _try_on_a_point(model: MemberModel, recipe: Recipe, fits: Sequence[StatisticPlan], task: Task) -> None:
+    """Take one point through what a recipe needs beyond gradients: what the Task lacks is told before any work begins."""
+    items, row_1 = [task.train_set[0]], torch.zeros(1, dtype=torch.int64)
+    for labels in sorted({fit.labels for fit in fits} - {"given"}):
+        next(model.label_gradients(items, row_1, labels))
+    if recipe.product_matrix is not None:
+        width = sum(block.rows * block.columns for block in model.blocks)
+        model.products(items, torch.zeros(1, width), recipe.product_matrix)
+    if recipe.members.forward_masks:
+        DropoutMask(model.model, recipe.members.mask_seed, recipe.members.mask_rate)
 
 
 def _moments_of_all(recipe: Recipe, task: Task, blocks: Sequence[Block]) -> State | None:

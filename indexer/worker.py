@@ -131,12 +131,14 @@ class Worker:
         """
         model, items = self._load(unit.member), self._loaded_task().evaluation_set
         featurizer = self._fitted(unit.member, unit.statistic)
+        whole = self.plan.recipe.members.queries == "whole"
+        differentiated = model.whole_gradients if whole else model.gradients
         if items is None or len(items) != self.plan.evaluation_rows:
             raise InvalidTask(
                 f"expected an evaluation set of {self.plan.evaluation_rows} items in every process, got another: seed it"
             )
         for batch in cut_batches(rows, self.plan.numerics.batch_rows):
-            gradients = model.gradients([items[int(row)] for row in batch], self.plan.recipe.query_target)
+            gradients = differentiated([items[int(row)] for row in batch], self.plan.recipe.query_target)
             yield featurizer.project(gradients, Side.QUERY)
 
     def _fit_projections(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[Tensor]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from byline.curvature.base import Preconditioner, Source, Statistic
 from byline.curvature.eigen import EigenPreconditioner, eigendecomposed, eigenpairs
-from byline.curvature.labels import Labels
+from byline.curvature.limits import refuse_too_wide
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import ProjectionSpec, State
@@ -35,12 +35,18 @@ class DataInf(BaseModel):
     """In units of each layer's mean squared gradient entry."""
     sample: int | None = Field(default=None, ge=1)
     """Training points that the matrix is fitted on, drawn at random; None takes all."""
-    labels: Labels = "given"
-    """Whose labels the gradients are taken at: the data's, or draws of the model."""
+    labels: Literal["given", "sampled"] = "given"
+    """Whose labels the gradients are taken at: the data's, or draws of the model. A matrix of single gradients has no form
+    over all classes."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """The mean squared lengths, which damp; then the matrices."""
+        """The mean squared lengths, which damp; then the matrices.
+
+        Raises:
+            InvalidRecipe: A matrix would be too large.
+        """
         widths = projection.projector(blocks, {}).widths
+        refuse_too_wide(max(widths.values()))
         return LengthStatistic(widths, self), SingleInverseStatistic(widths, self)
 
     def preconditioner(self, state: State) -> Preconditioner:

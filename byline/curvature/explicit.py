@@ -20,14 +20,12 @@ from torch import Tensor
 from byline.curvature.base import BatchProducts, Preconditioner, Source, Statistic
 from byline.curvature.eigen import EigenPreconditioner
 from byline.curvature.labels import Labels
+from byline.curvature.limits import refuse_too_wide
 from byline.curvature.products import Matrix
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import ProjectionSpec, State
-
-LARGEST = 20_000
-"""Numbers of a gradient up to which the matrix is written out: 3.2 GB in float64, and minutes to factorise."""
 
 
 class Explicit(BaseModel):
@@ -61,20 +59,6 @@ class Explicit(BaseModel):
         if self.matrix == "hessian":
             return EigenPreconditioner([(state["explicit.vectors"], state["explicit.values"])])
         return CholeskyPreconditioner(state["explicit.cholesky"])
-
-
-def refuse_too_wide(width: int) -> None:
-    """Say where writing a matrix out stops.
-
-    Raises:
-        InvalidRecipe: It has more than `LARGEST` rows.
-    """
-    if width > LARGEST:
-        raise InvalidRecipe(
-            f"expected at most {LARGEST} numbers a gradient where the curvature matrix is written out, got {width}: "
-            f"take recipe 'if_cg' (the same inverse, solved for each query) or 'ekfac', attribute fewer layers "
-            f"(Task.layers), or project to a smaller size"
-        )
 
 
 class MatrixStatistic:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from byline.curvature.base import SCRATCH, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
+from byline.curvature.limits import refuse_too_wide
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import ProjectionSpec, State
@@ -45,10 +46,15 @@ class Fisher(BaseModel):
     """Share of the matrix that is of the Task's evaluation set, as queries; the rest is of training points."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """One pass over the projected gradients; before it one over the evaluation set's, if they have a share."""
+        """One pass over the projected gradients; before it one over the evaluation set's, if they have a share.
+
+        Raises:
+            InvalidRecipe: A matrix would be too large.
+        """
         widths = projection.projector(blocks, {}).widths
         if self.blocks == "joint":
             widths = {"all": sum(widths.values())}
+        refuse_too_wide(max(widths.values()))
         fisher = FisherStatistic(widths, self)
         return (EvaluationStatistic(widths), fisher) if self.evaluation else (fisher,)
 

@@ -127,6 +127,11 @@ class Lissa(BaseModel):
     """Runs that are averaged, each beginning at another batch: less noise from the batches."""
 
     @property
+    def matrix(self) -> Matrix:
+        """Always the Gauss-Newton matrix."""
+        return "ggn"
+
+    @property
     def labels(self) -> Labels:
         """The curvature is of the loss at the data's own labels."""
         return "given"

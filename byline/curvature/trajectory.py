@@ -24,6 +24,7 @@ from torch import Tensor
 
 from byline.curvature.base import Preconditioner, Statistic
 from byline.curvature.labels import Labels
+from byline.curvature.limits import refuse_too_wide
 from byline.errors import InvalidRecipe, NonFiniteGradient
 from byline.gradients.blocks import Block
 from byline.projection.base import ProjectionSpec, State
@@ -44,8 +45,12 @@ class Trajectory(BaseModel):
         return "given"
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """Nothing to fit: the matrices follow from the recording."""
-        del blocks, projection
+        """Nothing to fit: the matrices follow from the recording.
+
+        Raises:
+            InvalidRecipe: A matrix would be too large.
+        """
+        refuse_too_wide(max(self.cut(projection.projector(blocks, {}).widths)))
         return ()
 
     def preconditioner(self, state: State) -> Preconditioner:

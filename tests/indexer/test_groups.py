@@ -209,6 +209,12 @@ def test_columns_and_random_groups() -> None:
         ({"name": "less", "unit_norm": False}, {"by": "owner"}, "optimiser step"),
         ({"name": "less", "unit_norm": False}, {"by": "owner", "build": "fast"}, "optimiser step"),
         ({"name": "relatif"}, {"by": "owner", "build": "fast"}, "take 'sums'"),
+        (
+            {"name": "datainf", "sides": "two_sided"},
+            {"by": "owner", "build": "fast"},
+            r"micro_batch = 1",
+        ),
+        ({"name": "datainf", "curvature": {"labels": "exact"}}, {"by": "owner"}, "'given' or 'sampled'"),
         ({"name": "ekfac"}, {"by": "owner", "size": 4}, "exactly one|none"),
         ({"name": "ekfac"}, {"by": "kmeans"}, "exactly one"),
         ({"name": "ekfac"}, {"by": "colour"}, "pattern"),

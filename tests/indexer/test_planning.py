@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+from byline.curvature import limits
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.loading import load_task
 from byline.task import Task
@@ -59,3 +61,31 @@ def test_targets_and_checkpoints_must_exist(config: Config, tiny: Task) -> None:
         make_plan(config("trak"), replace(tiny, targets={}))
     with pytest.raises(InvalidRecipe, match="positions below 2"):
         make_plan(config("trak", changes={"members": {"checkpoints": [2]}}), tiny)
+
+
+def test_what_a_task_lacks_is_told_before_any_work(config: Config, tiny: Task) -> None:
+    bare = replace(tiny, outputs=None)
+    for name, changes in (
+        ("if_cg", {}),
+        ("if_lissa", {}),
+        ("logra", {"curvature": {"labels": "sampled"}}),
+        ("ekfac", {"curvature": {"labels": "exact"}}),
+    ):
+        with pytest.raises(InvalidTask, match=r"expected Task\.outputs"):
+            make_plan(config(name, changes=changes), bare)
+    make_plan(config("if_cg", changes={"curvature": {"matrix": "hessian"}}), bare)
+    whole = replace(
+        tiny, model=lambda: nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Identity(), nn.Linear(8, 3))
+    )
+    with pytest.raises(InvalidRecipe, match="needs dropout modules"):
+        make_plan(config("trak", changes={"members": {"forward_masks": 2}}), whole)
+    make_plan(config("trak"), whole)
+
+
+@pytest.mark.parametrize("name", ["logra", "trak"])
+def test_a_matrix_that_is_too_large_is_refused(
+    name: str, config: Config, tiny: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LARGEST", 15)
+    with pytest.raises(InvalidRecipe, match="at most 15 numbers"):
+        make_plan(config(name), tiny)

@@ -1,0 +1,23 @@
+"""How large a matrix may be that is written out."""
+
+from byline.errors import InvalidRecipe
+
+LARGEST = 20_000
+"""Rows of a matrix up to which it is written out: 3.2 GB in float64, and minutes to factorise."""
+
+
+def refuse_too_wide(width: int) -> None:
+    """Say where writing a matrix out stops.
+
+    Args:
+        width: Its rows.
+
+    Raises:
+        InvalidRecipe: It has more than `LARGEST`.
+    """
+    if width > LARGEST:
+        raise InvalidRecipe(
+            f"expected at most {LARGEST} numbers a gradient where the curvature matrix is written out, got {width}: "
+            f"take recipe 'if_cg' (the same inverse, solved for each query) or 'ekfac', attribute fewer layers "
+            f"(Task.layers), or project to a smaller size"
+        )
