@@ -62,7 +62,8 @@ class MemberPlan(BaseModel):
     queries: Literal["masked", "whole"] = "masked"
     """`whole` differentiates a query once for each checkpoint (or adapter), without a mask, and takes the masks on the
     training side alone: most of a query's cost is then independent of their number. Often as good or better on
-    classifiers, with a high `mask_rate`; worse on the language model that it was measured on."""
+    classifiers, with a high `mask_rate`; worse on the language model that it was measured on. A training point's
+    own score, its self-influence, is taken under the masks on both sides."""
 
     forward_masks: int = Field(default=0, ge=0, le=1024)
     """Masks for the row weight alone: forward passes over the training set, no gradient and no cost of a query.

@@ -14,7 +14,7 @@ from byline.member_model import MemberModel
 from byline.search.faiss_files import KMEANS_PASSES
 from byline.task import Task
 from indexer.group_features import GroupPass
-from indexer.partition import POINTS_A_CENTRE, compared, partition
+from indexer.partition import compared, found_on, partition
 from indexer.plan import BuildPlan
 from indexer.progress import Silent
 
@@ -46,7 +46,7 @@ def grouping(plan: BuildPlan, task: Task) -> Grouping:
         members = partition(task, plan.recipe, options, plan.numerics, Silent())
         return Grouping(len(members), time.perf_counter() - start)
     count = options.number(plan.rows)
-    found_on = min(plan.rows, POINTS_A_CENTRE * count)
+    sample = min(plan.rows, found_on(count))
     vectors = compared(task, plan.recipe, options, plan.numerics.compute)
     batch = np.arange(min(plan.rows, plan.numerics.batch_rows), dtype=np.int64)
     vectors(batch)
@@ -58,8 +58,8 @@ def grouping(plan: BuildPlan, task: Task) -> Grouping:
     start = time.perf_counter()
     vectors_ND @ centres_DJ
     a_distance = (time.perf_counter() - start) / (len(batch) * centres_DJ.shape[1])
-    compares = found_on * KMEANS_PASSES + plan.rows
-    return Grouping(count, (found_on + plan.rows) * a_vector + compares * count * a_distance)
+    compares = sample * KMEANS_PASSES + plan.rows
+    return Grouping(count, (sample + plan.rows) * a_vector + compares * count * a_distance)
 
 
 def try_groups(

@@ -131,7 +131,10 @@ def group_blocks(plan: BuildPlan, workspace: Workspace) -> Blocks:
 
 
 def own_scores(plan: BuildPlan, workspace: Workspace) -> NDArray[np.float64]:
-    """Each group's score with itself, float64 [J]: the sums' squared lengths where both sides are made alike."""
+    """Each group's score with itself, float64 [J]: with its row weights on both sides, the squared length of its row."""
+    if plan.recipe.sides == "solved":
+        assert plan.groups is not None
+        return np.zeros(len(plan.groups))  # queries are solved, and rows are not
     if not plan.recipe.recorded:
         return squared_lengths(group_blocks(plan, workspace))
     as_queries = combined_blocks(plan, workspace, Side.QUERY)

@@ -37,6 +37,8 @@ POINTS_A_CENTRE = 64
 """Points that k-means finds each centre on, drawn at random; all points are then put to the nearest centre."""
 COMPARED = 512
 """Numbers at most of the last layer's gradient that k-means compares: wider ones are hashed to so many."""
+MOST_FOUND_ON = 1 << 18
+"""Points at most that centres are found on, unless there are more centres: memory does not grow with the training set."""
 Vectors = Callable[[NDArray[np.int64]], Tensor]
 """Rows -> vectors [N, D] that are compared."""
 
@@ -103,11 +105,16 @@ def _by_column(task: Task, by: str, observer: Observer) -> NDArray[np.int64]:
     return np.array([next(alone) if v is None else numbers[v] for v in values], dtype=np.int64)
 
 
+def found_on(centres: int) -> int:
+    """How many points, at most, k-means finds so many centres on."""
+    return max(centres, min(POINTS_A_CENTRE * centres, MOST_FOUND_ON))
+
+
 def _clustered(
     vectors: Vectors, rows: int, options: GroupOptions, batch_rows: int, observer: Observer
 ) -> NDArray[np.int64]:
     count = options.number(rows)
-    chosen = fit_sample(rows, max(POINTS_A_CENTRE * count, 1))
+    chosen = fit_sample(rows, found_on(count))
     found = list(
         _in_batches(
             vectors, chosen, batch_rows, lambda done: observer.reach("find groups", done, len(chosen))
@@ -146,7 +153,7 @@ def compared(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute
         InvalidTask: The Task lacks what the options name.
     """
     if options.of == "inputs":
-        return lambda rows: torch.stack([_flat(task.train_set[int(row)]) for row in rows])
+        return lambda rows: _of_like_sizes([_flat(task.train_set[int(row)]) for row in rows])
     member = recipe.members.of(task.checkpoints)[0]
     if options.of == "representations":
         network = load_network(task, Member(member.checkpoint), compute.device)
@@ -159,6 +166,21 @@ def compared(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute
     kind = IdentityProjection() if width <= COMPARED else SjltProjection(size=COMPARED)
     projector = kind.projector(model.blocks, {})
     return lambda rows: projector(model.gradients([task.train_set[int(row)] for row in rows]))
+
+
+def _of_like_sizes(inputs: list[Tensor]) -> Tensor:
+    """Put flattened inputs together, [N, D].
+
+    Raises:
+        InvalidTask: They have different sizes.
+    """
+    sizes = {len(each) for each in inputs}
+    if len(sizes) > 1:
+        raise InvalidTask(
+            f"expected inputs of one size, for groups.of = 'inputs', got {min(sizes)} to {max(sizes)} numbers: take "
+            f"groups.of = 'last_layer_gradients'"
+        )
+    return torch.stack(inputs)
 
 
 def _flat(item: object) -> Tensor:

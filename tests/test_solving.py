@@ -1,12 +1,13 @@
 """Recipes whose inverse is solved for each query: every way to ask, what is read, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from byline.attribution import AttributionRequest, Attributor
-from byline.errors import InvalidQuery, InvalidRecipe
+from byline.errors import InvalidQuery, InvalidRecipe, StaleIndex
 from byline.fit_sample import fit_sample
 from byline.member_model import MemberModel
 from byline.members import Member
@@ -129,3 +130,9 @@ def test_there_is_no_self_influence(path: Path) -> None:
 def test_a_pilot_does_not_solve(tmp_path: Path) -> None:
     with pytest.raises(InvalidRecipe, match="plan with 'ekfac'"):
         run_pilot(config(tmp_path / "index"))
+
+
+def test_fewer_training_points_are_stale(path: Path) -> None:
+    task = tiny_task.task()
+    with pytest.raises(StaleIndex, match="89 training points, and this index was built from 90"):
+        Attributor.open(path, task=replace(task, train_set=task.train_set[:-1]))

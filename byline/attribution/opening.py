@@ -22,10 +22,11 @@ def task_of(index: AttributionIndex, task: Task | None = None) -> Task:
 
     Raises:
         InvalidTask: It cannot be loaded.
-        StaleIndex: Its source or its weights are not those that the index was built from.
+        StaleIndex: Its source, its weights or the number of its training points is not what the index was built from.
     """
     found = task or _load(index)
     _hold_weights(found, index)
+    _hold_points(found, index)
     return found
 
 
@@ -62,6 +63,16 @@ def _hold_weights(task: Task, index: AttributionIndex) -> None:
         raise StaleIndex(
             f"the weights of the Task's {len(task.checkpoints)} checkpoints are not those that "
             "this index was built from: rebuild the index, or restore the weights"
+        )
+
+
+def _hold_points(task: Task, index: AttributionIndex) -> None:
+    """Queries that are solved, and drill-downs, read training points by their rows; others need none."""
+    reads_points = index.recipe.sides == "solved" or index.groups is not None
+    if reads_points and len(task.train_set) != index.points:
+        raise StaleIndex(
+            f"the Task has {len(task.train_set)} training points, and this index was built from {index.points}, which "
+            "its queries read: rebuild the index, or restore the training set"
         )
 
 

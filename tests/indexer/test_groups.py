@@ -1,5 +1,6 @@
 """Indexes of groups: sums of points, made either way; owners' shares; and the way back to points."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,13 @@ import pytest
 import torch
 
 from byline.attribution import AttributionRequest, Attributor, drilling
-from byline.errors import BylineError, InvalidQuery
+from byline.errors import BylineError, InvalidQuery, InvalidTask
 from byline.groups import GroupOptions, Members
 from byline.store.index import AttributionIndex
 from indexer.build import build
 from indexer.config import BuildConfig
 from indexer.estimate import estimate
-from indexer.partition import partition
+from indexer.partition import MOST_FOUND_ON, found_on, partition
 from indexer.plan import Numerics
 from indexer.progress import Silent
 from tests.indexer import tiny_task
@@ -180,6 +181,23 @@ def test_kmeans_puts_like_to_like(of: str) -> None:
         inputs = torch.stack([task.train_set[row][0] for row in range(tiny_task.ROWS)]).numpy()
         spread = sum(inputs[members[j]].var(axis=0).sum() * len(members[j]) for j in range(len(members)))
         assert spread < 0.75 * inputs.var(axis=0).sum() * tiny_task.ROWS
+
+
+def test_kmeans_of_inputs_wants_them_of_one_size() -> None:
+    task = tiny_task.task()
+    mixed = [(torch.zeros(3 + row % 2), 0) for row in range(tiny_task.ROWS)]
+    config = BuildConfig.model_validate(
+        {"task": f"{TASK}:task", "recipe": {"name": "ekfac"}, "index": {"path": "x"}}
+    )
+    options = GroupOptions(by="kmeans", of="inputs", count=9)
+    with pytest.raises(InvalidTask, match="got 3 to 4 numbers"):
+        partition(replace(task, train_set=mixed), config.recipe, options, NUMERICS, Silent())
+
+
+def test_kmeans_finds_its_centres_on_so_many_points() -> None:
+    assert found_on(10) == 640
+    assert found_on(100_000) == MOST_FOUND_ON
+    assert found_on(1 << 20) == 1 << 20
 
 
 def test_columns_and_random_groups() -> None:
