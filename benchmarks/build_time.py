@@ -23,8 +23,8 @@ from rich.table import Table
 from benchmarks.digits_task import FULL, SMOKE, keep
 from benchmarks.digits_truth import digits, full_models
 from benchmarks.targets import Targets
+from byline.compute import to_device
 from byline.loading import load_checkpoint, load_task
-from byline.member_model import to_device
 from byline.task import Task
 from indexer.build import build
 from indexer.config import BuildConfig

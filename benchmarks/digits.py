@@ -30,8 +30,8 @@ from benchmarks.digits_truth import Protocol, digits, full_models, retrained_out
 from benchmarks.lds import interval, lds
 from benchmarks.targets import Targets
 from byline.baselines import BASELINES, Fitting
-from byline.member_model import load_network
 from byline.members import Member
+from byline.networks import load_network
 from byline.query_features import Featurizer
 from byline.representations import Representations
 from byline.search.searcher import Searcher

@@ -1,15 +1,15 @@
 """One member of an ensemble as a network: weights loaded, mask planned, gradients checked."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter
+from byline.adapters import ADAPTER_LAYERS
+from byline.compute import Compute, to_device
 from byline.curvature.labels import Labels, every_label, gaussian_weights, sampled_labels
 from byline.curvature.products import Matrix, ggn_products, hessian_products
 from byline.errors import InvalidTask, NonFiniteGradient
@@ -17,26 +17,12 @@ from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, checked_values, refuse_non_finite
 from byline.gradients.factors import BatchGradients
 from byline.gradients.masks import DropoutMask, stacked
-from byline.gradients.probe import build_collector, check_objective, last_layer
 from byline.gradients.summed import summed_gradient
 from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
-from byline.loading import load_checkpoint
 from byline.members import Member
+from byline.networks import load_collector
 from byline.recipe import Recipe
-from byline.task import Batch, Item, LayerSelection, Objective, Outputs, Task, TrainSet
-
-CPU = torch.device("cpu")
-Precision = Literal["float32", "bfloat16"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compute:
-    """Where and how precisely gradients are computed."""
-
-    device: torch.device = CPU
-    """`cuda` computes there; features come back the same to rounding."""
-    precision: Precision = "float32"
-    """`bfloat16` runs the model's passes under autocast; everything after them stays in float32."""
+from byline.task import Batch, Item, Objective, Outputs, Task, TrainSet
 
 
 class MemberModel:
@@ -73,7 +59,7 @@ class MemberModel:
             UnsupportedModel: Gradients cannot be taken example by example.
         """
         compute = compute or Compute()
-        collector = sibling._collector if sibling else _load_collector(task, recipe, member, compute)
+        collector = sibling._collector if sibling else load_collector(task, recipe, member, compute)
         rate = recipe.members.mask_rate
         mask = None if member.mask_seed is None else DropoutMask(collector.model, member.mask_seed, rate)
         return cls(task, collector, mask, compute)
@@ -320,96 +306,3 @@ def declared_outputs(task: Task) -> Outputs:
             "(byline.task.Outputs), or take labels = 'given' and recipes without Gauss-Newton products"
         )
     return task.outputs
-
-
-def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.Module:
-    """Load a member's weights into a network of its own; its mask is left out.
-
-    Args:
-        task: Declares the model and its checkpoints.
-        member: Which checkpoint, which adapter.
-        device: Where the network is wanted.
-
-    Returns:
-        The network, in evaluation mode.
-
-    Raises:
-        InvalidTask: The weights do not fit the model.
-    """
-    model = task.model()
-    if not isinstance(model, nn.Module):
-        raise InvalidTask(f"expected Task.model() to return a torch.nn.Module, got {type(model).__name__}")
-    checkpoint = task.checkpoints[member.checkpoint]
-    load_checkpoint(model, checkpoint)
-    if member.adapter is not None:
-        model = put_adapter(model, adapter_folder(checkpoint, member.adapter))
-    return model.eval().to(device)
-
-
-def _load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute) -> GradientCollector:
-    layers = None if member.adapter is None else ADAPTER_LAYERS
-    return collector_of(task, recipe, load_network(task, member, compute.device), compute, layers)
-
-
-def collector_of(
-    task: Task, recipe: Recipe, model: nn.Module, compute: Compute, layers: LayerSelection | None = None
-) -> GradientCollector:
-    """Make a checked collector of a network with its weights in it.
-
-    Args:
-        task: Declares the objectives.
-        recipe: Names the signal and the layers.
-        model: Of the Task's architecture; it belongs to the collector from now on.
-        compute: Where it is put.
-        layers: Which modules to attribute; None takes the Task's.
-
-    Returns:
-        A collector whose gradients of every objective agree with autograd.
-
-    Raises:
-        UnsupportedModel: They do not.
-    """
-    layers = layers or task.layers
-    model.eval().to(compute.device)
-    first, second = probed_items(task, model, compute)
-
-    def sample(count: int) -> Batch:
-        return to_device(task.collate([first, second, first][:count]), compute.device)
-
-    if recipe.layers == "last":
-        layers = last_layer(model, task.objective(recipe.train_signal), sample, layers)
-    collector = build_collector(model, task.objective(recipe.train_signal), sample, layers)
-    for target in {"loss", *task.targets} - {recipe.train_signal}:
-        check_objective(collector, task.objective(target), sample, f"target '{target}'")
-    return collector
-
-
-PROBED_FROM = 16
-"""Training points that the two that gradients are checked on are chosen from."""
-
-
-def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, Item]:
-    """Choose the two items with the largest losses of a few spread over the training set.
-
-    The gradient of a loss near zero is rounding: nothing could be checked on it.
-    """
-    size = len(task.train_set)
-    rows = sorted({place * size // PROBED_FROM for place in range(PROBED_FROM)})
-    items = [task.train_set[row] for row in rows]
-    with torch.no_grad():
-        losses = [task.loss(model, to_device(task.collate([item]), compute.device)).sum() for item in items]
-    order = sorted(range(len(items)), key=lambda place: -float(losses[place].nan_to_num()))
-    return items[order[0]], items[order[min(1, len(order) - 1)]]
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Move every tensor of a batch; everything else stays as it is."""
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    if isinstance(batch, Mapping):
-        # Hugging Face's BatchEncoding and the like are mappings that models are called with: `**batch`.
-        return {key: to_device(value, device) for key, value in batch.items()}
-    if isinstance(batch, tuple | list):
-        parts = [to_device(part, device) for part in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
-    return batch

@@ -10,13 +10,14 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from byline.compute import Compute
 from byline.curvature.solved import Solved
 from byline.errors import InvalidQuery, InvalidTask
 from byline.features import MemberFeaturizer, Side, combine, member_parts
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.gradients.tensors import check_gradients, dense_gradients, flat_gradients
-from byline.member_model import Compute, MemberModel
+from byline.member_model import MemberModel
 from byline.members import Member, shares
 from byline.projection.base import State
 from byline.projection.principal import decoded

@@ -24,10 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from byline.compute import Compute
 from byline.errors import InvalidInput, InvalidTask
 from byline.features import MemberFeaturizer, Side
 from byline.gradients.blocks import Block
-from byline.member_model import Compute, MemberModel, collector_of
+from byline.member_model import MemberModel
+from byline.networks import collector_of
 from byline.recipe import Recipe
 from byline.store.recordings import RecordingHead, RecordingWriter
 from byline.task import Task

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from byline.compute import CPU, to_device
 from byline.errors import InvalidTask
-from byline.member_model import CPU, to_device
 from byline.task import Item, Objective, Task
 
 

@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from byline.adapters import ADAPTER_LAYERS, CONFIG, PREFIX, WEIGHTS, inject, peft
+from byline.compute import to_device
 from byline.errors import InvalidInput, InvalidTask
 from byline.loading import load_checkpoint, weights_digest
-from byline.member_model import to_device
 from byline.store.durable import TEMPORARY
 from byline.task import Checkpoint, Task
 from indexer.progress import Observer, Silent

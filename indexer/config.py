@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from byline.compute import Precision
 from byline.errors import InvalidInput, InvalidTask
 from byline.groups import GroupOptions
-from byline.member_model import Precision
 from byline.recipe import Recipe, recipe, refuse_unsummable
 from byline.store.layout import StorageOptions
 

@@ -14,12 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from byline.compute import Compute
 from byline.errors import InvalidTask
 from byline.examples import Example
 from byline.fit_sample import fit_sample
 from byline.groups import ATTRIBUTE, GroupOptions, Members
-from byline.member_model import Compute, MemberModel, load_network
+from byline.member_model import MemberModel
 from byline.members import Member
+from byline.networks import load_network
 from byline.projection.identity import IdentityProjection
 from byline.projection.sjlt import SjltProjection
 from byline.randomness import random_bits, stream_key

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from pydantic import JsonValue
 
+from byline.compute import Compute, Precision
 from byline.curvature.base import Source
 from byline.curvature.labels import Labels
 from byline.fit_sample import Rows, fit_sample
 from byline.gradients.blocks import Block
 from byline.groups import GroupOptions, Members
-from byline.member_model import Compute, Precision
 from byline.members import Member
 from byline.recipe import Recipe
 from indexer.units import ENSEMBLE, Stage, Unit, family

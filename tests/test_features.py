@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from byline.compute import Compute
 from byline.errors import InvalidQuery, InvalidTask
 from byline.features import MemberFeaturizer, Side, combine
 from byline.fitting import fit
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector
 from byline.loading import load_task
-from byline.member_model import Compute, MemberModel, probed_items
+from byline.member_model import MemberModel
+from byline.networks import probed_items
 from byline.projection.base import State
 from byline.query_features import Featurizer
 from byline.recipe import Recipe, recipe

@@ -27,8 +27,8 @@ from benchmarks.sotu.model import FULL, SMOKE, Protocol
 from benchmarks.sotu.task import make_task, prepare, train_models
 from benchmarks.sotu.truth import gather, retrain
 from byline.baselines import BASELINES, Fitting
-from byline.member_model import load_network
 from byline.members import Member
+from byline.networks import load_network
 from byline.query_features import Featurizer
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex

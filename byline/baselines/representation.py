@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from byline.baselines.base import DEFAULT, Fitting, batches
 from byline.errors import InvalidQuery, InvalidTask
-from byline.member_model import load_network
 from byline.members import Member
+from byline.networks import load_network
 from byline.representations import Representations, declared_representation
 from byline.search.scores import part_scores
 from byline.task import Item, Task

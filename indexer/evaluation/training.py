@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from byline.compute import to_device
 from byline.errors import BylineError, InvalidTask
 from byline.loading import load_checkpoint
-from byline.member_model import to_device
 from byline.store.canonical import canonical_digest
 from byline.store.durable import replaced
 from byline.task import Checkpoint, Task

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from byline.compute import Compute
 from byline.loading import load_task
-from byline.member_model import Compute, MemberModel
+from byline.member_model import MemberModel
 from byline.query_features import Featurizer
 from byline.randomness import random_bits, random_signs, stream_key
 from byline.recipe import RECIPES, recipe
