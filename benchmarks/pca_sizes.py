@@ -36,13 +36,13 @@ from byline.tasks import Trained, TrainingData, vector_classification
 from examples.digits.task import model
 from indexer.config import BuildConfig
 from indexer.executor import InProcess
+from indexer.fitted import read_state
 from indexer.outputs import block_features
 from indexer.pack import member_state
 from indexer.plan import BuildPlan
 from indexer.planning import make_plan
 from indexer.progress import Silent
 from indexer.run import run_units
-from indexer.worker import read_state
 from indexer.workspace import Workspace
 
 ROWS = (1_000, 5_000, 60_000)

@@ -23,13 +23,14 @@ from byline.solving import ItemProducts
 from byline.store.layout import StorageOptions
 from byline.task import Task
 from indexer.config import BuildConfig
+from indexer.emitting import emitted
+from indexer.fitted import add_state
 from indexer.group_estimate import Grouping, grouping, try_groups
 from indexer.plan import BuildPlan
 from indexer.planning import make_plan
 from indexer.survey import read_row
 from indexer.trajectories import matrix_widths
 from indexer.units import family
-from indexer.worker import add_state, emitted
 
 Result = TypeVar("Result")
 

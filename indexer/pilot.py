@@ -23,12 +23,12 @@ from byline.recipe import Recipe
 from byline.task import Item, Task
 from indexer.config import BuildConfig
 from indexer.executor import InProcess
+from indexer.fitted import read_state
 from indexer.outputs import block_features, block_weights
 from indexer.plan import BuildPlan
 from indexer.planning import make_plan
 from indexer.progress import Observer, Silent
 from indexer.run import run_units
-from indexer.worker import read_state
 from indexer.workspace import Workspace
 
 CHECKPOINTS, MASKS = 3, 4

@@ -17,8 +17,9 @@ from byline.gradients.factors import BatchGradients
 from byline.member_model import MemberModel
 from byline.recipe import recipe
 from byline.task import Task
+from indexer.emitting import emitted
+from indexer.fitted import add_state
 from indexer.survey import read_row
-from indexer.worker import add_state, emitted
 
 State = dict[str, Tensor]
 

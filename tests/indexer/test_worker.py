@@ -8,12 +8,13 @@ import torch
 from byline.errors import BuildFailed
 from byline.task import Task
 from indexer.executor import InProcess
+from indexer.fitted import add_state, read_state
 from indexer.pack import combined_blocks
 from indexer.planning import make_plan
 from indexer.progress import Silent
 from indexer.run import run_units
 from indexer.units import Stage, Unit
-from indexer.worker import Worker, add_state, read_state
+from indexer.worker import Worker
 from indexer.workspace import Workspace
 from tests.indexer.conftest import SMALL, Config
 
