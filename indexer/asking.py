@@ -87,6 +87,15 @@ DrillDown = Annotated[
         "Example: `--drill-down`",
     ),
 ]
+DrillGroups = Annotated[
+    int,
+    typer.Option(
+        "--drill-groups",
+        min=1,
+        max=10_000,
+        help="How many groups a drill-down goes into, at each end. Example: `--drill-down --drill-groups 20`",
+    ),
+]
 RankedBy = Annotated[
     AlikeBy | None,
     typer.Option(
@@ -136,6 +145,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     label: Labels = None,
     shares: WithShares = False,
     drill_down: DrillDown = False,
+    drill_groups: DrillGroups = 10,
     baseline: RankedBy = None,
     as_json: Json = False,
 ) -> None:
@@ -160,6 +170,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
         filter=wanted,
         shares=shares,
         drill_down=drill_down,
+        drill_groups=drill_groups,
         baseline=None if baseline is None else baseline.value,
     )
     attributor = Attributor.open(index)

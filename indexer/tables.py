@@ -63,6 +63,11 @@ def estimate_table(found: Estimate) -> Table:
     return table
 
 
+def plain(text: str) -> Text:
+    """Text of others, such as owners and previews, as it is: no markup, and nothing that a terminal obeys."""
+    return Text("".join(each if each.isprintable() else " " for each in text))
+
+
 def index_facts(index: AttributionIndex) -> dict[str, Any]:
     """What an index holds, as JSON."""
     owners = [owner for owner, _, _ in index.examples.owners()]
@@ -72,6 +77,8 @@ def index_facts(index: AttributionIndex) -> dict[str, Any]:
         "task": index.manifest.task.name,
         "recipe": index.recipe.model_dump(mode="json"),
         "rows": index.rows,
+        "unit": "point" if index.groups is None else "group",
+        "points": index.points,
         "width": index.width,
         "members": [member.name for member in index.members],
         "owners": len(owners),
@@ -85,12 +92,12 @@ def index_facts(index: AttributionIndex) -> dict[str, Any]:
 def index_table(index: AttributionIndex) -> Table:
     """The same for people."""
     facts = index_facts(index)
-    table = Table("what", "value", title=f"{facts['task']}, version {facts['version']}")
+    table = Table("what", "value", title=plain(f"{facts['task']}, version {facts['version']}"))
     storage = facts["manifest"]["storage"]
     rows = {
         "path": facts["path"],
         "recipe": f"{index.recipe.name}: {index.recipe.projection.kind}, {index.recipe.curvature.kind}",
-        "rows": f"{facts['rows']:,}",
+        "rows": f"{facts['rows']:,}{_grouped(index)}",
         "numbers a row": f"{facts['width']:,}",
         "members": ", ".join(facts["members"]),
         "owners": f"{facts['owners']:,}",
@@ -98,10 +105,17 @@ def index_table(index: AttributionIndex) -> Table:
         "bytes": size(facts["bytes"]),
     }
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(name, plain(value))
     for line in quality_lines(index.quality):
-        table.add_row("quality", Text(line))
+        table.add_row("quality", plain(line))
     return table
+
+
+def _grouped(index: AttributionIndex) -> str:
+    record = index.manifest.groups
+    if record is None:
+        return ""
+    return f" groups of {record.points:,} training points, by {record.options.by}"
 
 
 def quality_lines(found: FoundCard) -> list[str]:
@@ -128,8 +142,8 @@ def self_influence_table(found: Sequence[dict[str, Any]]) -> Table:
             str(each["rank"]),
             str(each["row"]),
             f"{each['self_influence']:.4g}",
-            *(str(example[name] or "") for name in ("id", "owner", "label")),
-            _short(example["preview"]),
+            *(plain(str(example[name] or "")) for name in ("id", "owner", "label")),
+            plain(_short(example["preview"])),
         )
     return table
 
@@ -145,22 +159,33 @@ def answer_tables(answer: Answer) -> Iterator[Table]:
     heading = f"{predicted}{what}, {answer.index} {answer.version}"
     for name, found in (("proponents", answer.proponents), ("opponents", answer.opponents)):
         if found is not None:
-            yield _attributions_table(f"{name}: {heading}", found)
+            yield _attributions_table(f"{name}: {heading}", found, _searched(answer))
     if answer.shares is not None:
         yield _shares_table(answer.shares)
 
 
-def _attributions_table(title: str, found: Sequence[Attribution]) -> Table:
-    table = Table("rank", "score", "± s.e.", "id", "owner", "licence", "label", "preview", title=title)
+def _searched(answer: Answer) -> str | None:
+    """What was searched, where that is not simply everything."""
+    searched, total = f"{answer.coverage.searched:,}", f"{answer.coverage.total:,}"
+    if answer.drilled_groups is not None:
+        return f"the points of {answer.drilled_groups:,} groups: {searched} of {total} training points"
+    if answer.unit == "group":
+        return f"groups of {searched} of {total} training points searched"
+    return None if answer.coverage.complete else f"{searched} of {total} training points searched"
+
+
+def _attributions_table(title: str, found: Sequence[Attribution], caption: str | None) -> Table:
+    table = Table("rank", "score", "± s.e.", "id", "owner", "licence", "label", "preview")
+    table.title, table.caption = plain(title), caption
     for each in found:
         example = each.example
         table.add_row(
             str(each.rank),
             f"{each.score:+.4g}",
             "" if each.standard_error is None else f"{each.standard_error:.2g}",
-            example.id,
-            *(value or "" for value in (example.owner, example.licence, example.label)),
-            _short(example.preview),
+            plain(example.id),
+            *(plain(value or "") for value in (example.owner, example.licence, example.label)),
+            plain(_short(example.preview)),
         )
     return table
 
@@ -169,7 +194,7 @@ def _shares_table(shares: Shares) -> Table:
     table = Table("owner", "share", "± s.e.", "score", "examples", title="shares over all rows")
     for each in shares.owners:
         table.add_row(
-            each.owner or "(nobody)",
+            plain(each.owner or "(nobody)"),
             "" if each.share is None else f"{each.share:.1%}",
             "" if each.share_standard_error is None else f"{each.share_standard_error:.1%}",
             f"{each.score:+.4g}",

@@ -24,7 +24,9 @@ def serve(
     threads: Annotated[int | None, typer.Option(help="Threads of torch and FAISS.")] = None,
     baselines: Annotated[
         str | None,
-        typer.Option(help="Also rank by similarity, a pass over the training set each: bm25,representation."),
+        typer.Option(
+            help="Also rank by similarity, a pass over the training set each. Example: `--baselines bm25,representation`"
+        ),
     ] = None,
     *,
     without_task: Annotated[
@@ -34,6 +36,8 @@ def serve(
     """Serve indexes over HTTP, with a page to ask them at / and the API's documentation at /docs.
 
     Every other setting is an environment variable BYLINE_..., see docs/service.md.
+
+    Example: `byline serve indexes/digits --port 8000`
     """
     settings = _settings(port=port, host=host, threads=threads, baselines=baselines)
     _run(settings, _open(indexes, settings, without_task=without_task))

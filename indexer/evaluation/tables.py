@@ -4,12 +4,13 @@ from rich.table import Table
 
 from byline.store.quality import Measurement, figure
 from indexer.evaluation.tune import Tuned
+from indexer.tables import plain
 
 
 def measurement_table(found: Measurement) -> Table:
     """One measurement with its protocol."""
     protocol = found.protocol
-    table = Table("what", "value", title=found.text, title_justify="left")
+    table = Table("what", "value", title=plain(found.text), title_justify="left")
     rows = {
         found.title: f"{found.value:.3f}",
         "95 % interval": None if found.interval is None else "{:.3f} to {:.3f}".format(*found.interval),
@@ -27,7 +28,7 @@ def measurement_table(found: Measurement) -> Table:
     }
     for name, value in rows.items():
         if value is not None:
-            table.add_row(name, value)
+            table.add_row(name, plain(value))
     return table
 
 

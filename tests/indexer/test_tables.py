@@ -1,0 +1,52 @@
+"""Tables show what others wrote as it is: in owners, previews and predictions nothing is obeyed."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from byline.attribution import Answer
+from byline.attribution.answer import Attribution, Coverage, StandsOut, Timings
+from byline.examples import Example
+from indexer.tables import answer_tables
+
+ODD = "x[/b] [red]y[/red] \x1b[31mz"
+TIMES = Timings(queue=0, predict=0, gradient=0, transform=0, search=0, join=0)
+
+
+def answer(searched: int, **changes: object) -> Answer:
+    example = Example(id=ODD, owner=ODD, licence=ODD, label=ODD, preview=ODD)
+    found = Attribution(rank=1, row=0, example=example, score=1.0, standard_error=None)
+    return Answer(
+        index="odd", version="v", recipe="ekfac", recipe_fingerprint="f", exact=True, target="loss",
+        prediction={"text": ODD}, standard_error_scope=None, timings=TIMES, proponents=(found,), opponents=None,
+        coverage=Coverage(searched=searched, total=9, complete=searched == 9),
+        stands_out=StandsOut(proponents=None, opponents=None), shares=None,
+    ).model_copy(update=changes)  # fmt: skip
+
+
+def printed(found: Answer) -> str:
+    console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system="truecolor")
+    for table in answer_tables(found):
+        console.print(table)
+    return console.file.getvalue()
+
+
+def test_markup_and_control_characters_are_text() -> None:
+    text = printed(answer(9))
+    assert text.count("x[/b] [red]y[/red]") == 6
+    assert "\x1b[31m" not in text
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (answer(9), None),
+        (answer(4), "4 of 9 training points searched"),
+        (answer(9, unit="group"), "groups of 9 of 9 training points searched"),
+        (answer(4, drilled_groups=2), "the points of 2 groups: 4 of 9 training points"),
+    ],
+)
+def test_what_was_searched_is_said_where_it_is_not_everything(found: Answer, says: str | None) -> None:
+    text = " ".join(printed(found).split())
+    assert says in text if says else "searched" not in text
