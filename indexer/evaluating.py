@@ -117,6 +117,15 @@ Output = Annotated[
         show_default="as --target",
     ),
 ]
+ComparedBy = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        help="What retrained models are asked for, for every candidate: minus the `loss`, or one of the Task's targets. "
+        "Example: `--output margin`",
+        show_default="loss",
+    ),
+]
 TruthFile = Annotated[
     Path | None,
     typer.Option(
@@ -222,7 +231,7 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
     signal: Signals = None,
     damping: Dampings = None,
     size: Sizes = None,
-    output: Output = None,
+    output: ComparedBy = None,
     subsets: SubsetCount = 100,
     alpha: Alpha = 0.5,
     seeds: Seeds = 1,

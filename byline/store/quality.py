@@ -4,8 +4,11 @@ An index is immutable, and measuring takes longer than building. So the card lie
 `<version>.quality.json`, and names the manifest that it belongs to by its digest.
 """
 
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -184,6 +187,19 @@ def add_measurement(version: Path, manifest: Manifest, new: Measurement) -> Qual
         The card as it is now.
     """
     empty = QualityCard(manifest=manifest.digest, search_recall_at_10=manifest.search.recall_at_10)
-    card = (read_card(version, manifest).card or empty).with_measurement(new)
-    replace_file(card_path(version), card.model_dump_json(indent=1).encode() + b"\n")
+    with _alone(version.parent):
+        card = (read_card(version, manifest).card or empty).with_measurement(new)
+        replace_file(card_path(version), card.model_dump_json(indent=1).encode() + b"\n")
     return card
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep two writers of cards apart, so that neither loses what the other measured."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -54,9 +54,9 @@ def evaluate(config: BuildConfig, options: EvaluationOptions, observer: Observer
     metric.check(subject)
     with AttributionIndex.open(build(config, observer).path) as index:
         measured = metric.measure(subject, index)
-        card = add_measurement(index.path, index.manifest, measured.measurement)
         report = subject.folder() / REPORT
-        _write_report(report, index, options, measured)
+        _write_report(report, index, options, measured)  # first: the index's folder may be read-only
+        card = add_measurement(index.path, index.manifest, measured.measurement)
         return Evaluated(measured, card, card_path(index.path), report)
 
 

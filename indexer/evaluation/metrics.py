@@ -24,6 +24,7 @@ from indexer.evaluation.designs import leave_one_out
 from indexer.evaluation.measured import Measured, libraries, today
 from indexer.evaluation.subject import IndexRows, Subject
 from indexer.evaluation.truth import Truth, write_truth
+from indexer.evaluation.tuned import refuse_tuned
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,14 @@ def _query(item: np.int64, rank: np.float64, linear: np.float64) -> dict[str, An
     }
 
 
+def _check(subject: Subject) -> None:
+    subject.check()
+    refuse_tuned(subject.options.out, subject.evaluation_digest(), subject.split.reported)
+
+
 METRICS: dict[str, Metric] = {
-    "lds": Metric("models retrained on random subsets", Subject.check, lds),
-    "loo": Metric("models retrained without single points", Subject.check, loo),
+    "lds": Metric("models retrained on random subsets", _check, lds),
+    "loo": Metric("models retrained without single points", _check, loo),
     "mislabel": Metric("self-influence of wrong labels", mislabelling.check, mislabelling.mislabel),
 }
 """Every metric, by name."""

@@ -95,7 +95,7 @@ class Subject:
 
         Raises:
             InvalidTask: It has no `evaluation_set`, no `train` where no truth is given, or no such target.
-            InvalidInput: The evaluation set is too small.
+            InvalidInput: The evaluation set is too small, or the truth given is none.
         """
         if self.options.truth is None and self.task.train is None:
             raise InvalidTask(
@@ -104,7 +104,12 @@ class Subject:
             )
         for name in (self.target, self.output):
             self.task.objective(name)
-        split(len(self.evaluation_set), self.options)
+        items = len(self.evaluation_set)
+        split(items, self.options)
+        if (
+            self.options.truth is not None
+        ):  # before hours of building; a division of groups shows only after it
+            from_file(self.options.truth, len(self.task.train_set), items, None)
 
     def workforce(self, data: str) -> Workforce:
         """Who trains models.

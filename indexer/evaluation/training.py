@@ -3,7 +3,6 @@
 Letter: E items of the evaluation set.
 """
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from byline.loading import load_checkpoint
 from byline.store.canonical import canonical_digest
 from byline.store.durable import replaced
 from byline.task import Checkpoint, Task
+from indexer.evaluation.files import UNREADABLE
 from indexer.evaluation.jobs import Setting
 
 REVISION = 1
@@ -68,7 +68,7 @@ class Retraining:
         try:
             with self.path(setting).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {n.removeprefix(_PREFIX): arrays[n] for n in arrays.files if n.startswith(_PREFIX)}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except UNREADABLE:
             return None
 
     def perform(self, setting: Setting, task: Task) -> None:

@@ -3,7 +3,6 @@
 Letters: R training points, J rows of the index, S subsets, T seeds, E items of the evaluation set.
 """
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,11 +10,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.errors import InvalidInput
+from byline.errors import BuildFailed, InvalidInput
 from byline.groups import Members
 from byline.store.durable import replaced
 from indexer.evaluation.designs import Design, Subsets
-from indexer.evaluation.jobs import Workforce
+from indexer.evaluation.files import UNREADABLE
+from indexer.evaluation.jobs import Setting, Workforce
 from indexer.evaluation.training import Retraining
 
 
@@ -55,6 +55,9 @@ def retrained(
 
     Returns:
         The truth.
+
+    Raises:
+        BuildFailed: A finished job's file went away, or is of other targets.
     """
     subsets_SR = points_of(design.subsets_SJ, members)
     jobs = [
@@ -62,9 +65,18 @@ def retrained(
         for t in range(seeds)
     ]
     workforce.do([job for row in jobs for job in row])
-    found = [[job.read(workforce.setting) for job in row] for row in jobs]
-    outputs_TSE = np.array([[each[output] for each in row if each is not None] for row in found])
+    outputs_TSE = np.array([[_kept(job, output, workforce.setting) for job in row] for row in jobs])
     return Truth(design.subsets_SJ, outputs_TSE, "retrained")
+
+
+def _kept(job: Retraining, output: str, setting: Setting) -> NDArray[np.float64]:
+    """What a finished job left of one output, float64 [E]."""
+    found = job.read(setting) or {}
+    if output not in found:
+        raise BuildFailed(
+            f"{job.path(setting)} has no '{output}' of its model: delete it, and run the same command again"
+        )
+    return found[output]
 
 
 def points_of(subsets_SJ: Subsets, members: Members | None) -> Subsets:
@@ -111,7 +123,7 @@ def from_file(path: Path, points: int, items: int, members: Members | None) -> T
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             subsets_SR = np.asarray(arrays["subsets"])
             outputs_TSE = np.asarray(arrays["outputs"], dtype=np.float64)
-    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise InvalidInput(f"expected {path} to be {form}: {type(error).__name__}") from error
     outputs_TSE = outputs_TSE[None] if outputs_TSE.ndim == 2 else outputs_TSE
     subsets = len(subsets_SR) if subsets_SR.ndim else 0

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +22,12 @@ from byline.store.index import AttributionIndex
 from indexer.build import build, identify
 from indexer.config import BuildConfig
 from indexer.evaluation.candidates import Candidate, Grid, candidates
+from indexer.evaluation.files import UNREADABLE
 from indexer.evaluation.options import EvaluationOptions
 from indexer.evaluation.subject import IndexRows, Subject
+from indexer.evaluation.tuned import REPORT, tuned_queries
 from indexer.planning import make_plan
 from indexer.progress import Observer, Silent
-
-REPORT = "tuning.json"
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def _scores(subject: Subject, items: NDArray[np.int64]) -> tuple[NDArray[np.floa
         }
     )
     kept = subject.folder() / "scores" / f"{key[:32]}.npz"
-    found = _read_scores(kept) or _built_scores(subject, items, kept)
+    found = _read_scores(kept, len(items)) or _built_scores(subject, items, kept)
     scores_QJ, group_R = found
     members = Members.of(group_R) if len(group_R) else None
     return scores_QJ, IndexRows(scores_QJ.shape[1], members, fingerprint.data)
@@ -165,18 +164,23 @@ def _built_scores(subject: Subject, items: NDArray[np.int64], kept: Path) -> Sco
     return scores_QJ, group_R
 
 
-def _read_scores(path: Path) -> Scores | None:
+def _read_scores(path: Path, queries: int) -> Scores | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return arrays["scores"], arrays["groups"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            found = arrays["scores"], arrays["groups"]
+    except UNREADABLE:
         return None
+    return found if found[0].ndim == 2 and len(found[0]) == queries and found[1].ndim == 1 else None
 
 
 def _write_report(tuned: Tuned, subject: Subject) -> None:
+    evaluation = subject.evaluation_digest()
+    tuning = {int(item) for item in subject.split.tuning}
     document = {
         "output": subject.options.output or "loss",
-        "tuning_queries": [int(item) for item in subject.split.tuning],
+        "tuning_queries": sorted(tuning),
+        "evaluation": evaluation,
+        "tuned_on": sorted(tuning | tuned_queries(subject.folder(), evaluation)),
         "candidates": [
             {
                 "target": each.candidate.signal,

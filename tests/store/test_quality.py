@@ -1,5 +1,6 @@
 """The quality card beside a version: kept, merged, and never in the way of opening an index."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -72,6 +73,13 @@ def test_a_file_that_is_no_card_is_reported_and_hinders_nothing(version: Path, c
     assert index.quality.card is None
     assert "v1.quality.json" in str(index.quality.problem)
     assert add_measurement(version, index.manifest, measurement()) == opened(version).quality.card
+
+
+def test_two_that_measure_at_once_lose_nothing(version: Path) -> None:
+    manifest = opened(version).manifest
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: add_measurement(version, manifest, measurement(f"m{n}")), range(24)))
+    assert len(opened(version).quality.card.measurements) == 24
 
 
 def test_a_number_that_is_not_finite_is_no_card(version: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 from scipy.stats import pearsonr, spearmanr
 
-from byline.errors import InvalidInput, InvalidTask
+from byline.errors import BuildFailed, InvalidInput, InvalidTask
 from byline.loading import load_task
 from byline.store.index import AttributionIndex
 from indexer.build import build
@@ -168,6 +169,18 @@ def test_a_damaged_output_is_trained_again(
     assert len(trainings()) == 14
 
 
+def test_an_output_that_vanishes_is_said_and_never_skipped(
+    config: BuildConfig, options: EvaluationOptions, tmp_path: Path
+) -> None:
+    evaluate(config, options)
+    one = sorted((tmp_path / "out" / "models").iterdir())[0]
+    with np.load(one) as arrays:
+        kept = {name: arrays[name] for name in arrays.files if name != "outputs/margin"}
+    np.savez(one, **kept)
+    with pytest.raises(BuildFailed, match=r"has no 'margin' of its model: delete it"):
+        evaluate(config, with_(options, output="margin"))
+
+
 def test_truth_from_a_file_is_truth_from_retraining(
     config: BuildConfig, options: EvaluationOptions, trainings: Trainings, tmp_path: Path
 ) -> None:
@@ -234,6 +247,28 @@ def test_a_truth_file_that_is_none(tmp_path: Path, content: bytes | None) -> Non
         (tmp_path / "truth.npz").write_bytes(content)
     with pytest.raises(InvalidInput, match=r"expected .*truth.npz to be"):
         from_file(tmp_path / "truth.npz", 40, 12, None)
+
+
+def test_a_truth_file_of_objects_or_with_a_damaged_byte_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "truth.npz"
+    truth = {"subsets": np.ones((3, 40), bool), "outputs": np.ones((3, 12))}
+    np.savez(path, **{**truth, "outputs": np.full((3, 12), None)})
+    with pytest.raises(InvalidInput, match="ValueError"):
+        from_file(path, 40, 12, None)
+    np.savez_compressed(path, **truth)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        with suppress(InvalidInput):  # or it is read: a date, or a name that nothing reads
+            from_file(path, 40, 12, None)
+
+
+def test_a_truth_file_is_read_before_anything_is_built(
+    config: BuildConfig, options: EvaluationOptions, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInput, match=r"bool \[S, 40\]"):
+        evaluate(config, with_(options, truth=tmp_path / "none.npz"))
+    assert not config.index.path.exists()
 
 
 @pytest.mark.parametrize(

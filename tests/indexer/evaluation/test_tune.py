@@ -60,6 +60,10 @@ def test_a_candidates_lds_is_evaluates_of_the_same_recipe_and_queries(
     first = tuned.tried[0].candidate
     assert first.recipe == config.recipe
     reported = options.model_copy(update={"queries": 12, "tuning": 0})
+    for seed in (0, 1):
+        with pytest.raises(InvalidInput, match=r"1[01] of 12 that `byline tune` chose by"):
+            evaluate(config, reported.model_copy(update={"seed": seed}))
+    reported = reported.model_copy(update={"out": options.out / "elsewhere"})
     details = evaluate(config, reported).measured.details
     tuning = set(split(12, options.model_copy(update={"tuning": 11, "queries": 1})).tuning.tolist())
     expected = [each["spearman"] for each in details if each["item"] in tuning and not each["dropped"]]
