@@ -36,7 +36,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-build bench-memory bench-search bench-http bench-kills bench-ensembles bench-groups bench-sotu  ## every benchmark of docs/benchmarks.md
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-http bench-kills bench-ensembles bench-groups bench-sotu  ## every benchmark of docs/benchmarks.md
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.digits

@@ -26,13 +26,21 @@ def recipes_table() -> Table:
     for name, recipe in RECIPES.items():
         weight = " x (1-p)" if recipe.row_weight == "one_minus_p" else ""
         kinds = recipe.projection.kind, recipe.curvature.kind
-        table.add_row(name, recipe.train_signal + weight, *kinds, _PURPOSES.get(name, ""))
+        table.add_row(name, recipe.train_signal + weight, *kinds, _PURPOSES[name])
     return table
 
 
 _PURPOSES = {
     "grad_dot": "a baseline: cheap, long gradients win",
     "grad_cos": "a baseline: cosines of gradients",
+    "tracin": "checkpoints of one run, by their learning rates",
+    "rps": "the last layer alone: cheapest, coarsest",
+    "grass": "as trak, on some coordinates: big models, one pass",
+    "factgrass": "as logra, on some coordinates of wide layers",
+    "if_exact": "up to 20,000 numbers: the whole matrix, a yardstick",
+    "datainf": "adapters: each layer's inverse in closed form",
+    "rif": "leaving points out beyond the first order",
+    "relatif": "as ekfac, where extreme points crowd every answer",
     "trak": "comparison with the literature on classifiers",
     "logra": "large models: one pass, projected factors",
     "trackstar": "unit norms, an optimiser's scale",

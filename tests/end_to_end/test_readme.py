@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from byline.recipe import RECIPES
+
 ROOT = Path(__file__).resolve().parents[2]
 BYLINE = [sys.executable, "-m", "byline"]
 
@@ -48,8 +50,37 @@ def run(folder: Path, arguments: list[str]) -> str:
 
 def test_every_command_but_serve(folder: Path) -> None:
     outputs = {arguments[0]: run(folder, arguments) for arguments in commands() if arguments[0] != "serve"}
-    assert set(outputs) == {"build", "self-influence", "inspect", "verify", "query", "scores"}
+    assert set(outputs) == {
+        "build",
+        "self-influence",
+        "inspect",
+        "verify",
+        "query",
+        "scores",
+        "plan-ensemble",
+    }
     assert np.load(folder / "scores.npy", allow_pickle=False).shape == (1, 60)
+
+
+def test_a_task_that_retrains_is_measured_and_tuned(folder: Path, tmp_path: Path) -> None:
+    tasks = (ROOT / "docs/tasks.md").read_text().partition("## For `byline evaluate`")[2]
+    task = re.search(r"```python\n(.*?)```", tasks, re.DOTALL)
+    assert task is not None
+    (tmp_path / "mytask.py").write_text(task[1])
+    (tmp_path / "mytask.toml").write_text((folder / "mytask.toml").read_text())
+    block = re.search(r"```\n(byline evaluate.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block is not None
+    evaluated, tuned = (run(tmp_path, shlex.split(line)[1:]) for line in block[1].splitlines())
+    assert "LDS" in evaluated
+    assert "curvature.damping = " in tuned
+
+
+def test_every_page_and_recipe_is_named() -> None:
+    text = (ROOT / "README.md").read_text()
+    pages = [f"(docs/{page.name})" for page in (ROOT / "docs").glob("*.md")]
+    assert not [name for name in [*pages, *(f"`{name}`" for name in RECIPES)] if name not in text]
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert not [name for name in RECIPES if f"`{name}`" not in changes]
 
 
 def test_serve_starts_and_stops(folder: Path) -> None:
