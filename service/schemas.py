@@ -100,6 +100,8 @@ class MemberInfo(Document):
     """Position of its checkpoint in the Task."""
     mask_seed: int | None
     """Seed of its dropout mask."""
+    adapter: int | None
+    """Position of its LoRA adapter in the checkpoint's."""
 
 
 class IndexSummary(Document):
@@ -110,7 +112,11 @@ class IndexSummary(Document):
     version: str
     """The version that is served."""
     rows: int
-    """Training points."""
+    """What it has vectors of."""
+    unit: Literal["point", "group"]
+    """What a row is: a training point, or a group of them."""
+    points: int
+    """Training points that the rows stand for."""
     recipe: str
     """Name of its recipe."""
 

@@ -51,7 +51,14 @@ def list_indexes(request: Request) -> IndexList:
 
 def _summary(name: str, attributor: Attributor) -> dict[str, str | int]:
     index = attributor.index
-    return {"name": name, "version": index.version, "rows": index.rows, "recipe": index.recipe.name}
+    return {
+        "name": name,
+        "version": index.version,
+        "rows": index.rows,
+        "unit": "point" if index.groups is None else "group",
+        "points": index.points,
+        "recipe": index.recipe.name,
+    }
 
 
 @router.get("/{name}", operation_id="get_index", responses=declared(404, 422))
@@ -67,7 +74,7 @@ def get_index(request: Request, name: str) -> IndexInfo:
             "recipe_document": index.recipe,
             "width": index.width,
             "members": [
-                MemberInfo(name=m.name, checkpoint=m.checkpoint, mask_seed=m.mask_seed)
+                MemberInfo(name=m.name, checkpoint=m.checkpoint, mask_seed=m.mask_seed, adapter=m.adapter)
                 for m in attributor.members
             ],
             "owners": len(index.owners.names),

@@ -77,7 +77,7 @@ function fact(name, value) {
 function trustView(answer, cards) {
   const { searched, total, complete } = answer.coverage;
   const notes = [
-    ["good", complete ? `All ${whole.format(total)} training points searched` : `${whole.format(searched)} of ${whole.format(total)} training points searched (filtered)`],
+    ["good", `${complete ? "All" : `${whole.format(searched)} of`} ${whole.format(total)} training points searched${answer.unit === "group" ? ", in groups" : ""}${complete ? "" : " (filtered)"}`],
     [answer.exact ? "good" : "note", answer.exact ? "Exact search" : "Compressed search: candidates by codes, then scored exactly"],
     answer.baseline ? ["note", `Ranked by similarity (${RANKINGS[answer.baseline]}), not by influence: no errors and no shares`] : scopeNote(answer.standard_error_scope),
     ...(answer.quality_card?.figures ?? []).map(({ text }) => ["note", `Measured: ${text}`]),

@@ -51,9 +51,11 @@ function chooseRanking() {
 }
 
 function about(info) {
-  const rows = new Intl.NumberFormat("en").format(info.rows);
+  const whole = new Intl.NumberFormat("en");
+  const points = `${whole.format(info.points)} training points`;
+  const rows = info.unit === "group" ? `${whole.format(info.rows)} groups of ${points}` : points;
   const members = info.members.length === 1 ? "one member" : `${info.members.length} members`;
-  return `${rows} training points · ${info.owners} owners · ${info.recipe}, ${members} · version ${info.version}`;
+  return `${rows} · ${info.owners} owners · ${info.recipe}, ${members} · version ${info.version}`;
 }
 
 function offerExample(schema, examples) {

@@ -108,6 +108,17 @@ def test_a_feature_and_a_gradient_give_the_same_answer(served):
     assert {each["example"]["owner"] for each in filtered["opponents"]} == {"owner 1"}
 
 
+def test_an_index_of_groups_says_so(serve):
+    served = serve()
+    index = served.attributor.index
+    index.groups, index.points = object(), 900
+    for info in (
+        served.client.get("/v1/indexes").json()["indexes"][0],
+        served.client.get("/v1/indexes/fake").json(),
+    ):
+        assert (info["rows"], info["unit"], info["points"]) == (200, "group", 900)
+
+
 def test_shares_are_the_attributors(served):
     body = served.client.post("/v1/indexes/fake/shares", json={"query": {"text": "hello"}}).json()
     expected = served.attributor.shares(AttributionRequest(query={"text": "hello"}))
@@ -117,7 +128,16 @@ def test_shares_are_the_attributors(served):
 
 def test_indexes_are_listed_and_described(served):
     listed = served.client.get("/v1/indexes").json()["indexes"]
-    assert listed == [{"name": "fake", "version": "0123456789ab", "rows": 200, "recipe": "grad_dot"}]
+    assert listed == [
+        {
+            "name": "fake",
+            "version": "0123456789ab",
+            "rows": 200,
+            "unit": "point",
+            "points": 200,
+            "recipe": "grad_dot",
+        }
+    ]
     info = served.client.get("/v1/indexes/fake").json()
     assert info["query_schema"]["properties"]["text"]["maxLength"] == 500
     assert info["targets"] == ["loss", "margin"]
