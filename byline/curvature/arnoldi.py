@@ -19,7 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.curvature.base import SCRATCH, BatchProducts, Preconditioner, Source, Statistic
+from byline.curvature.base import SCRATCH, BatchProducts, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
 from byline.curvature.solvers import coordinates, next_direction, ritz_pairs_of
@@ -80,7 +80,7 @@ class RitzPreconditioner:
         return phi_NK * self._damped_K.pow(power).to(phi_NK)
 
 
-class LanczosStatistic:
+class LanczosStatistic(EveryFit):
     """One step: the product with the last direction, and the next direction.
 
     Args:
@@ -97,11 +97,6 @@ class LanczosStatistic:
         self.name = f"lanczos.{step:05d}"
         self.sample = options.sample
         self._matrix, self._width, self._step, self._size = options.matrix, width, step, size
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchProducts, state: State) -> State:
         """The product over one batch."""

@@ -59,6 +59,15 @@ class Statistic(Protocol):
         """New entries of the state, from the sums over `count` examples."""
 
 
+class EveryFit:
+    """A pass that a fit needs whatever the number of training points."""
+
+    def needed(self, rows: int) -> bool:
+        """Always."""
+        del rows
+        return True
+
+
 class Preconditioner(Protocol):
     """A fitted curvature."""
 

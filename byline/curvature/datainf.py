@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.curvature.base import Preconditioner, Source, Statistic
+from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.eigen import EigenPreconditioner, eigendecomposed, eigenpairs
 from byline.curvature.limits import refuse_too_wide
 from byline.gradients.blocks import Block
@@ -58,7 +58,7 @@ class DataInf(BaseModel):
         )
 
 
-class LengthStatistic:
+class LengthStatistic(EveryFit):
     """Mean squared length of each layer's gradients."""
 
     name = "lengths"
@@ -67,11 +67,6 @@ class LengthStatistic:
     def __init__(self, widths: Mapping[str, int], options: DataInf) -> None:
         self._widths, self._damping = widths, options.damping
         self.sample, self.labels = options.sample, options.labels
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Sum of squares of every layer."""
@@ -87,7 +82,7 @@ class LengthStatistic:
         return {"datainf.damping": (self._damping * sums["squares"] / count / widths).clamp_min(_TINY)}
 
 
-class SingleInverseStatistic:
+class SingleInverseStatistic(EveryFit):
     """Sum of g g^T / (lam + |g|^2) of every layer."""
 
     name = "inverses"
@@ -96,11 +91,6 @@ class SingleInverseStatistic:
     def __init__(self, widths: Mapping[str, int], options: DataInf) -> None:
         self._widths = widths
         self.sample, self.labels = options.sample, options.labels
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """The part of one batch."""

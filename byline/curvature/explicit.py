@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.curvature.base import BatchProducts, Preconditioner, Source, Statistic
+from byline.curvature.base import BatchProducts, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.eigen import EigenPreconditioner
 from byline.curvature.labels import Labels
 from byline.curvature.limits import refuse_too_wide
@@ -61,7 +61,7 @@ class Explicit(BaseModel):
         return CholeskyPreconditioner(state["explicit.cholesky"])
 
 
-class MatrixStatistic:
+class MatrixStatistic(EveryFit):
     """Sum of outer products of whole gradients."""
 
     name = "matrix"
@@ -70,11 +70,6 @@ class MatrixStatistic:
     def __init__(self, options: Explicit) -> None:
         self.sample, self.labels = options.sample, options.labels
         self._damping = options.damping
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Outer products of one batch."""
@@ -98,7 +93,7 @@ SINGULAR = 1e-6
 """Least |eigenvalue| of a damped Hessian, relative to the largest: below, rounding decides the inverse."""
 
 
-class HessianStatistic:
+class HessianStatistic(EveryFit):
     """Sum of the Hessian's columns."""
 
     name = "hessian"
@@ -107,11 +102,6 @@ class HessianStatistic:
 
     def __init__(self, options: Explicit, width: int) -> None:
         self.sample, self._damping, self._width = options.sample, options.damping, width
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchProducts, state: State) -> State:
         """Columns of one batch, some at a time."""

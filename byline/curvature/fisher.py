@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.curvature.base import SCRATCH, Preconditioner, Source, Statistic
+from byline.curvature.base import SCRATCH, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
 from byline.curvature.limits import refuse_too_wide
 from byline.gradients.blocks import Block
@@ -67,7 +67,7 @@ ROOT = "fisher.root."
 """Before the numbers of the blocks, in their order."""
 
 
-class FisherStatistic:
+class FisherStatistic(EveryFit):
     """Sums of outer products of projected gradients."""
 
     name = "fisher"
@@ -77,11 +77,6 @@ class FisherStatistic:
         self._widths = widths
         self.sample, self.labels = options.sample, options.labels
         self._evaluation, self._damping = options.evaluation, options.damping
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """phi^T phi of every block."""
@@ -102,7 +97,7 @@ class FisherStatistic:
 EVALUATED = f"{SCRATCH}evaluation."
 
 
-class EvaluationStatistic:
+class EvaluationStatistic(EveryFit):
     """Mean outer products of the evaluation set's projected gradients."""
 
     name = "evaluation"
@@ -112,11 +107,6 @@ class EvaluationStatistic:
 
     def __init__(self, widths: Mapping[str, int]) -> None:
         self._widths = widths
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """phi^T phi of every block."""

@@ -24,7 +24,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.curvature.base import Preconditioner, Source, Statistic
+from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
@@ -97,7 +97,7 @@ class DiagonalPreconditioner:
         return phi_NK * self._damped_K.pow(power).to(phi_NK)
 
 
-class FactorStatistic:
+class FactorStatistic(EveryFit):
     """Second moments of both sides of every block."""
 
     name = "factors"
@@ -118,11 +118,6 @@ class FactorStatistic:
             selects,
         )
         self.sample, self.labels = options.sample, options.labels
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Sums of l l^T and r r^T over active positions, and their number."""
@@ -161,7 +156,7 @@ class FactorStatistic:
         return fitted
 
 
-class EigenvalueStatistic:
+class EigenvalueStatistic(EveryFit):
     """Second moments of the rotated gradients: the corrected eigenvalues."""
 
     name = "eigenvalues"
@@ -172,11 +167,6 @@ class EigenvalueStatistic:
     ) -> None:
         self._blocks, self._projection, self._options = blocks, projection, options
         self.sample, self.labels = options.sample, options.labels
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Sums of R^2, and of the whole gradients' squared lengths."""

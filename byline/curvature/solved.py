@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.curvature.base import BatchProducts, Preconditioner, Source, Statistic
+from byline.curvature.base import BatchProducts, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
 from byline.curvature.solvers import LissaOptions, conjugate_gradients, largest_eigenvalue, lissa
@@ -170,7 +170,7 @@ def _as_it_is(phi_NK: Tensor, power: float) -> Tensor:
     return phi_NK
 
 
-class TraceStatistic:
+class TraceStatistic(EveryFit):
     """Hutchinson's estimate of the mean eigenvalue."""
 
     name = "trace"
@@ -180,11 +180,6 @@ class TraceStatistic:
     def __init__(self, blocks: Sequence[Block], matrix: Matrix, damping: float, sample: int | None) -> None:
         self._width = sum(block.rows * block.columns for block in blocks)
         self._matrix, self._damping, self.sample = matrix, damping, sample
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchProducts, state: State) -> State:
         """Mean over the probes of z^T H z."""
@@ -209,7 +204,7 @@ class TraceStatistic:
         return {DAMPING: self._damping * mean}
 
 
-class ScaleStatistic:
+class ScaleStatistic(EveryFit):
     """An upper bound of the largest eigenvalue of any batch's mean Gauss-Newton matrix, by power iteration."""
 
     name = "scale"
@@ -219,11 +214,6 @@ class ScaleStatistic:
     def __init__(self, blocks: Sequence[Block], sample: int | None) -> None:
         self._width = sum(block.rows * block.columns for block in blocks)
         self.sample = sample
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchProducts, state: State) -> State:
         """A high power of the batch's largest eigenvalue."""

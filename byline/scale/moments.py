@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from byline.curvature.base import Source
+from byline.curvature.base import EveryFit, Source
 from byline.curvature.labels import Labels
 from byline.errors import InvalidTask
 from byline.gradients.blocks import Block
@@ -58,7 +58,7 @@ def _check(name: str, tensor: Tensor | None, shape: tuple[int, ...]) -> None:
         raise InvalidTask(f"expected finite numbers in '{name}' of Checkpoint.optimizer_state, got others")
 
 
-class MomentStatistic:
+class MomentStatistic(EveryFit):
     """Both moments of every parameter: 16 bytes a parameter while they are added up, 8 in the state."""
 
     name = "moments"
@@ -68,11 +68,6 @@ class MomentStatistic:
     def __init__(self, blocks: Sequence[Block], sample: int | None, given: State | None) -> None:
         self._blocks, self._given = blocks, given
         self.sample = 0 if given is not None else sample
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Sums of gradients and of their squares, stretch after stretch."""

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.curvature.base import Source, Statistic
+from byline.curvature.base import EveryFit, Source, Statistic
 from byline.curvature.labels import Labels
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, OneHotFactor, Use
@@ -58,7 +58,7 @@ class SecondMoment(BaseModel):
         return _FactoredScaler(state) if self.factored else _EntrywiseScaler(self.floor, state)
 
 
-class MarginalStatistic:
+class MarginalStatistic(EveryFit):
     """Row and column means of every block's second moment."""
 
     name = "second_moment"
@@ -68,11 +68,6 @@ class MarginalStatistic:
     def __init__(self, blocks: Sequence[Block], options: SecondMoment, given: State | None) -> None:
         self._blocks, self._given, self._floor = blocks, given, options.floor
         self.sample = 0 if given is not None else options.sample
-
-    def needed(self, rows: int) -> bool:
-        """Always."""
-        del rows
-        return True
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Sums of squares by row and by column."""
