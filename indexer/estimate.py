@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from byline.curvature.base import Source
+from byline.curvature.labels import Labels
 from byline.features import MemberFeaturizer, Side, statistics
 from byline.fit_sample import Rows
 from byline.gradients.grouping import micro_batched
@@ -21,7 +22,7 @@ from byline.member_model import MemberModel
 from byline.projection.base import State
 from byline.solving import ItemProducts
 from byline.store.layout import StorageOptions
-from byline.task import Task
+from byline.task import Item, Task
 from indexer.config import BuildConfig
 from indexer.emitting import emitted
 from indexer.fitted import add_state
@@ -121,6 +122,29 @@ PRODUCT_ROWS = 4
 """Rows that curvature products are tried on: a fit may be of a hundred steps."""
 
 
+@dataclass(frozen=True)
+class _Tried:
+    """The batch that everything is tried on."""
+
+    model: MemberModel
+    items: Sequence[Item]
+    rows: Rows
+    gradient_time: float
+    """Seconds of its gradients at the data's labels."""
+    workers: int
+
+    def at_labels(self, labels: Labels) -> tuple[int, float]:
+        """How often the batch is differentiated at these labels, and the seconds of it all."""
+        if labels == "given":
+            return 1, self.gradient_time
+        rows_N = torch.from_numpy(self.rows)
+
+        def differentiated() -> int:
+            return sum(1 for _ in self.model.label_gradients(self.items, rows_N, labels))
+
+        return _timed(differentiated)
+
+
 class _Trial:
     """One batch of the first member, taken through every pass."""
 
@@ -157,16 +181,9 @@ class _Trial:
             "projected": fitted,
             "products": ItemProducts(model, items[:PRODUCT_ROWS]),
         }
+        tried = _Tried(model, items, batch, gradient_time, workers)
         for source, measurable in batches.items():
-            costs: dict[str, tuple[int, float]] = {}
-            for name, rows, measured, finished in self._fit(model, measurable, state, source):
-                anew = source != "products" and not plan.statistic(name).reads_projections
-                points = len(measurable) if source == "products" else len(batch)
-                needed = measured / points + (gradient_time / len(batch) if anew else 0.0)
-                before = costs.get(family(name), (0, 0.0))
-                costs[family(name)] = before[0] + rows, before[1] + rows * needed / workers + finished
-            for name, (rows, seconds) in costs.items():
-                yield Pass(f"measure {name}", rows * members, members * seconds)
+            yield from self._measuring(tried, measurable, state, source)
         if plan.weighers:
             _, forward_time = _warm(lambda: model.values(items, plan.recipe.train_signal))
             weighed = plan.rows * len(plan.weighers) * max(1, plan.recipe.members.forward_masks)
@@ -186,11 +203,31 @@ class _Trial:
         projected, projection_time = _warm(lambda: featurizer.project_training(grads))
         known_NK = projected["phi"] if plan.recipe.recorded else None
         _, feature_time = _warm(lambda: emitted(featurizer, projected, known_NK))
-        yield Pass(
-            "project and emit",
-            every,
-            every * (gradient_time + projection_time + feature_time) * a_row,
-        )
+        made_time = projection_time + feature_time
+        emit_time = gradient_time + made_time
+        if plan.recipe.row_weight == "leverage":
+            count, label_time = tried.at_labels(plan.recipe.labels)
+            emit_time += label_time + count * made_time
+        yield Pass("project and emit", every, every * emit_time * a_row)
+
+    def _measuring(self, tried: "_Tried", measurable: Any, state: State, source: Source) -> Iterator[Pass]:
+        """Cost of the statistics of one source; a statistic's steps are one pass.
+
+        Yields:
+            What each will cost over all rows that it is fitted on.
+        """
+        members = len(self._plan.members)
+        costs: dict[str, tuple[int, float]] = {}
+        for name, rows, measured, finished in self._fit(tried.model, measurable, state, source):
+            planned = self._plan.statistic(name)
+            anew = source != "products" and not planned.reads_projections
+            points = len(measurable) if source == "products" else len(tried.rows)
+            count, label_time = tried.at_labels(planned.labels)
+            needed = measured * count / points + (label_time / len(tried.rows) if anew else 0.0)
+            before = costs.get(family(name), (0, 0.0))
+            costs[family(name)] = before[0] + rows, before[1] + rows * needed / tried.workers + finished
+        for name, (rows, seconds) in costs.items():
+            yield Pass(f"measure {name}", rows * members, members * seconds)
 
     def _read(self, batch: Rows) -> None:
         for row in batch:

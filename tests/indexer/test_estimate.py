@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from byline.curvature.labels import Labels
 from indexer.build import build
-from indexer.estimate import estimate, stored_bytes
+from indexer.estimate import _Tried, estimate, stored_bytes
 from tests.indexer.conftest import SMALL, Config
 
 
@@ -27,6 +28,20 @@ def test_passes_count_the_rows_of_all_members(config: Config) -> None:
     }
     assert rows["measure fisher"] == 40
     assert rows["project and emit"] == 180
+
+
+def test_every_class_is_a_pass_of_an_exact_curvature(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[str, int]] = []
+    own = _Tried.at_labels
+
+    def watched(tried: _Tried, labels: Labels) -> tuple[int, float]:
+        count, seconds = own(tried, labels)
+        taken.append((labels, count))
+        return count, seconds
+
+    monkeypatch.setattr(_Tried, "at_labels", watched)
+    estimate(config("logra", changes={"curvature": {"labels": "exact"}, "row_weight": "leverage"}))
+    assert taken == [("exact", 3), ("exact", 3)], "of the fit, and of the leverage"
 
 
 def test_time_and_memory_are_positive_and_threads_are_put_back(config: Config) -> None:
