@@ -20,7 +20,7 @@ from byline.evaluation import (
 from byline.store.index import AttributionIndex
 from byline.store.quality import Measurement, MeasurementProtocol
 from indexer.evaluation import mislabel as mislabelling
-from indexer.evaluation.designs import leave_one_out
+from indexer.evaluation.designs import leave_one_out, random_subsets
 from indexer.evaluation.measured import Measured, libraries, today
 from indexer.evaluation.subject import IndexRows, Subject
 from indexer.evaluation.truth import Truth, write_truth
@@ -126,8 +126,15 @@ def _check(subject: Subject) -> None:
     refuse_tuned(subject.options.out, subject.evaluation_digest(), subject.split.reported)
 
 
+def _check_lds(subject: Subject) -> None:
+    _check(subject)
+    options = subject.options
+    if options.truth is None and subject.config.groups is None:
+        random_subsets(len(subject.task.train_set), options.subsets, options.alpha, options.seed)
+
+
 METRICS: dict[str, Metric] = {
-    "lds": Metric("models retrained on random subsets", _check, lds),
+    "lds": Metric("models retrained on random subsets", _check_lds, lds),
     "loo": Metric("models retrained without single points", _check, loo),
     "mislabel": Metric("self-influence of wrong labels", mislabelling.check, mislabelling.mislabel),
 }

@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from byline.errors import InvalidInput, InvalidTask
 from byline.evaluation import auc, auc_interval
+from byline.examples import content_digest
 from byline.loading import LoadedTask
+from byline.recipe import refuse_no_self_influence
 from byline.store.canonical import canonical_digest
 from byline.store.durable import replaced
 from byline.store.index import AttributionIndex
@@ -82,6 +84,12 @@ def mislabelled(task: Task, rows: Sequence[int], seed: int) -> Task:
             f"expected Task.mislabelled to return a Task with a training set of {len(task.train_set)} items, got "
             f"{type(found).__name__ if not isinstance(found, Task) else len(found.train_set)}"
         )
+    same = sum(content_digest(found.train_set[row]) == content_digest(task.train_set[row]) for row in rows)
+    if same:
+        raise InvalidTask(
+            f"expected Task.mislabelled to return a Task with other items at {len(rows)} rows, got {same} that are as they "
+            f"were: give them wrong labels, in train_set and in what train learns from"
+        )
     return found
 
 
@@ -99,10 +107,12 @@ def check(subject: Subject) -> None:
             "expected Task.train, (rows, seed) -> state dict: --metric mislabel trains on wrong labels; add it to the "
             "Task (docs/tasks.md)"
         )
-    if recipe.unit_norm:
+    drawn(len(task.train_set), subject.options.wrong, subject.options.seed)
+    refuse_no_self_influence(recipe)
+    if recipe.recorded:
         raise InvalidInput(
-            f"recipe '{recipe.name}' divides every feature by its length, so the self-influence of every training point "
-            f"is the same and finds no wrong label: take a recipe without unit_norm, such as 'ekfac'"
+            f"expected a recipe without a recorded run for --metric mislabel, got '{recipe.name}': training on wrong labels "
+            f"records none"
         )
     if subject.config.groups is not None:
         raise InvalidInput(

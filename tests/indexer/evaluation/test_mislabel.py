@@ -1,6 +1,7 @@
 """Wrong labels are trained on, indexed, and found by self-influence as often as scikit-learn says."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from byline.recipe import recipe
 from byline.store.index import AttributionIndex
 from indexer.config import BuildConfig
 from indexer.evaluation.evaluate import evaluate
-from indexer.evaluation.mislabel import drawn
+from indexer.evaluation.mislabel import drawn, mislabelled
 from indexer.evaluation.options import EvaluationOptions
 from tests.indexer.evaluation.conftest import SOURCE
 
@@ -50,15 +51,26 @@ def test_what_cannot_be_measured_is_said_before_anything_is_built(
 ) -> None:
     for changes, says in (
         ({"recipe": recipe("grad_cos")}, "divides every feature by its length"),
+        ({"recipe": recipe("if_cg")}, "holds no self-influence"),
+        ({"recipe": recipe("dvemb")}, "without a recorded run"),
         ({"groups": GroupOptions(by="owner")}, "index of points"),
     ):
         with pytest.raises(InvalidInput, match=says):
             evaluate(config.model_copy(update=changes), mislabel)
+    with pytest.raises(InvalidInput, match="--wrong"):
+        evaluate(config, mislabel.model_copy(update={"wrong": 0.001}))
     source = config.index.path.parent / SOURCE.name
     source.write_text(source.read_text().replace(", mislabelled=mislabelled", ""))
     with pytest.raises(InvalidTask, match=r"Task\.mislabelled"):
         evaluate(config, mislabel)
     assert not config.index.path.exists()
+
+
+def test_labels_that_stay_right_are_an_error(config: BuildConfig) -> None:
+    declared = load_task(config.task).task
+    assert len(mislabelled(declared, [3, 5], 0).train_set) == 40
+    with pytest.raises(InvalidTask, match="other items at 2 rows, got 2 that are as they were"):
+        mislabelled(replace(declared, mislabelled=lambda rows, seed: declared), [3, 5], 0)
 
 
 def test_some_labels_are_wrong_and_some_are_not() -> None:
