@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http \
-        bench-kills bench-ensembles bench-recorded bench-groups bench-sotu bench-peers test-faiss-gpu wheel clean
+        bench-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-peers test-faiss-gpu wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-recorded: $(READY)  ## recipe dvemb from recorded runs: LDS, cost of recor
 
 bench-ensembles: $(READY)  ## ensembles: masks, adapters and PCA against five trained models
 	$(BIN)/python -m benchmarks.ensembles
+
+bench-pca: $(READY)  ## a PCA of ten masks as the training set grows (downloads Fashion-MNIST)
+	$(BIN)/python -m benchmarks.pca_sizes
 
 bench-groups: $(READY)  ## groups: cost, accuracy, removal curves and drill-down (downloads Adult and Fashion-MNIST)
 	$(BIN)/python -m benchmarks.groups
