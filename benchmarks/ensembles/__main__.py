@@ -2,6 +2,8 @@
 
     python -m benchmarks.ensembles                     # digits and the small GPT: about an hour on one core
     python -m benchmarks.ensembles --problem digits
+    python -m benchmarks.ensembles --problem digits --recipe ekfac --rates --repeats 1    # ten masks by their rate
+    python -m benchmarks.ensembles --sizes             # the GPT's bytes and times at 5,000 chunks, no LDS: 7 minutes of CPU
     python -m benchmarks.ensembles --smoke             # seconds: no figure means anything
     python -m benchmarks.ensembles --task FILE.py:task --truth truth.npz --name gpt --recipe ekfac
 
@@ -31,6 +33,9 @@ from benchmarks.ensembles.problems import (
 )
 from benchmarks.ensembles.report import judge, show
 from benchmarks.ensembles.rows import COMMON, RATES, SMOKE, Row, rows_of
+from benchmarks.ensembles.sizes import FULL as LONGER
+from benchmarks.ensembles.sizes import SMOKE as SMALLEST
+from benchmarks.ensembles.sizes import weigh
 from benchmarks.targets import Targets
 
 PROBLEMS = {"digits": digits_problem, "sotu": sotu_problem, "fashion": fashion_problem}
@@ -42,6 +47,9 @@ def main() -> int:
     options = _options()
     torch.set_num_threads(1)  # networks this small gain nothing by more
     targets, console = Targets(), Console(width=150)
+    if options.sizes:
+        weigh(SMALLEST if options.smoke else LONGER, console)
+        return 0
     for problem in _problems(options):
         kinds, only = RATES if options.rates else COMMON, SMOKE if options.smoke else options.only
         results = measured(problem, kinds, only)
@@ -54,10 +62,11 @@ def main() -> int:
 def measured(problem: Problem, kinds: list[Row], only: list[str]) -> list[Result]:
     """Measure every row of a problem, and keep the figures."""
     bench = Bench(problem)
-    bench.adapt()
-    results = []
+    rows, results = rows_of(kinds, bench.available, only), []
+    if any("adapters" in row.members for row in rows):
+        bench.adapt()
     for recipe in problem.recipes:
-        for row in rows_of(kinds, bench.available, only):
+        for row in rows:
             if row.margin is None or row.margin == (recipe == "ekfac_margin"):
                 results.append(bench.row(recipe, row))
                 kept = {name: value for name, value in vars(results[-1]).items() if name != "draws"}
@@ -77,6 +86,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--recipe", action="append", help="recipes to measure with")
     parser.add_argument("--only", action="append", default=[], help="rows with this in their label alone")
     parser.add_argument("--rates", action="store_true", help="ten masks by their rate, and nothing else")
+    parser.add_argument(
+        "--sizes", action="store_true", help="the GPT's bytes and times at 5,000 chunks alone"
+    )
     parser.add_argument("--repeats", type=int, help="checkpoints that rows with one are the mean of")
     parser.add_argument("--queries", type=int, help="only the first so many of the evaluation set")
     parser.add_argument("--batch", type=int, default=16, help="rows differentiated, or trained on, together")
@@ -91,6 +103,8 @@ def _problems(options: argparse.Namespace) -> list[Problem]:
         problems = [given_problem(options)]
     else:
         problems = [PROBLEMS[name]() for name in options.problem or DEFAULT]
+    if not options.rates:
+        problems = [replace(problem, tuning=None) for problem in problems]
     if options.repeats:
         problems = [replace(problem, repeats=options.repeats) for problem in problems]
     if options.recipe:

@@ -4,9 +4,10 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from byline.loading import load_task
 from byline.query_features import Featurizer
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
+from byline.task import Item
 from indexer.adapters import train_adapters
 from indexer.build import build
 from indexer.config import BuildConfig
@@ -34,6 +36,8 @@ class Result:
     recipe: str
     label: str
     lds: float
+    tuning: float | None
+    """LDS on the queries that choices are made on, where they are measured."""
     draws: np.ndarray
     """Mean LDS of resampled queries and subsets, of the same draws in every row."""
     training: float
@@ -53,15 +57,26 @@ class Result:
         return self.lds - other.lds, float(low), float(high)
 
 
+@dataclass(frozen=True)
+class Costs:
+    """What an index takes."""
+
+    milliseconds: float
+    """CPU time of a query, the median."""
+    size: int
+    """Bytes of all files."""
+    states: int
+    """Bytes of these that do not grow with the rows."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """One index of a row."""
 
     lds: float
+    tuning: float | None
     draws: np.ndarray
-    milliseconds: float
-    size: int
-    states: int
+    costs: Costs
 
 
 class Bench:
@@ -109,51 +124,87 @@ class Bench:
             recipe=recipe,
             label=row.label,
             lds=float(np.mean([each.lds for each in found])),
+            tuning=_mean([each.tuning for each in found if each.tuning is not None]),
             draws=np.mean([each.draws for each in found], axis=0),
             training=row.checkpoints * (1 + adapters * self._adapter_seconds / self._problem.train_seconds),
             passes=row.checkpoints * row.masks_asked * max(1, adapters),
-            milliseconds=statistics.median(each.milliseconds for each in found),
-            size=int(statistics.median(each.size for each in found)),
-            states=int(statistics.median(each.states for each in found)),
+            milliseconds=statistics.median(each.costs.milliseconds for each in found),
+            size=int(statistics.median(each.costs.size for each in found)),
+            states=int(statistics.median(each.costs.states for each in found)),
         )
 
     def _asked(self, recipe: str, row: Row, checkpoints: list[int]) -> Asked:
         problem = self._problem
-        with self._built(recipe, row, checkpoints) as (index, featurizer):
-            searcher = Searcher(index, threads=1)
-            features = [featurizer.query([query]) for query in problem.queries]
-            milliseconds = [_milliseconds(searcher, featurizer, query) for query in problem.queries[:TIMED]]
-            scores_QR = searcher.scores(torch.cat(features))
-            sizes = {p: p.stat().st_size for p in index.path.rglob("*") if p.is_file()}
+        with built(self.reference, problem.build, recipe, row, checkpoints) as (index, featurizer):
+            spent = costs(index, featurizer, problem.queries)
+            scores_QR = _scores(index, featurizer, problem.queries)
+            tuning = problem.tuning
+            tuned_QR = _scores(index, featurizer, tuning.queries) if tuning else None
         against = (scores_QR, problem.subsets_SR, problem.truth_SQ)
+        kept = None
+        if tuning is not None and tuned_QR is not None:
+            kept = float(np.nanmean(lds(tuned_QR, problem.subsets_SR, tuning.truth_SQ)))
         return Asked(
-            lds=float(np.nanmean(lds(*against))),
-            draws=bootstrap(*against),
-            milliseconds=statistics.median(milliseconds),
-            size=sum(sizes.values()),
-            states=sum(size for path, size in sizes.items() if path.parent.name == "curvature"),
+            lds=float(np.nanmean(lds(*against))), tuning=kept, draws=bootstrap(*against), costs=spent
         )
 
-    @contextmanager
-    def _built(
-        self, recipe: str, row: Row, checkpoints: list[int]
-    ) -> Iterator[tuple[AttributionIndex, Featurizer]]:
-        members = {**row.members, "checkpoints": checkpoints}
-        with tempfile.TemporaryDirectory() as folder:
-            config = {
-                "task": self.reference,
-                "recipe": {"name": recipe, **row.changes, "members": members},
-                "index": {"path": folder},
-                "build": {"threads": 1, **self._problem.build},
-            }
-            path = build(BuildConfig.model_validate(config)).path
-            with AttributionIndex.open(path) as index:
-                task = load_task(self.reference).task
-                states = {member.name: index.states(member.name) for member in index.members}
-                yield index, Featurizer.open(task, index.recipe, states)
+
+@contextmanager
+def built(
+    reference: str, options: dict[str, Any], recipe: str, row: Row, checkpoints: list[int]
+) -> Iterator[tuple[AttributionIndex, Featurizer]]:
+    """Build the index of a row in a temporary folder, and open what turns queries into features.
+
+    Args:
+        reference: The Task.
+        options: Of the build.
+        recipe: Name of the recipe that the row changes.
+        row: Members and changes.
+        checkpoints: Places of the checkpoints in the Task.
+
+    Yields:
+        The index and its featurizer.
+    """
+    members = {**row.members, "checkpoints": checkpoints}
+    with tempfile.TemporaryDirectory() as folder:
+        config = {
+            "task": reference,
+            "recipe": {"name": recipe, **row.changes, "members": members},
+            "index": {"path": folder},
+            "build": {"threads": 1, **options},
+        }
+        path = build(BuildConfig.model_validate(config)).path
+        with AttributionIndex.open(path) as index:
+            states = {member.name: index.states(member.name) for member in index.members}
+            yield index, Featurizer.open(load_task(reference).task, index.recipe, states)
 
 
-def _milliseconds(searcher: Searcher, featurizer: Featurizer, query: object) -> float:
+def costs(index: AttributionIndex, featurizer: Featurizer, queries: Sequence[Item]) -> Costs:
+    """Time the first queries, one at a time, and weigh the files.
+
+    Args:
+        index: What is searched.
+        featurizer: What makes the queries' features.
+        queries: At least one; the first `TIMED` are taken, after one that warms up.
+    """
+    searcher = Searcher(index, threads=1)
+    _milliseconds(searcher, featurizer, queries[0])
+    milliseconds = [_milliseconds(searcher, featurizer, query) for query in queries[:TIMED]]
+    sizes = {path: path.stat().st_size for path in index.path.rglob("*") if path.is_file()}
+    states = sum(size for path, size in sizes.items() if path.parent.name == "curvature")
+    return Costs(statistics.median(milliseconds), sum(sizes.values()), states)
+
+
+def _scores(index: AttributionIndex, featurizer: Featurizer, queries: Sequence[Item]) -> np.ndarray:
+    features = [featurizer.query([query]) for query in queries]
+    return Searcher(index, threads=1).scores(torch.cat(features))
+
+
+def _milliseconds(searcher: Searcher, featurizer: Featurizer, query: Item) -> float:
     start = time.process_time()
     searcher.search(featurizer.query([query]), 10)
     return (time.process_time() - start) * 1e3
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None

@@ -21,6 +21,14 @@ from indexer.adapters import AdapterOptions
 FIVE = 5
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """Queries that choices are made on, and that are not reported."""
+
+    queries: Sequence[Item]
+    truth_SQ: np.ndarray
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """Something to attribute, with its truth."""
@@ -39,6 +47,8 @@ class Problem:
         default_factory=lambda: AdapterOptions(rank=8, epochs=2, batch=64, learning_rate=5e-3)
     )
     build: dict[str, Any] = field(default_factory=dict)
+    tuning: Tuning | None = None
+    """Measured beside the reported queries, where rates are looked for."""
 
 
 def digits_problem(protocol: Protocol = digits_task.FULL) -> Problem:
@@ -50,15 +60,16 @@ def digits_problem(protocol: Protocol = digits_task.FULL) -> Problem:
     full = protocol == digits_task.FULL
     reference = f"benchmarks.digits_task:{'task' if full else 'smoke'}"
     seconds = plain_seconds(load_task(reference).task, protocol.epochs, protocol.batch)
-    queries = list(zip(data.query_x, data.query_y, strict=True))[: protocol.queries]
+    queries, truth_SQ = list(zip(data.query_x, data.query_y, strict=True)), outputs.mean(axis=0)
     return Problem(
         name="digits" if full else "smoke",
         reference=reference,
-        queries=queries,
+        queries=queries[: protocol.queries],
         subsets_SR=subsets(protocol),
-        truth_SQ=outputs.mean(axis=0)[:, : protocol.queries],
+        truth_SQ=truth_SQ[:, : protocol.queries],
         train_seconds=seconds,
         repeats=FIVE if full else 1,
+        tuning=Tuning(queries[protocol.queries :], truth_SQ[:, protocol.queries :]),
     )
 
 
@@ -85,16 +96,18 @@ def sotu_problem() -> Problem:
     retrain(protocol)
     train_models(protocol)
     found = np.load(gather(protocol), allow_pickle=False)
+    queries, truth_SQ = _queries(make_task(protocol)), found["outputs"].mean(axis=0)
     return Problem(
         name="sotu",
         reference="benchmarks.sotu.task:task",
-        queries=_queries(make_task(protocol))[: protocol.queries],
+        queries=queries[: protocol.queries],
         subsets_SR=found["subsets"],
-        truth_SQ=found["outputs"].mean(axis=0)[:, : protocol.queries],
+        truth_SQ=truth_SQ[:, : protocol.queries],
         train_seconds=float(found["train_seconds"]),
         recipes=("ekfac",),
         adapters=AdapterOptions(rank=8, epochs=1, batch=protocol.batch, learning_rate=1e-3),
         build={"batch_rows": 16, "block_rows": 128},
+        tuning=Tuning(queries[protocol.queries :], truth_SQ[:, protocol.queries :]),
     )
 
 

@@ -76,7 +76,7 @@ RATES = [
     ),
 ]
 """How the rate was looked for."""
-SMOKE = ["forward-only", "1 x 5 masks at .5, whole queries, pca", "adapters, pca"]
+SMOKE = ["0.3, whole queries", "forward-only", "1 x 5 masks at .5, whole queries, pca", "adapters, pca"]
 
 
 def rows_of(kinds: Sequence[Row], available: int, only: Sequence[str]) -> list[Row]:

@@ -20,6 +20,8 @@ from byline.tasks.documents import Chunks, Cut, Document
 from byline.tasks.pretrained import LocalModel, Tokens
 
 CACHE = Path(__file__).resolve().parents[2] / ".bench"
+LONGER = 52_000
+"""Characters of every speech in `longer`."""
 
 
 def task() -> Task:
@@ -30,6 +32,16 @@ def task() -> Task:
 def smoke() -> Task:
     """The tiny run's Task."""
     return make_task(SMOKE)
+
+
+def longer() -> Task:
+    """About 5,000 chunks: the same models, attributed to more of the same speeches than they were trained on."""
+    return make_task(replace(FULL, characters=LONGER))
+
+
+def longer_smoke() -> Task:
+    """The tiny run's models, attributed to twice as much of its speeches."""
+    return make_task(replace(SMOKE, characters=2 * SMOKE.characters))
 
 
 def folder_of(protocol: Protocol) -> Path:

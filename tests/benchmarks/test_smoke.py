@@ -23,9 +23,10 @@ BENCHMARKS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", [*BENCHMARKS, "ensembles --rates", "ensembles --sizes"])
 def test_runs(name: str) -> None:
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--smoke"]
+    module, *options = name.split()
+    command = [sys.executable, "-m", f"benchmarks.{module}", *options, "--smoke"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip()
