@@ -102,6 +102,7 @@ ROWS = [
     Row("ekfac, sampled labels", "ekfac", changes={"curvature": {"labels": "sampled"}}),
     Row("ekfac, all classes", "ekfac", changes={"curvature": {"labels": "exact"}}),
     Row("if_exact, GGN", "if_exact"),
+    Row("if_exact, GGN, damping 30", "if_exact", changes={"curvature": {"damping": 30.0}}),
     Row(
         "if_exact, Hessian of the last layer",
         "if_exact",

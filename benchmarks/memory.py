@@ -30,6 +30,7 @@ SAMPLE = 320
 CHANGES: dict[str, dict[str, Any]] = {
     "rps": {"projection": {"kind": "sjlt", "size": 4096}},
     "factgrass": {"projection": {"size": 256}},
+    "arnoldi": {"projection": {"size": 8}, "curvature": {"steps": 16, "sample": 64}},
     "logra": {"projection": SMALL},
     "datainf": {"projection": SMALL},
     "rif": {"projection": SMALL},

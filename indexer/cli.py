@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from indexer import asking, ensembles, evaluating, reading
+from indexer.stopping import stoppable
 
 if TYPE_CHECKING:
     from indexer.config import BuildConfig
@@ -85,23 +86,8 @@ def _build(config: "BuildConfig", *, force: bool) -> None:
     from indexer.bar import bar
     from indexer.build import build as build_index
 
-    try:
-        with bar() as observer:
-            built = build_index(config, observer, force=force)
-    except KeyboardInterrupt:
-        typer.secho(
-            "stopped: what is finished is kept, and the same command goes on from there",
-            fg="yellow",
-            err=True,
-        )
-        raise typer.Exit(130) from None
-    except OSError as error:
-        from byline.errors import BuildFailed
-
-        raise BuildFailed(
-            f"{error.strerror or error} ({error.filename or config.index.path}): what is finished is kept; "
-            f"correct the cause and run the same command again"
-        ) from error
+    with stoppable("what is finished", config.index.path), bar() as observer:
+        built = build_index(config, observer, force=force)
     typer.echo(str(built.path))
 
 

@@ -1,12 +1,12 @@
 """Sub-commands that measure how good an index is: evaluate, tune."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from indexer.stopping import stoppable
 
 if TYPE_CHECKING:
     from indexer.config import BuildConfig
@@ -192,7 +192,7 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
         batch=batch,
     )
     config = _config(build_file, workers)
-    with _stoppable(), bar() as observer:
+    with stoppable("every model that was trained"), bar() as observer:
         done = run(config, options, observer)
     Console().print(measurement_table(done.measured.measurement))
     typer.echo(f"card:   {done.card_file.resolve()}\nreport: {done.report_file}")
@@ -271,7 +271,7 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
     )
     grid = _validated(Grid, signals=signal or None, dampings=damping or None, sizes=size or None)
     config = _config(build_file, workers)
-    with _stoppable(), bar() as observer:
+    with stoppable("every model that was trained"), bar() as observer:
         tuned = run(config, options, grid, observer)
     Console().print(tuning_table(tuned))
     typer.echo(f"the best of these, in the build file:\n\n{tuned.best.candidate.toml()}\n")
@@ -303,28 +303,3 @@ def _config(build_file: Path, workers: int | None) -> "BuildConfig":
     if workers is None:
         return config
     return config.model_copy(update={"build": config.build.model_copy(update={"workers": workers})})
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C ends with what to do next.
-
-    Yields:
-        Nothing.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.secho(
-            "stopped: models that were trained are kept, and the same command goes on from there",
-            fg="yellow",
-            err=True,
-        )
-        raise typer.Exit(130) from None
-    except OSError as error:
-        from byline.errors import BuildFailed
-
-        raise BuildFailed(
-            f"{error.strerror or error} ({error.filename}): what is finished is kept; correct the cause and run the "
-            f"same command again"
-        ) from error
