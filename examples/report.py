@@ -47,8 +47,8 @@ def _influencers(answer: Mapping[str, Any]) -> Table:
         table.add_row(
             str(hit["rank"]),
             with_error(hit["score"], hit["standard_error"]),
-            short(example["owner"] or "", OWNER),
-            short(example["licence"] or "", LICENCE),
+            Text(short(example["owner"] or "", OWNER)),
+            Text(short(example["licence"] or "", LICENCE)),
             _chunk(example),
         )
     return table
@@ -67,7 +67,7 @@ def _shares(shares: Mapping[str, Any]) -> Table:
     owners = shares["owners"]
     for owner in owners[:SHOWN_OWNERS]:
         table.add_row(
-            owner["owner"],
+            Text(owner["owner"]),
             with_error(owner["share"], owner["share_standard_error"], percent=True),
             with_error(owner["score"], owner["standard_error"]),
             str(owner["examples"]),

@@ -28,14 +28,14 @@ def test_texts_are_cut():
 @pytest.mark.parametrize("owners", [1, 9])
 def test_an_answer_is_shown_with_what_people_look_for(owners):
     example = {
-        "owner": "Ann",
+        "owner": "Ann [/b]",
         "licence": "MIT",
         "uri": "pkg:pypi/a@1#a/b.py",
         "preview": "def [red]f[/red]():\n    pass",
         "attributes": {"start": 12_345},
     }
     share = {
-        "owner": "Ann",
+        "owner": "Ann [/b]",
         "share": 0.5,
         "share_standard_error": 0.1,
         "score": 2.0,
