@@ -63,7 +63,7 @@ def test_a_wrong_field_is_named(tmp_path: Path, before: str, after: str, message
 
 
 def test_an_unknown_recipe_and_a_wrong_change_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="one of the recipes datainf"):
+    with pytest.raises(InvalidInput, match="one of the recipes arnoldi"):
         load_config(written(tmp_path, GOOD.replace('"ekfac"', '"best"')))
     with pytest.raises(InvalidInput, match="curvature"):
         load_config(written(tmp_path, GOOD.replace("damping = 0.5", "damping = -1")))
