@@ -95,7 +95,7 @@ def content_id(value: Any) -> str:
 def _feed(digest: "hashlib._Hash", value: Any) -> None:
     match value:
         case torch.Tensor():
-            _feed_tensor(digest, value.detach().cpu().resolve_conj().resolve_neg().contiguous())
+            _feed_tensor(digest, value)
         case np.ndarray() | np.generic():
             _feed_array(digest, np.ascontiguousarray(value))
         case str() | bool() | int() | float() | None:
@@ -130,9 +130,9 @@ def _feed_array(digest: "hashlib._Hash", array: "np.ndarray[Any, Any]") -> None:
 
 def _feed_tensor(digest: "hashlib._Hash", tensor: torch.Tensor) -> None:
     try:
-        array = tensor.numpy()
+        array = tensor.numpy(force=True)
     except TypeError:  # numpy has no such type: bfloat16, float8
         digest.update(f"tensor:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     else:
-        _feed(digest, array)
+        _feed_array(digest, np.ascontiguousarray(array))

@@ -42,7 +42,7 @@ class Report:
         self._bench, self._console, self._targets = bench, console, targets
         self._problem, self._recipes, self._tiny = bench.problem, recipes, tiny
         self._sizes = (1, 4, 16) if tiny else (1, 4, 16, 64, 256, 1024)
-        self._repeats = 1 if tiny else 2
+        self._repeats = 1 if tiny else 4
         self._main = 4 if tiny else 64
         self._subsets, self._seeds = (4, 1) if tiny else (32, 2)
 
