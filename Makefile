@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## train a small language model, index it, serve it, ask it (about 4 minutes)
 	$(BIN)/python -m examples.demo
 
-test: $(READY)  ## the tests (about 6 minutes on 2 cores)
+test: $(READY)  ## the tests (about 7 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(READY)  ## format, lint, types, layers
