@@ -12,8 +12,8 @@ import torch
 from pydantic import JsonValue
 
 import byline
+from byline.content import content_digest
 from byline.errors import BuildFailed, BylineError, CorruptIndex
-from byline.examples import content_digest
 from byline.groups import Members
 from byline.loading import LoadedTask, load_task, tensors_digest, weights_digest
 from byline.optimizer_state import load_optimizer_state

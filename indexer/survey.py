@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from byline.content import content_digest
 from byline.errors import InvalidTask
-from byline.examples import Example, content_digest
+from byline.examples import Example
 from byline.task import Task
 
 REPORT_EVERY = 256

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from byline.recipe import Recipe
 from service.problems import Problem
 from service.schemas import AttributionBody, SharesBody
 from service.served import Service
@@ -23,8 +24,14 @@ def document(app: FastAPI, service: Service) -> dict[str, Any]:
     schemas: dict[str, Any] = written.setdefault("components", {}).setdefault("schemas", {})
     for unused in _UNUSED:
         schemas.pop(unused, None)
-    for model in (AttributionBody, SharesBody, Problem):
+    for model in (AttributionBody, SharesBody, Problem, Recipe):
         _add(schemas, model.__name__, model)
+    described = schemas["IndexInfo"]["properties"]
+    # The documents are read without torch, so the recipe is plain JSON in them; here it is described in full.
+    described["recipe_document"] = {
+        "$ref": _REF.format(model="Recipe"),
+        "description": described["recipe_document"]["description"],
+    }
     queries = _query_schemas(schemas, service)
     for body in (AttributionBody, SharesBody):
         _name_queries(schemas[body.__name__]["properties"], queries)

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from byline.attribution import Answer, AttributionRequest, Direction, shares_of
+from byline.attribution import Answer, AttributionRequest, shares_of
 from byline.attribution.payloads import validated
 from byline.errors import InvalidQuery
 from byline.store.examples import Filter
+from byline.vocabulary import Direction
 from service.bodies import parse_json, parse_tensors
 from service.schemas import (
     LISTED_OWNERS,

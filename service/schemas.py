@@ -2,14 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from byline.attribution import Answer, Direction
-from byline.baselines import Similarity
+from byline.attribution.answer import Answer
 from byline.examples import Example
-from byline.recipe import Recipe
 from byline.store.examples import Filter
 from byline.store.quality import QualityCard
+from byline.vocabulary import Direction, Similarity
 
 Word = Annotated[str, Field(max_length=1000)]
 Words = Annotated[list[Word], Field(min_length=1, max_length=100)]
@@ -133,7 +132,7 @@ class IndexInfo(IndexSummary):
 
     recipe_fingerprint: str
     """Digest of everything that determines a stored vector."""
-    recipe_document: Recipe
+    recipe_document: dict[str, JsonValue]
     """The recipe in full."""
     width: int
     """Numbers of a feature."""

@@ -5,9 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from byline.attribution.uncertainty import ErrorScope
-from byline.baselines import Similarity
 from byline.examples import Example
+from byline.vocabulary import ErrorScope, Similarity
 
 
 class _Document(BaseModel):

@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from byline.baselines import Similarity
 from byline.errors import InvalidQuery
 from byline.store.examples import Filter
-
-Direction = Literal["proponents", "opponents", "both"]
-"""Which end of the scores is wanted."""
+from byline.vocabulary import Direction, Similarity
 
 
 @dataclass(frozen=True, kw_only=True)

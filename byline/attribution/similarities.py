@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from byline.attribution.lookup import End, Found
 from byline.attribution.questions import Featured
 from byline.attribution.task_code import task_code
-from byline.baselines import BASELINES, Baseline, BaselineName, Fitting, Similarity
+from byline.baselines import BASELINES, Baseline, BaselineName, Fitting
 from byline.errors import InvalidInput, InvalidQuery, InvalidTask, Overloaded, StaleIndex
 from byline.query_features import Featurizer, GradientFeaturizer
 from byline.store.index import AttributionIndex
 from byline.task import Task
+from byline.vocabulary import Similarity
 
 _GROUPED = "baselines rank training points, and its rows are groups of them: build an index without groups"
 

@@ -6,15 +6,12 @@ A score is the mean over the units, so its standard error is std(units, ddof=1) 
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byline.members import Member
-
-ErrorScope = Literal["within_checkpoint", "between_checkpoints"]
-"""What a standard error covers: masks of one checkpoint miss that between trained models."""
+from byline.vocabulary import ErrorScope
 
 
 def error_scope(members: Sequence[Member]) -> ErrorScope | None:

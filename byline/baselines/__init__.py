@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from byline.baselines.base import Baseline, BaselineName, Fitting, Similarity
+from byline.baselines.base import Baseline, BaselineName, Fitting
 from byline.baselines.bm25 import Bm25
 from byline.baselines.knn_shapley import KnnShapley
 from byline.baselines.representation import Representation
@@ -22,5 +22,4 @@ __all__ = [
     "Fitting",
     "KnnShapley",
     "Representation",
-    "Similarity",
 ]

@@ -13,8 +13,6 @@ from torch import nn
 
 from byline.task import Item, Task
 
-Similarity = Literal["bm25", "representation"]
-"""Baselines that rank training points by how alike they are to a query."""
 BaselineName = Literal["bm25", "representation", "knn_shapley"]
 """Every baseline; `knn_shapley` values training points by their labels."""
 

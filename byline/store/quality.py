@@ -12,12 +12,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from byline.store.durable import replace_file
-from byline.store.manifest import Manifest
+
+if TYPE_CHECKING:
+    from byline.store.manifest import Manifest
 
 MOST_BYTES = 1 << 20
 """A larger file is no card."""
@@ -139,7 +141,7 @@ def card_path(version: Path) -> Path:
     return version.with_name(f"{version.name}.quality.json")
 
 
-def read_card(version: Path, manifest: Manifest) -> FoundCard:
+def read_card(version: Path, manifest: "Manifest") -> FoundCard:
     """Read the card beside a version; one that cannot be used is no reason not to open the index.
 
     Args:
@@ -175,7 +177,7 @@ def _where(error: Exception) -> str:
     return f": {', '.join(fields)}"
 
 
-def add_measurement(version: Path, manifest: Manifest, new: Measurement) -> QualityCard:
+def add_measurement(version: Path, manifest: "Manifest", new: Measurement) -> QualityCard:
     """Put a measurement on the card beside a version, which is made or replaced atomically.
 
     Args:

@@ -12,8 +12,9 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor
 
+from byline.content import content_id
 from byline.errors import InvalidTask
-from byline.examples import Example, content_id
+from byline.examples import Example
 from byline.tasks.training_data import distinct, require_distinct
 
 IGNORED = -100

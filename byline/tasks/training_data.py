@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from byline.content import content_id
 from byline.errors import InvalidTask
-from byline.examples import Example, content_id
+from byline.examples import Example
 from byline.task import TrainSet
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from byline.content import content_digest
 from byline.errors import InvalidInput, InvalidTask
 from byline.evaluation import auc, auc_interval
-from byline.examples import content_digest
 from byline.loading import LoadedTask
 from byline.recipe import refuse_no_self_influence
 from byline.store.canonical import canonical_digest

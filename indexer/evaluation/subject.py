@@ -12,8 +12,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from byline.content import content_digest
 from byline.errors import InvalidTask
-from byline.examples import content_digest
 from byline.groups import Members
 from byline.loading import LoadedTask
 from byline.store.canonical import canonical_digest

@@ -71,7 +71,7 @@ def get_index(request: Request, name: str) -> IndexInfo:
         _summary(name, attributor)
         | {
             "recipe_fingerprint": attributor.recipe_fingerprint,
-            "recipe_document": index.recipe,
+            "recipe_document": index.recipe.model_dump(mode="json"),
             "width": index.width,
             "members": [
                 MemberInfo(name=m.name, checkpoint=m.checkpoint, mask_seed=m.mask_seed, adapter=m.adapter)

@@ -1,0 +1,80 @@
+"""Digests of training items: the same content has the same digest, on every machine and in every process."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+
+from byline.errors import InvalidTask
+
+
+def content_digest(value: Any) -> bytes:
+    """Digest of a dataset item's content, the same on every machine and in every process.
+
+    Args:
+        value: Tensors, arrays, strings, bytes, numbers, None, pydantic models, and mappings and
+            sequences of these.
+
+    Returns:
+        32 bytes: SHA-256 over types, shapes and contents.
+
+    Raises:
+        InvalidTask: A part of the item is of a type whose content is not defined.
+    """
+    digest = hashlib.sha256()
+    _feed(digest, value)
+    return digest.digest()
+
+
+def content_id(value: Any) -> str:
+    """Short name of a dataset item made from its content, for items that have no id of their own."""
+    return content_digest(value).hex()[:20]
+
+
+def _feed(digest: "hashlib._Hash", value: Any) -> None:
+    match value:
+        case torch.Tensor():
+            _feed_tensor(digest, value)
+        case np.ndarray() | np.generic():
+            _feed_array(digest, np.ascontiguousarray(value))
+        case str() | bool() | int() | float() | None:
+            digest.update(f"{type(value).__name__}:{value!r};".encode())
+        case bytes():
+            digest.update(f"bytes:{len(value)}:".encode() + value)
+        case BaseModel():
+            _feed(digest, value.model_dump())
+        case Mapping():
+            digest.update(f"mapping:{len(value)}:".encode())
+            for key in sorted(value, key=str):
+                _feed(digest, key)
+                _feed(digest, value[key])
+        case Sequence():
+            digest.update(f"sequence:{len(value)}:".encode())
+            for part in value:
+                _feed(digest, part)
+        case _:
+            raise InvalidTask(
+                f"expected a training item made of tensors, arrays, strings, numbers, mappings and "
+                f"sequences, got a part of type {type(value).__name__}: convert it in the data set"
+            )
+
+
+def _feed_array(digest: "hashlib._Hash", array: "np.ndarray[Any, Any]") -> None:
+    digest.update(f"array:{array.dtype.str}:{array.shape}:".encode())
+    if array.dtype.hasobject:  # its bytes are addresses
+        _feed(digest, array.tolist())
+    else:
+        digest.update(array.tobytes())
+
+
+def _feed_tensor(digest: "hashlib._Hash", tensor: torch.Tensor) -> None:
+    try:
+        array = tensor.numpy(force=True)
+    except TypeError:  # numpy has no such type: bfloat16, float8
+        digest.update(f"tensor:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    else:
+        _feed_array(digest, np.ascontiguousarray(array))
