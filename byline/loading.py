@@ -223,5 +223,5 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 def _tensors_digest(tensors: Mapping[str, Tensor], digest: "hashlib._Hash") -> str:
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

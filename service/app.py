@@ -77,8 +77,12 @@ def _log_failure(warming: "asyncio.Future[None]") -> None:
 
 
 def _written_once(app: FastAPI, service: Service) -> "Any":
+    written_at = -1
+
     def openapi_document() -> dict[str, Any]:
-        if app.openapi_schema is None:
+        nonlocal written_at
+        if app.openapi_schema is None or written_at != service.versions.swaps:
+            written_at = service.versions.swaps  # another version may take other queries
             app.openapi_schema = openapi.document(app, service)
         return app.openapi_schema
 

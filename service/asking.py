@@ -45,7 +45,7 @@ async def ask(request: Request, name: str, parse: Callable[[bytes], Requested]) 
     """
     service: Service = request.app.state.service
     deadline = time.monotonic() + service.settings.deadline_seconds
-    attributor = service.attributor(name)
+    attributor = service.taken(request.scope, name).attributor
     with service.admission.place(_declared_bytes(request)) as place:
         body = await read_body(request, service.settings.deadline_seconds)
         check = partial(_checked, attributor, parse, body)
@@ -55,7 +55,7 @@ async def ask(request: Request, name: str, parse: Callable[[bytes], Requested]) 
         jobs = [Job(attributor=attributor, question=q, deadline=deadline) for q in questions]
         answers = await _computed(service, jobs, request.receive)
     for answer in answers:
-        service.metrics.answer(name, answer.timings)
+        service.metrics.answer(attributor.name, answer.timings)
     write = partial(_written, requested, answers)
     return await asyncio.to_thread(write) if requested.entries > LARGE_ANSWER else write()
 

@@ -90,17 +90,25 @@ class ComputeThread:
         if self._threads is not None:
             torch.set_num_threads(self._threads)
             set_threads(self._threads)
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._jobs or self._calls or self._stopping)
-                if not self._jobs and not self._calls:
-                    return
-                call = self._calls.popleft() if self._calls else None
-                batch = [] if call else self._take()
-            if call:
-                _run_call(*call)
-            else:
-                self._run(batch)
+        while self._step():
+            pass
+
+    def _step(self) -> bool:
+        """Run what waits; False once there is nothing more to come.
+
+        A function of its own, so that a thread that waits keeps nothing of what it ran alive.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._calls or self._stopping)
+            if not self._jobs and not self._calls:
+                return False
+            call = self._calls.popleft() if self._calls else None
+            batch = [] if call else self._take()
+        if call:
+            _run_call(*call)
+        else:
+            self._run(batch)
+        return True
 
     def _take(self) -> list[Job]:
         """Take the oldest job, and all others for its index that fit the budget."""

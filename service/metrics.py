@@ -46,6 +46,22 @@ class Metrics:
         )
         self.inside = Gauge("byline_requests_inside", "Requests admitted now", registry=self.registry)
 
+        self.loaded = Gauge("byline_versions_loaded", "Versions in memory", registry=self.registry)
+        self._switches = Counter(
+            "byline_alias_switches", "Versions that took another's place", ["alias"], registry=self.registry
+        )
+        self._quarantined = Counter(
+            "byline_quarantined", "Versions found unusable", ["index"], registry=self.registry
+        )
+
+    def switched(self, alias: str) -> None:
+        """Count a version that took another's place in this process."""
+        self._switches.labels(alias).inc()
+
+    def quarantined(self, index: str) -> None:
+        """Count a version that this process found unusable."""
+        self._quarantined.labels(index).inc()
+
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that is over."""
         known = method if method in {"GET", "HEAD", "POST"} else "other"

@@ -4,19 +4,21 @@ import asyncio
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import structlog
 from starlette.types import Scope
 
 from byline.attribution import Attributor
-from byline.errors import InvalidInput, InvalidQuery, NotFound
+from byline.errors import InvalidInput
 from service.admission import Admission, Amount
-from service.bodies import SAFETENSORS, tensors_limit
+from service.bodies import SAFETENSORS
 from service.catalogue import Catalogue
 from service.compute import ComputeThread
 from service.metrics import Metrics
 from service.settings import Settings
+from service.versions.registry import Registry
+from service.versions.served_version import ServedVersion
 
 log = structlog.get_logger("service")
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -28,13 +30,14 @@ class Service:
     """One running service: settings, indexes, the door and the compute thread."""
 
     settings: Settings
-    attributors: Mapping[str, Attributor]
+    opened: InitVar[Mapping[str, Attributor | ServedVersion]]
+    """What is served at first, by name."""
     metrics: Metrics = field(default_factory=Metrics)
     ready: bool = False
     """Whether every index answered its first query."""
 
-    def __post_init__(self) -> None:
-        for name in self.attributors:
+    def __post_init__(self, opened: Mapping[str, Attributor | ServedVersion]) -> None:
+        for name in opened:
             if not NAME.match(name):
                 raise InvalidInput(
                     f"expected index names like {NAME.pattern}, got one of {len(name)} characters"
@@ -44,9 +47,14 @@ class Service:
         self.compute = ComputeThread(
             batch_cost=self.settings.batch_cost, threads=self.settings.threads, metrics=self.metrics
         )
+        self.versions = Registry(
+            {
+                name: each if isinstance(each, ServedVersion) else ServedVersion.of(each)
+                for name, each in opened.items()
+            }
+        )
+        self.metrics.loaded.set_function(lambda: self.versions.loaded)
         self._offer_baselines()
-        self._catalogues = {name: Catalogue(a.index) for name, a in self.attributors.items()}
-        self._gradient_bytes = {name: self._most_bytes(a) for name, a in self.attributors.items()}
 
     def _offer_baselines(self) -> None:
         """Offer each index what it can answer by; a baseline that none of them can is a mistake.
@@ -64,15 +72,18 @@ class Service:
                     f"expected an index that can answer by the baseline {baseline}, got none ({detail})"
                 )
 
+    @property
+    def attributors(self) -> dict[str, Attributor]:
+        """What answers under each name, at this moment."""
+        return {name: each.attributor for name, each in self.versions.served.items()}
+
     def attributor(self, name: str) -> Attributor:
-        """Find an index.
+        """Find what answers under a name now; a request that is under way asks `taken` instead.
 
         Raises:
             NotFound: None of that name is served.
         """
-        if name not in self.attributors:
-            raise NotFound(f"expected one of the indexes {', '.join(self.attributors)}, got another name")
-        return self.attributors[name]
+        return self.versions.current(name).attributor
 
     def catalogue(self, name: str) -> Catalogue:
         """Find an index's lists.
@@ -80,8 +91,22 @@ class Service:
         Raises:
             NotFound: None of that name is served.
         """
-        self.attributor(name)
-        return self._catalogues[name]
+        return self.versions.current(name).catalogue
+
+    def taken(self, scope: Scope, name: str) -> ServedVersion:
+        """The version that a request began with: taken once, whatever is switched while it runs.
+
+        Args:
+            scope: The request's.
+            name: What it asks.
+
+        Raises:
+            NotFound: None of that name is served.
+        """
+        taken: dict[str, ServedVersion] = scope.setdefault("state", {}).setdefault("versions", {})
+        if name not in taken:
+            taken[name] = self.versions.current(name)
+        return taken[name]
 
     async def warm(self) -> None:
         """Answer a first query on every index; only then is the service ready."""
@@ -98,18 +123,14 @@ class Service:
 
     def body_limit(self, scope: Scope) -> int:
         """Largest body in bytes that a request may have."""
-        name, gradient = _asked_index(scope["path"]), _is_gradient(scope)
-        if name is None or name not in self.attributors:
+        name = _asked_index(scope["path"])
+        if name is None or name not in self.versions.served:
             return self.settings.body_bytes
-        feature = self.attributors[name].index.width * _FEATURE_NUMBER_BYTES
-        return self._gradient_bytes[name] if gradient else self.settings.body_bytes + feature
-
-    def _most_bytes(self, attributor: Attributor) -> int:
-        """Largest gradient body; an index that takes none says so to a body of ordinary size."""
-        try:
-            return tensors_limit(attributor.expected_gradients())
-        except InvalidQuery:
-            return self.settings.body_bytes
+        version = self.taken(scope, name)
+        if _is_gradient(scope):
+            # An index that takes none says so to a body of ordinary size.
+            return version.gradient_bytes or self.settings.body_bytes
+        return self.settings.body_bytes + version.attributor.index.width * _FEATURE_NUMBER_BYTES
 
 
 def _asked_index(path: str) -> str | None:

@@ -45,7 +45,7 @@ class AnswerWriter:
         self._index = index
         self._members = members
         self._name = name
-        self._card = summary_of(index.quality.card)
+        self._summed_up: tuple[QualityCard | None, CardSummary | None] = (None, None)
 
     @cached_property
     def _owners(self) -> list[tuple[str, int, list[str]]]:
@@ -56,6 +56,15 @@ class AnswerWriter:
         owned = self._index.owners.rows >= 0
         points = np.bincount(self._index.owners.rows[owned], weights=self._index.groups.sizes[owned])
         return [(name, int(n), licences) for (name, _, licences), n in zip(known, points, strict=True)]
+
+    def _card(self) -> CardSummary | None:
+        """What the index's card says now: `byline evaluate` may write one beside an index that is open."""
+        card, summary = self._summed_up
+        if card is not self._index.quality.card:
+            card = self._index.quality.card
+            summary = summary_of(card)
+            self._summed_up = card, summary
+        return summary
 
     def answer(self, asked: Featured, found: Found, timings: Timings) -> Answer:
         """Write one answer.
@@ -79,7 +88,7 @@ class AnswerWriter:
             unit="group" if index.groups is not None and found.drilled is None else "point",
             drilled_groups=found.drilled,
             exact=index.manifest.storage.search == "exact" or not (asked.question.examples and influence),
-            quality_card=self._card if influence else None,
+            quality_card=self._card() if influence else None,
             target=asked.question.target,
             prediction=asked.predictions[0] if request.query is not None else None,
             predictions=tuple(asked.predictions) if request.query_set is not None else None,

@@ -6,6 +6,7 @@ Legend: R rows of the index, O owners.
 import json
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,6 +150,7 @@ class ExampleStore:
         self._lock = threading.Lock()
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        weakref.finalize(self, self._connection.close)
         self.rows = int(self._fetch("SELECT count(*) FROM examples")[0][0])
         """R."""
 

@@ -55,7 +55,7 @@ class AttributionIndex:
         self.manifest = manifest
         """What the index is."""
         self.quality: FoundCard = read_card(path, manifest)
-        """What was measured about it, as the file beside it says now."""
+        """What was measured about it, as the file beside it said when it was last read."""
         self.slices = stretch_slices(manifest.stretches)
         """Where each stretch lies in a vector: every member's, or one of all with a PCA."""
         self.examples = ExampleStore(path / EXAMPLES)
@@ -104,6 +104,11 @@ class AttributionIndex:
             digest_cache = parent / DIGEST_CACHE
         check(version, manifest, DigestCache(digest_cache) if verify else None)
         return cls(version, manifest)
+
+    def read_quality(self) -> FoundCard:
+        """Read the quality card again: `byline evaluate` may have written one since the index was opened."""
+        self.quality = read_card(self.path, self.manifest)
+        return self.quality
 
     def close(self) -> None:
         """Close what is open; memory maps go with the last array that uses them."""

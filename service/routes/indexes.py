@@ -26,6 +26,7 @@ from service.schemas import (
     SelfInfluencePage,
     SelfInfluenceRow,
 )
+from service.served import Service
 
 router = APIRouter(prefix="/v1/indexes", tags=["Indexes"])
 After = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
@@ -33,13 +34,13 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
 
 
 def _catalogue(request: Request, name: str) -> Catalogue:
-    found: Catalogue = request.app.state.service.catalogue(name)
-    return found
+    service: Service = request.app.state.service
+    return service.taken(request.scope, name).catalogue
 
 
 def _attributor(request: Request, name: str) -> Attributor:
-    found: Attributor = request.app.state.service.attributor(name)
-    return found
+    service: Service = request.app.state.service
+    return service.taken(request.scope, name).attributor
 
 
 @router.get("", operation_id="list_indexes")
