@@ -19,6 +19,7 @@ from byline.gradients.factors import BatchGradients
 from byline.gradients.tensors import check_gradients, dense_gradients, flat_gradients
 from byline.member_model import MemberModel
 from byline.members import Member, shares
+from byline.progress import counting
 from byline.projection.base import State
 from byline.projection.principal import decoded
 from byline.query_passes import QueryPasses
@@ -227,11 +228,12 @@ class Featurizer(GradientFeaturizer):
         chosen = target or self._recipe.query_target
 
         projected: dict[Member, Tensor] = {}
-        with torch.no_grad():
+        with torch.no_grad(), counting("gradient", len(self._featurizers)) as advance:
             for member, gradients in self._passes.gradients(items, chosen):
                 solved = self._solved(member, gradients, mean=mean)
                 phi_QK = self._featurizers[member].project(solved, Side.QUERY)
                 projected[member] = phi_QK.mean(dim=0, keepdim=True) if mean else phi_QK
+                advance(1)
         return self._features(projected.__getitem__)
 
     def _solved(self, member: Member, gradients: BatchGradients, *, mean: bool = False) -> BatchGradients:

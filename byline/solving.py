@@ -13,6 +13,7 @@ from byline.curvature.products import Matrix
 from byline.curvature.solved import Solved
 from byline.fit_sample import Rows, cut_batches, fit_sample
 from byline.member_model import MemberModel
+from byline.progress import counted
 from byline.projection.base import State
 from byline.task import Item
 
@@ -64,7 +65,7 @@ class TrainingProducts:
     def mean(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
         """H v of every row, H the mean over the sample: float64."""
         total_VP = torch.zeros_like(vectors_VP)
-        for number in range(self.batches):
+        for number in counted(None, range(self.batches)):
             total_VP += self._sum(vectors_VP, number, matrix)
         return total_VP / len(self._rows)
 
@@ -108,5 +109,5 @@ class QuerySolver:
         """
         step = max(1, NUMBERS // max(1, gradients_VP.shape[1]))
         cut = torch.split(gradients_VP, step)
-        parts = [self._curvature.solve(self._products, part, self._state) for part in cut]
+        parts = [self._curvature.solve(self._products, part, self._state) for part in counted(None, cut)]
         return torch.cat(parts).to(gradients_VP)

@@ -20,6 +20,7 @@ from byline.attribution.lookup import End, Found
 from byline.attribution.questions import Featured
 from byline.errors import InvalidQuery
 from byline.fit_sample import cut_batches
+from byline.progress import counting
 from byline.query_features import Featurizer, GradientFeaturizer
 from byline.store.index import AttributionIndex
 from byline.task import Task
@@ -106,7 +107,12 @@ class Drill:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Rows [P], and scores by member [P, M]; [P, 1] where the members' own are not known."""
         assert self._index.groups is not None
-        parts = [self._by_member(asked, part_NK) for group in groups for part_NK in self._vectors(int(group))]
+        parts = []
+        with counting("drill", int(self._index.groups.sizes[groups].sum())) as advance:
+            for group in groups:
+                for part_NK in self._vectors(int(group)):
+                    parts.append(self._by_member(asked, part_NK))
+                    advance(len(part_NK))
         by_member = np.concatenate(parts) if parts else np.zeros((0, len(self._index.members)))
         return self._index.groups.points(groups), by_member
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from byline import progress
 from byline.attribution.answer import Timings
 
 Stage = Literal["predict", "gradient", "transform", "search", "join"]
@@ -18,10 +19,11 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
-        """Add the time of the block to a stage."""
+        """Add the time of the block to a stage, and say that it has begun."""
         start = time.perf_counter()
         try:
-            yield
+            with progress.stage(name):
+                yield
         finally:
             elapsed = (time.perf_counter() - start) * 1e3
             self._milliseconds[name] = self._milliseconds.get(name, 0.0) + elapsed

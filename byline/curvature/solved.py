@@ -23,6 +23,7 @@ from byline.curvature.products import Matrix
 from byline.curvature.solvers import LissaOptions, conjugate_gradients, largest_eigenvalue, lissa
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
+from byline.progress import counting
 from byline.projection.base import ProjectionSpec, State
 from byline.randomness import random_signs, stream_key
 
@@ -94,12 +95,16 @@ class Cg(BaseModel):
         """
         damping = float(state[DAMPING])
 
-        def damped(vectors_VP: Tensor) -> Tensor:
-            return products.mean(vectors_VP, self.matrix) + damping * vectors_VP
+        with counting("solve", self.iterations) as advance:
 
-        found = conjugate_gradients(
-            damped, gradients_VP.double(), iterations=self.iterations, tolerance=self.tolerance
-        )
+            def damped(vectors_VP: Tensor) -> Tensor:
+                product_VP = products.mean(vectors_VP, self.matrix) + damping * vectors_VP
+                advance(1)
+                return product_VP
+
+            found = conjugate_gradients(
+                damped, gradients_VP.double(), iterations=self.iterations, tolerance=self.tolerance
+            )
         if bool(found.indefinite_V.any()):
             raise InvalidRecipe(
                 f"expected a positive definite matrix for conjugate gradients, got a direction in which the damped "
@@ -155,10 +160,14 @@ class Lissa(BaseModel):
             depth=self.depth, repeats=self.repeats, damping=float(state[DAMPING]), scale=float(state[SCALE])
         )
 
-        def product(vectors_VP: Tensor, batch: int) -> Tensor:
-            return products.of_batch(vectors_VP, batch, "ggn")
+        with counting("solve", self.depth * self.repeats) as advance:
 
-        return lissa(product, gradients_VP.double(), products.batches, options).x_VP
+            def product(vectors_VP: Tensor, batch: int) -> Tensor:
+                product_VP = products.of_batch(vectors_VP, batch, "ggn")
+                advance(1)
+                return product_VP
+
+            return lissa(product, gradients_VP.double(), products.batches, options).x_VP
 
 
 Solved = Cg | Lissa

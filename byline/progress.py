@@ -1,0 +1,136 @@
+"""How far a long computation is, without a callback through every layer.
+
+Whoever wants to know puts a function in place around the call (`reported_to`); code that takes long says what it is at
+(`stage`) and counts its steps (`counting`, `counted`). Counts may lie within one another: six members of a hundred
+iterations each. Without a function in place all of this does nothing.
+
+The function is called in the computation's own thread, between steps. It ends the computation by raising `Stopped`.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Stopped(BaseException):
+    """Nobody wants what is being computed any more. Not an `Exception`: code that goes on after one must not go on."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a computation is."""
+
+    stage: str
+    """What is being done."""
+    done: int = 0
+    """Steps of the innermost count with a name that are done."""
+    total: int = 0
+    """Of how many, at most; 0 where they are not counted."""
+    fraction: float = 0.0
+    """Of the whole stage, 0 to 1, over all counts that lie within one another."""
+
+
+Report = Callable[[Step], None]
+
+
+@dataclass
+class _Count:
+    name: str | None
+    total: int
+    done: int = 0
+
+
+@dataclass
+class _Counts:
+    report: Report
+    names: list[str] = field(default_factory=list)
+    counts: list[_Count] = field(default_factory=list)
+
+    def tell(self) -> None:
+        fraction = 0.0
+        for count in reversed(self.counts):
+            fraction = min(1.0, (count.done + fraction) / max(1, count.total))
+        named = next((c for c in reversed(self.counts) if c.name), None)
+        name = named.name if named and named.name else self.names[-1]
+        self.report(Step(name, named.done if named else 0, named.total if named else 0, fraction))
+
+
+_current: ContextVar[_Counts | None] = ContextVar("progress", default=None)
+
+
+@contextmanager
+def reported_to(report: Report) -> Iterator[None]:
+    """Tell a function about everything that is done inside the block.
+
+    Args:
+        report: Called with each step, in this thread; may raise `Stopped`.
+    """
+    token = _current.set(_Counts(report))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Say what the block does."""
+    counts = _current.get()
+    if counts is None:
+        yield
+        return
+    counts.names.append(name)
+    try:
+        counts.tell()
+        yield
+    finally:
+        counts.names.pop()
+
+
+@contextmanager
+def counting(name: str | None, total: int) -> Iterator[Callable[[int], None]]:
+    """Count the steps of the block.
+
+    Args:
+        name: What is counted; None refines the count around this one.
+        total: How many steps there are, at most.
+
+    Yields:
+        A function to call with the number of steps that were just done.
+    """
+    counts = _current.get()
+    if counts is None:
+        yield lambda _: None
+        return
+    own = _Count(name, total)
+
+    def advance(steps: int) -> None:
+        own.done += steps
+        counts.tell()
+
+    counts.counts.append(own)
+    try:
+        counts.tell()
+        yield advance
+    finally:
+        counts.counts.pop()
+
+
+def counted(name: str | None, items: Collection[T]) -> Iterator[T]:
+    """Iterate and count.
+
+    Args:
+        name: What is counted; None refines the count around this one.
+        items: What to iterate over.
+
+    Yields:
+        Each item.
+    """
+    with counting(name, len(items)) as advance:
+        for item in items:
+            yield item
+            advance(1)
