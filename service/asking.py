@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import Request
 from starlette.types import Receive
@@ -28,13 +28,26 @@ class ClientGoneError(Exception):
     """The client left before its answer was ready."""
 
 
-async def ask(request: Request, name: str, parse: Callable[[bytes], Requested]) -> str:
+class Watch(Protocol):
+    """Looks on while an answer is made."""
+
+    interval: float
+    """Seconds between two looks."""
+
+    async def look(self, jobs: Sequence[Job]) -> None:
+        """See how far the jobs are; called once they are queued, and again and again until they are done."""
+
+
+async def ask(
+    request: Request, name: str, parse: Callable[[bytes], Requested], watch: Watch | None = None
+) -> str:
     """Answer one HTTP request.
 
     Args:
         request: Its body is read once a place inside is taken.
         name: The index.
         parse: Turns the body into questions; must be safe to run in any thread.
+        watch: Looks on; a request that is watched may take `stream_seconds`.
 
     Returns:
         The JSON that answers it.
@@ -44,16 +57,22 @@ async def ask(request: Request, name: str, parse: Callable[[bytes], Requested]) 
         DeadlineExceeded: The time was up.
     """
     service: Service = request.app.state.service
-    deadline = time.monotonic() + service.settings.deadline_seconds
+    settings = service.settings
+    seconds = settings.deadline_seconds if watch is None else settings.stream_seconds
+    deadline = time.monotonic() + seconds
     attributor = service.taken(request.scope, name).attributor
     with service.admission.place(_declared_bytes(request)) as place:
-        body = await read_body(request, service.settings.deadline_seconds)
+        body = await read_body(request, settings.deadline_seconds)
         check = partial(_checked, attributor, parse, body)
         large = len(body) > LARGE_BODY
         requested, questions = await asyncio.to_thread(check) if large else check()
         place.take(sum(question.cost for question in questions))
         jobs = [Job(attributor=attributor, question=q, deadline=deadline) for q in questions]
-        answers = await _computed(service, jobs, request.receive)
+        for job in jobs:
+            service.compute.submit(job)
+        answers = await _computed(jobs, request.receive, watch)
+        if answers is None:
+            raise DeadlineExceeded(f"expected an answer within {seconds:g} seconds: ask for less at a time")
     for answer in answers:
         service.metrics.answer(attributor.name, answer.timings)
     write = partial(_written, requested, answers)
@@ -77,28 +96,28 @@ def _declared_bytes(request: Request) -> int:
     return min(limit, int(request.headers.get("content-length", limit)))
 
 
-async def _computed(service: Service, jobs: Sequence[Job], receive: Receive) -> list[Answer]:
-    """Queue jobs and wait for their answers, as long as somebody wants them."""
-    for job in jobs:
-        service.compute.submit(job)
+async def _computed(jobs: Sequence[Job], receive: Receive, watch: Watch | None = None) -> list[Answer] | None:
+    """Wait for the answers of jobs, as long as somebody wants them; None once the time is up."""
     answers = asyncio.gather(*(asyncio.wrap_future(job.answer) for job in jobs))
     # Nobody reads what comes of answers that are dropped; asyncio would log each as a mistake.
     answers.add_done_callback(lambda done: done.cancelled() or done.exception())
     gone = asyncio.ensure_future(_disconnected(receive))
-    remaining = jobs[0].deadline - time.monotonic()
+    waiting: set[asyncio.Future[Any]] = {answers, gone}
     try:
-        waiting: set[asyncio.Future[Any]] = {answers, gone}
-        await asyncio.wait(waiting, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
-        if answers.done():
-            return answers.result()
-        if gone.done():
-            raise ClientGoneError
-        seconds = service.settings.deadline_seconds
-        raise DeadlineExceeded(f"expected an answer within {seconds:g} seconds: ask for less at a time")
+        while (remaining := jobs[0].deadline - time.monotonic()) > 0:
+            if watch is not None:
+                await watch.look(jobs)
+                remaining = min(remaining, watch.interval)
+            await asyncio.wait(waiting, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+            if answers.done():
+                return answers.result()
+            if gone.done():
+                raise ClientGoneError
+        return None
     finally:
         gone.cancel()
         for job in jobs:
-            job.answer.cancel()  # at once, so that the compute thread drops what it has not begun
+            job.give_up()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import torch
 
 from byline.attribution import Answer, Attributor, Question
 from byline.errors import DeadlineExceeded
+from byline.progress import Step, Stopped, reported_to
 from byline.search.faiss_files import set_threads
 from service.metrics import Metrics
 
@@ -30,6 +32,15 @@ class Job:
     """In `time.monotonic` seconds: past it, nobody waits any more."""
     answer: "Future[Answer]" = field(default_factory=Future)
     submitted: float = field(default_factory=time.monotonic)
+    step: Step | None = None
+    """Where its computation is; None before it is begun. The compute thread writes it."""
+    wanted: bool = True
+    """Whether somebody waits for the answer."""
+
+    def give_up(self) -> None:
+        """Nobody waits any more: what is not begun is dropped, what is ends at its next counted step."""
+        self.wanted = False
+        self.answer.cancel()
 
 
 _Call = tuple[Callable[[], None], "Future[None]"]
@@ -52,6 +63,7 @@ class ComputeThread:
         self._calls: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        self._computing = 0
         self._seconds_each = 0.05
         self._thread = threading.Thread(target=self._work, name="compute", daemon=True)
 
@@ -77,6 +89,13 @@ class ComputeThread:
         with self._changed:
             self._jobs.append(job)
             self._changed.notify()
+
+    def ahead(self, job: Job) -> int:
+        """Queries that are computed, or wait, before a job's turn; 0 once it is begun."""
+        with self._changed:
+            waiting = [each.question.cost for each in takewhile(lambda each: each is not job, self._jobs)]
+            begun = len(waiting) == len(self._jobs)
+            return 0 if begun else sum(waiting) + self._computing
 
     def call(self, function: Callable[[], None]) -> "Future[None]":
         """Run a function in the thread, before the jobs that wait."""
@@ -108,6 +127,7 @@ class ComputeThread:
             _run_call(*call)
         else:
             self._run(batch)
+            self._computing = 0
         return True
 
     def _take(self) -> list[Job]:
@@ -121,7 +141,7 @@ class ComputeThread:
                 cost += job.question.cost
             else:
                 left.append(job)
-        self._jobs = left
+        self._jobs, self._computing = left, cost
         return batch
 
     def _run(self, batch: Sequence[Job]) -> None:
@@ -134,13 +154,29 @@ class ComputeThread:
         self._metrics.batch(batch[0].attributor.name, len(live), len(batch) - len(live))
         if not live:
             return
-        for job, outcome in zip(live, _answers(live), strict=True):
+        for job, outcome in zip(live, _outcomes(live), strict=True):
             if isinstance(outcome, Exception):
                 job.answer.set_exception(outcome)
             else:
                 job.answer.set_result(_with_queue_time(outcome, begun - job.submitted))
         each = (time.monotonic() - begun) / sum(job.question.cost for job in live)
         self._seconds_each += 0.2 * (each - self._seconds_each)
+
+
+def _outcomes(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:
+    """Answer a batch as long as somebody waits for one of its answers."""
+
+    def report(step: Step) -> None:
+        if not any(job.wanted for job in jobs):
+            raise Stopped
+        for job in jobs:
+            job.step = step
+
+    try:
+        with reported_to(report):
+            return _answers(jobs)
+    except Stopped:
+        return [DeadlineExceeded("nobody waited for the answer any more")] * len(jobs)
 
 
 def _answers(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:

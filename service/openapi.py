@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from byline.recipe import Recipe
 from service.problems import Problem
-from service.schemas import AttributionBody, SharesBody
+from service.schemas import AttributionBody, Progress, SharesBody
 from service.served import Service
 
 _REF = "#/components/schemas/{model}"
@@ -24,7 +24,7 @@ def document(app: FastAPI, service: Service) -> dict[str, Any]:
     schemas: dict[str, Any] = written.setdefault("components", {}).setdefault("schemas", {})
     for unused in _UNUSED:
         schemas.pop(unused, None)
-    for model in (AttributionBody, SharesBody, Problem, Recipe):
+    for model in (AttributionBody, SharesBody, Problem, Progress, Recipe):
         _add(schemas, model.__name__, model)
     described = schemas["IndexInfo"]["properties"]
     # The documents are read without torch, so the recipe is plain JSON in them; here it is described in full.

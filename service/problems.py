@@ -74,19 +74,23 @@ def kind_of(error: Exception) -> Kind:
     return INTERNAL
 
 
-def problem_response(
-    kind: Kind, detail: str, *, request_id: str | None = None, headers: dict[str, str] | None = None
-) -> Response:
+def problem(kind: Kind, detail: str, request_id: str | None = None) -> Problem:
     """Write a problem document."""
-    document = Problem(
+    return Problem(
         type=f"urn:byline:problem:{kind.name}",
         title=kind.title,
         status=kind.status,
         detail=detail,
         request_id=request_id,
     )
+
+
+def problem_response(
+    kind: Kind, detail: str, *, request_id: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """Answer with a problem document."""
     return Response(
-        document.model_dump_json(exclude_none=True),
+        problem(kind, detail, request_id).model_dump_json(exclude_none=True),
         status_code=kind.status,
         media_type=MEDIA_TYPE,
         headers=headers,
@@ -95,9 +99,28 @@ def problem_response(
 
 def mistake(error: Exception, request_id: str | None) -> Response:
     """Answer an error that nobody expected; the log alone says where it was."""
-    log.error("mistake", error=type(error).__name__, exc_info=error)
-    detail = "The operator finds the cause in the service's log under this request's id."
-    return problem_response(INTERNAL, detail, request_id=request_id)
+    kind, detail = explained(error)
+    return problem_response(kind, detail, request_id=request_id)
+
+
+def explained(error: Exception) -> tuple[Kind, str]:
+    """Say which problem an error is, and log what its document must not tell.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        The kind and the detail.
+    """
+    kind = kind_of(error)
+    if kind is INTERNAL:
+        log.error("mistake", error=type(error).__name__, exc_info=error)
+        return kind, "The operator finds the cause in the service's log under this request's id."
+    if kind is WRONG_TASK:
+        log.error("wrong task", exc_info=error)
+    elif error.__cause__ is not None:  # the Task's code raised it, and may be the one at fault
+        log.warning("refused", problem=kind.name, exc_info=error.__cause__)
+    return kind, str(error)
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -122,15 +145,9 @@ def install(app: FastAPI) -> None:
 
 
 async def _byline_error(request: Request, error: Exception) -> Response:
-    kind = kind_of(error)
-    if kind is INTERNAL:
-        return mistake(error, _request_id(request))
-    if kind is WRONG_TASK:
-        log.error("wrong task", exc_info=error)
-    elif error.__cause__ is not None:  # the Task's code raised it, and may be the one at fault
-        log.warning("refused", problem=kind.name, exc_info=error.__cause__)
+    kind, detail = explained(error)
     headers = {"Retry-After": str(request.app.state.service.retry_after())} if kind.retry else None
-    return problem_response(kind, str(error), request_id=_request_id(request), headers=headers)
+    return problem_response(kind, detail, request_id=_request_id(request), headers=headers)
 
 
 async def _invalid_parameters(request: Request, error: Exception) -> Response:

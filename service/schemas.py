@@ -90,6 +90,30 @@ class Answers(Document):
     """One a query."""
 
 
+class Progress(Document):
+    """How far an answer is: the data of a `progress` event."""
+
+    stage: str
+    """What is being done: `queue`, `predict`, `gradient`, `solve`, `transform`, `search`, `drill` or `join`; more may
+    come."""
+    ahead: int
+    """Queries before this request's turn; 0 once it is being computed."""
+    answered: int
+    """Questions of this request that have their answers."""
+    questions: int
+    """Of how many: the queries of a batch, else 1."""
+    done: int
+    """Steps of the stage that are done: members, iterations, training points of a drill-down."""
+    total: int
+    """Of how many, at most; 0 where the stage counts none."""
+    fraction: float = Field(ge=0, le=1)
+    """Of the stage's work that is done; 0 where the stage counts no steps."""
+    seconds: float
+    """Since the request came."""
+    seconds_left: float | None
+    """Estimated, of the queue, the stage or the batch; null where nothing is known. Solved queries often end sooner."""
+
+
 class MemberInfo(Document):
     """One member of an index's ensemble."""
 

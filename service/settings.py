@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     """Most queries that are computed together. More helps throughput and costs latency."""
     deadline_seconds: float = Field(default=30.0, gt=0)
     """A request that takes longer is answered 504, and dropped if its turn has not come."""
+    stream_seconds: float = Field(default=600.0, gt=0)
+    """The same for a request that streams its progress: whoever asks sees that something happens."""
     baselines: Annotated[tuple[Similarity, ...], NoDecode] = ()
     """Rankings by similarity that are offered beside influence, as in `bm25,representation`: each costs a pass over
     the training set before the service is ready, and memory."""

@@ -1,7 +1,7 @@
 """Asking: which training points made the model predict this, and what is each owner's share?"""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
@@ -21,16 +21,24 @@ from service.requested import (
 )
 from service.schemas import Answers
 from service.settings import Settings
+from service.streaming import EVENTS, EventStream, wants_events
 
 router = APIRouter(prefix="/v1/indexes/{name}", tags=["Asking"])
 FAILURES = declared(404, 413, 415, 422, 500, 503, 504)
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer; with `Accept: text/event-stream` the events `progress` (any number), then `answer` "
+        "or `problem`, whose data are a Progress, the answer or a Problem as JSON in one line",
+        "content": {EVENTS: {"schema": {"type": "string"}}},
+    }
+}
 
 
 @router.post(
     "/attributions",
     operation_id="attribute",
     response_model=Answer | Answers,
-    responses=FAILURES,
+    responses=STREAMED | FAILURES,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -60,7 +68,7 @@ async def attribute(request: Request, name: str, options: Annotated[GradientOpti
     "/shares",
     operation_id="shares",
     response_model=SharesAnswer,
-    responses=FAILURES,
+    responses=STREAMED | FAILURES,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -75,6 +83,8 @@ async def shares(request: Request, name: str) -> Response:
 
 
 async def _answered(request: Request, name: str, parse: "partial[Requested]") -> Response:
+    if wants_events(request):
+        return EventStream(request, partial(ask, request, name, parse))
     try:
         written = await ask(request, name, parse)
     except (ClientGoneError, ClientDisconnect):
