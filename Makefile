@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http \
-        bench-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-peers test-faiss-gpu wheel clean
+        bench-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-peers fuzz test-faiss-gpu wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-sotu: $(READY)  ## accuracy (LDS) on a small language model, against real 
 
 bench-peers: $(READY)  ## other libraries on the same model and truth (installs them in .bench/peers)
 	$(BIN)/python -m benchmarks.peers
+
+fuzz: $(READY)  ## ten minutes of broken, made-up and mutated requests to a real service
+	$(BIN)/python -m benchmarks.fuzz
 
 test-faiss-gpu:  ## the search tests with faiss-gpu in place of faiss-cpu (2.4 GB; needs no GPU)
 	test -x .venv-faiss-gpu/bin/python || $(PYTHON) -m venv .venv-faiss-gpu

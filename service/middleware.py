@@ -119,8 +119,12 @@ class BodyLimit:
             return
         limit, received = self._limit(scope), 0
         scope["state"]["body_limit"] = limit
-        declared = Headers(scope=scope).get("content-length", "0")
-        if not declared.isdigit() or len(declared) > 18 or int(declared) > limit:
+        headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            await _two_lengths(scope)(scope, receive, send)
+            return
+        declared = headers.get("content-length", "0")
+        if not (declared.isascii() and declared.isdigit()) or len(declared) > 18 or int(declared) > limit:
             await _too_large(limit, scope)(scope, receive, send)
             return
 
@@ -137,6 +141,16 @@ class BodyLimit:
 
 def _refusal(limit: int) -> str:
     return f"expected a body of at most {limit} bytes, got more: send less at a time"
+
+
+def _two_lengths(scope: Scope) -> ASGIApp:
+    """A proxy may have read another body than we would: what follows could be another client's request."""
+    return problem_response(
+        Kind(400, "bad-request", "The request is ambiguous"),
+        "expected a Content-Length or a Transfer-Encoding, got both",
+        request_id=scope["state"].get("request_id"),
+        headers={"Connection": "close"},
+    )
 
 
 def _too_large(limit: int, scope: Scope) -> ASGIApp:

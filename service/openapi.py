@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from byline.recipe import Recipe
+from service.links import add_links
 from service.problems import Problem
 from service.schemas import AttributionBody, Progress, SharesBody
 from service.served import Service
@@ -35,6 +36,7 @@ def document(app: FastAPI, service: Service) -> dict[str, Any]:
     queries = _query_schemas(schemas, service)
     for body in (AttributionBody, SharesBody):
         _name_queries(schemas[body.__name__]["properties"], queries)
+    add_links(written)
     return written
 
 

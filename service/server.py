@@ -8,6 +8,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from service.connections import patient_for
 from service.settings import Settings
 
 
@@ -27,6 +28,8 @@ class Server(uvicorn.Server):
             app,
             host=settings.host,
             port=settings.port,
+            http=patient_for(settings.head_seconds),
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

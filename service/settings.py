@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """A request that takes longer is answered 504, and dropped if its turn has not come."""
     stream_seconds: float = Field(default=600.0, gt=0)
     """The same for a request that streams its progress: whoever asks sees that something happens."""
+    head_seconds: float = Field(default=20.0, gt=0)
+    """A connection on which the head of a request takes longer is closed."""
     baselines: Annotated[tuple[Similarity, ...], NoDecode] = ()
     """Rankings by similarity that are offered beside influence, as in `bm25,representation`: each costs a pass over
     the training set before the service is ready, and memory."""

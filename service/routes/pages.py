@@ -6,8 +6,9 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from service.reference import reference
 from service.served import Service
@@ -28,9 +29,18 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters["code"] = _with_code
 
 
+class _Files(StaticFiles):
+    """Small files, whole: whoever asks for a range of one gets all of it, as RFC 9110 allows."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Answer with a file; a broken range would be refused with other than a problem document."""
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        return await super().get_response(path, scope)
+
+
 def mount_static(app: FastAPI) -> None:
     """Serve the pages' scripts and styles."""
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent.parent / "static"), name="static")
+    app.mount("/static", _Files(directory=Path(__file__).parent.parent / "static"), name="static")
 
 
 def _page(request: Request, template: str, **values: Any) -> HTMLResponse:

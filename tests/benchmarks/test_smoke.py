@@ -19,6 +19,7 @@ BENCHMARKS = [
     "sotu",
     "peers",
     "groups",
+    "fuzz",
 ]
 
 

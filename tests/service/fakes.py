@@ -26,7 +26,9 @@ WIDTH = 6
 class TextPayload(BaseModel):
     """A text and its label."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "hello"}]})
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"text": "hello"}]}
+    )
 
     text: str = Field(min_length=1, max_length=500)
     label: int | None = Field(default=None, ge=0, lt=10)

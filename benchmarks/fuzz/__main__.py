@@ -1,0 +1,87 @@
+"""Everything that a stranger can send to a service, for some minutes.
+
+    python -m benchmarks.fuzz --minutes 20
+    python -m benchmarks.fuzz --smoke
+
+Against a real `byline serve` over a small real index: first every broken shape, then schemathesis in all its phases
+with all its checks, then mutations of valid requests. Held: no answer of 500, none that the OpenAPI document does not
+declare, the server lives, answers as before, and logs nothing at level error.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from schemathesis import openapi
+
+from benchmarks.fuzz import documented, raw
+from benchmarks.fuzz.served import Served, answer_without_timings, serving, tiny_index
+from benchmarks.targets import Targets
+
+
+def fuzz(served: Served, *, seconds: float, seed: int, examples: int) -> Targets:
+    """Send everything, half of the time each to schemathesis and to mutations."""
+    targets, before = Targets(), answer_without_timings(served)
+    _raw(targets, "shapes", raw.send_shapes(served))
+    _documented(targets, served, seconds=seconds / 2, seed=seed, examples=examples)
+    _raw(targets, "mutations", raw.send_mutations(served, seed, seconds=seconds / 2))
+    targets.at_most("answers that changed", float(answer_without_timings(served) != before), 0)
+    return targets
+
+
+def _raw(targets: Targets, name: str, sent: raw.Sent) -> None:
+    print(f"{name}: {sent.requests} connections, {sent.closed} closed without an answer")
+    print("  answers:", ", ".join(f"{status} x {count}" for status, count in sorted(sent.statuses.items())))
+    _failures(targets, name, sent.failures)
+
+
+def _documented(targets: Targets, served: Served, *, seconds: float, seed: int, examples: int) -> None:
+    headers = {"Authorization": f"Bearer {served.key}"} if served.key else {}
+    configured = documented.configuration(examples, seed, headers=headers, max_seconds=max(1, round(seconds)))
+    schema = openapi.from_url(
+        f"http://127.0.0.1:{served.port}/openapi.json", config=configured, headers=headers
+    )
+    found = documented.run(schema)
+    print(f"schemathesis: {found.sent} requests,", ", ".join(f"{n} {p}" for p, n in found.requests.items()))
+    print("  answers:", ", ".join(f"{status} x {count}" for status, count in sorted(found.statuses.items())))
+    _failures(targets, "schemathesis", found.failures)
+
+
+def _failures(targets: Targets, name: str, failures: dict[str, str]) -> None:
+    for which, words in failures.items():
+        print(f"  {which}: {words[:1000]}")
+    targets.at_most(f"failures of {name}", len(failures), 0)
+
+
+def _errors(log: Path) -> list[str]:
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return [str(line) for line in lines if line["level"] in {"error", "critical"}]
+
+
+def main() -> int:
+    """Parse the arguments and run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--smoke", action="store_true", help="some seconds of each")
+    given = parser.parse_args()
+    seconds = 6.0 if given.smoke else 60 * given.minutes
+    print(f"seed {given.seed}")
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        with serving(tiny_index(folder), folder) as served:
+            targets = fuzz(served, seconds=seconds, seed=given.seed, examples=5 if given.smoke else 100)
+            targets.at_most("the server ended by itself", float(served.process.poll() is not None), 0)
+        targets.at_most("exit code after SIGTERM", abs(served.process.returncode), 0)
+        errors = _errors(served.log)
+        print("\n".join(errors[:5]))
+        targets.at_most("lines logged at level error", len(errors), 0)
+    return targets.exit_code()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,91 @@
+"""Requests that schemathesis makes from the OpenAPI document, in all its phases and with all its checks."""
+
+import collections
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+from schemathesis.schemas import BaseSchema
+
+CROSS_FIELD = ("attribute", "shares")
+"""Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
+of features that the index's recipe sets, limits on their product. They may refuse what the schema allows."""
+PAGED = ("list_examples", "list_owners", "list_self_influence")
+"""A cursor is any text to the schema, and only that of a page to the service."""
+ACCEPTED = ("2xx", "401", "403", "404", "409", "429", "503")
+"""Answers to what the document allows: never 422, save for the operations above."""
+
+
+@dataclass
+class Findings:
+    """What a run sent, and what it got."""
+
+    requests: "collections.Counter[str]" = field(default_factory=collections.Counter)
+    """By phase."""
+    statuses: "collections.Counter[int]" = field(default_factory=collections.Counter)
+    """Answers by status."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """One example of each kind of failure: what was expected, and the request as a command of curl."""
+
+    @property
+    def sent(self) -> int:
+        """Number of requests."""
+        return self.requests.total()
+
+
+def configuration(
+    examples: int, seed: int, *, headers: dict[str, str] | None = None, max_seconds: int | None = None
+) -> SchemathesisConfig:
+    """Configure a run that is the same whenever its seed is.
+
+    Args:
+        examples: Requests for each operation in the fuzzing phase, and scenarios of the stateful one.
+        seed: Of the generators.
+        headers: Sent with each request: who asks.
+        max_seconds: Fuzz until this time is over.
+    """
+    lenient = {"checks": {"positive_data_acceptance": {"expected-statuses": [*ACCEPTED, "422"]}}}
+    given: dict[str, Any] = {
+        "seed": seed,
+        "continue-on-failure": True,
+        "headers": headers or {},
+        "generation": {"max-examples": examples, "deterministic": max_seconds is None, "database": "none"},
+        "checks": {"positive_data_acceptance": {"expected-statuses": list(ACCEPTED)}},
+        "operations": [{"include-operation-id": [*CROSS_FIELD, *PAGED], **lenient}],
+    }
+    if max_seconds is not None:
+        given["max-time"] = max_seconds
+    return SchemathesisConfig.from_dict(given)
+
+
+def run(schema: BaseSchema) -> Findings:
+    """Run every phase: examples, coverage, fuzzing, stateful."""
+    found = Findings()
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.ScenarioFinished):
+            _count(found, event)
+        elif isinstance(event, events.NonFatalError):
+            found.failures[f"error: {event.label}"] = str(event.info)
+        elif isinstance(event, events.FatalError):
+            raise event.exception
+    return found
+
+
+def _count(found: Findings, event: events.ScenarioFinished) -> None:
+    for interaction in event.recorder.interactions.values():
+        found.requests[event.phase.value] += 1
+        if interaction.response is not None:
+            found.statuses[interaction.response.status_code] += 1
+    for name, words in _failures(event):
+        found.failures.setdefault(name, words)
+
+
+def _failures(event: events.ScenarioFinished) -> Iterator[tuple[str, str]]:
+    for checks in event.recorder.checks.values():
+        for check in checks:
+            if check.failure_info is not None:
+                failure = check.failure_info.failure
+                name = f"{check.name}: {failure.operation}"
+                yield name, f"{failure.message}\n{check.failure_info.code_sample}"

@@ -1,0 +1,134 @@
+"""A real server process over a small real index, to send anything to."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / "tests" / "indexer" / "tiny_task.py"
+QUERY = b'{"x": [0.5, -1, 0.25, 2, 0, 1]}'
+START_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that runs."""
+
+    process: subprocess.Popen[str]
+    port: int
+    key: str | None
+    log: Path
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Ask as an ordinary client does."""
+        return self.ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"))
+
+    def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Ask with a JSON body."""
+        url, headers = f"http://127.0.0.1:{self.port}{path}", {"Content-Type": "application/json"}
+        return self.ask(urllib.request.Request(url, body, headers))
+
+    def ask(self, request: urllib.request.Request) -> tuple[int, bytes]:
+        """Send a request with the key; the answer's status and body, whatever it is."""
+        if self.key:
+            request.add_header("Authorization", f"Bearer {self.key}")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - loopback
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+
+def tiny_index(folder: Path) -> Path:
+    """Build the index of the tests' tiny Task."""
+    from indexer.build import build
+    from indexer.config import load_config
+
+    (folder / "tiny_task.py").write_text(TINY.read_text())
+    (folder / "build.toml").write_text(
+        'task = "tiny_task.py:task"\n[recipe]\nname = "ekfac"\n[recipe.projection]\nsize = 24\n'
+        '[recipe.members]\nmasks = 2\n[index]\npath = "index"\n'
+    )
+    build(load_config(folder / "build.toml"))
+    return folder / "index"
+
+
+@contextmanager
+def serving(index: Path, folder: Path, **settings: str) -> Iterator[Served]:
+    """Run `byline serve` on a free port.
+
+    Args:
+        index: What it serves, under the name `tiny`.
+        folder: Where it logs and keeps its data.
+        settings: By name of the setting.
+
+    Yields:
+        The server, ready.
+    """
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "BYLINE_DATA_DIR": str(folder / "data"),
+        "BYLINE_DRAIN_SECONDS": "0",
+        **{f"BYLINE_{name.upper()}": value for name, value in settings.items()},
+    }
+    command = [sys.executable, "-m", "byline", "serve", f"tiny={index}", "--port", "0", "--threads", "1"]
+    log = folder / "log"
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, cwd=folder
+        ) as process,
+    ):
+        try:
+            served = _announced(process, log)
+            _wait_ready(served)
+            yield served
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _announced(process: subprocess.Popen[str], log: Path) -> Served:
+    """Read the address and the first key, which a new service prints once."""
+    assert process.stdout is not None
+    port, key = None, None
+    for line in process.stdout:
+        words = line.replace("#", " ").replace("=", " ").split()
+        key = key or next((word for word in words if word.startswith("byl_")), None)
+        if " at http://127.0.0.1:" in line:
+            port = int(line.split("127.0.0.1:")[1].split("/")[0])
+        if port is not None and "Ctrl+C" in line:
+            return Served(process, port, key, log)
+    raise SystemExit(f"the server did not start: {log.read_text()[-2000:]}")
+
+
+def _wait_ready(served: Served) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if served.get("/readyz")[0] == 200:
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"the server was not ready within {START_SECONDS:g} s")
+
+
+def answer_without_timings(served: Served) -> object:
+    """What it answers to one query: the same before and after whatever happens to it."""
+    status, body = served.post("/v1/indexes/tiny/attributions", b'{"query": ' + QUERY + b', "shares": true}')
+    if status != 200:
+        raise SystemExit(f"expected an answer, got {status}: {body.decode()}")
+    answer = json.loads(body)
+    del answer["timings"]
+    return answer

@@ -1,0 +1,53 @@
+"""How long a connection may take to say what it wants: uvicorn alone waits for ever."""
+
+import asyncio
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+
+class Connection(H11Protocol):
+    """A connection of HTTP/1.1 that is closed when the head of a request does not come.
+
+    A client that opens many and sends a byte now and then would hold them all, and no key is asked before the head
+    is there. Bodies have the deadline of their request. Between requests uvicorn's own limit holds: 5 seconds
+    without a byte.
+    """
+
+    head_seconds: float
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; wait for the rest of a head that has begun."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._late is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._late = self.loop.call_later(self.head_seconds, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+def patient_for(seconds: float) -> type[Connection]:
+    """The class of connections that wait so long for a head; uvicorn makes one for each."""
+
+    class Patient(Connection):
+        head_seconds = seconds
+
+    return Patient

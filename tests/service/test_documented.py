@@ -1,0 +1,80 @@
+"""The OpenAPI document says all that can happen: schemathesis makes requests from it and holds the answers to it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from schemathesis import openapi
+from schemathesis.python.asgi import shutdown_lifespans
+
+from benchmarks.fuzz import documented
+from service.app import create_app
+from service.links import LINKS
+from service.settings import Settings
+from tests.service.fakes import fake_attributor
+
+OPERATIONS = Path(__file__).parent / "operations.json"
+ALLOWED_METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def operations(document):
+    return {
+        operation["operationId"]: (method, path, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in ALLOWED_METHODS
+    }
+
+
+@pytest.fixture
+def app():
+    """Not started: schemathesis starts it, in a loop of its own.
+
+    Yields:
+        The application.
+    """
+    yield create_app(Settings(), {"fake": fake_attributor()[0]})
+    shutdown_lifespans()
+
+
+def test_every_phase_and_every_check_finds_nothing(app):
+    headers = {"Host": "localhost"}
+    config = documented.configuration(3, seed=1, headers=headers)
+    schema = openapi.from_asgi("/openapi.json", app, config=config, headers=headers)
+    found = documented.run(schema)
+    assert not found.failures, "\n\n".join(f"{name}\n{words}" for name, words in found.failures.items())
+    assert set(found.requests) == {"examples", "coverage", "fuzzing", "stateful"}
+    assert found.sent > 500
+    assert found.statuses[200] > 50
+
+
+def test_operation_ids_are_stable(served):
+    """Clients are generated from them. Whoever changes one on purpose changes the list as well."""
+    found = {name: f"{method} {path}" for name, (method, path, _) in operations(served.app.openapi()).items()}
+    assert found == json.loads(OPERATIONS.read_text())
+
+
+def test_every_failure_is_a_declared_problem_document(served):
+    for name, (_, _, operation) in operations(served.app.openapi()).items():
+        for status, response in operation["responses"].items():
+            assert response["description"], (name, status)
+            if int(status) >= 400:
+                assert list(response["content"]) == ["application/problem+json"], (name, status)
+            if int(status) in {429, 503}:
+                assert "Retry-After" in response["headers"], (name, status)
+
+
+def test_links_lead_to_operations_and_name_their_parameters(served):
+    found = operations(served.app.openapi())
+    for name, links in LINKS.items():
+        for target, parameters in links.values():
+            _, path, operation = found[target]
+            named = {parameter["name"] for parameter in operation["parameters"]}
+            assert set(parameters) <= named, (name, target)
+            assert all("{" + key + "}" in path or key == "after" for key in parameters)
+        assert list(found[name][2]["responses"]["200"]["links"]) == list(links)
+
+
+@pytest.mark.parametrize("name", documented.CROSS_FIELD + documented.PAGED)
+def test_operations_that_may_refuse_what_the_schema_allows_exist(served, name):
+    assert name in operations(served.app.openapi())
