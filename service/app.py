@@ -13,6 +13,7 @@ from byline.attribution import Attributor
 from byline.errors import BylineError
 from service import openapi, problems
 from service.middleware import BodyLimit, LoopbackNames, RequestLog
+from service.pages import indexes as index_pages
 from service.routes import attributions, health, indexes, pages
 from service.served import Service
 from service.settings import Settings
@@ -47,7 +48,7 @@ def create_app(settings: Settings, attributors: Mapping[str, Attributor]) -> Fas
     )
     app.state.service = service
     problems.install(app)
-    for module in (attributions, indexes, health, pages):
+    for module in (attributions, indexes, health, pages, index_pages):
         app.include_router(module.router)
     pages.mount_static(app)
     app.openapi = _written_once(app, service)  # type: ignore[method-assign]

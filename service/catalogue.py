@@ -24,6 +24,11 @@ class Catalogue:
         return self.index.examples.owners()
 
     @cached_property
+    def licences(self) -> list[tuple[str | None, int]]:
+        """Every licence with the number of its rows, the commonest first."""
+        return self.index.examples.licences()
+
+    @cached_property
     def by_self_influence(self) -> NDArray[np.int64]:
         """Rows, largest self-influence first; ties by row."""
         scores_R = np.asarray(self.index.self_influence)

@@ -7,6 +7,7 @@ LINKS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
         "index": ("get_index", {"name": "$response.body#/indexes/0/name"}),
         "examples": ("list_examples", {"name": "$response.body#/indexes/0/name"}),
         "owners": ("list_owners", {"name": "$response.body#/indexes/0/name"}),
+        "coverage": ("get_coverage", {"name": "$response.body#/indexes/0/name"}),
         "self_influence": ("list_self_influence", {"name": "$response.body#/indexes/0/name"}),
     },
     "list_examples": {

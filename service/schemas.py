@@ -236,6 +236,28 @@ class OwnerPage(Document):
     """Pass it as `after` for the page that follows; null on the last one."""
 
 
+class LicenceInfo(Document):
+    """One licence."""
+
+    licence: str | None
+    """As the examples state it; null for those that state none."""
+    examples: int
+    """Rows under it."""
+
+
+class OwnerCoverage(Document):
+    """Whose work the rows of an index are, in sum."""
+
+    rows: int
+    """All of them."""
+    with_owner: int
+    """Rows that have an owner, and can be paid for."""
+    without_owner: int
+    """Rows that have none."""
+    licences: list[LicenceInfo]
+    """Rows by licence, the commonest first."""
+
+
 class Health(Document):
     """Whether the service can be sent requests."""
 

@@ -53,6 +53,8 @@ class Filter(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    id: list[str] | None = Field(default=None, max_length=1_000)
+    """Any of these ids: with `drill_down`, the groups to go into."""
     owner: list[str] | None = Field(default=None, max_length=1_000)
     """Any of these owners."""
     licence: list[str] | None = Field(default=None, max_length=1_000)
@@ -212,7 +214,7 @@ class ExampleStore:
             InvalidQuery: A value cannot be compared: not valid Unicode, or an integer beyond 64 bits.
         """
         conditions, values = ["1"], list[Any]()
-        for column in ("owner", "licence", "label"):
+        for column in ("id", "owner", "licence", "label"):
             allowed = getattr(chosen, column)
             if allowed is not None:
                 conditions.append(column + _LISTED)
@@ -231,6 +233,11 @@ class ExampleStore:
         """List (owner, number of rows, licences), sorted by owner."""
         records = self._fetch("SELECT name, rows, licences FROM owners ORDER BY number")
         return [(name, count, json.loads(licences)) for name, count, licences in records]
+
+    def licences(self) -> list[tuple[str | None, int]]:
+        """List (licence, number of rows), the commonest first; None for rows that state none."""
+        query = "SELECT licence, count(*) FROM examples GROUP BY licence ORDER BY count(*) DESC, licence"
+        return [(licence, count) for licence, count in self._fetch(query)]
 
     def owner_numbers(self) -> NDArray[np.int32]:
         """Number of each row's owner in `owners()`, int32 [R]; -1 where a row has none."""

@@ -20,7 +20,9 @@ from service.schemas import (
     IndexInfo,
     IndexList,
     IndexSummary,
+    LicenceInfo,
     MemberInfo,
+    OwnerCoverage,
     OwnerInfo,
     OwnerPage,
     SelfInfluencePage,
@@ -133,6 +135,19 @@ def list_owners(request: Request, name: str, after: After = None, limit: Limit =
     ]
     end = first + len(page)
     return OwnerPage(owners=page, next=cursor(version, end - 1) if end < len(owners) else None)
+
+
+@router.get("/{name}/coverage", operation_id="get_coverage", responses=declared(404, 422))
+def get_coverage(request: Request, name: str) -> OwnerCoverage:
+    """Sum up whose work the rows are: how many have an owner, and under which licences they are."""
+    catalogue = _catalogue(request, name)
+    with_owner, rows = sum(count for _, count, _ in catalogue.owners), catalogue.index.rows
+    return OwnerCoverage(
+        rows=rows,
+        with_owner=with_owner,
+        without_owner=rows - with_owner,
+        licences=[LicenceInfo(licence=licence, examples=count) for licence, count in catalogue.licences],
+    )
 
 
 @router.get("/{name}/self-influence", operation_id="list_self_influence", responses=declared(404, 422))

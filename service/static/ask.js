@@ -1,9 +1,12 @@
-// The page at /: pick an index, type a query, see who made the model predict it.
+// The page at /: pick an index, type or pick a query, see who made the model predict it.
 // `/?index=NAME&query=JSON` (and k, direction, target, owner, baseline) asks at once, so that an answer can be linked.
 import { get, indexPath, post } from "./api.js";
-import { answerView, RANKINGS } from "./answer.js";
+import { answerView } from "./answer.js";
 import { element } from "./dom.js";
-import { exampleQuery, queryForm } from "./form.js";
+import { queryForm } from "./form.js";
+import { whole } from "./numbers.js";
+import { offerPicks } from "./picks.js";
+import { RANKINGS } from "./trust.js";
 
 const LONGEST_LINK = 6000;
 const at = (id) => document.getElementById(id);
@@ -18,7 +21,7 @@ async function chooseIndex() {
   const [info, { owners }, { examples }] = await Promise.all([
     get(indexPath(name)),
     get(indexPath(name, "/owners")),
-    get(indexPath(name, "/examples?limit=50")),
+    get(indexPath(name, "/examples?limit=200")),
   ]);
   if (index.value !== name) return;
   at("about").textContent = about(info);
@@ -27,13 +30,13 @@ async function chooseIndex() {
   offerBaselines(info.baselines);
   if (info.query_schema === null) {
     query = null;
-    fields.replaceChildren(element("p", { class: "hint" }, "This index was opened without a Task that parses queries: send gradients or features through the API."));
+    fields.replaceChildren(element("p", { class: "notice" }, "This index was opened without a Task that parses queries: send gradients or features through the API."));
   } else {
     query = queryForm(info.query_schema);
     fields.replaceChildren(...query.elements);
   }
   at("ask").disabled = query === null;
-  offerExample(info.query_schema, examples);
+  offerPicks(at("picking"), at("pick"), info.query_schema, examples, (picked) => query.fill(picked));
 }
 
 function offerBaselines(offered) {
@@ -51,50 +54,70 @@ function chooseRanking() {
 }
 
 function about(info) {
-  const whole = new Intl.NumberFormat("en");
   const points = `${whole.format(info.points)} training points`;
   const rows = info.unit === "group" ? `${whole.format(info.rows)} groups of ${points}` : points;
   const members = info.members.length === 1 ? "one member" : `${info.members.length} members`;
-  return `${rows} · ${info.owners} owners · ${info.recipe}, ${members} · version ${info.version}`;
+  return `${rows} by ${whole.format(info.owners)} owners · ${info.recipe}, ${members}`;
 }
 
-function offerExample(schema, examples) {
-  const button = at("example");
-  const previews = examples.map((each) => each.example.preview).filter((each) => each && each.length > 60);
-  const pick = () => schema && exampleQuery(schema, previews[Math.floor(Math.random() * previews.length)]);
-  button.hidden = !pick();
-  button.onclick = () => {
-    query.fill(pick());
-    ask();
-  };
-}
-
-async function ask() {
+function ask() {
   let payload;
   try {
     payload = query.read();
   } catch (error) {
     return fail(error.message);
   }
+  link(payload);
+  return answered(payload, body(payload), null);
+}
+
+// One question at a time: another one ends the one before.
+async function answered(payload, asked, group) {
   asking?.abort();
   asking = new AbortController();
   const { signal } = asking;
-  link(payload);
-  status.className = "status busy";
-  status.textContent = "Asking…";
-  answer.setAttribute("aria-busy", "true");
+  underWay(true);
   try {
-    const found = await post(indexPath(index.value, "/attributions"), body(payload), signal);
-    answer.replaceChildren(...answerView(found, payload));
+    const found = await post(indexPath(index.value, "/attributions"), asked, signal);
+    const zoom = (example) => answered(payload, { ...asked, drill_down: true, drill_groups: 1, filter: { id: [example.id] } }, example);
+    const back = group ? backView(group, () => answered(payload, body(payload), null)) : null;
+    answer.replaceChildren(...[back, ...answerView(found, payload, zoom)].filter(Boolean));
+    if (group) answer.focus();
     const count = (found.proponents ?? []).length + (found.opponents ?? []).length;
-    status.className = "status";
-    status.textContent = `${count} training point${count === 1 ? "" : "s"} found.`;
+    said(`${whole.format(count)} ${found.unit === "group" ? "group" : "training point"}${count === 1 ? "" : "s"} found.`);
+    at("copy").hidden = group !== null;
   } catch (error) {
     if (signal.aborted) return;
     fail(error instanceof TypeError ? "The service cannot be reached. Is it still running?" : error.message);
   } finally {
-    if (!signal.aborted) answer.removeAttribute("aria-busy");
+    if (asking.signal === signal) underWay(false);
   }
+}
+
+function underWay(now) {
+  at("cancel").hidden = !now;
+  answer.toggleAttribute("aria-busy", now);
+  if (!now) return status.classList.remove("busy");
+  at("copy").hidden = true;
+  said("Asking…");
+  status.classList.add("busy");
+}
+
+function said(text) {
+  status.className = "status";
+  status.textContent = text;
+}
+
+function fail(message) {
+  status.className = "status error";
+  status.textContent = message;
+  answer.replaceChildren();
+}
+
+function backView(example, back) {
+  const button = element("button", { type: "button", class: "small" }, "Back to the groups");
+  button.addEventListener("click", back);
+  return element("div", { class: "notice zoom" }, button, element("span", {}, "Points of the group ", element("b", {}, example.id)));
 }
 
 function body(payload) {
@@ -110,18 +133,22 @@ function body(payload) {
   };
 }
 
-function fail(message) {
-  status.className = "status error";
-  status.textContent = message;
-  answer.replaceChildren();
-}
-
 // Keeps the address a link to this answer, unless that would be too long for a browser.
 function link(payload) {
   const parameters = new URLSearchParams({ index: index.value, query: JSON.stringify(payload) });
   options.filter((each) => each.value && !each.disabled).forEach((each) => parameters.set(each.id, each.value));
   const address = `/?${parameters}`;
   history.replaceState(null, "", address.length < LONGEST_LINK ? address : "/");
+}
+
+async function copyLink() {
+  const linked = location.search !== "";
+  try {
+    if (linked) await navigator.clipboard.writeText(location.href);
+    said(linked ? "The link is copied." : "This query is too long for a link.");
+  } catch {
+    said("The link is in the address bar.");
+  }
 }
 
 async function start() {
@@ -157,9 +184,17 @@ form.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
 at("baseline").addEventListener("change", chooseRanking);
+at("copy").addEventListener("click", copyLink);
+at("cancel").addEventListener("click", () => {
+  asking.abort();
+  underWay(false);
+  said("Cancelled.");
+  at("ask").focus();
+});
 index.addEventListener("change", () => {
+  asking?.abort();
   answer.replaceChildren();
-  status.textContent = "";
+  said("");
   chooseIndex().catch((error) => fail(error.message));
 });
 start().catch((error) => fail(error.message));

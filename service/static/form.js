@@ -55,7 +55,7 @@ function field(name, property, required) {
 const TEXT = {
   control: (property) =>
     (property.maxLength ?? Infinity) > LONG
-      ? element("textarea", { rows: property.required ? 8 : 3, spellcheck: "false" })
+      ? element("textarea", { rows: property.required ? 6 : 2, spellcheck: "false" })
       : element("input", { type: "text", autocomplete: "off", spellcheck: "false" }),
   read: (value) => value,
   write: String,
@@ -110,20 +110,4 @@ function number(text) {
   const value = Number(text);
   if (!Number.isFinite(value)) throw new Error("not a number");
   return value;
-}
-
-// The schema's own example; else the beginning of a training point, where the query has a text.
-export function exampleQuery(schema, preview) {
-  if (schema.examples?.length) return schema.examples[0];
-  const fields = Object.entries(schema.properties ?? {});
-  const own = fields.filter(([, property]) => property.examples?.length);
-  if (own.length) return Object.fromEntries(own.map(([name, property]) => [name, property.examples[0]]));
-  const text = fields.find(([name, property]) => property.type === "string" && (schema.required ?? []).includes(name));
-  return text && preview ? { [text[0]]: beginning(preview) } : null;
-}
-
-function beginning(preview) {
-  const cut = preview.slice(0, 160);
-  const line = cut.lastIndexOf("\n");
-  return line > 40 ? cut.slice(0, line + 1) : cut;
 }

@@ -56,7 +56,7 @@ class FakeExamples:
             for row, example in enumerate(self._examples)
             if all(
                 getattr(chosen, name) is None or getattr(example, name) in getattr(chosen, name)
-                for name in ("owner", "licence", "label")
+                for name in ("id", "owner", "licence", "label")
             )
             and all(example.attributes.get(key) == value for key, value in chosen.attributes.items())
         ]
@@ -66,6 +66,9 @@ class FakeExamples:
         names = sorted({example.owner for example in self._examples if example.owner})
         counts = [sum(example.owner == name for example in self._examples) for name in names]
         return [(name, count, ["MIT"]) for name, count in zip(names, counts, strict=True)]
+
+    def licences(self):
+        return [("MIT", len(self._examples))]
 
 
 class FakeSearcher:

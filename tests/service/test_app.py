@@ -1,12 +1,14 @@
 """What every endpoint answers over a fake index: the same as the Attributor offline."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
 
+import service
 from byline.attribution import AttributionRequest
 from byline.recipe import recipe
 from byline.store.examples import Filter
@@ -233,6 +235,7 @@ def test_openapi_declares_every_failure_and_each_indexs_query(served):
     operations = [op for path in document["paths"].values() for op in path.values()]
     assert {op["operationId"] for op in operations} == {
         "attribute",
+        "get_coverage",
         "get_example",
         "get_index",
         "list_examples",
@@ -255,17 +258,18 @@ def test_openapi_declares_every_failure_and_each_indexs_query(served):
 
 
 def test_pages_load_nothing_from_elsewhere(served):
-    for path in ("/", "/docs"):
+    for path in ("/", "/docs", "/indexes", "/indexes/fake"):
         response = served.client.get(path)
         assert response.status_code == 200
         assert "default-src 'none'" in response.headers["content-security-policy"]
         assert "<script>" not in response.text
         assert " style=" not in response.text
         assert "//" not in response.text.replace("<!--", "").split("<main")[0]
-    for name in ("ask.js", "answer.js", "form.js", "api.js", "dom.js", "byline.css", "icon.svg"):
-        response = served.client.get(f"/static/{name}")
-        assert response.status_code == 200
-        assert "innerHTML" not in response.text
+    for path in (Path(service.__file__).parent / "static").iterdir():
+        if path.is_file():
+            response = served.client.get(f"/static/{path.name}")
+            assert response.status_code == 200
+            assert "innerHTML" not in response.text
 
 
 def test_an_index_without_its_task_answers_features_only(serve):

@@ -2,6 +2,7 @@
 
 import math
 import sqlite3
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def test_pages_follow_the_key(store: ExampleStore) -> None:
     "chosen",
     [
         {},
+        {"id": ["point-7", ODD.id, "nobody"]},
         {"owner": ["ada", "grace"]},
         {"owner": []},
         {"licence": ["MIT"], "label": ["0", "2"]},
@@ -77,7 +79,7 @@ def test_pages_follow_the_key(store: ExampleStore) -> None:
 )
 def test_filters_agree_with_a_loop(store: ExampleStore, chosen: dict[str, Any]) -> None:
     def passes(one: Example) -> bool:
-        fields = {"owner": one.owner, "licence": one.licence, "label": one.label}
+        fields = {"id": one.id, "owner": one.owner, "licence": one.licence, "label": one.label}
         return all(fields[name] in values for name, values in chosen.items() if name in fields) and all(
             key in one.attributes
             and one.attributes[key] == value
@@ -120,6 +122,13 @@ def test_owners_are_numbered_by_name(store: ExampleStore) -> None:
     for name, count, licences in owners:
         assert count == sum(one.owner == name for one in everything)
         assert licences == sorted({one.licence for one in everything if one.owner == name})
+
+
+def test_licences_are_counted_commonest_first(store: ExampleStore) -> None:
+    everything = [*map(example, range(ROWS - 1)), ODD]
+    counts = Counter(one.licence for one in everything)
+    assert dict(store.licences()) == counts
+    assert [count for _, count in store.licences()] == sorted(counts.values(), reverse=True)
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""How pages write numbers, times and text. The reader's locale is put in by `numbers.js`, from the exact value."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from markupsafe import Markup, escape
+
+MINUS = "\u2212"
+
+
+def number(value: float | int | Decimal | None, digits: int = 0) -> Markup:
+    """Write a number with so many decimals; a dash where there is none."""
+    if value is None:
+        return _nothing()
+    return _data(value, f"{value:,.{digits}f}", digits=digits)
+
+
+def percent(value: float | None, digits: int = 1) -> Markup:
+    """Write a part of 1 in percent."""
+    if value is None:
+        return _nothing()
+    return _data(value, f"{100 * value:,.{digits}f}%", digits=digits, style="percent")
+
+
+def money(minor: int | None, currency: str, exponent: int = 2) -> Markup:
+    """Write an amount of a currency, without any rounding.
+
+    Args:
+        minor: Integer minor units.
+        currency: ISO 4217 code.
+        exponent: Decimals of the currency's major unit.
+    """
+    if minor is None:
+        return _nothing()
+    value = Decimal(minor).scaleb(-exponent)
+    return _data(value, f"{currency} {value:,.{exponent}f}", digits=exponent, currency=currency)
+
+
+def short(value: float | None) -> str:
+    """Write a score: four significant digits, with an exponent only where it helps."""
+    if value is None:
+        return "\u2013"
+    large = abs(value) >= 1e5 or 0 < abs(value) < 1e-3
+    return (f"{value:.2e}" if large else f"{value:.4g}").replace("-", MINUS)
+
+
+def moment(value: datetime | None) -> Markup:
+    """Write a time as ISO 8601 has it, in UTC and to the second."""
+    if value is None:
+        return _nothing()
+    utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(
+        utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M UTC")
+    )
+
+
+def day(value: date | None) -> Markup:
+    """Write a day as ISO 8601 has it."""
+    return (
+        _nothing() if value is None else Markup('<time datetime="{0}">{0}</time>').format(value.isoformat())
+    )
+
+
+def code(text: str) -> Markup:
+    """Set what stands in backticks as code."""
+    parts = [escape(part) for part in text.split("`")]
+    coded = [Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)]
+    return Markup().join(coded)
+
+
+def _data(value: float | int | Decimal, text: str, **options: str | int) -> Markup:
+    attributes = Markup("").join(Markup(' data-{}="{}"').format(name, each) for name, each in options.items())
+    exact = format(value, "f") if isinstance(value, Decimal) else repr(value)
+    return Markup('<data value="{}"{}>{}</data>').format(exact, attributes, text.replace("-", MINUS))
+
+
+def _nothing() -> Markup:
+    return Markup('<span aria-label="none">\u2013</span>')

@@ -1,0 +1,49 @@
+"""Templates to HTML. All that a page loads comes from this server; what it shows is text until a template says else."""
+
+from typing import Any
+
+from fastapi import Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from byline.store.quality import figure
+from service.pages import formats, navigation
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("service"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {
+    "code": formats.code,
+    "number": formats.number,
+    "percent": formats.percent,
+    "money": formats.money,
+    "short": formats.short,
+    "moment": formats.moment,
+    "day": formats.day,
+    "figure": figure,
+}
+
+
+def page(
+    request: Request, template: str, *, here: str | None, status: int = 200, **values: Any
+) -> HTMLResponse:
+    """Write a page.
+
+    Args:
+        request: Whom it is for.
+        template: Its file.
+        here: Its name in `navigation`; None where it is not in the bar.
+        status: Of the answer.
+        **values: What the template shows.
+
+    Returns:
+        The page; browsers do not keep it.
+    """
+    written = _TEMPLATES.get_template(template).render(
+        version=request.app.version, here=here, navigation=navigation.ENTRIES, **values
+    )
+    return HTMLResponse(written, status_code=status, headers={"Cache-Control": "no-store"})

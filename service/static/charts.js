@@ -1,0 +1,67 @@
+// Charts of answers: the marks are SVG, the text beside them HTML, and a table with a CSV file lies under each.
+// `pages/charts.py` draws the same for pages that are made on the server.
+import { element, svg } from "./dom.js";
+import { csvLink } from "./csv.js";
+
+const WIDTH = 200;
+
+// Math.max takes its numbers as arguments, of which a browser allows only so many.
+function most(values) {
+  return values.reduce((largest, value) => Math.max(largest, value), -Infinity);
+}
+
+// Places 0 and every bar with its error bar on one scale; one sign alone gets the whole width.
+export function scaleOf(entries) {
+  const ends = entries.flatMap(({ value, error }) => [value - (error ?? 0), value + (error ?? 0), value]);
+  const low = entries.some((each) => each.value < 0) ? -most([0, ...ends.map((end) => -end)]) : 0;
+  const high = entries.some((each) => each.value > 0) ? most([0, ...ends]) : 0;
+  const width = high - low || 1;
+  return (value) => 1 + ((WIDTH - 2) * (Math.min(Math.max(value, low), high) - low)) / width;
+}
+
+// A signed bar with its error bar; the numbers stand beside it.
+export function bar({ value, error }, x) {
+  const parts = [
+    svg("rect", { class: value < 0 ? "minus" : "plus", x: Math.min(x(0), x(value)), y: 2, width: Math.abs(x(value) - x(0)), height: 8 }),
+    svg("line", { class: "axis", x1: x(0), x2: x(0), y1: 0, y2: 12 }),
+  ];
+  if (error !== null) parts.push(svg("path", { class: "whisker", d: `M${x(value - error)} 6H${x(value + error)}M${x(value - error)} 3v6M${x(value + error)} 3v6` }));
+  return svg("svg", { class: "bar-chart", viewBox: `0 0 ${WIDTH} 12`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...parts);
+}
+
+// entries: [{label, value, error, text}]
+export function bars(entries) {
+  const x = scaleOf(entries);
+  const rows = entries.map((each) => element("div", {}, element("span", { class: "name" }, each.label), bar(each, x), element("span", { class: "value" }, each.text)));
+  return element("div", { class: "bars" }, ...rows);
+}
+
+export function stacked(parts) {
+  const total = parts.reduce((sum, [, size]) => sum + size, 0) || 1;
+  let x = 0;
+  const marks = parts.map(([, size], i) => {
+    const width = (WIDTH * size) / total;
+    x += width;
+    return svg("rect", { class: `s${(i % 6) + 1}`, x: x - width, y: 0, width, height: 10 });
+  });
+  return svg("svg", { class: "stacked", viewBox: `0 0 ${WIDTH} 10`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...marks);
+}
+
+export function key(number, name, text) {
+  return element("li", { class: `key s${(number % 6) + 1}` }, name, element("span", { class: "hint" }, text));
+}
+
+// columns: [{title, number}], rows: lists of text or elements; the file has the exact values of `data`.
+export function figure(label, picture, { columns, rows, file, data }) {
+  const head = columns.map(({ title, number }) => element("th", { scope: "col", class: number ? "number" : null }, title));
+  const body = rows.map((row) => element("tr", {}, ...row.map((cell, i) => (i === 0 ? element("th", { scope: "row" }, cell) : element("td", { class: columns[i].number ? "number" : null }, cell)))));
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
+  const scroll = element("div", { class: "scroll", role: "region", "aria-label": label, tabindex: 0 }, table);
+  const details = element("details", {}, element("summary", {}, "Show as a table", element("span", { class: "quiet" }, `: ${label}`)), scroll);
+  return element(
+    "figure",
+    { class: "chart" },
+    element("div", { role: "img", "aria-label": label }, picture),
+    element("figcaption", { class: "under" }, details, csvLink(file, data, label)),
+  );
+}

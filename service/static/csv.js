@@ -1,0 +1,16 @@
+// A table as a file for spreadsheets, made in the browser from what the page shows.
+import { element } from "./dom.js";
+
+// Owners name themselves: what a spreadsheet would compute stays text.
+function cell(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number") return String(value);
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+export function csvLink(name, rows, label) {
+  const text = rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  const href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+  return element("a", { href, download: `${name}.csv` }, "CSV", element("span", { class: "quiet" }, ` of: ${label}`));
+}

@@ -1,0 +1,55 @@
+// How far an answer can be trusted, in plain words: what was searched, what errors cover, what was measured.
+import { element } from "./dom.js";
+import { whole } from "./numbers.js";
+
+export const RANKINGS = { bm25: "BM25", representation: "representation" };
+
+export function trustView(answer, ends) {
+  const notes = [
+    ...ends.filter(({ clear }) => clear !== null).map((end) => standsOut(end, ends.length)),
+    searched(answer),
+    errors(answer),
+    measured(answer),
+    answer.exact
+      ? ["good", "Exact search", "Every row was scored with its stored vector."]
+      : ["note", "Compressed search", "Codes chose candidates, which were then scored exactly."],
+  ];
+  const items = notes.map(([kind, title, text]) => element("li", { class: kind }, element("b", {}, title), element("span", {}, text)));
+  const warnings = notes.filter(([kind]) => kind === "warn").length;
+  const verdict = warnings ? "There are reasons to be careful." : "Nothing speaks against this answer.";
+  return element(
+    "section",
+    { class: "panel trust", "aria-labelledby": "trust-title" },
+    element("h3", { id: "trust-title" }, "How far can you trust this?"),
+    element("p", { class: "verdict" }, verdict),
+    element("ul", {}, ...items),
+  );
+}
+
+function standsOut({ title, clear }, ends) {
+  const which = ends > 1 ? ` (${title.toLowerCase()})` : "";
+  return clear
+    ? ["good", `The best score stands out${which}`, "It lies further out than noise alone would reach."]
+    : ["warn", `The best score does not stand out${which}`, "Noise alone could reach it: do not read much into the order."];
+}
+
+function searched({ coverage, unit, drilled_groups: drilled }) {
+  const { searched: some, total, complete } = coverage;
+  const inGroups = unit === "group" ? ", in groups" : "";
+  if (complete) return ["good", "The whole training set was searched", `All ${whole.format(total)} points${inGroups} could have come back.`];
+  if (drilled) return ["note", `${whole.format(some)} of ${whole.format(total)} points were scored`, `Those of ${drilled === 1 ? "one group" : `${whole.format(drilled)} groups`}. Others may have scored higher.`];
+  return ["note", `${whole.format(some)} of ${whole.format(total)} points were searched`, "The filter left the others out."];
+}
+
+function errors({ baseline, standard_error_scope: scope }) {
+  if (baseline) return ["note", `Ranked by similarity (${RANKINGS[baseline]}), not by influence`, "There are no errors and no shares."];
+  if (scope === "between_checkpoints") return ["good", "Errors cover the training", "They come from models that were trained independently."];
+  if (scope === "within_checkpoint") return ["note", "Errors cover one training only", "They come from dropout masks of one model. Another training could differ by more."];
+  return ["note", "No errors", "With a single model there is no telling how much chance is in the scores."];
+}
+
+function measured({ baseline, quality_card: card }) {
+  if (baseline) return ["note", "Not measured", "The quality card is about influence scores."];
+  if (!card) return ["warn", "Nobody has measured this index", "Whether its scores predict what retraining would do is not known."];
+  return ["good", "Measured against retrained models", `Measured: ${card.figures.map(({ text }) => text).join("; ")}`];
+}

@@ -1,0 +1,121 @@
+"""A real browser on a real server: one of each for a file of tests."""
+
+import os
+import shutil
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from playwright.sync_api import sync_playwright
+
+from service.app import create_app
+from service.settings import Settings
+from tests.service.fakes import fake_attributor
+from tests.service.test_quality_card import CARD
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", ({ violatedDirective: what, blockedURI: which }) => {
+  window.violations.push(`${what} ${which}`);
+});
+"""
+
+
+@contextmanager
+def serving(app):
+    """Serve an application on a free port, in a thread.
+
+    Yields:
+        Its address.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listening.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, for the tests of a file; without one they are skipped, but never where CI runs them.
+
+    Yields:
+        The browser.
+    """
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("expected Chromium where CI runs: install the package chromium")
+        pytest.skip("no Chromium on this machine: install the package chromium")
+    # Not longer than a file: Playwright keeps an event loop running in this thread, where other tests want their own.
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address():
+    """A server over a fake index.
+
+    Yields:
+        Its address.
+    """
+    app = create_app(Settings(log_level="error", baselines="bm25"), {"fake": fake_attributor(card=CARD)[0]})
+    with serving(app) as address:
+        yield address
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens pages in a context of their own, and holds each to the policy: nothing blocked, nothing from elsewhere.
+
+    Yields:
+        The function that opens one: `visit(path, scheme="dark", width=360)`.
+    """
+    contexts, pages, mistakes = [], [], []
+
+    def open_page(path, *, scheme="light", width=1280, **options):
+        context = browser.new_context(
+            color_scheme=scheme, viewport={"width": width, "height": 800}, base_url=address, **options
+        )
+        contexts.append(context)
+        context.add_init_script(WATCH)
+        page = context.new_page()
+        pages.append(page)
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: mistakes.append(str(error)))
+        page.on(
+            "console",
+            lambda said: mistakes.append(said.text) if "Content Security Policy" in said.text else None,
+        )
+        page.on("request", lambda sent: mistakes.append(sent.url) if elsewhere(sent.url, address) else None)
+        page.goto(path)
+        return page
+
+    yield open_page
+    violations = [each for page in pages for each in page.evaluate("window.violations ?? []")]
+    for context in contexts:
+        context.close()
+    assert mistakes + violations == []
+
+
+def elsewhere(url, address):
+    """Whether a request leaves the server; what the browser makes itself does not."""
+    return not url.startswith((f"{address}/", "blob:", "data:"))

@@ -1,0 +1,105 @@
+"""Asking in a real browser: what is untrusted stays text, a keyboard is enough, and problems are sentences."""
+
+import csv
+import json
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import expect
+
+
+def asked(**parameters):
+    if "query" in parameters:
+        parameters["query"] = json.dumps(parameters["query"])
+    return f"/?{urlencode(parameters)}"
+
+
+def test_a_linked_query_is_answered_and_untrusted_text_stays_text(visit):
+    page = visit(asked(index="fake", query={"text": "<img src=x onerror=alert(1)>"}, k=4))
+    expect(page.get_by_role("status")).to_have_text("4 training points found.")
+    assert page.locator(".card").count() == 4
+    assert "<script>alert(" in page.locator(".card").first.inner_text()
+    assert page.locator("main script, main img").count() == 0
+    assert "Measured: LDS <b> .50 (.46 to .53), 100 queries" in page.locator(".trust").inner_text()
+    assert page.locator(".card a").first.get_attribute("href").startswith("https://example.org/")
+
+
+def test_shares_are_a_chart_a_table_and_a_file(visit):
+    page = visit(asked(index="fake", query={"text": "hello"}))
+    section = page.get_by_role("region", name="Owners\u2019 shares", exact=True)
+    section.locator(".bars > div").first.wait_for()
+    section.get_by_text("Show as a table").click()
+    rows = section.locator("tbody tr")
+    with page.expect_download() as started:
+        section.get_by_role("link", name="CSV").click()
+    assert started.value.suggested_filename == "fake-shares.csv"
+    written = list(csv.reader(started.value.path().read_text().splitlines()))
+    assert written[0][:2] == ["owner", "share"]
+    assert [row[0] for row in written[1:]] == [
+        rows.nth(i).locator("th").inner_text() for i in range(rows.count())
+    ]
+    assert sum(float(row[1]) for row in written[1:]) == pytest.approx(1)
+
+
+def test_problems_are_shown_as_sentences(visit):
+    page = visit(asked(index="fake", query={"text": ""}))
+    expected = "The request cannot be understood. Expected a valid query: text: String should have"
+    expect(page.get_by_role("status")).to_contain_text(expected)
+    assert page.locator(".card").count() == 0
+
+
+def test_a_linked_ranking_by_similarity_is_named_as_such(visit):
+    page = visit(asked(index="fake", query={"text": "hello number 7"}, k=4, baseline="bm25"))
+    expect(page.get_by_text("Ranked by similarity (BM25), not by influence")).to_be_visible()
+    assert page.get_by_role("heading", name="Most alike").is_visible()
+    assert page.get_by_role("heading", name="Owners\u2019 shares").count() == 0
+    page = visit(asked(index="fake", query={"text": "hello"}, baseline="representation"))
+    expect(page.get_by_role("status")).to_have_text("This index does not offer the ranking in this address.")
+    assert page.locator(".card").count() == 0
+
+
+def test_a_keyboard_is_enough_to_ask(visit):
+    page = visit("/")
+    page.locator("#query-text").wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    seen = []
+    while "ask" not in seen:
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.id"))
+        assert len(seen) < 20, f"the button is not reached: {seen}"
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        if seen[-1] == "query-text":
+            page.keyboard.type("hello")
+    assert seen[0] == "index"
+    page.keyboard.press("Enter")
+    page.locator(".card").first.wait_for()
+    reached = set()
+    for _ in range(60):  # through the answer and round: nothing holds the focus
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.closest('.card, figure, .bar')?.className ?? ''"))
+    assert {"card", "chart", "bar"} <= reached
+
+
+def test_a_query_can_be_picked(visit):
+    page = visit("/")
+    page.get_by_label("Pick a query").select_option(index=1)
+    expect(page.get_by_label("Text")).to_have_value("hello")
+    page.get_by_role("button", name="Ask").click()
+    page.locator(".card").first.wait_for()
+    assert "index=fake" in page.url
+
+
+def test_the_colours_can_be_chosen_and_stay(visit):
+    page = visit("/", scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.get_by_role("button", name="Change to light").click()
+    light = page.evaluate(ground)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(ground) == light
+    page.get_by_role("button", name="Change to dark").click()
+    assert page.evaluate(ground) == dark
