@@ -1,0 +1,51 @@
+"""The Python client of a Byline service, for calling and for awaiting. See docs/client.md."""
+
+from service.client.client import AsyncClient, Client
+from service.client.errors import (
+    ClientError,
+    Conflict,
+    DeadlineExceeded,
+    DiskFull,
+    Forbidden,
+    InvalidRequest,
+    KeyReused,
+    NonFinite,
+    NotFound,
+    QuotaExceeded,
+    ServiceError,
+    ServiceFault,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from service.client.gradients import gradient_of
+from service.client.retries import NEVER, Retries
+from service.schemas import Progress
+
+__all__ = [
+    "NEVER",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "DeadlineExceeded",
+    "DiskFull",
+    "Forbidden",
+    "InvalidRequest",
+    "KeyReused",
+    "NonFinite",
+    "NotFound",
+    "Progress",
+    "QuotaExceeded",
+    "Retries",
+    "ServiceError",
+    "ServiceFault",
+    "TooLarge",
+    "Unauthorized",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "gradient_of",
+]

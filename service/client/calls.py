@@ -1,0 +1,180 @@
+"""What is sent and what is made of the answer, without a socket: both clients carry out the same calls."""
+
+import inspect
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Generic, Protocol, TypeVar, get_args
+
+from pydantic import BaseModel
+
+from byline.errors import InvalidQuery
+from service.schemas import Progress
+
+T = TypeVar("T")
+D = TypeVar("D", bound=BaseModel)
+F = TypeVar("F", bound=Callable[..., Any])
+OnProgress = Callable[[Progress], None]
+JSON = "application/json"
+EVENTS = "text/event-stream"
+
+
+class Body(Protocol):
+    """What a request carries; it can be sent again."""
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the bytes."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Bytes of all chunks together."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, a part at a time, from the start each time it is called."""
+        ...
+
+
+@dataclass(frozen=True)
+class JsonBody:
+    """A JSON document."""
+
+    data: bytes
+    content_type: str = JSON
+
+    @classmethod
+    def of(cls, document: Any) -> "JsonBody":
+        """Write a document as strict JSON.
+
+        Raises:
+            InvalidQuery: It cannot be written: a number is NaN or infinite, or a value is of another kind.
+        """
+        try:
+            return cls(json.dumps(document, allow_nan=False).encode())
+        except (TypeError, ValueError) as error:
+            raise InvalidQuery(f"expected what JSON can hold, with finite numbers: {error}") from None
+
+    @property
+    def length(self) -> int:
+        """Bytes of the document."""
+        return len(self.data)
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of it at once.
+
+        Yields:
+            The document.
+        """
+        yield self.data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[T]):
+    """One request, and how its answer is read."""
+
+    method: str
+    path: str
+    """Below the service's address: `/v1/indexes`."""
+    read: Callable[[bytes], T]
+    """Makes the answer of a successful response's body."""
+    query: Sequence[tuple[str, str]] = ()
+    body: Body | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = False
+    """Whether sending it twice does no more than sending it once."""
+    on_progress: OnProgress | None = None
+    """Told how far the answer is; the answer is then streamed."""
+    timeout: float | None = None
+    """Seconds without a byte from the service after which it is given up; None takes the client's."""
+
+
+Flow = Generator[Call[Any], Any, T]
+"""Calls that follow from one another: each call that is yielded is carried out, and its answer sent back."""
+
+
+def one(call: Call[T]) -> Flow[T]:
+    """A flow of one call.
+
+    Args:
+        call: The call.
+
+    Yields:
+        The call.
+
+    Returns:
+        Its answer.
+    """
+    answer: T = yield call
+    return answer
+
+
+def document(model: type[D]) -> Callable[[bytes], D]:
+    """Read a document of one kind."""
+    return model.model_validate_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pages(Generic[T]):
+    """A list that comes page by page."""
+
+    path: str
+    read: Callable[[bytes], tuple[Sequence[T], str | None]]
+    """Makes the entries of a page, and the name of the page that follows."""
+    query: Sequence[tuple[str, str]] = ()
+    page_size: int | None = None
+    """Entries of a page; None takes the service's own."""
+
+    def page(self, after: str | None) -> Call[tuple[Sequence[T], str | None]]:
+        """The call for one page.
+
+        Args:
+            after: Names it; None is the first one.
+        """
+        query = list(self.query)
+        query += [("limit", str(self.page_size))] if self.page_size else []
+        query += [("after", after)] if after is not None else []
+        return Call(method="GET", path=self.path, read=self.read, query=query, repeatable=True)
+
+
+def paged(model: type[D], entries: Callable[[D], Sequence[T]], following: Callable[[D], str | None]) -> Any:
+    """Read pages of one kind.
+
+    Args:
+        model: The page's document.
+        entries: Takes the entries out of it.
+        following: Takes the name of the page that follows.
+
+    Returns:
+        What `Pages.read` is.
+    """
+
+    def read(body: bytes) -> tuple[Sequence[T], str | None]:
+        page = model.model_validate_json(body)
+        return entries(page), following(page)
+
+    return read
+
+
+def presented(build: Callable[..., Any], result: Any = None) -> Callable[[F], F]:
+    """Give a method the name, the words and the signature of what builds its calls, for `help` and editors.
+
+    Args:
+        build: Returns a `Flow` of an answer, or `Pages` of entries.
+        result: What the method returns of these: `Iterator` of entries; None returns the answer itself.
+    """
+
+    def named(method: F) -> F:
+        signature = inspect.signature(build)
+        (*_, answer) = get_args(signature.return_annotation) or (signature.return_annotation,)
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        wraps(build)(method)
+        vars(method)["__signature__"] = signature.replace(
+            parameters=[own, *signature.parameters.values()],
+            return_annotation=answer if result is None else result[answer],
+        )
+        return method
+
+    return named

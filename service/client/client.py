@@ -1,0 +1,53 @@
+"""The clients: the same methods, to be called or to be awaited."""
+
+from service.client import asking, reading
+from service.client.awaiting import AwaitingShell, awaiting
+from service.client.awaiting import paging as awaiting_pages
+from service.client.blocking import BlockingShell, blocking
+from service.client.blocking import paging as blocking_pages
+
+
+class Client(BlockingShell):
+    """Asks a Byline service: `with Client("https://byline.example.org", key) as client: ...`.
+
+    Calls that do no more the second time are tried again where the service is full, starting or out of reach: see
+    `Retries`. It may be used from several threads at once.
+    """
+
+    indexes = blocking(reading.indexes)
+    index = blocking(reading.index)
+    example = blocking(reading.example)
+    examples = blocking_pages(reading.examples)
+    owners = blocking_pages(reading.owners)
+    self_influence = blocking_pages(reading.self_influence)
+
+    attribute = blocking(asking.attribute)
+    attribute_batch = blocking(asking.attribute_batch)
+    attribute_set = blocking(asking.attribute_set)
+    attribute_feature = blocking(asking.attribute_feature)
+    attribute_tensors = blocking(asking.attribute_tensors)
+    attribute_gradient = blocking(asking.attribute_gradient)
+    shares = blocking(asking.shares)
+    shares_of_set = blocking(asking.shares_of_set)
+    shares_of_feature = blocking(asking.shares_of_feature)
+
+
+class AsyncClient(AwaitingShell):
+    """As `Client`, for asyncio and trio: `async with AsyncClient("https://byline.example.org", key) as client: ...`."""
+
+    indexes = awaiting(reading.indexes)
+    index = awaiting(reading.index)
+    example = awaiting(reading.example)
+    examples = awaiting_pages(reading.examples)
+    owners = awaiting_pages(reading.owners)
+    self_influence = awaiting_pages(reading.self_influence)
+
+    attribute = awaiting(asking.attribute)
+    attribute_batch = awaiting(asking.attribute_batch)
+    attribute_set = awaiting(asking.attribute_set)
+    attribute_feature = awaiting(asking.attribute_feature)
+    attribute_tensors = awaiting(asking.attribute_tensors)
+    attribute_gradient = awaiting(asking.attribute_gradient)
+    shares = awaiting(asking.shares)
+    shares_of_set = awaiting(asking.shares_of_set)
+    shares_of_feature = awaiting(asking.shares_of_feature)

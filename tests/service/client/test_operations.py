@@ -1,0 +1,159 @@
+"""Both clients against a real service: what they bring back is what the Attributor answers offline."""
+
+import random
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from byline.attribution import AttributionRequest
+from byline.errors import InvalidQuery
+from byline.errors import NotFound as OfflineNotFound
+from byline.store.examples import Filter
+from service.client import InvalidRequest, NotFound, ServiceError, TooLarge
+from tests.indexer import tiny_task
+
+QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0], "label": 2}
+OTHER = {"x": [1.5, 1.0, 0.25, -2.0, 0.0, 1.0]}
+
+
+def same(answer, offline):
+    return answer.model_dump(exclude={"timings"}) == offline.model_dump(exclude={"timings"})
+
+
+def offline(attributor, **request):
+    return attributor.attribute(AttributionRequest(owners_limit=100, **request))
+
+
+@pytest.mark.parametrize(
+    ("options", "request_options"),
+    [
+        ({}, {}),
+        ({"k": 7, "direction": "both", "members": True}, {"k": 7, "direction": "both", "members": True}),
+        ({"filter": {"owner": ["owner-1"]}}, {"filter": Filter(owner=["owner-1"])}),
+        ({"filter": Filter(label=["0"])}, {"filter": Filter(label=["0"])}),
+        ({"shares": True, "target": "margin"}, {"shares": True, "target": "margin"}),
+    ],
+)
+def test_queries(client, attributors, options, request_options):
+    answer = client.attribute("ensemble", QUERY, **options)
+    assert same(answer, offline(attributors["ensemble"], query=QUERY, **request_options))
+
+
+def test_batches_sets_and_features(client, attributors):
+    one, other = client.attribute_batch("ensemble", [QUERY, OTHER], k=3)
+    close(one, offline(attributors["ensemble"], query=QUERY, k=3))
+    close(other, offline(attributors["ensemble"], query=OTHER, k=3))
+    answer = client.attribute_set("ensemble", [QUERY, OTHER])
+    assert same(answer, offline(attributors["ensemble"], query_set=[QUERY, OTHER]))
+    feature = [0.25 * (i % 5 - 2) for i in range(attributors["ensemble"].index.width)]
+    assert same(
+        client.attribute_feature("ensemble", feature), offline(attributors["ensemble"], feature=feature)
+    )
+
+
+def test_shares(client, attributors):
+    expected = attributors["ensemble"].shares(AttributionRequest(query=QUERY, owners_limit=100))
+    assert same(client.shares("ensemble", QUERY), expected)
+    assert len(client.shares("ensemble", QUERY, owners_limit=2).shares.owners) == 2
+    feature = [0.5] * attributors["ensemble"].index.width
+    assert client.shares_of_feature("ensemble", feature).shares.coverage.complete
+    assert client.shares_of_set("ensemble", [QUERY, OTHER], target="margin").target == "margin"
+
+
+def model_of(checkpoint):
+    network = tiny_task.network().eval()
+    network.load_state_dict(tiny_task.weights(checkpoint))
+    return network
+
+
+def loss(network):
+    return cross_entropy(network(torch.tensor([QUERY["x"]])), torch.tensor([QUERY["label"]]))
+
+
+def close(answer, expected):
+    assert [each.row for each in answer.proponents] == [each.row for each in expected.proponents]
+    for one, other in zip(answer.proponents, expected.proponents, strict=True):
+        assert one.score == pytest.approx(other.score, rel=1e-4)
+
+
+def test_a_gradient_of_ones_own_gives_the_answer_to_the_query(client, attributors):
+    answer = client.attribute_gradient("tiny", model_of(1), loss, k=5)
+    close(answer, offline(attributors["tiny"], query=QUERY, k=5))
+    finished = loss(own := model_of(1))
+    close(client.attribute_gradient("tiny", own, finished, k=5), answer)
+
+
+def test_gradients_of_an_ensemble_under_its_masks(client, attributors):
+    models = {"c0": model_of(0), "c1": model_of(1)}
+    answer = client.attribute_gradient("ensemble", models, loss, k=5, members=True)
+    expected = offline(attributors["ensemble"], query=QUERY, k=5, members=True)
+    close(answer, expected)
+    for one, other in zip(answer.proponents, expected.proponents, strict=True):
+        assert one.members == pytest.approx(other.members, rel=1e-4)
+
+
+def test_tensors_and_their_options(client, attributors):
+    generator = torch.Generator().manual_seed(1)
+    expected = attributors["ensemble"].expected_gradients()
+    tensors = {name: torch.randn(shape, generator=generator) for name, shape in expected.items()}
+    options = {"k": 3, "direction": "both", "shares": True}
+    chosen = {"owner": ["owner-0", "owner-2"]}
+    answer = client.attribute_tensors("ensemble", tensors, filter=chosen, **options)
+    assert same(
+        answer, offline(attributors["ensemble"], gradient=tensors, filter=Filter(**chosen), **options)
+    )
+    with pytest.raises(InvalidQuery, match="by attributes"):
+        client.attribute_tensors("ensemble", tensors, filter={"attributes": {"a": 1}})
+
+
+def test_progress_is_told(client, attributors):
+    seen = []
+    options = {"drill_down": True, "drill_groups": 4, "k": 5}
+    answer = client.attribute("groups", QUERY, on_progress=seen.append, **options)
+    assert same(answer, offline(attributors["groups"], query=QUERY, **options))
+    assert seen
+    assert seen[0].questions == 1
+    batch = client.attribute_batch("ensemble", [QUERY, OTHER], on_progress=seen.append)
+    assert len(batch) == 2
+    assert seen[-1].questions == 2
+
+
+def test_indexes_and_their_lists(client, attributors):
+    assert [each.name for each in client.indexes()] == ["ensemble", "groups", "tiny"]
+    info = client.index("ensemble")
+    assert info.rows == 90
+    assert [member.name for member in info.members] == ["c0-m0", "c0-m1", "c1-m0", "c1-m1"]
+    rows = list(client.examples("ensemble", page_size=40))
+    assert [each.row for each in rows] == list(range(90))
+    assert client.example("ensemble", "point-7") == rows[7]
+    assert [each.owner for each in client.owners("ensemble", page_size=3)] == [f"owner-{o}" for o in range(4)]
+    order = [each.self_influence for each in client.self_influence("ensemble", page_size=50)]
+    assert order == sorted(order, reverse=True)
+    assert len(order) == 90
+
+
+def test_pages_are_fetched_as_they_are_needed(client):
+    rows = iter(client.examples("ensemble", page_size=10))
+    assert [next(rows).row for _ in range(11)] == list(range(11))
+
+
+def test_refusals_are_errors_of_their_kind(client):
+    with pytest.raises(NotFound) as caught:
+        client.attribute("another", QUERY)
+    assert isinstance(caught.value, OfflineNotFound)
+    assert (caught.value.status, caught.value.kind) == (404, "not-found")
+    assert caught.value.request_id
+    with pytest.raises(InvalidRequest, match="x"):
+        client.attribute("ensemble", {"x": [1.0]})
+    with pytest.raises(TooLarge):
+        client.attribute("ensemble", {"x": [random.random()] * 100_000})
+    with pytest.raises(ServiceError):
+        client.attribute("groups", {"x": [1.0]}, on_progress=lambda _: None)
+    with pytest.raises(InvalidQuery, match="JSON"):
+        client.attribute("ensemble", {"x": [float("nan")] * 6})
+
+
+def test_a_key_does_not_show(twin):
+    made = twin(key="byl_secret")
+    assert "secret" not in repr(vars(made._client).get("_exchange")) + repr(made._client)
