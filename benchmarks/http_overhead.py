@@ -11,6 +11,7 @@ compute thread, which belongs to HTTP's side.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -40,19 +41,23 @@ def tiny_index(folder: Path) -> Path:
     return folder / "index"
 
 
-def start(index: Path) -> tuple[subprocess.Popen[str], int]:
-    """Start a server.
+def start(index: Path, data: Path) -> tuple[subprocess.Popen[str], int, str]:
+    """Start a server with its accounts in a new folder.
 
     Returns:
-        Its process, and the port that it printed.
+        Its process, the port and the key that it printed.
     """
     command = [sys.executable, "-m", "byline", "serve", f"bench={index}", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    environment = os.environ | {"BYLINE_DATA_DIR": str(data)}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
     assert process.stdout is not None
     line = process.stdout.readline()
     if " at http://" not in line:
         raise SystemExit("the server did not start: run `byline serve` by hand to see why")
-    return process, int(line.split("127.0.0.1:")[1].split("/")[0])
+    key = process.stdout.readline().split(": ")[1].strip()
+    return process, int(line.split("127.0.0.1:")[1].split("/")[0]), key
 
 
 def wait_ready(connection: HTTPConnection) -> None:
@@ -67,14 +72,14 @@ def wait_ready(connection: HTTPConnection) -> None:
     raise SystemExit(f"the server was not ready within {START_SECONDS:g} s")
 
 
-def ask(connection: HTTPConnection, body: bytes) -> tuple[float, float]:
+def ask(connection: HTTPConnection, key: str, body: bytes) -> tuple[float, float]:
     """Ask once.
 
     Returns:
         Milliseconds at the client, and those of compute that the answer reports.
     """
     begun = time.perf_counter()
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
     connection.request("POST", "/v1/indexes/bench/attributions", body, headers)
     response = connection.getresponse()
     content = response.read()
@@ -88,13 +93,18 @@ def ask(connection: HTTPConnection, body: bytes) -> tuple[float, float]:
 def measure(index: Path, query: str, requests: int, k: int) -> dict[str, float]:
     """Ask many times, one after another; the first tenth only warms up."""
     body = json.dumps({"query": json.loads(query), "k": k, "shares": True}).encode()
-    process, port = start(index)
+    with tempfile.TemporaryDirectory() as data:
+        return measured_figures(index, body, requests, Path(data))
+
+
+def measured_figures(index: Path, body: bytes, requests: int, data: Path) -> dict[str, float]:
+    process, port, key = start(index, data)
     try:
         connection = HTTPConnection("127.0.0.1", port, timeout=60)
         wait_ready(connection)
         for _ in range(max(5, requests // 10)):
-            ask(connection, body)
-        measured = [ask(connection, body) for _ in range(requests)]
+            ask(connection, key, body)
+        measured = [ask(connection, key, body) for _ in range(requests)]
     finally:
         process.terminate()
         process.wait(60)

@@ -32,7 +32,7 @@ def compose() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_version)
     indexer.cli.register(app)
-    app.command()(service.cli.serve)
+    service.cli.register(app)
     return app
 
 

@@ -6,7 +6,8 @@ BylineError
 │   ├── InvalidTask           the Task, its file or its data
 │   ├── InvalidRecipe         the recipe or a combination of its parts
 │   ├── InvalidQuery          a query, gradient, feature or filter
-│   └── InputTooLarge         more bytes, rows or tokens than the limit that the message names
+│   ├── InputTooLarge         more bytes, rows or tokens than the limit that the message names
+│   └── ReusedKey             an idempotency key came again with another request
 ├── UnsupportedModel          the model cannot be attributed exactly: the message names the module and the way out
 ├── NonFiniteGradient         a gradient is NaN or infinite: look at the example or the checkpoint
 ├── NotFound                  no index, version, example or group of that name
@@ -16,7 +17,13 @@ BylineError
 │   └── StaleIndex            the Task's source or weights changed since the build: rebuild
 ├── BuildFailed               a task of a build failed; what is finished is kept and the build resumes
 ├── Overloaded                no room now: try again later
-└── DeadlineExceeded          the caller's time was up before the answer
+├── DeadlineExceeded          the caller's time was up before the answer
+├── Unauthorized              who asks is not known: send a valid key
+├── Forbidden                 who asks may not do that: another scope, or another owner
+├── Conflict                  something else happened first: read again, then decide
+├── QuotaExceeded             the caller's own quota is used up: wait for the seconds that it names
+├── DatabaseUnavailable       the database does not answer, or is not migrated: try again later
+└── DiskFull                  no room on the disk; nothing was written
 ```
 
 Messages say what was expected, what came (type, shape, length; never content) and what to do.
@@ -45,6 +52,10 @@ class InvalidQuery(InvalidInput):
 
 class InputTooLarge(InvalidInput):
     """More bytes, rows or tokens came than the limit that the message names."""
+
+
+class ReusedKey(InvalidInput):
+    """An idempotency key came again with another request."""
 
 
 class UnsupportedModel(BylineError):
@@ -88,3 +99,36 @@ class Overloaded(BylineError):
 
 class DeadlineExceeded(BylineError):
     """The caller's time was up before the answer was there."""
+
+
+class Unauthorized(BylineError):
+    """Nobody knows who asks: no key, or none that is valid."""
+
+
+class Forbidden(BylineError):
+    """Who asks is known, and may not do that."""
+
+
+class Conflict(BylineError):
+    """Something else happened first, or is happening now."""
+
+
+class QuotaExceeded(BylineError):
+    """The caller's own quota is used up.
+
+    Args:
+        message: Which quota, and what it allows.
+        retry_after: Seconds until there is some again.
+    """
+
+    def __init__(self, message: str, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DatabaseUnavailable(BylineError):
+    """The database does not answer, or was not migrated."""
+
+
+class DiskFull(BylineError):
+    """There is no room on the disk; what was asked for was not written."""

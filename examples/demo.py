@@ -89,7 +89,7 @@ def main(
             ask(client, demo.folder, corpus, console)
     console.print(
         f"The demo's service has ended. [bold]{BYLINE} serve {near(demo.index)}[/bold] serves what it built: "
-        "the page is then at [link]http://127.0.0.1:8000[/link]"
+        "the page is then at [link]http://127.0.0.1:8000[/link], and a first start prints a link that signs in"
     )
 
 

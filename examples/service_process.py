@@ -1,5 +1,6 @@
 """Runs `byline serve` beside the demo, on a free port of this machine, and ends it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 
@@ -21,19 +23,28 @@ def serving(index: Path, log: Path, *, patience: float = 120.0) -> Iterator[http
         patience: Seconds that it may take until it is ready.
 
     Yields:
-        A client whose base address is the service's.
+        A client whose base address is the service's; it carries the key that a service without accounts makes.
 
     Raises:
         RuntimeError: The service ended or was not ready in time; the message names the log.
     """
     command = [sys.executable, "-m", "byline", "serve", str(index), "--port", "0"]
     with (
+        TemporaryDirectory() as data,
         log.open("w") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=os.environ | {"BYLINE_DATA_DIR": data},
+        ) as process,
     ):
         try:
-            address = _address(process, log)
-            with httpx.Client(base_url=address, timeout=60) as client:
+            address = _printed(process, r"http://[^/\s]+", log)
+            key = _printed(process, r"byl_\w+", log)
+            headers = {"authorization": f"Bearer {key}"}
+            with httpx.Client(base_url=address, timeout=60, headers=headers) as client:
                 _wait_until_ready(client, process, log, time.monotonic() + patience)
                 yield client
         finally:
@@ -44,9 +55,9 @@ def serving(index: Path, log: Path, *, patience: float = 120.0) -> Iterator[http
                 process.kill()
 
 
-def _address(process: "subprocess.Popen[str]", log: Path) -> str:
+def _printed(process: "subprocess.Popen[str]", pattern: str, log: Path) -> str:
     for line in process.stdout or ():
-        if found := re.search(r"http://[^/\s]+", line):
+        if found := re.search(pattern, line):
             return found[0]
     raise RuntimeError(f"expected the service to start, it ended: see {log}")
 

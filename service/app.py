@@ -12,9 +12,11 @@ from byline import __version__
 from byline.attribution import Attributor
 from byline.errors import BylineError
 from service import openapi, problems
-from service.middleware import BodyLimit, LoopbackNames, RequestLog
+from service.access.authentication import Authentication
+from service.access.guard import hold_guarded
+from service.middleware import AllowedHosts, BodyLimit, RequestLog
 from service.pages import indexes as index_pages
-from service.routes import attributions, health, indexes, pages
+from service.routes import attributions, health, indexes, pages, sessions
 from service.served import Service
 from service.settings import Settings
 
@@ -44,23 +46,26 @@ def create_app(settings: Settings, attributors: Mapping[str, Attributor]) -> Fas
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=problems.declared(421),
+        responses=problems.declared(401, 403, 421, 429, 503),
     )
     app.state.service = service
     problems.install(app)
-    for module in (attributions, indexes, health, pages, index_pages):
+    for module in (attributions, indexes, health, sessions, pages, index_pages):
         app.include_router(module.router)
     pages.mount_static(app)
     app.openapi = _written_once(app, service)  # type: ignore[method-assign]
     app.add_middleware(BodyLimit, limit=service.body_limit)
-    app.add_middleware(LoopbackNames)
+    app.add_middleware(Authentication, accounts=service.accounts, failures=service.failures)
+    app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
     app.add_middleware(RequestLog, metrics=service.metrics)
+    hold_guarded(app)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
+    await service.open_database()
     service.compute.start()
     warming = asyncio.ensure_future(service.warm())
     warming.add_done_callback(_log_failure)
@@ -68,6 +73,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service.admission.close()
     warming.cancel()
     await asyncio.to_thread(service.compute.stop)
+    await service.database.dispose()
 
 
 def _log_failure(warming: "asyncio.Future[None]") -> None:

@@ -3,20 +3,25 @@
 import asyncio
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel
 from pydantic_core import from_json
 from safetensors import SafetensorError
 from safetensors.torch import load
 from starlette.exceptions import HTTPException
 from torch import Tensor
 
+from byline.attribution.payloads import validated
 from byline.errors import DeadlineExceeded, InvalidQuery
 
 JSON = "application/json"
 SAFETENSORS = "application/vnd.safetensors"
 LARGEST_INTEGER = 2**63 - 1
+ModelT = TypeVar("ModelT", bound=BaseModel)
+DECLARED: dict[str, type[BaseModel]] = {}
+"""Bodies that endpoints read by hand, for the OpenAPI document."""
 
 
 def media_type(request: Request, *accepted: str) -> str:
@@ -42,6 +47,33 @@ async def read_body(request: Request, seconds: float) -> bytes:
             return await request.body()
     except TimeoutError:
         raise DeadlineExceeded(f"expected the whole body within {seconds:g} seconds") from None
+
+
+async def json_body(request: Request, model: type[ModelT]) -> tuple[ModelT, bytes]:
+    """Read a JSON body and check it.
+
+    Args:
+        request: The request.
+        model: What is expected.
+
+    Returns:
+        The checked body, and its bytes as they came (for `service.idempotent.once`).
+
+    Raises:
+        HTTPException: 415, it is no JSON by its content type.
+        InvalidQuery: It does not fit.
+        DeadlineExceeded: It did not come in time.
+    """
+    media_type(request, JSON)
+    body = await read_body(request, request.app.state.service.settings.deadline_seconds)
+    return validated(model, parse_json(body), "body"), body
+
+
+def declared_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Declare the body that an endpoint reads by `json_body`: its `openapi_extra`."""
+    DECLARED[model.__name__] = model
+    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": reference}}}}
 
 
 def parse_json(body: bytes) -> Any:

@@ -5,7 +5,7 @@ Pure ASGI, so that nothing is buffered and a client's leaving is seen.
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from byline.errors import InputTooLarge
 from service.metrics import Metrics
 from service.problems import Kind, kind_of, mistake, problem_response
-from service.settings import LOOPBACK
 
 log = structlog.get_logger("service.request")
 
@@ -28,6 +27,10 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 """Sent with every answer: scripts and styles come from this server's own files only."""
+
+
+PROBES = frozenset({"/livez", "/readyz"})
+"""Asked by address, by orchestrators."""
 
 
 class RequestLog:
@@ -74,23 +77,40 @@ class RequestLog:
                     route=route,
                     status=status,
                     milliseconds=round(seconds * 1e3, 2),
+                    **_asked_by(scope),
                 )
 
 
-class LoopbackNames:
-    """Refuses requests that a browser was tricked into sending here under another host's name."""
+def _asked_by(scope: Scope) -> dict[str, str]:
+    """The public id of the key, never the key."""
+    caller = scope["state"].get("caller")
+    return {} if caller is None else {"key_id": caller.key_id}
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class AllowedHosts:
+    """Refuses requests that a browser was tricked into sending here under another host's name.
+
+    Args:
+        app: What is wrapped.
+        hosts: The names that are answered. Probes of `/livez` and `/readyz` may use any.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
         self._app = app
+        self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on if it named this machine."""
-        if scope["type"] == "http" and _host_name(Headers(scope=scope)) not in LOOPBACK:
-            kind = Kind(421, "misdirected-request", "This service answers to loopback names only")
-            refusal = problem_response(kind, f"expected a Host among {', '.join(LOOPBACK)}")
-            await refusal(scope, receive, send)
+        """Pass a request on if it named this service."""
+        if (
+            scope["type"] != "http"
+            or scope["path"] in PROBES
+            or _host_name(Headers(scope=scope)) in self._hosts
+        ):
+            await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        kind = Kind(421, "misdirected-request", "This service does not answer to that name")
+        refusal = problem_response(kind, "expected a Host that is among the service's allowed_hosts")
+        await refusal(scope, receive, send)
 
 
 def _host_name(headers: Headers) -> str:

@@ -7,6 +7,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from byline.recipe import Recipe
+from service.access.guard import is_public
+from service.bodies import DECLARED
 from service.links import add_links
 from service.problems import Problem
 from service.schemas import AttributionBody, Progress, SharesBody
@@ -25,7 +27,15 @@ def document(app: FastAPI, service: Service) -> dict[str, Any]:
     schemas: dict[str, Any] = written.setdefault("components", {}).setdefault("schemas", {})
     for unused in _UNUSED:
         schemas.pop(unused, None)
-    for model in (AttributionBody, SharesBody, Problem, Progress, Recipe):
+    models: list[type[BaseModel]] = [
+        AttributionBody,
+        SharesBody,
+        Problem,
+        Progress,
+        Recipe,
+        *DECLARED.values(),
+    ]
+    for model in models:
         _add(schemas, model.__name__, model)
     described = schemas["IndexInfo"]["properties"]
     # The documents are read without torch, so the recipe is plain JSON in them; here it is described in full.
@@ -33,11 +43,27 @@ def document(app: FastAPI, service: Service) -> dict[str, Any]:
         "$ref": _REF.format(model="Recipe"),
         "description": described["recipe_document"]["description"],
     }
+    _name_keys(written)
     queries = _query_schemas(schemas, service)
     for body in (AttributionBody, SharesBody):
         _name_queries(schemas[body.__name__]["properties"], queries)
     add_links(written)
     return written
+
+
+def _name_keys(written: dict[str, Any]) -> None:
+    """Say which operations need a key."""
+    written["components"]["securitySchemes"] = {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "byl_…",
+            "description": "A key, see docs/accounts.md",
+        }
+    }
+    for path, operations in written["paths"].items():
+        for operation in operations.values():
+            operation["security"] = [] if is_public(path) else [{"key": []}]
 
 
 def _query_schemas(schemas: dict[str, Any], service: Service) -> list[dict[str, str]]:

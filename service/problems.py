@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem documents: one table, one shape, never any of the input."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from byline import errors
 
@@ -51,6 +53,7 @@ TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
     (errors.InvalidTask, WRONG_TASK),
     (errors.InvalidRecipe, WRONG_TASK),
     (errors.UnsupportedModel, WRONG_TASK),
+    (errors.ReusedKey, Kind(422, "idempotency-mismatch", "The idempotency key belongs to another request")),
     (errors.InvalidInput, Kind(422, "invalid-input", "The request cannot be understood")),
     (errors.NonFiniteGradient, Kind(422, "non-finite", "The query has no finite gradient")),
     (errors.NotFound, Kind(404, "not-found", "There is no such thing")),
@@ -60,6 +63,15 @@ TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
     ),
     (errors.UnusableIndex, Kind(503, "unusable-index", "The index cannot be used", retry=True)),
     (errors.DeadlineExceeded, Kind(504, "deadline", "The answer was not ready in time")),
+    (errors.Unauthorized, Kind(401, "unauthorized", "A valid key is needed")),
+    (errors.Forbidden, Kind(403, "forbidden", "The key does not allow this")),
+    (errors.Conflict, Kind(409, "conflict", "Something else happened first")),
+    (errors.QuotaExceeded, Kind(429, "quota", "The key's quota is used up", retry=True)),
+    (
+        errors.DatabaseUnavailable,
+        Kind(503, "database-unavailable", "The database does not answer now", retry=True),
+    ),
+    (errors.DiskFull, Kind(507, "disk-full", "There is no room on the disk")),
 )
 """Errors of Byline to HTTP, the most specific first."""
 
@@ -131,7 +143,7 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {
             "description": HTTPStatus(status).phrase,
             "content": content,
-            **({"headers": retry} if status == 503 else {}),
+            **({"headers": retry} if status in {429, 503} else {}),
         }
         for status in statuses
     }
@@ -144,10 +156,39 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
 
 
+class Failures:
+    """Answers errors of the table.
+
+    Args:
+        retry_after: Seconds after which there should be room again.
+    """
+
+    def __init__(self, retry_after: Callable[[], int]) -> None:
+        self._retry_after = retry_after
+
+    def response(self, error: Exception, scope: Scope) -> Response:
+        """Write the problem document of an error.
+
+        Args:
+            error: What was raised.
+            scope: The request's.
+        """
+        kind, detail = explained(error)
+        return problem_response(
+            kind, detail, request_id=_request_id(scope), headers=self._headers(error, kind)
+        )
+
+    def _headers(self, error: Exception, kind: Kind) -> dict[str, str]:
+        headers = {"WWW-Authenticate": "Bearer"} if kind.status == 401 else {}
+        if kind.retry:
+            own = error.retry_after if isinstance(error, errors.QuotaExceeded) else self._retry_after()
+            headers["Retry-After"] = str(own)
+        return headers
+
+
 async def _byline_error(request: Request, error: Exception) -> Response:
-    kind, detail = explained(error)
-    headers = {"Retry-After": str(request.app.state.service.retry_after())} if kind.retry else None
-    return problem_response(kind, detail, request_id=_request_id(request), headers=headers)
+    failures: Failures = request.app.state.service.failures
+    return failures.response(error, request.scope)
 
 
 async def _invalid_parameters(request: Request, error: Exception) -> Response:
@@ -155,7 +196,7 @@ async def _invalid_parameters(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     kind = kind_of(errors.InvalidQuery())
     reasons = [f"{_parameter(each)}: {each['msg']}" for each in error.errors()[:5]]
-    return problem_response(kind, "; ".join(reasons), request_id=_request_id(request))
+    return problem_response(kind, "; ".join(reasons), request_id=_request_id(request.scope))
 
 
 def _parameter(detail: dict[str, Any]) -> str:
@@ -170,9 +211,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
     kind = Kind(status.value, status.phrase.lower().replace(" ", "-"), status.phrase)
     detail = error.detail if error.detail != status.phrase else status.description or status.phrase
     headers = dict(error.headers) if error.headers else None
-    return problem_response(kind, detail, request_id=_request_id(request), headers=headers)
+    return problem_response(kind, detail, request_id=_request_id(request.scope), headers=headers)
 
 
-def _request_id(request: Request) -> str | None:
-    found: str | None = request.scope.get("state", {}).get("request_id")
+def _request_id(scope: Scope) -> str | None:
+    found: str | None = scope.get("state", {}).get("request_id")
     return found

@@ -10,12 +10,17 @@ import structlog
 from starlette.types import Scope
 
 from byline.attribution import Attributor
-from byline.errors import InvalidInput
+from byline.errors import BylineError, InvalidInput, Overloaded
+from service.access.accounts import Accounts
+from service.access.secret import open_database, read_secret
 from service.admission import Admission, Amount
 from service.bodies import SAFETENSORS
 from service.catalogue import Catalogue
 from service.compute import ComputeThread
+from service.database import migrating
 from service.metrics import Metrics
+from service.problems import Failures
+from service.repositories.idempotency import Attempt
 from service.settings import Settings
 from service.versions.registry import Registry
 from service.versions.served_version import ServedVersion
@@ -54,6 +59,15 @@ class Service:
             }
         )
         self.metrics.loaded.set_function(lambda: self.versions.loaded)
+        self.database = open_database(self.settings)
+        self.accounts = Accounts(
+            self.database,
+            read_secret(self.settings, is_sqlite=self.database.is_sqlite),
+            fresh_seconds=self.settings.key_fresh_seconds,
+            grace_seconds=self.settings.key_grace_seconds,
+        )
+        self.failures = Failures(self.retry_after)
+        self.in_progress: set[Attempt] = set()
         self._offer_baselines()
 
     def _offer_baselines(self) -> None:
@@ -107,6 +121,32 @@ class Service:
         if name not in taken:
             taken[name] = self.versions.current(name)
         return taken[name]
+
+    async def open_database(self) -> None:
+        """Migrate SQLite; look whether PostgreSQL was. Neither keeps the service from starting.
+
+        An index answers without the database whoever asked before; `/readyz` says what is wrong.
+        """
+        try:
+            if self.database.is_sqlite:
+                await migrating.upgrade(self.database)
+            else:
+                await migrating.hold_migrated(self.database)
+        except BylineError as error:
+            log.error("database not ready", detail=str(error))
+
+    async def hold_ready(self) -> None:
+        """Refuse requests until everything is there.
+
+        Raises:
+            Overloaded: It is shutting down, or the first queries are still being answered.
+            DatabaseUnavailable: The database does not answer, or has another revision.
+        """
+        if self.admission.closed:
+            raise Overloaded("the service is shutting down")
+        if not self.ready:
+            raise Overloaded("the first queries are still being answered")
+        await migrating.hold_migrated(self.database)
 
     async def warm(self) -> None:
         """Answer a first query on every index; only then is the service ready."""

@@ -1,26 +1,67 @@
 """The service's settings: the only place that reads the environment (`BYLINE_…`)."""
 
+import os
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from byline.errors import InvalidInput
 from byline.vocabulary import Similarity
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Hosts that only this machine can reach."""
+SECRETS = Path("/run/secrets")
+"""Where containers get their secrets as files, such as `byline_secret`; `BYLINE_SECRETS_DIR` names another folder."""
+
+SHORTEST_SECRET = 32
+
+
+def _data_dir() -> Path:
+    home = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(home) if home else Path.home() / ".local" / "share") / "byline"
 
 
 class Settings(BaseSettings):
-    """How the service runs. Each field is also an environment variable: `BYLINE_PORT=8080`."""
+    """How the service runs. Each field is also an environment variable: `BYLINE_PORT=8080`.
+
+    A secret may also be a file in `BYLINE_SECRETS_DIR` or `/run/secrets`, named `byline_secret`, `byline_database_url`.
+    """
 
     model_config = SettingsConfigDict(env_prefix="BYLINE_", frozen=True, extra="ignore")
 
     host: str = "127.0.0.1"
-    """Address to listen on. Only loopback: this release has no accounts, so nobody else may ask."""
+    """Address to listen on. Any but loopback needs a key in the database, and `allowed_hosts`."""
     port: int = Field(default=8000, ge=0, le=65535)
     """0 takes a free port."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = LOOPBACK
+    """Names in a `Host` header that are answered: the ones that the service is reached under, as in
+    `byline.example.org,localhost`."""
+    data_dir: Path = Field(default_factory=_data_dir)
+    """Folder of the database and the secret, where no others are given."""
+    database_url: SecretStr | None = None
+    """`postgresql://user:password@host/name`, or `sqlite:///path`; by default SQLite in `data_dir`."""
+    database_pool: int = Field(default=5, ge=1, le=100)
+    """Connections to the database that are kept open."""
+    secret: SecretStr | None = None
+    """What keys' digests and sessions are made with: 32 or more random characters. Needed with PostgreSQL; otherwise
+    made once, in `data_dir`. Another secret makes every key invalid."""
+    key_fresh_seconds: float = Field(default=5.0, ge=0)
+    """How long a key is believed without asking the database again: a revoked one may work that long."""
+    key_grace_seconds: float = Field(default=300.0, ge=0)
+    """The same while the database does not answer."""
+    metrics_token: SecretStr | None = None
+    """A bearer token that reads `/metrics`, for Prometheus; a key with the scope `read` does too. Services that answer
+    to loopback names only need neither."""
+    secure_cookies: bool = False
+    """Whether a session's cookie is sent over https only. Set it behind a proxy that ends TLS."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of torch and FAISS inside the one compute thread; None leaves their own number."""
     max_k: int = Field(default=1000, ge=1)
@@ -53,21 +94,51 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged, as JSON lines on standard error."""
 
-    @field_validator("baselines", mode="before")
     @classmethod
-    def _words(cls, baselines: Any) -> Any:
-        """Take a list with commas, as environments and command lines have it."""
-        if not isinstance(baselines, str):
-            return baselines
-        return [word.strip() for word in baselines.split(",") if word.strip()]
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment, then files with secrets."""
+        del dotenv_settings, file_secret_settings
+        named = os.environ.get("BYLINE_SECRETS_DIR")
+        folder = Path(named) if named else SECRETS
+        if not folder.is_dir():
+            if named:
+                raise InvalidInput(f"expected BYLINE_SECRETS_DIR to be a folder, {folder} is none")
+            return init_settings, env_settings
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
 
-    @field_validator("host")
+    @property
+    def loopback_only(self) -> bool:
+        """Whether only this machine is answered."""
+        return self.host in LOOPBACK and set(self.allowed_hosts) <= set(LOOPBACK)
+
+    @field_validator("baselines", "allowed_hosts", mode="before")
     @classmethod
-    def _loopback(cls, host: str) -> str:
-        if host not in LOOPBACK:
+    def _words(cls, given: Any) -> Any:
+        """Take a list with commas, as environments and command lines have it."""
+        if not isinstance(given, str):
+            return given
+        return [word.strip() for word in given.split(",") if word.strip()]
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if not hosts or "*" in hosts:
+            raise InvalidInput("expected allowed_hosts to be the names that the service is reached under")
+        return tuple(host.lower() for host in hosts)
+
+    @field_validator("secret")
+    @classmethod
+    def _long(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < SHORTEST_SECRET:
             raise InvalidInput(
-                f"expected host to be one of {', '.join(LOOPBACK)}: this release has no accounts, "
-                "and whoever can connect may ask anything. For others, put an authenticating proxy "
-                "in front"
+                f"expected secret to have {SHORTEST_SECRET} or more random characters, got "
+                f"{len(secret.get_secret_value())}: make one with `openssl rand -hex 32`"
             )
-        return host
+        return secret

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from byline.errors import InvalidQuery
+from service.access.guard import requires
+from service.access.scopes import Scope
 from service.pages.charts import Entry, bars, stacked
 from service.pages.failing import PageRoute
 from service.pages.quality import judged
@@ -16,7 +18,12 @@ from service.pages.tables import csv_response
 from service.routes import indexes as api
 from service.schemas import IndexInfo, OwnerInfo, SelfInfluencePage, SelfInfluenceRow
 
-router = APIRouter(prefix="/indexes", include_in_schema=False, route_class=PageRoute)
+router = APIRouter(
+    prefix="/indexes",
+    include_in_schema=False,
+    route_class=PageRoute,
+    dependencies=[requires(Scope.READ)],
+)
 DRAWN_OWNERS = 12
 SHOWN_ALONE = 8
 LISTED = 1000

@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from byline.attribution import Answer, SharesAnswer
 from byline.errors import InvalidQuery
+from service.access.guard import requires
+from service.access.scopes import Scope
 from service.asking import ClientGoneError, ask
 from service.bodies import JSON, SAFETENSORS, media_type
 from service.problems import declared
@@ -23,7 +25,7 @@ from service.schemas import Answers
 from service.settings import Settings
 from service.streaming import EVENTS, EventStream, wants_events
 
-router = APIRouter(prefix="/v1/indexes/{name}", tags=["Asking"])
+router = APIRouter(prefix="/v1/indexes/{name}", tags=["Asking"], dependencies=[requires(Scope.QUERY)])
 FAILURES = declared(404, 413, 415, 422, 500, 503, 504)
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {

@@ -1,9 +1,13 @@
 """For orchestrators and monitoring."""
 
+import hmac
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from byline.errors import Overloaded
+from byline.errors import Forbidden
+from service.access.authentication import authenticate
+from service.access.scopes import Scope
 from service.problems import declared
 from service.schemas import Health
 from service.served import Service
@@ -22,12 +26,9 @@ async def livez() -> Health:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", operation_id="readyz", responses=declared(503))
 async def readyz(request: Request) -> Health:
-    """Whether to send requests: every index is verified and answered a first query."""
+    """Whether to send requests: every index is verified and answered a first query, and the database is migrated."""
     service: Service = request.app.state.service
-    if service.admission.closed:
-        raise Overloaded("the service is shutting down")
-    if not service.ready:
-        raise Overloaded("the first queries are still being answered")
+    await service.hold_ready()
     return Health(status="ready")
 
 
@@ -35,9 +36,25 @@ async def readyz(request: Request) -> Health:
     "/metrics",
     operation_id="metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **declared(401, 403, 503)},
 )
 async def metrics(request: Request) -> Response:
-    """Counters and histograms in Prometheus' text format."""
+    """Counters and histograms in Prometheus' text format.
+
+    Public where only this machine is answered. Elsewhere it takes the bearer token of the setting `metrics_token`,
+    or a key with the scope `read`.
+    """
     service: Service = request.app.state.service
+    if not service.settings.loopback_only:
+        await _hold_scraper(request, service)
     return Response(service.metrics.text(), media_type=PROMETHEUS)
+
+
+async def _hold_scraper(request: Request, service: Service) -> None:
+    token = service.settings.metrics_token
+    given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+    if token is not None and hmac.compare_digest(token.get_secret_value().encode(), given):
+        return
+    key = await authenticate(request.scope, service.accounts)
+    if not key.caller.may(Scope.READ) or key.owners is not None:
+        raise Forbidden(f"expected a key with the scope {Scope.READ}")

@@ -11,6 +11,8 @@ from fastapi import APIRouter, Query, Request
 from byline.attribution import Attributor
 from byline.errors import InvalidQuery, NotFound
 from byline.recipe import refuse_no_self_influence
+from service.access.guard import requires
+from service.access.scopes import Scope
 from service.catalogue import Catalogue
 from service.cursors import cursor, row_of_cursor
 from service.problems import declared
@@ -30,7 +32,7 @@ from service.schemas import (
 )
 from service.served import Service
 
-router = APIRouter(prefix="/v1/indexes", tags=["Indexes"])
+router = APIRouter(prefix="/v1/indexes", tags=["Indexes"], dependencies=[requires(Scope.READ)])
 After = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
 

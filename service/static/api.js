@@ -1,6 +1,7 @@
 // The service's API. A failure is an Error whose message is the problem document as sentences.
 
 async function answered(response) {
+  if (response.status === 204) return null;
   const body = await response.text();
   let document = null;
   try {
@@ -9,6 +10,9 @@ async function answered(response) {
     // A proxy's page, for example: the status says enough.
   }
   if (response.ok && document !== null) return document;
+  if (response.status === 401 && location.pathname !== "/login") {
+    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  }
   throw new Error(sentences(response, document));
 }
 

@@ -89,7 +89,7 @@ def test_serve_starts_and_stops(folder: Path) -> None:
     with subprocess.Popen(
         [*BYLINE, *serve, "--port", "0"],
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "BYLINE_DATA_DIR": str(folder / "data")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

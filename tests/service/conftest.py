@@ -4,13 +4,16 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.settings import Settings
+from tests.service.accounts import admin_key, bearer, make_key, prepared
 from tests.service.fakes import fake_attributor
 
 
 @pytest.fixture
-def serve():
+def serve(tmp_path):
     """Starts an application over a fake index; more settings and indexes can be given.
+
+    Its `client` carries an admin key. `key_for(scopes=["read"], owners=["owner 1"])` makes another one and returns
+    its text; `bearer(key)` of `tests.service.accounts` is the header that shows it.
 
     Yields:
         The function that starts one.
@@ -19,12 +22,21 @@ def serve():
 
     def start(attributors=None, **settings):
         attributor, featurizer = fake_attributor()
-        app = create_app(Settings(**settings), attributors or {"fake": attributor})
-        client = TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
+        folder = tmp_path / f"data-{len(running)}"
+        app = create_app(prepared(folder, **settings), attributors or {"fake": attributor})
+        client = TestClient(
+            app, base_url="http://localhost", raise_server_exceptions=False, headers=bearer(admin_key())
+        )
         client.__enter__()
         running.append(client)
         client.portal.call(_warmed, app.state.service)
-        return SimpleNamespace(client=client, attributor=attributor, featurizer=featurizer, app=app)
+
+        def key_for(**wanted):
+            return client.portal.call(lambda: make_key(app.state.service.database, **wanted))
+
+        return SimpleNamespace(
+            client=client, attributor=attributor, featurizer=featurizer, app=app, key_for=key_for
+        )
 
     yield start
     for client in running:

@@ -10,7 +10,7 @@ from schemathesis.python.asgi import shutdown_lifespans
 from benchmarks.fuzz import documented
 from service.app import create_app
 from service.links import LINKS
-from service.settings import Settings
+from tests.service.accounts import admin_key, bearer, prepared
 from tests.service.fakes import fake_attributor
 
 OPERATIONS = Path(__file__).parent / "operations.json"
@@ -27,18 +27,18 @@ def operations(document):
 
 
 @pytest.fixture
-def app():
+def app(tmp_path):
     """Not started: schemathesis starts it, in a loop of its own.
 
     Yields:
         The application.
     """
-    yield create_app(Settings(), {"fake": fake_attributor()[0]})
+    yield create_app(prepared(tmp_path), {"fake": fake_attributor()[0]})
     shutdown_lifespans()
 
 
 def test_every_phase_and_every_check_finds_nothing(app):
-    headers = {"Host": "localhost"}
+    headers = {"Host": "localhost"} | bearer(admin_key())
     config = documented.configuration(3, seed=1, headers=headers)
     schema = openapi.from_asgi("/openapi.json", app, config=config, headers=headers)
     found = documented.run(schema)

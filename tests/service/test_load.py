@@ -10,6 +10,7 @@ import pytest
 
 from byline.errors import Overloaded
 from service.admission import Admission, Amount
+from tests.service.accounts import admin_key
 
 ASK = "/v1/indexes/fake/attributions"
 
@@ -155,7 +156,11 @@ async def _statuses(app, messages):
         "query_string": b"",
         "root_path": "",
         "scheme": "http",
-        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+        "headers": [
+            (b"host", b"localhost"),
+            (b"content-type", b"application/json"),
+            (b"authorization", f"Bearer {admin_key()}".encode()),
+        ],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
         "state": {},

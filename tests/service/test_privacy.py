@@ -12,6 +12,7 @@ import pytest
 
 from indexer.build import build
 from indexer.config import load_config
+from tests.service.accounts import bearer, printed_key
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "indexer" / "tiny_task.py"
@@ -73,10 +74,16 @@ def answered(folder):
     with (
         log.open("w") as stderr,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=ENVIRONMENT, cwd=folder
+            command,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=ENVIRONMENT | {"BYLINE_DATA_DIR": str(folder / "data")},
+            cwd=folder,
         ) as process,
     ):
         address = process.stdout.readline().split(" at ")[1].split()[0]
+        key = printed_key(process.stdout)
         ask = f"{address}v1/indexes/tiny/attributions"
         bodies = {
             "parse": query(1),
@@ -88,7 +95,7 @@ def answered(folder):
             "payload": {"query": {"x": [MARK], "note": MARK}},
             "target": query(5) | {"target": MARK},
         }
-        with httpx.Client(timeout=20) as client:
+        with httpx.Client(timeout=20, headers=bearer(key)) as client:
             answers = {name: client.post(ask, json=body) for name, body in bodies.items()}
             answers["parameter"] = client.post(f"{ask}?{MARK}={MARK}", json=query(1))
             answers["address"] = client.get(f"{address}v1/indexes/tiny/examples/{MARK}")
@@ -104,6 +111,7 @@ def query(kind):
 
 def test_neither_answers_nor_the_log_repeat_content(answered):
     answers, log = answered
+    assert "byl_" not in log
     assert MARK not in log
     for answer in answers.values():
         assert MARK not in answer.text

@@ -15,7 +15,7 @@ from indexer.build import build
 from indexer.config import load_config
 from service.app import create_app
 from service.bodies import tensors_limit
-from service.settings import Settings
+from tests.service.accounts import admin_key, bearer, prepared
 
 TINY = Path(__file__).parent.parent / "indexer" / "tiny_task.py"
 TENSORS = {"content-type": "application/vnd.safetensors"}
@@ -39,14 +39,18 @@ def attributors(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def client(attributors):
+def client(attributors, tmp_path_factory):
     """An application over both.
 
     Yields:
         Its client.
     """
-    app = create_app(Settings(baselines="bm25,representation"), attributors)
-    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as started:
+    settings = prepared(tmp_path_factory.mktemp("data"), baselines="bm25,representation")
+    app = create_app(settings, attributors)
+    headers = bearer(admin_key())
+    with TestClient(
+        app, base_url="http://localhost", raise_server_exceptions=False, headers=headers
+    ) as started:
 
         async def warmed():
             while not app.state.service.ready:

@@ -13,6 +13,7 @@ import pytest
 from byline.attribution import AttributionRequest, Attributor
 from indexer.build import build
 from indexer.config import load_config
+from tests.service.accounts import bearer, printed_key
 
 TASK = Path(__file__).parent.parent / "indexer" / "tiny_task.py"
 QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0]}
@@ -49,7 +50,11 @@ def server(index, tmp_path):
         "--threads",
         "1",
     ]
-    environment = os.environ | {"BYLINE_DRAIN_SECONDS": "0.5", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "BYLINE_DRAIN_SECONDS": "0.5",
+        "OMP_NUM_THREADS": "1",
+        "BYLINE_DATA_DIR": str(tmp_path / "data"),
+    }
     with log.open("w") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
         line = process.stdout.readline()
@@ -68,7 +73,7 @@ def test_the_served_answer_is_the_offline_answer_and_sigterm_ends_with_0(server,
     address, process, log = server
     ask = f"{address}/v1/indexes/named/attributions"
     options = {"k": 4, "direction": "both", "shares": True, "members": True}
-    with httpx.Client(timeout=20) as client:
+    with httpx.Client(timeout=20, headers=bearer(printed_key(process.stdout))) as client:
         ready(client, address)
         answer = client.post(ask, json={"query": QUERY, **options}).json()
         assert client.get(f"{address}/readyz").status_code == 200
@@ -123,7 +128,7 @@ def test_another_host_is_refused(index):
     ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
-    assert "this release has no accounts" in ended.stderr
+    assert "expected BYLINE_ALLOWED_HOSTS" in ended.stderr
 
 
 def test_a_signal_right_after_the_address_is_printed_ends_with_0(server):

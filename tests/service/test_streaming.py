@@ -17,7 +17,7 @@ from indexer.config import load_config
 from service.app import create_app
 from service.compute import ComputeThread, Job
 from service.metrics import Metrics
-from service.settings import Settings
+from tests.service.accounts import admin_key, bearer, prepared
 from tests.service.fakes import fake_attributor
 from tests.service.live import listening, until
 
@@ -90,12 +90,12 @@ def test_the_deadline_of_streams_is_their_own(serve):
     assert (name, problem["status"]) == ("problem", 504)
 
 
-def test_the_queue_and_the_questions_that_are_answered(monkeypatch):
+def test_the_queue_and_the_questions_that_are_answered(monkeypatch, tmp_path):
     monkeypatch.setattr("service.streaming.KEEP_ALIVE", 0.3)
     monkeypatch.setattr("service.streaming.StreamWatch.interval", 0.02)
     attributor, featurizer = fake_attributor()
-    app = create_app(Settings(batch_cost=2), {"fake": attributor})
-    with listening(app) as url, httpx.Client(base_url=url, timeout=20) as client:
+    app = create_app(prepared(tmp_path, batch_cost=2), {"fake": attributor})
+    with listening(app) as url, httpx.Client(base_url=url, timeout=20, headers=bearer(admin_key())) as client:
         featurizer.gate.clear()
         featurizer.entered.clear()
         first = threading.Thread(target=client.post, args=(ASK,), kwargs={"json": {"query": {"text": "a"}}})
@@ -118,14 +118,14 @@ def test_the_queue_and_the_questions_that_are_answered(monkeypatch):
     assert len(events[-1][1]["answers"]) == 5
 
 
-def test_who_leaves_is_not_computed_for(monkeypatch):
+def test_who_leaves_is_not_computed_for(monkeypatch, tmp_path):
     monkeypatch.setattr("service.streaming.StreamWatch.interval", 0.02)
     attributor, featurizer = fake_attributor()
-    app = create_app(Settings(), {"fake": attributor})
+    app = create_app(prepared(tmp_path), {"fake": attributor})
     with listening(app) as url:
         featurizer.gate.clear()
         featurizer.entered.clear()
-        with httpx.Client(base_url=url, timeout=20) as client:
+        with httpx.Client(base_url=url, timeout=20, headers=bearer(admin_key())) as client:
             with client.stream("POST", ASK, json={"query": {"text": "a"}}, headers=EVENTS) as response:
                 next(response.iter_text())
                 assert featurizer.entered.wait(10)
@@ -180,11 +180,11 @@ def long_ones(tmp_path_factory):
     return {name: Attributor.open(folder / name, name=name) for name in ("groups", "solved")}
 
 
-def test_counted_steps_of_long_answers(long_ones, monkeypatch):
+def test_counted_steps_of_long_answers(long_ones, monkeypatch, tmp_path):
     monkeypatch.setattr("service.streaming.StreamWatch.interval", 0.0005)
-    app = create_app(Settings(), long_ones)
+    app = create_app(prepared(tmp_path), long_ones)
     asked = {"groups": {"query": QUERY, "drill_down": True, "drill_groups": 4}, "solved": {"query": QUERY}}
-    with listening(app) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with listening(app) as url, httpx.Client(base_url=url, timeout=60, headers=bearer(admin_key())) as client:
         for name, stage in (("groups", "drill"), ("solved", "solve")):
             text = client.post(f"/v1/indexes/{name}/attributions", json=asked[name], headers=EVENTS).text
             *progress, (last, answer) = events_of(text)

@@ -11,7 +11,7 @@ import uvicorn
 from playwright.sync_api import sync_playwright
 
 from service.app import create_app
-from service.settings import Settings
+from tests.service.accounts import prepared, session_cookie
 from tests.service.fakes import fake_attributor
 from tests.service.test_quality_card import CARD
 
@@ -71,20 +71,22 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def address():
+def address(tmp_path_factory):
     """A server over a fake index.
 
     Yields:
         Its address.
     """
-    app = create_app(Settings(log_level="error", baselines="bm25"), {"fake": fake_attributor(card=CARD)[0]})
+    app = create_app(
+        prepared(tmp_path_factory.mktemp("data"), baselines="bm25"), {"fake": fake_attributor(card=CARD)[0]}
+    )
     with serving(app) as address:
         yield address
 
 
 @pytest.fixture
 def visit(browser, address):
-    """Opens pages in a context of their own, and holds each to the policy: nothing blocked, nothing from elsewhere.
+    """Opens pages, signed in as admin, and holds each to the policy: nothing blocked, nothing from elsewhere.
 
     Yields:
         The function that opens one: `visit(path, scheme="dark", width=360)`.
@@ -96,6 +98,7 @@ def visit(browser, address):
             color_scheme=scheme, viewport={"width": width, "height": 800}, base_url=address, **options
         )
         contexts.append(context)
+        context.add_cookies([session_cookie(address)])
         context.add_init_script(WATCH)
         page = context.new_page()
         pages.append(page)

@@ -13,7 +13,7 @@ from indexer.build import build
 from indexer.config import load_config
 from service.app import create_app
 from service.client import AsyncClient, Client
-from service.settings import Settings
+from tests.service.accounts import admin_key, prepared
 from tests.service.live import listening
 
 TINY = Path(__file__).parent.parent.parent / "indexer" / "tiny_task.py"
@@ -96,16 +96,16 @@ def attributors(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def service_url(attributors):
+def service_url(attributors, tmp_path_factory):
     """A service over the indexes on loopback.
 
     Yields:
         Its address.
     """
-    with listening(create_app(Settings(), attributors)) as url:
+    with listening(create_app(prepared(tmp_path_factory.mktemp("data")), attributors)) as url:
         yield url
 
 
 @pytest.fixture
 def client(twin, service_url):
-    return twin(service_url)
+    return twin(service_url, admin_key())

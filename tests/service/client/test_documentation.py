@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from tests.indexer import tiny_task
+from tests.service.accounts import admin_key
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "client.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -18,7 +19,7 @@ def test_every_block_runs(service_url, capsys):
     names = {
         "__name__": "page",
         "url": service_url,
-        "key": None,
+        "key": admin_key(),
         "model": model,
         "x": torch.tensor([[0.5, -1.0, 0.25, 2.0, 0.0, 1.0]]),
         "label": torch.tensor([2]),

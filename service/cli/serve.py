@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli.common import read_settings
+
 if TYPE_CHECKING:
     from socket import socket
 
@@ -19,7 +21,8 @@ def serve(
     ],
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8000]")] = None,
     host: Annotated[
-        str | None, typer.Option(help="Loopback address; this release serves nobody else.")
+        str | None,
+        typer.Option(help="Address to listen on; any but loopback needs a key and BYLINE_ALLOWED_HOSTS."),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of torch and FAISS.")] = None,
     baselines: Annotated[
@@ -35,27 +38,13 @@ def serve(
 ) -> None:
     """Serve indexes over HTTP, with a page to ask them at / and the API's documentation at /docs.
 
+    The first start on loopback makes a key and prints it, once; `byline keys` makes others.
     Every other setting is an environment variable BYLINE_..., see docs/service.md.
 
     Example: `byline serve indexes/digits --port 8000`
     """
-    settings = _settings(port=port, host=host, threads=threads, baselines=baselines)
+    settings = read_settings(port=port, host=host, threads=threads, baselines=baselines)
     _run(settings, _open(indexes, settings, without_task=without_task))
-
-
-def _settings(**given: str | int | None) -> "Settings":
-    from pydantic import ValidationError
-
-    from byline.attribution.payloads import describe_errors
-    from byline.errors import InvalidInput
-    from service.settings import Settings
-
-    try:
-        return Settings.model_validate(
-            Settings().model_dump() | {name: value for name, value in given.items() if value is not None}
-        )
-    except ValidationError as error:
-        raise InvalidInput(f"settings: {describe_errors(error, Settings)}") from None
 
 
 def _open(indexes: list[str], settings: "Settings", *, without_task: bool) -> "dict[str, Attributor]":
@@ -79,17 +68,23 @@ def _run(settings: "Settings", attributors: "dict[str, Attributor]") -> None:
     import asyncio
 
     from service import logs
+    from service.access.first import first_key
     from service.app import create_app
     from service.server import Server
 
     logs.configure(settings.log_level)
+    first = first_key(settings)
     with _listening(settings) as listening:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listening.getsockname()[1]}"
 
         def announce() -> None:
             typer.echo(f"Serving {', '.join(attributors)} at {url}/ (API: {url}/docs)")
-            typer.echo("Only this machine can connect. Ctrl+C ends the service.")
+            if first is not None:
+                typer.echo(f"Key, shown this once: {first.text}")
+                typer.echo(f"Sign in: {url}/login#key={first.text}")
+            who = "Only this machine can connect. " if settings.loopback_only else ""
+            typer.echo(f"{who}Ctrl+C ends the service.")
 
         server = Server(create_app(settings, attributors), settings, announce)
         asyncio.run(server.serve([listening]))

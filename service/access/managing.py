@@ -1,0 +1,140 @@
+"""Making, rotating and revoking keys: what the command line and the API share. Each is a line of the audit log."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from byline.errors import Conflict, InvalidInput
+from service.access.keys import ApiKey, digest_key, new_key
+from service.access.scopes import Caller, Scope
+from service.database import Connection
+from service.repositories import audit, keys
+from service.repositories.keys import StoredKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A key to be made."""
+
+    name: str
+    """What it is for."""
+    person: str
+    """Who answers for it."""
+    scopes: frozenset[Scope]
+    """What it allows."""
+    owners: frozenset[str] | None = None
+    """Whose rows it sees; None: everybody's. Such a key has the scope `read` alone."""
+    expires_at: datetime | None = None
+    """When it ends by itself."""
+    requests_per_minute: int | None = None
+    """Its own quota; None: the service's."""
+    queries_per_minute: int | None = None
+    """Its own quota; None: the service's."""
+
+    def __post_init__(self) -> None:
+        if not self.scopes:
+            raise InvalidInput(f"expected at least one of the scopes {', '.join(Scope)}, got none")
+        if self.owners is not None and self.scopes != {Scope.READ}:
+            raise InvalidInput("expected the scope read alone for a key that sees some owners only")
+        if self.owners is not None and not self.owners:
+            raise InvalidInput("expected at least one owner, got none")
+        for quota in (self.requests_per_minute, self.queries_per_minute):
+            if quota is not None and not 0 < quota < 1 << 31:
+                raise InvalidInput("expected quotas of at least 1 a minute, got another number")
+        for name, text in (("name", self.name), ("person", self.person)):
+            if not (len(text.strip()) > 0 and len(text) <= 100 and text.isprintable()):
+                raise InvalidInput(f"expected {name} to be 1 to 100 printable characters, got {len(text)}")
+
+
+async def create(transaction: Connection, caller: Caller, wanted: Wanted, secret: bytes) -> ApiKey:
+    """Make a key.
+
+    Args:
+        transaction: The open transaction.
+        caller: Who makes it.
+        wanted: What it is to be.
+        secret: The service's.
+
+    Returns:
+        The key in the clear: show it once.
+    """
+    made = new_key()
+    await keys.add(transaction, _stored(made, wanted, secret, replaces=None))
+    await audit.record(transaction, caller, "keys.create", made.id, _described(wanted))
+    return made
+
+
+async def revoke(transaction: Connection, caller: Caller, key_id: str) -> None:
+    """End a key at once; ending it twice is no mistake.
+
+    Raises:
+        NotFound: There is no such key.
+    """
+    await keys.find_or_refuse(transaction, key_id)
+    if await keys.revoke(transaction, key_id, datetime.now(UTC)):
+        await audit.record(transaction, caller, "keys.revoke", key_id)
+
+
+async def rotate(
+    transaction: Connection, caller: Caller, key_id: str, secret: bytes, overlap: timedelta
+) -> ApiKey:
+    """Make a key that takes another one's place; both are valid for a while.
+
+    Args:
+        transaction: The open transaction.
+        caller: Who rotates.
+        key_id: The key that is replaced.
+        secret: The service's.
+        overlap: How long it goes on being valid.
+
+    Returns:
+        The new key in the clear: show it once.
+
+    Raises:
+        NotFound: There is no such key.
+        Conflict: It is not valid any more, or the one that it replaced is valid still: two at most.
+    """
+    now = datetime.now(UTC)
+    old = await keys.find_or_refuse(transaction, key_id)
+    if not old.active(now):
+        raise Conflict(
+            "expected a key that is still valid, got one that is revoked or expired: create a new one"
+        )
+    before = await keys.active_predecessor(transaction, old, now)
+    if before is not None:
+        raise Conflict(f"the key {before}, which this one replaced, is still valid: revoke it first")
+    wanted = Wanted(
+        name=old.name,
+        person=old.person,
+        scopes=old.scopes,
+        owners=old.owners,
+        expires_at=None,
+        requests_per_minute=old.requests_per_minute,
+        queries_per_minute=old.queries_per_minute,
+    )
+    made = new_key()
+    await keys.add(transaction, _stored(made, wanted, secret, replaces=old.id))
+    await keys.end_at(transaction, old.id, now + overlap)
+    await audit.record(transaction, caller, "keys.rotate", old.id, {"new": made.id})
+    return made
+
+
+def _stored(made: ApiKey, wanted: Wanted, secret: bytes, replaces: str | None) -> StoredKey:
+    return StoredKey(
+        id=made.id,
+        digest=digest_key(made, secret),
+        replaces=replaces,
+        created_at=datetime.now(UTC),
+        revoked_at=None,
+        last_used_at=None,
+        **vars(wanted),
+    )
+
+
+def _described(wanted: Wanted) -> dict[str, object]:
+    return {
+        "name": wanted.name,
+        "person": wanted.person,
+        "scopes": sorted(wanted.scopes),
+        "owners": None if wanted.owners is None else sorted(wanted.owners),
+        "expires_at": None if wanted.expires_at is None else wanted.expires_at.isoformat(),
+    }

@@ -1,0 +1,52 @@
+"""What a key allows, and who holds it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from byline.errors import Forbidden
+
+
+class Scope(StrEnum):
+    """One thing that a key may allow."""
+
+    QUERY = "query"
+    """Ask for attributions and shares."""
+    READ = "read"
+    """Read what is served and what was booked: indexes, examples, owners, statements, usage."""
+    COMPENSATE = "compensate"
+    """Book events; draft statement runs."""
+    APPROVE = "approve"
+    """Approve and post statement runs that another person drafted."""
+    ADMIN = "admin"
+    """Keys, versions, policies and the audit log; includes every other scope."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who asks, as their key says."""
+
+    key_id: str
+    """The public part of the key."""
+    person: str
+    """Who answers for it: two keys of one person are one person."""
+    scopes: frozenset[Scope]
+    """What the key allows."""
+    owners: frozenset[str] | None = None
+    """Whose rows the key sees; None: everybody's."""
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the key allows something; `admin` allows everything."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+    def sees(self, owner: str | None) -> bool:
+        """Whether the key sees an owner's rows."""
+        return self.owners is None or owner in self.owners
+
+    def hold_owner(self, owner: str | None) -> None:
+        """Refuse an owner whom the key does not see.
+
+        Raises:
+            Forbidden: It does not.
+        """
+        if not self.sees(owner):
+            raise Forbidden("expected one of the owners that this key may see, got another one")

@@ -1,0 +1,12 @@
+"""The service's commands: `byline serve`, `migrate`, `keys`. Heavy imports are inside the commands."""
+
+import typer
+
+from service.cli import keys, migrate, serve
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(serve.serve)
+    app.command()(migrate.migrate)
+    app.add_typer(keys.app, name="keys")

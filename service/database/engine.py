@@ -1,0 +1,209 @@
+"""Connections and transactions, on SQLite and on PostgreSQL, and what their errors mean."""
+
+import asyncio
+import errno
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from byline.errors import BylineError, DatabaseUnavailable, DiskFull, InvalidInput
+
+Connection = AsyncConnection
+"""A connection within a transaction: what repositories take."""
+
+BUSY_SECONDS = 10
+"""How long a SQLite transaction waits for another process's."""
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 30
+READING, MIGRATING = "byline_reading", "byline_migrating"
+_ALONE = ("SET LOCAL statement_timeout = 0", "SELECT pg_advisory_xact_lock(108177345965669)")
+"""Before a migration of PostgreSQL: no time limit, and a lock that one migration holds."""
+_POSTGRES_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+def database_url(text: str) -> URL:
+    """Read a database's address.
+
+    Args:
+        text: `sqlite:///path`, or `postgresql://user:password@host/name`.
+
+    Returns:
+        The same with the driver that Byline uses.
+
+    Raises:
+        InvalidInput: It is neither.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise InvalidInput("expected database_url to be sqlite:///… or postgresql://…") from None
+    if url.drivername in _POSTGRES_NAMES:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername in {"sqlite", "sqlite+aiosqlite"} and url.database:
+        return url.set(drivername="sqlite+aiosqlite")
+    raise InvalidInput("expected database_url to be sqlite:///… or postgresql://…, got another kind")
+
+
+def sqlite_url(path: Path) -> str:
+    """The address of a SQLite file."""
+    return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
+
+
+class Database:
+    """A database that transactions are begun on. Nothing is connected before the first.
+
+    On SQLite one transaction writes at a time, and each is on the disk when it is committed (write-ahead log,
+    `synchronous=FULL`); readers never wait. A transaction must not begin another one.
+
+    Args:
+        url: `sqlite:///path`, or `postgresql://…`.
+        pool_size: Connections kept open.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        self.url = database_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite(self.url, pool_size) if self.is_sqlite else _postgresql(self.url, pool_size)
+        self._reading = self.engine.execution_options(**{READING: True})
+        self._writing: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Connection]:
+        """Begin a transaction that may write: committed at the end, rolled back on any exception.
+
+        Yields:
+            Its connection.
+
+        Raises:
+            DatabaseUnavailable: The database does not answer, or was not migrated.
+            DiskFull: There is no room; nothing was written.
+        """
+        async with self._writing:
+            try:
+                async with self.engine.begin() as connection:
+                    yield connection
+            except (SQLAlchemyError, OSError) as error:
+                raise meaning(error) from error
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Connection]:
+        """Begin a transaction that only reads, of one moment.
+
+        Yields:
+            Its connection.
+
+        Raises:
+            DatabaseUnavailable: The database does not answer, or was not migrated.
+        """
+        try:
+            async with self._reading.connect() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise meaning(error) from error
+
+    @asynccontextmanager
+    async def migration(self) -> AsyncIterator[Connection]:
+        """Begin a transaction that may change tables: one process at a time, foreign keys checked at its end.
+
+        Yields:
+            Its connection.
+
+        Raises:
+            DatabaseUnavailable: The database does not answer.
+            DiskFull: There is no room; nothing was changed.
+        """
+        async with self._writing:
+            try:
+                async with self.engine.connect() as plain:
+                    connection = await plain.execution_options(**{MIGRATING: True})
+                    async with connection.begin():
+                        for statement in () if self.is_sqlite else _ALONE:
+                            await connection.exec_driver_sql(statement)
+                        yield connection
+                        await self._check_foreign_keys(connection)
+                    await connection.invalidate()  # it does not hold foreign keys
+            except (SQLAlchemyError, OSError) as error:
+                raise meaning(error) from error
+
+    async def _check_foreign_keys(self, connection: Connection) -> None:
+        if self.is_sqlite:
+            broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).first()
+            assert broken is None, "a migration broke a foreign key"
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _sqlite(url: URL, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=pool_size, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    """Leave transactions to `_begin_sqlite`: Python's driver would begin them late, and not for DDL."""
+    del record
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: SyncConnection) -> None:
+    """A transaction that may write takes its lock at once: one that takes it later can only fail."""
+    options = connection.get_execution_options()
+    if MIGRATING in options:  # a table that is written anew is dropped first; only outside a transaction
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+    connection.exec_driver_sql("BEGIN" if READING in options else "BEGIN IMMEDIATE")
+
+
+def _postgresql(url: URL, pool_size: int) -> AsyncEngine:
+    milliseconds = STATEMENT_SECONDS * 1000
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        pool_timeout=CONNECT_SECONDS,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS, "options": f"-c statement_timeout={milliseconds}"},
+    )
+
+
+def meaning(error: Exception) -> BylineError:
+    """What a caller can do about a database's error; a mistake in a statement stays what it is.
+
+    Raises:
+        Exception: It is a mistake of the service, such as a broken constraint.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if _is_full(cause):
+        return DiskFull("the database's disk is full: nothing was written")
+    if isinstance(error, PoolTimeoutError | OSError) or _is_gone(error, cause):
+        return DatabaseUnavailable("the database does not answer now, or was not migrated: try again later")
+    raise error
+
+
+def _is_full(cause: BaseException | None) -> bool:
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    return isinstance(cause, psycopg.errors.DiskFull) or getattr(cause, "errno", None) == errno.ENOSPC
+
+
+def _is_gone(error: Exception, cause: BaseException | None) -> bool:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        return True  # not migrated yet
+    return isinstance(cause, sqlite3.OperationalError | psycopg.OperationalError | psycopg.InterfaceError)

@@ -1,0 +1,1 @@
+"""Revisions. Once released, one never changes."""

@@ -1,0 +1,1 @@
+"""SQL, one module a subject. Functions take an open transaction: the caller decides what belongs together."""

@@ -1,0 +1,77 @@
+"""Accounts for tests: a folder with a migrated SQLite file and one admin key in it, copied from a template."""
+
+import asyncio
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+from service.access import managing
+from service.access.keys import parse_key
+from service.access.scopes import Scope
+from service.access.sessions import COOKIE, write_session
+from service.database import Database, migrating
+from service.database.engine import sqlite_url
+from service.repositories.audit import OPERATOR
+from service.settings import Settings
+
+SECRET = "a secret of the tests, long enough"  # noqa: S105 - of nothing that lasts
+
+
+def prepared(folder, **settings) -> Settings:
+    """Settings of a service whose data folder has a key already; `admin_key()` is its text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if "database_url" not in settings:
+        (folder / "byline.sqlite").write_bytes(_template()[0])
+    return Settings(data_dir=folder, secret=SECRET, **settings)
+
+
+def admin_key() -> str:
+    """The admin key of every prepared folder."""
+    return _template()[1]
+
+
+def bearer(key: str) -> dict[str, str]:
+    """The header that shows a key."""
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def make_key(database, scopes=("admin",), owners=None, person="tester", **more) -> str:
+    """Make a key and return its text."""
+    wanted = managing.Wanted(
+        name="test",
+        person=person,
+        scopes=frozenset(Scope(each) for each in scopes),
+        owners=None if owners is None else frozenset(owners),
+        **more,
+    )
+    async with database.begin() as transaction:
+        return (await managing.create(transaction, OPERATOR, wanted, SECRET.encode())).text
+
+
+@cache
+def _template() -> tuple[bytes, str]:
+    async def make(path: Path) -> str:
+        database = Database(sqlite_url(path))
+        await migrating.upgrade(database)
+        key = await make_key(database)
+        await database.dispose()
+        return key
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.sqlite"
+        key = asyncio.run(make(path))
+        return path.read_bytes(), key
+
+
+def printed_key(output) -> str:
+    """The first key, in what `byline serve` prints after its address."""
+    line = output.readline()
+    assert line.startswith("Key, shown this once: byl_"), line
+    return line.split(": ")[1].strip()
+
+
+def session_cookie(address: str) -> dict[str, str]:
+    """The cookie of a browser that signed in with the admin key, as Playwright takes it."""
+    value = write_session(parse_key(admin_key()).id, time.time(), SECRET.encode())
+    return {"name": COOKIE, "value": value, "url": address}
