@@ -21,6 +21,7 @@ BylineError
 ├── Unauthorized              who asks is not known: send a valid key
 ├── Forbidden                 who asks may not do that: another scope, or another owner
 ├── Conflict                  something else happened first: read again, then decide
+│   └── InProgress            the first request with this idempotency key is not finished: ask again in a moment
 ├── QuotaExceeded             the caller's own quota is used up: wait for the seconds that it names
 ├── DatabaseUnavailable       the database does not answer, or is not migrated: try again later
 └── DiskFull                  no room on the disk; nothing was written
@@ -113,6 +114,10 @@ class Conflict(BylineError):
     """Something else happened first, or is happening now."""
 
 
+class InProgress(Conflict):
+    """The first request with this idempotency key is not finished."""
+
+
 class QuotaExceeded(BylineError):
     """The caller's own quota is used up.
 
@@ -123,7 +128,7 @@ class QuotaExceeded(BylineError):
 
     def __init__(self, message: str, retry_after: int = 60) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after: float | None = retry_after
 
 
 class DatabaseUnavailable(BylineError):

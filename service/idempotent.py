@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from byline.errors import Conflict, InvalidQuery
+from byline.errors import InProgress, InvalidQuery
 from service.access.scopes import Caller
 from service.bodies import JSON
 from service.database import Connection
@@ -52,7 +52,7 @@ async def once(
     Raises:
         InvalidQuery: There is no such header, or it is too long.
         ReusedKey: The key came before with another body.
-        Conflict: The first request with this key is not finished.
+        InProgress: The first request with this key is not finished.
     """
     service: Service = request.app.state.service
     attempt = Attempt.of(caller.key_id, f"{request.method} {request.url.path}"[:LONGEST], _key(request), body)
@@ -90,7 +90,7 @@ def _alone(in_progress: set[Attempt], attempt: Attempt) -> "Iterator[None]":
         While it runs.
     """
     if any(attempt.key == each.key and attempt.key_id == each.key_id for each in in_progress):
-        raise Conflict("the first request with this Idempotency-Key is not finished: try again in a moment")
+        raise InProgress("the first request with this Idempotency-Key is not finished: try again in a moment")
     in_progress.add(attempt)
     try:
         yield

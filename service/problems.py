@@ -65,6 +65,7 @@ TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
     (errors.DeadlineExceeded, Kind(504, "deadline", "The answer was not ready in time")),
     (errors.Unauthorized, Kind(401, "unauthorized", "A valid key is needed")),
     (errors.Forbidden, Kind(403, "forbidden", "The key does not allow this")),
+    (errors.InProgress, Kind(409, "in-progress", "The first request is not finished", retry=True)),
     (errors.Conflict, Kind(409, "conflict", "Something else happened first")),
     (errors.QuotaExceeded, Kind(429, "quota", "The key's quota is used up", retry=True)),
     (
@@ -143,7 +144,7 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {
             "description": HTTPStatus(status).phrase,
             "content": content,
-            **({"headers": retry} if status in {429, 503} else {}),
+            **({"headers": retry} if status in {409, 429, 503} else {}),
         }
         for status in statuses
     }

@@ -42,6 +42,9 @@ class Requested:
         return sum(request.entries for request in self.requests)
 
 
+_FILTERED = {"id", "owner", "licence", "label"}
+
+
 class GradientOptions(BaseModel):
     """Options of a gradient body, as query parameters."""
 
@@ -61,6 +64,8 @@ class GradientOptions(BaseModel):
     """How many groups a drill-down goes into, at each end."""
     owners_limit: OwnersLimit = LISTED_OWNERS
     """How many owners the shares list, largest score first; `others` sums up the rest."""
+    id: Words | None = None
+    """Any of these ids: with `drill_down`, the groups to go into."""
     owner: Words | None = None
     """Any of these owners; repeat it for several."""
     licence: Words | None = None
@@ -70,8 +75,8 @@ class GradientOptions(BaseModel):
 
     def options(self) -> Options:
         """The same, as a JSON body has them."""
-        chosen = self.model_dump(include={"owner", "licence", "label"}, exclude_none=True)
-        rest = self.model_dump(exclude={"owner", "licence", "label"})
+        chosen = self.model_dump(include=_FILTERED, exclude_none=True)
+        rest = self.model_dump(exclude=_FILTERED)
         return Options(**rest, filter=Filter(**chosen) if chosen else None)
 
 

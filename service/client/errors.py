@@ -12,7 +12,8 @@ ClientError                  (a BylineError)
     ├── Unauthorized         send a valid key                                    401
     ├── Forbidden            ask for another scope                               403
     ├── NotFound             no such index, example or statement                 404
-    ├── Conflict             something else happened first: read again, decide   409
+    ├── Conflict             something else happened first: read again, decide   409, 412
+    │   └── InProgress       the first request with this idempotency key goes on 409
     ├── QuotaExceeded        wait, or ask for a larger quota                     429
     ├── Unavailable          no room, starting, or shutting down: wait           503
     ├── DeadlineExceeded     ask for less, or stream the progress                504
@@ -97,7 +98,7 @@ class TooLarge(InvalidRequest, errors.InputTooLarge):
     """The request is too large: send less at a time."""
 
 
-class KeyReused(InvalidRequest):
+class KeyReused(InvalidRequest, errors.ReusedKey):
     """An idempotency key came again with another request."""
 
 
@@ -105,11 +106,11 @@ class NonFinite(ServiceError, errors.NonFiniteGradient):
     """The query has no finite gradient."""
 
 
-class Unauthorized(ServiceError):
+class Unauthorized(ServiceError, errors.Unauthorized):
     """No key, or none that is valid."""
 
 
-class Forbidden(ServiceError):
+class Forbidden(ServiceError, errors.Forbidden):
     """The key does not allow this."""
 
 
@@ -117,11 +118,15 @@ class NotFound(ServiceError, errors.NotFound):
     """There is no such thing."""
 
 
-class Conflict(ServiceError):
+class Conflict(ServiceError, errors.Conflict):
     """Something else happened first: read again, then decide."""
 
 
-class QuotaExceeded(ServiceError):
+class InProgress(Conflict, errors.InProgress):
+    """The first request with this idempotency key is not finished: it was tried again as often as it may."""
+
+
+class QuotaExceeded(ServiceError, errors.QuotaExceeded):
     """The key's quota is used up: wait, or ask for a larger one."""
 
 
@@ -137,12 +142,13 @@ class ServiceFault(ServiceError):
     """The service made a mistake: tell its operator, with the request id."""
 
 
-class DiskFull(ServiceFault):
+class DiskFull(ServiceFault, errors.DiskFull):
     """The service's disk is full: nothing was written."""
 
 
 _BY_KIND: Mapping[str, type[ServiceError]] = {
     "idempotency-mismatch": KeyReused,
+    "in-progress": InProgress,
     "non-finite": NonFinite,
 }
 _BY_STATUS: Mapping[int, type[ServiceError]] = {

@@ -11,9 +11,7 @@ from typing import Any
 import httpx
 
 from service.client.calls import Call
-from service.client.errors import Conflict, QuotaExceeded, ServiceError, Unavailable, Unreachable
-
-_IN_PROGRESS = "in-progress"
+from service.client.errors import InProgress, QuotaExceeded, ServiceError, Unavailable, Unreachable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +98,8 @@ class Attempts:
 
 def _passes(error: ServiceError | httpx.HTTPError) -> bool:
     """Whether the cause may be gone the next time."""
-    if isinstance(error, Conflict):  # an attempt's connection was lost, and the service is still at it
-        return error.kind == _IN_PROGRESS
-    return isinstance(error, QuotaExceeded | Unavailable | httpx.TransportError)
+    # In progress: an attempt's connection was lost, and the service is still at it.
+    return isinstance(error, InProgress | QuotaExceeded | Unavailable | httpx.TransportError)
 
 
 def seconds_of(retry_after: str | None) -> float | None:

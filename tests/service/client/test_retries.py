@@ -20,7 +20,7 @@ from service.client import (
 )
 from service.client.asking import attribute
 from service.client.calls import Call
-from service.client.errors import Conflict
+from service.client.errors import Conflict, InProgress
 from service.client.retries import Attempts, seconds_of
 
 PAUSE = Retries(first_seconds=1.0, longest_seconds=4.0, total_seconds=60.0)
@@ -154,7 +154,7 @@ def test_what_does_more_the_second_time_is_sent_once():
 
 def test_a_repeated_key_that_is_still_at_work_is_waited_for():
     attempts = Attempts(Call(method="POST", path="/v1/events", read=bytes, repeatable=True), Retries())
-    working = Conflict(_document(409, "urn:byline:problem:in-progress"), 3)
+    working = InProgress(_document(409, "urn:byline:problem:in-progress"), 3)
     assert 3 <= attempts.failed(working) <= 3.75
 
 
