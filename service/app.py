@@ -50,7 +50,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=problems.declared(401, 403, 421, 429, 503),
+        responses=problems.declared(400, 401, 403, 421, 429, 503),
     )
     app.state.service = service
     problems.install(app)

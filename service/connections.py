@@ -5,6 +5,13 @@ import asyncio
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from service.middleware import SECURITY_HEADERS
+from service.problems import MEDIA_TYPE, Kind, problem
+
+BROKEN = Kind(400, "bad-request", "The request is broken")
+HEAD_BYTES = 1 << 16
+"""Longest head of a request: its address and its headers."""
+
 
 class Connection(H11Protocol):
     """A connection of HTTP/1.1 that is closed when the head of a request does not come.
@@ -34,6 +41,23 @@ class Connection(H11Protocol):
         """Forget the connection."""
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, or one with a head that is too long, as everything else is refused."""
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.abort()  # in the middle of an answer: there is no way left to say so
+            return
+        refused = problem(BROKEN, f"{msg} Expected HTTP/1.1 with a head of at most {HEAD_BYTES} bytes.")
+        content = refused.model_dump_json(exclude_none=True).encode()
+        headers = [
+            ("Content-Type", MEDIA_TYPE),
+            ("Content-Length", str(len(content))),
+            ("Connection", "close"),
+        ]
+        answer = h11.Response(status_code=BROKEN.status, headers=[*headers, *SECURITY_HEADERS.items()])
+        for event in (answer, h11.Data(data=content), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _wait(self) -> None:
         self._late = self.loop.call_later(self.head_seconds, self.transport.abort)

@@ -8,7 +8,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from service.connections import patient_for
+from service.connections import HEAD_BYTES, patient_for
 from service.settings import Settings
 
 
@@ -30,6 +30,7 @@ class Server(uvicorn.Server):
             port=settings.port,
             http=patient_for(settings.head_seconds),
             ws="none",
+            h11_max_incomplete_event_size=HEAD_BYTES,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -51,7 +51,12 @@ def configuration(
         "seed": seed,
         "continue-on-failure": True,
         "headers": headers or {},
-        "generation": {"max-examples": examples, "deterministic": max_seconds is None, "database": "none"},
+        "generation": {
+            "max-examples": examples,
+            "deterministic": max_seconds is None,
+            "database": "none",
+            "with-security-parameters": False,  # the check `ignored_auth` asks without and with wrong ones
+        },
         "checks": {"positive_data_acceptance": {"expected-statuses": list(ACCEPTED)}},
         "operations": [{"include-operation-id": [*CROSS_FIELD, *PAGED], **lenient}],
     }

@@ -20,8 +20,8 @@ ANY_REQUEST = frozenset({400, 404, 405, 413, 421})
 """What any request can get, wherever it goes: it is broken, goes nowhere, is too large, or names another host."""
 PAGES = frozenset({200, 206, 303, 304, 307, 416})
 """What pages and their files answer beside."""
-BELOW = frozenset({400, 408, 431, 501})
-"""What the HTTP layer answers to what is no request: it never reaches the application."""
+BELOW = 400
+"""What is answered to what is no request: it never reaches the application."""
 CONNECTIONS = 16
 VALUES = {"name": "tiny", "example_id": "point-3"}
 
@@ -116,8 +116,8 @@ def _problem(got: Exchange, allowed: frozenset[int]) -> str | None:
 
 
 def _reply_problem(reply: Reply, allowed: frozenset[int]) -> str | None:
-    if not reply.by_the_application:
-        return None if reply.status in BELOW else f"{reply.status} from below the application"
+    if not reply.by_the_application and reply.status != BELOW:
+        return f"{reply.status} from below the application"
     if reply.status not in allowed | ANY_REQUEST | PAGES:
         return f"undeclared status {reply.status}: {reply.body[:300]!r}"
     if reply.status >= 400 and reply.headers.get("content-type") != "application/problem+json":

@@ -19,7 +19,7 @@ def requests(document: Mapping[str, Any], known: Known, values: Mapping[str, str
     """
     written = [known.get(page) for page in PAGES]
     for method, path, operation in operations(document):
-        address = path.format_map(_Values(values)).encode()
+        address = path.format_map(Values(values)).encode()
         if "requestBody" in operation:
             body = bodies(known).get(operation["operationId"], b"{}")
             written.append(known.head(method, address, *_lines(body)) + body)
@@ -54,7 +54,9 @@ def bodies(known: Known) -> dict[str, bytes]:
     }
 
 
-class _Values(dict[str, str]):
+class Values(dict[str, str]):
+    """Values of path parameters; one that is not known is 1."""
+
     def __missing__(self, name: str) -> str:
         return "1"
 

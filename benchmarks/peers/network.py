@@ -51,7 +51,7 @@ def given() -> Given:
         nn.Linear(128, 64), nn.ReLU(), nn.Dropout(0.0),
         nn.Linear(64, 10),
     )  # fmt: skip
-    model.load_state_dict(torch.load(folder / "weights.pt"))
+    model.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
     model.eval()
     options = json.loads((folder / "options.json").read_text())
     train = TensorDataset(torch.tensor(data["x"]), torch.tensor(data["y"]))

@@ -25,7 +25,7 @@ BAD_ROW: int | None = None
 class Payload(BaseModel):
     """Six numbers, and the label where it is known."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     x: list[float] = Field(min_length=6, max_length=6)
     label: int | None = Field(default=None, ge=0, le=2)

@@ -1,14 +1,15 @@
 """A real server over sockets: whatever bytes come, no answer of 500, and the next client is answered as before."""
 
 import json
+import re
 import socket
 import time
 
 import pytest
 
-from benchmarks.fuzz import raw
+from benchmarks.fuzz import raw, valid
 from benchmarks.fuzz.served import answer_without_timings, serving, tiny_index
-from benchmarks.fuzz.shapes import _smuggling
+from benchmarks.fuzz.shapes import Known, _smuggling
 from benchmarks.fuzz.wire import exchange
 
 
@@ -63,3 +64,102 @@ def test_a_head_that_never_ends_loses_its_connection(served, sent):
             pass
         assert time.monotonic() - begun < 20
     assert received.count(b"HTTP/1.1 200") == (b"\r\n\r\n" in sent)
+
+
+CANARY = "c4n4ry"
+
+
+def marked(value):
+    """The same document with a canary in every text, and in the names."""
+    if isinstance(value, dict):
+        return {CANARY + name: marked(each) for name, each in value.items()} | {
+            name: marked(each) for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [marked(each) for each in value]
+    return CANARY if isinstance(value, str) else value
+
+
+def canaries(served):
+    """Requests of each route with a canary at every place where a client can put something.
+
+    Yields:
+        Their bytes.
+    """
+    known = raw.known(served)
+    stranger = Known(known.index, known.query)
+    for method, path, operation in valid.operations(raw.document(served)):
+        inside = path.format_map(dict.fromkeys(re.findall(r"{(\w+)}", path), CANARY)).encode()
+        real = path.format_map(valid.Values(raw.VALUES)).encode()
+        body = json.dumps(
+            marked(json.loads(valid.bodies(known).get(operation["operationId"], b"{}")))
+        ).encode()
+        for address in {inside, real}:
+            lines = (
+                b"Idempotency-Key: " + CANARY.encode(),
+                b"X-Request-ID: " + CANARY.encode(),
+                b"Connection: close",
+            )
+            for sender in (known, stranger):
+                for content in (body, b'{"' + CANARY.encode() + b'": ', CANARY.encode()):
+                    length = b"Content-Length: %d" % len(content)
+                    head = sender.head(method, address, b"Content-Type: application/json", length, *lines)
+                    yield head + content
+                yield sender.head(method, address + b"?after=c4n4ry&limit=c4n4ry&c4n4ry=c4n4ry", *lines)
+                yield sender.head(
+                    method, address, b"Cookie: byline_session=c4n4ry.c4n4ry; c4n4ry=c4n4ry", *lines
+                )
+                yield sender.head(
+                    method, address, b"Content-Type: c4n4ry/c4n4ry", b"User-Agent: c4n4ry", *lines
+                )
+    for value in (b"Bearer byl_c4n4ry", b"Bearer c4n4ry", b"Basic c4n4ry", b"c4n4ry"):
+        yield stranger.get(b"/v1/indexes", b"Authorization: " + value)
+    yield b"GET /c4n4ry HTTP/c4n4ry\r\n\r\n"
+    yield stranger.get(b"/static/c4n4ry")
+    yield stranger.head(b"GET", b"/livez", host=b"c4n4ry")
+
+
+def test_neither_the_log_nor_a_refusal_repeats_what_came(served):
+    sent = list(canaries(served))
+    for request in sent:
+        for reply in exchange(served.port, [request]).replies:
+            if reply.status >= 400:
+                assert CANARY not in reply.body.decode("latin-1"), (request, reply)
+            assert CANARY not in str(reply.headers), (request, reply)
+            assert reply.status != 500, (request, reply)
+    assert len(sent) > 100
+    written = served.log.read_text()
+    assert CANARY not in written
+    if served.key:
+        assert served.key not in written
+
+
+def test_what_is_stored_holds_no_key(served):
+    """And nobody else on this machine may read it."""
+    folder = served.log.parent / "data"
+    assert folder.stat().st_mode & 0o077 == 0
+    assert (folder / "secret").stat().st_mode & 0o177 == 0
+    stored = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(stored) >= 2
+    for path in stored:
+        assert served.key.encode() not in path.read_bytes(), path
+        assert served.key[16:48].encode() not in path.read_bytes(), path
+
+
+OUTSIDE = (
+    b"/v1/indexes/", b"//v1/indexes", b"/V1/INDEXES", b"/v1/indexes%2f", b"/v1%2findexes", b"/v1//indexes", b"/v1/indexes;x",
+    b"/static/../v1/indexes", b"/static/%2e%2e/v1/indexes", b"/static/..%2fv1/indexes", b"/livez/../v1/indexes",
+    b"/docs/../v1/indexes", b"/login/../v1/indexes", b"/%76%31/indexes", b"/v1/indexes%00", b"/v1/indexes/%74iny",
+    b"/openapi.json/../v1/indexes", b"/./v1/indexes", b"/v1/./indexes", b"/v1/indexes?x=/livez", b"/v1/indexes#/livez",
+    b"http://localhost/v1/indexes", b"http://localhost/static/../v1/indexes", b"/static/../../v1/indexes",
+    b"/livez%2f..%2fv1/indexes",
+    b"/v1/indexes\t", b"/livez/v1/indexes", b"/readyz%3fx/v1/indexes", b"/metrics/../v1/indexes", b"/static", b"/static/",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_no_spelling_of_an_address_gets_past_the_guard(served, path):
+    stranger = Known("tiny", raw.QUERY)
+    for reply in exchange(served.port, [stranger.get(path)]).replies:
+        assert reply.status in {303, 400, 401, 404, 405}, reply
+        assert b"tiny" not in reply.body

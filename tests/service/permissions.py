@@ -1,0 +1,54 @@
+"""Who may ask what, written by hand: the routes' own declarations are held to it, so that none is loosened unseen."""
+
+from dataclasses import dataclass
+
+from service.access.scopes import Scope
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a route asks of its caller."""
+
+    scope: Scope | None
+    """None: any valid key will do."""
+    owner_scoped: bool = False
+    """Whether keys that see some owners only are let in."""
+
+
+PUBLIC = None
+QUERY, READ, COMPENSATE = Needs(Scope.QUERY), Needs(Scope.READ), Needs(Scope.COMPENSATE)
+APPROVE, ADMIN = Needs(Scope.APPROVE), Needs(Scope.ADMIN)
+SIGNED_IN = Needs(None, owner_scoped=True)
+OWN = Needs(Scope.READ, owner_scoped=True)
+"""Readers of some owners too: the route shows them their owners' alone."""
+
+PERMISSIONS: dict[tuple[str, str], Needs | None] = {
+    ("GET", "/livez"): PUBLIC,
+    ("HEAD", "/livez"): PUBLIC,
+    ("GET", "/readyz"): PUBLIC,
+    ("HEAD", "/readyz"): PUBLIC,
+    ("GET", "/metrics"): PUBLIC,  # to this machine only; see test_authorisation
+    ("GET", "/openapi.json"): PUBLIC,
+    ("GET", "/docs"): PUBLIC,
+    ("GET", "/static"): PUBLIC,
+    ("GET", "/login"): PUBLIC,
+    ("POST", "/login"): PUBLIC,
+    ("POST", "/logout"): SIGNED_IN,
+    ("GET", "/"): READ,
+    ("GET", "/indexes"): READ,
+    ("GET", "/indexes/{name}"): READ,
+    ("GET", "/indexes/{name}/licences.csv"): READ,
+    ("GET", "/indexes/{name}/owners.csv"): READ,
+    ("GET", "/indexes/{name}/quality.csv"): READ,
+    ("GET", "/indexes/{name}/self-influence.csv"): READ,
+    ("GET", "/v1/indexes"): READ,
+    ("GET", "/v1/indexes/{name}"): READ,
+    ("GET", "/v1/indexes/{name}/coverage"): READ,
+    ("GET", "/v1/indexes/{name}/examples"): READ,
+    ("GET", "/v1/indexes/{name}/examples/{example_id}"): READ,
+    ("GET", "/v1/indexes/{name}/owners"): READ,
+    ("GET", "/v1/indexes/{name}/self-influence"): READ,
+    ("POST", "/v1/indexes/{name}/attributions"): QUERY,
+    ("POST", "/v1/indexes/{name}/shares"): QUERY,
+}
+"""Each route of the application. Whoever adds one writes here who may ask it."""
