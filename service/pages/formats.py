@@ -54,6 +54,11 @@ def moment(value: datetime | None) -> Markup:
     )
 
 
+def stamp(text: str | None) -> Markup:
+    """Write a time that is stored as ISO 8601 text."""
+    return moment(None if text is None else datetime.fromisoformat(text))
+
+
 def day(value: date | None) -> Markup:
     """Write a day as ISO 8601 has it."""
     return (

@@ -23,6 +23,7 @@ _TEMPLATES.filters |= {
     "money": formats.money,
     "short": formats.short,
     "moment": formats.moment,
+    "stamp": formats.stamp,
     "day": formats.day,
     "figure": figure,
 }
@@ -43,7 +44,13 @@ def page(
     Returns:
         The page; browsers do not keep it.
     """
+    caller = request.scope.get("state", {}).get("caller")
     written = _TEMPLATES.get_template(template).render(
-        version=request.app.version, here=here, navigation=navigation.ENTRIES, **values
+        version=request.app.version,
+        here=here,
+        caller=caller,
+        navigation=navigation.entries(caller),
+        may=navigation.Offered.to(caller),
+        **values,
     )
     return HTMLResponse(written, status_code=status, headers={"Cache-Control": "no-store"})

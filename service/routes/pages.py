@@ -1,19 +1,24 @@
 """Pages for people: asking, and the API's documentation. All they load comes from this server."""
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope as RequestScope
 
-from service.access.guard import requires
-from service.access.scopes import Scope
+from byline.errors import BylineError, Forbidden
+from service.access.authentication import authenticate
+from service.access.guard import signed_in
+from service.access.scopes import Caller, Scope
+from service.pages.failing import PageRoute
 from service.pages.rendering import page
 from service.reference import reference
 from service.served import Service
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 class _Files(StaticFiles):
@@ -30,17 +35,24 @@ def mount_static(app: FastAPI) -> None:
     app.mount("/static", _Files(directory=Path(__file__).parent.parent / "static"), name="static")
 
 
-@router.get("/", dependencies=[requires(Scope.READ)])
-async def ask_page(request: Request) -> HTMLResponse:
-    """Pick an index, type a query, see who made the model predict it."""
+@router.get("/")
+async def ask_page(request: Request, caller: Annotated[Caller, signed_in()]) -> Response:
+    """Pick an index, type a query, see who made the model predict it. Keys of owners begin with their statements.
+
+    Raises:
+        Forbidden: The key reads nothing.
+    """
     service: Service = request.app.state.service
+    if not caller.may(Scope.READ):
+        raise Forbidden("expected a key with the scope read")
+    if caller.owners is not None:
+        return RedirectResponse("/compensation", status_code=303)
     return page(
         request,
         "ask.html",
         here="ask",
         indexes=sorted(service.attributors),
         max_k=service.settings.max_k,
-        may_book=False,
     )
 
 
@@ -53,4 +65,12 @@ async def login_page(request: Request) -> HTMLResponse:
 @router.get("/docs")
 async def docs_page(request: Request) -> HTMLResponse:
     """The API, endpoint by endpoint, from its OpenAPI document."""
+    await _recognise(request)
     return page(request, "docs.html", here="docs", **reference(request.app.openapi()))
+
+
+async def _recognise(request: Request) -> None:
+    """Find out who asks for a public page, so that the bar above it is the one that they know."""
+    service: Service = request.app.state.service
+    with suppress(BylineError):
+        request.scope["state"]["caller"] = (await authenticate(request.scope, service.accounts)).caller

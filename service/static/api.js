@@ -1,8 +1,8 @@
 // The service's API. A failure is an Error whose message is the problem document as sentences.
 
-async function answered(response) {
-  if (response.status === 204) return null;
+export async function answered(response) {
   const body = await response.text();
+  if (response.status === 204) return null;
   let document = null;
   try {
     document = JSON.parse(body);
@@ -13,14 +13,14 @@ async function answered(response) {
   if (response.status === 401 && location.pathname !== "/login") {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
-  throw new Error(sentences(response, document));
+  throw failed(response, document);
 }
 
-function sentences(response, problem) {
-  if (problem === null || !problem.title) return `The service answered with status ${response.status}.`;
+export function failed(response, problem) {
+  if (problem === null || !problem.title) return new Error(`The service answered with status ${response.status}.`);
   const detail = problem.detail ? ` ${sentence(problem.detail)}` : "";
   const wait = response.headers.get("retry-after");
-  return `${sentence(problem.title)}${detail}${wait ? ` Try again in ${wait} s.` : ""}`;
+  return new Error(`${sentence(problem.title)}${detail}${wait ? ` Try again in ${wait} s.` : ""}`);
 }
 
 function sentence(text) {
@@ -33,11 +33,15 @@ export async function get(path, signal) {
 }
 
 export async function post(path, body, signal) {
+  return send("POST", path, body, {}, signal);
+}
+
+export async function send(method, path, body, headers = {}, signal = undefined) {
   return answered(
     await fetch(path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
+      method,
+      headers: { "content-type": "application/json", ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
       signal,
     }),
   );

@@ -1,11 +1,13 @@
 // The page at /: pick an index, type or pick a query, see who made the model predict it.
 // `/?index=NAME&query=JSON` (and k, direction, target, owner, baseline) asks at once, so that an answer can be linked.
-import { get, indexPath, post } from "./api.js";
+import { get, indexPath, send } from "./api.js";
 import { answerView } from "./answer.js";
-import { element } from "./dom.js";
+import { confirmed } from "./confirm.js";
+import { element, svg } from "./dom.js";
 import { queryForm } from "./form.js";
 import { whole } from "./numbers.js";
 import { offerPicks } from "./picks.js";
+import { postStreaming, progressText } from "./stream.js";
 import { RANKINGS } from "./trust.js";
 
 const LONGEST_LINK = 6000;
@@ -35,7 +37,7 @@ async function chooseIndex() {
     query = queryForm(info.query_schema);
     fields.replaceChildren(...query.elements);
   }
-  at("ask").disabled = query === null;
+  at("ask").disabled = query === null || "never" in at("ask").dataset;
   offerPicks(at("picking"), at("pick"), info.query_schema, examples, (picked) => query.fill(picked));
 }
 
@@ -78,7 +80,7 @@ async function answered(payload, asked, group) {
   const { signal } = asking;
   underWay(true);
   try {
-    const found = await post(indexPath(index.value, "/attributions"), asked, signal);
+    const found = await postStreaming(indexPath(index.value, "/attributions"), asked, signal, showProgress);
     const zoom = (example) => answered(payload, { ...asked, drill_down: true, drill_groups: 1, filter: { id: [example.id] } }, example);
     const back = group ? backView(group, () => answered(payload, body(payload), null)) : null;
     answer.replaceChildren(...[back, ...answerView(found, payload, zoom)].filter(Boolean));
@@ -86,6 +88,7 @@ async function answered(payload, asked, group) {
     const count = (found.proponents ?? []).length + (found.opponents ?? []).length;
     said(`${whole.format(count)} ${found.unit === "group" ? "group" : "training point"}${count === 1 ? "" : "s"} found.`);
     at("copy").hidden = group !== null;
+    offerBooking(found, asked);
   } catch (error) {
     if (signal.aborted) return;
     fail(error instanceof TypeError ? "The service cannot be reached. Is it still running?" : error.message);
@@ -97,10 +100,20 @@ async function answered(payload, asked, group) {
 function underWay(now) {
   at("cancel").hidden = !now;
   answer.toggleAttribute("aria-busy", now);
+  at("step").textContent = "";
+  at("progress").replaceChildren();
   if (!now) return status.classList.remove("busy");
   at("copy").hidden = true;
+  if (at("book")) at("book").hidden = true; // it is not there for keys that may not book
   said("Asking…");
   status.classList.add("busy");
+}
+
+// A line and a bar for the eye; the status beside them is read aloud, and says once that something is done.
+function showProgress(progress) {
+  at("step").textContent = progressText(progress, whole);
+  const width = 200 * Math.min(1, progress.fraction ?? 0);
+  at("progress").replaceChildren(svg("rect", { class: "track", width: 200, height: 4 }), svg("rect", { class: "done", width, height: 4 }));
 }
 
 function said(text) {
@@ -112,6 +125,20 @@ function fail(message) {
   status.className = "status error";
   status.textContent = message;
   answer.replaceChildren();
+}
+
+// An answer that can be paid for: all rows were searched for the shares, and there is an error to bound them by.
+function offerBooking(found, { query: payload, target }) {
+  const button = at("book");
+  if (!button || !found.shares || found.standard_error_scope === null || !found.shares.coverage.complete) return;
+  const words = { title: "Book this answer?", text: "Each owner\u2019s score is stored as an event. The next statement run divides the pool over it.", done: "Book" };
+  button.hidden = false;
+  button.onclick = () =>
+    confirmed(words, async (key) => {
+      const event = await send("POST", indexPath(found.index, "/events"), { query: payload, target }, { "Idempotency-Key": key });
+      button.hidden = true;
+      said(`Booked as event ${event.id}.`);
+    });
 }
 
 function backView(example, back) {
@@ -173,12 +200,12 @@ async function start() {
     return;
   }
   query.fill(Object(payload));
-  await ask();
+  if (!at("ask").disabled) await ask();
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (query !== null) ask();
+  if (!at("ask").disabled) ask();
 });
 form.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();

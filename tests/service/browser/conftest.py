@@ -1,17 +1,22 @@
 """A real browser on a real server: one of each for a file of tests."""
 
+import asyncio
 import os
 import shutil
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
 from playwright.sync_api import sync_playwright
 
 from service.app import create_app
-from tests.service.accounts import prepared, session_cookie
+from service.database import Database
+from service.database.engine import sqlite_url
+from tests.service.accounts import admin_key, make_key, prepared, session_cookie
 from tests.service.fakes import fake_attributor
 from tests.service.test_quality_card import CARD
 
@@ -63,6 +68,7 @@ def browser():
         if os.environ.get("CI"):
             pytest.fail("expected Chromium where CI runs: install the package chromium")
         pytest.skip("no Chromium on this machine: install the package chromium")
+    admin_key()  # made once, in a loop of its own
     # Not longer than a file: Playwright keeps an event loop running in this thread, where other tests want their own.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -71,34 +77,59 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def served(tmp_path_factory):
     """A server over a fake index.
 
     Yields:
-        Its address.
+        Its address, and the featurizer that can be held up.
     """
-    app = create_app(
-        prepared(tmp_path_factory.mktemp("data"), baselines="bm25"), {"fake": fake_attributor(card=CARD)[0]}
-    )
+    attributor, featurizer = fake_attributor(card=CARD)
+    settings = prepared(tmp_path_factory.mktemp("data"), log_level="error", baselines="bm25")
+    app = create_app(settings, {"fake": attributor})
     with serving(app) as address:
-        yield address
+        yield SimpleNamespace(
+            address=address,
+            featurizer=featurizer,
+            app=app,
+            key_for=lambda **wanted: elsewhere_run(new_key(settings, wanted)),
+        )
+
+
+def elsewhere_run(coroutine):
+    """Run a coroutine in a thread of its own: this one's loop is Playwright's."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result(20)
+
+
+async def new_key(settings, wanted):
+    database = Database(sqlite_url(settings.data_dir / "byline.sqlite"))
+    try:
+        return await make_key(database, **wanted)
+    finally:
+        await database.dispose()
+
+
+@pytest.fixture(scope="module")
+def address(served):
+    return served.address
 
 
 @pytest.fixture
 def visit(browser, address):
-    """Opens pages, signed in as admin, and holds each to the policy: nothing blocked, nothing from elsewhere.
+    """Opens pages, signed in with a key or as admin, and holds each to the policy: nothing blocked, nothing from elsewhere.
 
     Yields:
-        The function that opens one: `visit(path, scheme="dark", width=360)`.
+        The function that opens one: `visit(path, scheme="dark", width=360, key=None, signed_in=True)`.
     """
     contexts, pages, mistakes = [], [], []
 
-    def open_page(path, *, scheme="light", width=1280, **options):
+    def open_page(path, *, scheme="light", width=1280, key=None, signed_in=True):
         context = browser.new_context(
-            color_scheme=scheme, viewport={"width": width, "height": 800}, base_url=address, **options
+            color_scheme=scheme, viewport={"width": width, "height": 800}, base_url=address
         )
         contexts.append(context)
-        context.add_cookies([session_cookie(address)])
+        if signed_in:
+            context.add_cookies([session_cookie(address, key)])
         context.add_init_script(WATCH)
         page = context.new_page()
         pages.append(page)

@@ -12,6 +12,7 @@ PAGES = {
     "indexes": "/indexes",
     "index": "/indexes/fake",
     "docs": "/docs",
+    "login": "/login",
     "error": "/indexes/another",
 }
 

@@ -103,3 +103,20 @@ def test_the_colours_can_be_chosen_and_stay(visit):
     assert page.evaluate(ground) == light
     page.get_by_role("button", name="Change to dark").click()
     assert page.evaluate(ground) == dark
+
+
+def test_a_long_answer_says_how_far_it_is_and_can_be_cancelled(visit, served):
+    served.featurizer.gate.clear()
+    try:
+        page = visit(asked(index="fake", query={"text": "hello"}))
+        expect(page.locator("#step")).to_contain_text("…")
+        assert page.locator("#progress rect").count() == 2
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("status")).to_have_text("Cancelled.")
+        assert page.evaluate("document.activeElement.id") == "ask"
+        assert page.locator("#answer[aria-busy]").count() == 0
+    finally:
+        served.featurizer.gate.set()
+    page.get_by_role("button", name="Ask").click()
+    page.locator(".card").first.wait_for()
+    assert page.get_by_role("button", name="Cancel").count() == 0

@@ -1,0 +1,51 @@
+// The one dialog that asks before something is done; what is done is done once however often it is pressed.
+
+// One key for one intention: a repeated press, or a retry after a lost answer, is the same request.
+export function freshKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export function tell(status, text, kind = "") {
+  status.className = `status ${kind}`;
+  status.textContent = text;
+}
+
+// Runs an action while its dialog is open and says what went wrong there.
+export async function during(dialog, status, action) {
+  const buttons = [...dialog.querySelectorAll("button")];
+  buttons.forEach((each) => (each.disabled = true));
+  tell(status, "Working…", "busy");
+  try {
+    await action();
+  } catch (error) {
+    tell(status, error instanceof TypeError ? "The service cannot be reached. Try again." : error.message, "error");
+    buttons.forEach((each) => (each.disabled = false));
+    return;
+  }
+  tell(status, "");
+  buttons.forEach((each) => (each.disabled = false));
+}
+
+// action(key) is done once the reader agrees; the dialog closes when it succeeds.
+export function confirmed({ title, text, done }, action) {
+  const at = (id) => document.getElementById(id);
+  const dialog = at("confirm");
+  const key = freshKey();
+  at("confirm-title").textContent = title;
+  at("confirm-text").textContent = text;
+  at("confirm-go").textContent = done;
+  tell(at("confirm-status"), "");
+  dialog.querySelector("form").onsubmit = (event) => {
+    event.preventDefault();
+    during(dialog, at("confirm-status"), async () => {
+      await action(key);
+      dialog.close();
+    });
+  };
+  dialog.showModal();
+}
+
+for (const button of document.querySelectorAll("[data-close]")) {
+  button.addEventListener("click", () => button.closest("dialog").close());
+}
