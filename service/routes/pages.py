@@ -9,9 +9,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope as RequestScope
 
-from byline.errors import BylineError, Forbidden
+from byline.errors import BylineError
 from service.access.authentication import authenticate
-from service.access.guard import signed_in
+from service.access.guard import requires
 from service.access.scopes import Caller, Scope
 from service.pages.failing import PageRoute
 from service.pages.rendering import page
@@ -36,15 +36,11 @@ def mount_static(app: FastAPI) -> None:
 
 
 @router.get("/")
-async def ask_page(request: Request, caller: Annotated[Caller, signed_in()]) -> Response:
-    """Pick an index, type a query, see who made the model predict it. Keys of owners begin with their statements.
-
-    Raises:
-        Forbidden: The key reads nothing.
-    """
+async def ask_page(
+    request: Request, caller: Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
+) -> Response:
+    """Pick an index, type a query, see who made the model predict it. Keys of owners begin with their statements."""
     service: Service = request.app.state.service
-    if not caller.may(Scope.READ):
-        raise Forbidden("expected a key with the scope read")
     if caller.owners is not None:
         return RedirectResponse("/compensation", status_code=303)
     return page(

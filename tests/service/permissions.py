@@ -34,7 +34,7 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/login"): PUBLIC,
     ("POST", "/login"): PUBLIC,
     ("POST", "/logout"): SIGNED_IN,
-    ("GET", "/"): READ,
+    ("GET", "/"): OWN,  # sent on to their statements
     ("GET", "/indexes"): READ,
     ("GET", "/indexes/{name}"): READ,
     ("GET", "/indexes/{name}/licences.csv"): READ,
