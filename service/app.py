@@ -19,6 +19,7 @@ from service.pages import indexes as index_pages
 from service.routes import attributions, health, indexes, pages, sessions
 from service.served import Service
 from service.settings import Settings
+from service.tracing import TraceRequests, Tracing
 
 log = structlog.get_logger("service")
 DESCRIPTION = """Which training examples made the model predict this, and what is each owner due?
@@ -27,17 +28,20 @@ Scores are positive where training on an example raised the target (lowered the 
 RFC 9457 problem documents (`application/problem+json`) that never repeat what was sent."""
 
 
-def create_app(settings: Settings, attributors: Mapping[str, Attributor]) -> FastAPI:
+def create_app(
+    settings: Settings, attributors: Mapping[str, Attributor], tracing: Tracing | None = None
+) -> FastAPI:
     """Make the application.
 
     Args:
         settings: How it runs.
         attributors: Opened indexes, by the name that they are served under.
+        tracing: Makes spans of requests; None makes none. Closed with the application.
 
     Returns:
         An ASGI application; its lifespan starts and ends the compute thread.
     """
-    service = Service(settings, attributors)
+    service = Service(settings, attributors, tracing=tracing)
     app = FastAPI(
         title="Byline",
         version=__version__,
@@ -58,6 +62,8 @@ def create_app(settings: Settings, attributors: Mapping[str, Attributor]) -> Fas
     app.add_middleware(Authentication, accounts=service.accounts, failures=service.failures)
     app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
     app.add_middleware(RequestLog, metrics=service.metrics)
+    if tracing is not None:
+        app.add_middleware(TraceRequests, tracing=tracing)
     hold_guarded(app)
     return app
 
@@ -73,6 +79,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service.admission.close()
     warming.cancel()
     await asyncio.to_thread(service.compute.stop)
+    if service.tracing is not None:
+        await asyncio.to_thread(service.tracing.close)
     await service.database.dispose()
 
 

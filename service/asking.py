@@ -73,6 +73,8 @@ async def ask(
         answers = await _computed(jobs, request.receive, watch)
         if answers is None:
             raise DeadlineExceeded(f"expected an answer within {seconds:g} seconds: ask for less at a time")
+    if service.tracing is not None:
+        service.tracing.answered(jobs, answers)
     for answer in answers:
         service.metrics.answer(attributor.name, answer.timings)
     write = partial(_written, requested, answers)

@@ -22,6 +22,7 @@ from service.metrics import Metrics
 from service.problems import Failures
 from service.repositories.idempotency import Attempt
 from service.settings import Settings
+from service.tracing import Tracing
 from service.versions.registry import Registry
 from service.versions.served_version import ServedVersion
 
@@ -38,6 +39,8 @@ class Service:
     opened: InitVar[Mapping[str, Attributor | ServedVersion]]
     """What is served at first, by name."""
     metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing | None = None
+    """Makes spans of requests; None makes none."""
     ready: bool = False
     """Whether every index answered its first query."""
 

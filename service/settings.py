@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     A secret may also be a file in `BYLINE_SECRETS_DIR` or `/run/secrets`, named `byline_secret`, `byline_database_url`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="BYLINE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="BYLINE_", frozen=True, extra="ignore", populate_by_name=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on. Any but loopback needs a key in the database, and `allowed_hosts`."""
@@ -91,6 +93,11 @@ class Settings(BaseSettings):
     the training set before the service is ready, and memory."""
     drain_seconds: float = Field(default=1.0, ge=0)
     """After SIGTERM: how long `/readyz` says 503 before new connections are refused."""
+    traces_endpoint: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    )
+    """A collector of traces (`byline[otel]`), by OpenTelemetry's own variables; None makes no traces."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged, as JSON lines on standard error."""
 

@@ -71,6 +71,7 @@ def _run(settings: "Settings", attributors: "dict[str, Attributor]") -> None:
     from service.access.first import first_key
     from service.app import create_app
     from service.server import Server
+    from service.tracing import Tracing
 
     logs.configure(settings.log_level)
     first = first_key(settings)
@@ -86,7 +87,7 @@ def _run(settings: "Settings", attributors: "dict[str, Attributor]") -> None:
             who = "Only this machine can connect. " if settings.loopback_only else ""
             typer.echo(f"{who}Ctrl+C ends the service.")
 
-        server = Server(create_app(settings, attributors), settings, announce)
+        server = Server(create_app(settings, attributors, Tracing.configured(settings)), settings, announce)
         asyncio.run(server.serve([listening]))
 
 

