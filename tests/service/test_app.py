@@ -227,7 +227,7 @@ def test_openapi_declares_every_failure_and_each_indexs_query(served):
     schemas = document["components"]["schemas"]
     assert schemas["Query_fake"]["properties"]["text"]["maxLength"] == 500
     ask = document["paths"]["/v1/indexes/{name}/attributions"]["post"]
-    refused = {"401", "403", "404", "413", "415", "421", "422", "429", "500", "503", "504"}
+    refused = {"400", "401", "403", "404", "413", "415", "421", "422", "429", "500", "503", "504"}
     assert set(ask["responses"]) == {"200"} | refused
     assert set(ask["requestBody"]["content"]) == {"application/json", "application/vnd.safetensors"}
     assert {"$ref": "#/components/schemas/Query_fake"} in schemas["AttributionBody"]["properties"]["query"][
