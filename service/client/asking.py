@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, Unpack
-from urllib.parse import quote
 
 from byline.attribution.answer import Answer, SharesAnswer
 from byline.errors import InvalidQuery
 from byline.store.examples import Filter
 from byline.vocabulary import Direction, Similarity
 from service.client import reading
-from service.client.calls import Call, Flow, JsonBody, OnProgress, document, one
+from service.client.calls import Call, Flow, JsonBody, OnProgress, document, one, path_of
 from service.client.gradients import gradient_of
 from service.client.tensors import TensorsBody
 from service.schemas import Answers, IndexInfo
@@ -136,7 +135,7 @@ def attribute_tensors(
     return one(
         Call(
             method="POST",
-            path=_path(index, "attributions"),
+            path=path_of("indexes", index, "attributions"),
             read=document(Answer),
             query=_as_parameters(options),
             body=TensorsBody(tensors),
@@ -211,10 +210,6 @@ def shares_of_feature(
     return one(_ask(index, asked, document(SharesAnswer), options, "shares"))
 
 
-def _path(index: str, *rest: str) -> str:
-    return "/".join(["/v1/indexes", quote(index, safe=""), *rest])
-
-
 def _ask(
     index: str,
     asked: dict[str, Any],
@@ -224,7 +219,7 @@ def _ask(
 ) -> Call[T]:
     return Call(
         method="POST",
-        path=_path(index, endpoint),
+        path=path_of("indexes", index, endpoint),
         read=read,
         body=JsonBody.of(asked | _as_json(options)),
         repeatable=True,

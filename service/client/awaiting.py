@@ -1,4 +1,4 @@
-"""Carrying calls out without blocking: as `blocking`, under asyncio or trio."""
+"""Carrying calls out without blocking: as `blocking`, to be awaited."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType

@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Generic, Protocol, TypeVar, get_args
+from typing import Any, Generic, Literal, Protocol, TypeVar, get_args
+from urllib.parse import quote
 
 from pydantic import BaseModel
 
@@ -18,6 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 OnProgress = Callable[[Progress], None]
 JSON = "application/json"
 EVENTS = "text/event-stream"
+Cursor = Literal["after", "before"]
 
 
 class Body(Protocol):
@@ -126,36 +128,60 @@ class Pages(Generic[T]):
     query: Sequence[tuple[str, str]] = ()
     page_size: int | None = None
     """Entries of a page; None takes the service's own."""
+    cursor: Cursor = "after"
+    """The parameter that names a page."""
 
-    def page(self, after: str | None) -> Call[tuple[Sequence[T], str | None]]:
+    def page(self, place: str | None) -> Call[tuple[Sequence[T], str | None]]:
         """The call for one page.
 
         Args:
-            after: Names it; None is the first one.
+            place: Names it; None is the first one.
         """
         query = list(self.query)
         query += [("limit", str(self.page_size))] if self.page_size else []
-        query += [("after", after)] if after is not None else []
+        query += [(self.cursor, place)] if place is not None else []
         return Call(method="GET", path=self.path, read=self.read, query=query, repeatable=True)
 
 
-def paged(model: type[D], entries: Callable[[D], Sequence[T]], following: Callable[[D], str | None]) -> Any:
+def entries_of(
+    page: type[D], entries: Callable[[D], Sequence[T]]
+) -> Callable[[bytes], tuple[Sequence[T], str | None]]:
     """Read pages of one kind.
 
     Args:
-        model: The page's document.
+        page: The page's document, which names the page that follows in its `next`.
         entries: Takes the entries out of it.
-        following: Takes the name of the page that follows.
 
     Returns:
         What `Pages.read` is.
     """
 
     def read(body: bytes) -> tuple[Sequence[T], str | None]:
-        page = model.model_validate_json(body)
-        return entries(page), following(page)
+        found = page.model_validate_json(body)
+        following: str | int | None = getattr(found, "next", None)
+        return entries(found), None if following is None else str(following)
 
     return read
+
+
+def path_of(*parts: str) -> str:
+    """An address below `/v1`, with every part quoted.
+
+    Args:
+        *parts: As in `/v1/indexes/{name}`.
+    """
+    return "/".join(["/v1", *(quote(part, safe="") for part in parts)])
+
+
+def get(path: str, read: Callable[[bytes], T], query: Sequence[tuple[str, str]] = ()) -> Flow[T]:
+    """A flow that reads one document.
+
+    Args:
+        path: Its address.
+        read: Makes the answer of it.
+        query: Parameters.
+    """
+    return one(Call(method="GET", path=path, read=read, query=query, repeatable=True))
 
 
 def presented(build: Callable[..., Any], result: Any = None) -> Callable[[F], F]:

@@ -33,7 +33,7 @@ class Client(BlockingShell):
 
 
 class AsyncClient(AwaitingShell):
-    """As `Client`, for asyncio and trio: `async with AsyncClient("https://byline.example.org", key) as client: ...`."""
+    """As `Client`, to be awaited: `async with AsyncClient("https://byline.example.org", key) as client: ...`."""
 
     indexes = awaiting(reading.indexes)
     index = awaiting(reading.index)

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from service.client.calls import Call, Flow, Pages, document, one, paged
+from service.client.calls import Flow, Pages, document, entries_of, get, path_of
 from service.schemas import (
     ExamplePage,
     ExampleRow,
@@ -16,17 +16,9 @@ from service.schemas import (
 )
 
 
-def _path(index: str, *rest: str) -> str:
-    return "/".join(["/v1/indexes", quote(index, safe=""), *rest])
-
-
 def indexes() -> Flow[list[IndexSummary]]:
     """List the indexes that are served, by name."""
-    return one(Call(method="GET", path="/v1/indexes", read=_listed, repeatable=True))
-
-
-def _listed(body: bytes) -> list[IndexSummary]:
-    return IndexList.model_validate_json(body).indexes
+    return get(path_of("indexes"), lambda body: IndexList.model_validate_json(body).indexes)
 
 
 def index(name: str) -> Flow[IndexInfo]:
@@ -35,7 +27,7 @@ def index(name: str) -> Flow[IndexInfo]:
     Args:
         name: The index.
     """
-    return one(Call(method="GET", path=_path(name), read=document(IndexInfo), repeatable=True))
+    return get(path_of("indexes", name), document(IndexInfo))
 
 
 def example(index: str, example_id: str) -> Flow[ExampleRow]:
@@ -45,8 +37,7 @@ def example(index: str, example_id: str) -> Flow[ExampleRow]:
         index: The index.
         example_id: The id, which may hold slashes.
     """
-    path = _path(index, "examples", quote(example_id))
-    return one(Call(method="GET", path=path, read=document(ExampleRow), repeatable=True))
+    return get(f"{path_of('indexes', index, 'examples')}/{quote(example_id)}", document(ExampleRow))
 
 
 def examples(index: str, page_size: int | None = None) -> Pages[ExampleRow]:
@@ -56,8 +47,8 @@ def examples(index: str, page_size: int | None = None) -> Pages[ExampleRow]:
         index: The index.
         page_size: Points that are fetched at a time.
     """
-    read = paged(ExamplePage, lambda page: page.examples, lambda page: page.next)
-    return Pages(path=_path(index, "examples"), read=read, page_size=page_size)
+    read = entries_of(ExamplePage, lambda page: page.examples)
+    return Pages(path=path_of("indexes", index, "examples"), read=read, page_size=page_size)
 
 
 def owners(index: str, page_size: int | None = None) -> Pages[OwnerInfo]:
@@ -67,8 +58,8 @@ def owners(index: str, page_size: int | None = None) -> Pages[OwnerInfo]:
         index: The index.
         page_size: Owners that are fetched at a time.
     """
-    read = paged(OwnerPage, lambda page: page.owners, lambda page: page.next)
-    return Pages(path=_path(index, "owners"), read=read, page_size=page_size)
+    read = entries_of(OwnerPage, lambda page: page.owners)
+    return Pages(path=path_of("indexes", index, "owners"), read=read, page_size=page_size)
 
 
 def self_influence(index: str, page_size: int | None = None) -> Pages[SelfInfluenceRow]:
@@ -78,5 +69,5 @@ def self_influence(index: str, page_size: int | None = None) -> Pages[SelfInflue
         index: The index.
         page_size: Points that are fetched at a time.
     """
-    read = paged(SelfInfluencePage, lambda page: page.examples, lambda page: page.next)
-    return Pages(path=_path(index, "self-influence"), read=read, page_size=page_size)
+    read = entries_of(SelfInfluencePage, lambda page: page.examples)
+    return Pages(path=path_of("indexes", index, "self-influence"), read=read, page_size=page_size)

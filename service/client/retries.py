@@ -47,6 +47,10 @@ DEFAULT = Retries()
 NEVER = Retries(attempts=1)
 
 
+_LARGE = 1 << 16
+"""Bytes of a body that may still be on their way when it is refused."""
+
+
 class Attempts:
     """The attempts at one call.
 
@@ -84,8 +88,15 @@ class Attempts:
         times = f" ({self._made} attempts)" if self._made > 1 else ""
         raise Unreachable(
             f"expected an answer from the service, got {type(error).__name__}{times}: look at the address, at the "
-            f"network, and whether the service runs"
+            f"network, and whether the service runs{self._refused_unread()}"
         ) from error
+
+    def _refused_unread(self) -> str:
+        """A service that refuses a large body closes the connection, and its answer may be lost with it."""
+        size = self._call.body.length if self._call.body else 0
+        return (
+            f"; or it refused {size:,} bytes unread: look at the key and the tensors" if size > _LARGE else ""
+        )
 
     def _next(self, asked: float | None) -> float | None:
         self._made += 1
