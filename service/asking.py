@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from fastapi import Request
 from starlette.types import Receive
 
 from byline.attribution import Answer, Attributor, Question
 from byline.errors import DeadlineExceeded
+from service.arrivals import Arrivals
 from service.bodies import read_body
 from service.compute import Job
 from service.requested import Requested
@@ -68,9 +70,7 @@ async def ask(
         requested, questions = await asyncio.to_thread(check) if large else check()
         place.take(sum(question.cost for question in questions))
         jobs = [Job(attributor=attributor, question=q, deadline=deadline) for q in questions]
-        for job in jobs:
-            service.compute.submit(job)
-        answers = await _computed(jobs, request.receive, watch)
+        answers = await _computed(service, jobs, request.receive, watch)
         if answers is None:
             raise DeadlineExceeded(f"expected an answer within {seconds:g} seconds: ask for less at a time")
     if service.tracing is not None:
@@ -98,21 +98,22 @@ def _declared_bytes(request: Request) -> int:
     return min(limit, int(request.headers.get("content-length", limit)))
 
 
-async def _computed(jobs: Sequence[Job], receive: Receive, watch: Watch | None = None) -> list[Answer] | None:
-    """Wait for the answers of jobs, as long as somebody wants them; None once the time is up."""
-    answers = asyncio.gather(*(asyncio.wrap_future(job.answer) for job in jobs))
-    # Nobody reads what comes of answers that are dropped; asyncio would log each as a mistake.
-    answers.add_done_callback(lambda done: done.cancelled() or done.exception())
+async def _computed(
+    service: Service, jobs: Sequence[Job], receive: Receive, watch: Watch | None
+) -> list[Answer] | None:
+    """Queue jobs and wait for their answers, as long as somebody wants them; None once the time is up."""
+    over = _Over(service.arrivals, jobs)
+    service.compute.submit(*jobs)
     gone = asyncio.ensure_future(_disconnected(receive))
-    waiting: set[asyncio.Future[Any]] = {answers, gone}
+    gone.add_done_callback(over.end)
     try:
         while (remaining := jobs[0].deadline - time.monotonic()) > 0:
             if watch is not None:
                 await watch.look(jobs)
                 remaining = min(remaining, watch.interval)
-            await asyncio.wait(waiting, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
-            if answers.done():
-                return answers.result()
+            await asyncio.wait((over.ended,), timeout=remaining)
+            if over.answered:
+                return _results(jobs)
             if gone.done():
                 raise ClientGoneError
         return None
@@ -120,6 +121,36 @@ async def _computed(jobs: Sequence[Job], receive: Receive, watch: Watch | None =
         gone.cancel()
         for job in jobs:
             job.give_up()
+
+
+def _results(jobs: Sequence[Job]) -> list[Answer]:
+    """The answers; raises what the first job that failed met, though others may not be done."""
+    for job in jobs:
+        if job.answer.done() and (error := job.answer.exception()):
+            raise error
+    return [job.answer.result() for job in jobs]
+
+
+class _Over:
+    """Ends the wait for jobs in the event loop, once all have their answers or the first has failed."""
+
+    def __init__(self, arrivals: Arrivals, jobs: Sequence[Job]) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answered = False
+        self._missing = len(jobs)
+        for job in jobs:
+            job.answer.add_done_callback(lambda answer: arrivals.post(partial(self._count, answer)))
+
+    def end(self, _: object = None) -> None:
+        """Wake who waits."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def _count(self, answer: "Future[Answer]") -> None:
+        self._missing -= 1
+        if not answer.cancelled() and (answer.exception() or not self._missing):
+            self.answered = True
+            self.end()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -84,10 +84,10 @@ class ComputeThread:
         if self._thread.is_alive():
             self._thread.join()
 
-    def submit(self, job: Job) -> None:
-        """Queue a job; its `answer` is set when done, and may be cancelled until it is begun."""
+    def submit(self, *jobs: Job) -> None:
+        """Queue jobs, together; an `answer` is set when done, and may be cancelled until it is begun."""
         with self._changed:
-            self._jobs.append(job)
+            self._jobs.extend(jobs)
             self._changed.notify()
 
     def ahead(self, job: Job) -> int:

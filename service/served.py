@@ -3,8 +3,9 @@
 import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field
+from functools import cached_property
 
 import structlog
 from starlette.types import Scope
@@ -14,6 +15,7 @@ from byline.errors import BylineError, InvalidInput, Overloaded
 from service.access.accounts import Accounts
 from service.access.secret import open_database, read_secret
 from service.admission import Admission, Amount
+from service.arrivals import Arrivals
 from service.bodies import SAFETENSORS
 from service.catalogue import Catalogue
 from service.compute import ComputeThread
@@ -43,6 +45,8 @@ class Service:
     """Makes spans of requests; None makes none."""
     ready: bool = False
     """Whether every index answered its first query."""
+    on_ready: Callable[[], None] = lambda: None
+    """Called once everything is loaded and warm, just before the service says that it is ready."""
 
     def __post_init__(self, opened: Mapping[str, Attributor | ServedVersion]) -> None:
         for name in opened:
@@ -151,6 +155,11 @@ class Service:
             raise Overloaded("the first queries are still being answered")
         await migrating.hold_migrated(self.database)
 
+    @cached_property
+    def arrivals(self) -> Arrivals:
+        """Into the event loop that serves."""
+        return Arrivals(asyncio.get_running_loop())
+
     async def warm(self) -> None:
         """Answer a first query on every index; only then is the service ready."""
         for name, attributor in self.attributors.items():
@@ -158,6 +167,7 @@ class Service:
             log.info("warm", index=name, version=attributor.index.version)
             for baseline, reason in attributor.similarities.missing.items():
                 log.warning("baseline not offered", index=name, baseline=baseline, detail=reason)
+        self.on_ready()
         self.ready = True
 
     def retry_after(self) -> int:

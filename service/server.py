@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.connections import HEAD_BYTES, patient_for
+from service.garbage import settle
 from service.settings import Settings
 
 
@@ -38,6 +39,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._admission = app.state.service.admission
+        app.state.service.on_ready = settle
         self._drain_seconds = settings.drain_seconds
         self._announce = announce
 

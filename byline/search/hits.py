@@ -16,3 +16,5 @@ class Hits:
     """float64 [Q, k]: descending, or ascending for opponents."""
     exact: bool
     """Whether the scores come from stored rows; False for an index that keeps codes only."""
+    parts_QkM: NDArray[np.float64]
+    """float64 [Q, k, stretches]: each stretch's part of the scores; they add up to them."""

@@ -63,9 +63,10 @@ def scan(
         shortlists: One a query.
         rows: Which rows, sorted; None for all.
     """
-    queries_KQ = torch.from_numpy(queries_QK).T
+    moved_QK = torch.from_numpy(queries_QK)
     for rows_B, vectors_BK in row_blocks(source, rows):
-        scores_QB = (torch.from_numpy(vectors_BK) @ queries_KQ).T.numpy()
+        # In this order: with few queries it is up to twice as fast as the transposed product.
+        scores_QB = (moved_QK @ torch.from_numpy(vectors_BK).T).numpy()
         thresholds_Q1 = np.array([[shortlist.threshold] for shortlist in shortlists])
         for q, shortlist in enumerate(shortlists):
             chosen = np.flatnonzero(scores_QB[q] >= thresholds_Q1[q])

@@ -98,7 +98,8 @@ class Searcher:
         found = self._search(sign * queries_QK, k, allowed) if k else [self._nothing()] * len(queries_QK)
         rows_QK = np.array([rows_k for rows_k, _ in found], dtype=np.int64).reshape(len(found), k)
         scores = np.array([total(parts) for _, parts in found]).reshape(len(found), k)
-        return Hits(rows_QK, sign * scores + 0.0, self.index.exact)
+        parts = np.array([parts for _, parts in found]).reshape(len(found), k, len(self._slices))
+        return Hits(rows_QK, sign * scores + 0.0, self.index.exact, sign * parts + 0.0)
 
     def member_scores(
         self, features_QK: Any, hits: Hits, parts_QMK: Tensor | None = None
@@ -114,6 +115,8 @@ class Searcher:
             float64 [Q, k, M]; the mean over M is the score. Without the parts that an index with a PCA needs,
             [Q, k, 1]: the scores themselves, as of one member.
         """
+        if self._own_stretches or parts_QMK is None:
+            return hits.parts_QkM * len(self._slices)  # each stretch is a member's, and scored already
         score = self._member_scores(features_QK, parts_QMK)
         step = block_rows(self.index.width)
         found = [

@@ -125,7 +125,7 @@ class AttributionIndex:
     ) -> None:
         self.close()
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Name of the version: the beginning of its fingerprint."""
         return self.fingerprint.version
