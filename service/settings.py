@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     """Queries inside at once, over all requests."""
     queue_bytes: int = Field(default=512 << 20, ge=1024)
     """Bytes of bodies inside at once."""
-    batch_cost: int = Field(default=16, ge=1)
+    batch_cost: int = Field(default=32, ge=1)
     """Most queries that are computed together. More helps throughput and costs latency."""
     deadline_seconds: float = Field(default=30.0, gt=0)
     """A request that takes longer is answered 504, and dropped if its turn has not come."""

@@ -1,0 +1,26 @@
+"""What is loaded is left out of collections; what it replaced goes at the next settling."""
+
+import gc
+import weakref
+
+from service.garbage import settle
+
+
+class Node:
+    def __init__(self):
+        self.itself = self
+
+
+def test_what_is_alive_is_set_aside_and_an_old_version_goes():
+    try:
+        old = Node()
+        gone = weakref.ref(old)
+        settle()
+        assert gc.get_freeze_count() > 1_000
+        del old
+        gc.collect()
+        assert gone() is not None, "a cycle that was set aside is not looked at"
+        settle()
+        assert gone() is None
+    finally:
+        gc.unfreeze()
