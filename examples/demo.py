@@ -58,16 +58,24 @@ SMOKE = Demo(
     training=train.Training(vocabulary=320, layers=1, width=32, heads=2, seeds=(0, 1), steps=5, batch=4),
     packages=("click", "rich", "starlette", "pydantic"),
 )
+SMALL = Demo(
+    folder=FOLDER / "small",
+    sizes=Sizes(files=8, held_out=1, characters=16_000, file_characters=4_000),
+    training=train.Training(vocabulary=768, width=64, seeds=(0, 1, 2), steps=300),
+)
+"""What deploy/ serves: all packages and owners, about a minute of work on two cores."""
 
 
 def main(
     *,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, reuse nothing.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Seconds of work, to see it run.")] = False,
+    small: Annotated[bool, typer.Option("--small", help="A minute of work.")] = False,
+    index_only: Annotated[bool, typer.Option("--index-only", help="Do not serve and ask.")] = False,
     folder: Annotated[Path | None, typer.Option(help="Where everything goes.")] = None,
 ) -> None:
     """Train, index, serve and ask."""
-    demo = SMOKE if smoke else Demo(FOLDER, Sizes(), train.Training())
+    demo = SMOKE if smoke else SMALL if small else Demo(FOLDER, Sizes(), train.Training())
     demo = demo if folder is None else replace(demo, folder=folder.resolve())
     demo.folder.mkdir(parents=True, exist_ok=True)
     if fresh:
@@ -82,6 +90,8 @@ def main(
         console.print(f"[bold]$ {BYLINE} build {near(build_file)}")
         command = [sys.executable, "-m", "byline", "build", str(build_file)]
         subprocess.run([*command, *(["--force"] if fresh else [])], check=True, cwd=ROOT)
+    if index_only:
+        return
     with stage("service and queries"):
         console.print(f"[bold]$ {BYLINE} serve {near(demo.index)}")
         with serving(demo.index, demo.folder / "service.log") as client:
