@@ -23,7 +23,16 @@ def pins(accelerator: str) -> list[str]:
     Returns:
         `name==version`, sorted; local versions such as `+cpu` are left to the index.
     """
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-input"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--dry-run",
+        "--ignore-installed",
+        "--no-input",
+    ]
     if accelerator == "cpu":
         command += ["--extra-index-url", TORCH_INDEX]
     command += ["--report", "-", "-c", "constraints.txt", f".[{accelerator},hf]"]
