@@ -2,6 +2,7 @@
 
     python -m benchmarks.fuzz --minutes 20
     python -m benchmarks.fuzz --smoke
+    python -m benchmarks.fuzz --postgresql
 
 Against a real `byline serve` over a small real index: first every broken shape, then schemathesis in all its phases
 with all its checks, then mutations of valid requests. Held: no answer of 500, none that the OpenAPI document does not
@@ -10,8 +11,13 @@ declare, the server lives, answers as before, and logs nothing at level error.
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from schemathesis import openapi
@@ -60,6 +66,31 @@ def _errors(log: Path) -> list[str]:
     return [str(line) for line in lines if line["level"] in {"error", "critical"}]
 
 
+@contextmanager
+def database(*, wanted: bool) -> Iterator[dict[str, str]]:
+    """A migrated PostgreSQL, if it is wanted.
+
+    Yields:
+        The settings of a service that uses it.
+    """
+    if not wanted:
+        yield {}
+        return
+    from tests.service.postgres import PostgresServer
+
+    server = PostgresServer()
+    try:
+        settings = {
+            "database_url": server.url(server.fresh()),
+            "secret": "of this run alone, thirty-two or more",
+        }
+        environment = os.environ | {f"BYLINE_{name.upper()}": value for name, value in settings.items()}
+        subprocess.run([sys.executable, "-m", "byline", "migrate"], check=True, env=environment)
+        yield settings
+    finally:
+        server.remove()
+
+
 def main() -> int:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(
@@ -67,13 +98,14 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--postgresql", action="store_true", help="keep the accounts in PostgreSQL")
     parser.add_argument("--smoke", action="store_true", help="some seconds of each")
     given = parser.parse_args()
     seconds = 6.0 if given.smoke else 60 * given.minutes
     print(f"seed {given.seed}")
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as made, database(wanted=given.postgresql) as settings:
         folder = Path(made)
-        with serving(tiny_index(folder), folder) as served:
+        with serving(tiny_index(folder), folder, **settings) as served:
             targets = fuzz(served, seconds=seconds, seed=given.seed, examples=5 if given.smoke else 100)
             targets.at_most("the server ended by itself", float(served.process.poll() is not None), 0)
         targets.at_most("exit code after SIGTERM", abs(served.process.returncode), 0)

@@ -63,12 +63,13 @@ def tiny_index(folder: Path) -> Path:
 
 
 @contextmanager
-def serving(index: Path, folder: Path, **settings: str) -> Iterator[Served]:
+def serving(index: Path, folder: Path, key: str | None = None, **settings: str) -> Iterator[Served]:
     """Run `byline serve` on a free port.
 
     Args:
         index: What it serves, under the name `tiny`.
         folder: Where it logs and keeps its data.
+        key: A key that it knows; None: the one that it makes and prints.
         settings: By name of the setting.
 
     Yields:
@@ -90,7 +91,7 @@ def serving(index: Path, folder: Path, **settings: str) -> Iterator[Served]:
         ) as process,
     ):
         try:
-            served = _announced(process, log)
+            served = _announced(process, log, key)
             _wait_ready(served)
             yield served
         finally:
@@ -101,10 +102,10 @@ def serving(index: Path, folder: Path, **settings: str) -> Iterator[Served]:
                 process.kill()
 
 
-def _announced(process: subprocess.Popen[str], log: Path) -> Served:
+def _announced(process: subprocess.Popen[str], log: Path, key: str | None) -> Served:
     """Read the address and the first key, which a new service prints once."""
     assert process.stdout is not None
-    port, key = None, None
+    port = None
     for line in process.stdout:
         words = line.replace("#", " ").replace("=", " ").split()
         key = key or next((word for word in words if word.startswith("byl_")), None)

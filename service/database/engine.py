@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from byline.errors import BylineError, DatabaseUnavailable, DiskFull, InvalidInput
+from byline.errors import BylineError, DatabaseUnavailable, DiskFull, InvalidInput, InvalidQuery
 
 Connection = AsyncConnection
 """A connection within a transaction: what repositories take."""
@@ -28,6 +28,8 @@ STATEMENT_SECONDS = 30
 READING, MIGRATING = "byline_reading", "byline_migrating"
 _ALONE = ("SET LOCAL statement_timeout = 0", "SELECT pg_advisory_xact_lock(108177345965669)")
 """Before a migration of PostgreSQL: no time limit, and a lock that one migration holds."""
+_MEANT = (SQLAlchemyError, OSError, OverflowError)
+"""What a database's driver raises; SQLite's raises an overflow for an integer of more than 64 bits."""
 _POSTGRES_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -87,12 +89,13 @@ class Database:
         Raises:
             DatabaseUnavailable: The database does not answer, or was not migrated.
             DiskFull: There is no room; nothing was written.
+            InvalidQuery: A value that the database cannot hold; nothing was written.
         """
         async with self._writing:
             try:
                 async with self.engine.begin() as connection:
                     yield connection
-            except (SQLAlchemyError, OSError) as error:
+            except _MEANT as error:
                 raise meaning(error) from error
 
     @asynccontextmanager
@@ -104,11 +107,12 @@ class Database:
 
         Raises:
             DatabaseUnavailable: The database does not answer, or was not migrated.
+            InvalidQuery: A value that the database cannot hold, and that therefore is not there.
         """
         try:
             async with self._reading.connect() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError) as error:
+        except _MEANT as error:
             raise meaning(error) from error
 
     @asynccontextmanager
@@ -188,6 +192,8 @@ def meaning(error: Exception) -> BylineError:
         Exception: It is a mistake of the service, such as a broken constraint.
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.DataError | OverflowError):
+        return InvalidQuery("expected text without zero characters, and integers of at most 64 bits")
     if _is_full(cause):
         return DiskFull("the database's disk is full: nothing was written")
     if isinstance(error, PoolTimeoutError | OSError) or _is_gone(error, cause):
