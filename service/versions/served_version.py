@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from byline.attribution import Attributor
 from byline.errors import InvalidQuery
 from service.bodies import tensors_limit
 from service.catalogue import Catalogue
+from service.versions.records import VersionFacts
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +23,25 @@ class ServedVersion:
     """Answers questions."""
     version: str
     """The name of its directory."""
+    folder: Path | None = None
+    """Its directory; None where it does not lie in one."""
 
     @classmethod
     def of(cls, attributor: Attributor) -> "ServedVersion":
         """Wrap an index that was opened elsewhere, named as its manifest names it."""
         return cls(attributor, attributor.index.version)
+
+    @property
+    def facts(self) -> VersionFacts:
+        """What identifies it in the database."""
+        index = self.attributor.index
+        return VersionFacts(
+            index=self.attributor.name,
+            version=self.version,
+            manifest_digest=index.manifest.digest,
+            recipe=index.recipe.name,
+            recipe_fingerprint=index.fingerprint.recipe,
+        )
 
     @cached_property
     def catalogue(self) -> Catalogue:

@@ -1,0 +1,153 @@
+"""Aliases: which version answers under a name."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from starlette.responses import Response
+
+from byline.errors import InvalidInput
+from service.access.guard import requires
+from service.access.scopes import Caller, Scope
+from service.bodies import json_body, json_request
+from service.problems import declared
+from service.repositories import versions
+from service.served import Service
+from service.versions import changing
+from service.versions.changing import Expected
+from service.versions.documents import (
+    AliasBody,
+    AliasChangeInfo,
+    AliasHistory,
+    AliasInfo,
+    AliasPage,
+    ExpectedBody,
+)
+from service.versions.names import AFTER, PATTERN
+from service.versions.records import AliasRecord, VersionFacts
+
+router = APIRouter(prefix="/v1/aliases", tags=["Versions"])
+Alias = Annotated[str, Path(pattern=PATTERN, description="The name")]
+IfMatch = Annotated[str | None, Header(max_length=100, description="The alias' `ETag`, as it was read")]
+Admin = Annotated[Caller, requires(Scope.ADMIN)]
+_TAG = re.compile(r'"(\d{1,18})"', re.ASCII)
+_CHANGED = declared(404, 409, 412, 413, 415, 422, 507)
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+@router.get("", operation_id="list_aliases", dependencies=[requires(Scope.READ)], responses=declared(422))
+async def list_aliases(
+    request: Request,
+    after: Annotated[str, Query(pattern=AFTER, description="`next` of the page before")] = "",
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
+) -> AliasPage:
+    """List the aliases: the indexes' own names, and others."""
+    service = _service(request)
+    async with service.database.read() as tx:
+        found = await versions.list_aliases(tx, after, limit + 1)
+    page = [_info(service, record) for record in found[:limit]]
+    return AliasPage(aliases=page, next=page[-1].alias if len(found) > limit else None)
+
+
+@router.get(
+    "/{alias}", operation_id="get_alias", dependencies=[requires(Scope.READ)], responses=declared(404, 422)
+)
+async def get_alias(request: Request, response: Response, alias: Alias) -> AliasInfo:
+    """Say what a name stands for; the header `ETag` is for `If-Match`."""
+    service = _service(request)
+    async with service.database.read() as tx:
+        record = await changing.held_alias(tx, alias)
+    return _tagged(service, response, record)
+
+
+@router.get(
+    "/{alias}/history",
+    operation_id="get_alias_history",
+    dependencies=[requires(Scope.READ)],
+    responses=declared(422),
+)
+async def get_alias_history(
+    request: Request,
+    alias: Alias,
+    before: Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
+) -> AliasHistory:
+    """List what a name stood for, the latest change first; also of one that was deleted."""
+    async with _service(request).database.read() as tx:
+        found = await versions.list_changes(tx, alias, before, limit + 1)
+    page = [AliasChangeInfo.of(change) for change in found[:limit]]
+    return AliasHistory(changes=page, next=found[limit - 1].id if len(found) > limit else None)
+
+
+@router.put("/{alias}", operation_id="put_alias", responses=_CHANGED, openapi_extra=json_request(AliasBody))
+async def put_alias(
+    request: Request, response: Response, alias: Alias, caller: Admin, if_match: IfMatch = None
+) -> AliasInfo:
+    """Have a name stand for a verified version of an index, if it is as expected: all or nothing.
+
+    Say what is expected by `expected` (409 where it is wrong), by the header `If-Match` (412), or both. This replica
+    opens the version first: once it has answered, it serves it, and the others follow within about a second.
+    Requests that are under way are answered by the version that they began with.
+    """
+    service = _service(request)
+    body = await json_body(request, AliasBody)
+    to = VersionFacts(index=service.index_of(body.index), version=body.version)
+    record = await service.switcher.switch(caller, alias, to, _expected(body, if_match))
+    return _tagged(service, response, record)
+
+
+@router.post(
+    "/{alias}/rollback",
+    operation_id="roll_back_alias",
+    responses=_CHANGED,
+    openapi_extra=json_request(ExpectedBody),
+)
+async def roll_back_alias(
+    request: Request, response: Response, alias: Alias, caller: Admin, if_match: IfMatch = None
+) -> AliasInfo:
+    """Return a name to what it stood for before, if it is as expected; the same again undoes that."""
+    service = _service(request)
+    body = await json_body(request, ExpectedBody)
+    record = await service.switcher.roll_back(caller, alias, _expected(body, if_match))
+    return _tagged(service, response, record)
+
+
+@router.delete(
+    "/{alias}", operation_id="delete_alias", status_code=204, responses=declared(404, 409, 412, 422, 507)
+)
+async def delete_alias(
+    request: Request,
+    alias: Alias,
+    caller: Admin,
+    expected: Annotated[str | None, Query(pattern=PATTERN, description="The version it stands for")] = None,
+    if_match: IfMatch = None,
+) -> None:
+    """Forget a name, if it is as expected; an index's own name stays."""
+    body = ExpectedBody(expected=expected) if expected is not None else ExpectedBody()
+    await _service(request).switcher.delete(caller, alias, _expected(body, if_match))
+
+
+def _expected(body: ExpectedBody, if_match: str | None) -> Expected:
+    revision = None
+    if if_match is not None:
+        matched = _TAG.fullmatch(if_match.strip())
+        if matched is None:
+            raise InvalidInput('expected If-Match to be the ETag of an alias, such as "12"')
+        revision = int(matched[1])
+    elif "expected" not in body.model_fields_set:
+        raise InvalidInput("expected what the alias should be before the change: `expected`, or If-Match")
+    return Expected(version=body.expected, revision=revision)
+
+
+def _tagged(service: Service, response: Response, record: AliasRecord) -> AliasInfo:
+    response.headers["ETag"] = f'"{record.revision}"'
+    return _info(service, record)
+
+
+def _info(service: Service, record: AliasRecord) -> AliasInfo:
+    served = service.versions.served.get(record.alias)
+    return AliasInfo.of(record, None if served is None else served.version)

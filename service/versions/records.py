@@ -1,0 +1,106 @@
+"""What the database knows of versions and aliases."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+SILENT = timedelta(seconds=30)
+"""A check that has not been heard of for so long has ended: its process died."""
+
+
+class State(StrEnum):
+    """Where a version is in its life."""
+
+    REGISTERED = "registered"
+    """Known by name; its files have not been read."""
+    VERIFIED = "verified"
+    """Every byte was compared with the manifest, its Task and models loaded, a first question answered."""
+    QUARANTINED = "quarantined"
+    """Found unusable: `reason` says why. It can be verified again once it is repaired."""
+    RETIRED = "retired"
+    """Not to be served any more: its directory may be deleted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionFacts:
+    """What identifies a version, as its manifest has it; None where that cannot be read."""
+
+    index: str
+    """Name of the index."""
+    version: str
+    """Name of its directory."""
+    manifest_digest: str | None = None
+    """Of everything in the directory."""
+    recipe: str | None = None
+    """The recipe's name."""
+    recipe_fingerprint: str | None = None
+    """Of everything that determines a stored vector."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRecord(VersionFacts):
+    """One row of the versions."""
+
+    state: State
+    """Where it is in its life."""
+    reason: str | None
+    """Why it is in quarantine."""
+    registered_at: datetime
+    verified_at: datetime | None
+    quarantined_at: datetime | None
+    retired_at: datetime | None
+    checked_bytes: int | None
+    """Bytes that the check under way has read."""
+    total_bytes: int | None
+    """Bytes that it has to read."""
+    heard_at: datetime | None
+    """When it last said so; None where none is under way."""
+
+    def checking(self, now: datetime) -> bool:
+        """Whether a check is under way."""
+        return self.heard_at is not None and now - self.heard_at < SILENT
+
+
+@dataclass(frozen=True, kw_only=True)
+class AliasRecord:
+    """One row of the aliases: what a name stands for."""
+
+    alias: str
+    """The name."""
+    index: str
+    """The index."""
+    version: str
+    """Its version that is served."""
+    previous: str | None
+    """The version before, which a roll-back returns to."""
+    revision: int
+    """Number of the change that made it so: it only grows, over all aliases."""
+    changed_at: datetime
+    """When."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a replica should serve under a name, and what is known of that version."""
+
+    alias: AliasRecord
+    """The row that decides."""
+    verified_at: datetime | None
+    """When the version was last found intact: a new date is a reason to try again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AliasChange:
+    """One line of an alias' history."""
+
+    id: int
+    alias: str
+    index: str
+    version: str
+    previous: str | None
+    action: str
+    """`create`, `switch`, `rollback` or `delete`."""
+    revision: int
+    at: datetime
+    person: str
+    """Whose key it was."""

@@ -1,0 +1,157 @@
+"""What is served first: what the aliases say, or where the database knows nothing, what `current` points at."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from byline.attribution import Attributor
+from byline.errors import InvalidInput, NotFound
+from byline.store.index import find_version
+from byline.store.manifest import read_manifest
+from service.database import Database
+from service.repositories import versions
+from service.versions import changing
+from service.versions.directory import IndexDirectory, UnusableError
+from service.versions.names import NAME
+from service.versions.records import AliasRecord, VersionFacts
+from service.versions.served_version import ServedVersion
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+log = structlog.get_logger("service.versions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenIndex:
+    """An index as the command line names it: `DIRECTORY` or `NAME=DIRECTORY`."""
+
+    name: str
+    """Under which it is served: the given one, or its Task's."""
+    folder: Path
+    """The directory of the version that its pointer names, or that was given itself."""
+    directory: IndexDirectory
+    """Where its other versions lie."""
+    managed: bool
+    """Whether the database decides which version is served. Not where the version's directory was renamed: answers
+    would name another version than the alias does, so it is served as it is, by itself."""
+
+    @classmethod
+    def parse(cls, given: str, settings: "Settings", *, with_task: bool = True) -> "GivenIndex":
+        """Find an index.
+
+        Args:
+            given: What was typed.
+            settings: Threads and baselines.
+            with_task: Whether its Task is loaded.
+
+        Raises:
+            NotFound: There is no index there.
+            UnusableIndex: Its pointer or its manifest is damaged.
+            InvalidInput: The name is none.
+        """
+        name, separator, path = given.partition("=")
+        folder = find_version(Path(path if separator else given))
+        manifest = read_manifest(folder)
+        chosen = name if separator else manifest.task.name
+        if not NAME.fullmatch(chosen):
+            raise InvalidInput(
+                f"expected index names like {NAME.pattern}, got one of {len(chosen)} characters"
+            )
+        absolute = folder.absolute()
+        directory = IndexDirectory(
+            index=chosen,
+            path=absolute.parent,
+            with_task=with_task,
+            threads=settings.threads,
+            baselines=settings.baselines,
+        )
+        named = absolute.name == manifest.fingerprint.version and not folder.is_symlink()
+        return cls(name=chosen, folder=folder, directory=directory, managed=named)
+
+
+async def aliases_of(database: Database, indexes: Collection[str]) -> list[AliasRecord]:
+    """What the database says about some indexes.
+
+    Raises:
+        InvalidInput: One has the name of another's alias.
+    """
+    async with database.read() as tx:
+        for name in indexes:
+            found = await versions.find_alias(tx, name)
+            if found is not None:
+                changing.hold_own(found)
+        return [each.alias for each in await versions.wanted(tx, indexes)]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is served first, and what could not be."""
+
+    served: Mapping[str, ServedVersion]
+    """By the name that it is served under."""
+    unusable: Sequence[tuple[VersionFacts, str]]
+    """Versions that an alias stands for and that cannot be served, with the reasons."""
+
+
+def open_first(given: GivenIndex, aliases: Sequence[AliasRecord]) -> Opened:
+    """Open what the aliases of an index stand for.
+
+    Where that is unusable, the version before is served: a replica that starts again is no worse off than one that
+    went on.
+
+    Args:
+        given: The index.
+        aliases: Those of this index.
+
+    Raises:
+        UnusableIndex: Nothing can be served under the index's own name.
+        NotFound: Its directory is not there.
+    """
+    if not given.managed:
+        opener = Attributor.open if given.directory.with_task else Attributor.open_without_task
+        attributor = opener(given.folder, threads=given.directory.threads, name=given.name)
+        return Opened({given.name: ServedVersion.of(attributor)}, [])
+    opening = _Opening(given.directory)
+    for alias in aliases:
+        opening.open(alias, _order(alias))
+    if not any(alias.alias == given.name for alias in aliases):
+        opening.open(None, [given.folder.name])
+    return Opened(opening.served, opening.unusable)
+
+
+def _order(alias: AliasRecord) -> list[str]:
+    return [alias.version, *([alias.previous] if alias.previous is not None else [])]
+
+
+class _Opening:
+    def __init__(self, directory: IndexDirectory) -> None:
+        self._directory = directory
+        self.served: dict[str, ServedVersion] = {}
+        self.unusable: list[tuple[VersionFacts, str]] = []
+
+    def open(self, alias: AliasRecord | None, order: Sequence[str]) -> None:
+        index = self._directory.index
+        name = index if alias is None else alias.alias
+        failed: BaseException | None = None
+        for version in order:
+            try:
+                self.served[name] = self._version(version)
+            except NotFound as error:
+                failed = failed or error
+            except UnusableError as error:
+                failed = failed or error.__cause__ or error
+                self.unusable.append((VersionFacts(index=index, version=version), str(error)))
+            else:
+                return
+        if name == index and failed is not None:
+            raise failed
+
+    def _version(self, version: str) -> ServedVersion:
+        for each in self.served.values():
+            if each.version == version:
+                return each
+        return self._directory.open(version)

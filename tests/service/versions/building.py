@@ -1,0 +1,38 @@
+"""Two versions of the tests' tiny Task in one index directory."""
+
+import shutil
+from pathlib import Path
+
+from byline.store.publishing import current_version
+from indexer.build import build
+from indexer.config import load_config
+from service.versions.directory import IndexDirectory
+
+TINY = Path(__file__).parents[2] / "indexer" / "tiny_task.py"
+QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0], "label": 2}
+
+
+def build_versions(folder: Path, sizes=(16, 8)) -> list[str]:
+    """Build a version for each projection's size; `current` points at the first."""
+    shutil.copy(TINY, folder / "tiny_task.py")
+    names = []
+    for size in sizes:
+        (folder / "build.toml").write_text(
+            f'task = "tiny_task.py:task"\n[recipe]\nname = "ekfac"\n[recipe.projection]\nsize = {size}\n'
+            '[index]\npath = "index"\n'
+        )
+        build(load_config(folder / "build.toml"))
+        names.append(current_version(folder / "index"))
+    (folder / "index" / "current").write_text(f"{names[0]}\n")
+    return names
+
+
+def directory(folder: Path, *, with_task: bool = True) -> IndexDirectory:
+    return IndexDirectory(index="tiny", path=folder / "index", with_task=with_task, threads=1)
+
+
+def flip(path: Path, at: int = -1) -> None:
+    """Flip one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
