@@ -16,10 +16,12 @@ from service.access.authentication import Authentication
 from service.access.guard import hold_guarded
 from service.middleware import AllowedHosts, BodyLimit, RequestLog
 from service.pages import indexes as index_pages
-from service.routes import attributions, health, indexes, pages, sessions
+from service.routes import aliases, attributions, health, indexes, pages, sessions, versions
 from service.served import Service
 from service.settings import Settings
 from service.tracing import TraceRequests, Tracing
+from service.versions.directory import IndexDirectory
+from service.versions.served_version import ServedVersion
 
 log = structlog.get_logger("service")
 DESCRIPTION = """Which training examples made the model predict this, and what is each owner due?
@@ -29,19 +31,23 @@ RFC 9457 problem documents (`application/problem+json`) that never repeat what w
 
 
 def create_app(
-    settings: Settings, attributors: Mapping[str, Attributor], tracing: Tracing | None = None
+    settings: Settings,
+    attributors: Mapping[str, Attributor | ServedVersion],
+    directories: Mapping[str, IndexDirectory] | None = None,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """Make the application.
 
     Args:
         settings: How it runs.
         attributors: Opened indexes, by the name that they are served under.
+        directories: Where the versions of indexes lie, by the index's name: these follow the database.
         tracing: Makes spans of requests; None makes none. Closed with the application.
 
     Returns:
         An ASGI application; its lifespan starts and ends the compute thread.
     """
-    service = Service(settings, attributors, tracing=tracing)
+    service = Service(settings, attributors, directories or {}, tracing=tracing)
     app = FastAPI(
         title="Byline",
         version=__version__,
@@ -54,7 +60,7 @@ def create_app(
     )
     app.state.service = service
     problems.install(app)
-    for module in (attributions, indexes, health, sessions, pages, index_pages):
+    for module in (attributions, versions, aliases, indexes, health, sessions, pages, index_pages):
         app.include_router(module.router)
     pages.mount_static(app)
     app.openapi = _written_once(app, service)  # type: ignore[method-assign]
@@ -75,9 +81,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service.compute.start()
     warming = asyncio.ensure_future(service.warm())
     warming.add_done_callback(_log_failure)
+    following = asyncio.ensure_future(service.follower.run())
     yield
     service.admission.close()
     warming.cancel()
+    following.cancel()
+    await service.switcher.close()
     await asyncio.to_thread(service.compute.stop)
     if service.tracing is not None:
         await asyncio.to_thread(service.tracing.close)

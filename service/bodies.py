@@ -18,7 +18,6 @@ from byline.errors import DeadlineExceeded, InvalidQuery
 
 JSON = "application/json"
 SAFETENSORS = "application/vnd.safetensors"
-_Model = TypeVar("_Model", bound=BaseModel)
 LARGEST_INTEGER = 2**63 - 1
 ModelT = TypeVar("ModelT", bound=BaseModel)
 DECLARED: dict[str, type[BaseModel]] = {}
@@ -119,25 +118,6 @@ def parse_tensors(body: bytes) -> Mapping[str, Tensor]:
             "safetensors.torch.save"
         ) from None
     return tensors
-
-
-async def json_body(request: Request, model: type[_Model]) -> _Model:
-    """Read a JSON body.
-
-    Raises:
-        HTTPException: 415, it is not declared as JSON.
-        InvalidQuery: It is no JSON, or does not fit the model.
-        DeadlineExceeded: The client did not send it in time.
-    """
-    media_type(request, JSON)
-    settings = request.app.state.service.settings
-    return validated(model, parse_json(await read_body(request, settings.deadline_seconds)), "body")
-
-
-def json_request(model: type[BaseModel]) -> dict[str, Any]:
-    """Declare a body that `json_body` reads, for the OpenAPI document."""
-    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": reference}}}}
 
 
 def tensors_limit(expected: Mapping[str, tuple[int, ...]]) -> int:

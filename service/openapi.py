@@ -13,7 +13,6 @@ from service.links import add_links
 from service.problems import Problem
 from service.schemas import AttributionBody, Progress, SharesBody
 from service.served import Service
-from service.versions.documents import AliasBody, ExpectedBody, RegisterBody
 
 _REF = "#/components/schemas/{model}"
 _UNUSED = ("HTTPValidationError", "ValidationError")

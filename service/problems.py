@@ -8,12 +8,15 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import Scope
 
 from byline import errors
+from service.versions.errors import StaleAlias
 
 log = structlog.get_logger("service.problems")
 MEDIA_TYPE = "application/problem+json"
@@ -66,6 +69,7 @@ TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
     (errors.Unauthorized, Kind(401, "unauthorized", "A valid key is needed")),
     (errors.Forbidden, Kind(403, "forbidden", "The key does not allow this")),
     (errors.InProgress, Kind(409, "in-progress", "The first request is not finished", retry=True)),
+    (StaleAlias, Kind(412, "precondition-failed", "It was changed since it was read")),
     (errors.Conflict, Kind(409, "conflict", "Something else happened first")),
     (errors.QuotaExceeded, Kind(429, "quota", "The key's quota is used up", retry=True)),
     (
@@ -212,7 +216,19 @@ async def _http_error(request: Request, error: Exception) -> Response:
     kind = Kind(status.value, status.phrase.lower().replace(" ", "-"), status.phrase)
     detail = error.detail if error.detail != status.phrase else status.description or status.phrase
     headers = dict(error.headers) if error.headers else None
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := _allowed(request)):
+        headers = {"Allow": ", ".join(allowed)}
     return problem_response(kind, detail, request_id=_request_id(request.scope), headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of an address: Starlette names those of the first route alone."""
+    path, found = request.scope["path"], set[str]()
+    for route in iter_route_contexts(request.app.routes):
+        pattern = compile_path(str(route.path))[0]
+        if pattern.match(path):
+            found |= set(getattr(route, "methods", None) or ())
+    return sorted(found)
 
 
 def _request_id(scope: Scope) -> str | None:

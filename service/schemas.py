@@ -132,6 +132,8 @@ class IndexSummary(Document):
 
     name: str
     """In the URLs."""
+    index: str
+    """The index that the name stands for: itself, or of an alias another."""
     version: str
     """The version that is served."""
     rows: int
@@ -263,3 +265,5 @@ class Health(Document):
 
     status: Literal["ok", "ready"]
     """`ok`: the process lives. `ready`: every index answered its first query."""
+    behind: list[str] = []
+    """Names that this replica serves another version under than their aliases say: it is loading it, or cannot."""

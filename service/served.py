@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field
 from functools import cached_property
@@ -25,11 +24,15 @@ from service.problems import Failures
 from service.repositories.idempotency import Attempt
 from service.settings import Settings
 from service.tracing import Tracing
+from service.versions.directory import IndexDirectory
+from service.versions.following import Follower
+from service.versions.names import NAME
+from service.versions.opening import Opener
 from service.versions.registry import Registry
 from service.versions.served_version import ServedVersion
+from service.versions.switching import Switcher
 
 log = structlog.get_logger("service")
-NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 _FEATURE_NUMBER_BYTES = 32
 
 
@@ -40,6 +43,8 @@ class Service:
     settings: Settings
     opened: InitVar[Mapping[str, Attributor | ServedVersion]]
     """What is served at first, by name."""
+    directories: Mapping[str, IndexDirectory] = field(default_factory=dict)
+    """Where the versions of each index lie, by the index's name: these follow the database."""
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing | None = None
     """Makes spans of requests; None makes none."""
@@ -75,6 +80,13 @@ class Service:
         )
         self.failures = Failures(self.retry_after)
         self.in_progress: set[Attempt] = set()
+        self.switcher = Switcher(
+            database=self.database,
+            registry=self.versions,
+            opener=Opener(self.directories),
+            metrics=self.metrics,
+        )
+        self.follower = Follower(self.switcher, self.settings.versions_poll_seconds)
         self._offer_baselines()
 
     def _offer_baselines(self) -> None:
@@ -113,6 +125,14 @@ class Service:
             NotFound: None of that name is served.
         """
         return self.versions.current(name).catalogue
+
+    def index_of(self, name: str) -> str:
+        """The index that a name stands for: itself, or what an alias of that name is served from.
+
+        Raises:
+            NotFound: None of that name is served.
+        """
+        return name if name in self.directories else self.versions.current(name).attributor.name
 
     def taken(self, scope: Scope, name: str) -> ServedVersion:
         """The version that a request began with: taken once, whatever is switched while it runs.

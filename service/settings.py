@@ -91,6 +91,8 @@ class Settings(BaseSettings):
     baselines: Annotated[tuple[Similarity, ...], NoDecode] = ()
     """Rankings by similarity that are offered beside influence, as in `bm25,representation`: each costs a pass over
     the training set before the service is ready, and memory."""
+    versions_poll_seconds: float = Field(default=0.5, gt=0)
+    """How often to look whether an alias was changed elsewhere, or a quality card appeared."""
     drain_seconds: float = Field(default=1.0, ge=0)
     """After SIGTERM: how long `/readyz` says 503 before new connections are refused."""
     traces_endpoint: str | None = Field(

@@ -1,17 +1,19 @@
 """`byline serve`: indexes over HTTP on this machine."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.common import read_settings
+from service.cli.common import read_settings, with_database
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from byline.attribution import Attributor
     from service.settings import Settings
+    from service.versions.directory import IndexDirectory
+    from service.versions.records import AliasRecord
+    from service.versions.served_version import ServedVersion
+    from service.versions.starting import GivenIndex
 
 
 def serve(
@@ -44,27 +46,63 @@ def serve(
     Example: `byline serve indexes/digits --port 8000`
     """
     settings = read_settings(port=port, host=host, threads=threads, baselines=baselines)
-    _run(settings, _open(indexes, settings, without_task=without_task))
+    given = _given(indexes, settings, with_task=not without_task)
+    _run(settings, _open(given, settings), {each.name: each.directory for each in given if each.managed})
 
 
-def _open(indexes: list[str], settings: "Settings", *, without_task: bool) -> "dict[str, Attributor]":
-    from byline.attribution import Attributor
+def _given(indexes: list[str], settings: "Settings", *, with_task: bool) -> "list[GivenIndex]":
     from byline.errors import InvalidInput
+    from service.versions.starting import GivenIndex
 
-    opener = Attributor.open_without_task if without_task else Attributor.open
-    opened: dict[str, Attributor] = {}
-    for given in indexes:
-        name, separator, directory = given.partition("=")
-        path = Path(directory if separator else given)
-        typer.echo(f"Opening and verifying {path} …", err=True)
-        attributor = opener(path, threads=settings.threads, name=name if separator else None)
-        if attributor.name in opened:
-            raise InvalidInput(f"two indexes are named {attributor.name}: name one, NAME={path}")
-        opened[attributor.name] = attributor
+    found: dict[str, GivenIndex] = {}
+    for text in indexes:
+        given = GivenIndex.parse(text, settings, with_task=with_task)
+        if given.name in found:
+            raise InvalidInput(
+                f"two indexes are named {given.name}: name one, NAME={text.partition('=')[2] or text}"
+            )
+        found[given.name] = given
+    return list(found.values())
+
+
+def _open(indexes: "list[GivenIndex]", settings: "Settings") -> "dict[str, ServedVersion]":
+    from service.versions.starting import open_first
+
+    aliases = _aliases(indexes, settings)
+    opened: dict[str, ServedVersion] = {}
+    for index in indexes:
+        typer.echo(f"Opening and verifying {index.folder.parent} …", err=True)
+        own = [alias for alias in aliases if alias.index == index.name]
+        for alias in own:
+            if alias.alias == index.name and alias.version != index.folder.name:
+                typer.echo(
+                    f"{index.name} is version {alias.version}, as the database says; the pointer in the directory "
+                    f"names {index.folder.name}, which is not followed: `byline versions switch` changes it.",
+                    err=True,
+                )
+        first = open_first(index, own)
+        for facts, reason in first.unusable:
+            typer.echo(f"{facts.index} {facts.version} cannot be served: {reason}", err=True)
+        opened |= first.served
     return opened
 
 
-def _run(settings: "Settings", attributors: "dict[str, Attributor]") -> None:
+def _aliases(indexes: "list[GivenIndex]", settings: "Settings") -> "list[AliasRecord]":
+    """What the database says; where it does not answer, nothing: the service follows it once it does."""
+    from byline.errors import DatabaseUnavailable
+    from service.versions.starting import aliases_of
+
+    names = [index.name for index in indexes if index.managed]
+    try:
+        return with_database(settings, lambda database: aliases_of(database, names))
+    except DatabaseUnavailable as error:
+        typer.echo(f"Serving what the directories point at, for now: {error}", err=True)
+        return []
+
+
+def _run(
+    settings: "Settings", served: "dict[str, ServedVersion]", directories: "dict[str, IndexDirectory]"
+) -> None:
     import asyncio
 
     from service import logs
@@ -80,14 +118,15 @@ def _run(settings: "Settings", attributors: "dict[str, Attributor]") -> None:
         url = f"http://{host}:{listening.getsockname()[1]}"
 
         def announce() -> None:
-            typer.echo(f"Serving {', '.join(attributors)} at {url}/ (API: {url}/docs)")
+            typer.echo(f"Serving {', '.join(served)} at {url}/ (API: {url}/docs)")
             if first is not None:
                 typer.echo(f"Key, shown this once: {first.text}")
                 typer.echo(f"Sign in: {url}/login#key={first.text}")
             who = "Only this machine can connect. " if settings.loopback_only else ""
             typer.echo(f"{who}Ctrl+C ends the service.")
 
-        server = Server(create_app(settings, attributors, Tracing.configured(settings)), settings, announce)
+        app = create_app(settings, served, directories, Tracing.configured(settings))
+        server = Server(app, settings, announce)
         asyncio.run(server.serve([listening]))
 
 

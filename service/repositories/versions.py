@@ -193,7 +193,7 @@ def _identity(facts: VersionFacts) -> dict[str, Any]:
 
 
 def _version(row: Row[Any]) -> VersionRecord:
-    columns = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's own name for it
+    columns = dict(row._mapping)
     index, state = columns.pop("index_name"), State(columns.pop("state"))
     return VersionRecord(index=index, state=state, **columns)
 

@@ -6,10 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
-from byline.errors import InvalidInput
 from service.access.guard import requires
 from service.access.scopes import Caller, Scope
-from service.bodies import json_body, json_request
+from service.bodies import declared_body, json_body
 from service.problems import declared
 from service.repositories import versions
 from service.served import Service
@@ -27,10 +26,11 @@ from service.versions.names import AFTER, PATTERN
 from service.versions.records import AliasRecord, VersionFacts
 
 router = APIRouter(prefix="/v1/aliases", tags=["Versions"])
+_TAG = re.compile(r'^"?([0-9]{1,18})"?$')
+"""An ETag; some clients leave its quotes out."""
 Alias = Annotated[str, Path(pattern=PATTERN, description="The name")]
-IfMatch = Annotated[str | None, Header(max_length=100, description="The alias' `ETag`, as it was read")]
+IfMatch = Annotated[str, Header(pattern=_TAG.pattern, description="The alias' `ETag`, as it was read")]
 Admin = Annotated[Caller, requires(Scope.ADMIN)]
-_TAG = re.compile(r'"(\d{1,18})"', re.ASCII)
 _CHANGED = declared(404, 409, 412, 413, 415, 422, 507)
 
 
@@ -83,20 +83,20 @@ async def get_alias_history(
     return AliasHistory(changes=page, next=found[limit - 1].id if len(found) > limit else None)
 
 
-@router.put("/{alias}", operation_id="put_alias", responses=_CHANGED, openapi_extra=json_request(AliasBody))
+@router.put("/{alias}", operation_id="put_alias", responses=_CHANGED, openapi_extra=declared_body(AliasBody))
 async def put_alias(
-    request: Request, response: Response, alias: Alias, caller: Admin, if_match: IfMatch = None
+    request: Request, response: Response, alias: Alias, caller: Admin, if_match: IfMatch = ""
 ) -> AliasInfo:
     """Have a name stand for a verified version of an index, if it is as expected: all or nothing.
 
-    Say what is expected by `expected` (409 where it is wrong), by the header `If-Match` (412), or both. This replica
+    What is expected is said by `expected` (409 where it is wrong), by the header `If-Match` (412), or both. This replica
     opens the version first: once it has answered, it serves it, and the others follow within about a second.
     Requests that are under way are answered by the version that they began with.
     """
     service = _service(request)
-    body = await json_body(request, AliasBody)
+    body, _ = await json_body(request, AliasBody)
     to = VersionFacts(index=service.index_of(body.index), version=body.version)
-    record = await service.switcher.switch(caller, alias, to, _expected(body, if_match))
+    record = await service.switcher.switch(caller, alias, to, _expected(body.expected, if_match))
     return _tagged(service, response, record)
 
 
@@ -104,15 +104,15 @@ async def put_alias(
     "/{alias}/rollback",
     operation_id="roll_back_alias",
     responses=_CHANGED,
-    openapi_extra=json_request(ExpectedBody),
+    openapi_extra=declared_body(ExpectedBody),
 )
 async def roll_back_alias(
-    request: Request, response: Response, alias: Alias, caller: Admin, if_match: IfMatch = None
+    request: Request, response: Response, alias: Alias, caller: Admin, if_match: IfMatch = ""
 ) -> AliasInfo:
     """Return a name to what it stood for before, if it is as expected; the same again undoes that."""
     service = _service(request)
-    body = await json_body(request, ExpectedBody)
-    record = await service.switcher.roll_back(caller, alias, _expected(body, if_match))
+    body, _ = await json_body(request, ExpectedBody)
+    record = await service.switcher.roll_back(caller, alias, _expected(body.expected, if_match))
     return _tagged(service, response, record)
 
 
@@ -123,24 +123,16 @@ async def delete_alias(
     request: Request,
     alias: Alias,
     caller: Admin,
-    expected: Annotated[str | None, Query(pattern=PATTERN, description="The version it stands for")] = None,
-    if_match: IfMatch = None,
+    expected: Annotated[str, Query(pattern=PATTERN, description="The version it stands for")],
+    if_match: IfMatch = "",
 ) -> None:
     """Forget a name, if it is as expected; an index's own name stays."""
-    body = ExpectedBody(expected=expected) if expected is not None else ExpectedBody()
-    await _service(request).switcher.delete(caller, alias, _expected(body, if_match))
+    await _service(request).switcher.delete(caller, alias, _expected(expected, if_match))
 
 
-def _expected(body: ExpectedBody, if_match: str | None) -> Expected:
-    revision = None
-    if if_match is not None:
-        matched = _TAG.fullmatch(if_match.strip())
-        if matched is None:
-            raise InvalidInput('expected If-Match to be the ETag of an alias, such as "12"')
-        revision = int(matched[1])
-    elif "expected" not in body.model_fields_set:
-        raise InvalidInput("expected what the alias should be before the change: `expected`, or If-Match")
-    return Expected(version=body.expected, revision=revision)
+def _expected(version: str | None, if_match: str) -> Expected:
+    matched = _TAG.match(if_match)
+    return Expected(version=version, revision=None if matched is None else int(matched[1]))
 
 
 def _tagged(service: Service, response: Response, record: AliasRecord) -> AliasInfo:

@@ -17,19 +17,19 @@ PROMETHEUS = "text/plain; version=1.0.0; charset=utf-8"
 
 
 @router.head("/livez", include_in_schema=False)
-@router.get("/livez", operation_id="livez")
+@router.get("/livez", operation_id="livez", response_model_exclude_defaults=True)
 async def livez() -> Health:
     """Whether the process lives; depends on nothing else."""
     return Health(status="ok")
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", operation_id="readyz", responses=declared(503))
+@router.get("/readyz", operation_id="readyz", responses=declared(503), response_model_exclude_defaults=True)
 async def readyz(request: Request) -> Health:
     """Whether to send requests: every index is verified and answered a first query, and the database is migrated."""
     service: Service = request.app.state.service
     await service.hold_ready()
-    return Health(status="ready")
+    return Health(status="ready", behind=list(service.follower.behind))
 
 
 @router.get(

@@ -58,6 +58,7 @@ def _summary(name: str, attributor: Attributor) -> dict[str, str | int]:
     index = attributor.index
     return {
         "name": name,
+        "index": attributor.name,
         "version": index.version,
         "rows": index.rows,
         "unit": "point" if index.groups is None else "group",

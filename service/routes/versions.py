@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from service.access.guard import requires
 from service.access.scopes import Caller, Scope
-from service.bodies import json_body, json_request
+from service.bodies import declared_body, json_body
 from service.problems import declared
 from service.repositories import versions
 from service.served import Service
@@ -64,7 +64,7 @@ async def get_version(request: Request, name: Name, version: Version) -> Version
     "",
     operation_id="register_version",
     responses=declared(404, 409, 413, 415, 422, 507),
-    openapi_extra=json_request(RegisterBody),
+    openapi_extra=declared_body(RegisterBody),
 )
 async def register_version(request: Request, name: Name, caller: Admin) -> VersionInfo:
     """Make a version known, by the name of a directory inside the index's own.
@@ -72,7 +72,7 @@ async def register_version(request: Request, name: Name, caller: Admin) -> Versi
     One whose manifest cannot be read is in quarantine at once. The same again changes nothing.
     """
     service = _service(request)
-    body = await json_body(request, RegisterBody)
+    body, _ = await json_body(request, RegisterBody)
     record = await service.switcher.register(caller, service.index_of(name), body.version)
     return await _described(service, record)
 

@@ -143,8 +143,8 @@ class AliasPage(_Document):
 class ExpectedBody(_Body):
     """What the caller believes an alias to stand for: the change is made only where that is right."""
 
-    expected: Name | None = None
-    """The version that it stands for now; null: there is no such alias. May be left out with `If-Match`."""
+    expected: Name | None
+    """The version that it stands for now; null: there is no such alias, or with `If-Match`: whatever it is."""
 
 
 class AliasBody(ExpectedBody):

@@ -60,8 +60,11 @@ def test_the_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_service_is_started_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
-    monkeypatch.setattr("service.cli._open", lambda indexes, settings, without_task: {})
-    monkeypatch.setattr("service.cli._run", lambda settings, attributors: started.append(settings))
+    monkeypatch.setattr("service.cli.serve._given", lambda indexes, settings, with_task: [])
+    monkeypatch.setattr("service.cli.serve._open", lambda indexes, settings: {})
+    monkeypatch.setattr(
+        "service.cli.serve._run", lambda settings, served, directories: started.append(settings)
+    )
     arguments = next(shlex.split(line) for line in COMMANDS if line.startswith("serve"))
     command(*arguments)
     assert started[0].baselines == ("bm25", "representation")

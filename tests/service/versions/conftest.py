@@ -23,22 +23,6 @@ def index(built, tmp_path):
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Runs an async function over an empty database."""
-    import asyncio
-
-    from service.database import Database, migrating
-    from service.database.engine import sqlite_url
-
-    def start(work):
-        async def inside():
-            database = Database(sqlite_url(tmp_path / "db.sqlite"))
-            await migrating.upgrade(database)
-            try:
-                return await work(database)
-            finally:
-                await database.dispose()
-
-        return asyncio.run(inside())
-
-    return start
+def run(database):
+    """Runs an async function over an empty database, on SQLite and on PostgreSQL."""
+    return database.run
