@@ -53,6 +53,9 @@ bench-search: $(READY)  ## exact and compressed search, 100,000 x 1,024
 bench-http: $(READY)  ## what HTTP adds to a query
 	$(BIN)/python -m benchmarks.http_overhead
 
+bench-switches: $(READY)  ## 1,000 switches of an alias while clients ask
+	$(BIN)/python -m benchmarks.service_switches
+
 bench-kills: $(READY)  ## builds killed with -9 at random moments
 	$(BIN)/python -m benchmarks.kills
 

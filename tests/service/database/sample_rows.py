@@ -46,6 +46,43 @@ SAMPLES = {
         ],
         "quota_windows": [{"name": "q", "amount": 3, "expires_at": MOMENT}],
     },
+    "0002_versions": {
+        "index_versions": [
+            {
+                "index_name": "fake",
+                "version": "a",
+                "manifest_digest": "0" * 64,
+                "recipe": "ekfac",
+                "recipe_fingerprint": "f" * 64,
+                "state": "verified",
+                "reason": "ä",
+                "registered_at": MOMENT,
+                "verified_at": MOMENT,
+                "checked_bytes": 2**40,
+            },
+        ],
+        "aliases": [
+            {
+                "alias": "fake",
+                "index_name": "fake",
+                "version": "a",
+                "previous": "b",
+                "revision": 2,
+                "changed_at": MOMENT,
+            }
+        ],
+        "alias_changes": [
+            {
+                "alias": "fake",
+                "index_name": "fake",
+                "version": "a",
+                "action": "create",
+                "revision": 2,
+                "at": MOMENT,
+                "person": "ada",
+            }
+        ],
+    },
 }
 
 
