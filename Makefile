@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http \
+.PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http bench-switches \
         bench-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-peers fuzz test-faiss-gpu wheel clean
 
 help:  ## show this
@@ -36,7 +36,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-http bench-kills bench-ensembles bench-groups bench-sotu  ## every benchmark of docs/benchmarks.md
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-http bench-switches bench-kills bench-ensembles bench-groups bench-sotu  ## every benchmark of docs/benchmarks.md
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.digits
