@@ -27,8 +27,9 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
 }
-"""Sent with every answer: scripts and styles come from this server's own files only."""
+"""Sent with every answer: scripts and styles come from this server's own files only, and nothing is kept."""
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _PROCESS = secrets.token_hex(10)
 """Begins every request's id; a number ends it. Random numbers for each would be a system call each."""

@@ -20,6 +20,15 @@ ANY_REQUEST = frozenset({400, 404, 405, 413, 421})
 """What any request can get, wherever it goes: it is broken, goes nowhere, is too large, or names another host."""
 PAGES = frozenset({200, 206, 303, 304, 307, 416})
 """What pages and their files answer beside."""
+SECURITY_HEADERS = frozenset(
+    {
+        "content-security-policy",
+        "x-content-type-options",
+        "referrer-policy",
+        "cross-origin-resource-policy",
+        "cache-control",
+    }
+)
 BELOW = 400
 """What is answered to what is no request: it never reaches the application."""
 CONNECTIONS = 16
@@ -122,5 +131,5 @@ def _reply_problem(reply: Reply, allowed: frozenset[int]) -> str | None:
         return f"undeclared status {reply.status}: {reply.body[:300]!r}"
     if reply.status >= 400 and reply.headers.get("content-type") != "application/problem+json":
         return f"{reply.status} without a problem document: {reply.headers}"
-    missing = {"x-content-type-options", "content-security-policy"} - set(reply.headers)
+    missing = SECURITY_HEADERS - set(reply.headers)
     return f"{reply.status} without {missing}" if missing else None

@@ -27,7 +27,9 @@ class _Files(StaticFiles):
     async def get_response(self, path: str, scope: RequestScope) -> Response:
         """Answer with a file; a broken range would be refused with other than a problem document."""
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"range"]
-        return await super().get_response(path, scope)
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"  # kept, and asked again whether it changed
+        return response
 
 
 def mount_static(app: FastAPI) -> None:

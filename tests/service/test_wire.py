@@ -16,7 +16,7 @@ from benchmarks.fuzz.wire import exchange
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wire")
-    with serving(tiny_index(folder), folder, head_seconds="3") as running:
+    with serving(tiny_index(folder), folder, head_seconds="3", deadline_seconds="6") as running:
         yield running
 
 
@@ -50,6 +50,16 @@ def test_a_body_of_two_lengths_ends_the_connection(served):
     assert len(both) == 2
     for pieces in both.values():
         assert [reply.status for reply in exchange(served.port, pieces).replies] == [400]
+
+
+def test_a_body_that_never_ends_is_answered_504(served):
+    """Wherever it goes, its place inside is free again."""
+    known = raw.known(served)
+    for path in (known.ask, b"/login"):
+        head = known.head(b"POST", path, b"Content-Type: application/json", b"Content-Length: 100")
+        with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
+            connection.sendall(head + b'{"key": ')
+            assert connection.recv(100).startswith(b"HTTP/1.1 504 ")
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /li", b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET /li"])
