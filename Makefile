@@ -53,6 +53,9 @@ bench-search: $(READY)  ## exact and compressed search, 100,000 x 1,024
 bench-http: $(READY)  ## what HTTP adds to a query
 	$(BIN)/python -m benchmarks.http_overhead
 
+bench-service: $(READY)  ## the service under load: throughput, overload, memory, restarts (wrk where it is installed)
+	$(BIN)/python -m benchmarks.service_load
+
 bench-switches: $(READY)  ## 1,000 switches of an alias while clients ask
 	$(BIN)/python -m benchmarks.service_switches
 

@@ -1,5 +1,6 @@
 """Sums over measurements: pure, so that tests hold them."""
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 def percentile(values: Sequence[float], percent: float) -> float:
     """The value that so many percent of all lie at or below (nearest rank)."""
     ordered = sorted(values)
-    return ordered[max(0, min(len(ordered) - 1, round(percent / 100 * len(ordered) + 0.5) - 1))]
+    return ordered[max(0, math.ceil(percent * len(ordered) / 100) - 1)]
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

@@ -17,6 +17,7 @@ from byline.attribution.payloads import validated
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stopwatch import Stopwatch
 from byline.attribution.task_code import parsed_by, predicted_by, task_code
+from byline.curvature.solved import Solved
 from byline.errors import BylineError, InvalidQuery, NonFiniteGradient
 from byline.gradients.tensors import check_gradients
 from byline.query_features import Featurizer, GradientFeaturizer, QueryFeatures
@@ -43,12 +44,19 @@ class Question:
     """False where only the owners' shares are wanted."""
     drilled: int = 0
     """Training points that a drill-down may have to differentiate."""
+    passes: int = 0
+    """Passes over the curvature's sample that solving it may take, over all members."""
 
     @property
-    def cost(self) -> int:
+    def batched(self) -> int:
         """Gradients that must be computed, at least 1; and 1 more for every thousand entries listed."""
         listed = self.request.entries // ENTRIES_OF_A_GRADIENT
         return max(1, len(self.payloads)) + listed + self.drilled
+
+    @property
+    def cost(self) -> int:
+        """The same, and the passes of a recipe that solves each query: queries of one batch share them."""
+        return self.batched + self.passes
 
 
 @dataclass(kw_only=True)
@@ -87,6 +95,7 @@ class Questions:
         self._width = width
         self._task = task
         self._featurizer = featurizer
+        self._passes = _passes(recipe, featurizer)
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the gradient tensors that a request may carry.
@@ -111,7 +120,7 @@ class Questions:
             return Question(request=request, examples=examples)
         if request.gradient is not None:
             check_gradients(request.gradient, self.expected_gradients())
-            return Question(request=request, examples=examples)
+            return Question(request=request, examples=examples, passes=self._passes)
         interface = self._interface()
         raw = [request.query] if request.query is not None else list(request.query_set or ())
         if not raw:
@@ -122,6 +131,7 @@ class Questions:
             payloads=payloads,
             target=None if request.baseline else self._target(request.target),
             examples=examples,
+            passes=0 if request.baseline else self._passes,
         )
 
     def features(self, questions: Sequence[Question], watch: Stopwatch) -> list[Featured]:
@@ -233,6 +243,13 @@ class Questions:
             _take(asked, self._needs_featurizer().features_of(request.gradient), 0)
         else:
             asked.feature = self._feature(request)
+
+
+def _passes(recipe: Recipe, featurizer: GradientFeaturizer | None) -> int:
+    """Passes over the sample that one query may take: each member solves it."""
+    if featurizer is None or not isinstance(recipe.curvature, Solved):
+        return 0
+    return recipe.curvature.passes * len(featurizer.members)
 
 
 def _take(asked: Featured, made: QueryFeatures, place: int) -> None:

@@ -10,6 +10,7 @@ the index is built, and kept in it: one number, so that every query is solved wi
 Shapes: V vectors at once, P numbers of all parameters together.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
@@ -77,6 +78,11 @@ class Cg(BaseModel):
         """Training points that are differentiated together."""
         return 64
 
+    @property
+    def passes(self) -> int:
+        """The most passes over the sample that a query costs."""
+        return self.iterations
+
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
         """The mean eigenvalue."""
         del projection
@@ -130,6 +136,11 @@ class Lissa(BaseModel):
     """Steps of a repeat: as many as the condition number of the damped matrix, or more."""
     repeats: int = Field(default=1, ge=1, le=1000)
     """Runs that are averaged, each beginning at another batch: less noise from the batches."""
+
+    @property
+    def passes(self) -> int:
+        """Steps of all repeats, in passes over the sample; over 1,024 points where it is all of the training set."""
+        return math.ceil(self.depth * self.repeats * self.batch / (self.sample or 1024))
 
     @property
     def matrix(self) -> Matrix:

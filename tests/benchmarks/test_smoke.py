@@ -13,6 +13,7 @@ BENCHMARKS = [
     "memory",
     "search",
     "http_overhead",
+    "service_load",
     "service_switches",
     "kills",
     "ensembles",

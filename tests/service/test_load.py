@@ -7,10 +7,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
+from byline.attribution import AttributionRequest
+from byline.attribution.questions import Questions
 from byline.errors import Overloaded
+from byline.recipe import recipe
 from service.admission import Admission, Amount
 from tests.service.accounts import admin_key
+from tests.service.fakes import fake_attributor
 
 ASK = "/v1/indexes/fake/attributions"
 
@@ -218,3 +223,44 @@ def until(condition, seconds=5.0):
     while not condition():
         assert time.monotonic() < end, "it never came true"
         threading.Event().wait(0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "passes"),
+    [
+        ("grad_dot", 0),
+        ("if_cg", 100),
+        ("if_lissa", 25),
+    ],  # LiSSA: 400 steps of 64 points over a sample of 1,024
+)
+def test_a_solved_query_counts_its_passes_in_the_queue_and_shares_them_in_a_batch(name, passes):
+    attributor, featurizer = fake_attributor(members=3)
+    questions = Questions(recipe(name), attributor.index.width, task=attributor.task, featurizer=featurizer)
+    asked = questions.check(AttributionRequest(query={"text": "a"}))
+    assert (asked.cost, asked.batched) == (1 + 3 * passes, 1)
+    several = questions.check(AttributionRequest(query_set=[{"text": "a"}, {"text": "b"}]))
+    assert several.cost == 2 + 3 * passes, "the mean of a set is solved once"
+    gradient = {name: torch.zeros(shape) for name, shape in featurizer.expected_gradients().items()}
+    assert questions.check(AttributionRequest(gradient=gradient)).cost == 1 + 3 * passes
+    for unsolved in (
+        {"feature": [0.0] * attributor.index.width},
+        {"query": {"text": "a"}, "baseline": "bm25"},
+    ):
+        assert questions.check(AttributionRequest(**unsolved)).cost == 1
+
+
+def test_solved_queries_are_admitted_by_their_passes(serve):
+    attributor, featurizer = fake_attributor(members=1)
+    attributor._questions = Questions(
+        recipe("if_cg"), attributor.index.width, task=attributor.task, featurizer=featurizer
+    )
+    served = serve({"fake": attributor}, queue_cost=256)
+    featurizer.gate.clear()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(served.client.post, ASK, json=query(f"w{i}")) for i in range(2)]
+        until(lambda: served.app.state.service.admission.cost == 202)
+        refused = served.client.post(ASK, json=query("one too many"))
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) >= 10, "100 passes take their time"
+        featurizer.gate.set()
+        assert [future.result().status_code for future in waiting] == [200] * 2
