@@ -14,9 +14,10 @@ from byline.errors import BylineError
 from service import openapi, problems
 from service.access.authentication import Authentication
 from service.access.guard import hold_guarded
+from service.housekeeping import keep_house, write
 from service.middleware import AllowedHosts, BodyLimit, RequestLog
 from service.pages import indexes as index_pages
-from service.routes import aliases, attributions, health, indexes, pages, sessions, versions
+from service.routes import aliases, attributions, health, indexes, keys, pages, records, sessions, versions
 from service.served import Service
 from service.settings import Settings
 from service.tracing import TraceRequests, Tracing
@@ -60,7 +61,18 @@ def create_app(
     )
     app.state.service = service
     problems.install(app)
-    for module in (attributions, versions, aliases, indexes, health, sessions, pages, index_pages):
+    for module in (
+        attributions,
+        versions,
+        aliases,
+        indexes,
+        keys,
+        records,
+        health,
+        sessions,
+        pages,
+        index_pages,
+    ):
         app.include_router(module.router)
     pages.mount_static(app)
     app.openapi = _written_once(app, service)  # type: ignore[method-assign]
@@ -82,6 +94,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warming = asyncio.ensure_future(service.warm())
     warming.add_done_callback(_log_failure)
     following = asyncio.ensure_future(service.follower.run())
+    house = asyncio.ensure_future(keep_house(service.database, service.accounts, service.usage))
     yield
     service.admission.close()
     warming.cancel()
@@ -90,6 +103,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(service.compute.stop)
     if service.tracing is not None:
         await asyncio.to_thread(service.tracing.close)
+    house.cancel()
+    await asyncio.gather(house, return_exceptions=True)
+    await write(service.database, service.accounts, service.usage)
     await service.database.dispose()
 
 

@@ -12,6 +12,7 @@ from starlette.types import Receive
 
 from byline.attribution import Answer, Attributor, Question
 from byline.errors import DeadlineExceeded
+from service.access.guard import caller_of, charge
 from service.arrivals import Arrivals
 from service.bodies import read_body
 from service.compute import Job
@@ -57,18 +58,22 @@ async def ask(
     Raises:
         ClientGoneError: The client left.
         DeadlineExceeded: The time was up.
+        QuotaExceeded: The key's queries of this minute are used up.
     """
     service: Service = request.app.state.service
     settings = service.settings
     seconds = settings.deadline_seconds if watch is None else settings.stream_seconds
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
+    deadline = begun + seconds
     attributor = service.taken(request.scope, name).attributor
     with service.admission.place(_declared_bytes(request)) as place:
         body = await read_body(request, settings.deadline_seconds)
         check = partial(_checked, attributor, parse, body)
         large = len(body) > LARGE_BODY
         requested, questions = await asyncio.to_thread(check) if large else check()
-        place.take(sum(question.cost for question in questions))
+        cost = sum(question.cost for question in questions)
+        await charge(request, "queries", cost)
+        place.take(cost)
         jobs = [Job(attributor=attributor, question=q, deadline=deadline) for q in questions]
         answers = await _computed(service, jobs, request.receive, watch)
         if answers is None:
@@ -77,6 +82,8 @@ async def ask(
         service.tracing.answered(jobs, answers)
     for answer in answers:
         service.metrics.answer(attributor.name, answer.timings)
+    milliseconds = (time.monotonic() - begun) * 1e3
+    service.usage.add(caller_of(request).key_id, attributor.name, len(questions), milliseconds)
     write = partial(_written, requested, answers)
     return await asyncio.to_thread(write) if requested.entries > LARGE_ANSWER else write()
 

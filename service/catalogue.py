@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from byline.store.examples import Filter
 from byline.store.index import AttributionIndex
 
 
@@ -33,3 +34,9 @@ class Catalogue:
         """Rows, largest self-influence first; ties by row."""
         scores_R = np.asarray(self.index.self_influence)
         return np.lexsort((np.arange(len(scores_R)), -scores_R))
+
+    def rows_of(self, owners: frozenset[str] | None) -> NDArray[np.int64] | None:
+        """Rows of some owners, ascending; None where everybody's are meant."""
+        if owners is None:
+            return None
+        return self.index.examples.rows_matching(Filter(owner=sorted(owners)))

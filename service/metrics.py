@@ -54,6 +54,24 @@ class Metrics:
             "byline_quarantined", "Versions found unusable", ["index"], registry=self.registry
         )
 
+        self._quota_refused = Counter(
+            "byline_quota_refused", "Requests beyond their key's quota", ["kind"], registry=self.registry
+        )
+        self._database_errors = Counter(
+            "byline_database_errors",
+            "Transactions that failed: unavailable, full",
+            ["kind"],
+            registry=self.registry,
+        )
+
+    def quota_refused(self, kind: str) -> None:
+        """Count a request beyond its key's quota of requests or queries."""
+        self._quota_refused.labels(kind).inc()
+
+    def database_error(self, kind: str) -> None:
+        """Count a transaction that the database did not do."""
+        self._database_errors.labels(kind).inc()
+
     def switched(self, alias: str) -> None:
         """Count a version that took another's place in this process."""
         self._switches.labels(alias).inc()

@@ -12,6 +12,7 @@ from starlette.types import Scope
 from byline.attribution import Attributor
 from byline.errors import BylineError, InvalidInput, Overloaded
 from service.access.accounts import Accounts
+from service.access.quotas import MemoryCounter, Quotas, SharedCounter
 from service.access.secret import open_database, read_secret
 from service.admission import Admission, Amount
 from service.arrivals import Arrivals
@@ -19,6 +20,7 @@ from service.bodies import SAFETENSORS
 from service.catalogue import Catalogue
 from service.compute import ComputeThread
 from service.database import migrating
+from service.housekeeping import Usage
 from service.metrics import Metrics
 from service.problems import Failures
 from service.repositories.idempotency import Attempt
@@ -79,6 +81,12 @@ class Service:
             grace_seconds=self.settings.key_grace_seconds,
         )
         self.failures = Failures(self.retry_after)
+        self.quotas = Quotas(
+            MemoryCounter() if self.database.is_sqlite else SharedCounter(self.database),
+            self.settings.requests_per_minute,
+            self.settings.queries_per_minute,
+        )
+        self.usage = Usage()
         self.in_progress: set[Attempt] = set()
         self.switcher = Switcher(
             database=self.database,

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     """How long a key is believed without asking the database again: a revoked one may work that long."""
     key_grace_seconds: float = Field(default=300.0, ge=0)
     """The same while the database does not answer."""
+    requests_per_minute: int | None = Field(default=None, ge=1, lt=1 << 31)
+    """Requests a minute of a key without a quota of its own; None: as many as there is room for."""
+    queries_per_minute: int | None = Field(default=None, ge=1, lt=1 << 31)
+    """Queries a minute of a key without a quota of its own, as the queue counts them."""
     metrics_token: SecretStr | None = None
     """A bearer token that reads `/metrics`, for Prometheus; a key with the scope `read` does too. Services that answer
     to loopback names only need neither."""

@@ -2,16 +2,17 @@
 
 from urllib.parse import quote
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
-from starlette.types import ASGIApp, Receive, Send
+from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as RequestScope
 
 from byline.errors import BylineError, Forbidden, Unauthorized
 from service.access.accounts import Accounts
 from service.access.guard import is_public
 from service.access.keys import NO_KEY
+from service.access.quotas import quota_headers
 from service.access.sessions import COOKIE
 from service.problems import Failures
 from service.repositories.keys import StoredKey
@@ -53,7 +54,13 @@ class Authentication:
             return
         scope["state"]["key"] = key
         scope["state"]["caller"] = key.caller
-        await self._app(scope, receive, send)
+
+        async def send_with_quotas(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(quota_headers(scope["state"].get("windows", [])))
+            await send(message)
+
+        await self._app(scope, receive, send_with_quotas)
 
 
 async def authenticate(scope: RequestScope, accounts: Accounts) -> StoredKey:

@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.routing import iter_route_contexts
 
-from byline.errors import Forbidden, Unauthorized
+from byline.errors import Forbidden, QuotaExceeded, Unauthorized
 from service.access.keys import NO_KEY
+from service.access.quotas import Kind
 from service.access.scopes import Caller, Scope
 
 PUBLIC = frozenset({"/livez", "/readyz", "/metrics", "/login", "/static", "/docs", "/openapi.json"})
@@ -38,8 +39,10 @@ class Requirement:
 
         Raises:
             Forbidden: The key does not allow it.
+            QuotaExceeded: The key's requests of this minute are used up.
         """
         caller = caller_of(request)
+        await charge(request, "requests")
         if self.scope is not None and not caller.may(self.scope):
             raise Forbidden(f"expected a key with the scope {self.scope}")
         if caller.owners is not None and not self.owner_scoped:
@@ -64,6 +67,24 @@ def signed_in() -> Any:
     return Depends(Requirement(None, owner_scoped=True))
 
 
+async def charge(request: Request, kind: Kind, cost: int = 1) -> None:
+    """Take from the caller's quota; the answer's headers say what is left.
+
+    Raises:
+        Unauthorized: The address is a public one: nobody asked who asks.
+        QuotaExceeded: There is not enough left.
+    """
+    caller_of(request)
+    state, service = request.scope["state"], request.app.state.service
+    try:
+        window = await service.quotas.take(state["key"], kind, cost)
+    except QuotaExceeded:
+        service.metrics.quota_refused(kind)
+        raise
+    if window is not None:
+        state.setdefault("windows", []).append(window)
+
+
 def caller_of(request: Request) -> Caller:
     """Who asks, as the middleware found out.
 
@@ -82,22 +103,11 @@ def hold_guarded(app: FastAPI) -> None:
     Raises:
         RuntimeError: A route neither asks for a scope nor is in `PUBLIC`.
     """
-    for path, requirement in requirements(app):
-        if requirement is None and not is_public(path):
-            raise RuntimeError(f"{path} neither requires a scope nor is it in service.access.guard.PUBLIC")
+    for route in iter_route_contexts(app.routes):
+        if not _guarded(getattr(route, "dependant", None)) and not is_public(str(route.path)):
+            raise RuntimeError(f"{route.path} requires no scope, and is not in service.access.guard.PUBLIC")
 
 
-def requirements(app: FastAPI) -> list[tuple[str, Requirement | None]]:
-    """Every route's path, and what it asks of its caller."""
-    return [
-        (str(route.path), _requirement(getattr(route, "dependant", None)))
-        for route in iter_route_contexts(app.routes)
-    ]
-
-
-def _requirement(dependant: Any) -> Requirement | None:
-    for each in dependant.dependencies if dependant else ():
-        found = each.call if isinstance(each.call, Requirement) else _requirement(each)
-        if found is not None:
-            return found
-    return None
+def _guarded(dependant: Any) -> bool:
+    found = dependant.dependencies if dependant else ()
+    return any(isinstance(each.call, Requirement) or _guarded(each) for each in found)

@@ -10,6 +10,9 @@ from service.database import Connection
 from service.repositories import audit, keys
 from service.repositories.keys import StoredKey
 
+MOST_OWNERS = 1000
+"""Owners that one key may see, unless it sees everybody's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
@@ -35,8 +38,8 @@ class Wanted:
             raise InvalidInput(f"expected at least one of the scopes {', '.join(Scope)}, got none")
         if self.owners is not None and self.scopes != {Scope.READ}:
             raise InvalidInput("expected the scope read alone for a key that sees some owners only")
-        if self.owners is not None and not self.owners:
-            raise InvalidInput("expected at least one owner, got none")
+        if self.owners is not None and not 0 < len(self.owners) <= MOST_OWNERS:
+            raise InvalidInput(f"expected 1 to {MOST_OWNERS} owners, got {len(self.owners)}")
         for quota in (self.requests_per_minute, self.queries_per_minute):
             if quota is not None and not 0 < quota < 1 << 31:
                 raise InvalidInput("expected quotas of at least 1 a minute, got another number")

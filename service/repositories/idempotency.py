@@ -65,7 +65,8 @@ async def begin(transaction: Connection, attempt: Attempt) -> Replay | None:
     added = make(idempotency).values(
         **_identity(attempt), body_digest=attempt.body_digest, created_at=datetime.now(UTC)
     )
-    if (await transaction.execute(added.on_conflict_do_nothing())).rowcount == 1:
+    first = await transaction.execute(added.on_conflict_do_nothing().returning(idempotency.c.key))
+    if first.first() is not None:
         return None
     return await find(transaction, attempt)
 

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
 
 from byline.attribution import Attributor
 from byline.errors import InvalidQuery, NotFound
 from byline.recipe import refuse_no_self_influence
-from service.access.guard import requires
+from service.access.guard import caller_of, requires
 from service.access.scopes import Scope
 from service.catalogue import Catalogue
 from service.cursors import cursor, row_of_cursor
@@ -32,7 +33,9 @@ from service.schemas import (
 )
 from service.served import Service
 
-router = APIRouter(prefix="/v1/indexes", tags=["Indexes"], dependencies=[requires(Scope.READ)])
+router = APIRouter(prefix="/v1/indexes", tags=["Indexes"])
+NARROWED = [requires(Scope.READ, owner_scoped=True)]
+"""Keys that see some owners only are shown their owners' rows."""
 After = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
 
@@ -47,7 +50,19 @@ def _attributor(request: Request, name: str) -> Attributor:
     return service.taken(request.scope, name).attributor
 
 
-@router.get("", operation_id="list_indexes")
+def _position(rows: NDArray[np.int64], row: int) -> int:
+    """Where a row stands in an order.
+
+    Raises:
+        InvalidQuery: It does not: the cursor is another caller's.
+    """
+    found = np.flatnonzero(rows == row)
+    if len(found) == 0:
+        raise InvalidQuery("expected after to be the next of a page of this caller's, got something else")
+    return int(found[0])
+
+
+@router.get("", operation_id="list_indexes", dependencies=NARROWED)
 def list_indexes(request: Request) -> IndexList:
     """List the indexes that are served."""
     served: dict[str, Attributor] = request.app.state.service.attributors
@@ -67,7 +82,7 @@ def _summary(name: str, attributor: Attributor) -> dict[str, str | int]:
     }
 
 
-@router.get("/{name}", operation_id="get_index", responses=declared(404, 422))
+@router.get("/{name}", operation_id="get_index", responses=declared(404, 422), dependencies=NARROWED)
 def get_index(request: Request, name: str) -> IndexInfo:
     """Describe an index: its recipe, ensemble and counts, and what a query to it looks like."""
     attributor = _attributor(request, name)
@@ -103,18 +118,31 @@ def _gradients(attributor: Attributor) -> dict[str, tuple[int, ...]] | None:
         return None
 
 
-@router.get("/{name}/examples", operation_id="list_examples", responses=declared(404, 422))
+@router.get(
+    "/{name}/examples", operation_id="list_examples", responses=declared(404, 422), dependencies=NARROWED
+)
 def list_examples(request: Request, name: str, after: After = None, limit: Limit = 100) -> ExamplePage:
     """List the training points by row."""
-    index = _attributor(request, name).index
+    catalogue = _catalogue(request, name)
+    index, rows = catalogue.index, catalogue.rows_of(caller_of(request).owners)
     last = row_of_cursor(after, index.version, index.rows)
-    found = index.examples.page(-1 if last is None else last, limit)
+    if rows is not None:
+        first = 0 if last is None else int(np.searchsorted(rows, last, side="right"))
+        chosen, more = rows[first : first + limit], first + limit < len(rows)
+        found = list(zip((int(row) for row in chosen), index.examples.by_rows(chosen), strict=True))
+    else:
+        found = index.examples.page(-1 if last is None else last, limit)
+        more = bool(found) and found[-1][0] + 1 < index.rows
     page = [ExampleRow(row=row, example=example) for row, example in found]
-    more = bool(found) and found[-1][0] + 1 < index.rows
     return ExamplePage(examples=page, next=cursor(index.version, found[-1][0]) if more else None)
 
 
-@router.get("/{name}/examples/{example_id:path}", operation_id="get_example", responses=declared(404, 422))
+@router.get(
+    "/{name}/examples/{example_id:path}",
+    operation_id="get_example",
+    responses=declared(404, 422),
+    dependencies=NARROWED,
+)
 def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
     """Look a training point up by its id, which may hold slashes."""
     examples = _attributor(request, name).index.examples
@@ -122,14 +150,17 @@ def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
         row = examples.row_of(example_id)
     except NotFound:
         raise NotFound("expected the id of an example of this index, got another one") from None
-    return ExampleRow(row=row, example=examples.by_rows(np.array([row]))[0])
+    example = examples.by_rows(np.array([row]))[0]
+    caller_of(request).hold_owner(example.owner)
+    return ExampleRow(row=row, example=example)
 
 
-@router.get("/{name}/owners", operation_id="list_owners", responses=declared(404, 422))
+@router.get("/{name}/owners", operation_id="list_owners", responses=declared(404, 422), dependencies=NARROWED)
 def list_owners(request: Request, name: str, after: After = None, limit: Limit = 1000) -> OwnerPage:
     """List the owners by name, with their numbers of examples and their licences."""
     catalogue = _catalogue(request, name)
-    owners, version = catalogue.owners, catalogue.index.version
+    caller, version = caller_of(request), catalogue.index.version
+    owners = [each for each in catalogue.owners if caller.sees(each[0])]
     last = row_of_cursor(after, version, len(owners))
     first = 0 if last is None else last + 1
     page = [
@@ -140,7 +171,12 @@ def list_owners(request: Request, name: str, after: After = None, limit: Limit =
     return OwnerPage(owners=page, next=cursor(version, end - 1) if end < len(owners) else None)
 
 
-@router.get("/{name}/coverage", operation_id="get_coverage", responses=declared(404, 422))
+@router.get(
+    "/{name}/coverage",
+    operation_id="get_coverage",
+    responses=declared(404, 422),
+    dependencies=[requires(Scope.READ)],
+)
 def get_coverage(request: Request, name: str) -> OwnerCoverage:
     """Sum up whose work the rows are: how many have an owner, and under which licences they are."""
     catalogue = _catalogue(request, name)
@@ -153,7 +189,12 @@ def get_coverage(request: Request, name: str) -> OwnerCoverage:
     )
 
 
-@router.get("/{name}/self-influence", operation_id="list_self_influence", responses=declared(404, 422))
+@router.get(
+    "/{name}/self-influence",
+    operation_id="list_self_influence",
+    responses=declared(404, 422),
+    dependencies=NARROWED,
+)
 def list_self_influence(
     request: Request, name: str, after: After = None, limit: Limit = 100
 ) -> SelfInfluencePage:
@@ -162,11 +203,14 @@ def list_self_influence(
     refuse_no_self_influence(catalogue.index.recipe)
     index, rows = catalogue.index, catalogue.by_self_influence
     last = row_of_cursor(after, index.version, index.rows)
-    first = 0 if last is None else int(np.flatnonzero(rows == last)[0]) + 1
+    seen = catalogue.rows_of(caller_of(request).owners)
+    if seen is not None:
+        rows = rows[np.isin(rows, seen)]
+    first = 0 if last is None else _position(rows, last) + 1
     chosen = rows[first : first + limit]
     page = [
         SelfInfluenceRow(row=int(row), example=example, self_influence=float(index.self_influence[row]))
         for row, example in zip(chosen, index.examples.by_rows(chosen), strict=True)
     ]
-    more = first + len(page) < index.rows
+    more = first + len(page) < len(rows)
     return SelfInfluencePage(examples=page, next=cursor(index.version, page[-1].row) if more else None)

@@ -49,6 +49,13 @@ def serve(tmp_path):
         client.__exit__(None, None, None)
 
 
+def client_without_key(client):
+    """Another client of the same running application, which carries no key."""
+    other = TestClient(client.app, base_url="http://localhost", raise_server_exceptions=False)
+    other.portal = client.portal  # the loop that the application's connections belong to
+    return other
+
+
 async def _warmed(service):
     import asyncio
 

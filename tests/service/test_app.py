@@ -235,20 +235,6 @@ def test_openapi_declares_every_failure_and_each_indexs_query(served):
         "anyOf"
     ]
     operations = [op for path in document["paths"].values() for op in path.values()]
-    assert {op["operationId"] for op in operations} >= {
-        "attribute",
-        "get_coverage",
-        "get_example",
-        "get_index",
-        "list_examples",
-        "list_indexes",
-        "list_owners",
-        "list_self_influence",
-        "livez",
-        "metrics",
-        "readyz",
-        "shares",
-    }
     for op in operations:
         for status, response in op["responses"].items():
             if not status.startswith("2"):

@@ -210,6 +210,11 @@ def test_bad_addresses(served, method, path, status):
         assert response.headers["allow"]
 
 
+def test_every_method_of_an_address_is_allowed(served):
+    assert served.client.put("/v1/keys").headers["allow"] == "GET, POST"
+    assert served.client.put("/v1/indexes/fake/examples/a/b").headers["allow"] == "GET"
+
+
 def test_other_hosts_names_are_refused(served):
     assert served.client.get("/livez", headers={"host": "10.0.0.1"}).status_code == 200  # a probe
     response = served.client.get("/docs", headers={"host": "evil.example"})
