@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.progress import track
 
@@ -13,6 +12,8 @@ from byline.tasks import Document
 from byline.tasks.pretrained import Tokens
 from examples.code_lm.corpus import Corpus
 from examples.report import show_answer
+from service.client import Client
+from service.client.asking import QueryOptions
 
 SHOWCASES = ("uvicorn", "prometheus_client", "starlette")
 """Packages of which the snippet is shown that the model is surest to go on with; all count in the check."""
@@ -20,10 +21,10 @@ QUERIES_A_REQUEST = 8
 PROMPT_TOKENS = 72
 
 
-def ask(client: httpx.Client, folder: Path, corpus: Corpus, console: Console) -> None:
+def ask(client: Client, folder: Path, corpus: Corpus, console: Console) -> None:
     """Ask about snippets of held-out files: what the model goes on with, then whose they resemble."""
     prompts = list(held_out_prompts(folder, corpus))
-    completed = post_all(client, [{"text": text} for _, text in prompts], {"k": 5, "shares": True}, console)
+    completed = ask_all(client, [{"text": text} for _, text in prompts], {"k": 5, "shares": True}, console)
     shown = list(zip(prompts, completed, strict=True))
     for package in SHOWCASES:
         own = [entry for entry in shown if entry[0][0].label == package]
@@ -32,7 +33,7 @@ def ask(client: httpx.Client, folder: Path, corpus: Corpus, console: Console) ->
         (document, text), answer = max(own, key=lambda entry: entry[1]["prediction"]["token_probability"])
         show_answer(console, text, str(document.uri), answer)
     themselves = [{"text": text, "attribute": "text"} for _, text in prompts]
-    answers = post_all(client, themselves, {"k": 10}, console)
+    answers = ask_all(client, themselves, {"k": 10}, console)
     show_check([document.owner for document, _ in prompts], answers, corpus, console)
 
 
@@ -56,24 +57,17 @@ def show_check(
     )
 
 
-def post_all(
-    client: httpx.Client, queries: Sequence[dict[str, Any]], options: dict[str, Any], console: Console
+def ask_all(
+    client: Client, queries: Sequence[dict[str, Any]], options: QueryOptions, console: Console
 ) -> list[dict[str, Any]]:
     """Ask many questions, a few in each request."""
     answers: list[dict[str, Any]] = []
     starts = range(0, len(queries), QUERIES_A_REQUEST)
     for start in track(starts, description="asking over HTTP", console=console, transient=True):
         part = queries[start : start + QUERIES_A_REQUEST]
-        answers += post(client, {"queries": part, **options})["answers"]
+        found = client.attribute_batch("code-lm", part, **options)
+        answers += [answer.model_dump(mode="json") for answer in found]
     return answers
-
-
-def post(client: httpx.Client, body: dict[str, Any]) -> dict[str, Any]:
-    """Ask the service; anything but an answer raises."""
-    response = client.post("/v1/indexes/code-lm/attributions", json=body)
-    response.raise_for_status()
-    answer: dict[str, Any] = response.json()
-    return answer
 
 
 def held_out_prompts(folder: Path, corpus: Corpus) -> Iterator[tuple[Document, str]]:

@@ -95,7 +95,7 @@ def main(
     with stage("service and queries"):
         console.print(f"[bold]$ {BYLINE} serve {near(demo.index)}")
         with serving(demo.index, demo.folder / "service.log") as client:
-            console.print(f"the page is at [link]{client.base_url}[/link]\n")
+            console.print(f"the page is at [link]{client.url}/[/link]\n")
             ask(client, demo.folder, corpus, console)
     console.print(
         f"The demo's service has ended. [bold]{BYLINE} serve {near(demo.index)}[/bold] serves what it built: "

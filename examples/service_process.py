@@ -12,9 +12,11 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
+from service.client import Client
+
 
 @contextmanager
-def serving(index: Path, log: Path, *, patience: float = 120.0) -> Iterator[httpx.Client]:
+def serving(index: Path, log: Path, *, patience: float = 120.0) -> Iterator[Client]:
     """Serve an index for as long as the block runs.
 
     Args:
@@ -23,7 +25,7 @@ def serving(index: Path, log: Path, *, patience: float = 120.0) -> Iterator[http
         patience: Seconds that it may take until it is ready.
 
     Yields:
-        A client whose base address is the service's; it carries the key that a service without accounts makes.
+        A client of the service, with the key that a service without accounts makes.
 
     Raises:
         RuntimeError: The service ended or was not ready in time; the message names the log.
@@ -43,9 +45,8 @@ def serving(index: Path, log: Path, *, patience: float = 120.0) -> Iterator[http
         try:
             address = _printed(process, r"http://[^/\s]+", log)
             key = _printed(process, r"byl_\w+", log)
-            headers = {"authorization": f"Bearer {key}"}
-            with httpx.Client(base_url=address, timeout=60, headers=headers) as client:
-                _wait_until_ready(client, process, log, time.monotonic() + patience)
+            _wait_until_ready(address, process, log, time.monotonic() + patience)
+            with Client(address, key) as client:
                 yield client
         finally:
             process.terminate()
@@ -62,12 +63,10 @@ def _printed(process: "subprocess.Popen[str]", pattern: str, log: Path) -> str:
     raise RuntimeError(f"expected the service to start, it ended: see {log}")
 
 
-def _wait_until_ready(
-    client: httpx.Client, process: "subprocess.Popen[str]", log: Path, deadline: float
-) -> None:
+def _wait_until_ready(address: str, process: "subprocess.Popen[str]", log: Path, deadline: float) -> None:
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            if client.get("/readyz").is_success:
+            if httpx.get(f"{address}/readyz").is_success:
                 return
         except httpx.TransportError:
             pass

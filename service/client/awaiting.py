@@ -38,6 +38,8 @@ class AwaitingShell:
         http: httpx.AsyncClient | None = None,
     ) -> None:
         self._exchange = Exchange(url, key, timeout, retries)
+        self.url = self._exchange.url
+        """The service's address."""
         self._owned = http is None
         self._http = http or httpx.AsyncClient(timeout=timeout_of(timeout))
 

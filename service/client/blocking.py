@@ -38,6 +38,8 @@ class BlockingShell:
         http: httpx.Client | None = None,
     ) -> None:
         self._exchange = Exchange(url, key, timeout, retries)
+        self.url = self._exchange.url
+        """The service's address."""
         self._owned = http is None
         self._http = http or httpx.Client(timeout=timeout_of(timeout))
 

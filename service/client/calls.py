@@ -173,6 +173,20 @@ def path_of(*parts: str) -> str:
     return "/".join(["/v1", *(quote(part, safe="") for part in parts)])
 
 
+def change(method: str, path: str, answer: type[D], body: Any = None, *, repeatable: bool = False) -> Call[D]:
+    """A call that changes something.
+
+    Args:
+        method: Of HTTP.
+        path: Its address.
+        answer: The document that answers it.
+        body: JSON; None sends none.
+        repeatable: Whether the same again changes nothing.
+    """
+    sent = None if body is None else JsonBody.of(body)
+    return Call(method=method, path=path, read=document(answer), body=sent, repeatable=repeatable)
+
+
 def get(path: str, read: Callable[[bytes], T], query: Sequence[tuple[str, str]] = ()) -> Flow[T]:
     """A flow that reads one document.
 

@@ -30,7 +30,7 @@ class Exchange:
     """
 
     def __init__(self, url: str, key: str | None, timeout: float, retries: Retries) -> None:
-        self._url, self._timeout, self._retries = _address(url), timeout, retries
+        self.url, self._timeout, self._retries = _address(url), timeout, retries
         self._headers = {"User-Agent": f"byline-client/{__version__}", **_authorization(key)}
 
     def attempts(self, call: Call[Any]) -> Attempts:
@@ -45,7 +45,7 @@ class Exchange:
             headers |= {"Content-Type": call.body.content_type, "Content-Length": str(call.body.length)}
         return {
             "method": call.method,
-            "url": f"{self._url}{call.path}",
+            "url": f"{self.url}{call.path}",
             "params": list(call.query),
             "headers": headers,
             "timeout": timeout_of(call.timeout or self._timeout),
