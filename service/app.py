@@ -17,7 +17,22 @@ from service.access.guard import hold_guarded
 from service.housekeeping import keep_house, write
 from service.middleware import AllowedHosts, BodyLimit, RequestLog
 from service.pages import indexes as index_pages
-from service.routes import aliases, attributions, health, indexes, keys, pages, records, sessions, versions
+from service.routes import (
+    aliases,
+    attributions,
+    events,
+    health,
+    indexes,
+    keys,
+    ledger,
+    pages,
+    policies,
+    records,
+    sessions,
+    statement_runs,
+    statements,
+    versions,
+)
 from service.served import Service
 from service.settings import Settings
 from service.tracing import TraceRequests, Tracing
@@ -25,6 +40,7 @@ from service.versions.directory import IndexDirectory
 from service.versions.served_version import ServedVersion
 
 log = structlog.get_logger("service")
+COMPENSATION = (events, policies, statement_runs, statements, ledger)
 DESCRIPTION = """Which training examples made the model predict this, and what is each owner due?
 
 Scores are positive where training on an example raised the target (lowered the loss). Failures are
@@ -70,6 +86,7 @@ def create_app(
         records,
         health,
         sessions,
+        *COMPENSATION,
         pages,
         index_pages,
     ):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from starlette.types import Receive
 from byline.attribution import Answer, Attributor, Question
 from byline.errors import DeadlineExceeded
 from service.access.guard import caller_of, charge
+from service.admission import Place
 from service.arrivals import Arrivals
 from service.bodies import read_body
 from service.compute import Job
@@ -64,38 +66,95 @@ async def ask(
     settings = service.settings
     seconds = settings.deadline_seconds if watch is None else settings.stream_seconds
     begun = time.monotonic()
-    deadline = begun + seconds
-    attributor = service.taken(request.scope, name).attributor
+    service.taken(request.scope, name)  # before the body is read: who names no index need not send it
     with service.admission.place(_declared_bytes(request)) as place:
         body = await read_body(request, settings.deadline_seconds)
-        check = partial(_checked, attributor, parse, body)
-        large = len(body) > LARGE_BODY
-        requested, questions = await asyncio.to_thread(check) if large else check()
-        cost = sum(question.cost for question in questions)
-        await charge(request, "queries", cost)
-        place.take(cost)
-        jobs = [Job(attributor=attributor, question=q, deadline=deadline) for q in questions]
-        answers = await _computed(service, jobs, request.receive, watch)
-        if answers is None:
-            raise DeadlineExceeded(f"expected an answer within {seconds:g} seconds: ask for less at a time")
-    if service.tracing is not None:
-        service.tracing.answered(jobs, answers)
-    for answer in answers:
-        service.metrics.answer(attributor.name, answer.timings)
-    milliseconds = (time.monotonic() - begun) * 1e3
-    service.usage.add(caller_of(request).key_id, attributor.name, len(questions), milliseconds)
+        asking = Asking(request, name, partial(parse, body), seconds, begun)
+        requested, answers = await asking.answers(place, large=len(body) > LARGE_BODY, watch=watch)
     write = partial(_written, requested, answers)
     return await asyncio.to_thread(write) if requested.entries > LARGE_ANSWER else write()
+
+
+async def ask_once_read(request: Request, name: str, parse: Callable[[], Requested]) -> list[Answer]:
+    """Answer a request whose body was read before.
+
+    Args:
+        request: The request.
+        name: The index.
+        parse: Makes the questions; must be safe to run in any thread.
+
+    Returns:
+        One answer a question.
+
+    Raises:
+        ClientGoneError: The client left.
+        DeadlineExceeded: The time was up.
+    """
+    service: Service = request.app.state.service
+    seconds = service.settings.deadline_seconds
+    asking = Asking(request, name, parse, seconds, time.monotonic())
+    with service.admission.place(_declared_bytes(request)) as place:
+        _, answers = await asking.answers(place, large=_declared_bytes(request) > LARGE_BODY)
+    return answers
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A request on its way to the compute thread."""
+
+    request: Request
+    name: str
+    parse: Callable[[], Requested]
+    seconds: float
+    """How long it may take."""
+    begun: float
+    """When it began, in `time.monotonic` seconds."""
+
+    async def answers(
+        self, place: Place, *, large: bool, watch: Watch | None = None
+    ) -> tuple[Requested, list[Answer]]:
+        """Check, queue and await the questions.
+
+        Args:
+            place: Inside the service.
+            large: Whether parsing takes long enough for a thread of its own.
+            watch: Looks on.
+
+        Returns:
+            What was asked, and one answer a question.
+
+        Raises:
+            ClientGoneError: The client left.
+            DeadlineExceeded: The time was up.
+        """
+        service: Service = self.request.app.state.service
+        attributor = service.taken(self.request.scope, self.name).attributor
+        check = partial(_checked, attributor, self.parse)
+        requested, questions = await asyncio.to_thread(check) if large else check()
+        cost = sum(question.cost for question in questions)
+        await charge(self.request, "queries", cost)
+        place.take(cost)
+        jobs = [Job(attributor=attributor, question=q, deadline=self.begun + self.seconds) for q in questions]
+        answers = await _computed(service, jobs, self.request.receive, watch)
+        if answers is None:
+            raise DeadlineExceeded(
+                f"expected an answer within {self.seconds:g} seconds: ask for less at a time"
+            )
+        if service.tracing is not None:
+            service.tracing.answered(jobs, answers)
+        for answer in answers:
+            service.metrics.answer(attributor.name, answer.timings)
+        milliseconds = (time.monotonic() - self.begun) * 1e3
+        service.usage.add(caller_of(self.request).key_id, attributor.name, len(questions), milliseconds)
+        return requested, answers
 
 
 def _written(requested: Requested, answers: list[Answer]) -> str:
     return requested.document(answers).model_dump_json()
 
 
-def _checked(
-    attributor: Attributor, parse: Callable[[bytes], Requested], body: bytes
-) -> tuple[Requested, list[Question]]:
-    requested = parse(body)
+def _checked(attributor: Attributor, parse: Callable[[], Requested]) -> tuple[Requested, list[Question]]:
+    requested = parse()
     return requested, [attributor.check(r, examples=requested.examples) for r in requested.requests]
 
 

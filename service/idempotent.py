@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
     from service.served import Service
 
 HEADER = "Idempotency-Key"
+DECLARED: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": HEADER,
+            "in": "header",
+            "required": True,
+            "description": "A new one for each request, the same one for its repetitions",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
+        }
+    ]
+}
+"""What an endpoint that uses `once` adds to its `openapi_extra`."""
 LONGEST = 200
 Prepared = TypeVar("Prepared")
 

@@ -46,6 +46,7 @@ class Metrics:
         )
         self.inside = Gauge("byline_requests_inside", "Requests admitted now", registry=self.registry)
 
+        self.events = Counter("byline_events", "Events booked", ["index"], registry=self.registry)
         self.loaded = Gauge("byline_versions_loaded", "Versions in memory", registry=self.registry)
         self._switches = Counter(
             "byline_alias_switches", "Versions that took another's place", ["alias"], registry=self.registry

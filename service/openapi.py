@@ -12,6 +12,7 @@ from service.bodies import DECLARED
 from service.links import add_links
 from service.problems import Problem
 from service.schemas import AttributionBody, Progress, SharesBody
+from service.schemas_compensation import EventBody
 from service.served import Service
 
 _REF = "#/components/schemas/{model}"
@@ -45,7 +46,7 @@ def document(app: FastAPI, service: Service) -> dict[str, Any]:
     }
     _name_keys(written)
     queries = _query_schemas(schemas, service)
-    for body in (AttributionBody, SharesBody):
+    for body in (AttributionBody, SharesBody, EventBody):
         _name_queries(schemas[body.__name__]["properties"], queries)
     add_links(written)
     return written

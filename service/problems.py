@@ -16,6 +16,7 @@ from starlette.routing import compile_path
 from starlette.types import Scope
 
 from byline import errors
+from service.compensation.refusals import NotPayable
 from service.versions.errors import StaleAlias
 
 log = structlog.get_logger("service.problems")
@@ -57,6 +58,7 @@ TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
     (errors.InvalidRecipe, WRONG_TASK),
     (errors.UnsupportedModel, WRONG_TASK),
     (errors.ReusedKey, Kind(422, "idempotency-mismatch", "The idempotency key belongs to another request")),
+    (NotPayable, Kind(422, "not-payable", "Nothing can be paid for this")),
     (errors.InvalidInput, Kind(422, "invalid-input", "The request cannot be understood")),
     (errors.NonFiniteGradient, Kind(422, "non-finite", "The query has no finite gradient")),
     (errors.NotFound, Kind(404, "not-found", "There is no such thing")),

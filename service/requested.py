@@ -24,6 +24,8 @@ from service.schemas import (
 )
 from service.settings import Settings
 
+_EVENT: dict[str, Any] = {"k": 1, "shares": True, "members": True}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Requested:
@@ -55,7 +57,7 @@ class GradientOptions(BaseModel):
     direction: Direction = "proponents"
     """Which end is wanted."""
     members: bool = False
-    """Break each score down by member of the ensemble."""
+    """Break each score down by member of the ensemble, the owners' too."""
     shares: bool = False
     """Add each owner's share, over all rows."""
     drill_down: bool = False
@@ -127,6 +129,32 @@ def shares_request(settings: Settings, body: bytes) -> Requested:
         document=lambda answers: shares_of(answers[0]),
     )
     return _held(settings, requested)
+
+
+def event_request(settings: Settings, asked: Asked) -> Requested:
+    """The question of an event: every owner's score, by member.
+
+    Args:
+        settings: Limits.
+        asked: A parsed body.
+
+    Raises:
+        InvalidQuery: It exceeds a limit.
+    """
+    _hold_count(settings, len(asked.query_set or ()))
+    request = AttributionRequest(
+        query=asked.query, query_set=asked.query_set, feature=asked.feature, target=asked.target, **_EVENT
+    )
+    return Requested(requests=[request], examples=False)
+
+
+def gradient_event_request(body: bytes) -> Requested:
+    """The question of an event whose body is safetensors.
+
+    Raises:
+        InvalidQuery: The body holds no safetensors.
+    """
+    return Requested(requests=[AttributionRequest(gradient=parse_tensors(body), **_EVENT)], examples=False)
 
 
 def _request(settings: Settings, asked: Asked, options: Options) -> AttributionRequest:

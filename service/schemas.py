@@ -55,7 +55,7 @@ class Options(Body):
     filter: Filter | None = None
     """Search only some of the examples."""
     members: bool = False
-    """Break each score down by member of the ensemble."""
+    """Break each score down by member of the ensemble, the owners' too."""
     shares: bool = False
     """Add each owner's share, over all rows."""
     drill_down: bool = False

@@ -9,10 +9,11 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 from schemathesis.schemas import BaseSchema
 
-CROSS_FIELD = ("attribute", "shares", "create_key")
+CROSS_FIELD = ("attribute", "shares", "create_key", "book_event", "draft_run", "revise_policy")
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
-of features that the index's recipe sets, limits on their product. They may refuse what the schema allows."""
-PAGED = ("list_examples", "list_owners", "list_self_influence", "list_usage")
+of features that the index's recipe sets, limits on their product, an idempotency key that came with another
+body. They may refuse what the schema allows."""
+PAGED = ("list_examples", "list_owners", "list_self_influence", "list_ledger", "list_usage")
 """A cursor is any text to the schema, and only that of a page to the service."""
 ACCEPTED = ("2xx", "401", "403", "404", "409", "429", "503")
 """Answers to what the document allows: never 422, save for the operations above."""

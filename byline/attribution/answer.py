@@ -85,6 +85,8 @@ class OwnerShare(_Document):
     """The score's positive part over the sum of all owners'; null where that sum is 0."""
     share_standard_error: float | None
     """Of the share, by the delete-one jackknife over the ensemble; null with one member."""
+    members: dict[str, float] | None = None
+    """The score by member, where it was asked for and is known; their mean is the score."""
 
 
 class OtherOwners(_Document):

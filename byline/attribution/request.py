@@ -38,7 +38,7 @@ class AttributionRequest:
     filter: Filter | None = None
     """Search only these examples; None searches all."""
     members: bool = False
-    """Whether each score is broken down by member."""
+    """Whether each score is broken down by member, the owners' too."""
     shares: bool = False
     """Whether the answer carries each owner's share as well. Shares are always over all rows."""
     drill_down: bool = False

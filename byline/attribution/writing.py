@@ -26,6 +26,7 @@ from byline.attribution.lookup import End, Found
 from byline.attribution.noise import EndName, stands_out
 from byline.attribution.owner_shares import OwnerSums, owner_sums
 from byline.attribution.questions import Featured
+from byline.attribution.request import AttributionRequest
 from byline.attribution.uncertainty import error_scope, standard_errors
 from byline.members import Member
 from byline.store.index import AttributionIndex
@@ -102,7 +103,7 @@ class AnswerWriter:
                 proponents=self._stands_out("proponents", found.proponents, found),
                 opponents=self._stands_out("opponents", found.opponents, found),
             ),
-            shares=self._shares(found, request.owners_limit),
+            shares=self._shares(found, request),
         )
 
     def _of_columns(self, scores_xM: NDArray[np.float64]) -> Sequence[Member]:
@@ -126,8 +127,6 @@ class AnswerWriter:
         known = self._of_columns(end.by_member)
         errors_k = standard_errors(end.by_member, known)
         examples = end.examples or self._index.examples.by_rows(end.rows)
-        names = [member.name for member in self._members]
-        members = members and len(known) == len(names)
         return tuple(
             Attribution(
                 rank=i + 1,
@@ -135,7 +134,7 @@ class AnswerWriter:
                 example=example,
                 score=float(end.scores[i]),
                 standard_error=None if errors_k is None else float(errors_k[i]),
-                members=dict(zip(names, end.by_member[i].tolist(), strict=True)) if members else None,
+                members=self._by_name(end.by_member[i]) if members else None,
             )
             for i, example in enumerate(examples)
         )
@@ -151,21 +150,22 @@ class AnswerWriter:
         error = None if errors_k is None else float(errors_k[0])
         return stands_out(name, float(end.scores[0]), error, found.noise, found.searched)
 
-    def _shares(self, found: Found, limit: int | None) -> Shares | None:
+    def _shares(self, found: Found, request: AttributionRequest) -> Shares | None:
         if found.owners is None:
             return None
+        limit = request.owners_limit
         sums, owners = owner_sums(found.owners, self._of_columns(found.owners)), self._owners
         order = sorted(range(len(owners)), key=lambda o: (-sums.score[o], owners[o][0]))
         listed, left = order[:limit], order[len(order) if limit is None else limit :]
         return Shares(
-            owners=tuple(self._share(sums, o) for o in listed),
+            owners=tuple(self._share(sums, o, found.owners[o] if request.members else None) for o in listed),
             others=self._others(sums, left) if left else None,
             positive=sums.positive,
             clipped=sums.clipped,
             coverage=self._coverage(sum(count for _, count, _ in owners)),
         )
 
-    def _share(self, sums: OwnerSums, o: int) -> OwnerShare:
+    def _share(self, sums: OwnerSums, o: int, by_member: NDArray[np.float64] | None) -> OwnerShare:
         owner, count, licences = self._owners[o]
         return OwnerShare(
             owner=owner,
@@ -175,7 +175,14 @@ class AnswerWriter:
             standard_error=_at(sums.score_error, o),
             share=_at(sums.share, o),
             share_standard_error=_at(sums.share_error, o),
+            members=None if by_member is None else self._by_name(by_member),
         )
+
+    def _by_name(self, scores_M: NDArray[np.float64]) -> dict[str, float] | None:
+        """Scores by the members' names; None where the members' own are not known."""
+        known = len(scores_M) == len(self._members)
+        names = (member.name for member in self._members)
+        return dict(zip(names, scores_M.tolist(), strict=True)) if known else None
 
     def _others(self, sums: OwnerSums, left: Sequence[int]) -> OtherOwners:
         return OtherOwners(

@@ -1,8 +1,8 @@
-"""The service's commands: `byline serve`, `migrate`, `keys`, `versions`. Heavy imports are inside the commands."""
+"""The service's commands: `byline serve`, `migrate`, `keys`, `versions`, `ledger`. Heavy imports are inside the commands."""
 
 import typer
 
-from service.cli import keys, migrate, serve, versions
+from service.cli import keys, ledger, migrate, serve, versions
 
 
 def register(app: typer.Typer) -> None:
@@ -11,3 +11,4 @@ def register(app: typer.Typer) -> None:
     app.command()(migrate.migrate)
     app.add_typer(keys.app, name="keys")
     app.add_typer(versions.app, name="versions")
+    app.add_typer(ledger.app, name="ledger")

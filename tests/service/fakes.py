@@ -193,7 +193,10 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
             for m in ensemble
         ],
         manifest=SimpleNamespace(
-            task=SimpleNamespace(name=name), storage=SimpleNamespace(search="exact"), groups=None
+            task=SimpleNamespace(name=name),
+            storage=SimpleNamespace(search="exact"),
+            groups=None,
+            digest="d" * 64,
         ),
         quality=FoundCard(card),
         groups=None,

@@ -83,6 +83,59 @@ SAMPLES = {
             }
         ],
     },
+    "0003_compensation": {
+        "journal": [{"sequence": 1, "at": MOMENT, "document": "{}", "hash": "0" * 64}],
+        "events": [
+            {
+                "id": "e" * 32,
+                "sequence": 1,
+                "booked_at": MOMENT,
+                "index_name": "fake",
+                "version": "0123456789ab",
+                "reference": None,
+                "weight": 1,
+            }
+        ],
+        "policies": [{"name": "p", "revision": 1, "sequence": 1, "currency": "EUR", "minor_digits": 2}],
+        "statement_runs": [
+            {
+                "id": "r" * 32,
+                "sequence": 1,
+                "kind": "allocation",
+                "policy": "p",
+                "revision": 1,
+                "drafted_by": "ada",
+                "drafted_at": MOMENT,
+            }
+        ],
+        "run_steps": [{"run_id": "r" * 32, "step": "void", "sequence": 1, "person": "ada", "at": MOMENT}],
+        "statement_lines": [
+            {
+                "run_id": "r" * 32,
+                "owner": "ä",
+                "earned": 2**50,
+                "brought": 0,
+                "payable": 1,
+                "carried": 0,
+                "escrow": 1,
+            }
+        ],
+        "ledger_entries": [
+            {
+                "sequence": 1,
+                "line": 1,
+                "run_id": "r" * 32,
+                "policy": "p",
+                "account": "unallocated",
+                "owner": None,
+                "currency": "EUR",
+                "amount": -(2**50),
+            }
+        ],
+        "event_claims": [
+            {"policy": "p", "event_id": "e" * 32, "claim": 0, "run_id": "r" * 32, "sequence": 1}
+        ],
+    },
 }
 
 

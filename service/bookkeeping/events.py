@@ -1,0 +1,56 @@
+"""Booking events and revising policies."""
+
+from service.access.scopes import Caller
+from service.compensation.event import Event
+from service.compensation.journal import EventBooked, PolicyRevised
+from service.compensation.policy import Policy
+from service.compensation.runs import RunConflict
+from service.database import Connection
+from service.repositories import audit, events, journal, policies
+
+
+async def book_event(transaction: Connection, caller: Caller, event: Event) -> Event:
+    """Book an event.
+
+    Args:
+        transaction: Commits it with whatever else is done in it.
+        caller: Who books.
+        event: Its time is set here, so that records are in the order of time.
+
+    Returns:
+        The event as it is booked.
+    """
+    place = await journal.next_place(transaction)
+    booked = event.model_copy(update={"booked_at": place.at})
+    await journal.write(transaction, place, caller.person, EventBooked(event=booked))
+    await events.add(transaction, booked, place.sequence)
+    details = {"index": booked.index, "version": booked.version, "weight": booked.weight}
+    await audit.record(transaction, caller, "events.book", booked.id, details)
+    return booked
+
+
+async def revise_policy(transaction: Connection, caller: Caller, policy: Policy) -> Policy:
+    """Add a revision of a policy; the first makes it.
+
+    Args:
+        transaction: Commits it.
+        caller: Who revises.
+        policy: Its number is set here.
+
+    Returns:
+        The revision.
+
+    Raises:
+        RunConflict: It would change the policy's currency.
+    """
+    place = await journal.next_place(transaction)
+    before = await policies.newest(transaction, policy.name)
+    if before is not None and before.currency != policy.currency:
+        raise RunConflict(
+            "expected the currency of the policy's first revision: its accounts are in that one; make another policy"
+        )
+    revised = policy.model_copy(update={"revision": 1 if before is None else before.revision + 1})
+    await journal.write(transaction, place, caller.person, PolicyRevised(policy=revised))
+    await policies.add(transaction, revised, place.sequence)
+    await audit.record(transaction, caller, "policies.revise", revised.name, {"revision": revised.revision})
+    return revised

@@ -1,0 +1,192 @@
+"""Statement runs: drafted, approved by another person, posted or void. Every step is a record of the journal."""
+
+import asyncio
+import secrets
+from datetime import UTC, datetime
+
+from service.access.scopes import Caller
+from service.compensation.drafting import Period, draft_allocation, draft_release, draft_reversal
+from service.compensation.journal import RunDrafted, RunStepped
+from service.compensation.moments import moment_text
+from service.compensation.runs import Run, RunConflict, Step, balances_after, carried_of, require_balanced
+from service.compensation.statements import AllocationStatement, ReversalStatement, Statement
+from service.database import Connection, Database
+from service.repositories import audit, events, journal, ledger, policies, statements
+from service.repositories.journal import Place
+from service.repositories.ledger import Posting
+from service.repositories.statements import RunRow
+
+
+async def prepare_allocation(
+    database: Database, name: str, since: str | None, until: str | None
+) -> AllocationStatement:
+    """Divide a policy's pool over a period's events, on what the journal says at this moment.
+
+    Args:
+        database: Only read.
+        name: The policy; its newest revision counts.
+        since: First moment of the period; None for all before.
+        until: First moment after it; None for now.
+
+    Returns:
+        The statement.
+
+    Raises:
+        NotFound: There is no such policy.
+        NotPayable: None of the events can be paid for.
+        InvalidInput: There is no event, or there are too many.
+    """
+    async with database.read() as reading:
+        basis = await journal.last_sequence(reading)
+        policy = await policies.find(reading, name)
+        period = Period(since=since, until=until or moment_text(datetime.now(UTC)), basis=basis)
+        found = await events.open_events(reading, policy, period)
+        carried = carried_of(await ledger.balances(reading, name, basis))
+        quarantined = await events.quarantined(reading)
+    return await asyncio.to_thread(draft_allocation, policy, period, found, carried, quarantined)
+
+
+async def draft(transaction: Connection, caller: Caller, statement: Statement) -> RunRow:
+    """Draft a run.
+
+    Args:
+        transaction: Commits it.
+        caller: Who drafts: somebody else must approve.
+        statement: What it would post.
+
+    Returns:
+        The run.
+    """
+    return await _drafted(transaction, caller, await journal.next_place(transaction), statement)
+
+
+async def release(
+    transaction: Connection, caller: Caller, name: str, reason: str, amounts: dict[str, int] | None
+) -> RunRow:
+    """Draft a run that releases escrow of a policy.
+
+    Args:
+        transaction: Commits it.
+        caller: Who drafts.
+        name: The policy.
+        reason: Why, in words.
+        amounts: Minor units by owner; None releases all of it.
+
+    Raises:
+        NotFound: There is no such policy.
+        RunConflict: There is less in escrow.
+    """
+    place = await journal.next_place(transaction)
+    policy = await policies.find(transaction, name)
+    statement = draft_release(policy, reason, amounts, await ledger.balances(transaction, name))
+    return await _drafted(transaction, caller, place, statement)
+
+
+async def reverse(transaction: Connection, caller: Caller, run_id: str, reason: str) -> RunRow:
+    """Draft a run that takes a posted one back.
+
+    Args:
+        transaction: Commits it.
+        caller: Who drafts.
+        run_id: The posted run.
+        reason: Why, in words.
+
+    Raises:
+        NotFound: There is no such run.
+        RunConflict: It is not posted, or was taken back before.
+    """
+    place = await journal.next_place(transaction)
+    _, run = await statements.find(transaction, run_id)
+    await _require_not_reversed(transaction, run_id)
+    return await _drafted(transaction, caller, place, draft_reversal(run, reason))
+
+
+async def approve(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
+    """Approve a draft of another person.
+
+    Raises:
+        NotFound: There is no such run.
+        RunConflict: It is no draft.
+        NotAnotherPerson: The caller drafted it.
+    """
+    place = await journal.next_place(transaction)
+    _, run = await statements.find(transaction, run_id)
+    run.require_approvable(caller.person)
+    return await _stepped(transaction, caller, place, run, "approval")
+
+
+async def void(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
+    """Give a run up that is not posted.
+
+    Raises:
+        NotFound: There is no such run.
+        RunConflict: It is posted, or void already.
+    """
+    place = await journal.next_place(transaction)
+    _, run = await statements.find(transaction, run_id)
+    run.require_voidable()
+    return await _stepped(transaction, caller, place, run, "void")
+
+
+async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
+    """Post an approved run: its entries go into the ledger.
+
+    Raises:
+        NotFound: There is no such run.
+        RunConflict: It is not approved, an event of it was paid for since, or an account has less than it takes.
+    """
+    place = await journal.next_place(transaction)
+    row, run = await statements.find(transaction, run_id)
+    run.require_postable()
+    entries = run.statement.entries()
+    require_balanced(entries)
+    claims = await _claims(transaction, run.statement)
+    balances_after(run.statement, await ledger.balances(transaction, row.policy))
+    stepped = await _stepped(transaction, caller, place, run, "posting")
+    posting = Posting(place.sequence, run_id, row.policy, row.currency)
+    await ledger.add(transaction, posting, entries)
+    await events.add_claims(transaction, row.policy, claims, run_id, place.sequence)
+    return stepped
+
+
+async def _claims(transaction: Connection, statement: Statement) -> list[tuple[str, int]]:
+    """Events that a run pays for or takes back, and how often each was before."""
+    paid: Statement = statement
+    if isinstance(statement, ReversalStatement):
+        await _require_not_reversed(transaction, statement.run)
+        _, run = await statements.find(transaction, statement.run)
+        paid = run.statement
+    if not isinstance(paid, AllocationStatement):
+        return []
+    ids = [event.id for event in paid.events]
+    before = await events.claims_of(transaction, paid.policy.name, ids)
+    claims = [(event_id, before.get(event_id, 0)) for event_id in ids]
+    if any(claim % 2 != (paid is not statement) for _, claim in claims):
+        raise RunConflict(
+            "expected events that no posted run has paid for, one was since: void it and draft it again"
+        )
+    return claims
+
+
+async def _require_not_reversed(transaction: Connection, run_id: str) -> None:
+    if await statements.is_reversed(transaction, run_id):
+        raise RunConflict("expected a run that was not taken back, this one was")
+
+
+async def _drafted(transaction: Connection, caller: Caller, place: Place, statement: Statement) -> RunRow:
+    run_id = secrets.token_hex(16)
+    record = await journal.write(
+        transaction, place, caller.person, RunDrafted(run=run_id, statement=statement)
+    )
+    await statements.add(transaction, record)
+    details = {"kind": statement.kind, "policy": statement.policy.name, "sha256": statement.sha256}
+    await audit.record(transaction, caller, "statement-runs.draft", run_id, details)
+    return (await statements.find(transaction, run_id))[0]
+
+
+async def _stepped(transaction: Connection, caller: Caller, place: Place, run: Run, step: Step) -> RunRow:
+    digest = run.statement.sha256
+    fact = RunStepped(kind=step, run=run.id, digest=digest)
+    await statements.add_step(transaction, await journal.write(transaction, place, caller.person, fact))
+    await audit.record(transaction, caller, f"statement-runs.{step}", run.id, {"sha256": digest})
+    return (await statements.find(transaction, run.id))[0]

@@ -1,0 +1,134 @@
+"""Holding everything that is stored to the journal, and the journal to itself: `byline ledger verify`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Table, select, text
+
+from service.bookkeeping.expected import expected_rows
+from service.compensation.book import Book, Finding
+from service.compensation.event import Event
+from service.compensation.journal import EventBooked, Record, record_hash
+from service.compensation.moments import moment_text
+from service.database import Connection, Database
+from service.database.tables.compensation import APPEND_ONLY
+from service.repositories import journal
+from service.repositories.journal import Row
+
+Key = tuple[Any, ...]
+_TRIGGERS = {
+    "sqlite": text("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"),
+    "postgresql": text(
+        "SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+        "WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'"
+    ),
+}
+_EXPECTED_TRIGGERS = {"sqlite": ("{}_no_update", "{}_no_delete"), "postgresql": ("{}_append_only",)}
+
+
+@dataclass
+class Verification:
+    """What `verify` found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    """What is wrong; empty where nothing is."""
+    records: int = 0
+    """Records of the journal."""
+    head: str = ""
+    """Hash of the last one: note it elsewhere."""
+    events: int = 0
+    """Booked events."""
+    runs: int = 0
+    """Statement runs."""
+    posted: int = 0
+    """Those that are posted."""
+
+
+async def verify(database: Database, noted: tuple[int, str] | None = None) -> Verification:
+    """Verify the journal and every table beside it, in one moment of the database.
+
+    Args:
+        database: Only read.
+        noted: Sequence and hash of a head that was noted elsewhere.
+
+    Returns:
+        What was found.
+    """
+    async with database.read() as reading:
+        book, noted_hash = Book(), None
+        async for row in journal.rows(reading):
+            await _read(reading, book, row)
+            if noted is not None and row.sequence == noted[0]:
+                noted_hash = row.hash
+        if noted is not None and noted_hash != noted[1]:
+            book.findings.append(Finding(f"journal {noted[0]}", "its hash is not the one that was noted"))
+        for table, rows in expected_rows(book).items():
+            book.findings += await _compared(reading, table, rows)
+        book.findings += await _missing_triggers(reading)
+    return Verification(
+        findings=book.findings,
+        records=book.head[0],
+        head=book.head[1],
+        events=len(book.events),
+        runs=len(book.runs),
+        posted=sum(run.state == "posted" for run in book.runs.values()),
+    )
+
+
+async def _read(reading: Connection, book: Book, row: Row) -> None:
+    where = f"journal {row.sequence}"
+    try:
+        record = Record.model_validate_json(row.document)
+    except ValidationError:
+        book.findings.append(Finding(where, "its document cannot be read"))
+        book.head = row.sequence, row.hash
+        return
+    if record.canonical() != row.document.encode():
+        book.findings.append(Finding(where, "its document is not canonical"))
+    if record_hash(row.document.encode()) != row.hash:
+        book.findings.append(Finding(where, "its document does not have the stored hash"))
+    if (record.sequence, record.at) != (row.sequence, moment_text(row.at)):
+        book.findings.append(Finding(where, "sequence or time beside the document are others than in it"))
+    book.read(record, row.hash, await _events(reading, book.wanted(record)))
+
+
+async def _events(reading: Connection, wanted: list[int]) -> dict[int, Event]:
+    """Read events again; they were readable, or they would not be wanted."""
+    facts = [(each.sequence, each.fact) for each in await journal.records(reading, wanted)]
+    return {sequence: fact.event for sequence, fact in facts if isinstance(fact, EventBooked)}
+
+
+async def _compared(
+    reading: Connection, table: Table, rows: Mapping[Key, Mapping[str, Any]]
+) -> list[Finding]:
+    """Hold a table to what its rows must be: none missing, none more, none with another value."""
+    findings: list[Finding] = []
+    left = dict(rows)
+    for stored in (await reading.execute(select(table))).mappings():
+        key = tuple(stored[column.name] for column in table.primary_key.columns)
+        where = f"{table.name} {', '.join(map(str, key))}"
+        wanted = left.pop(key, None)
+        if wanted is None:
+            findings.append(Finding(where, "the journal does not have this row"))
+            continue
+        wrong = [name for name, value in wanted.items() if stored[name] != value]
+        if wrong:
+            findings.append(Finding(where, f"other values than in the journal: {', '.join(wrong)}"))
+    findings += [
+        Finding(f"{table.name} {', '.join(map(str, key))}", "the row is missing: the journal has it")
+        for key in left
+    ]
+    return findings
+
+
+async def _missing_triggers(reading: Connection) -> list[Finding]:
+    dialect = reading.dialect.name
+    found = {tuple(row) for row in await reading.execute(_TRIGGERS[dialect])}
+    return [
+        Finding(f"table {table.name}", "nothing refuses to change its rows: a trigger is missing")
+        for table in APPEND_ONLY
+        for name in _EXPECTED_TRIGGERS[dialect]
+        if (name.format(table.name), table.name) not in found
+    ]

@@ -1,0 +1,48 @@
+"""Scores as integers with one power-of-two scale an event, so that whoever recomputes gets the same bits.
+
+Letters: O owners, M members.
+
+    n_om = round(score_om 2^e),  e the largest exponent with max |n_om| <= 2^52
+
+Rounding moves no score by more than 2^-e / 2 <= A 2^-52, A being the largest |score_om| of the event: a float64's
+own precision at A. Scores are products of single-precision gradients, whose last bits differ by about A 2^-24 from
+run to run, and the standard error over members is larger still. Integers stay below 2^53, so that every JSON
+reader keeps them.
+"""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import frexp
+
+from byline.errors import NonFiniteGradient
+
+BITS = 52
+"""No integer is larger than 2^BITS."""
+
+
+def power(scale: int) -> Fraction:
+    """2^scale, exactly."""
+    return Fraction(2) ** scale
+
+
+def fixed_point(scores: Mapping[str, Sequence[float]]) -> tuple[int, dict[str, tuple[int, ...]]]:
+    """Round scores to integers.
+
+    Args:
+        scores: Each owner's scores by member.
+
+    Returns:
+        (e, each owner's integers n by member): a score is n 2^-e.
+
+    Raises:
+        NonFiniteGradient: A score is NaN or infinite.
+    """
+    largest = max((abs(score) for by_member in scores.values() for score in by_member), default=0.0)
+    if not all(abs(score) < float("inf") for by_member in scores.values() for score in by_member):
+        raise NonFiniteGradient("expected finite scores, got NaN or infinity")
+    scale = BITS - frexp(largest)[1] if largest else 0
+    factor = power(scale)
+    return scale, {
+        owner: tuple(round(Fraction(score) * factor) for score in by_member)
+        for owner, by_member in scores.items()
+    }

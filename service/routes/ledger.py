@@ -1,0 +1,59 @@
+"""Reading the ledger: entries, and what they add up to. Keys that see some owners see these owners' accounts."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from byline.errors import InvalidQuery
+from service.access.guard import requires
+from service.access.scopes import Caller, Scope
+from service.problems import declared
+from service.repositories import journal, ledger
+from service.schemas_compensation import (
+    BalanceDocument,
+    BalanceList,
+    EntryDocument,
+    LedgerPage,
+)
+from service.served import Service
+
+router = APIRouter(prefix="/v1/ledger", tags=["Compensation"])
+Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
+PolicyFilter = Annotated[str | None, Query(max_length=64)]
+
+
+@router.get("", operation_id="list_ledger", responses=declared(422))
+async def list_entries(
+    request: Request,
+    caller: Reading,
+    after: Annotated[str | None, Query(max_length=40)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    policy: PolicyFilter = None,
+) -> LedgerPage:
+    """List the entries in their order."""
+    service: Service = request.app.state.service
+    place = None if after is None else _place(after)
+    async with service.database.read() as reading:
+        found = await ledger.page(reading, place, limit, policy=policy, owners=caller.owners)
+    last = found[-1] if len(found) == limit else None
+    return LedgerPage(
+        entries=[EntryDocument.of(row) for row in found],
+        next=None if last is None else f"{last.sequence}.{last.line}",
+    )
+
+
+@router.get("/balances", operation_id="list_balances", responses=declared(422))
+async def list_balances(request: Request, caller: Reading, policy: PolicyFilter = None) -> BalanceList:
+    """Add up the accounts, by policy, account and owner."""
+    service: Service = request.app.state.service
+    async with service.database.read() as reading:
+        found = await ledger.balance_page(reading, policy, caller.owners)
+        last = await journal.last_sequence(reading)
+    return BalanceList(balances=[BalanceDocument.of(each) for each in found], journal=last)
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    sequence, _, line = cursor.partition(".")
+    if not all(part.isascii() and part.isdigit() and len(part) < 18 for part in (sequence, line)):
+        raise InvalidQuery("expected after to be the next of a page, got something else")
+    return int(sequence), int(line)

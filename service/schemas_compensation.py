@@ -1,0 +1,435 @@
+"""What clients send and get about compensation. Amounts are integers in minor units of the currency."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from byline.vocabulary import ErrorScope
+from service.compensation.event import Event, EventMember
+from service.compensation.exact_shares import exact_shares
+from service.compensation.money import MINOR_DIGITS, minor_digits
+from service.compensation.policy import Amount, MinimumQuality, Policy, normal_multiplier
+from service.compensation.runs import State, Step
+from service.compensation.statements import Account, RefusedEvent
+from service.repositories.ledger import Balance, EntryRow
+from service.repositories.statements import RunRow
+from service.schemas import Asked, Body, Document
+
+MILLION = 1_000_000
+Weight = Annotated[int, Field(ge=1, le=10**9)]
+Reference = Annotated[str, Field(min_length=1, max_length=200)]
+PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Words = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class EventBody(Asked):
+    """One attributed generation that is to be paid for."""
+
+    weight: Weight = 1
+    """How much of the pool it draws, relative to other events."""
+    reference: Reference | None = None
+    """Your own name for the generation."""
+
+
+class EventDocument(Document):
+    """A booked event."""
+
+    id: str
+    """Names it."""
+    booked_at: str
+    """UTC; periods go by it."""
+    reference: str | None
+    """The client's own name for the generation."""
+    weight: int
+    """How much of the pool it draws, relative to other events."""
+    index: str
+    """Name of the index."""
+    version: str
+    """Version that answered."""
+    manifest: str
+    """Digest of its manifest."""
+    recipe_fingerprint: str
+    """Everything that determines a stored vector."""
+    target: str | None
+    """What was attributed; null for a gradient or a feature."""
+    standard_error_scope: ErrorScope | None
+    """What the spread between members covers."""
+    owners: int
+    """Owners with scores."""
+    sha256: str
+    """Digest of all that is stored of it."""
+
+    @classmethod
+    def of(cls, event: Event) -> "EventDocument":
+        """Describe an event."""
+        return cls(
+            standard_error_scope=event.error_scope,
+            owners=len(event.scores),
+            sha256=event.sha256,
+            **event.model_dump(include=set(cls.model_fields) - {"standard_error_scope", "owners", "sha256"}),
+        )
+
+
+class EventPage(Document):
+    """Some events, the newest first."""
+
+    events: list[EventDocument]
+    """At most `limit`."""
+    next: int | None
+    """Pass it as `before` for the page that follows; null on the last one."""
+
+
+class EventShare(Document):
+    """One owner's part of an event."""
+
+    owner: str
+    """Who is credited."""
+    scores: list[int]
+    """By member: a score is its integer times 2^-scale."""
+    share: float
+    """Part of one."""
+    standard_error: float
+    """Of the share, rounded up."""
+
+
+class EventDetails(EventDocument):
+    """An event with its scores."""
+
+    members: list[EventMember]
+    """The ensemble, in the order of the scores."""
+    scale: int
+    """A score is its integer times 2^-scale."""
+    shares: list[EventShare]
+    """Every owner, by name."""
+
+    @classmethod
+    def of(cls, event: Event) -> "EventDetails":
+        """Describe an event with its scores."""
+        exact = exact_shares(event)
+        shares = [
+            EventShare(
+                owner=owner,
+                scores=list(scores),
+                share=float(exact[owner].share) if owner in exact else 0.0,
+                standard_error=float(exact[owner].standard_error) if owner in exact else 0.0,
+            )
+            for owner, scores in sorted(event.scores.items())
+        ]
+        head = EventDocument.of(event).model_dump()
+        return cls(**head, members=list(event.members), scale=event.scale, shares=shares)
+
+
+class Quality(Body):
+    """The least that the quality card must show."""
+
+    metric: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "lds"
+    """As `byline evaluate --metric` names it."""
+    least: Annotated[float, Field(ge=-1, le=1)]
+    """The threshold."""
+    by: Literal["low", "value"] = "low"
+    """Whether the lower end of the 95 % interval must reach it, or the value."""
+
+
+class PolicyBody(Body):
+    """A policy, or another revision of it."""
+
+    name: PolicyName
+    """A new name makes a policy; a known one adds a revision."""
+    currency: Annotated[str, Field(json_schema_extra={"enum": sorted(MINOR_DIGITS)})]
+    """A code of ISO 4217."""
+    pool: Amount
+    """Minor units: of one run, or of one event of weight 1."""
+    spread: Literal["period", "event"] = "period"
+    """`period`: the pool is divided over a run's events by their weights. `event`: each brings the pool, times its
+    weight."""
+    clipping: Literal["owner_sum"] = "owner_sum"
+    """Negative sums count as zero, after the owner's works are summed."""
+    confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    """How sure one wants to be that an owner's share is not below what is paid at once; taken to three decimals."""
+    multiplier: Annotated[float, Field(ge=0, le=1000)] | None = None
+    """z of `share - z SE`, taken to four decimals; null takes the normal distribution's for `confidence`. With few
+    checkpoints Student's is the honest one: 2.92 for three, at .95."""
+    floor: Amount = 0
+    """Smallest payout: what an owner has below it is carried into the next run."""
+    minimum_quality: Quality | None = None
+    """What the quality card must show; null asks for no card."""
+    allow_within_checkpoint: bool = False
+    """Whether standard errors over masks of one checkpoint will do; they miss the variance between models."""
+    indexes: Annotated[list[PolicyName], Field(max_length=100, default_factory=list)]
+    """Whose events are paid for; empty for all."""
+
+    def policy(self) -> Policy:
+        """The policy, before it has a revision.
+
+        Raises:
+            InvalidInput: There is no such currency.
+        """
+        minor_digits(self.currency)
+        confidence = round(self.confidence * 1000)
+        quality = self.minimum_quality
+        return Policy(
+            revision=1,
+            confidence=confidence,
+            multiplier=normal_multiplier(confidence)
+            if self.multiplier is None
+            else round(self.multiplier * 10_000),
+            minimum_quality=None
+            if quality is None
+            else MinimumQuality(
+                metric=quality.metric, millionths=round(quality.least * MILLION), by=quality.by
+            ),
+            indexes=tuple(sorted(set(self.indexes))),
+            **self.model_dump(exclude={"confidence", "multiplier", "minimum_quality", "indexes"}),
+        )
+
+
+class PolicyDocument(Document):
+    """One revision of a policy."""
+
+    policy: Policy
+    """As it is stored: thousandths, ten-thousandths and millionths in place of decimals."""
+    minor_digits: int
+    """Decimal digits of the currency's minor unit."""
+    sha256: str
+    """Digest of the revision."""
+
+    @classmethod
+    def of(cls, policy: Policy) -> "PolicyDocument":
+        """Describe a policy."""
+        return cls(policy=policy, minor_digits=minor_digits(policy.currency), sha256=policy.sha256)
+
+
+class PolicyPage(Document):
+    """Some policies."""
+
+    policies: list[PolicyDocument]
+    """At most `limit`."""
+    next: str | None
+    """Pass it as `after` for the page that follows; null on the last one."""
+
+
+class AllocationBody(Body):
+    """Divide a policy's pool over a period's events."""
+
+    kind: Literal["allocation"]
+    """What is drafted."""
+    policy: PolicyName
+    """Its newest revision counts."""
+    since: Annotated[datetime, Field(strict=False)] | None = None
+    """First moment of the period, with a zone; null for all before."""
+    until: Annotated[datetime, Field(strict=False)] | None = None
+    """First moment after the period, with a zone; null for now."""
+
+
+class ReleaseBody(Body):
+    """Pay escrow out."""
+
+    kind: Literal["release"]
+    """What is drafted."""
+    policy: PolicyName
+    """Whose escrow."""
+    reason: Words
+    """Why, in words: a better version, an agreement."""
+    amounts: dict[Annotated[str, Field(max_length=1000)], Annotated[int, Field(ge=1)]] | None = None
+    """Minor units by owner; null releases all of it."""
+
+
+class ReversalBody(Body):
+    """Take a posted run back."""
+
+    kind: Literal["reversal"]
+    """What is drafted."""
+    run: Annotated[str, Field(max_length=64)]
+    """The posted run."""
+    reason: Words
+    """Why, in words."""
+
+
+class RunBody(Body):
+    """A statement run that is to be drafted."""
+
+    draft: Annotated[AllocationBody | ReleaseBody | ReversalBody, Field(discriminator="kind")]
+    """What it does."""
+
+
+class RunStep(Document):
+    """What became of a run."""
+
+    step: Step
+    """`approval`, `posting` or `void`."""
+    person: str
+    """Who did it."""
+    at: str
+    """When, UTC."""
+
+
+class RunDocument(Document):
+    """A statement run."""
+
+    id: str
+    """Names it, and its statement."""
+    kind: Literal["allocation", "release", "reversal"]
+    """What it does."""
+    state: State
+    """Where it stands."""
+    policy: str
+    """Name of its policy."""
+    revision: int
+    """Of the policy."""
+    currency: str
+    """Of all amounts."""
+    minor_digits: int
+    """Decimal digits of the currency's minor unit."""
+    drafted_by: str
+    """Who drafted it: another person must approve."""
+    drafted_at: str
+    """When, UTC."""
+    steps: list[RunStep]
+    """In their order."""
+
+    @classmethod
+    def of(cls, row: RunRow) -> "RunDocument":
+        """Describe a run."""
+        return cls(**run_values(row))
+
+
+def run_values(row: RunRow) -> dict[str, object]:
+    """The fields of a `RunDocument`."""
+    steps = [{"step": step, "person": person, "at": at} for step, (person, at) in row.steps.items()]
+    kept = {key: value for key, value in vars(row).items() if key not in {"sequence", "steps"}}
+    return {
+        **kept,
+        "state": row.state,
+        "minor_digits": minor_digits(row.currency),
+        "steps": sorted(steps, key=lambda step: step["at"]),
+    }
+
+
+class RunPage(Document):
+    """Some runs, the newest first."""
+
+    runs: list[RunDocument]
+    """At most `limit`."""
+    next: int | None
+    """Pass it as `before` for the page that follows; null on the last one."""
+
+
+class StatementLine(Document):
+    """One owner's part of a run."""
+
+    owner: str
+    """Who is credited."""
+    earned: int
+    """The lower bounds of the owner's shares."""
+    brought: int
+    """Carried from earlier runs, since it was below the floor."""
+    payable: int
+    """To be paid out now."""
+    carried: int
+    """Kept for the next run, since it is below the floor."""
+    escrow: int
+    """The rest of the shares: held until they are better known."""
+
+
+class StatementTotals(Document):
+    """What all lines add up to; null where the key does not see every owner."""
+
+    pool: int
+    """What is divided."""
+    payable: int
+    """Paid out now."""
+    carried: int
+    """Kept below the floor."""
+    escrow: int
+    """Held."""
+    unallocated: int
+    """Of events where no owner's sum is positive."""
+
+
+class StatementDocument(RunDocument):
+    """A run's statement: each owner's line."""
+
+    reason: str | None
+    """Of a release or a reversal."""
+    since: str | None
+    """First moment of the period; null for all before, or where there is none."""
+    until: str | None
+    """First moment after it; null where there is none."""
+    events: int
+    """Events that are paid for."""
+    refused: list[RefusedEvent]
+    """Events that are not, and why."""
+    lines: list[StatementLine]
+    """By owner."""
+    totals: StatementTotals | None
+    """What they add up to; null where the key does not see every owner."""
+    sha256: str
+    """Digest of the whole statement."""
+
+
+class EntryDocument(Document):
+    """One entry of the ledger."""
+
+    sequence: int
+    """Journal record of its posting."""
+    line: int
+    """Number within the transaction."""
+    run: str
+    """The run that was posted."""
+    policy: str
+    """Name of its policy."""
+    account: Account
+    """Which account."""
+    owner: str | None
+    """Whose."""
+    currency: str
+    """Of the amount."""
+    amount: int
+    """Minor units: into the account, or out of it where negative."""
+
+    @classmethod
+    def of(cls, row: EntryRow) -> "EntryDocument":
+        """Describe an entry."""
+        kept = {key: value for key, value in vars(row).items() if key not in {"entry", "run_id"}}
+        return cls(run=row.run_id, **kept, **row.entry.model_dump())
+
+
+class LedgerPage(Document):
+    """Some entries, in their order."""
+
+    entries: list[EntryDocument]
+    """At most `limit`."""
+    next: str | None
+    """Pass it as `after` for the page that follows; null on the last one."""
+
+
+class BalanceDocument(Document):
+    """What is in an account."""
+
+    policy: str
+    """Name of its policy."""
+    account: Account
+    """Which account."""
+    owner: str | None
+    """Whose."""
+    currency: str
+    """Of the amount."""
+    minor_digits: int
+    """Decimal digits of its minor unit."""
+    amount: int
+    """Minor units."""
+
+    @classmethod
+    def of(cls, balance: Balance) -> "BalanceDocument":
+        """Describe a balance."""
+        return cls(minor_digits=minor_digits(balance.currency), **vars(balance))
+
+
+class BalanceList(Document):
+    """Accounts by policy, account and owner."""
+
+    balances: list[BalanceDocument]
+    """All that the key sees."""
+    journal: int
+    """Sequence of the journal's last record."""

@@ -1,0 +1,107 @@
+"""Statements as they are read: narrowed to what a key may see, as documents, as CSV and for print."""
+
+import csv
+import io
+from collections.abc import Collection
+
+from byline.errors import NotFound
+from service.access.scopes import Caller
+from service.compensation.allocation import Line
+from service.compensation.money import minor_digits, written
+from service.compensation.runs import Run
+from service.compensation.statements import AllocationStatement, Statement
+from service.database import Connection
+from service.repositories import statements
+from service.repositories.statements import RunRow
+from service.schemas_compensation import StatementDocument, StatementLine, StatementTotals, run_values
+
+COLUMNS = ("earned", "brought", "payable", "carried", "escrow")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What spreadsheets take for a formula at the start of a cell."""
+
+
+async def read_statement(
+    reading: Connection, caller: Caller, run_id: str, owner: str | None
+) -> StatementDocument:
+    """Read a statement as its reader may see it.
+
+    Args:
+        reading: An open transaction.
+        caller: Who reads. A key that sees some owners sees their lines of posted runs.
+        run_id: The run.
+        owner: Only this owner's line; None for all.
+
+    Returns:
+        The statement; totals where every owner is in it.
+
+    Raises:
+        NotFound: There is no such run, or none that the key may see.
+        Forbidden: The key does not see this owner.
+    """
+    if owner is not None:
+        caller.hold_owner(owner)
+    row, run = await statements.find(reading, run_id)
+    owners: Collection[str] | None = caller.owners if owner is None else {owner}
+    lines = await statements.lines(reading, run_id, owners)
+    if caller.owners is not None and (row.state != "posted" or not lines):
+        raise NotFound("expected the id of a posted run with a line of an owner that this key sees")
+    return _document(row, run, lines, whole=owners is None, all_events=caller.owners is None)
+
+
+def _document(
+    row: RunRow, run: Run, lines: list[Line], *, whole: bool, all_events: bool
+) -> StatementDocument:
+    statement = run.statement
+    divided = statement if isinstance(statement, AllocationStatement) else None
+    return StatementDocument.model_validate(
+        {
+            **run_values(row),
+            "reason": None if isinstance(statement, AllocationStatement) else statement.reason,
+            "since": divided.since if divided else None,
+            "until": divided.until if divided else None,
+            "events": len(divided.events) if divided else 0,
+            "refused": divided.refused if divided and all_events else [],
+            "lines": [StatementLine(**line.model_dump()) for line in lines],
+            "totals": _totals(statement) if whole else None,
+            "sha256": statement.sha256,
+        }
+    )
+
+
+def _totals(statement: Statement) -> StatementTotals:
+    sums = {"funding": 0, "payable": 0, "carried": 0, "escrow": 0, "unallocated": 0}
+    for entry in statement.entries():
+        sums[entry.account] += entry.amount
+    pool = -sums.pop("funding")
+    return StatementTotals(pool=pool, **sums)
+
+
+def statement_csv(statement: StatementDocument) -> str:
+    """Write a statement's lines for a spreadsheet: amounts in major units with a point.
+
+    Args:
+        statement: As its reader may see it.
+
+    Returns:
+        RFC 4180, with a header.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(["statement", "policy", "revision", "state", "owner", "currency", *COLUMNS])
+    head = [statement.id, statement.policy, statement.revision, statement.state]
+    for line in statement.lines:
+        amounts = [written(getattr(line, column), statement.currency) for column in COLUMNS]
+        writer.writerow([*head, _cell(line.owner), statement.currency, *amounts])
+    return file.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Keep a spreadsheet from computing what an owner is called."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def shown(amount: int, currency: str) -> str:
+    """Write an amount for people: with a comma between thousands."""
+    whole, point, minor = written(abs(amount), currency).partition(".")
+    assert bool(minor) == bool(minor_digits(currency))
+    return f"{'-' if amount < 0 else ''}{int(whole):,}{point}{minor}"

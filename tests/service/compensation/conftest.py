@@ -1,0 +1,76 @@
+from dataclasses import dataclass
+
+import pytest
+
+from service.access.scopes import Caller
+from service.bookkeeping import runs
+from service.bookkeeping.events import book_event, revise_policy
+from service.bookkeeping.verifying import verify
+from service.database.engine import sqlite_url
+from tests.service.accounts import empty_sqlite
+from tests.service.compensation.reference import event, policy
+from tests.service.databases import UsedDatabase
+
+
+def caller(person):
+    return Caller(key_id=f"key-{person}"[:12], person=person, scopes=frozenset())
+
+
+@dataclass
+class Books:
+    """Bookkeeping on a migrated database, without a service."""
+
+    used: UsedDatabase
+
+    def do(self, work, *arguments, person="ada"):
+        return self.used.booked(work, caller(person), *arguments)
+
+    def read(self, work, *arguments):
+        async def within(database):
+            async with database.read() as reading:
+                return await work(reading, *arguments)
+
+        return self.used.run(within)
+
+    def policy(self, **changes):
+        return self.do(revise_policy, policy(**changes))
+
+    def book(self, scores, **changes):
+        return self.do(book_event, event(scores, **changes))
+
+    def draft(self, name="royalties", since=None, until=None, person="ada"):
+        prepared = self.used.run(lambda database: runs.prepare_allocation(database, name, since, until))
+        return self.do(runs.draft, prepared, person=person).id
+
+    def approve(self, run_id, person="grace"):
+        return self.do(runs.approve, run_id, person=person)
+
+    def post(self, run_id, person="grace"):
+        return self.do(runs.post, run_id, person=person)
+
+    def posted(self, run_id):
+        self.approve(run_id)
+        return self.post(run_id)
+
+    def verify(self, noted=None):
+        return self.used.run(lambda database: verify(database, noted))
+
+
+@pytest.fixture
+def books(database):
+    """Books on each kind of database."""
+    return Books(database)
+
+
+@pytest.fixture
+def sqlite_books(tmp_path):
+    """Books on SQLite.
+
+    Yields:
+        The books.
+    """
+    path = tmp_path / "books.sqlite"
+    path.write_bytes(empty_sqlite())
+    used = UsedDatabase(sqlite_url(path))
+    yield Books(used)
+    used.close()

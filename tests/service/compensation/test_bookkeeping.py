@@ -1,0 +1,252 @@
+"""Runs on a real SQLite and a real PostgreSQL: drafted, approved, posted, carried, released, taken back."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.exc import DBAPIError
+
+from byline.errors import InvalidInput, NotFound
+from service.bookkeeping import runs
+from service.bookkeeping.events import book_event
+from service.compensation.refusals import NotPayable, Reason
+from service.compensation.runs import NotAnotherPerson, RunConflict
+from service.database.tables.compensation import APPEND_ONLY
+from service.database.tables.versions import index_versions
+from service.repositories import audit, events, ledger, statements
+from tests.service.compensation.conftest import caller
+from tests.service.compensation.reference import event
+
+SCORES = {"ash": (30, 31, 29), "birch": (60, 55, 62), "cedar": (9, 12, 8), "elm": (-5, -4, -6)}
+
+
+def balances(books, name="royalties"):
+    return books.read(ledger.balances, name)
+
+
+def held(books):
+    """Each account's sum over its owners."""
+    found = {}
+    for (account, _), amount in balances(books).items():
+        found[account] = found.get(account, 0) + amount
+    return found
+
+
+class TestTheWholeWay:
+    def test_from_events_to_a_posted_run(self, books):
+        books.policy(pool=10_000)
+        booked = [books.book(SCORES), books.book({"ash": (-1, -2, -3)})]
+        run_id = books.draft()
+        with pytest.raises(NotAnotherPerson):
+            books.approve(run_id, person="ada")
+        with pytest.raises(RunConflict, match="approved"):
+            books.post(run_id)
+        row = books.posted(run_id)
+        assert (row.state, row.drafted_by, row.steps["approval"][0]) == ("posted", "ada", "grace")
+        assert held(books)["funding"] == -10_000
+        assert sum(balances(books).values()) == 0
+        assert held(books)["unallocated"] == 5_000
+        lines = books.read(statements.lines, run_id, None)
+        assert [line.owner for line in lines] == ["ash", "birch", "cedar"]
+        assert books.read(statements.lines, run_id, {"birch"}) == lines[1:2]
+        found = books.verify()
+        assert found.findings == []
+        assert (found.events, found.runs, found.posted) == (2, 1, 1)
+        assert books.read(events.find, "digits", booked[0].id) == booked[0]
+        with pytest.raises(InvalidInput, match="found none"):
+            books.draft()
+
+    def test_every_step_is_in_the_audit_log(self, books):
+        books.policy()
+        books.book(SCORES)
+        books.posted(books.draft())
+        actions = [row["action"] for row in books.read(audit.page, None, 10)]
+        assert actions == [
+            "statement-runs.posting",
+            "statement-runs.approval",
+            "statement-runs.draft",
+            "events.book",
+            "policies.revise",
+        ]
+
+    def test_what_is_below_the_floor_is_carried(self, books):
+        books.policy(pool=100, floor=40, multiplier=0)
+        payable = []
+        for _ in range(3):
+            books.book({"small": (2, 2, 2), "large": (8, 8, 8)})
+            run_id = books.draft()
+            books.posted(run_id)
+            payable.append({line.owner: line.payable for line in books.read(statements.lines, run_id, None)})
+        assert payable == [{"large": 80, "small": 0}, {"large": 80, "small": 40}, {"large": 80, "small": 0}]
+        assert balances(books)["carried", "small"] == 20
+        assert books.verify().findings == []
+
+    def test_an_event_is_paid_for_once_by_a_policy_and_by_another_one_too(self, books):
+        books.policy()
+        books.policy(name="bonus", currency="JPY")
+        books.book(SCORES)
+        first, second = books.draft(), books.draft()
+        books.posted(first)
+        books.approve(second)
+        with pytest.raises(RunConflict, match="paid for"):
+            books.post(second)
+        books.do(runs.void, second)
+        books.posted(books.draft("bonus"))
+        assert books.verify().findings == []
+
+    def test_a_run_that_was_drafted_on_other_carried_amounts_is_refused(self, books):
+        books.policy(pool=10, floor=1000)
+        books.book(SCORES)
+        first = books.draft()
+        books.book(SCORES)
+        until = books.read(statements.find, first)[0].drafted_at
+        second = books.draft(since=until)
+        books.posted(second)
+        books.approve(first)
+        with pytest.raises(RunConflict, match="carried"):
+            books.post(first)
+        assert books.verify().findings == []
+
+    def test_escrow_is_released_by_two_persons(self, books):
+        books.policy()
+        books.book(SCORES)
+        books.posted(books.draft())
+        escrow = {o: n for (account, o), n in balances(books).items() if account == "escrow"}
+        assert min(escrow.values()) > 0
+        with pytest.raises(RunConflict, match="at most"):
+            books.do(runs.release, "royalties", "too much", {"ash": escrow["ash"] + 1})
+        some = books.do(runs.release, "royalties", "agreed", {"ash": 1}).id
+        rest = books.do(runs.release, "royalties", "a better version", None).id
+        with pytest.raises(NotAnotherPerson):
+            books.approve(some, person="ada")
+        books.posted(some)
+        books.approve(rest)
+        with pytest.raises(RunConflict, match="enough"):
+            books.post(rest)
+        books.posted(books.do(runs.release, "royalties", "a better version", None).id)
+        assert held(books)["escrow"] == 0
+        assert books.verify().findings == []
+        with pytest.raises(RunConflict, match="there is none"):
+            books.do(runs.release, "royalties", "more", None)
+
+    def test_a_posted_run_is_taken_back_by_the_same_entries_with_the_other_sign(self, books):
+        books.policy()
+        books.book(SCORES)
+        run_id = books.draft()
+        with pytest.raises(RunConflict, match="posted"):
+            books.do(runs.reverse, run_id, "not yet")
+        books.posted(run_id)
+        with pytest.raises(RunConflict, match="draft or approved"):
+            books.do(runs.void, run_id)
+        again = [books.do(runs.reverse, run_id, "a mistake").id for _ in range(2)]
+        books.posted(again[0])
+        assert not any(balances(books).values())
+        books.approve(again[1])
+        with pytest.raises(RunConflict, match="taken back"):
+            books.post(again[1])
+        with pytest.raises(RunConflict, match="taken back"):
+            books.do(runs.reverse, run_id, "again")
+        books.posted(books.draft())
+        assert books.verify().findings == []
+        assert held(books)["funding"] == -100_000
+
+    def test_what_a_release_paid_out_is_taken_back_first(self, books):
+        books.policy()
+        books.book(SCORES)
+        run_id = books.draft()
+        books.posted(run_id)
+        release = books.do(runs.release, "royalties", "agreed", None).id
+        books.posted(release)
+        back = books.do(runs.reverse, run_id, "a mistake").id
+        books.approve(back)
+        with pytest.raises(RunConflict, match="first"):
+            books.post(back)
+        books.posted(books.do(runs.reverse, release, "first this").id)
+        books.post(back)
+        assert not any(balances(books).values())
+        assert books.verify().findings == []
+
+    def test_periods_and_indexes_choose_events(self, books):
+        books.policy(indexes=("digits",))
+        first = books.book(SCORES)
+        books.book(SCORES, index="others")
+        last = books.book(SCORES)
+        run_id = books.draft(since=first.booked_at, until=last.booked_at)
+        statement = books.read(statements.find, run_id)[1].statement
+        assert [each.id for each in statement.events] == [first.id]
+        assert books.verify().findings == []
+
+    def test_what_is_refused_waits_for_a_revision_that_takes_it(self, books):
+        books.policy()
+        books.book(SCORES, error_scope="within_checkpoint")
+        with pytest.raises(NotPayable) as refused:
+            books.draft()
+        assert refused.value.reasons == (Reason.WITHIN_CHECKPOINT,)
+        books.book(SCORES)
+        run_id = books.draft()
+        statement = books.read(statements.find, run_id)[1].statement
+        assert [each.reasons for each in statement.refused] == [(Reason.WITHIN_CHECKPOINT,)]
+        books.posted(run_id)
+        books.policy(allow_within_checkpoint=True)
+        books.posted(books.draft())
+        assert books.verify().findings == []
+
+    def test_a_quarantined_version_is_not_paid_for(self, books):
+        async def quarantine(transaction, who, version):
+            values = {"index_name": "digits", "version": version, "state": "quarantined"}
+            await transaction.execute(
+                insert(index_versions).values(registered_at=datetime.now(UTC), **values)
+            )
+
+        books.policy()
+        books.book(SCORES, version="bad")
+        books.book(SCORES)
+        books.do(quarantine, "bad")
+        run_id = books.draft()
+        statement = books.read(statements.find, run_id)[1].statement
+        assert [each.reasons for each in statement.refused] == [(Reason.QUARANTINED,)]
+        books.posted(run_id)
+        assert books.verify().findings == []
+
+    def test_a_policys_currency_stays(self, books):
+        assert books.policy().revision == 1
+        assert books.policy(pool=7).revision == 2
+        with pytest.raises(RunConflict, match="currency"):
+            books.policy(currency="USD")
+
+    def test_unknown_names(self, books):
+        for work in (runs.approve, runs.post, runs.void):
+            with pytest.raises(NotFound):
+                books.do(work, "no such run")
+        with pytest.raises(NotFound):
+            books.draft("no-such-policy")
+
+
+def test_rows_are_only_added(books):
+    books.policy()
+    books.book(SCORES)
+    books.posted(books.draft())
+    for table in APPEND_ONLY:
+        column = list(table.columns)[-1].name
+        for statement in (f"UPDATE {table.name} SET {column} = {column}", f"DELETE FROM {table.name}"):
+
+            async def run(transaction, who, statement=statement):
+                await transaction.execute(text(statement))
+
+            with pytest.raises(DBAPIError, match="append-only"):
+                books.do(run)
+    assert books.verify().findings == []
+
+
+def test_many_at_once_make_one_chain(books):
+    async def book_all(database):
+        async def one(number):
+            async with database.begin() as transaction:
+                await book_event(transaction, caller("ada"), event(SCORES, reference=str(number)))
+
+        await asyncio.gather(*(one(number) for number in range(20)))
+
+    books.used.run(book_all)
+    found = books.verify()
+    assert (found.findings, found.records) == ([], 20)
