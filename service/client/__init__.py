@@ -1,5 +1,6 @@
 """The Python client of a Byline service, for calling and for awaiting. See docs/client.md."""
 
+from service.access.scopes import Scope
 from service.client.client import AsyncClient, Client
 from service.client.errors import (
     ClientError,
@@ -24,6 +25,7 @@ from service.client.errors import (
 from service.client.gradients import gradient_of
 from service.client.retries import NEVER, Retries
 from service.schemas import Progress
+from service.schemas_accounts import NewKeyBody
 
 __all__ = [
     "NEVER",
@@ -37,11 +39,13 @@ __all__ = [
     "InProgress",
     "InvalidRequest",
     "KeyReused",
+    "NewKeyBody",
     "NonFinite",
     "NotFound",
     "Progress",
     "QuotaExceeded",
     "Retries",
+    "Scope",
     "ServiceError",
     "ServiceFault",
     "TooLarge",

@@ -187,6 +187,20 @@ def change(method: str, path: str, answer: type[D], body: Any = None, *, repeata
     return Call(method=method, path=path, read=document(answer), body=sent, repeatable=repeatable)
 
 
+def nothing(
+    method: str, path: str, query: Sequence[tuple[str, str]] = (), *, repeatable: bool = False
+) -> Call[None]:
+    """A call that is answered without a document.
+
+    Args:
+        method: Of HTTP.
+        path: Its address.
+        query: Parameters.
+        repeatable: Whether the same again changes nothing.
+    """
+    return Call(method=method, path=path, read=lambda _: None, query=query, repeatable=repeatable)
+
+
 def get(path: str, read: Callable[[bytes], T], query: Sequence[tuple[str, str]] = ()) -> Flow[T]:
     """A flow that reads one document.
 

@@ -1,6 +1,7 @@
 """The clients: the same methods, to be called or to be awaited."""
 
-from service.client import asking, reading
+from service.client import accounts, asking, reading
+from service.client import versions as versioning
 from service.client.awaiting import AwaitingShell, awaiting
 from service.client.awaiting import paging as awaiting_pages
 from service.client.blocking import BlockingShell, blocking
@@ -21,6 +22,18 @@ class Client(BlockingShell):
     owners = blocking_pages(reading.owners)
     self_influence = blocking_pages(reading.self_influence)
 
+    versions = blocking_pages(versioning.versions)
+    version = blocking(versioning.version)
+    register_version = blocking(versioning.register_version)
+    verify_version = blocking(versioning.verify_version)
+    retire_version = blocking(versioning.retire_version)
+    aliases = blocking_pages(versioning.aliases)
+    alias = blocking(versioning.alias)
+    alias_history = blocking_pages(versioning.alias_history)
+    switch = blocking(versioning.switch)
+    roll_back = blocking(versioning.roll_back)
+    delete_alias = blocking(versioning.delete_alias)
+
     attribute = blocking(asking.attribute)
     attribute_batch = blocking(asking.attribute_batch)
     attribute_set = blocking(asking.attribute_set)
@@ -30,6 +43,14 @@ class Client(BlockingShell):
     shares = blocking(asking.shares)
     shares_of_set = blocking(asking.shares_of_set)
     shares_of_feature = blocking(asking.shares_of_feature)
+
+    caller = blocking(accounts.caller)
+    keys = blocking_pages(accounts.keys)
+    create_key = blocking(accounts.create_key)
+    rotate_key = blocking(accounts.rotate_key)
+    revoke_key = blocking(accounts.revoke_key)
+    audit = blocking_pages(accounts.audit)
+    usage = blocking_pages(accounts.usage)
 
 
 class AsyncClient(AwaitingShell):
@@ -42,6 +63,18 @@ class AsyncClient(AwaitingShell):
     owners = awaiting_pages(reading.owners)
     self_influence = awaiting_pages(reading.self_influence)
 
+    versions = awaiting_pages(versioning.versions)
+    version = awaiting(versioning.version)
+    register_version = awaiting(versioning.register_version)
+    verify_version = awaiting(versioning.verify_version)
+    retire_version = awaiting(versioning.retire_version)
+    aliases = awaiting_pages(versioning.aliases)
+    alias = awaiting(versioning.alias)
+    alias_history = awaiting_pages(versioning.alias_history)
+    switch = awaiting(versioning.switch)
+    roll_back = awaiting(versioning.roll_back)
+    delete_alias = awaiting(versioning.delete_alias)
+
     attribute = awaiting(asking.attribute)
     attribute_batch = awaiting(asking.attribute_batch)
     attribute_set = awaiting(asking.attribute_set)
@@ -51,3 +84,11 @@ class AsyncClient(AwaitingShell):
     shares = awaiting(asking.shares)
     shares_of_set = awaiting(asking.shares_of_set)
     shares_of_feature = awaiting(asking.shares_of_feature)
+
+    caller = awaiting(accounts.caller)
+    keys = awaiting_pages(accounts.keys)
+    create_key = awaiting(accounts.create_key)
+    rotate_key = awaiting(accounts.rotate_key)
+    revoke_key = awaiting(accounts.revoke_key)
+    audit = awaiting_pages(accounts.audit)
+    usage = awaiting_pages(accounts.usage)

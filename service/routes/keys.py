@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
 from service.access import managing
@@ -14,7 +13,7 @@ from service.bodies import declared_body, json_body
 from service.problems import declared
 from service.repositories import keys
 from service.repositories.keys import StoredKey
-from service.schemas import Body, Document, Word
+from service.schemas_accounts import KeyInfo, KeyPage, NewKey, NewKeyBody, RotateBody
 from service.served import Service
 
 router = APIRouter(prefix="/v1", tags=["Accounts"])
@@ -22,84 +21,6 @@ KeyId = Annotated[
     str, Path(pattern="^[0-9A-Za-z]{12}$", description="A key's id: its 12 characters after `byl_`")
 ]
 Admin = Annotated[Caller, requires(Scope.ADMIN)]
-Quota = Annotated[int, Field(ge=1, lt=1 << 31)]
-Text = Annotated[
-    str,
-    Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"),
-]
-
-
-class NewKeyBody(Body):
-    """A key to be made."""
-
-    name: Text
-    """What it is for."""
-    person: Text
-    """Who answers for it: approvals need two persons."""
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
-    """What it allows."""
-    owners: Annotated[list[Word], Field(min_length=1, max_length=1000)] | None = None
-    """Sees the rows of these owners only; such a key has the scope `read` alone."""
-    expires_at: AwareDatetime | None = None
-    """When it ends by itself."""
-    requests_per_minute: Quota | None = None
-    """Its own quota; null: the service's."""
-    queries_per_minute: Quota | None = None
-    """Its own quota; null: the service's."""
-
-
-class RotateBody(Body):
-    """How a key is replaced."""
-
-    overlap_hours: Annotated[float, Field(ge=0, le=24 * 90)] = 24.0
-    """How long the old key stays valid beside the new one."""
-
-
-class KeyInfo(Document):
-    """A key, without its secret."""
-
-    id: str
-    """Its 12 characters after `byl_`."""
-    name: str
-    """What it is for."""
-    person: str
-    """Who answers for it."""
-    scopes: list[Scope]
-    """What it allows."""
-    owners: list[str] | None
-    """Whose rows it sees; null: everybody's."""
-    requests_per_minute: int | None
-    """Its own quota; null: the service's."""
-    queries_per_minute: int | None
-    """Its own quota; null: the service's."""
-    replaces: str | None
-    """The key that it was rotated from."""
-    active: bool
-    """Whether it is valid now."""
-    created_at: datetime
-    """When it was made."""
-    expires_at: datetime | None
-    """When it ends by itself."""
-    revoked_at: datetime | None
-    """When it was ended."""
-    last_used_at: datetime | None
-    """When it was last used, to a few seconds."""
-
-
-class NewKey(KeyInfo):
-    """A new key, with its secret."""
-
-    key: str
-    """The whole key: this answer alone shows it."""
-
-
-class KeyPage(Document):
-    """Some keys, by id."""
-
-    keys: list[KeyInfo]
-    """At most `limit`."""
-    next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
 
 
 @router.get("/caller", operation_id="get_caller", dependencies=[signed_in()])

@@ -1,7 +1,7 @@
 """What was done: the audit log, for admins; and usage, each caller's own."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
@@ -11,65 +11,11 @@ from service.access.scopes import Caller, Scope
 from service.problems import declared
 from service.repositories import audit, usage
 from service.repositories.usage import UsageOf
-from service.schemas import Document
+from service.schemas_accounts import AuditLine, AuditPage, UsagePage, UsageRow
 from service.served import Service
 
 router = APIRouter(prefix="/v1", tags=["Accounts"])
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
-
-
-class AuditLine(Document):
-    """One change."""
-
-    id: int
-    """Counts up, with gaps."""
-    at: datetime
-    """When."""
-    key_id: str | None
-    """With which key; null on the command line."""
-    person: str
-    """Who."""
-    action: str
-    """What was done: `keys.create`."""
-    subject: str
-    """To what."""
-    details: dict[str, Any]
-    """More."""
-
-
-class AuditPage(Document):
-    """Some changes, the newest first."""
-
-    lines: list[AuditLine]
-    """At most `limit`."""
-    next: int | None
-    """Pass it as `after` for the page that follows; null on the last one."""
-
-
-class UsageRow(Document):
-    """What one key asked of one index on one day."""
-
-    day: date
-    """In UTC."""
-    key_id: str
-    """The key's id."""
-    index: str
-    """The index."""
-    requests: int
-    """Answered."""
-    queries: int
-    """In them."""
-    milliseconds: int
-    """Time in the service, summed over requests."""
-
-
-class UsagePage(Document):
-    """Some usage, the newest day first."""
-
-    usage: list[UsageRow]
-    """At most `limit`."""
-    next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
 
 
 @router.get("/audit", operation_id="list_audit", responses=declared(422))

@@ -69,15 +69,20 @@ def test_events_that_are_cut_anywhere(size):
     assert found == [("progress", b"{}"), ("answer", b"1\n2"), ("message", b"bare")]
 
 
-DOCUMENTS = ("service.schemas",)
-"""What the client and the server share."""
+DOCUMENTS = (
+    "service.schemas",
+    "service.access.scopes",
+    "service.versions.documents",
+    "service.versions.names",
+)
+DOCUMENTS += ("service.versions.records", "service.compensation.")
+"""What the client and the server share: documents, and the words in them."""
+PACKAGES = {"service", "service.access", "service.versions", "service.compensation"}
 
 
 def test_the_client_is_light_and_knows_nothing_of_the_server():
     code = "import sys, service.client; print('torch' in sys.modules, *(m for m in sys.modules if m[:7] == 'service'))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     torch_loaded, *modules = run.stdout.split()
-    assert [module for module in modules if not module.startswith(("service.client", *DOCUMENTS))] == [
-        "service"
-    ]
+    assert {each for each in modules if not each.startswith(("service.client", *DOCUMENTS))} <= PACKAGES
     assert torch_loaded == "False"
