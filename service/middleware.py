@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from byline.errors import InputTooLarge
@@ -36,6 +37,8 @@ _PROCESS = secrets.token_hex(10)
 _NUMBERS = itertools.count()
 
 
+CLIENT_GONE = 499
+"""In the log and the metrics alone."""
 PROBES = frozenset({"/livez", "/readyz"})
 """Asked by address, by orchestrators."""
 
@@ -66,6 +69,8 @@ class RequestLog:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_named)
+            except ClientDisconnect:
+                status = status or CLIENT_GONE  # it left in the middle of its body, and reads nothing
             except Exception as error:
                 # Here and not in Starlette's own handler, which is outside and would not be logged.
                 response = mistake(error, request_id)

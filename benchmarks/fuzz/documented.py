@@ -15,7 +15,7 @@ of features that the index's recipe sets, limits on their product, an idempotenc
 body. They may refuse what the schema allows."""
 PAGED = ("list_examples", "list_owners", "list_self_influence", "list_ledger", "list_usage")
 """A cursor is any text to the schema, and only that of a page to the service."""
-ACCEPTED = ("2xx", "401", "403", "404", "409", "429", "503")
+ACCEPTED = ("2xx", "401", "403", "404", "409", "412", "429", "503")
 """Answers to what the document allows: never 422, save for the operations above."""
 
 

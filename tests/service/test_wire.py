@@ -52,6 +52,20 @@ def test_a_body_of_two_lengths_ends_the_connection(served):
         assert [reply.status for reply in exchange(served.port, pieces).replies] == [400]
 
 
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_mistake(served):
+    known = raw.known(served)
+    for path in (known.ask, b"/login"):
+        head = known.head(b"POST", path, b"Content-Type: application/json", b"Content-Length: 100")
+        with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
+            connection.sendall(head + b'{"key": ')
+            time.sleep(0.1)
+    time.sleep(0.3)
+    _, metrics = served.get("/metrics")
+    assert b'status="499"' in metrics
+    assert b'status="500"' not in metrics
+    assert "mistake" not in served.log.read_text()
+
+
 def test_a_body_that_never_ends_is_answered_504(served):
     """Wherever it goes, its place inside is free again."""
     known = raw.known(served)
