@@ -21,6 +21,7 @@ from service.versions.switching import Switcher
 from tests.service.versions.building import directory, flip
 from tests.service.versions.test_directory import DAMAGES, extra, flipped, missing, stale_task
 
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 ADA = Caller(key_id="k", person="ada", scopes=frozenset({Scope.ADMIN}))
 
 

@@ -1,0 +1,110 @@
+"""What is served first: the aliases' versions, or else what the pointer in the directory names."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from byline.errors import InvalidInput, NotFound, UnusableIndex
+from service.access.scopes import Caller
+from service.settings import Settings
+from service.versions import changing
+from service.versions.changing import Expected
+from service.versions.starting import GivenIndex, aliases_of, open_first
+from tests.service.versions.building import directory, flip
+
+ADA = Caller(key_id="k", person="ada", scopes=frozenset())
+
+
+def given(index, text=None):
+    return GivenIndex.parse(text or f"tiny={index.path}", Settings(threads=1), with_task=False)
+
+
+@pytest.fixture
+def known(run, index):
+    """Both versions verified; the alias stands for the second, which the pointer does not name."""
+
+    async def work(database):
+        lies_in = directory(index.folder)
+        for version, was in ((index.a, None), (index.b, index.a)):
+            facts = lies_in.facts(version)
+            await changing.register(database, ADA, facts)
+            await changing.verified(database, ADA, facts)
+            await changing.switch(database, ADA, "tiny", facts, Expected(version=was))
+        return await aliases_of(database, ["tiny"])
+
+    return SimpleNamespace(aliases=run(work), run=run)
+
+
+def test_the_pointer_is_followed_where_the_database_knows_nothing(index):
+    opened = open_first(given(index), [])
+    assert {name: each.version for name, each in opened.served.items()} == {"tiny": index.a}
+    assert opened.served["tiny"].attributor.name == "tiny"
+
+
+def test_the_name_is_the_given_one_or_the_tasks(index):
+    assert given(index).name == given(index, str(index.path)).name == "tiny"
+    assert given(index, f"other={index.path}").name == "other"
+    with pytest.raises(InvalidInput):
+        given(index, f"UP={index.path}")
+    with pytest.raises(NotFound):
+        given(index, str(index.path.parent / "nothing"))
+
+
+def test_the_alias_decides(index, known):
+    assert open_first(given(index), known.aliases).served["tiny"].version == index.b
+
+
+def test_a_version_itself_can_be_given_and_the_alias_still_decides(index, known):
+    itself = given(index, f"tiny={index.path / index.a}")
+    assert open_first(itself, known.aliases).served["tiny"].version == index.b
+    assert open_first(itself, []).served["tiny"].version == index.a
+
+
+@pytest.mark.parametrize("how", ["damaged", "absent"])
+def test_the_version_before_is_served_where_the_aliases_cannot_be(index, known, how):
+    if how == "damaged":
+        flip(index.path / index.b / "search.faiss")
+    else:
+        (index.path / index.b).rename(index.folder / "elsewhere")
+    opened = open_first(given(index), known.aliases)
+    assert opened.served["tiny"].version == index.a
+    assert [facts.version for facts, _ in opened.unusable] == ([index.b] if how == "damaged" else [])
+
+
+def test_nothing_to_serve_stops_the_start(index, known):
+    for version in (index.a, index.b):
+        flip(index.path / version / "search.faiss")
+    with pytest.raises(UnusableIndex):
+        open_first(given(index), known.aliases)
+
+
+def test_other_aliases_are_opened_too_and_may_be_left_out(index, known):
+    async def work(database):
+        facts = directory(index.folder).facts(index.a)
+        await changing.switch(database, ADA, "staging", facts, Expected())
+        return await aliases_of(database, ["tiny"])
+
+    aliases = known.run(work)
+    served = open_first(given(index), aliases).served
+    assert {name: each.version for name, each in served.items()} == {"staging": index.a, "tiny": index.b}
+    flip(index.path / index.a / "search.faiss")
+    assert set(open_first(given(index), aliases).served) == {"tiny"}
+
+
+def test_an_index_may_not_take_the_name_of_anothers_alias(index, known):
+    async def work(database):
+        facts = directory(index.folder).facts(index.a)
+        await changing.switch(database, ADA, "staging", facts, Expected())
+        await aliases_of(database, ["staging"])
+
+    with pytest.raises(InvalidInput, match="alias of tiny"):
+        known.run(work)
+
+
+def test_a_renamed_version_is_served_by_itself(index):
+    renamed = index.path / "renamed"
+    (index.path / index.b).rename(renamed)
+    found = given(index, f"tiny={renamed}")
+    assert not found.managed
+    opened = open_first(found, [])
+    assert (opened.served["tiny"].version, opened.served["tiny"].folder) == (index.b, None)
