@@ -1,7 +1,7 @@
 """What clients send and get about compensation. Amounts are integers in minor units of the currency."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -12,9 +12,11 @@ from service.compensation.money import MINOR_DIGITS, minor_digits
 from service.compensation.policy import Amount, MinimumQuality, Policy, normal_multiplier
 from service.compensation.runs import State, Step
 from service.compensation.statements import Account, RefusedEvent
-from service.repositories.ledger import Balance, EntryRow
-from service.repositories.statements import RunRow
 from service.schemas import Asked, Body, Document
+
+if TYPE_CHECKING:  # clients read these documents without a database
+    from service.repositories.ledger import Balance, EntryRow
+    from service.repositories.statements import RunRow
 
 MILLION = 1_000_000
 Weight = Annotated[int, Field(ge=1, le=10**9)]
@@ -289,12 +291,12 @@ class RunDocument(Document):
     """In their order."""
 
     @classmethod
-    def of(cls, row: RunRow) -> "RunDocument":
+    def of(cls, row: "RunRow") -> "RunDocument":
         """Describe a run."""
         return cls(**run_values(row))
 
 
-def run_values(row: RunRow) -> dict[str, object]:
+def run_values(row: "RunRow") -> dict[str, object]:
     """The fields of a `RunDocument`."""
     steps = [{"step": step, "person": person, "at": at} for step, (person, at) in row.steps.items()]
     kept = {key: value for key, value in vars(row).items() if key not in {"sequence", "steps"}}
@@ -389,7 +391,7 @@ class EntryDocument(Document):
     """Minor units: into the account, or out of it where negative."""
 
     @classmethod
-    def of(cls, row: EntryRow) -> "EntryDocument":
+    def of(cls, row: "EntryRow") -> "EntryDocument":
         """Describe an entry."""
         kept = {key: value for key, value in vars(row).items() if key not in {"entry", "run_id"}}
         return cls(run=row.run_id, **kept, **row.entry.model_dump())
@@ -421,7 +423,7 @@ class BalanceDocument(Document):
     """Minor units."""
 
     @classmethod
-    def of(cls, balance: Balance) -> "BalanceDocument":
+    def of(cls, balance: "Balance") -> "BalanceDocument":
         """Describe a balance."""
         return cls(minor_digits=minor_digits(balance.currency), **vars(balance))
 

@@ -13,6 +13,7 @@ from service.client.errors import (
     KeyReused,
     NonFinite,
     NotFound,
+    NotPayable,
     QuotaExceeded,
     ServiceError,
     ServiceFault,
@@ -26,9 +27,11 @@ from service.client.gradients import gradient_of
 from service.client.retries import NEVER, Retries
 from service.schemas import Progress
 from service.schemas_accounts import NewKeyBody
+from service.schemas_compensation import AllocationBody, PolicyBody, Quality, ReleaseBody, ReversalBody
 
 __all__ = [
     "NEVER",
+    "AllocationBody",
     "AsyncClient",
     "Client",
     "ClientError",
@@ -42,9 +45,14 @@ __all__ = [
     "NewKeyBody",
     "NonFinite",
     "NotFound",
+    "NotPayable",
+    "PolicyBody",
     "Progress",
+    "Quality",
     "QuotaExceeded",
+    "ReleaseBody",
     "Retries",
+    "ReversalBody",
     "Scope",
     "ServiceError",
     "ServiceFault",

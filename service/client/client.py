@@ -1,6 +1,7 @@
 """The clients: the same methods, to be called or to be awaited."""
 
 from service.client import accounts, asking, reading
+from service.client import compensation as paying
 from service.client import versions as versioning
 from service.client.awaiting import AwaitingShell, awaiting
 from service.client.awaiting import paging as awaiting_pages
@@ -44,6 +45,28 @@ class Client(BlockingShell):
     shares_of_set = blocking(asking.shares_of_set)
     shares_of_feature = blocking(asking.shares_of_feature)
 
+    book_event = blocking(paying.book_event)
+    book_event_set = blocking(paying.book_event_set)
+    book_event_feature = blocking(paying.book_event_feature)
+    book_event_tensors = blocking(paying.book_event_tensors)
+    book_event_gradient = blocking(paying.book_event_gradient)
+    events = blocking_pages(paying.events)
+    event = blocking(paying.event)
+    revise_policy = blocking(paying.revise_policy)
+    policies = blocking_pages(paying.policies)
+    policy = blocking(paying.policy)
+    draft_run = blocking(paying.draft_run)
+    approve_run = blocking(paying.approve_run)
+    post_run = blocking(paying.post_run)
+    void_run = blocking(paying.void_run)
+    runs = blocking_pages(paying.runs)
+    run = blocking(paying.run)
+    statements = blocking_pages(paying.statements)
+    statement = blocking(paying.statement)
+    statement_csv = blocking(paying.statement_csv)
+    ledger = blocking_pages(paying.ledger)
+    balances = blocking(paying.balances)
+
     caller = blocking(accounts.caller)
     keys = blocking_pages(accounts.keys)
     create_key = blocking(accounts.create_key)
@@ -84,6 +107,28 @@ class AsyncClient(AwaitingShell):
     shares = awaiting(asking.shares)
     shares_of_set = awaiting(asking.shares_of_set)
     shares_of_feature = awaiting(asking.shares_of_feature)
+
+    book_event = awaiting(paying.book_event)
+    book_event_set = awaiting(paying.book_event_set)
+    book_event_feature = awaiting(paying.book_event_feature)
+    book_event_tensors = awaiting(paying.book_event_tensors)
+    book_event_gradient = awaiting(paying.book_event_gradient)
+    events = awaiting_pages(paying.events)
+    event = awaiting(paying.event)
+    revise_policy = awaiting(paying.revise_policy)
+    policies = awaiting_pages(paying.policies)
+    policy = awaiting(paying.policy)
+    draft_run = awaiting(paying.draft_run)
+    approve_run = awaiting(paying.approve_run)
+    post_run = awaiting(paying.post_run)
+    void_run = awaiting(paying.void_run)
+    runs = awaiting_pages(paying.runs)
+    run = awaiting(paying.run)
+    statements = awaiting_pages(paying.statements)
+    statement = awaiting(paying.statement)
+    statement_csv = awaiting(paying.statement_csv)
+    ledger = awaiting_pages(paying.ledger)
+    balances = awaiting(paying.balances)
 
     caller = awaiting(accounts.caller)
     keys = awaiting_pages(accounts.keys)

@@ -7,7 +7,8 @@ ClientError                  (a BylineError)
 └── ServiceError             the service refused, with an RFC 9457 problem document
     ├── InvalidRequest       correct the request                                 400, 405, 415, 421, 422
     │   ├── TooLarge         send less at a time                                 413
-    │   └── KeyReused        an idempotency key came again with another request  422
+    │   ├── KeyReused        an idempotency key came again with another request  422
+    │   └── NotPayable       no policy could pay for this event: it is not booked 422
     ├── NonFinite            the query has no finite gradient                    422
     ├── Unauthorized         send a valid key                                    401
     ├── Forbidden            ask for another scope                               403
@@ -102,6 +103,10 @@ class KeyReused(InvalidRequest, errors.ReusedKey):
     """An idempotency key came again with another request."""
 
 
+class NotPayable(InvalidRequest):
+    """No policy could pay for this event, such as one whose scores have no standard error: nothing was booked."""
+
+
 class NonFinite(ServiceError, errors.NonFiniteGradient):
     """The query has no finite gradient."""
 
@@ -150,6 +155,7 @@ _BY_KIND: Mapping[str, type[ServiceError]] = {
     "idempotency-mismatch": KeyReused,
     "in-progress": InProgress,
     "non-finite": NonFinite,
+    "not-payable": NotPayable,
 }
 _BY_STATUS: Mapping[int, type[ServiceError]] = {
     401: Unauthorized,
