@@ -16,8 +16,10 @@ class Client(BlockingShell):
     `Retries`. It may be used from several threads at once.
     """
 
+    ready = blocking(reading.ready)
     indexes = blocking(reading.indexes)
     index = blocking(reading.index)
+    coverage = blocking(reading.coverage)
     example = blocking(reading.example)
     examples = blocking_pages(reading.examples)
     owners = blocking_pages(reading.owners)
@@ -79,8 +81,10 @@ class Client(BlockingShell):
 class AsyncClient(AwaitingShell):
     """As `Client`, to be awaited: `async with AsyncClient("https://byline.example.org", key) as client: ...`."""
 
+    ready = awaiting(reading.ready)
     indexes = awaiting(reading.indexes)
     index = awaiting(reading.index)
+    coverage = awaiting(reading.coverage)
     example = awaiting(reading.example)
     examples = awaiting_pages(reading.examples)
     owners = awaiting_pages(reading.owners)

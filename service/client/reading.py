@@ -6,14 +6,25 @@ from service.client.calls import Flow, Pages, document, entries_of, get, path_of
 from service.schemas import (
     ExamplePage,
     ExampleRow,
+    Health,
     IndexInfo,
     IndexList,
     IndexSummary,
+    OwnerCoverage,
     OwnerInfo,
     OwnerPage,
     SelfInfluencePage,
     SelfInfluenceRow,
 )
+
+
+def ready() -> Flow[Health]:
+    """Ask whether the service can be sent questions; while it is starting this is tried again, as any call.
+
+    Raises:
+        Unavailable: It still is not ready.
+    """
+    return get("/readyz", document(Health))
 
 
 def indexes() -> Flow[list[IndexSummary]]:
@@ -28,6 +39,15 @@ def index(name: str) -> Flow[IndexInfo]:
         name: The index.
     """
     return get(path_of("indexes", name), document(IndexInfo))
+
+
+def coverage(index: str) -> Flow[OwnerCoverage]:
+    """Say how many training points have an owner and a licence.
+
+    Args:
+        index: The index.
+    """
+    return get(path_of("indexes", index, "coverage"), document(OwnerCoverage))
 
 
 def example(index: str, example_id: str) -> Flow[ExampleRow]:
