@@ -8,6 +8,6 @@ ALTER ROLE byline_reader SET default_transaction_read_only = on;
 ALTER ROLE byline_reader SET statement_timeout = '20s';
 GRANT USAGE ON SCHEMA public TO byline_reader;
 GRANT SELECT ON
-    events, policies, statement_runs, run_steps, statement_lines, ledger_entries, usage, aliases, index_versions
+    events, policies, statement_runs, run_steps, statement_lines, ledger_entries, event_claims, usage, aliases, index_versions
 TO byline_reader;
 GRANT SELECT (id, name, person) ON keys TO byline_reader;
