@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http bench-switches \
-        bench-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-peers fuzz test-faiss-gpu wheel clean
+        bench-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-peers fuzz test-faiss-gpu test-deploy up wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,12 @@ test-faiss-gpu:  ## the search tests with faiss-gpu in place of faiss-cpu (2.4 G
 	.venv-faiss-gpu/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	  -e '.[gpu]' pytest pytest-timeout hypothesis beartype
 	OMP_NUM_THREADS=1 .venv-faiss-gpu/bin/python -m pytest -q -m search tests/search
+
+test-deploy: $(READY)  ## build the images and run deploy/ for real: podman, docker-compose, chromium, as root (20 minutes)
+	$(BIN)/python -m pytest -q -s --timeout=2400 tests/deploy/run_compose.py
+
+up: ## the service with its database and monitoring in containers (needs docker compose)
+	deploy/up
 
 wheel: $(READY)  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

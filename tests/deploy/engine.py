@@ -58,7 +58,9 @@ class Engine:
         done = subprocess.run(
             words, env=self.environment, capture_output=True, text=True, timeout=seconds, check=False
         )
-        assert done.returncode == 0 or not check, f"{' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        assert done.returncode == 0 or not check, (
+            f"{' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
         return done.stdout
 
     def succeeds(self, *command: str | Path, seconds: float = 600) -> bool:
@@ -94,7 +96,9 @@ class Engine:
         """What is left of the project: containers, networks, volumes."""
         label = f"label=com.docker.compose.project={self.project}"
         listings = (["ps", "-aq"], ["network", "ls", "-q"], ["volume", "ls", "-q"])
-        return [each for listing in listings for each in self.run("podman", *listing, "--filter", label).split()]
+        return [
+            each for listing in listings for each in self.run("podman", *listing, "--filter", label).split()
+        ]
 
     def check_health(self) -> None:
         """Run the health checks of all containers once: without systemd nobody else does."""

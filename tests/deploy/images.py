@@ -45,8 +45,8 @@ def _pulled(engine: Engine, image: str) -> bool:
         return False
 
 
-def build(engine: Engine, target: str = "cpu") -> None:
-    """Build Byline's image from the repository's Dockerfile, with pip set up as on this machine."""
+def build(engine: Engine, checkout: Path, target: str = "cpu") -> None:
+    """Build Byline's image from a checkout, with pip set up as on this machine."""
     settings = pip_settings()
     options = ["--build-arg", "TORCH_INDEX="] if "PIP_FIND_LINKS" in settings else []
     for name, value in settings.items():
@@ -55,7 +55,7 @@ def build(engine: Engine, target: str = "cpu") -> None:
         *("podman", "build", "--pull=never", "--format", "docker", "--network", "host", "--target", target),
         *options,
         *mounts(folders(settings)),
-        *("--tag", BYLINE, "--file", ROOT / "docker" / "Dockerfile", ROOT),
+        *("--tag", BYLINE, "--file", checkout / "docker" / "Dockerfile", checkout),
         seconds=1800,
     )
 
@@ -77,5 +77,9 @@ def folders(settings: dict[str, str]) -> list[str]:
     """Files and folders of this machine that pip's configuration names."""
     words = (word for value in settings.values() for word in value.split())
     paths = [Path(urlsplit(word).path if word.startswith("file:") else word) for word in words]
-    there = {path.parent if path.name == "simple" else path for path in paths if path.is_absolute() and path.exists()}
+    there = {
+        path.parent if path.name == "simple" else path
+        for path in paths
+        if path.is_absolute() and path.exists()
+    }
     return sorted(map(str, there))
