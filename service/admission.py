@@ -42,6 +42,16 @@ class Admission:
         """Whether the service is shutting down."""
         return self._closed
 
+    @property
+    def full(self) -> bool:
+        """Whether as many requests are inside as may be."""
+        return self._inside.requests >= self._room.requests
+
+    @property
+    def no_place(self) -> str:
+        """What a request is told that finds the service full."""
+        return f"{self._room.requests} requests are waiting already: try again later"
+
     def close(self) -> None:
         """Admit nobody from now on; who is inside stays."""
         self._closed = True
@@ -61,8 +71,8 @@ class Admission:
         """
         if self._closed:
             raise Overloaded("the service is shutting down: try another replica, or again later")
-        if self._inside.requests >= self._room.requests:
-            raise Overloaded(f"{self._room.requests} requests are waiting already: try again later")
+        if self.full:
+            raise Overloaded(self.no_place)
         if self._inside.body_bytes + body_bytes > self._room.body_bytes and self._inside.requests:
             raise Overloaded("the bodies of other requests fill the memory set aside: try again later")
         place = Place(self._inside, self._room)

@@ -14,6 +14,7 @@ from byline.errors import BylineError
 from service import openapi, problems
 from service.access.authentication import Authentication
 from service.access.guard import hold_guarded
+from service.door import Door
 from service.housekeeping import keep_house, write
 from service.middleware import AllowedHosts, BodyLimit, RequestLog
 from service.pages import indexes as index_pages
@@ -95,6 +96,7 @@ def create_app(
     app.openapi = _written_once(app, service)  # type: ignore[method-assign]
     app.add_middleware(BodyLimit, limit=service.body_limit)
     app.add_middleware(Authentication, accounts=service.accounts, failures=service.failures)
+    app.add_middleware(Door, admission=service.admission, failures=service.failures)
     app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
     app.add_middleware(RequestLog, metrics=service.metrics)
     if tracing is not None:

@@ -1,6 +1,7 @@
 """Running the application under uvicorn, and ending well."""
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -11,6 +12,10 @@ from fastapi import FastAPI
 from service.connections import HEAD_BYTES, patient_for
 from service.garbage import settle
 from service.settings import Settings
+
+SWITCH_SECONDS = 0.0005
+"""After how long the compute thread gives the interpreter's lock to the event loop. Each request takes the lock several
+times, after every read and write: at Python's own 5 ms even refusing takes so long that refusals queue up."""
 
 
 class Server(uvicorn.Server):
@@ -45,6 +50,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, then say so: whoever reads it may send requests and signals."""
+        sys.setswitchinterval(SWITCH_SECONDS)
         await super().startup(sockets)
         if self.started:
             self._announce()

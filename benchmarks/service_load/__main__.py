@@ -20,6 +20,7 @@ from benchmarks.service_load.serving import Server, serving
 from benchmarks.targets import Targets
 
 PARTS = ("throughput", "overload", "crowd", "stages", "memory", "soak")
+CASES = {"digits": digits, "code-lm": gpt}
 Part = Callable[[Server, Targets], None]
 
 
@@ -61,15 +62,17 @@ def main() -> int:
     )
     parser.add_argument("--smoke", action="store_true", help="a tiny index and a few requests")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to run")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="indexes to serve")
     arguments = parser.parse_args()
     targets, parts = Targets(), smoke() if arguments.smoke else full()
     with tempfile.TemporaryDirectory() as folder:
-        cases = [tiny(Path(folder))] if arguments.smoke else [digits(), gpt()]
+        cases = [tiny(Path(folder))] if arguments.smoke else [CASES[name]() for name in arguments.cases]
         for case in cases:
-            with serving(case) as server:
-                for name in arguments.only:
-                    if name in parts:
-                        parts[name](server, targets)
+            chosen = [parts[name] for name in arguments.only if name in parts]
+            if chosen:
+                with serving(case) as server:
+                    for part in chosen:
+                        part(server, targets)
         if "soak" in arguments.only:
             soak.measure(cases[0], targets, rounds=2 if arguments.smoke else 30)
     return targets.exit_code()

@@ -9,6 +9,8 @@ from typing import Self
 
 from benchmarks.service_load.serving import Server
 
+SETTLING = 0.2
+"""Of an open loop's time, in which its load sets in: it is not counted."""
 PATIENCE = 90.0
 """Seconds that an answer may take before the benchmark itself gives up."""
 
@@ -28,9 +30,11 @@ class Tally:
     """What came back to many requests."""
 
     seconds: float = 0.0
-    """From the first request to the last answer."""
+    """From the first request to the last answer; of an open loop from when it has settled to the last request."""
     latencies: dict[int, list[float]] = field(default_factory=dict)
     """By status, in seconds."""
+    outside: int = 0
+    """Answers that an open loop does not count: they came while its load set in, or after it had ended."""
     broken: int = 0
     """Connections that ended without an answer."""
     without_retry: int = 0
@@ -50,7 +54,7 @@ class Tally:
     @property
     def rate(self) -> float:
         """Answers a second."""
-        return len(self.latencies.get(200, ())) / self.seconds
+        return (len(self.latencies.get(200, ())) - self.outside) / self.seconds
 
 
 class Client:
@@ -129,7 +133,7 @@ async def closed_loop(
 
 
 async def open_loop(server: Server, rate: float, seconds: float) -> Tally:
-    """Requests at a constant rate, whether or not the ones before were answered.
+    """Requests at a constant rate, whether or not the ones before were answered; its rate is of answers in that time.
 
     Args:
         server: Who is asked.
@@ -144,10 +148,13 @@ async def open_loop(server: Server, rate: float, seconds: float) -> Tally:
     async def one(number: int) -> None:
         try:
             client = idle.pop() if idle else await Client.open(server)
-            tally.note(await client.ask(asked[number % len(asked)]))
+            reply = await client.ask(asked[number % len(asked)])
         except (OSError, asyncio.IncompleteReadError):
             tally.broken += 1
             return
+        tally.note(reply)
+        settled = time.perf_counter() - begun > seconds * SETTLING
+        tally.outside += reply.status == 200 and (tally.seconds > 0 or not settled)
         idle.append(client)
 
     begun = time.perf_counter()
@@ -155,8 +162,7 @@ async def open_loop(server: Server, rate: float, seconds: float) -> Tally:
         for number in range(int(rate * seconds)):
             await asyncio.sleep(max(0.0, begun + number / rate - time.perf_counter()))
             group.create_task(one(number))
-        sent = time.perf_counter() - begun
-    tally.seconds = sent
+        tally.seconds = time.perf_counter() - begun - seconds * SETTLING
     for client in idle:
         client.close()
     return tally
