@@ -108,7 +108,7 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    await service.open_database()
+    await service.database_readiness.prepare()
     service.compute.start()
     warming = asyncio.ensure_future(service.warm())
     warming.add_done_callback(_log_failure)

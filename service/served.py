@@ -10,7 +10,7 @@ import structlog
 from starlette.types import Scope
 
 from byline.attribution import Attributor
-from byline.errors import BylineError, InvalidInput, Overloaded
+from byline.errors import InvalidInput, Overloaded
 from service.access.accounts import Accounts
 from service.access.quotas import MemoryCounter, Quotas, SharedCounter
 from service.access.secret import open_database, read_secret
@@ -19,7 +19,7 @@ from service.arrivals import Arrivals
 from service.bodies import SAFETENSORS
 from service.catalogue import Catalogue
 from service.compute import ComputeThread
-from service.database import migrating
+from service.database.readiness import DatabaseReadiness
 from service.housekeeping import Usage
 from service.metrics import Metrics
 from service.problems import Failures
@@ -80,6 +80,8 @@ class Service:
             fresh_seconds=self.settings.key_fresh_seconds,
             grace_seconds=self.settings.key_grace_seconds,
         )
+        self.database.on_failure = self.metrics.database_error
+        self.database_readiness = DatabaseReadiness(self.database, self.settings.key_grace_seconds)
         self.failures = Failures(self.retry_after)
         self.quotas = Quotas(
             MemoryCounter() if self.database.is_sqlite else SharedCounter(self.database),
@@ -157,19 +159,6 @@ class Service:
             taken[name] = self.versions.current(name)
         return taken[name]
 
-    async def open_database(self) -> None:
-        """Migrate SQLite; look whether PostgreSQL was. Neither keeps the service from starting.
-
-        An index answers without the database whoever asked before; `/readyz` says what is wrong.
-        """
-        try:
-            if self.database.is_sqlite:
-                await migrating.upgrade(self.database)
-            else:
-                await migrating.hold_migrated(self.database)
-        except BylineError as error:
-            log.error("database not ready", detail=str(error))
-
     async def hold_ready(self) -> None:
         """Refuse requests until everything is there.
 
@@ -181,7 +170,7 @@ class Service:
             raise Overloaded("the service is shutting down")
         if not self.ready:
             raise Overloaded("the first queries are still being answered")
-        await migrating.hold_migrated(self.database)
+        await self.database_readiness.hold()
 
     @cached_property
     def arrivals(self) -> Arrivals:

@@ -7,7 +7,7 @@ another process revoked goes on working that long. Expiry is checked every time.
 
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from byline.errors import DatabaseUnavailable, Unauthorized
@@ -25,6 +25,9 @@ REMEMBERED = 10_000
 class _Remembered:
     key: StoredKey
     found: float
+    """When the database last told of it."""
+    asked: float
+    """When the database was last asked; where it does not answer, waiting for that each time would take too long."""
 
 
 class Accounts:
@@ -100,21 +103,22 @@ class Accounts:
     async def _find(self, key_id: str) -> StoredKey | None:
         known = self._remembered.get(key_id)
         now = time.monotonic()
-        if known is not None and now - known.found < self._fresh_seconds:
+        if known is not None and now - known.asked < self._fresh_seconds:
             return known.key
         try:
             async with self._database.read() as reading:
                 stored = await keys.find(reading, key_id)
         except DatabaseUnavailable:
-            if known is not None and now - known.found < self._grace_seconds:
-                return known.key
-            raise
+            if known is None or now - known.found >= self._grace_seconds:
+                raise
+            self._remembered[key_id] = replace(known, asked=time.monotonic())
+            return known.key
         if stored is not None:
             self._remember(stored, now)
         return stored
 
     def _remember(self, stored: StoredKey, now: float) -> None:
-        self._remembered[stored.id] = _Remembered(stored, now)
+        self._remembered[stored.id] = _Remembered(stored, now, now)
         self._remembered.move_to_end(stored.id)
         if len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)

@@ -17,6 +17,8 @@ from service.repositories.keys import StoredKey
 
 Kind = Literal["requests", "queries"]
 SECONDS = 60
+ALONE_SECONDS = 5.0
+"""How long a replica counts alone before it asks a database again that did not answer."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,12 @@ class SharedCounter:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._alone = MemoryCounter()
+        self._alone_until = 0.0
 
     async def take(self, name: str, cost: int, limit: int) -> tuple[bool, int, float]:
         """Take from a window, unless it would hold more than the limit."""
+        if time.monotonic() < self._alone_until:
+            return await self._alone.take(name, cost, limit)
         now = datetime.now(UTC)
         try:
             async with self._database.begin() as transaction:
@@ -76,6 +81,7 @@ class SharedCounter:
                     transaction, name, cost, limit, now, timedelta(seconds=SECONDS)
                 )
         except (DatabaseUnavailable, DiskFull):
+            self._alone_until = time.monotonic() + ALONE_SECONDS
             return await self._alone.take(name, cost, limit)
         return taken, amount, (end - now).total_seconds()
 

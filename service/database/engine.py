@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ class Database:
         self.url = database_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(self.url, pool_size) if self.is_sqlite else _postgresql(self.url, pool_size)
+        self.on_failure: Callable[[str], None] = lambda _: None
         self._reading = self.engine.execution_options(**{READING: True})
         self._writing: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
 
@@ -96,7 +97,7 @@ class Database:
                 async with self.engine.begin() as connection:
                     yield connection
             except _MEANT as error:
-                raise meaning(error) from error
+                raise self._meaning(error) from error
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
@@ -113,7 +114,7 @@ class Database:
             async with self._reading.connect() as connection:
                 yield connection
         except _MEANT as error:
-            raise meaning(error) from error
+            raise self._meaning(error) from error
 
     @asynccontextmanager
     async def migration(self) -> AsyncIterator[Connection]:
@@ -137,12 +138,18 @@ class Database:
                         await self._check_foreign_keys(connection)
                     await connection.invalidate()  # it does not hold foreign keys
             except (SQLAlchemyError, OSError) as error:
-                raise meaning(error) from error
+                raise self._meaning(error) from error
 
     async def _check_foreign_keys(self, connection: Connection) -> None:
         if self.is_sqlite:
             broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).first()
             assert broken is None, "a migration broke a foreign key"
+
+    def _meaning(self, error: Exception) -> BylineError:
+        found = meaning(error)
+        if isinstance(found, DatabaseUnavailable | DiskFull):
+            self.on_failure("full" if isinstance(found, DiskFull) else "unavailable")
+        return found
 
     async def dispose(self) -> None:
         """Close every connection."""

@@ -24,7 +24,7 @@ def serve(tmp_path):
     """
     running = []
 
-    def start(attributors=None, **settings):
+    def start(attributors=None, *, admin=True, **settings):
         attributor, featurizer = fake_attributor()
         folder = tmp_path / f"data-{len(running)}"
         app = create_app(prepared(folder, **settings), attributors or {"fake": attributor})
@@ -33,7 +33,7 @@ def serve(tmp_path):
         )
         client.__enter__()
         running.append(client)
-        if "database_url" in settings:
+        if "database_url" in settings and admin:
             client.portal.call(add_admin, app.state.service.database)
         client.portal.call(_warmed, app.state.service)
 

@@ -64,6 +64,11 @@ class PostgresServer:
             else:
                 return
 
+    def start_if_stopped(self) -> None:
+        """Start it unless it runs."""
+        if self._process is None:
+            self.start()
+
     def stop(self) -> None:
         """Stop it at once, as a crash would."""
         if self._process is not None:

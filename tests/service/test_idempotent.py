@@ -1,0 +1,121 @@
+"""Requests that happen once: on both databases, at the same time, in two replicas, and when they fail half-way."""
+
+import asyncio
+
+import pytest
+from fastapi import APIRouter, Request
+from sqlalchemy import func, select
+
+from byline.errors import InvalidQuery, ReusedKey
+from service.access.guard import caller_of, requires
+from service.access.scopes import Scope
+from service.database import Database
+from service.database.tables.accounts import audit as audit_table
+from service.idempotent import nothing, once
+from service.repositories import audit, idempotency
+from service.repositories.idempotency import Attempt, Replay
+from service.schemas import Health
+
+PATH = "/v1/once"
+
+
+@pytest.fixture
+def running(serve, database):
+    """A service with an endpoint that writes one line a request, and fails where it is told to."""
+    served = serve(database_url=database.url)
+    router = APIRouter()
+
+    @router.post(PATH, dependencies=[requires(Scope.COMPENSATE)])
+    async def happen(request: Request):
+        """Happen once."""
+        body = await request.body()
+
+        async def book(transaction, prepared):
+            await audit.record(transaction, caller_of(request), "test.happened", body.decode())
+            if b"fail" in body:
+                raise InvalidQuery("told to fail")
+            return 201, Health(status="ok")
+
+        return await once(request, caller_of(request), body, nothing, book)
+
+    served.app.include_router(router)
+    return served
+
+
+def happened(served):
+    lines = served.client.get("/v1/audit?limit=1000").json()["lines"]
+    return [line["subject"] for line in lines if line["action"] == "test.happened"]
+
+
+def send(served, key, body, **headers):
+    named = {"idempotency-key": key} if key is not None else {}
+    return served.client.post(PATH, content=body, headers=named | headers)
+
+
+def test_a_repetition_gets_the_first_answer_and_does_nothing(running):
+    first, again = send(running, "a", b"1"), send(running, "a", b"1")
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.content == again.content
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert send(running, "b", b"1").status_code == 201
+    assert happened(running) == ["1", "1"]
+
+
+def test_the_same_key_with_another_body_is_refused(running):
+    send(running, "a", b"1")
+    refused = send(running, "a", b"2")
+    assert refused.status_code == 422
+    assert refused.json()["type"] == "urn:byline:problem:idempotency-mismatch"
+    assert happened(running) == ["1"]
+
+
+@pytest.mark.parametrize("key", [None, "", "x" * 201, "\t"])
+def test_a_key_is_needed(running, key):
+    refused = send(running, key, b"1")
+    assert refused.status_code == 422
+    assert "Idempotency-Key" in refused.json()["detail"]
+    assert happened(running) == []
+
+
+def test_what_fails_is_not_remembered_and_leaves_nothing(running):
+    assert send(running, "a", b"fail").status_code == 422
+    assert happened(running) == []
+    assert send(running, "a", b"1").status_code == 201
+
+
+def test_two_callers_keys_have_nothing_to_do_with_each_other(running):
+    other = running.key_for(scopes=["compensate"])
+    assert send(running, "a", b"1").status_code == 201
+    assert send(running, "a", b"2", authorization=f"Bearer {other}").status_code == 201
+    assert sorted(happened(running)) == ["1", "2"]
+
+
+def test_of_many_replicas_at_once_one_does_it_and_all_say_so(database):
+    attempt = Attempt.of("k" * 12, "POST /x", "1", b"body")
+
+    async def one(replica):
+        async with replica.begin() as transaction:
+            found = await idempotency.begin(transaction, attempt)
+            if found is not None:
+                return found
+            await audit.record(transaction, audit.OPERATOR, "test.happened", "1")
+            await asyncio.sleep(0.02)
+            answer = Replay(201, "the first")
+            await idempotency.finish(transaction, attempt, answer)
+            return answer
+
+    async def all_of_them(first):
+        replicas = [first, Database(database.url), Database(database.url)]
+        answers = await asyncio.gather(*(one(replicas[n % 3]) for n in range(12)))
+        for replica in replicas[1:]:
+            await replica.dispose()
+        async with first.read() as reading:
+            count = (await reading.execute(select(func.count()).select_from(audit_table))).scalar_one()
+        return answers, count
+
+    answers, count = database.run(all_of_them)
+    assert answers == [Replay(201, "the first")] * 12
+    assert count == 1
+    with pytest.raises(ReusedKey):
+        database.booked(idempotency.find, Attempt.of("k" * 12, "POST /x", "1", b"another"))
