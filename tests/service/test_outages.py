@@ -132,22 +132,19 @@ def test_after_its_grace_an_outage_is_not_ready_and_keys_are_not_believed(serve,
     assert served.client.get("/v1/indexes").status_code == 200
 
 
-async def reconnect(database, setting):
-    """Open new connections only, each with a setting of SQLite's."""
-
-    def pragma(connection, record):
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA {setting}")
-        cursor.close()
-
-    await database.dispose()
-    event.listen(database.engine.sync_engine, "connect", pragma)
+def set_in_each(database, setting):
+    """Have each transaction begin with a setting of SQLite's."""
+    event.listen(
+        database.engine.sync_engine,
+        "begin",
+        lambda connection: connection.exec_driver_sql(f"PRAGMA {setting}").close(),
+    )
 
 
 def test_a_full_disk_is_507_and_loses_nothing(served):
     client, database = served.client, served.app.state.service.database
     made = client.post("/v1/keys", json=WANTED).json()
-    client.portal.call(reconnect, database, "max_page_count = 10")  # no disk goes beyond
+    set_in_each(database, "max_page_count = 10")  # the disk ends there
     statuses = {client.post("/v1/keys", json=WANTED | {"name": "x" * 100}).status_code for _ in range(30)}
     assert 507 in statuses
     assert statuses <= {201, 507}
@@ -161,13 +158,13 @@ def test_a_full_disk_is_507_and_loses_nothing(served):
     )
     created = {line["subject"] for line in logged["lines"] if line["action"] == "keys.create"}
     assert {key["id"] for key in listed} == created, "a key and its line in the log are there, or neither"
-    client.portal.call(reconnect, database, f"max_page_count = {1 << 30}")
+    set_in_each(database, f"max_page_count = {1 << 30}")
     assert client.post("/v1/keys", json=WANTED).status_code == 201
 
 
 def test_a_read_only_database_is_a_clean_503(served):
     client, database = served.client, served.app.state.service.database
-    client.portal.call(reconnect, database, "query_only = ON")
+    set_in_each(database, "query_only = ON")
     refused(client.post("/v1/keys", json=WANTED), 503, "database-unavailable")
     assert client.post(ASK, json=QUERY).status_code == 200
     assert client.get("/v1/keys").status_code == 200
