@@ -158,7 +158,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     from rich.console import Console
 
     from byline.attribution import AttributionRequest, Attributor
-    from byline.store.examples import Filter
+    from byline.store.filters import Filter
     from indexer.tables import answer_tables
 
     wanted = Filter(owner=owner, licence=licence, label=label) if owner or licence or label else None

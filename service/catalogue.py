@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from byline.store.index import AttributionIndex
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from byline.attribution import Answer, AttributionRequest, shares_of
 from byline.attribution.payloads import validated
 from byline.errors import InvalidQuery
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from byline.vocabulary import Direction
 from service.bodies import parse_json, parse_tensors
 from service.schemas import (

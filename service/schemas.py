@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from byline.attribution.answer import Answer
 from byline.examples import Example
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from byline.store.quality import QualityCard
 from byline.vocabulary import Direction, Similarity
 

@@ -15,7 +15,7 @@ from byline.attribution.uncertainty import error_scope, standard_errors
 from byline.errors import InvalidQuery, StaleIndex
 from byline.loading import load_task
 from byline.members import Member
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from indexer.build import build
 from indexer.config import load_config
 

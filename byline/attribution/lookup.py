@@ -15,7 +15,7 @@ from byline.attribution.noise import sample_rows
 from byline.attribution.questions import Featured
 from byline.examples import Example
 from byline.search.searcher import Searcher
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from byline.store.index import AttributionIndex
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from byline.errors import InvalidQuery
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from byline.vocabulary import Direction, Similarity
 
 

@@ -7,17 +7,18 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import JsonValue
 
 from byline.errors import CorruptIndex, InvalidQuery, InvalidTask, NotFound
 from byline.examples import Example
+from byline.store.filters import Filter
 
 APPLICATION_ID = 0x42794C6E  # "ByLn", shown by file(1)
 _BATCH = 1_000
@@ -45,24 +46,6 @@ _INDEXES = (
 )
 _LISTED = " IN (SELECT value FROM json_each(?))"
 _ATTRIBUTE = "EXISTS (SELECT 1 FROM json_each(attributes) WHERE key = ? AND {})"
-Scalar = str | bool | int | float | None
-
-
-class Filter(BaseModel):
-    """Which rows may be returned. Every given field must hold; a list holds if one of its entries does."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: list[str] | None = Field(default=None, max_length=1_000)
-    """Any of these ids: with `drill_down`, the groups to go into."""
-    owner: list[str] | None = Field(default=None, max_length=1_000)
-    """Any of these owners."""
-    licence: list[str] | None = Field(default=None, max_length=1_000)
-    """Any of these licences."""
-    label: list[str] | None = Field(default=None, max_length=1_000)
-    """Any of these labels."""
-    attributes: Mapping[str, Scalar] = Field(default_factory=dict, max_length=20)
-    """Top-level attributes that must be equal to these values; `True` is not 1, and 1 is 1.0."""
 
 
 def write_examples(path: Path, examples: Iterable[Example], rows: int) -> Iterator[int]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, Unpack
 
 from byline.attribution.answer import Answer, SharesAnswer
 from byline.errors import InvalidQuery
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from byline.vocabulary import Direction, Similarity
 from service.client import reading
 from service.client.calls import Call, Flow, JsonBody, OnProgress, document, one, path_of

@@ -13,7 +13,7 @@ from byline.__main__ import main
 from byline.attribution import AttributionRequest, Attributor
 from byline.baselines import BASELINES, Fitting
 from byline.errors import InvalidInput, InvalidQuery, StaleIndex
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from byline.task import Task
 from indexer.build import build
 from indexer.config import BuildConfig

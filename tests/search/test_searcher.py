@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from byline.errors import InvalidQuery
 from byline.search.hits import Hits
 from byline.search.searcher import Searcher
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from byline.store.index import AttributionIndex
 from byline.store.layout import scale_exponents
 from tests.store.building import build, heavy_tailed

@@ -14,7 +14,7 @@ from byline.examples import Example
 from byline.members import Member
 from byline.query_features import QueryFeatures
 from byline.recipe import recipe
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from byline.store.layout import MemberLayout
 from byline.store.quality import FoundCard
 from byline.task import ParsedQuery, Prediction, QueryInterface

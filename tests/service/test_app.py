@@ -11,7 +11,7 @@ from safetensors.torch import save
 import service
 from byline.attribution import AttributionRequest
 from byline.recipe import recipe
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from service.schemas import Options
 
 ASK = "/v1/indexes/fake/attributions"

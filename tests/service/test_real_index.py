@@ -10,7 +10,7 @@ from safetensors.torch import save
 from starlette.testclient import TestClient
 
 from byline.attribution import AttributionRequest, Attributor
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from indexer.build import build
 from indexer.config import load_config
 from service.app import create_app

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from byline.errors import CorruptIndex, InvalidQuery, InvalidTask, NotFound
 from byline.examples import Example
-from byline.store.examples import ExampleStore, Filter, write_examples
+from byline.store.examples import ExampleStore, write_examples
+from byline.store.filters import Filter
 from tests.store.building import example
 
 ROWS = 2_345

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from byline.errors import BuildFailed, InvalidTask
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from byline.store.index import AttributionIndex
 from byline.store.layout import OWNER_SUMS
 from byline.store.writer import write_index

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from byline.attribution import AttributionRequest
 from byline.errors import InvalidQuery
 from byline.errors import NotFound as OfflineNotFound
-from byline.store.examples import Filter
+from byline.store.filters import Filter
 from service.client import InvalidRequest, NotFound, ServiceError, TooLarge
 from tests.indexer import tiny_task
 
