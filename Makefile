@@ -7,8 +7,8 @@ READY := $(VENV)/.ready
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-digits bench-build bench-memory bench-search bench-http bench-switches \
-        bench-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-peers fuzz test-faiss-gpu test-deploy up wheel clean
+.PHONY: help setup demo demo-openmoji test check format bench bench-digits bench-build bench-memory bench-search bench-http bench-switches \
+        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-peers fuzz test-faiss-gpu test-deploy up wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## train a small language model, index it, serve it, ask it (about 4 minutes)
 	$(BIN)/python -m examples.demo
 
+demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to statement (needs npm; about 6 minutes)
+	$(BIN)/python -m examples.openmoji.demo
+
 test: $(READY)  ## the tests (about 7 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
@@ -36,7 +39,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-http bench-switches bench-kills bench-ensembles bench-groups bench-sotu  ## every benchmark of docs/benchmarks.md
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu  ## every benchmark of docs/benchmarks.md
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.digits
@@ -58,6 +61,10 @@ bench-service: $(READY)  ## the service under load: throughput, overload, memory
 
 bench-switches: $(READY)  ## 1,000 switches of an alias while clients ask
 	$(BIN)/python -m benchmarks.service_switches
+
+bench-service-kills: $(READY)  ## the service killed with -9 while events are booked, on SQLite and on PostgreSQL
+	$(BIN)/python -m benchmarks.service_kills
+	$(BIN)/python -m benchmarks.service_kills --database postgresql --kills 30
 
 bench-kills: $(READY)  ## builds killed with -9 at random moments
 	$(BIN)/python -m benchmarks.kills

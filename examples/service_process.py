@@ -30,24 +30,43 @@ def serving(index: Path, log: Path, *, patience: float = 120.0) -> Iterator[Clie
     Raises:
         RuntimeError: The service ended or was not ready in time; the message names the log.
     """
-    command = [sys.executable, "-m", "byline", "serve", str(index), "--port", "0"]
     with (
         TemporaryDirectory() as data,
+        started(index, log, Path(data), patience=patience) as (address, key),
+        Client(address, key) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def started(index: Path, log: Path, data: Path, *, patience: float = 120.0) -> Iterator[tuple[str, str]]:
+    """Serve an index with accounts in a folder that has none.
+
+    Args:
+        index: Its directory.
+        log: Where the service's own log goes.
+        data: Folder of its database.
+        patience: Seconds that it may take until it is ready.
+
+    Yields:
+        Its address, and the key that it makes at its first start.
+
+    Raises:
+        RuntimeError: The service ended or was not ready in time; the message names the log.
+    """
+    command = [sys.executable, "-m", "byline", "serve", str(index), "--port", "0"]
+    environment = os.environ | {"BYLINE_DATA_DIR": str(data)}
+    with (
         log.open("w") as errors,
         subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=os.environ | {"BYLINE_DATA_DIR": data},
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
         ) as process,
     ):
         try:
             address = _printed(process, r"http://[^/\s]+", log)
             key = _printed(process, r"byl_\w+", log)
             _wait_until_ready(address, process, log, time.monotonic() + patience)
-            with Client(address, key) as client:
-                yield client
+            yield address, key
         finally:
             process.terminate()
             try:

@@ -126,7 +126,7 @@ async def list_events(
     """List the events of an index, the newest first."""
     service: Service = request.app.state.service
     async with service.database.read() as reading:
-        found = await events.page(reading, name, before, limit)
+        found = await events.page(reading, _index(service, name), before, limit)
     return EventPage(
         events=[EventDocument.of(event) for _, event in found],
         next=found[-1][0] if len(found) == limit else None,
@@ -143,4 +143,10 @@ async def get_event(request: Request, name: str, event_id: str) -> EventDetails:
     """Read an event with its scores and shares."""
     service: Service = request.app.state.service
     async with service.database.read() as reading:
-        return EventDetails.of(await events.find(reading, name, event_id))
+        return EventDetails.of(await events.find(reading, _index(service, name), event_id))
+
+
+def _index(service: Service, name: str) -> str:
+    """The index behind an alias; what is not served any more is asked for by its own name."""
+    served = service.versions.served.get(name)
+    return name if served is None else served.attributor.name

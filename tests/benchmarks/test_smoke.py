@@ -16,6 +16,7 @@ BENCHMARKS = [
     "service_load",
     "service_switches",
     "kills",
+    "service_kills",
     "ensembles",
     "recorded",
     "sotu",

@@ -108,6 +108,7 @@ class TestAgainstBruteForce:
         st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers(0, 50), min_size=1),
         st.integers(0, 1000),
     )
+    @settings(deadline=None)
     def test_largest_remainder(self, weights, total):
         assume(sum(weights.values()))
         exact = {key: Fraction(total * w, sum(weights.values())) for key, w in weights.items()}
@@ -196,6 +197,7 @@ class TestInvariances:
         assert 0 <= after - before <= Fraction(clipped, total)
 
     @given(st.tuples(*[st.integers(1, 100)] * 3), st.tuples(*[st.integers(1, 100)] * 3))
+    @settings(deadline=None)
     def test_a_work_that_is_there_twice_counts_twice(self, work, other):
         """Retraining halves the influence of each copy; at fixed scores two copies are two works."""
         once = exact_shares(event({"a": work, "b": other}))["a"].share

@@ -1,0 +1,119 @@
+"""The small parts: currencies, integers for scores, policies, and what is kept of an answer."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from byline.errors import InvalidInput, NonFiniteGradient
+from service.compensation.event import QualityFigure
+from service.compensation.fixed_point import BITS, fixed_point
+from service.compensation.moments import moment_of, moment_text, period_text
+from service.compensation.money import MINOR_DIGITS, minor_digits, written
+from service.compensation.policy import MinimumQuality, normal_multiplier
+from service.compensation.refusals import Reason
+from service.statement_reading import shown
+from tests.service.compensation.reference import event, policy
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+class TestMoney:
+    def test_amounts_of_every_number_of_digits(self):
+        assert [written(1234567, code) for code in ("JPY", "EUR", "KWD", "CLF")] == [
+            "1234567",
+            "12345.67",
+            "1234.567",
+            "123.4567",
+        ]
+        assert [written(n, "EUR") for n in (0, 5, -5, 100, -123456)] == [
+            "0.00",
+            "0.05",
+            "-0.05",
+            "1.00",
+            "-1234.56",
+        ]
+        assert (shown(-123456789, "EUR"), shown(1234, "JPY")) == ("-1,234,567.89", "1,234")
+        assert len(MINOR_DIGITS) == 165
+        with pytest.raises(InvalidInput, match="ISO 4217"):
+            minor_digits("eur")
+
+    @given(st.integers(-(10**18), 10**18), st.sampled_from(sorted(MINOR_DIGITS)))
+    @settings(deadline=None)
+    def test_what_is_written_is_the_amount(self, amount, currency):
+        assert Fraction(written(amount, currency)) * 10 ** minor_digits(currency) == amount
+
+
+class TestFixedPoint:
+    @given(st.dictionaries(st.text(max_size=3), st.lists(FINITE, min_size=2, max_size=2), min_size=1))
+    @settings(deadline=None)
+    def test_rounding_is_as_small_as_documented(self, scores):
+        scale, found = fixed_point(scores)
+        largest = max(abs(Fraction(score)) for row in scores.values() for score in row)
+        for owner, row in scores.items():
+            for score, n in zip(row, found[owner], strict=True):
+                assert abs(n) <= 2**BITS
+                assert abs(Fraction(score) - n * Fraction(2) ** -scale) <= largest / 2**BITS
+
+    @given(st.floats(0.001, 1000), st.integers(-20, 20))
+    @settings(deadline=None)
+    def test_a_power_of_two_moves_the_scale_alone(self, score, exponent):
+        scale, found = fixed_point({"a": [score, 1.0]})
+        assert fixed_point({"a": [score * 2.0**exponent, 2.0**exponent]}) == (scale - exponent, found)
+
+    def test_nothing_and_what_is_not_finite(self):
+        assert fixed_point({"a": [0.0, 0.0]}) == (0, {"a": (0, 0)})
+        for wrong in (float("nan"), float("inf")):
+            with pytest.raises(NonFiniteGradient):
+                fixed_point({"a": [1.0, wrong]})
+
+
+class TestPolicy:
+    def test_the_normal_multiplier_is_rounded_up(self):
+        assert [normal_multiplier(n) for n in (500, 950, 975)] == [0, 16449, 19600]
+
+    @pytest.mark.parametrize(
+        ("quality", "wanted", "reasons"),
+        [
+            (None, MinimumQuality(millionths=0), (Reason.NO_QUALITY,)),
+            ((0.5, 0.3), MinimumQuality(millionths=300_000), ()),
+            ((0.5, 0.3), MinimumQuality(millionths=300_001), (Reason.LOW_QUALITY,)),
+            ((0.5, 0.3), MinimumQuality(millionths=500_000, by="value"), ()),
+            ((0.5, None), MinimumQuality(millionths=0), (Reason.NO_QUALITY,)),
+            ((0.5, 0.3), MinimumQuality(metric="loo", millionths=0), (Reason.NO_QUALITY,)),
+            (None, None, ()),
+        ],
+    )
+    def test_quality(self, quality, wanted, reasons):
+        figure = None if quality is None else QualityFigure.of("lds", "margin", *quality)
+        booked = event({"a": (1, 2, 3)}, quality=figure)
+        assert policy(minimum_quality=wanted).refusals(booked) == reasons
+
+    def test_every_other_reason(self):
+        booked = event({"a": (1, 2, 3)}, searched=9, error_scope=None)
+        assert policy().refusals(booked, {("digits", booked.version)}) == (
+            Reason.INCOMPLETE_COVERAGE,
+            Reason.NO_INTERVAL,
+            Reason.QUARANTINED,
+        )
+        within = event({"a": (1, 2, 3)}, error_scope="within_checkpoint")
+        assert policy().refusals(within) == (Reason.WITHIN_CHECKPOINT,)
+        assert policy(allow_within_checkpoint=True).refusals(within) == ()
+
+
+class TestMoments:
+    def test_what_sorts_as_text_sorts_in_time(self):
+        first = datetime(999, 1, 1, tzinfo=UTC)
+        moments = [first, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)]
+        texts = [moment_text(moment) for moment in moments]
+        assert texts == sorted(texts)
+        assert [moment_of(text) for text in texts] == moments
+
+    def test_periods_need_a_zone(self):
+        noon = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+        assert period_text(noon) == "2026-01-01T10:00:00.000000Z"
+        assert period_text(None) is None
+        with pytest.raises(InvalidInput, match="zone"):
+            period_text(noon.replace(tzinfo=None))
