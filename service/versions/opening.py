@@ -1,8 +1,10 @@
 """Opens versions beside the event loop and the compute thread, one at a time."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from byline.errors import NotFound
@@ -13,6 +15,7 @@ from service.versions.records import VersionFacts
 from service.versions.served_version import ServedVersion
 
 _T = TypeVar("_T")
+_TURN_SECONDS = 0.0005
 
 
 class Opener:
@@ -32,6 +35,8 @@ class Opener:
         self._opening = ThreadPoolExecutor(1, "opening", set_threads, (1,))
         self._verifying = ThreadPoolExecutor(1, "verifying", set_threads, (1,))
         self._closed = False
+        self._under_way = 0
+        self._usual_turn = sys.getswitchinterval()
 
     def directory(self, index: str) -> IndexDirectory:
         """Find an index's directory.
@@ -77,9 +82,25 @@ class Opener:
 
         return told
 
-    @staticmethod
-    async def _run(threads: ThreadPoolExecutor, function: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(threads, function)
+    async def _run(self, threads: ThreadPoolExecutor, function: Callable[[], _T]) -> _T:
+        with self._short_turns():
+            return await asyncio.get_running_loop().run_in_executor(threads, function)
+
+    @contextmanager
+    def _short_turns(self) -> Iterator[None]:
+        """Have Python's threads take short turns while a version is opened.
+
+        Every operation of torch gives the interpreter's lock away and waits for it afterwards: a whole turn of 5 ms,
+        where another thread runs Python code meanwhile. A query is hundreds of operations.
+        """
+        self._under_way += 1
+        sys.setswitchinterval(_TURN_SECONDS)
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                sys.setswitchinterval(self._usual_turn)
 
 
 class StoppedError(Exception):
