@@ -17,7 +17,9 @@ from service.access.guard import hold_guarded
 from service.door import Door
 from service.housekeeping import keep_house, write
 from service.middleware import AllowedHosts, BodyLimit, RequestLog
+from service.pages import compensation as compensation_pages
 from service.pages import indexes as index_pages
+from service.pages import usage as usage_pages
 from service.routes import (
     aliases,
     attributions,
@@ -90,6 +92,8 @@ def create_app(
         *COMPENSATION,
         pages,
         index_pages,
+        compensation_pages,
+        usage_pages,
     ):
         app.include_router(module.router)
     pages.mount_static(app)

@@ -435,3 +435,29 @@ class BalanceList(Document):
     """All that the key sees."""
     journal: int
     """Sequence of the journal's last record."""
+
+
+class FindingDocument(Document):
+    """Something that is wrong."""
+
+    where: str
+    """Table and row."""
+    what: str
+    """What is wrong there."""
+
+
+class VerificationDocument(Document):
+    """What was found when everything was verified."""
+
+    records: int
+    """Records of the journal."""
+    head: str
+    """Hash of the last one: note it elsewhere."""
+    events: int
+    """Booked events."""
+    runs: int
+    """Statement runs."""
+    posted: int
+    """Those that are posted."""
+    findings: list[FindingDocument]
+    """What is wrong, the first hundred of it; empty where nothing is."""

@@ -1,13 +1,14 @@
 """The Index pages: what a model was trained on, how its scores are made, and how far they were found to hold."""
 
+import asyncio
 import json
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from byline.errors import InvalidQuery
+from byline.errors import DatabaseUnavailable, InvalidQuery
 from service.access.guard import requires
 from service.access.scopes import Scope
 from service.pages.charts import Entry, bars, stacked
@@ -15,6 +16,7 @@ from service.pages.failing import PageRoute
 from service.pages.quality import judged
 from service.pages.rendering import page
 from service.pages.tables import csv_response
+from service.routes import aliases, versions
 from service.routes import indexes as api
 from service.schemas import IndexInfo, OwnerInfo, SelfInfluencePage, SelfInfluenceRow
 
@@ -27,7 +29,7 @@ router = APIRouter(
 DRAWN_OWNERS = 12
 SHOWN_ALONE = 8
 LISTED = 1000
-"""Lines of a CSV file of self-influence."""
+"""Lines of a list or a file at most."""
 After = Annotated[str | None, Query(max_length=400)]
 From = Annotated[int, Query(ge=1, le=10**9, alias="from")]
 
@@ -40,32 +42,48 @@ def indexes_page(request: Request) -> Response:
 
 
 @router.get("/{name}")
-def index_page(request: Request, name: str, after: After = None, alone_from: From = 1) -> Response:
+async def index_page(request: Request, name: str, after: After = None, alone_from: From = 1) -> Response:
     """Show one index."""
+    described = await asyncio.to_thread(_described, request, name, after, alone_from)
+    return page(
+        request, "index.html", here="indexes", **described, **await _versions(request, described["index"])
+    )
+
+
+def _described(request: Request, name: str, after: str | None, alone_from: int) -> dict[str, Any]:
+    """What files say of an index."""
     index = api.get_index(request, name)
     owners, coverage = _owners(request, index), api.get_coverage(request, name)
     alone = _self_influence(request, name, after, SHOWN_ALONE)
     path = f"/indexes/{name}"
     further = alone_from + len(alone.examples)
-    return page(
-        request,
-        "index.html",
-        here="indexes",
-        here_path=path,
-        index=index,
-        recipe=json.dumps(index.model_dump(mode="json")["recipe_document"], indent=2),
-        unit_plural="groups" if index.unit == "group" else "training points",
-        judged=[judged(each) for each in index.quality_card.measurements] if index.quality_card else [],
-        owners=owners,
-        drawn=bars([Entry(each.owner, each.examples) for each in owners[:DRAWN_OWNERS]]),
-        coverage=coverage,
-        licences=stacked([(each.licence or "none stated", each.examples) for each in coverage.licences]),
-        alone=alone.examples,
-        alone_bars=bars([Entry(each.example.id, each.self_influence) for each in alone.examples]),
-        alone_from=alone_from,
-        alone_first=f"{path}#self" if after else None,
-        alone_next=f"{path}?after={alone.next}&from={further}#self" if alone.next else None,
-    )
+    return {
+        "here_path": path,
+        "index": index,
+        "recipe": json.dumps(index.model_dump(mode="json")["recipe_document"], indent=2),
+        "unit_plural": "groups" if index.unit == "group" else "training points",
+        "judged": [judged(each) for each in index.quality_card.measurements] if index.quality_card else [],
+        "owners": owners,
+        "drawn": bars([Entry(each.owner, each.examples) for each in owners[:DRAWN_OWNERS]]),
+        "coverage": coverage,
+        "licences": stacked([(each.licence or "none stated", each.examples) for each in coverage.licences]),
+        "alone": alone.examples,
+        "alone_bars": bars([Entry(each.example.id, each.self_influence) for each in alone.examples]),
+        "alone_from": alone_from,
+        "alone_first": f"{path}#self" if after else None,
+        "alone_next": f"{path}?after={alone.next}&from={further}#self" if alone.next else None,
+    }
+
+
+async def _versions(request: Request, index: IndexInfo) -> dict[str, Any]:
+    """What the database says of an index; a page is shown without that where it does not answer."""
+    try:
+        listed = await versions.list_versions(request, index.name, "", LISTED)
+        named = await aliases.list_aliases(request, "", LISTED)
+    except DatabaseUnavailable:
+        return {"versions": None, "aliases": []}
+    own = [each for each in named.aliases if each.index == index.index]
+    return {"versions": listed.versions, "aliases": own}
 
 
 @router.get("/{name}/owners.csv")

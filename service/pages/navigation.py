@@ -22,6 +22,8 @@ class Entry:
 ENTRIES = (
     Entry("ask", "Ask", "/", Scope.READ),
     Entry("indexes", "Indexes", "/indexes", Scope.READ),
+    Entry("compensation", "Compensation", "/compensation", Scope.READ, owner_scoped=True),
+    Entry("usage", "Usage", "/usage", Scope.READ),
     Entry("docs", "API", "/docs", None, owner_scoped=True),
 )
 

@@ -1,5 +1,6 @@
 """Templates to HTML. All that a page loads comes from this server; what it shows is text until a template says else."""
 
+import json
 from typing import Any
 
 from fastapi import Request
@@ -18,6 +19,7 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters |= {
     "code": formats.code,
+    "json": json.dumps,
     "number": formats.number,
     "percent": formats.percent,
     "money": formats.money,

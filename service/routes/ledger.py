@@ -7,18 +7,23 @@ from fastapi import APIRouter, Query, Request
 from byline.errors import InvalidQuery
 from service.access.guard import requires
 from service.access.scopes import Caller, Scope
+from service.bookkeeping.verifying import verify
 from service.problems import declared
 from service.repositories import journal, ledger
 from service.schemas_compensation import (
     BalanceDocument,
     BalanceList,
     EntryDocument,
+    FindingDocument,
     LedgerPage,
+    VerificationDocument,
 )
 from service.served import Service
 
 router = APIRouter(prefix="/v1/ledger", tags=["Compensation"])
 Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
+FINDINGS = 100
+"""Findings that are listed."""
 PolicyFilter = Annotated[str | None, Query(max_length=64)]
 
 
@@ -50,6 +55,19 @@ async def list_balances(request: Request, caller: Reading, policy: PolicyFilter 
         found = await ledger.balance_page(reading, policy, caller.owners)
         last = await journal.last_sequence(reading)
     return BalanceList(balances=[BalanceDocument.of(each) for each in found], journal=last)
+
+
+@router.get("/verification", operation_id="verify_ledger", dependencies=[requires(Scope.APPROVE)])
+async def verify_ledger(request: Request) -> VerificationDocument:
+    """Hold the journal to its rules, compute every statement again, and compare all tables; takes a while.
+
+    The same as `byline ledger verify`.
+    """
+    service: Service = request.app.state.service
+    found = await verify(service.database)
+    counted = {name: getattr(found, name) for name in ("records", "head", "events", "runs", "posted")}
+    findings = [FindingDocument(where=each.where, what=each.what) for each in found.findings[:FINDINGS]]
+    return VerificationDocument(findings=findings, **counted)
 
 
 def _place(cursor: str) -> tuple[int, int]:

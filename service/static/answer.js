@@ -12,9 +12,8 @@ export function answerView(answer, query, onZoom) {
   const ends = endsOf(answer);
   return [
     predictionView(answer, query),
-    trustView(answer, ends),
+    element("div", { class: answer.shares ? "pair" : null }, trustView(answer, ends), answer.shares ? sharesView(answer) : null),
     ...ends.map((end) => listView(end, answer.unit === "group" ? onZoom : null)),
-    answer.shares ? sharesView(answer) : null,
     detailsView(answer),
   ].filter(Boolean);
 }
@@ -136,7 +135,7 @@ function influenceLines(answer) {
 }
 
 function detailsView(answer) {
-  const stages = Object.entries(answer.timings).filter(([, value]) => value > 0);
+  const stages = Object.entries(answer.timings).filter(([, value]) => value >= 0.05);
   const total = stages.reduce((sum, [, value]) => sum + value, 0);
   const lines = [
     ["Index", element("a", { href: `/indexes/${encodeURIComponent(answer.index)}` }, answer.index)],

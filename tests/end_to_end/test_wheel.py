@@ -25,8 +25,10 @@ def test_contents(wheel: Path) -> None:
     assert {t for t in tops if not t.endswith(".dist-info")} == {"byline", "indexer", "service"}
     assert not [name for name in names if "test" in name.lower() or name.endswith((".pyc", ".toml"))]
     assert "byline/py.typed" in names
-    assert any(name.startswith("service/templates/") for name in names)
-    assert any(name.startswith("service/static/") for name in names)
+    for folder in ("service/templates", "service/static"):
+        files = [str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()]
+        assert files
+        assert set(files) <= set(names), "pages are part of the product"
 
 
 def test_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:

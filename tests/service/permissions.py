@@ -35,6 +35,14 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("POST", "/login"): PUBLIC,
     ("POST", "/logout"): SIGNED_IN,
     ("GET", "/"): OWN,  # sent on to their statements
+    ("GET", "/compensation"): OWN,
+    ("GET", "/compensation/ledger"): OWN,
+    ("GET", "/compensation/ledger.csv"): OWN,
+    ("GET", "/compensation/owners.csv"): OWN,
+    ("GET", "/compensation/periods.csv"): OWN,
+    ("GET", "/compensation/runs/{run}"): OWN,
+    ("GET", "/usage"): READ,
+    ("GET", "/usage.csv"): READ,
     ("GET", "/indexes"): READ,
     ("GET", "/indexes/{name}"): READ,
     ("GET", "/indexes/{name}/licences.csv"): READ,
@@ -86,5 +94,6 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/v1/statements/{run}/print"): OWN,
     ("GET", "/v1/ledger"): OWN,
     ("GET", "/v1/ledger/balances"): OWN,
+    ("GET", "/v1/ledger/verification"): APPROVE,
 }
 """Each route of the application. Whoever adds one writes here who may ask it."""

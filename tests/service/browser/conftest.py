@@ -5,18 +5,21 @@ import os
 import shutil
 import socket
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import httpx
 import pytest
 import uvicorn
-from playwright.sync_api import sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
 
 from service.app import create_app
 from service.database import Database
 from service.database.engine import sqlite_url
-from tests.service.accounts import admin_key, make_key, prepared, session_cookie
+from tests.service.accounts import admin_key, bearer, make_key, prepared, session_cookie
 from tests.service.fakes import fake_attributor
 from tests.service.test_quality_card import CARD
 
@@ -70,6 +73,7 @@ def browser():
         pytest.skip("no Chromium on this machine: install the package chromium")
     admin_key()  # made once, in a loop of its own
     # Not longer than a file: Playwright keeps an event loop running in this thread, where other tests want their own.
+    expect.set_options(timeout=20_000)  # busy machines are slow, not wrong
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -133,7 +137,7 @@ def visit(browser, address):
         context.add_init_script(WATCH)
         page = context.new_page()
         pages.append(page)
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: mistakes.append(str(error)))
         page.on(
             "console",
@@ -153,3 +157,17 @@ def visit(browser, address):
 def elsewhere(url, address):
     """Whether a request leaves the server; what the browser makes itself does not."""
     return not url.startswith((f"{address}/", "blob:", "data:"))
+
+
+def call(served, method, path, body=None):
+    """Ask the API with the admin's key, once."""
+    headers = {**bearer(admin_key()), "Idempotency-Key": uuid.uuid4().hex}
+    response = httpx.request(method, served.address + path, json=body, headers=headers, timeout=20)
+    assert response.is_success, response.text
+    return response.json()
+
+
+def broken(page):
+    """What axe finds on a page, with the beginnings of the elements."""
+    found = Axe().run(page).response["violations"]
+    return [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in found]

@@ -4,7 +4,8 @@ import json
 from urllib.parse import quote
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+
+from tests.service.browser.conftest import broken
 
 PAGES = {
     "ask": "/",
@@ -13,6 +14,8 @@ PAGES = {
     "index": "/indexes/fake",
     "docs": "/docs",
     "login": "/login",
+    "compensation": "/compensation",
+    "usage": "/usage",
     "error": "/indexes/another",
 }
 
@@ -31,11 +34,6 @@ def test_axe_finds_nothing_in_either_scheme_and_at_any_width(visit, name):
     page.set_viewport_size({"width": 360, "height": 800})
     assert broken(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-def broken(page):
-    found = Axe().run(page).response["violations"]
-    return [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in found]
 
 
 def test_nothing_moves_while_a_page_loads(visit):

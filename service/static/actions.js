@@ -1,0 +1,61 @@
+// Buttons that change something: they ask first, and are done once however often they are pressed.
+import { get, send } from "./api.js";
+import { confirmed, during, freshKey } from "./confirm.js";
+import { element } from "./dom.js";
+import { whole } from "./numbers.js";
+
+for (const button of document.querySelectorAll("[data-post], [data-put]")) {
+  const { post, put, body, ...words } = button.dataset;
+  button.addEventListener("click", () =>
+    confirmed(words, async (key) => {
+      await send(put ? "PUT" : "POST", put ?? post, body ? JSON.parse(body) : undefined, { "Idempotency-Key": key });
+      location.reload();
+    }),
+  );
+}
+
+for (const button of document.querySelectorAll("[data-dialog]")) {
+  button.addEventListener("click", () => document.getElementById(button.dataset.dialog).showModal());
+}
+
+// A day is its first moment in UTC, as periods are.
+function moment(day) {
+  return day ? `${day}T00:00:00Z` : null;
+}
+
+function draftOf(form) {
+  const { draft: kind, policy, run } = form.dataset;
+  const values = new FormData(form);
+  if (kind === "allocation") return { kind, policy, since: moment(values.get("since")), until: moment(values.get("until")) };
+  if (kind === "release") return { kind, policy, reason: values.get("reason") };
+  return { kind, run, reason: values.get("reason") };
+}
+
+for (const form of document.querySelectorAll("form[data-draft]")) {
+  let key = freshKey();
+  form.addEventListener("input", () => (key = freshKey())); // another body is another intention
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    during(form.closest("dialog"), form.querySelector(".status"), async () => {
+      const run = await send("POST", "/v1/statement-runs", { draft: draftOf(form) }, { "Idempotency-Key": key });
+      location.assign(`/compensation/runs/${encodeURIComponent(run.id)}`);
+    });
+  });
+}
+
+const verify = document.getElementById("verify");
+verify?.addEventListener("click", async () => {
+  const said = document.getElementById("verified");
+  verify.disabled = true;
+  said.textContent = "Recomputing every statement …";
+  try {
+    const found = await get("/v1/ledger/verification");
+    const sound = found.findings.length === 0;
+    const text = sound ? `${whole.format(found.records)} records, ${whole.format(found.events)} events and ${whole.format(found.runs)} runs agree, to the byte. Head ${found.head.slice(0, 16)}…` : found.findings.map(({ where, what }) => `${where}: ${what}`).join("; ");
+    said.replaceChildren(element("span", { class: `tag ${sound ? "good" : "warn"}` }, sound ? "sound" : "not sound"), ` ${text}`);
+  } catch (error) {
+    said.textContent = error.message;
+  } finally {
+    verify.disabled = false;
+  }
+});
