@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## train a small language model, index it, serve it, ask it (about 4 minutes)
 	$(BIN)/python -m examples.demo
 
-demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to statement (needs npm; about 6 minutes)
+demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to statement (needs npm)
 	$(BIN)/python -m examples.openmoji.demo
 
 test: $(READY)  ## the tests (about 7 minutes on 2 cores)
