@@ -22,7 +22,7 @@ from pathlib import Path
 
 from schemathesis import openapi
 
-from benchmarks.fuzz import documented, raw
+from benchmarks.fuzz import documented, raw, valid
 from benchmarks.fuzz.served import Served, answer_without_timings, serving, tiny_index
 from benchmarks.targets import Targets
 
@@ -45,7 +45,9 @@ def _raw(targets: Targets, name: str, sent: raw.Sent) -> None:
 
 def _documented(targets: Targets, served: Served, *, seconds: float, seed: int, examples: int) -> None:
     headers = {"Authorization": f"Bearer {served.key}"} if served.key else {}
-    configured = documented.configuration(examples, seed, headers=headers, max_seconds=max(1, round(seconds)))
+    configured = documented.configuration(
+        examples, seed, headers=headers, values=valid.settled(served), max_seconds=max(1, round(seconds))
+    )
     schema = openapi.from_url(
         f"http://127.0.0.1:{served.port}/openapi.json", config=configured, headers=headers
     )

@@ -1,7 +1,7 @@
 """Requests that schemathesis makes from the OpenAPI document, in all its phases and with all its checks."""
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,12 @@ class Findings:
 
 
 def configuration(
-    examples: int, seed: int, *, headers: dict[str, str] | None = None, max_seconds: int | None = None
+    examples: int,
+    seed: int,
+    *,
+    headers: dict[str, str] | None = None,
+    values: Mapping[str, str] | None = None,
+    max_seconds: int | None = None,
 ) -> SchemathesisConfig:
     """Configure a run that is the same whenever its seed is.
 
@@ -45,6 +50,7 @@ def configuration(
         examples: Requests for each operation in the fuzzing phase, and scenarios of the stateful one.
         seed: Of the generators.
         headers: Sent with each request: who asks.
+        values: Of path parameters, drawn half of the time: random text would never meet them.
         max_seconds: Fuzz until this time is over.
     """
     lenient = {"checks": {"positive_data_acceptance": {"expected-statuses": [*ACCEPTED, "422"]}}}
@@ -65,9 +71,18 @@ def configuration(
     if kind == "Bearer":  # known as a key, it is left out where a request without one must be refused
         given["headers"] = {name: value for name, value in headers.items() if name != "Authorization"}
         given["auth"] = {"openapi": {"key": {"bearer": token}}}
+    if values:
+        given |= _drawn_often(values)
     if max_seconds is not None:
         given["max-time"] = max_seconds
     return SchemathesisConfig.from_dict(given)
+
+
+def _drawn_often(values: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "dictionaries": {name: {"values": [value]} for name, value in values.items()},
+        "parameters": {f"path.{name}": {"dictionary": name, "probability": 0.5} for name in values},
+    }
 
 
 def run(schema: BaseSchema) -> Findings:

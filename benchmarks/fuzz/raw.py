@@ -20,6 +20,8 @@ ANY_REQUEST = frozenset({400, 404, 405, 413, 421})
 """What any request can get, wherever it goes: it is broken, goes nowhere, is too large, or names another host."""
 PAGES = frozenset({200, 206, 303, 304, 307, 416})
 """What pages and their files answer beside."""
+REFUSALS = ("application/problem+json", "text/html; charset=utf-8")
+"""Forms of a refusal; pages say it to people."""
 SECURITY_HEADERS = frozenset(
     {
         "content-security-policy",
@@ -32,7 +34,6 @@ SECURITY_HEADERS = frozenset(
 BELOW = 400
 """What is answered to what is no request: it never reaches the application."""
 CONNECTIONS = 16
-VALUES = {"name": "tiny", "example_id": "point-3"}
 
 
 @dataclass
@@ -73,7 +74,7 @@ def send_shapes(served: Served) -> Sent:
 def send_mutations(served: Served, seed: int, *, count: int | None = None, seconds: float = 1e9) -> Sent:
     """Send mutated requests, so many or so long."""
     written = document(served)
-    starts = valid.requests(written, known(served), VALUES)
+    starts = valid.requests(written, known(served), valid.settled(served))
     changed = (
         Shape(f"mutation {n} of seed {seed}", (request,))
         for n, request in enumerate(itertools.islice(mutations(starts, seed), count))
@@ -129,7 +130,7 @@ def _reply_problem(reply: Reply, allowed: frozenset[int]) -> str | None:
         return f"{reply.status} from below the application"
     if reply.status not in allowed | ANY_REQUEST | PAGES:
         return f"undeclared status {reply.status}: {reply.body[:300]!r}"
-    if reply.status >= 400 and reply.headers.get("content-type") != "application/problem+json":
+    if reply.status >= 400 and reply.headers.get("content-type") not in REFUSALS:
         return f"{reply.status} without a problem document: {reply.headers}"
     missing = SECURITY_HEADERS - set(reply.headers)
     return f"{reply.status} without {missing}" if missing else None

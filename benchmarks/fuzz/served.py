@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -31,14 +32,16 @@ class Served:
         """Ask as an ordinary client does."""
         return self.ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"))
 
-    def post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """Ask with a JSON body."""
-        url, headers = f"http://127.0.0.1:{self.port}{path}", {"Content-Type": "application/json"}
-        return self.ask(urllib.request.Request(url, body, headers))
+    def post(self, path: str, body: bytes, *, key: str | None = None) -> tuple[int, bytes]:
+        """Ask with a JSON body, as something new; with the server's key, or another."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.token_hex(8)}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        return self.ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, headers))
 
     def ask(self, request: urllib.request.Request) -> tuple[int, bytes]:
-        """Send a request with the key; the answer's status and body, whatever it is."""
-        if self.key:
+        """Send a request, with the key unless it has one; the answer's status and body, whatever it is."""
+        if self.key and not request.has_header("Authorization"):
             request.add_header("Authorization", f"Bearer {self.key}")
         try:
             with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - loopback

@@ -112,9 +112,10 @@ def canaries(served):
     """
     known = raw.known(served)
     stranger = Known(known.index, known.query)
+    values = valid.Values(valid.settled(served))
     for method, path, operation in valid.operations(raw.document(served)):
         inside = path.format_map(dict.fromkeys(re.findall(r"{(\w+)}", path), CANARY)).encode()
-        real = path.format_map(valid.Values(raw.VALUES)).encode()
+        real = path.format_map(values).encode()
         body = json.dumps(
             marked(json.loads(valid.bodies(known).get(operation["operationId"], b"{}")))
         ).encode()
