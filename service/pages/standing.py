@@ -45,7 +45,7 @@ def standings(balances: Sequence[BalanceDocument]) -> list[Standing]:
         if each.owner is not None and each.account in PARTS:
             found[each.owner][each.account] += each.amount
     whole = [Standing(owner=owner, **amounts) for owner, amounts in found.items()]
-    return sorted(whole, key=lambda each: (-each.total, each.owner))
+    return sorted(whole, key=lambda each: (-each.payable, -each.total, each.owner))
 
 
 def totals(balances: Sequence[BalanceDocument]) -> dict[str, int]:
