@@ -40,6 +40,7 @@ class Engine:
     """
 
     def __init__(self, folder: Path, project: str) -> None:
+        self.folder = folder
         self.socket = folder / "podman.sock"
         self.project = project
         self.environment = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "BYLINE_PROJECT": project}

@@ -48,12 +48,12 @@ def _pulled(engine: Engine, image: str) -> bool:
 def build(engine: Engine, checkout: Path, target: str = "cpu") -> None:
     """Build Byline's image from a checkout, with pip set up as on this machine."""
     settings = pip_settings()
-    options = ["--build-arg", "TORCH_INDEX="] if "PIP_FIND_LINKS" in settings else []
-    for name, value in settings.items():
-        options += ["--env", f"{name}={value}"]
+    own = engine.folder / "pip.conf"
+    own.write_text("\n".join(["[global]", *(f"{name} = {value}" for name, value in settings.items())]) + "\n")
     engine.run(
         *("podman", "build", "--pull=never", "--format", "docker", "--network", "host", "--target", target),
-        *options,
+        *(["--build-arg", "TORCH_INDEX="] if "find-links" in settings else []),
+        *("--volume", f"{own}:/etc/pip.conf:ro"),
         *mounts(folders(settings)),
         *("--tag", BYLINE, "--file", checkout / "docker" / "Dockerfile", checkout),
         seconds=1800,
@@ -61,15 +61,15 @@ def build(engine: Engine, checkout: Path, target: str = "cpu") -> None:
 
 
 def pip_settings() -> dict[str, str]:
-    """pip's configuration on this machine as environment variables, such as an index of the company's own."""
+    """pip's configuration on this machine, such as an index of the company's own; the environment has the last word."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     found: dict[str, str] = {}
-    for line in sorted(lines, key=lambda line: line.startswith(":env:")):  # the environment has the last word
+    for line in sorted(lines, key=lambda line: line.startswith(":env:")):
         key, _, value = line.partition("=")
         section, _, name = key.rpartition(".")
-        if section in {":env:", "global", "install"} and name != "config-file":
-            found[f"PIP_{name.upper().replace('-', '_')}"] = shlex.split(value)[0] if value.strip("'") else ""
+        if section in {":env:", "global", "install"} and value.strip("'"):
+            found[name] = shlex.split(value)[0]
     return found
 
 
