@@ -45,6 +45,8 @@ FLAGS = [
 ]
 SECRET = secrets.token_hex()
 MONTHS, EVENTS = 3, 8
+HEIGHTS = {"ask": 1070, "index": 1080}
+"""Of pictures that need more than the others."""
 PEOPLE = {
     "Ada, rights team": ("query", "read", "compensate"),
     "Grace, finance": ("approve",),
@@ -87,7 +89,7 @@ def main(
         )
         with next(clocks), next(clocks), serving(create_app(settings, attributors)) as address:
             queries = seed(address, keys, next(iter(attributors)))
-            photograph(address, keys["operator"], list(attributors), queries[7], out)
+            photograph(address, keys["operator"], list(attributors), queries[3], out)
 
 
 async def accounts(settings: Settings) -> dict[str, str]:
@@ -219,6 +221,7 @@ def take(browser: Browser, address: str, key: str, dark: bool, pages: dict[Path,
     page.goto(f"/login#key={key}")
     page.wait_for_url(f"{address}/")
     for file, path in pages.items():
+        page.set_viewport_size({"width": 1280, "height": HEIGHTS.get(file.name, 940)})
         page.goto(path, wait_until="networkidle")
         target = file.with_name(f"{file.name}{'-dark' if dark else ''}.png")
         page.screenshot(path=target)
