@@ -2,11 +2,14 @@
 
 import collections
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemathesis import hooks
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
+from schemathesis.generation.case import Case
 from schemathesis.schemas import BaseSchema
 
 CROSS_FIELD = ("attribute", "shares", "create_key", "book_event", "draft_run", "revise_policy")
@@ -83,6 +86,30 @@ def _drawn_often(values: Mapping[str, str]) -> dict[str, Any]:
         "dictionaries": {name: {"values": [value]} for name, value in values.items()},
         "parameters": {f"path.{name}": {"dictionary": name, "probability": 0.5} for name in values},
     }
+
+
+@contextmanager
+def spared(key: str, victim: str) -> Iterator[None]:
+    """Keep runs from ending the key that they ask with: another one is ended in its place.
+
+    Args:
+        key: The key's id.
+        victim: Another one's.
+
+    Yields:
+        While that holds.
+    """
+
+    def before_call(context: object, case: Case, kwargs: dict[str, Any]) -> None:
+        del context, kwargs
+        if case.path_parameters.get("key_id") == key:
+            case.path_parameters["key_id"] = victim
+
+    hooks.hook(before_call)
+    try:
+        yield
+    finally:
+        hooks.unregister(before_call)
 
 
 def run(schema: BaseSchema) -> Findings:

@@ -120,7 +120,7 @@ async def book(
 async def list_events(
     request: Request,
     name: str,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> EventPage:
     """List the events of an index, the newest first."""

@@ -100,7 +100,7 @@ async def void(request: Request, run: str, caller: Compensating) -> Response:
 @router.get("", operation_id="list_runs", responses=declared(422), dependencies=[requires(Scope.READ)])
 async def list_runs(
     request: Request,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     policy: Annotated[str | None, Query(max_length=64)] = None,
 ) -> RunPage:

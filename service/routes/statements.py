@@ -34,7 +34,7 @@ def _of_type(media_type: str, description: str) -> dict[int | str, dict[str, Any
 async def list_statements(
     request: Request,
     caller: Reading,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> RunPage:
     """List the posted runs, the newest first; for a key that sees some owners, those with a line of theirs."""
