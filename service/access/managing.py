@@ -82,6 +82,8 @@ async def rotate(
 ) -> ApiKey:
     """Make a key that takes another one's place; both are valid for a while.
 
+    A key that ends by itself is replaced by one that lives as long, counted from now.
+
     Args:
         transaction: The open transaction.
         caller: Who rotates.
@@ -94,7 +96,8 @@ async def rotate(
 
     Raises:
         NotFound: There is no such key.
-        Conflict: It is not valid any more, or the one that it replaced is valid still: two at most.
+        Conflict: It is not valid any more, or was rotated before, or the one that it replaced is valid still.
+        InvalidInput: The overlap is none that a calendar has.
     """
     now = datetime.now(UTC)
     old = await keys.find_or_refuse(transaction, key_id)
@@ -105,12 +108,15 @@ async def rotate(
     before = await keys.active_predecessor(transaction, old, now)
     if before is not None:
         raise Conflict(f"the key {before}, which this one replaced, is still valid: revoke it first")
+    after = await keys.successor(transaction, old)
+    if after is not None:
+        raise Conflict(f"the key {after} replaces this one already: rotate that, or create a new one")
     wanted = Wanted(
         name=old.name,
         person=old.person,
         scopes=old.scopes,
         owners=old.owners,
-        expires_at=None,
+        expires_at=None if old.expires_at is None else now + (old.expires_at - old.created_at),
         requests_per_minute=old.requests_per_minute,
         queries_per_minute=old.queries_per_minute,
     )

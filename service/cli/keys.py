@@ -27,7 +27,9 @@ def create(
     owner: Annotated[
         list[str] | None, typer.Option(help="See this owner's rows only (with `--scope read`); repeatable.")
     ] = None,
-    days: Annotated[int | None, typer.Option(min=1, help="Ends by itself after so many days.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="Ends by itself after so many days.")
+    ] = None,
     per_minute: Annotated[
         tuple[int, int] | None,
         typer.Option(metavar="REQUESTS QUERIES", help="The key's own quotas, in place of the service's."),
@@ -96,7 +98,7 @@ def revoke(key_id: KeyId) -> None:
 def rotate(
     key_id: KeyId,
     overlap_hours: Annotated[
-        float, typer.Option(min=0, help="How long the old key stays valid beside the new one.")
+        float, typer.Option(min=0, max=2160, help="How long the old key stays valid beside the new one.")
     ] = 24.0,
 ) -> None:
     """Make a key that takes another one's place, and print it, once."""

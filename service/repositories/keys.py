@@ -80,15 +80,18 @@ async def find(transaction: Connection, key_id: str) -> StoredKey | None:
 
 
 async def find_or_refuse(transaction: Connection, key_id: str) -> StoredKey:
-    """Find a key by its id.
+    """Find a key by its id, and let no other transaction change it before this one's end.
 
     Raises:
         NotFound: There is none.
     """
-    found = await find(transaction, key_id)
-    if found is None:
+    chosen = (
+        select(keys).where(keys.c.id == key_id).with_for_update()
+    )  # SQLite has one writer at a time anyway
+    row = (await transaction.execute(chosen)).mappings().first()
+    if row is None:
         raise NotFound("expected the id of a key, got another one")
-    return found
+    return _stored(row)
 
 
 async def page(transaction: Connection, after: str | None, limit: int) -> list[StoredKey]:
@@ -117,6 +120,13 @@ async def active_predecessor(transaction: Connection, key: StoredKey, now: datet
         return None
     before = await find(transaction, key.replaces)
     return before.id if before is not None and before.active(now) else None
+
+
+async def successor(transaction: Connection, key: StoredKey) -> str | None:
+    """The key that this one was rotated to."""
+    chosen = select(keys.c.id).where(keys.c.replaces == key.id).limit(1)
+    found: str | None = (await transaction.execute(chosen)).scalar_one_or_none()
+    return found
 
 
 async def revoke(transaction: Connection, key_id: str, now: datetime) -> bool:

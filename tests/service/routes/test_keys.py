@@ -1,13 +1,22 @@
 """Keys over HTTP, on both databases: made, listed, rotated, revoked; shown once; every change in the audit log."""
 
+import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from byline.errors import Conflict
+from service.access import managing
+from service.access.keys import ApiKey
+from service.access.scopes import Scope
+from service.repositories.audit import OPERATOR
 from tests.service.accounts import bearer
 from tests.service.conftest import client_without_key
 
 WANTED = {"name": "loop", "person": "ada", "scopes": ["query", "read"]}
+
+TO_ROTATE = managing.Wanted(name="loop", person="ada", scopes=frozenset({Scope.READ}))
 
 
 @pytest.fixture
@@ -57,11 +66,35 @@ def test_two_keys_are_valid_while_one_is_rotated_and_no_third(running):
     again = client.post(f"/v1/keys/{new['id']}/rotate", json={})
     assert again.status_code == 409
     assert old["id"] in again.json()["detail"]
+    twice = client.post(f"/v1/keys/{old['id']}/rotate", json={})
+    assert twice.status_code == 409
+    assert new["id"] in twice.json()["detail"]
     client.delete(f"/v1/keys/{old['id']}")
     assert client.post(f"/v1/keys/{old['id']}/rotate", json={}).status_code == 409
     third = client.post(f"/v1/keys/{new['id']}/rotate", json={"overlap_hours": 0})
     assert third.status_code == 201
     assert client_without_key(client).get("/v1/caller", headers=bearer(new["key"])).status_code == 401
+
+
+def test_what_replaces_a_key_that_ends_lives_as_long(running):
+    end = datetime.now(UTC) + timedelta(days=30)
+    old = make(running.client, expires_at=end.isoformat())
+    new = running.client.post(f"/v1/keys/{old['id']}/rotate", json={"overlap_hours": 1}).json()
+    lives = datetime.fromisoformat(new["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=29, hours=23) < lives <= timedelta(days=30)
+
+
+def test_of_two_rotations_at_once_one_is_made(database):
+    made = database.booked(managing.create, OPERATOR, TO_ROTATE, b"s" * 32)
+
+    async def rotate(used):
+        async with used.begin() as transaction:
+            return await managing.rotate(transaction, OPERATOR, made.id, b"s" * 32, timedelta(hours=1))
+
+    async def both(used):
+        return await asyncio.gather(*(rotate(used) for _ in range(3)), return_exceptions=True)
+
+    assert Counter(type(each) for each in database.run(both)) == {ApiKey: 1, Conflict: 2}
 
 
 def test_a_key_expires_by_itself(running):
