@@ -1,5 +1,6 @@
 """`byline serve`: indexes over HTTP on this machine."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from service.cli.common import read_settings, with_database
 if TYPE_CHECKING:
     from socket import socket
 
+    from service.access.keys import ApiKey
     from service.settings import Settings
     from service.versions.directory import IndexDirectory
     from service.versions.records import AliasRecord
@@ -47,7 +49,31 @@ def serve(
     """
     settings = read_settings(port=port, host=host, threads=threads, baselines=baselines)
     given = _given(indexes, settings, with_task=not without_task)
+    _hold_answering(settings)
     _run(settings, _open(given, settings), {each.name: each.directory for each in given if each.managed})
+
+
+def _hold_answering(settings: "Settings") -> None:
+    """Refuse to answer others without a name or a key: before indexes are opened, which may take minutes."""
+    from byline.errors import DatabaseUnavailable
+    from service.access.first import hold_any_key, hold_names
+
+    hold_names(settings)
+    with suppress(DatabaseUnavailable):  # nobody unknown gets in then
+        with_database(settings, lambda database: hold_any_key(database, settings))
+
+
+def _first_key(settings: "Settings") -> "ApiKey | None":
+    """Make a key if nobody could sign in, and only this machine is answered."""
+    from byline.errors import DatabaseUnavailable
+    from service.access.first import first_key
+
+    if not settings.loopback_only:
+        return None
+    try:
+        return with_database(settings, lambda database: first_key(database, settings))
+    except DatabaseUnavailable:
+        return None  # as `_aliases` said
 
 
 def _given(indexes: list[str], settings: "Settings", *, with_task: bool) -> "list[GivenIndex]":
@@ -72,9 +98,12 @@ def _open(indexes: "list[GivenIndex]", settings: "Settings") -> "dict[str, Serve
     opened: dict[str, ServedVersion] = {}
     for index in indexes:
         typer.echo(f"Opening and verifying {index.folder.parent} …", err=True)
+        if index.unusable is not None:
+            typer.echo(f"{index.unusable}. Serving what the database says.", err=True)
         own = [alias for alias in aliases if alias.index == index.name]
         for alias in own:
-            if alias.alias == index.name and alias.version != index.folder.name:
+            points = index.folder.name if index.unusable is None else alias.version
+            if alias.alias == index.name and alias.version != points:
                 typer.echo(
                     f"{index.name} is version {alias.version}, as the database says; the pointer in the directory "
                     f"names {index.folder.name}, which is not followed: `byline versions switch` changes it.",
@@ -106,14 +135,12 @@ def _run(
     import asyncio
 
     from service import logs
-    from service.access.first import first_key
     from service.app import create_app
     from service.server import Server
     from service.tracing import Tracing
 
-    logs.configure(settings.log_level)
-    first = first_key(settings)
     with _listening(settings) as listening:
+        logs.configure(settings.log_level)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listening.getsockname()[1]}"
 
@@ -126,6 +153,7 @@ def _run(
             typer.echo(f"{who}Ctrl+C ends the service.")
 
         app = create_app(settings, served, directories, Tracing.configured(settings))
+        first = _first_key(settings)
         server = Server(app, settings, announce)
         asyncio.run(server.serve([listening]))
 

@@ -30,6 +30,7 @@ _ALONE = ("SET LOCAL statement_timeout = 0", "SELECT pg_advisory_xact_lock(10817
 """Before a migration of PostgreSQL: no time limit, and a lock that one migration holds."""
 _MEANT = (SQLAlchemyError, OSError, OverflowError)
 """What a database's driver raises; SQLite's raises an overflow for an integer of more than 64 bits."""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _POSTGRES_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -203,6 +204,10 @@ def meaning(error: Exception) -> BylineError:
         return InvalidQuery("expected text without zero characters, and integers of at most 64 bits")
     if _is_full(cause):
         return DiskFull("the database's disk is full: nothing was written")
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        return DatabaseUnavailable(
+            "the database's file is damaged, or no SQLite file: restore it from a backup"
+        )
     if isinstance(error, PoolTimeoutError | OSError) or _is_gone(error, cause):
         return DatabaseUnavailable("the database does not answer now, or was not migrated: try again later")
     raise error

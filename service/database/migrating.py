@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from byline.errors import DatabaseUnavailable
+from byline.errors import DatabaseUnavailable, InvalidInput
 from service.database.engine import Database
 
 
@@ -51,10 +51,24 @@ async def hold_migrated(database: Database) -> None:
         DatabaseUnavailable: It has another revision, or does not answer.
     """
     found = await current(database)
-    if found != head():
-        raise DatabaseUnavailable(
-            f"expected the database at revision {head()}, got {found or 'an empty one'}: run `byline migrate`"
-        )
+    if found == head():
+        return
+    if not _known(found):
+        raise DatabaseUnavailable(_newer(found))
+    raise DatabaseUnavailable(
+        f"expected the database at revision {head()}, got {found or 'an empty one'}: run `byline migrate`"
+    )
+
+
+def _known(revision: str | None) -> bool:
+    return revision is None or revision in revisions()
+
+
+def _newer(found: str | None) -> str:
+    return (
+        f"expected the database at revision {head()} or before, got {found}, which this release does not know: a "
+        "newer one migrated it, install that release"
+    )
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
@@ -63,6 +77,11 @@ async def upgrade(database: Database, revision: str = "head") -> None:
     Args:
         database: Which one.
         revision: Where to; the newest by default.
+
+    Raises:
+        InvalidInput: A newer release migrated it: nothing was changed.
+        DatabaseUnavailable: It does not answer.
+        DiskFull: There is no room; nothing was changed.
     """
     await _migrate(database, command.upgrade, revision)
 
@@ -74,6 +93,9 @@ async def downgrade(database: Database, revision: str) -> None:
 
 async def _migrate(database: Database, run: Callable[[Config, str], None], revision: str) -> None:
     def migrate(connection: Connection) -> None:
+        found = _current(connection)
+        if not _known(found):
+            raise InvalidInput(_newer(found))
         config = _config()
         config.attributes["connection"] = connection
         run(config, revision)

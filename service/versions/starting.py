@@ -1,6 +1,7 @@
 """What is served first: what the aliases say, or where the database knows nothing, what `current` points at."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,9 +9,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from byline.attribution import Attributor
-from byline.errors import InvalidInput, NotFound
+from byline.errors import BylineError, InvalidInput, NotFound, UnusableIndex
 from byline.store.index import find_version
-from byline.store.manifest import read_manifest
+from byline.store.manifest import Manifest, read_manifest
 from service.database import Database
 from service.repositories import versions
 from service.versions import changing
@@ -38,6 +39,9 @@ class GivenIndex:
     managed: bool
     """Whether the database decides which version is served. Not where the version's directory was renamed: answers
     would name another version than the alias does, so it is served as it is, by itself."""
+    unusable: BylineError | None = None
+    """Why what its pointer names cannot be read: `folder` is another version then, which only says what the index is,
+    and an alias must say which one is served."""
 
     @classmethod
     def parse(cls, given: str, settings: "Settings", *, with_task: bool = True) -> "GivenIndex":
@@ -50,12 +54,11 @@ class GivenIndex:
 
         Raises:
             NotFound: There is no index there.
-            UnusableIndex: Its pointer or its manifest is damaged.
+            UnusableIndex: Its pointer or its manifest is damaged, and there is no other version.
             InvalidInput: The name is none.
         """
         name, separator, path = given.partition("=")
-        folder = find_version(Path(path if separator else given))
-        manifest = read_manifest(folder)
+        folder, manifest, unusable = _identified(Path(path if separator else given))
         chosen = name if separator else manifest.task.name
         if not NAME.fullmatch(chosen):
             raise InvalidInput(
@@ -70,7 +73,21 @@ class GivenIndex:
             baselines=settings.baselines,
         )
         named = absolute.name == manifest.fingerprint.version and not folder.is_symlink()
-        return cls(name=chosen, folder=folder, directory=directory, managed=named)
+        return cls(name=chosen, folder=folder, directory=directory, managed=named, unusable=unusable)
+
+
+def _identified(path: Path) -> tuple[Path, Manifest, BylineError | None]:
+    """The version that an index's pointer names, its manifest, and None; or another version, and why it is that."""
+    try:
+        folder = find_version(path)
+        return folder, read_manifest(folder), None
+    except (UnusableIndex, NotFound) as error:
+        for folder in sorted(path.iterdir()) if path.is_dir() else ():
+            with suppress(UnusableIndex, NotFound):
+                manifest = read_manifest(folder)
+                if manifest.fingerprint.version == folder.name and not folder.is_symlink():
+                    return folder, manifest, error
+        raise
 
 
 async def aliases_of(database: Database, indexes: Collection[str]) -> list[AliasRecord]:
@@ -109,6 +126,7 @@ def open_first(given: GivenIndex, aliases: Sequence[AliasRecord]) -> Opened:
 
     Raises:
         UnusableIndex: Nothing can be served under the index's own name.
+        BylineError: The same: no alias says what to serve, and the pointer cannot be followed.
         NotFound: Its directory is not there.
     """
     if not given.managed:
@@ -119,6 +137,8 @@ def open_first(given: GivenIndex, aliases: Sequence[AliasRecord]) -> Opened:
     for alias in aliases:
         opening.open(alias, _order(alias))
     if not any(alias.alias == given.name for alias in aliases):
+        if given.unusable is not None:
+            raise given.unusable
         opening.open(None, [given.folder.name])
     return Opened(opening.served, opening.unusable)
 

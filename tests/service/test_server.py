@@ -3,17 +3,23 @@
 import json
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from byline.__main__ import compose
 from byline.attribution import AttributionRequest, Attributor
+from byline.errors import BylineError
 from indexer.build import build
 from indexer.config import load_config
-from tests.service.accounts import bearer, printed_key
+from tests.service.accounts import bearer, empty_sqlite, printed_key
 
 TASK = Path(__file__).parent.parent / "indexer" / "tiny_task.py"
 QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0]}
@@ -116,19 +122,46 @@ def draining(client, address):
     assert 503 in seen
 
 
-def test_another_host_is_refused(index):
-    command = [
-        sys.executable,
-        "-m",
-        "byline",
-        "serve",
-        str(index),
-        "--host",
-        "0.0.0.0",  # noqa: S104 - it must be refused
-    ]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 2
-    assert "expected BYLINE_ALLOWED_HOSTS" in ended.stderr
+@pytest.fixture
+def refused(index, tmp_path, monkeypatch):
+    """Runs `serve` in this process, and returns why it does not start; `refused.data` is its data folder."""
+    monkeypatch.setenv("BYLINE_DATA_DIR", str(tmp_path / "data"))
+
+    def run(*arguments):
+        ended = CliRunner().invoke(compose(), ["serve", str(index), "--without-task", *arguments])
+        assert isinstance(ended.exception, BylineError), ended.output
+        return f"{ended.output}{ended.exception}"
+
+    run.data = tmp_path / "data"
+    return run
+
+
+OTHERS = ("--host", "0.0.0.0")  # noqa: S104 - it must be refused
+
+
+def test_another_host_is_refused_before_the_index_is_opened(refused, monkeypatch):
+    without_name = refused(*OTHERS)
+    monkeypatch.setenv("BYLINE_ALLOWED_HOSTS", "byline.example.org")
+    without_key = refused(*OTHERS)
+    assert "expected BYLINE_ALLOWED_HOSTS" in without_name
+    assert "byline keys create" in without_key
+    assert "Opening" not in without_name + without_key
+
+
+def test_no_key_is_made_that_is_never_shown(refused):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "cannot listen" in refused("--port", str(taken.getsockname()[1]))
+    with closing(sqlite3.connect(refused.data / "byline.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM keys").fetchone() == (0,)
+
+
+def test_a_database_of_a_newer_release_is_refused(refused):
+    refused.data.mkdir()
+    (refused.data / "byline.sqlite").write_bytes(empty_sqlite())
+    with closing(sqlite3.connect(refused.data / "byline.sqlite")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999_future'")
+        database.commit()
+    assert "a newer one migrated it" in refused("--port", "0")
 
 
 def test_a_signal_right_after_the_address_is_printed_ends_with_0(server):

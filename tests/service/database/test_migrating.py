@@ -7,11 +7,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import DBAPIError
 
-from byline.errors import DatabaseUnavailable
+from byline.errors import DatabaseUnavailable, InvalidInput
 from service.database import migrating
+from service.database.engine import sqlite_url
 from service.database.tables import metadata
 from service.repositories import audit
 from tests.service.database.sample_rows import SAMPLES, insert_samples, read_samples
+from tests.service.databases import UsedDatabase
 
 
 def tables(used):
@@ -41,6 +43,29 @@ def test_up_down_up(empty_database):
     assert tables(empty_database) == {"alembic_version"}
     empty_database.run(migrating.upgrade)
     empty_database.run(migrating.hold_migrated)
+
+
+def test_a_database_of_a_newer_release_is_refused_and_left_as_it_is(empty_database):
+    empty_database.run(migrating.upgrade)
+
+    async def from_the_future(transaction):
+        await transaction.exec_driver_sql("UPDATE alembic_version SET version_num = '9999_future'")
+
+    empty_database.booked(from_the_future)
+    with pytest.raises(InvalidInput, match="a newer one migrated it"):
+        empty_database.run(migrating.upgrade)
+    with pytest.raises(DatabaseUnavailable, match="a newer one migrated it"):
+        empty_database.run(migrating.hold_migrated)
+    assert empty_database.run(migrating.current) == "9999_future"
+
+
+def test_a_damaged_file_is_named_as_that(tmp_path):
+    (tmp_path / "byline.sqlite").write_bytes(b"no database" * 500)
+    used = UsedDatabase(sqlite_url(tmp_path / "byline.sqlite"))
+    for work in (migrating.upgrade, migrating.hold_migrated):
+        with pytest.raises(DatabaseUnavailable, match="restore it from a backup"):
+            used.run(work)
+    used.close()
 
 
 def test_the_migrated_tables_are_those_of_the_code(empty_database):

@@ -54,6 +54,24 @@ def test_the_alias_decides(index, known):
     assert open_first(given(index), known.aliases).served["tiny"].version == index.b
 
 
+@pytest.mark.parametrize("how", ["damaged", "gone", "to a damaged manifest", "to nothing"])
+def test_the_alias_decides_although_the_pointer_cannot_be_followed(index, known, how):
+    match how:
+        case "damaged":
+            (index.path / "current").write_text("?\n")
+        case "gone":
+            (index.path / "current").unlink()
+        case "to a damaged manifest":
+            flip(index.path / index.a / "manifest.json", 0)
+        case "to nothing":
+            (index.path / "current").write_text("0123456789ab\n")
+    found = given(index, str(index.path))
+    assert found.name == "tiny"
+    assert open_first(found, known.aliases).served["tiny"].version == index.b
+    with pytest.raises(type(found.unusable)):
+        open_first(found, [])
+
+
 def test_a_version_itself_can_be_given_and_the_alias_still_decides(index, known):
     itself = given(index, f"tiny={index.path / index.a}")
     assert open_first(itself, known.aliases).served["tiny"].version == index.b
