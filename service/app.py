@@ -38,6 +38,7 @@ from service.routes import (
 )
 from service.served import Service
 from service.settings import Settings
+from service.shortcut import Shortcut
 from service.tracing import TraceRequests, Tracing
 from service.versions.directory import IndexDirectory
 from service.versions.served_version import ServedVersion
@@ -98,13 +99,14 @@ def create_app(
         app.include_router(module.router)
     pages.mount_static(app)
     app.openapi = _written_once(app, service)  # type: ignore[method-assign]
+    app.add_middleware(Shortcut, failures=service.failures)
     app.add_middleware(BodyLimit, limit=service.body_limit)
     app.add_middleware(Authentication, accounts=service.accounts, failures=service.failures)
-    app.add_middleware(Door, admission=service.admission, failures=service.failures)
     app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
     app.add_middleware(RequestLog, metrics=service.metrics)
     if tracing is not None:
         app.add_middleware(TraceRequests, tracing=tracing)
+    app.add_middleware(Door, admission=service.admission, failures=service.failures, metrics=service.metrics)
     hold_guarded(app)
     return app
 

@@ -37,6 +37,11 @@ _PROCESS = secrets.token_hex(10)
 _NUMBERS = itertools.count()
 
 
+def new_request_id() -> str:
+    """An id that no other request has."""
+    return f"{_PROCESS}{next(_NUMBERS):012x}"
+
+
 CLIENT_GONE = 499
 """In the log and the metrics alone."""
 PROBES = frozenset({"/livez", "/readyz"})
@@ -55,7 +60,7 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = f"{_PROCESS}{next(_NUMBERS):012x}"
+        request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         start, status = time.perf_counter(), 0
 
@@ -99,9 +104,13 @@ def _asked_by(scope: Scope) -> dict[str, str]:
 def _with_headers(given: Iterable[RawHeader], request_id: str) -> list[RawHeader]:
     """An answer's own headers, the request's id, and the security headers that it does not set itself."""
     headers = list(given)
-    named = {name for name, _ in headers}
-    added = (header for header in _RAW_HEADERS if header[0] not in named)
-    return [*headers, (b"x-request-id", request_id.encode()), *added]
+    return [*headers, (b"x-request-id", request_id.encode()), *raw_security_headers(headers)]
+
+
+def raw_security_headers(given: Iterable[RawHeader]) -> list[RawHeader]:
+    """The security headers that an answer does not set itself."""
+    named = {name for name, _ in given}
+    return [header for header in _RAW_HEADERS if header[0] not in named]
 
 
 class AllowedHosts:

@@ -171,7 +171,7 @@ class Failures:
     """
 
     def __init__(self, retry_after: Callable[[], int]) -> None:
-        self._retry_after = retry_after
+        self.retry_after = retry_after
 
     def response(self, error: Exception, scope: Scope) -> Response:
         """Write the problem document of an error.
@@ -188,7 +188,7 @@ class Failures:
     def _headers(self, error: Exception, kind: Kind) -> dict[str, str]:
         headers = {"WWW-Authenticate": "Bearer"} if kind.status == 401 else {}
         if kind.retry:
-            own = error.retry_after if isinstance(error, errors.QuotaExceeded) else self._retry_after()
+            own = error.retry_after if isinstance(error, errors.QuotaExceeded) else self.retry_after()
             headers["Retry-After"] = str(own)
         return headers
 

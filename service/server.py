@@ -1,5 +1,7 @@
 """Running the application under uvicorn, and ending well."""
 
+import asyncio
+import select
 import socket
 import sys
 import threading
@@ -9,7 +11,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from service.connections import HEAD_BYTES, patient_for
+from service.connections import Connection, patient_for
 from service.garbage import settle
 from service.settings import Settings
 
@@ -34,9 +36,8 @@ class Server(uvicorn.Server):
             app,
             host=settings.host,
             port=settings.port,
-            http=patient_for(settings.head_seconds),
+            http=patient_for(settings.head_seconds, lambda: self._admission.closed),
             ws="none",
-            h11_max_incomplete_event_size=HEAD_BYTES,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -47,10 +48,12 @@ class Server(uvicorn.Server):
         app.state.service.on_ready = settle
         self._drain_seconds = settings.drain_seconds
         self._announce = announce
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, then say so: whoever reads it may send requests and signals."""
         sys.setswitchinterval(SWITCH_SECONDS)
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             self._announce()
@@ -62,9 +65,26 @@ class Server(uvicorn.Server):
             self.should_exit = True
             return
         self._admission.close()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._last_answers)
         timer = threading.Timer(self._drain_seconds, self._stop)
         timer.daemon = True
         timer.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop as uvicorn does, once every connection that the system made for us is taken."""
+        waiting = select.poll()
+        for listener in sockets or ():
+            waiting.register(listener.fileno(), select.POLLIN)
+        while waiting.poll(0):
+            await asyncio.sleep(0.001)
+        await super().shutdown(sockets)
+
+    def _last_answers(self) -> None:
+        """Have clients open other connections, which a load balancer then takes elsewhere."""
+        for connection in self.server_state.connections:
+            if isinstance(connection, Connection):
+                connection.last_answer()
 
     def _stop(self) -> None:
         self.should_exit = True

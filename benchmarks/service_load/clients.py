@@ -58,10 +58,11 @@ class Tally:
 
 
 class Client:
-    """One connection, asked one request after another."""
+    """One connection, asked one request after another; another one where the server ended it with its answer."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: Server) -> None:
         self._reader, self._writer, self._server = reader, writer, server
+        self._ended = False
 
     @classmethod
     async def open(cls, server: Server) -> Self:
@@ -72,9 +73,13 @@ class Client:
         """POST a body and read what comes back.
 
         Raises:
+            ConnectionRefusedError: The server had ended the last connection, and takes no other.
             ConnectionError, asyncio.IncompleteReadError: The connection ended before the answer did.
         """
         begun = time.perf_counter()
+        if self._ended:
+            self._writer.close()
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._server.port)
         self._writer.write(request(self._server, body, path, **headers))
         async with asyncio.timeout(PATIENCE):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -82,6 +87,7 @@ class Client:
                 name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])
             }
             content = await self._reader.readexactly(int(named.get("content-length", 0)))
+        self._ended = named.get("connection") == "close"
         return Reply(int(head[0].split()[1]), time.perf_counter() - begun, named, content)
 
     def close(self) -> None:

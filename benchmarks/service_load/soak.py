@@ -38,7 +38,7 @@ def measure(case: Case, targets: Targets, *, rounds: int) -> None:
     print(
         f"{case.words}: {rounds} times SIGTERM under load: {dict(sorted(statuses.items()))}, exit codes {dict(exits)}"
     )
-    unanswered = sum(n for status, n in statuses.items() if status not in {"200", "503"})
+    unanswered = sum(n for status, n in statuses.items() if status not in {"200", "503", "no connection"})
     targets.at_most(f"{case.name}, requests that were taken and not answered", unanswered, 0)
     targets.at_most(f"{case.name}, exit codes but 0", exits.total() - exits[0], 0)
     changed = sum(
@@ -81,6 +81,9 @@ async def _ended_while_asked(server: Server, seconds: float) -> Counter[str]:
         while reply is None or reply.status == 200:
             try:
                 reply = await client.ask(server.case.bodies[number % len(server.case.bodies)])
+            except ConnectionRefusedError:
+                statuses["no connection"] += 1  # nothing was taken: another replica is asked
+                return
             except (OSError, asyncio.IncompleteReadError):
                 statuses["broken"] += 1
                 return

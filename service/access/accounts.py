@@ -5,10 +5,12 @@ database does not answer: loaded indexes then go on answering whoever asked befo
 another process revoked goes on working that long. Expiry is checked every time.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from byline.errors import DatabaseUnavailable, Unauthorized
 from service.access.keys import NO_KEY, digest_key, parse_key, same_digest
@@ -49,6 +51,7 @@ class Accounts:
         self._grace_seconds = grace_seconds
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._used: dict[str, datetime] = {}
+        self._asking: dict[str, asyncio.Future[StoredKey | None]] = {}
 
     async def by_key(self, text: str) -> StoredKey:
         """Check a key.
@@ -105,6 +108,19 @@ class Accounts:
         now = time.monotonic()
         if known is not None and now - known.asked < self._fresh_seconds:
             return known.key
+        asking = self._asking.get(key_id)
+        if asking is None:
+            # One for all who wait: when a key is no longer fresh, every client of it comes at once.
+            asking = self._asking[key_id] = asyncio.ensure_future(self._ask(key_id, known, now))
+            asking.add_done_callback(partial(self._asked, key_id))
+        return await asyncio.shield(asking)
+
+    def _asked(self, key_id: str, asking: "asyncio.Future[StoredKey | None]") -> None:
+        self._asking.pop(key_id, None)
+        if not asking.cancelled():
+            asking.exception()  # whoever waited may have left
+
+    async def _ask(self, key_id: str, known: _Remembered | None, now: float) -> StoredKey | None:
         try:
             async with self._database.read() as reading:
                 stored = await keys.find(reading, key_id)

@@ -132,8 +132,6 @@ def _aliases(indexes: "list[GivenIndex]", settings: "Settings") -> "list[AliasRe
 def _run(
     settings: "Settings", served: "dict[str, ServedVersion]", directories: "dict[str, IndexDirectory]"
 ) -> None:
-    import asyncio
-
     from service import logs
     from service.app import create_app
     from service.server import Server
@@ -155,7 +153,7 @@ def _run(
         app = create_app(settings, served, directories, Tracing.configured(settings))
         first = _first_key(settings)
         server = Server(app, settings, announce)
-        asyncio.run(server.serve([listening]))
+        server.run([listening])
 
 
 def _listening(settings: "Settings") -> "socket":

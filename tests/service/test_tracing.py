@@ -29,7 +29,7 @@ def traced(tmp_path):
     """
     provider, memory = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(memory))
-    app = create_app(prepared(tmp_path), {"fake": fake_attributor()[0]}, Tracing(provider))
+    app = create_app(prepared(tmp_path), {"fake": fake_attributor()[0]}, tracing=Tracing(provider))
     with TestClient(app, base_url="http://localhost", headers=bearer(admin_key())) as client:
         client.get("/v1/indexes")  # the first query of `warm` is over
         memory.clear()
@@ -107,7 +107,7 @@ def test_spans_reach_a_collector(monkeypatch, tmp_path):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
         settings = prepared(tmp_path)
-        app = create_app(settings, {"fake": fake_attributor()[0]}, Tracing.configured(settings))
+        app = create_app(settings, {"fake": fake_attributor()[0]}, tracing=Tracing.configured(settings))
         with TestClient(app, base_url="http://localhost", headers=bearer(admin_key())) as client:
             assert client.post(ASK, json={"query": {"text": "hidden"}}).status_code == 200
         collector.shutdown()
