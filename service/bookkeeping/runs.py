@@ -133,13 +133,15 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: It is not approved, an event of it was paid for since, or an account has less than it takes.
+        RunConflict: It is not approved, an event of it was paid for or its version quarantined since, or an
+            account has less than it takes.
     """
     place = await journal.next_place(transaction)
     row, run = await statements.find(transaction, run_id)
     run.require_postable()
     entries = run.statement.entries()
     require_balanced(entries)
+    await _require_sound_versions(transaction, run.statement)
     claims = await _claims(transaction, run.statement)
     balances_after(run.statement, await ledger.balances(transaction, row.policy))
     stepped = await _stepped(transaction, caller, place, run, "posting")
@@ -147,6 +149,18 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
     await ledger.add(transaction, posting, entries)
     await events.add_claims(transaction, row.policy, claims, run_id, place.sequence)
     return stepped
+
+
+async def _require_sound_versions(transaction: Connection, statement: Statement) -> None:
+    """A version may have been found damaged after the draft."""
+    quarantined = await events.quarantined(transaction)
+    if not (quarantined and isinstance(statement, AllocationStatement)):
+        return
+    paid = await events.versions_of(transaction, [event.id for event in statement.events])
+    if paid & quarantined:
+        raise RunConflict(
+            "expected events of sound versions, one of theirs was quarantined since: void it and draft it again"
+        )
 
 
 async def _claims(transaction: Connection, statement: Statement) -> list[tuple[str, int]]:

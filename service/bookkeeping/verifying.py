@@ -1,11 +1,12 @@
 """Holding everything that is stored to the journal, and the journal to itself: `byline ledger verify`."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Table, select, text
+from sqlalchemy import RowMapping, Table, select, text
 
 from service.bookkeeping.expected import expected_rows
 from service.compensation.book import Book, Finding
@@ -49,6 +50,8 @@ class Verification:
 async def verify(database: Database, noted: tuple[int, str] | None = None) -> Verification:
     """Verify the journal and every table beside it, in one moment of the database.
 
+    What takes long is done in threads: a service that verifies goes on answering.
+
     Args:
         database: Only read.
         noted: Sequence and hash of a head that was noted elsewhere.
@@ -64,8 +67,9 @@ async def verify(database: Database, noted: tuple[int, str] | None = None) -> Ve
                 noted_hash = row.hash
         if noted is not None and noted_hash != noted[1]:
             book.findings.append(Finding(f"journal {noted[0]}", "its hash is not the one that was noted"))
-        for table, rows in expected_rows(book).items():
-            book.findings += await _compared(reading, table, rows)
+        for table, rows in (await asyncio.to_thread(expected_rows, book)).items():
+            stored = (await reading.execute(select(table))).mappings().all()
+            book.findings += await asyncio.to_thread(_compared, stored, table, rows)
         book.findings += await _missing_triggers(reading)
     return Verification(
         findings=book.findings,
@@ -78,20 +82,30 @@ async def verify(database: Database, noted: tuple[int, str] | None = None) -> Ve
 
 
 async def _read(reading: Connection, book: Book, row: Row) -> None:
+    record, wrong = await asyncio.to_thread(_parsed, row)
+    book.findings += wrong
+    if record is None:
+        book.head = row.sequence, row.hash
+        return
+    events = await _events(reading, book.wanted(record))
+    await asyncio.to_thread(book.read, record, row.hash, events)
+
+
+def _parsed(row: Row) -> tuple[Record | None, list[Finding]]:
+    """Read a row's document; None where it cannot be read."""
     where = f"journal {row.sequence}"
     try:
         record = Record.model_validate_json(row.document)
     except ValidationError:
-        book.findings.append(Finding(where, "its document cannot be read"))
-        book.head = row.sequence, row.hash
-        return
+        return None, [Finding(where, "its document cannot be read")]
+    wrong = []
     if record.canonical() != row.document.encode():
-        book.findings.append(Finding(where, "its document is not canonical"))
+        wrong.append(Finding(where, "its document is not canonical"))
     if record_hash(row.document.encode()) != row.hash:
-        book.findings.append(Finding(where, "its document does not have the stored hash"))
+        wrong.append(Finding(where, "its document does not have the stored hash"))
     if (record.sequence, record.at) != (row.sequence, moment_text(row.at)):
-        book.findings.append(Finding(where, "sequence or time beside the document are others than in it"))
-    book.read(record, row.hash, await _events(reading, book.wanted(record)))
+        wrong.append(Finding(where, "sequence or time beside the document are others than in it"))
+    return record, wrong
 
 
 async def _events(reading: Connection, wanted: list[int]) -> dict[int, Event]:
@@ -100,13 +114,13 @@ async def _events(reading: Connection, wanted: list[int]) -> dict[int, Event]:
     return {sequence: fact.event for sequence, fact in facts if isinstance(fact, EventBooked)}
 
 
-async def _compared(
-    reading: Connection, table: Table, rows: Mapping[Key, Mapping[str, Any]]
+def _compared(
+    found: Sequence[RowMapping], table: Table, rows: Mapping[Key, Mapping[str, Any]]
 ) -> list[Finding]:
     """Hold a table to what its rows must be: none missing, none more, none with another value."""
     findings: list[Finding] = []
     left = dict(rows)
-    for stored in (await reading.execute(select(table))).mappings():
+    for stored in found:
         key = tuple(stored[column.name] for column in table.primary_key.columns)
         where = f"{table.name} {', '.join(map(str, key))}"
         wanted = left.pop(key, None)

@@ -62,12 +62,12 @@ def event_parts(event: Event, z: Fraction) -> dict[Part, int]:
     Returns:
         Parts that add up to `PARTS`.
     """
-    exact: dict[Part, Fraction] = {}
+    weights: dict[Part, int] = {}
     for owner, each in exact_shares(event).items():
-        lower = each.lower(z)
-        exact["paid", owner] = lower * PARTS
-        exact["escrow", owner] = (each.share - lower) * PARTS
-    return apportion(exact or {("unallocated",): Fraction(PARTS)}, PARTS)
+        share, lower = each.bounded(z)
+        weights["paid", owner] = lower
+        weights["escrow", owner] = share - lower
+    return apportion(weights or {("unallocated",): 1}, PARTS)
 
 
 def allocate(policy: Policy, events: Sequence[Event], carried: Mapping[str, int]) -> Allocation:
@@ -87,7 +87,7 @@ def allocate(policy: Policy, events: Sequence[Event], carried: Mapping[str, int]
     for event in events:
         for key, count in event_parts(event, policy.z).items():
             parts[key] += event.weight * count
-    units = apportion({key: Fraction(pool * count, PARTS * weight) for key, count in parts.items()}, pool)
+    units = apportion(parts, pool)
     owners = sorted({key[1] for key in units if len(key) > 1} | set(carried))
     lines = (_line(owner, units, carried.get(owner, 0), policy.floor) for owner in owners)
     return Allocation(

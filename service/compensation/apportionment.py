@@ -5,27 +5,26 @@ remainders, ties in the order of the keys. No part is moved by a whole unit.
 """
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import TypeVar
 
 Key = TypeVar("Key", bound="str | tuple[str, ...]")
 
 
-def apportion(exact: Mapping[Key, Fraction], total: int) -> dict[Key, int]:
-    """Round amounts to whole units that add up to the total.
+def apportion(weights: Mapping[Key, int], total: int) -> dict[Key, int]:
+    """Divide whole units in proportion to weights.
 
     Args:
-        exact: Amounts, none negative, that add up to `total` exactly.
+        weights: None negative, one at least positive. The exact amount of a part is total x weight / sum of weights.
         total: Whole units.
 
     Returns:
-        Each key's units, in the order of the keys.
+        Each key's units, in the order of the keys; they add up to `total`.
     """
-    assert sum(exact.values()) == total, "amounts add up to the total"
-    assert all(amount >= 0 for amount in exact.values()), "no amount is negative"
-    units = {key: int(amount) for key, amount in sorted(exact.items())}
-    left = total - sum(units.values())
-    by_remainder = sorted(units, key=lambda key: (units[key] - exact[key], key))
-    for key in by_remainder[:left]:
+    assert all(weight >= 0 for weight in weights.values()), "no weight is negative"
+    whole = sum(weights.values())
+    divided = {key: divmod(total * weight, whole) for key, weight in sorted(weights.items())}
+    units = {key: quotient for key, (quotient, _) in divided.items()}
+    by_remainder = sorted(divided, key=lambda key: (-divided[key][1], key))
+    for key in by_remainder[: total - sum(units.values())]:
         units[key] += 1
     return units

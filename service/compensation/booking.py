@@ -61,8 +61,13 @@ def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
         raise NotPayable([Reason.NO_INTERVAL])
     if not shares.coverage.complete:
         raise NotPayable([Reason.INCOMPLETE_COVERAGE])
+    names = [member.name for member in answerer.members]
     scale, scores = fixed_point(
-        {owner: list(members.values()) for owner, members in sorted(by_owner.items()) if members is not None}
+        {
+            owner: [members[name] for name in names]
+            for owner, members in sorted(by_owner.items())
+            if members is not None
+        }
     )
     event = Event(
         id=booking.id,

@@ -21,6 +21,8 @@ from service.compensation.statements import (
 
 MOST_EVENTS = 10_000
 """Most events of one run."""
+MOST_SCORES = 10_000_000
+"""Most scores (owners x members, summed over the events) of one run: about half a gigabyte."""
 
 
 @dataclass(frozen=True, kw_only=True)

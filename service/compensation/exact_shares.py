@@ -25,14 +25,34 @@ ROOT_BITS = 64
 class ExactShare:
     """One owner's part of one event."""
 
-    share: Fraction
-    """Part of one."""
-    standard_error: Fraction
-    """Of the share, rounded up."""
+    positive: int
+    """max(S_j, 0)."""
+    total: int
+    """The sum of all owners' positive sums; the same for each."""
+    root: int
+    """The share's standard error in units of 2^-ROOT_BITS, rounded up."""
+
+    @property
+    def share(self) -> Fraction:
+        """Part of one."""
+        return Fraction(self.positive, self.total)
+
+    @property
+    def standard_error(self) -> Fraction:
+        """Of the share, rounded up."""
+        return Fraction(self.root, 1 << ROOT_BITS)
 
     def lower(self, multiplier: Fraction) -> Fraction:
         """max(share - multiplier x SE, 0)."""
         return max(self.share - multiplier * self.standard_error, Fraction(0))
+
+    def bounded(self, multiplier: Fraction) -> tuple[int, int]:
+        """Share and lower bound, both times one factor that is the same for all owners of an event.
+
+        Whole numbers, since thousands of events with hundreds of owners take a minute in fractions.
+        """
+        share = self.positive * multiplier.denominator << ROOT_BITS
+        return share, max(share - multiplier.numerator * self.root * self.total, 0)
 
 
 def exact_shares(event: Event) -> dict[str, ExactShare]:
@@ -50,7 +70,7 @@ def exact_shares(event: Event) -> dict[str, ExactShare]:
         return {}
     errors = _jackknife(_unit_scores(event))
     return {
-        owner: ExactShare(Fraction(max(sums[owner], 0), total), errors[owner])
+        owner: ExactShare(max(sums[owner], 0), total, errors[owner])
         for owner in sorted(sums)
         if sums[owner] > 0 or errors[owner]
     }
@@ -67,11 +87,11 @@ def _unit_scores(event: Event) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _jackknife(units: Mapping[str, Sequence[int]]) -> dict[str, Fraction]:
+def _jackknife(units: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """Standard errors by owner; a unit without which nobody is positive gives everybody a share of 0."""
     count = len(next(iter(units.values())))
     if count < 2:
-        return dict.fromkeys(units, Fraction(0))
+        return dict.fromkeys(units, 0)
     positive = {owner: [max(sum(row) - own, 0) for own in row] for owner, row in units.items()}
     totals = [sum(row[u] for row in positive.values()) or 1 for u in range(count)]
     denominator = prod(totals)
@@ -82,15 +102,15 @@ def _jackknife(units: Mapping[str, Sequence[int]]) -> dict[str, Fraction]:
     }
 
 
-def _spread(numerators: Sequence[int], denominator: int) -> Fraction:
-    """sqrt((U-1)/U sum_u (x_u - mean)^2) of x_u = numerator / denominator, rounded up."""
+def _spread(numerators: Sequence[int], denominator: int) -> int:
+    """sqrt((U-1)/U sum_u (x_u - mean)^2) of x_u = numerator / denominator, in units of 2^-ROOT_BITS, rounded up."""
     count, total = len(numerators), sum(numerators)
     squares = (count - 1) * sum((count * each - total) ** 2 for each in numerators)
     return root_up(squares, count * (count * denominator) ** 2)
 
 
-def root_up(numerator: int, denominator: int) -> Fraction:
-    """The least multiple of 2^-ROOT_BITS that is not below sqrt(numerator / denominator)."""
+def root_up(numerator: int, denominator: int) -> int:
+    """The least number of 2^-ROOT_BITS that is not below sqrt(numerator / denominator)."""
     scaled = -(-(numerator << 2 * ROOT_BITS) // denominator)
     root = isqrt(scaled)
-    return Fraction(root + (root * root < scaled), 1 << ROOT_BITS)
+    return root + (root * root < scaled)

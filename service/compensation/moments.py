@@ -33,10 +33,15 @@ def period_text(moment: datetime | None) -> str | None:
     """Write the end of a period that a client gave.
 
     Raises:
-        InvalidInput: It has no zone.
+        InvalidInput: It has no zone, or is before the year 1 or after 9999 in UTC.
     """
     if moment is None:
         return None
     if moment.tzinfo is None:
         raise InvalidInput("expected a moment with a zone, such as 2026-01-31T00:00:00Z, got one without")
-    return moment_text(moment)
+    try:
+        return moment_text(moment)
+    except OverflowError:
+        raise InvalidInput(
+            "expected a moment of the years 1 to 9999 in UTC, got one outside of them"
+        ) from None

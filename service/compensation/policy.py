@@ -87,7 +87,8 @@ class Policy(Stored):
 def unpayable(event: Event) -> tuple[Reason, ...]:
     """Why no policy at all could pay for an event."""
     found = [] if event.complete else [Reason.INCOMPLETE_COVERAGE]
-    return (*found, *([] if event.error_scope else [Reason.NO_INTERVAL]))
+    replicates = len({member.unit for member in event.members})
+    return (*found, *([] if event.error_scope and replicates > 1 else [Reason.NO_INTERVAL]))
 
 
 def _quality_refusal(event: Event, wanted: MinimumQuality) -> list[Reason]:

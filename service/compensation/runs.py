@@ -1,5 +1,6 @@
 """A statement run's way: draft -> approved by another person -> posted; or void before that."""
 
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -50,7 +51,7 @@ class Run:
             NotAnotherPerson: The person drafted it.
         """
         self._require("draft")
-        if person == self.drafted_by:
+        if same_person(person, self.drafted_by):
             raise NotAnotherPerson("expected another person to approve a run than the one who drafted it")
 
     def require_postable(self) -> None:
@@ -72,6 +73,15 @@ class Run:
     def _require(self, *states: State) -> None:
         if self.state not in states:
             raise RunConflict(f"expected a run that is {' or '.join(states)}, this one is {self.state}")
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's: case, kinds of characters and spaces make nobody another person."""
+    return _folded(one) == _folded(other)
+
+
+def _folded(person: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", person).casefold().split())
 
 
 def state_of(steps: Collection[str]) -> State:

@@ -78,7 +78,9 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(self.url, pool_size) if self.is_sqlite else _postgresql(self.url, pool_size)
         self.on_failure: Callable[[str], None] = lambda _: None
-        self._reading = self.engine.execution_options(**{READING: True})
+        # PostgreSQL's default would show each statement of a transaction another moment.
+        of_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reading = self.engine.execution_options(**{READING: True}, **of_one_moment)
         self._writing: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
 
     @asynccontextmanager

@@ -9,6 +9,7 @@ from byline.errors import NotFound
 from service.access.guard import requires
 from service.access.scopes import Caller, Scope
 from service.compensation.money import written
+from service.compensation.runs import same_person
 from service.pages.failing import PageRoute
 from service.pages.rendering import page
 from service.pages.standing import Standing, draw, periods, standings, totals
@@ -162,7 +163,7 @@ def _obstacle(caller: Caller, run: RunDocument) -> str | None:
     """Why the caller cannot approve a run; None where nothing is in the way. The service decides again when it is done."""
     if not caller.may(Scope.APPROVE):
         return "Your key does not have the scope approve."
-    if caller.person == run.drafted_by:
+    if same_person(caller.person, run.drafted_by):
         return "You drafted this run: another person must approve it."
     return None
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, insert, select
 
-from byline.errors import NotFound
-from service.compensation.drafting import MOST_EVENTS, Period
+from byline.errors import InvalidInput, NotFound
+from service.compensation.drafting import MOST_EVENTS, MOST_SCORES, Period
 from service.compensation.event import Event
 from service.compensation.journal import EventBooked
 from service.compensation.moments import moment_of
@@ -90,6 +90,9 @@ async def open_events(transaction: Connection, policy: Policy, period: Period) -
 
     Returns:
         In the order of booking; at most one more than a run may have.
+
+    Raises:
+        InvalidInput: They have more scores than a run may have.
     """
     claims = (
         select(func.count())
@@ -107,8 +110,19 @@ async def open_events(transaction: Connection, policy: Policy, period: Period) -
         chosen = chosen.where(events.c.booked_at >= moment_of(period.since))
     if policy.indexes:
         chosen = chosen.where(events.c.index_name.in_(policy.indexes))
-    found = await transaction.execute(chosen.order_by(events.c.sequence).limit(MOST_EVENTS + 1))
-    return await at_sequences(transaction, list(found.scalars()))
+    rows = await transaction.execute(chosen.order_by(events.c.sequence).limit(MOST_EVENTS + 1))
+    sequences = list(rows.scalars())
+    found: list[Event] = []
+    scores = 0
+    for start in range(0, len(sequences), journal.PAGE):
+        part = await at_sequences(transaction, sequences[start : start + journal.PAGE])
+        scores += sum(len(event.scores) * len(event.members) for event in part)
+        if scores > MOST_SCORES:
+            raise InvalidInput(
+                f"expected at most {MOST_SCORES} scores in one run, the period's events have more: take a shorter one"
+            )
+        found += part
+    return found
 
 
 async def claims_of(transaction: Connection, policy: str, event_ids: Sequence[str]) -> dict[str, int]:
@@ -126,6 +140,16 @@ async def claims_of(transaction: Connection, policy: str, event_ids: Sequence[st
             .group_by(event_claims.c.event_id)
         )
         found |= {row[0]: row[1] for row in await transaction.execute(chosen)}
+    return found
+
+
+async def versions_of(transaction: Connection, event_ids: Sequence[str]) -> set[tuple[str, str]]:
+    """Read which versions answered for events: (index, version)."""
+    found: set[tuple[str, str]] = set()
+    for start in range(0, len(event_ids), journal.PAGE):
+        part = event_ids[start : start + journal.PAGE]
+        chosen = select(events.c.index_name, events.c.version).where(events.c.id.in_(part)).distinct()
+        found |= {(row[0], row[1]) for row in await transaction.execute(chosen)}
     return found
 
 

@@ -1,7 +1,7 @@
 """Runs on a real SQLite and a real PostgreSQL: drafted, approved, posted, carried, released, taken back."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import insert, text
@@ -10,15 +10,22 @@ from sqlalchemy.exc import DBAPIError
 from byline.errors import InvalidInput, NotFound
 from service.bookkeeping import runs
 from service.bookkeeping.events import book_event
+from service.bookkeeping.verifying import verify
+from service.compensation.moments import moment_of, period_text
 from service.compensation.refusals import NotPayable, Reason
 from service.compensation.runs import NotAnotherPerson, RunConflict
 from service.database.tables.compensation import APPEND_ONLY
 from service.database.tables.versions import index_versions
-from service.repositories import audit, events, ledger, statements
+from service.repositories import audit, events, journal, ledger, statements
 from tests.service.compensation.conftest import caller
 from tests.service.compensation.reference import event
 
 SCORES = {"ash": (30, 31, 29), "birch": (60, 55, 62), "cedar": (9, 12, 8), "elm": (-5, -4, -6)}
+
+
+async def quarantine(transaction, who, version):
+    values = {"index_name": "digits", "version": version, "state": "quarantined"}
+    await transaction.execute(insert(index_versions).values(registered_at=datetime.now(UTC), **values))
 
 
 def balances(books, name="royalties"):
@@ -193,12 +200,6 @@ class TestTheWholeWay:
         assert books.verify().findings == []
 
     def test_a_quarantined_version_is_not_paid_for(self, books):
-        async def quarantine(transaction, who, version):
-            values = {"index_name": "digits", "version": version, "state": "quarantined"}
-            await transaction.execute(
-                insert(index_versions).values(registered_at=datetime.now(UTC), **values)
-            )
-
         books.policy()
         books.book(SCORES, version="bad")
         books.book(SCORES)
@@ -208,6 +209,34 @@ class TestTheWholeWay:
         assert [each.reasons for each in statement.refused] == [(Reason.QUARANTINED,)]
         books.posted(run_id)
         assert books.verify().findings == []
+
+    def test_a_version_that_is_quarantined_after_the_approval_is_not_paid_for(self, books):
+        books.policy()
+        books.book(SCORES, version="bad")
+        run_id = books.draft()
+        books.approve(run_id)
+        books.do(quarantine, "bad")
+        with pytest.raises(RunConflict, match="quarantined"):
+            books.post(run_id)
+        assert balances(books) == {}
+
+    def test_a_period_begins_with_its_first_moment_and_ends_before_its_last(self, books):
+        """In whatever zone its ends are written."""
+        books.policy()
+        booked = [books.book(SCORES) for _ in range(3)]
+        zone = timezone(timedelta(hours=13))
+        since, until = (period_text(moment_of(booked[n].booked_at).astimezone(zone)) for n in (1, 2))
+        statement = books.read(statements.find, books.draft(since=since, until=until))[1].statement
+        assert [each.id for each in statement.events] == [booked[1].id]
+
+    def test_a_run_has_a_bounded_number_of_scores(self, books, monkeypatch):
+        monkeypatch.setattr("service.repositories.events.MOST_SCORES", 20)
+        books.policy()
+        books.book(SCORES)
+        books.draft()
+        books.book(SCORES)
+        with pytest.raises(InvalidInput, match="at most 20 scores"):
+            books.draft()
 
     def test_a_policys_currency_stays(self, books):
         assert books.policy().revision == 1
@@ -250,3 +279,49 @@ def test_many_at_once_make_one_chain(books):
     books.used.run(book_all)
     found = books.verify()
     assert (found.findings, found.records) == ([], 20)
+
+
+def test_a_ledger_is_verified_as_of_one_moment_while_events_are_booked(books):
+    """And another transaction is never waited for: the loop goes on."""
+    books.policy()
+
+    async def both(database):
+        async with database.read() as reading:
+            before = await journal.last_sequence(reading)
+            async with database.begin() as transaction:
+                await book_event(transaction, caller("ada"), event(SCORES))
+            return before, await journal.last_sequence(reading)
+
+    assert books.used.run(both) == (1, 1)
+
+    async def verified_beside(database):
+        async def book_some():
+            for _ in range(10):
+                async with database.begin() as transaction:
+                    await book_event(transaction, caller("ada"), event(SCORES))
+
+        _, *found = await asyncio.gather(book_some(), *(verify(database) for _ in range(5)))
+        return [each.findings for each in found]
+
+    assert books.used.run(verified_beside) == [[]] * 5
+
+
+def test_two_postings_of_one_run_and_of_two_runs_of_the_same_events_pay_once(books):
+    books.policy()
+    books.book(SCORES)
+    first, second = books.draft(), books.draft()
+    for run_id in (first, second):
+        books.approve(run_id)
+
+    async def at_once(database):
+        async def post(run_id):
+            async with database.begin() as transaction:
+                await runs.post(transaction, caller("grace"), run_id)
+
+        return await asyncio.gather(*map(post, [first, second] * 3), return_exceptions=True)
+
+    ended = books.used.run(at_once)
+    assert sum(each is None for each in ended) == 1
+    assert all(each is None or isinstance(each, RunConflict) for each in ended)
+    assert held(books)["funding"] == -100_000
+    assert books.verify().findings == []

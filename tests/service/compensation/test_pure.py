@@ -8,14 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byline.errors import InvalidInput, NonFiniteGradient
+from service.compensation.drafting import Period, draft_allocation
 from service.compensation.event import QualityFigure
 from service.compensation.fixed_point import BITS, fixed_point
 from service.compensation.moments import moment_of, moment_text, period_text
 from service.compensation.money import MINOR_DIGITS, minor_digits, written
 from service.compensation.policy import MinimumQuality, normal_multiplier
 from service.compensation.refusals import Reason
+from service.compensation.runs import NotAnotherPerson, Run, same_person
 from service.statement_reading import shown
-from tests.service.compensation.reference import event, policy
+from tests.service.compensation.reference import AT, event, policy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -98,6 +100,7 @@ class TestPolicy:
             Reason.NO_INTERVAL,
             Reason.QUARANTINED,
         )
+        assert policy().refusals(event({"a": (1, 2)}, units=(0, 0))) == (Reason.NO_INTERVAL,)
         within = event({"a": (1, 2, 3)}, error_scope="within_checkpoint")
         assert policy().refusals(within) == (Reason.WITHIN_CHECKPOINT,)
         assert policy(allow_within_checkpoint=True).refusals(within) == ()
@@ -117,3 +120,23 @@ class TestMoments:
         assert period_text(None) is None
         with pytest.raises(InvalidInput, match="zone"):
             period_text(noon.replace(tzinfo=None))
+
+    @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+    def test_a_zone_may_lead_out_of_the_calendar(self, text):
+        with pytest.raises(InvalidInput, match="years 1 to 9999"):
+            period_text(datetime.fromisoformat(text))
+
+
+class TestPersons:
+    @pytest.mark.parametrize("other", ["Ada", " ada ", "ADA", "\uff41da"])
+    def test_another_spelling_is_no_other_person(self, other):
+        assert same_person("ada", other)
+        drafted = Run(id="run", drafted_by="ada", statement=draft())
+        with pytest.raises(NotAnotherPerson):
+            drafted.require_approvable(other)
+        drafted.require_approvable("adam")
+
+
+def draft():
+    period = Period(since=None, until=AT, basis=1)
+    return draft_allocation(policy(), period, [event({"a": (1, 2, 3)})], {})
