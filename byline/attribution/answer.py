@@ -122,6 +122,8 @@ class CardFigure(_Document):
 
     metric: str
     """As `byline evaluate --metric` names it."""
+    target: str | None
+    """What the measured scores attributed: it says nothing about other targets."""
     text: str
     """For people: `LDS .50 (.46 to .53), 100 queries`."""
     value: float

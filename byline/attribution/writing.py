@@ -198,7 +198,14 @@ def summary_of(card: QualityCard | None) -> CardSummary | None:
     if card is None or not card.measurements:
         return None
     figures = tuple(
-        CardFigure(metric=m.metric, text=m.text, value=m.value, interval=m.interval, ceiling=m.ceiling)
+        CardFigure(
+            metric=m.metric,
+            target=m.protocol.target,
+            text=m.text,
+            value=m.value,
+            interval=m.interval,
+            ceiling=m.ceiling,
+        )
         for m in card.measurements
     )
     return CardSummary(text=card.text, manifest=card.manifest, figures=figures)

@@ -9,10 +9,11 @@ from byline.errors import NotFound
 from service.access.guard import requires
 from service.access.scopes import Caller, Scope
 from service.compensation.money import written
+from service.compensation.refusals import WORDS
 from service.compensation.runs import same_person
 from service.pages.failing import PageRoute
 from service.pages.rendering import page
-from service.pages.standing import Standing, draw, periods, standings, totals
+from service.pages.standing import Standing, balanced, draw, periods, standings, totals
 from service.pages.tables import csv_response
 from service.routes import ledger, policies, statement_runs, statements
 from service.schemas_compensation import (
@@ -110,6 +111,7 @@ async def run_page(request: Request, caller: Reading, run: str) -> Response:
         lines=lines,
         drawn=draw(own[:DRAWN_OWNERS]),
         obstacle=_obstacle(caller, statement),
+        words=WORDS,
     )
 
 
@@ -129,7 +131,7 @@ async def ledger_page(
         first=after is None,
         journal=balances.journal,
         digits={each.currency: each.minor_digits for each in balances.balances},
-        balanced=sum(each.amount for each in balances.balances) == 0,
+        balanced=balanced(balances.balances),
     )
 
 

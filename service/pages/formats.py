@@ -40,8 +40,9 @@ def short(value: float | None) -> str:
     """Write a score: four significant digits, with an exponent only where it helps."""
     if value is None:
         return "\u2013"
-    large = abs(value) >= 1e5 or 0 < abs(value) < 1e-3
-    return (f"{value:.2e}" if large else f"{value:.4g}").replace("-", MINUS)
+    large = abs(value) >= 1e6 or 0 < abs(value) < 1e-3
+    rounded = float(f"{value:.4g}")
+    return (f"{value:.2e}" if large else f"{rounded:,.10g}").replace("-", MINUS)
 
 
 def moment(value: datetime | None) -> Markup:

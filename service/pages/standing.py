@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from service.pages.charts import WIDTH, Segment, nice_top, stacked
 from service.schemas_compensation import BalanceDocument, StatementDocument
@@ -56,6 +57,14 @@ def totals(balances: Sequence[BalanceDocument]) -> dict[str, int]:
     return found
 
 
+def balanced(balances: Sequence[BalanceDocument]) -> bool:
+    """Whether the accounts of every policy add up to zero: amounts of two currencies are no sum."""
+    found: dict[str, int] = defaultdict(int)
+    for each in balances:
+        found[each.policy] += each.amount
+    return not any(found.values())
+
+
 def draw(owners: Sequence[Standing]) -> list[Drawn]:
     """Place owners' bars on one scale."""
     most = max((each.total for each in owners), default=0) or 1
@@ -76,7 +85,7 @@ class Period:
 
     run: str
     label: str
-    """The period's last day, or the day of its posting."""
+    """The period's last day, or the day of its draft."""
     amounts: Mapping[str, int]
     """Payable of the named owners and of the others together."""
     total: int
@@ -127,7 +136,10 @@ def _column(row: Mapping[str, int], top: float) -> list[tuple[int, float, float]
 
 
 def _day(statement: StatementDocument) -> str:
-    return (statement.until or statement.drafted_at)[:10]
+    if statement.until is None:
+        return statement.drafted_at[:10]
+    last = datetime.fromisoformat(statement.until) - timedelta(microseconds=1)
+    return last.date().isoformat()
 
 
 def mix(totals: Mapping[str, int]) -> list[Segment]:

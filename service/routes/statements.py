@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, Response
 
 from service.access.guard import requires
 from service.access.scopes import Caller, Scope
+from service.pages.formats import stamp
 from service.problems import declared
 from service.repositories import statements
 from service.routes.statement_runs import run_page
@@ -22,7 +23,7 @@ CSV = "text/csv"
 _TEMPLATES = Environment(
     loader=PackageLoader("service"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
-_TEMPLATES.filters["amount"] = shown
+_TEMPLATES.filters |= {"amount": shown, "stamp": stamp}
 
 
 def _of_type(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:

@@ -80,7 +80,7 @@ const CHOICE = {
   write: JSON.stringify,
 };
 const NAME_OR_NUMBER = {
-  control: TEXT.control,
+  control: () => element("input", { type: "text", autocomplete: "off", spellcheck: "false" }),
   read: (value) => (/^\d+$/.test(value) ? Number(value) : value),
   write: String,
 };

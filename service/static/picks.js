@@ -37,6 +37,15 @@ function beginning(preview) {
 }
 
 function summary(query) {
-  const text = Object.values(query).map((value) => (typeof value === "string" ? value : JSON.stringify(value))).join(" · ").trim().replace(/\s+/g, " ");
+  const text = Object.entries(query).map(([name, value]) => described(name, value)).join(" · ").trim().replace(/\s+/g, " ");
   return text.length > LINE ? `${text.slice(0, LINE)}…` : text;
+}
+
+// Long lists, such as an image's pixels, by their shape: nobody reads the numbers.
+function described(name, value) {
+  if (typeof value === "string") return value;
+  const shape = [];
+  for (let part = value; Array.isArray(part); part = part[0]) shape.push(part.length);
+  const text = JSON.stringify(value);
+  return text.length > LINE && shape.length ? `${name}: ${shape.join(" × ")} values` : text;
 }

@@ -2,6 +2,7 @@
 import { element } from "./dom.js";
 import { whole } from "./numbers.js";
 
+const CHANCE_IS_ZERO = new Set(["lds", "loo"]);
 export const RANKINGS = { bm25: "BM25", representation: "representation" };
 
 export function trustView(answer, ends) {
@@ -48,8 +49,13 @@ function errors({ baseline, standard_error_scope: scope }) {
   return ["note", "No errors", "With a single model there is no telling how much chance is in the scores."];
 }
 
-function measured({ baseline, quality_card: card }) {
+// A figure is about the target that was measured, and about no other one.
+function measured({ baseline, quality_card: card, target }) {
   if (baseline) return ["note", "Not measured", "The quality card is about influence scores."];
   if (!card) return ["warn", "Nobody has measured this index", "Whether its scores predict what retraining would do is not known."];
-  return ["good", "Measured against retrained models", `Measured: ${card.figures.map(({ text }) => text).join("; ")}`];
+  const own = card.figures.filter((each) => each.target === target);
+  const told = (own.length ? own : card.figures).map(({ text }) => text).join("; ");
+  if (own.length === 0) return ["warn", "Measured for another target", `Nobody has measured ${target ? `the target ${target}` : "what this gradient attributes"}. Of ${card.figures[0].target}: ${told}`];
+  if (own.some(({ metric, interval }) => CHANCE_IS_ZERO.has(metric) && interval && interval[0] <= 0)) return ["warn", "Not shown to be better than chance", `The interval holds 0: ${told}`];
+  return ["good", "Measured against retrained models", `Measured: ${told}`];
 }

@@ -85,6 +85,17 @@ def test_links_lead_to_operations_and_name_their_parameters(served):
         assert list(success["links"]) == list(links)
 
 
+def test_the_reference_names_every_endpoint_and_metric(served):
+    page = (OPERATIONS.parents[2] / "docs" / "service.md").read_text()
+    for _, path, _ in operations(served.app.openapi()).values():
+        *_, last = parts = path.split("/")
+        collection = "/".join(parts[:3]) if path.startswith("/v1") else path
+        assert collection in page, path
+        assert last.startswith("{") or f"/{last}" in page, path
+    for family in served.app.state.service.metrics.registry.collect():
+        assert not family.name.startswith("byline_") or f"`{family.name}" in page, family.name
+
+
 @pytest.mark.parametrize("name", documented.CROSS_FIELD + documented.PAGED)
 def test_operations_that_may_refuse_what_the_schema_allows_exist(served, name):
     assert name in operations(served.app.openapi())

@@ -46,6 +46,7 @@ def test_every_answer_has_its_figures(measured) -> None:
         assert summary["figures"] == [
             {
                 "metric": "lds",
+                "target": "loss",
                 "text": summary["text"],
                 "value": 0.5,
                 "interval": [0.46, 0.53],

@@ -21,6 +21,9 @@ def test_a_linked_query_is_answered_and_untrusted_text_stays_text(visit):
     assert "<script>alert(" in page.locator(".card").first.inner_text()
     assert page.locator("main script, main img").count() == 0
     assert "Measured: LDS <b> .50 (.46 to .53), 100 queries" in page.locator(".trust").inner_text()
+    page.goto(page.url.replace("target=loss", "target=margin"))
+    page.locator(".card").first.wait_for()
+    assert "Nobody has measured the target margin" in page.locator(".trust").inner_text()
     assert page.locator(".card a").first.get_attribute("href").startswith("https://example.org/")
 
 

@@ -31,7 +31,15 @@ def test_times_are_iso_and_utc():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0"), (1234.56, "1235"), (-2.5e-7, "\u22122.50e\u221207"), (None, "\u2013")]
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (1234.56, "1,235"),
+        (11453.2, "11,450"),
+        (0.0012345, "0.001234"),
+        (-2.5e-7, "\u22122.50e\u221207"),
+        (None, "\u2013"),
+    ],
 )
 def test_scores_are_short(value, text):
     assert formats.short(value) == text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.pages.standing import NAMED, draw, periods, standings, totals
+from service.pages.standing import NAMED, balanced, draw, periods, standings, totals
 from service.schemas_compensation import BalanceDocument, StatementDocument
 
 
@@ -62,13 +62,19 @@ def test_periods_are_in_order_and_small_owners_go_together():
     assert names[0] == "x"
     assert names[-1] == "others"
     assert len(names) == NAMED + 1
-    assert [each.run for each in found] == ["early", "late"]
+    assert [(each.run, each.label) for each in found] == [("early", "2025-12-31"), ("late", "2026-01-31")]
     assert [each.total for each in found] == [1000, sum(owners.values())]
     for each in found:
         assert sum(each.amounts.values()) == each.total
         assert sum(height for _, _, height in each.segments) == pytest.approx(
             100 * each.total / 1000, abs=0.1
         )
+
+
+def test_accounts_balance_by_policy():
+    assert balanced([balance("funding", None, -5), balance("payable", "a", 5)])
+    other = BALANCES[0].model_copy(update={"policy": "q", "currency": "USD", "amount": -5})
+    assert not balanced([balance("payable", "a", 5), other])
 
 
 def test_nothing_is_an_empty_chart():

@@ -17,6 +17,13 @@ def test_questions_are_counted_by_day_key_and_stage(served):
         assert part in text
 
 
+def test_the_audit_log_is_in_words(served):
+    served.key_for(scopes=["read"], owners=["owner 1", "owner 2"])
+    text = served.client.get("/usage").text
+    assert "owners: owner 1, owner 2" in text
+    assert "None" not in text
+
+
 def test_others_see_no_audit_log_and_their_own_usage(served):
     key = served.key_for(scopes=["read", "query"])
     text = served.client.get("/usage", headers=bearer(key)).text
