@@ -169,21 +169,23 @@ async def _computed(
 ) -> list[Answer] | None:
     """Queue jobs and wait for their answers, as long as somebody wants them; None once the time is up."""
     over = _Over(service.arrivals, jobs)
+    late = asyncio.get_running_loop().call_later(max(0.0, jobs[0].deadline - time.monotonic()), over.end)
     service.compute.submit(*jobs)
     gone = asyncio.ensure_future(_disconnected(receive))
     gone.add_done_callback(over.end)
     try:
-        while (remaining := jobs[0].deadline - time.monotonic()) > 0:
-            if watch is not None:
+        if watch is not None:
+            while not over.ended.done():
                 await watch.look(jobs)
-                remaining = min(remaining, watch.interval)
-            await asyncio.wait((over.ended,), timeout=remaining)
-            if over.answered:
-                return _results(jobs)
-            if gone.done():
-                raise ClientGoneError
+                await asyncio.wait((over.ended,), timeout=watch.interval)
+        await over.ended
+        if over.answered:
+            return _results(jobs)
+        if gone.done():
+            raise ClientGoneError
         return None
     finally:
+        late.cancel()
         gone.cancel()
         for job in jobs:
             job.give_up()

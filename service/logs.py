@@ -5,15 +5,19 @@ What an exception says may hold any of them: only its type is logged, and where 
 
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
 _FRAMES = 30
 """Innermost frames of an exception that are logged."""
+GATHERED_SECONDS = 0.1
+"""How long ordinary lines are gathered before they are written: each write gives up the interpreter's lock."""
+_GATHERED_LINES = 200
 _CAUSES = 5
 """Exceptions of a chain that are logged."""
 
@@ -37,7 +41,7 @@ def configure(level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Gathering(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -50,6 +54,45 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+
+
+class Gathering(logging.StreamHandler[TextIO]):
+    """Writes ordinary lines several at a time; a warning, and what came before it, at once.
+
+    A killed process loses what it gathered: the lines of the last `GATHERED_SECONDS`.
+
+    Args:
+        stream: Where they go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line."""
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+        except Exception:
+            self.handleError(record)
+            return
+        if record.levelno > logging.INFO or len(self._lines) >= _GATHERED_LINES:
+            self.flush()
+        elif len(self._lines) == 1:
+            later = threading.Timer(GATHERED_SECONDS, self.flush)
+            later.daemon = True
+            later.start()
+
+    def flush(self) -> None:
+        """Write what was gathered; also called when the process ends."""
+        self.acquire()
+        try:
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join(lines))
+            self.stream.flush()
+        finally:
+            self.release()
 
 
 def traced(error: BaseException) -> list[dict[str, Any]]:

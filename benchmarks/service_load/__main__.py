@@ -25,18 +25,14 @@ Part = Callable[[Server, Targets], None]
 
 
 def full() -> dict[str, Part]:
-    """Each part as it is reported. The digit classifier, of 2 ms a query, shows what HTTP costs: its ratio has no target."""
-
-    def ratio(server: Server, targets: Targets) -> None:
-        held = targets if server.case.name == "code-lm" else None
-        throughput.measure(server, held, rounds=5, seconds=4)
+    """Each part as it is reported; both indexes are held to each target."""
 
     def flat(server: Server, targets: Targets) -> None:
         if server.case.name == "digits":
             memory.measure(server, targets, queries=10_000, warm_up=3_000)
 
     return {
-        "throughput": ratio,
+        "throughput": lambda server, targets: throughput.measure(server, targets, rounds=5, seconds=4),
         "overload": lambda server, targets: overload.measure(server, targets, seconds=10),
         "crowd": lambda server, targets: crowd.measure(server, targets, seconds=8),
         "stages": lambda server, _: stages.measure(server, seconds=8),

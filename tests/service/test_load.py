@@ -124,9 +124,12 @@ def test_queries_inside_are_bounded_as_well(serve):
 
 def test_a_deadline_is_504_and_what_had_not_begun_is_dropped(serve):
     served = serve(deadline_seconds=0.3)
+    served.featurizer.entered.clear()
     served.featurizer.gate.clear()
     with ThreadPoolExecutor(3) as pool:
-        futures = [pool.submit(served.client.post, ASK, json=query(f"q{i}")) for i in range(3)]
+        futures = [pool.submit(served.client.post, ASK, json=query("begun"))]
+        until(served.featurizer.entered.is_set)
+        futures += [pool.submit(served.client.post, ASK, json=query(f"q{i}")) for i in range(2)]
         assert [future.result().status_code for future in futures] == [504] * 3
     served.featurizer.batches.clear()
     served.featurizer.gate.set()

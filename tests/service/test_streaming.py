@@ -127,7 +127,8 @@ def test_who_leaves_is_not_computed_for(monkeypatch, tmp_path):
         featurizer.entered.clear()
         with httpx.Client(base_url=url, timeout=20, headers=bearer(admin_key())) as client:
             with client.stream("POST", ASK, json={"query": {"text": "a"}}, headers=EVENTS) as response:
-                next(response.iter_text())
+                events = response.iter_text()  # kept: the connection ends with it
+                next(events)
                 assert featurizer.entered.wait(10)
             with client.stream("POST", ASK, json={"query": {"text": "b"}}, headers=EVENTS) as response:
                 next(response.iter_text())
