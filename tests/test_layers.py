@@ -1,6 +1,7 @@
 """The layers hold: who may import whom, and what is done in one place only."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_hooks_are_registered_once() -> None:
     users = [
         str(path)
         for path, _ in sources("byline", "indexer", "service")
-        if "register_" in (ROOT / path).read_text()
+        if re.search(r"register_\w*hook", (ROOT / path).read_text())
     ]
     assert users == ["byline/gradients/hooks.py"]
 
@@ -52,7 +53,7 @@ def test_nothing_reads_the_environment_but_the_settings() -> None:
         reads = [
             n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in {"environ", "getenv"}
         ]
-        assert not reads, path
+        assert not reads or path == Path("service/settings.py"), path
 
 
 def test_nothing_is_unpickled() -> None:

@@ -67,6 +67,7 @@ class Client(BlockingShell):
     statement = blocking(paying.statement)
     statement_csv = blocking(paying.statement_csv)
     ledger = blocking_pages(paying.ledger)
+    verify_ledger = blocking(paying.verify_ledger)
     balances = blocking(paying.balances)
 
     caller = blocking(accounts.caller)
@@ -132,6 +133,7 @@ class AsyncClient(AwaitingShell):
     statement = awaiting(paying.statement)
     statement_csv = awaiting(paying.statement_csv)
     ledger = awaiting_pages(paying.ledger)
+    verify_ledger = awaiting(paying.verify_ledger)
     balances = awaiting(paying.balances)
 
     caller = awaiting(accounts.caller)

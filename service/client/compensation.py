@@ -33,6 +33,7 @@ from service.schemas_compensation import (
     RunDocument,
     RunPage,
     StatementDocument,
+    VerificationDocument,
 )
 
 if TYPE_CHECKING:
@@ -304,6 +305,15 @@ def balances(policy: str | None = None) -> Flow[list[BalanceDocument]]:
     """
     path = path_of("ledger", "balances")
     return get(path, lambda body: BalanceList.model_validate_json(body).balances, _of_policy(policy))
+
+
+def verify_ledger() -> Flow[VerificationDocument]:
+    """Have the journal held to its rules and every statement computed again; takes a while.
+
+    Returns:
+        How much was verified, and what is wrong: empty `findings` where nothing is.
+    """
+    return get(path_of("ledger", "verification"), document(VerificationDocument))
 
 
 def _of_policy(policy: str | None) -> list[tuple[str, str]]:
