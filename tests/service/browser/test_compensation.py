@@ -44,6 +44,7 @@ def test_an_answer_becomes_a_posted_statement(visit, people, served):
     other = visit(page.url.removeprefix(served.address), key=people["grace"])
     other.get_by_role("button", name="Approve").click()
     agree(other, "Approve")
+    expect(other.locator("h1")).to_contain_text("approved")  # the page was loaded again
     other.get_by_role("button", name="Post").click()
     agree(other, "Post")
     expect(other.locator("h1")).to_contain_text("posted")
