@@ -1,12 +1,14 @@
 """What is written now and then, away from requests: usage, when keys were used; and what is forgotten."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
 from byline.errors import BylineError
+from service.access.quotas import SECONDS as QUOTA_SECONDS
 from service.repositories import idempotency, keys, quotas, usage
 from service.repositories.usage import UsageOf, Used
 
@@ -20,6 +22,8 @@ SECONDS = 5.0
 FORGET_SECONDS = 3600.0
 IDEMPOTENCY_DAYS = 30
 """How long an answer is kept for repetitions of its request."""
+STEPPED_SECONDS = 3600.0
+"""A clock that was set by more since the start is not trusted with what is too old to keep."""
 
 
 class Usage:
@@ -51,12 +55,12 @@ class Usage:
 
 async def keep_house(database: "Database", accounts: "Accounts", used: Usage) -> None:
     """Write and forget for ever; what cannot be written waits until it can."""
-    passed = FORGET_SECONDS
+    passed, ahead = FORGET_SECONDS, _ahead()
     while True:
         await asyncio.sleep(SECONDS)
         passed += SECONDS
         await write(database, accounts, used)
-        if passed >= FORGET_SECONDS and await _forget(database):
+        if passed >= FORGET_SECONDS and abs(_ahead() - ahead) < STEPPED_SECONDS and await forget(database):
             passed = 0.0
 
 
@@ -76,12 +80,25 @@ async def write(database: "Database", accounts: "Accounts", used: Usage) -> None
         log.warning("usage not written yet", detail=str(error))
 
 
-async def _forget(database: "Database") -> bool:
+def _ahead() -> float:
+    """The clock of the day, beside the one that nobody sets."""
+    return time.time() - time.monotonic()
+
+
+async def forget(database: "Database") -> bool:
+    """Delete what is too old to matter.
+
+    Args:
+        database: Where it is.
+
+    Returns:
+        Whether that could be done.
+    """
     now = datetime.now(UTC)
     try:
         async with database.begin() as transaction:
             await idempotency.forget(transaction, now - timedelta(days=IDEMPOTENCY_DAYS))
-            await quotas.forget(transaction, now)
+            await quotas.forget(transaction, now, timedelta(seconds=QUOTA_SECONDS))
     except BylineError:
         return False
     return True

@@ -17,6 +17,7 @@ from service.access.secret import open_database, read_secret
 from service.admission import Admission, Amount
 from service.arrivals import Arrivals
 from service.bodies import SAFETENSORS
+from service.bookkeeping.verifier import Verifier
 from service.catalogue import Catalogue
 from service.compute import ComputeThread
 from service.database.readiness import DatabaseReadiness
@@ -89,6 +90,7 @@ class Service:
             self.settings.queries_per_minute,
         )
         self.usage = Usage()
+        self.verifier = Verifier(self.database)
         self.in_progress: set[Attempt] = set()
         self.switcher = Switcher(
             database=self.database,

@@ -56,7 +56,7 @@ def _document(
     return StatementDocument.model_validate(
         {
             **run_values(row),
-            "reason": None if isinstance(statement, AllocationStatement) else statement.reason,
+            "reason": _reason(statement) if all_events else None,  # its words may name other owners
             "since": divided.since if divided else None,
             "until": divided.until if divided else None,
             "events": len(divided.events) if divided else 0,
@@ -66,6 +66,10 @@ def _document(
             "sha256": statement.sha256,
         }
     )
+
+
+def _reason(statement: Statement) -> str | None:
+    return None if isinstance(statement, AllocationStatement) else statement.reason
 
 
 def _totals(statement: Statement) -> StatementTotals:

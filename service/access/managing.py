@@ -10,6 +10,8 @@ from service.database import Connection
 from service.repositories import audit, keys
 from service.repositories.keys import StoredKey
 
+LAST_YEAR = 9000
+"""Keys end before it: whatever zone their end is written and read in, it stays a date."""
 MOST_OWNERS = 1000
 """Owners that one key may see, unless it sees everybody's."""
 
@@ -43,6 +45,11 @@ class Wanted:
         for quota in (self.requests_per_minute, self.queries_per_minute):
             if quota is not None and not 0 < quota < 1 << 31:
                 raise InvalidInput("expected quotas of at least 1 a minute, got another number")
+        if self.expires_at is not None and not 2000 <= self.expires_at.year < LAST_YEAR:
+            raise InvalidInput(
+                f"expected expires_at to be from 2000 to before {LAST_YEAR}, got another year: leave it out for a "
+                "key that does not end by itself"
+            )
         for name, text in (("name", self.name), ("person", self.person)):
             if not (len(text.strip()) > 0 and len(text) <= 100 and text.isprintable()):
                 raise InvalidInput(f"expected {name} to be 1 to 100 printable characters, got {len(text)}")

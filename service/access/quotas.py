@@ -17,6 +17,8 @@ from service.repositories.keys import StoredKey
 
 Kind = Literal["requests", "queries"]
 SECONDS = 60
+PUT_BACK_SECONDS = 1.0
+"""By how much a clock must be put back to be noticed."""
 ALONE_SECONDS = 5.0
 """How long a replica counts alone before it asks a database again that did not answer."""
 
@@ -47,19 +49,32 @@ class Counter(Protocol):
 
 
 class MemoryCounter:
-    """Counts in this process."""
+    """Counts in this process.
+
+    Windows end by the clock of the day. Where that is put back, all of them begin anew: nobody waits for a minute
+    that lies in the future.
+    """
 
     def __init__(self) -> None:
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._storage = MemoryStorage()
+        self._limiter = FixedWindowRateLimiter(self._storage)
+        self._ahead = time.time() - time.monotonic()
 
     async def take(self, name: str, cost: int, limit: int) -> tuple[bool, int, float]:
         """Take from a window, unless it would hold more than the limit."""
+        await self._begin_anew_if_put_back()
         item = RateLimitItemPerMinute(limit)
         taken = await self._limiter.test(item, name, cost=cost)
         if taken:
             taken = await self._limiter.hit(item, name, cost=cost)
         stats = await self._limiter.get_window_stats(item, name)
         return taken, limit - stats.remaining, stats.reset_time - time.time()
+
+    async def _begin_anew_if_put_back(self) -> None:
+        ahead = time.time() - time.monotonic()
+        if ahead < self._ahead - PUT_BACK_SECONDS:
+            await self._storage.reset()
+        self._ahead = ahead
 
 
 class SharedCounter:

@@ -15,11 +15,17 @@ def open_database(settings: Settings) -> Database:
     """The database of the settings; SQLite's folder is made.
 
     Raises:
-        InvalidInput: The address is none, or the folder cannot be made.
+        InvalidInput: The address is none, or the folder cannot be made or written.
     """
     if settings.database_url is not None:
         return Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
-    return Database(sqlite_url(_folder(settings) / "byline.sqlite"), pool_size=settings.database_pool)
+    folder = _folder(settings)
+    if not os.access(folder, os.W_OK):  # SQLite writes there even to read
+        raise InvalidInput(
+            f"expected a data folder that can be written, got {folder}, which is read-only or another user's: set "
+            "BYLINE_DATA_DIR"
+        )
+    return Database(sqlite_url(folder / "byline.sqlite"), pool_size=settings.database_pool)
 
 
 def read_secret(settings: Settings, *, is_sqlite: bool) -> bytes:

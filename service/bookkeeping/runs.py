@@ -2,12 +2,10 @@
 
 import asyncio
 import secrets
-from datetime import UTC, datetime
 
 from service.access.scopes import Caller
 from service.compensation.drafting import Period, draft_allocation, draft_release, draft_reversal
 from service.compensation.journal import RunDrafted, RunStepped
-from service.compensation.moments import moment_text
 from service.compensation.runs import Run, RunConflict, Step, balances_after, carried_of, require_balanced
 from service.compensation.statements import AllocationStatement, ReversalStatement, Statement
 from service.database import Connection, Database
@@ -26,7 +24,7 @@ async def prepare_allocation(
         database: Only read.
         name: The policy; its newest revision counts.
         since: First moment of the period; None for all before.
-        until: First moment after it; None for now.
+        until: First moment after it; None for now, and after all records even where the clock was put back.
 
     Returns:
         The statement.
@@ -39,7 +37,7 @@ async def prepare_allocation(
     async with database.read() as reading:
         basis = await journal.last_sequence(reading)
         policy = await policies.find(reading, name)
-        period = Period(since=since, until=until or moment_text(datetime.now(UTC)), basis=basis)
+        period = Period(since=since, until=until or await journal.next_moment(reading), basis=basis)
         found = await events.open_events(reading, policy, period)
         carried = carried_of(await ledger.balances(reading, name, basis))
         quarantined = await events.quarantined(reading)

@@ -19,6 +19,8 @@ from service.repositories import journal
 from service.repositories.journal import Row
 
 Key = tuple[Any, ...]
+PIECE = 500
+"""Rows that are compared at a time."""
 _TRIGGERS = {
     "sqlite": text("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"),
     "postgresql": text(
@@ -68,8 +70,7 @@ async def verify(database: Database, noted: tuple[int, str] | None = None) -> Ve
         if noted is not None and noted_hash != noted[1]:
             book.findings.append(Finding(f"journal {noted[0]}", "its hash is not the one that was noted"))
         for table, rows in (await asyncio.to_thread(expected_rows, book)).items():
-            stored = (await reading.execute(select(table))).mappings().all()
-            book.findings += await asyncio.to_thread(_compared, stored, table, rows)
+            book.findings += await _compared(reading, table, rows)
         book.findings += await _missing_triggers(reading)
     return Verification(
         findings=book.findings,
@@ -114,12 +115,26 @@ async def _events(reading: Connection, wanted: list[int]) -> dict[int, Event]:
     return {sequence: fact.event for sequence, fact in facts if isinstance(fact, EventBooked)}
 
 
-def _compared(
-    found: Sequence[RowMapping], table: Table, rows: Mapping[Key, Mapping[str, Any]]
+async def _compared(
+    reading: Connection, table: Table, rows: Mapping[Key, Mapping[str, Any]]
 ) -> list[Finding]:
     """Hold a table to what its rows must be: none missing, none more, none with another value."""
     findings: list[Finding] = []
     left = dict(rows)
+    streamed = await reading.stream(select(table).execution_options(yield_per=PIECE))
+    async for stored in streamed.mappings().partitions():
+        findings += await asyncio.to_thread(_differing, stored, table, left)
+    return findings + [
+        Finding(f"{table.name} {', '.join(map(str, key))}", "the row is missing: the journal has it")
+        for key in left
+    ]
+
+
+def _differing(
+    found: Sequence[RowMapping], table: Table, left: dict[Key, Mapping[str, Any]]
+) -> list[Finding]:
+    """Compare some rows, and take them out of those that are left to be found."""
+    findings: list[Finding] = []
     for stored in found:
         key = tuple(stored[column.name] for column in table.primary_key.columns)
         where = f"{table.name} {', '.join(map(str, key))}"
@@ -130,10 +145,6 @@ def _compared(
         wrong = [name for name, value in wanted.items() if stored[name] != value]
         if wrong:
             findings.append(Finding(where, f"other values than in the journal: {', '.join(wrong)}"))
-    findings += [
-        Finding(f"{table.name} {', '.join(map(str, key))}", "the row is missing: the journal has it")
-        for key in left
-    ]
     return findings
 
 

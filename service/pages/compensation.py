@@ -1,5 +1,6 @@
 """The Compensation pages: what owners are due, the runs that say so, and the ledger. Keys of owners see their own."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -14,7 +15,7 @@ from service.compensation.runs import same_person
 from service.pages.failing import PageRoute
 from service.pages.rendering import page
 from service.pages.standing import Standing, balanced, draw, periods, standings, totals
-from service.pages.tables import csv_response
+from service.pages.tables import Row, csv_response, csv_stream
 from service.routes import ledger, policies, statement_runs, statements
 from service.schemas_compensation import (
     BalanceDocument,
@@ -31,8 +32,6 @@ DRAWN_OWNERS = 15
 DRAWN_PERIODS = 12
 LISTED_RUNS = 20
 LISTED_ENTRIES = 50
-CSV_ENTRIES = 20_000
-"""Most lines of the ledger's file."""
 
 
 @router.get("")
@@ -137,28 +136,29 @@ async def ledger_page(
 
 @router.get("/ledger.csv")
 async def ledger_csv(request: Request, caller: Reading) -> Response:
-    """The ledger's entries, in major units."""
-    rows, after = list[tuple[object, ...]](), None
-    while len(rows) < CSV_ENTRIES:
-        part = await ledger.list_entries(request, caller, after, 1000)
-        rows += [
-            (
-                each.sequence,
-                each.line,
-                each.run,
-                each.policy,
-                each.account,
-                each.owner,
-                each.currency,
-                written(each.amount, each.currency),
-            )
-            for each in part.entries
-        ]
-        after = part.next
-        if after is None:
-            break
+    """All of the ledger's entries, in major units."""
+
+    async def pages() -> AsyncIterator[list[Row]]:
+        after: str | None = ""
+        while after is not None:
+            part = await ledger.list_entries(request, caller, after or None, 1000)
+            yield [
+                (
+                    each.sequence,
+                    each.line,
+                    each.run,
+                    each.policy,
+                    each.account,
+                    each.owner,
+                    each.currency,
+                    written(each.amount, each.currency),
+                )
+                for each in part.entries
+            ]
+            after = part.next
+
     head = ("sequence", "line", "run", "policy", "account", "owner", "currency", "amount")
-    return csv_response("ledger", head, rows)
+    return await csv_stream("ledger", head, pages())
 
 
 def _obstacle(caller: Caller, run: RunDocument) -> str | None:

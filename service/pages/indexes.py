@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -15,7 +15,7 @@ from service.pages.charts import Entry, bars, stacked
 from service.pages.failing import PageRoute
 from service.pages.quality import judged
 from service.pages.rendering import page
-from service.pages.tables import csv_response
+from service.pages.tables import Row, csv_response, csv_stream
 from service.routes import aliases, versions
 from service.routes import indexes as api
 from service.schemas import IndexInfo, OwnerInfo, SelfInfluencePage, SelfInfluenceRow
@@ -29,7 +29,7 @@ router = APIRouter(
 DRAWN_OWNERS = 12
 SHOWN_ALONE = 8
 LISTED = 1000
-"""Lines of a list or a file at most."""
+"""Lines of a list at most, and those of a file that are read at a time."""
 After = Annotated[str | None, Query(max_length=400)]
 From = Annotated[int, Query(ge=1, le=10**9, alias="from")]
 
@@ -125,14 +125,21 @@ def quality_csv(request: Request, name: str) -> Response:
 
 
 @router.get("/{name}/self-influence.csv")
-def self_influence_csv(request: Request, name: str) -> Response:
-    """The points with the largest self-influence."""
-    found = _self_influence(request, name, None, LISTED).examples
-    rows = [
-        (each.row, each.example.id, each.example.owner, each.example.label, each.self_influence)
-        for each in found
-    ]
-    return csv_response(f"{name}-self-influence", ("row", "id", "owner", "label", "self_influence"), rows)
+async def self_influence_csv(request: Request, name: str) -> Response:
+    """All points, those with the largest self-influence first."""
+
+    async def pages() -> AsyncIterator[list[Row]]:
+        after: str | None = ""
+        while after is not None:
+            part = await asyncio.to_thread(_self_influence, request, name, after or None, LISTED)
+            yield [
+                (each.row, each.example.id, each.example.owner, each.example.label, each.self_influence)
+                for each in part.examples
+            ]
+            after = part.next
+
+    head = ("row", "id", "owner", "label", "self_influence")
+    return await csv_stream(f"{name}-self-influence", head, pages())
 
 
 def _owners(request: Request, index: IndexInfo) -> Sequence[OwnerInfo]:

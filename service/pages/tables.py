@@ -2,14 +2,16 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+Row = Sequence[object]
+MEDIA_TYPE = "text/csv; charset=utf-8"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_response(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+def csv_response(name: str, head: Sequence[str], rows: Iterable[Row]) -> Response:
     """Write a CSV file as RFC 4180 has it.
 
     Args:
@@ -20,15 +22,41 @@ def csv_response(name: str, head: Sequence[str], rows: Iterable[Sequence[object]
     Returns:
         The file, as a download.
     """
+    return Response(_written([head, *rows]), media_type=MEDIA_TYPE, headers=_headers(name))
+
+
+async def csv_stream(name: str, head: Sequence[str], pages: AsyncIterator[list[Row]]) -> Response:
+    """Write a CSV file of any length, a page of rows at a time.
+
+    What fails with the first page is answered as any failure; later, the connection is closed before the file's end,
+    so that no client takes a part for the whole.
+
+    Args:
+        name: As for `csv_response`.
+        head: Names of the columns.
+        pages: Their values.
+
+    Returns:
+        The file, as a download.
+    """
+    first = await anext(pages, list[Row]())
+
+    async def parts() -> AsyncIterator[str]:
+        yield _written([head, *first])
+        async for rows in pages:
+            yield _written(rows)
+
+    return StreamingResponse(parts(), media_type=MEDIA_TYPE, headers=_headers(name))
+
+
+def _headers(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
+
+
+def _written(rows: Iterable[Row]) -> str:
     buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(head)
-    writer.writerows([_cell(each) for each in row] for row in rows)
-    return Response(
-        buffer.getvalue(),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"},
-    )
+    csv.writer(buffer).writerows([_cell(each) for each in row] for row in rows)
+    return buffer.getvalue()
 
 
 def _cell(value: object) -> object:

@@ -1,7 +1,7 @@
 """The Usage page: who asked how much, how long answers take, what was refused; and for admins what was changed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
@@ -15,7 +15,7 @@ from service.pages.charts import Entry, bars, columns
 from service.pages.failing import PageRoute
 from service.pages.latency import endings, stage_times
 from service.pages.rendering import page
-from service.pages.tables import csv_response
+from service.pages.tables import Row, csv_stream
 from service.routes import keys, records
 from service.schemas_accounts import UsageRow
 from service.served import Service
@@ -25,6 +25,7 @@ Reading = Annotated[Caller, requires(Scope.READ)]
 Days = Annotated[int, Query(ge=1, le=366)]
 DRAWN = 12
 MOST_ROWS = 20_000
+"""Rows that the page adds up; it says so where there are more."""
 LISTED = 20
 ENDINGS = {
     401: "without a valid key",
@@ -67,7 +68,7 @@ async def usage_page(
 ) -> Response:
     """Show a caller's usage; all of it, and the audit log, to admins."""
     service: Service = request.app.state.service
-    rows = await _rows(request, caller, days)
+    rows, complete = await _rows(request, caller, days)
     by_day = _by_day(rows, days)
     names = await _names(request, caller)
     by_key = added((names.get(row.key_id, row.key_id), row) for row in rows)
@@ -79,6 +80,7 @@ async def usage_page(
         "usage.html",
         here="usage",
         days=days,
+        added_up=None if complete else len(rows),
         by_day=by_day,
         columns=drawn,
         top=top,
@@ -99,9 +101,13 @@ async def usage_page(
 @router.get("/usage.csv")
 async def usage_csv(request: Request, caller: Reading, days: Days = 31) -> Response:
     """The same rows as the API's."""
-    rows = await _rows(request, caller, days)
     head = ("day", "key_id", "index", "requests", "queries", "milliseconds")
-    return csv_response("usage", head, [[getattr(row, name) for name in head] for row in rows])
+
+    async def pages() -> AsyncIterator[list[Row]]:
+        async for part in _pages(request, caller, days):
+            yield [[getattr(row, name) for name in head] for row in part]
+
+    return await csv_stream("usage", head, pages())
 
 
 def added(named: Iterable[tuple[str, UsageRow]]) -> list[Sum]:
@@ -132,15 +138,24 @@ def _by_day(rows: Sequence[UsageRow], days: int) -> list[Sum]:
     return [_sum(day.isoformat(), found[day]) for day in every]
 
 
-async def _rows(request: Request, caller: Caller, days: int) -> list[UsageRow]:
-    found, after = list[UsageRow](), None
-    while len(found) < MOST_ROWS:
+async def _rows(request: Request, caller: Caller, days: int) -> tuple[list[UsageRow], bool]:
+    """The newest rows, and whether these are all."""
+    found: list[UsageRow] = []
+    async for part in _pages(request, caller, days):
+        found += part
+        if len(found) > MOST_ROWS:
+            return found[:MOST_ROWS], False
+    return found, True
+
+
+async def _pages(request: Request, caller: Caller, days: int) -> AsyncIterator[list[UsageRow]]:
+    after: str | None = None
+    while True:
         part = await records.list_usage(request, caller, days, after, 1000)
-        found += part.usage
+        yield part.usage
         after = part.next
         if after is None:
-            break
-    return found
+            return
 
 
 async def _names(request: Request, caller: Caller) -> Mapping[str, str]:

@@ -49,10 +49,20 @@ async def next_place(transaction: Connection) -> Place:
         await transaction.execute(_LOCK)
     chosen = select(journal.c.sequence, journal.c.at, journal.c.hash)
     last = (await transaction.execute(chosen.order_by(journal.c.sequence.desc()).limit(1))).first()
-    now = datetime.now(UTC)
     if last is None:
-        return Place(1, moment_text(now), GENESIS)
-    return Place(last.sequence + 1, moment_text(max(now, last.at + timedelta(microseconds=1))), last.hash)
+        return Place(1, _after(None), GENESIS)
+    return Place(last.sequence + 1, _after(last.at), last.hash)
+
+
+def _after(last: datetime | None) -> str:
+    now = datetime.now(UTC)
+    return moment_text(now if last is None else max(now, last + timedelta(microseconds=1)))
+
+
+async def next_moment(transaction: Connection) -> str:
+    """Now, and after all records: a clock that was put back leaves none of them in the future."""
+    chosen = select(journal.c.at).order_by(journal.c.sequence.desc()).limit(1)
+    return _after((await transaction.execute(chosen)).scalar())
 
 
 async def write(transaction: Connection, place: Place, person: str, fact: Fact) -> Record:

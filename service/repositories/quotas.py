@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, select
+from sqlalchemy import ColumnElement, case, delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.database import Connection
@@ -13,6 +13,9 @@ async def take(
     transaction: Connection, name: str, cost: int, limit: int, now: datetime, length: timedelta
 ) -> tuple[bool, int, datetime]:
     """Take from a window, unless it would hold more than its limit; one that is over begins anew.
+
+    So does one that ends later than two windows from now: a clock was ahead, and was put right. Replicas whose
+    clocks differ by less than a window share windows all the same.
 
     Args:
         transaction: The open transaction.
@@ -27,7 +30,7 @@ async def take(
     """
     make = sqlite.insert if transaction.dialect.name == "sqlite" else postgresql.insert
     first = make(windows).values(name=name, amount=cost, expires_at=now + length)
-    over = windows.c.expires_at <= now
+    over = _over(now, length)
     upsert = first.on_conflict_do_update(
         index_elements=[windows.c.name],
         set_={
@@ -44,6 +47,10 @@ async def take(
     return False, held.amount, held.expires_at
 
 
-async def forget(transaction: Connection, now: datetime) -> None:
+async def forget(transaction: Connection, now: datetime, length: timedelta) -> None:
     """Delete windows that are over."""
-    await transaction.execute(delete(windows).where(windows.c.expires_at <= now))
+    await transaction.execute(delete(windows).where(_over(now, length)))
+
+
+def _over(now: datetime, length: timedelta) -> ColumnElement[bool]:
+    return or_(windows.c.expires_at <= now, windows.c.expires_at > now + 2 * length)

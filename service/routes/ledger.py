@@ -7,7 +7,6 @@ from fastapi import APIRouter, Query, Request
 from byline.errors import InvalidQuery
 from service.access.guard import requires
 from service.access.scopes import Caller, Scope
-from service.bookkeeping.verifying import verify
 from service.problems import declared
 from service.repositories import journal, ledger
 from service.schemas_compensation import (
@@ -61,10 +60,11 @@ async def list_balances(request: Request, caller: Reading, policy: PolicyFilter 
 async def verify_ledger(request: Request) -> VerificationDocument:
     """Hold the journal to its rules, compute every statement again, and compare all tables; takes a while.
 
-    The same as `byline ledger verify`.
+    The same as `byline ledger verify`. One runs at a time: whoever asks meanwhile gets its result, or 503 where that
+    takes longer than a request may.
     """
     service: Service = request.app.state.service
-    found = await verify(service.database)
+    found = await service.verifier.verify(service.settings.deadline_seconds)
     counted = {name: getattr(found, name) for name in ("records", "head", "events", "runs", "posted")}
     findings = [FindingDocument(where=each.where, what=each.what) for each in found.findings[:FINDINGS]]
     return VerificationDocument(findings=findings, **counted)

@@ -58,7 +58,7 @@ class VersionRecord(VersionFacts):
 
     def checking(self, now: datetime) -> bool:
         """Whether a check is under way."""
-        return self.heard_at is not None and now - self.heard_at < SILENT
+        return self.heard_at is not None and abs(now - self.heard_at) < SILENT  # the clock may be put back
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -69,10 +70,14 @@ class PostgresServer:
         if self._process is None:
             self.start()
 
-    def stop(self) -> None:
-        """Stop it at once, as a crash would."""
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """Stop it at once, as a crash would.
+
+        Args:
+            how: SIGINT ends it in good order, SIGKILL leaves its other processes to notice.
+        """
         if self._process is not None:
-            self._process.send_signal(subprocess.signal.SIGQUIT)
+            self._process.send_signal(how)
             self._process.wait(30)
             self._process = None
 

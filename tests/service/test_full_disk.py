@@ -121,4 +121,7 @@ def test_a_folder_that_cannot_be_written_is_said_at_the_start(index, disk, tmp_p
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     with pytest.raises(SystemExit, match="did not start") as ended, serving(index, tmp_path):
         pass
-    assert "BYLINE_DATA_DIR" in str(ended.value)
+    _, _, log = str(ended.value).partition("did not start: ")
+    (said,) = log.strip().splitlines()
+    assert said.startswith("error: expected a data folder that can be written")
+    assert "BYLINE_DATA_DIR" in said

@@ -64,7 +64,7 @@ def test_a_window_begins_anew_when_it_is_over(database):
     assert take(5, NOW + MINUTE / 2) == (False, 6, NOW + MINUTE)
     assert take(4, NOW + MINUTE / 2) == (True, 10, NOW + MINUTE)
     assert take(10, NOW + MINUTE) == (True, 10, NOW + 2 * MINUTE)
-    database.booked(quotas.forget, NOW + 3 * MINUTE)
+    database.booked(quotas.forget, NOW + 3 * MINUTE, MINUTE)
     assert take(1, NOW + 3 * MINUTE)[1] == 1
 
 
@@ -109,3 +109,34 @@ def test_counting_in_memory_ends_with_the_minute(cost, monkeypatch):
     first, after = asyncio.run(take())
     assert first == [True] * (50 // cost) + [False]
     assert after
+
+
+def test_a_clock_that_is_put_back_locks_nobody_out(monkeypatch):
+    import limits.aio.storage.memory as storage
+
+    from service.access.quotas import MemoryCounter
+
+    moment = [1e9]
+
+    async def take():
+        counter = MemoryCounter()
+        first = [(await counter.take("k", 1, 2))[0] for _ in range(3)]
+        moment[0] -= 3600
+        after = [await counter.take("k", 1, 2) for _ in range(3)]
+        return first, [taken for taken, _, _ in after], max(seconds for _, _, seconds in after)
+
+    monkeypatch.setattr(storage.time, "time", lambda: moment[0])
+    first, after, longest = asyncio.run(take())
+    assert first == after == [True, True, False], "a new window, with the same limit"
+    assert longest <= 60
+
+
+def test_replicas_windows_in_the_future_begin_anew(database):
+    def take(cost, now):
+        return database.booked(quotas.take, "a/queries", cost, 10, now, MINUTE)
+
+    assert take(10, NOW) == (True, 10, NOW + MINUTE)
+    assert take(1, NOW - MINUTE / 2)[0] is False, "another replica, whose clock is half a minute behind"
+    hour_before = NOW - 60 * MINUTE
+    assert take(10, hour_before) == (True, 10, hour_before + MINUTE)
+    assert take(1, hour_before)[0] is False

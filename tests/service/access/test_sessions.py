@@ -111,3 +111,14 @@ def test_a_wrong_key_signs_nobody_in(served):
     assert "set-cookie" not in response.headers
     client.cookies.set(COOKIE, write_session("0" * 12, time.time(), b"x" * 32))
     assert client.get("/v1/caller").status_code == 401
+
+
+def test_a_session_from_a_clock_that_was_far_ahead_is_over():
+    year = 365 * 24 * 3600
+    for ahead, valid in ((3600, True), (SECONDS, True), (year, False)):
+        cookie = write_session("k" * 12, 1e9 + ahead, SECRET)
+        if valid:
+            assert read_session(cookie, 1e9, SECRET) == "k" * 12
+        else:
+            with pytest.raises(Unauthorized):
+                read_session(cookie, 1e9, SECRET)

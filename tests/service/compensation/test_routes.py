@@ -177,7 +177,21 @@ def test_release_reversal_and_void_over_http(api):
     api.post("/v1/policies", POLICY, as_="root")
     api.post(EVENTS, QUERY)
     run = api.posted()
-    release = api.posted({"draft": {"kind": "release", "policy": "royalties", "reason": "agreed"}})
+    release = api.posted(
+        {"draft": {"kind": "release", "policy": "royalties", "reason": "agreed with owner 2"}}
+    )
+    whole = api.get(f"/v1/statements/{release}").json()
+    assert whole["reason"] == "agreed with owner 2"
+    owner = whole["lines"][0]["owner"]
+    api.keys["own"] = api.served.key_for(scopes=["read"], owners=[owner], person="own")
+    for path in (
+        "/v1/statements/{}",
+        "/v1/statements/{}/print",
+        "/v1/statements/{}.csv",
+        "/compensation/runs/{}",
+    ):
+        own = api.get(path.format(release), as_="own")
+        assert (own.status_code, "agreed" in own.text) == (200, False), "its words name another owner"
     assert api.get(f"/v1/statements/{release}").json()["totals"]["escrow"] < 0
     api.posted({"draft": {"kind": "reversal", "run": release, "reason": "a mistake"}})
     api.posted({"draft": {"kind": "reversal", "run": run, "reason": "a mistake"}})

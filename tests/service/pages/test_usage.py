@@ -2,7 +2,11 @@
 
 import csv
 import io
+from datetime import UTC, datetime
 
+from service.pages import usage as page
+from service.repositories import usage
+from service.repositories.usage import UsageOf, Used
 from tests.service.accounts import bearer
 
 ASK = "/v1/indexes/fake/attributions"
@@ -37,3 +41,19 @@ def test_the_file_has_the_apis_rows(served):
     rows = list(csv.reader(io.StringIO(response.text)))
     assert rows[0] == ["day", "key_id", "index", "requests", "queries", "milliseconds"]
     assert len(rows) - 1 == len(served.client.get("/v1/usage").json()["usage"])
+
+
+def test_more_rows_than_the_page_adds_up_are_all_in_the_file(served, monkeypatch):
+    today = datetime.now(UTC).date()
+    sums = {UsageOf(today, f"{n:012}", "fake"): Used(1, 1, 1.0) for n in range(2_500)}
+
+    async def add(database):
+        async with database.begin() as transaction:
+            await usage.add(transaction, sums)
+
+    served.client.portal.call(add, served.app.state.service.database)
+    rows = list(csv.reader(io.StringIO(served.client.get("/usage.csv").text)))
+    assert sorted(row[1] for row in rows[1:]) == sorted(each.key_id for each in sums)
+    assert "than this page adds up" not in served.client.get("/usage").text
+    monkeypatch.setattr(page, "MOST_ROWS", 2_000)
+    assert "than this page adds up" in served.client.get("/usage").text
