@@ -117,7 +117,7 @@ def seconds_of(retry_after: str | None) -> float | None:
     """Read a `Retry-After` header: seconds, or a date."""
     if retry_after is None:
         return None
-    if retry_after.strip().isdigit():
+    if retry_after.isascii() and retry_after.strip().isdigit():
         return float(retry_after)
     try:
         then = parsedate_to_datetime(retry_after)

@@ -3,11 +3,13 @@ import { post } from "./api.js";
 
 const at = (id) => document.getElementById(id);
 
-// Back to where the browser was sent from; only an address of this service.
+// Back to where the browser was sent from; only an address of this service. All of it, with the origin: a path that
+// begins with two slashes would be another host's address.
 function destination() {
   const next = new URLSearchParams(location.search).get("next") ?? "/";
+  if (!URL.canParse(next, location.origin)) return "/";
   const url = new URL(next, location.origin);
-  return url.origin === location.origin && url.pathname !== "/login" ? url.pathname + url.search : "/";
+  return url.origin === location.origin && url.pathname !== "/login" ? url.href : "/";
 }
 
 async function signIn(key) {

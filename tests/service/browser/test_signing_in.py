@@ -36,9 +36,21 @@ def test_a_linked_key_never_reaches_the_server_and_signing_out_ends_the_session(
     assert "/login" in page.url
 
 
-def test_only_addresses_of_this_service_are_gone_back_to(visit, served):
-    page = visit(f"/login?next=//example.org/#key={admin_key()}", signed_in=False)
-    page.wait_for_url(f"{served.address}/")
+@pytest.mark.parametrize(
+    "next_one",
+    [
+        "//example.org/",
+        "/.//example.org/",
+        "/%5Cexample.org",
+        "javascript:alert(1)",
+        "http://[",
+        "https://example.org/",
+    ],
+)
+def test_only_addresses_of_this_service_are_gone_back_to(visit, served, next_one):
+    page = visit(f"/login?next={next_one}#key={admin_key()}", signed_in=False)
+    page.wait_for_url(lambda url: "/login" not in url)
+    assert page.url.startswith(f"{served.address}/")
 
 
 @pytest.fixture

@@ -228,6 +228,7 @@ def test_retry_after_as_a_date():
     then = datetime.now(UTC) + timedelta(seconds=30)
     assert 28 <= seconds_of(format_datetime(then)) <= 30
     assert seconds_of("soon") is None
+    assert seconds_of("²") is None
     assert seconds_of(None) is None
     assert seconds_of("12") == 12
 
