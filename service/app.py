@@ -124,6 +124,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service.admission.close()
     warming.cancel()
     following.cancel()
+    # The follower may be in the middle of a transaction: a connection that is closed under it never answers again.
+    await asyncio.gather(warming, following, return_exceptions=True)
     await service.switcher.close()
     await asyncio.to_thread(service.compute.stop)
     if service.tracing is not None:

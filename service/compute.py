@@ -195,6 +195,8 @@ def _with_queue_time(answer: Answer, seconds: float) -> Answer:
 
 
 def _run_call(function: Callable[[], None], done: "Future[None]") -> None:
+    if not done.set_running_or_notify_cancel():
+        return
     try:
         function()
     except Exception as error:

@@ -105,6 +105,8 @@ class Follower:
             Whether it is served now.
         """
         alias = wanted.alias
+        if self._switcher.is_fixed(alias.alias):
+            return False
         served = self._switcher.registry.served.get(alias.alias)
         if served is not None and _is(served, alias.index, alias.version):
             self._failed.pop(alias.alias, None)

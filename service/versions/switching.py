@@ -6,7 +6,7 @@ from functools import partial
 
 import structlog
 
-from byline.errors import Conflict
+from byline.errors import Conflict, InvalidInput
 from service.access.scopes import Caller
 from service.database import Database
 from service.metrics import Metrics
@@ -113,6 +113,8 @@ class Switcher:
         """
         hold_name("an alias", alias)
         self.opener.directory(to.index)
+        if self.is_fixed(alias):
+            raise InvalidInput("expected another name for the alias: an index has this one for itself")
         async with self.changing:
             async with self.database.read() as tx:
                 await changing.hold_switch(tx, alias, to, expected)
@@ -120,6 +122,11 @@ class Switcher:
             record = await changing.switch(self.database, caller, alias, to, expected)
             self.serve(alias, version)
         return record
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether this process serves an index under a name that no alias may take: the database knows nothing of it."""
+        served = self.registry.served.get(name)
+        return served is not None and served.folder is None and name not in self.opener.directories
 
     async def roll_back(self, caller: Caller, alias: str, expected: Expected) -> AliasRecord:
         """Return an alias to what it stood for before; raises as `switch` does."""

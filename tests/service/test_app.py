@@ -1,18 +1,24 @@
 """What every endpoint answers over a fake index: the same as the Attributor offline."""
 
+import asyncio
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
+from starlette.testclient import TestClient
 
 import service
 from byline.attribution import AttributionRequest
 from byline.recipe import recipe
 from byline.store.filters import Filter
+from service.app import create_app
 from service.schemas import Options
+from tests.service.accounts import prepared
+from tests.service.fakes import fake_attributor
 
 ASK = "/v1/indexes/fake/attributions"
 
@@ -300,3 +306,30 @@ def test_health_is_also_told_to_head_requests(served):
         assert served.client.head(path).status_code == 200
     served.app.state.service.admission.close()
     assert served.client.head("/readyz").status_code == 503
+
+
+def test_connections_are_closed_after_what_uses_them_has_ended(tmp_path):
+    app, order, looking = (
+        create_app(prepared(tmp_path), {"fake": fake_attributor()[0]}),
+        [],
+        threading.Event(),
+    )
+    service = app.state.service
+    dispose = service.database.dispose
+
+    async def look():
+        looking.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)  # as a driver that ends its statement
+            order.append("follower ended")
+
+    async def noted():
+        order.append("closed")
+        await dispose()
+
+    service.follower.look, service.database.dispose = look, noted
+    with TestClient(app, base_url="http://localhost"):
+        assert looking.wait(20)
+    assert order == ["follower ended", "closed"]

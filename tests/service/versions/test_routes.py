@@ -6,7 +6,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
+from service.repositories.audit import OPERATOR
+from service.versions import changing
 from tests.service.accounts import admin_key, bearer, make_key, prepared
+from tests.service.fakes import fake_attributor
 from tests.service.versions.building import directory, flip
 
 ALIAS, VERSIONS = "/v1/aliases/tiny", "/v1/indexes/tiny/versions"
@@ -162,6 +165,22 @@ def test_another_alias_serves_another_version_of_the_index(client, index):
     assert client.delete(f"/v1/aliases/staging?expected={index.b}").status_code == 204
     assert client.get("/v1/indexes/staging").status_code == 404
     assert client.delete(f"/v1/aliases/tiny?expected={index.a}").status_code == 409
+
+
+def test_no_alias_takes_the_name_of_an_index_that_is_served_by_itself(index, tmp_path):
+    lies_in, fixed = directory(index.folder, with_task=False), fake_attributor()[0]
+    settings = prepared(tmp_path / "data", versions_poll_seconds=0.05)
+    app = create_app(settings, {"tiny": lies_in.open(index.a), "fixed": fixed}, {"tiny": lies_in})
+    with TestClient(app, base_url="http://localhost", headers=bearer(admin_key())) as client:
+        until(lambda: client.get(ALIAS).status_code == 200)
+        taken = client.put("/v1/aliases/fixed", json=body(index.a, None))
+        assert (taken.status_code, app.state.service.attributor("fixed")) == (422, fixed)
+        elsewhere = changing.switch(
+            app.state.service.database, OPERATOR, "fixed", lies_in.facts(index.a), changing.Expected()
+        )
+        client.portal.call(lambda: elsewhere)
+        until(lambda: "fixed" in client.get("/readyz").json().get("behind", []))
+        assert app.state.service.attributor("fixed") is fixed
 
 
 def test_readers_read_and_only_admins_change(client, index):
