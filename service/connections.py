@@ -61,6 +61,8 @@ class Connection(HttpToolsProtocol):
             self._stop_waiting()
         elif self._late is None:
             self._wait()
+        if self._latest is not None and self._latest.response_complete and self._late is None:
+            self._idle()  # the rest of a body that was refused: uvicorn waits for ever for what follows
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -149,6 +151,12 @@ class Connection(HttpToolsProtocol):
             self.loop.call_later(FRESH_SECONDS, self._end_if_idle)
         else:
             super().shutdown()
+
+    def _idle(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     @property
     def _latest(self) -> RequestResponseCycle | None:

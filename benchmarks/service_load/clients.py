@@ -77,7 +77,7 @@ class Client:
             ConnectionError, asyncio.IncompleteReadError: The connection ended before the answer did.
         """
         begun = time.perf_counter()
-        if self._ended:
+        if self._ended or self._reader.at_eof():  # or ended while nothing was asked: 5 idle seconds
             self._writer.close()
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._server.port)
         self._writer.write(request(self._server, body, path, **headers))

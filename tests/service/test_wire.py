@@ -97,6 +97,19 @@ def test_a_trailer_is_no_header(served):
     assert [reply.status for reply in exchange(served.port, [head + trailer]).replies] == [401]
 
 
+def test_a_connection_ends_after_a_body_that_was_refused_and_came_late(served):
+    stranger = Known("tiny", raw.QUERY)
+    head = stranger.head(b"POST", stranger.ask, b"Content-Type: application/json", b"Content-Length: 9")
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
+        connection.sendall(head + b"{}")
+        assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
+        connection.sendall(b"1234567")
+        begun = time.monotonic()
+        while connection.recv(1024):
+            pass
+        assert time.monotonic() - begun < 20
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_mistake(served):
     known = raw.known(served)
     for path in (known.ask, b"/login"):
