@@ -1,30 +1,33 @@
-"""The pictures of docs/dashboards.md: `python -m examples.pictures`, after `make demo`.
+"""The pictures of docs/dashboards.md: `python -m examples.pictures`, after `make demo-openmoji`.
 
-Serves real indexes with a data folder of its own, asks them, books the answers over three made-up months, drafts and
-posts a run for each, and takes every page in Chromium, light and dark.
+Serves the index of OpenMoji's drawings, which was measured by retraining, with a data folder of its own, asks it, books
+the answers over three made-up months, drafts and posts a run for each, and takes every page in Chromium, light and dark.
 """
 
 import asyncio
+import itertools
+import json
 import secrets
 import shutil
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from unittest.mock import patch
-from urllib.parse import urlencode
 
 import httpx
 import typer
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from byline.attribution import Attributor
+from examples.openmoji.demo import held_out
+from examples.openmoji.task import FOLDER
 from service.access import managing
 from service.access.scopes import Scope
 from service.app import create_app
@@ -45,6 +48,8 @@ FLAGS = [
 ]
 SECRET = secrets.token_hex()
 MONTHS, EVENTS = 3, 8
+INDEX, TARGET = "openmoji", "margin"
+"""The target is the one that was measured: its policy asks for that."""
 HEIGHTS = {"ask": 1070, "index": 1080}
 """Of pictures that need more than the others."""
 PEOPLE = {
@@ -69,27 +74,24 @@ class Clock(datetime):
 
 
 def main(
-    index: Annotated[
-        list[Path] | None, typer.Option(help="Index directories; the first takes texts.")
-    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where `make demo-openmoji` put everything.")] = FOLDER,
     out: Annotated[Path, typer.Option(help="Where the pictures go.")] = ROOT / "docs" / "images",
 ) -> None:
     """Serve, ask, book, and take the pictures."""
-    found = index or [
-        path for name in ("index", "openmoji/index") if (path := ROOT / ".demo" / name).is_dir()
-    ]
+    queries = list(itertools.islice(held_out(folder), MONTHS * EVENTS + 1))
     out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), secret=SECRET, log_level="error")
-        attributors = {each.name: each for each in map(Attributor.open, found)}
+    with TemporaryDirectory() as data:
+        settings = Settings(data_dir=Path(data), secret=SECRET, log_level="error")
+        attributor = Attributor.open(folder / "index")
         keys = asyncio.run(accounts(settings))
         clocks = (
             patch(f"service.{module}.datetime", Clock)
             for module in ("repositories.journal", "bookkeeping.runs")
         )
-        with next(clocks), next(clocks), serving(create_app(settings, attributors)) as address:
-            queries = seed(address, keys, next(iter(attributors)))
-            photograph(address, keys["operator"], list(attributors), queries[3], out)
+        app = create_app(settings, {attributor.name: attributor})
+        with next(clocks), next(clocks), serving(app) as address:
+            seed(address, keys, queries)
+            photograph(address, keys["operator"], queries[7], out)
 
 
 async def accounts(settings: Settings) -> dict[str, str]:
@@ -116,7 +118,7 @@ def month_of_usage(key_id: str, weight: int) -> dict[UsageOf, Used]:
     for back in range(1, 31):
         day = today - timedelta(days=back)
         queries = (37 * back % 23 + 20) * (3 if day.weekday() < 5 else 1) * (6 if weight == 3 else weight)
-        found[UsageOf(day, key_id, "code-lm")] = Used(queries // 2 + 1, queries, 61.0 * queries)
+        found[UsageOf(day, key_id, INDEX)] = Used(queries // 2 + 1, queries, 61.0 * queries)
     return found
 
 
@@ -141,42 +143,38 @@ def serving(app: FastAPI) -> Iterator[str]:
         thread.join()
 
 
-def seed(address: str, keys: dict[str, str], index: str) -> list[str]:
-    """Ask, book, draft, approve and post, as people would.
-
-    Returns:
-        Texts that the index can be asked.
-    """
+def seed(address: str, keys: dict[str, str], queries: list[dict[str, Any]]) -> None:
+    """Ask, book, draft, approve and post, as people would."""
     rights, finance, admin = (
         caller(address, keys[name]) for name in ("Ada, rights team", "Grace, finance", "operator")
     )
-    texts = texts_of(rights, index)
-    policy = {"name": "answers-2026", "currency": "EUR", "pool": 1_250_000, "floor": 500, "confidence": 0.9}
+    policy = {
+        "name": "drawings-2026",
+        "currency": "EUR",
+        "pool": 1_250_000,
+        "floor": 500,
+        "confidence": 0.95,
+        "multiplier": 2.353,
+        "minimum_quality": {"least": 0.1},
+    }
+    draft = {"draft": {"kind": "allocation", "policy": policy["name"]}}
     Clock.ahead = timedelta(days=-30 * MONTHS)  # time in the ledger never goes back
     send(admin, "/v1/policies", policy)
     for month in range(MONTHS):
         Clock.ahead = timedelta(days=30 * (month - MONTHS))
-        for text in texts[month * EVENTS : (month + 1) * EVENTS]:
-            send(rights, f"/v1/indexes/{index}/events", {"query": {"text": text}})
-        run = send(rights, "/v1/statement-runs", {"draft": {"kind": "allocation", "policy": policy["name"]}})
+        for query in queries[month * EVENTS : (month + 1) * EVENTS]:
+            send(rights, f"/v1/indexes/{INDEX}/events", {"query": query, "target": TARGET})
+        run = send(rights, "/v1/statement-runs", draft)
         send(finance, f"/v1/statement-runs/{run['id']}/approve")
         send(finance, f"/v1/statement-runs/{run['id']}/post")
     Clock.ahead = timedelta()
-    send(rights, f"/v1/indexes/{index}/events", {"query": {"text": texts[-1]}})
-    send(rights, "/v1/statement-runs", {"draft": {"kind": "allocation", "policy": policy["name"]}})
-    for text in texts:
-        rights.post(f"/v1/indexes/{index}/attributions", json={"query": {"text": text}, "shares": True})
-    for wrong in ({"query": {"text": ""}}, {"query": 1}, {}):
-        rights.post(f"/v1/indexes/{index}/attributions", json=wrong)
+    send(rights, f"/v1/indexes/{INDEX}/events", {"query": queries[-1], "target": TARGET})
+    send(rights, "/v1/statement-runs", draft)
+    for query in queries:
+        rights.post(f"/v1/indexes/{INDEX}/attributions", json={"query": query, "shares": True})
+    for wrong in ({"query": {"image": []}}, {"query": 1}, {}):
+        rights.post(f"/v1/indexes/{INDEX}/attributions", json=wrong)
     rights.get("/v1/audit")
-    return texts
-
-
-def texts_of(client: httpx.Client, index: str) -> list[str]:
-    """Beginnings of training points, spread over the index."""
-    found = client.get(f"/v1/indexes/{index}/examples", params={"limit": 1000}).json()["examples"]
-    previews = [each["example"]["preview"] for each in found if len(each["example"]["preview"] or "") > 60]
-    return [text[:160].rsplit("\n", 1)[0] or text[:160] for text in previews[:: len(previews) // 30]]
 
 
 def caller(address: str, key: str) -> httpx.Client:
@@ -193,40 +191,47 @@ def send(client: httpx.Client, path: str, body: object = None) -> dict[str, str]
     return made
 
 
-def photograph(address: str, key: str, indexes: Sequence[str], text: str, out: Path) -> None:
+def photograph(address: str, key: str, query: dict[str, Any], out: Path) -> None:
     """Take every page, light and dark."""
-    asked = urlencode(
-        {"index": indexes[0], "query": f'{{"text": {httpx.Response(200, json=text).text}}}', "k": 5}
-    )
-    pages = {
-        "ask": f"/?{asked}",
-        "index": f"/indexes/{indexes[-1]}",
-        "compensation": "/compensation",
-        "usage": "/usage",
-    }
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for scheme in ("light", "dark"):
-            take(browser, address, key, scheme == "dark", {out / name: path for name, path in pages.items()})
+            take(browser, address, key, scheme == "dark", query, out)
         browser.close()
 
 
-def take(browser: Browser, address: str, key: str, dark: bool, pages: dict[Path, str]) -> None:  # noqa: FBT001 - one scheme or the other
-    """Take pages in one scheme; dark ones are named so."""
+def take(browser: Browser, address: str, key: str, dark: bool, query: dict[str, Any], out: Path) -> None:  # noqa: FBT001 - one scheme or the other
+    """Take the pages in one scheme; dark ones are named so."""
     context = browser.new_context(
         color_scheme="dark" if dark else "light", viewport={"width": 1280, "height": 940}, base_url=address
     )
     page = context.new_page()
     page.goto(f"/login#key={key}")
     page.wait_for_url(f"{address}/")
-    for file, path in pages.items():
-        page.set_viewport_size({"width": 1280, "height": HEIGHTS.get(file.name, 940)})
+    pages = {
+        "ask": f"/?index={INDEX}&k=5&target={TARGET}",
+        "index": f"/indexes/{INDEX}",
+        "compensation": "/compensation",
+        "usage": "/usage",
+    }
+    for name, path in pages.items():
+        page.set_viewport_size({"width": 1280, "height": HEIGHTS.get(name, 940)})
         page.goto(path, wait_until="networkidle")
-        target = file.with_name(f"{file.name}{'-dark' if dark else ''}.png")
+        if name == "ask":
+            ask(page, query)
+        target = out / f"{name}{'-dark' if dark else ''}.png"
         page.screenshot(path=target)
         typer.echo(f"{target}: {target.stat().st_size // 1000} kB")
     context.close()
+
+
+def ask(page: Page, query: dict[str, Any]) -> None:
+    """Fill the form in as a person would: a picture is too long for a link."""
+    page.get_by_label("Image").fill(json.dumps(query["image"]))
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.locator(".card").first.wait_for()
+    page.mouse.move(0, 0)
 
 
 if __name__ == "__main__":

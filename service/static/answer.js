@@ -5,7 +5,7 @@ import { milliseconds, plusMinus, sharePlusMinus, short } from "./formats.js";
 import { percent, whole } from "./numbers.js";
 import { RANKINGS, trustView } from "./trust.js";
 
-const DRAWN_OWNERS = 12;
+const DRAWN_OWNERS = 7;
 
 // onZoom(example) is called to go from a group to its points.
 export function answerView(answer, query, onZoom) {
