@@ -11,13 +11,12 @@ from service.compensation.money import minor_digits, written
 from service.compensation.runs import Run
 from service.compensation.statements import AllocationStatement, Statement
 from service.database import Connection
+from service.pages.tables import cell
 from service.repositories import statements
 from service.repositories.statements import RunRow
 from service.schemas_compensation import StatementDocument, StatementLine, StatementTotals, run_values
 
 COLUMNS = ("earned", "brought", "payable", "carried", "escrow")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheets take for a formula at the start of a cell."""
 
 
 async def read_statement(
@@ -95,13 +94,8 @@ def statement_csv(statement: StatementDocument) -> str:
     head = [statement.id, statement.policy, statement.revision, statement.state]
     for line in statement.lines:
         amounts = [written(getattr(line, column), statement.currency) for column in COLUMNS]
-        writer.writerow([*head, _cell(line.owner), statement.currency, *amounts])
+        writer.writerow([*head, cell(line.owner), statement.currency, *amounts])
     return file.getvalue()
-
-
-def _cell(text: str) -> str:
-    """Keep a spreadsheet from computing what an owner is called."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def shown(amount: int, currency: str) -> str:

@@ -258,7 +258,10 @@ class Book:
             if statement.run in self.reversed:
                 raise InvalidInput("the run was taken back before")
             self.reversed.add(statement.run)
-            paid = self.runs[statement.run].statement
+            run_taken = self.runs.get(statement.run)
+            if run_taken is None:
+                raise InvalidInput("the run that is taken back is not there")
+            paid = run_taken.statement
         if not isinstance(paid, AllocationStatement):
             return
         taken = paid is not statement

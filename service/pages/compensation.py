@@ -9,13 +9,12 @@ from starlette.responses import Response
 from byline.errors import NotFound
 from service.access.guard import requires
 from service.access.scopes import Caller, Scope
-from service.compensation.money import written
 from service.compensation.refusals import WORDS
 from service.compensation.runs import same_person
 from service.pages.failing import PageRoute
 from service.pages.rendering import page
 from service.pages.standing import Standing, balanced, draw, periods, standings, totals
-from service.pages.tables import Row, csv_response, csv_stream
+from service.pages.tables import Row, csv_response, csv_stream, major
 from service.routes import ledger, policies, statement_runs, statements
 from service.schemas_compensation import (
     BalanceDocument,
@@ -75,7 +74,7 @@ async def owners_csv(request: Request, caller: Reading, policy: Policy = None) -
     balances = await _balances(request, caller, chosen)
     currency = balances[0].currency if balances else ""
     rows = [
-        (each.owner, currency, *(written(n, currency) for n in (each.payable, each.escrow, each.carried)))
+        (each.owner, currency, *(major(n, currency) for n in (each.payable, each.escrow, each.carried)))
         for each in standings(balances)
     ]
     return csv_response("owners", ("owner", "currency", "payable", "escrow", "carried"), rows)
@@ -87,7 +86,7 @@ async def periods_csv(request: Request, caller: Reading, policy: Policy = None) 
     chosen = await _chosen(request, caller, policy, await _policies(request, caller))
     posted = await _posted(request, caller, chosen)
     rows = [
-        (each.id, each.since, each.until, line.owner, each.currency, written(line.payable, each.currency))
+        (each.id, each.since, each.until, line.owner, each.currency, major(line.payable, each.currency))
         for each in posted
         for line in each.lines
     ]
@@ -151,7 +150,7 @@ async def ledger_csv(request: Request, caller: Reading) -> Response:
                     each.account,
                     each.owner,
                     each.currency,
-                    written(each.amount, each.currency),
+                    major(each.amount, each.currency),
                 )
                 for each in part.entries
             ]

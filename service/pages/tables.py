@@ -3,8 +3,11 @@
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable, Sequence
+from decimal import Decimal
 
 from starlette.responses import Response, StreamingResponse
+
+from service.compensation.money import written
 
 Row = Sequence[object]
 MEDIA_TYPE = "text/csv; charset=utf-8"
@@ -49,17 +52,22 @@ async def csv_stream(name: str, head: Sequence[str], pages: AsyncIterator[list[R
     return StreamingResponse(parts(), media_type=MEDIA_TYPE, headers=_headers(name))
 
 
+def major(minor: int, currency: str) -> Decimal:
+    """An amount in major units, exactly: a number, which no sign makes a formula."""
+    return Decimal(written(minor, currency))
+
+
 def _headers(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
 
 
 def _written(rows: Iterable[Row]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerows([_cell(each) for each in row] for row in rows)
+    csv.writer(buffer).writerows([cell(each) for each in row] for row in rows)
     return buffer.getvalue()
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """Keep text that a spreadsheet would compute as text: owners name themselves."""
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"

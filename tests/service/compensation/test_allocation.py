@@ -1,6 +1,7 @@
 """Properties of the division of a pool, against brute force in Fractions."""
 
 from fractions import Fraction
+from random import Random
 
 import pytest
 from hypothesis import assume, given, settings
@@ -215,6 +216,22 @@ class TestEdges:
     def test_a_pool_of_nothing_pays_nothing(self):
         found = allocate(policy(pool=0), [event({"a": (1, 2, 3)})], {})
         assert (found.pool, found.lines, found.unallocated) == (0, (), 0)
+
+    @given(st.integers(1000, 4000), st.integers(), st.sampled_from([1, 999, 10**9]))
+    @settings(max_examples=4, deadline=None)
+    def test_thousands_of_owners_of_any_sign(self, owners, seed, pool):
+        drawn = Random(seed)  # hypothesis' own takes a minute for so many numbers
+        rows = {f"owner {o}": [drawn.randint(-(1 << 52), 1 << 52) for _ in range(3)] for o in range(owners)}
+        chosen, booked = policy(pool=pool), [event(rows)]
+        found = allocate(chosen, booked, {})
+        paid, held, nobody = amounts(chosen, booked)
+        lines = {line.owner: (line.earned, line.escrow) for line in found.lines}
+        assert sum(map(sum, lines.values())) + found.unallocated == pool
+        assert found.unallocated == nobody
+        for owner, exact in paid.items():
+            earned, escrow = lines.get(owner, (0, 0))
+            assert abs(earned - exact) <= 1 + Fraction(pool * 8, PARTS)
+            assert abs(escrow - held[owner]) <= 1 + Fraction(pool * 8, PARTS)
 
     def test_thousands_of_owners(self):
         booked = [event({f"owner {o:04}": (o % 7 - 2, o % 5, o % 11 - 3) for o in range(3000)})]

@@ -173,6 +173,22 @@ def test_csv_and_print(api):
     assert "@media print" in api.served.client.get("/static/statement.css").text
 
 
+def test_the_ledgers_file_has_every_entry_and_its_amounts_are_numbers(api):
+    """Money that goes out has a sign, and is no formula for that."""
+    api.post("/v1/policies", POLICY, as_="root")
+    for text in ("one", "two", "three"):
+        api.post(EVENTS, {"query": {"text": text, "label": 1}})
+    api.posted()
+    entries = api.get("/v1/ledger").json()["entries"]
+    file = api.get("/compensation/ledger.csv")
+    assert "attachment" in file.headers["content-disposition"]
+    rows = list(csv.DictReader(io.StringIO(file.text)))
+    assert [Fraction(row["amount"]) * 100 for row in rows] == [each["amount"] for each in entries]
+    assert rows[0]["amount"] == "-1000.00"
+    own = list(csv.DictReader(io.StringIO(api.get("/compensation/ledger.csv", as_="ash").text)))
+    assert {row["owner"] for row in own} == {"owner 1"}
+
+
 def test_release_reversal_and_void_over_http(api):
     api.post("/v1/policies", POLICY, as_="root")
     api.post(EVENTS, QUERY)

@@ -177,3 +177,15 @@ def test_another_person_must_have_approved(told):
             written = canonical_json(record)
             connection.execute(update, [written.decode(), record_hash(written), sequence])
     assert any("another person" in each.what for each in found(books))
+
+
+def test_a_reversal_of_a_run_that_is_not_there_is_found(told):
+    books, connection = told
+    for sequence, document in connection.execute("SELECT sequence, document FROM journal").fetchall():
+        record = json.loads(document)
+        if record["fact"].get("statement", {}).get("kind") == "reversal":
+            record["fact"]["statement"]["run"] = "another"
+            written = canonical_json(record)
+            update = "UPDATE journal SET document = ?, hash = ? WHERE sequence = ?"
+            connection.execute(update, [written.decode(), record_hash(written), sequence])
+    assert sum("taken back is not there" in each.what for each in found(books)) == 2
