@@ -14,7 +14,7 @@ from service.database import Connection
 from service.pages.tables import cell
 from service.repositories import statements
 from service.repositories.statements import RunRow
-from service.schemas_compensation import StatementDocument, StatementLine, StatementTotals, run_values
+from service.schemas_statements import StatementDocument, StatementLine, StatementTotals, run_values
 
 COLUMNS = ("earned", "brought", "payable", "carried", "escrow")
 

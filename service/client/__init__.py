@@ -27,7 +27,8 @@ from service.client.gradients import gradient_of
 from service.client.retries import NEVER, Retries
 from service.schemas import Progress
 from service.schemas_accounts import NewKeyBody
-from service.schemas_compensation import AllocationBody, PolicyBody, Quality, ReleaseBody, ReversalBody
+from service.schemas_compensation import PolicyBody, Quality
+from service.schemas_statements import AllocationBody, ReleaseBody, ReversalBody
 
 __all__ = [
     "NEVER",

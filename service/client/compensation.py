@@ -17,17 +17,19 @@ from service.client.gradients import gradient_of
 from service.client.tensors import TensorsBody
 from service.schemas import IndexInfo
 from service.schemas_compensation import (
+    EventDetails,
+    EventDocument,
+    EventPage,
+    PolicyBody,
+    PolicyDocument,
+    PolicyPage,
+)
+from service.schemas_statements import (
     AllocationBody,
     BalanceDocument,
     BalanceList,
     EntryDocument,
-    EventDetails,
-    EventDocument,
-    EventPage,
     LedgerPage,
-    PolicyBody,
-    PolicyDocument,
-    PolicyPage,
     ReleaseBody,
     ReversalBody,
     RunDocument,

@@ -16,13 +16,8 @@ from service.pages.rendering import page
 from service.pages.standing import Standing, balanced, draw, periods, standings, totals
 from service.pages.tables import Row, csv_response, csv_stream, major
 from service.routes import ledger, policies, statement_runs, statements
-from service.schemas_compensation import (
-    BalanceDocument,
-    PolicyDocument,
-    RunDocument,
-    RunPage,
-    StatementDocument,
-)
+from service.schemas_compensation import PolicyDocument
+from service.schemas_statements import BalanceDocument, RunDocument, RunPage, StatementDocument
 
 router = APIRouter(prefix="/compensation", include_in_schema=False, route_class=PageRoute)
 Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]

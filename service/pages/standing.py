@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service.pages.charts import WIDTH, Segment, nice_top, stacked
-from service.schemas_compensation import BalanceDocument, StatementDocument
+from service.schemas_statements import BalanceDocument, StatementDocument
 
 PARTS = ("payable", "escrow", "carried")
 """Accounts that are an owner's, in the order of drawing."""

@@ -27,14 +27,7 @@ from service.idempotent import DECLARED, once
 from service.problems import declared
 from service.repositories import events
 from service.requested import Requested, event_request, gradient_event_request
-from service.schemas_compensation import (
-    EventBody,
-    EventDetails,
-    EventDocument,
-    EventPage,
-    Reference,
-    Weight,
-)
+from service.schemas_compensation import EventBody, EventDetails, EventDocument, EventPage, Reference, Weight
 from service.served import Service
 
 router = APIRouter(prefix="/v1/indexes/{name}/events", tags=["Compensation"])

@@ -9,7 +9,7 @@ from service.access.guard import requires
 from service.access.scopes import Caller, Scope
 from service.problems import declared
 from service.repositories import journal, ledger
-from service.schemas_compensation import (
+from service.schemas_statements import (
     BalanceDocument,
     BalanceList,
     EntryDocument,

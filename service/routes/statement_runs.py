@@ -18,7 +18,7 @@ from service.idempotent import DECLARED, nothing, once
 from service.problems import declared
 from service.repositories import statements
 from service.repositories.statements import RunRow
-from service.schemas_compensation import AllocationBody, ReleaseBody, RunBody, RunDocument, RunPage
+from service.schemas_statements import AllocationBody, ReleaseBody, RunBody, RunDocument, RunPage
 from service.served import Service
 
 router = APIRouter(prefix="/v1/statement-runs", tags=["Compensation"])

@@ -12,7 +12,7 @@ from service.pages.formats import stamp
 from service.problems import declared
 from service.repositories import statements
 from service.routes.statement_runs import run_page
-from service.schemas_compensation import RunPage, StatementDocument
+from service.schemas_statements import RunPage, StatementDocument
 from service.served import Service
 from service.statement_reading import COLUMNS, read_statement, shown, statement_csv
 

@@ -3,7 +3,7 @@
 import pytest
 
 from service.pages.standing import NAMED, balanced, draw, periods, standings, totals
-from service.schemas_compensation import BalanceDocument, StatementDocument
+from service.schemas_statements import BalanceDocument, StatementDocument
 
 
 def balance(account, owner, amount):
