@@ -50,20 +50,24 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        command = [self._path("postgres"), "-D", self.folder / "data", "-k", self.folder, "-h", "", "-F"]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, *self._options], stdout=log, stderr=log, cwd=self.folder, **self._user
-            )
-        end = time.monotonic() + START_SECONDS
+        self._process, end = self._started(), time.monotonic() + START_SECONDS
         while True:
             try:
                 self.execute("SELECT 1")
             except psycopg.OperationalError:
                 assert time.monotonic() < end, (self.folder / "log").read_text()[-2000:]
                 time.sleep(0.02)
+                if self._process.poll() is not None:  # processes of one that was killed are not gone yet
+                    self._process = self._started()
             else:
                 return
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        command = [self._path("postgres"), "-D", self.folder / "data", "-k", self.folder, "-h", "", "-F"]
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [*command, *self._options], stdout=log, stderr=log, cwd=self.folder, **self._user
+            )
 
     def start_if_stopped(self) -> None:
         """Start it unless it runs."""
