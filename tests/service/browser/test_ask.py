@@ -123,3 +123,15 @@ def test_a_long_answer_says_how_far_it_is_and_can_be_cancelled(visit, served):
     page.get_by_role("button", name="Ask").click()
     page.locator(".card").first.wait_for()
     assert page.get_by_role("button", name="Cancel").count() == 0
+
+
+def test_the_button_lies_below_the_fields_and_covers_none(visit):
+    page = visit("/")
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.get_by_text("Options").click()
+    fields, button = page.locator(".asked").bounding_box(), page.locator("#ask").bounding_box()
+    assert fields["y"] + fields["height"] <= button["y"]
+    assert button["y"] + button["height"] <= 500, "it is in sight however many fields there are"
+    page.get_by_label("Owner").focus()
+    owner = page.get_by_label("Owner").bounding_box()
+    assert owner["y"] + owner["height"] <= button["y"], "what has the focus is scrolled into sight"
