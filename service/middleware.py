@@ -3,10 +3,12 @@
 Pure ASGI, so that nothing is buffered and a client's leaving is seen.
 """
 
+import asyncio
 import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import structlog
 from starlette.datastructures import Headers
@@ -44,6 +46,8 @@ def new_request_id() -> str:
 
 CLIENT_GONE = 499
 """In the log and the metrics alone."""
+LINGER_SECONDS, LINGER_BYTES = 1.0, 64 << 20
+"""How long, and how much, a refused body is read on before its connection is closed."""
 PROBES = frozenset({"/livez", "/readyz"})
 """Asked by address, by orchestrators."""
 
@@ -171,7 +175,7 @@ class BodyLimit:
             return
         declared = headers.get("content-length", "0")
         if not (declared.isascii() and declared.isdigit()) or len(declared) > 18 or int(declared) > limit:
-            await _too_large(limit, scope)(scope, receive, send)
+            await _too_large(limit, scope)(scope, receive, _lingering(receive, send))
             return
 
         async def receive_counted() -> Message:
@@ -183,6 +187,27 @@ class BodyLimit:
             return message
 
         await self._app(scope, receive_counted, send)
+
+
+def _lingering(receive: Receive, send: Send) -> Send:
+    """Send an answer whole, then read on for a moment: closing a connection with bytes unread loses the answer."""
+
+    async def send_lingering(message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await send(message)
+            return
+        await send({**message, "more_body": True})
+        left = LINGER_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while left > 0:
+                    came = await receive()
+                    left -= len(came.get("body", b""))
+                    if not came.get("more_body"):
+                        break
+        await send({"type": "http.response.body"})
+
+    return send_lingering
 
 
 def _refusal(limit: int) -> str:

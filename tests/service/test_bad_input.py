@@ -1,12 +1,18 @@
 """Whatever comes in: a 4xx problem document that repeats none of it, never a 500, and the server goes on."""
 
 import json
+import socket
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
+
+from service.app import create_app
+from tests.service.accounts import admin_key, prepared
+from tests.service.fakes import fake_attributor
+from tests.service.live import listening
 
 ASK = "/v1/indexes/fake/attributions"
 MARK = "s3cr3t-content"
@@ -276,3 +282,17 @@ def test_no_changed_byte_of_a_gradient_gives_a_500(client, position, byte):
     body = bytearray(save(good_tensors()))
     body[position % len(body)] = byte
     fine(client.post(ASK, content=bytes(body), headers=TENSORS))
+
+
+def test_the_refusal_of_a_large_body_reaches_a_client_that_sends_all_of_it_first(tmp_path):
+    """A connection that is closed with bytes unread is reset, and an answer on its way is lost with it."""
+    app = create_app(prepared(tmp_path), {"fake": fake_attributor()[0]})
+    head = f"POST {ASK} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {admin_key()}\r\n"
+    body = b"x" * (32 << 20)
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with listening(app) as address:
+        for _ in range(3):
+            host, port = address.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port)), timeout=20) as sending:
+                sending.sendall(head.encode() + body)
+                assert sending.recv(1 << 16).startswith(b"HTTP/1.1 413")

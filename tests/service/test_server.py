@@ -156,6 +156,31 @@ def test_no_key_is_made_that_is_never_shown(refused):
         assert database.execute("SELECT count(*) FROM keys").fetchone() == (0,)
 
 
+def test_processes_that_start_on_one_data_folder_share_it(index, tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "BYLINE_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "byline", "serve", str(index), "--port", "0", "--without-task"]
+    started = [
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
+        for _ in range(2)
+    ]
+    try:
+        addresses = [process.stdout.readline().split(" at ")[1].split()[0] for process in started]
+        for process in started:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(30) for process in started] == [0, 0]
+        printed = "".join(process.stdout.read() for process in started)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait(20)
+            process.stdout.close()
+    assert addresses[0] != addresses[1]
+    assert printed.count("Key, shown this once") == 1
+    assert [path.name for path in (tmp_path / "data").glob("secret*")] == ["secret"]
+
+
 def test_a_database_of_a_newer_release_is_refused(refused):
     refused.data.mkdir()
     (refused.data / "byline.sqlite").write_bytes(empty_sqlite())
