@@ -63,7 +63,11 @@ def export(
 
     Example: `byline ledger export journal.jsonl`
     """
+    from byline.errors import InvalidInput
     from service.repositories import journal
+
+    if not path.parent.is_dir():
+        raise InvalidInput(f"expected a file to write in a folder that exists, {path.parent} is none")
 
     async def work(database: "Database") -> int:
         written = 0

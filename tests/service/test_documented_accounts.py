@@ -77,6 +77,7 @@ def test_the_same_on_postgresql(postgres, tmp_path):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
+        ("byline ledger export nowhere/journal.jsonl", "a folder that exists"),
         ("byline keys create x --person ada --scope root", "expected scopes among"),
         ("byline keys create x --person ada --scope admin --owner a", "the scope read alone"),
         ("byline keys revoke nobody", "expected the id of a key"),
