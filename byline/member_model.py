@@ -12,13 +12,15 @@ from byline.adapters import ADAPTER_LAYERS
 from byline.compute import Compute, to_device
 from byline.curvature.labels import Labels, every_label, gaussian_weights, sampled_labels
 from byline.curvature.products import Matrix, ggn_products, hessian_products
-from byline.errors import InvalidTask, NonFiniteGradient
+from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
+from byline.gradients.agreement import same_gradients
 from byline.gradients.blocks import Block
-from byline.gradients.collector import GradientCollector, checked_values, refuse_non_finite
+from byline.gradients.collector import GradientCollector, Within, checked_values, refuse_non_finite
 from byline.gradients.factors import BatchGradients
 from byline.gradients.masks import DropoutMask, stacked
 from byline.gradients.summed import summed_gradient
 from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
+from byline.gradients.together import InseparableError
 from byline.members import Member
 from byline.networks import load_collector
 from byline.recipe import Recipe
@@ -32,6 +34,7 @@ class MemberModel:
         self, task: Task, collector: GradientCollector, mask: DropoutMask | None, compute: Compute
     ) -> None:
         self._task, self._collector, self._mask, self._compute = task, collector, mask, compute
+        self._batches = 0
 
     @classmethod
     def load(
@@ -75,6 +78,21 @@ class MemberModel:
         return self._collector.blocks
 
     @property
+    def frozen(self) -> tuple[str, ...]:
+        """Parameters that are selected and not attributed, since training does not change them."""
+        return self._collector.frozen
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Attributed parameters that none of the probed training points has a gradient of."""
+        return self._collector.unused
+
+    @property
+    def notice(self) -> str | None:
+        """Why gradients are taken one example at a time, where they are."""
+        return self._collector.notice
+
+    @property
     def train_set(self) -> TrainSet:
         """What the model was trained on."""
         return self._task.train_set
@@ -93,8 +111,7 @@ class MemberModel:
             InvalidTask: There is no such target, or it does not return one value an example.
             NonFiniteGradient: A gradient is NaN or infinite.
         """
-        batch = to_device(self._task.collate(list(items)), self._compute.device)
-        return self._collector.collect(self._task.objective(target), batch, len(items), self._within())
+        return self._differentiated(self._task.objective(target), items, self._within)
 
     def whole_gradients(self, items: Sequence[Item], target: str = "loss") -> BatchGradients:
         """Differentiate every item without the mask; as `gradients` in everything else.
@@ -106,8 +123,7 @@ class MemberModel:
         Returns:
             Values and gradients of the batch.
         """
-        batch = to_device(self._task.collate(list(items)), self._compute.device)
-        return self._collector.collect(self._task.objective(target), batch, len(items), self._precisely())
+        return self._differentiated(self._task.objective(target), items, self._precisely)
 
     def masked_gradients(
         self, others: "Sequence[MemberModel]", items: Sequence[Item], target: str = "loss"
@@ -126,7 +142,7 @@ class MemberModel:
             UnsupportedModel: A dropout module does not see the copies of the batch one after the other.
         """
         masks = [other._mask for other in others if other._mask is not None]
-        batch = to_device(self._task.collate([*items] * len(masks)), self._compute.device)
+        batch = self._batch([*items] * len(masks))
         count = len(items) * len(masks)
         with self._precisely():
             found = self._collector.collect(
@@ -152,7 +168,7 @@ class MemberModel:
         objective = self._task.objective(target)
         added: dict[str, Tensor] = {}
         for items, weights_N in batches:
-            batch = to_device(self._task.collate(list(items)), self._compute.device)
+            batch = self._batch(items)
 
             def total(batch: Batch = batch, weights_N: Tensor = weights_N) -> Tensor:
                 with self._within():
@@ -179,7 +195,7 @@ class MemberModel:
             InvalidTask: There is no such target, or it does not return one value an example.
             NonFiniteGradient: A value is NaN or infinite.
         """
-        batch = to_device(self._task.collate(list(items)), self._compute.device)
+        batch = self._batch(items)
         with torch.no_grad(), self._within():
             values_N = checked_values(self._task.objective(target)(self.model, batch), len(items))
         if not bool(values_N.isfinite().all()):
@@ -201,7 +217,7 @@ class MemberModel:
             InvalidTask: The Task does not declare its outputs.
             UnsupportedModel: The model cannot be differentiated twice.
         """
-        batch = to_device(self._task.collate(list(items)), self._compute.device)
+        batch = self._batch(items)
         vectors = parameter_tensors(self.blocks, vectors_VP.to(self._compute.device))
 
         def total() -> Tensor:
@@ -253,7 +269,7 @@ class MemberModel:
             yield self.gradients(items)
             return
         outputs = declared_outputs(self._task)
-        batch = to_device(self._task.collate(list(items)), self._compute.device)
+        batch = self._batch(items)
         with torch.no_grad():
             z = self._outputs(outputs, batch)
         for objective, other in self._labelled(outputs, z, batch, rows_N, labels):
@@ -276,9 +292,48 @@ class MemberModel:
             weights_N = each.weights_N
             yield partial(_weighted, self._task.loss, weights_N), outputs.relabel(batch, each.labels)
 
+    def _differentiated(self, objective: Objective, items: Sequence[Item], within: Within) -> BatchGradients:
+        """Differentiate items in one pass where that is exact, else one at a time."""
+        collector = self._collector
+        if len(items) > 1 and collector.separation is not None:
+            try:
+                with within():
+                    found = collector.together(objective, self._batch(items), len(items))
+                self._check_alone(objective, items, found, within)
+                return found
+            except InseparableError:
+                pass
+        return collector.one_by_one(objective, (self._batch([item]) for item in items), within)
+
+    def _check_alone(
+        self, objective: Objective, items: Sequence[Item], found: BatchGradients, within: Within
+    ) -> None:
+        """Hold one example of a batch against itself alone: of the 1st, 2nd, 4th, 8th ... batch, so that it costs little.
+
+        Raises:
+            UnsupportedModel: They differ.
+        """
+        self._batches += 1
+        if self._batches & (self._batches - 1):
+            return
+        place = (self._batches * 7 + 1) % len(items)
+        alone = self._collector.collect(objective, self._batch([items[place]]), 1, within())
+        if not same_gradients(found.examples(slice(place, place + 1)), alone):
+            raise UnsupportedModel(
+                f"the gradient of example {place} of a batch of {len(items)} differs from its gradient alone: the "
+                f"loss depends on the other examples, such as on the length that they are padded to; average over an "
+                f"example's own positions, or set build.batch_rows = 1"
+            )
+
+    def _batch(self, items: Sequence[Item]) -> Batch:
+        return to_device(self._task.collate(list(items)), self._compute.device)
+
     def _precisely(self) -> torch.autocast:
         bfloat16 = self._compute.precision == "bfloat16"
-        return torch.autocast(self._compute.device.type, dtype=torch.bfloat16, enabled=bfloat16)
+        # Without the cache, autograd sees every use of a parameter and not its first cast alone.
+        return torch.autocast(
+            self._compute.device.type, dtype=torch.bfloat16, enabled=bfloat16, cache_enabled=False
+        )
 
     @contextmanager
     def _within(self) -> Iterator[None]:

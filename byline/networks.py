@@ -1,13 +1,16 @@
 """A member's weights in a network of its own, and the collector that differentiates it, checked against autograd."""
 
+from collections.abc import Iterable, Mapping
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter
 from byline.compute import CPU, Compute, to_device
 from byline.errors import InvalidTask
 from byline.gradients.collector import GradientCollector
-from byline.gradients.probe import build_collector, check_objective, last_layer
+from byline.gradients.faults import named_fault
+from byline.gradients.probe import Sample, build_collector, check_objective, last_layer
 from byline.loading import load_checkpoint
 from byline.members import Member
 from byline.recipe import Recipe
@@ -60,36 +63,69 @@ def collector_of(
         A collector whose gradients of every objective agree with autograd.
 
     Raises:
-        UnsupportedModel: They do not.
+        UnsupportedModel: The model cannot be differentiated.
     """
     layers = layers or task.layers
     model.eval().to(compute.device)
     first, second = probed_items(task, model, compute)
-
-    def sample(count: int) -> Batch:
-        return to_device(task.collate([first, second, first][:count]), compute.device)
-
+    sample, reverse = _samples(task, compute, first, second), _samples(task, compute, second, first)
+    signal = task.objective(recipe.train_signal)
     if recipe.layers == "last":
-        layers = last_layer(model, task.objective(recipe.train_signal), sample, layers)
-    collector = build_collector(model, task.objective(recipe.train_signal), sample, layers)
-    for target in {"loss", *task.targets} - {recipe.train_signal}:
+        layers = last_layer(model, signal, sample, layers)
+    collector = build_collector(model, signal, sample, layers)
+    check_objective(collector, signal, reverse, "train signal")
+    for target in sorted({"loss", *task.targets} - {recipe.train_signal}):
         check_objective(collector, task.objective(target), sample, f"target '{target}'")
+    collector.unused = _never_reached(task, collector, compute)
     return collector
+
+
+def _samples(task: Task, compute: Compute, first: Item, second: Item) -> Sample:
+    return lambda count: to_device(task.collate([first, second, first][:count]), compute.device)
+
+
+def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -> tuple[str, ...]:
+    """Attributed parameters that no objective of a few training points leads to."""
+    waiting = set(collector.unused)
+    for row in probed_rows(task):
+        if not waiting:
+            break
+        batch = to_device(task.collate([task.train_set[row]]), compute.device)
+        for target in ("loss", *task.targets):
+            waiting -= collector.reached(task.objective(target), batch)
+    return tuple(name for name in collector.unused if name in waiting)
 
 
 PROBED_FROM = 16
 """Training points that the two that gradients are checked on are chosen from."""
 
 
-def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, Item]:
-    """Choose the two items with the largest losses of a few spread over the training set.
-
-    The gradient of a loss near zero is rounding: nothing could be checked on it.
-    """
+def probed_rows(task: Task) -> list[int]:
+    """Rows of a few training points, spread over the training set."""
     size = len(task.train_set)
-    rows = sorted({place * size // PROBED_FROM for place in range(PROBED_FROM)})
-    items = [task.train_set[row] for row in rows]
-    with torch.no_grad():
-        losses = [task.loss(model, to_device(task.collate([item]), compute.device)).sum() for item in items]
-    order = sorted(range(len(items)), key=lambda place: -float(losses[place].nan_to_num()))
-    return items[order[0]], items[order[min(1, len(order) - 1)]]
+    return sorted({place * size // PROBED_FROM for place in range(PROBED_FROM)})
+
+
+def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, Item]:
+    """Choose the item with the largest loss of a few spread over the training set, and one of another shape.
+
+    The gradient of a loss near zero is rounding: nothing could be checked on it. Two items of the same shape would not
+    tell positions from examples; where all have the same shape, the second is the one with the next largest loss.
+    """
+    items = [task.train_set[row] for row in probed_rows(task)]
+    batches = [to_device(task.collate([item]), compute.device) for item in items]
+    with named_fault(model), torch.no_grad():
+        losses = [float(task.loss(model, batch).sum().nan_to_num()) for batch in batches]
+    order = sorted(range(len(items)), key=lambda place: -losses[place])
+    others = [place for place in order if _shapes(batches[place]) != _shapes(batches[order[0]])]
+    return items[order[0]], items[(others or order[1:] or order)[0]]
+
+
+def _shapes(batch: Batch) -> list[tuple[int, ...]]:
+    """Shapes of a batch's tensors."""
+    leaves = batch.values() if isinstance(batch, Mapping) else batch
+    if isinstance(batch, Tensor):
+        return [tuple(batch.shape)]
+    if not isinstance(leaves, Iterable) or isinstance(leaves, str):
+        return []
+    return [shape for leaf in leaves for shape in _shapes(leaf)]

@@ -76,12 +76,14 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSelection:
-    """Which modules' parameters are attributed. The default: every module that has parameters of its own."""
+    """Which modules' parameters are attributed. The default: every parameter that training could change."""
 
     include: Sequence[str] = ("*",)
     """Module names or `fnmatch` patterns, as in `model.named_modules()`: `"transformer.h.*.mlp.*"`."""
     exclude: Sequence[str] = ()
     """Names or patterns that are left out, after `include`."""
+    frozen: bool = False
+    """Attribute parameters with `requires_grad=False` too, though training does not change them."""
 
     def selects(self, module_name: str) -> bool:
         """Tell whether the module of this name is attributed."""

@@ -1,70 +1,62 @@
-"""Per-example gradients of a model, by hooks: one forward and one backward pass for a whole batch.
+"""Per-example gradients of a model: one pass for a whole batch where that is exact, one example a pass elsewhere.
 
-Backward stops at the outputs of the first attributed layers and computes no parameter's gradient, so a
-collection costs less than a training step's passes; the outer products that would be the gradients are
-left to whoever consumes the factors.
+A pass records the operations that read attributed parameters and differentiates their outputs alone; the outer
+products that would be the gradients are left to the consumer of the factors. Autograd's own graph says, for every
+pass, whether a parameter was read in any other way.
 """
 
-from collections import Counter
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, Use
-from byline.gradients.hooks import RecordedCall, recording
-from byline.gradients.layers import Call, LayerRule, attributed_parameters, rule_for
+from byline.errors import BylineError, InvalidTask, NonFiniteGradient, UnsupportedModel
+from byline.gradients.assembly import BlockIndex
+from byline.gradients.factors import BatchGradients
+from byline.gradients.faults import named_fault
+from byline.gradients.graph import reads
+from byline.gradients.joining import joined
+from byline.gradients.selection import select
+from byline.gradients.together import InseparableError, Separation, TogetherPass
+from byline.gradients.trace import Trace, Watched, tracing
+from byline.gradients.whole import WholePass
 from byline.task import Batch, LayerSelection, Objective
 
-LayoutKind = Literal["batched", "shared", "flattened"]
-"""How a module's leading dimension relates to the batch: it is N; it has none or 1; it is N x positions."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a module sees the batch."""
-
-    kind: LayoutKind = "batched"
-    """Of its output."""
-    per_example: frozenset[int | str] = frozenset({0})
-    """Arguments, by position or name, whose leading dimension follows the batch."""
-
-
-@dataclass(frozen=True)
-class AttributedModule:
-    """A module, its rule, and which block each of its parameters belongs to."""
-
-    module: nn.Module
-    rule: LayerRule
-    blocks: Mapping[str, str]
-    """The module's own parameter name -> block name; a folded bias has none."""
-    folded: bool
-    layout: Layout = Layout()
+Within = Callable[[], AbstractContextManager[Any]]
+"""Makes what is active around a forward pass: a dropout mask, mixed precision."""
 
 
 class GradientCollector:
     """Collects per-example gradients of one model's attributed parameters.
 
-    The model belongs to its collector: it is put into evaluation mode by whoever loads it and its
-    parameters are frozen here. Build one with `byline.gradients.probe.build_collector`, which also holds
-    the result against plain autograd.
+    The model belongs to its collector: it is put into evaluation mode before, and parameters that are not attributed
+    are frozen here. Build one with `byline.gradients.probe.build_collector`, which learns how the model sees a batch
+    and holds the result against plain autograd.
+
+    Args:
+        model: In evaluation mode.
+        layers: Which parameters are attributed.
     """
 
     def __init__(self, model: nn.Module, layers: LayerSelection | None = None) -> None:
         refuse_training_mode(model)
-        self.model = model.requires_grad_(requires_grad=False)
-        self.modules, self.blocks = find_blocks(model, layers or LayerSelection())
-
-    def set_layouts(self, layouts: Mapping[str, Layout]) -> None:
-        """Fix how modules see the batch, and forget those that the objective never calls."""
-        self.modules = {n: replace(m, layout=layouts[n]) for n, m in self.modules.items() if n in layouts}
-        alive = {block for m in self.modules.values() for block in m.blocks.values()}
-        self.blocks = tuple(block for block in self.blocks if block.name in alive)
+        selection = select(model, layers or LayerSelection())
+        self.model, self.blocks, self.frozen = model, selection.blocks, selection.frozen
+        named = dict(model.named_parameters())
+        self.parameters = {name: named[name] for block in self.blocks for name in block.parameters}
+        model.requires_grad_(requires_grad=False)
+        self.names = {id(parameter): name for name, parameter in self.parameters.items()}
+        self.unused: tuple[str, ...] = ()
+        """Attributed parameters that no probed example has a gradient of."""
+        self.separation: Separation | None = None
+        """How a batch is cut into its examples; None where it is not, and examples are taken one at a time."""
+        self.independent = True
+        """Whether an example's value is the same in every batch."""
+        self.notice: str | None = None
+        """Why examples are taken one at a time, for people."""
+        self._seen: set[tuple[Any, ...]] = set()
 
     def collect(
         self,
@@ -87,151 +79,102 @@ class GradientCollector:
         Raises:
             InvalidTask: The objective does not return N numbers.
             NonFiniteGradient: A value or a gradient is NaN or infinite.
-            UnsupportedModel: A hooked module's input was overwritten.
+            UnsupportedModel: The examples of a batch influence one another.
         """
-        hooked = {name: m.module for name, m in self.modules.items()}
-        with within or nullcontext(), torch.enable_grad():
-            with recording(hooked, lambda name, output: self._expand(name, output, count)) as record:
+        with within or nullcontext():
+            if count > 1 and self.separation is not None:
+                try:
+                    return self.together(objective, batch, count)
+                except InseparableError:
+                    pass
+            if count > 1 and not self.independent:
+                raise UnsupportedModel(f"{self.notice}; pass the examples one at a time")
+            return self._one_pass(objective, batch, count)
+
+    def one_by_one(
+        self, objective: Objective, batches: Iterable[Batch], within: Within = nullcontext
+    ) -> BatchGradients:
+        """Differentiate an objective for examples that are each a batch of their own: exact for every model.
+
+        Args:
+            objective: `(model, batch) -> values_N`.
+            batches: Collated batches of one example.
+            within: Makes what is active around each forward pass.
+
+        Returns:
+            As `collect`, of all of them.
+        """
+        return joined([self.collect(objective, batch, 1, within()) for batch in batches])
+
+    def together(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
+        """Differentiate a batch in one pass.
+
+        Raises:
+            InseparableError: The pass cannot be cut into its examples.
+        """
+        assert self.separation is not None
+        separation = self.separation
+        modules = {name: self.model.get_submodule(name) for name in separation.differentiated}
+        watched = Watched(self.names, BlockIndex(self.blocks).forms(), modules)
+        try:
+            with (
+                self.differentiable(),
+                tracing(watched, lambda p, o: separation.spread(p, o, count)) as trace,
+            ):
                 values_N = checked_values(objective(self.model, batch), count)
-                refuse_no_path(values_N, record.anchors)
-                torch.autograd.grad(values_N.sum(), record.anchors, allow_unused=True)
-            with torch.no_grad(), torch.autocast(values_N.device.type, enabled=False):
-                uses = self._uses(record.calls, count)
-        gradients = BatchGradients(
-            values_N.detach(), {name: KroneckerGradient(u) for name, u in uses.items()}
-        )
+            passed = TogetherPass(trace, values_N, separation, self.blocks, self.parameters)
+            refuse_no_path(values_N)
+            unseen = self._is_unseen(trace, separation, count)
+            found = passed.edge_gradients(range(count), keep=unseen)
+            gradients = passed.split(found)
+            if unseen:
+                passed.refuse_mixed(found, len(self._seen) % count)
+        except (BylineError, InseparableError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # the whole pass that follows tells whether the model itself is at fault
+            raise InseparableError(f"{type(error).__name__} while the examples were told apart") from error
         refuse_non_finite(gradients)
         return gradients
 
-    def _expand(self, name: str, output: Tensor, count: int) -> Tensor:
-        if self.modules[name].layout.kind != "shared":
-            return output
-        return _shared(output, count)
+    def _one_pass(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
+        with named_fault(self.model):
+            passed = self.whole(objective, batch, count)
+            parts = [passed.differentiate(n, keep=n + 1 < count) for n in range(count)]
+        gradients = joined(parts)
+        refuse_non_finite(gradients)
+        return gradients
 
-    def _uses(self, calls: list[RecordedCall], count: int) -> dict[str, list[Use]]:
-        uses: dict[str, list[Use]] = {block.name: [] for block in self.blocks}
-        for recorded in calls:
-            if recorded.output_grad is None:
-                continue  # the objective does not depend on this call
-            recorded.check_unchanged()
-            attributed = self.modules[recorded.name]
-            for name, use in attributed.rule.uses(_call(recorded, attributed, count)).items():
-                if attributed.blocks.get(name) in uses:
-                    uses[attributed.blocks[name]].append(use)
-        for block in self.blocks:
-            if not uses[block.name]:  # a target need not depend on every parameter
-                uses[block.name].append(_zero_use(block, count, self._example_tensor()))
-        return uses
+    def whole(self, objective: Objective, batch: Batch, count: int) -> WholePass:
+        """Run a forward pass of which single examples are differentiated."""
+        watched = Watched(self.names, BlockIndex(self.blocks).forms())
+        with self.differentiable(), tracing(watched, lambda _place, output: output) as trace:
+            values_N = checked_values(objective(self.model, batch), count)
+        refuse_no_path(values_N)
+        return WholePass(trace, values_N, self.blocks, self.parameters)
 
-    def _example_tensor(self) -> Tensor:
-        return next(self.model.parameters())
+    def reached(self, objective: Objective, batch: Batch) -> frozenset[str]:
+        """The attributed parameters that an objective of one example leads to: a forward pass and nothing more."""
+        with named_fault(self.model), self.differentiable():
+            used = reads(checked_values(objective(self.model, batch), 1))
+        return frozenset(name for name, p in self.parameters.items() if id(p) in used)
 
+    @contextmanager
+    def differentiable(self) -> Iterator[None]:
+        """Record the graph of attributed parameters, and of no others, while the block runs."""
+        for parameter in self.parameters.values():
+            if not parameter.requires_grad:
+                parameter.requires_grad_()
+        with torch.enable_grad():
+            yield
 
-def _zero_use(block: Block, count: int, like: Tensor) -> Use:
-    left, right = like.new_zeros(count, 1, block.rows), like.new_zeros(count, 1, block.columns)
-    return Use(DenseFactor(left), DenseFactor(right))
-
-
-def _call(recorded: RecordedCall, attributed: AttributedModule, count: int) -> Call:
-    assert recorded.output_grad is not None
-    layout = attributed.layout
-
-    def arranged(place: int | str, value: Any) -> Any:
-        value = _full_precision(value)
-        if not isinstance(value, Tensor) or layout.kind == "batched":
-            return value
-        if layout.kind == "shared":
-            return _shared(value, count)
-        return _per_example(value, count) if place in layout.per_example else value
-
-    args = tuple(arranged(place, value) for place, value in enumerate(recorded.args))
-    kwargs = {name: arranged(name, value) for name, value in recorded.kwargs.items()}
-    grad = _full_precision(recorded.output_grad)
-    if layout.kind == "flattened":
-        grad = _per_example(grad, count)
-    every = {*range(len(args)), *kwargs} if layout.kind == "shared" else layout.per_example
-    tensors = {p for p in every if isinstance(args[p] if isinstance(p, int) else kwargs[p], Tensor)}
-    return Call(attributed.module, args, kwargs, grad, attributed.folded, frozenset(tensors))
-
-
-def _full_precision(value: Any) -> Any:
-    """Detach a tensor, and leave mixed precision: what follows the model's own passes is float32 at least."""
-    if not isinstance(value, Tensor):
-        return value
-    return value.detach().float() if value.dtype in {torch.bfloat16, torch.float16} else value.detach()
-
-
-def _per_example(tensor: Tensor, count: int) -> Tensor:
-    """Part a leading dimension that runs over examples and their positions."""
-    return tensor.reshape(count, -1, *tensor.shape[1:])
-
-
-def _shared(tensor: Tensor, count: int) -> Tensor:
-    """Give every example its own slice of a tensor that the model shares among them."""
-    if tensor.dim() == 0 or tensor.shape[0] != 1:
-        tensor = tensor[None]
-    return tensor.expand(count, *tensor.shape[1:])
-
-
-def find_blocks(
-    model: nn.Module, layers: LayerSelection
-) -> tuple[dict[str, AttributedModule], tuple[Block, ...]]:
-    """Cut the selected parameters of a model into blocks.
-
-    A parameter that several modules share is one block, whichever of them was selected. A bias is folded
-    into its weight's block unless one of the two is shared.
-
-    Raises:
-        InvalidTask: The selection leaves nothing to attribute.
-    """
-    owners = _owning_modules(model)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    selected = {
-        id(p) for name, m in owners.items() if layers.selects(name) for _, p in attributed_parameters(m)
-    }
-    if not selected:
-        known = ", ".join(list(owners)[:8])
-        raise InvalidTask(
-            f"expected Task.layers to select modules with parameters, got a selection of none of {len(owners)}: "
-            f"their names begin {known}"
-        )
-    shares = Counter(id(p) for m in owners.values() for _, p in attributed_parameters(m))
-    modules: dict[str, AttributedModule] = {}
-    blocks: dict[str, Block] = {}
-    for module_name, module in owners.items():
-        own = dict(attributed_parameters(module))
-        if not any(id(p) in selected for p in own.values()):
-            continue
-        rule = rule_for(module)
-        folded = rule.folds_bias and "bias" in own and all(shares[id(p)] == 1 for p in own.values())
-        heads = {n: p for n, p in own.items() if id(p) in selected and not (folded and n == "bias")}
-        for name, parameter in heads.items():
-            parts = [parameter, own["bias"]] if folded else [parameter]
-            form = rule.weight_form if name == "weight" else "vector"
-            block = Block(
-                name=names[id(parameter)],
-                parameters=tuple(names[id(p)] for p in parts),
-                shapes=tuple(tuple(p.shape) for p in parts),
-                form=form,
-            )
-            blocks.setdefault(block.name, block)
-        attributed = {name: names[id(p)] for name, p in heads.items()}
-        modules[module_name] = AttributedModule(module, rule, attributed, folded)
-    return modules, tuple(blocks.values())
-
-
-def _owning_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """Modules that apply parameters of their own, by name, in the order of the model."""
-    owners: dict[str, nn.Module] = {}
-    inside: set[nn.Module] = set()
-    for name, module in model.named_modules():
-        parameters = attributed_parameters(module)
-        if module in inside or not parameters:
-            continue
-        owners[name] = module
-        if len(parameters) > len(list(module.parameters(recurse=False))):
-            inside.update(module.modules())
-    return owners
+    def _is_unseen(self, trace: Trace, separation: Separation, count: int) -> bool:
+        """Whether a batch looks new enough to be checked: every new shape where layouts could mistake it, else few."""
+        shapes = (count, *((c.place, c.shape) for c in trace.operations))
+        if shapes in self._seen:
+            return False
+        self._seen.add(shapes)
+        number = len(self._seen)
+        return separation.doubtful or number & (number - 1) == 0
 
 
 def refuse_training_mode(model: nn.Module) -> None:
@@ -268,16 +211,16 @@ def checked_values(values: Tensor, count: int) -> Tensor:
     return values
 
 
-def refuse_no_path(values_N: Tensor, anchors: list[Tensor]) -> None:
-    """Refuse an objective that no attributed layer's output leads to.
+def refuse_no_path(values_N: Tensor) -> None:
+    """Refuse an objective that no attributed parameter leads to.
 
     Raises:
-        UnsupportedModel: It depends on parameters directly, or on nothing.
+        UnsupportedModel: It depends on none.
     """
-    if not anchors or not values_N.requires_grad:
+    if not values_N.requires_grad:
         raise UnsupportedModel(
-            "expected the loss or target to be computed from the output of the attributed layers, got one that "
-            "depends on parameters directly, or on none: compute it with the model's forward"
+            "expected a loss or target that depends on the attributed parameters, got one that depends on none: compute "
+            "it with the model's forward, outside torch.no_grad()"
         )
 
 

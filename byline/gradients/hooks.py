@@ -1,4 +1,4 @@
-"""The one place where hooks are registered: capturing a model's calls, and dropping its features.
+"""The one place where hooks are registered: watching a model's calls, and dropping its features.
 
 Hooks live for one `with` block, belong to the thread that entered it, and leave nothing on the model.
 """
@@ -6,97 +6,50 @@ Hooks live for one `with` block, belong to the thread that entered it, and leave
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from byline.errors import UnsupportedModel
-from byline.gradients.layers import first_tensor
+from byline.gradients.graph import Span
 
-
-@dataclass
-class RecordedCall:
-    """One call of a hooked module; `output_grad` is filled in by the backward pass."""
-
-    name: str
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    versions: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    output_grad: Tensor | None = None
-
-    def check_unchanged(self) -> None:
-        """Hold that the inputs are still what the module saw.
-
-        Raises:
-            UnsupportedModel: Something wrote into them after the call.
-        """
-        if _versions(self.args, self.kwargs) != self.versions:
-            raise UnsupportedModel(
-                f"the input of module '{self.name}' was changed in place after the call, so its gradient is lost: "
-                f"make that operation out of place, or exclude the module from Task.layers"
-            )
-
-
-@dataclass
-class Recording:
-    """What one forward pass left: the calls in order, and the tensors where differentiation may stop."""
-
-    calls: list[RecordedCall] = field(default_factory=list)
-    anchors: list[Tensor] = field(default_factory=list)
-
-
-Expand = Callable[[str, Tensor], Tensor]
-"""(module name, output) -> the output with one slice an example, where the model shares it among them."""
+Called = Callable[[str, nn.Module, tuple[Any, Any], Span, Any], Any]
+"""(name, module, (args, kwargs), when, output) -> the output that the model goes on with."""
 
 
 @contextmanager
-def recording(modules: Mapping[str, nn.Module], expand: Expand) -> Iterator[Recording]:
-    """Record the calls of modules, and the gradients of their outputs when backward runs.
-
-    Parameters must not require gradients: the first hooked outputs then become the leaves of the graph,
-    and backward computes no parameter's gradient at all.
+def watched_calls(modules: Mapping[str, nn.Module], now: Callable[[], int], called: Called) -> Iterator[None]:
+    """Tell a function about every call of some modules, from before a module's own hooks to after them.
 
     Args:
         modules: Name -> module.
-        expand: Applied to each output before anything else sees it.
+        now: Number of the next operation.
+        called: Told when a call ends.
 
     Yields:
-        The recording, filled in while the model runs.
+        Nothing; the modules are themselves again afterwards.
     """
-    record, thread = Recording(), threading.get_ident()
+    thread, begun = threading.get_ident(), list[int]()
 
-    def capture(name: str) -> Callable[..., Any]:
-        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    def begin(_module: nn.Module, _args: Any, _kwargs: Any) -> None:
+        if threading.get_ident() == thread:
+            begun.append(now())
+
+    def end(name: str) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
             if threading.get_ident() != thread:
                 return None
-            tensor = expand(name, first_tensor(output))
-            if not tensor.requires_grad:
-                anchor = tensor.detach().requires_grad_()
-                record.anchors.append(anchor)
-                # Not the leaf itself: what follows may write into it, which autograd forbids for leaves.
-                tensor = anchor.clone()
-            call = RecordedCall(
-                name=name,
-                args=tuple(map(_detached, args)),
-                kwargs={key: _detached(value) for key, value in kwargs.items()},
-                versions=_versions(args, kwargs),
-                output_shape=tuple(tensor.shape),
-            )
-            record.calls.append(call)
-
-            def keep(grad: Tensor) -> None:
-                call.output_grad = grad
-
-            tensor.register_hook(keep)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            return (tensor, *output[1:]) if isinstance(output, tuple | list) else tensor
+            return called(name, module, (args, kwargs), Span(begun.pop(), now()), output)
 
         return hook
 
-    handles = [m.register_forward_hook(capture(name), with_kwargs=True) for name, m in modules.items()]
+    handles: list[RemovableHandle] = []
+    for name, module in modules.items():
+        handles.append(module.register_forward_pre_hook(begin, with_kwargs=True, prepend=True))
+        handles.append(module.register_forward_hook(end(name), with_kwargs=True))
     try:
-        yield record
+        yield
     finally:
         for handle in handles:
             handle.remove()
@@ -162,11 +115,3 @@ def last_input(model: nn.Module, run: Callable[[], object]) -> Tensor:
             "expected a model that calls a module with parameters on a tensor, found none: declare Task.representation"
         )
     return seen[0]
-
-
-def _versions(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[int, ...]:
-    return tuple(a._version for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
-
-
-def _detached(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) else value

@@ -1,28 +1,30 @@
-"""Holding a collector against plain autograd, once, before anything is built or served with it.
+"""Holding a collector against plain autograd, before anything is built or served with it.
 
-Hooks see what modules do, not what a model does with its parameters elsewhere. So a few examples are
-differentiated both ways; a parameter used outside its module's forward, or examples that influence one
-another, are found here and not in somebody's scores.
+A few examples are differentiated in a batch and alone. Where one pass for a batch is not exact, examples are taken one
+at a time from then on; differences that vanish in a higher precision are rounding.
 """
 
+import copy
 import glob
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from byline.errors import UnsupportedModel
-from byline.gradients.collector import GradientCollector, Layout, LayoutKind, checked_values
-from byline.gradients.hooks import RecordedCall, recording
-from byline.gradients.summed import summed_gradient
+from byline.gradients.assembly import BlockIndex
+from byline.gradients.collector import GradientCollector, checked_values
+from byline.gradients.faults import named_fault
+from byline.gradients.learning import learn_separation
+from byline.gradients.together import InseparableError
+from byline.gradients.trace import Watched, tracing
 from byline.task import Batch, LayerSelection, Objective
 
 RELATIVE_TOLERANCE = 2e-3
-"""Largest relative difference from autograd, in the norm of a block; float32 sums stay far below it."""
-
+"""Largest difference from autograd, in the length of a block's gradient; float32 sums stay far below it."""
 ROUNDING = 1e-6
-"""Differences below this are rounding: the gradient of a loss near zero is a difference of numbers near one."""
+"""The same, in the length of the whole gradient: blocks whose gradient nearly vanishes are differences of large numbers."""
 
 Sample = Callable[[int], Batch]
 """n -> a collated batch of the first n of three fixed examples, the third equal to the first."""
@@ -34,7 +36,7 @@ def build_collector(
     """Make a collector for a model, and check that it is exact.
 
     Args:
-        model: In evaluation mode; it is frozen and belongs to the collector from now on.
+        model: In evaluation mode; it belongs to the collector from now on.
         objective: What will be differentiated.
         sample: Batches of 1, 2 and 3 examples.
         layers: Which modules to attribute.
@@ -43,18 +45,43 @@ def build_collector(
         A collector whose gradients agree with autograd on the sample.
 
     Raises:
-        UnsupportedModel: They do not; the message names the parameter and the likely cause.
+        UnsupportedModel: The model cannot be differentiated; the message names the module.
     """
     collector = GradientCollector(model, layers)
-    collector.set_layouts(_observe_layouts(collector, objective, sample))
+    _refuse_failing(collector, objective, sample)
+    try:
+        collector.separation = learn_separation(collector, objective, sample)
+    except InseparableError as reason:
+        _give_up_batches(collector, str(reason))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # watching failed where the model alone did not
+        _give_up_batches(collector, f"the layers cannot be watched ({type(error).__name__})")
     check_objective(collector, objective, sample, "train signal")
+    reached = collector.reached(objective, sample(1))
+    collector.unused = tuple(name for name in collector.parameters if name not in reached)
     return collector
+
+
+def _refuse_failing(collector: GradientCollector, objective: Objective, sample: Sample) -> None:
+    """Run the model by itself: what it raises here is its own, or its data's."""
+    for count in (1, 2):
+        with named_fault(collector.model), torch.no_grad():
+            checked_values(objective(collector.model, sample(count)), count)
+
+
+def _give_up_batches(collector: GradientCollector, reason: str) -> None:
+    collector.separation = None
+    collector.notice = (
+        f"gradients are taken one example at a time, since {reason}; they are exact, and a pass over the data takes "
+        f"longer (about twice on a CPU, many times on a GPU)"
+    )
 
 
 def last_layer(
     model: nn.Module, objective: Objective, sample: Sample, layers: LayerSelection | None = None
 ) -> LayerSelection:
-    """Select the attributed module that an objective calls last: the head.
+    """Select the module with attributed parameters that an objective calls last: the head.
 
     A weight that the head shares with other modules becomes its own, with the same numbers, so that only what the
     head does with it is attributed. The model must belong to nobody else.
@@ -67,114 +94,147 @@ def last_layer(
 
     Returns:
         A selection of that module alone.
+
+    Raises:
+        UnsupportedModel: No such module is called.
     """
-    collector = GradientCollector(model, layers)
-    hooked = {name: m.module for name, m in collector.modules.items()}
-    with torch.enable_grad(), recording(hooked, lambda _name, output: output) as record:
+    chosen = layers or LayerSelection()
+    collector = GradientCollector(model, chosen)
+    owners = {
+        name: module
+        for name, module in model.named_modules()
+        if chosen.selects(name) and any(id(p) in collector.names for p in module.parameters(recurse=False))
+    }
+    forms = BlockIndex(collector.blocks).forms()
+    watched = Watched(collector.names, forms, owners)
+    with named_fault(model), collector.differentiable(), tracing(watched, lambda _place, o: o) as trace:
         objective(model, sample(1))
-    name = record.calls[-1].name
-    for own, parameter in hooked[name].named_parameters(recurse=False):
-        copy = nn.Parameter(parameter.detach().clone(), requires_grad=False)
-        setattr(hooked[name], own, copy)
-    return LayerSelection(include=(glob.escape(name),))
+    if not trace.modules:
+        raise UnsupportedModel("expected a model that calls a module with attributed parameters, found none")
+    head = trace.modules[-1]
+    for own, parameter in list(head.module.named_parameters(recurse=False)):
+        setattr(
+            head.module,
+            own,
+            nn.Parameter(parameter.detach().clone(), requires_grad=id(parameter) in collector.names),
+        )
+    return LayerSelection(include=(glob.escape(head.name),))
 
 
 def check_objective(collector: GradientCollector, objective: Objective, sample: Sample, words: str) -> None:
-    """Hold one objective's gradients against autograd.
+    """Hold one objective's gradients against autograd, and give up batches where they are not exact.
 
     Args:
-        collector: Knows the model's layouts.
+        collector: Knows how the model sees a batch.
         objective: The loss, or a negated target.
         sample: Batches of 1, 2 and 3 examples.
         words: What the objective is called in messages.
 
     Raises:
-        UnsupportedModel: They differ.
+        UnsupportedModel: A single example's gradient cannot be taken.
     """
-    _compare(collector, objective, sample, words, alone=False)
-    _compare(collector, objective, sample, words, alone=True)
-
-
-def _observe_layouts(collector: GradientCollector, objective: Objective, sample: Sample) -> dict[str, Layout]:
-    """Run batches of 2 and 3, of equal lengths, and see which leading dimensions follow."""
-    hooked = {name: m.module for name, m in collector.modules.items()}
-    seen: dict[int, list[RecordedCall]] = {}
-    for count in (2, 3):
-        with torch.enable_grad(), recording(hooked, lambda _name, output: output) as record:
-            checked_values(objective(collector.model, sample(count)), count)
-        seen[count] = record.calls
-    if [call.name for call in seen[2]] != [call.name for call in seen[3]]:
-        raise UnsupportedModel(
-            "the model calls its layers more or less often as the batch grows, so there is no gradient of one "
-            "example in a batch: make it process a batch at once, or exclude these layers from Task.layers"
+    try:
+        block = _differing_block(collector, objective, sample)
+    except InseparableError as reason:
+        _give_up_batches(collector, str(reason))
+        check_objective(collector, objective, sample, words)
+        return
+    if block is None or _is_rounding(collector, objective, sample):
+        return
+    if collector.separation is not None:
+        _give_up_batches(
+            collector, f"the {words}'s gradient by '{block}' is another one in a batch than alone"
         )
-    layouts: dict[str, Layout] = {}
-    for two, three in zip(seen[2], seen[3], strict=True):
-        layout = _layout(two, three)
-        if layouts.setdefault(two.name, layout) != layout:
-            raise UnsupportedModel(
-                f"module '{two.name}' is called both with the batch and with something all examples share: "
-                f"exclude it from Task.layers"
-            )
-    return layouts
+        check_objective(collector, objective, sample, words)
+    else:
+        collector.independent = False
+        collector.notice = (
+            f"gradients are taken one example at a time, since the {words}'s gradient by '{block}' depends on the other "
+            f"examples of a batch, such as on the length that they are padded to"
+        )
 
 
-def _layout(two: RecordedCall, three: RecordedCall) -> Layout:
-    leads, others = _leads(two), _leads(three)
-    lead, other = (call.output_shape[0] if call.output_shape else 1 for call in (two, three))
-    if not _follows(lead, other):
-        return Layout("shared", frozenset())
-    kind: LayoutKind = "batched" if (lead, other) == (2, 3) else "flattened"
-    return Layout(kind, frozenset(place for place in leads if _follows(leads[place], others[place])))
+def _is_rounding(collector: GradientCollector, objective: Objective, sample: Sample) -> bool:
+    """Whether the difference vanishes in a higher precision."""
+    for dtype in (torch.float32, torch.float64):
+        try:
+            precise = _in_precision(collector, sample, dtype)
+            if precise is not None and _differing_block(precise[0], objective, precise[1]) is None:
+                return True
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # noqa: S112  # a model that cannot be copied, cast or run so gives no second opinion
+            continue
+    return False
 
 
-def _leads(call: RecordedCall) -> dict[int | str, int]:
-    """Leading dimensions of a call's tensor arguments, by position or name."""
-    arguments: dict[int | str, Any] = dict(enumerate(call.args))
-    arguments.update(call.kwargs)
-    return {p: a.shape[0] if a.dim() else 1 for p, a in arguments.items() if isinstance(a, Tensor)}
+def _differing_block(collector: GradientCollector, objective: Objective, sample: Sample) -> str | None:
+    """The block whose gradient in a batch differs most from autograd's, if one does.
 
-
-def _follows(two: int, three: int) -> bool:
-    """Tell whether a leading dimension is N, or N times something."""
-    return two * 3 == three * 2
-
-
-def _compare(
-    collector: GradientCollector,
-    objective: Objective,
-    sample: Sample,
-    words: str,
-    *,
-    alone: bool,
-) -> None:
-    """Compare with autograd: the sum over a batch, or the first example of a batch with itself alone."""
-    count = 1 if alone else 3
-    wanted = _autograd(collector, objective, sample(count), count)
-    found = collector.collect(objective, sample(3), 3)
+    Raises:
+        InseparableError: The batch cannot be taken together.
+    """
+    if not collector.independent:
+        return None
+    alone = autograd(collector, objective, sample(1), 1)
+    total = float(torch.stack([g.norm() for g in alone.values()]).norm())
+    if collector.separation is None:
+        passed = collector.whole(objective, sample(3), 3)
+        found, others = passed.differentiate(0, keep=False), []
+    else:
+        found, passed = collector.together(objective, sample(3), 3), collector.whole(objective, sample(3), 3)
+        others = [passed.differentiate(n, keep=n == 1) for n in (1, 2)]
+    worst, name = 1.0, ""
     for block in collector.blocks:
-        expected_OI = block.matrix({n: wanted[n][None] for n in block.parameters})[0]
-        dense_NOI = found.blocks[block.name].dense()
-        difference = (dense_NOI[0] if alone else dense_NOI.sum(dim=0)) - expected_OI
-        if difference.norm() > RELATIVE_TOLERANCE * expected_OI.norm() + ROUNDING:
-            raise UnsupportedModel(
-                f"the per-example gradient of the {words} by '{block.name}' differs from autograd by "
-                f"{float(difference.norm() / expected_OI.norm().clamp_min(1e-30)):.1e} of its norm: "
-                + (
-                    "its examples influence one another (batch statistics, a loss that is averaged over the batch)"
-                    if alone
-                    else "the model uses this parameter outside its module's forward"
-                )
-                + "; change the model, or exclude the module from Task.layers"
-            )
+        expected_OI = block.matrix({n: alone[n][None] for n in block.parameters})[0]
+        found_NOI = found.blocks[block.name].dense()
+        expected = [expected_OI, *(other.blocks[block.name].dense()[0] for other in others)]
+        for got, want in zip(found_NOI, expected, strict=True):
+            allowed = RELATIVE_TOLERANCE * float(want.norm()) + ROUNDING * total + 1e-30
+            excess = float((got - want).norm()) / allowed
+            if not excess <= worst:
+                worst, name = excess, block.name
+    return name or None
 
 
-def _autograd(
+def autograd(
     collector: GradientCollector, objective: Objective, batch: Batch, count: int
 ) -> dict[str, Tensor]:
-    """Gradients of the summed objective, for every selected parameter; zeros where it takes no part."""
-    return summed_gradient(
-        collector.model,
-        collector.blocks,
-        lambda: checked_values(objective(collector.model, batch), count).sum(),
-    )
+    """Gradients of the summed objective, for every attributed parameter; zeros where it takes no part."""
+    with named_fault(collector.model), collector.differentiable():
+        total = checked_values(objective(collector.model, batch), count).sum()
+        found = torch.autograd.grad(total, list(collector.parameters.values()), allow_unused=True)
+    return {
+        name: torch.zeros_like(p) if grad is None else (grad.to_dense() if grad.is_sparse else grad)
+        for (name, p), grad in zip(collector.parameters.items(), found, strict=True)
+    }
+
+
+def _in_precision(
+    collector: GradientCollector, sample: Sample, dtype: torch.dtype
+) -> tuple[GradientCollector, Sample] | None:
+    """The same model and examples in a higher precision; None where it is not higher."""
+    current = max((p.dtype for p in collector.parameters.values()), key=lambda d: torch.finfo(d).bits)
+    if torch.finfo(dtype).bits <= torch.finfo(current).bits:
+        return None
+    try:
+        model = copy.deepcopy(collector.model).to(dtype)
+    except Exception:  # a model that cannot be copied or cast has no second opinion
+        return None
+    names = set(collector.parameters)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in names)
+    precise = GradientCollector(model)
+    precise.blocks, precise.separation = collector.blocks, collector.separation
+    return precise, lambda count: _cast(sample(count), dtype)
+
+
+def _cast(batch: Batch, dtype: torch.dtype) -> Batch:
+    if isinstance(batch, Tensor):
+        return batch.to(dtype) if batch.is_floating_point() else batch
+    if isinstance(batch, Mapping):
+        return {key: _cast(value, dtype) for key, value in batch.items()}
+    if isinstance(batch, tuple | list):
+        parts: list[Any] = [_cast(part, dtype) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch

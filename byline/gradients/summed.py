@@ -13,8 +13,6 @@ def summed_gradient(
 ) -> dict[str, Tensor]:
     """Differentiate a number by the attributed parameters.
 
-    The parameters of a collector's model are frozen; they are differentiable while this runs.
-
     Args:
         model: The network.
         blocks: Its attributed blocks.
@@ -26,10 +24,9 @@ def summed_gradient(
     names = [name for block in blocks for name in block.parameters]
     parameters = dict(model.named_parameters())
     chosen = [parameters[name].requires_grad_() for name in names]
-    try:
-        with torch.enable_grad():
-            grads = torch.autograd.grad(total(), chosen, allow_unused=True)
-    finally:
-        model.requires_grad_(requires_grad=False)
+    with torch.enable_grad():
+        grads = torch.autograd.grad(total(), chosen, allow_unused=True)
     pairs = zip(names, chosen, grads, strict=True)
-    return {name: torch.zeros_like(p) if g is None else g for name, p, g in pairs}
+    return {
+        n: torch.zeros_like(p) if g is None else (g.to_dense() if g.is_sparse else g) for n, p, g in pairs
+    }

@@ -1,0 +1,51 @@
+"""Exceptions of a user's model, told as one line that names the module they came from."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+import torch
+from torch import nn
+
+from byline.errors import BylineError, UnsupportedModel
+
+
+@contextmanager
+def named_fault(model: nn.Module) -> Iterator[None]:
+    """Turn what a model or its loss raises into an error that names the module.
+
+    Args:
+        model: Where modules are looked up.
+
+    Raises:
+        UnsupportedModel: Something else than an error of Byline was raised.
+    """
+    try:
+        yield
+    except (BylineError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise UnsupportedModel(
+            f"{_place(model, error.__traceback__)} raised {type(error).__name__}: {first_line(error)}; run the loss on one "
+            f"collated example of the training set to see why, or exclude the module from Task.layers"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, shortened."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    return lines[0][:200]
+
+
+def _place(model: nn.Module, traceback: TracebackType | None) -> str:
+    """The innermost module of a model whose code an exception passed through."""
+    names = {id(module): name for name, module in model.named_modules()}
+    found = None
+    while traceback is not None:
+        owner = traceback.tb_frame.f_locals.get("self")
+        if isinstance(owner, nn.Module) and id(owner) in names:
+            found = names[id(owner)]
+        traceback = traceback.tb_next
+    if found is None:
+        return "the loss, the target or the model's backward pass"
+    return f"module '{found}'" if found else "the model's own forward"

@@ -1,0 +1,130 @@
+"""Modules that no captured operation explains, differentiated on their own input: example by example, vectorised.
+
+Shapes: N examples.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vjp, vmap
+from torch.utils import _pytree as pytree
+
+from byline.gradients.assembly import full_precision
+from byline.gradients.layouts import SHARED, Layout
+from byline.gradients.trace import ModuleCall
+
+
+@dataclass(frozen=True)
+class ModuleLayout:
+    """How a module's call sees the batch."""
+
+    inputs: tuple[Layout, ...]
+    """Of the leaves of its arguments; shared where a leaf is no tensor."""
+    outputs: tuple[Layout, ...]
+    """Of the leaves of what it returns."""
+
+    def fits(self, call: ModuleCall, count: int) -> bool:
+        """Tell whether a call is of a batch of N examples."""
+        leaves = call.inputs
+        return (
+            len(leaves) == len(self.inputs)
+            and len(call.outputs) == len(self.outputs)
+            and all(
+                layout.fits(leaf.shape, count)
+                for layout, leaf in zip(self.inputs + self.outputs, [*leaves, *call.outputs], strict=True)
+                if isinstance(leaf, Tensor)
+            )
+        )
+
+
+def module_gradients(
+    call: ModuleCall,
+    output_grads: Sequence[Tensor | None],
+    layout: ModuleLayout,
+    parameters: Mapping[str, Tensor],
+    count: int,
+) -> dict[str, Tensor]:
+    """Differentiate a module's parameters for every example of one call.
+
+    Args:
+        call: Its arguments.
+        output_grads: Gradients of the leaves of what it returned; None where nothing depends on one.
+        layout: How the call sees the batch.
+        parameters: The module's own name for a parameter -> parameter.
+        count: N.
+
+    Returns:
+        The module's own name -> [N, *shape].
+    """
+    leaves, structure = pytree.tree_flatten((call.args, dict(call.kwargs)))
+    single = _Single(call, structure, leaves, [g is not None for g in output_grads])
+    values = {name: full_precision(p.detach()) for name, p in parameters.items()}
+    grads = [
+        _part(g, own, count) for g, own in zip(output_grads, layout.outputs, strict=True) if g is not None
+    ]
+    places = [n for n, own in enumerate(layout.inputs) if own != SHARED]
+    parts = [_part(leaves[n], layout.inputs[n], count) for n in places]
+
+    def pulled_back(grads: list[Tensor], parts: list[Tensor]) -> dict[str, Tensor]:
+        own = dict(zip(places, parts, strict=True))
+        return dict(vjp(lambda w: single.outputs(w, own), values)[1](grads)[0])
+
+    try:
+        return dict(vmap(pulled_back)(grads, parts))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whatever an operator raises that cannot be vectorised; what follows is exact
+        return _one_by_one(
+            single, values, grads, [dict(zip(places, each, strict=True)) for each in _rows(parts, count)]
+        )
+
+
+@dataclass(frozen=True)
+class _Single:
+    """A module's call for one example."""
+
+    call: ModuleCall
+    structure: Any
+    leaves: list[Any]
+    wanted: list[bool]
+
+    def outputs(self, values: Mapping[str, Tensor], own: Mapping[int, Tensor]) -> list[Tensor]:
+        """Leaves of what the module returns, those that something depends on."""
+        given = [own.get(n, _precise(leaf)) for n, leaf in enumerate(self.leaves)]
+        args, kwargs = pytree.tree_unflatten(given, self.structure)
+        returned = functional_call(self.call.module, dict(values), args, kwargs)
+        found = [
+            leaf for leaf, wanted in zip(pytree.tree_leaves(returned), self.wanted, strict=True) if wanted
+        ]
+        return [full_precision(leaf) for leaf in found]
+
+
+def _one_by_one(
+    single: _Single, values: Mapping[str, Tensor], grads: list[Tensor], rows: list[dict[int, Tensor]]
+) -> dict[str, Tensor]:
+    found = []
+    for n, own in enumerate(rows):
+        with torch.enable_grad():
+            leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
+            outputs = single.outputs(leaves, own)
+        found.append(
+            torch.autograd.grad(outputs, list(leaves.values()), [g[n] for g in grads], materialize_grads=True)
+        )
+    return {name: torch.stack([each[place] for each in found]) for place, name in enumerate(values)}
+
+
+def _rows(parts: list[Tensor], count: int) -> list[list[Tensor]]:
+    return [[part[n] for part in parts] for n in range(count)]
+
+
+def _part(tensor: Tensor, layout: Layout, count: int) -> Tensor:
+    """The examples' parts; a shared output's gradient has them in front already."""
+    tensor = full_precision(tensor)
+    return tensor if layout == SHARED else layout.part(tensor, count)
+
+
+def _precise(leaf: Any) -> Any:
+    return full_precision(leaf) if isinstance(leaf, Tensor) else leaf

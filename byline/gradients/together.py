@@ -1,0 +1,243 @@
+"""All examples' gradients from one pass over a batch: the trace cut up by the layouts that were learnt for the model.
+
+Whatever is not as it was when the layouts were learnt is inseparable; the caller then goes one example at a time.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from byline.gradients.assembly import (
+    Arrange,
+    BlockIndex,
+    arranged,
+    block_uses,
+    completed,
+    finished,
+    products_of,
+)
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients, KroneckerGradient, Use
+from byline.gradients.graph import Span, reads
+from byline.gradients.layouts import SHARED, Layout
+from byline.gradients.modules import ModuleLayout, module_gradients
+from byline.gradients.trace import ModuleCall, OperationCall, Place, Trace
+
+
+class InseparableError(Exception):
+    """A batch cannot be cut into its examples; the message says where."""
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How a model's passes are cut into examples."""
+
+    operations: Mapping[Place, Layout] = field(default_factory=dict)
+    modules: Mapping[Place, ModuleLayout] = field(default_factory=dict)
+    differentiated: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Module -> parameters that are differentiated on its own input, since no captured operation explains them."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a layout could fit a batch by coincidence: parts of one axis, or outputs that are shared."""
+        layouts = [
+            *self.operations.values(),
+            *(o for m in self.modules.values() for o in m.inputs + m.outputs),
+        ]
+        return (
+            any(layout.kind in {"major", "minor"} for layout in layouts) or SHARED in self.operations.values()
+        )
+
+    def operation(self, place: Place) -> Layout:
+        """The layout of an operation's output.
+
+        Raises:
+            InseparableError: None was learnt.
+        """
+        if place in self.operations:
+            return self.operations[place]
+        others = {layout for known, layout in self.operations.items() if known[:2] == place[:2]}
+        if len(others) != 1:
+            raise InseparableError(
+                f"parameter '{place[1]}' is used more often than when the model was loaded"
+            )
+        return others.pop()
+
+    def module(self, place: Place) -> ModuleLayout:
+        """The layout of a module's call.
+
+        Raises:
+            InseparableError: None was learnt.
+        """
+        if place in self.modules:
+            return self.modules[place]
+        others = {layout for known, layout in self.modules.items() if known[:2] == place[:2]}
+        if len(others) != 1:
+            raise InseparableError(f"module '{place[1]}' is called more often than when the model was loaded")
+        return others.pop()
+
+    def spread(self, place: Place, output: Tensor, count: int) -> Tensor:
+        """Give every example a slice of an output that all share."""
+        known = self.operations if place[0] != "module" else {}
+        layout = known.get(place)
+        if place[0] == "module":
+            layouts = self.modules.get(place)
+            layout = layouts.outputs[0] if layouts and len(layouts.outputs) == 1 else None
+        if layout != SHARED:
+            return output
+        return output.expand(
+            count, *(output.shape[1:] if output.dim() and output.shape[0] == 1 else output.shape)
+        )
+
+
+@dataclass(frozen=True)
+class TogetherPass:
+    """One forward pass over a batch, with what is needed to cut it up."""
+
+    trace: Trace
+    values_N: Tensor
+    separation: Separation
+    blocks: Sequence[Block]
+    parameters: Mapping[str, Tensor]
+
+    @property
+    def count(self) -> int:
+        """N."""
+        return len(self.values_N)
+
+    def edge_gradients(self, examples: Sequence[int], *, keep: bool) -> list[list[Tensor | None]]:
+        """Gradients by the outputs of all operations, then of all modules, of the sum of some examples' values."""
+        with torch.enable_grad():
+            value = self.values_N[list(examples)].sum()
+        edges = [[call.edge] for call in self.trace.operations] + [list(c.edges) for c in self.trace.modules]
+        flat = [edge for each in edges for edge in each if edge is not None]
+        found = iter(torch.autograd.grad(value, flat, retain_graph=keep, allow_unused=True))
+        return [[None if edge is None else next(found) for edge in each] for each in edges]
+
+    def split(self, found: Sequence[Sequence[Tensor | None]]) -> BatchGradients:
+        """Cut the pass up.
+
+        Args:
+            found: `edge_gradients` of all examples.
+
+        Raises:
+            InseparableError: Something is not as it was learnt.
+        """
+        self._refuse_uncovered()
+        values_N = self.values_N.detach()
+        with torch.no_grad(), torch.autocast(values_N.device.type, enabled=False):
+            uses = list(self._operation_uses(found))
+            uses += self._module_uses(found[len(self.trace.operations) :])
+            gradients: dict[str, KroneckerGradient] = completed(self.blocks, uses, self.count, values_N)
+        return BatchGradients(values_N, gradients)
+
+    def refuse_mixed(self, found: Sequence[Sequence[Tensor | None]], example: int) -> None:
+        """Hold one example's gradients against those of its value alone: nothing of it may be in another's part.
+
+        Args:
+            found: `edge_gradients` of all examples.
+            example: Its place in the batch.
+
+        Raises:
+            InseparableError: They differ.
+        """
+        alone = self.edge_gradients([example], keep=False)
+        for call, (grad,), (own,) in zip(self.trace.operations, found, alone, strict=False):
+            layout = self.separation.operation(call.place)
+            owned = Layout() if layout == SHARED else layout
+            if grad is None or own is None:
+                continue
+            expected, parts = owned.part(grad, self.count)[example], owned.part(own, self.count)
+            if not _same(parts[example], expected) or not _same(own.norm(), parts[example].norm()):
+                raise InseparableError(f"examples of a batch meet in the layer with '{call.place[1]}'")
+
+    def _operation_uses(self, found: Sequence[Sequence[Tensor | None]]) -> Iterable[tuple[str, Use]]:
+        index = BlockIndex(self.blocks)
+        for call, (grad,) in zip(self.trace.operations, found, strict=False):
+            wanted = {name for name in call.parameters if not self._inside(call.span, name)}
+            if grad is None or not wanted:
+                continue
+            self._refuse_changed(call)
+            layout = self.separation.operation(call.place)
+            owned = Layout() if layout == SHARED else layout
+            products = products_of(call, grad)
+            carrier = products.carrier
+            if not owned.fits(carrier.shape[:-1], self.count):
+                raise InseparableError(
+                    f"parameter '{call.place[1]}' sees the batch in another shape than at first"
+                )
+            width = index[call.weight].rows if call.weight is not None else 0
+            yield from block_uses(call, arranged(products, self._arrange(owned), width), index, wanted)
+
+    def _arrange(self, layout: Layout) -> Arrange:
+        return lambda tensor: layout.part(tensor, self.count).reshape(self.count, -1, tensor.shape[-1])
+
+    def _module_uses(self, found: Sequence[Sequence[Tensor | None]]) -> list[tuple[str, Use]]:
+        added: dict[str, Tensor] = {}
+        for call, grads in zip(self.trace.modules, found, strict=True):
+            layout = self.separation.module(call.place)
+            wanted = {n for n in self.separation.differentiated[call.name] if not self._inside(call.span, n)}
+            if not wanted or all(grad is None for grad in grads):
+                continue
+            if call.changed or not layout.fits(call, self.count):
+                raise InseparableError(f"module '{call.name}' sees the batch in another shape than at first")
+            own = _own_names(call.module, {id(self.parameters[name]): name for name in wanted})
+            tensors = module_gradients(
+                call, grads, layout, {mine: self.parameters[name] for mine, name in own.items()}, self.count
+            )
+            for mine, tensor in tensors.items():
+                added[own[mine]] = added[own[mine]] + tensor if own[mine] in added else tensor
+        return [
+            (b.name, finished(b, self._all(b, added))) for b in self.blocks if set(b.parameters) & set(added)
+        ]
+
+    def _all(self, block: Block, added: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        shapes = zip(block.parameters, block.shapes, strict=True)
+        like = next(iter(added.values()))
+        return {n: added[n] if n in added else like.new_zeros(self.count, *shape) for n, shape in shapes}
+
+    def _inside(self, span: Span, parameter: str) -> bool:
+        """Whether a call is a part of a module's call that is differentiated by this parameter as a whole."""
+        return any(
+            span.inside(call.span) and parameter in self.separation.differentiated[call.name]
+            for call in self.trace.modules
+        )
+
+    def _refuse_uncovered(self) -> None:
+        used = reads(self.values_N)
+        covered: dict[str, list[Span]] = {}
+        for call in self.trace.operations:
+            for name in call.parameters:
+                covered.setdefault(name, []).append(call.span)
+        for made in self.trace.modules:
+            for name in self.separation.differentiated[made.name]:
+                covered.setdefault(name, []).append(made.span)
+        for name, parameter in self.parameters.items():
+            spans = covered.get(name, [])
+            if not all(any(span.holds(moment) for span in spans) for moment in used.get(id(parameter), ())):
+                raise InseparableError(f"parameter '{name}' is used outside the layers that are captured")
+
+    @staticmethod
+    def _refuse_changed(call: OperationCall) -> None:
+        if call.changed:
+            raise InseparableError(
+                f"the input of the layer with '{call.place[1]}' was changed in place after the call"
+            )
+
+
+def _same(found: Tensor, expected: Tensor) -> bool:
+    rounding = max(1e-3, 4 * torch.finfo(expected.dtype).eps)
+    return bool((found - expected).norm() <= rounding * expected.norm() + 1e-30)
+
+
+def _own_names(module: nn.Module, wanted: Mapping[int, str]) -> dict[str, str]:
+    """A module's own names of parameters -> their names in the model, each once."""
+    return {own: wanted[id(p)] for own, p in module.named_parameters() if id(p) in wanted}
+
+
+def owner(calls: Sequence[ModuleCall], moment: int, parameter: Tensor) -> ModuleCall | None:
+    """The innermost call at a moment of a module that has a parameter below it."""
+    inside = [c for c in calls if c.span.holds(moment) and any(p is parameter for p in c.module.parameters())]
+    return min(inside, key=lambda call: call.span.end - call.span.begin, default=None)

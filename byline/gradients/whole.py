@@ -1,0 +1,131 @@
+"""One example's gradient from the trace of a forward pass: exact for every model, since autograd decides all of it.
+
+Parameters that are read by captured operations alone are taken as outer products; all others come from autograd.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
+
+from byline.gradients.assembly import (
+    Arrange,
+    BlockIndex,
+    arranged,
+    block_uses,
+    completed,
+    finished,
+    full_precision,
+    products_of,
+)
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients, Use
+from byline.gradients.graph import reads
+from byline.gradients.operations import Products
+from byline.gradients.trace import OperationCall, Trace
+
+
+class WholePass:
+    """A forward pass of which single values are differentiated.
+
+    Args:
+        trace: Its calls.
+        values_N: What it returned.
+        blocks: What is attributed.
+        parameters: Name -> parameter, of the blocks.
+    """
+
+    def __init__(
+        self, trace: Trace, values_N: Tensor, blocks: Sequence[Block], parameters: Mapping[str, Tensor]
+    ) -> None:
+        self._values_N, self._blocks, self._index = values_N, blocks, BlockIndex(blocks)
+        used = reads(values_N)
+        uncaptured = _uncaptured(trace.operations, used, parameters)
+        # A block is one or the other: its bias goes with its weight.
+        finished_blocks = {self._index[name].name for name in uncaptured}
+        kept = [b for b in blocks if b.name not in finished_blocks]
+        self._captured = {name for b in kept for name in b.parameters}
+        self._calls = [c for c in trace.operations if self._captured & set(c.parameters)]
+        self._direct = {
+            name: parameters[name] for b in blocks if b.name in finished_blocks for name in b.parameters
+        }
+
+    def differentiate(self, example: int, *, keep: bool) -> BatchGradients:
+        """Differentiate the value of one example.
+
+        Args:
+            example: Its place in the batch.
+            keep: Keep the graph, for another example.
+
+        Returns:
+            A batch of one.
+        """
+        with torch.enable_grad():
+            value = self._values_N[example]
+        ends = [call.edge for call in self._calls]
+        found = torch.autograd.grad(
+            value,
+            ends + [get_gradient_edge(p) for p in self._direct.values()],
+            retain_graph=keep,
+            allow_unused=True,
+        )
+        with torch.no_grad(), torch.autocast(value.device.type, enabled=False):
+            uses = [
+                use for call, grad in zip(self._calls, found, strict=False) for use in self._uses(call, grad)
+            ]
+            uses += self._finished(found[len(ends) :])
+            gradients = completed(self._blocks, uses, 1, value.detach())
+        return BatchGradients(value.detach()[None], gradients)
+
+    def _uses(self, call: OperationCall, grad: Tensor | None) -> list[tuple[str, Use]]:
+        if grad is None:
+            return []
+        products = products_of(call, grad)
+        width = self._index[call.weight].rows if call.weight in self._captured else 0
+        sides = arranged(products, _positions(products, len(self._values_N)), width)
+        return list(block_uses(call, sides, self._index, self._captured))
+
+    def _finished(self, found: Sequence[Tensor | None]) -> list[tuple[str, Use]]:
+        tensors = {
+            name: torch.zeros_like(p) if grad is None else _dense(grad)
+            for (name, p), grad in zip(self._direct.items(), found, strict=True)
+        }
+        one = {name: full_precision(tensor)[None] for name, tensor in tensors.items()}
+        blocks = [b for b in self._blocks if b.name in self._direct]
+        reached = [b for b in blocks if any(f is not None for f in _of(b, self._direct, found))]
+        return [(b.name, finished(b, one)) for b in reached]
+
+
+def _of(block: Block, direct: Mapping[str, Tensor], found: Sequence[Tensor | None]) -> list[Tensor | None]:
+    return [grad for name, grad in zip(direct, found, strict=True) if name in block.parameters]
+
+
+def _dense(grad: Tensor) -> Tensor:
+    """An embedding with `sparse=True` has sparse gradients."""
+    return grad.to_dense() if grad.is_sparse else grad
+
+
+def _uncaptured(
+    calls: Sequence[OperationCall], used: dict[int, set[int]], parameters: Mapping[str, Tensor]
+) -> set[str]:
+    """Parameters with a read that no captured operation covers, or whose operation's input is lost."""
+    covered: dict[str, set[int]] = {}
+    lost: set[str] = set()
+    for call in calls:
+        for name in call.parameters:
+            covered.setdefault(name, set()).update(range(call.span.begin, call.span.end))
+            if call.changed:
+                lost.add(name)
+    return lost | {
+        name for name, p in parameters.items() if used.get(id(p), set()) - covered.get(name, set())
+    }
+
+
+def _positions(products: Products, count: int) -> Arrange:
+    """All leading axes are positions of the one example; of a batch's, those that its gradient is not zero at."""
+    if count == 1:
+        return lambda tensor: tensor.reshape(1, -1, tensor.shape[-1])
+    carrier = products.carrier
+    active = (carrier.reshape(-1, carrier.shape[-1]) != 0).any(dim=1)
+    return lambda tensor: tensor.reshape(-1, tensor.shape[-1])[active][None]
