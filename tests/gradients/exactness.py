@@ -1,0 +1,233 @@
+"""Holding a collector against float64 autograd, one example at a time, over many compositions of the batch.
+
+What training could change, and autograd has a gradient for, must be attributed, and nothing else may be. A model
+that cannot be attributed is refused with `UnsupportedModel`; whatever else happens is a fault.
+"""
+
+import dataclasses
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from byline.compute import Compute
+from byline.errors import UnsupportedModel
+from byline.examples import Example
+from byline.gradients.blocks import Block
+from byline.gradients.collector import GradientCollector
+from byline.networks import collector_of
+from byline.recipe import recipe
+from byline.task import Batch, Checkpoint, Item, LayerSelection, Objective, Task
+
+TOLERANCE = 1e-3
+"""Largest error of a block's gradient, in parts of the largest gradient of that block in the batch."""
+
+SMALLEST = 1e-4
+"""Blocks whose gradients are smaller than this part of the whole are measured against this part of the whole:
+the gradient of a key's bias is zero, and what float32 finds there is rounding."""
+
+ROUNDING = 4.0
+"""How much further than one-by-one autograd in the model's own precision a gradient may be from float64."""
+
+Outcome = Literal["exact", "refused", "silent", "crash"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model under test, with its loss and its data."""
+
+    make: Callable[[], nn.Module]
+    """Builds it; called several times under one seed, so that every copy has the same weights."""
+    loss: Objective
+    items: Sequence[Item]
+    collate: Callable[[list[Item]], Batch] = default_collate
+    layers: LayerSelection = field(default_factory=LayerSelection)
+    in_double: Callable[[nn.Module], object] = lambda _: None
+    """Prepares the copy of the model that is differentiated in double precision."""
+
+    def model(self) -> nn.Module:
+        """A copy of the model, in evaluation mode."""
+        torch.manual_seed(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self.make().eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the collector made of a subject."""
+
+    outcome: Outcome
+    error: float = 0.0
+    """The largest, in parts of the largest gradient of the block."""
+    words: str = ""
+    """Where it differs, or why it was refused."""
+
+
+def examine(subject: Subject) -> Verdict:
+    """Collect over many batches and compare every example's gradient with float64 autograd."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = subject.model()
+        trained = {name for name, p in model.named_parameters() if p.requires_grad}
+        wanted = one_by_one(subject, torch.float64)
+        try:
+            collector = collector_of(_task(subject), recipe("grad_dot"), model, Compute())
+            return _compared(subject, collector, wanted, trained)
+        except UnsupportedModel as error:
+            return Verdict(outcome="refused", words=str(error))
+        except Exception as error:  # whatever it is, it is a fault
+            return Verdict(outcome="crash", words=f"{type(error).__name__}: {error}"[:400])
+
+
+def one_by_one(subject: Subject, dtype: torch.dtype | None) -> list[dict[str, Tensor]]:
+    """Plain autograd: for each item, the gradient of every parameter that training could change.
+
+    Args:
+        subject: The model and its data.
+        dtype: `torch.float64`, or None for the model's own precision.
+
+    Returns:
+        For each item, parameter name -> gradient in double precision; zeros where autograd has none.
+    """
+    model = subject.model()
+    if dtype is not None:
+        model._apply(double)
+        subject.in_double(model)
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    rows = []
+    with default_dtype(dtype or torch.get_default_dtype()):
+        for item in subject.items:
+            batch = subject.collate([item])
+            value = subject.loss(model, batch if dtype is None else _mapped(batch, double)).sum()
+            rows.append(_gradients(value, parameters))
+    return rows
+
+
+def _gradients(value: Tensor, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    if not value.requires_grad or not parameters:
+        return {name: double(torch.zeros_like(p)) for name, p in parameters.items()}
+    grads = torch.autograd.grad(value, list(parameters.values()), allow_unused=True)
+    found = {
+        n: torch.zeros_like(p) if g is None else g
+        for (n, p), g in zip(parameters.items(), grads, strict=True)
+    }
+    return {name: double(g.to_dense() if g.is_sparse else g).detach() for name, g in found.items()}
+
+
+def compositions(count: int) -> list[list[int]]:
+    """Batches of some of the items: all, shuffled, one, two, three, one of them several times, from the end."""
+    order = random.Random(count).sample(range(count), count)
+    return [
+        list(range(count)),
+        order,
+        order[:1],
+        order[-2:],
+        order[:3],
+        [order[0]] * 3,
+        [order[1], order[1], order[0], order[1]],
+        list(range(count))[::-1][:5],
+        order + order,
+    ]
+
+
+def _compared(
+    subject: Subject, collector: GradientCollector, wanted: list[dict[str, Tensor]], trained: set[str]
+) -> Verdict:
+    left_out = _left_out(collector, wanted, trained)
+    if left_out:
+        return Verdict(outcome="silent", error=1.0, words=left_out)
+    worst, where, allowed = 0.0, "", TOLERANCE
+    for rows in compositions(len(subject.items)):
+        found = collector.collect(subject.loss, subject.collate([subject.items[r] for r in rows]), len(rows))
+        for block in collector.blocks:
+            error = _error(block, found.blocks[block.name].dense(), wanted, rows)
+            if not error <= worst:
+                worst, where = error, f"{block.name} in a batch of {len(rows)}"
+    if not worst <= allowed:
+        allowed = max(allowed, ROUNDING * _own_rounding(subject, collector, wanted))
+    return Verdict(outcome="exact" if worst <= allowed else "silent", error=worst, words=where)
+
+
+def _left_out(collector: GradientCollector, wanted: list[dict[str, Tensor]], trained: set[str]) -> str:
+    """What is attributed although it is frozen, or is not although autograd has a gradient for it."""
+    attributed = {name for block in collector.blocks for name in block.parameters}
+    selected = {name for name in trained if any(bool(row[name].any()) for row in wanted)}
+    if attributed - trained:
+        return f"frozen, yet attributed: {', '.join(sorted(attributed - trained)[:3])}"
+    if selected - attributed:
+        return f"left out: {', '.join(sorted(selected - attributed)[:3])}"
+    return ""
+
+
+def _error(block: Block, found_NOI: Tensor, wanted: list[dict[str, Tensor]], rows: list[int]) -> float:
+    stacked = {name: torch.stack([wanted[row][name] for row in rows]) for name in block.parameters}
+    wanted_NOI = block.matrix(stacked)
+    if found_NOI.shape != wanted_NOI.shape or (wanted_NOI.is_complex() and not found_NOI.is_complex()):
+        return float("inf")
+    largest = max(_norm(row.values()) for row in wanted)
+    scale = max(float(wanted_NOI.flatten(1).norm(dim=1).max()), SMALLEST * largest, 1e-12)
+    return float((double(found_NOI) - wanted_NOI).flatten(1).norm(dim=1).max()) / scale
+
+
+def _norm(tensors: Any) -> float:
+    return sum(float(t.abs().square().sum()) for t in tensors) ** 0.5
+
+
+def _own_rounding(subject: Subject, collector: GradientCollector, wanted: list[dict[str, Tensor]]) -> float:
+    """How far one-by-one autograd in the model's own precision is from float64."""
+    own, rows = one_by_one(subject, None), list(range(len(wanted)))
+    stacked = {name: torch.stack([row[name] for row in own]) for name in own[0]}
+    return max(_error(block, block.matrix(stacked), wanted, rows) for block in collector.blocks)
+
+
+def _task(subject: Subject) -> Task:
+    return Task(
+        name="subject",
+        model=subject.model,
+        checkpoints=[Checkpoint(weights={})],
+        train_set=subject.items,
+        describe=lambda row: Example(id=str(row)),
+        loss=subject.loss,
+        collate=subject.collate,
+        layers=subject.layers,
+    )
+
+
+def double(tensor: Tensor) -> Tensor:
+    """In double precision, if its numbers are real or complex."""
+    if tensor.is_complex():
+        return tensor.to(torch.complex128)
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A batch of any structure with its tensors changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _mapped(part, change) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        parts = [_mapped(part, change) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: _mapped(getattr(value, f.name), change) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    return value
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """What tensors are made of that a model makes itself."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
