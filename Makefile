@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-openmoji test check format bench bench-digits bench-build bench-memory bench-search bench-http bench-switches \
-        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-peers fuzz test-faiss-gpu test-deploy up wheel clean
+        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-models bench-peers fuzz test-faiss-gpu test-deploy up wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu  ## every benchmark of docs/benchmarks.md
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## every benchmark of docs/benchmarks.md
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.digits
@@ -83,6 +83,10 @@ bench-groups: $(READY)  ## groups: cost, accuracy, removal curves and drill-down
 
 bench-sotu: $(READY)  ## accuracy (LDS) on a small language model, against real retraining (needs npm)
 	$(BIN)/python -m benchmarks.sotu
+
+bench-models: $(READY)  ## gradients of 2,000 random small models against float64 autograd, and the table of docs/tasks.md
+	$(BIN)/python -m benchmarks.random_models
+	$(BIN)/python -m benchmarks.model_table
 
 bench-peers: $(READY)  ## other libraries on the same model and truth (installs them in .bench/peers)
 	$(BIN)/python -m benchmarks.peers

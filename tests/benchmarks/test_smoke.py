@@ -23,6 +23,8 @@ BENCHMARKS = [
     "peers",
     "groups",
     "fuzz",
+    "random_models",
+    "model_table",
 ]
 
 

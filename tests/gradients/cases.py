@@ -20,6 +20,8 @@ class ModelCase:
     subject: Callable[[], Subject]
     expected: Expected = "exact"
     """`refused`: there is no gradient of one example, or none that Byline takes; `either`: refused or exact."""
+    reason: str = ""
+    """Why it is, or may be, refused."""
 
     @property
     def name(self) -> str:

@@ -105,7 +105,7 @@ def one_by_one(subject: Subject, dtype: torch.dtype | None) -> list[dict[str, Te
     with default_dtype(dtype or torch.get_default_dtype()):
         for item in subject.items:
             batch = subject.collate([item])
-            value = subject.loss(model, batch if dtype is None else _mapped(batch, double)).sum()
+            value = subject.loss(model, batch if dtype is None else mapped(batch, double)).sum()
             rows.append(_gradients(value, parameters))
     return rows
 
@@ -207,17 +207,17 @@ def double(tensor: Tensor) -> Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
-def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """A batch of any structure with its tensors changed."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, Mapping):
-        return {key: _mapped(part, change) for key, part in value.items()}
+        return {key: mapped(part, change) for key, part in value.items()}
     if isinstance(value, tuple | list):
-        parts = [_mapped(part, change) for part in value]
+        parts = [mapped(part, change) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _mapped(getattr(value, f.name), change) for f in dataclasses.fields(value)}
+        fields = {f.name: mapped(getattr(value, f.name), change) for f in dataclasses.fields(value)}
         return dataclasses.replace(value, **fields)
     return value
 

@@ -14,6 +14,7 @@ from tests.gradients.cases import Expected, ModelCase
 from tests.gradients.exactness import Subject
 
 D, T, C, N = 6, 4, 3, 7
+INFLUENCE = "there is no gradient of one example"
 
 
 def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
@@ -626,12 +627,13 @@ def case(
     expected: Expected = "exact",
     **more: Any,
 ) -> ModelCase:
-    loss = more.pop("loss", cross_entropy)
+    loss, reason = more.pop("loss", cross_entropy), more.pop("reason", "")
     return ModelCase(
         kind=kind,
         form=form,
         subject=lambda: Subject(make=make, loss=loss, items=data(), **more),
         expected=expected,
+        reason=reason,
     )
 
 
@@ -650,7 +652,7 @@ def _uses() -> list[ModelCase]:
         case(frozen_kind, "a weight without its bias", frozen(Plain, "first.weight")),
         case(frozen_kind, "a bias without its weight", frozen(Plain, "first.bias")),
         case(frozen_kind, "a head", frozen(Plain, "last")),
-        case(frozen_kind, "all", frozen(Plain, ""), expected="refused"),
+        case(frozen_kind, "all", frozen(Plain, ""), expected="refused", reason="nothing is left"),
         case(frozen_kind, "a tied weight", frozen(TiedHead, "tokens"), _tokens, loss=_next_token),
         case(frozen_kind, "in attention", frozen(Latents, "attention.in_proj"), sequences),
         case(frozen_kind, "all but a latent", frozen(Latents, "first", "last", "attention"), sequences),
@@ -757,6 +759,7 @@ def _ragged() -> list[ModelCase]:
                 lambda r=lengths: ragged(r),
                 collate=collate,
                 expected=expected,
+                reason="" if expected == "exact" else "its neighbours' lengths change an example's loss",
             )
             for words, make, collate, expected in (
                 ("packed", Packed, pack, "exact"),
@@ -789,8 +792,8 @@ def _batches() -> list[ModelCase]:
     return [
         case(kind, "a layer called once an example", Loops),
         case(kind, "a layer called on chunks, then on all", Chunks),
-        case(influence, "the batch's mean", Contrast, expected="refused"),
-        case(influence, "a layer for more than three", LargeBatches, expected="either"),
+        case(influence, "the batch's mean", Contrast, expected="refused", reason=INFLUENCE),
+        case(influence, "a layer for more than three", LargeBatches, expected="either", reason=INFLUENCE),
         case("in-place operations", "on an output", InPlace),
         case("checkpointing", "`torch.utils.checkpoint`", Checkpointed),
         case("parts without a gradient", "`detach`, straight-through", Detached),
@@ -804,7 +807,13 @@ def _numbers() -> list[ModelCase]:
 
     kind = "other numbers"
     return [
-        case(kind, "complex parameters", Complex, expected="either"),
+        case(
+            kind,
+            "complex parameters",
+            Complex,
+            expected="either",
+            reason="a score would lose their imaginary parts",
+        ),
         case(kind, "complex numbers between real ones", RealFilter),
         case(kind, "bfloat16", lambda: Plain().bfloat16(), halved(vectors)),
         case(kind, "bfloat16, positions", lambda: Frames().bfloat16(), halved(sequences)),
@@ -833,5 +842,6 @@ def _losses() -> list[ModelCase]:
             Plain,
             loss=gradients,
             expected="refused",
+            reason=INFLUENCE,
         ),
     ]

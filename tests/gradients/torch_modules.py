@@ -1,7 +1,7 @@
 """Every module class of `torch.nn` that has parameters, alone and between two linear layers."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from tests.gradients.cases import Expected, ModelCase
 from tests.gradients.exactness import Subject
 
+REFUSED: dict[str, Any] = {"expected": "refused"}
+COUNTED = "a gradient depends on how often others have the token"
 WIDTH, LENGTH, COUNT = 4, 6, 6
 """As many positions as items: a dimension that only looks like the batch."""
 
@@ -27,6 +29,7 @@ class Form:
     call: Callable[..., Tensor]
     """`(module, *inputs) -> output`, with the batch first."""
     expected: Expected = "exact"
+    reason: str = ""
 
 
 def forms() -> dict[str, list[Form]]:
@@ -59,7 +62,7 @@ def cases() -> list[ModelCase]:
     for kind, some in forms().items():
         for form in some:
             words = f", {form.words}" if form.words else ""
-            shared = {"kind": f"`nn.{kind}`", "expected": form.expected}
+            shared: Any = {"kind": f"`nn.{kind}`", "expected": form.expected, "reason": form.reason}
             found += [
                 ModelCase(**shared, form=f"alone{words}", subject=_alone(form)),
                 ModelCase(**shared, form=f"in a small model{words}", subject=_inside(form)),
@@ -235,7 +238,9 @@ def _norms() -> dict[str, list[Form]]:
         statistics = lambda k=batch: k(4, track_running_stats=False)  # noqa: E731
         found[f"BatchNorm{dims}d"] = [
             form("", shaken(lambda k=batch: k(4)), flat),
-            form("statistics of the batch", shaken(statistics), flat, expected="refused"),
+            form(
+                "statistics of the batch", shaken(statistics), flat, **REFUSED, reason="they mix the examples"
+            ),
         ]
         found[f"InstanceNorm{dims}d"] = [
             form("", shaken(lambda k=instance: k(4, affine=True)), flat),
@@ -294,8 +299,8 @@ def _embeddings() -> dict[str, list[Form]]:
             form("a grid", table(), indices(2, 3)),
             form("padding index", table(padding_idx=0), tokens),
             form("sparse", table(sparse=True), tokens),
-            form("max_norm", table(max_norm=1.0), tokens, expected="refused"),
-            form("scale_grad_by_freq", table(scale_grad_by_freq=True), tokens, expected="refused"),
+            form("max_norm", table(max_norm=1.0), tokens, **REFUSED, reason="a look-up changes the weight"),
+            form("scale_grad_by_freq", table(scale_grad_by_freq=True), tokens, **REFUSED, reason=COUNTED),
             form("positions", lambda: nn.Embedding(LENGTH, WIDTH), tokens, _with_positions),
         ],
         "EmbeddingBag": [
@@ -304,7 +309,7 @@ def _embeddings() -> dict[str, list[Form]]:
             form("weights", bag(mode="sum"), weighted, by_weight),
             form("padding index", bag(padding_idx=0), tokens),
             form("sparse", bag(mode="sum", sparse=True), tokens),
-            form("scale_grad_by_freq", bag(scale_grad_by_freq=True), tokens, expected="refused"),
+            form("scale_grad_by_freq", bag(scale_grad_by_freq=True), tokens, **REFUSED, reason=COUNTED),
         ],
     }
 
@@ -338,8 +343,7 @@ def _recurrent() -> dict[str, list[Form]]:
 
     def packed(module: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
         pack = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        out = nn.utils.rnn.pad_packed_sequence(module(pack)[0], batch_first=True, total_length=x.shape[1])[0]
-        return out
+        return nn.utils.rnn.pad_packed_sequence(module(pack)[0], batch_first=True, total_length=x.shape[1])[0]
 
     sequence = numbers(LENGTH, WIDTH)
     found = {}
@@ -384,10 +388,10 @@ def _cells() -> dict[str, list[Form]]:
 
     return {
         name: [
-            form("one step", lambda k=getattr(nn, name): k(WIDTH, 5), numbers(WIDTH), once),
-            form("a loop", lambda k=getattr(nn, name): k(WIDTH, 5), numbers(LENGTH, WIDTH), loop),
+            form("one step", lambda k=kind: k(WIDTH, 5), numbers(WIDTH), once),
+            form("a loop", lambda k=kind: k(WIDTH, 5), numbers(LENGTH, WIDTH), loop),
         ]
-        for name in ("RNNCell", "LSTMCell", "GRUCell")
+        for name, kind in (("RNNCell", nn.RNNCell), ("LSTMCell", nn.LSTMCell), ("GRUCell", nn.GRUCell))
     }
 
 
