@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from byline.compute import Compute
 from byline.errors import UnsupportedModel
 from byline.examples import Example
 from byline.gradients.blocks import Block
-from byline.gradients.collector import GradientCollector
+from byline.gradients.factors import BatchGradients
 from byline.networks import collector_of
 from byline.recipe import recipe
 from byline.task import Batch, Checkpoint, Item, LayerSelection, Objective, Task
@@ -70,7 +70,25 @@ class Verdict:
     """Where it differs, or why it was refused."""
 
 
-def examine(subject: Subject) -> Verdict:
+class Collects(Protocol):
+    """What is held against autograd."""
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """What it attributes."""
+
+    def collect(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
+        """Differentiate the objective for every example of a batch."""
+
+
+def checked_collector(subject: Subject, model: nn.Module) -> Collects:
+    """Byline's own."""
+    return collector_of(_task(subject), recipe("grad_dot"), model, Compute())
+
+
+def examine(
+    subject: Subject, collector: Callable[[Subject, nn.Module], Collects] = checked_collector
+) -> Verdict:
     """Collect over many batches and compare every example's gradient with float64 autograd."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -78,8 +96,7 @@ def examine(subject: Subject) -> Verdict:
         trained = {name for name, p in model.named_parameters() if p.requires_grad}
         wanted = one_by_one(subject, torch.float64)
         try:
-            collector = collector_of(_task(subject), recipe("grad_dot"), model, Compute())
-            return _compared(subject, collector, wanted, trained)
+            return _compared(subject, collector(subject, model), wanted, trained)
         except UnsupportedModel as error:
             return Verdict(outcome="refused", words=str(error))
         except Exception as error:  # whatever it is, it is a fault
@@ -138,7 +155,7 @@ def compositions(count: int) -> list[list[int]]:
 
 
 def _compared(
-    subject: Subject, collector: GradientCollector, wanted: list[dict[str, Tensor]], trained: set[str]
+    subject: Subject, collector: Collects, wanted: list[dict[str, Tensor]], trained: set[str]
 ) -> Verdict:
     left_out = _left_out(collector, wanted, trained)
     if left_out:
@@ -155,7 +172,7 @@ def _compared(
     return Verdict(outcome="exact" if worst <= allowed else "silent", error=worst, words=where)
 
 
-def _left_out(collector: GradientCollector, wanted: list[dict[str, Tensor]], trained: set[str]) -> str:
+def _left_out(collector: Collects, wanted: list[dict[str, Tensor]], trained: set[str]) -> str:
     """What is attributed although it is frozen, or is not although autograd has a gradient for it."""
     attributed = {name for block in collector.blocks for name in block.parameters}
     selected = {name for name in trained if any(bool(row[name].any()) for row in wanted)}
@@ -180,7 +197,7 @@ def _norm(tensors: Any) -> float:
     return sum(float(t.abs().square().sum()) for t in tensors) ** 0.5
 
 
-def _own_rounding(subject: Subject, collector: GradientCollector, wanted: list[dict[str, Tensor]]) -> float:
+def _own_rounding(subject: Subject, collector: Collects, wanted: list[dict[str, Tensor]]) -> float:
     """How far one-by-one autograd in the model's own precision is from float64."""
     own, rows = one_by_one(subject, None), list(range(len(wanted)))
     stacked = {name: torch.stack([row[name] for row in own]) for name in own[0]}

@@ -243,7 +243,15 @@ def _encoders() -> dict[tuple[str, str], Family]:
         "num_labels": CLASSES,
         "pad_token_id": 0,
     }
-    xlnet = {"d_model": 8, "n_layer": 1, "n_head": 2, "d_inner": 12, "num_labels": CLASSES, "pad_token_id": 0}
+    xlnet = {
+        "summary_type": "first",
+        "d_model": 8,
+        "n_layer": 1,
+        "n_head": 2,
+        "d_inner": 12,
+        "num_labels": CLASSES,
+        "pad_token_id": 0,
+    }
     relative = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "max_relative_positions": 8}
     albert = {**labels, "embedding_size": 6, "num_hidden_layers": 2}
     return {
