@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from byline.compute import Compute
-from byline.errors import UnsupportedModel
+from byline.errors import InvalidTask, UnsupportedModel
 from byline.examples import Example
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
@@ -99,6 +99,8 @@ def examine(
             return _compared(subject, collector(subject, model), wanted, trained)
         except UnsupportedModel as error:
             return Verdict(outcome="refused", words=str(error))
+        except InvalidTask as error:  # the Task is to blame where nothing is left to attribute
+            return Verdict(outcome="crash" if trained else "refused", words=str(error))
         except Exception as error:  # whatever it is, it is a fault
             return Verdict(outcome="crash", words=f"{type(error).__name__}: {error}"[:400])
 
