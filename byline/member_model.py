@@ -308,13 +308,16 @@ class MemberModel:
     def _check_alone(
         self, objective: Objective, items: Sequence[Item], found: BatchGradients, within: Within
     ) -> None:
-        """Hold one example of a batch against itself alone: of the 1st, 2nd, 4th, 8th ... batch, so that it costs little.
+        """Hold one example of a batch against itself alone.
+
+        This is done with the 1st, 2nd, 4th, 8th ... batch, so that it costs little, and with each that the model computes
+        in another way than all before it.
 
         Raises:
             UnsupportedModel: They differ.
         """
         self._batches += 1
-        if self._batches & (self._batches - 1):
+        if self._batches & (self._batches - 1) and not self._collector.fresh:
             return
         place = (self._batches * 7 + 1) % len(items)
         alone = self._collector.collect(objective, self._batch([items[place]]), 1, within())

@@ -26,14 +26,15 @@ class BlockIndex:
     """
 
     def __init__(self, blocks: Sequence[Block]) -> None:
+        self.blocks = tuple(blocks)
         self._of = {name: block for block in blocks for name in block.parameters}
+        self.forms = {n: b.form if n == b.name else "bias" for n, b in self._of.items()}
+        """Parameter -> its block's form, or "bias" where it is the last column of one."""
+        self.rows = {name: block.rows for name, block in self._of.items()}
+        """Parameter -> O of its block."""
 
     def __getitem__(self, parameter: str) -> Block:
         return self._of[parameter]
-
-    def forms(self) -> dict[str, str]:
-        """Parameter -> its block's form, or "bias" where it is the last column of one."""
-        return {n: b.form if n == b.name else "bias" for n, b in self._of.items()}
 
 
 def full_precision(tensor: Tensor) -> Tensor:

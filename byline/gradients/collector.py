@@ -5,7 +5,7 @@ products that would be the gradients are left to the consumer of the factors. Au
 pass, whether a parameter was read in any other way.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -16,11 +16,11 @@ from byline.errors import BylineError, InvalidTask, NonFiniteGradient, Unsupport
 from byline.gradients.assembly import BlockIndex
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import named_fault
-from byline.gradients.graph import reads
+from byline.gradients.graph import forward_graph
 from byline.gradients.joining import joined
 from byline.gradients.selection import select
 from byline.gradients.together import InseparableError, Separation, TogetherPass
-from byline.gradients.trace import Trace, Watched, tracing
+from byline.gradients.trace import Watched, tracing
 from byline.gradients.whole import WholePass
 from byline.task import Batch, LayerSelection, Objective
 
@@ -41,13 +41,16 @@ class GradientCollector:
     """
 
     def __init__(self, model: nn.Module, layers: LayerSelection | None = None) -> None:
-        refuse_training_mode(model)
         selection = select(model, layers or LayerSelection())
         self.model, self.blocks, self.frozen = model, selection.blocks, selection.frozen
         named = dict(model.named_parameters())
         self.parameters = {name: named[name] for block in self.blocks for name in block.parameters}
         model.requires_grad_(requires_grad=False)
+        for parameter in self.parameters.values():
+            parameter.requires_grad_()
+        refuse_mixing_modules(model)
         self.names = {id(parameter): name for name, parameter in self.parameters.items()}
+        self.index = BlockIndex(self.blocks)
         self.unused: tuple[str, ...] = ()
         """Attributed parameters that no probed example has a gradient of."""
         self.separation: Separation | None = None
@@ -56,7 +59,12 @@ class GradientCollector:
         """Whether an example's value is the same in every batch."""
         self.notice: str | None = None
         """Why examples are taken one at a time, for people."""
-        self._seen: set[tuple[Any, ...]] = set()
+        self.copies = False
+        """Whether the model writes into outputs of layers that are views of other tensors."""
+        self.fresh = False
+        """Whether the last batch that was taken together was computed in another way than all before it."""
+        self._looks: set[int] = set()
+        self._ways: set[tuple[str, ...]] = set()
 
     def collect(
         self,
@@ -89,7 +97,30 @@ class GradientCollector:
                     pass
             if count > 1 and not self.independent:
                 raise UnsupportedModel(f"{self.notice}; pass the examples one at a time")
-            return self._one_pass(objective, batch, count)
+            found = self._one_pass(objective, batch, count)
+            if count > 1:
+                self._refuse_dependent(objective, batch, found.objective_N)
+            return found
+
+    def _refuse_dependent(self, objective: Objective, batch: Batch, values_N: Tensor) -> None:
+        """Hold the values of a batch against those of its examples alone, where a batch can be cut.
+
+        Raises:
+            UnsupportedModel: They differ: the model works otherwise on a batch of this size.
+        """
+        for place in {0, len(values_N) - 1}:
+            single = example_of(batch, place, len(values_N))
+            if single is None:
+                return
+            with torch.no_grad():
+                alone = checked_values(objective(self.model, single), 1)[0]
+            if not torch.isclose(
+                alone, values_N[place], rtol=max(1e-3, 8 * torch.finfo(alone.dtype).eps), atol=1e-6
+            ):
+                raise UnsupportedModel(
+                    f"the value of example {place} of a batch of {len(values_N)} is another one alone: the "
+                    f"examples of a batch influence one another; pass the examples one at a time"
+                )
 
     def one_by_one(
         self, objective: Objective, batches: Iterable[Batch], within: Within = nullcontext
@@ -113,28 +144,33 @@ class GradientCollector:
             InseparableError: The pass cannot be cut into its examples.
         """
         assert self.separation is not None
-        separation = self.separation
+        passed = self._traced_batch(objective, batch, count, self.separation)
+        familiar = self._is_familiar(passed)
+        found = passed.edge_gradients([1.0] * count, keep=not familiar)
+        gradients = passed.split(found)
+        if not familiar:
+            passed.refuse_mixed(found)
+        self._remember(passed)
+        refuse_non_finite(gradients)
+        return gradients
+
+    def _traced_batch(
+        self, objective: Objective, batch: Batch, count: int, separation: Separation
+    ) -> TogetherPass:
         modules = {name: self.model.get_submodule(name) for name in separation.differentiated}
-        watched = Watched(self.names, BlockIndex(self.blocks).forms(), modules)
+        watched = self.watched(modules)
         try:
             with (
                 self.differentiable(),
                 tracing(watched, lambda p, o: separation.spread(p, o, count)) as trace,
             ):
                 values_N = checked_values(objective(self.model, batch), count)
-            passed = TogetherPass(trace, values_N, separation, self.blocks, self.parameters)
-            refuse_no_path(values_N)
-            unseen = self._is_unseen(trace, separation, count)
-            found = passed.edge_gradients(range(count), keep=unseen)
-            gradients = passed.split(found)
-            if unseen:
-                passed.refuse_mixed(found, len(self._seen) % count)
-        except (BylineError, InseparableError, torch.OutOfMemoryError):
+        except (BylineError, torch.OutOfMemoryError):
             raise
-        except Exception as error:  # the whole pass that follows tells whether the model itself is at fault
+        except Exception as error:  # the pass that follows tells whether the model itself is at fault
             raise InseparableError(f"{type(error).__name__} while the examples were told apart") from error
-        refuse_non_finite(gradients)
-        return gradients
+        refuse_no_path(values_N)
+        return TogetherPass(trace, values_N, separation, self.index, self.parameters)
 
     def _one_pass(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
         with named_fault(self.model):
@@ -146,16 +182,20 @@ class GradientCollector:
 
     def whole(self, objective: Objective, batch: Batch, count: int) -> WholePass:
         """Run a forward pass of which single examples are differentiated."""
-        watched = Watched(self.names, BlockIndex(self.blocks).forms())
+        watched = self.watched({})
         with self.differentiable(), tracing(watched, lambda _place, output: output) as trace:
             values_N = checked_values(objective(self.model, batch), count)
         refuse_no_path(values_N)
-        return WholePass(trace, values_N, self.blocks, self.parameters)
+        return WholePass(trace, values_N, self.index, self.parameters)
+
+    def watched(self, modules: Mapping[str, nn.Module]) -> Watched:
+        """What a pass records, with the calls of some modules."""
+        return Watched(self.names, self.index.forms, modules, self.copies)
 
     def reached(self, objective: Objective, batch: Batch) -> frozenset[str]:
         """The attributed parameters that an objective of one example leads to: a forward pass and nothing more."""
         with named_fault(self.model), self.differentiable():
-            used = reads(checked_values(objective(self.model, batch), 1))
+            used = forward_graph(checked_values(objective(self.model, batch), 1)).reads
         return frozenset(name for name, p in self.parameters.items() if id(p) in used)
 
     @contextmanager
@@ -167,33 +207,68 @@ class GradientCollector:
         with torch.enable_grad():
             yield
 
-    def _is_unseen(self, trace: Trace, separation: Separation, count: int) -> bool:
-        """Whether a batch looks new enough to be checked: every new shape where layouts could mistake it, else few."""
-        shapes = (count, *((c.place, c.shape) for c in trace.operations))
-        if shapes in self._seen:
-            return False
-        self._seen.add(shapes)
-        number = len(self._seen)
-        return separation.doubtful or number & (number - 1) == 0
+    def _is_familiar(self, passed: TogetherPass) -> bool:
+        """Whether a batch looks like one whose examples were told apart before.
+
+        Where examples could be mistaken for one another, every new look is checked; elsewhere the 1st, 2nd, 4th, 8th ...
+        """
+        if passed.look in self._looks:
+            return True
+        number = len(self._looks) + 1
+        doubtful = passed.separation.doubtful or bool(passed.graph.movements)
+        return not doubtful and number & (number - 1) > 0
+
+    def _remember(self, passed: TogetherPass) -> None:
+        """A batch was cut into its examples."""
+        self.fresh = passed.graph.operations not in self._ways
+        self._ways.add(passed.graph.operations)
+        self._looks.add(passed.look)
 
 
-def refuse_training_mode(model: nn.Module) -> None:
+def example_of(batch: Batch, place: int, count: int) -> Batch | None:
+    """Cut one example out of a collated batch; None where a part of it does not run over the examples."""
+    if isinstance(batch, Tensor):
+        return batch[place : place + 1] if batch.dim() and batch.shape[0] == count else None
+    if isinstance(batch, Mapping):
+        parts = {key: example_of(value, place, count) for key, value in batch.items()}
+        return None if any(part is None for part in parts.values()) else parts
+    if isinstance(batch, tuple | list) and batch:
+        cut = [example_of(part, place, count) for part in batch]
+        if any(part is None for part in cut):
+            return None
+        return type(batch)(*cut) if hasattr(batch, "_fields") else type(batch)(cut)
+    return None
+
+
+def refuse_mixing_modules(model: nn.Module) -> None:
     """Refuse a model whose examples influence one another, or whose output is random.
 
     Raises:
-        UnsupportedModel: A module is in training mode.
+        UnsupportedModel: A module is in training mode, normalizes by the batch, or counts tokens over the batch.
     """
     for name, module in model.named_modules():
-        if module.training and isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and (
+            module.training or module.running_mean is None
+        ):
             raise UnsupportedModel(
-                f"BatchNorm '{name}' is in training mode: its output mixes the examples of a batch, so there is no "
-                f"gradient of one example; call model.eval()"
+                f"BatchNorm '{name}' is in training mode or keeps no running statistics: its output mixes the examples of "
+                f"a batch, so there is no gradient of one example; call model.eval(), with track_running_stats=True"
             )
         if module.training and isinstance(module, nn.modules.dropout._DropoutNd):
             raise UnsupportedModel(
                 f"Dropout '{name}' is in training mode: gradients would be random; call model.eval(), and ask for "
                 f"members.masks in the recipe if dropout is to make an ensemble"
             )
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.weight.requires_grad:
+            _refuse_counting(name, module)
+
+
+def _refuse_counting(name: str, module: nn.Embedding | nn.EmbeddingBag) -> None:
+    if module.max_norm is not None or module.scale_grad_by_freq:
+        raise UnsupportedModel(
+            f"expected '{name}' without max_norm and scale_grad_by_freq, got one with: a look-up changes the weight, or "
+            f"its gradient depends on the other examples of the batch; exclude it from Task.layers"
+        )
 
 
 def checked_values(values: Tensor, count: int) -> Tensor:

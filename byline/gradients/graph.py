@@ -1,9 +1,10 @@
-"""Autograd's own graph: which operations of a forward pass read a parameter, and when.
+"""Autograd's own graph: which operations of a forward pass read a parameter, and which move rows by their content.
 
 Autograd numbers the operations of a thread in the order in which they run. A parameter that is read at a moment which no
 recorded call covers is used in a way that nothing else here would see.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,23 +33,40 @@ def now() -> int:
     return int(torch._C._autograd._get_sequence_nr())
 
 
-def reads(values: Tensor) -> dict[int, set[int]]:
-    """List the moments at which leaves of the graph behind a tensor were read.
+@dataclass(frozen=True)
+class ForwardGraph:
+    """What autograd recorded of a forward pass."""
+
+    reads: dict[int, set[int]]
+    """`id(leaf)` -> numbers of the operations that have it as an input."""
+    nodes: frozenset[Any]
+    """All operations."""
+    operations: tuple[str, ...]
+    """Their names."""
+    movements: tuple[Any, ...]
+    """The operations that may bring one example's rows to another's place, with what they move: the same for batches
+    that move rows in the same way."""
+
+
+def forward_graph(values: Tensor) -> ForwardGraph:
+    """Walk the graph behind a tensor.
 
     Args:
         values: The end of a forward pass.
-
-    Returns:
-        `id(leaf)` -> numbers of the operations that have it as an input.
     """
-    found: dict[int, set[int]] = {}
-    seen: set[Any] = set()
+    reads: dict[int, set[int]] = {}
+    nodes: set[Any] = set()
+    names, movements = [], []
     waiting = [values.grad_fn]
     while waiting:
         node = waiting.pop()
-        if node is None or node in seen:
+        if node is None or node in nodes:
             continue
-        seen.add(node)
+        nodes.add(node)
+        name = node.name()
+        names.append(name)
+        if name.startswith(_MOVING):
+            movements.extend(_moved(name, node))
         for parent, _ in node.next_functions:
             if parent is None:
                 continue
@@ -56,5 +74,75 @@ def reads(values: Tensor) -> dict[int, set[int]]:
             if leaf is None:
                 waiting.append(parent)
             else:
-                found.setdefault(id(leaf), set()).add(node._sequence_nr())
-    return found
+                reads.setdefault(id(leaf), set()).add(node._sequence_nr())
+    return ForwardGraph(reads, frozenset(nodes), tuple(names), tuple(movements))
+
+
+_MOVING = (
+    "Cat",
+    "Flip",
+    "Gather",
+    "Index",
+    "Masked",
+    "Narrow",
+    "Put",
+    "Roll",
+    "Scatter",
+    "Select",
+    "Slice",
+    "Sort",
+    "Split",
+    "Stack",
+    "Take",
+    "Topk",
+    "Unbind",
+)
+"""What the names of operations that move rows begin with."""
+_FACTS = ("_saved_start", "_saved_end", "_saved_step", "_saved_split_size", "_saved_shifts")
+_CONTENTS = ("_saved_index", "_saved_indices", "_saved_mask")
+
+
+def _moved(name: str, node: Any) -> Iterator[Any]:
+    """What an operation moves along the first axis; nothing where it leaves the examples in their places.
+
+    Yields:
+        One hashable value at the most.
+    """
+    axes = len(node._input_metadata[0].shape)
+    saved = getattr(node, "_saved_dims", getattr(node, "_saved_dim", ()))
+    dims = [_signed(d) % max(1, axes) for d in (saved if isinstance(saved, tuple) else (saved,))]
+    if dims and 0 not in dims:
+        return
+    contents = [c for attribute in _CONTENTS for c in _tensors(getattr(node, attribute, None))]
+    if name.startswith("Index") and not dims and _stays(contents):
+        return
+    facts = tuple(str(getattr(node, fact, None)) for fact in _FACTS)
+    yield name, tuple(dims), facts, tuple(_content(tensor) for tensor in contents)
+
+
+def _signed(dim: int) -> int:
+    """Autograd saves negative axes as unsigned numbers."""
+    return dim - (1 << 64) if dim >= 1 << 63 else dim
+
+
+def _tensors(saved: Any) -> list[Any]:
+    if saved is None:
+        return []
+    return list(saved) if isinstance(saved, tuple | list) else [saved]
+
+
+def _stays(indices: list[Any]) -> bool:
+    """Whether an index leaves the first axis alone: `x[:, i]`, or `x[arange(N), i]`."""
+    if not indices or indices[0] is None:
+        return True
+    first = indices[0]
+    places = torch.arange(len(first) if first.dim() else 0, device=first.device)
+    return first.dim() > 0 and torch.equal(
+        first, places.reshape(-1, *[1] * (first.dim() - 1)).expand_as(first)
+    )
+
+
+def _content(tensor: Tensor | int | None) -> Any:
+    if not isinstance(tensor, Tensor):
+        return tensor
+    return tuple(tensor.shape), hash(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
-from byline.gradients.assembly import BlockIndex
-from byline.gradients.graph import reads
 from byline.gradients.layouts import SHARED, Layout, candidates
 from byline.gradients.modules import ModuleLayout
 from byline.gradients.together import InseparableError, Separation, TogetherPass, owner
-from byline.gradients.trace import ModuleCall, OperationCall, Watched, tracing
+from byline.gradients.trace import ModuleCall, OperationCall, tracing
 from byline.task import Batch, Objective
 
 if TYPE_CHECKING:
@@ -38,8 +36,11 @@ def learn_separation(collector: "GradientCollector", objective: Objective, sampl
         InseparableError: Some operation's batches have no common layout.
     """
     two, three = (_watched_pass(collector, objective, sample(count)) for count in (2, 3))
+    if any(call.is_lost(three.graph, collector.parameters) for call in three.trace.operations):
+        collector.copies = True
+        two, three = (_watched_pass(collector, objective, sample(count)) for count in (2, 3))
     differentiated = _differentiated(collector, (two, three))
-    values = [three.edge_gradients([n], keep=True) for n in (0, 1)]
+    values = [three.edge_gradients(weights, keep=True) for weights in ([1, 0, 0], [0, 1, 0])]
     operations, modules = {}, {}
     cut = len(three.trace.operations)
     pairs = _paired(two.trace.operations, three.trace.operations)
@@ -56,10 +57,10 @@ def learn_separation(collector: "GradientCollector", objective: Objective, sampl
 
 def _watched_pass(collector: "GradientCollector", objective: Objective, batch: Batch) -> TogetherPass:
     modules = _watchable(collector.model, collector.names)
-    watched = Watched(collector.names, BlockIndex(collector.blocks).forms(), modules)
+    watched = collector.watched(modules)
     with collector.differentiable(), tracing(watched, lambda _place, output: output) as trace:
         values_N = objective(collector.model, batch)
-    return TogetherPass(trace, values_N, Separation(), collector.blocks, collector.parameters)
+    return TogetherPass(trace, values_N, Separation(), collector.index, collector.parameters)
 
 
 def _watchable(model: nn.Module, names: Mapping[int, str]) -> dict[str, nn.Module]:
@@ -81,7 +82,7 @@ def _differentiated(
     """Module -> parameters that something else than captured operations reads inside its calls."""
     found: dict[str, set[str]] = {}
     for passed in passes:
-        used = reads(passed.values_N)
+        used = passed.graph.reads
         for name, parameter in collector.parameters.items():
             spans = [call.span for call in passed.trace.operations if name in call.parameters]
             for moment in used.get(id(parameter), ()):

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import UnsupportedModel
-from byline.gradients.assembly import BlockIndex
 from byline.gradients.collector import GradientCollector, checked_values
-from byline.gradients.faults import named_fault
+from byline.gradients.faults import first_line, named_fault
 from byline.gradients.learning import learn_separation
 from byline.gradients.together import InseparableError
-from byline.gradients.trace import Watched, tracing
+from byline.gradients.trace import tracing
 from byline.task import Batch, LayerSelection, Objective
 
 RELATIVE_TOLERANCE = 2e-3
@@ -55,8 +54,8 @@ def build_collector(
         _give_up_batches(collector, str(reason))
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # watching failed where the model alone did not
-        _give_up_batches(collector, f"the layers cannot be watched ({type(error).__name__})")
+    except RuntimeError as error:  # what autograd says of operations in place
+        _give_up_batches(collector, f"the layers cannot be watched ({first_line(error)})")
     check_objective(collector, objective, sample, "train signal")
     reached = collector.reached(objective, sample(1))
     collector.unused = tuple(name for name in collector.parameters if name not in reached)
@@ -105,9 +104,8 @@ def last_layer(
         for name, module in model.named_modules()
         if chosen.selects(name) and any(id(p) in collector.names for p in module.parameters(recurse=False))
     }
-    forms = BlockIndex(collector.blocks).forms()
-    watched = Watched(collector.names, forms, owners)
-    with named_fault(model), collector.differentiable(), tracing(watched, lambda _place, o: o) as trace:
+    spread = lambda _place, output: output  # noqa: E731
+    with named_fault(model), collector.differentiable(), tracing(collector.watched(owners), spread) as trace:
         objective(model, sample(1))
     if not trace.modules:
         raise UnsupportedModel("expected a model that calls a module with attributed parameters, found none")
@@ -217,15 +215,13 @@ def _in_precision(
     current = max((p.dtype for p in collector.parameters.values()), key=lambda d: torch.finfo(d).bits)
     if torch.finfo(dtype).bits <= torch.finfo(current).bits:
         return None
-    try:
-        model = copy.deepcopy(collector.model).to(dtype)
-    except Exception:  # a model that cannot be copied or cast has no second opinion
-        return None
+    model = copy.deepcopy(collector.model).to(dtype)
     names = set(collector.parameters)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in names)
     precise = GradientCollector(model)
-    precise.blocks, precise.separation = collector.blocks, collector.separation
+    precise.blocks, precise.index = collector.blocks, collector.index
+    precise.separation, precise.copies = collector.separation, collector.copies
     return precise, lambda count: _cast(sample(count), dtype)
 
 

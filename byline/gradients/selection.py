@@ -34,9 +34,7 @@ def select(model: nn.Module, layers: LayerSelection) -> Selection:
         InvalidTask: The selection leaves nothing to attribute.
         UnsupportedModel: A selected parameter is complex.
     """
-    owners = {
-        name: own for name, m in model.named_modules() if (own := dict(m.named_parameters(recurse=False)))
-    }
+    owners = {name: own for name, m in model.named_modules() if (own := _own_parameters(m))}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     chosen = {id(p): p for name, own in owners.items() if layers.selects(name) for p in own.values()}
     trained = {key for key, p in chosen.items() if p.requires_grad or layers.frozen}
@@ -64,6 +62,11 @@ def select(model: nn.Module, layers: LayerSelection) -> Selection:
             if block.name not in blocks or blocks[block.name].form == "vector":
                 blocks[block.name] = block
     return Selection(tuple(blocks.values()), frozen)
+
+
+def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """A module's own parameters; one without numbers, such as a matrix of no columns, has no gradient."""
+    return {name: p for name, p in module.named_parameters(recurse=False) if p.numel()}
 
 
 def _refuse_nothing(owners: list[str], chosen: dict[int, nn.Parameter], trained: set[int]) -> None:

@@ -5,6 +5,7 @@ Whatever is not as it was when the layouts were learnt is inseparable; the calle
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +17,12 @@ from byline.gradients.assembly import (
     block_uses,
     completed,
     finished,
+    full_precision,
     products_of,
 )
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, KroneckerGradient, Use
-from byline.gradients.graph import Span, reads
+from byline.gradients.graph import ForwardGraph, Span, forward_graph
 from byline.gradients.layouts import SHARED, Layout
 from byline.gradients.modules import ModuleLayout, module_gradients
 from byline.gradients.trace import ModuleCall, OperationCall, Place, Trace
@@ -71,12 +73,9 @@ class Separation:
         Raises:
             InseparableError: None was learnt.
         """
-        if place in self.modules:
-            return self.modules[place]
-        others = {layout for known, layout in self.modules.items() if known[:2] == place[:2]}
-        if len(others) != 1:
+        if place not in self.modules:
             raise InseparableError(f"module '{place[1]}' is called more often than when the model was loaded")
-        return others.pop()
+        return self.modules[place]
 
     def spread(self, place: Place, output: Tensor, count: int) -> Tensor:
         """Give every example a slice of an output that all share."""
@@ -99,18 +98,29 @@ class TogetherPass:
     trace: Trace
     values_N: Tensor
     separation: Separation
-    blocks: Sequence[Block]
+    index: BlockIndex
     parameters: Mapping[str, Tensor]
+
+    @cached_property
+    def graph(self) -> ForwardGraph:
+        """What autograd recorded."""
+        return forward_graph(self.values_N)
 
     @property
     def count(self) -> int:
         """N."""
         return len(self.values_N)
 
-    def edge_gradients(self, examples: Sequence[int], *, keep: bool) -> list[list[Tensor | None]]:
-        """Gradients by the outputs of all operations, then of all modules, of the sum of some examples' values."""
+    @cached_property
+    def look(self) -> int:
+        """The same for batches of the same shapes that the model computes in the same way."""
+        shapes = tuple((call.place, call.shape) for call in self.trace.operations)
+        return hash((self.count, shapes, self.graph.operations, self.graph.movements))
+
+    def edge_gradients(self, weights_N: Sequence[float], *, keep: bool) -> list[list[Tensor | None]]:
+        """Gradients by the outputs of all operations, then of all modules, of the weighted sum of the values."""
         with torch.enable_grad():
-            value = self.values_N[list(examples)].sum()
+            value = (self.values_N * self.values_N.new_tensor(weights_N)).sum()
         edges = [[call.edge] for call in self.trace.operations] + [list(c.edges) for c in self.trace.modules]
         flat = [edge for each in edges for edge in each if edge is not None]
         found = iter(torch.autograd.grad(value, flat, retain_graph=keep, allow_unused=True))
@@ -130,31 +140,37 @@ class TogetherPass:
         with torch.no_grad(), torch.autocast(values_N.device.type, enabled=False):
             uses = list(self._operation_uses(found))
             uses += self._module_uses(found[len(self.trace.operations) :])
-            gradients: dict[str, KroneckerGradient] = completed(self.blocks, uses, self.count, values_N)
+            gradients: dict[str, KroneckerGradient] = completed(self.index.blocks, uses, self.count, values_N)
         return BatchGradients(values_N, gradients)
 
-    def refuse_mixed(self, found: Sequence[Sequence[Tensor | None]], example: int) -> None:
-        """Hold one example's gradients against those of its value alone: nothing of it may be in another's part.
+    def refuse_mixed(self, found: Sequence[Sequence[Tensor | None]]) -> None:
+        """Hold that each example's part has the gradient of its own value, by weighing the values differently.
 
         Args:
-            found: `edge_gradients` of all examples.
-            example: Its place in the batch.
+            found: `edge_gradients` with all weights one.
 
         Raises:
-            InseparableError: They differ.
+            InseparableError: A part has something of another example.
         """
-        alone = self.edge_gradients([example], keep=False)
-        for call, (grad,), (own,) in zip(self.trace.operations, found, alone, strict=False):
+        weights = [1.0 + n for n in range(self.count)]
+        weighed = self.edge_gradients(weights, keep=True)
+        for call, (grad,), (other,) in zip(self.trace.operations, found, weighed, strict=False):
             layout = self.separation.operation(call.place)
             owned = Layout() if layout == SHARED else layout
-            if grad is None or own is None:
+            if grad is None or other is None:
                 continue
-            expected, parts = owned.part(grad, self.count)[example], owned.part(own, self.count)
-            if not _same(parts[example], expected) or not _same(own.norm(), parts[example].norm()):
+            if not owned.fits(grad.shape, self.count):
+                raise InseparableError(
+                    f"parameter '{call.place[1]}' sees the batch in another shape than at first"
+                )
+            parts_NP = owned.part(full_precision(grad), self.count).reshape(self.count, -1)
+            weighed_NP = owned.part(full_precision(other), self.count).reshape(self.count, -1)
+            weights_N1 = parts_NP.new_tensor(weights)[:, None]
+            rounding = max(1e-3, 4 * torch.finfo(grad.dtype).eps) * weights_N1[:, 0] * parts_NP.norm(dim=1)
+            if bool(((weighed_NP - weights_N1 * parts_NP).norm(dim=1) > rounding + 1e-30).any()):
                 raise InseparableError(f"examples of a batch meet in the layer with '{call.place[1]}'")
 
     def _operation_uses(self, found: Sequence[Sequence[Tensor | None]]) -> Iterable[tuple[str, Use]]:
-        index = BlockIndex(self.blocks)
         for call, (grad,) in zip(self.trace.operations, found, strict=False):
             wanted = {name for name in call.parameters if not self._inside(call.span, name)}
             if grad is None or not wanted:
@@ -168,8 +184,8 @@ class TogetherPass:
                 raise InseparableError(
                     f"parameter '{call.place[1]}' sees the batch in another shape than at first"
                 )
-            width = index[call.weight].rows if call.weight is not None else 0
-            yield from block_uses(call, arranged(products, self._arrange(owned), width), index, wanted)
+            width = self.index.rows[call.weight] if call.weight is not None else 0
+            yield from block_uses(call, arranged(products, self._arrange(owned), width), self.index, wanted)
 
     def _arrange(self, layout: Layout) -> Arrange:
         return lambda tensor: layout.part(tensor, self.count).reshape(self.count, -1, tensor.shape[-1])
@@ -190,7 +206,9 @@ class TogetherPass:
             for mine, tensor in tensors.items():
                 added[own[mine]] = added[own[mine]] + tensor if own[mine] in added else tensor
         return [
-            (b.name, finished(b, self._all(b, added))) for b in self.blocks if set(b.parameters) & set(added)
+            (b.name, finished(b, self._all(b, added)))
+            for b in self.index.blocks
+            if set(b.parameters) & set(added)
         ]
 
     def _all(self, block: Block, added: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -206,7 +224,10 @@ class TogetherPass:
         )
 
     def _refuse_uncovered(self) -> None:
-        used = reads(self.values_N)
+        used = self.graph.reads
+        for call in self.trace.operations:
+            if call.is_lost(self.graph, self.parameters):
+                raise InseparableError(f"the output of the layer with '{call.place[1]}' is overwritten")
         covered: dict[str, list[Span]] = {}
         for call in self.trace.operations:
             for name in call.parameters:
@@ -225,11 +246,6 @@ class TogetherPass:
             raise InseparableError(
                 f"the input of the layer with '{call.place[1]}' was changed in place after the call"
             )
-
-
-def _same(found: Tensor, expected: Tensor) -> bool:
-    rounding = max(1e-3, 4 * torch.finfo(expected.dtype).eps)
-    return bool((found - expected).norm() <= rounding * expected.norm() + 1e-30)
 
 
 def _own_names(module: nn.Module, wanted: Mapping[int, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from byline.gradients.graph import Span, now
+from byline.gradients.graph import ForwardGraph, Span, now
 from byline.gradients.hooks import watched_calls
 from byline.gradients.operations import OPERATIONS, Application, Operation
 
@@ -49,6 +49,16 @@ class OperationCall:
     def changed(self) -> bool:
         """Whether something wrote into the input after the call."""
         return self.application.input._version != self.version
+
+    def is_lost(self, graph: ForwardGraph, parameters: Mapping[str, Tensor]) -> bool:
+        """Whether the values depend on the call, and not through its output as it was.
+
+        Autograd drops the history of an output that is a view of another tensor when something writes into it.
+        """
+        if self.edge.node in graph.nodes:
+            return False
+        moments = (m for name in self.parameters for m in graph.reads.get(id(parameters[name]), ()))
+        return any(self.span.holds(moment) for moment in moments)
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,8 @@ class Watched:
     """Parameter -> the form of its block, or "bias" where it is folded into one."""
     modules: Mapping[str, nn.Module] = field(default_factory=dict)
     """Modules whose calls are recorded."""
+    copies: bool = False
+    """Copy outputs that are views of other tensors, since the model writes into some."""
 
 
 @contextmanager
@@ -177,6 +189,8 @@ class _Capture(TorchFunctionMode):
         where = self._place(operation.name, weight or bias or "")
         span = Span(begin, now())
         output = self._spread(where, output)
+        if self._watched.copies and output._is_view():
+            output = output.clone()
         call = OperationCall(
             place=where,
             operation=operation,

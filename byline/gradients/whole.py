@@ -21,7 +21,7 @@ from byline.gradients.assembly import (
 )
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, Use
-from byline.gradients.graph import reads
+from byline.gradients.graph import ForwardGraph, forward_graph
 from byline.gradients.operations import Products
 from byline.gradients.trace import OperationCall, Trace
 
@@ -32,16 +32,17 @@ class WholePass:
     Args:
         trace: Its calls.
         values_N: What it returned.
-        blocks: What is attributed.
+        index: What is attributed.
         parameters: Name -> parameter, of the blocks.
     """
 
     def __init__(
-        self, trace: Trace, values_N: Tensor, blocks: Sequence[Block], parameters: Mapping[str, Tensor]
+        self, trace: Trace, values_N: Tensor, index: BlockIndex, parameters: Mapping[str, Tensor]
     ) -> None:
-        self._values_N, self._blocks, self._index = values_N, blocks, BlockIndex(blocks)
-        used = reads(values_N)
-        uncaptured = _uncaptured(trace.operations, used, parameters)
+        self._values_N, self._blocks, self._index = values_N, index.blocks, index
+        blocks = index.blocks
+        graph = forward_graph(values_N)
+        uncaptured = _uncaptured(trace.operations, graph, parameters)
         # A block is one or the other: its bias goes with its weight.
         finished_blocks = {self._index[name].name for name in uncaptured}
         kept = [b for b in blocks if b.name not in finished_blocks]
@@ -82,7 +83,7 @@ class WholePass:
         if grad is None:
             return []
         products = products_of(call, grad)
-        width = self._index[call.weight].rows if call.weight in self._captured else 0
+        width = self._index.rows[call.weight] if call.weight is not None else 0
         sides = arranged(products, _positions(products, len(self._values_N)), width)
         return list(block_uses(call, sides, self._index, self._captured))
 
@@ -107,18 +108,18 @@ def _dense(grad: Tensor) -> Tensor:
 
 
 def _uncaptured(
-    calls: Sequence[OperationCall], used: dict[int, set[int]], parameters: Mapping[str, Tensor]
+    calls: Sequence[OperationCall], graph: ForwardGraph, parameters: Mapping[str, Tensor]
 ) -> set[str]:
-    """Parameters with a read that no captured operation covers, or whose operation's input is lost."""
+    """Parameters with a read that no captured operation covers, or whose operation was overwritten."""
     covered: dict[str, set[int]] = {}
     lost: set[str] = set()
     for call in calls:
         for name in call.parameters:
             covered.setdefault(name, set()).update(range(call.span.begin, call.span.end))
-            if call.changed:
+            if call.changed or call.is_lost(graph, parameters):
                 lost.add(name)
     return lost | {
-        name for name, p in parameters.items() if used.get(id(p), set()) - covered.get(name, set())
+        name for name, p in parameters.items() if graph.reads.get(id(p), set()) - covered.get(name, set())
     }
 
 

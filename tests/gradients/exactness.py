@@ -21,6 +21,7 @@ from byline.errors import InvalidTask, UnsupportedModel
 from byline.examples import Example
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
+from byline.member_model import MemberModel
 from byline.networks import collector_of
 from byline.recipe import recipe
 from byline.task import Batch, Checkpoint, Item, LayerSelection, Objective, Task
@@ -77,13 +78,14 @@ class Collects(Protocol):
     def blocks(self) -> Sequence[Block]:
         """What it attributes."""
 
-    def collect(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
-        """Differentiate the objective for every example of a batch."""
+    def gradients(self, items: Sequence[Item]) -> BatchGradients:
+        """Differentiate the loss for every item."""
 
 
 def checked_collector(subject: Subject, model: nn.Module) -> Collects:
-    """Byline's own."""
-    return collector_of(_task(subject), recipe("grad_dot"), model, Compute())
+    """Byline's own, as builds and services use it."""
+    task = _task(subject)
+    return MemberModel(task, collector_of(task, recipe("grad_dot"), model, Compute()), None, Compute())
 
 
 def examine(
@@ -164,7 +166,7 @@ def _compared(
         return Verdict(outcome="silent", error=1.0, words=left_out)
     worst, where, allowed = 0.0, "", TOLERANCE
     for rows in compositions(len(subject.items)):
-        found = collector.collect(subject.loss, subject.collate([subject.items[r] for r in rows]), len(rows))
+        found = collector.gradients([subject.items[r] for r in rows])
         for block in collector.blocks:
             error = _error(block, found.blocks[block.name].dense(), wanted, rows)
             if not error <= worst:

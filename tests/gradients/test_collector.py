@@ -23,6 +23,8 @@ def dense(gradients: BatchGradients) -> torch.Tensor:
 def test_equals_autograd_one_by_one(name: str) -> None:
     case = models.CASES[name]()
     collector = build_collector(case.model, case.loss, case.sample)
+    assert collector.separation is not None  # one pass serves a batch
+    assert collector.notice is None
     found = collector.collect(case.loss, case.batch, case.count)
     names = [p for block in collector.blocks for p in block.parameters]
     rows = reference.gradients_one_by_one(

@@ -23,14 +23,15 @@ from tests.gradients.structures.parameters import frozen
 class ByRows:
     """Differentiates the examples of a batch one after the other: slow, plain and exact."""
 
+    subject: Subject
     model: nn.Module
     blocks: Sequence[Block]
 
-    def collect(self, objective: Any, batch: Any, count: int) -> BatchGradients:
+    def gradients(self, items: Sequence[Any]) -> BatchGradients:
         parameters = [self.model.get_parameter(block.name) for block in self.blocks]
-        values = objective(self.model, batch)
+        values = self.subject.loss(self.model, self.subject.collate(list(items)))
         rows = [self.row(value, parameters) for value in values]
-        assert len(rows) == count
+        assert len(rows) == len(items)
         blocks = {b.name: self.gradient([row[n] for row in rows]) for n, b in enumerate(self.blocks)}
         return BatchGradients(values.detach(), blocks)
 
@@ -47,12 +48,12 @@ class ByRows:
         return KroneckerGradient([Use(DenseFactor(flat), DenseFactor(flat.new_ones(len(rows), 1, 1)))])
 
 
-def by_rows(_subject: Subject, model: nn.Module) -> ByRows:
+def by_rows(subject: Subject, model: nn.Module) -> ByRows:
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad and p.numel()]
     if not trained:
         raise UnsupportedModel("expected a parameter that training could change, found none")
     blocks = [Block(name=n, parameters=(n,), shapes=(tuple(p.shape),), form="vector") for n, p in trained]
-    return ByRows(model, blocks)
+    return ByRows(subject, model, blocks)
 
 
 def plain() -> Subject:
@@ -87,13 +88,13 @@ class Wrong(ByRows):
 
 
 def test_a_small_difference_in_one_example_is_found() -> None:
-    verdict = examine(plain(), lambda s, m: Wrong(m, by_rows(s, m).blocks))
+    verdict = examine(plain(), lambda s, m: Wrong(s, m, by_rows(s, m).blocks))
     assert verdict.outcome == "silent"
     assert "in a batch of" in verdict.words
 
 
 def test_a_parameter_that_is_left_out_is_found() -> None:
-    verdict = examine(plain(), lambda s, m: ByRows(m, by_rows(s, m).blocks[1:]))
+    verdict = examine(plain(), lambda s, m: ByRows(s, m, by_rows(s, m).blocks[1:]))
     assert (verdict.outcome, verdict.words) == ("silent", "left out: first.weight")
 
 

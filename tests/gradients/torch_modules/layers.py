@@ -166,7 +166,7 @@ def _embeddings() -> dict[str, list[Form]]:
                 "max_norm",
                 table(max_norm=1.0),
                 tokens,
-                expected="either",
+                **REFUSED,
                 reason="a look-up changes the weight",
             ),
             form("scale_grad_by_freq", table(scale_grad_by_freq=True), tokens, **REFUSED, reason=COUNTED),
