@@ -12,7 +12,7 @@ from byline.gradients.axes import Axes, Axis, Known, Operation, Source, fresh
 from byline.gradients.axis_rules import keeps_probabilities, makes_probabilities, rule_of
 
 
-class AxisFollower(TorchDispatchMode):
+class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
     """Follows the features' axes of every tensor, in this thread and while the block runs.
 
     Args:
@@ -20,7 +20,7 @@ class AxisFollower(TorchDispatchMode):
     """
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._model = model
         self._known = WeakTensorKeyDictionary()
         self._consumed: list[tuple[int, Source]] = []
@@ -29,7 +29,7 @@ class AxisFollower(TorchDispatchMode):
 
     def known(self, tensor: Tensor) -> Known:
         """What is known of a tensor."""
-        found: Known | None = self._known.get(tensor)
+        found: Known | None = self._known.get(tensor)  # type: ignore[no-untyped-call]
         if found is None:
             found = Known(fresh(tensor.shape), weight=self._is_weight(tensor))
             self._known[tensor] = found

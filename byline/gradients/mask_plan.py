@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from byline.errors import UnsupportedModel
 from byline.gradients.axes import Axes
@@ -157,10 +158,9 @@ class DropoutObserver:
         return found
 
 
-def dropout_modules(model: nn.Module) -> dict[str, nn.Module]:
+def dropout_modules(model: nn.Module) -> dict[str, _DropoutNd]:
     """The dropout modules of a model, by name."""
-    kind = nn.modules.dropout._DropoutNd
-    return {name: module for name, module in model.named_modules() if isinstance(module, kind)}
+    return {name: module for name, module in model.named_modules() if isinstance(module, _DropoutNd)}
 
 
 def plan_masks(model: nn.Module, objectives: Sequence[Series]) -> MaskPlan:

@@ -39,7 +39,7 @@ class DropoutMask:
         """
         modules = dropout_modules(model)
         rates = {name: module.p if rate is None else rate for name, module in modules.items()}
-        self._rates: dict[str, float] = {name: float(p) for name, p in rates.items() if p > 0}
+        self._rates = {name: p for name, p in rates.items() if p > 0}
         self._model, self._seed, self._plan = model, seed, plan
         self._decisions = _Decisions(modules)
         if not self._rates:

@@ -35,7 +35,8 @@ def gradient_of(model: "Models", loss: "Loss", info: IndexInfo) -> "dict[str, Te
     Args:
         model: The model; or models by member, or by member without its mask: `{"c0": first, "c1": second}`.
         loss: The query's loss, or a target with a minus sign, as one number: a function of the model that is called once
-            for every member, and once more where there are masks; or the number itself, where the index wants the gradients of one model without a mask.
+            for every member, and once more where there are masks; or the number itself, where the index wants the gradients
+            of one model without a mask.
         info: The index's description, `client.index(name)`.
 
     Returns:
