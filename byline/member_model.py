@@ -17,13 +17,14 @@ from byline.gradients.agreement import same_gradients
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, Within, checked_values, refuse_non_finite
 from byline.gradients.factors import BatchGradients
-from byline.gradients.mask_plan import MaskPlan, plan_masks
+from byline.gradients.mask_plan import MaskPlan
 from byline.gradients.masks import DropoutMask, stacked
 from byline.gradients.summed import summed_gradient
 from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
 from byline.gradients.together import InseparableError
+from byline.mask_plans import plan_of
 from byline.members import Member
-from byline.networks import load_collector, probed_items
+from byline.networks import load_collector
 from byline.recipe import Recipe
 from byline.task import Batch, Item, Objective, Outputs, Task, TrainSet
 
@@ -350,27 +351,6 @@ class MemberModel:
             else:
                 with self._mask.active():
                     yield
-
-
-def plan_of(task: Task, model: nn.Module, compute: Compute) -> MaskPlan:
-    """Decide what masks drop in a model, from runs of every objective on a few training points.
-
-    Args:
-        task: Declares the objectives.
-        model: With its weights, in evaluation mode.
-        compute: Where it is.
-
-    Returns:
-        The plan, for all masks of the model.
-    """
-    first, second = probed_items(task, model, compute)
-    batches = [
-        to_device(task.collate(items), compute.device)
-        for items in ([first], [first, first], [first, first, first], [second])
-    ]
-    objectives = [task.objective(target) for target in ("loss", *task.targets)]
-    objectives += [task.outputs.compute] if task.outputs is not None else []
-    return plan_masks(model, [[partial(run, model, batch) for batch in batches] for run in objectives])
 
 
 def _weighted(loss: Objective, weights_N: Tensor, model: nn.Module, batch: Batch) -> Tensor:

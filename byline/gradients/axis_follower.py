@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from byline.gradients.axes import Axes, Axis, Known, Operation, Source, fresh
+from byline.gradients.axes import Axes, Axis, Known, Operation, fresh
 from byline.gradients.axis_rules import keeps_probabilities, makes_probabilities, rule_of
 
 
@@ -23,7 +23,7 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         super().__init__()  # type: ignore[no-untyped-call]
         self._model = model
         self._known = WeakTensorKeyDictionary()
-        self._consumed: list[tuple[int, Source]] = []
+        self._consumed: list[tuple[int, Axis]] = []
         self.clock = 0
         """Operations so far."""
 
@@ -47,12 +47,12 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
             since: What the clock said then.
 
         Returns:
-            The axis; None where no such layer follows.
+            The axis; None where no such layer follows, or where it takes several together.
         """
         roots = [{part.source.root for part in axis} for axis in axes]
-        for moment, source in self._consumed:
+        for moment, axis in self._consumed:
             if moment > since:
-                origins = source.origins()
+                origins = {origin for part in axis for origin in part.source.origins()}
                 places = [place for place, own in enumerate(roots) if own & origins]
                 if places:
                     return places[0] if len(places) == 1 else None
@@ -83,7 +83,7 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
             self._known[output] = Known(axes, weight, probabilities)
 
     def _consume(self, axis: Axis) -> None:
-        self._consumed += [(self.clock, part.source) for part in axis]
+        self._consumed.append((self.clock, axis))
 
 
 def _by_name(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

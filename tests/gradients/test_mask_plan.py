@@ -106,6 +106,11 @@ REFUSED: dict[str, tuple[Called, list[tuple[int, ...]], str]] = {
         [(1, 4), (2, 4), (3, 4)],
         "no layer before or after",
     ),
+    "heads of features that a layer then takes together": (
+        Called(lambda m, x: m.linear(m.drop(m.linear(x).unflatten(2, (2, 2)).mT).mT.flatten(2))),
+        [(1, 5, 4), (2, 5, 4), (3, 5, 4), (1, 7, 4)],
+        "no layer before or after",
+    ),
     "one module on channels and on features": (
         Called(lambda m, x: m.drop(m.linear(m.drop(m.conv(x)).transpose(1, 2)))),
         [(1, 4, 4), (2, 4, 4), (3, 4, 4)],

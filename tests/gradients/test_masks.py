@@ -228,9 +228,7 @@ def test_an_items_gradient_does_not_depend_on_its_batch(loaded: Loaded, rows: li
 def test_members_of_one_model_are_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     case = MODELS["transformer"]
     task, plans = task_of(case, case.items(POOL)), []
-    monkeypatch.setattr(
-        "byline.member_model.plan_masks", lambda *a: plans.append(plan_masks(*a)) or plans[-1]
-    )
+    monkeypatch.setattr("byline.mask_plans.plan_masks", lambda *a: plans.append(plan_masks(*a)) or plans[-1])
     chosen = recipe("grad_dot", members={"masks": 3})
     whole = MemberModel.load(task, chosen, Member(0))
     assert not plans
