@@ -272,11 +272,11 @@ class Handles(nn.Module):
 class Torchs(nn.Module):
     """torch's own encoder layer, batch-first or not, with a padding mask."""
 
-    def __init__(self, batch_first: bool) -> None:
+    def __init__(self, batch_first: bool, nested: bool = False) -> None:
         super().__init__()
         self.tokens, self.batch_first, self.head = nn.Embedding(VOCABULARY, D), batch_first, nn.Linear(D, 1)
         layer = nn.TransformerEncoderLayer(D, 2, 2 * D, dropout=0.3, batch_first=batch_first)
-        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=nested)
 
     def forward(self, tokens_NT: Tensor, lengths_N: Tensor) -> Tensor:
         h, padding = self.tokens(tokens_NT), ~inside(lengths_N, tokens_NT.shape[1])
@@ -306,5 +306,6 @@ MODELS: dict[str, Masked] = {
     "mixer": Masked(Mixer, {"place_drop": 2, "feature_drop": 2}, tokens=False, length=D),
     "axes moved about": Masked(Handles, {"first_drop": 2, "gate_drop": 1, "scaled_drop": 3, "mixed_drop": 2}),
     "torch's encoder": Masked(lambda: Torchs(batch_first=True), ENCODER),
+    "torch's encoder, nested": Masked(lambda: Torchs(batch_first=True, nested=True), ENCODER),
     "torch's encoder, batch second": Masked(lambda: Torchs(batch_first=False), ENCODER),
 }

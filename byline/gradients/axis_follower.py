@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from byline.gradients.axes import Axes, Axis, Known, Operation, fresh
+from byline.gradients.axes import Axes, Axis, Known, Operation, Rule, fresh
 from byline.gradients.axis_rules import keeps_probabilities, makes_probabilities, rule_of
 
 
@@ -75,7 +75,8 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         known = [self.known(tensor) for tensor in inputs]
         weight = bool(known) and all(each.weight for each in known)
         probabilities = makes_probabilities(func) or keeps_probabilities(inputs, known, outputs[0])
-        found = list(rule_of(func)(operation)) if len(inputs) == len(operation.tensors()) else []
+        nested = any(tensor.is_nested for tensor in operation.tensors())
+        found = [] if nested else _followed(rule_of(func), operation)
         for place, output in enumerate(outputs):
             axes = found[place] if place < len(found) else fresh(output.shape)
             if len(axes) != output.dim():
@@ -84,6 +85,14 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
 
     def _consume(self, axis: Axis) -> None:
         self._consumed.append((self.clock, axis))
+
+
+def _followed(rule: Rule, operation: Operation) -> Sequence[Axes]:
+    """What a rule says; nothing where it does not expect such arguments."""
+    try:
+        return rule(operation)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return []
 
 
 def _by_name(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

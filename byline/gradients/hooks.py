@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -76,8 +77,23 @@ def multiplied_outputs(factors: Mapping[str, Factor], model: nn.Module) -> Itera
         return None if factor is None else output * factor
 
     modules = {name: model.get_submodule(name) for name in factors}
-    with observed_outputs(modules, multiply):
+    with observed_outputs(modules, multiply), every_module_called():
         yield
+
+
+@contextmanager
+def every_module_called() -> Iterator[None]:
+    """Keep torch's transformers from their fast path, which fuses layers and packs batches into nested tensors.
+
+    Yields:
+        Nothing; the fast path is as it was afterwards.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from byline.errors import UnsupportedModel
 from byline.gradients.axes import Axes
 from byline.gradients.axis_follower import AxisFollower
-from byline.gradients.hooks import observed_outputs
+from byline.gradients.faults import named_fault
+from byline.gradients.hooks import every_module_called, observed_outputs
 
 CHANNEL_FIRST = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout)
 DIMENSIONS: dict[type[nn.Module], int] = {nn.Dropout1d: 3, nn.Dropout3d: 5}
@@ -172,6 +173,9 @@ def plan_masks(model: nn.Module, objectives: Sequence[Series]) -> MaskPlan:
 
     Returns:
         The decisions. A module that could not be decided about is refused where a mask drops from it.
+
+    Raises:
+        UnsupportedModel: The model cannot be run.
     """
     modules = dropout_modules(model)
     plan = NOTHING
@@ -191,14 +195,9 @@ def _observed(
     model: nn.Module, modules: Mapping[str, nn.Module], run: Callable[[], object]
 ) -> dict[str, list[DropoutCall]]:
     observer = DropoutObserver(model)
-    # The fast path of transformers calls no dropout module, and is not what gradients are taken of.
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.no_grad(), observed_outputs(modules, observer.call), observer.follower:
-            run()
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    looking = observed_outputs(modules, observer.call)
+    with named_fault(model), torch.no_grad(), looking, every_module_called(), observer.follower:
+        run()
     return observer.calls()
 
 
