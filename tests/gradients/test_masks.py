@@ -215,6 +215,7 @@ def loaded(request: pytest.FixtureRequest) -> Loaded:
     return Loaded(member, items, torch.from_numpy(flat))
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.integers(0, len(POOL) - 1), min_size=1, max_size=D),
