@@ -1,8 +1,8 @@
 """One member of an ensemble as a network: weights loaded, mask planned, gradients checked."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Self
 
 import torch
@@ -17,10 +17,12 @@ from byline.gradients.agreement import same_gradients
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, Within, checked_values, refuse_non_finite
 from byline.gradients.factors import BatchGradients
+from byline.gradients.mask_plan import MaskPlan
 from byline.gradients.masks import DropoutMask, stacked
 from byline.gradients.summed import summed_gradient
 from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
 from byline.gradients.together import InseparableError
+from byline.mask_plans import plan_of
 from byline.members import Member
 from byline.networks import load_collector
 from byline.recipe import Recipe
@@ -35,6 +37,7 @@ class MemberModel:
     ) -> None:
         self._task, self._collector, self._mask, self._compute = task, collector, mask, compute
         self._batches = 0
+        self._mask_plan: Callable[[], MaskPlan] = cache(partial(plan_of, task, collector.model, compute))
 
     @classmethod
     def load(
@@ -59,13 +62,18 @@ class MemberModel:
 
         Raises:
             InvalidTask: The weights do not fit the model.
-            UnsupportedModel: Gradients cannot be taken example by example.
+            InvalidRecipe: The member has a mask, and the model nothing that a mask drops.
+            UnsupportedModel: Gradients cannot be taken example by example, or it is unclear what a mask drops.
         """
         compute = compute or Compute()
         collector = sibling._collector if sibling else load_collector(task, recipe, member, compute)
-        rate = recipe.members.mask_rate
-        mask = None if member.mask_seed is None else DropoutMask(collector.model, member.mask_seed, rate)
-        return cls(task, collector, mask, compute)
+        loaded = cls(task, collector, None, compute)
+        if sibling is not None:
+            loaded._mask_plan = sibling._mask_plan
+        if member.mask_seed is not None:
+            rate, plan = recipe.members.mask_rate, loaded._mask_plan()
+            loaded._mask = DropoutMask(collector.model, member.mask_seed, rate, plan)
+        return loaded
 
     @property
     def model(self) -> nn.Module:

@@ -1,6 +1,7 @@
 """From a configuration and a Task to a plan, and to what identifies the index."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +11,6 @@ from byline.curvature.base import Statistic
 from byline.errors import InvalidInput, InvalidTask
 from byline.features import statistics
 from byline.gradients.blocks import Block
-from byline.gradients.masks import DropoutMask
 from byline.groups import GroupOptions
 from byline.member_model import MemberModel
 from byline.optimizer_state import given_moments
@@ -61,6 +61,9 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         if s.needed(len(task.train_set))
     )
     _try_on_a_point(model, config.recipe, fits, task)
+    if config.recipe.members.forward_masks:
+        masked = replace(members[0], mask_seed=config.recipe.members.mask_seed)
+        MemberModel.load(task, config.recipe, masked, numerics.compute, model)
     return BuildPlan(
         evaluation_rows=_evaluation_rows(fits, task),
         task=config.task,
@@ -84,8 +87,6 @@ def _try_on_a_point(model: MemberModel, recipe: Recipe, fits: Sequence[Statistic
     if recipe.product_matrix is not None:
         width = sum(block.rows * block.columns for block in model.blocks)
         model.products(items, torch.zeros(1, width), recipe.product_matrix)
-    if recipe.members.forward_masks:
-        DropoutMask(model.model, recipe.members.mask_seed, recipe.members.mask_rate)
 
 
 def _moments_of_all(recipe: Recipe, task: Task, blocks: Sequence[Block]) -> State | None:

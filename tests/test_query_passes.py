@@ -1,5 +1,7 @@
 """All masks of a model in one pass give what a pass for each gives, or are not taken together."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,13 +9,14 @@ import torch
 from torch import nn
 
 from byline.errors import UnsupportedModel
+from byline.gradients.mask_plan import plan_masks
 from byline.gradients.masks import DropoutMask, stacked
 from byline.loading import load_task
 from byline.member_model import MemberModel
 from byline.members import MemberPlan
 from byline.query_passes import QueryPasses
 from byline.recipe import recipe
-from byline.task import Task
+from byline.task import Checkpoint, Task
 
 TINY = Path(__file__).parent / "indexer" / "tiny_task.py"
 CHOSEN = recipe("grad_dot", members={"masks": 3})
@@ -73,40 +76,48 @@ def test_whole_queries_take_one_pass_without_masks(task: Task, monkeypatch: pyte
     assert len({id(gradients) for gradients in found.values()}) == 2
 
 
-def test_a_model_that_turns_its_batch_around_is_asked_mask_by_mask(task: Task) -> None:
-    class Turned(nn.Module):
-        """Dropout where the batch is the second axis."""
+class Turned(nn.Module):
+    """Dropout where the batch is the second axis, or where nothing shows which it is."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.drop, self.last = nn.Linear(6, 8), nn.Dropout(0.25), nn.Linear(8, 3)
+    def __init__(self, rows: bool) -> None:
+        super().__init__()
+        self.first, self.drop, self.last = nn.Linear(6, 8), nn.Dropout(0.25), nn.Linear(8, 3)
+        self.rows = rows
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            h = self.first(x).relu()[None].expand(6, -1, -1)
-            return self.last(self.drop(h)[2])
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.first(x).relu()[None].expand(6, -1, -1)
+        return self.last(
+            self.drop(h.flatten(0, 1)).unflatten(0, (6, -1))[2] if self.rows else self.drop(h)[2]
+        )
 
-    from dataclasses import replace
 
-    from byline.task import Checkpoint
-
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_batch_on_the_second_axis_is_found_and_one_that_is_hidden_is_asked_mask_by_mask(
+    task: Task, rows: bool
+) -> None:
     torch.manual_seed(0)
-    turned = replace(task, model=Turned, checkpoints=[Checkpoint(weights=Turned().state_dict())])
+    weights = Turned(rows).state_dict()
+    turned = replace(task, model=lambda: Turned(rows), checkpoints=[Checkpoint(weights=weights)])
     models = {}
     for member in CHOSEN.members.members(1):
         models[member] = MemberModel.load(turned, CHOSEN, member, None, next(iter(models.values()), None))
     passes = QueryPasses(models)
     items = [task.train_set[row] for row in (3, 8)]
     found = dict(passes.gradients(items, "loss"))
-    assert passes._together is False
+    assert passes._together is not rows
     for member, gradients in found.items():
         torch.testing.assert_close(gradients.dense(), models[member].gradients(items).dense())
 
 
 def test_stacked_masks_refuse_what_is_no_batch_of_copies() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5)).eval()
-    masks = [DropoutMask(model, seed) for seed in range(2)]
+    plan = plan_masks(model, [[partial(model, torch.ones(n, 4)) for n in (1, 2, 3)]])
+    masks = [DropoutMask(model, seed, plan=plan) for seed in range(2)]
     with stacked(masks, model), pytest.raises(UnsupportedModel, match="copies"):
         model(torch.ones(3, 4))
+    unplanned = [DropoutMask(model, seed) for seed in range(2)]
+    with stacked(unplanned, model), pytest.raises(UnsupportedModel, match="copies"):
+        model(torch.ones(4, 4))
     with stacked(masks, model):
         both = model(torch.ones(4, 4))
     for seed in range(2):

@@ -3,6 +3,7 @@
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector
 from byline.gradients.factors import BatchGradients
+from byline.gradients.mask_plan import MaskPlan, plan_masks
 from byline.gradients.masks import DropoutMask
 from byline.gradients.probe import build_collector
 from byline.gradients.tensors import dense_gradients, flat_gradients, flat_vectors, parameter_tensors
@@ -12,9 +13,11 @@ __all__ = [
     "Block",
     "DropoutMask",
     "GradientCollector",
+    "MaskPlan",
     "build_collector",
     "dense_gradients",
     "flat_gradients",
     "flat_vectors",
     "parameter_tensors",
+    "plan_masks",
 ]

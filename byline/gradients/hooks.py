@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -55,8 +56,12 @@ def watched_calls(modules: Mapping[str, nn.Module], now: Callable[[], int], call
             handle.remove()
 
 
+Factor = Callable[[Tensor], Tensor | None]
+"""A module's output -> what multiplies it; None leaves it as it is."""
+
+
 @contextmanager
-def multiplied_outputs(factors: Mapping[str, Callable[[Tensor], Tensor]], model: nn.Module) -> Iterator[None]:
+def multiplied_outputs(factors: Mapping[str, Factor], model: nn.Module) -> Iterator[None]:
     """Multiply the outputs of some modules: how a seeded dropout mask is applied without touching the model.
 
     Args:
@@ -66,15 +71,56 @@ def multiplied_outputs(factors: Mapping[str, Callable[[Tensor], Tensor]], model:
     Yields:
         Nothing; the model is itself again afterwards.
     """
+
+    def multiply(name: str, output: Tensor) -> Tensor | None:
+        factor = factors[name](output)
+        return None if factor is None else output * factor
+
+    modules = {name: model.get_submodule(name) for name in factors}
+    with observed_outputs(modules, multiply), every_module_called():
+        yield
+
+
+@contextmanager
+def every_module_called() -> Iterator[None]:
+    """Keep torch's transformers from their fast path, which fuses layers and packs batches into nested tensors.
+
+    Yields:
+        Nothing; the fast path is as it was afterwards.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def observed_outputs(
+    modules: Mapping[str, nn.Module], look: Callable[[str, Tensor], object]
+) -> Iterator[None]:
+    """Look at the outputs of some modules, each one tensor.
+
+    Args:
+        modules: Name -> module.
+        look: Told a module's name and its output; a tensor that it returns takes the output's place.
+
+    Yields:
+        Nothing; the modules are themselves again afterwards.
+    """
     thread = threading.get_ident()
 
-    def multiply(factor: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
+    def looking(name: str) -> Callable[..., Any]:
         def hook(_module: nn.Module, _args: Any, output: Tensor) -> Tensor | None:
-            return output * factor(output) if threading.get_ident() == thread else None
+            if threading.get_ident() != thread:
+                return None
+            found = look(name, output)
+            return found if isinstance(found, Tensor) else None
 
         return hook
 
-    handles = [model.get_submodule(n).register_forward_hook(multiply(f)) for n, f in factors.items()]
+    handles = [module.register_forward_hook(looking(name)) for name, module in modules.items()]
     try:
         yield
     finally:

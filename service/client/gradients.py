@@ -15,6 +15,8 @@ from service.schemas import IndexInfo
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from byline.gradients import MaskPlan
+
     Loss = Tensor | Callable[[nn.Module], Tensor]
     Models = nn.Module | Mapping[str, nn.Module]
 
@@ -33,7 +35,8 @@ def gradient_of(model: "Models", loss: "Loss", info: IndexInfo) -> "dict[str, Te
     Args:
         model: The model; or models by member, or by member without its mask: `{"c0": first, "c1": second}`.
         loss: The query's loss, or a target with a minus sign, as one number: a function of the model that is called once
-            for every member; or the number itself, where the index wants the gradients of one model without a mask.
+            for every member, and once more where there are masks; or the number itself, where the index wants the gradients
+            of one model without a mask.
         info: The index's description, `client.index(name)`.
 
     Returns:
@@ -45,10 +48,13 @@ def gradient_of(model: "Models", loss: "Loss", info: IndexInfo) -> "dict[str, Te
     wanted = _by_member(info)
     _hold_number(loss, wanted)
     found: dict[str, Tensor] = {}
+    plans: dict[int, MaskPlan] = {}
     for member, shapes in wanted.items():
         chosen, masked = _model_of(model, member, wanted)
         inner = _unwrapped(chosen)
-        with _mask(inner, member, info) if masked else nullcontext():
+        if masked and id(inner) not in plans:
+            plans[id(inner)] = _planned(inner, loss, chosen)
+        with _mask(inner, member, info, plans[id(inner)]) if masked else nullcontext():
             gradients = _differentiated(_parameters(inner, shapes, member), loss, chosen)
         found |= {f"{member}/{name}": gradient for name, gradient in gradients.items()}
     return found
@@ -109,13 +115,23 @@ def _unwrapped(model: "nn.Module") -> "nn.Module":
         inner = wrapped
 
 
-def _mask(model: "nn.Module", member: str, info: IndexInfo) -> AbstractContextManager[None]:
+def _planned(inner: "nn.Module", loss: "Loss", model: "nn.Module") -> "MaskPlan":
+    """What each dropout module drops, from one call of the loss."""
+    from byline.gradients import plan_masks
+
+    assert callable(loss)
+    return plan_masks(inner, [[lambda: loss(model)]])
+
+
+def _mask(
+    model: "nn.Module", member: str, info: IndexInfo, masks: "MaskPlan"
+) -> AbstractContextManager[None]:
     from byline.gradients import DropoutMask
 
     found = _MASK.search(member)
     assert found is not None
     plan: Any = info.recipe_document["members"]
-    return DropoutMask(model, int(found.group(1)), plan["mask_rate"]).active()
+    return DropoutMask(model, int(found.group(1)), plan["mask_rate"], masks).active()
 
 
 def _parameters(
