@@ -154,7 +154,6 @@ def seed(address: str, keys: dict[str, str], queries: list[dict[str, Any]]) -> N
         "pool": 1_250_000,
         "floor": 500,
         "confidence": 0.95,
-        "multiplier": 2.353,
         "minimum_quality": {"least": 0.1},
     }
     draft = {"draft": {"kind": "allocation", "policy": policy["name"]}}

@@ -121,8 +121,8 @@ class TestNoise:
         sample = scores[sample_rows(5000)]
         assert stands_out("proponents", 8.0, None, sample, 5000) is True
         assert stands_out("opponents", -8.0, None, sample, 5000) is True
-        assert stands_out("proponents", 8.0, 5.0, sample, 5000) is False
-        assert stands_out("opponents", -8.0, 5.0, sample, 5000) is False
+        assert stands_out("proponents", 8.0, 10.0, sample, 5000) is False
+        assert stands_out("opponents", -8.0, 10.0, sample, 5000) is False
 
     def test_the_best_of_a_filter_on_the_wrong_side_does_not_stand_out(self):
         sample = np.random.default_rng(5).standard_normal(1024)

@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from byline.attribution.lookup import End, Found
+from byline.attribution.noise import EndName
+from byline.attribution.optimism import optimism
 from byline.attribution.questions import Featured
 from byline.errors import InvalidQuery
 from byline.fit_sample import cut_batches
@@ -63,18 +65,21 @@ class Drill:
         rows_P, by_member_PM = self._scored(asked, groups)
         k = asked.question.request.k
 
-        def top(sign: float) -> End:
+        def top(name: EndName) -> End:
             scores_P = by_member_PM.mean(axis=1)
-            order = np.lexsort((rows_P, -sign * scores_P))[:k]
-            examples = tuple(self._task.describe(int(row)) for row in rows_P[order])
+            order = np.lexsort((rows_P, -scores_P if name == "proponents" else scores_P))[:k]
             return End(
-                rows=rows_P[order], scores=scores_P[order], by_member=by_member_PM[order], examples=examples
+                rows=rows_P[order],
+                scores=scores_P[order],
+                by_member=by_member_PM[order],
+                optimism=optimism(name, by_member_PM, self._index.members, k),
+                examples=tuple(self._task.describe(int(row)) for row in rows_P[order]),
             )
 
         return replace(
             found,
-            proponents=top(1.0) if found.proponents is not None else None,
-            opponents=top(-1.0) if found.opponents is not None else None,
+            proponents=top("proponents") if found.proponents is not None else None,
+            opponents=top("opponents") if found.opponents is not None else None,
             points=len(rows_P),
             drilled=len(groups),
             noise=None,

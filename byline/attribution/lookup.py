@@ -1,6 +1,6 @@
 """From query features to scored rows: search, members' scores, noise sample and owners' sums.
 
-Letters: Q questions, K numbers of a feature, M members, S sampled rows, O owners.
+Letters: Q questions, K numbers of a feature, M members, C candidates, S sampled rows, O owners.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from byline.attribution.noise import sample_rows
+from byline.attribution.noise import EndName, sample_rows
+from byline.attribution.optimism import candidate_count, optimism
 from byline.attribution.questions import Featured
+from byline.attribution.uncertainty import unit_count
 from byline.examples import Example
 from byline.search.searcher import Searcher
 from byline.store.filters import Filter
@@ -29,6 +31,8 @@ class End:
     """[k]"""
     by_member: NDArray[np.float64]
     """[k, M]; the mean over the members is the score. [k, 1] where the members' own are not known."""
+    optimism: float | None = None
+    """Part of the scores that is luck; None where unknown."""
     examples: tuple[Example, ...] | None = None
     """[k], where the rows are training points of an index of groups; None where the index knows them."""
 
@@ -107,7 +111,7 @@ class Lookup:
         request = asked[0].question.request
         rows = self._rows(request.filter)
         searched = self._index.rows if rows is None else len(rows)
-        ends = {
+        ends: dict[EndName, bool] = {
             "proponents": request.direction != "opponents",
             "opponents": request.direction != "proponents",
         }
@@ -119,18 +123,27 @@ class Lookup:
             each.searched = searched
             each.points = self._index.points if rows is None else self._index.points_of(rows)
 
-    def _end(self, asked: Sequence[Featured], k: int, rows: NDArray[np.int64] | None, name: str) -> list[End]:
+    def _end(
+        self, asked: Sequence[Featured], k: int, rows: NDArray[np.int64] | None, name: EndName
+    ) -> list[End]:
         features_QK, parts_QMK = _stacked(asked)
+        members = self._index.members
         if rows is not None and not len(rows):
-            nothing = np.zeros((0, len(self._index.members)))
+            nothing = np.zeros((0, len(members)))
             empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing)
             return [empty] * len(features_QK)
-        hits = self._searcher.search(features_QK, k, opponents=name == "opponents", rows=rows)
-        by_member_QkM = self._searcher.member_scores(features_QK, hits, parts_QMK)
+        candidates = k if unit_count(members) is None else candidate_count(k)
+        hits = self._searcher.search(features_QK, candidates, opponents=name == "opponents", rows=rows)
+        by_member_QCM = self._searcher.member_scores(features_QK, hits, parts_QMK)
         return [
-            End(rows=rows_k, scores=scores_k, by_member=by_member_kM)
-            for rows_k, scores_k, by_member_kM in zip(
-                hits.rows_QK, hits.scores_QK, by_member_QkM, strict=True
+            End(
+                rows=rows_C[:k],
+                scores=scores_C[:k],
+                by_member=by_member_CM[:k],
+                optimism=optimism(name, by_member_CM, members, k),
+            )
+            for rows_C, scores_C, by_member_CM in zip(
+                hits.rows_QK, hits.scores_QK, by_member_QCM, strict=True
             )
         ]
 
