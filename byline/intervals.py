@@ -98,4 +98,4 @@ def _arctan(tangent: Decimal) -> Decimal:
     while abs(power) > Decimal("1e-50"):
         total += power / n
         power, n = -power * tangent * tangent, n + 2
-    return total * 2**halvings
+    return total * Decimal(2**halvings)

@@ -16,6 +16,7 @@ from byline.attribution.optimism import candidate_count, optimism
 from byline.attribution.questions import Featured
 from byline.attribution.uncertainty import unit_count
 from byline.examples import Example
+from byline.members import Member
 from byline.search.searcher import Searcher
 from byline.store.filters import Filter
 from byline.store.index import AttributionIndex
@@ -62,10 +63,12 @@ class Lookup:
     Args:
         index: The opened index.
         searcher: Searches it.
+        members: The ensemble.
     """
 
-    def __init__(self, index: AttributionIndex, searcher: Searcher) -> None:
+    def __init__(self, index: AttributionIndex, searcher: Searcher, members: Sequence[Member]) -> None:
         self._index = index
+        self._members = members
         self._searcher = searcher
         self._sample_SK: NDArray[np.float32] | None = None
 
@@ -127,12 +130,11 @@ class Lookup:
         self, asked: Sequence[Featured], k: int, rows: NDArray[np.int64] | None, name: EndName
     ) -> list[End]:
         features_QK, parts_QMK = _stacked(asked)
-        members = self._index.members
         if rows is not None and not len(rows):
-            nothing = np.zeros((0, len(members)))
+            nothing = np.zeros((0, len(self._members)))
             empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing)
             return [empty] * len(features_QK)
-        candidates = k if unit_count(members) is None else candidate_count(k)
+        candidates = k if unit_count(self._members) is None else candidate_count(k)
         hits = self._searcher.search(features_QK, candidates, opponents=name == "opponents", rows=rows)
         by_member_QCM = self._searcher.member_scores(features_QK, hits, parts_QMK)
         return [
@@ -140,7 +142,7 @@ class Lookup:
                 rows=rows_C[:k],
                 scores=scores_C[:k],
                 by_member=by_member_CM[:k],
-                optimism=optimism(name, by_member_CM, members, k),
+                optimism=optimism(name, by_member_CM, self._members, k),
             )
             for rows_C, scores_C, by_member_CM in zip(
                 hits.rows_QK, hits.scores_QK, by_member_QCM, strict=True

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from byline.attribution.answer import Answer, Coverage, OwnerShare, Shares
 from byline.errors import InvalidInput, NonFiniteGradient
+from byline.members import Member
+from service.compensation.booking import Answerer, Booking, event_of
 from service.compensation.drafting import Period, draft_allocation
 from service.compensation.event import QualityFigure
 from service.compensation.fixed_point import BITS, fixed_point
@@ -124,6 +127,29 @@ class TestPolicy:
         within = event({"a": (1, 2, 3)}, error_scope="within_checkpoint")
         assert policy().refusals(within) == (Reason.WITHIN_CHECKPOINT,)
         assert policy(allow_within_checkpoint=True).refusals(within) == ()
+
+
+class TestBooking:
+    def test_masks_of_an_adapter_are_one_unit_of_the_event(self):
+        members = tuple(Member(0, mask, adapter) for adapter in range(3) for mask in range(2))
+        by_member = {member.name: float(m) for m, member in enumerate(members)}
+        whole = Coverage(searched=4, total=4, complete=True)
+        share = OwnerShare(
+            owner="a",
+            examples=4,
+            score=2.5,
+            standard_error=1.0,
+            share=1.0,
+            share_standard_error=0.0,
+            members=by_member,
+        )
+        answer = Answer.model_construct(
+            index="digits", version="v", recipe_fingerprint="f", target="loss", standard_error_scope="within_checkpoint",
+            shares=Shares(owners=(share,), positive=2.5, clipped=0.0, coverage=whole),
+        )  # fmt: skip
+        booked = event_of(Booking(id="e", at=AT), Answerer(members=members, manifest="m", card=None), answer)
+        assert [member.unit for member in booked.members] == [0, 0, 1, 1, 2, 2]
+        assert (booked.units, len(booked.scores["a"])) == (3, 6)
 
 
 class TestMoments:
