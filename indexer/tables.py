@@ -190,9 +190,8 @@ def _trusted(answer: Answer, optimism: float | None) -> str | None:
         return None
     counted = "checkpoints" if answer.standard_error_scope == "between_checkpoints" else "adapters or masks"
     told = f"intervals by Student's t over {answer.standard_error_units:,} {counted}"
-    if optimism is None:
-        return told
-    return f"{told}; picked as the best of many, the scores are about {optimism:.1%} too strong"
+    much = "somewhat" if optimism is None else f"about {optimism:.1%}"
+    return f"{told}; picked as the best of many, the scores are {much} too strong"
 
 
 def _attributions_table(title: str, found: Sequence[Attribution], caption: str | None) -> Table:

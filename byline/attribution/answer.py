@@ -28,8 +28,8 @@ class Attribution(_Document):
     standard_error: float | None
     """Of the score, over the ensemble (`Answer.standard_error_scope`); null with one member."""
     interval: tuple[float, float] | None = None
-    """95 % interval: around the score less its end's `optimism`, by Student's t with `standard_error_units` - 1 degrees
-    of freedom; null with one member."""
+    """95 % interval: around the score less its end's `optimism` (where that is known), by Student's t with
+    `standard_error_units` - 1 degrees of freedom; null with one member."""
     members: dict[str, float] | None = None
     """Score by member, where it was asked for."""
 
@@ -57,7 +57,8 @@ class StandsOut(_Document):
 class Optimism(_Document):
     """By what part the listed scores are too high on average, since they were picked as the best of many.
 
-    Estimated by picking without one unit of the ensemble and scoring by it; null where unknown, as with one member.
+    Estimated by picking without one unit of the ensemble and scoring by it. Null where unknown: with one member, where
+    codes chose the candidates (`exact` is false), and where the best scores are not on their end's side of zero.
     """
 
     proponents: float | None = None

@@ -134,7 +134,8 @@ class Lookup:
             nothing = np.zeros((0, len(self._members)))
             empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing)
             return [empty] * len(features_QK)
-        candidates = k if unit_count(self._members) is None else candidate_count(k)
+        wide = self._index.manifest.storage.search == "exact" and unit_count(self._members) is not None
+        candidates = candidate_count(k) if wide else k  # from codes, each further hit costs many rows
         hits = self._searcher.search(features_QK, candidates, opponents=name == "opponents", rows=rows)
         by_member_QCM = self._searcher.member_scores(features_QK, hits, parts_QMK)
         return [
@@ -142,7 +143,7 @@ class Lookup:
                 rows=rows_C[:k],
                 scores=scores_C[:k],
                 by_member=by_member_CM[:k],
-                optimism=optimism(name, by_member_CM, self._members, k),
+                optimism=optimism(name, by_member_CM, self._members, k) if wide else None,
             )
             for rows_C, scores_C, by_member_CM in zip(
                 hits.rows_QK, hits.scores_QK, by_member_QCM, strict=True

@@ -10,7 +10,7 @@ export function trustView(answer, ends) {
     ...ends.filter(({ clear }) => clear !== null).map((end) => standsOut(end, ends.length)),
     searched(answer),
     errors(answer),
-    ...ends.filter(({ luck }) => luck !== null).map((end) => picked(end, ends.length)),
+    ...(answer.standard_error_units === null ? [] : ends.map((end) => picked(end, ends.length))),
     measured(answer),
     answer.exact
       ? ["good", "Exact search", "Every row was scored with its stored vector."]
@@ -38,6 +38,7 @@ function standsOut({ title, clear }, ends) {
 // The best of many were also lucky: the estimate comes from scoring them by a model that took no part in picking them.
 function picked({ title, luck }, ends) {
   const which = ends > 1 ? ` (${title.toLowerCase()})` : "";
+  if (luck === null) return ["note", `The best scores are too strong${which}`, "They were picked for it among many; by how much is not known here."];
   const much = luck < 0.005 ? "Hardly: by less than 1 %" : `By about ${percent.format(luck)} on average`;
   return ["note", `The best scores are too strong${which}`, `${much}, since they were picked for it. Their intervals allow for that.`];
 }
