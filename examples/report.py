@@ -38,8 +38,8 @@ def show_answer(console: Console, prompt: str, source: str, answer: Mapping[str,
 
 def _influencers(answer: Mapping[str, Any]) -> Table:
     table = Table(title="Most influential training chunks", box=box.SIMPLE, title_justify="left")
-    table.add_column("#", justify="right", min_width=2)
-    table.add_column("score (95 % interval)", justify="right", no_wrap=True, min_width=15)
+    table.add_column("#", justify="right", no_wrap=True, min_width=2)
+    table.add_column("score (95 %)", justify="right", no_wrap=True, min_width=22)
     for name in ("owner", "licence", "training chunk"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
     for hit in answer["proponents"]:
@@ -62,7 +62,7 @@ def _chunk(example: Mapping[str, Any]) -> Text:
 
 def _shares(shares: Mapping[str, Any]) -> Table:
     table = Table(title="Each owner's share", box=box.SIMPLE, title_justify="left")
-    for name in ("owner", "share (95 % interval)", "score (95 % interval)", "chunks"):
+    for name in ("owner", "share (95 %)", "score (95 %)", "chunks"):
         table.add_column(name, justify="left" if name == "owner" else "right")
     owners = shares["owners"]
     for owner in owners[:SHOWN_OWNERS]:
@@ -80,7 +80,7 @@ def _shares(shares: Mapping[str, Any]) -> Table:
 
 
 def with_interval(value: float | None, interval: tuple[float, float] | None, *, percent: bool = False) -> str:
-    """Write a number with its interval."""
+    """Write a number with its 95 % interval."""
     if value is None:
         return "-"
     scale, unit = (100, " %") if percent else (1, "")
@@ -98,4 +98,4 @@ def short(text: str, length: int) -> str:
 
 
 def _digits(value: float) -> int:
-    return 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 4
+    return 0 if abs(value) >= 100 else 2 if abs(value) >= 1 else 4

@@ -1,3 +1,4 @@
+import re
 from io import StringIO
 
 import pytest
@@ -10,7 +11,7 @@ from examples.report import short, show_answer, with_interval
     ("value", "interval", "percent", "written"),
     [
         (0.12345, (0.1134, 0.1335), False, "0.1235 (0.1134 to 0.1335)"),
-        (1833.04, (1810.5, 1855.6), False, "1833.0 (1810.5 to 1855.6)"),
+        (1833.04, (1810.4, 1855.6), False, "1833 (1810 to 1856)"),
         (-3.14159, None, False, "-3.14"),
         (0.851, (0.799, 0.903), True, "85.1 % (79.9 to 90.3)"),
         (None, None, True, "-"),
@@ -51,6 +52,7 @@ def test_an_answer_is_shown_with_what_people_look_for(owners):
     show_answer(Console(file=out, width=116), "def f(", "pkg:pypi/a@1#a/c.py", answer)
     shown = out.getvalue()
     for text in (
+        "score (95 %)",
         "def f(self)",
         "0.25",
         "1.50 (1.25 to 1.75)",
@@ -60,4 +62,5 @@ def test_an_answer_is_shown_with_what_people_look_for(owners):
         "50.0 % (40.0 to 60.0)",
     ):
         assert text in shown
+    assert re.search(r"\n +1 +1\.50 \(1\.25 to 1\.75\) +Ann", shown), "the rank has its column"
     assert ("4 others" in shown) == (owners == 9)
