@@ -246,6 +246,19 @@ class TestAttributor:
             assert each.interval == pytest.approx((each.score - half, each.score + half), rel=1e-6)
             assert 0 <= each.share_interval[0] <= each.share <= each.share_interval[1] <= 1
 
+    def test_what_stands_out_does_so_by_students_t(self, attributor):
+        random, sampled, changed = np.random.default_rng(8), sample_rows(attributor.index.rows), 0
+        for _ in range(20):
+            query = QUERY | {"x": (3 * random.standard_normal(6)).tolist(), "label": 2}
+            answer = attributor.attribute(AttributionRequest(query=query, k=attributor.index.rows))
+            best, score_R = answer.proponents[0], {each.row: each.score for each in answer.proponents}
+            sample, rows = np.array([score_R[row] for row in sampled]), len(score_R)
+            half = 12.7062047 * best.standard_error
+            assert answer.stands_out.proponents is stands_out("proponents", best.score, half, sample, rows)
+            by_two = stands_out("proponents", best.score, 2 * best.standard_error, sample, rows)
+            changed += by_two is not answer.stands_out.proponents
+        assert changed, "for some query, two errors of two checkpoints would have done"
+
     def test_given_gradients_are_the_querys_own(self, attributor):
         task, tensors = attributor.task, {}
         models = attributor._questions._featurizer._models
