@@ -3,7 +3,7 @@
 The standard error of a mean over U independent units is itself estimated from U numbers. The normal
 distribution's 1.96 then covers too little: .70 with two units and .81 with three in place of .95.
 (mean - truth) / error follows Student's t with U - 1 degrees of freedom, whose quantiles are taken here for
-every interval, lower bound and "stands out" of Byline.
+every interval over an ensemble, every lower bound and every "stands out".
 
 Quantiles are found in decimal arithmetic of a fixed precision, in which every machine and version gets the same
 digits: lower bounds of the compensation ledger are computed again years later, and must be the same.
