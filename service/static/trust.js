@@ -39,8 +39,8 @@ function standsOut({ title, clear }, ends) {
 function picked({ title, luck }, ends) {
   const which = ends > 1 ? ` (${title.toLowerCase()})` : "";
   if (luck === null) return ["note", `The best scores are too strong${which}`, "They were picked for it among many; by how much is not known here."];
-  const much = luck < 0.005 ? "Hardly: by less than 1 %" : `By about ${percent.format(luck)} on average`;
-  return ["note", `The best scores are too strong${which}`, `${much}, since they were picked for it. Their intervals allow for that.`];
+  if (luck < 0.005) return ["good", `The best scores owe little to luck${which}`, "A model that took no part in picking them scores them as high, to less than 1 %."];
+  return ["note", `The best scores are too strong${which}`, `By about ${percent.format(luck)} on average, since they were picked for it. Their intervals allow for that.`];
 }
 
 function searched({ coverage, unit, drilled_groups: drilled }) {
