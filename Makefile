@@ -74,6 +74,7 @@ bench-recorded: $(READY)  ## recipe dvemb from recorded runs: LDS, cost of recor
 
 bench-ensembles: $(READY)  ## ensembles: masks, adapters and PCA against five trained models
 	$(BIN)/python -m benchmarks.ensembles
+	$(BIN)/python -m benchmarks.optimism
 
 bench-pca: $(READY)  ## a PCA of ten masks as the training set grows (downloads Fashion-MNIST)
 	$(BIN)/python -m benchmarks.pca_sizes

@@ -84,12 +84,8 @@ def main(
         settings = Settings(data_dir=Path(data), secret=SECRET, log_level="error")
         attributor = Attributor.open(folder / "index")
         keys = asyncio.run(accounts(settings))
-        clocks = (
-            patch(f"service.{module}.datetime", Clock)
-            for module in ("repositories.journal", "bookkeeping.runs")
-        )
         app = create_app(settings, {attributor.name: attributor})
-        with next(clocks), next(clocks), serving(app) as address:
+        with patch("service.repositories.journal.datetime", Clock), serving(app) as address:
             seed(address, keys, queries)
             photograph(address, keys["operator"], queries[7], out)
 
@@ -154,7 +150,6 @@ def seed(address: str, keys: dict[str, str], queries: list[dict[str, Any]]) -> N
         "pool": 1_250_000,
         "floor": 500,
         "confidence": 0.95,
-        "multiplier": 2.353,
         "minimum_quality": {"least": 0.1},
     }
     draft = {"draft": {"kind": "allocation", "policy": policy["name"]}}

@@ -38,15 +38,15 @@ def show_answer(console: Console, prompt: str, source: str, answer: Mapping[str,
 
 def _influencers(answer: Mapping[str, Any]) -> Table:
     table = Table(title="Most influential training chunks", box=box.SIMPLE, title_justify="left")
-    table.add_column("#", justify="right", min_width=2)
-    table.add_column("score ± se", justify="right", no_wrap=True, min_width=15)
+    table.add_column("#", justify="right", no_wrap=True, min_width=2)
+    table.add_column("score (95 %)", justify="right", no_wrap=True, min_width=22)
     for name in ("owner", "licence", "training chunk"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
     for hit in answer["proponents"]:
         example = hit["example"]
         table.add_row(
             str(hit["rank"]),
-            with_error(hit["score"], hit["standard_error"]),
+            with_interval(hit["score"], hit["interval"]),
             Text(short(example["owner"] or "", OWNER)),
             Text(short(example["licence"] or "", LICENCE)),
             _chunk(example),
@@ -62,14 +62,14 @@ def _chunk(example: Mapping[str, Any]) -> Text:
 
 def _shares(shares: Mapping[str, Any]) -> Table:
     table = Table(title="Each owner's share", box=box.SIMPLE, title_justify="left")
-    for name in ("owner", "share ± se", "score ± se", "chunks"):
+    for name in ("owner", "share (95 %)", "score (95 %)", "chunks"):
         table.add_column(name, justify="left" if name == "owner" else "right")
     owners = shares["owners"]
     for owner in owners[:SHOWN_OWNERS]:
         table.add_row(
             Text(owner["owner"]),
-            with_error(owner["share"], owner["share_standard_error"], percent=True),
-            with_error(owner["score"], owner["standard_error"]),
+            with_interval(owner["share"], owner["share_interval"], percent=True),
+            with_interval(owner["score"], owner["interval"]),
             str(owner["examples"]),
         )
     others = shares.get("others") or {"owners": 0, "share": 0.0}
@@ -79,14 +79,17 @@ def _shares(shares: Mapping[str, Any]) -> Table:
     return table
 
 
-def with_error(value: float | None, error: float | None, *, percent: bool = False) -> str:
-    """Write a number with its standard error."""
+def with_interval(value: float | None, interval: tuple[float, float] | None, *, percent: bool = False) -> str:
+    """Write a number with its 95 % interval."""
     if value is None:
         return "-"
     scale, unit = (100, " %") if percent else (1, "")
     digits = 1 if percent else _digits(value)
-    written = f"{value * scale:.{digits}f}"
-    return written + ("" if error is None else f" ± {error * scale:.{digits}f}") + unit
+    written = f"{value * scale:.{digits}f}{unit}"
+    if interval is None:
+        return written
+    low, high = (f"{end * scale:.{digits}f}" for end in interval)
+    return f"{written} ({low} to {high})"
 
 
 def short(text: str, length: int) -> str:
@@ -95,4 +98,4 @@ def short(text: str, length: int) -> str:
 
 
 def _digits(value: float) -> int:
-    return 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 4
+    return 0 if abs(value) >= 100 else 2 if abs(value) >= 1 else 4

@@ -167,7 +167,9 @@ def answer_tables(answer: Answer) -> Iterator[Table]:
     heading = f"{predicted}{what}, {answer.index} {answer.version}"
     for name, found in (("proponents", answer.proponents), ("opponents", answer.opponents)):
         if found is not None:
-            yield _attributions_table(f"{name}: {heading}", found, _searched(answer))
+            captions = (_searched(answer), _trusted(answer, getattr(answer.optimism, name)))
+            caption = "\n".join(each for each in captions if each)
+            yield _attributions_table(f"{name}: {heading}", found, caption or None)
     if answer.shares is not None:
         yield _shares_table(answer.shares)
 
@@ -182,15 +184,25 @@ def _searched(answer: Answer) -> str | None:
     return None if answer.coverage.complete else f"{searched} of {total} training points searched"
 
 
+def _trusted(answer: Answer, optimism: float | None) -> str | None:
+    """What the intervals come from, and how much of the best scores is luck."""
+    if answer.standard_error_units is None:
+        return None
+    counted = "checkpoints" if answer.standard_error_scope == "between_checkpoints" else "adapters or masks"
+    told = f"intervals by Student's t over {answer.standard_error_units:,} {counted}"
+    much = "somewhat" if optimism is None else f"about {optimism:.1%}"
+    return f"{told}; picked as the best of many, the scores are {much} too strong"
+
+
 def _attributions_table(title: str, found: Sequence[Attribution], caption: str | None) -> Table:
-    table = Table("rank", "score", "± s.e.", "id", "owner", "licence", "label", "preview")
+    table = Table("rank", "score", "95 % interval", "id", "owner", "licence", "label", "preview")
     table.title, table.caption = plain(title), caption
     for each in found:
         example = each.example
         table.add_row(
             str(each.rank),
             f"{each.score:+.4g}",
-            "" if each.standard_error is None else f"{each.standard_error:.2g}",
+            "" if each.interval is None else "{:+.4g} to {:+.4g}".format(*each.interval),
             plain(example.id),
             *(plain(value or "") for value in (example.owner, example.licence, example.label)),
             plain(_short(example.preview)),
@@ -199,12 +211,12 @@ def _attributions_table(title: str, found: Sequence[Attribution], caption: str |
 
 
 def _shares_table(shares: Shares) -> Table:
-    table = Table("owner", "share", "± s.e.", "score", "examples", title="shares over all rows")
+    table = Table("owner", "share", "95 % interval", "score", "examples", title="shares over all rows")
     for each in shares.owners:
         table.add_row(
             plain(each.owner or "(nobody)"),
             "" if each.share is None else f"{each.share:.1%}",
-            "" if each.share_standard_error is None else f"{each.share_standard_error:.1%}",
+            "" if each.share_interval is None else "{:.1%} to {:.1%}".format(*each.share_interval),
             f"{each.score:+.4g}",
             f"{each.examples:,}",
         )

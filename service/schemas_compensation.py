@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from byline.errors import InvalidInput
 from byline.vocabulary import ErrorScope
 from service.compensation.event import Event, EventMember
 from service.compensation.exact_shares import exact_shares
 from service.compensation.money import MINOR_DIGITS, minor_digits
-from service.compensation.policy import Amount, MinimumQuality, Policy, normal_multiplier
+from service.compensation.policy import Amount, MinimumQuality, Policy
 from service.schemas import Asked, Body, Document
 
 MILLION = 1_000_000
@@ -49,6 +50,8 @@ class EventDocument(Document):
     """What was attributed; null for a gradient or a feature."""
     standard_error_scope: ErrorScope | None
     """What the spread between members covers."""
+    standard_error_units: int
+    """Independent units that the standard errors come from; a bound takes Student's t with one degree of freedom less."""
     owners: int
     """Owners with scores."""
     sha256: str
@@ -59,9 +62,10 @@ class EventDocument(Document):
         """Describe an event."""
         return cls(
             standard_error_scope=event.error_scope,
+            standard_error_units=event.units,
             owners=len(event.scores),
             sha256=event.sha256,
-            **event.model_dump(include=set(cls.model_fields) - {"standard_error_scope", "owners", "sha256"}),
+            **event.model_dump(include=set(cls.model_fields) & set(Event.model_fields)),
         )
 
 
@@ -125,6 +129,10 @@ class Quality(Body):
     """Whether the lower end of the 95 % interval must reach it, or the value."""
 
 
+CONFIDENCE = 0.95
+"""Of a policy that names none."""
+
+
 class PolicyBody(Body):
     """A policy, or another revision of it."""
 
@@ -139,11 +147,12 @@ class PolicyBody(Body):
     weight."""
     clipping: Literal["owner_sum"] = "owner_sum"
     """Negative sums count as zero, after the owner's works are summed."""
-    confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
-    """How sure one wants to be that an owner's share is not below what is paid at once; taken to three decimals."""
+    confidence: Annotated[float, Field(ge=0.5, le=0.999)] | None = None
+    """How sure one wants to be that an owner's share is not below what is paid at once, `share - z SE`; taken to three
+    decimals. z is Student's t for each event's independent units: 2.92 for three checkpoints, at .95. Null takes .95,
+    or the multiplier where one is given."""
     multiplier: Annotated[float, Field(ge=0, le=1000)] | None = None
-    """z of `share - z SE`, taken to four decimals; null takes the normal distribution's for `confidence`. With few
-    checkpoints Student's is the honest one: 2.92 for three, at .95."""
+    """z itself, taken to four decimals, for every event however many units it has: in place of a confidence."""
     floor: Amount = 0
     """Smallest payout: what an owner has below it is carried into the next run."""
     minimum_quality: Quality | None = None
@@ -157,17 +166,16 @@ class PolicyBody(Body):
         """The policy, before it has a revision.
 
         Raises:
-            InvalidInput: There is no such currency.
+            InvalidInput: There is no such currency, or both a confidence and a multiplier.
         """
         minor_digits(self.currency)
-        confidence = round(self.confidence * 1000)
+        if self.confidence is not None and self.multiplier is not None:
+            raise InvalidInput("expected a confidence or a multiplier, got both: leave one of them out")
         quality = self.minimum_quality
         return Policy(
             revision=1,
-            confidence=confidence,
-            multiplier=normal_multiplier(confidence)
-            if self.multiplier is None
-            else round(self.multiplier * 10_000),
+            confidence=round((self.confidence or CONFIDENCE) * 1000) if self.multiplier is None else None,
+            multiplier=None if self.multiplier is None else round(self.multiplier * 10_000),
             minimum_quality=None
             if quality is None
             else MinimumQuality(

@@ -10,8 +10,9 @@ import torch
 
 from byline.attribution import AttributionRequest, Attributor
 from byline.attribution.noise import sample_rows, stands_out
+from byline.attribution.optimism import candidate_count, optimism
 from byline.attribution.owner_shares import owner_sums
-from byline.attribution.uncertainty import error_scope, standard_errors
+from byline.attribution.uncertainty import error_scope, member_units, standard_errors, unit_count
 from byline.errors import InvalidQuery, StaleIndex
 from byline.loading import load_task
 from byline.members import Member
@@ -45,6 +46,31 @@ class TestUncertainty:
         for q, i in itertools.product(range(2), range(5)):
             means = [scores[q, i, 2 * c : 2 * c + 2].mean() for c in range(3)]
             assert errors[q, i] == pytest.approx(brute_error(means), rel=1e-12)
+
+    def test_masks_of_an_adapter_count_by_its_mean(self):
+        members = tuple(Member(0, mask, adapter) for adapter in range(3) for mask in range(4))
+        scores = np.random.default_rng(6).standard_normal((5, 12))
+        means = scores.reshape(5, 3, 4).mean(axis=2)
+        np.testing.assert_allclose(
+            standard_errors(scores, members), [brute_error(list(row)) for row in means], rtol=1e-12
+        )
+        assert (error_scope(members), unit_count(members)) == ("within_checkpoint", 3)
+
+    def test_units_are_the_outermost_part_that_differs(self):
+        several = tuple(Member(c, m, a) for c in (4, 7) for a in range(2) for m in range(2))
+        assert member_units(several) == (4, 4, 4, 4, 7, 7, 7, 7)
+        assert member_units(several[:4]) == (0, 0, 1, 1)
+        assert member_units(several[2:4]) == (0, 1)
+        assert [unit_count(several[:n]) for n in (8, 4, 2, 1)] == [2, 2, 2, None]
+        weighted = tuple(Member(c, weight=0.5) for c in range(3))
+        assert unit_count(weighted) is None
+        assert owner_sums(np.ones((2, 3)), weighted).share_error is None
+
+    def test_unequal_units_weigh_as_they_do_in_the_mean(self):
+        members = (Member(0, 0), Member(0, 1), Member(0, 2), Member(1, 0))
+        scores = np.array([[1.0, 2.0, 3.0, 8.0]])
+        expected = math.sqrt(0.75**2 + 0.25**2) * math.sqrt((2 - 5) ** 2 + (8 - 5) ** 2)
+        assert standard_errors(scores, members)[0] == pytest.approx(expected, rel=1e-12)
 
     def test_one_member_knows_nothing(self):
         assert error_scope((Member(0),)) is None
@@ -121,8 +147,8 @@ class TestNoise:
         sample = scores[sample_rows(5000)]
         assert stands_out("proponents", 8.0, None, sample, 5000) is True
         assert stands_out("opponents", -8.0, None, sample, 5000) is True
-        assert stands_out("proponents", 8.0, 5.0, sample, 5000) is False
-        assert stands_out("opponents", -8.0, 5.0, sample, 5000) is False
+        assert stands_out("proponents", 8.0, 10.0, sample, 5000) is False
+        assert stands_out("opponents", -8.0, 10.0, sample, 5000) is False
 
     def test_the_best_of_a_filter_on_the_wrong_side_does_not_stand_out(self):
         sample = np.random.default_rng(5).standard_normal(1024)
@@ -194,13 +220,44 @@ class TestAttributor:
             assert each.standard_error == pytest.approx(brute_error(list(means)), rel=1e-4)
             np.testing.assert_allclose(list(each.members.values()), by_member_RM[each.row], rtol=1e-4)
             assert each.example.id == f"point-{each.row}"
-        assert by_query.standard_error_scope == "between_checkpoints"
+        assert (by_query.standard_error_scope, by_query.standard_error_units) == ("between_checkpoints", 2)
         sums = {f"owner-{o}": score_R[o::4].sum() for o in range(4)}
         shares = dict(zip(sums, brute_shares(list(sums.values())), strict=True))
         for each in by_query.shares.owners:
             assert each.score == pytest.approx(sums[each.owner], rel=1e-4)
             assert each.share == pytest.approx(shares[each.owner], rel=1e-4, abs=1e-9)
         assert by_query.shares.coverage.complete
+
+    def test_intervals_are_students_around_what_is_not_luck(self, attributor):
+        by_member_RM = brute_scores(attributor, feature_of(attributor, ITEM))
+        score_R = by_member_RM.mean(axis=1)
+        answer = attributor.attribute(
+            AttributionRequest(query=QUERY | {"label": 2}, k=3, direction="both", shares=True)
+        )
+        for name, order in (("proponents", np.argsort(-score_R)), ("opponents", np.argsort(score_R))):
+            pool = by_member_RM[order[: candidate_count(3)]]
+            luck = optimism(name, pool, attributor.members, 3)
+            assert getattr(answer.optimism, name) == pytest.approx(luck, abs=1e-4)
+            for each in getattr(answer, name):
+                middle, half = each.score * (1 - luck), 12.7062047 * each.standard_error
+                assert each.interval == pytest.approx((middle - half, middle + half), rel=1e-3, abs=1e-4)
+        for each in answer.shares.owners:
+            half = 12.7062047 * each.standard_error
+            assert each.interval == pytest.approx((each.score - half, each.score + half), rel=1e-6)
+            assert 0 <= each.share_interval[0] <= each.share <= each.share_interval[1] <= 1
+
+    def test_what_stands_out_does_so_by_students_t(self, attributor):
+        random, sampled, changed = np.random.default_rng(8), sample_rows(attributor.index.rows), 0
+        for _ in range(20):
+            query = QUERY | {"x": (3 * random.standard_normal(6)).tolist(), "label": 2}
+            answer = attributor.attribute(AttributionRequest(query=query, k=attributor.index.rows))
+            best, score_R = answer.proponents[0], {each.row: each.score for each in answer.proponents}
+            sample, rows = np.array([score_R[row] for row in sampled]), len(score_R)
+            half = 12.7062047 * best.standard_error
+            assert answer.stands_out.proponents is stands_out("proponents", best.score, half, sample, rows)
+            by_two = stands_out("proponents", best.score, 2 * best.standard_error, sample, rows)
+            changed += by_two is not answer.stands_out.proponents
+        assert changed, "for some query, two errors of two checkpoints would have done"
 
     def test_given_gradients_are_the_querys_own(self, attributor):
         task, tensors = attributor.task, {}

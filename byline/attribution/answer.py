@@ -27,6 +27,9 @@ class Attribution(_Document):
     is to the query."""
     standard_error: float | None
     """Of the score, over the ensemble (`Answer.standard_error_scope`); null with one member."""
+    interval: tuple[float, float] | None = None
+    """95 % interval: around the score less its end's `optimism` (where that is known), by Student's t with
+    `standard_error_units` - 1 degrees of freedom; null with one member."""
     members: dict[str, float] | None = None
     """Score by member, where it was asked for."""
 
@@ -49,6 +52,19 @@ class StandsOut(_Document):
     """For the largest score."""
     opponents: bool | None = None
     """For the smallest score."""
+
+
+class Optimism(_Document):
+    """By what part the listed scores are too high on average, since they were picked as the best of many.
+
+    Estimated by picking without one unit of the ensemble and scoring by it. Null where unknown: with one member, where
+    codes chose the candidates (`exact` is false), and where the best scores are not on their end's side of zero.
+    """
+
+    proponents: float | None = None
+    """Of the largest scores: 0.05 is 5 % too high."""
+    opponents: float | None = None
+    """Of the smallest scores: 0.05 is 5 % too low."""
 
 
 class Timings(_Document):
@@ -81,10 +97,15 @@ class OwnerShare(_Document):
     """Signed sum of the scores of all these rows."""
     standard_error: float | None
     """Of the score; null with one member."""
+    interval: tuple[float, float] | None = None
+    """95 % interval of the score, by Student's t."""
     share: float | None
     """The score's positive part over the sum of all owners'; null where that sum is 0."""
     share_standard_error: float | None
     """Of the share, by the delete-one jackknife over the ensemble; null with one member."""
+    share_interval: tuple[float, float] | None = None
+    """95 % interval of the share, by Student's t, between 0 and 1: that of the score over what is shared, which has a
+    spread also where the share is clipped to 0."""
     members: dict[str, float] | None = None
     """The score by member, where it was asked for and is known; their mean is the score."""
 
@@ -177,6 +198,9 @@ class AnswerHeader(_Document):
     """Who predicted: the first member (checkpoint and adapter), without its mask; null where nobody did."""
     standard_error_scope: ErrorScope | None
     """What the standard errors cover; `within_checkpoint` misses that between trained models."""
+    standard_error_units: int | None = None
+    """Independent units that the standard errors come from: checkpoints, or adapters or masks of one. An interval of
+    another level takes Student's t with one degree of freedom less."""
     timings: Timings
     """Milliseconds by stage."""
 
@@ -192,6 +216,8 @@ class Answer(AnswerHeader):
     """How much was searched."""
     stands_out: StandsOut
     """Whether the best scores stand out from the noise."""
+    optimism: Optimism = Optimism()
+    """By what part the listed scores are too high, since they were picked."""
     shares: Shares | None = None
     """Each owner's share, where it was asked for."""
 

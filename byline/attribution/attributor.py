@@ -57,8 +57,8 @@ class Attributor:
             Member(m.checkpoint, m.mask_seed, m.adapter, m.weight) for m in index.members
         )
         self._questions = Questions(index.recipe, index.width, task=task, featurizer=featurizer)
-        self._lookup = Lookup(index, searcher)
-        self._drill = drill_of(index, task, featurizer)
+        self._lookup = Lookup(index, searcher, self.members)
+        self._drill = drill_of(index, self.members, task, featurizer)
         self._writer = AnswerWriter(index, self.members, self.name)
         self.similarities = Similarities(index, task, featurizer)
         """The baselines that are offered beside influence."""

@@ -17,9 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from byline.attribution.lookup import End, Found
+from byline.attribution.noise import EndName
+from byline.attribution.optimism import optimism
 from byline.attribution.questions import Featured
 from byline.errors import InvalidQuery
 from byline.fit_sample import cut_batches
+from byline.members import Member
 from byline.progress import counting
 from byline.query_features import Featurizer, GradientFeaturizer
 from byline.store.index import AttributionIndex
@@ -38,12 +41,16 @@ class Drill:
 
     Args:
         index: An index of groups.
+        members: The ensemble.
         task: Has the points.
         featurizer: With the members' models.
     """
 
-    def __init__(self, index: AttributionIndex, task: Task, featurizer: Featurizer) -> None:
+    def __init__(
+        self, index: AttributionIndex, members: Sequence[Member], task: Task, featurizer: Featurizer
+    ) -> None:
         self._index, self._task, self._featurizer = index, task, featurizer
+        self._members = members
         self._kept: OrderedDict[int, list[NDArray[np.float32]]] = OrderedDict()
 
     def into_points(self, asked: Featured, found: Found) -> Found:
@@ -63,18 +70,21 @@ class Drill:
         rows_P, by_member_PM = self._scored(asked, groups)
         k = asked.question.request.k
 
-        def top(sign: float) -> End:
+        def top(name: EndName) -> End:
             scores_P = by_member_PM.mean(axis=1)
-            order = np.lexsort((rows_P, -sign * scores_P))[:k]
-            examples = tuple(self._task.describe(int(row)) for row in rows_P[order])
+            order = np.lexsort((rows_P, -scores_P if name == "proponents" else scores_P))[:k]
             return End(
-                rows=rows_P[order], scores=scores_P[order], by_member=by_member_PM[order], examples=examples
+                rows=rows_P[order],
+                scores=scores_P[order],
+                by_member=by_member_PM[order],
+                optimism=optimism(name, by_member_PM, self._members, k),
+                examples=tuple(self._task.describe(int(row)) for row in rows_P[order]),
             )
 
         return replace(
             found,
-            proponents=top(1.0) if found.proponents is not None else None,
-            opponents=top(-1.0) if found.opponents is not None else None,
+            proponents=top("proponents") if found.proponents is not None else None,
+            opponents=top("opponents") if found.opponents is not None else None,
             points=len(rows_P),
             drilled=len(groups),
             noise=None,
@@ -162,12 +172,15 @@ class Drill:
 
 
 def drill_of(
-    index: AttributionIndex, task: Task | None, featurizer: GradientFeaturizer | None
+    index: AttributionIndex,
+    members: Sequence[Member],
+    task: Task | None,
+    featurizer: GradientFeaturizer | None,
 ) -> Drill | None:
     """Make what drills down, where the index and the Task allow it."""
     if index.groups is None or task is None or not isinstance(featurizer, Featurizer):
         return None
-    return Drill(index, task, featurizer)
+    return Drill(index, members, task, featurizer)
 
 
 def drilled_points(index: AttributionIndex, groups: int) -> int:

@@ -1,6 +1,6 @@
 """From query features to scored rows: search, members' scores, noise sample and owners' sums.
 
-Letters: Q questions, K numbers of a feature, M members, S sampled rows, O owners.
+Letters: Q questions, K numbers of a feature, M members, C candidates, S sampled rows, O owners.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from byline.attribution.noise import sample_rows
+from byline.attribution.noise import EndName, sample_rows
+from byline.attribution.optimism import candidate_count, optimism
 from byline.attribution.questions import Featured
+from byline.attribution.uncertainty import unit_count
 from byline.examples import Example
+from byline.members import Member
 from byline.search.searcher import Searcher
 from byline.store.filters import Filter
 from byline.store.index import AttributionIndex
@@ -29,6 +32,8 @@ class End:
     """[k]"""
     by_member: NDArray[np.float64]
     """[k, M]; the mean over the members is the score. [k, 1] where the members' own are not known."""
+    optimism: float | None = None
+    """Part of the scores that is luck; None where unknown."""
     examples: tuple[Example, ...] | None = None
     """[k], where the rows are training points of an index of groups; None where the index knows them."""
 
@@ -58,10 +63,12 @@ class Lookup:
     Args:
         index: The opened index.
         searcher: Searches it.
+        members: The ensemble.
     """
 
-    def __init__(self, index: AttributionIndex, searcher: Searcher) -> None:
+    def __init__(self, index: AttributionIndex, searcher: Searcher, members: Sequence[Member]) -> None:
         self._index = index
+        self._members = members
         self._searcher = searcher
         self._sample_SK: NDArray[np.float32] | None = None
 
@@ -107,7 +114,7 @@ class Lookup:
         request = asked[0].question.request
         rows = self._rows(request.filter)
         searched = self._index.rows if rows is None else len(rows)
-        ends = {
+        ends: dict[EndName, bool] = {
             "proponents": request.direction != "opponents",
             "opponents": request.direction != "proponents",
         }
@@ -119,18 +126,27 @@ class Lookup:
             each.searched = searched
             each.points = self._index.points if rows is None else self._index.points_of(rows)
 
-    def _end(self, asked: Sequence[Featured], k: int, rows: NDArray[np.int64] | None, name: str) -> list[End]:
+    def _end(
+        self, asked: Sequence[Featured], k: int, rows: NDArray[np.int64] | None, name: EndName
+    ) -> list[End]:
         features_QK, parts_QMK = _stacked(asked)
         if rows is not None and not len(rows):
-            nothing = np.zeros((0, len(self._index.members)))
+            nothing = np.zeros((0, len(self._members)))
             empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing)
             return [empty] * len(features_QK)
-        hits = self._searcher.search(features_QK, k, opponents=name == "opponents", rows=rows)
-        by_member_QkM = self._searcher.member_scores(features_QK, hits, parts_QMK)
+        wide = self._index.manifest.storage.search == "exact" and unit_count(self._members) is not None
+        candidates = candidate_count(k) if wide else k  # from codes, each further hit costs many rows
+        hits = self._searcher.search(features_QK, candidates, opponents=name == "opponents", rows=rows)
+        by_member_QCM = self._searcher.member_scores(features_QK, hits, parts_QMK)
         return [
-            End(rows=rows_k, scores=scores_k, by_member=by_member_kM)
-            for rows_k, scores_k, by_member_kM in zip(
-                hits.rows_QK, hits.scores_QK, by_member_QkM, strict=True
+            End(
+                rows=rows_C[:k],
+                scores=scores_C[:k],
+                by_member=by_member_CM[:k],
+                optimism=optimism(name, by_member_CM, self._members, k) if wide else None,
+            )
+            for rows_C, scores_C, by_member_CM in zip(
+                hits.rows_QK, hits.scores_QK, by_member_QCM, strict=True
             )
         ]
 

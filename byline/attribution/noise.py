@@ -3,7 +3,7 @@
 The rule. Let the scores of a fixed, evenly spaced sample of all rows have median c and robust
 spread s = 1.4826 x median |score - c|. Among n rows of Gaussian noise the largest is expected at
 about s sqrt(2 ln n) above c, so the best proponent stands out if it lies farther above c than that
-and above zero by more than two of its standard errors (by anything where they are unknown).
+and its 95 % interval lies above zero (itself where no interval is known).
 Opponents are the mirror image. The sample is of all rows also where a filter left n of them: the
 noise is that of the training set, and the best of a filter can lie on the wrong side of c. Scores are
 usually heavier-tailed than a Gaussian: the bar is low, and an answer that fails it should not be
@@ -30,14 +30,14 @@ def sample_rows(rows: int) -> NDArray[np.int64]:
 
 
 def stands_out(
-    end: EndName, best: float, standard_error: float | None, sample_S: NDArray[np.float64], searched: int
+    end: EndName, best: float, half_width: float | None, sample_S: NDArray[np.float64], searched: int
 ) -> bool | None:
     """Apply the rule of this module to one answer.
 
     Args:
         end: Which end `best` is of.
         best: The score at rank 1: the largest of the proponents, or the smallest of the opponents.
-        standard_error: Its standard error, None with a single member.
+        half_width: Of its 95 % interval (`byline.intervals.half_width`), None with a single member.
         sample_S: Scores of the sampled rows for the same query.
         searched: Number n of rows that `best` is the best of.
 
@@ -52,5 +52,5 @@ def stands_out(
         return None
     outwards = 1 if end == "proponents" else -1
     beyond_noise = outwards * (best - centre) > spread * np.sqrt(2 * np.log(searched))
-    beyond_error = outwards * best > 2 * (standard_error or 0.0)
+    beyond_error = outwards * best > (half_width or 0.0)
     return bool(beyond_noise and beyond_error)

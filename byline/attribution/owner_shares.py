@@ -1,6 +1,6 @@
 """What part of an answer each owner is due (the compensation formula).
 
-Letters: O owners, M members, U independent units (`uncertainty.unit_scores`).
+Letters: O owners, M members, U independent units (`uncertainty.member_units`).
 
     S_j     = signed sum of the scores of all of owner j's rows
     share_j = max(S_j, 0) / sum_l max(S_l, 0)
@@ -9,7 +9,11 @@ The positive part is taken after the owner's sum, so splitting an owner whose wo
 changes nothing. What is clipped is reported: it is the influence that nobody is charged for.
 Standard errors of the shares are the delete-one jackknife over the units,
 sqrt((U-1)/U sum_u (share_(-u) - mean)^2): unlike the delta method it sees an owner who is clipped
-in some units and not in others.
+in some units and not in others. (Times the root of `uncertainty.imbalance` where units have unequal numbers of
+members.)
+
+A two-sided interval of a share is that of the part S_j / sum_l max(S_l, 0), which is the share before it is clipped,
+cut to 0..1: a share of 0 has no spread of its own, while the owner's true share may well be above it.
 """
 
 from collections.abc import Sequence
@@ -18,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.attribution.uncertainty import standard_errors, unit_scores
+from byline.attribution.uncertainty import imbalance, standard_errors, unit_count, unit_scores
+from byline.intervals import half_width
 from byline.members import Member
 
 
@@ -34,6 +39,10 @@ class OwnerSums:
     """Parts of one; None where no owner's sum is positive, for there is nothing to share then."""
     share_error: NDArray[np.float64] | None
     """Standard error of `share`; None with a single member or without shares."""
+    share_interval: NDArray[np.float64] | None
+    """[O, 2]: 95 % interval of `share`, between 0 and 1; None with a single member or without shares."""
+    units: int | None
+    """Independent units behind the standard errors; None with a single member."""
     positive: float
     """sum_j max(S_j, 0): what is shared."""
     clipped: float
@@ -51,31 +60,43 @@ def owner_sums(scores_OM: NDArray[np.float64], members: Sequence[Member]) -> Own
         Scores, shares, their standard errors and the clipped mass.
     """
     score_O = scores_OM.mean(axis=-1)
-    share_O = _shares(score_O)
+    part_O, units = _parts(score_O), unit_count(members)
+    error = interval = None
+    if part_O is not None and units is not None:
+        without_UO = _parts_without(unit_scores(scores_OM, members))
+        uneven = float(np.sqrt(imbalance(members)))
+        error = uneven * _jackknife(np.maximum(without_UO, 0))
+        reach_O = half_width(1.0, units) * uneven * _jackknife(without_UO)
+        interval = np.clip(np.stack([part_O - reach_O, part_O + reach_O], axis=1), 0, 1)
     return OwnerSums(
         score=score_O,
         score_error=standard_errors(scores_OM, members),
-        share=share_O,
-        share_error=None if share_O is None else _jackknife(unit_scores(scores_OM, members)),
+        share=None if part_O is None else np.maximum(part_O, 0),
+        share_error=error,
+        share_interval=interval,
+        units=units,
         positive=float(np.maximum(score_O, 0).sum()),
         clipped=float(np.maximum(-score_O, 0).sum()),
     )
 
 
-def _shares(score_O: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    positive_O = np.maximum(score_O, 0)
-    total = positive_O.sum()
-    return positive_O / total if total > 0 else None
+def _parts(score_O: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """S_j / sum_l max(S_l, 0): the shares where they are positive."""
+    total = np.maximum(score_O, 0).sum()
+    return score_O / total if total > 0 else None
 
 
-def _jackknife(units_OU: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Delete-one jackknife; without a unit that all positive sums hang on, nobody has a share."""
-    unit_count = units_OU.shape[-1]
-    if unit_count < 2:
-        return None
-    without_OU = (units_OU.sum(axis=-1, keepdims=True) - units_OU) / (unit_count - 1)
-    shares = [_shares(without_OU[:, u]) for u in range(unit_count)]
-    shares_UO = np.stack([np.zeros(len(units_OU)) if share is None else share for share in shares])
-    squares_O = ((shares_UO - shares_UO.mean(axis=0)) ** 2).sum(axis=0)
-    error_O: NDArray[np.float64] = np.sqrt((unit_count - 1) / unit_count * squares_O)
+def _parts_without(units_OU: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Parts without each unit, [U, O]; without a unit that all positive sums hang on, nobody has one."""
+    count = units_OU.shape[-1]
+    without_OU = (units_OU.sum(axis=-1, keepdims=True) - units_OU) / (count - 1)
+    parts = [_parts(without_OU[:, u]) for u in range(count)]
+    return np.stack([np.zeros(len(units_OU)) if part is None else part for part in parts])
+
+
+def _jackknife(without_UO: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard error from the estimates without each unit."""
+    count = len(without_UO)
+    squares_O = ((without_UO - without_UO.mean(axis=0)) ** 2).sum(axis=0)
+    error_O: NDArray[np.float64] = np.sqrt((count - 1) / count * squares_O)
     return error_O

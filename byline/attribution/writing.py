@@ -16,6 +16,7 @@ from byline.attribution.answer import (
     CardFigure,
     CardSummary,
     Coverage,
+    Optimism,
     OtherOwners,
     OwnerShare,
     Shares,
@@ -27,7 +28,8 @@ from byline.attribution.noise import EndName, stands_out
 from byline.attribution.owner_shares import OwnerSums, owner_sums
 from byline.attribution.questions import Featured
 from byline.attribution.request import AttributionRequest
-from byline.attribution.uncertainty import error_scope, standard_errors
+from byline.attribution.uncertainty import error_scope, standard_errors, unit_count
+from byline.intervals import half_width, interval_around
 from byline.members import Member
 from byline.store.index import AttributionIndex
 from byline.store.quality import QualityCard
@@ -95,6 +97,7 @@ class AnswerWriter:
             predictions=tuple(asked.predictions) if request.query_set is not None else None,
             prediction_member=self._predictor(asked),
             standard_error_scope=error_scope(self._known(found)),
+            standard_error_units=unit_count(self._known(found)),
             timings=timings,
             proponents=self._attributions(found.proponents, members=request.members),
             opponents=self._attributions(found.opponents, members=request.members),
@@ -102,6 +105,10 @@ class AnswerWriter:
             stands_out=StandsOut(
                 proponents=self._stands_out("proponents", found.proponents, found),
                 opponents=self._stands_out("opponents", found.opponents, found),
+            ),
+            optimism=Optimism(
+                proponents=found.proponents.optimism if found.proponents else None,
+                opponents=found.opponents.optimism if found.opponents else None,
             ),
             shares=self._shares(found, request),
         )
@@ -125,7 +132,8 @@ class AnswerWriter:
         if end is None:
             return None
         known = self._of_columns(end.by_member)
-        errors_k = standard_errors(end.by_member, known)
+        errors_k, units = standard_errors(end.by_member, known), unit_count(known)
+        middles_k = end.scores * (1 - (end.optimism or 0.0))
         examples = end.examples or self._index.examples.by_rows(end.rows)
         return tuple(
             Attribution(
@@ -133,7 +141,8 @@ class AnswerWriter:
                 row=int(end.rows[i]),
                 example=example,
                 score=float(end.scores[i]),
-                standard_error=None if errors_k is None else float(errors_k[i]),
+                standard_error=_at(errors_k, i),
+                interval=_interval(_at(middles_k, i), _at(errors_k, i), units),
                 members=self._by_name(end.by_member[i]) if members else None,
             )
             for i, example in enumerate(examples)
@@ -146,9 +155,10 @@ class AnswerWriter:
     def _stands_out(self, name: EndName, end: End | None, found: Found) -> bool | None:
         if end is None or found.noise is None or not len(end.rows):
             return None
-        errors_k = standard_errors(end.by_member[:1], self._of_columns(end.by_member))
-        error = None if errors_k is None else float(errors_k[0])
-        return stands_out(name, float(end.scores[0]), error, found.noise, found.searched)
+        known = self._of_columns(end.by_member)
+        error, units = _at(standard_errors(end.by_member[:1], known), 0), unit_count(known)
+        half = None if error is None or units is None else half_width(error, units)
+        return stands_out(name, float(end.scores[0]), half, found.noise, found.searched)
 
     def _shares(self, found: Found, request: AttributionRequest) -> Shares | None:
         if found.owners is None:
@@ -167,14 +177,17 @@ class AnswerWriter:
 
     def _share(self, sums: OwnerSums, o: int, by_member: NDArray[np.float64] | None) -> OwnerShare:
         owner, count, licences = self._owners[o]
+        bounds = sums.share_interval
         return OwnerShare(
             owner=owner,
             licences=tuple(licences),
             examples=count,
             score=float(sums.score[o]),
             standard_error=_at(sums.score_error, o),
+            interval=_interval(float(sums.score[o]), _at(sums.score_error, o), sums.units),
             share=_at(sums.share, o),
             share_standard_error=_at(sums.share_error, o),
+            share_interval=None if bounds is None else (float(bounds[o, 0]), float(bounds[o, 1])),
             members=None if by_member is None else self._by_name(by_member),
         )
 
@@ -209,6 +222,10 @@ def summary_of(card: QualityCard | None) -> CardSummary | None:
         for m in card.measurements
     )
     return CardSummary(text=card.text, manifest=card.manifest, figures=figures)
+
+
+def _interval(middle: float | None, error: float | None, units: int | None) -> tuple[float, float] | None:
+    return None if middle is None or error is None or units is None else interval_around(middle, error, units)
 
 
 def _at(values: NDArray[np.float64] | None, position: int) -> float | None:

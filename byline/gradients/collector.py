@@ -233,7 +233,7 @@ def example_of(batch: Batch, place: int, count: int) -> Batch | None:
         parts = {key: example_of(value, place, count) for key, value in batch.items()}
         return None if any(part is None for part in parts.values()) else parts
     if isinstance(batch, tuple | list) and batch:
-        cut = [example_of(part, place, count) for part in batch]
+        cut: list[Any] = [example_of(part, place, count) for part in batch]
         if any(part is None for part in cut):
             return None
         return type(batch)(*cut) if hasattr(batch, "_fields") else type(batch)(cut)

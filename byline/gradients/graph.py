@@ -56,7 +56,8 @@ def forward_graph(values: Tensor) -> ForwardGraph:
     """
     reads: dict[int, set[int]] = {}
     nodes: set[Any] = set()
-    names, movements = [], []
+    names: list[str] = []
+    movements: list[Any] = []
     waiting = [values.grad_fn]
     while waiting:
         node = waiting.pop()

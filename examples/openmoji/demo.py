@@ -193,13 +193,12 @@ def pay(desk: Desk, folder: Path, sizes: Sizes) -> None:
 
 
 def policy(sizes: Sizes) -> dict[str, Any]:
-    """1,000.00 EUR for the period; 2.353 is Student's t for four checkpoints, one-sided at .95."""
+    """1,000.00 EUR for the period, with a one-sided confidence of .95."""
     return {
         "name": "royalties",
         "currency": "EUR",
         "pool": 100_000,
         "confidence": 0.95,
-        "multiplier": 2.353,
         "floor": 200,
         "minimum_quality": {"metric": "lds", "least": sizes.least_quality, "by": "low"},
     }

@@ -2,7 +2,7 @@
 
 An event is divided into 2^64 parts, by largest remainder:
 
-    paid_j   = max(share_j - z SE_j, 0)        escrow_j = share_j - paid_j
+    paid_j   = max(share_j - z SE_j, 0)        escrow_j = share_j - paid_j        z = Policy.z(event)
     or all of it unallocated, where no owner's sum is positive
 
 Parts of events are added by the events' weights, and the pool is divided by the sums, by largest remainder again.
@@ -85,7 +85,7 @@ def allocate(policy: Policy, events: Sequence[Event], carried: Mapping[str, int]
     pool = policy.pool if policy.spread == "period" else policy.pool * weight
     parts: Counter[Part] = Counter()
     for event in events:
-        for key, count in event_parts(event, policy.z).items():
+        for key, count in event_parts(event, policy.z(event)).items():
             parts[key] += event.weight * count
     units = apportion(parts, pool)
     owners = sorted({key[1] for key in units if len(key) > 1} | set(carried))

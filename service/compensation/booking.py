@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from byline.attribution import Answer
+from byline.attribution.uncertainty import member_units
 from byline.members import Member
 from byline.store.quality import QualityCard
 from service.compensation.event import Event, EventMember, QualityFigure
@@ -83,7 +84,7 @@ def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
         searched=shares.coverage.searched,
         total=shares.coverage.total,
         quality=quality_of(answerer.card, answer.target),
-        members=_members(answerer.members, answer),
+        members=_members(answerer.members),
         scale=scale,
         scores=scores,
     )
@@ -107,10 +108,8 @@ def quality_of(card: QualityCard | None, target: str | None) -> QualityFigure | 
     return None
 
 
-def _members(members: Sequence[Member], answer: Answer) -> tuple[EventMember, ...]:
-    """Units as `byline.attribution.uncertainty.unit_scores` has them."""
-    by_checkpoint = answer.standard_error_scope == "between_checkpoints"
+def _members(members: Sequence[Member]) -> tuple[EventMember, ...]:
     return tuple(
-        EventMember(name=member.name, unit=member.checkpoint if by_checkpoint else position)
-        for position, member in enumerate(members)
+        EventMember(name=member.name, unit=unit)
+        for member, unit in zip(members, member_units(members), strict=True)
     )

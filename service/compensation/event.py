@@ -66,7 +66,8 @@ class EventMember(Stored):
     name: str
     """As the index names it: `c0-m3`."""
     unit: Integer
-    """Members of one unit are averaged before the jackknife: the checkpoint where there are several, else the member."""
+    """Members of one unit are averaged before the jackknife: the checkpoint where there are several, else the adapter
+    where there are several, else the member."""
 
 
 class Event(Stored):
@@ -110,6 +111,11 @@ class Event(Stored):
         if not self.members or any(len(each) != len(self.members) for each in self.scores.values()):
             raise ValueError("expected one integer a member for every owner")
         return self
+
+    @property
+    def units(self) -> int:
+        """Independent units behind the standard errors."""
+        return len({member.unit for member in self.members})
 
     @property
     def complete(self) -> bool:

@@ -1,15 +1,17 @@
 """Each owner's share of one event and its standard error, in integers alone.
 
-Letters: O owners, M members, U units, n_jm the stored integers.
+Letters: O owners, M members, U units, n_jm the stored integers, w_u the part of the members that unit u has.
 
     S_j      = sum_m n_jm,   share_j = max(S_j, 0) / sum_l max(S_l, 0)
-    SE_j     = sqrt((U-1)/U sum_u (share_j(-u) - mean_u share_j(-u))^2)     delete-one jackknife over units
+    SE_j     = sqrt(U sum_u w_u^2  (U-1)/U sum_u (share_j(-u) - mean_u share_j(-u))^2)     delete-one jackknife over
+               units; U sum_u w_u^2 is 1 where all units have as many members
     lower_j  = max(share_j - z SE_j, 0)
 
 the formulas of `byline.attribution.owner_shares`. Shares are rational. The root is not: SE is rounded up to a
 multiple of 2^-64, so that no lower bound is ever too high.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -68,7 +70,7 @@ def exact_shares(event: Event) -> dict[str, ExactShare]:
     total = sum(value for value in sums.values() if value > 0)
     if not total:
         return {}
-    errors = _jackknife(_unit_scores(event))
+    errors = _jackknife(_unit_scores(event), _imbalance(event))
     return {
         owner: ExactShare(max(sums[owner], 0), total, errors[owner])
         for owner in sorted(sums)
@@ -87,7 +89,13 @@ def _unit_scores(event: Event) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _jackknife(units: Mapping[str, Sequence[int]]) -> dict[str, int]:
+def _imbalance(event: Event) -> Fraction:
+    """U sum_u w_u^2, as `byline.attribution.uncertainty.imbalance`."""
+    sizes = Counter(member.unit for member in event.members).values()
+    return Fraction(len(sizes) * sum(size**2 for size in sizes), len(event.members) ** 2)
+
+
+def _jackknife(units: Mapping[str, Sequence[int]], imbalance: Fraction) -> dict[str, int]:
     """Standard errors by owner; a unit without which nobody is positive gives everybody a share of 0."""
     count = len(next(iter(units.values())))
     if count < 2:
@@ -97,16 +105,18 @@ def _jackknife(units: Mapping[str, Sequence[int]]) -> dict[str, int]:
     denominator = prod(totals)
     factors = [denominator // total for total in totals]
     return {
-        owner: _spread([value * factor for value, factor in zip(row, factors, strict=True)], denominator)
+        owner: _spread(
+            [value * factor for value, factor in zip(row, factors, strict=True)], denominator, imbalance
+        )
         for owner, row in positive.items()
     }
 
 
-def _spread(numerators: Sequence[int], denominator: int) -> int:
-    """sqrt((U-1)/U sum_u (x_u - mean)^2) of x_u = numerator / denominator, in units of 2^-ROOT_BITS, rounded up."""
+def _spread(numerators: Sequence[int], denominator: int, imbalance: Fraction) -> int:
+    """sqrt(imbalance (U-1)/U sum_u (x_u - mean)^2) of x_u = numerator / denominator, in 2^-ROOT_BITS, rounded up."""
     count, total = len(numerators), sum(numerators)
     squares = (count - 1) * sum((count * each - total) ** 2 for each in numerators)
-    return root_up(squares, count * (count * denominator) ** 2)
+    return root_up(squares * imbalance.numerator, count * (count * denominator) ** 2 * imbalance.denominator)
 
 
 def root_up(numerator: int, denominator: int) -> int:

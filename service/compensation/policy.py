@@ -1,13 +1,15 @@
 """A policy: how a pool is divided over events and owners, and what is not paid for. A revision never changes."""
 
 from collections.abc import Collection
+from decimal import Decimal
 from fractions import Fraction
-from statistics import NormalDist
-from typing import Annotated, Literal
+from math import ceil
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from service.compensation.event import Event, Integer, Stored
+from byline.intervals import student_quantile
+from service.compensation.event import Event, Stored
 from service.compensation.money import MOST
 from service.compensation.refusals import Reason
 
@@ -43,10 +45,11 @@ class Policy(Stored):
     weight."""
     clipping: Literal["owner_sum"] = "owner_sum"
     """Negative sums count as zero, after the owner's works are summed: share = max(S_j, 0) / sum_l max(S_l, 0)."""
-    confidence: Annotated[int, Field(strict=True, ge=500, le=999)]
-    """Thousandths: how sure one wants to be that an owner's share is not below what is paid at once."""
-    multiplier: Annotated[int, Field(strict=True, ge=0, le=1_000 * TEN_THOUSAND)]
-    """Ten-thousandths: z of `share - z SE`, the part that is paid; the rest of the share is held in escrow."""
+    confidence: Annotated[int, Field(strict=True, ge=500, le=999)] | None
+    """Thousandths: how sure one wants to be that an owner's share is not below what is paid at once. It sets z of
+    `share - z SE`, the part that is paid, by Student's t and the event's units; the rest is held in escrow."""
+    multiplier: Annotated[int, Field(strict=True, ge=0, le=1_000 * TEN_THOUSAND)] | None = None
+    """Ten-thousandths: a z for every event, in place of a confidence."""
     floor: Amount = 0
     """Smallest payout: what an owner has below it is carried into the next run."""
     minimum_quality: MinimumQuality | None = None
@@ -56,10 +59,22 @@ class Policy(Stored):
     indexes: tuple[str, ...] = ()
     """Whose events are paid for; empty for all."""
 
-    @property
-    def z(self) -> Fraction:
-        """The multiplier of the standard error."""
-        return Fraction(self.multiplier, TEN_THOUSAND)
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.confidence is None) == (self.multiplier is None):
+            raise ValueError("expected a confidence or a multiplier, got both or neither")
+        return self
+
+    def z(self, event: Event) -> Fraction:
+        """The multiplier of the standard error of an event's shares.
+
+        Args:
+            event: With a standard error.
+        """
+        if self.confidence is None:
+            assert self.multiplier is not None
+            return Fraction(self.multiplier, TEN_THOUSAND)
+        return Fraction(student_multiplier(self.confidence, event.units), TEN_THOUSAND)
 
     def covers(self, event: Event) -> bool:
         """Whether an event is of one of the policy's indexes."""
@@ -87,8 +102,7 @@ class Policy(Stored):
 def unpayable(event: Event) -> tuple[Reason, ...]:
     """Why no policy at all could pay for an event."""
     found = [] if event.complete else [Reason.INCOMPLETE_COVERAGE]
-    replicates = len({member.unit for member in event.members})
-    return (*found, *([] if event.error_scope and replicates > 1 else [Reason.NO_INTERVAL]))
+    return (*found, *([] if event.error_scope and event.units > 1 else [Reason.NO_INTERVAL]))
 
 
 def _quality_refusal(event: Event, wanted: MinimumQuality) -> list[Reason]:
@@ -101,11 +115,12 @@ def _quality_refusal(event: Event, wanted: MinimumQuality) -> list[Reason]:
     return [] if reached >= wanted.millionths else [Reason.LOW_QUALITY]
 
 
-def normal_multiplier(confidence: Integer) -> int:
-    """The z of a one-sided normal bound, in ten-thousandths, rounded up; stored in the policy, never computed again.
+def student_multiplier(confidence: int, units: int) -> int:
+    """The z of a one-sided bound by Student's t, in ten-thousandths, rounded up: the same on every machine.
 
     Args:
         confidence: Thousandths.
+        units: Independent units behind the standard error; one less is the degrees of freedom.
     """
-    quantile = Fraction(NormalDist().inv_cdf(confidence / 1000))
-    return -int(-quantile * TEN_THOUSAND // 1)
+    quantile = Fraction(student_quantile(Decimal(confidence) / 1000, units - 1))
+    return ceil(quantile * TEN_THOUSAND)

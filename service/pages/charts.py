@@ -1,4 +1,6 @@
-"""Geometry of charts: numbers to places in a box. Templates draw them; `charts.js` draws the same for answers.
+"""Geometry of charts: numbers to places in a box.
+
+Templates draw them; `charts.js` draws the same for answers, with their intervals.
 
 Text is never part of a picture: it stands beside it as HTML, so that it wraps, scales and is read aloud.
 """
@@ -22,8 +24,6 @@ class Entry:
     """Names it."""
     value: float
     """Its length; negative ones go to the left."""
-    error: float | None = None
-    """Drawn to both sides of its end."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,12 @@ class Bar:
     """Never negative."""
     zero: float
     """Where 0 is."""
-    low: float | None
-    """Left end of the error bar."""
-    high: float | None
-    """Right end of the error bar."""
 
 
 def bars(entries: Sequence[Entry]) -> list[Bar]:
     """Place bars on one scale that begins at 0, or holds it."""
-    reach = [(each.value - (each.error or 0.0), each.value + (each.error or 0.0)) for each in entries]
-    low = min([0.0, *(start for (start, _), each in zip(reach, entries, strict=True) if each.value < 0)])
-    high = max([0.0, *(end for (_, end), each in zip(reach, entries, strict=True) if each.value > 0)])
+    low = min([0.0, *(each.value for each in entries)])
+    high = max([0.0, *(each.value for each in entries)])
     span = (high - low) or 1.0
 
     def x(value: float) -> float:
@@ -61,10 +56,8 @@ def bars(entries: Sequence[Entry]) -> list[Bar]:
             x=min(x(0.0), x(each.value)),
             width=round(abs(x(each.value) - x(0.0)), 2),
             zero=x(0.0),
-            low=None if each.error is None else x(start),
-            high=None if each.error is None else x(end),
         )
-        for each, (start, end) in zip(entries, reach, strict=True)
+        for each in entries
     ]
 
 

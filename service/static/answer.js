@@ -1,7 +1,7 @@
 // Showing an answer: the prediction, how far to trust it, the influencers as cards, the owners' shares, where time went.
 import { bar, bars, figure, key, scaleOf, stacked } from "./charts.js";
 import { element, place } from "./dom.js";
-import { milliseconds, plusMinus, sharePlusMinus, short } from "./formats.js";
+import { milliseconds, shareWithin, short, within } from "./formats.js";
 import { percent, whole } from "./numbers.js";
 import { RANKINGS, trustView } from "./trust.js";
 
@@ -18,13 +18,13 @@ export function answerView(answer, query, onZoom) {
   ].filter(Boolean);
 }
 
-function endsOf({ baseline, proponents, opponents, stands_out: clear }) {
+function endsOf({ baseline, proponents, opponents, stands_out: clear, optimism }) {
   const [best, worst] = baseline
     ? [["Most alike", "These are alike to the query, whatever training on them did."], ["Least alike", "These are least like the query."]]
     : [["Proponents", "Training on these raised the target."], ["Opponents", "Training on these lowered the target."]];
   return [
-    { title: best[0], meaning: best[1], found: proponents, clear: clear.proponents },
-    { title: worst[0], meaning: worst[1], found: opponents, clear: clear.opponents },
+    { title: best[0], meaning: best[1], found: proponents, clear: clear.proponents, luck: optimism.proponents },
+    { title: worst[0], meaning: worst[1], found: opponents, clear: clear.opponents, luck: optimism.opponents },
   ].filter(({ found }) => found !== null);
 }
 
@@ -66,12 +66,12 @@ function listView({ title, meaning, found }, onZoom) {
   return element("section", { class: "results" }, element("div", { class: "panel-head" }, element("h3", {}, title), element("p", { class: "hint" }, meaning)), body);
 }
 
-function entryOf({ score, standard_error: error }) {
-  return { value: score, error };
+function entryOf({ score, interval }) {
+  return { value: score, interval };
 }
 
 function card(each, x, onZoom) {
-  const { example, score, standard_error: error } = each;
+  const { example, score, interval } = each;
   const head = element(
     "header",
     {},
@@ -79,7 +79,7 @@ function card(each, x, onZoom) {
     element("span", { class: "owner" }, example.owner ?? (onZoom ? "Several owners" : "No owner")),
     example.licence ? element("span", { class: "tag" }, example.licence) : null,
     example.label ? element("span", { class: "tag label" }, example.label) : null,
-    element("span", { class: "score" }, plusMinus(score, error)),
+    element("span", { class: "score" }, within(score, interval)),
   );
   const preview = example.preview ? element("pre", { class: "preview", tabindex: 0, role: "region", "aria-label": `Preview of ${example.id}` }, example.preview) : null;
   const zoom = onZoom ? element("button", { type: "button", class: "small" }, "Show its points", element("span", { class: "quiet" }, ` (${example.id})`)) : null;
@@ -100,7 +100,7 @@ function sharesView({ index, shares }) {
   if (shares.positive <= 0) return section(element("p", { class: "nothing" }, "No owner\u2019s sum is positive: there is nothing to share."));
   const due = shares.owners.filter((each) => each.share > 0);
   const drawn = due.slice(0, DRAWN_OWNERS);
-  const picture = bars(drawn.map((each) => ({ label: each.owner, value: each.share, error: each.share_standard_error, text: sharePlusMinus(each.share, each.share_standard_error) })));
+  const picture = bars(drawn.map((each) => ({ label: each.owner, value: each.share, interval: each.share_interval, text: shareWithin(each.share, each.share_interval) })));
   const label = `Owners\u2019 shares of this answer: ${drawn[0].owner} has most, ${percent.format(drawn[0].share)}`;
   const left = due.length - drawn.length + (shares.others?.share > 0 ? shares.others.owners : 0);
   const none = shares.owners.length - due.length;
@@ -117,13 +117,23 @@ function sharesTable(index, { owners }) {
   const columns = [{ title: "Owner" }, { title: "Share", number: true }, { title: "Score", number: true }, { title: "Examples", number: true }, { title: "Licence" }];
   const rows = owners.map((each) => [
     each.owner,
-    sharePlusMinus(each.share, each.share_standard_error),
-    plusMinus(each.score, each.standard_error),
+    shareWithin(each.share, each.share_interval),
+    within(each.score, each.interval),
     whole.format(each.examples),
     each.licences.join(", "),
   ]);
-  const names = ["owner", "share", "share_standard_error", "score", "standard_error", "examples", "licences"];
-  const data = owners.map((each) => [each.owner, each.share, each.share_standard_error, each.score, each.standard_error, each.examples, each.licences.join("; ")]);
+  const names = ["owner", "share", "share_standard_error", "share_low", "share_high", "score", "standard_error", "low", "high", "examples", "licences"];
+  const data = owners.map((each) => [
+    each.owner,
+    each.share,
+    each.share_standard_error,
+    ...(each.share_interval ?? [null, null]),
+    each.score,
+    each.standard_error,
+    ...(each.interval ?? [null, null]),
+    each.examples,
+    each.licences.join("; "),
+  ]);
   return { columns, rows, file: `${index}-shares`, data: [names, ...data] };
 }
 

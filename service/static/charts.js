@@ -10,26 +10,29 @@ function most(values) {
   return values.reduce((largest, value) => Math.max(largest, value), -Infinity);
 }
 
-// Places 0 and every bar with its error bar on one scale; one sign alone gets the whole width.
+// Places 0 and every bar with its interval on one scale; one sign alone gets the whole width.
 export function scaleOf(entries) {
-  const ends = entries.flatMap(({ value, error }) => [value - (error ?? 0), value + (error ?? 0), value]);
+  const ends = entries.flatMap(({ value, interval }) => [value, ...(interval ?? [])]);
   const low = entries.some((each) => each.value < 0) ? -most([0, ...ends.map((end) => -end)]) : 0;
   const high = entries.some((each) => each.value > 0) ? most([0, ...ends]) : 0;
   const width = high - low || 1;
   return (value) => 1 + ((WIDTH - 2) * (Math.min(Math.max(value, low), high) - low)) / width;
 }
 
-// A signed bar with its error bar; the numbers stand beside it.
-export function bar({ value, error }, x) {
+// A signed bar with its interval; the numbers stand beside it.
+export function bar({ value, interval }, x) {
   const parts = [
     svg("rect", { class: value < 0 ? "minus" : "plus", x: Math.min(x(0), x(value)), y: 2, width: Math.abs(x(value) - x(0)), height: 8 }),
     svg("line", { class: "axis", x1: x(0), x2: x(0), y1: 0, y2: 12 }),
   ];
-  if (error !== null) parts.push(svg("path", { class: "whisker", d: `M${x(value - error)} 6H${x(value + error)}M${x(value - error)} 3v6M${x(value + error)} 3v6` }));
+  if (interval !== null) {
+    const [low, high] = interval.map(x);
+    parts.push(svg("path", { class: "whisker", d: `M${low} 6H${high}M${low} 3v6M${high} 3v6` }));
+  }
   return svg("svg", { class: "bar-chart", viewBox: `0 0 ${WIDTH} 12`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...parts);
 }
 
-// entries: [{label, value, error, text}]
+// entries: [{label, value, interval, text}]
 export function bars(entries) {
   const x = scaleOf(entries);
   const rows = entries.map((each) => element("div", {}, element("span", { class: "name" }, each.label), bar(each, x), element("span", { class: "value" }, each.text)));

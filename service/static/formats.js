@@ -12,18 +12,20 @@ export function short(value) {
   return text.replace("-", MINUS);
 }
 
-// The error to two significant digits, and the value to the same place: 628 ± 88.
-export function plusMinus(value, error) {
-  if (error === null) return short(value);
-  const places = error > 0 ? 1 - Math.floor(Math.log10(error)) : 0;
-  if (error <= 0 || places > 4 || Math.abs(value) >= 1e6) return `${short(value)} ± ${short(error)}`;
+// Half of the interval to two significant digits, and all numbers to the same place: 628 (540 to 716).
+export function within(value, interval) {
+  if (interval === null) return short(value);
+  const [low, high] = interval;
+  const places = high > low ? 1 - Math.floor(Math.log10((high - low) / 2)) : 5;
+  if (places > 4 || Math.abs(value) >= 1e6) return `${short(value)} (${short(low)} to ${short(high)})`;
   const digits = Math.max(0, places);
   const format = new Intl.NumberFormat(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return `${format.format(value).replace("-", MINUS)} ± ${format.format(error)}`;
+  const [middle, ...ends] = [value, low, high].map((each) => format.format(each).replace("-", MINUS));
+  return `${middle} (${ends.join(" to ")})`;
 }
 
-export function sharePlusMinus(value, error) {
-  return error === null ? percent.format(value) : `${percent.format(value)} ± ${percent.format(error)}`;
+export function shareWithin(value, interval) {
+  return interval === null ? percent.format(value) : `${percent.format(value)} (${interval.map((each) => percent.format(each)).join(" to ")})`;
 }
 
 export function milliseconds(value) {

@@ -1,6 +1,6 @@
 // How far an answer can be trusted, in plain words: what was searched, what errors cover, what was measured.
 import { element } from "./dom.js";
-import { whole } from "./numbers.js";
+import { percent, whole } from "./numbers.js";
 
 const CHANCE_IS_ZERO = new Set(["lds", "loo"]);
 export const RANKINGS = { bm25: "BM25", representation: "representation" };
@@ -10,6 +10,7 @@ export function trustView(answer, ends) {
     ...ends.filter(({ clear }) => clear !== null).map((end) => standsOut(end, ends.length)),
     searched(answer),
     errors(answer),
+    ...(answer.standard_error_units === null ? [] : ends.map((end) => picked(end, ends.length))),
     measured(answer),
     answer.exact
       ? ["good", "Exact search", "Every row was scored with its stored vector."]
@@ -34,6 +35,14 @@ function standsOut({ title, clear }, ends) {
     : ["warn", `The best score does not stand out${which}`, "Noise alone could reach it: do not read much into the order."];
 }
 
+// The best of many were also lucky: the estimate comes from scoring them by a model that took no part in picking them.
+function picked({ title, luck }, ends) {
+  const which = ends > 1 ? ` (${title.toLowerCase()})` : "";
+  if (luck === null) return ["note", `The best scores are too strong${which}`, "They were picked for it among many; by how much is not known here."];
+  if (luck < 0.005) return ["good", `The best scores owe little to luck${which}`, "A model that took no part in picking them scores them as high, to less than 1 %."];
+  return ["note", `The best scores are too strong${which}`, `By about ${percent.format(luck)} on average, since they were picked for it. Their intervals allow for that.`];
+}
+
 function searched({ coverage, unit, drilled_groups: drilled }) {
   const { searched: some, total, complete } = coverage;
   const inGroups = unit === "group" ? ", in groups" : "";
@@ -42,10 +51,11 @@ function searched({ coverage, unit, drilled_groups: drilled }) {
   return ["note", `${whole.format(some)} of ${whole.format(total)} points were searched`, "The filter left the others out."];
 }
 
-function errors({ baseline, standard_error_scope: scope }) {
+function errors({ baseline, standard_error_scope: scope, standard_error_units: units }) {
   if (baseline) return ["note", `Ranked by similarity (${RANKINGS[baseline]}), not by influence`, "There are no errors and no shares."];
-  if (scope === "between_checkpoints") return ["good", "Errors cover the training", "They come from models that were trained independently."];
-  if (scope === "within_checkpoint") return ["note", "Errors cover one training only", "They come from dropout masks of one model. Another training could differ by more."];
+  const shown = "Intervals are of 95 %";
+  if (scope === "between_checkpoints") return ["good", "Errors cover the training", `${shown}, from ${whole.format(units)} models that were trained independently.`];
+  if (scope === "within_checkpoint") return ["note", "Errors cover one training only", `${shown}, from ${whole.format(units)} adapters or dropout masks of one model. Another training could differ by more.`];
   return ["note", "No errors", "With a single model there is no telling how much chance is in the scores."];
 }
 

@@ -18,6 +18,7 @@ BENCHMARKS = [
     "kills",
     "service_kills",
     "ensembles",
+    "optimism",
     "recorded",
     "sotu",
     "peers",

@@ -24,9 +24,9 @@ def test_the_demo_runs(tmp_path, request):
     assert "http://127.0.0.1:" in run.stdout
     assert f"byline serve {tmp_path}" in run.stdout.replace("\n", " ")
     influencers, shares = run.stdout.split("Most influential training chunks")[1].split("Each owner's share")
-    for column in ("#", "score ± se", "owner", "licence", "training chunk"):
+    for column in ("#", "score (95 %)", "owner", "licence", "training chunk"):
         assert column in influencers
-    for column in ("owner", "share ± se", "score ± se", "chunks"):
+    for column in ("owner", "share (95 %)", "score (95 %)", "chunks"):
         assert column in shares
     corpus = collect(SMOKE.packages, SMOKE.sizes)
     owners = {document.owner for document in corpus.train}

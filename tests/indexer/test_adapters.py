@@ -137,6 +137,7 @@ def test_an_index_of_adapters_answers(
         assert answer.standard_error_scope == (
             "within_checkpoint" if members.get("checkpoints") else "between_checkpoints"
         )
+        assert answer.standard_error_units == 2, "adapters or checkpoints, whatever masks each has"
         assert set(answer.proponents[0].members) == set(states)
         bare = Attributor.open_without_task(index.path)
         assert all(".lora_" in name for name in bare.expected_gradients())

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from byline.attribution import Answer
-from byline.attribution.answer import Attribution, Coverage, StandsOut, Timings
+from byline.attribution.answer import Attribution, Coverage, Optimism, StandsOut, Timings
 from byline.examples import Example
 from indexer.tables import answer_tables
 
@@ -50,3 +50,20 @@ def test_markup_and_control_characters_are_text() -> None:
 def test_what_was_searched_is_said_where_it_is_not_everything(found: Answer, says: str | None) -> None:
     text = " ".join(printed(found).split())
     assert says in text if says else "searched" not in text
+
+
+def test_intervals_come_with_what_they_are_worth() -> None:
+    known = answer(9).proponents[0].model_copy(update={"standard_error": 0.1, "interval": (0.6, 1.25)})
+    several = {
+        "proponents": (known,),
+        "standard_error_scope": "between_checkpoints",
+        "standard_error_units": 4,
+    }
+    text = " ".join(printed(answer(9, **several, optimism=Optimism(proponents=0.075))).split())
+    assert "95 % interval" in text
+    assert "+0.6 to +1.25" in text
+    assert (
+        "intervals by Student's t over 4 checkpoints; picked as the best of many, the scores are about 7.5% too"
+        in text
+    )
+    assert "Student" not in printed(answer(9))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -27,6 +28,18 @@ def test_a_linked_query_is_answered_and_untrusted_text_stays_text(visit):
     assert page.locator(".card a").first.get_attribute("href").startswith("https://example.org/")
 
 
+def test_scores_come_with_their_intervals_and_what_they_are_worth(visit, served):
+    page = visit(asked(index="fake", query={"text": "hello"}))
+    page.locator(".card").first.wait_for()
+    assert re.fullmatch(r"[\d.,]+ \(\S+ to \S+\)", page.locator(".card .score").first.inner_text())
+    trust = page.locator(".trust").inner_text()
+    assert re.search(r"Intervals are of 95 %, from \d adapters or dropout masks of one model", trust)
+    assert re.search(r"The best scores are too strong.*since they were picked for it", trust, re.DOTALL)
+    drawn = page.locator(".card .whisker").first.get_attribute("d")
+    low, high = (float(each) for each in re.match(r"M(\S+) 6H(\S+?)M", drawn).groups())
+    assert 1 <= low < high <= 199
+
+
 def test_shares_are_a_chart_a_table_and_a_file(visit):
     page = visit(asked(index="fake", query={"text": "hello"}))
     section = page.get_by_role("region", name="Owners\u2019 shares", exact=True)
@@ -37,7 +50,7 @@ def test_shares_are_a_chart_a_table_and_a_file(visit):
         section.get_by_role("link", name="CSV").click()
     assert started.value.suggested_filename == "fake-shares.csv"
     written = list(csv.reader(started.value.path().read_text().splitlines()))
-    assert written[0][:2] == ["owner", "share"]
+    assert written[0][:5] == ["owner", "share", "share_standard_error", "share_low", "share_high"]
     assert [row[0] for row in written[1:]] == [
         rows.nth(i).locator("th").inner_text() for i in range(rows.count())
     ]

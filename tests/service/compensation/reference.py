@@ -2,7 +2,9 @@
 
 from fractions import Fraction
 from itertools import count
-from math import isqrt
+from math import ceil, isqrt
+
+from scipy.special import stdtrit
 
 from service.compensation.event import Event, EventMember
 from service.compensation.policy import Policy
@@ -42,8 +44,7 @@ def policy(**changes):
         "revision": 1,
         "currency": "EUR",
         "pool": 100_000,
-        "confidence": 950,
-        "multiplier": 16_449,
+        "confidence": None if "multiplier" in changes else 950,
     }
     return Policy(**(values | changes))
 
@@ -71,10 +72,12 @@ def jackknife_squared(event):
             means.append(sum(kept, Fraction(0)) / max(len(kept), 1))
         left_out.append(shares(means))
     many, squares = len(units), {}
+    parts = [Fraction(sum(m.unit == unit for m in event.members), len(event.members)) for unit in units]
+    uneven = many * sum(part**2 for part in parts)
     for o, owner in enumerate(owners):
         values = [each[o] for each in left_out]
         mean = sum(values, Fraction(0)) / many
-        squares[owner] = Fraction(many - 1, many) * sum((v - mean) ** 2 for v in values)
+        squares[owner] = uneven * Fraction(many - 1, many) * sum((v - mean) ** 2 for v in values)
     return squares
 
 
@@ -82,6 +85,14 @@ def root(square):
     """A square root to about 400 bits: close enough to be exact for money."""
     bits = 400
     return Fraction(isqrt((square.numerator << 2 * bits) // square.denominator), 1 << bits)
+
+
+def bound(policy, event):
+    """z: the policy's own, or Student's t of the event's units, up to four decimals."""
+    if policy.multiplier is not None:
+        return Fraction(policy.multiplier, 10_000)
+    freedom = len({member.unit for member in event.members}) - 1
+    return Fraction(ceil(10_000 * stdtrit(freedom, policy.confidence / 1000)), 10_000)
 
 
 def amounts(policy, events):
@@ -97,7 +108,7 @@ def amounts(policy, events):
             continue
         errors = {owner: root(square) for owner, square in jackknife_squared(each).items()}
         for owner, share in zip(owners, by_owner, strict=True):
-            lower = max(share - Fraction(policy.multiplier, 10_000) * errors[owner], Fraction(0))
+            lower = max(share - bound(policy, each) * errors[owner], Fraction(0))
             paid[owner] = paid.get(owner, 0) + pool * lower
             held[owner] = held.get(owner, 0) + pool * (share - lower)
     return paid, held, nobody

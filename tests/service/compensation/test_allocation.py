@@ -37,11 +37,15 @@ def events(draw, score=SCORE, owners=6, most=4):
     ]
 
 
+BOUNDS = st.one_of(
+    st.fixed_dictionaries({"confidence": st.sampled_from([500, 900, 950, 999])}),
+    st.fixed_dictionaries({"multiplier": st.sampled_from([0, 10_000, 16_449, 29_200])}),
+)
 POLICIES = st.builds(
-    policy,
+    lambda bound, **changes: policy(**bound, **changes),
+    BOUNDS,
     pool=st.one_of(st.integers(0, 3), st.integers(0, 10**6), st.just(10**15)),
     spread=st.sampled_from(["period", "event"]),
-    multiplier=st.sampled_from([0, 10_000, 16_449, 29_200]),
     currency=st.sampled_from(["EUR", "JPY", "KWD"]),
     floor=st.sampled_from([0, 1, 500]),
 )
@@ -177,7 +181,7 @@ class TestInvariances:
         assert all(part.get(o, 0) == share.get(o, 0) for o in others)
         # The parts' lower bounds may add up to more than the whole's, at most by what the whole has in escrow.
         whole = joined.get(owner)
-        lowers = sum(parts[o].lower(policy().z) for o in ("part 1", "part 2") if o in parts)
+        lowers = sum(parts[o].lower(policy().z(split)) for o in ("part 1", "part 2") if o in parts)
         assert lowers <= (whole.share if whole else 0)
 
     @given(events(), st.data())
@@ -272,6 +276,6 @@ class TestEdges:
     @settings(max_examples=50, deadline=None)
     def test_parts_of_an_event_add_up(self, booked):
         for each in booked:
-            found = event_parts(each, policy().z)
+            found = event_parts(each, policy().z(each))
             assert sum(found.values()) == PARTS
             assert min(found.values()) >= 0

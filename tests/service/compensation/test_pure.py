@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from byline.attribution.answer import Answer, Coverage, OwnerShare, Shares
 from byline.errors import InvalidInput, NonFiniteGradient
+from byline.members import Member
+from service.compensation.booking import Answerer, Booking, event_of
 from service.compensation.drafting import Period, draft_allocation
 from service.compensation.event import QualityFigure
 from service.compensation.fixed_point import BITS, fixed_point
 from service.compensation.moments import moment_of, moment_text, period_text
 from service.compensation.money import MINOR_DIGITS, minor_digits, written
-from service.compensation.policy import MinimumQuality, normal_multiplier
+from service.compensation.policy import MinimumQuality, student_multiplier
 from service.compensation.refusals import Reason
 from service.compensation.runs import NotAnotherPerson, Run, same_person
 from service.statement_reading import shown
@@ -73,8 +76,28 @@ class TestFixedPoint:
 
 
 class TestPolicy:
-    def test_the_normal_multiplier_is_rounded_up(self):
-        assert [normal_multiplier(n) for n in (500, 950, 975)] == [0, 16449, 19600]
+    def test_the_multiplier_is_students_rounded_up(self):
+        tables = {
+            2: 63_138,
+            3: 29_200,
+            4: 23_534,
+            9: 18_596,
+            31: 16_973,
+        }  # t at .95 to four decimals, rounded up
+        assert {units: student_multiplier(950, units) for units in tables} == tables
+        assert student_multiplier(500, 4) == 0
+        assert student_multiplier(999, 2) == 3_183_089
+
+    def test_each_event_has_the_bound_of_its_own_units(self):
+        few, many = event({"a": (1, 2)}, units=(0, 1)), event({"a": (1, 2, 3, 4)}, units=(0, 0, 1, 2))
+        assert [policy().z(each) for each in (few, many)] == [
+            Fraction(63_138, 10_000),
+            Fraction(29_200, 10_000),
+        ]
+        assert policy(multiplier=15_000).z(few) == Fraction(3, 2)
+        for wrong in ({"confidence": None}, {"confidence": 950, "multiplier": 15_000}):
+            with pytest.raises(ValueError, match="confidence or a multiplier"):
+                policy(**wrong)
 
     @pytest.mark.parametrize(
         ("quality", "wanted", "reasons"),
@@ -104,6 +127,29 @@ class TestPolicy:
         within = event({"a": (1, 2, 3)}, error_scope="within_checkpoint")
         assert policy().refusals(within) == (Reason.WITHIN_CHECKPOINT,)
         assert policy(allow_within_checkpoint=True).refusals(within) == ()
+
+
+class TestBooking:
+    def test_masks_of_an_adapter_are_one_unit_of_the_event(self):
+        members = tuple(Member(0, mask, adapter) for adapter in range(3) for mask in range(2))
+        by_member = {member.name: float(m) for m, member in enumerate(members)}
+        whole = Coverage(searched=4, total=4, complete=True)
+        share = OwnerShare(
+            owner="a",
+            examples=4,
+            score=2.5,
+            standard_error=1.0,
+            share=1.0,
+            share_standard_error=0.0,
+            members=by_member,
+        )
+        answer = Answer.model_construct(
+            index="digits", version="v", recipe_fingerprint="f", target="loss", standard_error_scope="within_checkpoint",
+            shares=Shares(owners=(share,), positive=2.5, clipped=0.0, coverage=whole),
+        )  # fmt: skip
+        booked = event_of(Booking(id="e", at=AT), Answerer(members=members, manifest="m", card=None), answer)
+        assert [member.unit for member in booked.members] == [0, 0, 1, 1, 2, 2]
+        assert (booked.units, len(booked.scores["a"])) == (3, 6)
 
 
 class TestMoments:

@@ -114,11 +114,9 @@ def test_a_feature_and_a_gradient_can_be_booked(api):
 def test_from_a_policy_to_a_statement_that_its_owner_reads(api):
     assert api.post("/v1/policies", POLICY, as_="ada").status_code == 403
     made = api.post("/v1/policies", POLICY, as_="root")
-    assert (made.status_code, made.json()["policy"]["multiplier"], made.json()["minor_digits"]) == (
-        201,
-        16449,
-        2,
-    )
+    stored = made.json()["policy"]
+    assert (made.status_code, made.json()["minor_digits"]) == (201, 2)
+    assert (stored["confidence"], stored["multiplier"]) == (950, None)
     for text in ("one", "two", "three"):
         api.post(EVENTS, {"query": {"text": text, "label": 1}})
     drafted = api.post("/v1/statement-runs", {"draft": {"kind": "allocation", "policy": "royalties"}}).json()
@@ -227,6 +225,7 @@ def test_release_reversal_and_void_over_http(api):
         ({"pool": -1}, "pool"),
         ({"pool": 1.5}, "pool"),
         ({"confidence": 1.5}, "confidence"),
+        ({"confidence": 0.9, "multiplier": 2.0}, "leave one of them out"),
         ({"clipping": "none"}, "clipping"),
         ({"unknown": 1}, "unknown field"),
     ],
