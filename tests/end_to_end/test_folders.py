@@ -99,10 +99,12 @@ def test_it_is_served_with_its_accounts_beside_it(folder: Path) -> None:
 def test_make_runs_in_any_folder_with_any_python(tmp_path: Path, stand_in: Path) -> None:
     checkout, log = tmp_path / NAME, tmp_path / "called"
     checkout.mkdir()
+    # What `make test PYTHON=…` hands on to another make would win over the environment.
+    settings = {"PYTHON": str(stand_in), "CALLED": str(log), "MAKEFLAGS": ""}
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, checkout)
     for target in re.findall(r"^make ([\w-]+) +#", (ROOT / "README.md").read_text(), re.MULTILINE):
-        called(["make", target], checkout, {"PYTHON": str(stand_in), "CALLED": str(log)})
+        called(["make", target], checkout, settings)
     words = log.read_text().split("\n")
     assert words.count("venv") == 1
     assert {"examples.demo", "pytest"} <= set(words)
