@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Processes that `make test` runs the tests in.
+WORKERS ?= 2
 # Small matrices: threads that spin cost more than they bring.
 export OMP_WAIT_POLICY ?= passive
 
@@ -16,7 +18,7 @@ help:  ## show this
 setup: $(READY)  ## a virtual environment in .venv with everything that follows needs
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -27,7 +29,7 @@ demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to stateme
 	$(BIN)/python -m examples.openmoji.demo
 
 test: $(READY)  ## the tests (about 10 minutes on 2 cores)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 check: $(READY)  ## format, lint, types, layers
 	$(BIN)/ruff format --check .
@@ -96,7 +98,7 @@ fuzz: $(READY)  ## ten minutes of broken, made-up and mutated requests to a real
 	$(BIN)/python -m benchmarks.fuzz
 
 test-faiss-gpu:  ## the search tests with faiss-gpu in place of faiss-cpu (2.4 GB; needs no GPU)
-	test -x .venv-faiss-gpu/bin/python || $(PYTHON) -m venv .venv-faiss-gpu
+	test -x .venv-faiss-gpu/bin/python || "$(PYTHON)" -m venv .venv-faiss-gpu
 	.venv-faiss-gpu/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	  -e '.[gpu]' pytest pytest-timeout hypothesis beartype
 	OMP_NUM_THREADS=1 .venv-faiss-gpu/bin/python -m pytest -q -m search tests/search

@@ -6,6 +6,7 @@ on, serves the index, and asks over HTTP who made the model write what it writes
 
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from examples.asking import ask
@@ -87,18 +89,18 @@ def main(
         train_if_needed(demo, corpus)
     with stage("index"):
         build_file = build_file_for(demo)
-        console.print(f"[bold]$ {BYLINE} build {near(build_file)}")
+        show_command("build", build_file)
         command = [sys.executable, "-m", "byline", "build", str(build_file)]
         subprocess.run([*command, *(["--force"] if fresh else [])], check=True, cwd=ROOT)
     if index_only:
         return
     with stage("service and queries"):
-        console.print(f"[bold]$ {BYLINE} serve {near(demo.index)}")
+        show_command("serve", demo.index)
         with serving(demo.index, demo.folder / "service.log") as client:
             console.print(f"the page is at [link]{client.url}/[/link]\n")
             ask(client, demo.folder, corpus, console)
     console.print(
-        f"The demo's service has ended. [bold]{BYLINE} serve {near(demo.index)}[/bold] serves what it built: "
+        f"The demo's service has ended. [bold]{typed('serve', demo.index)}[/bold] serves what it built: "
         "the page is then at [link]http://127.0.0.1:8000[/link], and a first start prints a link that signs in"
     )
 
@@ -195,9 +197,20 @@ def stage(name: str) -> Iterator[None]:
     console.print(f"[dim]{name}: {time.monotonic() - began:.1f} s[/dim]\n")
 
 
-def near(path: Path) -> str:
-    """Write a path as a person in the repository would."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+def show_command(*words: str | Path) -> None:
+    """Print a command of Byline that is run now, in one line: it can be copied."""
+    console.print(f"[bold]$ {typed(*words)}", soft_wrap=True)
+
+
+def typed(*words: str | Path) -> str:
+    """Write a command of Byline as a person in the repository types it, quoted where a shell needs it."""
+    return escape(shlex.join([BYLINE, *map(near, words)]))
+
+
+def near(word: str | Path) -> str:
+    """Write a path below the repository relative to it."""
+    below = isinstance(word, Path) and word.is_relative_to(ROOT)
+    return str(word.relative_to(ROOT)) if below else str(word)
 
 
 if __name__ == "__main__":

@@ -200,9 +200,13 @@ class TogetherPass:
             if call.changed or not layout.fits(call, self.count):
                 raise InseparableError(f"module '{call.name}' sees the batch in another shape than at first")
             own = _own_names(call.module, {id(self.parameters[name]): name for name in wanted})
-            tensors = module_gradients(
-                call, grads, layout, {mine: self.parameters[name] for mine, name in own.items()}, self.count
-            )
+            given = {mine: self.parameters[name] for mine, name in own.items()}
+            try:
+                tensors = module_gradients(call, grads, layout, given, self.count)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # the module needs more than its arguments
+                raise InseparableError(f"module '{call.name}' does not work on one example's arguments") from error
             for mine, tensor in tensors.items():
                 added[own[mine]] = added[own[mine]] + tensor if own[mine] in added else tensor
         return [

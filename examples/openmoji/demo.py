@@ -25,7 +25,7 @@ from rich.text import Text
 from safetensors.torch import save_file
 
 from byline.attribution import Attributor
-from examples.demo import BYLINE, ROOT, console, near, stage
+from examples.demo import ROOT, console, show_command, stage
 from examples.openmoji import drawings, task
 from examples.openmoji.splitting import gains, summary
 from examples.service_process import started
@@ -70,12 +70,12 @@ def main(
         train(folder, sizes)
     build_file = build_file_for(folder)
     with stage("index and quality card"):
-        run("build", str(build_file))
+        run("build", build_file)
         options = ["--subsets", str(sizes.subsets), "--workers", "2", "--target", "margin"]
-        run("evaluate", str(build_file), "--out", str(folder / "evaluation"), *options)
+        run("evaluate", build_file, "--out", folder / "evaluation", *options)
     data = folder / "accounts"
     with stage("service, events and statement"):
-        console.print(f"[bold]$ {BYLINE} serve {near(folder / 'index')}")
+        show_command("serve", folder / "index")
         shutil.rmtree(data, ignore_errors=True)
         with started(folder / "index", folder / "service.log", data) as (url, key):
             pay(Desk(url, key), folder, sizes)
@@ -127,11 +127,9 @@ def build_file_for(folder: Path) -> Path:
     return path
 
 
-def run(*arguments: str, data: Path | None = None) -> None:
+def run(*arguments: str | Path, data: Path | None = None) -> None:
     """Run a command of Byline, and show it."""
-    console.print(
-        f"[bold]$ {BYLINE} {' '.join(near(Path(a)) if a.startswith('/') else a for a in arguments)}"
-    )
+    show_command(*arguments)
     environment = os.environ | ({} if data is None else {"BYLINE_DATA_DIR": str(data)})
     subprocess.run([sys.executable, "-m", "byline", *arguments], check=True, cwd=ROOT, env=environment)
 

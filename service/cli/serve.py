@@ -85,7 +85,7 @@ def _given(indexes: list[str], settings: "Settings", *, with_task: bool) -> "lis
         given = GivenIndex.parse(text, settings, with_task=with_task)
         if given.name in found:
             raise InvalidInput(
-                f"two indexes are named {given.name}: name one, NAME={text.partition('=')[2] or text}"
+                f"two indexes are named {given.name}: give one of them another name, NAME=DIRECTORY"
             )
         found[given.name] = given
     return list(found.values())

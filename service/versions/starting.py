@@ -28,7 +28,10 @@ log = structlog.get_logger("service.versions")
 
 @dataclass(frozen=True, kw_only=True)
 class GivenIndex:
-    """An index as the command line names it: `DIRECTORY` or `NAME=DIRECTORY`."""
+    """An index as the command line names it: `DIRECTORY` or `NAME=DIRECTORY`.
+
+    No name has a slash: in `./a=b` it is part of a directory.
+    """
 
     name: str
     """Under which it is served: the given one, or its Task's."""
@@ -58,8 +61,9 @@ class GivenIndex:
             InvalidInput: The name is none.
         """
         name, separator, path = given.partition("=")
-        folder, manifest, unusable = _identified(Path(path if separator else given))
-        chosen = name if separator else manifest.task.name
+        named = bool(separator) and "/" not in name
+        folder, manifest, unusable = _identified(Path(path if named else given))
+        chosen = name if named else manifest.task.name
         if not NAME.fullmatch(chosen):
             raise InvalidInput(
                 f"expected index names like {NAME.pattern}, got one of {len(chosen)} characters"
@@ -72,8 +76,8 @@ class GivenIndex:
             threads=settings.threads,
             baselines=settings.baselines,
         )
-        named = absolute.name == manifest.fingerprint.version and not folder.is_symlink()
-        return cls(name=chosen, folder=folder, directory=directory, managed=named, unusable=unusable)
+        managed = absolute.name == manifest.fingerprint.version and not folder.is_symlink()
+        return cls(name=chosen, folder=folder, directory=directory, managed=managed, unusable=unusable)
 
 
 def _identified(path: Path) -> tuple[Path, Manifest, BylineError | None]:

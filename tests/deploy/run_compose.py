@@ -8,6 +8,7 @@ database is dumped and restored; and in the end nothing is left. Needs root, pod
 import contextlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -102,7 +103,7 @@ def deployed(tmp_path_factory, times):
         def documented(command, more=""):
             """Run a command of the documentation, in the clone."""
             assert f"\n{command}\n" in documentation, f"not in docs/deployment.md: {command}"
-            return engine.run("bash", "-c", f"cd {clone} && {command}{more}", seconds=900)
+            return engine.run("bash", "-c", f"cd {shlex.quote(str(clone))} && {command}{more}", seconds=900)
 
         with times("deploy/up until it is ready: database, migration, demo trained and indexed, service"):
             said = documented(UP, arguments)

@@ -16,13 +16,14 @@ from examples.demo import BUILD_FILE, SMOKE, changed, train_if_needed
 
 @pytest.mark.slow
 def test_the_demo_runs(tmp_path, request):
-    command = [sys.executable, "-m", "examples.demo", "--smoke", "--folder", str(tmp_path)]
+    folder = tmp_path / "home of Jörg"
+    command = [sys.executable, "-m", "examples.demo", "--smoke", "--folder", str(folder)]
     run = subprocess.run(
         command, cwd=request.config.rootpath, capture_output=True, text=True, timeout=250, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "http://127.0.0.1:" in run.stdout
-    assert f"byline serve {tmp_path}" in run.stdout.replace("\n", " ")
+    assert f"byline serve '{folder}/index'\n" in run.stdout
     influencers, shares = run.stdout.split("Most influential training chunks")[1].split("Each owner's share")
     for column in ("#", "score (95 %)", "owner", "licence", "training chunk"):
         assert column in influencers

@@ -9,11 +9,13 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 NOBODY = 65534
 START_SECONDS = 60.0
+UNUSED = shutil.ignore_patterns("include", "doc", "pgxs", "*.a", "__pycache__")
 
 
 def binaries() -> Path | None:
@@ -24,6 +26,24 @@ def binaries() -> Path | None:
     return Path(found.submodule_search_locations[0]).resolve() / "pginstall" / "bin"
 
 
+def copied_binaries(folder: Path) -> Path:
+    """Copy them to a folder that others than this user may enter: the checkout may lie where none of them may.
+
+    Args:
+        folder: Where the package and its libraries go, side by side as `pip` installs them.
+
+    Returns:
+        The folder of `postgres` and `initdb`.
+    """
+    found = binaries()
+    assert found is not None
+    package = found.parent.parent
+    for source in (package, package.with_name(f"{package.name}.libs")):
+        if source.is_dir():
+            shutil.copytree(source, folder / source.name, symlinks=True, ignore=UNUSED)
+    return folder / found.relative_to(package.parent)
+
+
 class PostgresServer:
     """One server; it can be stopped and started again.
 
@@ -32,10 +52,15 @@ class PostgresServer:
     """
 
     def __init__(self, **options: str) -> None:
+        # Not in TMPDIR: the path of a socket has at most 107 bytes, and others must be able to enter it.
         self.folder = Path(tempfile.mkdtemp(prefix="byline-postgres-", dir="/tmp"))
-        self._user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-        if self._user:  # PostgreSQL refuses to run as root
-            os.chown(self.folder, NOBODY, NOBODY)
+        self._user: dict[str, Any] = {}
+        self._binaries = binaries()
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            self._user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+            self._binaries = copied_binaries(self.folder)
+            for path in (self.folder, *self.folder.rglob("*")):
+                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
         self._options = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
@@ -112,9 +137,8 @@ class PostgresServer:
             shutil.rmtree(self.folder)
 
     def _path(self, name: str) -> Path:
-        folder = binaries()
-        assert folder is not None
-        return folder / name
+        assert self._binaries is not None
+        return self._binaries / name
 
     def _call(self, name: str, *arguments: str) -> None:
         command = [self._path(name), "-D", self.folder / "data", *arguments]

@@ -50,6 +50,14 @@ def test_the_name_is_the_given_one_or_the_tasks(index):
         given(index, str(index.path.parent / "nothing"))
 
 
+def test_a_directory_may_have_an_equals_sign(index):
+    place = index.path.parent / "a=b"
+    place.mkdir()
+    moved = index.path.rename(place / "index")
+    assert given(index, str(moved)).name == "tiny"
+    assert given(index, f"other={moved}").name == "other"
+
+
 def test_the_alias_decides(index, known):
     assert open_first(given(index), known.aliases).served["tiny"].version == index.b
 
