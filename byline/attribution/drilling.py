@@ -68,7 +68,11 @@ class Drill:
             order = np.lexsort((rows_P, -sign * scores_P))[:k]
             examples = tuple(self._task.describe(int(row)) for row in rows_P[order])
             return End(
-                rows=rows_P[order], scores=scores_P[order], by_member=by_member_PM[order], examples=examples
+                rows=rows_P[order],
+                scores=scores_P[order],
+                by_member=by_member_PM[order],
+                certainty=found.certainty,
+                examples=examples,
             )
 
         return replace(

@@ -5,6 +5,7 @@ Letters: Q questions, K numbers of a feature, M members, S sampled rows, O owner
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from byline.attribution.noise import sample_rows
 from byline.attribution.questions import Featured
 from byline.examples import Example
+from byline.search.hits import Certainty
 from byline.search.searcher import Searcher
 from byline.store.filters import Filter
 from byline.store.index import AttributionIndex
@@ -29,6 +31,8 @@ class End:
     """[k]"""
     by_member: NDArray[np.float64]
     """[k, M]; the mean over the members is the score. [k, 1] where the members' own are not known."""
+    certainty: Certainty | None = None
+    """How sure it is that no stronger row of the index was missed; None for a baseline, which scores all."""
     examples: tuple[Example, ...] | None = None
     """[k], where the rows are training points of an index of groups; None where the index knows them."""
 
@@ -50,6 +54,13 @@ class Found:
     owners: NDArray[np.float64] | None = None
     """[O, M] sums over the owners' rows by member, where they were asked for; [O, 1] where the members' own are
     not known."""
+
+    @property
+    def certainty(self) -> Certainty | None:
+        """How sure it is that nothing stronger was missed at either end; None where nothing was searched for."""
+        ends = [end.certainty for end in (self.proponents, self.opponents) if end is not None]
+        known = [certainty for certainty in ends if certainty is not None]
+        return reduce(Certainty.joined, known) if known else None
 
 
 class Lookup:
@@ -123,14 +134,15 @@ class Lookup:
         features_QK, parts_QMK = _stacked(asked)
         if rows is not None and not len(rows):
             nothing = np.zeros((0, len(self._index.members)))
-            empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing)
+            certain = Certainty(exact=True, candidates=0, expected_recall=1.0)
+            empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing, certainty=certain)
             return [empty] * len(features_QK)
         hits = self._searcher.search(features_QK, k, opponents=name == "opponents", rows=rows)
         by_member_QkM = self._searcher.member_scores(features_QK, hits, parts_QMK)
         return [
-            End(rows=rows_k, scores=scores_k, by_member=by_member_kM)
-            for rows_k, scores_k, by_member_kM in zip(
-                hits.rows_QK, hits.scores_QK, by_member_QkM, strict=True
+            End(rows=rows_k, scores=scores_k, by_member=by_member_kM, certainty=certainty)
+            for rows_k, scores_k, by_member_kM, certainty in zip(
+                hits.rows_QK, hits.scores_QK, by_member_QkM, hits.certainties_Q, strict=True
             )
         ]
 

@@ -1,0 +1,164 @@
+"""Candidates by 1-bit codes, and whether they are enough: decided by the codes' own error, for every query.
+
+Legend: K numbers of a vector, D numbers of a rotated one, R rows, C candidates.
+
+The code of a row is the signs of `rotation (row - centre)`, and its estimate of a product with a query is off by the
+query's product with what the code lost of the row. After a random rotation that is a normal number of mean 0 and
+standard deviation |query| x loss / sqrt(D) (RaBitQ, Gao and Long 2024). A row that belongs to the best k has at least
+the score of the k-th candidate, so it is missed only if its estimate is too low by more than the gap between that
+score and the lowest estimate among the candidates. Rows with the largest losses are candidates whatever their
+estimate: without them a few long rows would widen the bound for all.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from byline.search.faiss_files import SearchFile
+from byline.search.scan import RowSource
+
+ENOUGH = 0.9999
+"""Expected recall from which candidates need not be widened."""
+TOP = 10
+"""One result takes as many candidates as ten, or the best would be missed more often than the tenth."""
+FIRST_FACTOR = 20
+"""Candidates for each result that are tried first, unless the index says otherwise."""
+_MOST_CANDIDATES = 8
+"""Codes are given up for an exact scan once candidates are more than rows / this."""
+_SAME = 1 + 1e-5
+"""Equal rows have equal losses, to rounding."""
+_SMALL = 20
+"""Codes are asked with queries over 2^this: FAISS adds the squared length to every estimate and takes it away again."""
+
+
+@dataclass(frozen=True)
+class Codes:
+    """An index's codes and what is known about them."""
+
+    file: SearchFile
+    """Has the codes."""
+    source: RowSource
+    """What candidates are scored by: stored rows, or decoded codes where nothing else is kept."""
+    centre_K: NDArray[np.float32]
+    """What was subtracted from every row before it was coded, float32 [K]."""
+    losses_R: NDArray[np.float32]
+    """Length of what each row's code lost, float32 [R]."""
+    factor: int = FIRST_FACTOR
+    """Candidates for each result to begin with."""
+    fixed: bool = False
+    """Whether that was asked for: then more are taken only to tell ties apart."""
+    decoded: bool = False
+    """Whether `source` decodes codes: estimates then differ from its scores by rounding alone."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Candidates for one query."""
+
+    rows_C: NDArray[np.int64]
+    """Sorted."""
+    approximate_C: NDArray[np.float32]
+    """Their float32 scores by the source's vectors."""
+    estimated: int
+    """How many of them have the best estimates; the others have the largest losses."""
+    expected_recall: float
+    """At least this part of the best k is expected among them."""
+    certain_C: NDArray[np.bool_]
+    """Whether all rows that equal this one must be among them too."""
+
+    def holds_ties(self, rows: NDArray[np.int64]) -> bool:
+        """Whether every row that equals one of these candidates is a candidate."""
+        return bool(self.certain_C[np.searchsorted(self.rows_C, rows)].all())
+
+
+class CodeSearch:
+    """Proposes candidates. Has no state that a search changes."""
+
+    def __init__(self, codes: Codes):
+        self._codes = replace(codes, losses_R=np.asarray(codes.losses_R))
+        self._rows = len(codes.losses_R)
+        self._dimensions = codes.file.code_dimensions
+        most = min(self._rows, self._rows // _MOST_CANDIDATES + 1)
+        largest = np.argpartition(codes.losses_R, self._rows - most)[self._rows - most :]
+        order = np.lexsort((largest, -codes.losses_R[largest]))
+        self._lossy: NDArray[np.int64] = largest[order].astype(np.int64)
+        """Rows with the largest losses, the largest first."""
+        self._largest: NDArray[np.float64] = codes.losses_R[self._lossy].astype(np.float64)
+
+    def proposals(self, query_K: NDArray[np.float32], k: int) -> Iterator[Proposal]:
+        """Propose candidates, more and more of them; an exact scan is due when no proposal is left.
+
+        Args:
+            query_K: float32 [K], its largest number in [.5, 1), or all zeros.
+            k: Results that are wanted.
+
+        Yields:
+            Candidates that are expected to hold the best k, or, where their number is fixed, that number first.
+        """
+        count = max(k, TOP) * self._codes.factor
+        while (count + count // 2) * _MOST_CANDIDATES <= self._rows:
+            proposal, wider = self._propose(query_K, k, count)
+            if proposal.expected_recall >= ENOUGH or self._codes.fixed:
+                yield proposal
+            count = max(wider, 2 * count)
+
+    def _propose(self, query_K: NDArray[np.float32], k: int, count: int) -> tuple[Proposal, int]:
+        """`count` candidates by estimate and half as many by loss, and how many to try next."""
+        codes = self._codes
+        lossy = self._lossy[: count // 2]
+        estimates_C, estimated = self._estimates(query_K, count)
+        rows = np.union1d(estimated, lossy)
+        vectors_CK = codes.source.gather(rows)
+        approximate = (torch.from_numpy(vectors_CK) @ torch.from_numpy(query_K)).numpy()
+        kth = float(np.partition(approximate, len(rows) - k)[len(rows) - k])
+        per_loss = float(np.linalg.norm(query_K.astype(np.float64))) / math.sqrt(self._dimensions)
+        errors_C = approximate[np.searchsorted(rows, estimated)] - estimates_C
+        per_loss *= self._observed(errors_C, codes.losses_R[estimated].astype(np.float64) * per_loss)
+        lowest = float(estimates_C[-1])
+        miss = _tail(kth - lowest, per_loss * self._largest[len(lossy)])
+        certain = np.zeros(len(rows), dtype=np.bool_)
+        certain[np.searchsorted(rows, estimated[estimates_C > lowest])] = True
+        certain |= codes.losses_R[rows] > self._largest[len(lossy)] * _SAME
+        return Proposal(rows, approximate, count, 1 - miss, certain), self._wider(estimates_C, kth, per_loss)
+
+    def _estimates(
+        self, query_K: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        small_1K = np.ldexp(query_K[None], -_SMALL)
+        estimates_C, rows_C = self._codes.file.candidates(small_1K, count)
+        shift = float(query_K.astype(np.float64) @ self._codes.centre_K)
+        return np.ldexp(estimates_C.astype(np.float64), _SMALL) + shift, rows_C
+
+    def _observed(self, errors_C: NDArray[np.float64], deviations_C: NDArray[np.float64]) -> float:
+        """How much larger errors are than they should be, root mean square over candidates.
+
+        What the rotation promises is not undercut, as the best estimates are a chosen few, but for decoded codes.
+        """
+        known = deviations_C > 0
+        if not known.any():
+            return 1.0
+        seen = float(np.sqrt(np.mean(np.square(errors_C[known] / deviations_C[known]))))
+        return seen if self._codes.decoded else max(1.0, seen)
+
+    def _wider(self, estimates_C: NDArray[np.float64], kth: float, per_loss: float) -> int:
+        """Candidates that should be enough if estimates go on falling with the logarithm of their number."""
+        count = len(estimates_C)
+        fall = float(estimates_C[count // 2] - estimates_C[-1])
+        wider = 2 * count
+        while (wider + wider // 2) * _MOST_CANDIDATES <= self._rows:
+            lowest = float(estimates_C[-1]) - fall * math.log2(wider / count)
+            if 1 - _tail(kth - lowest, per_loss * self._largest[wider // 2]) >= ENOUGH:
+                break
+            wider *= 2
+        return wider
+
+
+def _tail(gap: float, deviation: float) -> float:
+    """Probability that a normal number exceeds a gap."""
+    if deviation <= 0:
+        return float(gap <= 0)
+    return 0.5 * math.erfc(gap / deviation / math.sqrt(2))
