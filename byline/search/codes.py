@@ -53,6 +53,8 @@ class Codes:
     """Whether that was asked for: then more are taken only to tell ties apart."""
     decoded: bool = False
     """Whether `source` decodes codes: estimates then differ from its scores by rounding alone."""
+    measured: float = 1.0
+    """Recall that was measured on the worst kind of query: told where an answer's own bound says nothing."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,10 @@ class Proposal:
     """Their float32 scores by the source's vectors."""
     estimated: int
     """How many of them have the best estimates; the others have the largest losses."""
+    enough: bool
+    """Whether they are expected to hold `ENOUGH` of the source's best k."""
     expected_recall: float
-    """At least this part of the best k is expected among them."""
+    """At least this part of the best k by stored rows is expected among them."""
     certain_C: NDArray[np.bool_]
     """Whether all rows that equal this one must be among them too."""
 
@@ -102,7 +106,7 @@ class CodeSearch:
         count = max(k, TOP) * self._codes.factor
         while (count + count // 2) * _MOST_CANDIDATES <= self._rows:
             proposal, wider = self._propose(query_K, k, count)
-            if proposal.expected_recall >= ENOUGH or self._codes.fixed:
+            if proposal.enough or self._codes.fixed:
                 yield proposal
             count = max(wider, 2 * count)
 
@@ -119,11 +123,16 @@ class CodeSearch:
         errors_C = approximate[np.searchsorted(rows, estimated)] - estimates_C
         per_loss *= self._observed(errors_C, codes.losses_R[estimated].astype(np.float64) * per_loss)
         lowest = float(estimates_C[-1])
-        miss = _tail(kth - lowest, per_loss * self._largest[len(lossy)])
+        expected = _expected(kth - lowest, per_loss * self._largest[len(lossy)])
         certain = np.zeros(len(rows), dtype=np.bool_)
         certain[np.searchsorted(rows, estimated[estimates_C > lowest])] = True
         certain |= codes.losses_R[rows] > self._largest[len(lossy)] * _SAME
-        return Proposal(rows, approximate, count, 1 - miss, certain), self._wider(estimates_C, kth, per_loss)
+        enough = expected >= ENOUGH
+        if not enough or codes.decoded:
+            # Near duplicates share one error: a bound of few deviations may be their luck.
+            expected = min(expected, codes.measured)
+        proposal = Proposal(rows, approximate, count, enough, expected, certain)
+        return proposal, self._wider(estimates_C, kth, per_loss)
 
     def _estimates(
         self, query_K: NDArray[np.float32], count: int
@@ -151,14 +160,14 @@ class CodeSearch:
         wider = 2 * count
         while (wider + wider // 2) * _MOST_CANDIDATES <= self._rows:
             lowest = float(estimates_C[-1]) - fall * math.log2(wider / count)
-            if 1 - _tail(kth - lowest, per_loss * self._largest[wider // 2]) >= ENOUGH:
+            if _expected(kth - lowest, per_loss * self._largest[wider // 2]) >= ENOUGH:
                 break
             wider *= 2
         return wider
 
 
-def _tail(gap: float, deviation: float) -> float:
-    """Probability that a normal number exceeds a gap."""
-    if deviation <= 0:
-        return float(gap <= 0)
-    return 0.5 * math.erfc(gap / deviation / math.sqrt(2))
+def _expected(gap: float, deviation: float) -> float:
+    """Expected recall, at least: of a row whose score is so far above the lowest estimate; 0 where it is not above."""
+    if gap <= 0:
+        return 0.0
+    return 1 - 0.5 * math.erfc(gap / deviation / math.sqrt(2)) if deviation > 0 else 1.0

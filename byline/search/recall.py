@@ -173,10 +173,12 @@ class _Truth:
 
 
 def _record(kind: str, rankings: list[_Ranking]) -> RecallRecord:
+    recalls = np.array([ranking.recall for ranking in rankings])
     return RecallRecord(
         kind=kind,
         rankings=len(rankings),
-        recall_at_10=float(np.mean([ranking.recall for ranking in rankings])),
+        recall_at_10=float(recalls.mean()),
+        recall_at_least=max(0.0, float(recalls.mean() - 2 * recalls.std() / np.sqrt(len(recalls)))),
         plain_recall_at_10=float(np.mean([ranking.plain_recall for ranking in rankings])),
         scanned=float(np.mean([ranking.scanned for ranking in rankings])),
     )

@@ -255,21 +255,16 @@ class Searcher:
             rows, parts = shortlist.finish()
             scores = total(parts)
             if proposal.holds_ties(rows[scores == scores[-1]]):
-                recall = self._recall(proposal.expected_recall)
                 return (rows, parts), Certainty(
-                    exact=False, candidates=len(proposal.rows_C), expected_recall=recall
+                    exact=False, candidates=len(proposal.rows_C), expected_recall=proposal.expected_recall
                 )
         return self._scan(query_1K, k, None)[0]
 
-    def _recall(self, expected: float) -> float:
-        """Expected recall; decoded codes are measured alone, as their error shows in no score."""
-        if self.index.exact:
-            return expected
-        return min(expected, self.index.manifest.search.recall_at_10 or 0.0)
-
     def _scanned(self, rows: int) -> Certainty:
-        """How sure a look at all of these rows is."""
-        return Certainty(self.index.exact, rows, self._recall(1.0))
+        """How sure a look at all of these rows is: scores by decoded codes are no more so than was measured."""
+        exact = self.index.exact
+        recall = 1.0 if exact else self.index.manifest.search.recall_at_least
+        return Certainty(exact=exact, candidates=rows, expected_recall=recall)
 
     def _by_flat(self, query_1K: NDArray[np.float64], k: int) -> Found:
         """Candidates by FAISS on stored rows, one query."""

@@ -274,6 +274,7 @@ class AttributionIndex:
             factor=self.manifest.search.first_factor or FIRST_FACTOR,
             fixed=storage.rescore_factor is not None,
             decoded=storage.keep == "codes",
+            measured=self.manifest.search.recall_at_least,
         )
 
     def _open_owners(self) -> Owners:

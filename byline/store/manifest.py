@@ -51,6 +51,8 @@ class RecallRecord(BaseModel):
     """That were measured: two a query."""
     recall_at_10: float
     """Mean, as answers find them: with candidates widened for each query."""
+    recall_at_least: float
+    """The same less two standard errors: what is told where an answer's own bound says nothing."""
     plain_recall_at_10: float
     """Mean with `rescore_factor` candidates for each result and no more, as plain FAISS finds them."""
     scanned: float
@@ -73,6 +75,11 @@ class SearchRecord(BaseModel):
     """The lowest of `recall`; None without codes."""
     recall: tuple[RecallRecord, ...] = ()
     """By kind of query, measured when the index was built; empty without codes."""
+
+    @property
+    def recall_at_least(self) -> float:
+        """Recall of the worst kind, less two standard errors; 1 without codes."""
+        return min((record.recall_at_least for record in self.recall), default=1.0)
 
 
 class Manifest(BaseModel):

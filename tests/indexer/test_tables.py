@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from byline.attribution import Answer
-from byline.attribution.answer import Attribution, Coverage, StandsOut, Timings
+from byline.attribution.answer import Attribution, Coverage, SearchCertainty, StandsOut, Timings
 from byline.examples import Example
 from indexer.tables import answer_tables
 
@@ -47,6 +47,14 @@ def test_markup_and_control_characters_are_text() -> None:
         (answer(4, drilled_groups=2), "the points of 2 groups: 4 of 9 training points"),
     ],
 )
+def test_how_sure_the_search_is_is_said_where_it_was_not_exact() -> None:
+    exact = SearchCertainty(exact=True, candidates=9, expected_recall=1.0)
+    codes = SearchCertainty(exact=False, candidates=1234, expected_recall=0.98769)
+    assert "candidates" not in printed(answer(9, search=exact))
+    text = " ".join(printed(answer(9, search=codes, exact=False)).split())
+    assert "1,234 candidates by codes: at least 98.76 % of the best rows are expected here" in text
+
+
 def test_what_was_searched_is_said_where_it_is_not_everything(found: Answer, says: str | None) -> None:
     text = " ".join(printed(found).split())
     assert says in text if says else "searched" not in text
