@@ -164,7 +164,8 @@ def main() -> int:
     hard -= np.outer(hard @ shared(width), shared(width))
     print(f"{rows:,} rows x {width:,}, {count} queries one at a time, one thread, top {TOP}\n")
     print(
-        f"{'queries':<34}{'search':<11}{'build s':>8}{'MB':>6}{'ms/query':>10}{'faster':>8}{'recall@10':>11}{'told':>8}{'scanned':>9}"
+        f"{'queries':<34}{'search':<11}{'build s':>8}{'MB':>6}{'ms/query':>10}{'faster':>8}{'recall@10':>11}"
+        f"{'told':>8}{'scanned':>9}"
     )
     plain = compare((rows, width), gradient_like, {"gradient-like": own})
     common = compare(

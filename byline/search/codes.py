@@ -105,34 +105,38 @@ class CodeSearch:
         """
         count = max(k, TOP) * self._codes.factor
         while (count + count // 2) * _MOST_CANDIDATES <= self._rows:
-            proposal, wider = self._propose(query_K, k, count)
+            seen = self._look(query_K, k, count)
+            proposal = self._proposal(seen)
             if proposal.enough or self._codes.fixed:
                 yield proposal
-            count = max(wider, 2 * count)
+            count = max(self._wider(seen), 2 * count)
 
-    def _propose(self, query_K: NDArray[np.float32], k: int, count: int) -> tuple[Proposal, int]:
-        """`count` candidates by estimate and half as many by loss, and how many to try next."""
+    def _look(self, query_K: NDArray[np.float32], k: int, count: int) -> "_Seen":
+        """Score `count` candidates by estimate and half as many by loss."""
         codes = self._codes
-        lossy = self._lossy[: count // 2]
         estimates_C, estimated = self._estimates(query_K, count)
-        rows = np.union1d(estimated, lossy)
+        rows = np.sort(np.concatenate([estimated, self._lossy[: count // 2]]))
+        rows = rows[np.concatenate([[True], rows[1:] > rows[:-1]])]
         vectors_CK = codes.source.gather(rows)
         approximate = (torch.from_numpy(vectors_CK) @ torch.from_numpy(query_K)).numpy()
-        kth = float(np.partition(approximate, len(rows) - k)[len(rows) - k])
         per_loss = float(np.linalg.norm(query_K.astype(np.float64))) / math.sqrt(self._dimensions)
         errors_C = approximate[np.searchsorted(rows, estimated)] - estimates_C
         per_loss *= self._observed(errors_C, codes.losses_R[estimated].astype(np.float64) * per_loss)
-        lowest = float(estimates_C[-1])
-        expected = _expected(kth - lowest, per_loss * self._largest[len(lossy)])
-        certain = np.zeros(len(rows), dtype=np.bool_)
-        certain[np.searchsorted(rows, estimated[estimates_C > lowest])] = True
-        certain |= codes.losses_R[rows] > self._largest[len(lossy)] * _SAME
+        kth = float(np.partition(approximate, len(rows) - k)[len(rows) - k])
+        return _Seen(rows, approximate, estimated, estimates_C, kth, per_loss)
+
+    def _proposal(self, seen: "_Seen") -> Proposal:
+        """Judge candidates."""
+        codes, rows, count = self._codes, seen.rows, len(seen.estimated)
+        lowest, largest = float(seen.estimates_C[-1]), float(self._largest[count // 2])
+        expected = _expected(seen.kth - lowest, seen.per_loss * largest)
         enough = expected >= ENOUGH
         if not enough or codes.decoded:
             # Near duplicates share one error: a bound of few deviations may be their luck.
             expected = min(expected, codes.measured)
-        proposal = Proposal(rows, approximate, count, enough, expected, certain)
-        return proposal, self._wider(estimates_C, kth, per_loss)
+        certain = codes.losses_R[rows] > largest * _SAME
+        certain[np.searchsorted(rows, seen.estimated[seen.estimates_C > lowest])] = True
+        return Proposal(rows, seen.approximate, count, enough, expected, certain)
 
     def _estimates(
         self, query_K: NDArray[np.float32], count: int
@@ -153,17 +157,35 @@ class CodeSearch:
         seen = float(np.sqrt(np.mean(np.square(errors_C[known] / deviations_C[known]))))
         return seen if self._codes.decoded else max(1.0, seen)
 
-    def _wider(self, estimates_C: NDArray[np.float64], kth: float, per_loss: float) -> int:
+    def _wider(self, seen: "_Seen") -> int:
         """Candidates that should be enough if estimates go on falling with the logarithm of their number."""
-        count = len(estimates_C)
-        fall = float(estimates_C[count // 2] - estimates_C[-1])
+        count, lowest = len(seen.estimated), float(seen.estimates_C[-1])
+        fall = float(seen.estimates_C[count // 2]) - lowest
         wider = 2 * count
         while (wider + wider // 2) * _MOST_CANDIDATES <= self._rows:
-            lowest = float(estimates_C[-1]) - fall * math.log2(wider / count)
-            if _expected(kth - lowest, per_loss * self._largest[wider // 2]) >= ENOUGH:
+            gap = seen.kth - lowest + fall * math.log2(wider / count)
+            if _expected(gap, seen.per_loss * self._largest[wider // 2]) >= ENOUGH:
                 break
             wider *= 2
         return wider
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Candidates, scored."""
+
+    rows: NDArray[np.int64]
+    """Sorted."""
+    approximate: NDArray[np.float32]
+    """Their scores."""
+    estimated: NDArray[np.int64]
+    """Those with the best estimates, the best first."""
+    estimates_C: NDArray[np.float64]
+    """Their estimates."""
+    kth: float
+    """Score of the k-th best candidate."""
+    per_loss: float
+    """Standard deviation of an estimate's error for a loss of one."""
 
 
 def _expected(gap: float, deviation: float) -> float:

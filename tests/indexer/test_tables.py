@@ -38,6 +38,14 @@ def test_markup_and_control_characters_are_text() -> None:
     assert "\x1b[31m" not in text
 
 
+def test_how_sure_the_search_is_is_said_where_it_was_not_exact() -> None:
+    exact = SearchCertainty(exact=True, candidates=9, expected_recall=1.0)
+    codes = SearchCertainty(exact=False, candidates=1234, expected_recall=0.98769)
+    assert "candidates" not in printed(answer(9, search=exact))
+    text = " ".join(printed(answer(9, search=codes, exact=False)).split())
+    assert "1,234 candidates by codes: at least 98.76 % of the best rows are expected here" in text
+
+
 @pytest.mark.parametrize(
     ("found", "says"),
     [
@@ -47,14 +55,6 @@ def test_markup_and_control_characters_are_text() -> None:
         (answer(4, drilled_groups=2), "the points of 2 groups: 4 of 9 training points"),
     ],
 )
-def test_how_sure_the_search_is_is_said_where_it_was_not_exact() -> None:
-    exact = SearchCertainty(exact=True, candidates=9, expected_recall=1.0)
-    codes = SearchCertainty(exact=False, candidates=1234, expected_recall=0.98769)
-    assert "candidates" not in printed(answer(9, search=exact))
-    text = " ".join(printed(answer(9, search=codes, exact=False)).split())
-    assert "1,234 candidates by codes: at least 98.76 % of the best rows are expected here" in text
-
-
 def test_what_was_searched_is_said_where_it_is_not_everything(found: Answer, says: str | None) -> None:
     text = " ".join(printed(found).split())
     assert says in text if says else "searched" not in text
