@@ -9,7 +9,7 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-openmoji test check format bench bench-digits bench-build bench-memory bench-search bench-http bench-switches \
+.PHONY: help setup demo demo-openmoji test check format bench bench-digits bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches \
         bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-models bench-peers fuzz test-faiss-gpu test-deploy up wheel clean
 
 help:  ## show this
@@ -41,7 +41,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## every benchmark of docs/benchmarks.md
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## every benchmark of docs/benchmarks.md
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.digits
@@ -54,6 +54,9 @@ bench-memory: $(READY)  ## peak memory of a build at n and 10 n rows
 
 bench-search: $(READY)  ## exact and compressed search, 100,000 x 1,024
 	$(BIN)/python -m benchmarks.search
+
+bench-scan-memory: $(READY)  ## memory of exact scans of several queries, 100,000 and 1,000,000 rows
+	$(BIN)/python -m benchmarks.scan_memory
 
 bench-http: $(READY)  ## what HTTP adds to a query
 	$(BIN)/python -m benchmarks.http_overhead

@@ -32,6 +32,7 @@ from indexer.partition import partition
 from indexer.plan import BuildPlan
 from indexer.planning import make_plan
 from indexer.progress import Observer, Silent
+from indexer.real_queries import real_queries
 from indexer.run import run_units
 from indexer.survey import survey
 from indexer.workspace import Workspace
@@ -168,6 +169,7 @@ def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observe
     contents = index_contents(
         plan, workspace, origin, config.index.storage(), partial(observer.reach, "describe groups")
     )
+    contents = replace(contents, queries=partial(real_queries, plan, workspace, origin.task, observer.say))
     try:
         ready = write_index(contents, workspace.version, progress=writing)
         publish(ready, config.index.path / origin.fingerprint.version, observer.reach)

@@ -318,7 +318,7 @@ def _product_time(columns: int) -> float:
 def stored_bytes(rows: int, width: int, storage: StorageOptions) -> tuple[int, int]:
     """Bytes of the stored rows and of the search file, roughly."""
     flat = rows * width * storage.stored_type.itemsize
-    codes = rows * (width // 8 + 8)
+    codes = rows * (width // 8 + 12)
     if storage.keep == "codes":
         return 0, codes if storage.search == "compressed" else flat
     return flat, flat + (codes if storage.search == "compressed" else 0)

@@ -1,5 +1,6 @@
 """What people are shown: tables of recipes, estimates, indexes and answers."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.text import Text
 from byline.attribution import Answer, Attribution, Shares
 from byline.recipe import RECIPES
 from byline.store.index import AttributionIndex
+from byline.store.manifest import RecallRecord
 from byline.store.quality import FoundCard, Measurement, figure
 from indexer.bar import clock
 from indexer.estimate import Estimate
@@ -114,9 +116,16 @@ def index_table(index: AttributionIndex) -> Table:
     }
     for name, value in rows.items():
         table.add_row(name, plain(value))
+    for record in index.manifest.search.recall:
+        table.add_row("recall@10", plain(_recall(record)))
     for line in quality_lines(index.quality):
         table.add_row("quality", plain(line))
     return table
+
+
+def _recall(record: RecallRecord) -> str:
+    scanned = "" if not record.scanned else f"; {record.scanned:.0%} by an exact scan"
+    return f"{record.recall_at_10:.4f} for {record.kind}, {record.rankings} rankings{scanned}"
 
 
 def _grouped(index: AttributionIndex) -> str:
@@ -167,8 +176,8 @@ def answer_tables(answer: Answer) -> Iterator[Table]:
     heading = f"{predicted}{what}, {answer.index} {answer.version}"
     for name, found in (("proponents", answer.proponents), ("opponents", answer.opponents)):
         if found is not None:
-            captions = (_searched(answer), _trusted(answer, getattr(answer.optimism, name)))
-            caption = "\n".join(each for each in captions if each)
+            told = (_searched(answer), _certainty(answer), _trusted(answer, getattr(answer.optimism, name)))
+            caption = "\n".join(line for line in told if line)
             yield _attributions_table(f"{name}: {heading}", found, caption or None)
     if answer.shares is not None:
         yield _shares_table(answer.shares)
@@ -192,6 +201,15 @@ def _trusted(answer: Answer, optimism: float | None) -> str | None:
     told = f"intervals by Student's t over {answer.standard_error_units:,} {counted}"
     much = "somewhat" if optimism is None else f"about {optimism:.1%}"
     return f"{told}; picked as the best of many, the scores are {much} too strong"
+
+
+def _certainty(answer: Answer) -> str | None:
+    """How much of an exact scan's answer is expected, where the search was none."""
+    search = answer.search
+    if search is None or search.exact:
+        return None
+    percent = math.floor(search.expected_recall * 1e4) / 100
+    return f"{search.candidates:,} candidates by codes: at least {percent:g} % of the best rows are expected here"
 
 
 def _attributions_table(title: str, found: Sequence[Attribution], caption: str | None) -> Table:

@@ -67,6 +67,19 @@ class Optimism(_Document):
     """Of the smallest scores: 0.05 is 5 % too low."""
 
 
+class SearchCertainty(_Document):
+    """How sure it is that the search missed nothing stronger than what came back."""
+
+    exact: bool
+    """Whether every row that could have come back was scored; then nothing was missed."""
+    candidates: int = Field(ge=0)
+    """Rows that were scored; with both ends, the larger number."""
+    expected_recall: float = Field(ge=0, le=1)
+    """At least this part of the examples is expected to be what scoring all rows would return, by the error of the
+    codes that was seen on the candidates; the lower of both ends. 1 where all rows were scored. Of an index that keeps
+    codes only: the lowest that was measured when it was built."""
+
+
 class Timings(_Document):
     """Milliseconds by stage. Queries answered in one batch share the batch's times."""
 
@@ -185,6 +198,8 @@ class AnswerHeader(_Document):
     """Groups whose points were scored one by one; null without a drill-down."""
     exact: bool
     """Whether all rows were scored; false where compressed codes chose the candidates."""
+    search: SearchCertainty | None = None
+    """How sure it is that nothing stronger was missed; null where no examples were asked for, and for a baseline."""
     quality_card: CardSummary | None = None
     """What was measured about this index; null where nothing was."""
     target: str | None

@@ -73,12 +73,14 @@ class Drill:
         def top(name: EndName) -> End:
             scores_P = by_member_PM.mean(axis=1)
             order = np.lexsort((rows_P, -scores_P if name == "proponents" else scores_P))[:k]
+            examples = tuple(self._task.describe(int(row)) for row in rows_P[order])
             return End(
                 rows=rows_P[order],
                 scores=scores_P[order],
                 by_member=by_member_PM[order],
                 optimism=optimism(name, by_member_PM, self._members, k),
-                examples=tuple(self._task.describe(int(row)) for row in rows_P[order]),
+                certainty=found.certainty,
+                examples=examples,
             )
 
         return replace(

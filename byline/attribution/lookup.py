@@ -5,6 +5,7 @@ Letters: Q questions, K numbers of a feature, M members, C candidates, S sampled
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from byline.attribution.questions import Featured
 from byline.attribution.uncertainty import unit_count
 from byline.examples import Example
 from byline.members import Member
+from byline.search.hits import Certainty
 from byline.search.searcher import Searcher
 from byline.store.filters import Filter
 from byline.store.index import AttributionIndex
@@ -34,6 +36,8 @@ class End:
     """[k, M]; the mean over the members is the score. [k, 1] where the members' own are not known."""
     optimism: float | None = None
     """Part of the scores that is luck; None where unknown."""
+    certainty: Certainty | None = None
+    """How sure it is that no stronger row of the index was missed; None for a baseline, which scores all."""
     examples: tuple[Example, ...] | None = None
     """[k], where the rows are training points of an index of groups; None where the index knows them."""
 
@@ -55,6 +59,13 @@ class Found:
     owners: NDArray[np.float64] | None = None
     """[O, M] sums over the owners' rows by member, where they were asked for; [O, 1] where the members' own are
     not known."""
+
+    @property
+    def certainty(self) -> Certainty | None:
+        """How sure it is that nothing stronger was missed at either end; None where nothing was searched for."""
+        ends = [end.certainty for end in (self.proponents, self.opponents) if end is not None]
+        known = [certainty for certainty in ends if certainty is not None]
+        return reduce(Certainty.joined, known) if known else None
 
 
 class Lookup:
@@ -132,7 +143,8 @@ class Lookup:
         features_QK, parts_QMK = _stacked(asked)
         if rows is not None and not len(rows):
             nothing = np.zeros((0, len(self._members)))
-            empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing)
+            certain = Certainty(exact=True, candidates=0, expected_recall=1.0)
+            empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing, certainty=certain)
             return [empty] * len(features_QK)
         wide = self._index.manifest.storage.search == "exact" and unit_count(self._members) is not None
         candidates = candidate_count(k) if wide else k  # from codes, each further hit costs many rows
@@ -144,9 +156,10 @@ class Lookup:
                 scores=scores_C[:k],
                 by_member=by_member_CM[:k],
                 optimism=optimism(name, by_member_CM, self._members, k) if wide else None,
+                certainty=certainty,
             )
-            for rows_C, scores_C, by_member_CM in zip(
-                hits.rows_QK, hits.scores_QK, by_member_QCM, strict=True
+            for rows_C, scores_C, by_member_CM, certainty in zip(
+                hits.rows_QK, hits.scores_QK, by_member_QCM, hits.certainties_Q, strict=True
             )
         ]
 

@@ -4,7 +4,7 @@ Letters: M members, k examples of an answer, O owners.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ from byline.attribution.answer import (
     Optimism,
     OtherOwners,
     OwnerShare,
+    SearchCertainty,
     Shares,
     StandsOut,
     Timings,
@@ -90,7 +91,8 @@ class AnswerWriter:
             baseline=request.baseline,
             unit="group" if index.groups is not None and found.drilled is None else "point",
             drilled_groups=found.drilled,
-            exact=index.manifest.storage.search == "exact" or not (asked.question.examples and influence),
+            exact=found.certainty is None or found.certainty.exact,
+            search=_certainty(found),
             quality_card=self._card() if influence else None,
             target=asked.question.target,
             prediction=asked.predictions[0] if request.query is not None else None,
@@ -204,6 +206,11 @@ class AnswerWriter:
             score=float(sums.score[left].sum()),
             share=None if sums.share is None else float(sums.share[left].sum()),
         )
+
+
+def _certainty(found: Found) -> SearchCertainty | None:
+    certainty = found.certainty
+    return None if certainty is None else SearchCertainty.model_validate(asdict(certainty))
 
 
 def summary_of(card: QualityCard | None) -> CardSummary | None:

@@ -206,7 +206,9 @@ class TogetherPass:
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # the module needs more than its arguments
-                raise InseparableError(f"module '{call.name}' does not work on one example's arguments") from error
+                raise InseparableError(
+                    f"module '{call.name}' does not work on one example's arguments"
+                ) from error
             for mine, tensor in tensors.items():
                 added[own[mine]] = added[own[mine]] + tensor if own[mine] in added else tensor
         return [

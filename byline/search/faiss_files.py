@@ -36,8 +36,11 @@ FASTSCAN_DIMENSIONS = 1024
 FASTSCAN_BITS = 8
 PLAIN_BITS = 4
 """Bits of a rotated query's numbers when codes are compared."""
+QUERY_ROUNDING = {FASTSCAN_BITS: 0.01, PLAIN_BITS: 0.16}
+"""Relative error of an estimate by these bits, beside the codes' own: a step of the grid over sqrt(12)."""
 KMEANS_PASSES = 20
 """Rounds of k-means."""
+_DECODED_BYTES = 1 << 20
 _PACK = 32
 _HEADER = 37
 _REFINE_TAIL = 4
@@ -220,11 +223,11 @@ def write_flat(
 
 
 def write_codes(file: BinaryIO, rows: Rows, shape: tuple[int, int], seed: int, block: int) -> Iterator[int]:
-    """Write 1-bit codes of all stored vectors: a rotation, then RaBitQ, FastScan where it is exact enough.
+    """Write 1-bit codes of vectors: a rotation, then RaBitQ, FastScan where it is exact enough.
 
     Args:
         file: Open for writing; the index is appended.
-        rows: Reads stored vectors.
+        rows: Reads stored vectors less their centre.
         shape: (R, K).
         seed: Of the rotation.
         block: Rows to hold at a time, a multiple of 32.
@@ -238,8 +241,9 @@ def write_codes(file: BinaryIO, rows: Rows, shape: tuple[int, int], seed: int, b
     count, width = shape
     with _one_thread():
         index = _empty_codes(width, seed)
-        # RaBitQ codes vectors less their mean, and quantises the query less that mean as well: a short query
-        # then drowns in it (recall@10 of .3 on our vectors). A mean of zero leaves every query its own bits.
+        # RaBitQ would subtract a mean from rows and query alike: a short query then drowns in it (recall@10 of .3 on
+        # our vectors). Rows come less their centre, whose product with a query changes no ranking; a mean of zero
+        # leaves every query its own bits.
         index.train(np.zeros((1, width), dtype=np.float32))
         template = _codes_template(index)
         _check_codes(index, template, rows(0, min(count, _PACK + 1)))
@@ -251,6 +255,36 @@ def write_codes(file: BinaryIO, rows: Rows, shape: tuple[int, int], seed: int, b
         file.write(codes)
         yield end
     file.write(template.tail)
+
+
+def code_losses(rows_BK: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Length of what the codes of some rows lose.
+
+    A code decodes to the signs s of the D rotated numbers y, as long as makes their product with y right:
+    s |y|^2 / |y|_1. What is lost is orthogonal to y, of length |y| sqrt(1 / c^2 - 1) with the cosine
+    c = |y|_1 / (sqrt(D) |y|). Rounding a query to a few bits adds a part of |y|.
+
+    Args:
+        rows_BK: Rows less the centre, float32 [B, K].
+        seed: Of the rotation.
+
+    Returns:
+        float32 [B].
+    """
+    rotation = faiss.HadamardRotation(rows_BK.shape[1], seed)
+    dimensions = int(rotation.d_out)
+    rounding = QUERY_ROUNDING[FASTSCAN_BITS if dimensions <= FASTSCAN_DIMENSIONS else PLAIN_BITS]
+    losses_B = np.empty(len(rows_BK), dtype=np.float32)
+    step = max(1, _DECODED_BYTES // (4 * dimensions))
+    for start in range(0, len(rows_BK), step):
+        with _one_thread():
+            rotated = rotation.apply(np.ascontiguousarray(rows_BK[start : start + step]))
+        lengths = np.linalg.norm(rotated.astype(np.float64), axis=1)
+        sums = np.abs(rotated).sum(axis=1, dtype=np.float64)
+        cosines = np.divide(sums, lengths * np.sqrt(dimensions), out=np.ones_like(sums), where=lengths > 0)
+        lost = np.maximum(1 / np.square(cosines) - 1, 0) + rounding**2
+        losses_B[start : start + step] = lengths * np.sqrt(lost)
+    return losses_B
 
 
 def refine_head(shape: tuple[int, int]) -> bytes:
@@ -290,7 +324,8 @@ class SearchFile:
             self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
             raise CorruptIndex(f"{path}: FAISS cannot read it: restore or rebuild the index") from error
-        self._codes = self._flat = None
+        self._codes: Any = None
+        self._flat: Any = None
         if isinstance(self._index, faiss.IndexRefine):
             self._codes = self._index.base_index
             self._flat = self._index.refine_index
@@ -308,6 +343,12 @@ class SearchFile:
     def compressed(self) -> bool:
         """Whether there are codes."""
         return self._codes is not None
+
+    @property
+    def code_dimensions(self) -> int:
+        """D, the bits of a code."""
+        rotated: Any = faiss.downcast_index(self._codes)
+        return int(rotated.index.d)
 
     def candidates(
         self, query_1K: NDArray[np.float32], count: int
@@ -347,28 +388,32 @@ def flat_offset(width: int, stored: Stored) -> int:
 class DecodedCodes:
     """Vectors rebuilt from 1-bit codes: approximate, for indexes that keep nothing else."""
 
-    def __init__(self, path: Path, seed: int):
+    def __init__(self, path: Path, seed: int, centre_K: NDArray[np.float32]):
+        """Read the codes.
+
+        Args:
+            path: The file.
+            seed: Of the rotation.
+            centre_K: What was subtracted from every row before it was coded, float32 [K].
+        """
+        self._centre_K = centre_K
         self._index = cast(Any, faiss.read_index(str(path)))
         self._inner: Any = faiss.downcast_index(self._index.index)
         self.rows, self.width = int(self._index.ntotal), int(self._index.d)
         # FAISS undoes square rotations only; the padded one is the same map with zeros appended.
         self._rotation = faiss.HadamardRotation(int(self._inner.d), seed)
 
-    def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Rebuild rows in any order.
-
-        Args:
-            rows: int64 [N].
-
-        Returns:
-            float32 [N, K].
-        """
-        if not len(rows):
-            return np.empty((0, self.width), dtype=np.float32)
+    def gather(self, rows: NDArray[np.int64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Rebuild rows in any order; arguments and results as in `VectorRows.gather`."""
+        decoded_NK = np.empty((len(rows), self.width), np.float32) if out is None else out[: len(rows)]
+        step = max(1, _DECODED_BYTES // (4 * int(self._inner.d)))
         with _one_thread():
-            rotated = self._inner.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64))
-            decoded: NDArray[np.float32] = self._rotation.reverse_transform(rotated)[:, : self.width]
-        return np.ascontiguousarray(decoded)
+            for start in range(0, len(rows), step):
+                chosen = np.ascontiguousarray(rows[start : start + step], dtype=np.int64)
+                rotated = self._inner.reconstruct_batch(chosen)
+                part = self._rotation.reverse_transform(rotated)[:, : self.width]
+                np.add(part, self._centre_K, out=decoded_NK[start : start + len(chosen)])
+        return decoded_NK
 
 
 class GpuRows:

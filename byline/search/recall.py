@@ -1,127 +1,184 @@
-"""Chooses how many candidates codes must propose, by measured recall.
+"""Measures what compressed search finds of the exact best ten, for each kind of query, both ends of a ranking.
 
-Legend: Q rankings, R rows, K numbers of a vector.
+Legend: Q rankings, T results of a ranking, K numbers of a vector, B rows of a block.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from byline.randomness import random_integers, stream_key
-from byline.search.faiss_files import SearchFile
-from byline.search.scan import row_blocks
-from byline.search.scores import for_candidates
-from byline.store.layout import MAX_FACTOR, StorageOptions, Stretch, scale_exponents
+from byline.search.codes import FIRST_FACTOR, TOP, Codes, CodeSearch
+from byline.search.query_kinds import ROWS, TARGET
+from byline.search.scan import RowSource, row_blocks
+from byline.search.scores import pair_scores
+from byline.store.layout import MAX_FACTOR, block_rows
+from byline.store.manifest import RecallRecord
 from byline.store.vectors import VectorRows
 
-TOP = 10
-TARGET = 0.999
-FIRST_FACTOR = 20
-_QUERIES = 64
+Progress = Callable[[str, int, int], None]
+TARGET_RECALL = 0.999
+"""Recall@10 that plain FAISS is to reach for rows and real queries."""
+_SAME = 1e-9
+"""Scores that differ by less, relative to the best, are equal: of equal rows any will do."""
 
 
 @dataclass(frozen=True)
-class MeasuredFactor:
-    """How well candidates by codes cover the exact top ten."""
+class MeasuredRecall:
+    """How well compressed search finds the exact best ten."""
 
-    factor: int
-    """Candidates for each result that is asked for."""
+    plain_factor: int
+    """Candidates for each result that plain FAISS needs."""
+    first_factor: int
+    """Candidates for each result to begin with where they are widened."""
+    kinds: tuple[RecallRecord, ...]
+    """Recall by kind of query."""
+
+    @property
+    def lowest(self) -> float:
+        """Recall of the worst kind."""
+        return min(record.recall_at_10 for record in self.kinds)
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """One query's best ten: the truth, and what was found of it."""
+
     recall: float
-    """Mean recall@10 with it."""
-    queries: int
-    """Rankings that it is the mean of."""
+    plain_recall: float
+    scanned: bool
+    """Whether it took an exact scan."""
 
 
-def measured_factor(
-    search: SearchFile,
+def measured_recall(
+    codes: Codes,
     vectors: VectorRows,
-    stretches: Sequence[Stretch],
-    storage: StorageOptions,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> MeasuredFactor:
-    """Double the factor from 20 until recall@10 is .999, or measure the one that was asked for.
+    kinds: Mapping[str, NDArray[np.float32]],
+    progress: Progress | None = None,
+) -> MeasuredRecall:
+    """Choose how many candidates to begin with, and measure recall@10 of what is then found.
 
-    Queries are training rows, drawn at random with the index's seed, and their negatives: both ends of a ranking.
+    Both factors are doubled from 20. That of plain FAISS until its recall@10 is .999 for rows and real queries. The
+    first one until the candidates of half of these are enough; where codes are given up for most of them it stays 20.
 
     Args:
-        search: The file with the codes.
-        vectors: Stored rows.
-        stretches: With their scale exponents.
-        storage: Seed, and the factor if the user chose one.
-        progress: Called with ("nearest rows", rows read, rows) and, for every factor that is tried, with
-            (its name, rankings, rankings in all).
+        codes: The codes; a fixed factor is kept.
+        vectors: Stored rows: the truth.
+        kinds: Kind of query -> queries float32 [Q, K], each with a largest number in [.5, 1).
+        progress: Called with ("nearest rows", rows read, rows) and ("recall", rankings, rankings in all).
 
     Returns:
-        The factor with what was measured.
+        The factors and the recall of each kind.
     """
-    queries_QK = _sampled_queries(vectors, stretches, storage.seed)
     report = progress or _nothing
-    top_QT = _exact_top(vectors, queries_QK, report)
-    enough = min(MAX_FACTOR, max(FIRST_FACTOR, -(-vectors.rows // TOP)))
-    factor = storage.rescore_factor or FIRST_FACTOR
-    while True:
-        recall = _recall(
-            partial(_found, search, vectors, factor), queries_QK, top_QT, partial(report, f"factor {factor}")
-        )
-        if recall >= TARGET or storage.rescore_factor is not None or factor == enough:
-            return MeasuredFactor(factor, recall, len(queries_QK))
-        factor = min(2 * factor, enough)
-
-
-def _sampled_queries(vectors: VectorRows, stretches: Sequence[Stretch], seed: int) -> NDArray[np.float32]:
-    counters = torch.arange(min(_QUERIES, vectors.rows), dtype=torch.int64)
-    rows_N = random_integers(stream_key(seed, "recall"), counters, vectors.rows).numpy()
-    # A stored number is the feature times 2^e, and a query that meets it is the feature over 2^e.
-    sampled_NK = np.ldexp(vectors.gather(rows_N).astype(np.float64), -2 * scale_exponents(stretches))
-    moved_NK, _ = for_candidates(sampled_NK)
-    return np.concatenate([moved_NK, -moved_NK])
+    ends = {kind: np.concatenate([queries_QK, -queries_QK]) for kind, queries_QK in kinds.items()}
+    queries_QK = np.concatenate(list(ends.values()))
+    places = np.repeat(list(ends), [len(each) for each in ends.values()])
+    truth = _Truth(vectors, queries_QK, _top_rows(vectors, queries_QK, report))
+    decoded_QT = _top_rows(codes.source, queries_QK, _nothing) if codes.decoded else None
+    plain = codes.factor
+    if not codes.fixed and not codes.decoded:
+        usual = [q for q, kind in enumerate(places) if kind == ROWS or kind.startswith(f"{TARGET} ")]
+        plain = _plain_factor(codes, truth, usual)
+        codes = replace(codes, factor=_first_factor(codes, queries_QK[usual]))
+    search, rankings = CodeSearch(codes), []
+    for q, query_K in enumerate(queries_QK):
+        proposal = next(search.proposals(query_K, TOP), None)
+        if decoded_QT is not None:
+            found = by_faiss = truth.recall(q, decoded_QT[q])
+        else:
+            found = 1.0 if proposal is None else truth.recall(q, proposal.rows_C)
+            by_faiss = _plain_recall(codes, truth, q, plain)
+        rankings.append(_Ranking(found, by_faiss, scanned=proposal is None))
+        vectors.release()
+        report("recall", q + 1, len(queries_QK))
+    by_kind = {kind: [rankings[q] for q in np.flatnonzero(places == kind)] for kind in ends}
+    records = tuple(_record(kind, own) for kind, own in by_kind.items())
+    return MeasuredRecall(plain, codes.factor, records)
 
 
 def _nothing(what: str, done: int, total: int) -> None:
     """Nobody wants to know how far it is."""
 
 
-def _exact_top(
-    vectors: VectorRows, queries_QK: NDArray[np.float32], report: Callable[[str, int, int], None]
-) -> NDArray[np.float32]:
-    """Scores of the best ten rows of each query, float32 [Q, 10], the best first."""
-    top_QT = torch.full((len(queries_QK), min(TOP, vectors.rows)), -torch.inf)
-    for rows_B, vectors_BK in row_blocks(vectors):
+def _top_rows(source: RowSource, queries_QK: NDArray[np.float32], report: Progress) -> NDArray[np.int64]:
+    """The best ten rows of each query, by float32 scores: int64 [Q, T]."""
+    top = min(TOP, source.rows)
+    scores_QT = torch.empty((len(queries_QK), 0))
+    rows_QT = torch.empty((len(queries_QK), 0), dtype=torch.int64)
+    for rows_B, vectors_BK in row_blocks(source):
         scores_QB = torch.from_numpy(queries_QK) @ torch.from_numpy(vectors_BK).T
-        top_QT = torch.cat([top_QT, scores_QB], dim=1).topk(top_QT.shape[1], dim=1).values
-        vectors.release()
-        report("nearest rows", int(rows_B[-1]) + 1, vectors.rows)
-    return top_QT.numpy()
+        scores_QX = torch.cat([scores_QT, scores_QB], dim=1)
+        rows_QX = torch.cat([rows_QT, torch.from_numpy(rows_B).expand(len(queries_QK), -1)], dim=1)
+        scores_QT, places_QT = scores_QX.topk(min(top, scores_QX.shape[1]), dim=1)
+        rows_QT = rows_QX.gather(1, places_QT)
+        if isinstance(source, VectorRows):
+            source.release()
+        report("nearest rows", int(rows_B[-1]) + 1, source.rows)
+    return rows_QT.numpy()
 
 
-def _recall(
-    count: Callable[[NDArray[np.float32], NDArray[np.float32]], int],
-    queries_QK: NDArray[np.float32],
-    top_QT: NDArray[np.float32],
-    report: Callable[[int, int], None],
-) -> float:
-    """Part of the best ten that candidates reach."""
-    found = 0
-    for done, (query_K, top_T) in enumerate(zip(queries_QK, top_QT, strict=True), start=1):
-        found += count(query_K, top_T)
-        report(done, len(queries_QK))
-    return found / top_QT.size
+def _plain_factor(codes: Codes, truth: "_Truth", queries: list[int]) -> int:
+    """Candidates for each result with which plain FAISS finds .999 of the best ten."""
+    enough = min(MAX_FACTOR, max(FIRST_FACTOR, -(-truth.vectors.rows // TOP)))
+    factor = FIRST_FACTOR
+    while (
+        factor < enough and np.mean([_plain_recall(codes, truth, q, factor) for q in queries]) < TARGET_RECALL
+    ):
+        factor = min(2 * factor, enough)
+    return factor
 
 
-def _found(
-    search: SearchFile,
-    vectors: VectorRows,
-    factor: int,
-    query_K: NDArray[np.float32],
-    top_T: NDArray[np.float32],
-) -> int:
-    """How many of a query's best ten its candidates reach, by score: of equal rows any will do."""
-    _, rows_C = search.candidates(query_K[None], min(factor * len(top_T), vectors.rows))
-    scores_C = np.sort(vectors.gather(rows_C) @ query_K)[::-1][: len(top_T)]
-    vectors.release()
-    slack = 1e-5 * max(abs(float(top_T[0])), 1e-30)
-    return int(np.count_nonzero(scores_C[: len(top_T)] >= top_T[: len(scores_C)] - slack))
+def _plain_recall(codes: Codes, truth: "_Truth", q: int, factor: int) -> float:
+    _, rows_C = codes.file.candidates(truth.queries_QK[q][None], min(factor * TOP, truth.vectors.rows))
+    return truth.recall(q, rows_C)
+
+
+def _first_factor(codes: Codes, queries_QK: NDArray[np.float32]) -> int:
+    """Candidates for each result that half of the queries need."""
+    search = CodeSearch(replace(codes, factor=FIRST_FACTOR))
+    proposals = [next(search.proposals(query_K, TOP), None) for query_K in queries_QK]
+    half = float(np.median([np.inf if each is None else each.estimated / TOP for each in proposals]))
+    factor = FIRST_FACTOR
+    while factor < half < np.inf and 2 * factor <= MAX_FACTOR:
+        factor *= 2
+    return factor
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """The best ten rows of each query, by stored rows."""
+
+    vectors: VectorRows
+    queries_QK: NDArray[np.float32]
+    top_QT: NDArray[np.int64]
+
+    def recall(self, q: int, rows: NDArray[np.int64]) -> float:
+        """Part of a query's best that is among some rows, by exact scores."""
+        best_T, found_C = self._scores(q, self.top_QT[q]), self._scores(q, rows)
+        slack = _SAME * np.abs(best_T).max()
+        return min(1.0, float(np.count_nonzero(found_C >= best_T.min() - slack)) / len(best_T))
+
+    def _scores(self, q: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        whole = [slice(0, self.vectors.width)]
+        step = block_rows(self.vectors.width)
+        query_K = self.queries_QK[q].astype(np.float64)
+        blocks = [
+            pair_scores(query_K, self.vectors.gather(rows[start : start + step]), whole)[:, 0]
+            for start in range(0, len(rows), step)
+        ]
+        return np.concatenate(blocks)
+
+
+def _record(kind: str, rankings: list[_Ranking]) -> RecallRecord:
+    recalls = np.array([ranking.recall for ranking in rankings])
+    return RecallRecord(
+        kind=kind,
+        rankings=len(rankings),
+        recall_at_10=float(recalls.mean()),
+        recall_at_least=max(0.0, float(recalls.mean() - 2 * recalls.std() / np.sqrt(len(recalls)))),
+        plain_recall_at_10=float(np.mean([ranking.plain_recall for ranking in rankings])),
+        scanned=float(np.mean([ranking.scanned for ranking in rankings])),
+    )

@@ -4,6 +4,7 @@ Legend: Q queries, R rows, K numbers of a vector (or the k of a search), M membe
 
 Every path has two steps. Something fast (FAISS on stored rows, a blocked matrix product, 1-bit codes, a GPU)
 proposes candidates from float32 scores; `byline.search.scores` then scores the few that could be among the best.
+All but the codes are certain to miss nothing; of codes `byline.search.codes` says how certain it is.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from byline.errors import InvalidQuery
+from byline.search.codes import CodeSearch
 from byline.search.faiss_files import GpuRows
-from byline.search.hits import Hits
-from byline.search.recall import FIRST_FACTOR, TOP
+from byline.search.hits import Certainty, Hits
 from byline.search.scan import row_blocks, scan
 from byline.search.scores import (
     checked_features,
@@ -34,8 +35,10 @@ from byline.search.shortlist import Shortlist
 from byline.store.index import AttributionIndex
 from byline.store.layout import block_rows
 
-Found = tuple[NDArray[np.int64], NDArray[np.float64]]
+Ranked = tuple[NDArray[np.int64], NDArray[np.float64]]
 """(rows [k], parts of their scores [k, stretches])."""
+Found = tuple[Ranked, Certainty]
+"""What one query found, and how sure it is."""
 MemberScores = Callable[[int, NDArray[np.float32]], NDArray[np.float64]]
 """(number of a query, stored vectors [N, K]) -> each member's scores, float64 [N, M]."""
 
@@ -44,8 +47,6 @@ _FLAT_QUERIES = 2
 _FLAT_MARGIN = 32
 _FLAT_MOST = 1_024
 _QUERY_BATCH = 64
-_MOST_CANDIDATES = 8
-"""Codes are given up for an exact scan once candidates are more than rows / this."""
 
 
 class Searcher:
@@ -64,6 +65,8 @@ class Searcher:
         self._own_stretches = index.manifest.rotation is None
         self._error = rounding(index.width) * index.manifest.search.max_norm
         self._gpu = index.gpu_rows()
+        codes = index.codes()
+        self._codes = None if codes is None else CodeSearch(codes)
 
     def search(
         self,
@@ -96,10 +99,11 @@ class Searcher:
         k = min(k, available)
         sign = -1.0 if opponents else 1.0
         found = self._search(sign * queries_QK, k, allowed) if k else [self._nothing()] * len(queries_QK)
-        rows_QK = np.array([rows_k for rows_k, _ in found], dtype=np.int64).reshape(len(found), k)
-        scores = np.array([total(parts) for _, parts in found]).reshape(len(found), k)
-        parts = np.array([parts for _, parts in found]).reshape(len(found), k, len(self._slices))
-        return Hits(rows_QK, sign * scores + 0.0, self.index.exact, sign * parts + 0.0)
+        rows_QK = np.array([rows_k for (rows_k, _), _ in found], dtype=np.int64).reshape(len(found), k)
+        scores = np.array([total(parts) for (_, parts), _ in found]).reshape(len(found), k)
+        parts = np.array([parts for (_, parts), _ in found]).reshape(len(found), k, len(self._slices))
+        certainties_Q = tuple(certainty for _, certainty in found)
+        return Hits(rows_QK, sign * scores + 0.0, certainties_Q, sign * parts + 0.0)
 
     def member_scores(
         self, features_QK: Any, hits: Hits, parts_QMK: Tensor | None = None
@@ -185,18 +189,19 @@ class Searcher:
             features_QK: Query features, [Q, K].
 
         Yields:
-            (rows of the block, scores float32 [Q, B]).
+            (rows of the block, scores float32 [Q, B]), which hold until the next block is taken.
         """
         queries_QK = self._queries(features_QK)
         moved_QK, _ = for_candidates(queries_QK)
-        exponents_Q1 = np.frexp(np.abs(queries_QK).max(axis=1, initial=0, keepdims=True))[1]
+        exponents_Q = np.frexp(np.abs(queries_QK).max(axis=1, initial=0))[1]
         moved_KQ = torch.from_numpy(moved_QK).T
+        size = min(self.index.rows, block_rows(self.index.width))
+        room_BQ = torch.empty((size, len(moved_QK)), dtype=torch.float32)
         for rows_B, vectors_BK in row_blocks(self.index.row_source):
-            scores_QB = (torch.from_numpy(vectors_BK) @ moved_KQ).T.numpy().astype(np.float64)
-            yield (
-                slice(int(rows_B[0]), int(rows_B[-1]) + 1),
-                np.ldexp(scores_QB, exponents_Q1).astype(np.float32),
-            )
+            scores_BQ = torch.mm(torch.from_numpy(vectors_BK), moved_KQ, out=room_BQ[: len(rows_B)]).numpy()
+            # A power of two: exact in float32 unless the score itself leaves its range.
+            np.ldexp(scores_BQ, exponents_Q, out=scores_BQ)
+            yield slice(int(rows_B[0]), int(rows_B[-1]) + 1), scores_BQ.T
 
     def _queries(self, features_QK: Any) -> NDArray[np.float64]:
         return unscaled(checked_features(features_QK, self.index.width), self.index.manifest.stretches)
@@ -213,15 +218,18 @@ class Searcher:
         return allowed
 
     def _nothing(self) -> Found:
-        return np.empty(0, dtype=np.int64), np.empty((0, len(self._slices)))
+        return (np.empty(0, dtype=np.int64), np.empty((0, len(self._slices)))), Certainty(
+            exact=True, candidates=0, expected_recall=1.0
+        )
 
     def _search(
         self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None
     ) -> list[Found]:
         if allowed is not None:
             return self._scan_in_batches(queries_QK, k, allowed)
-        if self.index.search_file.compressed:
-            return self._each(lambda query_1K: self._by_codes(query_1K, k), queries_QK)
+        codes = self._codes
+        if codes is not None:
+            return self._each(lambda query_1K: self._by_codes(codes, query_1K, k), queries_QK)
         if self._gpu is not None and k + _FLAT_MARGIN <= self._gpu.MAX_K:
             return self._by_gpu(self._gpu, queries_QK, k)
         if len(queries_QK) <= _FLAT_QUERIES and k <= _FLAT_MOST:
@@ -238,26 +246,25 @@ class Searcher:
         with ThreadPoolExecutor(min(self._threads, len(each))) as pool:
             return list(pool.map(answer, each))
 
-    def _by_codes(self, query_1K: NDArray[np.float64], k: int) -> Found:
-        """Candidates by codes, until no row that ties with the last hit can be missing among them."""
+    def _by_codes(self, codes: CodeSearch, query_1K: NDArray[np.float64], k: int) -> Found:
+        """Candidates by codes, until they are enough and no row that ties with the last hit can be missing."""
         moved_1K, norm_1 = for_candidates(query_1K)
-        # Recall was measured at ten: one hit takes as many candidates, or the best could be missed more often.
-        count = max(k, TOP) * (self.index.manifest.search.rescore_factor or FIRST_FACTOR)
-        while count * _MOST_CANDIDATES <= self.index.rows:
-            estimates_C, rows_C = self.index.search_file.candidates(moved_1K, count)
+        for proposal in codes.proposals(moved_1K[0], k):
             shortlist = self._shortlist(query_1K[0], k, float(norm_1[0]))
-            order = np.argsort(rows_C)
-            vectors_CK = self.index.row_source.gather(rows_C[order])
-            approximate_C = (torch.from_numpy(vectors_CK) @ torch.from_numpy(moved_1K[0])).numpy()
-            shortlist.offer(rows_C[order], approximate_C)
-            found, parts = shortlist.finish()
-            # Equal rows have equal codes, hence equal estimates: one above the last is there with all its like.
+            shortlist.offer(proposal.rows_C, proposal.approximate_C)
+            rows, parts = shortlist.finish()
             scores = total(parts)
-            tied = found[scores == scores[-1]]
-            if float(estimates_C[np.isin(rows_C, tied)].min()) > float(estimates_C[-1]):
-                return found, parts
-            count *= 4
+            if proposal.holds_ties(rows[scores == scores[-1]]):
+                return (rows, parts), Certainty(
+                    exact=False, candidates=len(proposal.rows_C), expected_recall=proposal.expected_recall
+                )
         return self._scan(query_1K, k, None)[0]
+
+    def _scanned(self, rows: int) -> Certainty:
+        """How sure a look at all of these rows is: scores by decoded codes are no more so than was measured."""
+        exact = self.index.exact
+        recall = 1.0 if exact else self.index.manifest.search.recall_at_least
+        return Certainty(exact=exact, candidates=rows, expected_recall=recall)
 
     def _by_flat(self, query_1K: NDArray[np.float64], k: int) -> Found:
         """Candidates by FAISS on stored rows, one query."""
@@ -269,7 +276,7 @@ class Searcher:
             return self._scan(query_1K, k, None)[0]
         shortlist = self._shortlist(query_1K[0], k, float(norm_1[0]))
         shortlist.offer(rows_C, scores_C)
-        return shortlist.finish()
+        return shortlist.finish(), self._scanned(self.index.rows)
 
     def _by_gpu(self, gpu: GpuRows, queries_QK: NDArray[np.float64], k: int) -> list[Found]:
         """Candidates by a GPU, all queries at once; those with too close a call are scanned."""
@@ -284,7 +291,7 @@ class Searcher:
                 continue
             shortlist = Shortlist(k, float(errors_Q[q]), partial(self._parts, query_K))
             shortlist.offer(rows_QC[q], scores_QC[q])
-            found.append(shortlist.finish())
+            found.append((shortlist.finish(), self._scanned(self.index.rows)))
         return found
 
     def _scan_in_batches(
@@ -304,7 +311,8 @@ class Searcher:
             for query_K, norm in zip(queries_QK, norms_Q, strict=True)
         ]
         scan(self.index.row_source, moved_QK, shortlists, allowed)
-        return [shortlist.finish() for shortlist in shortlists]
+        certainty = self._scanned(self.index.rows if allowed is None else len(allowed))
+        return [(shortlist.finish(), certainty) for shortlist in shortlists]
 
     def _shortlist(self, query_K: NDArray[np.float64], k: int, norm: float) -> Shortlist:
         return Shortlist(k, self._error * norm, partial(self._parts, query_K))

@@ -55,6 +55,9 @@ class IndexContents:
     """Member name -> fitted state."""
     build: Mapping[str, JsonValue]
     """Settings that bits depend on: recorded and hashed; no times, paths or host names."""
+    queries: Callable[[], Mapping[str, NDArray[np.float32]]] | None = None
+    """Makes features [Q, K] of real queries, by the target that they attribute: what the recall of compressed search is
+    measured on beside the rows. Called once, and only where there are codes."""
     groups: Groups | None = None
     """What the rows are groups of; None where they are points."""
     rotation: RotationLayout | None = None

@@ -16,10 +16,13 @@ from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
 from byline.groups import Members
 from byline.recipe import Recipe
 from byline.search import faiss_files
+from byline.search.codes import FIRST_FACTOR, Codes
 from byline.search.scores import checked_features, unscaled
 from byline.store.examples import ExampleStore
 from byline.store.fingerprint import METHOD_REVISION, Fingerprint
 from byline.store.layout import (
+    CODE_CENTRE,
+    CODE_LOSSES,
     CURRENT,
     DIGEST_CACHE,
     EXAMPLES,
@@ -253,7 +256,26 @@ class AttributionIndex:
             return VectorRows(
                 [Segment(self.path / SEARCH, offset, self.rows)], self.width, storage.stored_type
             )
-        return faiss_files.DecodedCodes(self.path / SEARCH, storage.seed)
+        return faiss_files.DecodedCodes(self.path / SEARCH, storage.seed, self._code_centre())
+
+    def _code_centre(self) -> NDArray[np.float32]:
+        return np.array(_column(self.path / CODE_CENTRE, (self.width,)))
+
+    def codes(self) -> Codes | None:
+        """The codes of a compressed index; None for an exact one."""
+        storage = self.manifest.storage
+        if storage.search == "exact":
+            return None
+        return Codes(
+            file=self.search_file,
+            source=self.row_source,
+            centre_K=self._code_centre(),
+            losses_R=_column(self.path / CODE_LOSSES, (self.rows,)),
+            factor=self.manifest.search.first_factor or FIRST_FACTOR,
+            fixed=storage.rescore_factor is not None,
+            decoded=storage.keep == "codes",
+            measured=self.manifest.search.recall_at_least,
+        )
 
     def _open_owners(self) -> Owners:
         names = tuple(name for name, _, _ in self.examples.owners())

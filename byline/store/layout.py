@@ -20,6 +20,8 @@ GROUP_MEMBERS = "groups/members.npy"
 GROUP_ENDS = "groups/ends.npy"
 SELF_INFLUENCE = "columns/self_influence.npy"
 ROW_WEIGHTS = "columns/row_weights.npy"
+CODE_CENTRE = "columns/code_centre.npy"
+CODE_LOSSES = "columns/code_losses.npy"
 CURRENT = "current"
 DIGEST_CACHE = ".digests.json"
 FOLDERS = ("columns", "curvature", "groups", "vectors")
@@ -61,9 +63,9 @@ class StorageOptions(BaseModel):
     shard_rows: int = Field(default=65_536, ge=1)
     """Rows in a file under `vectors/`."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Seed of the rotation before the codes and of the rows that recall is measured on."""
+    """Seed of the rotation before the codes and of the queries that recall is measured on."""
     rescore_factor: int | None = Field(default=None, ge=1, le=MAX_FACTOR)
-    """Candidates for each result that is asked for; None doubles from 20 until recall@10 is .999."""
+    """Candidates for each result that is asked for, and no more; None widens them for each query until they are enough."""
 
     @property
     def exact(self) -> bool:

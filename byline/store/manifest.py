@@ -40,6 +40,25 @@ class FileRecord(BaseModel):
     """Of the whole file."""
 
 
+class RecallRecord(BaseModel):
+    """What compressed search finds of the best ten, for one kind of query, both ends."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    """`training rows`, `random`, `orthogonal to the mean row`, or `target NAME`: real queries attributed by it."""
+    rankings: int
+    """That were measured: two a query."""
+    recall_at_10: float
+    """Mean, as answers find them: with candidates widened for each query."""
+    recall_at_least: float
+    """The same less two standard errors: what is told where an answer's own bound says nothing."""
+    plain_recall_at_10: float
+    """Mean with `rescore_factor` candidates for each result and no more, as plain FAISS finds them."""
+    scanned: float
+    """Part of the rankings for which codes were given up for an exact scan."""
+
+
 class SearchRecord(BaseModel):
     """How `search.faiss` is to be searched, and what was measured when it was made."""
 
@@ -48,11 +67,19 @@ class SearchRecord(BaseModel):
     max_norm: float = Field(ge=0)
     """Length of the longest stored row: bounds the rounding error of a float32 score."""
     rescore_factor: int | None = None
-    """Candidates for each result that is asked for; None where there are no codes or no rows to rescore by."""
+    """Candidates for each result by plain FAISS: what `k_factor` of the file says, so that it finds .999 of the best ten
+    for rows and real queries; None where there are no codes or no rows to rescore by."""
+    first_factor: int | None = None
+    """Candidates for each result that an answer begins with; None where there are no codes."""
     recall_at_10: float | None = None
-    """Measured with `rescore_factor`, training rows as queries, both ends."""
-    recall_queries: int | None = None
-    """Rankings that `recall_at_10` is the mean of."""
+    """The lowest of `recall`; None without codes."""
+    recall: tuple[RecallRecord, ...] = ()
+    """By kind of query, measured when the index was built; empty without codes."""
+
+    @property
+    def recall_at_least(self) -> float:
+        """Recall of the worst kind, less two standard errors; 1 without codes."""
+        return min((record.recall_at_least for record in self.recall), default=1.0)
 
 
 class Manifest(BaseModel):

@@ -51,11 +51,15 @@ def write_owner_sums(
         shape = (owners, vectors.width)
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         carried_K = np.zeros(vectors.width)
+        room_BK = np.empty((min(size, len(order_R)), vectors.width), dtype=np.float32)
+        wide_BK = np.empty(room_BK.shape, dtype=np.float64)
         for start in range(0, len(order_R), size):
             rows_B = order_R[start : start + size]
             owners_B = owner_rows[rows_B]
             cuts = np.flatnonzero(np.diff(owners_B)) + 1
-            sums_XK = np.add.reduceat(vectors.gather(rows_B).astype(np.float64), [0, *cuts], axis=0)
+            vectors_BK = wide_BK[: len(rows_B)]
+            np.copyto(vectors_BK, vectors.gather(rows_B, room_BK))
+            sums_XK = np.add.reduceat(vectors_BK, [0, *cuts], axis=0)
             sums_XK[0] += carried_K
             ends_here = start + size >= len(order_R) or owner_rows[order_R[start + size]] != owners_B[-1]
             finished = sums_XK if ends_here else sums_XK[:-1]

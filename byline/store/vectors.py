@@ -28,6 +28,8 @@ from byline.store.layout import (
 Features = Iterator[NDArray[np.float32]]
 FP16_TOP_EXPONENT = 15
 """The largest scaled number lies in [2^14, 2^15): fp16 ends at 65,504, so no rounding overflows."""
+_GATHER_BYTES = 1 << 20
+"""Float32 bytes of the rows that are converted at a time: what gathering holds besides its result."""
 
 
 def weighted_blocks(
@@ -199,38 +201,51 @@ class VectorRows:
             segments.append(Segment(path, offset, expected))
         return cls(segments, width, storage.stored_type)
 
-    def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def gather(self, rows: NDArray[np.int64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read rows in any order.
 
         Args:
             rows: int64 [N].
+            out: Where to write, float32 [N or more, K]; None makes an array.
 
         Returns:
-            float32 [N, K].
+            float32 [N, K]: the beginning of `out`, where there is one.
         """
+        gathered_NK = np.empty((len(rows), self.width), np.float32) if out is None else out[: len(rows)]
+        step = max(1, _GATHER_BYTES // (4 * self.width))
+        for start in range(0, len(rows), step):
+            self._gather(rows[start : start + step], gathered_NK[start : start + step])
+        return gathered_NK
+
+    def _gather(self, rows: NDArray[np.int64], out_NK: NDArray[np.float32]) -> None:
         if len(self._tensors) == 1:
-            return np.asarray(self._tensors[0][torch.from_numpy(rows)].float().numpy())
-        gathered_NK = np.empty((len(rows), self.width), dtype=np.float32)
+            torch.from_numpy(out_NK).copy_(self._tensors[0][torch.from_numpy(rows)])
+            return
         shards_N = np.searchsorted(self._starts, rows, side="right") - 1
         for shard in np.unique(shards_N):
             chosen = np.flatnonzero(shards_N == shard)
             local = torch.from_numpy(rows[chosen] - self._starts[shard])
-            gathered_NK[chosen] = self._tensors[shard][local].float().numpy()
-        return gathered_NK
+            out_NK[chosen] = self._tensors[shard][local].float().numpy()
 
     def blocks(self, size: int | None = None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Read all rows in order.
+
+        Blocks of fp16 are written one over the other: `malloc` keeps freed ones, which would add up to the index.
 
         Args:
             size: Rows of a block; None takes what `block_rows` says.
 
         Yields:
-            (first row, float32 [B, K]); a block never spans two files.
+            (first row, float32 [B, K]); a block never spans two files, and holds until the next one is taken.
         """
-        size = size or block_rows(self.width)
+        size = min(size or block_rows(self.width), self.rows)
+        room_BK = torch.empty((size, self.width), dtype=torch.float32)
         for first, tensor in zip(self._starts, self._tensors, strict=False):
             for start in range(0, len(tensor), size):
-                yield int(first) + start, tensor[start : start + size].float().numpy()
+                stored_BK = tensor[start : start + size]
+                whole = stored_BK.dtype == torch.float32  # read where it is mapped
+                block_BK = stored_BK if whole else room_BK[: len(stored_BK)].copy_(stored_BK)
+                yield int(first) + start, block_BK.numpy()
 
     def release(self) -> None:
         """Let go of the pages that were read: a pass over all rows then needs no more memory than a block."""

@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 import byline
 from byline.errors import BuildFailed
 from byline.search import faiss_files
-from byline.search.recall import measured_factor
 from byline.store.contents import IndexContents
 from byline.store.durable import durable_file, sync, sync_tree
 from byline.store.examples import ExampleStore, write_examples
@@ -37,12 +36,12 @@ from byline.store.layout import (
     MemberLayout,
     RotationLayout,
     Stretch,
-    block_rows,
     curvature_file,
     shard_file,
 )
 from byline.store.manifest import FileRecord, Manifest, SearchRecord, write_manifest
 from byline.store.owners import write_owner_sums
+from byline.store.search_writing import write_search
 from byline.store.vectors import (
     VectorRows,
     fp16_exponent,
@@ -86,7 +85,7 @@ def write_index(contents: IndexContents, work: Path, *, progress: Progress | Non
     _write_groups(work, vectors, progress)
     _write_columns(contents, work)
     _write_states(contents, work)
-    search = _write_search(contents, stretches, vectors, work, progress)
+    search = write_search(contents, stretches, vectors, work, progress)
     if contents.storage.keep == "codes":
         shutil.rmtree(work / "vectors")
     sync_tree(work)
@@ -131,7 +130,7 @@ def _features(contents: IndexContents) -> Iterator[NDArray[np.float32]]:
 
 
 def _scaled(contents: IndexContents, progress: Progress | None) -> tuple[Stretch, ...]:
-    if contents.storage.dtype == "fp32":
+    if contents.storage.dtype == "fp32" and contents.storage.search == "exact":
         return tuple(_with_exponent(stretch, 0) for stretch in contents.stretches)
 
     def watched() -> Iterator[NDArray[np.float32]]:
@@ -195,52 +194,6 @@ def _write_states(contents: IndexContents, work: Path) -> None:
     for name, state in contents.states.items():
         separate = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in sorted(state.items())}
         save_file(separate, work / curvature_file(name))
-
-
-def _write_search(
-    contents: IndexContents,
-    stretches: tuple[Stretch, ...],
-    vectors: VectorRows,
-    work: Path,
-    progress: Progress | None,
-) -> SearchRecord:
-    storage, shape = contents.storage, (contents.rows, vectors.width)
-    block = block_rows(vectors.width)
-    refined = storage.search == "compressed" and storage.keep == "rows"
-    max_norm = 0.0
-
-    def rows(start: int, end: int) -> NDArray[np.float32]:
-        vectors_BK = vectors.gather(np.arange(start, end))
-        vectors.release()
-        return vectors_BK
-
-    def measured(start: int, end: int) -> NDArray[np.float32]:
-        nonlocal max_norm
-        vectors_BK = rows(start, end)
-        max_norm = max(max_norm, float(np.sqrt(np.square(vectors_BK.astype(np.float64)).sum(axis=1).max())))
-        return vectors_BK
-
-    with durable_file(work / SEARCH) as file:
-        if refined:
-            file.write(faiss_files.refine_head(shape))
-        if storage.search == "compressed":
-            codes = faiss_files.write_codes(file, measured, shape, storage.seed, block)
-            _watch(codes, "codes", contents.rows, progress)
-        if storage.search == "exact" or refined:
-            flat = faiss_files.write_flat(file, measured, shape, storage.dtype, block)
-            _watch(flat, "search", contents.rows, progress)
-        if refined:
-            file.write(faiss_files.refine_tail(1))
-    if not refined:
-        return SearchRecord(max_norm=max_norm)
-    recall = measured_factor(faiss_files.SearchFile(work / SEARCH), vectors, stretches, storage, progress)
-    faiss_files.patch_factor(work / SEARCH, recall.factor)
-    return SearchRecord(
-        max_norm=max_norm,
-        rescore_factor=recall.factor,
-        recall_at_10=recall.recall,
-        recall_queries=recall.queries,
-    )
 
 
 def _manifest(

@@ -12,9 +12,7 @@ export function trustView(answer, ends) {
     errors(answer),
     ...(answer.standard_error_units === null ? [] : ends.map((end) => picked(end, ends.length))),
     measured(answer),
-    answer.exact
-      ? ["good", "Exact search", "Every row was scored with its stored vector."]
-      : ["note", "Compressed search", "Codes chose candidates, which were then scored exactly."],
+    scored(answer),
   ];
   const items = notes.map(([kind, title, text]) => element("li", { class: kind }, element("b", {}, title), element("span", {}, text)));
   const warnings = notes.filter(([kind]) => kind === "warn").length;
@@ -26,6 +24,14 @@ export function trustView(answer, ends) {
     element("p", { class: "verdict" }, verdict),
     element("ul", {}, ...items),
   );
+}
+
+// Percent is rounded down: what is told is what is at least expected.
+function scored({ exact, search }) {
+  if (exact || !search) return ["good", "Exact search", "Every row was scored with its stored vector."];
+  const percent = Math.floor(search.expected_recall * 1e4) / 100;
+  const text = `Codes chose ${whole.format(search.candidates)} candidates. At least ${percent} % of the best rows are expected to be among them.`;
+  return [percent < 99 ? "warn" : "note", "Compressed search", text];
 }
 
 function standsOut({ title, clear }, ends) {

@@ -12,6 +12,7 @@ BENCHMARKS = [
     "build_time",
     "memory",
     "search",
+    "scan_memory",
     "http_overhead",
     "service_load",
     "service_switches",

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from byline.attribution import Answer
-from byline.attribution.answer import Attribution, Coverage, Optimism, StandsOut, Timings
+from byline.attribution.answer import Attribution, Coverage, Optimism, SearchCertainty, StandsOut, Timings
 from byline.examples import Example
 from indexer.tables import answer_tables
 
@@ -36,6 +36,14 @@ def test_markup_and_control_characters_are_text() -> None:
     text = printed(answer(9))
     assert text.count("x[/b] [red]y[/red]") == 6
     assert "\x1b[31m" not in text
+
+
+def test_how_sure_the_search_is_is_said_where_it_was_not_exact() -> None:
+    exact = SearchCertainty(exact=True, candidates=9, expected_recall=1.0)
+    codes = SearchCertainty(exact=False, candidates=1234, expected_recall=0.98769)
+    assert "candidates" not in printed(answer(9, search=exact))
+    text = " ".join(printed(answer(9, search=codes, exact=False)).split())
+    assert "1,234 candidates by codes: at least 98.76 % of the best rows are expected here" in text
 
 
 @pytest.mark.parametrize(

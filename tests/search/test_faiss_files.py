@@ -84,7 +84,7 @@ def test_codes_decode_to_something_like_the_rows(tmp_path: Path, width: int) -> 
     path = tmp_path / "search.faiss"
     with path.open("wb") as file:
         list(faiss_files.write_codes(file, reader(vectors), (60, width), 9, 32))
-    decoded = faiss_files.DecodedCodes(path, 9).gather(np.array([50, 3, 17]))
+    decoded = faiss_files.DecodedCodes(path, 9, np.zeros(width, np.float32)).gather(np.array([50, 3, 17]))
     for row, vector in zip(decoded, vectors[[50, 3, 17]], strict=True):
         assert row @ vector > 0.6 * np.linalg.norm(row) * np.linalg.norm(vector)
 

@@ -14,6 +14,7 @@ from byline.examples import Example
 from byline.members import Member
 from byline.query_features import QueryFeatures
 from byline.recipe import recipe
+from byline.search.hits import Certainty
 from byline.store.filters import Filter
 from byline.store.layout import MemberLayout
 from byline.store.quality import FoundCard
@@ -88,7 +89,9 @@ class FakeSearcher:
         signed = scores_QR[:, rows] * (1 if opponents else -1)
         order = np.argsort(signed, axis=1, kind="stable")[:, :k]
         return SimpleNamespace(
-            rows_QK=rows[order], scores_QK=np.take_along_axis(scores_QR[:, rows], order, axis=1)
+            rows_QK=rows[order],
+            scores_QK=np.take_along_axis(scores_QR[:, rows], order, axis=1),
+            certainties_Q=[Certainty(exact=True, candidates=len(rows), expected_recall=1.0)] * len(order),
         )
 
     def member_scores(self, features_QK, hits, parts_QMK=None):

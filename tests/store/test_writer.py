@@ -174,10 +174,10 @@ def test_memory_does_not_grow_with_rows(tmp_path: Path, search: str) -> None:
     assert large - small < stored / 3, f"{small:.0f} MB for 10,000 rows, {large:.0f} MB for 60,000"
 
 
-def test_measuring_the_factor_tells_how_far_it_is(tmp_path: Path) -> None:
+def test_measuring_recall_tells_how_far_it_is(tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     contents = contents_of(heavy_tailed(200, 16), search="compressed")
     write_index(contents, tmp_path / "v", progress=lambda *step: seen.append(step))
     assert ("nearest rows", 200, 200) in seen
-    assert ("factor 20", 1, 128) in seen
-    assert ("factor 20", 128, 128) in seen
+    assert ("recall", 1, 128) in seen
+    assert ("recall", 128, 128) in seen
