@@ -16,6 +16,7 @@ from starlette.routing import compile_path
 from starlette.types import Scope
 
 from byline import errors
+from byline.validation import reason
 from service.compensation.refusals import NotPayable
 from service.versions.errors import StaleAlias
 
@@ -202,14 +203,16 @@ async def _invalid_parameters(request: Request, error: Exception) -> Response:
     """Path and query parameters."""
     assert isinstance(error, RequestValidationError)
     kind = kind_of(errors.InvalidQuery())
-    reasons = [f"{_parameter(each)}: {each['msg']}" for each in error.errors()[:5]]
+    reasons = [_refused_parameter(each) for each in error.errors()[:5]]
     return problem_response(kind, "; ".join(reasons), request_id=_request_id(request.scope))
 
 
-def _parameter(detail: dict[str, Any]) -> str:
-    """Name a parameter, unless the client made the name up."""
-    names = [str(part) for part in detail["loc"]]
-    return ".".join([*names[:-1], "*"] if detail["type"] == "extra_forbidden" else names)
+def _refused_parameter(detail: dict[str, Any]) -> str:
+    """Name a parameter, unless the client made the name up, and what was expected of it."""
+    *place, last = [str(part) for part in detail["loc"]]
+    if detail["type"] == "extra_forbidden":
+        return f"{'.'.join([*place, '*'])}: unknown parameter"
+    return f"{'.'.join([*place, last])}: {reason(detail)}"
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -258,8 +258,8 @@ def test_query_from_the_standard_input(index: Path) -> None:
 BAD_QUERIES = {
     "no JSON": ("{x", "to be JSON"),
     "no object": ("[1]", "JSON object"),
-    "a missing field": ("{}", "x: Field required"),
-    "an unknown field": (json.dumps({**QUERY, "y": 1}), "not permitted"),
+    "a missing field": ("{}", "x: expected this field, got none"),
+    "an unknown field": (json.dumps({**QUERY, "y": 1}), "y: unknown field, expected label, x"),
 }
 
 
