@@ -8,7 +8,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from byline.adapters import adapter_digest, adapter_folder
-from byline.errors import InvalidTask
+from byline.errors import BylineError, InvalidTask
+from byline.failures import code_of
 from byline.neighbours import TASK_PREFIX, own_modules
 from byline.store.recordings import recording_digest
 from byline.task import Checkpoint, Task
@@ -80,12 +82,8 @@ def _made(module: ModuleType, function: str, reference: str) -> Task:
             f"expected a function '{function}' in {reference.rpartition(':')[0]}, found none: define it, or "
             f"correct the reference"
         )
-    try:
+    with _loading(reference):
         task = factory()
-    except InvalidTask:
-        raise
-    except Exception as error:
-        raise InvalidTask(f"{reference} raised {type(error).__name__}: {error}") from error
     if not isinstance(task, Task):
         raise InvalidTask(f"expected {reference} to return a byline.task.Task, got {type(task).__name__}")
     return task
@@ -126,21 +124,32 @@ def _import_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with _loading(f"importing {path}"):
+            spec.loader.exec_module(module)
+    except BylineError:
         del sys.modules[name]
-        raise InvalidTask(f"importing {path} raised {type(error).__name__}: {error}") from error
+        raise
     return module
 
 
 def _import_module(name: str) -> ModuleType:
-    try:
+    with _loading(f"importing the module '{name}'"):
         module = importlib.import_module(name)
-    except Exception as error:
-        raise InvalidTask(f"importing the module '{name}' raised {type(error).__name__}: {error}") from error
     if module.__file__ is None:
         raise InvalidTask(f"expected '{name}' to be a module with a file, got a namespace package")
     return module
+
+
+@contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """Run the user's code; a training script that ends the program must not end Byline."""
+    try:
+        with code_of(what, "correct the Task's file"):
+            yield
+    except SystemExit as error:
+        raise InvalidTask(
+            f"{what} ended the program: put what a script does under `if __name__ == '__main__':`"
+        ) from error
 
 
 def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -213,3 +213,15 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
         return model.model_json_schema()
     except Exception:  # a field that JSON cannot describe: the model's own fields are known all the same
         return {"properties": {name: {} for name in model.model_fields}}
+
+
+def described(error: ValidationError) -> str:
+    """Put pydantic's errors into one line where the model is not at hand: it is named, and places are pydantic's."""
+    details = error.errors(include_url=False)
+    lines = []
+    for detail in details[:SHOWN]:
+        place = ".".join([printable(error.title), *(printable(str(part)) for part in detail["loc"])])
+        said = "unknown field" if detail["type"] == "extra_forbidden" else reason(detail)
+        lines.append(f"{place}: {said}")
+    more = [f"and {len(details) - SHOWN} more"] if len(details) > SHOWN else []
+    return "; ".join(lines + more)

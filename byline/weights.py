@@ -155,18 +155,31 @@ def _as_from_pretrained(
     """Have `from_pretrained` convert the weights: experts that are stored one by one, heads, names of old releases.
 
     Returns:
-        The tensors by the model's names, and the stored names that have no place; None where it cannot make such a model.
+        The tensors by the model's names, and the stored names that have no place; None where it understands nothing.
     """
+    if any(name.endswith("weight") and not tensor.is_floating_point() for name, tensor in weights.items()):
+        return None  # quantised, which it would take for numbers
     stored = {_unwrapped(name): tensor for name, tensor in weights.items()}
+    best: tuple[dict[str, Tensor], list[str]] | None = None
+    while stored:
+        found = _converted(model, stored)
+        if found is not None and not _missing(model, found[0]):
+            return found
+        if found is not None and (best is None or len(found[0]) > len(best[0])):
+            best = found
+        first = {name.partition(".")[0] for name in stored}
+        if len(first) > 1 or "" in (inner := {name.partition(".")[2]: t for name, t in stored.items()}):
+            break
+        stored = inner  # below the one attribute that a training loop kept the model in
+    return best if best is not None and best[0] else None
+
+
+def _converted(model: Any, stored: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]] | None:
+    options = {"dtype": model.dtype, "attn_implementation": model.config._attn_implementation}
     with _quietly(), torch.random.fork_rng(devices=[]):
         try:
             made, info = type(model).from_pretrained(
-                None,
-                config=model.config,
-                state_dict=stored,
-                output_loading_info=True,
-                dtype=model.dtype,
-                attn_implementation=model.config._attn_implementation,
+                None, config=model.config, state_dict=dict(stored), output_loading_info=True, **options
             )
         except (
             Exception
@@ -174,9 +187,8 @@ def _as_from_pretrained(
             return None
     left_out = {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
     fitted = {name: tensor for name, tensor in made.state_dict().items() if name not in left_out}
-    return fitted, [
-        name for name in sorted(info["unexpected_keys"]) if not _is_other_head(model, name, stored)
-    ]
+    unknown = [name for name in sorted(info["unexpected_keys"]) if not _is_other_head(model, name, stored)]
+    return fitted, unknown
 
 
 def _is_other_head(model: Any, name: str, stored: Mapping[str, Tensor]) -> bool:

@@ -9,10 +9,12 @@ import typer
 from indexer.stopping import stoppable
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from indexer.config import BuildConfig
     from indexer.evaluation.options import EvaluationOptions
 
-Options = TypeVar("Options")
+Options = TypeVar("Options", bound="BaseModel")
 BuildFile = Annotated[
     Path,
     typer.Argument(

@@ -83,6 +83,7 @@ TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
 )
 """Errors of Byline to HTTP, the most specific first."""
 
+ASK_THE_OPERATOR = "The operator finds the cause in the service's log under this request's id."
 INTERNAL = Kind(500, "internal", "The service made a mistake")
 
 
@@ -135,12 +136,24 @@ def explained(error: Exception) -> tuple[Kind, str]:
     kind = kind_of(error)
     if kind is INTERNAL:
         log.error("mistake", error=type(error).__name__, exc_info=error)
-        return kind, "The operator finds the cause in the service's log under this request's id."
+        return kind, ASK_THE_OPERATOR
     if kind is WRONG_TASK:
         log.error("wrong task", exc_info=error)
+        if _is_foreign(error):  # words of the Task's own code, which may be of its data
+            return kind, f"The Task's own code failed. {ASK_THE_OPERATOR}"
     elif error.__cause__ is not None:  # the Task's code raised it, and may be the one at fault
         log.warning("refused", problem=kind.name, exc_info=error.__cause__)
     return kind, str(error)
+
+
+def _is_foreign(error: BaseException) -> bool:
+    """Whether an error is what Byline made of one of other code."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if not isinstance(cause, errors.BylineError):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -235,6 +235,8 @@ def test_a_base_model_with_and_without_its_prefix(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr() == ("", "")
     with pytest.raises(InvalidTask, match=r"missing 'classifier"):
         put_weights(bert("BertForSequenceClassification", 1), base.state_dict())
+    with pytest.raises(InvalidTask, match="got 0 tensors"):
+        put_weights(base, {})
 
 
 def test_layers_that_the_model_does_not_have_are_refused() -> None:
@@ -276,3 +278,13 @@ def test_experts_that_are_stored_one_by_one(tmp_path_factory: pytest.TempPathFac
     put_weights(model, read_weights(folder))
     assert_same(model, trained)
     assert torch.equal(torch.get_rng_state(), random_before)
+    model = mixtral(3)
+    put_weights(model, wrapped_names(read_weights(folder), "model._orig_mod."))
+    assert_same(model, trained)
+
+
+def test_a_quantised_file_of_a_pretrained_model_is_refused() -> None:
+    stored = bert("BertForMaskedLM", 1).state_dict()
+    old = {n.replace("LayerNorm.weight", "LayerNorm.gamma"): t.to(torch.int8) for n, t in stored.items()}
+    with pytest.raises(InvalidTask, match="quantised"):
+        put_weights(bert("BertForMaskedLM", 2), old)

@@ -1,12 +1,13 @@
 """Checking payloads against pydantic models, with messages that never repeat what came in."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from byline.errors import InvalidQuery
-from byline.validation import describe_errors
+from byline.validation import describe_errors, printable
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -30,6 +31,21 @@ def validated(model: type[ModelT], payload: Any, what: str) -> ModelT:
     except ValidationError as error:
         raise InvalidQuery(f"expected a valid {what}: {describe_errors(error, model)}") from None
     except (ValueError, RecursionError):
+        for name in _surrogates_in(payload):
+            raise InvalidQuery(
+                f"expected a valid {what}: {name}: expected text that is valid Unicode, got a lone surrogate"
+            ) from None
         raise InvalidQuery(
             f"expected a valid {what}, got one that is nested too deeply or holds other than JSON values"
         ) from None
+
+
+def _surrogates_in(payload: Any) -> list[str]:
+    """Fields of a payload whose text JSON cannot hold."""
+    found = []
+    for name, value in payload.items() if isinstance(payload, Mapping) else ():
+        try:
+            to_json({str(name): value})
+        except (ValueError, RecursionError) as error:
+            found += [printable(str(name))] if "surrogates" in str(error) else []
+    return found
