@@ -4,10 +4,11 @@ The one module of `byline` that may import the applications. Heavy libraries are
 commands, so that `byline --help` answers at once.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -15,6 +16,8 @@ from byline.errors import BylineError, InvalidInput, InvalidQuery, NotFound
 
 USAGE, FAILURE = 2, 1
 """Exit codes: what was passed in is wrong; something else is."""
+TRACEBACK = "BYLINE_TRACEBACK"
+"""Environment variable that adds Python's traceback to an error's line."""
 
 
 def compose() -> typer.Typer:
@@ -61,19 +64,46 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         compose()(args=None if arguments is None else list(arguments), prog_name="byline")
     except BylineError as error:
-        typer.secho(f"error: {' '.join(str(error).split())}{_place(error)}", fg="red", err=True)
-        sys.exit(USAGE if isinstance(error, InvalidInput | NotFound) else FAILURE)
+        code = USAGE if isinstance(error, InvalidInput | NotFound) else FAILURE
+        _end(f"{' '.join(str(error).split())}{_place(error)}", error, code)
+    except Exception as error:
+        _end(*_unexpected(error))
+
+
+def _end(line: str, error: BaseException, code: int) -> NoReturn:
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+    typer.secho(f"error: {line}", fg="red", err=True)
+    sys.exit(code)
+
+
+def _unexpected(error: Exception) -> tuple[str, BaseException, int]:
+    """Say in one line what nobody foresaw: a Task's own code at fault, no memory, or a mistake of Byline's."""
+    from byline.failures import OUT_OF_MEMORY, cause, place
+
+    advice = f"{TRACEBACK}=1 shows where"
+    if isinstance(error, OUT_OF_MEMORY):
+        return f"no memory was left ({cause(error)}): lower build.batch_rows or build.workers", error, FAILURE
+    if isinstance(error, OSError) and not place(error):
+        named = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or cause(error)}{named} ({advice})", error, FAILURE
+    if where := place(error):
+        return f"the Task's code raised {cause(error)}{where}: correct it ({advice})", error, USAGE
+    return f"unexpected {cause(error)}: if the Task is right, please report it ({advice})", error, FAILURE
 
 
 def _place(error: BylineError) -> str:
-    """Where a Task's own code raised on a query: it may be the one at fault."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    if not isinstance(error, InvalidQuery) or isinstance(cause, BylineError):
+    """What a Task's own code raised on a query, and where: it may be the one at fault."""
+    root: BaseException = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    if not isinstance(error, InvalidQuery) or isinstance(root, BylineError):
         return ""
-    frames = traceback.extract_tb(cause.__traceback__)
-    return f", raised at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    from byline.failures import cause, is_users
+
+    frames = traceback.extract_tb(root.__traceback__)
+    users = [frame for frame in frames if is_users(frame.filename)] or frames
+    return f", raised at {users[-1].filename}:{users[-1].lineno}: {cause(root)}" if users else ""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Reading what a Task names: Python files that declare Tasks, and checkpoints' weights.
 
-A Task's file is code that its user wrote and runs; weights are data and are read as such: safetensors, or
-`torch.load` with `weights_only`.
+A Task's file is code that its user wrote and runs; weights are data and are read as such (`byline.weight_files`).
 """
 
 import hashlib
@@ -9,21 +8,23 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from byline.adapters import adapter_digest, adapter_folder
-from byline.errors import InvalidTask
+from byline.errors import BylineError, InvalidTask
+from byline.failures import code_of
 from byline.neighbours import TASK_PREFIX, own_modules
 from byline.store.recordings import recording_digest
 from byline.task import Checkpoint, Task
+from byline.weight_files import read_weights
+from byline.weights import put_weights
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,8 @@ def _made(module: ModuleType, function: str, reference: str) -> Task:
             f"expected a function '{function}' in {reference.rpartition(':')[0]}, found none: define it, or "
             f"correct the reference"
         )
-    try:
+    with _loading(reference):
         task = factory()
-    except InvalidTask:
-        raise
-    except Exception as error:
-        raise InvalidTask(f"{reference} raised {type(error).__name__}: {error}") from error
     if not isinstance(task, Task):
         raise InvalidTask(f"expected {reference} to return a byline.task.Task, got {type(task).__name__}")
     return task
@@ -127,76 +124,52 @@ def _import_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with _loading(f"importing {path}"):
+            spec.loader.exec_module(module)
+    except BylineError:
         del sys.modules[name]
-        raise InvalidTask(f"importing {path} raised {type(error).__name__}: {error}") from error
+        raise
     return module
 
 
 def _import_module(name: str) -> ModuleType:
-    try:
+    with _loading(f"importing the module '{name}'"):
         module = importlib.import_module(name)
-    except Exception as error:
-        raise InvalidTask(f"importing the module '{name}' raised {type(error).__name__}: {error}") from error
     if module.__file__ is None:
         raise InvalidTask(f"expected '{name}' to be a module with a file, got a namespace package")
     return module
 
 
+@contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """Run the user's code; a training script that ends the program must not end Byline."""
+    try:
+        with code_of(what, "correct the Task's file"):
+            yield
+    except SystemExit as error:
+        raise InvalidTask(
+            f"{what} ended the program: put what a script does under `if __name__ == '__main__':`"
+        ) from error
+
+
 def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Read a checkpoint's state dict.
+    """Read a checkpoint's state dict, by the names that are stored.
 
     Raises:
         InvalidTask: There is no such file, or it holds something else.
     """
     if isinstance(checkpoint.weights, Mapping):
         return dict(checkpoint.weights)
-    path = Path(checkpoint.weights)
-    if not path.is_file():
-        raise InvalidTask(f"expected a checkpoint at {path}, found no file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, ValueError, OSError, EOFError) as error:
-        raise InvalidTask(f"{path} is no readable checkpoint: {type(error).__name__}") from error
-    except Exception as error:  # torch raises pickle.UnpicklingError for anything but weights
-        raise InvalidTask(
-            f"{path} holds more than weights and is not unpickled: save model.state_dict(), best as safetensors"
-        ) from error
-    if not isinstance(weights, Mapping) or not all(isinstance(v, Tensor) for v in weights.values()):
-        raise InvalidTask(
-            f"expected {path} to hold a state dict, name -> tensor, got {type(weights).__name__}"
-        )
-    return dict(weights)
+    return read_weights(Path(checkpoint.weights))
 
 
 def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's weights into a model.
-
-    Tied weights may be stored once: a missing name is accepted where the model shares that parameter with
-    one that is there.
+    """Put a checkpoint's weights into a model; see `byline.weights.put_weights` for the names that are understood.
 
     Raises:
-        InvalidTask: A name is missing or unknown, or a shape differs.
+        InvalidTask: There are none, or they are not the model's.
     """
-    weights = load_weights(checkpoint)
-    try:
-        missing, unexpected = model.load_state_dict(weights, strict=False)
-    except RuntimeError as error:
-        raise InvalidTask(
-            f"the checkpoint's shapes are not the model's: {str(error).splitlines()[-1].strip()}"
-        ) from error
-    shared = {n: id(p) for n, p in model.named_parameters(remove_duplicate=False)}
-    loaded = {shared[name] for name in weights if name in shared}
-    absent = [name for name in missing if shared.get(name) not in loaded]
-    if absent or unexpected:
-        first = f", the first missing '{absent[0]}'" if absent else f", the first unknown '{unexpected[0]}'"
-        raise InvalidTask(
-            f"expected a checkpoint with the model's {len(shared)} parameters, got {len(weights)} tensors: "
-            f"{len(absent)} missing, {len(unexpected)} unknown{first}"
-        )
+    put_weights(model, load_weights(checkpoint))
 
 
 def weights_digest(checkpoint: Checkpoint, adapters: int = 0, *, recorded: bool = False) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from byline.adapters import ADAPTER_LAYERS
-from byline.compute import Compute, to_device
+from byline.compute import Compute
 from byline.curvature.labels import Labels, every_label, gaussian_weights, sampled_labels
 from byline.curvature.products import Matrix, ggn_products, hessian_products
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
@@ -27,6 +27,7 @@ from byline.members import Member
 from byline.networks import load_collector
 from byline.recipe import Recipe
 from byline.task import Batch, Item, Objective, Outputs, Task, TrainSet
+from byline.training_points import collated, naming
 
 
 class MemberModel:
@@ -119,7 +120,8 @@ class MemberModel:
             InvalidTask: There is no such target, or it does not return one value an example.
             NonFiniteGradient: A gradient is NaN or infinite.
         """
-        return self._differentiated(self._task.objective(target), items, self._within)
+        with naming(items, lambda item: self.gradients([item], target)):
+            return self._differentiated(self._task.objective(target), items, self._within)
 
     def whole_gradients(self, items: Sequence[Item], target: str = "loss") -> BatchGradients:
         """Differentiate every item without the mask; as `gradients` in everything else.
@@ -131,7 +133,8 @@ class MemberModel:
         Returns:
             Values and gradients of the batch.
         """
-        return self._differentiated(self._task.objective(target), items, self._precisely)
+        with naming(items, lambda item: self.whole_gradients([item], target)):
+            return self._differentiated(self._task.objective(target), items, self._precisely)
 
     def masked_gradients(
         self, others: "Sequence[MemberModel]", items: Sequence[Item], target: str = "loss"
@@ -150,9 +153,9 @@ class MemberModel:
             UnsupportedModel: A dropout module does not see the copies of the batch one after the other.
         """
         masks = [other._mask for other in others if other._mask is not None]
-        batch = self._batch([*items] * len(masks))
         count = len(items) * len(masks)
-        with self._precisely():
+        with naming(items, lambda item: self.masked_gradients(others, [item], target)), self._precisely():
+            batch = self._batch([*items] * len(masks))
             found = self._collector.collect(
                 self._task.objective(target), batch, count, stacked(masks, self.model)
             )
@@ -183,7 +186,9 @@ class MemberModel:
                     values_N = checked_values(objective(self.model, batch), len(weights_N))
                     return (values_N * weights_N.to(values_N)).sum()
 
-            part = summed_gradient(self.model, self.blocks, total)
+            with naming(items, lambda item: self.gradients([item], target)):
+                part = summed_gradient(self.model, self.blocks, total)
+                refuse_non_finite(dense_gradients(self.blocks, part))
             added = {name: added[name] + tensor if added else tensor for name, tensor in part.items()}
         gradients = dense_gradients(self.blocks, added)
         refuse_non_finite(gradients)
@@ -203,12 +208,13 @@ class MemberModel:
             InvalidTask: There is no such target, or it does not return one value an example.
             NonFiniteGradient: A value is NaN or infinite.
         """
-        batch = self._batch(items)
-        with torch.no_grad(), self._within():
-            values_N = checked_values(self._task.objective(target)(self.model, batch), len(items))
-        if not bool(values_N.isfinite().all()):
-            raise NonFiniteGradient("the loss or target is NaN or infinite for an example of this batch")
-        return values_N
+        with naming(items, lambda item: self.values([item], target)):
+            batch = self._batch(items)
+            with torch.no_grad(), self._within():
+                values_N = checked_values(self._task.objective(target)(self.model, batch), len(items))
+            if not bool(values_N.isfinite().all()):
+                raise NonFiniteGradient("the loss or target is NaN or infinite")
+            return values_N
 
     def products(self, items: Sequence[Item], vectors_VP: Tensor, matrix: Matrix) -> Tensor:
         """Multiply the curvature matrix of the items' summed loss by vectors.
@@ -223,6 +229,7 @@ class MemberModel:
 
         Raises:
             InvalidTask: The Task does not declare its outputs.
+            NonFiniteGradient: An item's gradient is NaN or infinite; large vectors alone give products that are not finite.
             UnsupportedModel: The model cannot be differentiated twice.
         """
         batch = self._batch(items)
@@ -232,17 +239,25 @@ class MemberModel:
             with self._within():
                 return checked_values(self._task.loss(self.model, batch), len(items)).sum()
 
-        if matrix == "hessian":
-            found = hessian_products(self.model, total, vectors)
-        else:
-            outputs = declared_outputs(self._task)
-            found = ggn_products(
-                self.model,
-                lambda: self._outputs(outputs, batch),
-                lambda z: outputs.loss(z, batch).sum(),
-                vectors,
-            )
-        return flat_vectors(self.blocks, found).double()
+        with naming(items, lambda item: self.gradients([item])):
+            if matrix == "hessian":
+                found = hessian_products(self.model, total, vectors)
+            else:
+                outputs = declared_outputs(self._task)
+                found = ggn_products(
+                    self.model,
+                    lambda: self._outputs(outputs, batch),
+                    lambda z: outputs.loss(z, batch).sum(),
+                    vectors,
+                )
+        products_VP = flat_vectors(self.blocks, found).double()
+        if not bool(products_VP.isfinite().all()):
+            self.gradients(items)  # whether the items or the vectors are at fault
+        return products_VP
+
+    def _batch(self, items: Sequence[Item]) -> Batch:
+        with naming(items, lambda item: self.gradients([item])):
+            return collated(self._task, items, self._compute.device)
 
     def _outputs(self, outputs: Outputs, batch: Batch) -> Tensor:
         """The model's outputs in full precision, under this member's mask."""
@@ -281,7 +296,9 @@ class MemberModel:
         with torch.no_grad():
             z = self._outputs(outputs, batch)
         for objective, other in self._labelled(outputs, z, batch, rows_N, labels):
-            yield self._collector.collect(objective, other, len(items), self._within())
+            with naming(items, lambda item: self.gradients([item])):
+                made = self._collector.collect(objective, other, len(items), self._within())
+            yield made
 
     def _labelled(
         self, outputs: Outputs, z: Tensor, batch: Batch, rows_N: Tensor, labels: Labels
@@ -335,9 +352,6 @@ class MemberModel:
                 f"loss depends on the other examples, such as on the length that they are padded to; average over an "
                 f"example's own positions, or set build.batch_rows = 1"
             )
-
-    def _batch(self, items: Sequence[Item]) -> Batch:
-        return to_device(self._task.collate(list(items)), self._compute.device)
 
     def _precisely(self) -> torch.autocast:
         bfloat16 = self._compute.precision == "bfloat16"

@@ -1,12 +1,13 @@
 """A member's weights in a network of its own, and the collector that differentiates it, checked against autograd."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter
-from byline.compute import CPU, Compute, to_device
+from byline.compute import CPU, Compute
 from byline.errors import InvalidTask
 from byline.gradients.collector import GradientCollector
 from byline.gradients.faults import named_fault
@@ -15,6 +16,7 @@ from byline.loading import load_checkpoint
 from byline.members import Member
 from byline.recipe import Recipe
 from byline.task import Batch, Item, LayerSelection, Task
+from byline.training_points import collated, naming, read_items
 
 
 def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.Module:
@@ -81,7 +83,7 @@ def collector_of(
 
 
 def _samples(task: Task, compute: Compute, first: Item, second: Item) -> Sample:
-    return lambda count: to_device(task.collate([first, second, first][:count]), compute.device)
+    return lambda count: collated(task, [first, second, first][:count], compute.device)
 
 
 def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -
     for row in probed_rows(task):
         if not waiting:
             break
-        batch = to_device(task.collate([task.train_set[row]]), compute.device)
+        batch = collated(task, read_items(task.train_set, [row]), compute.device)
         for target in ("loss", *task.targets):
             waiting -= collector.reached(task.objective(target), batch)
     return tuple(name for name in collector.unused if name in waiting)
@@ -112,10 +114,19 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
     The gradient of a loss near zero is rounding: nothing could be checked on it. Two items of the same shape would not
     tell positions from examples; where all have the same shape, the second is the one with the next largest loss.
     """
-    items = [task.train_set[row] for row in probed_rows(task)]
-    batches = [to_device(task.collate([item]), compute.device) for item in items]
-    with named_fault(model), torch.no_grad():
-        losses = [float(task.loss(model, batch).sum().nan_to_num()) for batch in batches]
+    items = read_items(task.train_set, probed_rows(task))
+
+    def batch_of(item: Item) -> Batch:
+        return collated(task, [item], compute.device)
+
+    def loss_of(item: Item) -> float:
+        with named_fault(model), torch.no_grad():
+            loss = float(task.loss(model, batch_of(item)).sum())
+        return loss if math.isfinite(loss) else -math.inf  # its row is named where all rows are read
+
+    with naming(items, loss_of):
+        losses = [loss_of(item) for item in items]
+    batches = [batch_of(item) for item in items]
     order = sorted(range(len(items)), key=lambda place: -losses[place])
     others = [place for place in order if _shapes(batches[place]) != _shapes(batches[order[0]])]
     return items[order[0]], items[(others or order[1:] or order)[0]]

@@ -8,7 +8,7 @@ fits is adding a row; adding a projection or a curvature is adding a class to a 
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from byline.curvature.arnoldi import Arnoldi
 from byline.curvature.datainf import DataInf
@@ -35,6 +35,7 @@ from byline.row_weights import RowWeight
 from byline.scale.adam import AdamDirection
 from byline.scale.none import NoScale
 from byline.scale.second_moment import SecondMoment
+from byline.validation import describe_errors
 
 Projection = Annotated[
     IdentityProjection
@@ -322,8 +323,8 @@ def recipe(name: str, **changes: Any) -> Recipe:
         row[field] = {**row[field], **change} if same_kind else change
     try:
         return Recipe.model_validate(row)
-    except ValueError as error:
-        raise InvalidRecipe(f"recipe '{name}' with changes to {sorted(changes)}: {error}") from error
+    except ValidationError as error:
+        raise InvalidRecipe(f"recipe '{name}': {describe_errors(error, Recipe)}") from error
 
 
 def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:

@@ -33,6 +33,7 @@ from byline.networks import collector_of
 from byline.recipe import Recipe
 from byline.store.recordings import RecordingHead, RecordingWriter
 from byline.task import Task
+from byline.training_points import read_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +145,7 @@ class TrainingRecorder:
             ) from error
 
     def _projected(self, run: "_Run", rows_N: Tensor) -> Tensor:
-        items = [self._task.train_set[row] for row in rows_N.tolist()]
+        items = read_items(self._task.train_set, rows_N.tolist())
         gradients = run.member.gradients(items, self._recipe.train_signal)
         return run.featurizer.project(gradients, Side.TRAIN).float().cpu()
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from byline.compute import CPU, to_device
+from byline.compute import CPU
 from byline.errors import InvalidTask
 from byline.task import Item, Objective, Task
+from byline.training_points import collated, naming
 
 
 class Representations:
@@ -28,7 +29,7 @@ class Representations:
 
     def __init__(self, task: Task, model: nn.Module, *, purpose: str, device: torch.device = CPU) -> None:
         self._represent = declared_representation(task, purpose)
-        self._collate, self._model, self._device = task.collate, model, device
+        self._task, self._model, self._device = task, model, device
 
     def of(self, items: Sequence[Item]) -> Tensor:
         """Compute the representations of some items in one batch.
@@ -42,8 +43,8 @@ class Representations:
         Raises:
             InvalidTask: It does not return one row an item.
         """
-        batch = to_device(self._collate(list(items)), self._device)
-        with torch.no_grad():
+        batch = collated(self._task, items, self._device)
+        with torch.no_grad(), naming(items, lambda item: self.of([item])):
             found = self._represent(self._model, batch)
         if not isinstance(found, Tensor) or found.ndim < 2 or len(found) != len(items):
             got = list(found.shape) if isinstance(found, Tensor) else type(found).__name__

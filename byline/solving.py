@@ -16,6 +16,7 @@ from byline.member_model import MemberModel
 from byline.progress import counted
 from byline.projection.base import State
 from byline.task import Item
+from byline.training_points import read_items
 
 KEPT_ITEMS = 4096
 """Items of samples up to this size are read once."""
@@ -85,7 +86,7 @@ class TrainingProducts:
         return items
 
     def _read(self, rows: Rows) -> list[Item]:
-        return [self._model.train_set[int(row)] for row in rows]
+        return read_items(self._model.train_set, rows)
 
 
 class QuerySolver:

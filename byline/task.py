@@ -14,6 +14,7 @@ from pydantic import BaseModel, JsonValue
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from byline import declared
 from byline.errors import InvalidTask
 from byline.examples import Example
 
@@ -39,8 +40,9 @@ class Checkpoint:
     """Trained weights of the model: one of the things that members of an ensemble differ by."""
 
     weights: Path | Mapping[str, Tensor]
-    """A `.safetensors` file, a state dict saved with `torch.save` (read with `weights_only`), or the state dict
-    itself. A relative path is relative to the Task's file."""
+    """A `.safetensors` file, a state dict saved with `torch.save` (read with `weights_only`), an index of shards
+    (`model.safetensors.index.json`), a folder as `save_pretrained` writes it, or the state dict itself. A relative path is
+    relative to the Task's file."""
     name: str | None = None
     """Shown to people; defaults to the file's name or the position."""
     learning_rate: float | None = None
@@ -53,6 +55,16 @@ class Checkpoint:
     recording: Path | None = None
     """Folder that a `byline.recording.TrainingRecorder` filled while these weights were trained; for `dvemb`. A relative
     path is relative to the Task's file."""
+
+    def __post_init__(self) -> None:
+        declared.require_weights("Checkpoint.weights", self.weights)
+        if self.optimizer_state is not None:
+            made_by = "byline.optimizer_state.adam_state(...)"
+            declared.require_weights("Checkpoint.optimizer_state", self.optimizer_state, what=made_by)
+        declared.require_rate("Checkpoint.learning_rate", self.learning_rate)
+        declared.require_paths("Checkpoint.adapters", self.adapters)
+        declared.require_path("Checkpoint.recording", self.recording)
+        declared.require("Checkpoint.name", self.name, (str, type(None)), "text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +85,13 @@ class Outputs:
     """Labels are drawn from softmax(outputs), or from a normal distribution around them whose negative
     log-likelihood is the loss."""
 
+    def __post_init__(self) -> None:
+        declared.require_function("Outputs.compute", self.compute, "(model, batch) -> outputs")
+        declared.require_function("Outputs.loss", self.loss, "(outputs, batch) -> losses_N")
+        declared.require_function("Outputs.relabel", self.relabel, "(batch, labels) -> batch")
+        if self.kind not in ("categorical", "gaussian"):
+            raise InvalidTask("expected Outputs.kind to be 'categorical' or 'gaussian', got something else")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSelection:
@@ -84,6 +103,10 @@ class LayerSelection:
     """Names or patterns that are left out, after `include`."""
     frozen: bool = False
     """Attribute parameters with `requires_grad=False` too, though training does not change them."""
+
+    def __post_init__(self) -> None:
+        for name, patterns in (("include", self.include), ("exclude", self.exclude)):
+            declared.require_list(f"LayerSelection.{name}", patterns, str, "module names or patterns")
 
     def selects(self, module_name: str) -> bool:
         """Tell whether the module of this name is attributed."""
@@ -121,6 +144,16 @@ class QueryInterface:
     """Turns a validated `payload` into an item. Raises `InvalidQuery` for what the types cannot say."""
     predict: Callable[[nn.Module, Item], Prediction] | None = None
     """Completes an incomplete item: argmax class, or seeded generation. Must be deterministic."""
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.payload, type) and issubclass(self.payload, BaseModel)):
+            raise InvalidTask(
+                f"expected QueryInterface.payload to be a class of pydantic's (class Payload(BaseModel)), got "
+                f"{declared.kind(self.payload)}"
+            )
+        declared.require_function("QueryInterface.parse", self.parse, "(payload) -> ParsedQuery")
+        form = "(model, item) -> Prediction"
+        declared.require_function("QueryInterface.predict", self.predict, form, optional=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,15 +202,45 @@ class Task:
     """`(rows, seed) -> Task` like this one with wrong labels at these rows: for the metric `mislabel`."""
 
     def __post_init__(self) -> None:
+        declared.require("Task.name", self.name, str, "text")
         if not _NAME.fullmatch(self.name):
             raise InvalidTask(
                 f"expected Task.name to be 1 to 64 lower-case letters, digits, '.', '_' and '-', a letter or "
                 f"digit first, got {self.name!r:.80}"
             )
+        declared.require_factory("Task.model", self.model)
+        declared.require_list("Task.checkpoints", self.checkpoints, Checkpoint, "Checkpoints")
         if not self.checkpoints:
             raise InvalidTask("expected at least one Checkpoint, got none: pass the trained weights")
+        declared.require_items("Task.train_set", self.train_set)
+        if self.evaluation_set is not None:
+            declared.require_items("Task.evaluation_set", self.evaluation_set)
         if len(self.train_set) == 0:
             raise InvalidTask("expected a training set with at least one item, got an empty one")
+        self._hold_functions()
+        self._hold_targets()
+        declared.require("Task.layers", self.layers, LayerSelection, "a LayerSelection")
+        declared.require("Task.query", self.query, (QueryInterface, type(None)), "a QueryInterface or None")
+        declared.require("Task.outputs", self.outputs, (Outputs, type(None)), "Outputs or None")
+
+    def _hold_functions(self) -> None:
+        declared.require_function("Task.describe", self.describe, "(row) -> Example")
+        declared.require_function("Task.loss", self.loss, "(model, batch) -> losses_N")
+        declared.require_function("Task.collate", self.collate, "(items) -> batch")
+        for name, form in (
+            ("representation", "(model, batch) -> h_ND"),
+            ("text", "(item) -> str"),
+            ("label", "(item) -> str"),
+            ("train", "(rows, seed) -> state dict"),
+            ("mislabelled", "(rows, seed) -> Task"),
+        ):
+            declared.require_function(f"Task.{name}", getattr(self, name), form, optional=True)
+
+    def _hold_targets(self) -> None:
+        declared.require("Task.targets", self.targets, Mapping, "a mapping of names to functions")
+        for name, target in self.targets.items():
+            declared.require("a name in Task.targets", name, str, "text")
+            declared.require_function(f"Task.targets['{name}']", target, "(model, batch) -> values_N")
         if "loss" in self.targets:
             raise InvalidTask("the target name 'loss' is taken by Task.loss: choose another name")
 

@@ -13,14 +13,15 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from byline.adapters import ADAPTER_LAYERS, CONFIG, PREFIX, WEIGHTS, inject, peft
-from byline.compute import to_device
 from byline.errors import InvalidInput, InvalidTask
+from byline.failures import cause
 from byline.loading import load_checkpoint, weights_digest
 from byline.store.durable import TEMPORARY
-from byline.task import Checkpoint, Task
+from byline.task import Checkpoint, Item, Task
+from byline.training_points import collated, naming, read_items
 from indexer.progress import Observer, Silent
 
 TRAINING = "training.json"
@@ -126,7 +127,12 @@ def _train(
         model = task.model()
         load_checkpoint(model, checkpoint)
         settings = _settings(model, options)
-        model = inject(model, settings).to(device)
+        try:
+            model = inject(model, settings).to(device)
+        except ValueError as error:
+            raise InvalidInput(
+                f"expected --target to name linear layers inside the model, got names that fit none ({cause(error)})"
+            ) from error
         steps = list(_batches(len(task.train_set), options, seed))
         trained = [p for n, p in model.named_parameters() if ADAPTER_LAYERS.selects(n)]
         optimiser = torch.optim.AdamW(trained, lr=options.learning_rate, weight_decay=0.0)
@@ -134,16 +140,24 @@ def _train(
         for step, rows in enumerate(steps):
             for group in optimiser.param_groups:
                 group["lr"] = options.learning_rate * (1 - step / len(steps))
-            loss = task.loss(model, to_device(task.collate([task.train_set[r] for r in rows]), device)).mean()
-            if not bool(loss.isfinite()):
-                raise InvalidTask(
-                    f"the loss of adapter {number} is NaN or infinite at step {step}: lower --learning-rate"
-                )
+            items = read_items(task.train_set, rows)
+            with naming(items, lambda item: _finite_loss(task, model, [item])):
+                loss = _finite_loss(task, model, items)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimiser.step()
             observer.reach(f"adapter {number}", step + 1, len(steps))
     return model, settings
+
+
+def _finite_loss(task: Task, model: nn.Module, items: Sequence[Item]) -> Tensor:
+    batch = collated(task, items, next(model.parameters()).device)
+    loss = task.loss(model, batch).mean()
+    if not bool(loss.isfinite()):
+        raise InvalidTask(
+            "the loss of an adapter in training is NaN or infinite: lower --learning-rate, or repair the training points"
+        )
+    return loss
 
 
 def _save(model: nn.Module, settings: dict[str, Any], folder: Path, record: dict[str, object]) -> None:

@@ -24,6 +24,7 @@ from byline.store.publishing import point, publish
 from byline.store.verification import verify
 from byline.store.writer import write_index
 from byline.task import Task
+from byline.training_points import EVALUATION, read_items
 from indexer.config import BuildConfig, IndexSection, portable_task
 from indexer.executor import Executor, InProcess, Processes
 from indexer.lock import exclusive
@@ -148,7 +149,7 @@ def _digests(plan: BuildPlan, task: Task) -> dict[str, JsonValue]:
         items = task.evaluation_set or []
         digest = hashlib.sha256()
         for row in range(plan.evaluation_rows):
-            digest.update(content_digest(items[row]))
+            digest.update(content_digest(read_items(items, [row], EVALUATION)[0]))
         read["evaluation"] = digest.hexdigest()
     if not plan.recipe.scale.uses_moments or plan.recipe.members.adapters:
         return read  # an adapter's moments are always estimated

@@ -11,10 +11,11 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from byline.compute import Precision
-from byline.errors import InvalidInput, InvalidTask
+from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.groups import GroupOptions
 from byline.recipe import Recipe, recipe, refuse_unsummable
 from byline.store.layout import StorageOptions
+from byline.validation import describe_errors
 
 
 class _Section(BaseModel):
@@ -52,7 +53,7 @@ class BuildSection(_Section):
     @model_validator(mode="after")
     def _whole_batches(self) -> Self:
         if self.block_rows % self.batch_rows:
-            raise ValueError(
+            raise InvalidInput(
                 f"block_rows ({self.block_rows}) must be a multiple of batch_rows ({self.batch_rows}): blocks "
                 f"are whole batches"
             )
@@ -82,7 +83,7 @@ class BuildConfig(_Section):
     def _from_the_table(cls, value: Any) -> Any:
         if isinstance(value, dict):
             if not isinstance(value.get("name"), str):
-                raise ValueError("expected name = '...', one of the recipes that `byline recipes` lists")
+                raise InvalidRecipe("expected name = '...', one of the recipes that `byline recipes` lists")
             return recipe(value["name"], **{k: v for k, v in value.items() if k != "name"})
         return value
 
@@ -108,7 +109,7 @@ def load_config(path: Path) -> BuildConfig:
     try:
         config = BuildConfig.model_validate(document)
     except ValidationError as error:
-        raise InvalidInput(f"{path}: {_first_problems(error)}") from error
+        raise InvalidInput(f"{path}: {describe_errors(error, BuildConfig)}") from error
     folder = path.resolve().parent
     section = config.index.model_copy(update={"path": folder / config.index.path.expanduser()})
     return config.model_copy(update={"index": section, "task": absolute_task(config.task, folder)})
@@ -126,16 +127,6 @@ def absolute_task(reference: str, folder: Path) -> str:
             f"expected task = 'file.py:function' or 'package.module:function', got {reference!r}"
         )
     return f"{(folder / place).resolve()}:{function}" if place.endswith(".py") else reference
-
-
-def _first_problems(error: ValidationError) -> str:
-    """The first problems as `section.field: what was expected`."""
-    found = [
-        f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
-        for e in error.errors()[:3]
-    ]
-    more = error.error_count() - len(found)
-    return "; ".join(found) + (f"; and {more} more" if more > 0 else "")
 
 
 def portable_task(reference: str, folder: Path) -> str:

@@ -23,6 +23,7 @@ from byline.projection.base import State
 from byline.solving import ItemProducts
 from byline.store.layout import StorageOptions
 from byline.task import Item, Task
+from byline.training_points import read_items
 from indexer.config import BuildConfig
 from indexer.emitting import emitted
 from indexer.fitted import add_state
@@ -169,7 +170,7 @@ class _Trial:
         if plan.grouping is not None:
             yield Pass("group training points", plan.rows, self._made.seconds)
         model = MemberModel.load(self._task, plan.recipe, plan.members[0], plan.numerics.compute)
-        items = [self._task.train_set[int(row)] for row in batch]
+        items = read_items(self._task.train_set, batch)
         grads, gradient_time = _warm(lambda: model.gradients(items, plan.recipe.train_signal))
         a_row = 1 / len(batch) / workers
         state: State = {}

@@ -9,10 +9,12 @@ import typer
 from indexer.stopping import stoppable
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from indexer.config import BuildConfig
     from indexer.evaluation.options import EvaluationOptions
 
-Options = TypeVar("Options")
+Options = TypeVar("Options", bound="BaseModel")
 BuildFile = Annotated[
     Path,
     typer.Argument(
@@ -288,12 +290,12 @@ def _validated(model: type[Options], **given: Any) -> Options:
     from pydantic import ValidationError
 
     from byline.errors import InvalidInput
+    from byline.validation import describe_errors
 
     try:
         return model(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise InvalidInput(describe_errors(error, model)) from error
 
 
 def _config(build_file: Path, workers: int | None) -> "BuildConfig":

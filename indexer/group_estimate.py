@@ -13,6 +13,7 @@ from byline.features import MemberFeaturizer
 from byline.member_model import MemberModel
 from byline.search.faiss_files import KMEANS_PASSES
 from byline.task import Task
+from byline.training_points import read_items
 from indexer.group_features import GroupPass
 from indexer.partition import compared, found_on, partition
 from indexer.plan import BuildPlan
@@ -83,7 +84,7 @@ def try_groups(
     tried = GroupPass(
         model=model,
         featurizer=featurizer,
-        read=lambda batch: [task.train_set[int(row)] for row in batch],
+        read=lambda batch: read_items(task.train_set, batch),
         weights=lambda batch: torch.ones(len(batch), dtype=torch.float64),
         batch_rows=plan.numerics.batch_rows,
         signal=plan.recipe.train_signal,

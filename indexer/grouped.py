@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from byline.examples import Example
 from byline.groups import GroupOptions, Members
 from byline.task import Task
+from byline.training_points import described
 from indexer.outputs import block_weights
 from indexer.partition import column
 from indexer.plan import BuildPlan
-from indexer.survey import REPORT_EVERY, described
+from indexer.survey import REPORT_EVERY
 from indexer.workspace import Workspace
 
 Blocks = Iterator[NDArray[np.float32]]

@@ -17,6 +17,7 @@ from byline.members import Member
 from byline.optimizer_state import given_moments
 from byline.projection.base import State
 from byline.task import Item, Task
+from byline.training_points import read_items
 from indexer.fitted import fitted_before, read_states, without_scratch
 from indexer.plan import BuildPlan
 from indexer.units import Unit
@@ -111,7 +112,7 @@ class Loaded:
     def items(self, batch: Rows) -> list[Item]:
         """Read training points."""
         self.at = batch
-        return [self.task().train_set[int(row)] for row in batch]
+        return read_items(self.task().train_set, batch)
 
     def batches(self, rows: Rows) -> Iterator[tuple[Rows, list[Item]]]:
         """Read training points batch by batch.

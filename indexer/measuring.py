@@ -14,6 +14,7 @@ from byline.gradients.factors import BatchGradients
 from byline.gradients.grouping import micro_batched
 from byline.projection.base import State
 from byline.solving import ItemProducts
+from byline.training_points import EVALUATION, read_items
 from indexer.fitted import add_state, gathered, join_states
 from indexer.loaded import Loaded
 from indexer.plan import BuildPlan
@@ -80,7 +81,7 @@ class Measuring:
                 f"expected an evaluation set of {self._plan.evaluation_rows} items in every process, got another: seed it"
             )
         for batch in cut_batches(rows, self._plan.numerics.batch_rows):
-            gradients = differentiated([items[int(row)] for row in batch], self._plan.recipe.query_target)
+            gradients = differentiated(read_items(items, batch, EVALUATION), self._plan.recipe.query_target)
             yield featurizer.project(gradients, Side.QUERY)
 
     def _fit_projections(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[Tensor]:

@@ -18,11 +18,11 @@ from byline.store.contents import Groups, IndexContents
 from byline.store.fingerprint import Fingerprint
 from byline.store.layout import GroupRecord, MemberLayout, RotationLayout, StorageOptions, TaskRecord
 from byline.task import Task
+from byline.training_points import described
 from indexer.fitted import read_state
 from indexer.grouped import Blocks, Progress, group_examples, products, squared_lengths, summed_blocks
 from indexer.outputs import block_features, block_weights
 from indexer.plan import BuildPlan
-from indexer.survey import described
 from indexer.units import ENSEMBLE, Stage, Unit
 from indexer.workspace import Workspace
 

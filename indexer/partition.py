@@ -29,8 +29,8 @@ from byline.recipe import Recipe
 from byline.representations import Representations
 from byline.search.faiss_files import Clusters
 from byline.task import Task
+from byline.training_points import described, read_items
 from indexer.progress import Observer
-from indexer.survey import described
 
 if TYPE_CHECKING:
     from indexer.plan import Numerics
@@ -155,19 +155,19 @@ def compared(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute
         InvalidTask: The Task lacks what the options name.
     """
     if options.of == "inputs":
-        return lambda rows: _of_like_sizes([_flat(task.train_set[int(row)]) for row in rows])
+        return lambda rows: _of_like_sizes([_flat(item) for item in read_items(task.train_set, rows)])
     member = recipe.members.of(task.checkpoints)[0]
     if options.of == "representations":
         network = load_network(task, Member(member.checkpoint), compute.device)
         purpose = "groups.of = 'representations' (another is 'last_layer_gradients')"
         represented = Representations(task, network, purpose=purpose, device=compute.device)
-        return lambda rows: represented.of([task.train_set[int(row)] for row in rows])
+        return lambda rows: represented.of(read_items(task.train_set, rows))
     last = Recipe(name="last-layer", layers="last", projection=IdentityProjection())
     model = MemberModel.load(task, last, Member(member.checkpoint), compute)
     width = sum(block.rows * block.columns for block in model.blocks)
     kind = IdentityProjection() if width <= COMPARED else SjltProjection(size=COMPARED)
     projector = kind.projector(model.blocks, {})
-    return lambda rows: projector(model.gradients([task.train_set[int(row)] for row in rows]))
+    return lambda rows: projector(model.gradients(read_items(task.train_set, rows)))
 
 
 def _of_like_sizes(inputs: list[Tensor]) -> Tensor:

@@ -21,6 +21,7 @@ from byline.member_model import MemberModel
 from byline.members import Member
 from byline.recipe import Recipe
 from byline.task import Item, Task
+from byline.training_points import EVALUATION, read_items
 from indexer.config import BuildConfig
 from indexer.executor import InProcess
 from indexer.fitted import read_state
@@ -71,7 +72,7 @@ def run_pilot(
         len(task.train_set), min(rows, len(task.train_set) if held_out else 2 * len(task.train_set) // 3)
     )
     asked = _queries(task, sample, queries)
-    part = replace(task, train_set=[task.train_set[int(row)] for row in sample])
+    part = replace(task, train_set=read_items(task.train_set, sample))
     with tempfile.TemporaryDirectory(prefix="byline-pilot-") as folder:
         plan = make_plan(config.model_copy(update={"recipe": recipe}), part, Path(folder))
         workspace = Workspace(plan.work)
@@ -118,9 +119,9 @@ def _has_masks(task: Task, rate: float | None) -> bool:
 def _queries(task: Task, sample: Rows, count: int) -> list[Item]:
     """Items that the sample does not hold, spread evenly."""
     if task.evaluation_set is not None and len(task.evaluation_set):
-        return [task.evaluation_set[place] for place in _spread(len(task.evaluation_set), count)]
+        return read_items(task.evaluation_set, _spread(len(task.evaluation_set), count), EVALUATION)
     others = np.setdiff1d(np.arange(len(task.train_set)), sample)
-    return [task.train_set[int(others[place])] for place in _spread(len(others), count)]
+    return read_items(task.train_set, others[_spread(len(others), count)])
 
 
 def _spread(size: int, count: int) -> list[int]:

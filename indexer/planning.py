@@ -17,6 +17,7 @@ from byline.optimizer_state import given_moments
 from byline.projection.base import State
 from byline.recipe import Recipe
 from byline.task import Task
+from byline.training_points import read_items
 from indexer.config import BuildConfig
 from indexer.plan import BuildPlan, Numerics, StatisticPlan
 from indexer.trajectories import recorded_visits
@@ -81,7 +82,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
 
 def _try_on_a_point(model: MemberModel, recipe: Recipe, fits: Sequence[StatisticPlan], task: Task) -> None:
     """Take one point through what a recipe needs beyond gradients: what the Task lacks is told before any work begins."""
-    items, row_1 = [task.train_set[0]], torch.zeros(1, dtype=torch.int64)
+    items, row_1 = read_items(task.train_set, [0]), torch.zeros(1, dtype=torch.int64)
     for labels in sorted({fit.labels for fit in fits} - {"given"}):
         next(model.label_gradients(items, row_1, labels))
     if recipe.product_matrix is not None:

@@ -93,11 +93,13 @@ def write_scores(
         baseline: Scores by it in place of influence.
 
     Raises:
-        InvalidInput: The baseline does not fit the index or its Task.
+        InvalidInput: There is no folder for the file, or the baseline does not fit the index or its Task.
         InvalidQuery: A query does not fit the index; names its number.
         StaleIndex: The Task changed since the build.
     """
     observer = observer or Silent()
+    if not out.parent.is_dir():
+        raise InvalidInput(f"expected a folder at {out.parent} to write {out.name} into, found none: make it")
     opened = AttributionIndex.open(index)
     task = task_of(opened)
     featurizer = featurizer_of(opened, task)

@@ -31,7 +31,10 @@ def stoppable(kept: str, place: Path | None = None) -> Iterator[None]:
         raise typer.Exit(130) from None
     except OSError as error:
         from byline.errors import BuildFailed
+        from byline.failures import place as raised_at
 
+        if raised_at(error):
+            raise  # the Task's own file, none of the build's
         raise BuildFailed(
             f"{error.strerror or error} ({error.filename or place}): {kept} is kept; correct the cause and run the "
             f"same command again"

@@ -11,8 +11,9 @@ import numpy as np
 
 from byline.content import content_digest
 from byline.errors import InvalidTask
-from byline.examples import Example
+from byline.failures import code_of
 from byline.task import Task
+from byline.training_points import TRAINING, described, read_items
 
 REPORT_EVERY = 256
 """Rows between two reports of progress."""
@@ -60,36 +61,17 @@ def read_row(task: Task, row: int) -> tuple[bytes, str]:
         InvalidTask: One of the two cannot be read.
     """
     example = described(task, row)
-    described_digest = hashlib.sha256(example.model_dump_json().encode()).digest()
+    with code_of(f"writing Task.describe({row}) as JSON", "correct what it says of that row"):
+        described_digest = hashlib.sha256(example.model_dump_json().encode()).digest()
     return _item_digest(task, row) + described_digest, example.id
 
 
-def described(task: Task, row: int) -> Example:
-    """The metadata of one row.
-
-    Raises:
-        InvalidTask: `Task.describe` fails, or returns something else.
-    """
-    try:
-        example = task.describe(row)
-    except InvalidTask:
-        raise
-    except Exception as error:
-        raise InvalidTask(f"Task.describe({row}) raised {type(error).__name__}: {error}") from error
-    if not isinstance(example, Example):
-        raise InvalidTask(
-            f"expected Task.describe({row}) to return a byline.examples.Example, got {type(example).__name__}"
-        )
-    return example
-
-
 def _item_digest(task: Task, row: int) -> bytes:
+    (item,) = read_items(task.train_set, [row])
     try:
-        return content_digest(task.train_set[row])
+        return content_digest(item)
     except InvalidTask as error:
-        raise InvalidTask(f"row {row} of the training set: {error}") from error
-    except Exception as error:
-        raise InvalidTask(f"Task.train_set[{row}] raised {type(error).__name__}: {error}") from error
+        raise InvalidTask(f"{TRAINING.format(row)}: {error}") from error
 
 
 def _short_hash(text: str) -> int:

@@ -16,6 +16,7 @@ from starlette.routing import compile_path
 from starlette.types import Scope
 
 from byline import errors
+from byline.validation import reason
 from service.compensation.refusals import NotPayable
 from service.versions.errors import StaleAlias
 
@@ -82,6 +83,7 @@ TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
 )
 """Errors of Byline to HTTP, the most specific first."""
 
+ASK_THE_OPERATOR = "The operator finds the cause in the service's log under this request's id."
 INTERNAL = Kind(500, "internal", "The service made a mistake")
 
 
@@ -134,12 +136,24 @@ def explained(error: Exception) -> tuple[Kind, str]:
     kind = kind_of(error)
     if kind is INTERNAL:
         log.error("mistake", error=type(error).__name__, exc_info=error)
-        return kind, "The operator finds the cause in the service's log under this request's id."
+        return kind, ASK_THE_OPERATOR
     if kind is WRONG_TASK:
         log.error("wrong task", exc_info=error)
+        if _is_foreign(error):  # words of the Task's own code, which may be of its data
+            return kind, f"The Task's own code failed. {ASK_THE_OPERATOR}"
     elif error.__cause__ is not None:  # the Task's code raised it, and may be the one at fault
         log.warning("refused", problem=kind.name, exc_info=error.__cause__)
     return kind, str(error)
+
+
+def _is_foreign(error: BaseException) -> bool:
+    """Whether an error is what Byline made of one of other code."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if not isinstance(cause, errors.BylineError):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -202,14 +216,16 @@ async def _invalid_parameters(request: Request, error: Exception) -> Response:
     """Path and query parameters."""
     assert isinstance(error, RequestValidationError)
     kind = kind_of(errors.InvalidQuery())
-    reasons = [f"{_parameter(each)}: {each['msg']}" for each in error.errors()[:5]]
+    reasons = [_refused_parameter(each) for each in error.errors()[:5]]
     return problem_response(kind, "; ".join(reasons), request_id=_request_id(request.scope))
 
 
-def _parameter(detail: dict[str, Any]) -> str:
-    """Name a parameter, unless the client made the name up."""
-    names = [str(part) for part in detail["loc"]]
-    return ".".join([*names[:-1], "*"] if detail["type"] == "extra_forbidden" else names)
+def _refused_parameter(detail: dict[str, Any]) -> str:
+    """Name a parameter, unless the client made the name up, and what was expected of it."""
+    *place, last = [str(part) for part in detail["loc"]]
+    if detail["type"] == "extra_forbidden":
+        return f"{'.'.join([*place, '*'])}: unknown parameter"
+    return f"{'.'.join([*place, last])}: {reason(detail)}"
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -13,7 +13,7 @@ from byline.attribution.noise import sample_rows, stands_out
 from byline.attribution.optimism import candidate_count, optimism
 from byline.attribution.owner_shares import owner_sums
 from byline.attribution.uncertainty import error_scope, member_units, standard_errors, unit_count
-from byline.errors import InvalidQuery, StaleIndex
+from byline.errors import InvalidQuery, NonFiniteGradient, StaleIndex
 from byline.loading import load_task
 from byline.members import Member
 from byline.store.filters import Filter
@@ -348,7 +348,7 @@ class TestAttributor:
         assert (small.cost, large.cost) == (1, 4)
 
     def test_wrong_requests_are_refused_without_repeating_them(self, attributor):
-        for query in ({"x": [1.0]}, {"x": ["secret"] * 6}, {}, QUERY | {"secret": 1}):
+        for query in ({"x": [1.0]}, {"x": ["secret"] * 6}, {}, QUERY | {"other": "secret"}):
             with pytest.raises(InvalidQuery) as caught:
                 attributor.attribute(AttributionRequest(query=query))
             assert "secret" not in str(caught.value)
@@ -363,6 +363,17 @@ class TestAttributor:
                 attributor.attribute(AttributionRequest(**wrong))
         with pytest.raises(InvalidQuery, match="loss, logit, margin"):
             attributor.attribute(AttributionRequest(query=QUERY, target="other"))
+
+    def test_a_query_of_a_set_is_named_by_its_number(self, attributor):
+        for wrong, message in (
+            ({"x": [1.0]}, r"expected a valid query 2 of query_set: x: expected at least 6 items, got 1"),
+            (
+                {"x": [3.4e38] * 6, "label": 1},
+                r"^query 2 of query_set: the loss or target is NaN or infinite",
+            ),
+        ):
+            with pytest.raises((InvalidQuery, NonFiniteGradient), match=message):
+                attributor.attribute(AttributionRequest(query_set=[QUERY, wrong, QUERY]))
 
     def test_answers_are_finite_json(self, attributor):
         text = attributor.attribute(AttributionRequest(query=QUERY, shares=True)).model_dump_json()

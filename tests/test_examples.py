@@ -55,6 +55,17 @@ def test_long_previews_are_cut() -> None:
     assert Example(id="a", preview=whole + "b").preview == "ä" * (MAX_PREVIEW - 1) + "…"
 
 
+def test_lone_surrogates_are_replaced_in_previews_and_refused_elsewhere() -> None:
+    lone = b"caf\xe9".decode("utf-8", "surrogateescape")
+    assert Example(id="a", preview=lone).preview == "caf\ufffd"
+    for field in ("id", "owner", "licence", "uri", "label"):
+        with pytest.raises(ValidationError, match=rf"{field}\n.*lone surrogate"):
+            Example(**({"id": "a"} | {field: lone}))
+    for attributes in ({"note": lone}, {"deep": [{"x": lone}]}, {lone: 1}):
+        with pytest.raises(ValidationError, match=r"lone surrogate .*in the attribute '(note|deep|caf\?)'"):
+            Example(id="a", attributes=attributes)
+
+
 @pytest.mark.parametrize("value", [math.nan, [1, math.inf], {"deep": [{"x": -math.inf}]}])
 def test_numbers_in_attributes_are_finite(value: Any) -> None:
     with pytest.raises(ValidationError, match="attribute 'score'"):

@@ -25,6 +25,7 @@ from byline.query_features import GradientFeaturizer
 from byline.search.searcher import Searcher
 from byline.store.index import AttributionIndex
 from byline.task import Task
+from byline.training_points import read_items
 
 
 class Attributor:
@@ -181,7 +182,7 @@ class Attributor:
         shares = groups is None or groups.owners_apart
         self.attribute(AttributionRequest(feature=feature, direction="both", shares=shares))
         if self.task is not None:
-            self._questions.warm(self.task.train_set[0])
+            self._questions.warm(read_items(self.task.train_set, [0])[0])
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | BylineError]:
         """Answer a batch of checked questions.

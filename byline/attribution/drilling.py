@@ -27,6 +27,7 @@ from byline.progress import counting
 from byline.query_features import Featurizer, GradientFeaturizer
 from byline.store.index import AttributionIndex
 from byline.task import Task
+from byline.training_points import described, read_items
 
 CACHE_BYTES = 1 << 28
 """Features of groups' points that are kept in memory."""
@@ -73,7 +74,7 @@ class Drill:
         def top(name: EndName) -> End:
             scores_P = by_member_PM.mean(axis=1)
             order = np.lexsort((rows_P, -scores_P if name == "proponents" else scores_P))[:k]
-            examples = tuple(self._task.describe(int(row)) for row in rows_P[order])
+            examples = tuple(described(self._task, int(row)) for row in rows_P[order])
             return End(
                 rows=rows_P[order],
                 scores=scores_P[order],
@@ -169,7 +170,7 @@ class Drill:
 
     def _differentiated(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         with torch.no_grad():
-            features_NK = self._featurizer.train([self._task.train_set[int(row)] for row in rows])
+            features_NK = self._featurizer.train(read_items(self._task.train_set, rows))
         return np.asarray(features_NK.float().cpu().numpy())
 
 

@@ -4,7 +4,8 @@
 and belongs to the one thread that owns the model. Letters: Q questions, K numbers of a feature.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -18,7 +19,7 @@ from byline.attribution.request import AttributionRequest
 from byline.attribution.stopwatch import Stopwatch
 from byline.attribution.task_code import parsed_by, predicted_by, task_code
 from byline.curvature.solved import Solved
-from byline.errors import BylineError, InvalidQuery, NonFiniteGradient
+from byline.errors import BylineError, InvalidQuery, InvalidTask, NonFiniteGradient
 from byline.gradients.tensors import check_gradients
 from byline.query_features import Featurizer, GradientFeaturizer, QueryFeatures
 from byline.recipe import Recipe
@@ -125,7 +126,10 @@ class Questions:
         raw = [request.query] if request.query is not None else list(request.query_set or ())
         if not raw:
             raise InvalidQuery("expected query_set to hold at least one query, got none")
-        payloads = tuple(validated(interface.payload, payload, "query") for payload in raw)
+        payloads = tuple(
+            validated(interface.payload, payload, _name(request, number))
+            for number, payload in enumerate(raw, 1)
+        )
         return Question(
             request=request,
             payloads=payloads,
@@ -202,16 +206,19 @@ class Questions:
 
     def _complete(self, asked: Featured) -> None:
         """Parse every payload, and predict what it leaves open."""
-        for payload in asked.question.payloads:
-            interface = self._interface()
-            parsed = parsed_by(interface, payload)
-            if parsed.complete:
-                asked.items.append(parsed.item)
-                asked.predictions.append(None)
-                continue
-            prediction = predicted_by(interface, self._models().model, parsed.item)
-            asked.items.append(prediction.item)
-            asked.predictions.append(prediction.output)
+        for number, payload in enumerate(asked.question.payloads, 1):
+            with _numbered(asked.question.request, number):
+                item, prediction = self._item(payload)
+            asked.items.append(item)
+            asked.predictions.append(prediction)
+
+    def _item(self, payload: BaseModel) -> tuple[Item, Mapping[str, JsonValue] | None]:
+        interface = self._interface()
+        parsed = parsed_by(interface, payload)
+        if parsed.complete:
+            return parsed.item, None
+        prediction = predicted_by(interface, self._models().model, parsed.item)
+        return prediction.item, prediction.output
 
     def _differentiate(self, asked: Sequence[Featured]) -> None:
         """Queries with one target share a batch; where the batch fails, each is tried alone."""
@@ -232,9 +239,16 @@ class Questions:
                 _take(each, made, place)
 
     def _differentiate_alone(self, asked: Featured) -> None:
-        mean = asked.question.request.query_set is not None
-        with task_code():
-            made = self._models().features(asked.items, asked.question.target, mean=mean)
+        request, target = asked.question.request, asked.question.target
+        mean = request.query_set is not None
+        try:
+            with task_code():
+                made = self._models().features(asked.items, target, mean=mean)
+        except (InvalidQuery, InvalidTask, NonFiniteGradient):
+            for number, item in enumerate(asked.items, 1):  # the first that fails alone is named
+                with _numbered(request, number), task_code():
+                    self._models().features([item], target)
+            raise
         _take(asked, made, 0)
 
     def _transform(self, asked: Featured) -> None:
@@ -243,6 +257,22 @@ class Questions:
             _take(asked, self._needs_featurizer().features_of(request.gradient), 0)
         else:
             asked.feature = self._feature(request)
+
+
+def _name(request: AttributionRequest, number: int) -> str:
+    """What a message calls a query: queries of a set have numbers, from 1."""
+    return "query" if request.query_set is None else f"query {number} of query_set"
+
+
+@contextmanager
+def _numbered(request: AttributionRequest, number: int) -> Iterator[None]:
+    """Name the query of a set that an error is of."""
+    try:
+        yield
+    except BylineError as error:
+        if request.query_set is None:
+            raise
+        raise type(error)(f"{_name(request, number)}: {error}") from error.__cause__
 
 
 def _passes(recipe: Recipe, featurizer: GradientFeaturizer | None) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from byline.task import Item, Task
+from byline.training_points import Points, read_items
 
 BaselineName = Literal["bm25", "representation", "knn_shapley"]
 """Every baseline; `knn_shapley` values training points by their labels."""
@@ -68,7 +69,7 @@ class Baseline(Protocol):
         ...
 
 
-def batches(task: Task, fitting: Fitting) -> Iterator[list[Item]]:
+def batches(task: Task, fitting: Fitting) -> Iterator[Points]:
     """Read the training set in order.
 
     Yields:
@@ -77,5 +78,5 @@ def batches(task: Task, fitting: Fitting) -> Iterator[list[Item]]:
     rows = len(task.train_set)
     for start in range(0, rows, fitting.batch_rows):
         stop = min(start + fitting.batch_rows, rows)
-        yield [task.train_set[row] for row in range(start, stop)]
+        yield read_items(task.train_set, range(start, stop))
         fitting.on_done(stop, rows)

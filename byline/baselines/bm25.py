@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from byline.baselines.base import DEFAULT, Fitting, batches
 from byline.errors import InvalidInput, InvalidTask
 from byline.task import Item, Task
+from byline.training_points import naming, text_of
 
 K1 = 1.5
 """How soon a word that is repeated counts no more."""
@@ -69,11 +70,11 @@ class Bm25:
         """
         cls.require(task)
         vocabulary: dict[str, int] = {}
-        ids = [
-            [vocabulary.setdefault(word, len(vocabulary)) for word in words(text_of(task, item))]
-            for part in batches(task, fitting)
-            for item in part
-        ]
+        ids = []
+        for part in batches(task, fitting):
+            with naming(part, lambda item: text_of(task, item)):
+                texts = [text_of(task, item) for item in part]
+            ids += [[vocabulary.setdefault(word, len(vocabulary)) for word in words(text)] for text in texts]
         if not vocabulary:
             raise InvalidTask(f"expected texts with words, got none in {len(ids)} training points")
         retriever = _library().BM25(k1=K1, b=B, method="lucene", dtype="float64", backend="numpy")
@@ -94,18 +95,6 @@ class Bm25:
     def _scores(self, text: str) -> NDArray[np.float64]:
         known = [self._vocabulary[word] for word in words(text) if word in self._vocabulary]
         return np.asarray(self._retriever.get_scores_from_ids(known), dtype=np.float64)
-
-
-def text_of(task: Task, item: Item) -> str:
-    """Ask the Task what an item says.
-
-    Raises:
-        InvalidTask: It declares no text, or returns something else.
-    """
-    found = task.text(item) if task.text is not None else None
-    if not isinstance(found, str):
-        raise InvalidTask(f"expected Task.text to return a str, got a {type(found).__name__}")
-    return found
 
 
 def _library() -> ModuleType:

@@ -24,6 +24,7 @@ from byline.baselines.base import DEFAULT, Fitting
 from byline.baselines.representation import Representation
 from byline.errors import InvalidInput, InvalidQuery, InvalidTask
 from byline.task import Item, Task
+from byline.training_points import described, label_of
 
 
 def shapley_values(matches_R: NDArray[np.bool_], neighbours: int) -> NDArray[np.float64]:
@@ -84,7 +85,7 @@ class KnnShapley:
         cls.require(task)
         if fitting.neighbours < 1:
             raise InvalidInput(f"expected at least 1 neighbour, got {fitting.neighbours}")
-        labels = [task.describe(row).label for row in range(len(task.train_set))]
+        labels = [described(task, row).label for row in range(len(task.train_set))]
         known = [label for label in labels if label is not None]
         if len(known) < len(labels):
             raise InvalidTask(
@@ -113,7 +114,7 @@ class KnnShapley:
         return values_QR
 
     def _matches(self, item: Item) -> NDArray[np.bool_]:
-        label = self._task.label(item) if self._task.label is not None else None
+        label = label_of(self._task, item)
         matches_R: NDArray[np.bool_] = self._labels_R == label
         if not matches_R.any():
             raise InvalidQuery(

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.baselines.base import DEFAULT, Fitting, batches
-from byline.errors import InvalidQuery, InvalidTask
+from byline.errors import InvalidQuery
 from byline.members import Member
 from byline.networks import load_network
 from byline.representations import Representations, declared_representation
 from byline.search.scores import part_scores
 from byline.task import Item, Task
+from byline.training_points import refuse_non_finite_rows
 
 _BLOCK_NUMBERS = 1 << 21
 """Numbers that are multiplied at once: 16 MB."""
@@ -60,11 +61,9 @@ class Representation:
         units_RD: NDArray[np.float32] | None = None
         done = 0
         for items in batches(task, fitting):
-            part_ND = represented.of(items).numpy().astype(np.float64)
-            if not np.isfinite(part_ND).all():
-                raise InvalidTask(
-                    f"expected finite representations, got NaN or infinity in rows {done} to {done + len(items) - 1}"
-                )
+            found_ND = represented.of(items)
+            refuse_non_finite_rows(found_ND, items, "a representation")
+            part_ND = found_ND.numpy().astype(np.float64)
             if units_RD is None:
                 units_RD = np.empty((len(task.train_set), part_ND.shape[1]), dtype=np.float32)
             units_RD[done : done + len(items)] = directions(part_ND)

@@ -307,9 +307,9 @@ def refuse_non_finite(gradients: BatchGradients) -> None:
     """
     bad = (~gradients.objective_N.isfinite()).nonzero().flatten().tolist()
     if bad:
-        raise NonFiniteGradient(f"the loss or target is NaN or infinite for example {bad[0]} of this batch")
+        where = f" for example {bad[0]} of this batch" if len(gradients) > 1 else ""
+        raise NonFiniteGradient(f"the loss or target is NaN or infinite{where}")
     for name, gradient in gradients.blocks.items():
         if not gradient.is_finite():
-            raise NonFiniteGradient(
-                f"a gradient of '{name}' is NaN or infinite in this batch of {len(gradients)}"
-            )
+            where = f" in this batch of {len(gradients)}" if len(gradients) > 1 else ""
+            raise NonFiniteGradient(f"the gradient of '{name}' is NaN or infinite{where}")

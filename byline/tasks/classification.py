@@ -3,7 +3,7 @@
 Shapes: N examples, C classes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from byline.declared import kind
 from byline.errors import InvalidTask
 from byline.task import Batch, Objective, Outputs
 
@@ -85,6 +86,51 @@ def categorical_outputs(logits: Logits, labels: Labels, relabel: Callable[[Batch
         return F.cross_entropy(logits_NC, labels(batch), reduction="none")
 
     return Outputs(compute=logits, loss=loss, relabel=relabel)
+
+
+def logits_of(output: Any) -> Tensor:
+    """Take the logits out of what a classifier returns.
+
+    Args:
+        output: As for `tensor_of`.
+
+    Returns:
+        logits_NC.
+
+    Raises:
+        InvalidTask: There are none, or they have not the shape [N, C].
+    """
+    found = tensor_of(output)
+    if found.ndim != 2 or not found.is_floating_point():
+        raise InvalidTask(
+            f"expected a model whose logits are floating numbers [N, C], one a class, got {list(found.shape)} of "
+            f"{str(found.dtype).removeprefix('torch.')}: make it a classifier of whole inputs"
+        )
+    return found
+
+
+def tensor_of(output: Any) -> Tensor:
+    """Take the tensor out of what a model returns.
+
+    Args:
+        output: A tensor; something with `logits` (Hugging Face's outputs, a named tuple, a mapping); or a tuple or list
+            that begins with it.
+
+    Raises:
+        InvalidTask: It is nothing of these.
+    """
+    found = output
+    if isinstance(output, Mapping):
+        found = output.get("logits")
+    elif not isinstance(output, Tensor):
+        first = output[0] if isinstance(output, tuple | list) and len(output) else None
+        found = getattr(output, "logits", first)
+    if not isinstance(found, Tensor):
+        raise InvalidTask(
+            f"expected a model that returns a tensor, or an output with `logits`, got {kind(output)} without: return the "
+            f"logits from its forward"
+        )
+    return found
 
 
 def require_classes(classes: Sequence[str]) -> None:

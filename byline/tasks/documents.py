@@ -13,8 +13,9 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from byline.content import content_id
+from byline.declared import kind, require_list
 from byline.errors import InvalidTask
-from byline.examples import Example
+from byline.examples import LONE_SURROGATE, Example
 from byline.tasks.training_data import distinct, require_distinct
 
 IGNORED = -100
@@ -61,8 +62,28 @@ def document_ids(documents: Sequence[Document], contents: Sequence[Sequence[str 
     Raises:
         InvalidTask: One of the user's own ids occurs twice.
     """
-    require_distinct([document.id for document in documents if document.id is not None])
+    require_list("documents", documents, Document, "Documents")
+    for position, document in enumerate(documents):
+        _require_text(document, position)
+    require_distinct([document.id for document in documents])
     return distinct([d.id or content_id(list(c)) for d, c in zip(documents, contents, strict=True)])
+
+
+def _require_text(document: Document, position: int) -> None:
+    """Hold that a document's texts are text that a tokenizer takes."""
+    for name in ("text", "completion", "id", "owner", "licence", "uri", "label"):
+        value = getattr(document, name)
+        if value is None and name != "text":
+            continue
+        if not isinstance(value, str):
+            raise InvalidTask(
+                f"expected '{name}' of every document to be text, got {kind(value)} in the one at position {position}"
+            )
+        if not value.isascii() and LONE_SURROGATE.search(value):
+            raise InvalidTask(
+                f"expected '{name}' of every document to be valid Unicode, got a lone surrogate in the one at position "
+                f"{position}: read files with errors='replace'"
+            )
 
 
 def example_of(

@@ -22,6 +22,7 @@ from byline.task import (
 from byline.tasks.classification import (
     categorical_outputs,
     device_of,
+    logits_of,
     most_probable,
     objectives,
     require_classes,
@@ -75,7 +76,7 @@ def classifier_task(trained: Trained, classes: Sequence[str], field: str, payloa
 
     def predict(model: nn.Module, item: Item) -> Prediction:
         with torch.no_grad():
-            logits_NC = model(item[0][None].to(device_of(model)))
+            logits_NC = _logits(model, (item[0][None].to(device_of(model)),))
         label, shown = most_probable(logits_NC[0], classes)
         return Prediction(item=(item[0], torch.tensor(label)), output=shown)
 
@@ -101,8 +102,7 @@ def last_layer_input(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
-    logits_NC: Tensor = model(batch[0])
-    return logits_NC
+    return logits_of(model(batch[0]))
 
 
 def _labels(batch: Batch) -> Tensor:

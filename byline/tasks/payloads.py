@@ -120,7 +120,7 @@ class CausalTextQuery(Payload):
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
         if self.attribute == "text" and self.completion is not None:
-            raise ValueError("expected no completion where the text itself is attributed")
+            raise InvalidQuery("expected no completion where the text itself is attributed")
         return self
 
 

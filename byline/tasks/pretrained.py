@@ -12,8 +12,8 @@ from torch import nn
 from byline.errors import InputTooLarge, InvalidQuery, InvalidTask
 from byline.task import Checkpoint, LayerSelection
 from byline.tasks.documents import Encode
+from byline.weight_files import IN_FOLDERS, weights_file
 
-WEIGHTS = "model.safetensors"
 Head = Literal["AutoModelForCausalLM", "AutoModelForSequenceClassification"]
 
 
@@ -25,8 +25,7 @@ class LocalModel(BaseModel):
     folder: Path
     """Holds `config.json` and the tokenizer's files."""
     checkpoints: tuple[Path, ...] = ()
-    """`.safetensors` files, or folders that hold a `model.safetensors`; empty takes `folder`'s
-    own."""
+    """Files or folders as `Checkpoint.weights` takes them, whole or in shards; empty takes `folder`'s own."""
     context: int | None = Field(default=None, ge=2, le=2**20)
     """Most tokens of a chunk and of a query; None takes the model's own limit."""
     start_token: bool = False
@@ -46,13 +45,8 @@ class LocalModel(BaseModel):
         """
         checkpoints = []
         for path in self.checkpoints or (self.folder,):
-            file = path / WEIGHTS if path.is_dir() else path
-            if not file.is_file():
-                raise InvalidTask(
-                    f"expected weights at {file}, found no file: save_pretrained "
-                    f"with a max_shard_size that leaves one {WEIGHTS}"
-                )
-            beside = path.parent.name if path.stem == "model" else path.stem
+            file = weights_file(path)
+            beside = path.parent.name if path.name in IN_FOLDERS else path.stem
             name = path.name if path.is_dir() else beside
             checkpoints.append(Checkpoint(weights=file, name=name))
         return checkpoints
@@ -61,22 +55,31 @@ class LocalModel(BaseModel):
         """Read `config.json`.
 
         Raises:
-            InvalidTask: The folder has none.
+            InvalidTask: The folder has none, or one of a model that this release of transformers does not know.
         """
         if not (self.folder / "config.json").is_file():
             raise InvalidTask(
                 f"expected a folder written by save_pretrained at {self.folder}, found no config.json"
             )
-        return transformers().AutoConfig.from_pretrained(self.folder, local_files_only=True)
+        try:
+            return transformers().AutoConfig.from_pretrained(self.folder, local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise InvalidTask(
+                f"expected {self.folder}/config.json to be of a model that this release of transformers knows, got "
+                f"another ({type(error).__name__}): save the model again, or install the release that wrote it"
+            ) from error
 
     def factory(self, config: Any, head: Head) -> Callable[[], nn.Module]:
-        """Make `Task.model`: the architecture from the configuration alone, in evaluation mode."""
+        """Make `Task.model`: the architecture from the configuration alone, in evaluation mode and in float32.
+
+        Whatever precision the weights are stored in: gradients of a model in half precision would be its rounding.
+        """
         auto = getattr(transformers(), head)
 
         def build() -> nn.Module:
             # The weights are about to be replaced: leave the caller's random state as it was.
             with torch.random.fork_rng(devices=[]):
-                model: nn.Module = auto.from_config(config, attn_implementation="eager")
+                model: nn.Module = auto.from_config(config, dtype=torch.float32, attn_implementation="eager")
             return model.eval()
 
         return build

@@ -13,6 +13,7 @@ from byline.task import Batch, Item, ParsedQuery, Prediction, QueryInterface, Ta
 from byline.tasks.classification import (
     categorical_outputs,
     device_of,
+    logits_of,
     most_probable,
     objectives,
     require_classes,
@@ -157,6 +158,4 @@ class _LabelledQueries:
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
-    output: Any = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-    logits_NC: Tensor = output.logits
-    return logits_NC
+    return logits_of(model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]))

@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from byline.content import content_id
+from byline.declared import require_items, require_list
 from byline.errors import InvalidTask
 from byline.examples import Example
 from byline.task import TrainSet
+from byline.training_points import read_items
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,12 @@ class TrainingData:
     """One for each item, with different ids; None names the items by their content."""
 
     def __post_init__(self) -> None:
+        require_items("TrainingData.items", self.items)
         if len(self.items) == 0:
             raise InvalidTask("expected training data with at least one item, got none")
         if self.examples is None:
             return
+        require_list("TrainingData.examples", self.examples, Example, "Examples")
         if len(self.examples) != len(self.items):
             raise InvalidTask(
                 f"expected an Example for each of {len(self.items)} items, got {len(self.examples)}"
@@ -67,10 +71,13 @@ class TrainingData:
             )
         inputs = inputs.to(dtype)
         labels = labels.to(dtype if labels.is_floating_point() else torch.int64)
-        if not (torch.isfinite(inputs).all() and torch.isfinite(labels).all()):
-            raise InvalidTask(
-                "expected finite inputs and labels, got NaN or infinity: drop or repair those rows"
-            )
+        for what, values in (("inputs", inputs), ("labels", labels)):
+            bad = (~torch.isfinite(values)).reshape(len(values), -1).any(dim=1).nonzero().flatten().tolist()
+            if bad:
+                raise InvalidTask(
+                    f"expected finite inputs and labels, got NaN or infinity in the {what} of {len(bad)} rows, the first "
+                    f"{bad[0]}: drop or repair those rows"
+                )
         return cls(cast(TrainSet, TensorDataset(inputs, labels)), examples)
 
     @property
@@ -80,7 +87,7 @@ class TrainingData:
         Raises:
             InvalidTask: The items are not pairs that begin with a tensor of floating numbers.
         """
-        item = self.items[0]
+        (item,) = read_items(self.items, [0])
         if not (isinstance(item, Sequence) and len(item) == 2):
             raise InvalidTask(f"expected items that are (input, label) pairs, got a {type(item).__name__}")
         first = item[0]
@@ -115,7 +122,8 @@ class TrainingData:
 
     @cached_property
     def _content_ids(self) -> list[str]:
-        return distinct([content_id(self.items[row]) for row in range(len(self.items))])
+        rows = range(len(self.items))
+        return distinct([content_id(item) for row in rows for item in read_items(self.items, [row])])
 
 
 def distinct(ids: Sequence[str]) -> list[str]:
@@ -135,13 +143,20 @@ def distinct(ids: Sequence[str]) -> list[str]:
     return result
 
 
-def require_distinct(ids: Sequence[str]) -> None:
+def require_distinct(ids: Sequence[str | None]) -> None:
     """Refuse ids of the user's own that name two points.
+
+    Args:
+        ids: In row order; None where a point has none.
 
     Raises:
         InvalidTask: An id occurs twice.
     """
-    if (count := len(set(ids))) != len(ids):
-        raise InvalidTask(
-            f"expected {len(ids)} different ids, got {count}: every training point needs its own"
-        )
+    first: dict[str, int] = {}
+    for row, each in enumerate(ids):
+        if each is not None and first.setdefault(each, row) != row:
+            own = [given for given in ids if given is not None]
+            raise InvalidTask(
+                f"expected {len(own)} different ids, got {len(set(own))}: those at positions {first[each]} and {row} are "
+                f"the same, and every one needs its own"
+            )

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from byline.errors import InvalidTask
 from byline.task import Batch, Item, Objective, Outputs, ParsedQuery, Prediction, QueryInterface, Task
-from byline.tasks.classification import device_of
+from byline.tasks.classification import device_of, tensor_of
 from byline.tasks.labelled_inputs import Trained, classifier_task, last_layer_input
 from byline.tasks.payloads import FiniteNumber, as_input, vector_payload
 
@@ -110,7 +110,7 @@ def _regression_loss(noise: Noise) -> Objective:
 
 def _outputs(model: nn.Module, inputs_ND: Tensor, noise: Noise) -> tuple[Tensor, Tensor | None]:
     """Run the model: predictions_N, and log variances_N where it predicts them."""
-    output: Tensor = model(inputs_ND)
+    output = tensor_of(model(inputs_ND))
     if noise == "predicted" and output.shape == (len(inputs_ND), 2):
         return output[:, 0], output[:, 1]
     if noise == "constant" and output.numel() == len(inputs_ND):

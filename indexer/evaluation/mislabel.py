@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from byline.content import content_digest
 from byline.errors import InvalidInput, InvalidTask
 from byline.evaluation import auc, auc_interval
+from byline.failures import code_of
 from byline.loading import LoadedTask
 from byline.recipe import refuse_no_self_influence
 from byline.store.canonical import canonical_digest
@@ -23,6 +24,7 @@ from byline.store.durable import replaced
 from byline.store.index import AttributionIndex
 from byline.store.quality import Measurement, MeasurementProtocol
 from byline.task import Checkpoint, Task
+from byline.training_points import read_items
 from indexer.build import build
 from indexer.evaluation.jobs import Setting
 from indexer.evaluation.measured import Measured, libraries, today
@@ -78,13 +80,15 @@ def mislabelled(task: Task, rows: Sequence[int], seed: int) -> Task:
             "expected Task.mislabelled, (rows, seed) -> a Task with wrong labels at these rows, got none: add it to the "
             "Task (docs/tasks.md)"
         )
-    found = task.mislabelled(list(rows), seed)
+    with code_of("Task.mislabelled"):
+        found = task.mislabelled(list(rows), seed)
     if not isinstance(found, Task) or len(found.train_set) != len(task.train_set):
         raise InvalidTask(
             f"expected Task.mislabelled to return a Task with a training set of {len(task.train_set)} items, got "
             f"{type(found).__name__ if not isinstance(found, Task) else len(found.train_set)}"
         )
-    same = sum(content_digest(found.train_set[row]) == content_digest(task.train_set[row]) for row in rows)
+    pairs = zip(read_items(found.train_set, rows), read_items(task.train_set, rows), strict=True)
+    same = sum(content_digest(new) == content_digest(old) for new, old in pairs)
     if same:
         raise InvalidTask(
             f"expected Task.mislabelled to return a Task with other items at {len(rows)} rows, got {same} that are as they "

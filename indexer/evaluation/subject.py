@@ -19,6 +19,7 @@ from byline.loading import LoadedTask
 from byline.store.canonical import canonical_digest
 from byline.store.index import AttributionIndex
 from byline.task import Task, TrainSet
+from byline.training_points import EVALUATION, read_items
 from indexer.config import BuildConfig
 from indexer.evaluation.designs import Design, random_subsets
 from indexer.evaluation.jobs import Setting, Workforce
@@ -134,7 +135,7 @@ class Subject:
         """Digest of every item of the evaluation set; of nothing where there is none."""
         digest, items = hashlib.sha256(), self.task.evaluation_set or ()
         for position in range(len(items)):
-            digest.update(content_digest(items[position]))
+            digest.update(content_digest(read_items(items, [position], EVALUATION)[0]))
         return digest.hexdigest()
 
     def truth(self, rows: IndexRows, design: Callable[[], Design]) -> Truth:
@@ -161,7 +162,7 @@ class Subject:
 
     def scores(self, index: AttributionIndex, items: NDArray[np.int64], target: str) -> NDArray[np.float32]:
         """Score every row of an index for items of the evaluation set, float32 [Q, J]."""
-        chosen = [self.evaluation_set[int(position)] for position in items]
+        chosen = read_items(self.evaluation_set, items, EVALUATION)
         return score_items(index, self.task, chosen, target, batch=self.options.batch, observer=self.observer)
 
     def folder(self) -> Path:

@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from byline.compute import to_device
 from byline.errors import BylineError, InvalidTask
 from byline.loading import load_checkpoint
 from byline.store.canonical import canonical_digest
 from byline.store.durable import replaced
 from byline.task import Checkpoint, Task
+from byline.training_points import EVALUATION, collated, read_items
 from indexer.evaluation.files import UNREADABLE
 from indexer.evaluation.jobs import Setting
 
@@ -137,8 +137,8 @@ def outputs(task: Task, weights: Mapping[str, Tensor], setting: Setting) -> dict
     names = ["loss", *sorted(task.targets)]
     found: dict[str, list[Tensor]] = {name: [] for name in names}
     for start in range(0, len(items), setting.batch_rows):
-        chunk = [items[i] for i in range(start, min(start + setting.batch_rows, len(items)))]
-        batch = to_device(task.collate(chunk), device)
+        chunk = read_items(items, range(start, min(start + setting.batch_rows, len(items))), EVALUATION)
+        batch = collated(task, chunk, device)
         for name in names:
             lowered_N = task.objective(name)(model, batch)
             if lowered_N.shape != (len(chunk),):
@@ -151,6 +151,7 @@ def outputs(task: Task, weights: Mapping[str, Tensor], setting: Setting) -> dict
         if not np.isfinite(values_E).all():
             raise InvalidTask(
                 f"'{name}' of a retrained model is not finite on {int((~np.isfinite(values_E)).sum())} of "
-                f"{len(values_E)} items: make Task.train converge on subsets too"
+                f"{len(values_E)} items, the first at row {int(np.argmin(np.isfinite(values_E)))} of the evaluation set: "
+                f"look at it, or make Task.train converge on subsets too"
             )
     return values

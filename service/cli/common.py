@@ -22,8 +22,8 @@ def read_settings(**given: object) -> "Settings":
     """
     from pydantic import ValidationError
 
-    from byline.attribution.payloads import describe_errors
     from byline.errors import InvalidInput
+    from byline.validation import describe_errors
     from service.settings import Settings
 
     try:

@@ -69,7 +69,7 @@ def test_zero_is_like_nothing(task: Task) -> None:
         (lambda model, batch: "x", r"return a tensor \[64, D\], got str"),
         (
             lambda model, batch: batch[0] / 0,
-            "expected finite representations, got NaN or infinity in rows 0 to 63",
+            "row 0 of the training set: expected a representation of finite numbers, got NaN or infinity",
         ),
     ],
 )

@@ -258,8 +258,8 @@ def test_query_from_the_standard_input(index: Path) -> None:
 BAD_QUERIES = {
     "no JSON": ("{x", "to be JSON"),
     "no object": ("[1]", "JSON object"),
-    "a missing field": ("{}", "x: Field required"),
-    "an unknown field": (json.dumps({**QUERY, "y": 1}), "not permitted"),
+    "a missing field": ("{}", "x: expected this field, got none"),
+    "an unknown field": (json.dumps({**QUERY, "y": 1}), "y: unknown field, expected label, x"),
 }
 
 
@@ -321,6 +321,63 @@ def test_a_broken_task_file_is_one_line_with_a_hint(run: Run, tmp_path: Path) ->
     assert "SyntaxError" in err
     assert one_line(err)
     assert not (tmp_path / "x").exists()
+
+
+BROKEN = {
+    "weights": (
+        "checkpoints=[",
+        "checkpoints=[Checkpoint(weights=network())] + [",
+        "pass model.state_dict()",
+    ),
+    "model": ("model=network", "model=network()", "a function that builds the model, got the model itself"),
+    "loss": (
+        "    return cross_entropy(model(batch[0])",
+        "    return {}['no'] + cross_entropy(model(batch[0])",
+        "raised KeyError: 'no'",
+    ),
+    "factory": (
+        "return nn.Sequential(",
+        "raise OSError('no disk')\n    return nn.Sequential(",
+        "OSError: no disk (tiny",
+    ),
+    "describe": (
+        "    def describe(row: int) -> Example:\n",
+        "    def describe(row: int) -> Example:\n        1 / (row - 2)\n",
+        "Task.describe(2) raised ZeroDivisionError: division by zero (tiny_task.py:",
+    ),
+    "owner": ('f"owner-{row % 4}"', 'f"owner-{row % 4}" if row != 2 else "\\udcff"', "Task.describe(2)"),
+    "data": ('BAD_ROW] = float("nan")', 'BAD_ROW] = float("nan")', "row 5 of the training set: "),
+    "the end": ("ROWS = 90", "ROWS = 90\nraise SystemExit(0)", "under `if __name__ == '__main__':`"),
+}
+
+
+@pytest.mark.parametrize("dry", [False, True])
+@pytest.mark.parametrize("what", BROKEN)
+def test_mistakes_in_a_task_are_one_line(run: Run, tmp_path: Path, what: str, dry: bool) -> None:
+    before, after, message = BROKEN[what]
+    text = TINY.read_text()
+    assert before in text
+    text = text.replace("BAD_ROW: int | None = None", "BAD_ROW = 5") if what == "data" else text
+    (tmp_path / "tiny_task.py").write_text(text.replace(before, after, 1))
+    (tmp_path / "b.toml").write_text(BUILD_FILE.format(recipe="grad_dot", index="x"))
+    code, _, err = run("build", tmp_path / "b.toml", *(["--dry-run"] if dry else []))
+    assert code == (1 if what in {"data", "loss"} else 2)
+    assert message in err
+    assert one_line(err.splitlines()[-1])
+    assert "Traceback" not in err
+    assert not list(tmp_path.glob("x/*/manifest.json"))
+
+
+def test_the_traceback_is_there_for_whoever_asks(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny_task.py").write_text("1 / 0")
+    (tmp_path / "b.toml").write_text(BUILD_FILE.format(recipe="grad_dot", index="x"))
+    monkeypatch.setenv("BYLINE_TRACEBACK", "1")
+    code, _, err = run("build", tmp_path / "b.toml")
+    assert code == 2
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith("error: importing")
 
 
 def test_a_failing_unit_is_one_line_and_exit_code_1(run: Run, tmp_path: Path) -> None:

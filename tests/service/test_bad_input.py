@@ -67,8 +67,8 @@ BODIES = {
     "empty batch": b'{"queries": []}',
     "empty set": b'{"query_set": []}',
     "many queries": json.dumps({"queries": [{"text": "x"}] * 65}).encode(),
-    "unknown field": b'{"s3cr3t-content": 1, "query": {"text": "x"}}',
-    "unknown field in the query": b'{"query": {"text": "x", "s3cr3t-content": 1}}',
+    "unknown field": b'{"colour": "s3cr3t-content", "query": {"text": "x"}}',
+    "unknown field in the query": b'{"query": {"text": "x", "colour": "s3cr3t-content"}}',
     "wrong type": b'{"query": {"text": ["s3cr3t-content"]}}',
     "empty text": b'{"query": {"text": ""}}',
     "long text": json.dumps({"query": {"text": MARK * 100}}).encode(),
@@ -79,7 +79,7 @@ BODIES = {
     "feature of text": b'{"feature": ["s3cr3t-content"]}',
     "feature that overflows": json.dumps({"feature": [1e300] * 18}).encode(),
     "unknown direction": b'{"query": {"text": "x"}, "direction": "s3cr3t-content"}',
-    "unknown filter": b'{"query": {"text": "x"}, "filter": {"s3cr3t-content": ["x"]}}',
+    "unknown filter": b'{"query": {"text": "x"}, "filter": {"colour": ["s3cr3t-content"]}}',
     "wrong filter": b'{"query": {"text": "x"}, "filter": {"owner": "s3cr3t-content"}}',
     "refused by the task": b'{"query": {"text": "refused"}}',
     "model fails on it": b'{"query": {"text": "boom", "label": 1}}',
@@ -102,8 +102,12 @@ def test_the_messages_say_what_is_wrong(served):
         return refused(served.client.post(ASK, json=body), 422)["detail"]
 
     assert detail({"query": {"text": ""}}) == (
-        "expected a valid query: text: String should have at least 1 character"
+        "expected a valid query: text: expected text of at least 1 character"
     )
+    assert detail({"query": {"text": "x", "lable": 1}}) == (
+        "expected a valid query: lable: unknown field, did you mean 'label'?"
+    )
+    assert "colour: unknown field, expected " in detail({"query": {"text": "x"}, "colour": 1})
     assert "query, query_set, gradient and feature, got 0" in detail({})
     assert "loss, margin" in detail({"query": {"text": "x"}, "target": "other"})
     assert "18 numbers" in detail({"feature": [1.0]})

@@ -56,7 +56,7 @@ def test_filters_and_batches(offering):
         ({"query": QUERY, "target": "margin"}, "expected target without a baseline"),
         ({"query": QUERY, "drill_down": True}, "expected drill_down without a baseline"),
         ({"feature": [0.0] * 18}, "similarity compares items, not gradients or features"),
-        ({"query": QUERY, "baseline": "knn_shapley"}, "Input should be 'bm25' or 'representation'"),
+        ({"query": QUERY, "baseline": "knn_shapley"}, "expected 'bm25' or 'representation'"),
         ({"query": QUERY, "baseline": "representation"}, "byline serve --baselines representation"),
     ],
 )

@@ -91,7 +91,7 @@ def answered(folder):
             "output": query(3),
             "unsupported": query(4),
             "gradient": query(5),
-            "unknown": {MARK: 1},
+            "unknown": {"note": MARK},
             "payload": {"query": {"x": [MARK], "note": MARK}},
             "target": query(5) | {"target": MARK},
         }

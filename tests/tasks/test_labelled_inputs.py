@@ -1,6 +1,8 @@
 """Vectors and images: losses, targets, payloads, predictions."""
 
 import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -10,7 +12,11 @@ from torch import nn
 
 from byline.errors import InvalidQuery, InvalidTask
 from byline.examples import Example
-from byline.task import Checkpoint
+from byline.member_model import MemberModel
+from byline.members import Member
+from byline.networks import load_network
+from byline.recipe import recipe
+from byline.task import Checkpoint, Task
 from byline.tasks import (
     Trained,
     TrainingData,
@@ -187,6 +193,137 @@ def test_data_that_cannot_be_trained_on_is_refused():
         image_classification(vectors(), classes=CLASSES)
     with pytest.raises(InvalidTask, match="two different"):
         vector_classification(vectors(), classes=["one"])
+
+
+class Returning(nn.Module):
+    """A classifier that returns its logits as libraries do."""
+
+    def __init__(self, wrap: Any) -> None:
+        super().__init__()
+        self.layer, self.wrap = nn.Linear(4, 3), wrap
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        return self.wrap(self.layer(inputs.flatten(1)))
+
+
+class Named(NamedTuple):
+    loss: None
+    logits: torch.Tensor
+
+
+@dataclass
+class Output:
+    logits: torch.Tensor
+    hidden_states: None = None
+
+
+RETURNED = {
+    "a tensor": lambda logits: logits,
+    "a mapping": lambda logits: {"logits": logits, "loss": None},
+    "a named tuple": lambda logits: Named(None, logits),
+    "a tuple": lambda logits: (logits, torch.zeros(1)),
+    "a list": lambda logits: [logits],
+    "a dataclass": Output,
+}
+
+
+def returning(wrap: Any, kind: str) -> Task:
+    shape = (5, 1, 2, 2) if kind == "image" else (5, 4)
+    data = TrainingData.from_arrays(
+        torch.randn(shape, generator=torch.Generator().manual_seed(0)), [0, 1, 2, 0, 1]
+    )
+    torch.manual_seed(0)
+    checkpoints = [Checkpoint(weights=Returning(wrap).state_dict())]
+    trained = Trained(name="t", model=lambda: Returning(wrap), checkpoints=checkpoints, data=data)
+    make = image_classification if kind == "image" else vector_classification
+    return make(trained, classes=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("returned", RETURNED)
+@pytest.mark.parametrize("kind", ["image", "vector"])
+def test_logits_are_taken_out_of_what_a_model_returns(returned, kind):
+    def everything(task):
+        model = load_network(task, Member(0))
+        batch = task.collate([task.train_set[row] for row in range(5)])
+        predicted = task.query.predict(model, task.train_set[0])
+        return task.loss(model, batch), task.targets["margin"](model, batch), predicted.output
+
+    plain = everything(returning(RETURNED["a tensor"], kind))
+    losses, margins, shown = everything(returning(RETURNED[returned], kind))
+    assert torch.equal(losses, plain[0])
+    assert torch.equal(margins, plain[1])
+    assert shown == plain[2]
+    gradients = MemberModel.load(returning(RETURNED[returned], kind), recipe("grad_dot"), Member(0))
+    assert torch.equal(
+        gradients.gradients([returning(RETURNED[returned], kind).train_set[0]]).objective_N, losses[:1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrap", "message"),
+    [
+        (lambda logits: "logits", "got a str without: return the logits"),
+        (lambda logits: {"scores": logits}, "got a dict without"),
+        (lambda logits: (), "got a tuple without"),
+        (lambda logits: (None, logits), "got a tuple without"),
+        (lambda logits: logits[:, :, None], r"\[N, C\], one a class, got \[5, 3, 1\] of float32"),
+        (lambda logits: (logits > 0).long(), r"got \[5, 3\] of int64"),
+        (lambda logits: (logits.sum(), logits), r"got \[\] of float32"),
+    ],
+)
+def test_outputs_without_logits_are_refused_in_one_line(wrap, message):
+    task = returning(wrap, "vector")
+    batch = task.collate([task.train_set[row] for row in range(5)])
+    with pytest.raises(InvalidTask, match=message):
+        task.loss(task.model(), batch)
+
+
+def test_hugging_face_image_classifier():
+    transformers = pytest.importorskip("transformers", reason="the extra `hf` is not installed")
+    config = transformers.ViTConfig(
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=4,
+        patch_size=2,
+        num_channels=1,
+        num_labels=3,
+    )
+
+    def build() -> nn.Module:
+        return transformers.ViTForImageClassification._from_config(config, attn_implementation="eager")
+
+    data = TrainingData.from_arrays(torch.randn(5, 1, 4, 4), [0, 1, 2, 0, 1])
+    weights = {f"module.{name}": tensor for name, tensor in build().state_dict().items()}
+    trained = Trained(name="vit", model=build, checkpoints=[Checkpoint(weights=weights)], data=data)
+    task = image_classification(trained, classes=["a", "b", "c"])
+    model = load_network(task, Member(0))
+    batch = task.collate([task.train_set[row] for row in range(5)])
+    expected = torch.nn.functional.cross_entropy(model(batch[0]).logits, batch[1], reduction="none")
+    assert torch.equal(task.loss(model, batch), expected)
+
+
+def test_a_regression_takes_the_tensor_out_as_well():
+    data = TrainingData.from_arrays(torch.zeros(2, 4), [0.5, 1.0])
+    model = lambda: Returning(lambda logits: {"logits": logits[:, :1]})  # noqa: E731 - as users write it
+    trained = Trained(
+        name="t", model=model, checkpoints=[Checkpoint(weights=model().state_dict())], data=data
+    )
+    task = vector_regression(trained)
+    assert task.loss(task.model(), task.collate([task.train_set[0]])).shape == (1,)
+
+
+def test_a_row_that_is_not_finite_and_ids_that_repeat_are_named():
+    inputs = torch.zeros(3, 4)
+    inputs[1, 2] = torch.inf
+    with pytest.raises(InvalidTask, match=r"in the inputs of 1 rows, the first 1: "):
+        TrainingData.from_arrays(inputs, [0, 1, 0])
+    with pytest.raises(InvalidTask, match=r"in the labels of 1 rows, the first 2: "):
+        TrainingData.from_arrays(torch.zeros(3, 4), [0.0, 1.0, torch.nan])
+    examples = [Example(id=each) for each in ("a", "b", "a")]
+    with pytest.raises(InvalidTask, match=r"3 different ids, got 2: those at positions 0 and 2 are the same"):
+        TrainingData.from_arrays(torch.zeros(3, 4), [0, 1, 0], examples)
 
 
 def test_a_model_with_other_classes_is_named():
