@@ -17,6 +17,7 @@ from byline.gradients.agreement import same_gradients
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, Within, checked_values, refuse_non_finite
 from byline.gradients.factors import BatchGradients
+from byline.gradients.joining import joined
 from byline.gradients.mask_plan import MaskPlan
 from byline.gradients.masks import DropoutMask, stacked
 from byline.gradients.summed import summed_gradient
@@ -178,7 +179,7 @@ class MemberModel:
         """
         objective = self._task.objective(target)
         added: dict[str, Tensor] = {}
-        for items, weights_N in batches:
+        for items, weights_N in self._summable(batches):
             batch = self._batch(items)
 
             def total(batch: Batch = batch, weights_N: Tensor = weights_N) -> Tensor:
@@ -208,6 +209,8 @@ class MemberModel:
             InvalidTask: There is no such target, or it does not return one value an example.
             NonFiniteGradient: A value is NaN or infinite.
         """
+        if len(items) > 1 and not self._collector.independent:
+            return torch.cat([self.values([item], target) for item in items])
         with naming(items, lambda item: self.values([item], target)):
             batch = self._batch(items)
             with torch.no_grad(), self._within():
@@ -232,6 +235,8 @@ class MemberModel:
             NonFiniteGradient: An item's gradient is NaN or infinite; large vectors alone give products that are not finite.
             UnsupportedModel: The model cannot be differentiated twice.
         """
+        if len(items) > 1 and not self._collector.independent:
+            return torch.stack([self.products([item], vectors_VP, matrix) for item in items]).sum(dim=0)
         batch = self._batch(items)
         vectors = parameter_tensors(self.blocks, vectors_VP.to(self._compute.device))
 
@@ -254,6 +259,20 @@ class MemberModel:
         if not bool(products_VP.isfinite().all()):
             self.gradients(items)  # whether the items or the vectors are at fault
         return products_VP
+
+    def _summable(
+        self, batches: Iterable[tuple[Sequence[Item], Tensor]]
+    ) -> Iterator[tuple[Sequence[Item], Tensor]]:
+        """Batches whose summed loss is the sum of their items' own: single items where a value depends on the batch.
+
+        Yields:
+            Items, and what each one's value is multiplied by.
+        """
+        for items, weights_N in batches:
+            if self._collector.independent:
+                yield items, weights_N
+            else:
+                yield from (([item], weights_N[n : n + 1]) for n, item in enumerate(items))
 
     def _batch(self, items: Sequence[Item]) -> Batch:
         with naming(items, lambda item: self.gradients([item])):
@@ -290,6 +309,12 @@ class MemberModel:
         """
         if labels == "given":
             yield self.gradients(items)
+            return
+        if len(items) > 1 and self._collector.separation is None:
+            singles = [
+                list(self.label_gradients([item], rows_N[n : n + 1], labels)) for n, item in enumerate(items)
+            ]
+            yield from (joined(parts) for parts in zip(*singles, strict=True))
             return
         outputs = declared_outputs(self._task)
         batch = self._batch(items)

@@ -169,7 +169,6 @@ class GradientCollector:
             raise
         except Exception as error:  # the pass that follows tells whether the model itself is at fault
             raise InseparableError(f"{type(error).__name__} while the examples were told apart") from error
-        refuse_no_path(values_N)
         return TogetherPass(trace, values_N, separation, self.index, self.parameters)
 
     def _one_pass(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
@@ -185,7 +184,6 @@ class GradientCollector:
         watched = self.watched({})
         with self.differentiable(), tracing(watched, lambda _place, output: output) as trace:
             values_N = checked_values(objective(self.model, batch), count)
-        refuse_no_path(values_N)
         return WholePass(trace, values_N, self.index, self.parameters)
 
     def watched(self, modules: Mapping[str, nn.Module]) -> Watched:
@@ -284,19 +282,6 @@ def checked_values(values: Tensor, count: int) -> Tensor:
             f"use reduction='none' and reduce over positions only"
         )
     return values
-
-
-def refuse_no_path(values_N: Tensor) -> None:
-    """Refuse an objective that no attributed parameter leads to.
-
-    Raises:
-        UnsupportedModel: It depends on none.
-    """
-    if not values_N.requires_grad:
-        raise UnsupportedModel(
-            "expected a loss or target that depends on the attributed parameters, got one that depends on none: compute "
-            "it with the model's forward, outside torch.no_grad()"
-        )
 
 
 def refuse_non_finite(gradients: BatchGradients) -> None:

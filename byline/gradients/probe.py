@@ -63,10 +63,19 @@ def build_collector(
 
 
 def _refuse_failing(collector: GradientCollector, objective: Objective, sample: Sample) -> None:
-    """Run the model by itself: what it raises here is its own, or its data's."""
+    """Run the model by itself: what it raises here is its own, or its data's.
+
+    Raises:
+        UnsupportedModel: It raises, or its value depends on no attributed parameter.
+    """
     for count in (1, 2):
-        with named_fault(collector.model), torch.no_grad():
-            checked_values(objective(collector.model, sample(count)), count)
+        with named_fault(collector.model), collector.differentiable():
+            values_N = checked_values(objective(collector.model, sample(count)), count)
+    if not values_N.requires_grad:
+        raise UnsupportedModel(
+            "expected a loss or target that depends on the attributed parameters, got one that depends on none: compute "
+            "it with the model's forward, outside torch.no_grad()"
+        )
 
 
 def _give_up_batches(collector: GradientCollector, reason: str) -> None:
@@ -131,6 +140,7 @@ def check_objective(collector: GradientCollector, objective: Objective, sample: 
     Raises:
         UnsupportedModel: A single example's gradient cannot be taken.
     """
+    _refuse_failing(collector, objective, sample)
     try:
         block = _differing_block(collector, objective, sample)
     except InseparableError as reason:
@@ -201,7 +211,10 @@ def autograd(
     """Gradients of the summed objective, for every attributed parameter; zeros where it takes no part."""
     with named_fault(collector.model), collector.differentiable():
         total = checked_values(objective(collector.model, batch), count).sum()
-        found = torch.autograd.grad(total, list(collector.parameters.values()), allow_unused=True)
+        parameters = list(collector.parameters.values())
+        if not total.requires_grad:
+            return {name: torch.zeros_like(p) for name, p in collector.parameters.items()}
+        found = torch.autograd.grad(total, parameters, allow_unused=True)
     return {
         name: torch.zeros_like(p) if grad is None else (grad.to_dense() if grad.is_sparse else grad)
         for (name, p), grad in zip(collector.parameters.items(), found, strict=True)

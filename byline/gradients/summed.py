@@ -25,7 +25,10 @@ def summed_gradient(
     parameters = dict(model.named_parameters())
     chosen = [parameters[name].requires_grad_() for name in names]
     with torch.enable_grad():
-        grads = torch.autograd.grad(total(), chosen, allow_unused=True)
+        value = total()
+        if not value.requires_grad:
+            return {name: torch.zeros_like(p) for name, p in zip(names, chosen, strict=True)}
+        grads = torch.autograd.grad(value, chosen, allow_unused=True)
     pairs = zip(names, chosen, grads, strict=True)
     return {
         n: torch.zeros_like(p) if g is None else (g.to_dense() if g.is_sparse else g) for n, p, g in pairs

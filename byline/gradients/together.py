@@ -121,6 +121,12 @@ class TogetherPass:
         """Gradients by the outputs of all operations, then of all modules, of the weighted sum of the values."""
         with torch.enable_grad():
             value = (self.values_N * self.values_N.new_tensor(weights_N)).sum()
+        if not value.requires_grad:  # these examples depend on no attributed parameter
+            calls = [
+                *([None] for _ in self.trace.operations),
+                *([None] * len(c.edges) for c in self.trace.modules),
+            ]
+            return [list[Tensor | None](each) for each in calls]
         edges = [[call.edge] for call in self.trace.operations] + [list(c.edges) for c in self.trace.modules]
         flat = [edge for each in edges for edge in each if edge is not None]
         found = iter(torch.autograd.grad(value, flat, retain_graph=keep, allow_unused=True))

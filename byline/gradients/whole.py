@@ -64,6 +64,8 @@ class WholePass:
         """
         with torch.enable_grad():
             value = self._values_N[example]
+        if not value.requires_grad:  # this example depends on no attributed parameter
+            return BatchGradients(value.detach()[None], completed(self._blocks, [], 1, value.detach()))
         ends = [call.edge for call in self._calls]
         found = torch.autograd.grad(
             value,

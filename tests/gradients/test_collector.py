@@ -282,7 +282,7 @@ def test_a_target_that_reads_parameters_is_exact() -> None:
     check_objective(collector, penalised, case.sample, "target 'mine'")
     torch.testing.assert_close(dense(collector.collect(penalised, case.batch, case.count)), expected)
     with pytest.raises(UnsupportedModel, match="depends on none"):
-        collector.collect(lambda _m, b: b[0].sum(dim=1), case.batch, case.count)
+        check_objective(collector, lambda _m, b: b[0].sum(dim=1), case.sample, "target")
 
 
 def test_the_last_layer_alone_with_a_head_of_its_own() -> None:
