@@ -20,6 +20,7 @@ from byline.gradients.factors import BatchGradients
 from byline.gradients.joining import joined
 from byline.gradients.mask_plan import MaskPlan
 from byline.gradients.masks import DropoutMask, stacked
+from byline.gradients.report import ParameterReport
 from byline.gradients.summed import summed_gradient
 from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
 from byline.gradients.together import InseparableError
@@ -88,19 +89,9 @@ class MemberModel:
         return self._collector.blocks
 
     @property
-    def frozen(self) -> tuple[str, ...]:
-        """Parameters that are selected and not attributed, since training does not change them."""
-        return self._collector.frozen
-
-    @property
-    def unused(self) -> tuple[str, ...]:
-        """Attributed parameters that none of the probed training points has a gradient of."""
-        return self._collector.unused
-
-    @property
-    def notice(self) -> str | None:
-        """Why gradients are taken one example at a time, where they are."""
-        return self._collector.notice
+    def report(self) -> ParameterReport:
+        """What became of the selected parameters."""
+        return self._collector.report()
 
     @property
     def train_set(self) -> TrainSet:

@@ -76,6 +76,8 @@ def build(
     observer = observer or Silent()
     loaded = loaded or load_task(config.task)
     plan = make_plan(config, loaded.task)
+    for notice in plan.parameters.notices():
+        observer.say(notice)
     origin = identify(plan, loaded, config.index, observer)
     version = config.index.path / origin.fingerprint.version
     work = config.index.path / f".build-{origin.fingerprint.version}"

@@ -17,6 +17,7 @@ from byline.curvature.labels import Labels
 from byline.features import MemberFeaturizer, Side, statistics
 from byline.fit_sample import Rows
 from byline.gradients.grouping import micro_batched
+from byline.gradients.report import ParameterReport
 from byline.loading import load_task
 from byline.member_model import MemberModel
 from byline.projection.base import State
@@ -58,6 +59,8 @@ class Estimate:
     passes: tuple[Pass, ...]
     memory: int
     """Peak bytes of all processes together."""
+    parameters: ParameterReport
+    """What becomes of the selected parameters."""
     vectors: int
     """Bytes of the stored rows."""
     search: int
@@ -105,6 +108,7 @@ def estimate(config: BuildConfig) -> Estimate:
     return Estimate(
         rows=plan.rows,
         members=len(plan.members),
+        parameters=plan.parameters,
         width=width,
         passes=passes,
         memory=_peak_memory() * processes,

@@ -71,6 +71,7 @@ def index_contents(
         fingerprint=origin.fingerprint,
         task=origin.record,
         blocks=plan.parameter_blocks,
+        parameters=plan.parameters,
         members=member_layouts(plan, workspace),
         rotation=rotation_layout(plan, workspace),
         rows=own.rows,

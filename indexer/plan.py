@@ -17,6 +17,7 @@ from byline.curvature.base import Source
 from byline.curvature.labels import Labels
 from byline.fit_sample import Rows, fit_sample
 from byline.gradients.blocks import Block
+from byline.gradients.report import ParameterReport
 from byline.groups import GroupOptions, Members
 from byline.members import Member
 from byline.recipe import Recipe
@@ -73,6 +74,8 @@ class BuildPlan:
     recipe: Recipe
     parameter_blocks: tuple[Block, ...]
     """What is attributed, as the manifest keeps it. All other blocks here are blocks of rows."""
+    parameters: ParameterReport
+    """What became of the selected parameters."""
     members: tuple[Member, ...]
     rows: int
     numerics: Numerics

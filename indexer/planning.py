@@ -70,6 +70,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
         task=config.task,
         recipe=config.recipe,
         parameter_blocks=model.blocks,
+        parameters=model.report,
         members=members,
         rows=len(task.train_set),
         numerics=numerics,

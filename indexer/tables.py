@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from byline.attribution import Answer, Attribution, Shares
+from byline.gradients.report import ParameterReport
 from byline.recipe import RECIPES
 from byline.store.index import AttributionIndex
 from byline.store.manifest import RecallRecord
@@ -65,12 +66,37 @@ def estimate_table(found: Estimate) -> Table:
     for each in found.passes:
         table.add_row(f"{each.name} ({each.rows:,} rows)", clock(each.seconds))
     table.add_section()
+    for name, value in _parameter_lines(found.parameters):
+        table.add_row(name, plain(value))
+    table.add_section()
     table.add_row("time, all passes (± half)", clock(found.seconds))
     table.add_row("peak memory, all processes", size(found.memory))
     table.add_row("stored rows", size(found.vectors))
     table.add_row("search file", size(found.search))
     table.add_row("disk during the build", size(found.temporary))
     return table
+
+
+def _parameter_lines(report: ParameterReport) -> Iterator[tuple[str, str]]:
+    """What became of the selected parameters, a line for each kind.
+
+    Yields:
+        What the line is about, and the line.
+    """
+    for kind, names in (
+        ("attributed", report.attributed),
+        ("unused", report.unused),
+        ("frozen", report.frozen),
+    ):
+        if names:
+            shown = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+            yield f"parameters {kind}", f"{len(names):,}: {shown}"
+    if report.reason is not None:
+        yield "passes", report.reason
+
+
+MOST_NAMES = 12
+"""Parameters that a table names; `byline inspect --json` names all."""
 
 
 def plain(text: str) -> Text:
@@ -115,6 +141,8 @@ def index_table(index: AttributionIndex) -> Table:
         "bytes": size(facts["bytes"]),
     }
     for name, value in rows.items():
+        table.add_row(name, plain(value))
+    for name, value in _parameter_lines(index.manifest.parameters):
         table.add_row(name, plain(value))
     for record in index.manifest.search.recall:
         table.add_row("recall@10", plain(_recall(record)))

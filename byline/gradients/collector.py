@@ -18,6 +18,7 @@ from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import named_fault
 from byline.gradients.graph import forward_graph
 from byline.gradients.joining import joined
+from byline.gradients.report import ParameterReport
 from byline.gradients.selection import select
 from byline.gradients.together import InseparableError, Separation, TogetherPass
 from byline.gradients.trace import Watched, tracing
@@ -189,6 +190,16 @@ class GradientCollector:
     def watched(self, modules: Mapping[str, nn.Module]) -> Watched:
         """What a pass records, with the calls of some modules."""
         return Watched(self.names, self.index.forms, modules, self.copies)
+
+    def report(self) -> ParameterReport:
+        """What became of the selected parameters."""
+        return ParameterReport(
+            attributed=tuple(name for name in self.parameters if name not in self.unused),
+            unused=self.unused,
+            frozen=self.frozen,
+            passes="batch" if self.separation is not None else "example",
+            reason=self.notice,
+        )
 
     def reached(self, objective: Objective, batch: Batch) -> frozenset[str]:
         """The attributed parameters that an objective of one example leads to: a forward pass and nothing more."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from byline.examples import Example
 from byline.gradients.blocks import Block
+from byline.gradients.report import ParameterReport
 from byline.groups import Members
 from byline.recipe import Recipe
 from byline.store.fingerprint import Fingerprint
@@ -39,6 +40,8 @@ class IndexContents:
     """Which Task."""
     blocks: tuple[Block, ...]
     """What was attributed: with it an index projects gradients although its Task is not at hand."""
+    parameters: ParameterReport
+    """What became of the selected parameters."""
     members: tuple[MemberLayout, ...]
     """In the order of the stretches of a vector."""
     rows: int

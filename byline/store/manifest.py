@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
 from byline.gradients.blocks import Block
+from byline.gradients.report import ParameterReport
 from byline.store.canonical import canonical_digest, canonical_json
 from byline.store.durable import durable_file
 from byline.store.fingerprint import Fingerprint
@@ -101,6 +102,8 @@ class Manifest(BaseModel):
     """What the rows are groups of; null where they are points."""
     blocks: tuple[Block, ...] = Field(min_length=1)
     """Parameters that were attributed, as the matrices that gradients are projected by."""
+    parameters: ParameterReport
+    """Which of the selected parameters are attributed, frozen and unused."""
     members: tuple[MemberLayout, ...] = Field(min_length=1)
     """The ensemble, in the order of the stretches of a vector."""
     rotation: RotationLayout | None = None

@@ -215,6 +215,7 @@ def _manifest(
         fingerprint=contents.fingerprint,
         recipe=contents.recipe.model_dump(mode="json"),
         blocks=contents.blocks,
+        parameters=contents.parameters,
         task=contents.task,
         rows=contents.rows,
         groups=None if contents.groups is None else contents.groups.record,

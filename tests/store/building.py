@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from byline.examples import Example
 from byline.gradients.blocks import Block
+from byline.gradients.report import ParameterReport
 from byline.recipe import recipe
 from byline.store.contents import IndexContents
 from byline.store.fingerprint import Fingerprint
@@ -69,6 +70,7 @@ def contents_of(
         ),
         task=TaskRecord(reference="task.py:task", digest="t", name="small"),
         blocks=(Block(name="w", parameters=("w",), shapes=((4, 3),), form="matrix"),),
+        parameters=ParameterReport(attributed=("w",)),
         members=members,
         rows=len(features),
         features=blocks,
