@@ -44,13 +44,7 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
     task.objective(config.recipe.train_signal)
     task.objective(config.recipe.query_target)
     members = config.recipe.members.of(task.checkpoints)
-    numerics = Numerics(
-        block_rows=config.build.block_rows,
-        batch_rows=config.build.batch_rows,
-        threads=config.build.threads,
-        device=config.build.device,
-        precision=config.build.precision,
-    )
+    numerics = Numerics.of(config.build)
     if config.recipe.members.adapters:
         used = {m.checkpoint: task.checkpoints[m.checkpoint] for m in members}
         require_same_blocks(used, config.recipe.members.adapters)
