@@ -102,8 +102,9 @@ def put_adapter(model: nn.Module, adapter: Adapter) -> nn.Module:
         InvalidRecipe: peft is not installed.
     """
     folder = adapter.folder
+    settings = _settings(adapter.document)
     try:
-        model = inject(model, _settings(adapter.document))
+        model = inject(model, settings)
     except ValueError as error:
         raise InvalidTask(f"{folder}: its target modules are not the model's: {error}") from error
     own = {name for name, _ in model.named_parameters() if ADAPTER_LAYERS.selects(name)}
