@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from byline.adapters import ADAPTER_LAYERS
 from byline.compute import Compute, to_device
-from byline.curvature.labels import Labels, every_label, gaussian_weights, sampled_labels
+from byline.curvature.labels import (
+    Labels,
+    content_keys,
+    every_label,
+    gaussian_weights,
+    listed,
+    sampled_labels,
+)
 from byline.curvature.products import Matrix, ggn_products, hessian_products
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.gradients.agreement import same_gradients
@@ -281,6 +288,34 @@ class MemberModel:
         with torch.no_grad():
             z = self._outputs(outputs, batch)
         for objective, other in self._labelled(outputs, z, batch, rows_N, labels):
+            yield self._collector.collect(objective, other, len(items), self._within())
+
+    def expected_gradients(self, items: Sequence[Item], labels: Labels) -> Iterator[BatchGradients]:
+        """Differentiate the loss so that the outer products of each item add up to the item's own expected curvature.
+
+        A draw that serves a fit over all points is far too little for one of them: identical points would get leverages
+        that are several times as large as each other's. So all classes are listed, as many as `MOST_LISTED`; beyond, and
+        for sequences, the draw is seeded by the item's content.
+
+        Args:
+            items: Complete items of the data set's kind.
+            labels: Whose labels the curvature is fitted with.
+
+        Yields:
+            Gradients of the whole batch: once, or once a class.
+
+        Raises:
+            InvalidTask: The Task does not declare its outputs, or they have too many labellings to list.
+        """
+        if labels == "given":
+            yield self.gradients(items)
+            return
+        outputs = declared_outputs(self._task)
+        batch = to_device(self._task.collate(list(items)), self._compute.device)
+        with torch.no_grad():
+            z = self._outputs(outputs, batch)
+        own: Labels = "exact" if listed(outputs, z) else labels
+        for objective, other in self._labelled(outputs, z, batch, content_keys(items), own):
             yield self._collector.collect(objective, other, len(items), self._within())
 
     def _labelled(

@@ -138,11 +138,13 @@ class _Tried:
         if labels == "given":
             return 1, self.gradient_time
         rows_N = torch.from_numpy(self.rows)
+        return _timed(lambda: sum(1 for _ in self.model.label_gradients(self.items, rows_N, labels)))
 
-        def differentiated() -> int:
-            return sum(1 for _ in self.model.label_gradients(self.items, rows_N, labels))
-
-        return _timed(differentiated)
+    def in_expectation(self, labels: Labels) -> tuple[int, float]:
+        """The same for each point's own expectation over these labels."""
+        if labels == "given":
+            return 1, self.gradient_time
+        return _timed(lambda: sum(1 for _ in self.model.expected_gradients(self.items, labels)))
 
 
 class _Trial:
@@ -206,7 +208,7 @@ class _Trial:
         made_time = projection_time + feature_time
         emit_time = gradient_time + made_time
         if plan.recipe.row_weight == "leverage":
-            count, label_time = tried.at_labels(plan.recipe.labels)
+            count, label_time = tried.in_expectation(plan.recipe.labels)
             emit_time += label_time + count * made_time
         yield Pass("project and emit", every, every * emit_time * a_row)
 

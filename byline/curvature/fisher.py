@@ -23,6 +23,7 @@ from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import ProjectionSpec, State
 
+
 class Fisher(BaseModel):
     """Fisher matrix of the projected gradients."""
 
