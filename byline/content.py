@@ -38,10 +38,14 @@ def content_id(value: Any) -> str:
 
 
 def _feed(digest: "hashlib._Hash", value: Any) -> None:
+    kind = type(value)
     if (
-        type(value) in _LISTS
-    ):  # most items: asked first, since every later question costs as much as a small tensor
+        kind in _LISTS
+    ):  # the usual parts of items are asked for first: each later question costs as much as a small tensor
         _feed_sequence(digest, value)
+        return
+    if kind in _PLAIN:
+        digest.update(f"{kind.__name__}:{value!r};".encode())
         return
     match value:
         case torch.Tensor():

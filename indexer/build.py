@@ -22,7 +22,7 @@ from indexer.lock import exclusive
 from indexer.pack import Origin, index_contents
 from indexer.partition import partition
 from indexer.plan import BuildPlan
-from indexer.planning import make_plan
+from indexer.planning import few_sums, make_plan
 from indexer.processes import end_in_unguarded_script
 from indexer.progress import Observer, Silent
 from indexer.run import run_units
@@ -82,6 +82,9 @@ def _planned(config: BuildConfig, sources: Sources, observer: Observer, *, force
     work = _work_of(version)
     plan = replace(plan, work=work, task_digest=sources.task_digest, checkpoints=sources.checkpoints)
     _mention_others(work, observer)
+    warning = few_sums(plan)
+    if warning is not None:
+        observer.say(warning)
     with exclusive(work.with_name(f"{work.name}.lock")):
         if version.exists() and not force:
             return _finished(version, observer)

@@ -16,6 +16,7 @@ from byline.curvature.base import Source
 from byline.curvature.labels import Labels
 from byline.features import MemberFeaturizer, Side, statistics
 from byline.fit_sample import Rows
+from byline.gradients.factors import BatchGradients
 from byline.gradients.grouping import micro_batched
 from byline.loading import load_task
 from byline.member_model import MemberModel
@@ -175,12 +176,16 @@ class _Trial:
         grads, gradient_time = _warm(lambda: model.gradients(items, plan.recipe.train_signal))
         a_row = 1 / len(batch) / workers
         state: State = {}
-        micro_batch = plan.statistics[0].micro_batch if plan.statistics else 1
-        fitted = grads if micro_batch == 1 else micro_batched(grads, batch, micro_batch)
+        sizes = {statistic.source: statistic.micro_batch for statistic in plan.statistics}
+
+        def fitted(source: Source) -> BatchGradients:
+            size = sizes.get(source, 1)
+            return grads if size == 1 else micro_batched(grads, batch, size)
+
         batches: dict[Source, Any] = {
-            "gradients": fitted,
+            "gradients": fitted("gradients"),
             "evaluation": grads,
-            "projected": fitted,
+            "projected": fitted("projected"),
             "products": ItemProducts(model, items[:PRODUCT_ROWS]),
         }
         tried = _Tried(model, items, batch, gradient_time, workers)

@@ -302,10 +302,12 @@ class BuildPlan:
         }
         if self.recipe.pca:
             samples["pca"] = self.rotation_sample
+        micro_batches: dict[str, JsonValue] = {family(s.name): s.micro_batch for s in self.statistics}
         visits: list[JsonValue] = [sum(spans) for spans in self.recordings.values()]
         return {
             **settings_record(self.numerics, self.grouping, self.members),
             "fit_rows": samples,
+            **({"micro_batches": micro_batches} if self.fast and micro_batches else {}),
             **({"recorded_visits": visits} if visits else {}),
         }
 

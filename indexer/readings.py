@@ -81,7 +81,8 @@ class HeldSet:
             InvalidTask: It is another than at first.
         """
         item = self._items[row]
-        _hold(self._digests, row, content_digest(item), f"row {row} of the {self._name}")
+        if short(content_digest(item)) != self._digests.item(row):
+            raise _changed(f"row {row} of the {self._name}")
         return item
 
 
@@ -98,16 +99,16 @@ def metadata_digest(example: Example) -> bytes:
 def _held_metadata(describe: Callable[[int], Example], digests: Digests) -> Callable[[int], Example]:
     def described(row: int) -> Example:
         example = describe(row)
-        _hold(digests, row, metadata_digest(example), f"Task.describe({row})")
+        if short(metadata_digest(example)) != digests.item(row):
+            raise _changed(f"Task.describe({row})")
         return example
 
     return described
 
 
-def _hold(digests: Digests, row: int, digest: bytes, what: str) -> None:
-    if int(digests[row]) != short(digest):
-        raise InvalidTask(
-            f"{what} changed during the build: expected the same content at every reading, got another than at the first. "
-            f"Make it repeatable (no random crops, no order of its own, no file that is still written), then run the same "
-            f"command again"
-        )
+def _changed(what: str) -> InvalidTask:
+    return InvalidTask(
+        f"{what} changed during the build: expected the same content at every reading, got another than at the first. "
+        f"Make it repeatable (no random crops, no order of its own, no file that is still written), then run the same "
+        f"command again"
+    )
