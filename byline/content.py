@@ -38,15 +38,17 @@ def content_id(value: Any) -> str:
 
 
 def _feed(digest: "hashlib._Hash", value: Any) -> None:
+    """The usual parts of items are asked for first: each later question costs as much as a small tensor."""
     kind = type(value)
-    if (
-        kind in _LISTS
-    ):  # the usual parts of items are asked for first: each later question costs as much as a small tensor
+    if kind in _LISTS:
         _feed_sequence(digest, value)
-        return
-    if kind in _PLAIN:
+    elif kind in _PLAIN:
         digest.update(f"{kind.__name__}:{value!r};".encode())
-        return
+    else:
+        _feed_other(digest, value)
+
+
+def _feed_other(digest: "hashlib._Hash", value: Any) -> None:
     match value:
         case torch.Tensor():
             _feed_tensor(digest, value)

@@ -96,7 +96,9 @@ def _check_columns(contents: IndexContents) -> None:
     for name, column in columns.items():
         if column is not None and (column.shape != (contents.rows,) or not np.isfinite(column).all()):
             raise BuildFailed(
-                f"expected {name} to be {contents.rows} finite numbers, got shape {column.shape}"
+                f"expected {name} to be {contents.rows} finite numbers, got shape {column.shape} with "
+                f"{int((~np.isfinite(column)).sum())} that are not: where the loss is in a very small or large unit, "
+                f"multiply it by a constant"
             )
     if set(contents.states) != {member.name for member in contents.members}:
         raise BuildFailed(f"expected one state for each of the {len(contents.members)} members")
