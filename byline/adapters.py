@@ -7,16 +7,18 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from byline.digests import tensors_digest
 from byline.errors import InvalidRecipe, InvalidTask
 from byline.store.canonical import canonical_digest
+from byline.store.tensors import read_tensors
 from byline.task import Checkpoint, LayerSelection
 
 ADAPTER_LAYERS = LayerSelection(include=("*lora_A.*", "*lora_B.*"))
@@ -58,12 +60,39 @@ def peft() -> Any:
     return library
 
 
-def put_adapter(model: nn.Module, folder: Path) -> nn.Module:
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter in memory."""
+
+    folder: Path
+    document: Mapping[str, Any]
+    """Its settings, as peft wrote them."""
+    tensors: Mapping[str, Tensor]
+    """Its matrices, under peft's names."""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over its settings and numbers, whatever order they were written in."""
+        settings = {name: value for name, value in self.document.items() if name not in _UNIMPORTANT}
+        both = f"{canonical_digest(_ordered(settings))}:{tensors_digest(self.tensors)}"
+        return hashlib.sha256(both.encode()).hexdigest()
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """Read what `save_pretrained` of peft wrote into a folder.
+
+    Raises:
+        InvalidTask: It is not there, or no LoRA adapter in safetensors.
+    """
+    return Adapter(folder, _document(folder), adapter_tensors(folder))
+
+
+def put_adapter(model: nn.Module, adapter: Adapter) -> nn.Module:
     """Put an adapter into a model; names of modules and the way that the model is called stay.
 
     Args:
         model: With the weights that the adapter was trained on.
-        folder: What `save_pretrained` of peft wrote.
+        adapter: Its settings and matrices.
 
     Returns:
         The same model; LoRA matrices stand beside the layers that they change.
@@ -72,14 +101,14 @@ def put_adapter(model: nn.Module, folder: Path) -> nn.Module:
         InvalidTask: The folder holds no LoRA adapter of this model, or more than one.
         InvalidRecipe: peft is not installed.
     """
-    settings = _settings(folder)
+    folder = adapter.folder
+    settings = _settings(adapter.document)
     try:
         model = inject(model, settings)
     except ValueError as error:
         raise InvalidTask(f"{folder}: its target modules are not the model's: {error}") from error
-    weights = adapter_tensors(folder)
     own = {name for name, _ in model.named_parameters() if ADAPTER_LAYERS.selects(name)}
-    given = {_own_name(name): tensor for name, tensor in weights.items()}
+    given = {_own_name(name): tensor for name, tensor in adapter.tensors.items()}
     if set(given) != own:
         raise InvalidTask(
             f"{folder}: expected {len(own)} LoRA matrices for this model, got {len(given)} tensors of which "
@@ -114,7 +143,7 @@ def adapter_tensors(folder: Path) -> dict[str, Tensor]:
         InvalidTask: They are not there, or not safetensors.
     """
     try:
-        return load_file(folder / WEIGHTS)
+        return read_tensors(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise InvalidTask(
             f"expected a LoRA adapter's {WEIGHTS} in {folder}: save adapters with peft's save_pretrained, which "
@@ -140,16 +169,6 @@ def require_same_blocks(checkpoints: Mapping[int, Checkpoint], count: int) -> No
                 f"expected all adapters to have the same target modules and ranks, but {folder} differs from "
                 f"{folders[0]}: an index's members have the same parameters"
             )
-
-
-def adapter_digest(folder: Path) -> str:
-    """SHA-256 over an adapter's settings and numbers, whatever order they were written in."""
-    settings = {name: value for name, value in _document(folder).items() if name not in _UNIMPORTANT}
-    digest = hashlib.sha256(canonical_digest(_ordered(settings)).encode())
-    for name, tensor in sorted(adapter_tensors(folder).items()):
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _ordered(settings: dict[str, Any]) -> dict[str, Any]:
@@ -186,9 +205,7 @@ def _document(folder: Path) -> dict[str, Any]:
     return document
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
     """What this release of peft knows of the settings."""
     known = peft().LoraConfig.__dataclass_fields__
-    return {
-        n: v for n, v in _document(folder).items() if n in known and n not in {"peft_type", *_UNIMPORTANT}
-    }
+    return {n: v for n, v in document.items() if n in known and n not in {"peft_type", *_UNIMPORTANT}}

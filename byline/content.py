@@ -10,6 +10,9 @@ from pydantic import BaseModel
 
 from byline.errors import InvalidTask
 
+_PLAIN = {str, bool, int, float, type(None)}
+_LISTS = {list, tuple}
+
 
 def content_digest(value: Any) -> bytes:
     """Digest of a dataset item's content, the same on every machine and in every process.
@@ -35,6 +38,17 @@ def content_id(value: Any) -> str:
 
 
 def _feed(digest: "hashlib._Hash", value: Any) -> None:
+    """The usual parts of items are asked for first: each later question costs as much as a small tensor."""
+    kind = type(value)
+    if kind in _LISTS:
+        _feed_sequence(digest, value)
+    elif kind in _PLAIN:
+        digest.update(f"{kind.__name__}:{value!r};".encode())
+    else:
+        _feed_other(digest, value)
+
+
+def _feed_other(digest: "hashlib._Hash", value: Any) -> None:
     match value:
         case torch.Tensor():
             _feed_tensor(digest, value)
@@ -52,14 +66,21 @@ def _feed(digest: "hashlib._Hash", value: Any) -> None:
                 _feed(digest, key)
                 _feed(digest, value[key])
         case Sequence():
-            digest.update(f"sequence:{len(value)}:".encode())
-            for part in value:
-                _feed(digest, part)
+            _feed_sequence(digest, value)
         case _:
             raise InvalidTask(
                 f"expected a training item made of tensors, arrays, strings, numbers, mappings and "
                 f"sequences, got a part of type {type(value).__name__}: convert it in the data set"
             )
+
+
+def _feed_sequence(digest: "hashlib._Hash", value: Sequence[Any]) -> None:
+    digest.update(f"sequence:{len(value)}:".encode())
+    if _PLAIN.issuperset(map(type, value)):  # token ids: the same bytes as part by part
+        digest.update("".join([f"{type(part).__name__}:{part!r};" for part in value]).encode())
+        return
+    for part in value:
+        _feed(digest, part)
 
 
 def _feed_array(digest: "hashlib._Hash", array: "np.ndarray[Any, Any]") -> None:

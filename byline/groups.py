@@ -17,6 +17,12 @@ ATTRIBUTE = "attributes."
 """How a metadata column of the user's own is named in `GroupOptions.by`."""
 
 
+ENOUGH_SUMS = 1000
+"""Micro-batches that a Fisher matrix is fitted on at least: with fewer, scores differ from those of `sums`."""
+LARGEST_MICRO_BATCH = 8
+"""Larger ones save no time that counts."""
+
+
 class GroupOptions(BaseModel):
     """How training points are put together."""
 
@@ -38,8 +44,9 @@ class GroupOptions(BaseModel):
     build: Literal["sums", "fast"] = "sums"
     """`sums`: features of every point, added up. `fast`: one backward pass of a group's summed loss, no gradient of a
     single point."""
-    micro_batch: int = Field(default=8, ge=1, le=1024)
-    """Points of a random micro-batch: a `fast` build's curvature is fitted on these, not on points. 1 takes points."""
+    micro_batch: int | None = Field(default=None, ge=1, le=1024)
+    """Points of a random micro-batch: a `fast` build's curvature is fitted on these, not on points. 1 takes points; None
+    chooses up to 8, so that a matrix is fitted on `ENOUGH_SUMS` of them or more."""
 
     @model_validator(mode="after")
     def _sized(self) -> Self:

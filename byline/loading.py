@@ -14,15 +14,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
-import torch
 from torch import Tensor, nn
 
-from byline.adapters import adapter_digest, adapter_folder
+from byline.adapters import adapter_folder, read_adapter
+from byline.digests import hold, tensors_digest
 from byline.errors import BylineError, InvalidTask
 from byline.failures import code_of
 from byline.neighbours import TASK_PREFIX, own_modules
+from byline.optimizer_state import load_optimizer_state
+from byline.places import local_path
 from byline.store.recordings import recording_digest
-from byline.task import Checkpoint, Task
+from byline.task import Checkpoint, CheckpointDigests, Task
 from byline.weight_files import read_weights
 from byline.weights import put_weights
 
@@ -53,26 +55,55 @@ def load_task(reference: str, base: Path | None = None) -> LoadedTask:
 
     Raises:
         InvalidTask: The reference, the file or what the function returns is wrong.
+        InvalidInput: It is a URL.
     """
     place, separator, function = reference.rpartition(":")
     if not separator or not place or not function.isidentifier():
         raise InvalidTask(
             f"expected a Task as 'file.py:function' or 'package.module:function', got {reference!r}"
         )
+    local_path(place, "the Task")
     if place.endswith(".py"):
         return _load_file(((base or Path()) / place).resolve(), function, reference)
     module = _import_module(place)
+    path = Path(str(module.__file__))
+    before = _sources({path})
     task = _made(module, function, reference)
-    return LoadedTask(task, reference, hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest())
+    _hold_sources(before, _sources({path}))
+    return LoadedTask(task, reference, before[path])
 
 
 def _load_file(path: Path, function: str, reference: str) -> LoadedTask:
     if not path.is_file():
         raise InvalidTask(f"expected a Python file at {path}, found none")
+    before = _sources({path})
     with own_modules(path.parent) as modules:
-        task = _anchored(_made(_import_file(path), function, reference), path.parent)
-    files = {path, *(Path(module.__file__) for module in modules.values() if module.__file__ is not None)}
-    return LoadedTask(task, f"{path}:{function}", _digest(files, path.parent), modules)
+        module = _import_file(path)
+        before |= _sources(_files(modules) - {path})
+        task = _anchored(_made(module, function, reference), path.parent)
+    after = _sources({path, *_files(modules)})
+    _hold_sources(before, after)
+    return LoadedTask(task, f"{path}:{function}", _digest(after, path.parent), modules)
+
+
+def _files(modules: Mapping[str, ModuleType]) -> set[Path]:
+    return {Path(module.__file__) for module in modules.values() if module.__file__ is not None}
+
+
+def _sources(files: Iterable[Path]) -> dict[Path, str]:
+    """Each file's SHA-256."""
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _hold_sources(before: Mapping[Path, str], after: Mapping[Path, str]) -> None:
+    """Refuse sources that were written while they ran: which of the two ran is not known.
+
+    Raises:
+        InvalidTask: One was.
+    """
+    for path, digest in after.items():
+        if digest != before.get(path, digest):
+            raise InvalidTask(f"{path} changed while the Task was loaded from it: run the command again")
 
 
 def _made(module: ModuleType, function: str, reference: str) -> Task:
@@ -108,11 +139,11 @@ def _anchored(task: Task, folder: Path) -> Task:
     return replace(task, checkpoints=[anchored(checkpoint) for checkpoint in task.checkpoints])
 
 
-def _digest(files: Iterable[Path], folder: Path) -> str:
+def _digest(sources: Mapping[Path, str], folder: Path) -> str:
     """SHA-256 over files' paths below the folder and their contents, sorted by path."""
     digest = hashlib.sha256()
-    for name, path in sorted((os.path.relpath(path, folder), path) for path in files):
-        digest.update(f"{name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for name, source in sorted((os.path.relpath(path, folder), own) for path, own in sources.items()):
+        digest.update(f"{name}:{source}\n".encode())
     return digest.hexdigest()
 
 
@@ -168,33 +199,68 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
 
     Raises:
         InvalidTask: There are none, or they are not the model's.
+        StaleIndex: They are not those that an index is made of.
     """
-    put_weights(model, load_weights(checkpoint))
+    put_weights(model, _held_weights(checkpoint))
 
 
-def weights_digest(checkpoint: Checkpoint, adapters: int = 0, *, recorded: bool = False) -> str:
-    """SHA-256 over a checkpoint's names, shapes and numbers, whatever file format holds them.
+def _held_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Weights in memory, held to the digest that is expected of these very tensors."""
+    weights = load_weights(checkpoint)
+    if checkpoint.expected is not None:
+        own = isinstance(checkpoint.weights, Mapping)
+        place = "that the Task makes (seed what is random in it)" if own else f"at {checkpoint.weights}"
+        hold(f"the weights {place}", tensors_digest(weights), checkpoint.expected.weights)
+    return weights
+
+
+def checkpoint_digests(
+    checkpoint: Checkpoint, adapters: int = 0, *, recorded: bool = False, moments: bool = False
+) -> CheckpointDigests:
+    """Read what a checkpoint is made of.
 
     Args:
         checkpoint: The weights.
         adapters: How many of its LoRA adapters are used; the others may come and go.
         recorded: Whether its recorded run is used.
+        moments: Whether its optimizer state is used, where it has one.
+
+    Returns:
+        Digests of these parts.
+
+    Raises:
+        InvalidTask: One of them cannot be read.
+        InvalidRecipe: It has fewer adapters.
     """
-    digest = hashlib.sha256()
-    if recorded:
-        digest.update(f"recording:{recording_digest(checkpoint.recording)}:".encode())
-    for number in range(adapters):
-        digest.update(f"adapter:{adapter_digest(adapter_folder(checkpoint, number))}:".encode())
-    return _tensors_digest(load_weights(checkpoint), digest)
+    state = load_optimizer_state(checkpoint) if moments else None
+    return CheckpointDigests(
+        weights=tensors_digest(load_weights(checkpoint)),
+        adapters=tuple(read_adapter(adapter_folder(checkpoint, number)).digest for number in range(adapters)),
+        recording=recording_digest(checkpoint.recording) if recorded else None,
+        optimizer_state=None if state is None else tensors_digest(state),
+    )
 
 
-def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over tensors' names, shapes and numbers."""
-    return _tensors_digest(tensors, hashlib.sha256())
+def weights_digest(digests: CheckpointDigests) -> str:
+    """One digest of weights, adapters and recording: the weights' own where they stand alone."""
+    if not digests.adapters and digests.recording is None:
+        return digests.weights
+    parts = (f"recording:{digests.recording}", *(f"adapter:{adapter}" for adapter in digests.adapters))
+    return hashlib.sha256(":".join((*parts, digests.weights)).encode()).hexdigest()
 
 
-def _tensors_digest(tensors: Mapping[str, Tensor], digest: "hashlib._Hash") -> str:
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+def pinned(task: Task, digests: Mapping[int, CheckpointDigests]) -> Task:
+    """Have every later loading of some checkpoints held to digests.
+
+    Args:
+        task: The Task.
+        digests: Of its checkpoints, by their positions.
+
+    Returns:
+        The same Task; its checkpoints say what is expected of them.
+    """
+    checkpoints = [
+        replace(checkpoint, expected=digests[place]) if place in digests else checkpoint
+        for place, checkpoint in enumerate(task.checkpoints)
+    ]
+    return replace(task, checkpoints=checkpoints)

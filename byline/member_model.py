@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from byline.adapters import ADAPTER_LAYERS
 from byline.compute import Compute
-from byline.curvature.labels import Labels, every_label, gaussian_weights, sampled_labels
+from byline.curvature.labels import (
+    Labels,
+    content_keys,
+    every_label,
+    gaussian_weights,
+    listed,
+    sampled_labels,
+)
 from byline.curvature.products import Matrix, ggn_products, hessian_products
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.gradients.agreement import same_gradients
@@ -301,9 +308,48 @@ class MemberModel:
         if labels == "given":
             yield self.gradients(items)
             return
+        yield from self._at_labels(items, rows_N, lambda _outputs, _z: labels)
+
+    def expected_gradients(self, items: Sequence[Item], labels: Labels) -> Iterator[BatchGradients]:
+        """Differentiate the loss so that the outer products of each item add up to the item's own expected curvature.
+
+        A draw that serves a fit over all points is far too little for one of them: identical points would get leverages
+        that are several times as large as each other's. So all classes are listed, as many as `MOST_LISTED`; beyond, and
+        for sequences, the draw is seeded by the item's content.
+
+        Args:
+            items: Complete items of the data set's kind.
+            labels: Whose labels the curvature is fitted with.
+
+        Yields:
+            Gradients of the whole batch: once, or once a class.
+
+        Raises:
+            InvalidTask: The Task does not declare its outputs, or they have too many labellings to list.
+        """
+        if labels == "given":
+            yield self.gradients(items)
+            return
+        yield from self._at_labels(
+            items, content_keys(items), lambda outputs, z: "exact" if listed(outputs, z) else labels
+        )
+
+    def _at_labels(
+        self, items: Sequence[Item], keys_N: Tensor, choose: Callable[[Outputs, Tensor], Labels]
+    ) -> Iterator[BatchGradients]:
+        """Differentiate the loss at other labels than the data's.
+
+        Args:
+            items: Complete items of the data set's kind.
+            keys_N: int64, what seeds the draw of each.
+            choose: Says whose labels, of the Task's outputs and their values for the items.
+
+        Yields:
+            Gradients of the whole batch.
+        """
         if len(items) > 1 and self._collector.separation is None:
             singles = [
-                list(self.label_gradients([item], rows_N[n : n + 1], labels)) for n, item in enumerate(items)
+                list(self._at_labels([item], keys_N[n : n + 1], choose)) for n, item in enumerate(items)
             ]
             yield from (joined(parts) for parts in zip(*singles, strict=True))
             return
@@ -311,7 +357,7 @@ class MemberModel:
         batch = self._batch(items)
         with torch.no_grad():
             z = self._outputs(outputs, batch)
-        for objective, other in self._labelled(outputs, z, batch, rows_N, labels):
+        for objective, other in self._labelled(outputs, z, batch, keys_N, choose(outputs, z)):
             with naming(items, lambda item: self.gradients([item])):
                 made = self._collector.collect(objective, other, len(items), self._within())
             yield made

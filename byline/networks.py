@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter
+from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, read_adapter
 from byline.compute import CPU, Compute
+from byline.digests import hold
 from byline.errors import InvalidTask
 from byline.gradients.collector import GradientCollector
 from byline.gradients.faults import named_fault
@@ -32,6 +33,7 @@ def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.M
 
     Raises:
         InvalidTask: The weights do not fit the model.
+        StaleIndex: The weights or the adapter are not those that an index is made of.
     """
     model = task.model()
     if not isinstance(model, nn.Module):
@@ -39,7 +41,14 @@ def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.M
     checkpoint = task.checkpoints[member.checkpoint]
     load_checkpoint(model, checkpoint)
     if member.adapter is not None:
-        model = put_adapter(model, adapter_folder(checkpoint, member.adapter))
+        adapter = read_adapter(adapter_folder(checkpoint, member.adapter))
+        if checkpoint.expected is not None and checkpoint.expected.adapters:
+            hold(
+                f"the adapter at {adapter.folder}",
+                adapter.digest,
+                checkpoint.expected.adapters[member.adapter],
+            )
+        model = put_adapter(model, adapter)
     return model.eval().to(device)
 
 

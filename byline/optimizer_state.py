@@ -5,14 +5,15 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from byline.digests import hold, tensors_digest
 from byline.errors import InvalidTask
 from byline.gradients.blocks import Block
 from byline.members import Member
 from byline.projection.base import State
 from byline.scale.moments import FIRST, SECOND, block_moments
+from byline.store.tensors import read_tensors
 from byline.task import Checkpoint, Task
 
 
@@ -56,7 +57,7 @@ def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
     if not path.is_file():
         raise InvalidTask(f"expected Checkpoint.optimizer_state at {path}, found no file")
     try:
-        return load_file(path)
+        return read_tensors(path)
     except (SafetensorError, OSError) as error:
         raise InvalidTask(f"{path} is no readable safetensors file: {type(error).__name__}") from error
 
@@ -66,8 +67,16 @@ def given_moments(task: Task, member: Member, blocks: Sequence[Block]) -> State 
 
     Raises:
         InvalidTask: They are there, and do not fit the model.
+        StaleIndex: They are not those that an index is made of.
     """
     if member.adapter is not None:
         return None
-    tensors = load_optimizer_state(task.checkpoints[member.checkpoint])
-    return None if tensors is None else block_moments(blocks, tensors)
+    checkpoint = task.checkpoints[member.checkpoint]
+    tensors = load_optimizer_state(checkpoint)
+    if tensors is None:
+        return None
+    if checkpoint.expected is not None:
+        given = checkpoint.optimizer_state
+        place = "" if isinstance(given, Mapping) else f" at {given}"
+        hold(f"the optimizer state{place}", tensors_digest(tensors), checkpoint.expected.optimizer_state)
+    return block_moments(blocks, tensors)

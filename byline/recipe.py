@@ -361,7 +361,7 @@ def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
         raise InvalidRecipe(
             f"recipe '{name}' weighs points by their own gradients, which groups.build = 'fast' never takes: take 'sums'"
         )
-    if groups.build == "fast" and groups.micro_batch > 1 and isinstance(chosen.curvature, DataInf):
+    if groups.build == "fast" and groups.micro_batch != 1 and isinstance(chosen.curvature, DataInf):
         raise InvalidRecipe(
             "curvature 'datainf' is of single points' gradients, and no sum of micro-batches: take groups.micro_batch = 1, "
             "or groups.build = 'sums'"

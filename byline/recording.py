@@ -30,6 +30,7 @@ from byline.features import MemberFeaturizer, Side
 from byline.gradients.blocks import Block
 from byline.member_model import MemberModel
 from byline.networks import collector_of
+from byline.places import local_path
 from byline.recipe import Recipe
 from byline.store.recordings import RecordingHead, RecordingWriter
 from byline.task import Task
@@ -71,7 +72,8 @@ class TrainingRecorder:
         options: RecorderOptions | None = None,
     ) -> None:
         self._task, self._recipe, self._model = task, recipe, model
-        self._folder, self._options = Path(folder), options or RecorderOptions()
+        self._folder = local_path(folder, "the recording's folder")
+        self._options = options or RecorderOptions()
         self._run: _Run | None = None
 
     def __enter__(self) -> Self:

@@ -1,8 +1,9 @@
 """What multiplies a training point's feature, besides its gradient: one number a member, averaged over the members.
 
     one_minus_p      1 - p_i, p_i the probability of the point's own label (TRAK, Park et al. 2023)
-    leverage         1 / (1 - h_i), h_i = (1/n) sum_c g_ic^T H^-1 g_ic over the labels c that the curvature is fitted with:
-                     what a point's removal changes beyond the first order, exact on ridge regression
+    leverage         1 / (1 - h_i), h_i = (1/n) E_c[g_ic^T H^-1 g_ic] over the labels c that the curvature is fitted with:
+                     what a point's removal changes beyond the first order, exact on ridge regression. The expectation is
+                     over all classes where a curvature is fitted on draws, since a point has only one
     relative_theta   1 / |H^-1 g_i|: influence for a given change of the parameters (Barshan et al. 2020)
     relative_l       1 / |H^-1/2 g_i|: influence for a given change of the loss
 

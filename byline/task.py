@@ -17,6 +17,7 @@ from torch.utils.data import default_collate
 from byline import declared
 from byline.errors import InvalidTask
 from byline.examples import Example
+from byline.places import local_path
 
 Item = Any
 """One element of the data set: whatever `collate` understands."""
@@ -33,6 +34,20 @@ class TrainSet(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Item: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointDigests:
+    """SHA-256 of what a checkpoint is made of; None for parts that are not used."""
+
+    weights: str
+    """The state dict's names, shapes and numbers, whatever file format holds them."""
+    adapters: tuple[str, ...] = ()
+    """Settings and numbers of the LoRA adapters that are used."""
+    recording: str | None = None
+    """The recorded run."""
+    optimizer_state: str | None = None
+    """The moments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +70,13 @@ class Checkpoint:
     recording: Path | None = None
     """Folder that a `byline.recording.TrainingRecorder` filled while these weights were trained; for `dvemb`. A relative
     path is relative to the Task's file."""
+    expected: CheckpointDigests | None = None
+    """What every loading is held to: set by builds and by opened indexes, and left out in a Task's file."""
 
     def __post_init__(self) -> None:
+        for place in (self.weights, self.optimizer_state, *self.adapters, self.recording):
+            if isinstance(place, Path | str):
+                local_path(place, "a checkpoint's file")
         declared.require_weights("Checkpoint.weights", self.weights)
         if self.optimizer_state is not None:
             made_by = "byline.optimizer_state.adam_state(...)"

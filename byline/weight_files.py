@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from byline.errors import InvalidTask
+from byline.store.tensors import read_tensors
 
 IN_FOLDERS = (
     "model.safetensors",
@@ -98,7 +98,7 @@ def _weight_map(index: Path) -> dict[str, str]:
 def _read_file(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return read_tensors(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, ValueError, OSError, EOFError) as error:
         raise InvalidTask(f"{path} is no readable checkpoint: {type(error).__name__}") from error

@@ -7,19 +7,20 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from byline.adapters import ADAPTER_LAYERS, CONFIG, PREFIX, WEIGHTS, inject, peft
 from byline.errors import InvalidInput, InvalidTask
 from byline.failures import cause
-from byline.loading import load_checkpoint, weights_digest
+from byline.loading import checkpoint_digests, load_checkpoint
+from byline.places import local_path
 from byline.store.durable import TEMPORARY
+from byline.store.tensors import write_tensors
 from byline.task import Checkpoint, Item, Task
 from byline.training_points import collated, naming, read_items
 from indexer.progress import Observer, Silent
@@ -82,17 +83,18 @@ def train_adapters(
         InvalidRecipe: peft is not installed.
     """
     observer = observer or Silent()
+    local_path(out, "--out")
     if checkpoint >= len(task.checkpoints):
         raise InvalidInput(f"expected a checkpoint below {len(task.checkpoints)}, got {checkpoint}")
-    weights = task.checkpoints[checkpoint]
-    digest = weights_digest(weights)
+    expected = checkpoint_digests(task.checkpoints[checkpoint])
+    weights = replace(task.checkpoints[checkpoint], expected=expected)
     folders = []
     for number in range(count):
         folder = out / f"adapter-{number:02d}"
         record = {
             **asdict(options),
             "seed": options.seed + number,
-            "weights": digest,
+            "weights": expected.weights,
             "rows": len(task.train_set),
         }
         record.pop("device")
@@ -167,7 +169,7 @@ def _save(model: nn.Module, settings: dict[str, Any], folder: Path, record: dict
     temporary.mkdir(parents=True)
     state = peft().get_peft_model_state_dict(model)
     prefixed = {f"{PREFIX}{name}": tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    save_file(prefixed, temporary / WEIGHTS)
+    write_tensors(temporary / WEIGHTS, prefixed)
     peft().LoraConfig(**settings).save_pretrained(temporary)
     document = json.loads((temporary / CONFIG).read_text())
     document["target_modules"] = settings["target_modules"]  # a list is a set to peft, in any order

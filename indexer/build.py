@@ -1,6 +1,5 @@
 """From a configuration to a published index: plan, run what is not finished, pack, publish."""
 
-import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -8,34 +7,27 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from pydantic import JsonValue
 
-import byline
-from byline.content import content_digest
 from byline.errors import BuildFailed, BylineError, CorruptIndex
 from byline.groups import Members
-from byline.loading import LoadedTask, load_task, tensors_digest, weights_digest
-from byline.optimizer_state import load_optimizer_state
+from byline.loading import LoadedTask, load_task
 from byline.store.durable import durable_file
-from byline.store.fingerprint import Fingerprint
-from byline.store.layout import TaskRecord
 from byline.store.publishing import point, publish
 from byline.store.verification import verify
 from byline.store.writer import write_index
 from byline.task import Task
-from byline.training_points import EVALUATION, read_items
-from indexer.config import BuildConfig, IndexSection, portable_task
+from indexer.config import BuildConfig
 from indexer.executor import Executor, InProcess, Processes
 from indexer.lock import exclusive
 from indexer.pack import Origin, index_contents
 from indexer.partition import partition
 from indexer.plan import BuildPlan
-from indexer.planning import make_plan
+from indexer.planning import few_sums, make_plan
+from indexer.processes import end_in_unguarded_script
 from indexer.progress import Observer, Silent
 from indexer.real_queries import real_queries
 from indexer.run import run_units
-from indexer.survey import survey
+from indexer.sources import Sources
 from indexer.workspace import Workspace
 
 
@@ -73,24 +65,56 @@ def build(
         BuildFailed: A unit failed; what is finished is kept.
         CorruptIndex: The version is published, and damaged.
     """
+    end_in_unguarded_script()
     observer = observer or Silent()
-    loaded = loaded or load_task(config.task)
-    plan = make_plan(config, loaded.task)
+    sources = Sources(config, loaded or load_task(config.task), observer)
+    version = None if force else sources.published()
+    if version is None:
+        return _planned(config, sources, observer, force=force)
+    with exclusive(_work_of(version).with_name(f"{_work_of(version).name}.lock")):
+        return _finished(version, observer)
+
+
+def _planned(config: BuildConfig, sources: Sources, observer: Observer, *, force: bool) -> Built:
+    """Plan, and build what is not published."""
+    plan = make_plan(config, sources.task)
     for notice in plan.parameters.notices():
         observer.say(notice)
-    origin = identify(plan, loaded, config.index, observer)
+    origin = sources.origin(plan)
     version = config.index.path / origin.fingerprint.version
-    work = config.index.path / f".build-{origin.fingerprint.version}"
+    work = _work_of(version)
+    plan = replace(plan, work=work, task_digest=sources.task_digest, checkpoints=sources.checkpoints)
     _mention_others(work, observer)
+    warning = few_sums(plan)
+    if warning is not None:
+        observer.say(warning)
     with exclusive(work.with_name(f"{work.name}.lock")):
-        fresh = force or not version.exists()
-        if fresh:
-            _build_version(config, replace(plan, work=work), origin, observer)
-        else:
-            _check_published(version, observer)
-        point(config.index.path, version.name)
-        shutil.rmtree(work, ignore_errors=True)
-    return Built(path=version, fresh=fresh)
+        if version.exists() and not force:
+            return _finished(version, observer)
+        _build_version(config, plan, origin, observer)
+        _point(version)
+    return Built(path=version, fresh=True)
+
+
+def _finished(version: Path, observer: Observer) -> Built:
+    """Verify a published version, and point at it."""
+    observer.say(f"version {version.name} is already published: verifying it")
+    for finding in verify(version, observer.reach).findings:
+        raise CorruptIndex(
+            f"{version / finding.path}: {finding.problem}; "
+            f"run the same command with --force to build it again"
+        )
+    _point(version)
+    return Built(path=version, fresh=False)
+
+
+def _point(version: Path) -> None:
+    point(version.parent, version.name)
+    shutil.rmtree(_work_of(version), ignore_errors=True)
+
+
+def _work_of(version: Path) -> Path:
+    return version.with_name(f".build-{version.name}")
 
 
 def _mention_others(work: Path, observer: Observer) -> None:
@@ -103,65 +127,9 @@ def _mention_others(work: Path, observer: Observer) -> None:
         )
 
 
-def _check_published(version: Path, observer: Observer) -> None:
-    observer.say(f"version {version.name} is already published: verifying it")
-    for finding in verify(version, observer.reach).findings:
-        raise CorruptIndex(
-            f"{version / finding.path}: {finding.problem}; "
-            f"run the same command with --force to build it again"
-        )
-
-
-def identify(plan: BuildPlan, loaded: LoadedTask, index: IndexSection, observer: Observer) -> Origin:
-    """Digest everything that determines the index's bytes.
-
-    Args:
-        plan: Names the recipe and the members.
-        loaded: The Task and its source.
-        index: Where the index goes and how it is stored.
-        observer: Told how far the training set is read.
-
-    Returns:
-        The Task with the index's fingerprint.
-    """
-    task = loaded.task
-    used = sorted({member.checkpoint for member in plan.members})
-    read = survey(task, lambda done, rows: observer.reach("read training set", done, rows))
-    fingerprint = Fingerprint.of(
-        recipe=plan.recipe,
-        weights=[
-            weights_digest(task.checkpoints[c], plan.recipe.members.adapters, recorded=plan.recipe.recorded)
-            for c in used
-        ],
-        data=read.digest,
-        task=loaded.digest,
-        storage=index.storage(),
-        build={**plan.record(), **_digests(plan, task)},
-    )
-    record = TaskRecord(
-        reference=portable_task(loaded.reference, index.path), digest=loaded.digest, name=task.name
-    )
-    return Origin(task=task, record=record, fingerprint=fingerprint)
-
-
-def _digests(plan: BuildPlan, task: Task) -> dict[str, JsonValue]:
-    """Digests of what some recipes read besides weights and training set."""
-    read: dict[str, JsonValue] = {}
-    if plan.evaluation_rows:
-        items = task.evaluation_set or []
-        digest = hashlib.sha256()
-        for row in range(plan.evaluation_rows):
-            digest.update(content_digest(read_items(items, [row], EVALUATION)[0]))
-        read["evaluation"] = digest.hexdigest()
-    if not plan.recipe.scale.uses_moments or plan.recipe.members.adapters:
-        return read  # an adapter's moments are always estimated
-    used = sorted({member.checkpoint for member in plan.members})
-    states = [load_optimizer_state(task.checkpoints[c]) for c in used]
-    return read | {"moments": [None if state is None else tensors_digest(state) for state in states]}
-
-
 def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observer: Observer) -> None:
     workspace = prepare(plan, observer)
+    origin.readings.keep(plan.work)
     plan = with_groups(plan, workspace, origin.task, observer)
     with executor_for(plan, origin.task, config.build.workers) as executor:
         run_units(plan, workspace, executor, observer)
@@ -217,11 +185,7 @@ def prepare(plan: BuildPlan, observer: Observer) -> Workspace:
         {
             "numerics": asdict(plan.numerics),
             "statistics": [asdict(statistic) for statistic in plan.statistics],
-            "versions": {
-                "byline": byline.__version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-            },
+            "versions": dict(plan.libraries),
         },
         sort_keys=True,
     )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from byline.compute import Precision
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.groups import GroupOptions
+from byline.places import LocalPath, local_path
 from byline.recipe import Recipe, recipe, refuse_unsummable
 from byline.store.layout import StorageOptions
 from byline.validation import describe_errors
@@ -25,7 +26,7 @@ class _Section(BaseModel):
 class IndexSection(StorageOptions):
     """`[index]`: where the index goes, and how its vectors are kept and searched."""
 
-    path: Path
+    path: LocalPath
     """The index directory; versions lie in it side by side. Relative to the TOML file."""
 
     def storage(self) -> StorageOptions:
@@ -100,6 +101,7 @@ def load_config(path: Path) -> BuildConfig:
     Raises:
         InvalidInput: The file is missing, is no TOML, or a field is wrong; names the field.
     """
+    local_path(path, "the build file")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -120,8 +122,10 @@ def absolute_task(reference: str, folder: Path) -> str:
 
     Raises:
         InvalidTask: It is no reference.
+        InvalidInput: It is a URL.
     """
     place, separator, function = reference.rpartition(":")
+    local_path(place, "task")
     if not separator or not place:
         raise InvalidTask(
             f"expected task = 'file.py:function' or 'package.module:function', got {reference!r}"

@@ -91,10 +91,12 @@ class Emitting:
         return self._weights_R[torch.from_numpy(rows)]
 
     def _leverage(self, featurizer: MemberFeaturizer, member: str, rows: Rows) -> Tensor:
-        """h_N = (1/n) sum over the labels of g^T H^-1 g, at the labels that the curvature is fitted with."""
+        """h_N = (1/n) E[g^T H^-1 g], the expectation over the labels that the curvature is fitted with."""
         parts = []
         for batch in cut_batches(rows, self._plan.numerics.batch_rows):
-            each = self._loaded.label_gradients(member, batch, self._plan.recipe.labels)
+            each = self._loaded.model(member).expected_gradients(
+                self._loaded.items(batch), self._plan.recipe.labels
+            )
             own = [featurizer.quadratic(featurizer.project(g, Side.TRAIN)) for g in each]
             parts.append(torch.stack(own).sum(dim=0))
         return torch.cat(parts) / self._plan.rows

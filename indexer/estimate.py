@@ -16,6 +16,7 @@ from byline.curvature.base import Source
 from byline.curvature.labels import Labels
 from byline.features import MemberFeaturizer, Side, statistics
 from byline.fit_sample import Rows
+from byline.gradients.factors import BatchGradients
 from byline.gradients.grouping import micro_batched
 from byline.gradients.report import ParameterReport
 from byline.loading import load_task
@@ -143,11 +144,13 @@ class _Tried:
         if labels == "given":
             return 1, self.gradient_time
         rows_N = torch.from_numpy(self.rows)
+        return _timed(lambda: sum(1 for _ in self.model.label_gradients(self.items, rows_N, labels)))
 
-        def differentiated() -> int:
-            return sum(1 for _ in self.model.label_gradients(self.items, rows_N, labels))
-
-        return _timed(differentiated)
+    def in_expectation(self, labels: Labels) -> tuple[int, float]:
+        """The same for each point's own expectation over these labels."""
+        if labels == "given":
+            return 1, self.gradient_time
+        return _timed(lambda: sum(1 for _ in self.model.expected_gradients(self.items, labels)))
 
 
 class _Trial:
@@ -178,12 +181,16 @@ class _Trial:
         grads, gradient_time = _warm(lambda: model.gradients(items, plan.recipe.train_signal))
         a_row = 1 / len(batch) / workers
         state: State = {}
-        micro_batch = plan.statistics[0].micro_batch if plan.statistics else 1
-        fitted = grads if micro_batch == 1 else micro_batched(grads, batch, micro_batch)
+        sizes = {statistic.source: statistic.micro_batch for statistic in plan.statistics}
+
+        def fitted(source: Source) -> BatchGradients:
+            size = sizes.get(source, 1)
+            return grads if size == 1 else micro_batched(grads, batch, size)
+
         batches: dict[Source, Any] = {
-            "gradients": fitted,
+            "gradients": fitted("gradients"),
             "evaluation": grads,
-            "projected": fitted,
+            "projected": fitted("projected"),
             "products": ItemProducts(model, items[:PRODUCT_ROWS]),
         }
         tried = _Tried(model, items, batch, gradient_time, workers)
@@ -211,7 +218,7 @@ class _Trial:
         made_time = projection_time + feature_time
         emit_time = gradient_time + made_time
         if plan.recipe.row_weight == "leverage":
-            count, label_time = tried.at_labels(plan.recipe.labels)
+            count, label_time = tried.in_expectation(plan.recipe.labels)
             emit_time += label_time + count * made_time
         yield Pass("project and emit", every, every * emit_time * a_row)
 

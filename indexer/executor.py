@@ -4,16 +4,20 @@ An executor knows nothing of stages: it gets units that do not depend on one ano
 order, at least once each. Anything that can call `Worker.perform` somewhere can be one.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 import torch
 
 from byline.errors import BuildFailed
+from byline.store.libraries import libraries
 from byline.task import Task
+from indexer.handover import any_started, hand_over, take_over
 from indexer.plan import BuildPlan
 from indexer.processes import interrupts_held, spawned
 from indexer.units import Unit
@@ -21,6 +25,17 @@ from indexer.worker import Worker
 from indexer.workspace import Receipt
 
 OnDone = Callable[[Unit, Receipt], None]
+HANDOVER = "handover"
+"""Folder of the work directory that workers read their plan from."""
+UNSTARTED = (
+    "a worker process ended as it started, before any work. If a script of your own calls build with several workers, "
+    "put the call below `if __name__ == '__main__':`, since every worker imports the script; otherwise read what the "
+    "process wrote above, or lower build.workers. Then run it again"
+)
+MEMORY = (
+    "a worker process ended without an answer, most likely for want of memory: lower build.workers or build.batch_rows "
+    "and run the same command again (finished units are kept)"
+)
 
 
 class Executor(Protocol):
@@ -81,25 +96,26 @@ class Processes:
     """
 
     def __init__(self, plan: BuildPlan, workers: int) -> None:
-        self._pool = spawned(workers, _start_worker, (plan,))
+        self._plan, self._folder = plan, plan.work / HANDOVER
+        self._pool = spawned(workers, _start_worker, (self._folder,))
 
     def run(self, units: Sequence[Unit], on_done: OnDone) -> None:
         """Perform the units wherever there is room."""
-        with interrupts_held():
-            running: dict[Future[Receipt], Unit] = {self._pool.submit(_perform, unit): unit for unit in units}
+        running: dict[Future[Receipt], Unit] = {}
         try:
+            with interrupts_held():
+                for unit in units:
+                    running[self._pool.submit(_perform, unit)] = unit
             for future in as_completed(running):
                 on_done(running[future], future.result())
         except BrokenProcessPool as error:
-            raise BuildFailed(
-                "a worker process ended without an answer, most likely for want of memory: lower build.workers "
-                "or build.batch_rows and run the same command again (finished units are kept)"
-            ) from error
+            raise BuildFailed(MEMORY if any_started(self._folder) else UNSTARTED) from error
         finally:
             for future in running:
                 future.cancel()
 
     def __enter__(self) -> Self:
+        hand_over(self._plan, self._folder)
         return self
 
     def __exit__(
@@ -109,16 +125,43 @@ class Processes:
         trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
-_workers: list[Worker] = []
-"""The one worker of a spawned process; a pool's processes have no other place for it."""
+_workers: list[Worker | BuildFailed] = []
+"""The one worker of a spawned process, or why there is none; a pool's processes have no other place for it."""
 
 
-def _start_worker(plan: BuildPlan) -> None:
-    torch.set_num_threads(plan.numerics.threads)
-    _workers.append(Worker(plan))
+def _start_worker(folder: Path) -> None:
+    try:
+        plan = take_over(folder)
+        _hold_libraries(plan)
+    except (
+        Exception
+    ) as error:  # told by the first unit: a start that fails is reported by its traceback alone
+        reason = f"a worker process could not start: {type(error).__name__}: {error}"
+        _workers.append(error if isinstance(error, BuildFailed) else BuildFailed(reason))
+    else:
+        torch.set_num_threads(plan.numerics.threads)
+        _workers.append(Worker(plan))
+
+
+def _hold_libraries(plan: BuildPlan) -> None:
+    """Refuse to work with other libraries than the plan was made with: somebody installed some meanwhile.
+
+    Raises:
+        BuildFailed: Their versions differ.
+    """
+    changed = sorted(name for name, version in libraries().items() if plan.libraries.get(name) != version)
+    if changed:
+        raise BuildFailed(
+            f"the versions of {', '.join(changed)} changed during the build: run the same command again, which "
+            f"starts over with the libraries that are installed now"
+        )
 
 
 def _perform(unit: Unit) -> Receipt:
-    return _workers[0].perform(unit)
+    worker = _workers[0]
+    if isinstance(worker, BuildFailed):
+        raise worker
+    return worker.perform(unit)

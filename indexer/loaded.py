@@ -7,11 +7,12 @@ import torch
 
 from byline.curvature.base import Statistic
 from byline.curvature.labels import Labels
+from byline.digests import hold
 from byline.errors import InvalidTask
 from byline.features import MemberFeaturizer, statistics
 from byline.fit_sample import Rows, cut_batches
 from byline.gradients.factors import BatchGradients
-from byline.loading import load_task
+from byline.loading import load_task, pinned
 from byline.member_model import MemberModel
 from byline.members import Member
 from byline.optimizer_state import given_moments
@@ -20,6 +21,7 @@ from byline.task import Item, Task
 from byline.training_points import read_items
 from indexer.fitted import fitted_before, read_states, without_scratch
 from indexer.plan import BuildPlan
+from indexer.readings import Readings
 from indexer.units import Unit
 from indexer.workspace import Workspace
 
@@ -46,15 +48,19 @@ class Loaded:
 
         Raises:
             InvalidTask: Its source makes another one in every process.
+            StaleIndex: Its source is not what the build began with.
         """
         if self._task is None:
-            task = load_task(self._plan.task).task
+            loaded = load_task(self._plan.task)
+            hold(f"the source of the Task {self._plan.task}", loaded.digest, self._plan.task_digest)
+            task = pinned(loaded.task, self._plan.checkpoints)
             if len(task.train_set) != self._plan.rows:
                 raise InvalidTask(
                     f"expected {self._plan.task} to return the same Task in every process, with {self._plan.rows} "
                     f"training points, got one of {len(task.train_set)}: seed what is random in it"
                 )
-            self._task = task
+            readings = Readings.kept(self._plan.work)
+            self._task = task if readings is None else readings.held(task)
         return self._task
 
     def model(self, member: str) -> MemberModel:

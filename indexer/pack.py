@@ -23,6 +23,7 @@ from indexer.fitted import read_state
 from indexer.grouped import Blocks, Progress, group_examples, products, squared_lengths, summed_blocks
 from indexer.outputs import block_features, block_weights
 from indexer.plan import BuildPlan
+from indexer.readings import Readings
 from indexer.units import ENSEMBLE, Stage, Unit
 from indexer.workspace import Workspace
 
@@ -34,6 +35,8 @@ class Origin:
     task: Task
     record: TaskRecord
     fingerprint: Fingerprint
+    readings: Readings
+    """What every later reading of its data is held to."""
 
 
 def index_contents(

@@ -3,10 +3,11 @@
 Everything here follows from the plan alone, so that every worker, and every restart, sees the same units.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from byline.gradients.report import ParameterReport
 from byline.groups import GroupOptions, Members
 from byline.members import Member
 from byline.recipe import Recipe
+from byline.store.libraries import libraries
+from byline.task import CheckpointDigests
+from indexer.config import BuildSection
 from indexer.units import ENSEMBLE, Stage, Unit, family
 
 MAX_FIT_BLOCKS = 32
@@ -36,6 +40,17 @@ class Numerics:
     threads: int
     device: str
     precision: Precision
+
+    @classmethod
+    def of(cls, build: BuildSection) -> Self:
+        """Take them from a build file."""
+        return cls(
+            block_rows=build.block_rows,
+            batch_rows=build.batch_rows,
+            threads=build.threads,
+            device=build.device,
+            precision=build.precision,
+        )
 
     @property
     def compute(self) -> Compute:
@@ -90,6 +105,12 @@ class BuildPlan:
     """Which points are in which group."""
     recordings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Visits in every span of each member's recorded run; empty where features come from gradients."""
+    task_digest: str | None = None
+    """Of the Task's source: what every worker's own loading is held to; None holds it to nothing."""
+    checkpoints: Mapping[int, CheckpointDigests] = field(default_factory=dict)
+    """Of the weights and what else belongs to the checkpoints that are used: what every loading is held to."""
+    libraries: Mapping[str, str] = field(default_factory=libraries)
+    """Versions that the plan was made with: every worker has the same."""
 
     @property
     def fast(self) -> bool:
@@ -284,19 +305,30 @@ class BuildPlan:
         }
         if self.recipe.pca:
             samples["pca"] = self.rotation_sample
+        micro_batches: dict[str, JsonValue] = {family(s.name): s.micro_batch for s in self.statistics}
         visits: list[JsonValue] = [sum(spans) for spans in self.recordings.values()]
-        weights: list[JsonValue] = [member.weight for member in self.members]
         return {
-            "block_rows": self.numerics.block_rows,
-            "batch_rows": self.numerics.batch_rows,
-            "threads": self.numerics.threads,
-            "device": self.numerics.device,
-            "precision": self.numerics.precision,
+            **settings_record(self.numerics, self.grouping, self.members),
             "fit_rows": samples,
-            **({"groups": self.grouping.model_dump(mode="json")} if self.grouping else {}),
-            **({"member_weights": weights} if any(weights) else {}),
+            **({"micro_batches": micro_batches} if self.fast and micro_batches else {}),
             **({"recorded_visits": visits} if visits else {}),
         }
+
+
+def settings_record(
+    numerics: Numerics, groups: GroupOptions | None, members: Sequence[Member]
+) -> dict[str, JsonValue]:
+    """The part of a plan's record that the build file and the Task say by themselves."""
+    weights: list[JsonValue] = [member.weight for member in members]
+    return {
+        "block_rows": numerics.block_rows,
+        "batch_rows": numerics.batch_rows,
+        "threads": numerics.threads,
+        "device": numerics.device,
+        "precision": numerics.precision,
+        **({"groups": groups.model_dump(mode="json")} if groups else {}),
+        **({"member_weights": weights} if any(weights) else {}),
+    }
 
 
 def cut_fit_blocks(rows: Rows, numerics: Numerics, micro_batch: int = 1) -> list[Rows]:

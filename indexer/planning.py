@@ -8,10 +8,11 @@ import torch
 
 from byline.adapters import require_same_blocks
 from byline.curvature.base import Statistic
+from byline.curvature.kronecker import KeptEigenvalueStatistic
 from byline.errors import InvalidInput, InvalidTask
 from byline.features import statistics
 from byline.gradients.blocks import Block
-from byline.groups import GroupOptions
+from byline.groups import ENOUGH_SUMS, LARGEST_MICRO_BATCH, GroupOptions
 from byline.member_model import MemberModel
 from byline.optimizer_state import given_moments
 from byline.projection.base import State
@@ -45,19 +46,13 @@ def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan
     task.objective(config.recipe.train_signal)
     task.objective(config.recipe.query_target)
     members = config.recipe.members.of(task.checkpoints)
-    numerics = Numerics(
-        block_rows=config.build.block_rows,
-        batch_rows=config.build.batch_rows,
-        threads=config.build.threads,
-        device=config.build.device,
-        precision=config.build.precision,
-    )
+    numerics = Numerics.of(config.build)
     if config.recipe.members.adapters:
         used = {m.checkpoint: task.checkpoints[m.checkpoint] for m in members}
         require_same_blocks(used, config.recipe.members.adapters)
     model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
     fits = tuple(
-        _statistic_plan(s, config.groups)
+        _statistic_plan(s, config.groups, len(task.train_set))
         for s in statistics(config.recipe, model.blocks, _moments_of_all(config.recipe, task, model.blocks))
         if s.needed(len(task.train_set))
     )
@@ -116,19 +111,50 @@ MICRO_BATCHES = 4096
 """Summed gradients at most that one statistic is fitted on where groups are differentiated at once."""
 
 
-def _statistic_plan(statistic: Statistic, groups: GroupOptions | None) -> StatisticPlan:
+def _statistic_plan(statistic: Statistic, groups: GroupOptions | None, rows: int) -> StatisticPlan:
     if groups is None or groups.build != "fast":
         return StatisticPlan(
             name=statistic.name, source=statistic.source, sample=statistic.sample, labels=statistic.labels
         )
-    most = MICRO_BATCHES * groups.micro_batch
+    micro_batch = groups.micro_batch or chosen_micro_batch(statistic, rows)
+    most = MICRO_BATCHES * micro_batch
     return StatisticPlan(
         name=statistic.name,
         source=statistic.source,
         sample=most if statistic.sample is None else min(statistic.sample, most),
         labels=statistic.labels,
         fresh=True,
-        micro_batch=groups.micro_batch,
+        micro_batch=micro_batch,
+    )
+
+
+def chosen_micro_batch(statistic: Statistic, rows: int) -> int:
+    """Points of a micro-batch, where the build file says nothing.
+
+    Second moments of single numbers and of either side of a gradient hardly depend on it. A matrix of projected gradients
+    does: it is fitted on as many vectors as there are micro-batches, and these must not be few beside its width.
+    """
+    if statistic.source != "projected":
+        return LARGEST_MICRO_BATCH
+    measured = rows if statistic.sample is None else min(rows, statistic.sample)
+    return max(1, min(LARGEST_MICRO_BATCH, measured // ENOUGH_SUMS))
+
+
+def few_sums(plan: BuildPlan) -> str | None:
+    """Say that micro-batches which the build file asks for leave a matrix too few sums to be fitted on."""
+    if plan.grouping is None or plan.grouping.micro_batch in {None, 1} or not plan.fast:
+        return None
+    counts = [
+        sum(-(-len(rows) // s.micro_batch) for rows in plan.fit_blocks(s.name))
+        for s in plan.statistics
+        if s.source == "projected" and s.name != KeptEigenvalueStatistic.name
+    ]
+    if not counts or min(counts) >= ENOUGH_SUMS:
+        return None
+    return (
+        f"groups.micro_batch = {plan.grouping.micro_batch} leaves {min(counts)} sums of gradients to fit the curvature on, "
+        f"and below {ENOUGH_SUMS:,} scores differ from those of groups.build = 'sums': leave it out, and it is chosen by "
+        f"the number of points"
     )
 
 

@@ -20,7 +20,8 @@ def spawned(workers: int, start: Callable[..., None], arguments: tuple[Any, ...]
     Args:
         workers: How many.
         start: Called in each process before its first call.
-        arguments: What `start` takes; pickled.
+        arguments: What `start` takes; pickled. Less than the 64 KB of a pipe, whatever the data: where a process dies
+            before it reads more, this one would wait for ever.
 
     Returns:
         The pool. Its processes start with the first calls: submit these under `interrupts_held`.
@@ -42,6 +43,19 @@ def interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def end_in_unguarded_script() -> None:
+    """End a spawned process that is only importing the script it was spawned from, and came upon the call that spawns.
+
+    Its parent is told that the process ended, and says what to do.
+
+    Raises:
+        SystemExit: It is such a process.
+    """
+    # What multiprocessing itself asks before it refuses to spawn; there is no public name for it.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
 
 
 def _start(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:

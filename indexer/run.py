@@ -39,7 +39,7 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
         observer.reach(name, 0, totals[name])
 
     def on_done(unit: Unit, receipt: Receipt) -> None:
-        del receipt
+        workspace.delivered(unit, receipt)
         discard_read(plan, workspace, unit)
         done[phase(unit)] += plan.weight(unit)
         observer.reach(phase(unit), done[phase(unit)], totals[phase(unit)])

@@ -22,6 +22,7 @@ from byline.attribution.stopwatch import Stopwatch
 from byline.attribution.task_code import task_code
 from byline.baselines import Baseline, BaselineName, Fitting
 from byline.errors import InvalidInput, InvalidQuery
+from byline.places import local_path
 from byline.search.searcher import Searcher
 from byline.store.durable import replaced
 from byline.store.index import AttributionIndex
@@ -47,6 +48,7 @@ def read_requests(path: Path) -> list[AttributionRequest]:
     Raises:
         InvalidInput: The file cannot be read, holds no query, or a line is no JSON object.
     """
+    local_path(path, "--queries")
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -98,6 +100,7 @@ def write_scores(
         StaleIndex: The Task changed since the build.
     """
     observer = observer or Silent()
+    local_path(out, "--out")
     if not out.parent.is_dir():
         raise InvalidInput(f"expected a folder at {out.parent} to write {out.name} into, found none: make it")
     opened = AttributionIndex.open(index)
@@ -147,8 +150,11 @@ def score_items(
 
     Returns:
         float32 [Q, R].
+
+    Raises:
+        StaleIndex: The weights are not those that the index was built from.
     """
-    featurizer, searcher = featurizer_of(index, task), Searcher(index)
+    featurizer, searcher = featurizer_of(index, task_of(index, task)), Searcher(index)
     scores_QR = np.empty((len(items), index.rows), dtype=np.float32)
 
     def score(start: int, part_QR: NDArray[np.float32]) -> None:

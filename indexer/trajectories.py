@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from byline.curvature.trajectory import Span, Trajectory, carried, trace
+from byline.digests import hold
 from byline.fit_sample import Rows
 from byline.gradients.blocks import Block
 from byline.members import Member
@@ -76,7 +77,10 @@ class Trajectories:
     def _span(self, unit: Unit) -> Span:
         checkpoint = self._task().checkpoints[self._plan.member(unit.member).checkpoint]
         assert checkpoint.recording is not None
-        span = open_recording(checkpoint.recording).read(unit.block)
+        recording = open_recording(checkpoint.recording)
+        if checkpoint.expected is not None:
+            hold(f"the recording at {checkpoint.recording}", recording.digest, checkpoint.expected.recording)
+        span = recording.read(unit.block)
         return Span(
             phi_NK=span.phi_NK.to(self._plan.numerics.device),
             rows_N=span.rows_N,

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from byline.errors import BuildFailed
 from byline.store.durable import TEMPORARY, replaced
+from byline.store.tensors import write_tensors
 from byline.store.verification import sha256_of
 from indexer.units import Unit
 
@@ -52,7 +53,7 @@ class Workspace:
         output = self._output(unit)
         output.parent.mkdir(parents=True, exist_ok=True)
         with replaced(output) as temporary:
-            save_file(kept, temporary)
+            write_tensors(temporary, kept)
         receipt = Receipt(output.stat().st_size, sha256_of(output))
         text = json.dumps({"unit": str(unit.path), "size": receipt.size, "sha256": receipt.sha256})
         _keep_text(self._receipt(unit), text)
@@ -60,14 +61,22 @@ class Workspace:
 
     def read(self, unit: Unit, names: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Load a unit's output, or only the tensors of these names."""
-        if names is None:
-            return load_file(self._output(unit))
-        with safe_open(self._output(unit), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in names}
+        with self.opened(unit) as file:
+            return {name: file.get_tensor(name) for name in names or file.keys()}
 
     def opened(self, unit: Unit) -> safe_open:
-        """Open a unit's output, to read parts of its tensors."""
-        return safe_open(self._output(unit), framework="pt")
+        """Open a unit's output, to read parts of its tensors.
+
+        Raises:
+            BuildFailed: It is not there, or damaged.
+        """
+        try:
+            return safe_open(self._output(unit), framework="pt")
+        except (OSError, SafetensorError) as error:
+            raise BuildFailed(
+                f"{unit}: its output at {self._output(unit)} is gone or damaged: run the same command again, which makes "
+                f"it again"
+            ) from error
 
     def receipt(self, unit: Unit) -> Receipt | None:
         """The unit's receipt, if there is one, whether or not its output is still there."""
@@ -90,6 +99,21 @@ class Workspace:
     def discard(self, unit: Unit) -> None:
         """Delete an output that nothing will read again; its receipt stays."""
         self._output(unit).unlink(missing_ok=True)
+
+    def delivered(self, unit: Unit, receipt: Receipt) -> None:
+        """Hold that what a receipt promises has arrived: an executor may run units anywhere.
+
+        Raises:
+            BuildFailed: The output is not there, or of another size.
+        """
+        output = self._output(unit)
+        size = output.stat().st_size if output.is_file() else None
+        if size != receipt.size:
+            raise BuildFailed(
+                f"{unit}: expected its output of {receipt.size} bytes at {output}, found "
+                f"{'none' if size is None else f'{size} bytes'}: run the same command again, which makes it again "
+                f"(do the workers write to this disk?)"
+            )
 
     def sweep(self) -> None:
         """Delete what a killed build left half written."""

@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 from byline.errors import InvalidInput
+from byline.places import LocalPath
 from byline.vocabulary import Similarity
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -46,7 +47,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = LOOPBACK
     """Names in a `Host` header that are answered: the ones that the service is reached under, as in
     `byline.example.org,localhost`."""
-    data_dir: Path = Field(default_factory=_data_dir)
+    data_dir: LocalPath = Field(default_factory=_data_dir)
     """Folder of the database and the secret, where no others are given."""
     database_url: SecretStr | None = None
     """`postgresql://user:password@host/name`, or `sqlite:///path`; by default SQLite in `data_dir`."""

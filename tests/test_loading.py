@@ -4,6 +4,7 @@ import importlib
 import pickle
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,8 +13,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from byline.errors import InvalidTask
-from byline.loading import load_checkpoint, load_task, load_weights, weights_digest
+from byline.errors import InvalidTask, StaleIndex
+from byline.loading import (
+    checkpoint_digests,
+    load_checkpoint,
+    load_task,
+    load_weights,
+    pinned,
+)
 from byline.task import Checkpoint
 from tests.models import TinyTransformer
 
@@ -157,12 +164,12 @@ def test_the_two_file_formats_have_one_digest(tmp_path: Path) -> None:
     save_file(weights, tmp_path / "a.safetensors")
     torch.save(weights, tmp_path / "a.pt")
     digests = {
-        weights_digest(Checkpoint(weights=w))
+        checkpoint_digests(Checkpoint(weights=w)).weights
         for w in (weights, tmp_path / "a.safetensors", tmp_path / "a.pt")
     }
     assert len(digests) == 1
     weights["bias"] = weights["bias"] + 1e-6
-    assert weights_digest(Checkpoint(weights=weights)) not in digests
+    assert checkpoint_digests(Checkpoint(weights=weights)).weights not in digests
 
 
 def test_code_is_never_unpickled(tmp_path: Path) -> None:
@@ -203,3 +210,35 @@ def test_a_tied_weight_may_be_stored_once() -> None:
     weights = {n: torch.full_like(t, 0.5) for n, t in model.state_dict().items() if n != "head.weight"}
     load_checkpoint(model, Checkpoint(weights=weights))
     assert bool((model.head.weight == 0.5).all())
+
+
+def test_a_pinned_checkpoint_is_held_to_its_digest_whenever_it_is_loaded(tmp_path: Path) -> None:
+    model, file = nn.Linear(3, 2), tmp_path / "a.safetensors"
+    save_file(model.state_dict(), file)
+    plain = Checkpoint(weights=file)
+    held = replace(plain, expected=checkpoint_digests(plain))
+    load_checkpoint(model, held)
+    save_file({name: tensor + 1 for name, tensor in model.state_dict().items()}, file)
+    with pytest.raises(StaleIndex, match=r"weights at .*a\.safetensors changed.*restore"):
+        load_checkpoint(model, held)
+    load_checkpoint(model, plain)
+
+
+def test_weights_that_a_task_draws_anew_are_noticed() -> None:
+    checkpoint = Checkpoint(weights=nn.Linear(3, 2).state_dict())
+    held = replace(checkpoint, expected=checkpoint_digests(checkpoint))
+    with pytest.raises(StaleIndex, match="seed what is random"):
+        load_checkpoint(nn.Linear(3, 2), replace(held, weights=nn.Linear(3, 2).state_dict()))
+
+
+def test_only_the_checkpoints_that_are_used_are_pinned(folder: Path) -> None:
+    task = load_task("mytask.py:task", base=folder).task
+    assert pinned(task, {}).checkpoints == task.checkpoints
+
+
+def test_a_source_that_changes_while_it_runs_is_refused(folder: Path) -> None:
+    path = folder / "mytask.py"
+    touch = f"    __import__('pathlib').Path({str(path)!r}).write_text('# other')\n"
+    path.write_text(path.read_text().replace("def task():\n", "def task():\n" + touch))
+    with pytest.raises(InvalidTask, match=r"mytask\.py changed while"):
+        load_task("mytask.py:task", base=folder)

@@ -1,13 +1,13 @@
 """Bringing an index and the Task that it was built from together again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from byline.errors import StaleIndex
-from byline.loading import load_task, weights_digest
+from byline.loading import checkpoint_digests, load_task, pinned, weights_digest
 from byline.members import Member
 from byline.query_features import Featurizer, GradientFeaturizer
 from byline.store.index import AttributionIndex
-from byline.task import Checkpoint, Task
+from byline.task import Checkpoint, CheckpointDigests, Task
 
 
 def task_of(index: AttributionIndex, task: Task | None = None) -> Task:
@@ -18,16 +18,17 @@ def task_of(index: AttributionIndex, task: Task | None = None) -> Task:
         task: The Task, where it is loaded already: then only its weights are compared.
 
     Returns:
-        The Task.
+        The Task. Weights that are loaded through it are held to the manifest's digests then, tensor by tensor: these
+        are not read twice.
 
     Raises:
         InvalidTask: It cannot be loaded.
-        StaleIndex: Its source, its weights or the number of its training points is not what the index was built from.
+        StaleIndex: Its source, an adapter, a recording or the number of its training points is not what the index was
+            built from.
     """
     found = task or _load(index)
-    _hold_weights(found, index)
     _hold_points(found, index)
-    return found
+    return pinned(found, _expected(found, index))
 
 
 def featurizer_of(index: AttributionIndex, task: Task) -> Featurizer:
@@ -56,14 +57,30 @@ def _load(index: AttributionIndex) -> Task:
     return loaded.task
 
 
-def _hold_weights(task: Task, index: AttributionIndex) -> None:
+def _expected(task: Task, index: AttributionIndex) -> Mapping[int, CheckpointDigests]:
     used = sorted({member.checkpoint for member in index.members})
-    there = used[-1] < len(task.checkpoints)
-    if not there or not _same_weights([task.checkpoints[c] for c in used], index):
+    if used[-1] >= len(task.checkpoints):
         raise StaleIndex(
-            f"the weights of the Task's {len(task.checkpoints)} checkpoints are not those that "
-            "this index was built from: rebuild the index, or restore the weights"
+            f"expected the Task to have the {used[-1] + 1} checkpoints whose weights this index was built from, got "
+            f"{len(task.checkpoints)}: rebuild the index, or restore the weights"
         )
+    digests = zip(used, index.fingerprint.weights, strict=True)
+    return {place: _digests(task.checkpoints[place], digest, index) for place, digest in digests}
+
+
+def _digests(checkpoint: Checkpoint, expected: str, index: AttributionIndex) -> CheckpointDigests:
+    """What a checkpoint is held to; the manifest has one digest of weights, adapters and recording together."""
+    adapters, recorded = index.recipe.members.adapters, index.recipe.recorded
+    if not adapters and not recorded:
+        return CheckpointDigests(weights=expected)
+    if len(checkpoint.adapters) >= adapters:
+        found = checkpoint_digests(checkpoint, adapters, recorded=recorded)
+        if weights_digest(found) == expected:
+            return found
+    raise StaleIndex(
+        "the weights, adapters or recordings of the Task's checkpoints are not those that this index was built from: "
+        "rebuild the index, or restore them"
+    )
 
 
 def _hold_points(task: Task, index: AttributionIndex) -> None:
@@ -74,12 +91,3 @@ def _hold_points(task: Task, index: AttributionIndex) -> None:
             f"the Task has {len(task.train_set)} training points, and this index was built from {index.points}, which "
             "its queries read: rebuild the index, or restore the training set"
         )
-
-
-def _same_weights(checkpoints: Sequence[Checkpoint], index: AttributionIndex) -> bool:
-    adapters = index.recipe.members.adapters
-    if any(len(each.adapters) < adapters for each in checkpoints):
-        return False
-    recorded = index.recipe.recorded
-    digests = [weights_digest(each, adapters, recorded=recorded) for each in checkpoints]
-    return digests == list(index.fingerprint.weights)

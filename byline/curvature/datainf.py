@@ -17,12 +17,10 @@ from torch import Tensor
 
 from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.eigen import EigenPreconditioner, eigendecomposed, eigenpairs
-from byline.curvature.limits import refuse_too_wide
+from byline.curvature.limits import never_zero, refuse_too_wide
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import ProjectionSpec, State
-
-_TINY = 1e-30
 
 
 class DataInf(BaseModel):
@@ -79,7 +77,7 @@ class LengthStatistic(EveryFit):
         """Damping of every layer."""
         del state
         widths = torch.tensor(list(self._widths.values()), device=sums["squares"].device)
-        return {"datainf.damping": (self._damping * sums["squares"] / count / widths).clamp_min(_TINY)}
+        return {"datainf.damping": self._damping * never_zero(sums["squares"] / count / widths)}
 
 
 class SingleInverseStatistic(EveryFit):

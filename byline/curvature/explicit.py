@@ -20,7 +20,7 @@ from torch import Tensor
 from byline.curvature.base import BatchProducts, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.eigen import EigenPreconditioner
 from byline.curvature.labels import Labels
-from byline.curvature.limits import refuse_too_wide
+from byline.curvature.limits import never_zero, refuse_too_wide
 from byline.curvature.products import Matrix
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
@@ -82,7 +82,7 @@ class MatrixStatistic(EveryFit):
         """The damped mean's Cholesky factor, lower."""
         del state
         matrix = sums["matrix"] / count
-        mean = matrix.diagonal().mean().clamp_min(1e-30)
+        mean = never_zero(matrix.diagonal().mean())
         matrix.diagonal().add_(self._damping * mean)
         return {"explicit.cholesky": torch.linalg.cholesky(matrix).float()}
 

@@ -18,13 +18,10 @@ from torch import Tensor
 
 from byline.curvature.base import SCRATCH, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
-from byline.curvature.limits import refuse_too_wide
+from byline.curvature.limits import never_zero, refuse_too_wide
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import ProjectionSpec, State
-
-_LEAST = 1e-30
-"""In place of a mean eigenvalue of zero, which only gradients of zero have."""
 
 
 class Fisher(BaseModel):
@@ -135,7 +132,7 @@ def inverse_root(matrix_KK: Tensor, damping: float) -> Tensor:
     Returns:
         W_KK, lower triangular; another root where so little damping leaves rounding below zero.
     """
-    added = damping * matrix_KK.diagonal().mean().clamp_min(_LEAST)
+    added = damping * never_zero(matrix_KK.diagonal().mean())
     identity_KK = torch.eye(len(matrix_KK)).to(matrix_KK)
     lower_KK, failed = torch.linalg.cholesky_ex(matrix_KK + added * identity_KK)
     if not bool(failed):

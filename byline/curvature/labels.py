@@ -8,16 +8,17 @@ gives labels and weights such that the sum of weighted gradients' outer products
 Shapes: N examples, T positions, C classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from byline.content import content_digest
 from byline.errors import InvalidTask
 from byline.randomness import random_uniform, stream_key
-from byline.task import Batch, Outputs
+from byline.task import Batch, Item, Outputs
 
 Labels = Literal["given", "sampled", "exact"]
 """`given`: the training labels (empirical Fisher). `sampled`: one draw an example from the model. `exact`: all classes,
@@ -64,6 +65,20 @@ def sampled_labels(outputs: Outputs, z: Tensor, batch: Batch, rows_N: Tensor) ->
     cumulative = z.double().softmax(dim=-1).cumsum(dim=-1).reshape(*counters.shape, z.shape[-1])
     drawn = (cumulative < uniform * cumulative[..., -1:]).sum(dim=-1).clamp_max(z.shape[-1] - 1)
     return WeightedLabels(labels=drawn if z.dim() == 3 else drawn[:, 0], weights_N=weights_N)
+
+
+MOST_LISTED = 64
+"""Classes up to which a point's own curvature is taken over all of them, a pass each."""
+
+
+def listed(outputs: Outputs, z: Tensor) -> bool:
+    """Whether the expectation over the labels of a single point can be taken exactly, at a bounded price."""
+    return outputs.kind == "gaussian" or (z.dim() == 2 and z.shape[1] <= MOST_LISTED)
+
+
+def content_keys(items: Sequence[Item]) -> Tensor:
+    """Numbers that seed draws in place of rows, the same for the same content: int64 [N]."""
+    return torch.tensor([int.from_bytes(content_digest(item)[:5], "little") for item in items])
 
 
 def every_label(z: Tensor) -> Iterator[WeightedLabels]:

@@ -1,9 +1,20 @@
-"""How large a matrix may be that is written out."""
+"""How large a matrix may be that is written out, and how small gradients may be whose squares are added up."""
+
+import torch
+from torch import Tensor
 
 from byline.errors import InvalidRecipe
 
 LARGEST = 20_000
 """Rows of a matrix up to which it is written out: 3.2 GB in float64, and minutes to factorise."""
+
+
+def never_zero(means: Tensor) -> Tensor:
+    """Mean eigenvalues that damping is measured by: ones in place of zeros, which only gradients of zero have.
+
+    A small mean is left as it is: a fixed least one in its place would be damping alone.
+    """
+    return torch.where(means > 0, means, torch.ones_like(means))
 
 
 def refuse_too_wide(width: int) -> None:

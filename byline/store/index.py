@@ -14,6 +14,7 @@ from torch import Tensor
 
 from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
 from byline.groups import Members
+from byline.places import local_path
 from byline.recipe import Recipe
 from byline.search import faiss_files
 from byline.search.codes import FIRST_FACTOR, Codes
@@ -291,7 +292,9 @@ def find_version(path: Path) -> Path:
 
     Raises:
         NotFound: There is neither a manifest nor a pointer.
+        InvalidInput: It is a URL.
     """
+    local_path(path, "the index")
     if (path / MANIFEST).exists():
         return path
     if (path / CURRENT).exists():

@@ -3,22 +3,15 @@
 Legend: R rows of the index, K numbers of a vector.
 """
 
-import platform
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 
-import byline
 from byline.errors import BuildFailed
-from byline.search import faiss_files
 from byline.store.contents import IndexContents
 from byline.store.durable import durable_file, sync, sync_tree
 from byline.store.examples import ExampleStore, write_examples
@@ -39,9 +32,11 @@ from byline.store.layout import (
     curvature_file,
     shard_file,
 )
+from byline.store.libraries import libraries
 from byline.store.manifest import FileRecord, Manifest, SearchRecord, write_manifest
 from byline.store.owners import write_owner_sums
 from byline.store.search_writing import write_search
+from byline.store.tensors import write_tensors
 from byline.store.vectors import (
     VectorRows,
     fp16_exponent,
@@ -99,7 +94,9 @@ def _check_columns(contents: IndexContents) -> None:
     for name, column in columns.items():
         if column is not None and (column.shape != (contents.rows,) or not np.isfinite(column).all()):
             raise BuildFailed(
-                f"expected {name} to be {contents.rows} finite numbers, got shape {column.shape}"
+                f"expected {name} to be {contents.rows} finite numbers, got shape {column.shape} with "
+                f"{int((~np.isfinite(column)).sum())} that are not: where the loss is in a very small or large unit, "
+                f"multiply it by a constant"
             )
     if set(contents.states) != {member.name for member in contents.members}:
         raise BuildFailed(f"expected one state for each of the {len(contents.members)} members")
@@ -193,7 +190,7 @@ def _save(path: Path, array: NDArray[Any]) -> None:
 def _write_states(contents: IndexContents, work: Path) -> None:
     for name, state in contents.states.items():
         separate = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in sorted(state.items())}
-        save_file(separate, work / curvature_file(name))
+        write_tensors(work / curvature_file(name), separate)
 
 
 def _manifest(
@@ -224,18 +221,6 @@ def _manifest(
         storage=contents.storage,
         search=search,
         build=dict(contents.build),
-        libraries=_libraries(),
+        libraries=libraries(),
         files=files,
     )
-
-
-def _libraries() -> dict[str, str]:
-    return {
-        "byline": byline.__version__,
-        "faiss": faiss_files.version(),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "safetensors": str(safetensors.__version__),
-        "sqlite": sqlite3.sqlite_version,
-        "torch": str(torch.__version__),
-    }

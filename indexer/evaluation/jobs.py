@@ -1,7 +1,7 @@
 """Training jobs: each writes one file, named by everything that determines it, and is never done twice."""
 
 from collections.abc import Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,16 +91,19 @@ class Workforce:
     def _spawned(self, jobs: Sequence[Job], phase: str) -> None:
         workers = min(self.workers, len(jobs))
         with spawned(workers, _start_worker, (self.setting,)) as pool:
-            with interrupts_held():
-                running = [pool.submit(_perform, job) for job in jobs]
+            running: list[Future[None]] = []
             try:
+                with interrupts_held():
+                    for job in jobs:
+                        running.append(pool.submit(_perform, job))  # noqa: PERF401 - what is submitted is cancelled
                 for done, future in enumerate(as_completed(running), start=1):
                     future.result()
                     self.observer.reach(phase, done, len(jobs))
             except BrokenProcessPool as error:
                 raise BuildFailed(
                     "a training process ended without an answer, most likely for want of memory: lower --workers "
-                    "and run the same command again (models that were trained are kept)"
+                    "and run the same command again (models that were trained are kept). A script of your own calls "
+                    "this below `if __name__ == '__main__':`"
                 ) from error
             finally:
                 for future in running:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from byline.content import content_digest
 from byline.errors import InvalidInput, InvalidTask
@@ -23,6 +23,7 @@ from byline.store.canonical import canonical_digest
 from byline.store.durable import replaced
 from byline.store.index import AttributionIndex
 from byline.store.quality import Measurement, MeasurementProtocol
+from byline.store.tensors import write_tensors
 from byline.task import Checkpoint, Task
 from byline.training_points import read_items
 from indexer.build import build
@@ -66,7 +67,7 @@ class WrongTraining:
         wrong = mislabelled(task, self.wrong, self.labels_seed)
         weights = train(wrong, np.arange(len(wrong.train_set)), self.seed)
         with replaced(self.path(setting)) as temporary:
-            save_file({n: w.detach().cpu().contiguous().clone() for n, w in weights.items()}, temporary)
+            write_tensors(temporary, {n: w.detach().cpu().contiguous().clone() for n, w in weights.items()})
 
 
 def mislabelled(task: Task, rows: Sequence[int], seed: int) -> Task:

@@ -1,8 +1,8 @@
 """What `byline evaluate` and `byline tune` are asked to do."""
 
-from pathlib import Path
-
 from pydantic import BaseModel, ConfigDict, Field
+
+from byline.places import LocalPath
 
 MOST_BY_DEFAULT = 100
 """Queries that are reported, and queries that are set apart for tuning, unless the caller says how many."""
@@ -13,7 +13,7 @@ class EvaluationOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    out: Path
+    out: LocalPath
     """Folder of reports, retrained outputs and whatever else a later run uses again."""
     metric: str = "lds"
     """A name of `indexer.evaluation.metrics.METRICS`."""
@@ -37,7 +37,7 @@ class EvaluationOptions(BaseModel):
     """Items that are set apart for `byline tune` and never reported."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Of the drawing of subsets, queries and wrong labels."""
-    truth: Path | None = None
+    truth: LocalPath | None = None
     """Outputs of models that were retrained elsewhere, in place of retraining."""
     batch: int = Field(default=32, ge=1)
     """Queries that are differentiated together."""

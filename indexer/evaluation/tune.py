@@ -19,7 +19,7 @@ from byline.loading import load_task
 from byline.store.canonical import canonical_digest
 from byline.store.durable import replace_file, replaced
 from byline.store.index import AttributionIndex
-from indexer.build import build, identify
+from indexer.build import build
 from indexer.config import BuildConfig
 from indexer.evaluation.candidates import Candidate, Grid, candidates
 from indexer.evaluation.files import UNREADABLE
@@ -28,6 +28,7 @@ from indexer.evaluation.subject import IndexRows, Subject
 from indexer.evaluation.tuned import REPORT, tuned_queries
 from indexer.planning import make_plan
 from indexer.progress import Observer, Silent
+from indexer.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _scores(subject: Subject, items: NDArray[np.int64]) -> tuple[NDArray[np.floa
     """Scores of the tuning queries in a candidate's index, which is built and deleted, or those kept of it."""
     config, observer = subject.config, subject.observer
     plan = make_plan(config, subject.task)
-    fingerprint = identify(plan, subject.loaded, config.index, observer).fingerprint
+    fingerprint = Sources(config, subject.loaded, observer).origin(plan).fingerprint
     key = canonical_digest(
         {
             "index": fingerprint.hex,

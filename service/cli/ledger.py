@@ -64,8 +64,10 @@ def export(
     Example: `byline ledger export journal.jsonl`
     """
     from byline.errors import InvalidInput
+    from byline.places import local_path
     from service.repositories import journal
 
+    local_path(path, "PATH")
     if not path.parent.is_dir():
         raise InvalidInput(f"expected a file to write in a folder that exists, {path.parent} is none")
 

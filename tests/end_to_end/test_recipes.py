@@ -217,7 +217,9 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
                 member_scores, task, recipe, train=train, at_labels=mixed(recipe, at_labels, evaluated)
             )
         total = total + score(query) * share
-        weights = weights + row_weights(recipe, score, train, objective, at_labels) / len(members)
+        exact = replace_labels(recipe, "exact") if recipe.labels == "sampled" else recipe
+        expected = label_gradients(task, exact, member, items)
+        weights = weights + row_weights(recipe, score, train, objective, expected) / len(members)
     return total * weights
 
 
@@ -275,7 +277,7 @@ def scaled(recipe: Recipe, rows: dict, first: dict, second: dict) -> dict[str, n
 
 
 def row_weights(
-    recipe: Recipe, score: Callable, train: dict, objective: np.ndarray, at_labels: list
+    recipe: Recipe, score: Callable, train: dict, objective: np.ndarray, expected: list
 ) -> np.ndarray:
     """One member's weights of all training points, from their definitions."""
     match recipe.row_weight:
@@ -288,9 +290,13 @@ def row_weights(
             units = np.eye(sum(m[0].size for m in train.values()))
             return 1 / np.linalg.norm(score(unflattened(units, train)), axis=0)
         case "leverage":
-            leverage = sum(np.diag(score(each, train=each)) for each in at_labels) / len(objective)
+            leverage = sum(np.diag(score(each, train=each)) for each in expected) / len(objective)
             return 1 / (1 - np.minimum(leverage, 0.9))
     return np.ones(len(objective))
+
+
+def replace_labels(recipe: Recipe, labels: str) -> Recipe:
+    return recipe.model_copy(update={"curvature": recipe.curvature.model_copy(update={"labels": labels})})
 
 
 def unflattened(rows: np.ndarray, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -14,9 +14,10 @@ from torch import nn
 from byline.attribution import AttributionRequest, Attributor
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask, StaleIndex
 from byline.gradients.masks import DropoutMask
-from byline.loading import load_checkpoint, load_task, weights_digest
+from byline.loading import checkpoint_digests, load_checkpoint, load_task, weights_digest
 from byline.member_model import MemberModel
 from byline.members import Member, MemberPlan
+from byline.networks import load_network
 from byline.query_features import Featurizer
 from byline.recipe import recipe
 from byline.search.searcher import Searcher
@@ -163,11 +164,22 @@ def test_an_adapter_that_changed_makes_the_index_stale(config: Config, adapted: 
         Attributor.open(path)
 
 
+def test_an_adapter_is_held_to_its_digest_when_it_is_loaded(adapted: Path) -> None:
+    task = load_task(f"{adapted}:task").task
+    checkpoint = replace(task.checkpoints[0], expected=checkpoint_digests(task.checkpoints[0], 1))
+    held = replace(task, checkpoints=[checkpoint, *task.checkpoints[1:]])
+    load_network(held, Member(0, adapter=0))
+    file = Path(checkpoint.adapters[0]) / "adapter_model.safetensors"
+    save_file({name: tensor + 0.01 for name, tensor in load_file(file).items()}, file)
+    with pytest.raises(StaleIndex, match=r"adapter at .* changed"):
+        load_network(held, Member(0, adapter=0))
+
+
 def test_the_digest_covers_the_adapters_that_are_used(trained: Task) -> None:
     checkpoint = trained.checkpoints[0]
-    digests = [weights_digest(checkpoint, count) for count in range(3)]
+    digests = [weights_digest(checkpoint_digests(checkpoint, count)) for count in range(3)]
     assert len(set(digests)) == 3
-    assert weights_digest(replace(checkpoint, adapters=()), 0) == digests[0]
+    assert checkpoint_digests(replace(checkpoint, adapters=())).weights == digests[0]
 
 
 def test_more_adapters_than_there_are(config: Config, adapted: Path) -> None:

@@ -32,16 +32,25 @@ def test_passes_count_the_rows_of_all_members(config: Config) -> None:
 
 def test_every_class_is_a_pass_of_an_exact_curvature(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[tuple[str, int]] = []
-    own = _Tried.at_labels
 
-    def watched(tried: _Tried, labels: Labels) -> tuple[int, float]:
-        count, seconds = own(tried, labels)
-        taken.append((labels, count))
-        return count, seconds
+    def watch(name: str) -> None:
+        own = getattr(_Tried, name)
 
-    monkeypatch.setattr(_Tried, "at_labels", watched)
-    estimate(config("logra", changes={"curvature": {"labels": "exact"}, "row_weight": "leverage"}))
-    assert taken == [("exact", 3), ("exact", 3)], "of the fit, and of the leverage"
+        def watched(tried: _Tried, labels: Labels) -> tuple[int, float]:
+            count, seconds = own(tried, labels)
+            taken.append((name, count))
+            return count, seconds
+
+        monkeypatch.setattr(_Tried, name, watched)
+
+    watch("at_labels")
+    watch("in_expectation")
+    leverage = {"row_weight": "leverage"}
+    estimate(config("logra", changes={"curvature": {"labels": "exact"}, **leverage}))
+    assert taken == [("at_labels", 3), ("in_expectation", 3)], "of the fit, and of the leverage"
+    taken.clear()
+    estimate(config("logra", index="drawn", changes={"curvature": {"labels": "sampled"}, **leverage}))
+    assert taken == [("at_labels", 1), ("in_expectation", 3)]
 
 
 def test_time_and_memory_are_positive_and_threads_are_put_back(config: Config) -> None:

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from indexer.plan import BuildPlan
 from indexer.planning import make_plan
 from indexer.progress import Silent
 from indexer.run import run_units
-from indexer.units import Unit
+from indexer.units import Stage, Unit
 from indexer.workspace import Receipt, Workspace
 from tests.indexer.conftest import Config, TaskFile
 
@@ -68,6 +69,44 @@ def test_order_and_repetition_do_not_matter(config: Config, tiny: Task, tmp_path
     plans = [make_plan(config("trak"), tiny, tmp_path / name) for name in ("one", "back")]
     forwards = ran(plans[0], InProcess(plans[0], tiny))
     assert ran(plans[1], Backwards(InProcess(plans[1], tiny))) == forwards  # type: ignore[arg-type]
+
+
+class Losing:
+    """An executor whose workers write elsewhere now and then: receipts come, outputs do not."""
+
+    def __init__(self, inner: InProcess, workspace: Workspace, lost: Unit, part: str) -> None:
+        self._inner, self._workspace, self._lost, self._part = inner, workspace, lost, part
+
+    def run(self, units: list[Unit], on_done: object) -> None:
+        def lose(unit: Unit, receipt: Receipt) -> None:
+            output = self._workspace.root / "outputs" / f"{unit.path}.safetensors"
+            if unit == self._lost and self._part == "all":
+                output.unlink()
+            elif unit == self._lost:
+                output.write_bytes(output.read_bytes()[:-8])
+            on_done(unit, receipt)  # type: ignore[operator]
+
+        self._inner.run(units, lose)
+
+    def __enter__(self) -> "Losing":
+        self._inner.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._inner.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("lost", [Unit(Stage.PROJECT, "c0", 2), Unit(Stage.EMIT, "c1", 5)])
+@pytest.mark.parametrize(("part", "found"), [("all", "none"), ("end", r"\d+ bytes")])
+def test_an_output_that_did_not_arrive_fails_at_once_and_is_made_again(
+    config: Config, tiny: Task, tmp_path: Path, lost: Unit, part: str, found: str
+) -> None:
+    plans = [make_plan(config("trak"), tiny, tmp_path / name) for name in ("one", "lost")]
+    whole = ran(plans[0], InProcess(plans[0], tiny))
+    losing = Losing(InProcess(plans[1], tiny), Workspace(plans[1].work), lost, part)
+    with pytest.raises(BuildFailed, match=rf"{re.escape(str(lost))}: expected its output.*found {found}"):
+        ran(plans[1], losing)  # type: ignore[arg-type]
+    assert ran(plans[1], InProcess(plans[1], tiny)) == whole
 
 
 def test_threads_are_the_plans_and_are_put_back(plan: BuildPlan, tiny: Task) -> None:

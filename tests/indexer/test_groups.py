@@ -1,7 +1,9 @@
 """Indexes of groups: sums of points, made either way; owners' shares; and the way back to points."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from indexer.config import BuildConfig
 from indexer.estimate import estimate
 from indexer.partition import MOST_FOUND_ON, found_on, partition
 from indexer.plan import Numerics
+from indexer.planning import chosen_micro_batch
 from indexer.progress import Silent
 from tests.indexer import tiny_task
 
@@ -63,6 +66,72 @@ def test_a_groups_score_is_the_sum_of_its_points(name: str, how: str, size: int,
         assert other.unit == "group"
         assert other.coverage.total == tiny_task.ROWS
         assert [each.standard_error is None for each in other.proponents] == [name == "tracin"] * groups.rows
+
+
+@pytest.mark.parametrize(
+    ("source", "sample", "rows", "expected"),
+    [
+        ("projected", None, 300, 1),
+        ("projected", None, 600, 1),
+        ("projected", None, 1_999, 1),
+        ("projected", None, 2_000, 2),
+        ("projected", None, 4_000, 4),
+        ("projected", None, 10_000, 8),
+        ("projected", None, 1_000_000, 8),
+        ("projected", 3_000, 1_000_000, 3),
+        ("gradients", None, 300, 8),
+    ],
+)
+def test_micro_batches_leave_a_matrix_enough_sums(
+    source: str, sample: int | None, rows: int, expected: int
+) -> None:
+    statistic: Any = SimpleNamespace(source=source, sample=sample)
+    assert chosen_micro_batch(statistic, rows) == expected
+
+
+@dataclass
+class Heard:
+    """Keeps what it is told."""
+
+    said: list[str] = field(default_factory=list)
+
+    def reach(self, phase: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+@pytest.mark.parametrize("name", ["trak", "logra", "ekfac"])
+def test_a_fast_build_of_few_points_agrees_with_sums_unless_it_is_told_otherwise(
+    name: str, tmp_path: Path
+) -> None:
+    asked = AttributionRequest(query=QUERY, k=tiny_task.ROWS)
+    found: dict[str, np.ndarray] = {}
+    said: dict[str, list[str]] = {}
+    options: dict[str, dict] = {"sums": {"build": "sums"}, "fast": {}, "coarse": {"micro_batch": 8}}
+    for words, changes in options.items():
+        heard = Heard()
+        config = BuildConfig.model_validate(
+            {
+                "task": f"{TASK}:task",
+                "recipe": {"name": name, "members": {"checkpoints": [0]}},
+                "index": {"path": tmp_path / words, "dtype": "fp32"},
+                "build": {"block_rows": 32, "batch_rows": 16},
+                "groups": {"by": "random", "size": 4, "build": "fast", **changes},
+            }
+        )
+        build(config, heard)
+        ranked = Attributor.open(tmp_path / words).attribute(asked).proponents
+        found[words] = np.array([each.score for each in sorted(ranked, key=lambda each: each.row)])
+        said[words] = heard.said
+    agreement = {words: np.corrcoef(scores, found["sums"])[0, 1] for words, scores in found.items()}
+    assert agreement["fast"] >= 0.95
+    assert not said["fast"]
+    assert not said["sums"]
+    if name != "ekfac":  # a diagonal needs few sums
+        assert agreement["coarse"] < 0.95
+        assert "micro_batch = 8 leaves 12 sums" in said["coarse"][0]
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from byline.errors import BuildFailed
 from indexer.units import Stage, Unit
 from indexer.workspace import Workspace
 
@@ -77,3 +78,17 @@ def test_a_failed_write_leaves_nothing(workspace: Workspace, monkeypatch: pytest
     with pytest.raises(OSError, match="No space"):
         workspace.write(UNIT, {"a": torch.ones(3)})
     assert [path for path in workspace.root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("names", [None, ("a",)])
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+def test_reading_what_is_not_there_names_the_unit(
+    workspace: Workspace, damage: str, names: tuple[str, ...] | None
+) -> None:
+    workspace.write(UNIT, {"a": torch.ones(3)})
+    if damage == "gone":
+        output(workspace).unlink()
+    else:
+        output(workspace).write_bytes(b"x")
+    with pytest.raises(BuildFailed, match=r"stage 'emit', member c0, block 3: its output.*makes it again"):
+        workspace.read(UNIT, names)
