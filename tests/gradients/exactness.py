@@ -164,15 +164,15 @@ def _compared(
     left_out = _left_out(collector, wanted, trained)
     if left_out:
         return Verdict(outcome="silent", error=1.0, words=left_out)
-    worst, where, allowed = 0.0, "", TOLERANCE
+    worst, where, allowed, hardest = 0.0, "", TOLERANCE, list[int]()
     for rows in compositions(len(subject.items)):
         found = collector.gradients([subject.items[r] for r in rows])
         for block in collector.blocks:
             error = _error(block, found.blocks[block.name].dense(), wanted, rows)
             if not error <= worst:
-                worst, where = error, f"{block.name} in a batch of {len(rows)}"
+                worst, where, hardest = error, f"{block.name} in a batch of {len(rows)}", rows
     if not worst <= allowed:
-        allowed = max(allowed, ROUNDING * _own_rounding(subject, collector, wanted))
+        allowed = max(allowed, ROUNDING * _own_rounding(subject, collector, wanted, hardest))
     return Verdict(outcome="exact" if worst <= allowed else "silent", error=worst, words=where)
 
 
@@ -201,10 +201,12 @@ def _norm(tensors: Any) -> float:
     return sum(float(t.abs().square().sum()) for t in tensors) ** 0.5
 
 
-def _own_rounding(subject: Subject, collector: Collects, wanted: list[dict[str, Tensor]]) -> float:
-    """How far one-by-one autograd in the model's own precision is from float64."""
-    own, rows = one_by_one(subject, None), list(range(len(wanted)))
-    stacked = {name: torch.stack([row[name] for row in own]) for name in own[0]}
+def _own_rounding(
+    subject: Subject, collector: Collects, wanted: list[dict[str, Tensor]], rows: list[int]
+) -> float:
+    """How far one-by-one autograd in the model's own precision is from float64, over a batch of these rows."""
+    own = one_by_one(subject, None)
+    stacked = {name: torch.stack([own[row][name] for row in rows]) for name in own[0]}
     return max(_error(block, block.matrix(stacked), wanted, rows) for block in collector.blocks)
 
 
