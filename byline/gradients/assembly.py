@@ -42,6 +42,11 @@ def full_precision(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in {torch.bfloat16, torch.float16} else tensor
 
 
+def dense(grad: Tensor) -> Tensor:
+    """A gradient written out: that of an embedding with `sparse=True` is sparse."""
+    return grad.to_dense() if grad.is_sparse else grad
+
+
 def products_of(call: OperationCall, grad: Tensor) -> Products:
     """The outer products of a call, given the gradient of its output.
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from byline.errors import BylineError, InvalidTask, NonFiniteGradient, UnsupportedModel
+from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.gradients.assembly import BlockIndex
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import named_fault
@@ -166,7 +166,7 @@ class GradientCollector:
                 tracing(watched, lambda p, o: separation.spread(p, o, count)) as trace,
             ):
                 values_N = checked_values(objective(self.model, batch), count)
-        except (BylineError, torch.OutOfMemoryError):
+        except torch.OutOfMemoryError:
             raise
         except Exception as error:  # the pass that follows tells whether the model itself is at fault
             raise InseparableError(f"{type(error).__name__} while the examples were told apart") from error

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call, vjp, vmap
 from torch.utils import _pytree as pytree
 
-from byline.gradients.assembly import full_precision
+from byline.gradients.assembly import dense, full_precision
 from byline.gradients.layouts import SHARED, Layout
 from byline.gradients.trace import ModuleCall
 
@@ -110,9 +110,10 @@ def _one_by_one(
         with torch.enable_grad():
             leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
             outputs = single.outputs(leaves, own)
-        found.append(
-            torch.autograd.grad(outputs, list(leaves.values()), [g[n] for g in grads], materialize_grads=True)
+        grads_n = torch.autograd.grad(
+            outputs, list(leaves.values()), [g[n] for g in grads], materialize_grads=True
         )
+        found.append([dense(grad) for grad in grads_n])
     return {name: torch.stack([each[place] for each in found]) for place, name in enumerate(values)}
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import UnsupportedModel
+from byline.gradients.assembly import dense
 from byline.gradients.collector import GradientCollector, checked_values
 from byline.gradients.faults import first_line, named_fault
 from byline.gradients.learning import learn_separation
@@ -216,7 +217,7 @@ def autograd(
             return {name: torch.zeros_like(p) for name, p in collector.parameters.items()}
         found = torch.autograd.grad(total, parameters, allow_unused=True)
     return {
-        name: torch.zeros_like(p) if grad is None else (grad.to_dense() if grad.is_sparse else grad)
+        name: torch.zeros_like(p) if grad is None else dense(grad)
         for (name, p), grad in zip(collector.parameters.items(), found, strict=True)
     }
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from byline.gradients.assembly import dense
 from byline.gradients.blocks import Block
 
 
@@ -30,6 +31,4 @@ def summed_gradient(
             return {name: torch.zeros_like(p) for name, p in zip(names, chosen, strict=True)}
         grads = torch.autograd.grad(value, chosen, allow_unused=True)
     pairs = zip(names, chosen, grads, strict=True)
-    return {
-        n: torch.zeros_like(p) if g is None else (g.to_dense() if g.is_sparse else g) for n, p, g in pairs
-    }
+    return {n: torch.zeros_like(p) if g is None else dense(g) for n, p, g in pairs}

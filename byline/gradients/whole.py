@@ -15,6 +15,7 @@ from byline.gradients.assembly import (
     arranged,
     block_uses,
     completed,
+    dense,
     finished,
     full_precision,
     products_of,
@@ -91,7 +92,7 @@ class WholePass:
 
     def _finished(self, found: Sequence[Tensor | None]) -> list[tuple[str, Use]]:
         tensors = {
-            name: torch.zeros_like(p) if grad is None else _dense(grad)
+            name: torch.zeros_like(p) if grad is None else dense(grad)
             for (name, p), grad in zip(self._direct.items(), found, strict=True)
         }
         one = {name: full_precision(tensor)[None] for name, tensor in tensors.items()}
@@ -102,11 +103,6 @@ class WholePass:
 
 def _of(block: Block, direct: Mapping[str, Tensor], found: Sequence[Tensor | None]) -> list[Tensor | None]:
     return [grad for name, grad in zip(direct, found, strict=True) if name in block.parameters]
-
-
-def _dense(grad: Tensor) -> Tensor:
-    """An embedding with `sparse=True` has sparse gradients."""
-    return grad.to_dense() if grad.is_sparse else grad
 
 
 def _uncaptured(
