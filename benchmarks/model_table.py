@@ -23,8 +23,9 @@ BEGIN, END = (
     "<!-- table of models: python -m benchmarks.model_table -->",
     "<!-- end of the table of models -->",
 )
-HEAD = "| kind | tested | largest error | refused |\n|---|---|---|---|"
+HEAD = "| kind | tested | a pass serves | largest error | refused |\n|---|---|---|---|---|"
 PLACES = ("alone", "in a small model")
+WORDS = {"batch": "a batch", "example": "one example"}
 
 
 @dataclass
@@ -34,11 +35,13 @@ class Row:
     kind: str
     exact: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    passes: set[str] = field(default_factory=set)
     error: float = 0.0
 
     def __str__(self) -> str:
         error = number(self.error) if self.exact else "-"
-        return f"| {self.kind} | {joined(self.exact)} | {error} | {joined(self.refused)} |"
+        passes = " or ".join(WORDS[each] for each in sorted(self.passes)) or "-"
+        return f"| {self.kind} | {joined(self.exact)} | {passes} | {error} | {joined(self.refused)} |"
 
 
 def all_cases() -> list[ModelCase]:
@@ -60,6 +63,7 @@ def rows(cases: Sequence[ModelCase]) -> tuple[list[Row], list[str]]:
             row.refused.append(f"{case.form}: {case.reason}")
         else:
             row.exact.append(case.form)
+            row.passes.add(verdict.passes)
             row.error = max(row.error, verdict.error)
     return list(found.values()), wrong
 

@@ -69,6 +69,8 @@ class Verdict:
     """The largest, in parts of the largest gradient of the block."""
     words: str = ""
     """Where it differs, or why it was refused."""
+    passes: str = ""
+    """Whether a pass served a "batch", or one "example"."""
 
 
 class Collects(Protocol):
@@ -173,7 +175,9 @@ def _compared(
                 worst, where, hardest = error, f"{block.name} in a batch of {len(rows)}", rows
     if not worst <= allowed:
         allowed = max(allowed, ROUNDING * _own_rounding(subject, collector, wanted, hardest))
-    return Verdict(outcome="exact" if worst <= allowed else "silent", error=worst, words=where)
+    passes = collector.report.passes if isinstance(collector, MemberModel) else ""
+    outcome: Outcome = "exact" if worst <= allowed else "silent"
+    return Verdict(outcome=outcome, error=worst, words=where, passes=passes)
 
 
 def _left_out(collector: Collects, wanted: list[dict[str, Tensor]], trained: set[str]) -> str:

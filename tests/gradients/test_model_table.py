@@ -27,14 +27,14 @@ def test_every_kind_has_its_row(cases: list[ModelCase]) -> None:
 
 
 def test_a_row_names_what_is_tested(cases: list[ModelCase]) -> None:
-    for kind, (exact, _, refused) in table().items():
+    for kind, (exact, _, _, refused) in table().items():
         for case in cases:
             if case.kind == kind:
                 assert joined([case.form]).split(": ")[-1] in exact + refused, case.name
 
 
 def test_no_error_is_above_the_bound() -> None:
-    for kind, (exact, error, _) in table().items():
+    for kind, (exact, _, error, _) in table().items():
         if exact:
             bound = 0.1 if "bfloat16" in exact else TOLERANCE
             assert float(error) <= bound, kind
@@ -46,11 +46,11 @@ def test_what_is_refused_has_its_reason(cases: list[ModelCase]) -> None:
 
 def test_the_table_is_written_between_its_markers() -> None:
     page = f"before {BEGIN} old {END} after"
-    row = Row("`nn.X`", exact=["alone, one", "in a small model, one"], error=1.6e-7)
+    row = Row("`nn.X`", exact=["alone, one", "in a small model, one"], passes={"batch"}, error=1.6e-7)
     new = written(page, [row])
     assert new.startswith("before ")
     assert new.endswith(" after")
-    assert "| `nn.X` | alone and in a small model: one | 2e-7 |  |" in new
+    assert "| `nn.X` | alone and in a small model: one | a batch | 2e-7 |  |" in new
     assert written(new, [row]) == new
 
 
