@@ -19,18 +19,17 @@ from byline.curvature.labels import (
     sampled_labels,
 )
 from byline.curvature.products import Matrix, ggn_products, hessian_products
-from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
-from byline.gradients.agreement import same_gradients
+from byline.errors import InvalidTask, NonFiniteGradient
 from byline.gradients.blocks import Block
-from byline.gradients.collector import GradientCollector, Within, checked_values, refuse_non_finite
+from byline.gradients.collector import GradientCollector, checked_values, refuse_non_finite
 from byline.gradients.factors import BatchGradients
+from byline.gradients.item_passes import ItemPasses
 from byline.gradients.joining import joined
 from byline.gradients.mask_plan import MaskPlan
 from byline.gradients.masks import DropoutMask, stacked
 from byline.gradients.report import ParameterReport
 from byline.gradients.summed import summed_gradient
 from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
-from byline.gradients.together import InseparableError
 from byline.mask_plans import plan_of
 from byline.members import Member
 from byline.networks import load_collector
@@ -46,7 +45,7 @@ class MemberModel:
         self, task: Task, collector: GradientCollector, mask: DropoutMask | None, compute: Compute
     ) -> None:
         self._task, self._collector, self._mask, self._compute = task, collector, mask, compute
-        self._batches = 0
+        self._passes = ItemPasses(collector, self._batch)
         self._mask_plan: Callable[[], MaskPlan] = cache(partial(plan_of, task, collector.model, compute))
 
     @classmethod
@@ -120,7 +119,7 @@ class MemberModel:
             NonFiniteGradient: A gradient is NaN or infinite.
         """
         with naming(items, lambda item: self.gradients([item], target)):
-            return self._differentiated(self._task.objective(target), items, self._within)
+            return self._passes.gradients(self._task.objective(target), items, self._within)
 
     def whole_gradients(self, items: Sequence[Item], target: str = "loss") -> BatchGradients:
         """Differentiate every item without the mask; as `gradients` in everything else.
@@ -133,7 +132,7 @@ class MemberModel:
             Values and gradients of the batch.
         """
         with naming(items, lambda item: self.whole_gradients([item], target)):
-            return self._differentiated(self._task.objective(target), items, self._precisely)
+            return self._passes.gradients(self._task.objective(target), items, self._precisely)
 
     def masked_gradients(
         self, others: "Sequence[MemberModel]", items: Sequence[Item], target: str = "loss"
@@ -378,42 +377,6 @@ class MemberModel:
         for each in drawn:
             weights_N = each.weights_N
             yield partial(_weighted, self._task.loss, weights_N), outputs.relabel(batch, each.labels)
-
-    def _differentiated(self, objective: Objective, items: Sequence[Item], within: Within) -> BatchGradients:
-        """Differentiate items in one pass where that is exact, else one at a time."""
-        collector = self._collector
-        if len(items) > 1 and collector.separation is not None:
-            try:
-                with within():
-                    found = collector.together(objective, self._batch(items), len(items))
-                self._check_alone(objective, items, found, within)
-                return found
-            except InseparableError:
-                pass
-        return collector.one_by_one(objective, (self._batch([item]) for item in items), within)
-
-    def _check_alone(
-        self, objective: Objective, items: Sequence[Item], found: BatchGradients, within: Within
-    ) -> None:
-        """Hold one example of a batch against itself alone.
-
-        This is done with the 1st, 2nd, 4th, 8th ... batch, so that it costs little, and with each that the model computes
-        in another way than all before it.
-
-        Raises:
-            UnsupportedModel: They differ.
-        """
-        self._batches += 1
-        if self._batches & (self._batches - 1) and not self._collector.fresh:
-            return
-        place = (self._batches * 7 + 1) % len(items)
-        alone = self._collector.collect(objective, self._batch([items[place]]), 1, within())
-        if not same_gradients(found.examples(slice(place, place + 1)), alone):
-            raise UnsupportedModel(
-                f"the gradient of example {place} of a batch of {len(items)} differs from its gradient alone: the "
-                f"loss depends on the other examples, such as on the length that they are padded to; average over an "
-                f"example's own positions, or set build.batch_rows = 1"
-            )
 
     def _precisely(self) -> torch.autocast:
         bfloat16 = self._compute.precision == "bfloat16"
