@@ -23,6 +23,7 @@ from byline.errors import InvalidTask, NonFiniteGradient
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, checked_values, refuse_non_finite
 from byline.gradients.factors import BatchGradients
+from byline.gradients.faults import InseparableError
 from byline.gradients.item_passes import ItemPasses
 from byline.gradients.joining import joined
 from byline.gradients.mask_plan import MaskPlan
@@ -176,7 +177,7 @@ class MemberModel:
         """
         objective = self._task.objective(target)
         added: dict[str, Tensor] = {}
-        for items, weights_N in self._summable(batches):
+        for items, weights_N in self._summable(objective, batches):
             batch = self._batch(items)
 
             def total(batch: Batch = batch, weights_N: Tensor = weights_N) -> Tensor:
@@ -206,12 +207,13 @@ class MemberModel:
             InvalidTask: There is no such target, or it does not return one value an example.
             NonFiniteGradient: A value is NaN or infinite.
         """
-        if len(items) > 1 and not self._collector.independent:
+        objective = self._task.objective(target)
+        if len(items) > 1 and not self._passes.independent(objective, items, self._within):
             return torch.cat([self.values([item], target) for item in items])
         with naming(items, lambda item: self.values([item], target)):
             batch = self._batch(items)
             with torch.no_grad(), self._within():
-                values_N = checked_values(self._task.objective(target)(self.model, batch), len(items))
+                values_N = checked_values(objective(self.model, batch), len(items))
             if not bool(values_N.isfinite().all()):
                 raise NonFiniteGradient("the loss or target is NaN or infinite")
             return values_N
@@ -232,7 +234,7 @@ class MemberModel:
             NonFiniteGradient: An item's gradient is NaN or infinite; large vectors alone give products that are not finite.
             UnsupportedModel: The model cannot be differentiated twice.
         """
-        if len(items) > 1 and not self._collector.independent:
+        if len(items) > 1 and not self._passes.independent(self._task.loss, items, self._within):
             return torch.stack([self.products([item], vectors_VP, matrix) for item in items]).sum(dim=0)
         batch = self._batch(items)
         vectors = parameter_tensors(self.blocks, vectors_VP.to(self._compute.device))
@@ -258,7 +260,7 @@ class MemberModel:
         return products_VP
 
     def _summable(
-        self, batches: Iterable[tuple[Sequence[Item], Tensor]]
+        self, objective: Objective, batches: Iterable[tuple[Sequence[Item], Tensor]]
     ) -> Iterator[tuple[Sequence[Item], Tensor]]:
         """Batches whose summed loss is the sum of their items' own: single items where a value depends on the batch.
 
@@ -266,7 +268,7 @@ class MemberModel:
             Items, and what each one's value is multiplied by.
         """
         for items, weights_N in batches:
-            if self._collector.independent:
+            if self._passes.independent(objective, items, self._within):
                 yield items, weights_N
             else:
                 yield from (([item], weights_N[n : n + 1]) for n, item in enumerate(items))
@@ -346,19 +348,39 @@ class MemberModel:
         Yields:
             Gradients of the whole batch.
         """
-        if len(items) > 1 and self._collector.separation is None:
-            singles = [
-                list(self._at_labels([item], keys_N[n : n + 1], choose)) for n, item in enumerate(items)
-            ]
-            yield from (joined(parts) for parts in zip(*singles, strict=True))
-            return
-        outputs = declared_outputs(self._task)
+        done = 0
+        if len(items) == 1 or self._passes.independent(self._task.loss, items, self._within):
+            try:
+                for found in self._labelled_batch(items, keys_N, choose):
+                    yield found
+                    done += 1
+                return
+            except InseparableError:
+                pass
+        singles = [list(self._at_labels([item], keys_N[n : n + 1], choose)) for n, item in enumerate(items)]
+        yield from (joined(parts) for parts in list(zip(*singles, strict=True))[done:])
+
+    def _labelled_batch(
+        self, items: Sequence[Item], keys_N: Tensor, choose: Callable[[Outputs, Tensor], Labels]
+    ) -> Iterator[BatchGradients]:
+        """Differentiate the loss at other labels, in one pass for all items.
+
+        Yields:
+            Gradients of the whole batch.
+
+        Raises:
+            InseparableError: One pass does not serve them.
+        """
+        collector, outputs, count = self._collector, declared_outputs(self._task), len(items)
+        if count > 1 and collector.separation is None:
+            raise InseparableError("a batch is not cut into its examples")
         batch = self._batch(items)
         with torch.no_grad():
             z = self._outputs(outputs, batch)
+        collect = collector.collect if count == 1 else collector.together
         for objective, other in self._labelled(outputs, z, batch, keys_N, choose(outputs, z)):
-            with naming(items, lambda item: self.gradients([item])):
-                made = self._collector.collect(objective, other, len(items), self._within())
+            with naming(items, lambda item: self.gradients([item])), self._within():
+                made = collect(objective, other, count)
             yield made
 
     def _labelled(

@@ -1,22 +1,23 @@
 """A member's weights in a network of its own, and the collector that differentiates it, checked against autograd."""
 
 import math
-from collections.abc import Iterable, Mapping
+from itertools import chain
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from byline.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, read_adapter
 from byline.compute import CPU, Compute
 from byline.digests import hold
 from byline.errors import InvalidTask
-from byline.gradients.collector import GradientCollector
+from byline.gradients.collector import GradientCollector, checked_values
 from byline.gradients.faults import named_fault
+from byline.gradients.item_shapes import item_shape
 from byline.gradients.probe import Sample, build_collector, check_objective, last_layer
 from byline.loading import load_checkpoint
 from byline.members import Member
 from byline.recipe import Recipe
-from byline.task import Batch, Item, LayerSelection, Task
+from byline.task import Item, LayerSelection, Task
 from byline.training_points import collated, naming, read_items
 
 
@@ -109,12 +110,14 @@ def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -
 
 PROBED_FROM = 16
 """Training points that the two that gradients are checked on are chosen from."""
+SHAPES_FROM = 64
+"""Training points among which one of another shape is looked for."""
 
 
-def probed_rows(task: Task) -> list[int]:
+def probed_rows(task: Task, most: int = PROBED_FROM) -> list[int]:
     """Rows of a few training points, spread over the training set."""
     size = len(task.train_set)
-    return sorted({place * size // PROBED_FROM for place in range(PROBED_FROM)})
+    return sorted({place * size // most for place in range(most)})
 
 
 def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, Item]:
@@ -125,27 +128,17 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
     """
     items = read_items(task.train_set, probed_rows(task))
 
-    def batch_of(item: Item) -> Batch:
-        return collated(task, [item], compute.device)
-
     def loss_of(item: Item) -> float:
-        with named_fault(model), torch.no_grad():
-            loss = float(task.loss(model, batch_of(item)).sum())
+        batch = collated(task, [item], compute.device)
+        with named_fault(model), torch.enable_grad():  # a model may differentiate in its forward
+            loss = float(checked_values(task.loss(model, batch), 1)[0].detach())
         return loss if math.isfinite(loss) else -math.inf  # its row is named where all rows are read
 
     with naming(items, loss_of):
         losses = [loss_of(item) for item in items]
-    batches = [batch_of(item) for item in items]
     order = sorted(range(len(items)), key=lambda place: -losses[place])
-    others = [place for place in order if _shapes(batches[place]) != _shapes(batches[order[0]])]
-    return items[order[0]], items[(others or order[1:] or order)[0]]
-
-
-def _shapes(batch: Batch) -> list[tuple[int, ...]]:
-    """Shapes of a batch's tensors."""
-    leaves = batch.values() if isinstance(batch, Mapping) else batch
-    if isinstance(batch, Tensor):
-        return [tuple(batch.shape)]
-    if not isinstance(leaves, Iterable) or isinstance(leaves, str):
-        return []
-    return [shape for leaf in leaves for shape in _shapes(leaf)]
+    first = items[order[0]]
+    wide = (task.train_set[row] for row in probed_rows(task, SHAPES_FROM))
+    candidates = chain((items[place] for place in order[1:]), wide)
+    other = next((item for item in candidates if item_shape(item) != item_shape(first)), None)
+    return first, items[(order[1:] or order)[0]] if other is None else other

@@ -11,15 +11,16 @@ OF_THE_WHOLE = 1e-4
 _ENTRIES = 1 << 20
 
 
-def same_gradients(one: BatchGradients, other: BatchGradients) -> bool:
+def same_gradients(one: BatchGradients, other: BatchGradients, rounding: float = 0.0) -> bool:
     """Compare block by block, some rows at a time, so that no whole gradient is held.
 
     Args:
         one: Gradients of a model.
         other: Gradients of the same examples.
+        rounding: What the precision of the passes loses, where it is more than float32's.
     """
     total_N = torch.stack([g.squared_norms() for g in one.blocks.values()]).sum(dim=0).clamp_min(0).sqrt()
-    coarse = 4 * torch.finfo(one.objective_N.dtype).eps
+    coarse = max(rounding, 4 * torch.finfo(one.objective_N.dtype).eps)
     return all(
         _differences(gradient, other.blocks[name])
         <= max(TOLERANCE, coarse) * _length(gradient)

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.gradients.assembly import BlockIndex
 from byline.gradients.factors import BatchGradients
-from byline.gradients.faults import named_fault
+from byline.gradients.faults import InseparableError, named_fault, told
 from byline.gradients.graph import forward_graph
 from byline.gradients.joining import joined
 from byline.gradients.report import ParameterReport
 from byline.gradients.selection import select
-from byline.gradients.together import InseparableError, Separation, TogetherPass
-from byline.gradients.trace import Watched, tracing
+from byline.gradients.together import Separation, TogetherPass
+from byline.gradients.trace import Trace, Watched, tracing
 from byline.gradients.whole import WholePass
 from byline.task import Batch, LayerSelection, Objective
 
@@ -60,6 +60,8 @@ class GradientCollector:
         """Whether an example's value is the same in every batch."""
         self.notice: str | None = None
         """Why examples are taken one at a time, for people."""
+        self.captures = True
+        """Whether operations are captured; else autograd differentiates every parameter as it is."""
         self.copies = False
         """Whether the model writes into outputs of layers that are views of other tensors."""
         self.fresh = False
@@ -147,10 +149,15 @@ class GradientCollector:
         assert self.separation is not None
         passed = self._traced_batch(objective, batch, count, self.separation)
         familiar = self._is_familiar(passed)
-        found = passed.edge_gradients([1.0] * count, keep=not familiar)
+        try:
+            found = passed.edge_gradients([1.0] * count, keep=not familiar)
+        except RuntimeError as error:  # what autograd says of operations in place
+            raise InseparableError(
+                f"{told(self.model, error)}, where a batch is cut into examples"
+            ) from error
         gradients = passed.split(found)
         if not familiar:
-            passed.refuse_mixed(found)
+            passed.refuse_mixed(found, self.rounding)
         self._remember(passed)
         refuse_non_finite(gradients)
         return gradients
@@ -158,7 +165,8 @@ class GradientCollector:
     def _traced_batch(
         self, objective: Objective, batch: Batch, count: int, separation: Separation
     ) -> TogetherPass:
-        modules = {name: self.model.get_submodule(name) for name in separation.differentiated}
+        every = dict(self.model.named_modules()) if separation.differentiated else {}
+        modules = {name: every[name] for name in separation.differentiated}
         watched = self.watched(modules)
         try:
             with (
@@ -169,7 +177,9 @@ class GradientCollector:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # the pass that follows tells whether the model itself is at fault
-            raise InseparableError(f"{type(error).__name__} while the examples were told apart") from error
+            raise InseparableError(
+                f"{told(self.model, error)}, where a batch is cut into examples"
+            ) from error
         return TogetherPass(trace, values_N, separation, self.index, self.parameters)
 
     def _one_pass(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
@@ -185,6 +195,8 @@ class GradientCollector:
         watched = self.watched({})
         with self.differentiable(), tracing(watched, lambda _place, output: output) as trace:
             values_N = checked_values(objective(self.model, batch), count)
+        if not self.captures:
+            trace = Trace()
         return WholePass(trace, values_N, self.index, self.parameters)
 
     def watched(self, modules: Mapping[str, nn.Module]) -> Watched:
@@ -207,6 +219,15 @@ class GradientCollector:
             used = forward_graph(checked_values(objective(self.model, batch), 1)).reads
         return frozenset(name for name, p in self.parameters.items() if id(p) in used)
 
+    @property
+    def rounding(self) -> float:
+        """Relative difference of two computations of the same number, in the precision that passes have here and now."""
+        kinds = {p.dtype for p in self.parameters.values()}
+        device = next(iter(self.parameters.values())).device.type
+        if torch.is_autocast_enabled(device):
+            kinds.add(torch.get_autocast_dtype(device))
+        return 4 * max(torch.finfo(kind).eps for kind in kinds)
+
     @contextmanager
     def differentiable(self) -> Iterator[None]:
         """Record the graph of attributed parameters, and of no others, while the block runs."""
@@ -224,7 +245,7 @@ class GradientCollector:
         if passed.look in self._looks:
             return True
         number = len(self._looks) + 1
-        doubtful = passed.separation.doubtful or bool(passed.graph.movements)
+        doubtful = passed.separation.doubtful or bool(passed.movements)
         return not doubtful and number & (number - 1) > 0
 
     def _remember(self, passed: TogetherPass) -> None:

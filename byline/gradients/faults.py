@@ -10,6 +10,10 @@ from torch import nn
 from byline.errors import BylineError, UnsupportedModel
 
 
+class InseparableError(Exception):
+    """A batch cannot be cut into its examples; the message says where."""
+
+
 @contextmanager
 def named_fault(model: nn.Module) -> Iterator[None]:
     """Turn what a model or its loss raises into an error that names the module.
@@ -22,13 +26,18 @@ def named_fault(model: nn.Module) -> Iterator[None]:
     """
     try:
         yield
-    except (BylineError, torch.OutOfMemoryError):
+    except (BylineError, InseparableError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         raise UnsupportedModel(
-            f"{_place(model, error.__traceback__)} raised {type(error).__name__}: {first_line(error)}; run the loss on one "
+            f"{told(model, error)}; run the loss on one "
             f"collated example of the training set to see why, or exclude the module from Task.layers"
         ) from error
+
+
+def told(model: nn.Module, error: BaseException) -> str:
+    """Which module raised what."""
+    return f"{_place(model, error.__traceback__)} raised {type(error).__name__}: {first_line(error)}"
 
 
 def first_line(error: BaseException) -> str:

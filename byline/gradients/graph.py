@@ -4,8 +4,11 @@ Autograd numbers the operations of a thread in the order in which they run. A pa
 recorded call covers is used in a way that nothing else here would see.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -43,9 +46,33 @@ class ForwardGraph:
     """All operations."""
     operations: tuple[str, ...]
     """Their names."""
-    movements: tuple[Any, ...]
+    movements: tuple[tuple[int, Any], ...]
     """The operations that may bring one example's rows to another's place, with what they move: the same for batches
-    that move rows in the same way."""
+    that move rows in the same way. (number of the operation, what it moves) each."""
+
+    def leaves_elsewhere(self, span: Span, ends: set[Any]) -> bool:
+        """Tell whether the values depend on an operation of a call by another way than the call's outputs.
+
+        Args:
+            span: The call's.
+            ends: The operations that its outputs come from.
+        """
+        start = bisect_left(self._links, span.begin, key=itemgetter(0))
+        stop = bisect_left(self._links, span.end, key=itemgetter(0))
+        return any(
+            not span.holds(reader) and parent not in ends for _, reader, parent in self._links[start:stop]
+        )
+
+    @cached_property
+    def _links(self) -> list[tuple[int, int, Any]]:
+        """(number of an operation, number of one that reads it, the first) each, in order."""
+        links = [
+            (parent._sequence_nr(), node._sequence_nr(), parent)
+            for node in self.nodes
+            for parent, _ in node.next_functions
+            if parent is not None
+        ]
+        return sorted(links, key=itemgetter(0))
 
 
 def forward_graph(values: Tensor) -> ForwardGraph:
@@ -57,7 +84,7 @@ def forward_graph(values: Tensor) -> ForwardGraph:
     reads: dict[int, set[int]] = {}
     nodes: set[Any] = set()
     names: list[str] = []
-    movements: list[Any] = []
+    movements: list[tuple[int, Any]] = []
     waiting = [values.grad_fn]
     while waiting:
         node = waiting.pop()
@@ -67,7 +94,7 @@ def forward_graph(values: Tensor) -> ForwardGraph:
         name = node.name()
         names.append(name)
         if name.startswith(_MOVING):
-            movements.extend(_moved(name, node))
+            movements.extend((node._sequence_nr(), moved) for moved in _moved(name, node))
         for parent, _ in node.next_functions:
             if parent is None:
                 continue
@@ -81,6 +108,7 @@ def forward_graph(values: Tensor) -> ForwardGraph:
 
 _MOVING = (
     "Cat",
+    "Embedding",
     "Flip",
     "Gather",
     "Index",
@@ -99,6 +127,8 @@ _MOVING = (
     "Unbind",
 )
 """What the names of operations that move rows begin with."""
+_BATCH_AXES = {0, 1}
+"""Axes that may run over the examples."""
 _FACTS = ("_saved_start", "_saved_end", "_saved_step", "_saved_split_size", "_saved_shifts")
 _CONTENTS = ("_saved_index", "_saved_indices", "_saved_mask")
 
@@ -112,13 +142,21 @@ def _moved(name: str, node: Any) -> Iterator[Any]:
     axes = len(node._input_metadata[0].shape)
     saved = getattr(node, "_saved_dims", getattr(node, "_saved_dim", ()))
     dims = [_signed(d) % max(1, axes) for d in (saved if isinstance(saved, tuple) else (saved,))]
-    if dims and 0 not in dims:
+    if dims and not _BATCH_AXES & set(dims):
         return
     contents = [c for attribute in _CONTENTS for c in _tensors(getattr(node, attribute, None))]
+    if name.startswith("Embedding") and _is_table(node):
+        return
     if name.startswith("Index") and not dims and _stays(contents):
         return
     facts = tuple(str(getattr(node, fact, None)) for fact in _FACTS)
     yield name, tuple(dims), facts, tuple(_content(tensor) for tensor in contents)
+
+
+def _is_table(node: Any) -> bool:
+    """Whether an embedding looks up a parameter, and not rows that the model has computed."""
+    parent = node.next_functions[0][0]
+    return parent is None or hasattr(parent, "variable")
 
 
 def _signed(dim: int) -> int:
@@ -133,10 +171,10 @@ def _tensors(saved: Any) -> list[Any]:
 
 
 def _stays(indices: list[Any]) -> bool:
-    """Whether an index leaves the first axis alone: `x[:, i]`, or `x[arange(N), i]`."""
-    if not indices or indices[0] is None:
-        return True
-    first = indices[0]
+    """Whether an index leaves the axes that may run over examples alone: `x[:, :, i]`, or `x[arange(N), i]`."""
+    first = indices[0] if indices else None
+    if first is None:
+        return len(indices) < 2 or indices[1] is None
     places = torch.arange(len(first) if first.dim() else 0, device=first.device)
     return first.dim() > 0 and torch.equal(
         first, places.reshape(-1, *[1] * (first.dim() - 1)).expand_as(first)

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
+
 from byline.errors import UnsupportedModel
 from byline.gradients.agreement import same_gradients
 from byline.gradients.collector import GradientCollector, Within
 from byline.gradients.factors import BatchGradients
-from byline.gradients.together import InseparableError
+from byline.gradients.faults import InseparableError
+from byline.gradients.item_shapes import shortest
 from byline.task import Batch, Item, Objective
+
+ENOUGH = 8
+"""Padded batches that are held against an item alone: a loss depends on padding always, or never."""
 
 
 class ItemPasses:
@@ -21,6 +27,34 @@ class ItemPasses:
     def __init__(self, collector: GradientCollector, batch_of: Callable[[Sequence[Item]], Batch]) -> None:
         self._collector, self._batch_of = collector, batch_of
         self._batches = 0
+        self._padded = 0
+
+    def independent(self, objective: Objective, items: Sequence[Item], within: Within) -> bool:
+        """Tell whether items have the same values in a batch as alone, so that a batch serves them all.
+
+        Padding is what makes them differ: of the first padded batches, the shortest item is run alone too.
+
+        Args:
+            objective: `(model, batch) -> values_N`.
+            items: Complete items of the data set's kind.
+            within: Makes what is active around each forward pass.
+        """
+        if not self._collector.independent:
+            return False
+        place = shortest(items) if len(items) > 1 and self._padded < ENOUGH else None
+        if place is None:
+            return True
+        with torch.no_grad():
+            with within():
+                beside = objective(self._collector.model, self._batch_of(items))[place]
+            with within():
+                alone = objective(self._collector.model, self._batch_of([items[place]]))[0]
+            with within():
+                allowed = max(1e-3, self._collector.rounding) * (float(alone.abs()) + 1e-3)
+        if not float((beside - alone).abs()) <= allowed and bool(alone.isfinite()):
+            return False
+        self._padded += 1
+        return True
 
     def gradients(self, objective: Objective, items: Sequence[Item], within: Within) -> BatchGradients:
         """Differentiate an objective for every item.
@@ -37,7 +71,8 @@ class ItemPasses:
             UnsupportedModel: An item's gradient in a batch is another one than alone.
         """
         collector = self._collector
-        if len(items) > 1 and collector.separation is not None:
+        together = len(items) > 1 and collector.separation is not None
+        if together and self.independent(objective, items, within):
             try:
                 with within():
                     found = collector.together(objective, self._batch_of(items), len(items))
@@ -63,9 +98,10 @@ class ItemPasses:
             return
         place = (self._batches * 7 + 1) % len(items)
         alone = self._collector.collect(objective, self._batch_of([items[place]]), 1, within())
-        if not same_gradients(found.examples(slice(place, place + 1)), alone):
+        with within():
+            rounding = self._collector.rounding
+        if not same_gradients(found.examples(slice(place, place + 1)), alone, rounding):
             raise UnsupportedModel(
                 f"the gradient of example {place} of a batch of {len(items)} differs from its gradient alone: the "
-                f"loss depends on the other examples, such as on the length that they are padded to; average over an "
-                f"example's own positions, or set build.batch_rows = 1"
+                f"examples of a batch meet in the model or in its loss; set build.batch_rows = 1, which is exact for every model"
             )

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
+from byline.gradients.faults import InseparableError
 from byline.gradients.layouts import SHARED, Layout, candidates
 from byline.gradients.modules import ModuleLayout
-from byline.gradients.together import InseparableError, Separation, TogetherPass, owner
+from byline.gradients.together import Separation, TogetherPass, owner
 from byline.gradients.trace import ModuleCall, OperationCall, tracing
 from byline.task import Batch, Objective
 

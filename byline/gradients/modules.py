@@ -13,6 +13,7 @@ from torch.func import functional_call, vjp, vmap
 from torch.utils import _pytree as pytree
 
 from byline.gradients.assembly import dense, full_precision
+from byline.gradients.faults import InseparableError
 from byline.gradients.layouts import SHARED, Layout
 from byline.gradients.trace import ModuleCall
 
@@ -68,18 +69,27 @@ def module_gradients(
     places = [n for n, own in enumerate(layout.inputs) if own != SHARED]
     parts = [_part(leaves[n], layout.inputs[n], count) for n in places]
 
-    def pulled_back(grads: list[Tensor], parts: list[Tensor]) -> dict[str, Tensor]:
+    def pulled_back(grads: list[Tensor], parts: list[Tensor]) -> tuple[dict[str, Tensor], list[Tensor]]:
         own = dict(zip(places, parts, strict=True))
-        return dict(vjp(lambda w: single.outputs(w, own), values)[1](grads)[0])
+        outputs, pull = vjp(lambda w: single.outputs(w, own), values)[:2]
+        return dict(pull(grads)[0]), outputs
 
+    wanted = [
+        None if written or output is None else _part(output, own, count)
+        for output, own, grad, written in zip(
+            call.outputs, layout.outputs, output_grads, call.overwritten, strict=True
+        )
+        if grad is not None
+    ]
     try:
-        return dict(vmap(pulled_back)(grads, parts))
-    except torch.OutOfMemoryError:
+        found, outputs = vmap(pulled_back)(grads, parts)
+        _refuse_other(call, outputs, wanted)
+        return dict(found)
+    except (InseparableError, torch.OutOfMemoryError):
         raise
     except Exception:  # whatever an operator raises that cannot be vectorised; what follows is exact
-        return _one_by_one(
-            single, values, grads, [dict(zip(places, each, strict=True)) for each in _rows(parts, count)]
-        )
+        rows = [dict(zip(places, each, strict=True)) for each in _rows(parts, count)]
+        return _one_by_one(single, values, grads, rows, wanted)
 
 
 @dataclass(frozen=True)
@@ -103,18 +113,41 @@ class _Single:
 
 
 def _one_by_one(
-    single: _Single, values: Mapping[str, Tensor], grads: list[Tensor], rows: list[dict[int, Tensor]]
+    single: _Single,
+    values: Mapping[str, Tensor],
+    grads: list[Tensor],
+    rows: list[dict[int, Tensor]],
+    wanted: list[Tensor | None],
 ) -> dict[str, Tensor]:
     found = []
     for n, own in enumerate(rows):
         with torch.enable_grad():
             leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
             outputs = single.outputs(leaves, own)
+        _refuse_other(
+            single.call,
+            [o.detach()[None] for o in outputs],
+            [None if w is None else w[n : n + 1] for w in wanted],
+        )
         grads_n = torch.autograd.grad(
             outputs, list(leaves.values()), [g[n] for g in grads], materialize_grads=True
         )
         found.append([dense(grad) for grad in grads_n])
     return {name: torch.stack([each[place] for each in found]) for place, name in enumerate(values)}
+
+
+def _refuse_other(call: ModuleCall, found: Sequence[Tensor], wanted: Sequence[Tensor | None]) -> None:
+    """Hold that the module gives the same again, for each example alone.
+
+    Raises:
+        InseparableError: It knows more than its arguments.
+    """
+    for one, other in zip(found, wanted, strict=True):
+        if other is None:  # overwritten since
+            continue
+        rounding = max(1e-3, 4 * max(torch.finfo(o.dtype).eps for o in call.outputs if o is not None))
+        if one.shape != other.shape or bool((one - other).norm() > rounding * other.norm() + 1e-12):
+            raise InseparableError(f"module '{call.name}' does not depend on its arguments alone")
 
 
 def _rows(parts: list[Tensor], count: int) -> list[list[Tensor]]:

@@ -60,6 +60,10 @@ class Operation:
     trailing: int | None = 1
     """Axes of the input behind the leading ones; None where it has no position of its own for each example."""
 
+    def features(self, output: Tensor) -> tuple[int, ...]:
+        """The shape that a bias must have: one that is broadcast in another way is not captured."""
+        return (output.shape[1 if self.trailing is None else -1],)
+
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Application:  # noqa: A002  # torch's names
     return Application(input, weight, bias)

@@ -6,7 +6,8 @@ at a time from then on; differences that vanish in a higher precision are roundi
 
 import copy
 import glob
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +16,9 @@ from torch import Tensor, nn
 from byline.errors import UnsupportedModel
 from byline.gradients.assembly import dense
 from byline.gradients.collector import GradientCollector, checked_values
-from byline.gradients.faults import first_line, named_fault
+from byline.gradients.factors import BatchGradients
+from byline.gradients.faults import InseparableError, first_line, named_fault
 from byline.gradients.learning import learn_separation
-from byline.gradients.together import InseparableError
 from byline.gradients.trace import tracing
 from byline.task import Batch, LayerSelection, Objective
 
@@ -49,8 +50,11 @@ def build_collector(
     """
     collector = GradientCollector(model, layers)
     _refuse_failing(collector, objective, sample)
+    with named_fault(collector.model):
+        _capture_or_not(collector, objective, sample)
     try:
-        collector.separation = learn_separation(collector, objective, sample)
+        if collector.captures:
+            collector.separation = learn_separation(collector, objective, sample)
     except InseparableError as reason:
         _give_up_batches(collector, str(reason))
     except torch.OutOfMemoryError:
@@ -67,16 +71,38 @@ def _refuse_failing(collector: GradientCollector, objective: Objective, sample: 
     """Run the model by itself: what it raises here is its own, or its data's.
 
     Raises:
-        UnsupportedModel: It raises, or its value depends on no attributed parameter.
+        UnsupportedModel: It raises, is random, or its value depends on no attributed parameter.
     """
-    for count in (1, 2):
+    found = []
+    for count in (1, 1, 2):
         with named_fault(collector.model), collector.differentiable():
-            values_N = checked_values(objective(collector.model, sample(count)), count)
-    if not values_N.requires_grad:
+            found.append(checked_values(objective(collector.model, sample(count)), count))
+    if not found[-1].requires_grad:
         raise UnsupportedModel(
             "expected a loss or target that depends on the attributed parameters, got one that depends on none: compute "
             "it with the model's forward, outside torch.no_grad()"
         )
+    first, again = (values_N.detach().double() for values_N in found[:2])
+    if bool(((first - again).abs() > collector.rounding * (1 + first.abs())).any()):
+        raise UnsupportedModel(
+            "expected a model that gives the same value for the same example, got another the second time: it draws random "
+            "numbers (F.dropout without training=self.training, torch.randn) or keeps a state between calls; make its "
+            "evaluation deterministic"
+        )
+
+
+def _capture_or_not(collector: GradientCollector, objective: Objective, sample: Sample) -> None:
+    """Hold one example's captured gradient against autograd's, and capture nothing where they differ."""
+    found = collector.whole(objective, sample(1), 1).differentiate(0, keep=False)
+    alone = autograd(collector, objective, sample(1), 1)
+    if _worst_block(collector, [found], [alone]) is None:
+        return
+    for precise, cast in _precisely(collector, sample):
+        found = precise.whole(objective, cast(1), 1).differentiate(0, keep=False)
+        if _worst_block(precise, [found], [autograd(precise, objective, cast(1), 1)]) is None:
+            return
+    collector.captures = False
+    _give_up_batches(collector, "captured gradients are not autograd's, so that autograd takes each whole")
 
 
 def _give_up_batches(collector: GradientCollector, reason: str) -> None:
@@ -143,7 +169,8 @@ def check_objective(collector: GradientCollector, objective: Objective, sample: 
     """
     _refuse_failing(collector, objective, sample)
     try:
-        block = _differing_block(collector, objective, sample)
+        with named_fault(collector.model):
+            block = _differing_block(collector, objective, sample)
     except InseparableError as reason:
         _give_up_batches(collector, str(reason))
         check_objective(collector, objective, sample, words)
@@ -156,23 +183,38 @@ def check_objective(collector: GradientCollector, objective: Objective, sample: 
         )
         check_objective(collector, objective, sample, words)
     else:
-        collector.independent = False
-        collector.notice = (
-            f"gradients are taken one example at a time, since the {words}'s gradient by '{block}' depends on the other "
-            f"examples of a batch, such as on the length that they are padded to"
+        _take_alone(collector, objective, sample, words, block)
+
+
+def _take_alone(
+    collector: GradientCollector, objective: Objective, sample: Sample, words: str, block: str
+) -> None:
+    """Take examples alone from now on.
+
+    Raises:
+        UnsupportedModel: The loss compares examples: alone, none has a gradient.
+    """
+    if all(not bool(grad.any()) for grad in autograd(collector, objective, sample(1), 1).values()):
+        raise UnsupportedModel(
+            f"the {words} of an example alone has no gradient, and in a batch it has: it compares the examples of a batch "
+            f"(a contrastive loss), so there is no gradient of one example; give each item its own negatives"
         )
+    collector.independent = False
+    collector.notice = (
+        f"gradients are taken one example at a time, since the {words}'s gradient by '{block}' depends on the other "
+        f"examples of a batch, such as on the length that they are padded to"
+    )
 
 
 def _is_rounding(collector: GradientCollector, objective: Objective, sample: Sample) -> bool:
     """Whether the difference vanishes in a higher precision."""
-    for dtype in (torch.float32, torch.float64):
+    for precise, cast in _precisely(collector, sample):
         try:
-            precise = _in_precision(collector, sample, dtype)
-            if precise is not None and _differing_block(precise[0], objective, precise[1]) is None:
+            if _differing_block(precise, objective, cast) is None:
                 return True
         except torch.OutOfMemoryError:
             raise
-        except Exception:  # noqa: S112  # a model that cannot be copied, cast or run so gives no second opinion
+        except Exception:  # noqa: S112  # a model that cannot be run so gives no second opinion
             continue
     return False
 
@@ -186,24 +228,46 @@ def _differing_block(collector: GradientCollector, objective: Objective, sample:
     if not collector.independent:
         return None
     alone = autograd(collector, objective, sample(1), 1)
-    total = float(torch.stack([g.norm() for g in alone.values()]).norm())
+    passed = collector.whole(objective, sample(3), 3)
     if collector.separation is None:
-        passed = collector.whole(objective, sample(3), 3)
-        found, others = passed.differentiate(0, keep=False), []
-    else:
-        found, passed = collector.together(objective, sample(3), 3), collector.whole(objective, sample(3), 3)
-        others = [passed.differentiate(n, keep=n == 1) for n in (1, 2)]
-    worst, name = 1.0, ""
+        return _worst_block(collector, [passed.differentiate(0, keep=False)], [alone])
+    found = collector.together(objective, sample(3), 3)
+    parts = [found.examples(slice(n, n + 1)) for n in range(3)]
+    others = [passed.differentiate(n, keep=n == 1) for n in (1, 2)]
+    return _worst_block(collector, parts, [alone, *(_as_tensors(collector, other) for other in others)])
+
+
+def _as_tensors(collector: GradientCollector, single: BatchGradients) -> dict[str, Tensor]:
+    """Parameter -> gradient, of a batch of one."""
+    found: dict[str, Tensor] = {}
     for block in collector.blocks:
-        expected_OI = block.matrix({n: alone[n][None] for n in block.parameters})[0]
-        found_NOI = found.blocks[block.name].dense()
-        expected = [expected_OI, *(other.blocks[block.name].dense()[0] for other in others)]
-        for got, want in zip(found_NOI, expected, strict=True):
-            allowed = RELATIVE_TOLERANCE * float(want.norm()) + ROUNDING * total + 1e-30
-            excess = float((got - want).norm()) / allowed
+        found |= {n: t[0] for n, t in block.tensors(single.blocks[block.name].dense()).items()}
+    return found
+
+
+def _worst_block(
+    collector: GradientCollector, found: Sequence[BatchGradients], expected: Sequence[Mapping[str, Tensor]]
+) -> str | None:
+    """The block that differs most, if one does by more than rounding.
+
+    Args:
+        collector: Has the blocks.
+        found: Batches of one.
+        expected: Parameter -> gradient, of each.
+    """
+    total = float(torch.stack([g.double().norm() for g in expected[0].values()]).norm())
+    worst, name = 1.0, None
+    for single, tensors in zip(found, expected, strict=True):
+        for block in collector.blocks:
+            want_OI = block.matrix({n: tensors[n][None] for n in block.parameters})[0]
+            got_OI = single.blocks[block.name].dense()[0]
+            if got_OI.shape != want_OI.shape:
+                return block.name
+            allowed = RELATIVE_TOLERANCE * float(want_OI.norm()) + ROUNDING * total + 1e-30
+            excess = float((got_OI - want_OI).norm()) / allowed
             if not excess <= worst:
                 worst, name = excess, block.name
-    return name or None
+    return name
 
 
 def autograd(
@@ -222,21 +286,32 @@ def autograd(
     }
 
 
-def _in_precision(
-    collector: GradientCollector, sample: Sample, dtype: torch.dtype
-) -> tuple[GradientCollector, Sample] | None:
-    """The same model and examples in a higher precision; None where it is not higher."""
-    current = max((p.dtype for p in collector.parameters.values()), key=lambda d: torch.finfo(d).bits)
-    if torch.finfo(dtype).bits <= torch.finfo(current).bits:
-        return None
-    model = copy.deepcopy(collector.model).to(dtype)
-    names = set(collector.parameters)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in names)
-    precise = GradientCollector(model)
-    precise.blocks, precise.index = collector.blocks, collector.index
-    precise.separation, precise.copies = collector.separation, collector.copies
-    return precise, lambda count: _cast(sample(count), dtype)
+def _precisely(collector: GradientCollector, sample: Sample) -> Iterator[tuple[GradientCollector, Sample]]:
+    """The same model and examples in higher precisions.
+
+    Yields:
+        A collector and its sample; nothing where the model cannot be copied or cast.
+    """
+    current = max(torch.finfo(p.dtype).bits for p in collector.parameters.values())
+    for dtype in (torch.float32, torch.float64):
+        if torch.finfo(dtype).bits <= current:
+            continue
+        try:
+            model = copy.deepcopy(collector.model).to(dtype)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # whatever a model raises that cannot be copied
+            return
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in collector.parameters)
+        precise = GradientCollector(model)
+        precise.blocks, precise.index = collector.blocks, collector.index
+        precise.separation, precise.copies = collector.separation, collector.copies
+        yield precise, partial(_cast_sample, sample, dtype)
+
+
+def _cast_sample(sample: Sample, dtype: torch.dtype, count: int) -> Batch:
+    return _cast(sample(count), dtype)
 
 
 def _cast(batch: Batch, dtype: torch.dtype) -> Batch:

@@ -3,9 +3,10 @@
 Whatever is not as it was when the layouts were learnt is inseparable; the caller then goes one example at a time.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +23,11 @@ from byline.gradients.assembly import (
 )
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, KroneckerGradient, Use
+from byline.gradients.faults import InseparableError
 from byline.gradients.graph import ForwardGraph, Span, forward_graph
 from byline.gradients.layouts import SHARED, Layout
 from byline.gradients.modules import ModuleLayout, module_gradients
 from byline.gradients.trace import ModuleCall, OperationCall, Place, Trace
-
-
-class InseparableError(Exception):
-    """A batch cannot be cut into its examples; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +110,18 @@ class TogetherPass:
         return len(self.values_N)
 
     @cached_property
+    def movements(self) -> tuple[Any, ...]:
+        """What moves rows before the last call: behind it, no captured output can be taken for another example's."""
+        ends = [c.span.end for c in self.trace.operations] + [c.span.end for c in self.trace.modules]
+        last = max(ends, default=0)
+        return tuple(moved for moment, moved in self.graph.movements if moment < last)
+
+    @cached_property
     def look(self) -> int:
         """The same for batches of the same shapes that the model computes in the same way."""
         shapes = tuple((call.place, call.shape) for call in self.trace.operations)
-        return hash((self.count, shapes, self.graph.operations, self.graph.movements))
+        outputs = tuple(tuple(o.shape) for call in self.trace.modules for o in call.outputs if o is not None)
+        return hash((self.count, shapes, outputs, self.graph.operations, self.movements))
 
     def edge_gradients(self, weights_N: Sequence[float], *, keep: bool) -> list[list[Tensor | None]]:
         """Gradients by the outputs of all operations, then of all modules, of the weighted sum of the values."""
@@ -149,32 +155,43 @@ class TogetherPass:
             gradients: dict[str, KroneckerGradient] = completed(self.index.blocks, uses, self.count, values_N)
         return BatchGradients(values_N, gradients)
 
-    def refuse_mixed(self, found: Sequence[Sequence[Tensor | None]]) -> None:
+    def refuse_mixed(self, found: Sequence[Sequence[Tensor | None]], rounding: float) -> None:
         """Hold that each example's part has the gradient of its own value, by weighing the values differently.
+
+        The weights are powers of two, by which every precision multiplies exactly.
 
         Args:
             found: `edge_gradients` with all weights one.
+            rounding: What the model's precision loses.
 
         Raises:
             InseparableError: A part has something of another example.
         """
-        weights = [1.0 + n for n in range(self.count)]
+        weights = [2.0 ** (n % WEIGHTS) for n in range(self.count)]
         weighed = self.edge_gradients(weights, keep=True)
-        for call, (grad,), (other,) in zip(self.trace.operations, found, weighed, strict=False):
-            layout = self.separation.operation(call.place)
-            owned = Layout() if layout == SHARED else layout
+        for (words, layout), grad, other in zip(self._outputs(), _flat(found), _flat(weighed), strict=True):
             if grad is None or other is None:
                 continue
-            if not owned.fits(grad.shape, self.count):
-                raise InseparableError(
-                    f"parameter '{call.place[1]}' sees the batch in another shape than at first"
-                )
-            parts_NP = owned.part(full_precision(grad), self.count).reshape(self.count, -1)
-            weighed_NP = owned.part(full_precision(other), self.count).reshape(self.count, -1)
+            if not layout.fits(grad.shape, self.count):
+                raise InseparableError(f"{words} sees the batch in another shape than at first")
+            parts_NP = layout.part(full_precision(grad), self.count).reshape(self.count, -1)
+            weighed_NP = layout.part(full_precision(other), self.count).reshape(self.count, -1)
             weights_N1 = parts_NP.new_tensor(weights)[:, None]
-            rounding = max(1e-3, 4 * torch.finfo(grad.dtype).eps) * weights_N1[:, 0] * parts_NP.norm(dim=1)
-            if bool(((weighed_NP - weights_N1 * parts_NP).norm(dim=1) > rounding + 1e-30).any()):
-                raise InseparableError(f"examples of a batch meet in the layer with '{call.place[1]}'")
+            allowed_N = max(1e-3, rounding) * weights_N1[:, 0] * parts_NP.norm(dim=1) + 1e-30
+            if bool(((weighed_NP - weights_N1 * parts_NP).norm(dim=1) > allowed_N).any()):
+                raise InseparableError(f"examples of a batch meet in {words}")
+
+    def _outputs(self) -> Iterator[tuple[str, Layout]]:
+        """Every output that is differentiated: what it is of, and where its examples are.
+
+        Yields:
+            Words for messages, and a layout.
+        """
+        for call in self.trace.operations:
+            yield f"the layer with '{call.place[1]}'", _spread_out(self.separation.operation(call.place))
+        for made in self.trace.modules:
+            for layout in self.separation.module(made.place).outputs:
+                yield f"module '{made.name}'", _spread_out(layout)
 
     def _operation_uses(self, found: Sequence[Sequence[Tensor | None]]) -> Iterable[tuple[str, Use]]:
         for call, (grad,) in zip(self.trace.operations, found, strict=False):
@@ -183,7 +200,7 @@ class TogetherPass:
                 continue
             self._refuse_changed(call)
             layout = self.separation.operation(call.place)
-            owned = Layout() if layout == SHARED else layout
+            owned = _spread_out(layout)
             products = products_of(call, grad)
             carrier = products.carrier
             if not owned.fits(carrier.shape[:-1], self.count):
@@ -209,7 +226,7 @@ class TogetherPass:
             given = {mine: self.parameters[name] for mine, name in own.items()}
             try:
                 tensors = module_gradients(call, grads, layout, given, self.count)
-            except torch.OutOfMemoryError:
+            except (InseparableError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # the module needs more than its arguments
                 raise InseparableError(
@@ -236,10 +253,20 @@ class TogetherPass:
         )
 
     def _refuse_uncovered(self) -> None:
-        used = self.graph.reads
         for call in self.trace.operations:
             if call.is_lost(self.graph, self.parameters):
                 raise InseparableError(f"the output of the layer with '{call.place[1]}' is overwritten")
+        for made in self.trace.modules:
+            if self.graph.leaves_elsewhere(made.span, {edge.node for edge in made.edges if edge is not None}):
+                raise InseparableError(f"something of module '{made.name}' is used beside what it returns")
+        covered = self._covered()
+        for name, parameter in self.parameters.items():
+            spans, moments = covered.get(name, []), self.graph.reads.get(id(parameter), ())
+            if not all(any(span.holds(moment) for span in spans) for moment in moments):
+                raise InseparableError(f"parameter '{name}' is used outside the layers that are captured")
+
+    def _covered(self) -> dict[str, list[Span]]:
+        """Parameter -> the calls that its gradient is taken from."""
         covered: dict[str, list[Span]] = {}
         for call in self.trace.operations:
             for name in call.parameters:
@@ -247,10 +274,7 @@ class TogetherPass:
         for made in self.trace.modules:
             for name in self.separation.differentiated[made.name]:
                 covered.setdefault(name, []).append(made.span)
-        for name, parameter in self.parameters.items():
-            spans = covered.get(name, [])
-            if not all(any(span.holds(moment) for span in spans) for moment in used.get(id(parameter), ())):
-                raise InseparableError(f"parameter '{name}' is used outside the layers that are captured")
+        return covered
 
     @staticmethod
     def _refuse_changed(call: OperationCall) -> None:
@@ -258,6 +282,19 @@ class TogetherPass:
             raise InseparableError(
                 f"the input of the layer with '{call.place[1]}' was changed in place after the call"
             )
+
+
+WEIGHTS = 24
+"""Weights of two examples are equal where their places differ by this: larger powers would leave float32."""
+
+
+def _spread_out(layout: Layout) -> Layout:
+    """An output that all examples share was spread over them."""
+    return Layout() if layout == SHARED else layout
+
+
+def _flat(found: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+    return [grad for each in found for grad in each]
 
 
 def _own_names(module: nn.Module, wanted: Mapping[int, str]) -> dict[str, str]:

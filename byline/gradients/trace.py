@@ -39,6 +39,9 @@ class OperationCall:
     shape: tuple[int, ...]
     """Of its output."""
     version: int
+    output: Tensor | None = None
+    """Detached, where it is a view of another tensor."""
+    output_version: int = 0
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -55,7 +58,8 @@ class OperationCall:
 
         Autograd drops the history of an output that is a view of another tensor when something writes into it.
         """
-        if self.edge.node in graph.nodes:
+        overwritten = self.output is not None and self.output._version != self.output_version
+        if self.edge.node in graph.nodes and not overwritten:
             return False
         moments = (m for name in self.parameters for m in graph.reads.get(id(parameters[name]), ()))
         return any(self.span.holds(moment) for moment in moments)
@@ -75,6 +79,9 @@ class ModuleCall:
     """Detached leaves of what it returned; None where a leaf is no tensor that was differentiated."""
     edges: tuple[GradientEdge | None, ...]
     versions: tuple[int, ...]
+    output_versions: tuple[int, ...]
+    views: tuple[bool, ...]
+    """Which outputs are views of other tensors: autograd drops their history when something writes into them."""
 
     @property
     def inputs(self) -> list[Any]:
@@ -83,8 +90,17 @@ class ModuleCall:
 
     @property
     def changed(self) -> bool:
-        """Whether something wrote into the arguments after the call."""
-        return _versions(self.inputs) != self.versions
+        """Whether something wrote into the arguments, or into a view that it returned, after the call."""
+        lost = any(view and written for view, written in zip(self.views, self.overwritten, strict=True))
+        return _versions(self.inputs) != self.versions or lost
+
+    @property
+    def overwritten(self) -> tuple[bool, ...]:
+        """Which outputs something wrote into after the call."""
+        return tuple(
+            leaf is not None and leaf._version != version
+            for leaf, version in zip(self.outputs, self.output_versions, strict=True)
+        )
 
 
 @dataclass
@@ -142,18 +158,23 @@ def tracing(watched: Watched, spread: Spread) -> Iterator[Trace]:
             outputs=tuple(leaf.detach() if _differentiated(leaf) else None for leaf in leaves),
             edges=tuple(get_gradient_edge(leaf) if _differentiated(leaf) else None for leaf in leaves),
             versions=_versions(pytree.tree_leaves((args, kwargs))),
+            output_versions=tuple(leaf._version if _differentiated(leaf) else 0 for leaf in leaves),
+            views=tuple(_differentiated(leaf) and leaf._is_view() for leaf in leaves),
         )
         trace.modules.append(made)
         return pytree.tree_unflatten(leaves, structure)
 
-    fast = torch.backends.mha.get_fastpath_enabled()
+    fast, cached = torch.backends.mha.get_fastpath_enabled(), torch.is_autocast_cache_enabled()
     # torch's fast path of attention fuses whole layers where nothing seems to be differentiated.
     torch.backends.mha.set_fastpath_enabled(False)
+    # With its cache, autocast inside the model hides every read of a parameter but the first.
+    torch.set_autocast_cache_enabled(False)
     try:
         with watched_calls(watched.modules, now, called), _Capture(watched, trace, place, spread):
             yield trace
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.set_autocast_cache_enabled(cached)
 
 
 class _Capture(TorchFunctionMode):
@@ -182,7 +203,10 @@ class _Capture(TorchFunctionMode):
 
     def _record(self, operation: Operation, application: Application, begin: int, output: Tensor) -> Tensor:
         weight = self._name(application.weight, {operation.form})
-        bias = self._name(application.bias, {"vector", "bias"})
+        fits = application.bias is not None and (
+            operation.form == "vector" or tuple(application.bias.shape) == operation.features(output)
+        )
+        bias = self._name(application.bias, {"vector", "bias"}) if fits else None
         wrapped = torch._C._functorch.is_functorch_wrapped_tensor(application.input)
         if (weight is None and bias is None) or wrapped:
             return output
@@ -201,6 +225,8 @@ class _Capture(TorchFunctionMode):
             edge=get_gradient_edge(output),
             shape=tuple(output.shape),
             version=application.input._version,
+            output=output.detach() if output._is_view() else None,
+            output_version=output._version,
         )
         self._trace.operations.append(call)
         return output
