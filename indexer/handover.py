@@ -6,6 +6,7 @@ writes more waits for ever. So it gets the name of a folder.
 
 import json
 import os
+import shutil
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,8 @@ _PLAN, _GROUPS, _STARTED = "plan.json", "groups.npy", "started-"
 
 def hand_over(plan: BuildPlan, folder: Path) -> None:
     """Write a plan into a folder; groups, which grow with the rows, in a file of their own."""
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what a killed build left there says nothing of this one
+    folder.mkdir(parents=True)
     parts = {
         name: adapter.dump_python(getattr(plan, name), mode="json") for name, adapter in _adapters().items()
     }

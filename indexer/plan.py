@@ -82,7 +82,7 @@ class StatisticPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildPlan:
-    """Everything that a worker needs besides the Task; it can be pickled."""
+    """Everything that a worker needs besides the Task; it is handed over as JSON."""
 
     task: str
     """The Task's source, as `byline.loading.load_task` takes it."""

@@ -12,6 +12,7 @@ from byline.errors import BylineError
 from byline.query_features import Featurizer
 from byline.randomness import stratified, stream_key
 from byline.task import Item, Task
+from byline.training_points import EVALUATION, TRAINING, read_items
 from indexer.pack import member_state
 from indexer.plan import BuildPlan
 from indexer.workspace import Workspace
@@ -40,13 +41,13 @@ def real_queries(
     """
     solved = plan.recipe.sides == "solved"
     targets = [plan.recipe.query_target] if solved else ["loss", *sorted(task.targets)][:MOST_TARGETS]
-    items = _items(task, plan.rows, SOLVED_QUERIES if solved else QUERIES)
     states = {member.name: member_state(plan, workspace, member.name) for member in plan.members}
     features: dict[str, NDArray[np.float32]] = {}
     try:
+        items = _items(task, plan.rows, SOLVED_QUERIES if solved else QUERIES)
         featurizer = Featurizer.open(task, plan.recipe, states, plan.numerics.compute)
     except BylineError as error:
-        say(f"the recall of compressed search is not measured on real queries: {type(error).__name__}")
+        say(f"the recall of compressed search is not measured on real queries: {error}")
         return features
     for target in targets:
         try:
@@ -64,7 +65,8 @@ def _items(task: Task, rows: int, count: int) -> list[Item]:
         if task.evaluation_set is None or not len(task.evaluation_set)
         else (task.evaluation_set, len(task.evaluation_set))
     )
-    return [source[row] for row in stratified(stream_key(0, "recall queries"), size, count).tolist()]
+    name = TRAINING if source is task.train_set else EVALUATION
+    return read_items(source, stratified(stream_key(0, "recall queries"), size, count).tolist(), name)
 
 
 def _features(featurizer: Featurizer, items: Sequence[Item], target: str, batch: int) -> NDArray[np.float32]:

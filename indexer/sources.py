@@ -15,6 +15,7 @@ from byline.store.fingerprint import Fingerprint
 from byline.store.layout import TaskRecord
 from byline.store.manifest import Manifest, read_manifest
 from byline.task import CheckpointDigests, Task
+from byline.training_points import EVALUATION, read_items
 from indexer.config import BuildConfig, portable_task
 from indexer.pack import Origin
 from indexer.plan import BuildPlan, Numerics, settings_record
@@ -146,7 +147,7 @@ class Sources:
         items = self._loaded.task.evaluation_set or []
         digest, each_E = hashlib.sha256(), np.empty(len(items), dtype=np.uint64)
         for row in range(len(items)):
-            item = content_digest(items[row])
+            item = content_digest(read_items(items, [row], EVALUATION)[0])
             digest.update(item)
             each_E[row] = short(item)
         return digest.hexdigest(), each_E

@@ -195,7 +195,8 @@ class AnswerHeader(_Document):
     unit: Literal["point", "group"] = "point"
     """What `row` and the entries of the answer are: training points, or groups of them."""
     drilled_groups: int | None = None
-    """Groups whose points were scored one by one; null without a drill-down."""
+    """Groups whose points were scored one by one; null without a drill-down. Points of other groups were not scored:
+    `coverage` says how many were, and `search` is null."""
     exact: bool
     """Whether all rows were scored; false where compressed codes chose the candidates."""
     search: SearchCertainty | None = None

@@ -80,7 +80,6 @@ class Drill:
                 scores=scores_P[order],
                 by_member=by_member_PM[order],
                 optimism=optimism(name, by_member_PM, self._members, k),
-                certainty=found.certainty,
                 examples=examples,
             )
 

@@ -91,7 +91,7 @@ class AnswerWriter:
             baseline=request.baseline,
             unit="group" if index.groups is not None and found.drilled is None else "point",
             drilled_groups=found.drilled,
-            exact=found.certainty is None or found.certainty.exact,
+            exact=_is_exact(found, index.points),
             search=_certainty(found),
             quality_card=self._card() if influence else None,
             target=asked.question.target,
@@ -206,6 +206,13 @@ class AnswerWriter:
             score=float(sums.score[left].sum()),
             share=None if sums.share is None else float(sums.share[left].sum()),
         )
+
+
+def _is_exact(found: Found, points: int) -> bool:
+    """Whether everything that could have come back was scored: of a drill-down, all training points."""
+    if found.drilled is not None:
+        return found.points == points
+    return found.certainty is None or found.certainty.exact
 
 
 def _certainty(found: Found) -> SearchCertainty | None:

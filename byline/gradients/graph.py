@@ -113,6 +113,8 @@ _MOVING = (
     "Gather",
     "Index",
     "Masked",
+    "Mm",
+    "Bmm",
     "Narrow",
     "Put",
     "Roll",
@@ -127,6 +129,7 @@ _MOVING = (
     "Unbind",
 )
 """What the names of operations that move rows begin with."""
+_PRODUCTS = ("Mm", "Bmm")
 _BATCH_AXES = {0, 1}
 """Axes that may run over the examples."""
 _FACTS = ("_saved_start", "_saved_end", "_saved_step", "_saved_split_size", "_saved_shifts")
@@ -139,6 +142,9 @@ def _moved(name: str, node: Any) -> Iterator[Any]:
     Yields:
         One hashable value at the most.
     """
+    if name.startswith(_PRODUCTS):
+        yield from ((name, _content(matrix)) for matrix in _between_rows(node))
+        return
     axes = len(node._input_metadata[0].shape)
     saved = getattr(node, "_saved_dims", getattr(node, "_saved_dim", ()))
     dims = [_signed(d) % max(1, axes) for d in (saved if isinstance(saved, tuple) else (saved,))]
@@ -151,6 +157,19 @@ def _moved(name: str, node: Any) -> Iterator[Any]:
         return
     facts = tuple(str(getattr(node, fact, None)) for fact in _FACTS)
     yield name, tuple(dims), facts, tuple(_content(tensor) for tensor in contents)
+
+
+def _between_rows(node: Any) -> list[Tensor]:
+    """Square matrices without a gradient that a product has for all rows at once: one may permute examples."""
+    saved = [getattr(node, name, None) for name in ("_saved_self", "_saved_mat2")]
+    return [
+        matrix
+        for matrix in saved
+        if isinstance(matrix, Tensor)
+        and not matrix.requires_grad
+        and matrix.shape[-1] == matrix.shape[-2]
+        and (matrix.dim() == 2 or matrix.shape[0] == 1)
+    ]
 
 
 def _is_table(node: Any) -> bool:

@@ -103,5 +103,5 @@ class ItemPasses:
         if not same_gradients(found.examples(slice(place, place + 1)), alone, rounding):
             raise UnsupportedModel(
                 f"the gradient of example {place} of a batch of {len(items)} differs from its gradient alone: the "
-                f"examples of a batch meet in the model or in its loss; set build.batch_rows = 1, which is exact for every model"
+                f"examples of a batch meet in the model or in its loss; set build.batch_rows = 1, which is always exact"
             )

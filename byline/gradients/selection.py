@@ -43,8 +43,9 @@ def select(model: nn.Module, layers: LayerSelection) -> Selection:
     _refuse_complex({names[key]: chosen[key] for key in trained})
     shares = Counter(id(p) for own in owners.values() for p in own.values())
     blocks: dict[str, Block] = {}
+    modules = dict(model.named_modules())
     for owner, own in owners.items():
-        module = model.get_submodule(owner)
+        module = modules[owner]
         kept = {name: p for name, p in own.items() if id(p) in trained}
         folded = _folds_bias(module) and {"weight", "bias"} <= set(kept)
         folded = folded and all(shares[id(kept[name])] == 1 for name in ("weight", "bias"))
