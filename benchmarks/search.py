@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.targets import Targets
 from byline.examples import Example
 from byline.gradients.blocks import Block
+from byline.gradients.report import ParameterReport
 from byline.recipe import recipe
 from byline.search.searcher import Searcher
 from byline.store.contents import IndexContents
@@ -88,6 +89,7 @@ def contents(rows: int, width: int, search: str, draw: Draw = gradient_like) -> 
         ),
         task=TaskRecord(reference="benchmarks/search.py", digest="-", name="search"),
         blocks=(Block(name="w", parameters=("w",), shapes=((4, 3),), form="matrix"),),
+        parameters=ParameterReport(attributed=("w",)),
         members=(MemberLayout(name="c0", checkpoint=0, width=width),),
         rows=rows,
         features=blocks,

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from byline.errors import InvalidTask
-from byline.loading import load_weights, weights_digest
+from byline.loading import checkpoint_digests, load_weights
 from byline.task import Checkpoint
 from byline.weight_files import read_weights
 
@@ -25,7 +25,7 @@ def assert_read(path: Path) -> None:
     found = load_weights(Checkpoint(weights=path))
     assert found.keys() == weights().keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in weights().items())
-    assert weights_digest(Checkpoint(weights=path)) == weights_digest(Checkpoint(weights=weights()))
+    assert checkpoint_digests(Checkpoint(weights=path)) == checkpoint_digests(Checkpoint(weights=weights()))
 
 
 def in_shards(folder: Path, suffix: str = "safetensors") -> Path:

@@ -183,9 +183,8 @@ class GradientCollector:
         return TogetherPass(trace, values_N, separation, self.index, self.parameters)
 
     def _one_pass(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
-        with named_fault(self.model):
-            passed = self.whole(objective, batch, count)
-            parts = [passed.differentiate(n, keep=n + 1 < count) for n in range(count)]
+        passed = self.whole(objective, batch, count)
+        parts = [passed.differentiate(n, keep=n + 1 < count) for n in range(count)]
         gradients = joined(parts)
         refuse_non_finite(gradients)
         return gradients

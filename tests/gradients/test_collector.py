@@ -183,9 +183,8 @@ def test_an_input_overwritten_in_place_is_found() -> None:
             return y
 
     case = models.mlp()
-    collector = GradientCollector(InPlace().double().eval())
     with pytest.raises(UnsupportedModel, match="inplace operation"):
-        collector.collect(case.loss, case.batch, case.count)
+        build_collector(InPlace().double().eval(), case.loss, case.sample)
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])

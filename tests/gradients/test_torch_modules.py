@@ -28,6 +28,7 @@ def test_a_class_that_is_new_would_be_noticed() -> None:
     assert not torch_modules.may_have_parameters(nn.ReLU)
 
 
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 def test_a_form_really_has_parameters() -> None:
     for forms in torch_modules.forms().values():
         assert all(list(form.make().parameters()) for form in forms)

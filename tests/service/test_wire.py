@@ -149,12 +149,13 @@ def test_a_head_that_never_ends_loses_its_connection(served, sent):
 
 
 CANARY = "c4n4ry"
+UNKNOWN = "n4me_"
 
 
 def marked(value):
-    """The same document with a canary in every text, and in the names."""
+    """The same document with a canary in every text, and with unknown fields, whose names a refusal may tell."""
     if isinstance(value, dict):
-        return {CANARY + name: marked(each) for name, each in value.items()} | {
+        return {UNKNOWN + name: marked(each) for name, each in value.items()} | {
             name: marked(each) for name, each in value.items()
         }
     if isinstance(value, list):
@@ -213,6 +214,7 @@ def test_neither_the_log_nor_a_refusal_repeats_what_came(served):
     assert len(sent) > 100
     written = served.log.read_text()
     assert CANARY not in written
+    assert UNKNOWN not in written
     if served.key:
         assert served.key not in written
 

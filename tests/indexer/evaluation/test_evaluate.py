@@ -294,7 +294,7 @@ def test_trainings_that_fail_say_how(config: BuildConfig, options: EvaluationOpt
     for broken, says in {
         "raise KeyError('x')": "Task.train raised KeyError on 20 rows with seed 0",
         "return 3": "expected Task.train to return a state dict, name -> tensor, got int",
-        "return {'weight': torch.full((3, 4), torch.nan)}": "is not finite on",
+        "return {'weight': torch.full((3, 4), torch.nan)}": "expected weights that are numbers, got NaN",
         "return {'weight': torch.zeros(2, 2)}": "shapes are not the model's",
         "return fit(x, y, 0)": "nothing to predict",
     }.items():
