@@ -109,6 +109,6 @@ def _held_metadata(describe: Callable[[int], Example], digests: Digests) -> Call
 def _changed(what: str) -> InvalidTask:
     return InvalidTask(
         f"{what} changed during the build: expected the same content at every reading, got another than at the first. "
-        f"Make it repeatable (no random crops, no order of its own, no file that is still written), then run the same "
-        f"command again"
+        f"Make it repeatable (no random crops, no order of its own, no file that is still written, no `collate` that "
+        f"changes items in place), then run the same command again"
     )

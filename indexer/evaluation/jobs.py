@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 
+from byline.digests import hold
 from byline.errors import BuildFailed
 from byline.loading import load_task
 from byline.store.durable import sweep_abandoned
@@ -23,6 +24,8 @@ class Setting:
 
     task: str
     """`/absolute/file.py:function` or `package.module:function`."""
+    source: str
+    """Digest of the Task's source, which every process is held to: retraining takes hours."""
     content: str
     """Digest of the Task's source, its training set and its evaluation set."""
     folder: Path
@@ -116,7 +119,9 @@ _worker: list[tuple[Setting, Task]] = []
 
 def _start_worker(setting: Setting) -> None:
     torch.set_num_threads(setting.threads)
-    _worker.append((setting, load_task(setting.task).task))
+    loaded = load_task(setting.task)
+    hold(f"the Task's source, {setting.task},", loaded.digest, setting.source)
+    _worker.append((setting, loaded.task))
 
 
 def _perform(job: Job) -> None:

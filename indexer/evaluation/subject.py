@@ -121,6 +121,7 @@ class Subject:
         build = self.config.build
         setting = Setting(
             task=self.config.task,
+            source=self.loaded.digest,
             content=canonical_digest(
                 {"task": self.loaded.digest, "data": data, "evaluation": self.evaluation_digest()}
             ),
