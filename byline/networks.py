@@ -13,7 +13,7 @@ from byline.errors import InvalidTask
 from byline.gradients.collector import GradientCollector, checked_values
 from byline.gradients.faults import named_fault
 from byline.gradients.item_shapes import item_shape
-from byline.gradients.probe import Sample, build_collector, check_objective, last_layer
+from byline.gradients.probe import Sample, build_collector, check_batches, check_objective, last_layer
 from byline.loading import load_checkpoint
 from byline.members import Member
 from byline.recipe import Recipe
@@ -85,7 +85,7 @@ def collector_of(
     if recipe.layers == "last":
         layers = last_layer(model, signal, sample, layers)
     collector = build_collector(model, signal, sample, layers)
-    check_objective(collector, signal, reverse, "train signal")
+    check_batches(collector, signal, reverse, "train signal")
     for target in sorted({"loss", *task.targets} - {recipe.train_signal}):
         check_objective(collector, task.objective(target), sample, f"target '{target}'")
     collector.unused = _never_reached(task, collector, compute)

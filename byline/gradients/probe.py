@@ -61,7 +61,7 @@ def build_collector(
         raise
     except RuntimeError as error:  # what autograd says of operations in place
         _give_up_batches(collector, f"the layers cannot be watched ({first_line(error)})")
-    check_objective(collector, objective, sample, "train signal")
+    check_batches(collector, objective, sample, "train signal")
     reached = collector.reached(objective, sample(1))
     collector.unused = tuple(name for name in collector.parameters if name not in reached)
     return collector
@@ -168,12 +168,17 @@ def check_objective(collector: GradientCollector, objective: Objective, sample: 
         UnsupportedModel: A single example's gradient cannot be taken.
     """
     _refuse_failing(collector, objective, sample)
+    check_batches(collector, objective, sample, words)
+
+
+def check_batches(collector: GradientCollector, objective: Objective, sample: Sample, words: str) -> None:
+    """Hold an objective that works on single examples against autograd, in a batch; see `check_objective`."""
     try:
         with named_fault(collector.model):
             block = _differing_block(collector, objective, sample)
     except InseparableError as reason:
         _give_up_batches(collector, str(reason))
-        check_objective(collector, objective, sample, words)
+        check_batches(collector, objective, sample, words)
         return
     if block is None or _is_rounding(collector, objective, sample):
         return
@@ -181,7 +186,7 @@ def check_objective(collector: GradientCollector, objective: Objective, sample: 
         _give_up_batches(
             collector, f"the {words}'s gradient by '{block}' is another one in a batch than alone"
         )
-        check_objective(collector, objective, sample, words)
+        check_batches(collector, objective, sample, words)
     else:
         _take_alone(collector, objective, sample, words, block)
 
