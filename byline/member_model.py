@@ -46,7 +46,7 @@ class MemberModel:
         self, task: Task, collector: GradientCollector, mask: DropoutMask | None, compute: Compute
     ) -> None:
         self._task, self._collector, self._mask, self._compute = task, collector, mask, compute
-        self._passes = ItemPasses(collector, self._batch)
+        self._passes = ItemPasses(collector, partial(_collated, task, compute))
         self._mask_plan: Callable[[], MaskPlan] = cache(partial(plan_of, task, collector.model, compute))
 
     @classmethod
@@ -415,6 +415,11 @@ class MemberModel:
             else:
                 with self._mask.active():
                     yield
+
+
+def _collated(task: Task, compute: Compute, items: Sequence[Item]) -> Batch:
+    """A batch of items; no method, since a cycle would keep a member that is replaced."""
+    return collated(task, items, compute.device)
 
 
 def _weighted(loss: Objective, weights_N: Tensor, model: nn.Module, batch: Batch) -> Tensor:
