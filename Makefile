@@ -28,7 +28,7 @@ demo: $(READY)  ## train a small language model, index it, serve it, ask it (abo
 demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to statement (needs npm)
 	$(BIN)/python -m examples.openmoji.demo
 
-test: $(READY)  ## the tests (about 10 minutes on 2 cores)
+test: $(READY)  ## the tests (about 15 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 check: $(READY)  ## format, lint, types, layers
