@@ -208,7 +208,7 @@ class MemberModel:
             NonFiniteGradient: A value is NaN or infinite.
         """
         objective = self._task.objective(target)
-        if len(items) > 1 and not self._passes.independent(objective, items, self._within):
+        if len(items) > 1 and not self._independent(objective, items):
             return torch.cat([self.values([item], target) for item in items])
         with naming(items, lambda item: self.values([item], target)):
             batch = self._batch(items)
@@ -234,7 +234,7 @@ class MemberModel:
             NonFiniteGradient: An item's gradient is NaN or infinite; large vectors alone give products that are not finite.
             UnsupportedModel: The model cannot be differentiated twice.
         """
-        if len(items) > 1 and not self._passes.independent(self._task.loss, items, self._within):
+        if len(items) > 1 and not self._independent(self._task.loss, items):
             return torch.stack([self.products([item], vectors_VP, matrix) for item in items]).sum(dim=0)
         batch = self._batch(items)
         vectors = parameter_tensors(self.blocks, vectors_VP.to(self._compute.device))
@@ -268,10 +268,14 @@ class MemberModel:
             Items, and what each one's value is multiplied by.
         """
         for items, weights_N in batches:
-            if self._passes.independent(objective, items, self._within):
+            if self._independent(objective, items):
                 yield items, weights_N
             else:
                 yield from (([item], weights_N[n : n + 1]) for n, item in enumerate(items))
+
+    def _independent(self, objective: Objective, items: Sequence[Item]) -> bool:
+        with naming(items, lambda item: self.gradients([item])):
+            return self._passes.independent(objective, items, self._within)
 
     def _batch(self, items: Sequence[Item]) -> Batch:
         with naming(items, lambda item: self.gradients([item])):
@@ -349,7 +353,7 @@ class MemberModel:
             Gradients of the whole batch.
         """
         done = 0
-        if len(items) == 1 or self._passes.independent(self._task.loss, items, self._within):
+        if len(items) == 1 or self._independent(self._task.loss, items):
             try:
                 for found in self._labelled_batch(items, keys_N, choose):
                     yield found
