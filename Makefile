@@ -104,10 +104,10 @@ test-faiss-gpu:  ## the search tests with faiss-gpu in place of faiss-cpu (2.4 G
 	test -x .venv-faiss-gpu/bin/python || "$(PYTHON)" -m venv .venv-faiss-gpu
 	.venv-faiss-gpu/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	  -e '.[gpu]' pytest pytest-timeout hypothesis beartype
-	OMP_NUM_THREADS=1 .venv-faiss-gpu/bin/python -m pytest -q -m search tests/search
+	OMP_NUM_THREADS=1 .venv-faiss-gpu/bin/python -m pytest -q -m search tests/byline/search
 
 test-deploy: $(READY)  ## build the images and run deploy/ for real: podman, docker-compose, chromium, as root (10 minutes)
-	$(BIN)/python -m pytest -q -s --timeout=2400 tests/deploy/run_compose.py
+	$(BIN)/python -m pytest -q -s --timeout=2400 tests/deploy/real/run_compose.py
 
 up: ## the service with its database and monitoring in containers (needs docker compose)
 	deploy/up

@@ -23,11 +23,11 @@ from rich.table import Table
 from benchmarks.digits_task import FULL, SMOKE, keep
 from benchmarks.digits_truth import digits, full_models
 from benchmarks.targets import Targets
-from byline.compute import to_device
-from byline.loading import load_checkpoint, load_task
+from byline.loading.task_file import load_checkpoint, load_task
+from byline.models.device import to_device
 from byline.task import Task
-from indexer.build import build
-from indexer.config import BuildConfig
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
 
 BATCH = 32
 

@@ -30,14 +30,14 @@ from benchmarks.digits_truth import Protocol, digits, full_models, retrained_out
 from benchmarks.lds import interval, lds
 from benchmarks.targets import Targets
 from byline.baselines import BASELINES, Fitting
+from byline.features.queries import Featurizer
+from byline.index.index import AttributionIndex
 from byline.members import Member
-from byline.networks import load_network
-from byline.query_features import Featurizer
-from byline.representations import Representations
+from byline.models.network import load_network
+from byline.models.representations import Representations
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
-from indexer.build import build
-from indexer.config import BuildConfig
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
 
 MODELS = 5
 TUNED = [

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.digits_truth import Protocol, digits, full_models
-from byline.examples import Example
+from byline.api.example import Example
 from byline.task import Checkpoint, Task
 from byline.tasks import Trained, TrainingData, vector_classification
 from examples.digits.task import model

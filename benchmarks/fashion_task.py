@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from benchmarks.digits_task import CACHE
 from benchmarks.digits_truth import Data, Protocol, forward, state_dicts, subsets, train_many
-from byline.examples import Example
+from byline.api.example import Example
 from byline.task import Checkpoint, Task
 from byline.tasks import Trained, TrainingData, vector_classification
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from byline.examples import Example
+from byline.api.example import Example
 from byline.task import Checkpoint, Outputs, Task
 
 VOCABULARY, WIDTH, LAYERS, HEADS, CONTEXT = 1024, 128, 4, 4, 128

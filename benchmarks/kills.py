@@ -28,9 +28,9 @@ from itertools import cycle
 from pathlib import Path
 
 from byline.errors import UnusableIndex
-from byline.store.durable import TEMPORARY
-from byline.store.index import AttributionIndex
-from byline.store.layout import DIGEST_CACHE
+from byline.index.durable import TEMPORARY
+from byline.index.index import AttributionIndex
+from byline.index.layout import DIGEST_CACHE
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = ROOT / "tests/indexer/tiny_task.py"

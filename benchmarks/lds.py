@@ -1,8 +1,8 @@
-"""Linear datamodelling score of the benchmarks: `byline.evaluation`, by arrays of scores, subsets and outputs."""
+"""Linear datamodelling score of the benchmarks: `byline.metrics`, by arrays of scores, subsets and outputs."""
 
 import numpy as np
 
-from byline.evaluation import agreement, predicted_outputs, two_way_interval
+from byline.metrics import agreement, predicted_outputs, two_way_interval
 
 
 def lds(scores_QR: np.ndarray, subsets_SR: np.ndarray, outputs_SQ: np.ndarray) -> np.ndarray:

@@ -94,8 +94,8 @@ def peak(task: str, recipe: str, search: str) -> float:
 
 def build_once(task: str, recipe: str, search: str) -> None:
     """Build, and print this process's peak."""
-    from indexer.build import build
-    from indexer.config import BuildConfig
+    from byline_indexer.build.build import build
+    from byline_indexer.config import BuildConfig
 
     with tempfile.TemporaryDirectory() as folder:
         config = {

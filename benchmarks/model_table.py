@@ -3,7 +3,7 @@
     python -m benchmarks.model_table            # about a minute on one core
     python -m benchmarks.model_table --smoke    # a few kinds, printed and not written
 
-The cases are those of tests/gradients. Nothing is written where one of them is not as it should be.
+The cases are those of tests/byline/gradients. Nothing is written where one of them is not as it should be.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from tests.gradients import structures, torch_modules
-from tests.gradients.cases import ModelCase, fault
-from tests.gradients.exactness import examine
+from tests.byline.gradients import structures, torch_modules
+from tests.byline.gradients.cases import ModelCase, fault
+from tests.byline.gradients.exactness import examine
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "tasks.md"
 BEGIN, END = (
@@ -46,7 +46,7 @@ class Row:
 
 def all_cases() -> list[ModelCase]:
     """Every case of the table, in its order."""
-    from tests.gradients import families
+    from tests.byline.gradients import families
 
     return [*torch_modules.cases(), *structures.cases(), *families.cases()]
 

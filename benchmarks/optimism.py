@@ -22,16 +22,16 @@ from rich.table import Table
 
 from benchmarks.digits_truth import Protocol, digits, full_models
 from benchmarks.targets import Targets
+from byline.api.example import Example
 from byline.attribution.optimism import candidate_count, optimism
-from byline.examples import Example
+from byline.features.queries import Featurizer
+from byline.index.index import AttributionIndex
 from byline.members import Member
-from byline.query_features import Featurizer
-from byline.store.index import AttributionIndex
 from byline.task import Checkpoint, Task
 from byline.tasks import Trained, TrainingData, vector_classification
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
 from examples.digits.task import model
-from indexer.build import build
-from indexer.config import BuildConfig
 
 MODELS, DRAWS, QUERIES, K = 20, 20, 60, 10
 SMOKE = Protocol(train=120, queries=10, tuning=10, epochs=3)

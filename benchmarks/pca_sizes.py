@@ -25,25 +25,25 @@ from torch.nn import functional as F
 
 from benchmarks import fashion_task
 from benchmarks.digits_truth import Data, Protocol, state_dicts, train_many
-from byline.examples import Example
-from byline.features import combine, member_parts
-from byline.member_model import MemberModel
+from byline.api.example import Example
+from byline.features.featurizer import combine, member_parts
+from byline.features.queries import Featurizer
 from byline.members import shares
-from byline.projection.principal import Pca, decoded
-from byline.query_features import Featurizer
+from byline.models.member import MemberModel
+from byline.projection.pca import Pca, decoded
 from byline.task import Checkpoint, Task
 from byline.tasks import Trained, TrainingData, vector_classification
+from byline_indexer.build.pack import member_state
+from byline_indexer.build.planning import make_plan
+from byline_indexer.config import BuildConfig
+from byline_indexer.progress import Silent
+from byline_indexer.units.executor import InProcess
+from byline_indexer.units.fitted import read_state
+from byline_indexer.units.outputs import block_features
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.schedule import run_units
+from byline_indexer.units.workspace import Workspace
 from examples.digits.task import model
-from indexer.config import BuildConfig
-from indexer.executor import InProcess
-from indexer.fitted import read_state
-from indexer.outputs import block_features
-from indexer.pack import member_state
-from indexer.plan import BuildPlan
-from indexer.planning import make_plan
-from indexer.progress import Silent
-from indexer.run import run_units
-from indexer.workspace import Workspace
 
 ROWS = (1_000, 5_000, 60_000)
 SIZES = (128, 256, 512)

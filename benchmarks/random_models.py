@@ -5,7 +5,7 @@
     python -m benchmarks.random_models --smoke
 
 Every model has a random layout of its batch, random parts in a random order, and random parameters that are frozen
-or tied (`tests/gradients/random_models`). Its gradients are collected over batches of many compositions. Exit code 0
+or tied (`tests/byline/gradients/random_models`). Its gradients are collected over batches of many compositions. Exit code 0
 means: no gradient differed in silence, and nothing but `UnsupportedModel` was raised.
 """
 
@@ -18,8 +18,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from tests.gradients.exactness import examine
-from tests.gradients.random_models import random_subject
+from tests.byline.gradients.exactness import examine
+from tests.byline.gradients.random_models import random_subject
 
 MODELS, SMOKE_MODELS = 2000, 10
 

@@ -36,14 +36,14 @@ from benchmarks.digits_task import task as full_task
 from benchmarks.digits_truth import Protocol, digits, full_models, retrained_outputs, subsets
 from benchmarks.lds import interval, lds
 from byline.attribution.opening import featurizer_of
+from byline.index.index import AttributionIndex
+from byline.index.recordings import open_recording
 from byline.recipe import recipe
 from byline.recording import TrainingRecorder
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
-from byline.store.recordings import open_recording
 from byline.task import Checkpoint, Task
-from indexer.build import build
-from indexer.config import BuildConfig
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
 
 MODELS = 3
 GPT_BATCH = 16

@@ -17,9 +17,9 @@ import torch
 
 from benchmarks.search import contents, gradient_like
 from benchmarks.targets import Targets
+from byline.index.index import AttributionIndex
+from byline.index.writer import write_index
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
-from byline.store.writer import write_index
 
 TOP = 10
 SCANS = 10

@@ -19,16 +19,16 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.targets import Targets
-from byline.examples import Example
+from byline.api.example import Example
 from byline.gradients.blocks import Block
 from byline.gradients.report import ParameterReport
+from byline.index.contents import IndexContents
+from byline.index.fingerprint import Fingerprint
+from byline.index.index import AttributionIndex
+from byline.index.layout import MemberLayout, StorageOptions, TaskRecord
+from byline.index.writer import write_index
 from byline.recipe import recipe
 from byline.search.searcher import Searcher
-from byline.store.contents import IndexContents
-from byline.store.fingerprint import Fingerprint
-from byline.store.index import AttributionIndex
-from byline.store.layout import MemberLayout, StorageOptions, TaskRecord
-from byline.store.writer import write_index
 
 BLOCK = 4_096
 TOP = 10

@@ -227,8 +227,8 @@ def body_of(once: str, n: int) -> dict[str, Any]:
 
 def build(folder: Path) -> None:
     """Build the tests' tiny index."""
-    from indexer.build import build as build_index
-    from indexer.config import load_config
+    from byline_indexer.build.build import build as build_index
+    from byline_indexer.config import load_config
 
     (folder / "tiny_task.py").write_text(TINY.read_text())
     (folder / "build.toml").write_text(BUILD_FILE)

@@ -44,9 +44,9 @@ def two_versions(folder: Path) -> tuple[Path, list[str]]:
     Returns:
         The index directory, and the versions' names.
     """
-    from byline.store.publishing import current_version
-    from indexer.build import build
-    from indexer.config import load_config
+    from byline.index.publishing import current_version
+    from byline_indexer.build.build import build
+    from byline_indexer.config import load_config
 
     (folder / "tiny_task.py").write_text(TINY.read_text())
     names = []
@@ -66,7 +66,8 @@ Scores = dict[str, float]
 
 def offline(index: Path, versions: list[str]) -> dict[str, list[Scores]]:
     """What each version answers to each query, without the service."""
-    from byline.attribution import AttributionRequest, Attributor
+    from byline.attribution.attributor import Attributor
+    from byline.attribution.request import AttributionRequest
 
     found = {}
     for version in versions:

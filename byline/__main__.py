@@ -22,8 +22,8 @@ TRACEBACK = "BYLINE_TRACEBACK"
 
 def compose() -> typer.Typer:
     """Make the application with every sub-command."""
-    import indexer.cli
-    import service.cli
+    import byline_indexer.cli
+    import byline_service.cli
 
     app = typer.Typer(
         name="byline",
@@ -34,8 +34,8 @@ def compose() -> typer.Typer:
         rich_markup_mode="markdown",
     )
     app.callback(invoke_without_command=True)(_version)
-    indexer.cli.register(app)
-    service.cli.register(app)
+    byline_indexer.cli.register(app)
+    byline_service.cli.register(app)
     return app
 
 
@@ -79,7 +79,7 @@ def _end(line: str, error: BaseException, code: int) -> NoReturn:
 
 def _unexpected(error: Exception) -> tuple[str, BaseException, int]:
     """Say in one line what nobody foresaw: a Task's own code at fault, no memory, or a mistake of Byline's."""
-    from byline.failures import OUT_OF_MEMORY, cause, place
+    from byline.loading.failures import OUT_OF_MEMORY, cause, place
 
     advice = f"{TRACEBACK}=1 shows where"
     if isinstance(error, OUT_OF_MEMORY):
@@ -99,7 +99,7 @@ def _place(error: BylineError) -> str:
         root = root.__cause__
     if not isinstance(error, InvalidQuery) or isinstance(root, BylineError):
         return ""
-    from byline.failures import cause, is_users
+    from byline.loading.failures import cause, is_users
 
     frames = traceback.extract_tb(root.__traceback__)
     users = [frame for frame in frames if is_users(frame.filename)] or frames

@@ -10,15 +10,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from byline.api.validation import describe_errors
 from byline.curvature.arnoldi import Arnoldi
 from byline.curvature.datainf import DataInf
 from byline.curvature.explicit import Explicit
 from byline.curvature.fisher import Fisher
+from byline.curvature.iterative import Cg, Lissa, Solved
 from byline.curvature.kronecker import Ekfac, Kfac
 from byline.curvature.labels import Labels
 from byline.curvature.none import NoCurvature
 from byline.curvature.products import Matrix
-from byline.curvature.solved import Cg, Lissa, Solved
 from byline.curvature.trajectory import Trajectory
 from byline.errors import InvalidQuery, InvalidRecipe
 from byline.groups import GroupOptions
@@ -28,14 +29,13 @@ from byline.projection.eigenbasis import EigenbasisProjection
 from byline.projection.factorised import FactorisedProjection
 from byline.projection.identity import IdentityProjection
 from byline.projection.masking import FactorisedGrassProjection, GrassProjection, MaskProjection
-from byline.projection.principal import Pca
+from byline.projection.pca import Pca
 from byline.projection.ritz import RitzProjection
 from byline.projection.sjlt import SjltProjection
-from byline.row_weights import RowWeight
 from byline.scale.adam import AdamDirection
 from byline.scale.none import NoScale
+from byline.scale.row_weights import RowWeight
 from byline.scale.second_moment import SecondMoment
-from byline.validation import describe_errors
 
 Projection = Annotated[
     IdentityProjection

@@ -24,17 +24,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from byline.compute import Compute
 from byline.errors import InvalidInput, InvalidTask
-from byline.features import MemberFeaturizer, Side
+from byline.features.featurizer import MemberFeaturizer, Side
 from byline.gradients.blocks import Block
-from byline.member_model import MemberModel
-from byline.networks import collector_of
-from byline.places import local_path
+from byline.index.recordings import RecordingHead, RecordingWriter
+from byline.models.device import Compute
+from byline.models.member import MemberModel
+from byline.models.network import collector_of
+from byline.models.training_points import read_items
+from byline.paths import local_path
 from byline.recipe import Recipe
-from byline.store.recordings import RecordingHead, RecordingWriter
 from byline.task import Task
-from byline.training_points import read_items
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from pydantic import BaseModel, JsonValue
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from byline import declared
+from byline import declarations
+from byline.api.example import Example
 from byline.errors import InvalidTask
-from byline.examples import Example
-from byline.places import local_path
+from byline.paths import local_path
 
 Item = Any
 """One element of the data set: whatever `collate` understands."""
@@ -64,7 +64,7 @@ class Checkpoint:
     """Of the optimiser when these weights were saved: what `tracin` and `less` weigh checkpoints of one run by."""
     optimizer_state: Path | Mapping[str, Tensor] | None = None
     """Adam's moments, `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, in a `.safetensors` file or as tensors
-    (`byline.optimizer_state.adam_state` takes them from an optimiser). Where they are missing they are estimated."""
+    (`byline.models.optimizer_state.adam_state` takes them from an optimiser). Where they are missing they are estimated."""
     adapters: Sequence[Path] = ()
     """Folders of LoRA adapters (peft) that were trained on top of these weights; `members.adapters` uses them."""
     recording: Path | None = None
@@ -77,14 +77,14 @@ class Checkpoint:
         for place in (self.weights, self.optimizer_state, *self.adapters, self.recording):
             if isinstance(place, Path | str):
                 local_path(place, "a checkpoint's file")
-        declared.require_weights("Checkpoint.weights", self.weights)
+        declarations.require_weights("Checkpoint.weights", self.weights)
         if self.optimizer_state is not None:
-            made_by = "byline.optimizer_state.adam_state(...)"
-            declared.require_weights("Checkpoint.optimizer_state", self.optimizer_state, what=made_by)
-        declared.require_rate("Checkpoint.learning_rate", self.learning_rate)
-        declared.require_paths("Checkpoint.adapters", self.adapters)
-        declared.require_path("Checkpoint.recording", self.recording)
-        declared.require("Checkpoint.name", self.name, (str, type(None)), "text")
+            made_by = "byline.models.optimizer_state.adam_state(...)"
+            declarations.require_weights("Checkpoint.optimizer_state", self.optimizer_state, what=made_by)
+        declarations.require_rate("Checkpoint.learning_rate", self.learning_rate)
+        declarations.require_paths("Checkpoint.adapters", self.adapters)
+        declarations.require_path("Checkpoint.recording", self.recording)
+        declarations.require("Checkpoint.name", self.name, (str, type(None)), "text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +106,9 @@ class Outputs:
     log-likelihood is the loss."""
 
     def __post_init__(self) -> None:
-        declared.require_function("Outputs.compute", self.compute, "(model, batch) -> outputs")
-        declared.require_function("Outputs.loss", self.loss, "(outputs, batch) -> losses_N")
-        declared.require_function("Outputs.relabel", self.relabel, "(batch, labels) -> batch")
+        declarations.require_function("Outputs.compute", self.compute, "(model, batch) -> outputs")
+        declarations.require_function("Outputs.loss", self.loss, "(outputs, batch) -> losses_N")
+        declarations.require_function("Outputs.relabel", self.relabel, "(batch, labels) -> batch")
         if self.kind not in ("categorical", "gaussian"):
             raise InvalidTask("expected Outputs.kind to be 'categorical' or 'gaussian', got something else")
 
@@ -126,7 +126,7 @@ class LayerSelection:
 
     def __post_init__(self) -> None:
         for name, patterns in (("include", self.include), ("exclude", self.exclude)):
-            declared.require_list(f"LayerSelection.{name}", patterns, str, "module names or patterns")
+            declarations.require_list(f"LayerSelection.{name}", patterns, str, "module names or patterns")
 
     def selects(self, module_name: str) -> bool:
         """Tell whether the module of this name is attributed."""
@@ -169,11 +169,11 @@ class QueryInterface:
         if not (isinstance(self.payload, type) and issubclass(self.payload, BaseModel)):
             raise InvalidTask(
                 f"expected QueryInterface.payload to be a class of pydantic's (class Payload(BaseModel)), got "
-                f"{declared.kind(self.payload)}"
+                f"{declarations.kind(self.payload)}"
             )
-        declared.require_function("QueryInterface.parse", self.parse, "(payload) -> ParsedQuery")
+        declarations.require_function("QueryInterface.parse", self.parse, "(payload) -> ParsedQuery")
         form = "(model, item) -> Prediction"
-        declared.require_function("QueryInterface.predict", self.predict, form, optional=True)
+        declarations.require_function("QueryInterface.predict", self.predict, form, optional=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,31 +222,33 @@ class Task:
     """`(rows, seed) -> Task` like this one with wrong labels at these rows: for the metric `mislabel`."""
 
     def __post_init__(self) -> None:
-        declared.require("Task.name", self.name, str, "text")
+        declarations.require("Task.name", self.name, str, "text")
         if not _NAME.fullmatch(self.name):
             raise InvalidTask(
                 f"expected Task.name to be 1 to 64 lower-case letters, digits, '.', '_' and '-', a letter or "
                 f"digit first, got {self.name!r:.80}"
             )
-        declared.require_factory("Task.model", self.model)
-        declared.require_list("Task.checkpoints", self.checkpoints, Checkpoint, "Checkpoints")
+        declarations.require_factory("Task.model", self.model)
+        declarations.require_list("Task.checkpoints", self.checkpoints, Checkpoint, "Checkpoints")
         if not self.checkpoints:
             raise InvalidTask("expected at least one Checkpoint, got none: pass the trained weights")
-        declared.require_items("Task.train_set", self.train_set)
+        declarations.require_items("Task.train_set", self.train_set)
         if self.evaluation_set is not None:
-            declared.require_items("Task.evaluation_set", self.evaluation_set)
+            declarations.require_items("Task.evaluation_set", self.evaluation_set)
         if len(self.train_set) == 0:
             raise InvalidTask("expected a training set with at least one item, got an empty one")
         self._hold_functions()
         self._hold_targets()
-        declared.require("Task.layers", self.layers, LayerSelection, "a LayerSelection")
-        declared.require("Task.query", self.query, (QueryInterface, type(None)), "a QueryInterface or None")
-        declared.require("Task.outputs", self.outputs, (Outputs, type(None)), "Outputs or None")
+        declarations.require("Task.layers", self.layers, LayerSelection, "a LayerSelection")
+        declarations.require(
+            "Task.query", self.query, (QueryInterface, type(None)), "a QueryInterface or None"
+        )
+        declarations.require("Task.outputs", self.outputs, (Outputs, type(None)), "Outputs or None")
 
     def _hold_functions(self) -> None:
-        declared.require_function("Task.describe", self.describe, "(row) -> Example")
-        declared.require_function("Task.loss", self.loss, "(model, batch) -> losses_N")
-        declared.require_function("Task.collate", self.collate, "(items) -> batch")
+        declarations.require_function("Task.describe", self.describe, "(row) -> Example")
+        declarations.require_function("Task.loss", self.loss, "(model, batch) -> losses_N")
+        declarations.require_function("Task.collate", self.collate, "(items) -> batch")
         for name, form in (
             ("representation", "(model, batch) -> h_ND"),
             ("text", "(item) -> str"),
@@ -254,13 +256,13 @@ class Task:
             ("train", "(rows, seed) -> state dict"),
             ("mislabelled", "(rows, seed) -> Task"),
         ):
-            declared.require_function(f"Task.{name}", getattr(self, name), form, optional=True)
+            declarations.require_function(f"Task.{name}", getattr(self, name), form, optional=True)
 
     def _hold_targets(self) -> None:
-        declared.require("Task.targets", self.targets, Mapping, "a mapping of names to functions")
+        declarations.require("Task.targets", self.targets, Mapping, "a mapping of names to functions")
         for name, target in self.targets.items():
-            declared.require("a name in Task.targets", name, str, "text")
-            declared.require_function(f"Task.targets['{name}']", target, "(model, batch) -> values_N")
+            declarations.require("a name in Task.targets", name, str, "text")
+            declarations.require_function(f"Task.targets['{name}']", target, "(model, batch) -> values_N")
         if "loss" in self.targets:
             raise InvalidTask("the target name 'loss' is taken by Task.loss: choose another name")
 

@@ -8,12 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from byline.client import Client
+from byline.client.attributions import QueryOptions
 from byline.tasks import Document
 from byline.tasks.pretrained import Tokens
 from examples.code_lm.corpus import Corpus
 from examples.report import show_answer
-from service.client import Client
-from service.client.asking import QueryOptions
 
 SHOWCASES = ("uvicorn", "prometheus_client", "starlette")
 """Packages of which the snippet is shown that the model is surest to go on with; all count in the check."""

@@ -25,18 +25,17 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from byline.attribution import Attributor
+from byline.attribution.attributor import Attributor
+from byline_service.accounts import key_management, usage
+from byline_service.accounts.audit import OPERATOR
+from byline_service.accounts.scopes import Scope
+from byline_service.accounts.usage import UsageOf, Used
+from byline_service.app import create_app
+from byline_service.database import Database, migrate
+from byline_service.database.engine import sqlite_url
+from byline_service.settings import Settings
 from examples.openmoji.demo import held_out
 from examples.openmoji.task import FOLDER
-from service.access import managing
-from service.access.scopes import Scope
-from service.app import create_app
-from service.database import Database, migrating
-from service.database.engine import sqlite_url
-from service.repositories import usage
-from service.repositories.audit import OPERATOR
-from service.repositories.usage import UsageOf, Used
-from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = [
@@ -85,7 +84,7 @@ def main(
         attributor = Attributor.open(folder / "index")
         keys = asyncio.run(accounts(settings))
         app = create_app(settings, {attributor.name: attributor})
-        with patch("service.repositories.journal.datetime", Clock), serving(app) as address:
+        with patch("byline_service.ledger.journal_queries.datetime", Clock), serving(app) as address:
             seed(address, keys, queries)
             photograph(address, keys["operator"], queries[7], out)
 
@@ -93,14 +92,14 @@ def main(
 async def accounts(settings: Settings) -> dict[str, str]:
     """Make the database, a key for each person, and a month of usage."""
     database = Database(sqlite_url(settings.data_dir / "byline.sqlite"))
-    await migrating.upgrade(database)
+    await migrate.upgrade(database)
     keys = {}
     async with database.begin() as transaction:
         for person, scopes in PEOPLE.items():
-            wanted = managing.Wanted(
+            wanted = key_management.Wanted(
                 name="demo", person=person, scopes=frozenset(map(Scope, scopes)), owners=None
             )
-            made = await managing.create(transaction, OPERATOR, wanted, SECRET.encode())
+            made = await key_management.create(transaction, OPERATOR, wanted, SECRET.encode())
             keys[person] = made.text
             await usage.add(transaction, month_of_usage(made.id, len(keys)))
     await database.dispose()

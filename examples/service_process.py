@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from service.client import Client
+from byline.client import Client
 
 
 @contextmanager

@@ -26,17 +26,19 @@ def imported(tree: ast.Module) -> set[str]:
 
 def test_applications_never_meet() -> None:
     for path, tree in sources("indexer"):
-        assert "service" not in imported(tree), path
+        assert "byline_service" not in imported(tree), path
     for path, tree in sources("service"):
-        assert "indexer" not in imported(tree), path
+        assert "byline_indexer" not in imported(tree), path
     for path, tree in sources("byline"):
         if path != Path("byline/__main__.py"):
-            assert not imported(tree) & {"indexer", "service", "fastapi", "typer", "uvicorn"}, path
+            assert not imported(tree) & {"byline_indexer", "byline_service", "fastapi", "typer", "uvicorn"}, (
+                path
+            )
 
 
 def test_faiss_is_imported_once() -> None:
     users = [str(path) for path, tree in sources("byline", "indexer", "service") if "faiss" in imported(tree)]
-    assert users == ["byline/search/faiss_files.py"]
+    assert users == ["byline/index/faiss_file.py"]
 
 
 def test_hooks_are_registered_once() -> None:
@@ -53,7 +55,10 @@ def test_nothing_reads_the_environment_but_the_settings() -> None:
         reads = [
             n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in {"environ", "getenv"}
         ]
-        assert not reads or path in {Path("service/settings.py"), Path("byline/__main__.py")}, path
+        assert not reads or path in {
+            Path("service/byline_service/settings.py"),
+            Path("byline/__main__.py"),
+        }, path
 
 
 def test_nothing_is_unpickled() -> None:

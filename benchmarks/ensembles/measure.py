@@ -16,14 +16,14 @@ from benchmarks import digits_task
 from benchmarks.ensembles.problems import Problem
 from benchmarks.ensembles.rows import ADAPTERS, Row
 from benchmarks.lds import bootstrap, lds
-from byline.loading import load_task
-from byline.query_features import Featurizer
+from byline.features.queries import Featurizer
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_task
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
 from byline.task import Item
-from indexer.adapters import train_adapters
-from indexer.build import build
-from indexer.config import BuildConfig
+from byline_indexer.adapters import train_adapters
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
 
 TIMED = 20
 """Queries that the clock is held to."""
@@ -106,7 +106,7 @@ class Bench:
         listed = [[str(folder) for folder in each] for each in folders]
         file = self._folder / "adapted.py"
         file.write_text(
-            "from dataclasses import replace\nfrom byline.loading import load_task\n\n\ndef task():\n"
+            "from dataclasses import replace\nfrom byline.loading.task_file import load_task\n\n\ndef task():\n"
             f"    task, adapters = load_task({problem.reference!r}).task, {listed!r}\n"
             "    given = [*adapters, *[[]] * len(task.checkpoints)]\n"
             "    checkpoints = [replace(c, adapters=a) for c, a in zip(task.checkpoints, given, strict=False)]\n"

@@ -14,9 +14,9 @@ from benchmarks.digits_truth import Protocol, digits, full_models, retrained_out
 from benchmarks.sotu import model as sotu_model
 from benchmarks.sotu.task import make_task, prepare, train_models
 from benchmarks.sotu.truth import gather, retrain
-from byline.loading import load_task
+from byline.loading.task_file import load_task
 from byline.task import Item, Task
-from indexer.adapters import AdapterOptions
+from byline_indexer.adapters import AdapterOptions
 
 FIVE = 5
 

@@ -14,7 +14,7 @@ from benchmarks.ensembles.problems import FIVE
 from benchmarks.ensembles.rows import Row, masks, pca
 from benchmarks.sotu import model
 from benchmarks.sotu.task import prepare, train_models
-from byline.loading import load_task
+from byline.loading.task_file import load_task
 
 RECIPE = "ekfac"
 BUILD = {"batch_rows": 64, "block_rows": 256}

@@ -25,7 +25,7 @@ from schemathesis import openapi
 from benchmarks.fuzz import documented, raw, valid
 from benchmarks.fuzz.served import Served, answer_without_timings, serving, tiny_index
 from benchmarks.targets import Targets
-from service.access.keys import parse_key
+from byline_service.accounts.keys import parse_key
 
 
 def fuzz(served: Served, *, seconds: float, seed: int, examples: int) -> Targets:

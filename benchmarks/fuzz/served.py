@@ -53,8 +53,8 @@ class Served:
 
 def tiny_index(folder: Path) -> Path:
     """Build the index of the tests' tiny Task."""
-    from indexer.build import build
-    from indexer.config import load_config
+    from byline_indexer.build.build import build
+    from byline_indexer.config import load_config
 
     (folder / "tiny_task.py").write_text(TINY.read_text())
     (folder / "build.toml").write_text(

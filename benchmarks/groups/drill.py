@@ -8,7 +8,9 @@ import numpy as np
 
 from benchmarks.groups.indexes import timed
 from benchmarks.groups.problems import Problem
-from byline.attribution import Answer, AttributionRequest, Attributor
+from byline.api.answer import Answer
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
 
 TOP = 10
 

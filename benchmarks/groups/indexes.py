@@ -15,17 +15,17 @@ import numpy as np
 import torch
 
 from benchmarks.groups.problems import Problem
+from byline.features.queries import Featurizer
 from byline.groups import GroupOptions, Members
-from byline.query_features import Featurizer
+from byline.index.index import AttributionIndex
 from byline.recipe import recipe
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
 from byline.task import Task
-from indexer.build import build
-from indexer.config import BuildConfig
-from indexer.partition import partition
-from indexer.plan import Numerics
-from indexer.progress import Silent
+from byline_indexer.build.build import build
+from byline_indexer.build.partition import partition
+from byline_indexer.config import BuildConfig
+from byline_indexer.progress import Silent
+from byline_indexer.units.plan import Numerics
 
 Result = TypeVar("Result")
 RECIPES = ("ekfac", "tracin", "trak")

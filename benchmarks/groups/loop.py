@@ -12,14 +12,14 @@ from torch import Tensor
 from benchmarks.groups.indexes import timed
 from benchmarks.groups.problems import Problem
 from byline.curvature.base import Statistic
-from byline.features import MemberFeaturizer, Side, statistics
+from byline.features.featurizer import MemberFeaturizer, Side, statistics
 from byline.gradients.factors import BatchGradients
-from byline.member_model import MemberModel
+from byline.models.member import MemberModel
 from byline.recipe import recipe
 from byline.task import Task
-from indexer.emitting import emitted
-from indexer.fitted import add_state
-from indexer.survey import read_row
+from byline_indexer.build.survey import read_row
+from byline_indexer.units.emit import emitted
+from byline_indexer.units.fitted import add_state
 
 State = dict[str, Tensor]
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from benchmarks.groups.indexes import timed
 from benchmarks.targets import Targets
-from byline.search.faiss_files import SearchFile, write_flat
+from byline.index.faiss_file import SearchFile, write_flat
 
 WIDTH = 1024
 

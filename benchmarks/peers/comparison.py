@@ -13,12 +13,12 @@ import numpy as np
 
 from benchmarks.lds import lds
 from benchmarks.peers.methods import Method
-from byline.query_features import Featurizer
+from byline.features.queries import Featurizer
+from byline.index.index import AttributionIndex
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
 from byline.task import Task
-from indexer.build import build
-from indexer.config import BuildConfig
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
 
 HERE = Path(__file__).resolve().parent
 

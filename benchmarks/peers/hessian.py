@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.peers.dense import LAYERS, Dense, with_one
-from byline.curvature.solved import PROBES
+from byline.curvature.iterative import PROBES
 from byline.randomness import random_signs, stream_key
 
 CHUNK = 25

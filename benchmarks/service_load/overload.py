@@ -52,7 +52,7 @@ def _hold(case: Case, targets: Targets, tally: Tally, capacity: float, server: S
 
 def _queue(server: Server) -> int:
     """Requests that may be inside: nobody should wait for twice as many."""
-    from service.settings import Settings
+    from byline_service.settings import Settings
 
     del server
     return int(Settings.model_fields["queue_requests"].default)

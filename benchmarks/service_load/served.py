@@ -12,11 +12,10 @@ import threading
 import time
 from socket import socket
 
-import service.server
-from byline.attribution import AttributionRequest
+from byline.attribution.request import AttributionRequest
 
 
-class Measured(service.server.Server):
+class Measured(byline_service.server.Server):
     """Listens to its standard input as well."""
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
@@ -45,7 +44,7 @@ class Measured(service.server.Server):
 
 
 def main() -> None:
-    service.server.Server = Measured
+    byline_service.server.Server = Measured
     from byline.__main__ import main as byline
 
     sys.argv = ["byline", "serve", *sys.argv[1:]]

@@ -27,13 +27,13 @@ from benchmarks.sotu.model import FULL, SMOKE, Protocol
 from benchmarks.sotu.task import make_task, prepare, train_models
 from benchmarks.sotu.truth import gather, retrain
 from byline.baselines import BASELINES, Fitting
+from byline.features.queries import Featurizer
+from byline.index.index import AttributionIndex
 from byline.members import Member
-from byline.networks import load_network
-from byline.query_features import Featurizer
+from byline.models.network import load_network
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
-from indexer.build import build
-from indexer.config import BuildConfig
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
 
 DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 REPEATS = 3

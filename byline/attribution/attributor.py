@@ -10,22 +10,22 @@ from typing import Self
 
 import numpy as np
 
-from byline.attribution.answer import Answer, SharesAnswer
-from byline.attribution.drilling import drill_of, drilled_points, refuse_no_drill
-from byline.attribution.lookup import Found, Lookup
+from byline.api.answer import Answer, SharesAnswer
+from byline.attribution.answer_writer import AnswerWriter
+from byline.attribution.baseline_ranking import Similarities
+from byline.attribution.drill_down import drill_of, drilled_points, refuse_no_drill
 from byline.attribution.opening import featurizer_of, gradient_featurizer_of, task_of
-from byline.attribution.questions import Featured, Question, Questions
+from byline.attribution.queries import Featured, Question, Questions
 from byline.attribution.request import AttributionRequest
-from byline.attribution.similarities import Similarities
-from byline.attribution.stopwatch import Stopwatch
-from byline.attribution.writing import AnswerWriter
+from byline.attribution.retrieval import Found, Lookup
+from byline.attribution.stage_timer import Stopwatch
 from byline.errors import BylineError, InvalidQuery
+from byline.features.queries import GradientFeaturizer
+from byline.index.index import AttributionIndex
 from byline.members import Member
-from byline.query_features import GradientFeaturizer
+from byline.models.training_points import read_items
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
 from byline.task import Task
-from byline.training_points import read_items
 
 
 class Attributor:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from byline.errors import StaleIndex
-from byline.loading import checkpoint_digests, load_task, pinned, weights_digest
+from byline.features.queries import Featurizer, GradientFeaturizer
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import checkpoint_digests, load_task, pinned, weights_digest
 from byline.members import Member
-from byline.query_features import Featurizer, GradientFeaturizer
-from byline.store.index import AttributionIndex
 from byline.task import Checkpoint, CheckpointDigests, Task
 
 

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.attribution.uncertainty import imbalance, standard_errors, unit_count, unit_scores
-from byline.intervals import half_width
 from byline.members import Member
+from byline.metrics.intervals import half_width
 
 
 @dataclass(frozen=True, kw_only=True)

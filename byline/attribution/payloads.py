@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
+from byline.api.validation import describe_errors, printable
 from byline.errors import InvalidQuery
-from byline.validation import describe_errors, printable
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 

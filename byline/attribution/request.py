@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from byline.api.filters import Filter
+from byline.api.query import Direction, Similarity
 from byline.errors import InvalidQuery
-from byline.store.filters import Filter
-from byline.vocabulary import Direction, Similarity
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ averaged first. With w_u the part of the members that are the unit's, the score 
 
 which is std / sqrt(U) where all units have as many members. With unequal numbers it is unbiased where units differ,
 and too large rather than too small where the members inside them do. Intervals take Student's t with U - 1 degrees
-of freedom (`byline.intervals`).
+of freedom (`byline.metrics.intervals`).
 """
 
 from collections import Counter
@@ -19,8 +19,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from byline.api.query import ErrorScope
 from byline.members import Member
-from byline.vocabulary import ErrorScope
 
 
 def error_scope(members: Sequence[Member]) -> ErrorScope | None:

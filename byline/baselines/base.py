@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from byline.models.training_points import Points, read_items
 from byline.task import Item, Task
-from byline.training_points import Points, read_items
 
 BaselineName = Literal["bm25", "representation", "knn_shapley"]
 """Every baseline; `knn_shapley` values training points by their labels."""

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from byline.baselines.base import DEFAULT, Fitting, batches
 from byline.errors import InvalidInput, InvalidTask
+from byline.models.training_points import naming, text_of
 from byline.task import Item, Task
-from byline.training_points import naming, text_of
 
 K1 = 1.5
 """How soon a word that is repeated counts no more."""

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from byline.baselines.base import DEFAULT, Fitting
 from byline.baselines.representation import Representation
 from byline.errors import InvalidInput, InvalidQuery, InvalidTask
+from byline.models.training_points import described, label_of
 from byline.task import Item, Task
-from byline.training_points import described, label_of
 
 
 def shapley_values(matches_R: NDArray[np.bool_], neighbours: int) -> NDArray[np.float64]:

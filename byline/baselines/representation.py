@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from byline.baselines.base import DEFAULT, Fitting, batches
 from byline.errors import InvalidQuery
 from byline.members import Member
-from byline.networks import load_network
-from byline.representations import Representations, declared_representation
+from byline.models.network import load_network
+from byline.models.representations import Representations, declared_representation
+from byline.models.training_points import refuse_non_finite_rows
 from byline.search.scores import part_scores
 from byline.task import Item, Task
-from byline.training_points import refuse_non_finite_rows
 
 _BLOCK_NUMBERS = 1 << 21
 """Numbers that are multiplied at once: 16 MB."""

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
-from byline.curvature.eigen import EigenPreconditioner, eigendecomposed, eigenpairs
 from byline.curvature.limits import never_zero, refuse_too_wide
+from byline.curvature.linalg import EigenPreconditioner, eigendecomposed, eigenpairs
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import ProjectionSpec, State

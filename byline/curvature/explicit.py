@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import BatchProducts, EveryFit, Preconditioner, Source, Statistic
-from byline.curvature.eigen import EigenPreconditioner
 from byline.curvature.labels import Labels
 from byline.curvature.limits import never_zero, refuse_too_wide
+from byline.curvature.linalg import EigenPreconditioner
 from byline.curvature.products import Matrix
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block

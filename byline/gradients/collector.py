@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.gradients.assembly import BlockIndex
+from byline.gradients.concatenation import joined
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError, named_fault, told
 from byline.gradients.graph import forward_graph
-from byline.gradients.joining import joined
 from byline.gradients.report import ParameterReport
 from byline.gradients.selection import select
 from byline.gradients.together import Separation, TogetherPass
@@ -33,7 +33,7 @@ class GradientCollector:
     """Collects per-example gradients of one model's attributed parameters.
 
     The model belongs to its collector: it is put into evaluation mode before, and parameters that are not attributed
-    are frozen here. Build one with `byline.gradients.probe.build_collector`, which learns how the model sees a batch
+    are frozen here. Build one with `byline.gradients.checks.build_collector`, which learns how the model sees a batch
     and holds the result against plain autograd.
 
     Args:

@@ -10,14 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byline.gradients.factors import (
-    Basis,
-    BatchGradients,
-    DenseFactor,
-    KroneckerGradient,
-    OneHotFactor,
-    Use,
-)
+from byline.gradients.factors import Basis, BatchGradients, DenseFactor, KroneckerGradient, OneHotFactor, Use
 from byline.projection.dense import CHUNK
 
 Entrywise = Callable[..., Tensor]

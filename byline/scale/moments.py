@@ -47,7 +47,7 @@ def block_moments(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> Sta
 def _check(name: str, tensor: Tensor | None, shape: tuple[int, ...]) -> None:
     if tensor is None:
         raise InvalidTask(
-            f"expected '{name}' in Checkpoint.optimizer_state, got none: byline.optimizer_state.adam_state takes the "
+            f"expected '{name}' in Checkpoint.optimizer_state, got none: byline.models.optimizer_state.adam_state takes the "
             f"moments of every parameter, or leave optimizer_state out and they are estimated"
         )
     if tuple(tensor.shape) != shape:

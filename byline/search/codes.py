@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from byline.search.faiss_files import SearchFile
+from byline.index.faiss_file import SearchFile
 from byline.search.scan import RowSource
 
 ENOUGH = 0.9999

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from byline.compute import CPU
+from byline.index.layout import Stretch, scale_exponents
+from byline.index.vectors import VectorRows
+from byline.models.device import CPU
 from byline.randomness import random_integers, random_normals, stream_key
 from byline.search.scores import for_candidates, unscaled
-from byline.store.layout import Stretch, scale_exponents
-from byline.store.vectors import VectorRows
 
 ROWS = "training rows"
 RANDOM = "random"

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from byline.index.layout import MAX_FACTOR, block_rows
+from byline.index.manifest import RecallRecord
+from byline.index.vectors import VectorRows
 from byline.search.codes import FIRST_FACTOR, TOP, Codes, CodeSearch
 from byline.search.query_kinds import ROWS, TARGET
 from byline.search.scan import RowSource, row_blocks
 from byline.search.scores import pair_scores
-from byline.store.layout import MAX_FACTOR, block_rows
-from byline.store.manifest import RecallRecord
-from byline.store.vectors import VectorRows
 
 Progress = Callable[[str, int, int], None]
 TARGET_RECALL = 0.999

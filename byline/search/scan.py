@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from byline.search.shortlist import Shortlist
-from byline.store.layout import block_rows
+from byline.index.layout import block_rows
+from byline.search.candidates import Shortlist
 
 
 class RowSource(Protocol):

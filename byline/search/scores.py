@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.errors import InvalidQuery
-from byline.store.layout import Stretch, scale_exponents
+from byline.index.layout import Stretch, scale_exponents
 
 _UNIT = 2.0**-24
 

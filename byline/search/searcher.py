@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from byline.errors import InvalidQuery
+from byline.index.faiss_file import GpuRows
+from byline.index.index import AttributionIndex
+from byline.index.layout import block_rows
+from byline.search.candidates import Shortlist
 from byline.search.codes import CodeSearch
-from byline.search.faiss_files import GpuRows
 from byline.search.hits import Certainty, Hits
 from byline.search.scan import row_blocks, scan
 from byline.search.scores import (
@@ -31,9 +34,6 @@ from byline.search.scores import (
     total,
     unscaled,
 )
-from byline.search.shortlist import Shortlist
-from byline.store.index import AttributionIndex
-from byline.store.layout import block_rows
 
 Ranked = tuple[NDArray[np.int64], NDArray[np.float64]]
 """(rows [k], parts of their scores [k, stretches])."""

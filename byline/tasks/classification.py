@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from byline.declared import kind
+from byline.declarations import kind
 from byline.errors import InvalidTask
 from byline.task import Batch, Objective, Outputs
 

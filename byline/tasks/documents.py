@@ -12,10 +12,10 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor
 
-from byline.content import content_id
-from byline.declared import kind, require_list
+from byline.api.example import LONE_SURROGATE, Example
+from byline.declarations import kind, require_list
 from byline.errors import InvalidTask
-from byline.examples import LONE_SURROGATE, Example
+from byline.item_digests import content_id
 from byline.tasks.training_data import distinct, require_distinct
 
 IGNORED = -100

@@ -9,16 +9,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from byline.gradients.hooks import last_input
-from byline.task import (
-    Batch,
-    Checkpoint,
-    Item,
-    LayerSelection,
-    ParsedQuery,
-    Prediction,
-    QueryInterface,
-    Task,
-)
+from byline.task import Batch, Checkpoint, Item, LayerSelection, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import (
     categorical_outputs,
     device_of,

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from byline.errors import InputTooLarge, InvalidQuery, InvalidTask
+from byline.models.weight_files import IN_FOLDERS, weights_file
 from byline.task import Checkpoint, LayerSelection
 from byline.tasks.documents import Encode
-from byline.weight_files import IN_FOLDERS, weights_file
 
 Head = Literal["AutoModelForCausalLM", "AutoModelForSequenceClassification"]
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from byline.api.example import Example
 from byline.errors import InvalidTask
-from byline.examples import Example
 from byline.task import Batch, Item, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import (
     categorical_outputs,

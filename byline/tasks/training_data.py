@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from byline.content import content_id
-from byline.declared import require_items, require_list
+from byline.api.example import Example
+from byline.declarations import require_items, require_list
 from byline.errors import InvalidTask
-from byline.examples import Example
+from byline.item_digests import content_id
+from byline.models.training_points import read_items
 from byline.task import TrainSet
-from byline.training_points import read_items
 
 
 @dataclass(frozen=True)

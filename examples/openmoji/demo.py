@@ -24,12 +24,12 @@ from rich.table import Table
 from rich.text import Text
 from safetensors.torch import save_file
 
-from byline.attribution import Attributor
+from byline.attribution.attributor import Attributor
+from byline_service.ledger.statement_documents import shown
 from examples.demo import ROOT, console, show_command, stage
 from examples.openmoji import drawings, task
 from examples.openmoji.splitting import gains, summary
 from examples.service_process import started
-from service.statement_reading import shown
 
 BUILD_FILE = ROOT / "examples" / "openmoji" / "byline.toml"
 SHOWN = 15

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from byline.attribution import AttributionRequest, Attributor
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
-from byline.examples import Example
+from byline.api.example import Example
 from byline.task import Checkpoint, Task
 from byline.tasks import Trained, TrainingData, image_classification
 from examples.openmoji.drawings import LICENCE, Drawing, read

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from byline.examples import Example
+from byline.api.example import Example
 from byline.recipe import Recipe
 from byline.recording import TrainingRecorder
 from byline.task import Checkpoint, Outputs, Task

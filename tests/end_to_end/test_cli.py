@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from byline.__main__ import main
-from byline.attribution import AttributionRequest, Attributor
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests/indexer/tiny_task.py"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from byline.client import Client
 from examples.demo import ROOT, typed
 from examples.service_process import started
-from service.client import Client
 
 NAME = "home of Jörg, 50% #1 a=b? [x] & 'y'"
 QUERY = {"x": [1, -1, 0.5, 0, 2, -0.5]}

@@ -16,26 +16,26 @@ import torch
 from torch.func import functional_call
 
 from byline.attribution.opening import task_of
+from byline.curvature.iterative import PROBES
 from byline.curvature.labels import sampled_labels
-from byline.curvature.solved import PROBES
-from byline.fit_sample import fit_sample
+from byline.features.queries import Featurizer
+from byline.features.sampling import fit_sample
 from byline.gradients.blocks import Block
-from byline.gradients.masks import DropoutMask
+from byline.gradients.masks.mask import DropoutMask
 from byline.gradients.tensors import dense_gradients
-from byline.loading import load_checkpoint, load_task
-from byline.member_model import MemberModel
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_checkpoint, load_task
 from byline.members import Member, shares
-from byline.query_features import Featurizer
+from byline.models.member import MemberModel
 from byline.randomness import random_signs, stream_key
 from byline.recipe import RECIPES, Recipe, recipe
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
 from byline.task import Checkpoint, Task
-from indexer.build import build
-from indexer.config import BuildConfig
-from tests import reference
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
+from tests.byline.test_features import blocks_of
 from tests.indexer import recorded
-from tests.test_features import blocks_of
+from tests.reference import reference
 
 TASK = Path(__file__).parents[1] / "indexer" / "tiny_task.py"
 TOLERANCE = 2e-4

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from byline.attribution.opening import task_of
-from byline.query_features import Featurizer
+from byline.features.queries import Featurizer
+from byline.index.index import AttributionIndex
 from byline.recipe import RECIPES
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
-from indexer.build import build
-from indexer.config import BuildConfig
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
 from tests.end_to_end import ridge_task
 
 REMOVED = 12

@@ -22,11 +22,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_contents(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"byline", "indexer", "service"}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"byline", "byline_indexer", "byline_service"}
     assert not [name for name in names if "test" in name.lower() or name.endswith((".pyc", ".toml"))]
     assert "byline/py.typed" in names
-    for folder in ("service/templates", "service/static"):
-        files = [str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()]
+    for folder in ("service/byline_service/templates", "service/byline_service/static"):
+        files = [
+            str(path.relative_to(ROOT / "service")) for path in (ROOT / folder).rglob("*") if path.is_file()
+        ]
         assert files
         assert set(files) <= set(names), "pages are part of the product"
 

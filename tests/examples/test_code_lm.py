@@ -5,7 +5,8 @@ from email.message import Message
 import pytest
 import torch
 
-from byline.loading import load_task
+from byline.loading.task_file import load_task
+from byline_indexer.config import load_config
 from examples.code_lm.corpus import (
     Sizes,
     collect,
@@ -15,7 +16,6 @@ from examples.code_lm.corpus import (
     write_documents,
 )
 from examples.code_lm.train import Training, chunks_of, prepare, train_all
-from indexer.config import load_config
 
 PACKAGES = ("click", "pydantic", "rich", "starlette", "no-such-package")
 SIZES = Sizes(files=3, held_out=1, characters=6_000, file_characters=2_000)

@@ -93,7 +93,7 @@ def test_gains_are_the_formulas_and_stay_within_the_bound():
 
 
 def _request(attributor):
-    from byline.attribution import AttributionRequest
+    from byline.attribution.request import AttributionRequest
 
     return AttributionRequest(query={"text": "hello", "label": 1}, k=attributor.index.rows)
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from byline.compute import Compute
-from byline.loading import load_task
-from byline.member_model import MemberModel
-from byline.query_features import Featurizer
+from byline.features.queries import Featurizer
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_task
+from byline.models.device import Compute
+from byline.models.member import MemberModel
 from byline.randomness import random_bits, random_signs, stream_key
 from byline.recipe import RECIPES, recipe
-from byline.store.index import AttributionIndex
-from indexer.build import build
-from indexer.config import BuildConfig
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
 from tests.end_to_end.test_recipes import CASES
 from tests.indexer import recorded
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from byline.loading import load_task
+from byline.loading.task_file import load_task
 from byline.task import Task
-from indexer.config import BuildConfig
-from indexer.plan import BuildPlan
-from indexer.planning import make_plan
+from byline_indexer.build.planning import make_plan
+from byline_indexer.config import BuildConfig
+from byline_indexer.units.plan import BuildPlan
 
 TINY = Path(__file__).with_name("tiny_task.py")
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from byline.compute import Compute
+from byline.models.device import Compute
 from byline.recipe import Recipe
 from byline.recording import RecorderOptions, TrainingRecorder
 from byline.task import Task

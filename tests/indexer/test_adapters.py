@@ -11,21 +11,22 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from byline.attribution import AttributionRequest, Attributor
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask, StaleIndex
-from byline.gradients.masks import DropoutMask
-from byline.loading import checkpoint_digests, load_checkpoint, load_task, weights_digest
-from byline.member_model import MemberModel
+from byline.features.queries import Featurizer
+from byline.gradients.masks.mask import DropoutMask
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import checkpoint_digests, load_checkpoint, load_task, weights_digest
 from byline.members import Member, MemberPlan
-from byline.networks import load_network
-from byline.query_features import Featurizer
+from byline.models.member import MemberModel
+from byline.models.network import load_network
 from byline.recipe import recipe
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
 from byline.task import Task
-from indexer.adapters import AdapterOptions, train_adapters
-from indexer.build import build
-from indexer.planning import make_plan
+from byline_indexer.adapters import AdapterOptions, train_adapters
+from byline_indexer.build.build import build
+from byline_indexer.build.planning import make_plan
 from tests.indexer.conftest import TINY, Config
 
 peft = pytest.importorskip("peft", reason="the extra `lora` is not installed")
@@ -257,7 +258,7 @@ def test_a_hugging_face_causal_model(tmp_path: Path) -> None:
             logits[:, :-1].transpose(1, 2), tokens[:, 1:], reduction="none"
         ).mean(dim=1)
 
-    from byline.examples import Example
+    from byline.api.example import Example
     from byline.task import Checkpoint
 
     generator = torch.Generator().manual_seed(1)

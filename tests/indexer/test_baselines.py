@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from byline.__main__ import main
-from byline.attribution import AttributionRequest, Attributor
+from byline.api.filters import Filter
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
 from byline.baselines import BASELINES, Fitting
 from byline.errors import InvalidInput, InvalidQuery, StaleIndex
-from byline.store.filters import Filter
 from byline.task import Task
-from indexer.build import build
-from indexer.config import BuildConfig
-from indexer.scores import Chosen, write_scores
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
+from byline_indexer.scores import Chosen, write_scores
 from tests.indexer import tiny_task
 from tests.indexer.conftest import SMALL, TINY
 

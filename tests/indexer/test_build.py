@@ -8,11 +8,11 @@ import pytest
 
 import byline
 from byline.errors import BuildFailed, CorruptIndex, InvalidRecipe, InvalidTask
-from byline.store.index import AttributionIndex
-from byline.store.verification import verify
-from indexer import build as building
-from indexer.build import build
-from indexer.workspace import Workspace
+from byline.index.index import AttributionIndex
+from byline.index.verification import verify
+from byline_indexer.build import build as building
+from byline_indexer.build.build import build
+from byline_indexer.units.workspace import Workspace
 from tests.indexer.conftest import SMALL, Config, TaskFile
 
 
@@ -184,7 +184,7 @@ def test_a_full_disk_is_a_failed_build_that_goes_on_later(
         return real(self, unit, tensors)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr("indexer.workspace.Workspace.write", full)
+        patch.setattr("byline_indexer.units.workspace.Workspace.write", full)
         with pytest.raises(BuildFailed, match=r"stage 'project', member c0, block 4.*No space left.*kept"):
             build(config("trak"))
     recorder = Recorder()

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from byline.errors import InvalidInput, InvalidTask
-from indexer.config import load_config
+from byline_indexer.config import load_config
 
 GOOD = """
 task = "mine.py:task"

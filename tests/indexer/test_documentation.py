@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from byline.groups import GroupOptions
 from byline.members import MemberPlan
-from byline.projection.principal import Pca
+from byline.projection.pca import Pca
 from byline.recipe import RECIPES, Curvature, Projection, Recipe, Scale
-from indexer.config import BuildConfig, BuildSection, IndexSection, load_config
+from byline_indexer.config import BuildConfig, BuildSection, IndexSection, load_config
 
 TEXT = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
 EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from byline.curvature.labels import Labels
-from indexer.build import build
-from indexer.estimate import _Tried, estimate, stored_bytes
+from byline_indexer.build.build import build
+from byline_indexer.build.estimate import _Tried, estimate, stored_bytes
 from tests.indexer.conftest import SMALL, Config
 
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from byline.errors import BuildFailed
-from byline.loading import load_task
+from byline.loading.task_file import load_task
 from byline.task import Task
-from indexer.executor import Executor, InProcess, Processes
-from indexer.plan import BuildPlan
-from indexer.planning import make_plan
-from indexer.progress import Silent
-from indexer.run import run_units
-from indexer.units import Stage, Unit
-from indexer.workspace import Receipt, Workspace
+from byline_indexer.build.planning import make_plan
+from byline_indexer.progress import Silent
+from byline_indexer.units.executor import Executor, InProcess, Processes
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.schedule import run_units
+from byline_indexer.units.unit import Stage, Unit
+from byline_indexer.units.workspace import Receipt, Workspace
 from tests.indexer.conftest import Config, TaskFile
 
 
@@ -150,9 +150,9 @@ def test_workers_end_with_a_killed_build(task_file: TaskFile, tmp_path: Path) ->
     script = tmp_path / "orphans.py"
     script.write_text(
         "import sys\nfrom dataclasses import replace\nfrom pathlib import Path\n"
-        "from byline.loading import load_task\nfrom indexer.config import BuildConfig\n"
-        "from indexer.executor import Processes\nfrom indexer.planning import make_plan\n"
-        "from indexer.units import Stage, Unit\n"
+        "from byline.loading.task_file import load_task\nfrom byline_indexer.config import BuildConfig\n"
+        "from byline_indexer.units.executor import Processes\nfrom byline_indexer.build.planning import make_plan\n"
+        "from byline_indexer.units.unit import Stage, Unit\n"
         "if __name__ == '__main__':\n"
         f"    task = {str(tmp_path / 'tiny_task.py')!r} + ':task'\n"
         "    config = BuildConfig.model_validate(\n"

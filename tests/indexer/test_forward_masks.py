@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from byline.errors import InvalidRecipe
-from byline.gradients.masks import DropoutMask
-from byline.loading import load_checkpoint
+from byline.gradients.masks.mask import DropoutMask
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_checkpoint
 from byline.recipe import recipe
-from byline.store.index import AttributionIndex
 from byline.task import Task
-from indexer.build import build
-from indexer.estimate import estimate
+from byline_indexer.build.build import build
+from byline_indexer.build.estimate import estimate
 from tests.indexer.conftest import Config
 
 CHANGES = {"members": {"forward_masks": 3, "mask_seed": 5}}

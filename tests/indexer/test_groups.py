@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from byline.attribution import AttributionRequest, Attributor, drilling
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
 from byline.errors import BylineError, InvalidQuery, InvalidTask
 from byline.groups import GroupOptions, Members
-from byline.store.index import AttributionIndex
-from indexer.build import build
-from indexer.config import BuildConfig
-from indexer.estimate import estimate
-from indexer.partition import MOST_FOUND_ON, found_on, partition
-from indexer.plan import Numerics
-from indexer.planning import chosen_micro_batch
-from indexer.progress import Silent
+from byline.index.index import AttributionIndex
+from byline_indexer.build.build import build
+from byline_indexer.build.estimate import estimate
+from byline_indexer.build.partition import MOST_FOUND_ON, found_on, partition
+from byline_indexer.build.planning import chosen_micro_batch
+from byline_indexer.config import BuildConfig
+from byline_indexer.progress import Silent
+from byline_indexer.units.plan import Numerics
 from tests.indexer import tiny_task
 
 TASK = Path(tiny_task.__file__)

@@ -12,13 +12,13 @@ import pytest
 
 from byline.errors import BuildFailed
 from byline.groups import GroupOptions, Members
-from byline.loading import checkpoint_digests
+from byline.loading.task_file import checkpoint_digests
 from byline.task import Task
-from indexer.executor import Processes
-from indexer.handover import any_started, hand_over, take_over
-from indexer.plan import BuildPlan
-from indexer.planning import make_plan
-from indexer.units import Stage, Unit
+from byline_indexer.build.planning import make_plan
+from byline_indexer.units.executor import Processes
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.plan_files import any_started, hand_over, take_over
+from byline_indexer.units.unit import Stage, Unit
 from tests.indexer.conftest import SMALL, TINY, Config
 
 UNIT = Unit(Stage.EMIT, "c0", 0)
@@ -79,8 +79,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 
-from indexer.build import build
-from indexer.config import load_config
+from byline_indexer.build.build import build
+from byline_indexer.config import load_config
 
 {setup}
 build(load_config(Path(sys.argv[1])))

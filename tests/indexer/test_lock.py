@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from byline.errors import BuildFailed
-from indexer.lock import exclusive
+from byline_indexer.build.lock import exclusive
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from indexer.lock import exclusive
+from byline_indexer.build.lock import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from byline.member_model import MemberModel
+from byline.models.member import MemberModel
 from byline.task import Task
-from indexer.executor import InProcess
-from indexer.pack import columns, combined_blocks, member_layouts
-from indexer.plan import BuildPlan
-from indexer.planning import make_plan
-from indexer.progress import Silent
-from indexer.run import run_units
-from indexer.workspace import Workspace
+from byline_indexer.build.pack import columns, combined_blocks, member_layouts
+from byline_indexer.build.planning import make_plan
+from byline_indexer.progress import Silent
+from byline_indexer.units.executor import InProcess
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.schedule import run_units
+from byline_indexer.units.workspace import Workspace
 from tests.indexer.conftest import Config
 
 

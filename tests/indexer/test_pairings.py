@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from byline.errors import InvalidRecipe, InvalidTask
+from byline.features.queries import Featurizer
 from byline.groups import GroupOptions
-from byline.loading import load_task
-from byline.query_features import Featurizer
+from byline.loading.task_file import load_task
 from byline.recipe import recipe, refuse_unsummable
 from byline.task import Task
-from indexer.build import prepare, with_groups
-from indexer.config import BuildConfig, BuildSection, IndexSection
-from indexer.executor import InProcess
-from indexer.outputs import every_weight
-from indexer.pack import combined_blocks, group_blocks, member_state
-from indexer.plan import BuildPlan
-from indexer.planning import make_plan
-from indexer.progress import Silent
-from indexer.run import run_units
+from byline_indexer.build.build import prepare, with_groups
+from byline_indexer.build.pack import combined_blocks, group_blocks, member_state
+from byline_indexer.build.planning import make_plan
+from byline_indexer.config import BuildConfig, BuildSection, IndexSection
+from byline_indexer.progress import Silent
+from byline_indexer.units.executor import InProcess
+from byline_indexer.units.outputs import every_weight
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.schedule import run_units
 from tests.indexer import tiny_task
 
 SOURCE = f"{Path(tiny_task.__file__)}:trained_task"

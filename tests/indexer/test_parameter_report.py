@@ -8,19 +8,19 @@ import pytest
 import torch
 from rich.console import Console
 
-from byline.loading import load_task
-from byline.store.index import AttributionIndex
-from indexer.build import build
-from indexer.config import BuildConfig
-from indexer.estimate import estimate
-from indexer.tables import estimate_table, index_table
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_task
+from byline_indexer.build.build import build
+from byline_indexer.build.estimate import estimate
+from byline_indexer.cli.tables import estimate_table, index_table
+from byline_indexer.config import BuildConfig
 from tests.indexer.test_build import Recorder
 
 TASK = """
 import torch
 from torch import nn
 from torch.nn import functional as F
-from byline.examples import Example
+from byline.api.example import Example
 from byline.task import Checkpoint, LayerSelection, Task
 
 class Net(nn.Module):

@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 
 from byline.__main__ import compose
 from byline.errors import InvalidRecipe
-from byline.loading import load_task
-from byline.query_features import Featurizer
+from byline.features.queries import Featurizer
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_task
+from byline.metrics.variance import Components
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
-from byline.variance import Components
-from indexer.build import build
-from indexer.ensemble_table import advice
-from indexer.pilot import run_pilot
+from byline_indexer.build.build import build
+from byline_indexer.cli.ensemble_table import advice
+from byline_indexer.pilot import run_pilot
 from tests.indexer.conftest import Config, TaskFile
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from byline.fit_sample import cut_batches, fit_sample
-from indexer.plan import MAX_FIT_BLOCKS, BuildPlan, Numerics, cut_fit_blocks
-from indexer.units import Stage
+from byline.features.sampling import cut_batches, fit_sample
+from byline_indexer.units.plan import MAX_FIT_BLOCKS, BuildPlan, Numerics, cut_fit_blocks
+from byline_indexer.units.unit import Stage
 
 NUMERICS = Numerics(block_rows=16, batch_rows=8, threads=1, device="cpu", precision="float32")
 

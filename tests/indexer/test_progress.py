@@ -1,7 +1,7 @@
 import pytest
 
-from indexer.bar import bar, clock
-from indexer.progress import RemainingTime
+from byline_indexer.cli.progress_bar import bar, clock
+from byline_indexer.progress import RemainingTime
 
 
 class Clock:

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from byline.attribution import AttributionRequest, Attributor
-from byline.loading import load_task
-from byline.query_features import Featurizer
-from byline.store.index import AttributionIndex
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
+from byline.features.queries import Featurizer
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_task
 from byline.task import Task
-from indexer.build import build
-from indexer.executor import InProcess
-from indexer.planning import make_plan
-from indexer.progress import Silent
-from indexer.real_queries import QUERIES, real_queries
-from indexer.run import run_units
-from indexer.workspace import Workspace
+from byline_indexer.build.build import build
+from byline_indexer.build.planning import make_plan
+from byline_indexer.build.recall_queries import QUERIES, real_queries
+from byline_indexer.progress import Silent
+from byline_indexer.units.executor import InProcess
+from byline_indexer.units.schedule import run_units
+from byline_indexer.units.workspace import Workspace
 from tests.indexer.conftest import TINY, Config
 
 QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0], "label": 1}
@@ -89,7 +90,7 @@ def test_an_exact_build_differentiates_no_query(config: Config, monkeypatch: pyt
     def refuse(*_: object) -> None:
         raise AssertionError("asked for queries")
 
-    monkeypatch.setattr("indexer.build.real_queries", refuse)
+    monkeypatch.setattr("byline_indexer.build.build.real_queries", refuse)
     assert AttributionIndex.open(build(config("trak")).path).manifest.search.recall == ()
 
 

@@ -7,21 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from byline.attribution import AttributionRequest, Attributor
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
 from byline.errors import InvalidQuery
-from byline.projection.principal import decoded
-from byline.query_features import Featurizer, GradientFeaturizer
+from byline.features.queries import Featurizer, GradientFeaturizer
+from byline.index.index import AttributionIndex
+from byline.projection.pca import decoded
 from byline.search.searcher import Searcher
-from byline.store.index import AttributionIndex
 from byline.task import Task
-from indexer.build import build
-from indexer.estimate import estimate
-from indexer.executor import InProcess
-from indexer.planning import make_plan
-from indexer.progress import Silent
-from indexer.run import run_units, unfinished_rotation
-from indexer.units import ENSEMBLE, Stage, Unit
-from indexer.workspace import Workspace
+from byline_indexer.build.build import build
+from byline_indexer.build.estimate import estimate
+from byline_indexer.build.planning import make_plan
+from byline_indexer.progress import Silent
+from byline_indexer.units.executor import InProcess
+from byline_indexer.units.schedule import run_units, unfinished_rotation
+from byline_indexer.units.unit import ENSEMBLE, Stage, Unit
+from byline_indexer.units.workspace import Workspace
 from tests.indexer.conftest import Config
 
 LOSSLESS = {"pca": {"size": 90}}

@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 
 from byline.task import Task
-from indexer.executor import InProcess
-from indexer.plan import BuildPlan
-from indexer.planning import make_plan
-from indexer.progress import Silent
-from indexer.run import run_units, unfinished
-from indexer.units import Stage, Unit
-from indexer.workspace import Workspace
+from byline_indexer.build.planning import make_plan
+from byline_indexer.progress import Silent
+from byline_indexer.units.executor import InProcess
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.schedule import run_units, unfinished
+from byline_indexer.units.unit import Stage, Unit
+from byline_indexer.units.workspace import Workspace
 from tests.indexer.conftest import SMALL, Config
 
 

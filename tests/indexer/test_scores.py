@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from byline.errors import InvalidInput, InvalidQuery
-from indexer.asking import _parsed
-from indexer.scores import read_requests
+from byline_indexer.cli.query import _parsed
+from byline_indexer.scores import read_requests
 
 DEEP = "[" * 100_000
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from byline.attribution import Attributor
+from byline.api.example import Example
+from byline.attribution.attributor import Attributor
 from byline.errors import BuildFailed, InvalidTask, StaleIndex
-from byline.examples import Example
-from byline.loading import LoadedTask, load_task
-from byline.store.verification import verify
+from byline.index.verification import verify
+from byline.loading.task_file import LoadedTask, load_task
 from byline.task import Task
-from indexer.build import build
+from byline_indexer.build.build import build
 from tests.indexer import tiny_task
 from tests.indexer.conftest import TINY, Config
 from tests.indexer.test_build import Recorder, contents

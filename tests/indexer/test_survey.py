@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from byline.api.example import Example
 from byline.errors import InvalidTask
-from byline.examples import Example
-from byline.loading import load_task
+from byline.loading.task_file import load_task
 from byline.task import Task
-from indexer.survey import survey
+from byline_indexer.build.survey import survey
 from tests.indexer.conftest import TaskFile
 
 

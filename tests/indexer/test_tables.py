@@ -5,10 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from byline.attribution import Answer
-from byline.attribution.answer import Attribution, Coverage, Optimism, SearchCertainty, StandsOut, Timings
-from byline.examples import Example
-from indexer.tables import answer_tables
+from byline.api.answer import Answer, Attribution, Coverage, Optimism, SearchCertainty, StandsOut, Timings
+from byline.api.example import Example
+from byline_indexer.cli.tables import answer_tables
 
 ODD = "x[/b] [red]y[/red] \x1b[31mz"
 TIMES = Timings(queue=0, predict=0, gradient=0, transform=0, search=0, join=0)

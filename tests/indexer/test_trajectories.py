@@ -7,24 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from byline.attribution import AttributionRequest, Attributor
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
 from byline.errors import BuildFailed, BylineError, InvalidQuery, InvalidRecipe, InvalidTask, StaleIndex
-from byline.loading import load_task
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_task
 from byline.recipe import recipe
-from byline.store.index import AttributionIndex
 from byline.task import Task
-from indexer.build import build
-from indexer.config import BuildConfig
-from indexer.estimate import estimate
-from indexer.executor import InProcess
-from indexer.pack import combined_blocks
-from indexer.plan import BuildPlan
-from indexer.planning import make_plan
-from indexer.progress import Silent
-from indexer.run import run_units, unfinished
-from indexer.units import Stage, Unit
-from indexer.worker import Worker
-from indexer.workspace import Workspace
+from byline_indexer.build.build import build
+from byline_indexer.build.estimate import estimate
+from byline_indexer.build.pack import combined_blocks
+from byline_indexer.build.planning import make_plan
+from byline_indexer.config import BuildConfig
+from byline_indexer.progress import Silent
+from byline_indexer.units.executor import InProcess
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.schedule import run_units, unfinished
+from byline_indexer.units.unit import Stage, Unit
+from byline_indexer.units.worker import Worker
+from byline_indexer.units.workspace import Workspace
 from tests.indexer import recorded, tiny_task
 
 PROJECTION = {"size_in": 4, "size_out": 4}

@@ -7,15 +7,15 @@ import torch
 
 from byline.errors import BuildFailed
 from byline.task import Task
-from indexer.executor import InProcess
-from indexer.fitted import add_state, read_state
-from indexer.pack import combined_blocks
-from indexer.planning import make_plan
-from indexer.progress import Silent
-from indexer.run import run_units
-from indexer.units import Stage, Unit
-from indexer.worker import Worker
-from indexer.workspace import Workspace
+from byline_indexer.build.pack import combined_blocks
+from byline_indexer.build.planning import make_plan
+from byline_indexer.progress import Silent
+from byline_indexer.units.executor import InProcess
+from byline_indexer.units.fitted import add_state, read_state
+from byline_indexer.units.schedule import run_units
+from byline_indexer.units.unit import Stage, Unit
+from byline_indexer.units.worker import Worker
+from byline_indexer.units.workspace import Workspace
 from tests.indexer.conftest import SMALL, Config
 
 

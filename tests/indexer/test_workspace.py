@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from byline.errors import BuildFailed
-from indexer.units import Stage, Unit
-from indexer.workspace import Workspace
+from byline_indexer.units.unit import Stage, Unit
+from byline_indexer.units.workspace import Workspace
 
 UNIT = Unit(Stage.EMIT, "c0", 3)
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from byline.examples import Example
+from byline.api.example import Example
 from byline.task import Checkpoint, Outputs, ParsedQuery, Prediction, QueryInterface, Task
 
 ROWS = 90

@@ -7,16 +7,15 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from service.access import managing
-from service.access.keys import digest_key, parse_key
-from service.access.scopes import Scope
-from service.access.sessions import COOKIE, write_session
-from service.database import Database, migrating
-from service.database.engine import sqlite_url
-from service.repositories import keys
-from service.repositories.audit import OPERATOR
-from service.repositories.keys import StoredKey
-from service.settings import Settings
+from byline_service.accounts import key_management, key_queries
+from byline_service.accounts.audit import OPERATOR
+from byline_service.accounts.key_queries import StoredKey
+from byline_service.accounts.keys import digest_key, parse_key
+from byline_service.accounts.scopes import Scope
+from byline_service.accounts.sessions import COOKIE, write_session
+from byline_service.database import Database, migrate
+from byline_service.database.engine import sqlite_url
+from byline_service.settings import Settings
 
 SECRET = "a secret of the tests, long enough"  # noqa: S105 - of nothing that lasts
 
@@ -41,7 +40,7 @@ def bearer(key: str) -> dict[str, str]:
 
 async def make_key(database, scopes=("admin",), owners=None, person="tester", **more) -> str:
     """Make a key and return its text."""
-    wanted = managing.Wanted(
+    wanted = key_management.Wanted(
         name="test",
         person=person,
         scopes=frozenset(Scope(each) for each in scopes),
@@ -49,7 +48,7 @@ async def make_key(database, scopes=("admin",), owners=None, person="tester", **
         **more,
     )
     async with database.begin() as transaction:
-        return (await managing.create(transaction, OPERATOR, wanted, SECRET.encode())).text
+        return (await key_management.create(transaction, OPERATOR, wanted, SECRET.encode())).text
 
 
 @cache
@@ -73,7 +72,7 @@ def empty_sqlite() -> bytes:
 
     async def make(path: Path) -> None:
         database = Database(sqlite_url(path))
-        await migrating.upgrade(database)
+        await migrate.upgrade(database)
         await database.dispose()
 
     with tempfile.TemporaryDirectory() as folder:
@@ -101,8 +100,8 @@ async def add_admin(database) -> None:
         last_used_at=None,
     )
     async with database.begin() as transaction:
-        if await keys.find(transaction, key.id) is None:
-            await keys.add(transaction, stored)
+        if await key_queries.find(transaction, key.id) is None:
+            await key_queries.add(transaction, stored)
 
 
 def printed_key(output) -> str:

@@ -3,9 +3,9 @@ from types import SimpleNamespace
 import pytest
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.database import migrating
-from service.database.engine import sqlite_url
+from byline_service.app import create_app
+from byline_service.database import migrate
+from byline_service.database.engine import sqlite_url
 from tests.service.accounts import add_admin, admin_key, bearer, empty_sqlite, make_key, prepared
 from tests.service.databases import UsedDatabase
 from tests.service.fakes import fake_attributor
@@ -88,7 +88,7 @@ def migrated_template(postgres):
     """Name of a PostgreSQL database at the newest revision, to copy from."""
     name = postgres.fresh()
     used = UsedDatabase(postgres.url(name))
-    used.run(migrating.upgrade)
+    used.run(migrate.upgrade)
     used.close()
     return name
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from service.database import Database
+from byline_service.database import Database
 
 Result = TypeVar("Result")
 

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from byline.attribution import Attributor
+from byline.api.example import Example
+from byline.api.filters import Filter
+from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery, NotFound
-from byline.examples import Example
+from byline.features.queries import QueryFeatures
+from byline.index.layout import MemberLayout
+from byline.index.quality_card import FoundCard
 from byline.members import Member
-from byline.query_features import QueryFeatures
 from byline.recipe import recipe
 from byline.search.hits import Certainty
-from byline.store.filters import Filter
-from byline.store.layout import MemberLayout
-from byline.store.quality import FoundCard
 from byline.task import ParsedQuery, Prediction, QueryInterface
 
 WIDTH = 6

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.access.scopes import Scope
+from byline_service.accounts.scopes import Scope
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import save
 from starlette.testclient import TestClient
 
-import service
-from byline.attribution import AttributionRequest
+import byline_service
+from byline.api.attributions import Options
+from byline.api.filters import Filter
+from byline.attribution.request import AttributionRequest
 from byline.recipe import recipe
-from byline.store.filters import Filter
-from service.app import create_app
-from service.schemas import Options
+from byline_service.app import create_app
 from tests.service.accounts import prepared
 from tests.service.fakes import fake_attributor
 
@@ -259,7 +259,7 @@ def test_pages_load_nothing_from_elsewhere(served):
         assert "<script>" not in response.text
         assert " style=" not in response.text
         assert "//" not in response.text.replace("<!--", "").split("<main")[0]
-    for path in (Path(service.__file__).parent / "static").iterdir():
+    for path in (Path(byline_service.__file__).parent / "static").iterdir():
         if path.is_file():
             response = served.client.get(f"/static/{path.name}")
             assert response.status_code == 200

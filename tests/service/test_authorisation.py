@@ -8,13 +8,13 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
-from service.access import managing
-from service.access.guard import PUBLIC, Requirement
-from service.access.keys import new_key, parse_key
-from service.access.scopes import Scope
-from service.access.sessions import COOKIE
-from service.app import create_app
-from service.repositories.audit import OPERATOR
+from byline_service.accounts import key_management
+from byline_service.accounts.audit import OPERATOR
+from byline_service.accounts.keys import new_key, parse_key
+from byline_service.accounts.permissions import PUBLIC, Requirement
+from byline_service.accounts.scopes import Scope
+from byline_service.accounts.sessions import COOKIE
+from byline_service.app import create_app
 from tests.service.accounts import admin_key, bearer, make_key, prepared
 from tests.service.fakes import fake_attributor
 from tests.service.permissions import PERMISSIONS, Needs
@@ -51,7 +51,7 @@ def world(tmp_path_factory):
 
         async def revoke(text):
             async with database.begin() as transaction:
-                await managing.revoke(transaction, OPERATOR, parse_key(text).id)
+                await key_management.revoke(transaction, OPERATOR, parse_key(text).id)
 
         past = datetime.now(UTC) - timedelta(seconds=1)
         keys = {scope.value: key(scopes=[scope]) for scope in Scope}

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from service.app import create_app
+from byline_service.app import create_app
 from tests.service.accounts import admin_key, prepared
 from tests.service.fakes import fake_attributor
 from tests.service.live import listening
@@ -249,7 +249,7 @@ almost = st.dictionaries(names, values | st.just({"text": "x"}) | st.just([1.0] 
 def client(tmp_path_factory):
     from starlette.testclient import TestClient
 
-    from service.app import create_app
+    from byline_service.app import create_app
     from tests.service.accounts import admin_key, bearer, prepared
     from tests.service.fakes import fake_attributor
 

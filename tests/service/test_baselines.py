@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from byline.attribution import AttributionRequest
+from byline.attribution.request import AttributionRequest
 from byline.errors import InvalidInput
-from service.app import create_app
-from service.settings import Settings
+from byline_service.app import create_app
+from byline_service.settings import Settings
 from tests.service.fakes import fake_attributor
 
 ASK = "/v1/indexes/fake/attributions"

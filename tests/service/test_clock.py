@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service import housekeeping
-from service.access import accounts
-from service.repositories import idempotency, journal
-from service.repositories.idempotency import Attempt
-from service.versions.records import SILENT, State, VersionRecord
+from byline_service import maintenance
+from byline_service.accounts import key_cache
+from byline_service.database import idempotency_queries
+from byline_service.database.idempotency_queries import Attempt
+from byline_service.versions.records import SILENT, State, VersionRecord
 from tests.service.accounts import bearer
 from tests.service.compensation.conftest import Books
 from tests.service.fakes import fake_attributor
@@ -98,8 +98,8 @@ def test_a_clock_that_was_set_ahead_forgets_no_answer(database, clock, monkeypat
     import asyncio
 
     attempt = Attempt.of("k" * 12, "POST /x", "1", b"body")
-    database.booked(idempotency.begin, attempt)
-    database.booked(idempotency.finish, attempt, idempotency.Replay(200, "{}"))
+    database.booked(idempotency_queries.begin, attempt)
+    database.booked(idempotency_queries.finish, attempt, idempotency_queries.Replay(200, "{}"))
     clock(YEAR)
     ahead = iter([0.0] + [YEAR.total_seconds()] * 100)
     monkeypatch.setattr(housekeeping, "_ahead", lambda: next(ahead))
@@ -107,14 +107,14 @@ def test_a_clock_that_was_set_ahead_forgets_no_answer(database, clock, monkeypat
 
     async def keep_house(used):
         house = asyncio.ensure_future(
-            housekeeping.keep_house(used, accounts.Accounts(used, b"s" * 32), housekeeping.Usage())
+            maintenance.keep_house(used, key_cache.Accounts(used, b"s" * 32), maintenance.Usage())
         )
         await asyncio.sleep(0.05)
         assert not house.done()
         house.cancel()
 
     database.run(keep_house)
-    assert database.booked(idempotency.find, attempt) is not None
+    assert database.booked(idempotency_queries.find, attempt) is not None
 
 
 @pytest.mark.parametrize(

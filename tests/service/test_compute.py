@@ -2,8 +2,8 @@
 
 import threading
 
-from service.compute import ComputeThread
-from service.metrics import Metrics
+from byline_service.attributions.compute import ComputeThread
+from byline_service.observability.metrics import Metrics
 
 
 def test_a_call_that_nobody_waits_for_any_more_does_not_end_the_thread():

@@ -1,7 +1,7 @@
 import pytest
 
 from byline.errors import InvalidQuery
-from service.cursors import cursor, row_of_cursor
+from byline_service.http.pagination import cursor, row_of_cursor
 
 
 def test_a_cursor_leads_back_to_its_row():

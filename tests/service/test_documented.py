@@ -9,9 +9,9 @@ from schemathesis import openapi
 from schemathesis.python.asgi import shutdown_lifespans
 
 from benchmarks.fuzz import documented
-from service.access.keys import new_key, parse_key
-from service.app import create_app
-from service.links import LINKS
+from byline_service.accounts.keys import new_key, parse_key
+from byline_service.api.links import LINKS
+from byline_service.app import create_app
 from tests.service.accounts import admin_key, bearer, prepared
 from tests.service.fakes import fake_attributor
 

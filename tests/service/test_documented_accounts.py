@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from byline.__main__ import main
-from service.settings import Settings
+from byline_service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "accounts.md").read_text()

@@ -183,12 +183,12 @@ def own_postgres():
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL], ids=lambda each: each.name)
 def test_postgresql_stops_and_comes_back(compensating, own_postgres, how):
     """In good order, as in a crash, and killed: clients book all the while."""
-    from service.database import migrating
+    from byline_service.database import migrate
     from tests.service.databases import UsedDatabase
 
     url = own_postgres.url(own_postgres.fresh())
     used = UsedDatabase(url)
-    used.run(migrating.upgrade)
+    used.run(migrate.upgrade)
     used.close()
     served = compensating(database_url=url, key_fresh_seconds=0.0)
     clients, ending = [fake_client(served) for _ in range(3)], threading.Event()

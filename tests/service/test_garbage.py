@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from service.garbage import settle
+from byline_service.garbage import settle
 
 
 class Node:

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from byline.attribution import AttributionRequest
-from byline.attribution.questions import Questions
+from byline.attribution.queries import Questions
+from byline.attribution.request import AttributionRequest
 from byline.errors import Overloaded
 from byline.recipe import recipe
-from service.admission import Admission, Amount
+from byline_service.attributions.admission import Admission, Amount
 from tests.service.accounts import admin_key
 from tests.service.fakes import fake_attributor
 

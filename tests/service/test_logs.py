@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from service.logs import GATHERED_SECONDS, Gathering
+from byline_service.observability.logs import GATHERED_SECONDS, Gathering
 
 
 @pytest.fixture

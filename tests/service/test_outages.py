@@ -5,7 +5,7 @@ import structlog
 from sqlalchemy import event
 
 from byline.errors import DiskFull
-from service import logs
+from byline_service.observability import logs
 from tests.service.accounts import bearer
 from tests.service.conftest import client_without_key
 from tests.service.postgres import PostgresServer, binaries
@@ -43,12 +43,12 @@ def own_postgres():
 
 @pytest.fixture
 def on_postgres(serve, own_postgres):
-    from service.database import migrating
+    from byline_service.database import migrate
     from tests.service.databases import UsedDatabase
 
     url = own_postgres.url(own_postgres.fresh())
     used = UsedDatabase(url)
-    used.run(migrating.upgrade)
+    used.run(migrate.upgrade)
     used.close()
     yield serve(database_url=url, key_fresh_seconds=0.0, queries_per_minute=1000)
     own_postgres.start_if_stopped()
@@ -93,13 +93,13 @@ def test_without_postgresql_known_keys_are_answered_and_the_rest_is_a_clean_503(
 
 
 async def flush(service):
-    from service.housekeeping import write
+    from byline_service.maintenance import write
 
     await write(service.database, service.accounts, service.usage)
 
 
 def test_a_service_starts_without_its_database_and_becomes_ready_with_it(serve, own_postgres):
-    from service.database import migrating
+    from byline_service.database import migrate
     from tests.service.databases import UsedDatabase
 
     url = own_postgres.url(own_postgres.fresh())
@@ -107,19 +107,19 @@ def test_a_service_starts_without_its_database_and_becomes_ready_with_it(serve, 
     refused(served.client.get("/readyz"), 503, "database-unavailable")
     refused(served.client.get("/v1/indexes"), 503, "database-unavailable")
     used = UsedDatabase(url)
-    used.run(migrating.upgrade)
+    used.run(migrate.upgrade)
     assert served.client.get("/readyz").status_code == 200
     assert served.client.get("/v1/indexes").status_code == 401
     used.close()
 
 
 def test_after_its_grace_an_outage_is_not_ready_and_keys_are_not_believed(serve, own_postgres):
-    from service.database import migrating
+    from byline_service.database import migrate
     from tests.service.databases import UsedDatabase
 
     url = own_postgres.url(own_postgres.fresh())
     used = UsedDatabase(url)
-    used.run(migrating.upgrade)
+    used.run(migrate.upgrade)
     used.close()
     served = serve(database_url=url, key_fresh_seconds=0.0, key_grace_seconds=0.0)
     assert served.client.get("/v1/indexes").status_code == 200

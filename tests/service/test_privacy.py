@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from indexer.build import build
-from indexer.config import load_config
+from byline_indexer.build.build import build
+from byline_indexer.config import load_config
 from tests.service.accounts import bearer, printed_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ def mistaken():
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("mistaken")
     source = TINY.read_text().replace(
-        "from byline.examples", "from byline.errors import UnsupportedModel\nfrom byline.examples"
+        "from byline.api.example", "from byline.errors import UnsupportedModel\nfrom byline.api.example"
     )
     (made / "mistaken.py").write_text(source + MISTAKEN)
     (made / "build.toml").write_text(

@@ -1,7 +1,7 @@
 """What a problem document tells of an error, and what the log alone knows."""
 
 from byline.errors import InvalidTask, UnsupportedModel
-from service.problems import explained
+from byline_service.http.problems import explained
 
 
 def raised(error: Exception, cause: Exception | None = None) -> Exception:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from byline.store.quality import FoundCard, Measurement, MeasurementProtocol, QualityCard
+from byline.index.quality_card import FoundCard, Measurement, MeasurementProtocol, QualityCard
 from tests.service.fakes import fake_attributor
 
 CARD = QualityCard(

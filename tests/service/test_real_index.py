@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import save
 from starlette.testclient import TestClient
 
-from byline.attribution import AttributionRequest, Attributor
-from byline.store.filters import Filter
-from indexer.build import build
-from indexer.config import load_config
-from service.app import create_app
-from service.bodies import tensors_limit
+from byline.api.filters import Filter
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
+from byline_indexer.build.build import build
+from byline_indexer.config import load_config
+from byline_service.app import create_app
+from byline_service.http.bodies import tensors_limit
 from tests.service.accounts import admin_key, bearer, prepared
 
 TINY = Path(__file__).parent.parent / "indexer" / "tiny_task.py"

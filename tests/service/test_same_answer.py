@@ -6,8 +6,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from benchmarks.fuzz.served import tiny_index
-from byline.attribution import Attributor
-from service.app import create_app
+from byline.attribution.attributor import Attributor
+from byline_service.app import create_app
 from tests.service.accounts import admin_key, bearer, prepared
 
 ASK = "/v1/indexes/tiny/attributions"

@@ -15,10 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from byline.__main__ import compose
-from byline.attribution import AttributionRequest, Attributor
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
 from byline.errors import BylineError
-from indexer.build import build
-from indexer.config import load_config
+from byline_indexer.build.build import build
+from byline_indexer.config import load_config
 from tests.service.accounts import bearer, empty_sqlite, printed_key
 
 TASK = Path(__file__).parent.parent / "indexer" / "tiny_task.py"

@@ -10,13 +10,14 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from byline.attribution import AttributionRequest, Attributor
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
 from byline.progress import counted
-from indexer.build import build
-from indexer.config import load_config
-from service.app import create_app
-from service.compute import ComputeThread, Job
-from service.metrics import Metrics
+from byline_indexer.build.build import build
+from byline_indexer.config import load_config
+from byline_service.app import create_app
+from byline_service.attributions.compute import ComputeThread, Job
+from byline_service.observability.metrics import Metrics
 from tests.service.accounts import admin_key, bearer, prepared
 from tests.service.fakes import fake_attributor
 from tests.service.live import listening, until
@@ -91,8 +92,8 @@ def test_the_deadline_of_streams_is_their_own(serve):
 
 
 def test_the_queue_and_the_questions_that_are_answered(monkeypatch, tmp_path):
-    monkeypatch.setattr("service.streaming.KEEP_ALIVE", 0.3)
-    monkeypatch.setattr("service.streaming.StreamWatch.interval", 0.02)
+    monkeypatch.setattr("byline_service.attributions.streaming.KEEP_ALIVE", 0.3)
+    monkeypatch.setattr("byline_service.attributions.streaming.StreamWatch.interval", 0.02)
     attributor, featurizer = fake_attributor()
     app = create_app(prepared(tmp_path, batch_cost=2), {"fake": attributor})
     with listening(app) as url, httpx.Client(base_url=url, timeout=20, headers=bearer(admin_key())) as client:
@@ -119,7 +120,7 @@ def test_the_queue_and_the_questions_that_are_answered(monkeypatch, tmp_path):
 
 
 def test_who_leaves_is_not_computed_for(monkeypatch, tmp_path):
-    monkeypatch.setattr("service.streaming.StreamWatch.interval", 0.02)
+    monkeypatch.setattr("byline_service.attributions.streaming.StreamWatch.interval", 0.02)
     attributor, featurizer = fake_attributor()
     app = create_app(prepared(tmp_path), {"fake": attributor})
     with listening(app) as url:
@@ -184,7 +185,7 @@ def long_ones(tmp_path_factory):
 
 
 def test_counted_steps_of_long_answers(long_ones, monkeypatch, tmp_path):
-    monkeypatch.setattr("service.streaming.StreamWatch.interval", 0.0005)
+    monkeypatch.setattr("byline_service.attributions.streaming.StreamWatch.interval", 0.0005)
     app = create_app(prepared(tmp_path), long_ones)
     asked = {"groups": {"query": QUERY, "drill_down": True, "drill_groups": 4}, "solved": {"query": QUERY}}
     with listening(app) as url, httpx.Client(base_url=url, timeout=60, headers=bearer(admin_key())) as client:

@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from starlette.testclient import TestClient
 
 from byline.errors import InvalidInput
-from service.app import create_app
-from service.settings import Settings
-from service.tracing import Tracing
+from byline_service.app import create_app
+from byline_service.observability.tracing import Tracing
+from byline_service.settings import Settings
 from tests.service.accounts import admin_key, bearer, prepared
 from tests.service.fakes import fake_attributor
 

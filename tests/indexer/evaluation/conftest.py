@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.config import BuildConfig, load_config
-from indexer.evaluation.options import EvaluationOptions
+from byline_indexer.config import BuildConfig, load_config
+from byline_indexer.evaluation.options import EvaluationOptions
 
 SOURCE = Path(__file__).with_name("trainable_task.py")
 BUILD_FILE = """

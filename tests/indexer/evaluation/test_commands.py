@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from byline.__main__ import main
-from byline.attribution import AttributionRequest, Attributor
-from byline.store.quality import card_path
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
+from byline.index.quality_card import card_path
 
 Run = Callable[..., tuple[int, str, str]]
 

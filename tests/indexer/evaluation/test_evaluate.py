@@ -15,18 +15,18 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 
 from byline.errors import BuildFailed, InvalidInput, InvalidTask
-from byline.loading import load_task
-from byline.store.index import AttributionIndex
-from indexer.build import build
-from indexer.config import BuildConfig
-from indexer.evaluating import MetricName
-from indexer.evaluation.designs import leave_one_out, random_subsets
-from indexer.evaluation.evaluate import evaluate
-from indexer.evaluation.metrics import METRICS
-from indexer.evaluation.options import EvaluationOptions
-from indexer.evaluation.training import train
-from indexer.evaluation.truth import from_file
-from indexer.scores import score_items
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_task
+from byline_indexer.build.build import build
+from byline_indexer.cli.evaluate import MetricName
+from byline_indexer.config import BuildConfig
+from byline_indexer.evaluation.designs import leave_one_out, random_subsets
+from byline_indexer.evaluation.evaluate import evaluate
+from byline_indexer.evaluation.metrics import METRICS
+from byline_indexer.evaluation.options import EvaluationOptions
+from byline_indexer.evaluation.training import train
+from byline_indexer.evaluation.truth import from_file
+from byline_indexer.scores import score_items
 from tests.indexer.evaluation.conftest import SOURCE
 
 ROOT = Path(__file__).parents[3]

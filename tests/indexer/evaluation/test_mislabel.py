@@ -9,13 +9,13 @@ from sklearn.metrics import roc_auc_score
 
 from byline.errors import InvalidInput, InvalidTask
 from byline.groups import GroupOptions
-from byline.loading import load_task
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_task
 from byline.recipe import recipe
-from byline.store.index import AttributionIndex
-from indexer.config import BuildConfig
-from indexer.evaluation.evaluate import evaluate
-from indexer.evaluation.mislabel import drawn, mislabelled
-from indexer.evaluation.options import EvaluationOptions
+from byline_indexer.config import BuildConfig
+from byline_indexer.evaluation.evaluate import evaluate
+from byline_indexer.evaluation.mislabel import drawn, mislabelled
+from byline_indexer.evaluation.options import EvaluationOptions
 from tests.indexer.evaluation.conftest import SOURCE
 
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from byline.errors import InvalidInput
-from byline.loading import load_task
+from byline.index.index import AttributionIndex
+from byline.loading.task_file import load_task
 from byline.recipe import recipe
-from byline.store.index import AttributionIndex
-from indexer.build import build
-from indexer.config import BuildConfig, load_config
-from indexer.evaluation.candidates import Grid, candidates
-from indexer.evaluation.evaluate import evaluate
-from indexer.evaluation.options import EvaluationOptions
-from indexer.evaluation.queries import split
-from indexer.evaluation.tune import tune
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig, load_config
+from byline_indexer.evaluation.candidates import Grid, candidates
+from byline_indexer.evaluation.evaluate import evaluate
+from byline_indexer.evaluation.options import EvaluationOptions
+from byline_indexer.evaluation.queries import split
+from byline_indexer.evaluation.tune import tune
 
 GRID = Grid(dampings=(0.05, 30.0), sizes=(8,))
 
@@ -77,7 +77,7 @@ def test_scores_are_kept_and_indexes_are_not(
     first = tune(config, options, GRID)
     assert not (options.out / "candidate").exists()
     assert not config.index.path.exists()
-    monkeypatch.setattr("indexer.evaluation.tune.build", None)
+    monkeypatch.setattr("byline_indexer.evaluation.tune.build", None)
     assert tune(config, options, GRID).tried == first.tried
 
 

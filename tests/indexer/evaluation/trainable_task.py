@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from byline.examples import Example
+from byline.api.example import Example
 from byline.task import Checkpoint, Outputs, Task
 
 ROWS = 40

@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from byline.errors import DatabaseUnavailable, Unauthorized
-from service.access.accounts import Accounts
-from service.access.keys import new_key
-from service.repositories import keys
+from byline_service.accounts.key_cache import Accounts
+from byline_service.accounts.keys import new_key
 
 
 class Absent:

@@ -3,7 +3,7 @@
 import pytest
 from fastapi import APIRouter
 
-from service.access.guard import hold_guarded, is_public
+from byline_service.accounts.permissions import hold_guarded, is_public
 from tests.service.conftest import client_without_key
 
 

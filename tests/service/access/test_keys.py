@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byline.errors import Unauthorized
-from service.access import keys
-from service.access.keys import ALPHABET, ApiKey, digest_key, new_key, parse_key, same_digest
+from byline_service.accounts import keys
+from byline_service.accounts.keys import ALPHABET, ApiKey, digest_key, new_key, parse_key, same_digest
 
 
 def test_a_new_key_is_read_back():

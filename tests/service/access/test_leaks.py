@@ -28,7 +28,7 @@ def world(tmp_path_factory):
     """
     from starlette.testclient import TestClient
 
-    from service.app import create_app
+    from byline_service.app import create_app
     from tests.service.accounts import admin_key, make_key, prepared
 
     app = create_app(

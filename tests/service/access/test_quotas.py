@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from byline.errors import DatabaseUnavailable
-from service.access.quotas import SharedCounter
-from service.database import Database
-from service.repositories import quotas
+from byline_service.accounts import quota_queries
+from byline_service.accounts.quotas import SharedCounter
+from byline_service.database import Database
 from tests.service.accounts import bearer
 from tests.service.conftest import client_without_key
 
@@ -58,13 +58,13 @@ def test_the_services_quota_is_for_keys_without_their_own(serve):
 
 def test_a_window_begins_anew_when_it_is_over(database):
     def take(cost, now):
-        return database.booked(quotas.take, "a/queries", cost, 10, now, MINUTE)
+        return database.booked(quota_queries.take, "a/queries", cost, 10, now, MINUTE)
 
     assert take(6, NOW) == (True, 6, NOW + MINUTE)
     assert take(5, NOW + MINUTE / 2) == (False, 6, NOW + MINUTE)
     assert take(4, NOW + MINUTE / 2) == (True, 10, NOW + MINUTE)
     assert take(10, NOW + MINUTE) == (True, 10, NOW + 2 * MINUTE)
-    database.booked(quotas.forget, NOW + 3 * MINUTE, MINUTE)
+    database.booked(quota_queries.forget, NOW + 3 * MINUTE, MINUTE)
     assert take(1, NOW + 3 * MINUTE)[1] == 1
 
 
@@ -95,7 +95,7 @@ def test_without_the_database_each_replica_counts_alone(database, monkeypatch):
 def test_counting_in_memory_ends_with_the_minute(cost, monkeypatch):
     import limits.aio.storage.memory as storage
 
-    from service.access.quotas import MemoryCounter
+    from byline_service.accounts.quotas import MemoryCounter
 
     moment = [1000.0]
 
@@ -114,7 +114,7 @@ def test_counting_in_memory_ends_with_the_minute(cost, monkeypatch):
 def test_a_clock_that_is_put_back_locks_nobody_out(monkeypatch):
     import limits.aio.storage.memory as storage
 
-    from service.access.quotas import MemoryCounter
+    from byline_service.accounts.quotas import MemoryCounter
 
     moment = [1e9]
 
@@ -133,7 +133,7 @@ def test_a_clock_that_is_put_back_locks_nobody_out(monkeypatch):
 
 def test_replicas_windows_in_the_future_begin_anew(database):
     def take(cost, now):
-        return database.booked(quotas.take, "a/queries", cost, 10, now, MINUTE)
+        return database.booked(quota_queries.take, "a/queries", cost, 10, now, MINUTE)
 
     assert take(10, NOW) == (True, 10, NOW + MINUTE)
     assert take(1, NOW - MINUTE / 2)[0] is False, "another replica, whose clock is half a minute behind"

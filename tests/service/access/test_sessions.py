@@ -5,7 +5,7 @@ import time
 import pytest
 
 from byline.errors import Unauthorized
-from service.access.sessions import COOKIE, SECONDS, read_session, write_session
+from byline_service.accounts.sessions import COOKIE, SECONDS, read_session, write_session
 from tests.service.accounts import admin_key
 from tests.service.conftest import client_without_key
 

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from byline.errors import DatabaseUnavailable, Overloaded
-from service.access.scopes import Caller
-from service.bookkeeping import verifier as module
-from service.bookkeeping.events import book_event
-from service.bookkeeping.verifier import Verifier
-from service.bookkeeping.verifying import Verification
+from byline_service.accounts.scopes import Caller
+from byline_service.ledger import verify_job as module
+from byline_service.ledger.booking import book_event
+from byline_service.ledger.verify import Verification
+from byline_service.ledger.verify_job import Verifier
 from tests.service.compensation.reference import event
 
 ASK, VERIFY = "/v1/indexes/fake/attributions", "/v1/ledger/verification"
@@ -109,7 +109,7 @@ def sqlite_ledger(tmp_path):
     Yields:
         Its database.
     """
-    from service.database.engine import sqlite_url
+    from byline_service.database.engine import sqlite_url
     from tests.service.accounts import empty_sqlite
     from tests.service.databases import UsedDatabase
 

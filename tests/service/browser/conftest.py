@@ -16,9 +16,9 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from service.app import create_app
-from service.database import Database
-from service.database.engine import sqlite_url
+from byline_service.app import create_app
+from byline_service.database import Database
+from byline_service.database.engine import sqlite_url
 from tests.service.accounts import admin_key, bearer, make_key, prepared, session_cookie
 from tests.service.fakes import fake_attributor
 from tests.service.test_quality_card import CARD

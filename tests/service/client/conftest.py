@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from byline.attribution import Attributor
-from indexer.build import build
-from indexer.config import load_config
-from service.app import create_app
-from service.client import AsyncClient, Client
+from byline.attribution.attributor import Attributor
+from byline.client import AsyncClient, Client
+from byline_indexer.build.build import build
+from byline_indexer.config import load_config
+from byline_service.app import create_app
 from tests.service.accounts import admin_key, prepared
 from tests.service.live import listening
 

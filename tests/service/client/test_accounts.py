@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.app import create_app
-from service.client import Forbidden, NewKeyBody, QuotaExceeded, Retries, Scope, Unauthorized
+from byline.client import Forbidden, NewKeyBody, QuotaExceeded, Retries, Scope, Unauthorized
+from byline_service.app import create_app
 from tests.service.accounts import admin_key, prepared
 from tests.service.fakes import fake_attributor
 from tests.service.live import listening

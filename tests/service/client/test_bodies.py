@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load
 
+from byline.client.sse import EventReader
+from byline.client.tensors import CHUNK_BYTES, TensorsBody
 from byline.errors import InvalidQuery
-from service.client.events import EventReader
-from service.client.tensors import CHUNK_BYTES, TensorsBody
 
 
 def test_tensors_come_out_as_they_went_in():
@@ -70,19 +70,19 @@ def test_events_that_are_cut_anywhere(size):
 
 
 DOCUMENTS = (
-    "service.schemas",
-    "service.access.scopes",
-    "service.versions.documents",
-    "service.versions.names",
+    "byline.api.attributions",
+    "byline_service.accounts.scopes",
+    "byline.api.versions",
+    "byline_service.versions.names",
 )
-DOCUMENTS += ("service.versions.records", "service.compensation.")
+DOCUMENTS += ("byline_service.versions.records", "byline_service.compensation.")
 """What the client and the server share: documents, and the words in them."""
-PACKAGES = {"service", "service.access", "service.versions", "service.compensation"}
+PACKAGES = {"service", "byline_service.accounts", "byline_service.versions", "byline_service.compensation"}
 
 
 def test_the_client_is_light_and_knows_nothing_of_the_server():
-    code = "import sys, service.client; print('torch' in sys.modules, *(m for m in sys.modules if m[:7] == 'service'))"
+    code = "import sys, byline.client; print('torch' in sys.modules, *(m for m in sys.modules if m[:7] == 'service'))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     torch_loaded, *modules = run.stdout.split()
-    assert {each for each in modules if not each.startswith(("service.client", *DOCUMENTS))} <= PACKAGES
+    assert {each for each in modules if not each.startswith(("byline.client", *DOCUMENTS))} <= PACKAGES
     assert torch_loaded == "False"

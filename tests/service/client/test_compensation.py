@@ -4,8 +4,7 @@ import httpx
 import pytest
 import torch
 
-from service.app import create_app
-from service.client import (
+from byline.client import (
     AllocationBody,
     Client,
     Forbidden,
@@ -17,6 +16,7 @@ from service.client import (
     ReversalBody,
     Scope,
 )
+from byline_service.app import create_app
 from tests.service.accounts import admin_key, prepared
 from tests.service.fakes import fake_attributor
 from tests.service.live import listening
@@ -121,7 +121,7 @@ class Losing(httpx.HTTPTransport):
 
 
 def test_an_answer_that_is_lost_does_not_book_twice(url, monkeypatch):
-    monkeypatch.setattr("service.client.blocking.time.sleep", lambda _: None)
+    monkeypatch.setattr("byline.client.synchronous.time.sleep", lambda _: None)
     with httpx.Client(transport=Losing()) as http, Client(url, admin_key(), http=http) as client:
         booked = client.book_event("fake", QUERY)
         assert list(client.events("fake")) == [booked]

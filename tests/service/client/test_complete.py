@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from service.client import (
+from byline.client import (
     AllocationBody,
     AsyncClient,
     Client,
@@ -13,12 +13,12 @@ from service.client import (
     PolicyBody,
     Scope,
     accounts,
-    asking,
+    attributions,
     compensation,
-    reading,
+    indexes,
     versions,
 )
-from service.client.calls import Pages
+from byline.client.calls import Pages
 
 WITHOUT = {"livez", "metrics", "print_statement"}
 """What orchestrators, Prometheus and browsers read."""
@@ -30,7 +30,7 @@ GIVEN = {
     "draft": AllocationBody(kind="allocation", policy="some"),
     "wanted": NewKeyBody(name="some", person="Ada", scopes=[Scope.READ]),
 }
-MODULES = (accounts, asking, compensation, reading, versions)
+MODULES = (accounts, attributions, compensation, indexes, versions)
 
 
 def public(kind):

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from byline.client import gradient_of
 from byline.errors import InvalidQuery
-from service.client import gradient_of
 
 
 def info(*members, mask_rate=None, **shapes):

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import torch
 
-from service.app import create_app
-from service.client import NEVER, AsyncClient, TooLarge, Unauthorized, Unreachable
+from byline.client import NEVER, AsyncClient, TooLarge, Unauthorized, Unreachable
+from byline_service.app import create_app
 from tests.service.accounts import admin_key, prepared
 from tests.service.fakes import fake_attributor
 from tests.service.live import listening, until
@@ -19,7 +19,7 @@ def held(tmp_path, monkeypatch):
     Yields:
         Its address, and the application.
     """
-    monkeypatch.setattr("service.streaming.StreamWatch.interval", 0.02)
+    monkeypatch.setattr("byline_service.attributions.streaming.StreamWatch.interval", 0.02)
     attributor, featurizer = fake_attributor()
     app = create_app(prepared(tmp_path), {"fake": attributor})
     with listening(app) as url:

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from byline.attribution import AttributionRequest
+from byline.api.filters import Filter
+from byline.attribution.request import AttributionRequest
+from byline.client import InvalidRequest, NotFound, ServiceError, TooLarge
 from byline.errors import InvalidQuery
 from byline.errors import NotFound as OfflineNotFound
-from byline.store.filters import Filter
-from service.client import InvalidRequest, NotFound, ServiceError, TooLarge
 from tests.indexer import tiny_task
 
 QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0], "label": 2}

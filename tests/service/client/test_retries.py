@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from service.client import (
+from byline.client import (
     NEVER,
     ClientError,
     InvalidRequest,
@@ -18,10 +18,10 @@ from service.client import (
     UnexpectedAnswer,
     Unreachable,
 )
-from service.client.asking import attribute
-from service.client.calls import Call
-from service.client.errors import Conflict, InProgress
-from service.client.retries import Attempts, seconds_of
+from byline.client.attributions import attribute
+from byline.client.calls import Call
+from byline.client.errors import Conflict, InProgress
+from byline.client.retries import Attempts, seconds_of
 
 PAUSE = Retries(first_seconds=1.0, longest_seconds=4.0, total_seconds=60.0)
 
@@ -46,9 +46,9 @@ def pauses(monkeypatch):
         if seconds:
             taken.append(seconds)
 
-    monkeypatch.setattr("service.client.blocking.time.sleep", taken.append)
-    monkeypatch.setattr("service.client.awaiting.anyio.sleep", sleep)
-    monkeypatch.setattr("service.client.retries.random.random", lambda: 0.0)
+    monkeypatch.setattr("byline.client.synchronous.time.sleep", taken.append)
+    monkeypatch.setattr("byline.client.asynchronous.anyio.sleep", sleep)
+    monkeypatch.setattr("byline.client.retries.random.random", lambda: 0.0)
     return taken
 
 
@@ -159,7 +159,7 @@ def test_a_repeated_key_that_is_still_at_work_is_waited_for():
 
 
 def _document(status, kind="urn:byline:problem:overloaded"):
-    from service.client.errors import ProblemDocument
+    from byline.client.errors import ProblemDocument
 
     return ProblemDocument(type=kind, status=status)
 

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from service.app import create_app
-from service.client import Conflict, NotFound
+from byline.client import Conflict, NotFound
+from byline_service.app import create_app
 from tests.service.accounts import admin_key, prepared
 from tests.service.live import listening, until
 from tests.service.versions.building import build_versions, directory

@@ -2,11 +2,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from service.access.scopes import Caller
-from service.bookkeeping import runs
-from service.bookkeeping.events import book_event, revise_policy
-from service.bookkeeping.verifying import verify
-from service.database.engine import sqlite_url
+from byline_service.accounts.scopes import Caller
+from byline_service.database.engine import sqlite_url
+from byline_service.ledger import run_workflow
+from byline_service.ledger.booking import book_event, revise_policy
+from byline_service.ledger.verify import verify
 from tests.service.accounts import empty_sqlite
 from tests.service.compensation.reference import event, policy
 from tests.service.databases import UsedDatabase
@@ -39,14 +39,16 @@ class Books:
         return self.do(book_event, event(scores, **changes))
 
     def draft(self, name="royalties", since=None, until=None, person="ada"):
-        prepared = self.used.run(lambda database: runs.prepare_allocation(database, name, since, until))
-        return self.do(runs.draft, prepared, person=person).id
+        prepared = self.used.run(
+            lambda database: run_workflow.prepare_allocation(database, name, since, until)
+        )
+        return self.do(run_workflow.draft, prepared, person=person).id
 
     def approve(self, run_id, person="grace"):
-        return self.do(runs.approve, run_id, person=person)
+        return self.do(run_workflow.approve, run_id, person=person)
 
     def post(self, run_id, person="grace"):
-        return self.do(runs.post, run_id, person=person)
+        return self.do(run_workflow.post, run_id, person=person)
 
     def posted(self, run_id):
         self.approve(run_id)

@@ -6,8 +6,8 @@ from math import ceil, isqrt
 
 from scipy.special import stdtrit
 
-from service.compensation.event import Event, EventMember
-from service.compensation.policy import Policy
+from byline_service.compensation.event import Event, EventMember
+from byline_service.compensation.policy import Policy
 
 AT = "2026-03-01T12:00:00.000000Z"
 _ids = count()

@@ -9,17 +9,10 @@ from hypothesis import strategies as st
 
 from byline.attribution.owner_shares import owner_sums
 from byline.members import Member
-from service.compensation.allocation import PARTS, allocate, event_parts
-from service.compensation.apportionment import apportion
-from service.compensation.exact_shares import ROOT_BITS, exact_shares
-from tests.service.compensation.reference import (
-    amounts,
-    event,
-    hamilton,
-    jackknife_squared,
-    policy,
-    shares,
-)
+from byline_service.compensation.allocation import PARTS, allocate, event_parts
+from byline_service.compensation.apportionment import apportion
+from byline_service.compensation.integer_shares import ROOT_BITS, exact_shares
+from tests.service.compensation.reference import amounts, event, hamilton, jackknife_squared, policy, shares
 
 UNITS = st.sampled_from([(0, 1), (0, 1, 2), (0, 0, 1, 1, 2, 2), (0, 0, 0, 1)])
 SCORE = st.one_of(st.integers(-20, 20), st.integers(-(1 << 52), 1 << 52))

@@ -8,15 +8,21 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 
 from byline.errors import InvalidInput, NotFound
-from service.bookkeeping import runs
-from service.bookkeeping.events import book_event
-from service.bookkeeping.verifying import verify
-from service.compensation.moments import moment_of, period_text
-from service.compensation.refusals import NotPayable, Reason
-from service.compensation.runs import NotAnotherPerson, RunConflict
-from service.database.tables.compensation import APPEND_ONLY
-from service.database.tables.versions import index_versions
-from service.repositories import audit, events, journal, ledger, statements
+from byline_service.accounts import audit
+from byline_service.compensation.eligibility import NotPayable, Reason
+from byline_service.compensation.runs import NotAnotherPerson, RunConflict
+from byline_service.compensation.timestamps import moment_of, period_text
+from byline_service.database.tables.compensation import APPEND_ONLY
+from byline_service.database.tables.versions import index_versions
+from byline_service.ledger import (
+    entry_queries,
+    event_queries,
+    journal_queries,
+    run_workflow,
+    statement_queries,
+)
+from byline_service.ledger.booking import book_event
+from byline_service.ledger.verify import verify
 from tests.service.compensation.conftest import caller
 from tests.service.compensation.reference import event
 
@@ -29,7 +35,7 @@ async def quarantine(transaction, who, version):
 
 
 def balances(books, name="royalties"):
-    return books.read(ledger.balances, name)
+    return books.read(entry_queries.balances, name)
 
 
 def held(books):
@@ -54,13 +60,13 @@ class TestTheWholeWay:
         assert held(books)["funding"] == -10_000
         assert sum(balances(books).values()) == 0
         assert held(books)["unallocated"] == 5_000
-        lines = books.read(statements.lines, run_id, None)
+        lines = books.read(statement_queries.lines, run_id, None)
         assert [line.owner for line in lines] == ["ash", "birch", "cedar"]
-        assert books.read(statements.lines, run_id, {"birch"}) == lines[1:2]
+        assert books.read(statement_queries.lines, run_id, {"birch"}) == lines[1:2]
         found = books.verify()
         assert found.findings == []
         assert (found.events, found.runs, found.posted) == (2, 1, 1)
-        assert books.read(events.find, "digits", booked[0].id) == booked[0]
+        assert books.read(event_queries.find, "digits", booked[0].id) == booked[0]
         with pytest.raises(InvalidInput, match="found none"):
             books.draft()
 
@@ -84,7 +90,9 @@ class TestTheWholeWay:
             books.book({"small": (2, 2, 2), "large": (8, 8, 8)})
             run_id = books.draft()
             books.posted(run_id)
-            payable.append({line.owner: line.payable for line in books.read(statements.lines, run_id, None)})
+            payable.append(
+                {line.owner: line.payable for line in books.read(statement_queries.lines, run_id, None)}
+            )
         assert payable == [{"large": 80, "small": 0}, {"large": 80, "small": 40}, {"large": 80, "small": 0}]
         assert balances(books)["carried", "small"] == 20
         assert books.verify().findings == []
@@ -98,7 +106,7 @@ class TestTheWholeWay:
         books.approve(second)
         with pytest.raises(RunConflict, match="paid for"):
             books.post(second)
-        books.do(runs.void, second)
+        books.do(run_workflow.void, second)
         books.posted(books.draft("bonus"))
         assert books.verify().findings == []
 
@@ -107,7 +115,7 @@ class TestTheWholeWay:
         books.book(SCORES)
         first = books.draft()
         books.book(SCORES)
-        until = books.read(statements.find, first)[0].drafted_at
+        until = books.read(statement_queries.find, first)[0].drafted_at
         second = books.draft(since=until)
         books.posted(second)
         books.approve(first)
@@ -122,38 +130,38 @@ class TestTheWholeWay:
         escrow = {o: n for (account, o), n in balances(books).items() if account == "escrow"}
         assert min(escrow.values()) > 0
         with pytest.raises(RunConflict, match="at most"):
-            books.do(runs.release, "royalties", "too much", {"ash": escrow["ash"] + 1})
-        some = books.do(runs.release, "royalties", "agreed", {"ash": 1}).id
-        rest = books.do(runs.release, "royalties", "a better version", None).id
+            books.do(run_workflow.release, "royalties", "too much", {"ash": escrow["ash"] + 1})
+        some = books.do(run_workflow.release, "royalties", "agreed", {"ash": 1}).id
+        rest = books.do(run_workflow.release, "royalties", "a better version", None).id
         with pytest.raises(NotAnotherPerson):
             books.approve(some, person="ada")
         books.posted(some)
         books.approve(rest)
         with pytest.raises(RunConflict, match="enough"):
             books.post(rest)
-        books.posted(books.do(runs.release, "royalties", "a better version", None).id)
+        books.posted(books.do(run_workflow.release, "royalties", "a better version", None).id)
         assert held(books)["escrow"] == 0
         assert books.verify().findings == []
         with pytest.raises(RunConflict, match="there is none"):
-            books.do(runs.release, "royalties", "more", None)
+            books.do(run_workflow.release, "royalties", "more", None)
 
     def test_a_posted_run_is_taken_back_by_the_same_entries_with_the_other_sign(self, books):
         books.policy()
         books.book(SCORES)
         run_id = books.draft()
         with pytest.raises(RunConflict, match="posted"):
-            books.do(runs.reverse, run_id, "not yet")
+            books.do(run_workflow.reverse, run_id, "not yet")
         books.posted(run_id)
         with pytest.raises(RunConflict, match="draft or approved"):
-            books.do(runs.void, run_id)
-        again = [books.do(runs.reverse, run_id, "a mistake").id for _ in range(2)]
+            books.do(run_workflow.void, run_id)
+        again = [books.do(run_workflow.reverse, run_id, "a mistake").id for _ in range(2)]
         books.posted(again[0])
         assert not any(balances(books).values())
         books.approve(again[1])
         with pytest.raises(RunConflict, match="taken back"):
             books.post(again[1])
         with pytest.raises(RunConflict, match="taken back"):
-            books.do(runs.reverse, run_id, "again")
+            books.do(run_workflow.reverse, run_id, "again")
         books.posted(books.draft())
         assert books.verify().findings == []
         assert held(books)["funding"] == -100_000
@@ -163,13 +171,13 @@ class TestTheWholeWay:
         books.book(SCORES)
         run_id = books.draft()
         books.posted(run_id)
-        release = books.do(runs.release, "royalties", "agreed", None).id
+        release = books.do(run_workflow.release, "royalties", "agreed", None).id
         books.posted(release)
-        back = books.do(runs.reverse, run_id, "a mistake").id
+        back = books.do(run_workflow.reverse, run_id, "a mistake").id
         books.approve(back)
         with pytest.raises(RunConflict, match="first"):
             books.post(back)
-        books.posted(books.do(runs.reverse, release, "first this").id)
+        books.posted(books.do(run_workflow.reverse, release, "first this").id)
         books.post(back)
         assert not any(balances(books).values())
         assert books.verify().findings == []
@@ -180,7 +188,7 @@ class TestTheWholeWay:
         books.book(SCORES, index="others")
         last = books.book(SCORES)
         run_id = books.draft(since=first.booked_at, until=last.booked_at)
-        statement = books.read(statements.find, run_id)[1].statement
+        statement = books.read(statement_queries.find, run_id)[1].statement
         assert [each.id for each in statement.events] == [first.id]
         assert books.verify().findings == []
 
@@ -192,7 +200,7 @@ class TestTheWholeWay:
         assert refused.value.reasons == (Reason.WITHIN_CHECKPOINT,)
         books.book(SCORES)
         run_id = books.draft()
-        statement = books.read(statements.find, run_id)[1].statement
+        statement = books.read(statement_queries.find, run_id)[1].statement
         assert [each.reasons for each in statement.refused] == [(Reason.WITHIN_CHECKPOINT,)]
         books.posted(run_id)
         books.policy(allow_within_checkpoint=True)
@@ -205,7 +213,7 @@ class TestTheWholeWay:
         books.book(SCORES)
         books.do(quarantine, "bad")
         run_id = books.draft()
-        statement = books.read(statements.find, run_id)[1].statement
+        statement = books.read(statement_queries.find, run_id)[1].statement
         assert [each.reasons for each in statement.refused] == [(Reason.QUARANTINED,)]
         books.posted(run_id)
         assert books.verify().findings == []
@@ -226,11 +234,11 @@ class TestTheWholeWay:
         booked = [books.book(SCORES) for _ in range(3)]
         zone = timezone(timedelta(hours=13))
         since, until = (period_text(moment_of(booked[n].booked_at).astimezone(zone)) for n in (1, 2))
-        statement = books.read(statements.find, books.draft(since=since, until=until))[1].statement
+        statement = books.read(statement_queries.find, books.draft(since=since, until=until))[1].statement
         assert [each.id for each in statement.events] == [booked[1].id]
 
     def test_a_run_has_a_bounded_number_of_scores(self, books, monkeypatch):
-        monkeypatch.setattr("service.repositories.events.MOST_SCORES", 20)
+        monkeypatch.setattr("byline_service.ledger.event_queries.MOST_SCORES", 20)
         books.policy()
         books.book(SCORES)
         books.draft()
@@ -245,7 +253,7 @@ class TestTheWholeWay:
             books.policy(currency="USD")
 
     def test_unknown_names(self, books):
-        for work in (runs.approve, runs.post, runs.void):
+        for work in (run_workflow.approve, run_workflow.post, run_workflow.void):
             with pytest.raises(NotFound):
                 books.do(work, "no such run")
         with pytest.raises(NotFound):
@@ -287,10 +295,10 @@ def test_a_ledger_is_verified_as_of_one_moment_while_events_are_booked(books):
 
     async def both(database):
         async with database.read() as reading:
-            before = await journal.last_sequence(reading)
+            before = await journal_queries.last_sequence(reading)
             async with database.begin() as transaction:
                 await book_event(transaction, caller("ada"), event(SCORES))
-            return before, await journal.last_sequence(reading)
+            return before, await journal_queries.last_sequence(reading)
 
     assert books.used.run(both) == (1, 1)
 
@@ -316,7 +324,7 @@ def test_two_postings_of_one_run_and_of_two_runs_of_the_same_events_pay_once(boo
     async def at_once(database):
         async def post(run_id):
             async with database.begin() as transaction:
-                await runs.post(transaction, caller("grace"), run_id)
+                await run_workflow.post(transaction, caller("grace"), run_id)
 
         return await asyncio.gather(*map(post, [first, second] * 3), return_exceptions=True)
 

@@ -5,8 +5,8 @@ import pytest
 
 from byline.attribution.uncertainty import member_units
 from byline.members import Member
-from service.compensation.exact_shares import exact_shares
-from service.compensation.fixed_point import fixed_point
+from byline_service.compensation.fixed_point import fixed_point
+from byline_service.compensation.integer_shares import exact_shares
 from tests.service.compensation.reference import event, policy
 
 CHECKPOINTS = [tuple(Member(c) for c in range(count)) for count in (2, 3, 4, 8)]

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byline.attribution.answer import Answer, Coverage, OwnerShare, Shares
+from byline.api.answer import Answer, Coverage, OwnerShare, Shares
 from byline.errors import InvalidInput, NonFiniteGradient
 from byline.members import Member
-from service.compensation.booking import Answerer, Booking, event_of
-from service.compensation.drafting import Period, draft_allocation
-from service.compensation.event import QualityFigure
-from service.compensation.fixed_point import BITS, fixed_point
-from service.compensation.moments import moment_of, moment_text, period_text
-from service.compensation.money import MINOR_DIGITS, minor_digits, written
-from service.compensation.policy import MinimumQuality, student_multiplier
-from service.compensation.refusals import Reason
-from service.compensation.runs import NotAnotherPerson, Run, same_person
-from service.statement_reading import shown
+from byline_service.compensation.drafting import Period, draft_allocation
+from byline_service.compensation.eligibility import Reason
+from byline_service.compensation.event import QualityFigure
+from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
+from byline_service.compensation.fixed_point import BITS, fixed_point
+from byline_service.compensation.money import MINOR_DIGITS, minor_digits, written
+from byline_service.compensation.policy import MinimumQuality, student_multiplier
+from byline_service.compensation.runs import NotAnotherPerson, Run, same_person
+from byline_service.compensation.timestamps import moment_of, moment_text, period_text
+from byline_service.ledger.statement_documents import shown
 from tests.service.compensation.reference import AT, event, policy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

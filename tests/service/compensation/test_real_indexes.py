@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from byline.attribution import AttributionRequest, Attributor
-from indexer.build import build
-from indexer.config import BuildConfig
+from byline.attribution.attributor import Attributor
+from byline.attribution.request import AttributionRequest
+from byline_indexer.build.build import build
+from byline_indexer.config import BuildConfig
 from tests.indexer import tiny_task
 from tests.service.accounts import bearer
 

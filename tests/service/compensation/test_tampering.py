@@ -5,10 +5,10 @@ import sqlite3
 
 import pytest
 
-from byline.store.canonical import canonical_json
-from service.bookkeeping import runs
-from service.compensation.journal import record_hash
-from service.database.tables.compensation import APPEND_ONLY
+from byline.index.canonical_json import canonical_json
+from byline_service.compensation.journal import record_hash
+from byline_service.database.tables.compensation import APPEND_ONLY
+from byline_service.ledger import run_workflow
 
 SCORES = {"ash": (30, 31, 29), "birch": (60, 55, 62), "elm": (-5, -4, -6)}
 TABLES = [table.name for table in APPEND_ONLY]
@@ -27,13 +27,13 @@ def told(sqlite_books):
     books.book({"ash": (3, 4, 5), "cedar": (7, 1, 2)})
     run_id = books.draft()
     books.posted(run_id)
-    books.posted(books.do(runs.release, "royalties", "agreed", {"ash": 7}).id)
-    books.do(runs.void, books.do(runs.release, "royalties", "again", {"ash": 7}).id)
+    books.posted(books.do(run_workflow.release, "royalties", "agreed", {"ash": 7}).id)
+    books.do(run_workflow.void, books.do(run_workflow.release, "royalties", "again", {"ash": 7}).id)
     books.policy()
     books.book(SCORES)
     second = books.draft()
     books.posted(second)
-    books.posted(books.do(runs.reverse, second, "a mistake").id)
+    books.posted(books.do(run_workflow.reverse, second, "a mistake").id)
     books.draft()
     assert books.verify().findings == []
     connection = sqlite3.connect(books.used.database.url.database, isolation_level=None)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.pages.charts import HEIGHT, WIDTH, Entry, bars, columns, gauge, nice_top, stacked
+from byline_service.pages.charts import HEIGHT, WIDTH, Entry, bars, columns, gauge, nice_top, stacked
 
 FINITE = st.floats(-1e9, 1e9, allow_nan=False)
 EXACT = 0.02  # places are rounded to hundredths

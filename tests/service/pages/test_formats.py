@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from service.pages import formats
-from service.pages.tables import csv_response
+from byline_service.pages import formats
+from byline_service.pages.csv import csv_response
 
 
 def test_numbers_carry_their_exact_value_for_the_readers_locale():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from byline.attribution import Timings
-from service.metrics import Metrics
-from service.pages.latency import endings, quantile, stage_times
+from byline.api.answer import Timings
+from byline_service.observability.metrics import Metrics
+from byline_service.pages.latency import endings, quantile, stage_times
 
 
 def cumulative(histogram):

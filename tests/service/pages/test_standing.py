@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.pages.standing import NAMED, balanced, draw, periods, standings, totals
-from service.schemas_statements import BalanceDocument, StatementDocument
+from byline.api.statements import BalanceDocument, StatementDocument
+from byline_service.pages.owner_totals import NAMED, balanced, draw, periods, standings, totals
 
 
 def balance(account, owner, amount):

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from byline.errors import DatabaseUnavailable
-from service.pages.tables import csv_stream
+from byline_service.pages.csv import csv_stream
 
 
 def test_the_ledgers_file_has_every_entry(serve):

@@ -4,9 +4,9 @@ import csv
 import io
 from datetime import UTC, datetime
 
-from service.pages import usage as page
-from service.repositories import usage
-from service.repositories.usage import UsageOf, Used
+from byline_service.accounts import usage
+from byline_service.accounts.usage import UsageOf, Used
+from byline_service.pages import usage as page
 from tests.service.accounts import bearer
 
 ASK = "/v1/indexes/fake/attributions"

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from byline.errors import Conflict
-from service.access import managing
-from service.access.keys import ApiKey
-from service.access.scopes import Scope
-from service.repositories.audit import OPERATOR
+from byline_service.accounts import key_management
+from byline_service.accounts.audit import OPERATOR
+from byline_service.accounts.keys import ApiKey
+from byline_service.accounts.scopes import Scope
 from tests.service.accounts import bearer
 from tests.service.conftest import client_without_key
 
 WANTED = {"name": "loop", "person": "ada", "scopes": ["query", "read"]}
 
-TO_ROTATE = managing.Wanted(name="loop", person="ada", scopes=frozenset({Scope.READ}))
+TO_ROTATE = key_management.Wanted(name="loop", person="ada", scopes=frozenset({Scope.READ}))
 
 
 @pytest.fixture
@@ -85,11 +85,11 @@ def test_what_replaces_a_key_that_ends_lives_as_long(running):
 
 
 def test_of_two_rotations_at_once_one_is_made(database):
-    made = database.booked(managing.create, OPERATOR, TO_ROTATE, b"s" * 32)
+    made = database.booked(key_management.create, OPERATOR, TO_ROTATE, b"s" * 32)
 
     async def rotate(used):
         async with used.begin() as transaction:
-            return await managing.rotate(transaction, OPERATOR, made.id, b"s" * 32, timedelta(hours=1))
+            return await key_management.rotate(transaction, OPERATOR, made.id, b"s" * 32, timedelta(hours=1))
 
     async def both(used):
         return await asyncio.gather(*(rotate(used) for _ in range(3)), return_exceptions=True)

@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from byline.store.publishing import current_version
-from indexer.build import build
-from indexer.config import load_config
-from service.versions.directory import IndexDirectory
+from byline.index.publishing import current_version
+from byline_indexer.build.build import build
+from byline_indexer.config import load_config
+from byline_service.versions.directory import IndexDirectory
 
 TINY = Path(__file__).parents[2] / "indexer" / "tiny_task.py"
 QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0], "label": 2}

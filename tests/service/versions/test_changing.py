@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import text
 
 from byline.errors import BylineError, Conflict, InvalidInput, NotFound
-from service.access.scopes import Caller, Scope
-from service.repositories import audit, versions
-from service.versions import changing
-from service.versions.changing import Expected
-from service.versions.errors import StaleAlias
-from service.versions.records import State, VersionFacts
+from byline_service.accounts import audit
+from byline_service.accounts.scopes import Caller, Scope
+from byline_service.versions import queries, transactions
+from byline_service.versions.errors import StaleAlias
+from byline_service.versions.records import State, VersionFacts
+from byline_service.versions.transactions import Expected
 
 ADA = Caller(key_id="k", person="ada", scopes=frozenset({Scope.ADMIN}))
 
@@ -28,19 +28,19 @@ A, B, C = facts("a"), facts("b"), facts("c")
 
 async def known(database, *wanted):
     for each in wanted:
-        await changing.register(database, ADA, each)
-        await changing.begin_check(database, each)
-        await changing.verified(database, ADA, each)
+        await transactions.register(database, ADA, each)
+        await transactions.begin_check(database, each)
+        await transactions.verified(database, ADA, each)
 
 
 async def alias(database, name="digits"):
     async with database.read() as tx:
-        return await versions.find_alias(tx, name)
+        return await queries.find_alias(tx, name)
 
 
 async def version(database, of):
     async with database.read() as tx:
-        return await versions.find_version(tx, of.index, of.version)
+        return await queries.find_version(tx, of.index, of.version)
 
 
 async def actions(database):
@@ -50,28 +50,28 @@ async def actions(database):
 
 def test_the_life_of_a_version(run):
     async def work(database):
-        assert (await changing.register(database, ADA, A)).state is State.REGISTERED
+        assert (await transactions.register(database, ADA, A)).state is State.REGISTERED
         with pytest.raises(Conflict, match="verify it first"):
-            await changing.switch(database, ADA, "digits", A, Expected())
-        begun = await changing.begin_check(database, A)
+            await transactions.switch(database, ADA, "digits", A, Expected())
+        begun = await transactions.begin_check(database, A)
         assert begun.heard_at is not None
         with pytest.raises(Conflict, match="being verified"):
-            await changing.begin_check(database, A)
-        await changing.note_progress(database, A, 5, 9)
+            await transactions.begin_check(database, A)
+        await transactions.note_progress(database, A, 5, 9)
         assert (await version(database, A)).checked_bytes == 5
-        done = await changing.verified(database, ADA, A)
+        done = await transactions.verified(database, ADA, A)
         assert (done.state, done.heard_at) == (State.VERIFIED, None)
-        await changing.switch(database, ADA, "digits", A, Expected())
+        await transactions.switch(database, ADA, "digits", A, Expected())
         with pytest.raises(Conflict, match="digits stands for this version"):
-            await changing.retire(database, ADA, A)
+            await transactions.retire(database, ADA, A)
         await known(database, B)
-        await changing.switch(database, ADA, "digits", B, Expected(version="a"))
-        assert (await changing.retire(database, ADA, A)).state is State.RETIRED
+        await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
+        assert (await transactions.retire(database, ADA, A)).state is State.RETIRED
         with pytest.raises(Conflict, match="retired"):
-            await changing.begin_check(database, A)
+            await transactions.begin_check(database, A)
         with pytest.raises(Conflict, match="it is retired"):
-            await changing.roll_back(database, ADA, "digits", Expected(version="b"))
-        assert (await changing.register(database, ADA, A)).state is State.REGISTERED
+            await transactions.roll_back(database, ADA, "digits", Expected(version="b"))
+        assert (await transactions.register(database, ADA, A)).state is State.REGISTERED
         assert await actions(database) == [
             ("versions.register", "digits/a"),
             ("versions.verify", "digits/a"),
@@ -90,11 +90,11 @@ def test_the_same_again_changes_nothing(run):
     async def work(database):
         await known(database, A)
         before = await version(database, A)
-        assert await changing.register(database, ADA, A) == before
-        first = await changing.switch(database, ADA, "digits", A, Expected())
-        assert await changing.switch(database, ADA, "digits", A, Expected(version="a")) == first
-        assert await changing.quarantine(database, ADA, A, "flipped")
-        assert not await changing.quarantine(database, ADA, A, "flipped")
+        assert await transactions.register(database, ADA, A) == before
+        first = await transactions.switch(database, ADA, "digits", A, Expected())
+        assert await transactions.switch(database, ADA, "digits", A, Expected(version="a")) == first
+        assert await transactions.quarantine(database, ADA, A, "flipped")
+        assert not await transactions.quarantine(database, ADA, A, "flipped")
 
     run(work)
 
@@ -102,13 +102,13 @@ def test_the_same_again_changes_nothing(run):
 def test_other_files_under_a_served_name_are_refused(run):
     async def work(database):
         await known(database, A)
-        await changing.switch(database, ADA, "digits", A, Expected())
+        await transactions.switch(database, ADA, "digits", A, Expected())
         other = facts("a", digest="b")
         with pytest.raises(Conflict, match="other files"):
-            await changing.register(database, ADA, other)
+            await transactions.register(database, ADA, other)
         await known(database, B)
-        await changing.switch(database, ADA, "digits", B, Expected(version="a"))
-        renewed = await changing.register(database, ADA, other)
+        await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
+        renewed = await transactions.register(database, ADA, other)
         assert (renewed.state, renewed.manifest_digest) == (State.REGISTERED, "b" * 64)
 
     run(work)
@@ -117,13 +117,13 @@ def test_other_files_under_a_served_name_are_refused(run):
 def test_a_version_in_quarantine_is_not_switched_to_until_it_is_verified_again(run):
     async def work(database):
         await known(database, A, B)
-        await changing.switch(database, ADA, "digits", A, Expected())
-        assert await changing.quarantine(database, ADA, B, "search.faiss: is missing")
+        await transactions.switch(database, ADA, "digits", A, Expected())
+        assert await transactions.quarantine(database, ADA, B, "search.faiss: is missing")
         with pytest.raises(Conflict, match="quarantined"):
-            await changing.switch(database, ADA, "digits", B, Expected(version="a"))
-        await changing.begin_check(database, B)
-        assert (await changing.verified(database, ADA, B)).reason is None
-        await changing.switch(database, ADA, "digits", B, Expected(version="a"))
+            await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
+        await transactions.begin_check(database, B)
+        assert (await transactions.verified(database, ADA, B)).reason is None
+        await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
 
     run(work)
 
@@ -131,19 +131,19 @@ def test_a_version_in_quarantine_is_not_switched_to_until_it_is_verified_again(r
 def test_roll_back_returns_and_returns_again(run):
     async def work(database):
         await known(database, A, B)
-        await changing.switch(database, ADA, "digits", A, Expected())
+        await transactions.switch(database, ADA, "digits", A, Expected())
         with pytest.raises(Conflict, match="nothing to return to"):
-            await changing.roll_back(database, ADA, "digits", Expected(version="a"))
-        await changing.switch(database, ADA, "digits", B, Expected(version="a"))
-        back = await changing.roll_back(database, ADA, "digits", Expected(version="b"))
+            await transactions.roll_back(database, ADA, "digits", Expected(version="a"))
+        await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
+        back = await transactions.roll_back(database, ADA, "digits", Expected(version="b"))
         assert (back.version, back.previous) == ("a", "b")
         with pytest.raises(Conflict, match="found version a"):
-            await changing.roll_back(database, ADA, "digits", Expected(version="b"))
-        again = await changing.roll_back(database, ADA, "digits", Expected(revision=back.revision))
+            await transactions.roll_back(database, ADA, "digits", Expected(version="b"))
+        again = await transactions.roll_back(database, ADA, "digits", Expected(revision=back.revision))
         assert (again.version, again.previous) == ("b", "a")
         async with database.read() as tx:
-            changes = await versions.list_changes(tx, "digits", None, 2)
-            rest = await versions.list_changes(tx, "digits", changes[-1].id, 100)
+            changes = await queries.list_changes(tx, "digits", None, 2)
+            rest = await queries.list_changes(tx, "digits", changes[-1].id, 100)
         assert [each.action for each in [*changes, *rest]] == ["rollback", "rollback", "switch", "create"]
         assert {each.person for each in changes} == {"ada"}
 
@@ -153,12 +153,12 @@ def test_roll_back_returns_and_returns_again(run):
 def test_an_etag_notices_a_change_there_and_back(run):
     async def work(database):
         await known(database, A, B)
-        first = await changing.switch(database, ADA, "digits", A, Expected())
-        await changing.switch(database, ADA, "digits", B, Expected(version="a"))
-        await changing.switch(database, ADA, "digits", A, Expected(version="b"))
+        first = await transactions.switch(database, ADA, "digits", A, Expected())
+        await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
+        await transactions.switch(database, ADA, "digits", A, Expected(version="b"))
         with pytest.raises(StaleAlias):
-            await changing.switch(database, ADA, "digits", B, Expected(revision=first.revision))
-        await changing.switch(database, ADA, "digits", B, Expected(version="a"))
+            await transactions.switch(database, ADA, "digits", B, Expected(revision=first.revision))
+        await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
 
     run(work)
 
@@ -167,9 +167,9 @@ def test_of_switches_at_once_one_wins(run):
     async def work(database):
         names = [facts(f"v{n}") for n in range(8)]
         await known(database, A, *names)
-        await changing.switch(database, ADA, "digits", A, Expected())
+        await transactions.switch(database, ADA, "digits", A, Expected())
         outcomes = await asyncio.gather(
-            *(changing.switch(database, ADA, "digits", each, Expected(version="a")) for each in names),
+            *(transactions.switch(database, ADA, "digits", each, Expected(version="a")) for each in names),
             return_exceptions=True,
         )
         won = [each for each in outcomes if not isinstance(each, Exception)]
@@ -177,7 +177,7 @@ def test_of_switches_at_once_one_wins(run):
         assert all(isinstance(each, Conflict) for each in outcomes if isinstance(each, Exception))
         assert (await alias(database)).version == won[0].version
         created = await asyncio.gather(
-            *(changing.switch(database, ADA, "new", each, Expected()) for each in names),
+            *(transactions.switch(database, ADA, "new", each, Expected()) for each in names),
             return_exceptions=True,
         )
         assert sum(not isinstance(each, Exception) for each in created) == 1
@@ -191,10 +191,10 @@ def test_a_version_is_never_retired_while_it_is_switched_to(run):
             one, two = facts(f"one{turn}"), facts(f"two{turn}")
             await known(database, one, two)
             name = f"alias{turn}"
-            await changing.switch(database, ADA, name, one, Expected())
+            await transactions.switch(database, ADA, name, one, Expected())
             outcomes = await asyncio.gather(
-                changing.switch(database, ADA, name, two, Expected(version=one.version)),
-                changing.retire(database, ADA, two),
+                transactions.switch(database, ADA, name, two, Expected(version=one.version)),
+                transactions.retire(database, ADA, two),
                 return_exceptions=True,
             )
             assert sum(isinstance(each, Conflict) for each in outcomes) == 1
@@ -208,13 +208,13 @@ def test_an_alias_stays_with_its_index_and_an_index_keeps_its_name(run):
     async def work(database):
         other = facts("x", index="letters")
         await known(database, A, other)
-        await changing.switch(database, ADA, "staging", A, Expected())
+        await transactions.switch(database, ADA, "staging", A, Expected())
         with pytest.raises(InvalidInput, match="index digits"):
-            await changing.switch(database, ADA, "staging", other, Expected(version="a"))
+            await transactions.switch(database, ADA, "staging", other, Expected(version="a"))
         with pytest.raises(InvalidInput, match="an index has this one"):
-            await changing.switch(database, ADA, "letters", A, Expected())
+            await transactions.switch(database, ADA, "letters", A, Expected())
         with pytest.raises(InvalidInput, match="alias of digits"):
-            await changing.adopt(database, ADA, facts("y", index="staging"))
+            await transactions.adopt(database, ADA, facts("y", index="staging"))
 
     run(work)
 
@@ -222,24 +222,24 @@ def test_an_alias_stays_with_its_index_and_an_index_keeps_its_name(run):
 def test_an_alias_can_be_deleted_but_not_an_index_own(run):
     async def work(database):
         await known(database, A)
-        await changing.switch(database, ADA, "digits", A, Expected())
-        await changing.switch(database, ADA, "staging", A, Expected())
+        await transactions.switch(database, ADA, "digits", A, Expected())
+        await transactions.switch(database, ADA, "staging", A, Expected())
         with pytest.raises(Conflict, match="own name"):
-            await changing.delete(database, ADA, "digits", Expected(version="a"))
-        await changing.delete(database, ADA, "staging", Expected(version="a"))
+            await transactions.delete(database, ADA, "digits", Expected(version="a"))
+        await transactions.delete(database, ADA, "staging", Expected(version="a"))
         assert await alias(database, "staging") is None
         with pytest.raises(NotFound):
-            await changing.delete(database, ADA, "staging", Expected(version="a"))
+            await transactions.delete(database, ADA, "staging", Expected(version="a"))
 
     run(work)
 
 
 def test_the_first_start_adopts_what_it_serves_and_the_second_does_not(run):
     async def work(database):
-        first = await changing.adopt(database, ADA, A)
+        first = await transactions.adopt(database, ADA, A)
         assert (first.alias, first.version) == ("digits", "a")
         assert (await version(database, A)).state is State.VERIFIED
-        assert await changing.adopt(database, ADA, B) == first
+        assert await transactions.adopt(database, ADA, B) == first
         assert await version(database, B) is None
 
     run(work)
@@ -248,15 +248,15 @@ def test_the_first_start_adopts_what_it_serves_and_the_second_does_not(run):
 def test_what_replicas_want(run):
     async def work(database):
         async with database.read() as tx:
-            before = await versions.revision(tx)
+            before = await queries.revision(tx)
         await known(database, A, facts("x", index="letters"))
-        await changing.switch(database, ADA, "digits", A, Expected())
-        await changing.switch(database, ADA, "staging", A, Expected())
+        await transactions.switch(database, ADA, "digits", A, Expected())
+        await transactions.switch(database, ADA, "staging", A, Expected())
         async with database.read() as tx:
-            assert await versions.revision(tx) > before
-            found = await versions.wanted(tx, ["digits"])
-            assert await versions.wanted(tx, ["letters"]) == []
-            assert await versions.aliases_by_version(tx, "digits") == {"a": ["digits", "staging"]}
+            assert await queries.revision(tx) > before
+            found = await queries.wanted(tx, ["digits"])
+            assert await queries.wanted(tx, ["letters"]) == []
+            assert await queries.aliases_by_version(tx, "digits") == {"a": ["digits", "staging"]}
         assert [each.alias.alias for each in found] == ["digits", "staging"]
         assert all(each.verified_at is not None for each in found)
 
@@ -267,12 +267,12 @@ def test_lists_are_paged_by_name(run):
     async def work(database):
         await known(database, C, A, B)
         for name in ("z", "y"):
-            await changing.switch(database, ADA, name, A, Expected())
+            await transactions.switch(database, ADA, name, A, Expected())
         async with database.read() as tx:
-            assert [v.version for v in await versions.list_versions(tx, "digits", "", 2)] == ["a", "b"]
-            assert [v.version for v in await versions.list_versions(tx, "digits", "b", 2)] == ["c"]
-            assert [a.alias for a in await versions.list_aliases(tx, "", 1)] == ["y"]
-            assert [a.alias for a in await versions.list_aliases(tx, "y", 9)] == ["z"]
+            assert [v.version for v in await queries.list_versions(tx, "digits", "", 2)] == ["a", "b"]
+            assert [v.version for v in await queries.list_versions(tx, "digits", "b", 2)] == ["c"]
+            assert [a.alias for a in await queries.list_aliases(tx, "", 1)] == ["y"]
+            assert [a.alias for a in await queries.list_aliases(tx, "y", 9)] == ["z"]
 
     run(work)
 
@@ -280,7 +280,7 @@ def test_lists_are_paged_by_name(run):
 def test_a_change_that_fails_leaves_no_trace(run, monkeypatch):
     async def work(database):
         await known(database, A, B)
-        await changing.switch(database, ADA, "digits", A, Expected())
+        await transactions.switch(database, ADA, "digits", A, Expected())
         before = await actions(database)
 
         async def refuse(*arguments):
@@ -288,18 +288,18 @@ def test_a_change_that_fails_leaves_no_trace(run, monkeypatch):
 
         with monkeypatch.context() as patched, suppress(BylineError):
             patched.setattr(audit, "record", refuse)
-            await changing.switch(database, ADA, "digits", B, Expected(version="a"))
+            await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
         assert (await alias(database)).version == "a"
         assert await actions(database) == before
         async with database.read() as tx:
-            assert len(await versions.list_changes(tx, "digits", None, 10)) == 1
+            assert len(await queries.list_changes(tx, "digits", None, 10)) == 1
 
     run(work)
 
 
 def test_history_cannot_be_rewritten(run):
     async def work(database):
-        await changing.adopt(database, ADA, A)
+        await transactions.adopt(database, ADA, A)
         for statement in ("UPDATE alias_changes SET person = 'eve'", "DELETE FROM alias_changes"):
             with pytest.raises(Exception, match="append-only"):
                 async with database.begin() as tx:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from byline.errors import InvalidInput, NotFound
-from service.versions.directory import UnusableError
+from byline_service.versions.directory import UnusableError
 from tests.service.versions.building import directory, flip
 
 

@@ -7,17 +7,16 @@ from types import SimpleNamespace
 import pytest
 
 from byline.errors import Conflict, DatabaseUnavailable, NotFound
-from byline.store.quality import Measurement, MeasurementProtocol, add_measurement
-from service.access.scopes import Caller, Scope
-from service.metrics import Metrics
-from service.repositories import versions
-from service.versions import changing
-from service.versions.changing import Expected
-from service.versions.following import Follower
-from service.versions.opening import Opener
-from service.versions.records import State, VersionFacts
-from service.versions.registry import Registry
-from service.versions.switching import Switcher
+from byline.index.quality_card import Measurement, MeasurementProtocol, add_measurement
+from byline_service.accounts.scopes import Caller, Scope
+from byline_service.observability.metrics import Metrics
+from byline_service.versions import queries, transactions
+from byline_service.versions.follower import Follower
+from byline_service.versions.opener import Opener
+from byline_service.versions.records import State, VersionFacts
+from byline_service.versions.registry import Registry
+from byline_service.versions.switcher import Switcher
+from byline_service.versions.transactions import Expected
 from tests.service.versions.building import directory, flip
 from tests.service.versions.test_directory import DAMAGES, extra, flipped, missing, stale_task
 
@@ -80,8 +79,8 @@ def test_the_first_look_adopts_what_is_served_and_then_the_row_decides(run, inde
         one = replica(database, index, index.a)
         await one.follower.look()
         async with database.read() as tx:
-            found = await versions.find_alias(tx, "tiny")
-            known = await versions.find_version(tx, "tiny", index.a)
+            found = await queries.find_alias(tx, "tiny")
+            known = await queries.find_version(tx, "tiny", index.a)
         assert (found.version, known.state) == (index.a, State.VERIFIED)
         two = replica(database, index, index.b)
         await two.follower.look()
@@ -107,7 +106,7 @@ def test_a_damaged_version_is_quarantined_and_the_old_one_goes_on(run, index, da
         assert now(one) == index.a
         one.registry.current("tiny").attributor.warm()
         async with database.read() as tx:
-            assert (await versions.find_alias(tx, "tiny")).version == index.a
+            assert (await queries.find_alias(tx, "tiny")).version == index.a
         assert b'byline_quarantined_total{index="tiny"} 1.0' in one.metrics.text()
         await one.switcher.close()
 
@@ -119,7 +118,7 @@ def test_a_replica_with_a_damaged_copy_stays_with_the_old_one_until_it_is_repair
         one = replica(database, index, index.a)
         await one.follower.look()
         await verified(one, index.b)
-        await changing.switch(database, ADA, "tiny", to(index.b), Expected(version=index.a))
+        await transactions.switch(database, ADA, "tiny", to(index.b), Expected(version=index.a))
         whole = (index.path / index.b / "search.faiss").read_bytes()
         flip(index.path / index.b / "search.faiss")
         for _ in range(3):
@@ -142,7 +141,7 @@ def test_a_version_that_is_not_delivered_yet_is_no_fault_of_it(run, index):
         await one.follower.look()
         await verified(one, index.b)
         (index.path / index.b).rename(index.folder / "elsewhere")
-        await changing.switch(database, ADA, "tiny", to(index.b), Expected(version=index.a))
+        await transactions.switch(database, ADA, "tiny", to(index.b), Expected(version=index.a))
         await one.follower.look()
         assert (now(one), one.follower.behind) == (index.a, ("tiny",))
         assert (await one.switcher.find(to(index.b))).state is State.VERIFIED
@@ -187,7 +186,7 @@ def test_without_its_database_a_replica_goes_on_and_catches_up(run, index, monke
             one.registry.current("tiny").attributor.warm()
             with pytest.raises(DatabaseUnavailable):
                 await one.switcher.switch(ADA, "tiny", to(index.b), Expected(version=index.a))
-        await changing.switch(database, ADA, "tiny", to(index.b), Expected(version=index.a))
+        await transactions.switch(database, ADA, "tiny", to(index.b), Expected(version=index.a))
         await until(lambda: now(one) == index.b)
         following.cancel()
         await one.switcher.close()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.access.scopes import Caller, Scope
-from service.versions.changing import Expected
+from byline_service.accounts.scopes import Caller, Scope
+from byline_service.versions.transactions import Expected
 from tests.service.versions.test_following import now, replica, to, verified
 
 ADA = Caller(key_id="k", person="ada", scopes=frozenset({Scope.ADMIN}))

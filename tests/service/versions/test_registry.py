@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from byline.errors import NotFound
-from service.versions.registry import Registry
-from service.versions.served_version import ServedVersion
+from byline_service.versions.registry import Registry
+from byline_service.versions.served_version import ServedVersion
 from tests.service.fakes import fake_attributor
 from tests.service.test_load import query, until
 

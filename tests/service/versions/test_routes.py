@@ -5,9 +5,9 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.repositories.audit import OPERATOR
-from service.versions import changing
+from byline_service.accounts.audit import OPERATOR
+from byline_service.app import create_app
+from byline_service.versions import transactions
 from tests.service.accounts import admin_key, bearer, make_key, prepared
 from tests.service.fakes import fake_attributor
 from tests.service.versions.building import directory, flip
@@ -175,8 +175,8 @@ def test_no_alias_takes_the_name_of_an_index_that_is_served_by_itself(index, tmp
         until(lambda: client.get(ALIAS).status_code == 200)
         taken = client.put("/v1/aliases/fixed", json=body(index.a, None))
         assert (taken.status_code, app.state.service.attributor("fixed")) == (422, fixed)
-        elsewhere = changing.switch(
-            app.state.service.database, OPERATOR, "fixed", lies_in.facts(index.a), changing.Expected()
+        elsewhere = transactions.switch(
+            app.state.service.database, OPERATOR, "fixed", lies_in.facts(index.a), transactions.Expected()
         )
         client.portal.call(lambda: elsewhere)
         until(lambda: "fixed" in client.get("/readyz").json().get("behind", []))
@@ -206,13 +206,13 @@ def test_readiness_names_what_it_is_behind_with(client, index):
     flip(index.path / index.b / "search.faiss")
 
     async def elsewhere():
-        from service.versions import changing
-        from service.versions.changing import Expected
-        from service.versions.records import VersionFacts
-        from service.versions.switching import THIS_PROCESS
+        from byline_service.versions import transactions
+        from byline_service.versions.records import VersionFacts
+        from byline_service.versions.switcher import THIS_PROCESS
+        from byline_service.versions.transactions import Expected
 
         to = VersionFacts(index="tiny", version=index.b)
-        await changing.switch(
+        await transactions.switch(
             client.app.state.service.database, THIS_PROCESS, "tiny", to, Expected(version=index.a)
         )
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from byline.errors import InvalidInput, NotFound, UnusableIndex
-from service.access.scopes import Caller
-from service.settings import Settings
-from service.versions import changing
-from service.versions.changing import Expected
-from service.versions.starting import GivenIndex, aliases_of, open_first
+from byline_service.accounts.scopes import Caller
+from byline_service.settings import Settings
+from byline_service.versions import transactions
+from byline_service.versions.startup import GivenIndex, aliases_of, open_first
+from byline_service.versions.transactions import Expected
 from tests.service.versions.building import directory, flip
 
 ADA = Caller(key_id="k", person="ada", scopes=frozenset())
@@ -27,9 +27,9 @@ def known(run, index):
         lies_in = directory(index.folder)
         for version, was in ((index.a, None), (index.b, index.a)):
             facts = lies_in.facts(version)
-            await changing.register(database, ADA, facts)
-            await changing.verified(database, ADA, facts)
-            await changing.switch(database, ADA, "tiny", facts, Expected(version=was))
+            await transactions.register(database, ADA, facts)
+            await transactions.verified(database, ADA, facts)
+            await transactions.switch(database, ADA, "tiny", facts, Expected(version=was))
         return await aliases_of(database, ["tiny"])
 
     return SimpleNamespace(aliases=run(work), run=run)
@@ -107,7 +107,7 @@ def test_nothing_to_serve_stops_the_start(index, known):
 def test_other_aliases_are_opened_too_and_may_be_left_out(index, known):
     async def work(database):
         facts = directory(index.folder).facts(index.a)
-        await changing.switch(database, ADA, "staging", facts, Expected())
+        await transactions.switch(database, ADA, "staging", facts, Expected())
         return await aliases_of(database, ["tiny"])
 
     aliases = known.run(work)
@@ -120,7 +120,7 @@ def test_other_aliases_are_opened_too_and_may_be_left_out(index, known):
 def test_an_index_may_not_take_the_name_of_anothers_alias(index, known):
     async def work(database):
         facts = directory(index.folder).facts(index.a)
-        await changing.switch(database, ADA, "staging", facts, Expected())
+        await transactions.switch(database, ADA, "staging", facts, Expected())
         await aliases_of(database, ["staging"])
 
     with pytest.raises(InvalidInput, match="alias of tiny"):

@@ -1,0 +1,1 @@
+"""Documents of requests and answers, shared by the server, the client and the command line."""

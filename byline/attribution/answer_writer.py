@@ -1,0 +1,246 @@
+"""Writing answers: joining rows with their metadata, and scores with their errors.
+
+Letters: M members, k examples of an answer, O owners.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byline.api.answer import (
+    Answer,
+    Attribution,
+    CardFigure,
+    CardSummary,
+    Coverage,
+    Optimism,
+    OtherOwners,
+    OwnerShare,
+    SearchCertainty,
+    Shares,
+    StandsOut,
+    Timings,
+)
+from byline.attribution.noise import EndName, stands_out
+from byline.attribution.owner_shares import OwnerSums, owner_sums
+from byline.attribution.queries import Featured
+from byline.attribution.request import AttributionRequest
+from byline.attribution.retrieval import End, Found
+from byline.attribution.uncertainty import error_scope, standard_errors, unit_count
+from byline.index.index import AttributionIndex
+from byline.index.quality_card import QualityCard
+from byline.members import Member
+from byline.metrics.intervals import half_width, interval_around
+
+
+class AnswerWriter:
+    """Writes the answers of one index.
+
+    Args:
+        index: Names the rows' examples.
+        members: The ensemble.
+        name: Shown in answers.
+    """
+
+    def __init__(self, index: AttributionIndex, members: Sequence[Member], name: str) -> None:
+        self._index = index
+        self._members = members
+        self._name = name
+        self._summed_up: tuple[QualityCard | None, CardSummary | None] = (None, None)
+
+    @cached_property
+    def _owners(self) -> list[tuple[str, int, list[str]]]:
+        """In the order of the owners' sums; an index never changes."""
+        known = self._index.examples.owners()
+        if self._index.groups is None:
+            return known
+        owned = self._index.owners.rows >= 0
+        points = np.bincount(self._index.owners.rows[owned], weights=self._index.groups.sizes[owned])
+        return [(name, int(n), licences) for (name, _, licences), n in zip(known, points, strict=True)]
+
+    def _card(self) -> CardSummary | None:
+        """What the index's card says now: `byline evaluate` may write one beside an index that is open."""
+        card, summary = self._summed_up
+        if card is not self._index.quality.card:
+            card = self._index.quality.card
+            summary = summary_of(card)
+            self._summed_up = card, summary
+        return summary
+
+    def answer(self, asked: Featured, found: Found, timings: Timings) -> Answer:
+        """Write one answer.
+
+        Args:
+            asked: The question, with its predictions.
+            found: What the search knows about it.
+            timings: Of the stages so far.
+
+        Returns:
+            The answer.
+        """
+        request, index = asked.question.request, self._index
+        influence = request.baseline is None
+        return Answer(
+            index=self._name,
+            version=index.version,
+            recipe=index.recipe.name if influence else None,
+            recipe_fingerprint=index.fingerprint.recipe if influence else None,
+            baseline=request.baseline,
+            unit="group" if index.groups is not None and found.drilled is None else "point",
+            drilled_groups=found.drilled,
+            exact=_is_exact(found, index.points),
+            search=_certainty(found),
+            quality_card=self._card() if influence else None,
+            target=asked.question.target,
+            prediction=asked.predictions[0] if request.query is not None else None,
+            predictions=tuple(asked.predictions) if request.query_set is not None else None,
+            prediction_member=self._predictor(asked),
+            standard_error_scope=error_scope(self._known(found)),
+            standard_error_units=unit_count(self._known(found)),
+            timings=timings,
+            proponents=self._attributions(found.proponents, members=request.members),
+            opponents=self._attributions(found.opponents, members=request.members),
+            coverage=self._coverage(found.points if asked.question.examples else index.points),
+            stands_out=StandsOut(
+                proponents=self._stands_out("proponents", found.proponents, found),
+                opponents=self._stands_out("opponents", found.opponents, found),
+            ),
+            optimism=Optimism(
+                proponents=found.proponents.optimism if found.proponents else None,
+                opponents=found.opponents.optimism if found.opponents else None,
+            ),
+            shares=self._shares(found, request),
+        )
+
+    def _of_columns(self, scores_xM: NDArray[np.float64]) -> Sequence[Member]:
+        """The members that scores are by; one in place of all where their own scores are not known."""
+        return self._members if scores_xM.shape[-1] == len(self._members) else self._members[:1]
+
+    def _known(self, found: Found) -> Sequence[Member]:
+        for by_member in (found.owners, *(e.by_member for e in (found.proponents, found.opponents) if e)):
+            if by_member is not None:
+                return self._of_columns(by_member)
+        return self._members
+
+    def _predictor(self, asked: Featured) -> str | None:
+        """The first member without its mask, as `Featurizer.model` is."""
+        predicted = any(prediction is not None for prediction in asked.predictions)
+        return replace(self._members[0], mask_seed=None).name if predicted else None
+
+    def _attributions(self, end: End | None, *, members: bool) -> tuple[Attribution, ...] | None:
+        if end is None:
+            return None
+        known = self._of_columns(end.by_member)
+        errors_k, units = standard_errors(end.by_member, known), unit_count(known)
+        middles_k = end.scores * (1 - (end.optimism or 0.0))
+        examples = end.examples or self._index.examples.by_rows(end.rows)
+        return tuple(
+            Attribution(
+                rank=i + 1,
+                row=int(end.rows[i]),
+                example=example,
+                score=float(end.scores[i]),
+                standard_error=_at(errors_k, i),
+                interval=_interval(_at(middles_k, i), _at(errors_k, i), units),
+                members=self._by_name(end.by_member[i]) if members else None,
+            )
+            for i, example in enumerate(examples)
+        )
+
+    def _coverage(self, searched: int) -> Coverage:
+        total = self._index.points
+        return Coverage(searched=searched, total=total, complete=searched == total)
+
+    def _stands_out(self, name: EndName, end: End | None, found: Found) -> bool | None:
+        if end is None or found.noise is None or not len(end.rows):
+            return None
+        known = self._of_columns(end.by_member)
+        error, units = _at(standard_errors(end.by_member[:1], known), 0), unit_count(known)
+        half = None if error is None or units is None else half_width(error, units)
+        return stands_out(name, float(end.scores[0]), half, found.noise, found.searched)
+
+    def _shares(self, found: Found, request: AttributionRequest) -> Shares | None:
+        if found.owners is None:
+            return None
+        limit = request.owners_limit
+        sums, owners = owner_sums(found.owners, self._of_columns(found.owners)), self._owners
+        order = sorted(range(len(owners)), key=lambda o: (-sums.score[o], owners[o][0]))
+        listed, left = order[:limit], order[len(order) if limit is None else limit :]
+        return Shares(
+            owners=tuple(self._share(sums, o, found.owners[o] if request.members else None) for o in listed),
+            others=self._others(sums, left) if left else None,
+            positive=sums.positive,
+            clipped=sums.clipped,
+            coverage=self._coverage(sum(count for _, count, _ in owners)),
+        )
+
+    def _share(self, sums: OwnerSums, o: int, by_member: NDArray[np.float64] | None) -> OwnerShare:
+        owner, count, licences = self._owners[o]
+        bounds = sums.share_interval
+        return OwnerShare(
+            owner=owner,
+            licences=tuple(licences),
+            examples=count,
+            score=float(sums.score[o]),
+            standard_error=_at(sums.score_error, o),
+            interval=_interval(float(sums.score[o]), _at(sums.score_error, o), sums.units),
+            share=_at(sums.share, o),
+            share_standard_error=_at(sums.share_error, o),
+            share_interval=None if bounds is None else (float(bounds[o, 0]), float(bounds[o, 1])),
+            members=None if by_member is None else self._by_name(by_member),
+        )
+
+    def _by_name(self, scores_M: NDArray[np.float64]) -> dict[str, float] | None:
+        """Scores by the members' names; None where the members' own are not known."""
+        known = len(scores_M) == len(self._members)
+        names = (member.name for member in self._members)
+        return dict(zip(names, scores_M.tolist(), strict=True)) if known else None
+
+    def _others(self, sums: OwnerSums, left: Sequence[int]) -> OtherOwners:
+        return OtherOwners(
+            owners=len(left),
+            examples=sum(self._owners[o][1] for o in left),
+            score=float(sums.score[left].sum()),
+            share=None if sums.share is None else float(sums.share[left].sum()),
+        )
+
+
+def _is_exact(found: Found, points: int) -> bool:
+    """Whether everything that could have come back was scored: of a drill-down, all training points."""
+    if found.drilled is not None:
+        return found.points == points
+    return found.certainty is None or found.certainty.exact
+
+
+def _certainty(found: Found) -> SearchCertainty | None:
+    certainty = found.certainty
+    return None if certainty is None else SearchCertainty.model_validate(asdict(certainty))
+
+
+def summary_of(card: QualityCard | None) -> CardSummary | None:
+    """What every answer says of an index's quality card."""
+    if card is None or not card.measurements:
+        return None
+    figures = tuple(
+        CardFigure(
+            metric=m.metric,
+            target=m.protocol.target,
+            text=m.text,
+            value=m.value,
+            interval=m.interval,
+            ceiling=m.ceiling,
+        )
+        for m in card.measurements
+    )
+    return CardSummary(text=card.text, manifest=card.manifest, figures=figures)
+
+
+def _interval(middle: float | None, error: float | None, units: int | None) -> tuple[float, float] | None:
+    return None if middle is None or error is None or units is None else interval_around(middle, error, units)
+
+
+def _at(values: NDArray[np.float64] | None, position: int) -> float | None:
+    return None if values is None else float(values[position])

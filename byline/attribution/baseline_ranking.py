@@ -1,0 +1,167 @@
+"""Baselines beside influence: an index's training points ranked by how alike they are to a query.
+
+Letters: R rows, k examples of an answer.
+"""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byline.api.query import Similarity
+from byline.attribution.queries import Featured
+from byline.attribution.retrieval import End, Found
+from byline.attribution.task_code import task_code
+from byline.baselines import BASELINES, Baseline, BaselineName, Fitting
+from byline.errors import InvalidInput, InvalidQuery, InvalidTask, Overloaded, StaleIndex
+from byline.features.queries import Featurizer, GradientFeaturizer
+from byline.index.index import AttributionIndex
+from byline.task import Task
+
+_GROUPED = "baselines rank training points, and its rows are groups of them: build an index without groups"
+
+
+def fitted_to(index: AttributionIndex, task: Task, name: BaselineName, fitting: Fitting) -> Baseline:
+    """Fit a baseline on the training points that an index has rows of.
+
+    Args:
+        index: Its rows are training points.
+        task: Has the points.
+        name: Of the baseline.
+        fitting: Model and batches.
+
+    Returns:
+        The baseline, whose scores are in the order of the index's rows.
+
+    Raises:
+        InvalidInput: The index has groups; or the Task declares not what the baseline compares (`InvalidTask`).
+        StaleIndex: The Task has another number of training points than the index has rows.
+    """
+    if index.groups is not None:
+        raise InvalidInput(f"expected an index of training points, got one of groups: {_GROUPED}")
+    if len(task.train_set) != index.rows:
+        raise StaleIndex(
+            f"expected a Task with {index.rows} training points, as the index has rows, got "
+            f"{len(task.train_set)}: rebuild the index, or restore the data"
+        )
+    return BASELINES[name].fit(task, fitting)
+
+
+class Similarities:
+    """The baselines that one index answers by; none until they are offered.
+
+    Args:
+        index: Its rows are the Task's training points.
+        task: Says what a training point is; None offers nothing.
+        featurizer: Its first member's model represents items.
+    """
+
+    def __init__(
+        self, index: AttributionIndex, task: Task | None, featurizer: GradientFeaturizer | None
+    ) -> None:
+        self._index, self._task, self._featurizer = index, task, featurizer
+        self._fitted: dict[Similarity, Baseline | None] = {}
+        self._missing: dict[str, str] = {}
+
+    @property
+    def offered(self) -> tuple[Similarity, ...]:
+        """Names that a request may carry."""
+        return tuple(self._fitted)
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Baselines that were to be offered and cannot be, and why."""
+        return dict(self._missing)
+
+    def offer(self, names: Sequence[Similarity]) -> None:
+        """Take requests for these baselines, where the index and its Task have what they compare.
+
+        Raises:
+            InvalidInput: A package that one of them needs is not installed.
+        """
+        for name in names:
+            if reason := self._reason(name):
+                self._missing[name] = reason
+            else:
+                self._fitted.setdefault(name, None)
+
+    def _reason(self, name: Similarity) -> str | None:
+        if self._index.groups is not None:
+            return _GROUPED
+        if self._task is None:
+            return "it was opened without its Task"
+        try:
+            BASELINES[name].require(self._task)
+        except InvalidTask as error:
+            return str(error)
+        return None
+
+    def require(self, name: str) -> None:
+        """Hold that requests may carry this baseline.
+
+        Raises:
+            InvalidQuery: They may not; the message says what to do.
+        """
+        if name in self._fitted:
+            return
+        if name in self._missing:
+            raise InvalidQuery(f"this index cannot answer by the baseline {name}: {self._missing[name]}")
+        if name not in get_args(Similarity):
+            raise InvalidQuery(
+                f"expected baseline to be one of {', '.join(get_args(Similarity))}, got another: knn_shapley is "
+                f"offered by `byline scores` only"
+            )
+        raise InvalidQuery(
+            f"the baseline {name} is not offered here, as it costs a pass over the training set: start the service with "
+            f"`byline serve --baselines {name}` (BYLINE_BASELINES={name}), or offer it to the Attributor's similarities"
+        )
+
+    def fit(self) -> None:
+        """Fit what is offered and not fitted yet.
+
+        Raises:
+            StaleIndex: The Task has another number of training points than the index has rows.
+            InvalidTask: Its data does not fit.
+        """
+        for name in [name for name, fitted in self._fitted.items() if fitted is None]:
+            assert self._task is not None
+            model = self._featurizer.model if isinstance(self._featurizer, Featurizer) else None
+            self._fitted[name] = fitted_to(self._index, self._task, name, Fitting(model=model))
+
+    def find(self, asked: Featured) -> Found:
+        """Rank the training points of one question; of a `query_set` by the mean of its queries' scores.
+
+        Args:
+            asked: With its items.
+
+        Returns:
+            The ends that were asked for.
+
+        Raises:
+            Overloaded: The baseline is not fitted yet.
+            InvalidQuery: The Task failed on the query, or the filter does not fit.
+        """
+        request = asked.question.request
+        baseline = None if request.baseline is None else self._fitted.get(request.baseline)
+        if baseline is None:
+            raise Overloaded("the baseline is being fitted: try again in a while")
+        with task_code():
+            scores_R = baseline.scores(asked.items).mean(axis=0)
+        chosen = request.filter
+        rows = np.arange(len(scores_R)) if chosen is None else self._index.examples.rows_matching(chosen)
+        return Found(
+            proponents=_end(rows, -scores_R[rows], request.k, -1)
+            if request.direction != "opponents"
+            else None,
+            opponents=_end(rows, scores_R[rows], request.k, 1) if request.direction != "proponents" else None,
+            searched=len(rows),
+            points=len(rows),
+        )
+
+
+def _end(rows: NDArray[np.int64], signed: NDArray[np.float64], k: int, sign: int) -> End:
+    """The smallest of `signed` first, ties in the order of rows."""
+    order = np.argsort(signed, kind="stable")[:k]
+    scores_k = sign * signed[order]
+    return End(rows=rows[order], scores=scores_k, by_member=scores_k[:, None])

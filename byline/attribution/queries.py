@@ -1,0 +1,311 @@
+"""From a request to a query feature: validate, parse, predict, differentiate, project.
+
+`Questions.check` is cheap, needs no model and may run in any thread; `Questions.features` computes
+and belongs to the one thread that owns the model. Letters: Q questions, K numbers of a feature.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+import torch
+from pydantic import BaseModel, JsonValue
+from torch import Tensor
+
+from byline.attribution.payloads import validated
+from byline.attribution.request import AttributionRequest
+from byline.attribution.stage_timer import Stopwatch
+from byline.attribution.task_code import parsed_by, predicted_by, task_code
+from byline.curvature.iterative import Solved
+from byline.errors import BylineError, InvalidQuery, InvalidTask, NonFiniteGradient
+from byline.features.queries import Featurizer, GradientFeaturizer, QueryFeatures
+from byline.gradients.tensors import check_gradients
+from byline.recipe import Recipe
+from byline.task import Item, QueryInterface, Task
+
+LARGEST_NUMBER = 1e15
+"""Features beyond this are refused: their products would overflow the search's single precision."""
+
+ENTRIES_OF_A_GRADIENT = 1000
+"""Entries of an answer that are counted as much as a gradient: reading and writing them takes time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A request that was checked against the index: what is left to do needs the model."""
+
+    request: AttributionRequest
+    payloads: tuple[BaseModel, ...] = ()
+    """Validated payloads; none where a gradient or a feature came."""
+    target: str | None = None
+    """The target's name; None where a gradient or a feature came, or a baseline ranks."""
+    examples: bool = True
+    """False where only the owners' shares are wanted."""
+    drilled: int = 0
+    """Training points that a drill-down may have to differentiate."""
+    passes: int = 0
+    """Passes over the curvature's sample that solving it may take, over all members."""
+
+    @property
+    def batched(self) -> int:
+        """Gradients that must be computed, at least 1; and 1 more for every thousand entries listed."""
+        listed = self.request.entries // ENTRIES_OF_A_GRADIENT
+        return max(1, len(self.payloads)) + listed + self.drilled
+
+    @property
+    def cost(self) -> int:
+        """The same, and the passes of a recipe that solves each query: queries of one batch share them."""
+        return self.batched + self.passes
+
+
+@dataclass(kw_only=True)
+class Featured:
+    """A question with its feature, or with the error that it met."""
+
+    question: Question
+    feature: Tensor | None = None
+    """[K]"""
+    parts: Tensor | None = None
+    """[M, K], the members' parts, where the index has a PCA; a finished feature has none."""
+    items: list[Item] = field(default_factory=list)
+    predictions: list[Mapping[str, JsonValue] | None] = field(default_factory=list)
+    error: BylineError | None = None
+
+    @property
+    def is_differentiated(self) -> bool:
+        """Whether the items' gradients are wanted."""
+        return bool(self.question.payloads) and self.question.request.baseline is None and self.error is None
+
+
+class Questions:
+    """Turns requests for one index into query features.
+
+    Args:
+        recipe: The index's.
+        width: Numbers K of a feature.
+        task: None where the index is served without its Task: then gradients and features only.
+        featurizer: A `Featurizer` where there is a Task; None answers features only.
+    """
+
+    def __init__(
+        self, recipe: Recipe, width: int, *, task: Task | None, featurizer: GradientFeaturizer | None
+    ) -> None:
+        self._recipe = recipe
+        self._width = width
+        self._task = task
+        self._featurizer = featurizer
+        self._passes = _passes(recipe, featurizer)
+
+    def expected_gradients(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the gradient tensors that a request may carry.
+
+        Raises:
+            InvalidQuery: The index cannot project gradients.
+        """
+        return self._needs_featurizer().expected_gradients()
+
+    def warm(self, item: Item) -> None:
+        """Differentiate one item, so that the first caller does not wait for what a first time costs."""
+        self._models().features([item], self._recipe.query_target)
+
+    def check(self, request: AttributionRequest, *, examples: bool = True) -> Question:
+        """Check a request against the index, without computing.
+
+        Raises:
+            InvalidQuery: The payload, the target, a gradient or the feature does not fit.
+        """
+        if request.feature is not None:
+            self._feature(request)
+            return Question(request=request, examples=examples)
+        if request.gradient is not None:
+            check_gradients(request.gradient, self.expected_gradients())
+            return Question(request=request, examples=examples, passes=self._passes)
+        interface = self._interface()
+        raw = [request.query] if request.query is not None else list(request.query_set or ())
+        if not raw:
+            raise InvalidQuery("expected query_set to hold at least one query, got none")
+        payloads = tuple(
+            validated(interface.payload, payload, _name(request, number))
+            for number, payload in enumerate(raw, 1)
+        )
+        return Question(
+            request=request,
+            payloads=payloads,
+            target=None if request.baseline else self._target(request.target),
+            examples=examples,
+            passes=0 if request.baseline else self._passes,
+        )
+
+    def features(self, questions: Sequence[Question], watch: Stopwatch) -> list[Featured]:
+        """Compute the feature of each question; one question's error does not touch the others.
+
+        Questions that a baseline ranks get their items only.
+        """
+        asked = self.completed(questions, watch)
+        with watch.stage("gradient"):
+            self._differentiate([each for each in asked if each.is_differentiated])
+        with watch.stage("transform"):
+            for each in asked:
+                if not each.question.payloads:
+                    _attempt(each, self._transform)
+        for each in asked:
+            if each.feature is not None:
+                _attempt(each, _check_size)
+        return asked
+
+    def completed(self, questions: Sequence[Question], watch: Stopwatch) -> list[Featured]:
+        """Make each question's items, predicting what its payloads leave open, and no feature yet."""
+        asked = [Featured(question=question) for question in questions]
+        with watch.stage("predict"):
+            for each in asked:
+                _attempt(each, self._complete)
+        return asked
+
+    def _target(self, name: str | None) -> str:
+        if name is None:
+            return self._recipe.query_target
+        known = ["loss", *sorted(self._task.targets)] if self._task else []
+        if name not in known:
+            raise InvalidQuery(f"expected target to be one of {', '.join(known)}, got another name")
+        return name
+
+    def _interface(self) -> QueryInterface:
+        if self._task is None or self._task.query is None:
+            raise InvalidQuery(
+                "this index takes no queries, since it has no Task that parses them: "
+                "send gradient tensors or a finished feature"
+            )
+        return self._task.query
+
+    def _needs_featurizer(self) -> GradientFeaturizer:
+        if self._featurizer is None:
+            raise InvalidQuery(
+                "this index was opened without what projects gradients: send a finished feature"
+            )
+        return self._featurizer
+
+    def _models(self) -> Featurizer:
+        if self._task is None:
+            raise InvalidQuery("this index was opened without its Task: send gradient tensors or a feature")
+        return cast(Featurizer, self._needs_featurizer())  # with a Task comes a featurizer of queries
+
+    def _feature(self, request: AttributionRequest) -> Tensor:
+        try:
+            feature_K = torch.from_numpy(np.array(request.feature, dtype=np.float64))
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidQuery(f"expected feature to be {self._width} numbers, got something else") from None
+        if feature_K.shape != (self._width,):
+            raise InvalidQuery(
+                f"expected a feature of {self._width} numbers, got shape {tuple(feature_K.shape)}"
+            )
+        if not torch.isfinite(feature_K).all() or feature_K.abs().max() > LARGEST_NUMBER:
+            raise InvalidQuery(f"expected a feature of finite numbers up to {LARGEST_NUMBER:.0e}")
+        return feature_K.to(torch.float32)
+
+    def _complete(self, asked: Featured) -> None:
+        """Parse every payload, and predict what it leaves open."""
+        for number, payload in enumerate(asked.question.payloads, 1):
+            with _numbered(asked.question.request, number):
+                item, prediction = self._item(payload)
+            asked.items.append(item)
+            asked.predictions.append(prediction)
+
+    def _item(self, payload: BaseModel) -> tuple[Item, Mapping[str, JsonValue] | None]:
+        interface = self._interface()
+        parsed = parsed_by(interface, payload)
+        if parsed.complete:
+            return parsed.item, None
+        prediction = predicted_by(interface, self._models().model, parsed.item)
+        return prediction.item, prediction.output
+
+    def _differentiate(self, asked: Sequence[Featured]) -> None:
+        """Queries with one target share a batch; where the batch fails, each is tried alone."""
+        by_target: dict[str | None, list[Featured]] = {}
+        for each in asked:
+            if each.question.request.query_set is not None:
+                _attempt(each, self._differentiate_alone)
+            else:
+                by_target.setdefault(each.question.target, []).append(each)
+        for target, group in by_target.items():
+            try:
+                made = self._models().features([each.items[0] for each in group], target)
+            except Exception:  # whose fault it is shows when each is tried alone
+                for each in group:
+                    _attempt(each, self._differentiate_alone)
+                continue
+            for place, each in enumerate(group):
+                _take(each, made, place)
+
+    def _differentiate_alone(self, asked: Featured) -> None:
+        request, target = asked.question.request, asked.question.target
+        mean = request.query_set is not None
+        try:
+            with task_code():
+                made = self._models().features(asked.items, target, mean=mean)
+        except (InvalidQuery, InvalidTask, NonFiniteGradient):
+            for number, item in enumerate(asked.items, 1):  # the first that fails alone is named
+                with _numbered(request, number), task_code():
+                    self._models().features([item], target)
+            raise
+        _take(asked, made, 0)
+
+    def _transform(self, asked: Featured) -> None:
+        request = asked.question.request
+        if request.gradient is not None:
+            _take(asked, self._needs_featurizer().features_of(request.gradient), 0)
+        else:
+            asked.feature = self._feature(request)
+
+
+def _name(request: AttributionRequest, number: int) -> str:
+    """What a message calls a query: queries of a set have numbers, from 1."""
+    return "query" if request.query_set is None else f"query {number} of query_set"
+
+
+@contextmanager
+def _numbered(request: AttributionRequest, number: int) -> Iterator[None]:
+    """Name the query of a set that an error is of."""
+    try:
+        yield
+    except BylineError as error:
+        if request.query_set is None:
+            raise
+        raise type(error)(f"{_name(request, number)}: {error}") from error.__cause__
+
+
+def _passes(recipe: Recipe, featurizer: GradientFeaturizer | None) -> int:
+    """Passes over the sample that one query may take: each member solves it."""
+    if featurizer is None or not isinstance(recipe.curvature, Solved):
+        return 0
+    return recipe.curvature.passes * len(featurizer.members)
+
+
+def _take(asked: Featured, made: QueryFeatures, place: int) -> None:
+    asked.feature = made.whole_QK[place]
+    asked.parts = None if made.parts_QMK is None else made.parts_QMK[place]
+
+
+def _attempt(asked: Featured, step: Callable[[Featured], None]) -> None:
+    """Take a step for one question, unless it failed before; its error stays with it."""
+    if asked.error is not None:
+        return
+    try:
+        step(asked)
+    except BylineError as error:
+        asked.error = error
+
+
+def _check_size(asked: Featured) -> None:
+    feature_K = asked.feature
+    if feature_K is None:
+        return
+    if not torch.isfinite(feature_K).all():
+        raise NonFiniteGradient(
+            "the query's feature is NaN or infinite: look at the query and the checkpoint"
+        )
+    if feature_K.numel() and feature_K.abs().max() > LARGEST_NUMBER:
+        raise InvalidQuery(
+            f"expected a gradient whose feature stays below {LARGEST_NUMBER:.0e}, got a larger one"
+        )

@@ -1,0 +1,66 @@
+"""The Python client of a Byline service, for calling and for awaiting. See docs/client.md."""
+
+from byline.api.accounts import NewKeyBody
+from byline.api.attributions import Progress
+from byline.api.compensation import PolicyBody, Quality
+from byline.api.statements import AllocationBody, ReleaseBody, ReversalBody
+from byline.client.client import AsyncClient, Client
+from byline.client.errors import (
+    ClientError,
+    Conflict,
+    DeadlineExceeded,
+    DiskFull,
+    Forbidden,
+    InProgress,
+    InvalidRequest,
+    KeyReused,
+    NonFinite,
+    NotFound,
+    NotPayable,
+    QuotaExceeded,
+    ServiceError,
+    ServiceFault,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from byline.client.gradients import gradient_of
+from byline.client.retries import NEVER, Retries
+from byline_service.accounts.scopes import Scope
+
+__all__ = [
+    "NEVER",
+    "AllocationBody",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "DeadlineExceeded",
+    "DiskFull",
+    "Forbidden",
+    "InProgress",
+    "InvalidRequest",
+    "KeyReused",
+    "NewKeyBody",
+    "NonFinite",
+    "NotFound",
+    "NotPayable",
+    "PolicyBody",
+    "Progress",
+    "Quality",
+    "QuotaExceeded",
+    "ReleaseBody",
+    "Retries",
+    "ReversalBody",
+    "Scope",
+    "ServiceError",
+    "ServiceFault",
+    "TooLarge",
+    "Unauthorized",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "gradient_of",
+]

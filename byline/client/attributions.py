@@ -1,0 +1,251 @@
+"""Asking an index: what the methods of both clients send."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, Unpack
+
+from byline.api.answer import Answer, SharesAnswer
+from byline.api.attributions import Answers, IndexInfo
+from byline.api.filters import Filter
+from byline.api.query import Direction, Similarity
+from byline.client import indexes
+from byline.client.calls import Call, Flow, JsonBody, OnProgress, document, one, path_of
+from byline.client.gradients import gradient_of
+from byline.client.tensors import TensorsBody
+from byline.errors import InvalidQuery
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from byline.client.gradients import Loss, Models
+
+T = TypeVar("T")
+Payload = Mapping[str, Any]
+
+
+class Waiting(TypedDict):
+    """How an answer is waited for."""
+
+    on_progress: NotRequired[OnProgress]
+    """Told how far the answer is, which is then streamed and may take longer than others."""
+    timeout: NotRequired[float]
+    """Seconds without a byte from the service after which it is given up; by default the client's."""
+
+
+class Options(Waiting):
+    """How much is wanted of an answer; what is left out is as the service has it."""
+
+    k: NotRequired[int]
+    """How many examples at each end: 10."""
+    direction: NotRequired[Direction]
+    """`proponents`, `opponents` or `both`."""
+    filter: NotRequired[Filter | Mapping[str, Any]]
+    """Search only some of the examples: `{"owner": ["..."]}`."""
+    members: NotRequired[bool]
+    """Break each score down by member of the ensemble."""
+    shares: NotRequired[bool]
+    """Add each owner's share, over all rows."""
+    owners_limit: NotRequired[int]
+    """How many owners the shares list: 100."""
+    drill_down: NotRequired[bool]
+    """On an index of groups: score the top groups' points one by one, and return points."""
+    drill_groups: NotRequired[int]
+    """How many groups a drill-down goes into, at each end: 10."""
+
+
+class QueryOptions(Options):
+    """What only queries have beside that."""
+
+    target: NotRequired[str]
+    """One of the index's `targets`; by default the recipe's."""
+    baseline: NotRequired[Similarity]
+    """Rank by similarity in place of influence."""
+
+
+class SharesOptions(Waiting):
+    """How much is wanted of shares."""
+
+    target: NotRequired[str]
+    """One of the index's `targets`; by default the recipe's."""
+    owners_limit: NotRequired[int]
+    """How many owners are listed: 100."""
+
+
+def attribute(index: str, query: Payload, **options: Unpack[QueryOptions]) -> Flow[Answer]:
+    """Find the most influential training points of one query.
+
+    Args:
+        index: Its name.
+        query: As the index's `query_schema` has it; what it leaves open is predicted first.
+        **options: How much is wanted.
+    """
+    return one(_ask(index, {"query": dict(query)}, document(Answer), options))
+
+
+def attribute_batch(
+    index: str, queries: Sequence[Payload], **options: Unpack[QueryOptions]
+) -> Flow[list[Answer]]:
+    """Find the most influential training points of each of several queries, in one request.
+
+    Args:
+        index: Its name.
+        queries: The queries.
+        **options: How much is wanted of each.
+    """
+    return one(_ask(index, {"queries": [dict(query) for query in queries]}, _batch, options))
+
+
+def _batch(body: bytes) -> list[Answer]:
+    return Answers.model_validate_json(body).answers
+
+
+def attribute_set(index: str, queries: Sequence[Payload], **options: Unpack[QueryOptions]) -> Flow[Answer]:
+    """Find the most influential training points of the mean of the target over several queries.
+
+    Args:
+        index: Its name.
+        queries: The queries.
+        **options: How much is wanted.
+    """
+    return one(_ask(index, {"query_set": [dict(query) for query in queries]}, document(Answer), options))
+
+
+def attribute_feature(index: str, feature: Sequence[float], **options: Unpack[Options]) -> Flow[Answer]:
+    """Find the most influential training points of a finished query feature.
+
+    Args:
+        index: Its name.
+        feature: As many numbers as the index's `width`.
+        **options: How much is wanted.
+    """
+    return one(_ask(index, {"feature": [float(number) for number in feature]}, document(Answer), options))
+
+
+def attribute_tensors(
+    index: str, tensors: "Mapping[str, Tensor]", **options: Unpack[Options]
+) -> Flow[Answer]:
+    """Find the most influential training points of a gradient that is at hand.
+
+    The tensors are sent while they are read, a mebibyte at a time.
+
+    Args:
+        index: Its name.
+        tensors: By `member/parameter`, named and shaped as the index's `gradients` lists them.
+        **options: How much is wanted; a `filter` by id, owner, licence and label.
+    """
+    return one(
+        Call(
+            method="POST",
+            path=path_of("indexes", index, "attributions"),
+            read=document(Answer),
+            query=_as_parameters(options),
+            body=TensorsBody(tensors),
+            repeatable=True,
+            on_progress=options.get("on_progress"),
+            timeout=options.get("timeout"),
+        )
+    )
+
+
+def attribute_gradient(index: str, model: "Models", loss: "Loss", **options: Unpack[Options]) -> Flow[Answer]:
+    """Find the most influential training points of a loss, by its gradient in the caller's own model.
+
+    The index says which gradients it wants; see `gradient_of` for what is computed.
+
+    Args:
+        index: Its name.
+        model: The model; or models by member, `{"c0": first, "c1": second}`, where the index is of an ensemble.
+        loss: A function of the model that returns one number: the query's loss, or a target with a minus sign. The
+            number itself will do where the index wants one model's gradient.
+        **options: How much is wanted; a `filter` by id, owner, licence and label.
+
+    Yields:
+        The calls.
+
+    Returns:
+        The answer.
+
+    Raises:
+        InvalidQuery: The model or the loss is not what the index wants.
+    """
+    info: IndexInfo = yield from indexes.index(index)
+    return (yield from attribute_tensors(index, gradient_of(model, loss, info), **options))
+
+
+def shares(index: str, query: Payload, **options: Unpack[SharesOptions]) -> Flow[SharesAnswer]:
+    """Compute each owner's share of one query's answer, over all rows.
+
+    Args:
+        index: Its name.
+        query: As the index's `query_schema` has it; what it leaves open is predicted first.
+        **options: How much is wanted.
+    """
+    return one(_ask(index, {"query": dict(query)}, document(SharesAnswer), options, "shares"))
+
+
+def shares_of_set(
+    index: str, queries: Sequence[Payload], **options: Unpack[SharesOptions]
+) -> Flow[SharesAnswer]:
+    """Compute each owner's share of the mean of the target over several queries, over all rows.
+
+    Args:
+        index: Its name.
+        queries: The queries.
+        **options: How much is wanted.
+    """
+    asked = {"query_set": [dict(query) for query in queries]}
+    return one(_ask(index, asked, document(SharesAnswer), options, "shares"))
+
+
+def shares_of_feature(
+    index: str, feature: Sequence[float], **options: Unpack[SharesOptions]
+) -> Flow[SharesAnswer]:
+    """Compute each owner's share of the answer to a finished query feature, over all rows.
+
+    Args:
+        index: Its name.
+        feature: As many numbers as the index's `width`.
+        **options: How much is wanted.
+    """
+    asked = {"feature": [float(number) for number in feature]}
+    return one(_ask(index, asked, document(SharesAnswer), options, "shares"))
+
+
+def _ask(
+    index: str,
+    asked: dict[str, Any],
+    read: Callable[[bytes], T],
+    options: Mapping[str, Any],
+    endpoint: str = "attributions",
+) -> Call[T]:
+    return Call(
+        method="POST",
+        path=path_of("indexes", index, endpoint),
+        read=read,
+        body=JsonBody.of(asked | _as_json(options)),
+        repeatable=True,
+        on_progress=options.get("on_progress"),
+        timeout=options.get("timeout"),
+    )
+
+
+def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:
+    sent = {name: value for name, value in options.items() if name not in Waiting.__annotations__}
+    if isinstance(sent.get("filter"), Filter):
+        sent["filter"] = sent["filter"].model_dump(mode="json", exclude_defaults=True)
+    return sent
+
+
+def _as_parameters(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Options of a body that has no room for them."""
+    sent = _as_json(options)
+    chosen = sent.pop("filter", None) or {}
+    if set(chosen) - {"id", "owner", "licence", "label"}:
+        raise InvalidQuery(
+            "expected a filter by id, owner, licence and label with gradients, got one by attributes"
+        )
+    listed = [(name, word) for name, words in chosen.items() for word in words or ()]
+    return [(name, _word(value)) for name, value in sent.items()] + listed
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,155 @@
+"""The only code that makes a feature: the same for training points and for queries.
+
+Order: scale -> project -> precondition -> unit norm of each member -> times sqrt(its share) -> concatenate, or add up what
+a PCA makes of each -> (training side only, by the index writer) times the row weight. So one inner product
+of a query's and a training point's feature is the ensemble's mean score.
+
+Shapes: N examples, K numbers of a feature, Q queries, M members.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from byline.curvature.base import Preconditioner, Statistic
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients
+from byline.projection.base import State
+from byline.projection.pca import rotated
+from byline.recipe import SIDE_POWERS, Recipe
+from byline.scale.base import Scaler
+from byline.scale.row_weights import inverse_lengths, one_minus_p
+
+
+class Side(StrEnum):
+    """Which end of the inner product a feature is for."""
+
+    TRAIN = "train"
+    QUERY = "query"
+
+
+def statistics(
+    recipe: Recipe, blocks: Sequence[Block], moments: State | None = None
+) -> tuple[Statistic, ...]:
+    """List the passes that fit a recipe's scale and curvature, in order.
+
+    Args:
+        recipe: The method.
+        blocks: What is attributed.
+        moments: The optimiser's, where the checkpoint has them (`byline.models.optimizer_state.given_moments`).
+    """
+    return (
+        *recipe.scale.statistics(blocks, moments),
+        *recipe.curvature.statistics(blocks, recipe.projection),
+    )
+
+
+class MemberFeaturizer:
+    """Gradients of one member -> its stretch of a feature, on either side."""
+
+    def __init__(self, recipe: Recipe, blocks: Sequence[Block], state: State) -> None:
+        self._recipe = recipe
+        self._projector = recipe.projection.projector(blocks, state)
+        self._state = state
+
+    @cached_property
+    def _precondition(self) -> Preconditioner:
+        """Made when it is first needed: while a curvature is being fitted, gradients are only projected."""
+        return self._recipe.curvature.preconditioner(self._state)
+
+    @cached_property
+    def _scaler(self) -> Scaler:
+        return self._recipe.scale.scaler(self._state)
+
+    @property
+    def width(self) -> int:
+        """Numbers of this member's stretch."""
+        return sum(self._projector.widths.values())
+
+    @property
+    def solved(self) -> bool:
+        """Whether queries' gradients must be solved before they are projected here."""
+        return self._recipe.sides == "solved"
+
+    def project(self, gradients: BatchGradients, side: Side) -> Tensor:
+        """phi_NK: scaled for one side and projected, not yet preconditioned; float32 (float64 for a float64 model)."""
+        scaled = self._scaler.train(gradients) if side is Side.TRAIN else self._scaler.query(gradients)
+        phi_NK = self._projector(scaled)
+        return phi_NK if phi_NK.dtype == torch.float64 else phi_NK.float()
+
+    def project_training(self, gradients: BatchGradients) -> State:
+        """What a batch of training points leaves behind, projected.
+
+        Returns:
+            `phi` [N, K], `objective` [N]; and where the scale tells the sides apart `query_phi` [N, K], the same points'
+            as queries.
+        """
+        made = {"phi": self.project(gradients, Side.TRAIN), "objective": gradients.objective_N}
+        if not self._recipe.scale.linear:
+            made["query_phi"] = self.project(gradients, Side.QUERY)
+        return made
+
+    def feature(self, phi_NK: Tensor, side: Side) -> Tensor:
+        """Precondition for one side, then unit norm if the recipe wants it; feature_NK."""
+        on_train, on_query = SIDE_POWERS[self._recipe.sides]
+        feature_NK = self._precondition(phi_NK, on_train if side is Side.TRAIN else on_query)
+        if not self._recipe.unit_norm:
+            return feature_NK
+        tiny = torch.finfo(feature_NK.dtype).tiny
+        return torch.nn.functional.normalize(feature_NK, dim=1, eps=tiny)
+
+    def quadratic(self, phi_NK: Tensor) -> Tensor:
+        """g^T H^-1 g of every row: float64 [N]."""
+        inverse_NK, whole_NK = self._precondition(phi_NK, -1.0), self._precondition(phi_NK, 0.0)
+        return (inverse_NK.double() * whole_NK.double()).sum(dim=1)
+
+    def row_weights(self, phi_NK: Tensor, objective_N: Tensor) -> Tensor:
+        """This member's weights of training rows, but for the leverage, which needs other gradients too.
+
+        Args:
+            phi_NK: Projected gradients of the train signal.
+            objective_N: The train signal's values.
+
+        Returns:
+            float64 [N]; ones where the recipe has no weight.
+        """
+        match self._recipe.row_weight:
+            case "one_minus_p":
+                return one_minus_p(objective_N)
+            case "relative_theta":
+                return inverse_lengths(self._precondition(phi_NK, -1.0))
+            case "relative_l":
+                return inverse_lengths(self.quadratic(phi_NK).clamp_min(0).sqrt()[:, None])
+            case _:
+                return torch.ones_like(objective_N, dtype=torch.float64)
+
+
+def combine(features: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """Concatenate the members' features so that an inner product is the weighted mean of the members' scores.
+
+    Args:
+        features: One [N, K_m] a member.
+        shares: Of the members; they add up to one.
+
+    Returns:
+        [N, sum of K_m].
+    """
+    return torch.cat([part * share**0.5 for part, share in zip(features, shares, strict=True)], dim=1)
+
+
+def member_parts(features: Sequence[Tensor], directions: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """Rotate the members' features, so that an inner product of the sums is the weighted mean of the members' scores.
+
+    Args:
+        features: One [N, K_m] a member.
+        directions: The PCA's, one [K_m, k] a member.
+        shares: Of the members; they add up to one.
+
+    Returns:
+        [N, M, k]: each member's part; the sum over the members is the feature.
+    """
+    own = [part * share**0.5 for part, share in zip(features, shares, strict=True)]
+    return rotated(own, directions)

@@ -1,0 +1,246 @@
+"""Queries -> features over all members: what is asked online, and by the offline commands alike.
+
+Shapes: Q queries, K numbers of a feature, M members.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from byline.curvature.iterative import Solved
+from byline.errors import InvalidQuery, InvalidTask
+from byline.features.featurizer import MemberFeaturizer, Side, combine, member_parts
+from byline.features.solving import QuerySolver
+from byline.gradients.blocks import Block
+from byline.gradients.factors import BatchGradients
+from byline.gradients.tensors import check_gradients, dense_gradients, flat_gradients
+from byline.members import Member, shares
+from byline.models.device import Compute
+from byline.models.masked_passes import QueryPasses
+from byline.models.member import MemberModel
+from byline.progress import counting
+from byline.projection.base import State
+from byline.projection.pca import decoded
+from byline.recipe import Recipe
+from byline.task import Item, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryFeatures:
+    """What is searched for, and how much of it is each member's."""
+
+    whole_QK: Tensor
+    """float32 [Q, K]: the queries' features, on the CPU."""
+    parts_QMK: Tensor | None = None
+    """float32 [Q, M, K] of an index with a PCA: the members' parts, which add up to the features. None where
+    each member has a stretch of the feature to itself."""
+
+
+class GradientFeaturizer:
+    """Makes query features of gradients that were computed elsewhere. Needs no model and no Task."""
+
+    def __init__(self, recipe: Recipe, blocks: Sequence[Block], states: Mapping[Member, State]) -> None:
+        """Prepare every member.
+
+        Args:
+            recipe: The index's.
+            blocks: What was attributed.
+            states: Fitted state of every member, in the order of the feature.
+        """
+        self._recipe, self._blocks = recipe, blocks
+        self._featurizers = {m: MemberFeaturizer(recipe, blocks, state) for m, state in states.items()}
+        self._shares = shares(tuple(states))
+        self._whole = recipe.members.queries == "whole"
+        found = [decoded(state) for state in states.values()] if recipe.pca else []
+        self._directions = [directions for directions in found if directions is not None]
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """In the order of the feature."""
+        return tuple(self._featurizers)
+
+    @property
+    def width(self) -> int:
+        """K: numbers of a feature over all members."""
+        if self._directions:
+            return self._directions[0].shape[1]
+        return sum(f.width for f in self._featurizers.values())
+
+    def expected_gradients(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes that `from_gradients` takes: one gradient for each member, or each whole model."""
+        return {
+            f"{self._source(member)}/{name}": shape
+            for member in self._featurizers
+            for block in self._blocks
+            for name, shape in zip(block.parameters, block.shapes, strict=True)
+        }
+
+    def from_gradients(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Make the feature of one query whose gradients were computed elsewhere: float32 [1, K]."""
+        return self.features_of(tensors).whole_QK
+
+    def features_of(self, tensors: Mapping[str, Tensor]) -> QueryFeatures:
+        """Make the feature of one query whose gradients were computed elsewhere, with the members' parts.
+
+        Args:
+            tensors: `member/parameter` -> gradient of the objective (a loss, or a negated target), shaped
+                like the parameter; see `expected_gradients`.
+
+        Returns:
+            The features of one query.
+
+        Raises:
+            InvalidQuery: A name is missing or unknown, a shape differs, or a number is not finite; or the recipe's
+                inverse is solved with training points, which need the Task.
+        """
+        check_gradients(tensors, self.expected_gradients())
+
+        def project(member: Member) -> Tensor:
+            prefix = f"{self._source(member)}/"
+            own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            gradients = dense_gradients(self._blocks, own)
+            return self._featurizers[member].project(self._solved(member, gradients), Side.QUERY)
+
+        return self._features(project)
+
+    def _solved(self, member: Member, gradients: BatchGradients, *, mean: bool = False) -> BatchGradients:
+        """Solve the curvature's inverse for whole gradients, where the recipe does, or for their mean alone."""
+        del member, mean
+        if self._recipe.sides == "solved":
+            raise InvalidQuery(
+                f"recipe '{self._recipe.name}' solves each query with batches of training points, and this index was "
+                f"opened without its Task: open it with the Task, or send a finished feature"
+            )
+        return gradients
+
+    def _source(self, member: Member) -> str:
+        """Name of the model that a member's query gradients are of."""
+        return (member.whole if self._whole else member).name
+
+    def _features(self, project: Callable[[Member], Tensor]) -> QueryFeatures:
+        """Combine the members' features of their projected gradients."""
+        with torch.no_grad():
+            own = [f.feature(project(member), Side.QUERY) for member, f in self._featurizers.items()]
+            if not self._directions:
+                return QueryFeatures(whole_QK=combine(own, self._shares).float().cpu())
+            parts_QMK = member_parts([each.cpu() for each in own], self._directions, self._shares)
+            return QueryFeatures(whole_QK=parts_QMK.sum(dim=1), parts_QMK=parts_QMK)
+
+
+class Featurizer(GradientFeaturizer):
+    """Makes query features of queries, with the members' own models."""
+
+    def __init__(
+        self, recipe: Recipe, models: Mapping[Member, MemberModel], states: Mapping[Member, State]
+    ) -> None:
+        """Prepare every member; `open` loads them.
+
+        Args:
+            recipe: The index's.
+            models: Every member's model, in the order of the feature.
+            states: Every member's fitted state, in the same order.
+        """
+        super().__init__(recipe, next(iter(models.values())).blocks, states)
+        self._models = models
+        self._passes = QueryPasses(models, whole=self._whole)
+        self._solvers = (
+            {m: QuerySolver(models[m], recipe.curvature, states[m]) for m in models}
+            if isinstance(recipe.curvature, Solved)
+            else {}
+        )
+
+    @classmethod
+    def open(
+        cls, task: Task, recipe: Recipe, states: Mapping[str, State], compute: Compute | None = None
+    ) -> Self:
+        """Load every member of an index.
+
+        Args:
+            task: The Task that the index was built from.
+            recipe: The index's recipe.
+            states: Member name -> fitted state.
+            compute: Device and precision; queries need no more than a CPU.
+
+        Returns:
+            The featurizer.
+
+        Raises:
+            InvalidTask: The Task has other members than the index.
+        """
+        models: dict[Member, MemberModel] = {}
+        with_weights: dict[tuple[int, int | None], MemberModel] = {}
+        for member in recipe.members.of(task.checkpoints):
+            if member.name not in states:
+                raise InvalidTask(f"the index has no fitted state for member '{member.name}': rebuild it")
+            sibling = with_weights.get((member.checkpoint, member.adapter))
+            models[member] = MemberModel.load(task, recipe, member, compute, sibling)
+            if sibling is None and member.adapter:
+                models[member].share_weights(with_weights[member.checkpoint, 0])
+            with_weights.setdefault((member.checkpoint, member.adapter), models[member])
+        return cls(recipe, models, {member: states[member.name] for member in models})
+
+    @property
+    def model(self) -> nn.Module:
+        """The first member's model without its mask: it predicts what a query left out."""
+        return next(iter(self._models.values())).model
+
+    def train(self, items: Sequence[Item]) -> Tensor:
+        """Make training points' features, as an index stores them: row weight included, not scaled.
+
+        Args:
+            items: Training points.
+
+        Returns:
+            [N, K], on the CPU.
+        """
+        own, weights_N = [], torch.zeros(len(items), dtype=torch.float64)
+        for member, featurizer in self._featurizers.items():
+            gradients = self._models[member].gradients(items, self._recipe.train_signal)
+            phi_NK = featurizer.project(gradients, Side.TRAIN)
+            own.append(featurizer.feature(phi_NK, Side.TRAIN).cpu())
+            weights_N += featurizer.row_weights(phi_NK, gradients.objective_N).cpu() / len(self._featurizers)
+        if self._directions:
+            combined_NK = member_parts(own, self._directions, self._shares).sum(dim=1)
+        else:
+            combined_NK = combine(own, self._shares)
+        return combined_NK * weights_N[:, None].to(combined_NK)
+
+    def query(self, items: Sequence[Item], target: str | None = None, *, mean: bool = False) -> Tensor:
+        """Make queries' features: float32 [Q, K] on the CPU, or [1, K] with `mean`; see `features`."""
+        return self.features(items, target, mean=mean).whole_QK
+
+    def features(
+        self, items: Sequence[Item], target: str | None = None, *, mean: bool = False
+    ) -> QueryFeatures:
+        """Make queries' features, with the members' parts.
+
+        Args:
+            items: Complete items.
+            target: What is attributed; None takes the recipe's.
+            mean: Make one feature for the mean of the target over all items.
+
+        Returns:
+            The features of Q queries, or of one with `mean`.
+        """
+        chosen = target or self._recipe.query_target
+
+        projected: dict[Member, Tensor] = {}
+        with torch.no_grad(), counting("gradient", len(self._featurizers)) as advance:
+            for member, gradients in self._passes.gradients(items, chosen):
+                solved = self._solved(member, gradients, mean=mean)
+                phi_QK = self._featurizers[member].project(solved, Side.QUERY)
+                projected[member] = phi_QK.mean(dim=0, keepdim=True) if mean else phi_QK
+                advance(1)
+        return self._features(projected.__getitem__)
+
+    def _solved(self, member: Member, gradients: BatchGradients, *, mean: bool = False) -> BatchGradients:
+        """Solve the curvature's inverse for whole gradients, where the recipe does, or for their mean alone."""
+        if member not in self._solvers:
+            return gradients
+        vectors_QP = gradients.dense()
+        if mean:
+            vectors_QP = vectors_QP.mean(dim=0, keepdim=True)
+        return flat_gradients(self._blocks, self._solvers[member].solve(vectors_QP))

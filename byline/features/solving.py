@@ -1,0 +1,114 @@
+"""Queries of recipes whose inverse is solved: passes over a fixed sample of the training set, batch by batch.
+
+Memory holds one batch, the vectors of the solver and, of small samples, the items; it does not grow with the training
+set. Shapes: V vectors at once, P numbers of all parameters together.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from byline.curvature.iterative import Solved
+from byline.curvature.products import Matrix
+from byline.features.sampling import Rows, cut_batches, fit_sample
+from byline.models.member import MemberModel
+from byline.models.training_points import read_items
+from byline.progress import counted
+from byline.projection.base import State
+from byline.task import Item
+
+KEPT_ITEMS = 4096
+"""Items of samples up to this size are read once."""
+NUMBERS = 1 << 26
+"""Numbers of the right-hand sides that are solved together."""
+
+
+class ItemProducts:
+    """One batch's products: what statistics of a build measure.
+
+    Args:
+        model: The member.
+        items: The batch.
+    """
+
+    def __init__(self, model: MemberModel, items: Sequence[Item]) -> None:
+        self._model, self._items = model, items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __call__(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
+        """H v of every row, H that of the batch's summed loss: float64."""
+        return self._model.products(self._items, vectors_VP, matrix)
+
+
+class TrainingProducts:
+    """Mean curvature matrices of one member over a sample of the training set.
+
+    Args:
+        model: The member.
+        sample: Rows; None takes all.
+        batch: Rows that are differentiated together.
+    """
+
+    def __init__(self, model: MemberModel, sample: int | None, batch: int) -> None:
+        self._model = model
+        self._rows = fit_sample(len(model.train_set), sample)
+        self._batches = cut_batches(self._rows, batch)
+        self._kept: dict[int, list[Item]] = {}
+
+    @property
+    def batches(self) -> int:
+        """How many batches the sample has."""
+        return len(self._batches)
+
+    def mean(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
+        """H v of every row, H the mean over the sample: float64."""
+        total_VP = torch.zeros_like(vectors_VP)
+        for number in counted(None, range(self.batches)):
+            total_VP += self._sum(vectors_VP, number, matrix)
+        return total_VP / len(self._rows)
+
+    def of_batch(self, vectors_VP: Tensor, batch: int, matrix: Matrix) -> Tensor:
+        """H v of every row, H the mean over one batch: float64."""
+        return self._sum(vectors_VP, batch, matrix) / len(self._batches[batch])
+
+    def _sum(self, vectors_VP: Tensor, number: int, matrix: Matrix) -> Tensor:
+        return self._model.products(self._items(number), vectors_VP, matrix).to(vectors_VP)
+
+    def _items(self, number: int) -> list[Item]:
+        if number in self._kept:
+            return self._kept[number]
+        items = self._read(self._batches[number])
+        if len(self._rows) <= KEPT_ITEMS:
+            self._kept[number] = items
+        return items
+
+    def _read(self, rows: Rows) -> list[Item]:
+        return read_items(self._model.train_set, rows)
+
+
+class QuerySolver:
+    """Solves queries' gradients with one member's curvature.
+
+    Args:
+        model: The member.
+        curvature: Says how.
+        state: What the build fitted: the damping.
+    """
+
+    def __init__(self, model: MemberModel, curvature: Solved, state: State) -> None:
+        self._curvature, self._state = curvature, state
+        self._products = TrainingProducts(model, curvature.sample, curvature.batch)
+
+    def solve(self, gradients_VP: Tensor) -> Tensor:
+        """H^-1 q of every row, in the rows' precision.
+
+        Raises:
+            InvalidRecipe: The damped matrix is not positive definite.
+        """
+        step = max(1, NUMBERS // max(1, gradients_VP.shape[1]))
+        cut = torch.split(gradients_VP, step)
+        parts = [self._curvature.solve(self._products, part, self._state) for part in counted(None, cut)]
+        return torch.cat(parts).to(gradients_VP)

@@ -1,0 +1,1 @@
+"""Seeded dropout masks, and the features that they drop."""

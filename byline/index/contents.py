@@ -1,0 +1,74 @@
+"""What a finished build hands to the writer."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+from torch import Tensor
+
+from byline.api.example import Example
+from byline.gradients.blocks import Block
+from byline.gradients.report import ParameterReport
+from byline.groups import Members
+from byline.index.fingerprint import Fingerprint
+from byline.index.layout import GroupRecord, MemberLayout, RotationLayout, StorageOptions, Stretch, TaskRecord
+from byline.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """What the rows of an index are groups of."""
+
+    members: Members
+    record: GroupRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexContents:
+    """Everything that goes into an index. Row r means the same training point, or group, in every part.
+
+    Vectors and examples are streams: nothing here holds more than a block of them.
+    """
+
+    recipe: Recipe
+    """The method."""
+    fingerprint: Fingerprint
+    """Of what the build was made from."""
+    task: TaskRecord
+    """Which Task."""
+    blocks: tuple[Block, ...]
+    """What was attributed: with it an index projects gradients although its Task is not at hand."""
+    parameters: ParameterReport
+    """What became of the selected parameters."""
+    members: tuple[MemberLayout, ...]
+    """In the order of the stretches of a vector."""
+    rows: int
+    """R, the number of training points, or of groups."""
+    features: Callable[[], Iterator[NDArray[np.float32]]]
+    """Starts a stream of float32 [B, K] blocks in row order, combined over members, not row-weighted."""
+    row_weights: NDArray[np.float64] | None
+    """[R], multiplied into the stored vectors; None for weights of one."""
+    self_influence: NDArray[np.float64]
+    """[R]."""
+    examples: Callable[[], Iterator[Example]]
+    """Starts a stream of the rows' metadata, in row order."""
+    states: Mapping[str, Mapping[str, Tensor]]
+    """Member name -> fitted state."""
+    build: Mapping[str, JsonValue]
+    """Settings that bits depend on: recorded and hashed; no times, paths or host names."""
+    queries: Callable[[], Mapping[str, NDArray[np.float32]]] | None = None
+    """Makes features [Q, K] of real queries, by the target that they attribute: what the recall of compressed search is
+    measured on beside the rows. Called once, and only where there are codes."""
+    groups: Groups | None = None
+    """What the rows are groups of; None where they are points."""
+    rotation: RotationLayout | None = None
+    """The one stretch of features that a PCA made; None where they are the members' side by side."""
+    storage: StorageOptions = field(default_factory=StorageOptions)
+    """How vectors are kept and searched."""
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Parts of a vector, each with a scale of its own."""
+        return self.members if self.rotation is None else (self.rotation,)

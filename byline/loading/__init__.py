@@ -1,0 +1,1 @@
+"""Task files: loading, the modules beside them, and failures of their code."""

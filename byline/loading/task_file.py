@@ -1,0 +1,266 @@
+"""Reading what a Task names: Python files that declare Tasks, and checkpoints' weights.
+
+A Task's file is code that its user wrote and runs; weights are data and are read as such (`byline.models.weight_files`).
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+
+from torch import Tensor, nn
+
+from byline.digests import hold, tensors_digest
+from byline.errors import BylineError, InvalidTask
+from byline.index.recordings import recording_digest
+from byline.loading.failures import code_of
+from byline.loading.sibling_modules import TASK_PREFIX, own_modules
+from byline.models.adapters import adapter_folder, read_adapter
+from byline.models.optimizer_state import load_optimizer_state
+from byline.models.weight_files import read_weights
+from byline.models.weights import put_weights
+from byline.paths import local_path
+from byline.task import Checkpoint, CheckpointDigests, Task
+
+
+@dataclass(frozen=True)
+class LoadedTask:
+    """A Task, where it came from, and what identifies its source."""
+
+    task: Task
+    reference: str
+    """`/absolute/file.py:function` or `package.module:function`."""
+    digest: str
+    """SHA-256 over the Task's file and every module of its folder that loading it imported; of the module's
+    file alone for `package.module:function`."""
+    modules: Mapping[str, ModuleType] = field(default_factory=dict)
+    """The modules of its folder, by the names that it imported them under: no longer in `sys.modules`."""
+
+
+def load_task(reference: str, base: Path | None = None) -> LoadedTask:
+    """Import the function that a reference names, and call it.
+
+    Args:
+        reference: `file.py:function`, relative to `base`, or `package.module:function`.
+        base: The folder that relative files are looked up in; the current one by default.
+
+    Returns:
+        The Task with its source's digest.
+
+    Raises:
+        InvalidTask: The reference, the file or what the function returns is wrong.
+        InvalidInput: It is a URL.
+    """
+    place, separator, function = reference.rpartition(":")
+    if not separator or not place or not function.isidentifier():
+        raise InvalidTask(
+            f"expected a Task as 'file.py:function' or 'package.module:function', got {reference!r}"
+        )
+    local_path(place, "the Task")
+    if place.endswith(".py"):
+        return _load_file(((base or Path()) / place).resolve(), function, reference)
+    module = _import_module(place)
+    path = Path(str(module.__file__))
+    before = _sources({path})
+    task = _made(module, function, reference)
+    _hold_sources(before, _sources({path}))
+    return LoadedTask(task, reference, before[path])
+
+
+def _load_file(path: Path, function: str, reference: str) -> LoadedTask:
+    if not path.is_file():
+        raise InvalidTask(f"expected a Python file at {path}, found none")
+    before = _sources({path})
+    with own_modules(path.parent) as modules:
+        module = _import_file(path)
+        before |= _sources(_files(modules) - {path})
+        task = _anchored(_made(module, function, reference), path.parent)
+    after = _sources({path, *_files(modules)})
+    _hold_sources(before, after)
+    return LoadedTask(task, f"{path}:{function}", _digest(after, path.parent), modules)
+
+
+def _files(modules: Mapping[str, ModuleType]) -> set[Path]:
+    return {Path(module.__file__) for module in modules.values() if module.__file__ is not None}
+
+
+def _sources(files: Iterable[Path]) -> dict[Path, str]:
+    """Each file's SHA-256."""
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _hold_sources(before: Mapping[Path, str], after: Mapping[Path, str]) -> None:
+    """Refuse sources that were written while they ran: which of the two ran is not known.
+
+    Raises:
+        InvalidTask: One was.
+    """
+    for path, digest in after.items():
+        if digest != before.get(path, digest):
+            raise InvalidTask(f"{path} changed while the Task was loaded from it: run the command again")
+
+
+def _made(module: ModuleType, function: str, reference: str) -> Task:
+    factory = getattr(module, function, None)
+    if not callable(factory):
+        raise InvalidTask(
+            f"expected a function '{function}' in {reference.rpartition(':')[0]}, found none: define it, or "
+            f"correct the reference"
+        )
+    with _loading(reference):
+        task = factory()
+    if not isinstance(task, Task):
+        raise InvalidTask(f"expected {reference} to return a byline.task.Task, got {type(task).__name__}")
+    return task
+
+
+def _anchored(task: Task, folder: Path) -> Task:
+    """Relative checkpoint paths are relative to the Task's file, not to wherever a command was typed."""
+
+    def anchored(checkpoint: Checkpoint) -> Checkpoint:
+        weights = checkpoint.weights
+        if not isinstance(weights, Mapping):
+            weights = folder / weights  # an absolute path stays
+        state = checkpoint.optimizer_state
+        if state is not None and not isinstance(state, Mapping):
+            state = folder / state
+        adapters = [folder / path for path in checkpoint.adapters]
+        recording = None if checkpoint.recording is None else folder / checkpoint.recording
+        return replace(
+            checkpoint, weights=weights, optimizer_state=state, adapters=adapters, recording=recording
+        )
+
+    return replace(task, checkpoints=[anchored(checkpoint) for checkpoint in task.checkpoints])
+
+
+def _digest(sources: Mapping[Path, str], folder: Path) -> str:
+    """SHA-256 over files' paths below the folder and their contents, sorted by path."""
+    digest = hashlib.sha256()
+    for name, source in sorted((os.path.relpath(path, folder), own) for path, own in sources.items()):
+        digest.update(f"{name}:{source}\n".encode())
+    return digest.hexdigest()
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"{TASK_PREFIX}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with _loading(f"importing {path}"):
+            spec.loader.exec_module(module)
+    except BylineError:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    with _loading(f"importing the module '{name}'"):
+        module = importlib.import_module(name)
+    if module.__file__ is None:
+        raise InvalidTask(f"expected '{name}' to be a module with a file, got a namespace package")
+    return module
+
+
+@contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """Run the user's code; a training script that ends the program must not end Byline."""
+    try:
+        with code_of(what, "correct the Task's file"):
+            yield
+    except SystemExit as error:
+        raise InvalidTask(
+            f"{what} ended the program: put what a script does under `if __name__ == '__main__':`"
+        ) from error
+
+
+def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Read a checkpoint's state dict, by the names that are stored.
+
+    Raises:
+        InvalidTask: There is no such file, or it holds something else.
+    """
+    if isinstance(checkpoint.weights, Mapping):
+        return dict(checkpoint.weights)
+    return read_weights(Path(checkpoint.weights))
+
+
+def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's weights into a model; see `byline.models.weights.put_weights` for the names that are understood.
+
+    Raises:
+        InvalidTask: There are none, or they are not the model's.
+        StaleIndex: They are not those that an index is made of.
+    """
+    put_weights(model, _held_weights(checkpoint))
+
+
+def _held_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Weights in memory, held to the digest that is expected of these very tensors."""
+    weights = load_weights(checkpoint)
+    if checkpoint.expected is not None:
+        own = isinstance(checkpoint.weights, Mapping)
+        place = "that the Task makes (seed what is random in it)" if own else f"at {checkpoint.weights}"
+        hold(f"the weights {place}", tensors_digest(weights), checkpoint.expected.weights)
+    return weights
+
+
+def checkpoint_digests(
+    checkpoint: Checkpoint, adapters: int = 0, *, recorded: bool = False, moments: bool = False
+) -> CheckpointDigests:
+    """Read what a checkpoint is made of.
+
+    Args:
+        checkpoint: The weights.
+        adapters: How many of its LoRA adapters are used; the others may come and go.
+        recorded: Whether its recorded run is used.
+        moments: Whether its optimizer state is used, where it has one.
+
+    Returns:
+        Digests of these parts.
+
+    Raises:
+        InvalidTask: One of them cannot be read.
+        InvalidRecipe: It has fewer adapters.
+    """
+    state = load_optimizer_state(checkpoint) if moments else None
+    return CheckpointDigests(
+        weights=tensors_digest(load_weights(checkpoint)),
+        adapters=tuple(read_adapter(adapter_folder(checkpoint, number)).digest for number in range(adapters)),
+        recording=recording_digest(checkpoint.recording) if recorded else None,
+        optimizer_state=None if state is None else tensors_digest(state),
+    )
+
+
+def weights_digest(digests: CheckpointDigests) -> str:
+    """One digest of weights, adapters and recording: the weights' own where they stand alone."""
+    if not digests.adapters and digests.recording is None:
+        return digests.weights
+    parts = (f"recording:{digests.recording}", *(f"adapter:{adapter}" for adapter in digests.adapters))
+    return hashlib.sha256(":".join((*parts, digests.weights)).encode()).hexdigest()
+
+
+def pinned(task: Task, digests: Mapping[int, CheckpointDigests]) -> Task:
+    """Have every later loading of some checkpoints held to digests.
+
+    Args:
+        task: The Task.
+        digests: Of its checkpoints, by their positions.
+
+    Returns:
+        The same Task; its checkpoints say what is expected of them.
+    """
+    checkpoints = [
+        replace(checkpoint, expected=digests[place]) if place in digests else checkpoint
+        for place, checkpoint in enumerate(task.checkpoints)
+    ]
+    return replace(task, checkpoints=checkpoints)

@@ -1,0 +1,144 @@
+"""A member's weights in a network of its own, and the collector that differentiates it, checked against autograd."""
+
+import math
+from itertools import chain
+
+import torch
+from torch import nn
+
+from byline.digests import hold
+from byline.errors import InvalidTask
+from byline.gradients.checks import Sample, build_collector, check_batches, check_objective, last_layer
+from byline.gradients.collector import GradientCollector, checked_values
+from byline.gradients.faults import named_fault
+from byline.gradients.item_shapes import item_shape
+from byline.loading.task_file import load_checkpoint
+from byline.members import Member
+from byline.models.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, read_adapter
+from byline.models.device import CPU, Compute
+from byline.models.training_points import collated, naming, read_items
+from byline.recipe import Recipe
+from byline.task import Item, LayerSelection, Task
+
+
+def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.Module:
+    """Load a member's weights into a network of its own; its mask is left out.
+
+    Args:
+        task: Declares the model and its checkpoints.
+        member: Which checkpoint, which adapter.
+        device: Where the network is wanted.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        InvalidTask: The weights do not fit the model.
+        StaleIndex: The weights or the adapter are not those that an index is made of.
+    """
+    model = task.model()
+    if not isinstance(model, nn.Module):
+        raise InvalidTask(f"expected Task.model() to return a torch.nn.Module, got {type(model).__name__}")
+    checkpoint = task.checkpoints[member.checkpoint]
+    load_checkpoint(model, checkpoint)
+    if member.adapter is not None:
+        adapter = read_adapter(adapter_folder(checkpoint, member.adapter))
+        if checkpoint.expected is not None and checkpoint.expected.adapters:
+            hold(
+                f"the adapter at {adapter.folder}",
+                adapter.digest,
+                checkpoint.expected.adapters[member.adapter],
+            )
+        model = put_adapter(model, adapter)
+    return model.eval().to(device)
+
+
+def load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute) -> GradientCollector:
+    """Load a member's weights and make a checked collector of its network; see `load_network` and `collector_of`."""
+    layers = None if member.adapter is None else ADAPTER_LAYERS
+    return collector_of(task, recipe, load_network(task, member, compute.device), compute, layers)
+
+
+def collector_of(
+    task: Task, recipe: Recipe, model: nn.Module, compute: Compute, layers: LayerSelection | None = None
+) -> GradientCollector:
+    """Make a checked collector of a network with its weights in it.
+
+    Args:
+        task: Declares the objectives.
+        recipe: Names the signal and the layers.
+        model: Of the Task's architecture; it belongs to the collector from now on.
+        compute: Where it is put.
+        layers: Which modules to attribute; None takes the Task's.
+
+    Returns:
+        A collector whose gradients of every objective agree with autograd.
+
+    Raises:
+        UnsupportedModel: The model cannot be differentiated.
+    """
+    layers = layers or task.layers
+    model.eval().to(compute.device)
+    first, second = probed_items(task, model, compute)
+    sample, reverse = _samples(task, compute, first, second), _samples(task, compute, second, first)
+    signal = task.objective(recipe.train_signal)
+    if recipe.layers == "last":
+        layers = last_layer(model, signal, sample, layers)
+    collector = build_collector(model, signal, sample, layers)
+    check_batches(collector, signal, reverse, "train signal")
+    for target in sorted({"loss", *task.targets} - {recipe.train_signal}):
+        check_objective(collector, task.objective(target), sample, f"target '{target}'")
+    collector.unused = _never_reached(task, collector, compute)
+    return collector
+
+
+def _samples(task: Task, compute: Compute, first: Item, second: Item) -> Sample:
+    return lambda count: collated(task, [first, second, first][:count], compute.device)
+
+
+def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -> tuple[str, ...]:
+    """Attributed parameters that no objective of a few training points leads to."""
+    waiting = set(collector.unused)
+    for row in probed_rows(task):
+        if not waiting:
+            break
+        batch = collated(task, read_items(task.train_set, [row]), compute.device)
+        for target in ("loss", *task.targets):
+            waiting -= collector.reached(task.objective(target), batch)
+    return tuple(name for name in collector.unused if name in waiting)
+
+
+PROBED_FROM = 16
+"""Training points that the two that gradients are checked on are chosen from."""
+SHAPES_FROM = 64
+"""Training points among which one of another shape is looked for."""
+
+
+def probed_rows(task: Task, most: int = PROBED_FROM) -> list[int]:
+    """Rows of a few training points, spread over the training set."""
+    size = len(task.train_set)
+    return sorted({place * size // most for place in range(most)})
+
+
+def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, Item]:
+    """Choose the item with the largest loss of a few spread over the training set, and one of another shape.
+
+    The gradient of a loss near zero is rounding: nothing could be checked on it. Two items of the same shape would not
+    tell positions from examples; where all have the same shape, the second is the one with the next largest loss.
+    """
+    items = read_items(task.train_set, probed_rows(task))
+
+    def loss_of(item: Item) -> float:
+        batch = collated(task, [item], compute.device)
+        with named_fault(model), torch.enable_grad():  # a model may differentiate in its forward
+            loss = float(checked_values(task.loss(model, batch), 1)[0].detach())
+        return loss if math.isfinite(loss) else -math.inf  # its row is named where all rows are read
+
+    with naming(items, loss_of):
+        losses = [loss_of(item) for item in items]
+    order = sorted(range(len(items)), key=lambda place: -losses[place])
+    first = items[order[0]]
+    wide = (task.train_set[row] for row in probed_rows(task, SHAPES_FROM))
+    candidates = chain((items[place] for place in order[1:]), wide)
+    other = next((item for item in candidates if item_shape(item) != item_shape(first)), None)
+    return first, items[(order[1:] or order)[0]] if other is None else other

@@ -1,0 +1,216 @@
+"""Putting stored weights into a model: every parameter gets one tensor of its own, or the checkpoint is refused."""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from byline.errors import InvalidTask
+from byline.models.weight_names import WRAPPERS, own_names
+
+_RECOMPUTED = re.compile(
+    r"(^|\.)(position_ids|token_type_ids|masked_bias|inv_freq|original_inv_freq|num_batches_tracked)$"
+)
+"""Buffers that some releases store and others compute."""
+
+
+def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put weights into a model, whatever wrapped it when they were saved and whichever release named them.
+
+    Tied weights may be stored once, under either name. Numbers are converted to the model's own precision. Buffers
+    that a model computes by itself may be missing, or be left over from an older release.
+
+    Args:
+        model: Changed in place.
+        weights: A state dict.
+
+    Raises:
+        InvalidTask: A parameter is missing, a tensor is unknown, a shape differs, or numbers are not those of a
+            trained model.
+    """
+    names = own_names(weights, model.state_dict(keep_vars=True))
+    fitted = {own: weights[stored] for stored, own in names.items()}
+    unknown = _unknown(model, [name for name in weights if name not in names])
+    missing = _missing(model, fitted)
+    if (unknown or missing) and _is_pretrained(model):
+        fitted, unknown = _as_from_pretrained(model, weights) or (fitted, unknown)
+        missing = _missing(model, fitted)
+    if missing or unknown:
+        raise InvalidTask(_misfit(model, weights, missing, unknown))
+    _refuse_other_numbers(model, fitted)
+    _refuse_untied(model, fitted)
+    try:
+        model.load_state_dict(fitted, strict=False)
+    except RuntimeError as error:
+        raise InvalidTask(
+            f"the checkpoint's shapes are not the model's: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    _refuse_overflow(model, fitted)
+
+
+def _missing(model: nn.Module, fitted: Mapping[str, Tensor]) -> list[str]:
+    """What must be stored and is not: parameters, and buffers that training changes."""
+    own = model.state_dict(keep_vars=True)
+    stored = {id(own[name]) for name in fitted if name in own}
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    missing = []
+    for name, tensor in own.items():
+        if not isinstance(tensor, Tensor) or id(tensor) in stored:
+            continue
+        constant = name not in parameters and not tensor.is_floating_point()
+        if not constant and not _RECOMPUTED.search(name):
+            missing.append(name)
+    return missing
+
+
+def _unknown(model: nn.Module, names: list[str]) -> list[str]:
+    """What is stored and has no place, but for buffers that are not part of a state dict any more."""
+    buffers = {name for name, _ in model.named_buffers()}
+    ignored = [
+        re.compile(pattern) for pattern in getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()
+    ]
+    return [
+        name
+        for name in names
+        if _unwrapped(name) not in buffers
+        and not _RECOMPUTED.search(name)
+        and not any(pattern.search(name) for pattern in ignored)
+    ]
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def _misfit(model: nn.Module, weights: Mapping[str, Tensor], missing: list[str], unknown: list[str]) -> str:
+    parameters = len(dict(model.named_parameters(remove_duplicate=False)))
+    first = f"the first missing '{missing[0]}'" if missing else f"the first unknown '{unknown[0]}'"
+    buffer = missing and missing[0] in dict(model.named_buffers())
+    advice = (
+        "register the buffer with persistent=False if the model computes it by itself"
+        if buffer
+        else "build the model as it was trained, and pass the state dict of that model alone"
+    )
+    return (
+        f"expected a checkpoint with the model's {parameters} parameters, got {len(weights)} tensors: "
+        f"{len(missing)} missing, {len(unknown)} unknown, {first}: {advice}"
+    )
+
+
+def _refuse_other_numbers(model: nn.Module, fitted: Mapping[str, Tensor]) -> None:
+    """Hold that parameters are stored as numbers of their own kind; integers are what quantised files hold."""
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        tensor = fitted.get(name)
+        if tensor is None:
+            continue
+        same = tensor.is_floating_point() == parameter.is_floating_point()
+        if not same or tensor.is_complex() != parameter.is_complex():
+            raise InvalidTask(
+                f"expected '{name}' to be stored as {str(parameter.dtype).removeprefix('torch.')} or another precision "
+                f"of it, got {str(tensor.dtype).removeprefix('torch.')}: pass the weights before they were quantised"
+            )
+
+
+def _refuse_untied(model: nn.Module, fitted: Mapping[str, Tensor]) -> None:
+    """Hold that one parameter is not stored with two values: the model that was trained had two."""
+    first: dict[int, str] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if name not in fitted:
+            continue
+        other = first.setdefault(id(parameter), name)
+        if other != name and not torch.equal(fitted[other], fitted[name]):
+            raise InvalidTask(
+                f"the model shares one parameter as '{other}' and '{name}', and the checkpoint stores two different "
+                f"tensors: build the model without the tie, as it was trained"
+            )
+
+
+def _refuse_overflow(model: nn.Module, fitted: Mapping[str, Tensor]) -> None:
+    """Hold that the weights are numbers, and stayed so in the model's precision."""
+    for name, parameter in model.named_parameters():
+        if name not in fitted or bool(parameter.isfinite().all()):
+            continue
+        if bool(fitted[name].isnan().any()):
+            raise InvalidTask(
+                f"expected weights that are numbers, got NaN in '{name}': take an earlier checkpoint"
+            )
+        if bool(fitted[name].isfinite().all()):
+            raise InvalidTask(
+                f"expected weights that {parameter.dtype} can hold, got larger ones in '{name}': build the model in float32"
+            )
+
+
+def _is_pretrained(model: nn.Module) -> bool:
+    library = sys.modules.get("transformers")  # not imported: then the model is none of its own
+    return library is not None and isinstance(model, library.PreTrainedModel)
+
+
+def _as_from_pretrained(
+    model: Any, weights: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], list[str]] | None:
+    """Have `from_pretrained` convert the weights: experts that are stored one by one, heads, names of old releases.
+
+    Returns:
+        The tensors by the model's names, and the stored names that have no place; None where it understands nothing.
+    """
+    if any(name.endswith("weight") and not tensor.is_floating_point() for name, tensor in weights.items()):
+        return None  # quantised, which it would take for numbers
+    stored = {_unwrapped(name): tensor for name, tensor in weights.items()}
+    best: tuple[dict[str, Tensor], list[str]] | None = None
+    while stored:
+        found = _converted(model, stored)
+        if found is not None and not _missing(model, found[0]):
+            return found
+        if found is not None and (best is None or len(found[0]) > len(best[0])):
+            best = found
+        first = {name.partition(".")[0] for name in stored}
+        if len(first) > 1 or "" in (inner := {name.partition(".")[2]: t for name, t in stored.items()}):
+            break
+        stored = inner  # below the one attribute that a training loop kept the model in
+    return best if best is not None and best[0] else None
+
+
+def _converted(model: Any, stored: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]] | None:
+    options = {"dtype": model.dtype, "attn_implementation": model.config._attn_implementation}
+    with _quietly(), torch.random.fork_rng(devices=[]):
+        try:
+            made, info = type(model).from_pretrained(
+                None, config=model.config, state_dict=dict(stored), output_loading_info=True, **options
+            )
+        except (
+            Exception
+        ):  # a class of the user's own, or shapes that differ: said by name, as of any other model
+            return None
+    left_out = {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
+    fitted = {name: tensor for name, tensor in made.state_dict().items() if name not in left_out}
+    unknown = [name for name in sorted(info["unexpected_keys"]) if not _is_other_head(model, name, stored)]
+    return fitted, unknown
+
+
+def _is_other_head(model: Any, name: str, stored: Mapping[str, Tensor]) -> bool:
+    """Whether a stored tensor is of a head that this model does not have: what its base model computes is the same."""
+    base, first = f"{model.base_model_prefix}.", name.partition(".")[0]
+    if any(part == "pooler" for part in name.split(".")):
+        return not any("pooler" in own.split(".") for own in model.state_dict())
+    has_base = any(each.startswith(base) for each in stored)
+    return has_base and not name.startswith(base) and not hasattr(model, first)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without `from_pretrained`'s progress bar and its report, which Byline's own error replaces."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()

@@ -1,0 +1,202 @@
+"""From a configuration to a published index: plan, run what is not finished, pack, publish."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from byline.errors import BuildFailed, BylineError, CorruptIndex
+from byline.groups import Members
+from byline.index.durable import durable_file
+from byline.index.publishing import point, publish
+from byline.index.verification import verify
+from byline.index.writer import write_index
+from byline.loading.task_file import LoadedTask, load_task
+from byline.task import Task
+from byline_indexer.build.lock import exclusive
+from byline_indexer.build.pack import Origin, index_contents
+from byline_indexer.build.partition import partition
+from byline_indexer.build.planning import few_sums, make_plan
+from byline_indexer.build.recall_queries import real_queries
+from byline_indexer.build.sources import Sources
+from byline_indexer.config import BuildConfig
+from byline_indexer.processes import end_in_unguarded_script
+from byline_indexer.progress import Observer, Silent
+from byline_indexer.units.executor import Executor, InProcess, Processes
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.schedule import run_units
+from byline_indexer.units.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What a build left behind."""
+
+    path: Path
+    """The version's directory."""
+    fresh: bool
+    """False where the version had been published before."""
+
+
+def build(
+    config: BuildConfig,
+    observer: Observer | None = None,
+    *,
+    force: bool = False,
+    loaded: LoadedTask | None = None,
+) -> Built:
+    """Build an index, or finish one that was interrupted.
+
+    Args:
+        config: The build file.
+        observer: Told how it goes.
+        force: Build again although the version is published.
+        loaded: The Task, in place of the one that `config.task` names; goes with one worker.
+
+    Returns:
+        Where the index is.
+
+    Raises:
+        InvalidTask: The Task, its weights or its training set is wrong.
+        UnsupportedModel: Its gradients cannot be taken example by example.
+        BuildFailed: A unit failed; what is finished is kept.
+        CorruptIndex: The version is published, and damaged.
+    """
+    end_in_unguarded_script()
+    observer = observer or Silent()
+    sources = Sources(config, loaded or load_task(config.task), observer)
+    version = None if force else sources.published()
+    if version is None:
+        return _planned(config, sources, observer, force=force)
+    with exclusive(_work_of(version).with_name(f"{_work_of(version).name}.lock")):
+        return _finished(version, observer)
+
+
+def _planned(config: BuildConfig, sources: Sources, observer: Observer, *, force: bool) -> Built:
+    """Plan, and build what is not published."""
+    plan = make_plan(config, sources.task)
+    for notice in plan.parameters.notices():
+        observer.say(notice)
+    origin = sources.origin(plan)
+    version = config.index.path / origin.fingerprint.version
+    work = _work_of(version)
+    plan = replace(plan, work=work, task_digest=sources.task_digest, checkpoints=sources.checkpoints)
+    _mention_others(work, observer)
+    warning = few_sums(plan)
+    if warning is not None:
+        observer.say(warning)
+    with exclusive(work.with_name(f"{work.name}.lock")):
+        if version.exists() and not force:
+            return _finished(version, observer)
+        _build_version(config, plan, origin, observer)
+        _point(version)
+    return Built(path=version, fresh=True)
+
+
+def _finished(version: Path, observer: Observer) -> Built:
+    """Verify a published version, and point at it."""
+    observer.say(f"version {version.name} is already published: verifying it")
+    for finding in verify(version, observer.reach).findings:
+        raise CorruptIndex(
+            f"{version / finding.path}: {finding.problem}; "
+            f"run the same command with --force to build it again"
+        )
+    _point(version)
+    return Built(path=version, fresh=False)
+
+
+def _point(version: Path) -> None:
+    point(version.parent, version.name)
+    shutil.rmtree(_work_of(version), ignore_errors=True)
+
+
+def _work_of(version: Path) -> Path:
+    return version.with_name(f".build-{version.name}")
+
+
+def _mention_others(work: Path, observer: Observer) -> None:
+    """An interrupted build of other settings goes on only with those settings; until then it takes room."""
+    others = sorted(path.name for path in work.parent.glob(".build-*") if path.is_dir() and path != work)
+    if others:
+        observer.say(
+            f"unfinished builds of other settings lie in {work.parent}: {', '.join(others)}; "
+            f"delete them if you will not go on with them"
+        )
+
+
+def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observer: Observer) -> None:
+    workspace = prepare(plan, observer)
+    origin.readings.keep(plan.work)
+    plan = with_groups(plan, workspace, origin.task, observer)
+    with executor_for(plan, origin.task, config.build.workers) as executor:
+        run_units(plan, workspace, executor, observer)
+
+    def writing(what: str, done: int, total: int) -> None:
+        observer.reach(f"write {what}", done, total)
+
+    contents = index_contents(
+        plan, workspace, origin, config.index.storage(), partial(observer.reach, "describe groups")
+    )
+    contents = replace(contents, queries=partial(real_queries, plan, workspace, origin.task, observer.say))
+    try:
+        ready = write_index(contents, workspace.version, progress=writing)
+        publish(ready, config.index.path / origin.fingerprint.version, observer.reach)
+    except (BylineError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise BuildFailed(
+            f"writing the index failed: {type(error).__name__}: {error} (finished units are kept: "
+            f"correct the cause and run the same command again)"
+        ) from error
+
+
+def with_groups(plan: BuildPlan, workspace: Workspace, task: Task, observer: Observer) -> BuildPlan:
+    """Group the training points, or read how an interrupted build grouped them."""
+    if plan.grouping is None:
+        return plan
+    kept = workspace.root / "groups.npy"
+    if not kept.is_file():
+        groups = partition(task, plan.recipe, plan.grouping, plan.numerics, observer)
+        with durable_file(kept) as file:
+            np.save(file, groups.group_of_rows, allow_pickle=False)
+    return replace(plan, groups=Members.of(np.load(kept, allow_pickle=False)))
+
+
+def executor_for(plan: BuildPlan, task: Task, workers: int) -> Executor:
+    """One process works here; several are spawned."""
+    return InProcess(plan, task) if workers == 1 else Processes(plan, workers)
+
+
+def prepare(plan: BuildPlan, observer: Observer) -> Workspace:
+    """Open the work directory; what was computed with other numerics is not reused.
+
+    Args:
+        plan: The build.
+        observer: Told what is found there.
+
+    Returns:
+        The directory, swept of what a killed build left half written.
+    """
+    workspace = Workspace(plan.work)
+    key = json.dumps(
+        {
+            "numerics": asdict(plan.numerics),
+            "statistics": [asdict(statistic) for statistic in plan.statistics],
+            "versions": dict(plan.libraries),
+        },
+        sort_keys=True,
+    )
+    known = plan.work / "numerics.json"
+    if known.is_file() and known.read_text() == key:
+        observer.say("an interrupted build of this version is here: going on with it")
+        workspace.sweep()
+    else:
+        if plan.work.exists():
+            observer.say("an interrupted build with other settings is here: starting over")
+        shutil.rmtree(plan.work, ignore_errors=True)
+        plan.work.mkdir(parents=True)
+        workspace.keep_text(known.name, key)
+    return workspace

@@ -1,0 +1,95 @@
+"""What grouping costs, how many groups there will be, and what a fast build's passes over groups cost.
+
+Letters: R rows, J groups, D numbers that k-means compares.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from byline.features.featurizer import MemberFeaturizer
+from byline.index.faiss_file import KMEANS_PASSES
+from byline.models.member import MemberModel
+from byline.models.training_points import read_items
+from byline.task import Task
+from byline_indexer.build.partition import compared, found_on, partition
+from byline_indexer.progress import Silent
+from byline_indexer.units.group_gradients import GroupPass
+from byline_indexer.units.plan import BuildPlan
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """What grouping makes and takes."""
+
+    groups: int
+    """For k-means at most so many: those that no point is nearest to fall away."""
+    seconds: float
+
+
+def grouping(plan: BuildPlan, task: Task) -> Grouping:
+    """Count the groups. A column is really read, all of it; k-means is tried on one batch.
+
+    Args:
+        plan: Names how points are grouped.
+        task: Has them.
+
+    Returns:
+        Number of groups and seconds. Without groups every row counts as one, and takes no time.
+    """
+    options = plan.grouping
+    if options is None:
+        return Grouping(plan.rows, 0.0)
+    start = time.perf_counter()
+    if options.by != "kmeans":
+        members = partition(task, plan.recipe, options, plan.numerics, Silent())
+        return Grouping(len(members), time.perf_counter() - start)
+    count = options.number(plan.rows)
+    sample = min(plan.rows, found_on(count))
+    vectors = compared(task, plan.recipe, options, plan.numerics.compute)
+    batch = np.arange(min(plan.rows, plan.numerics.batch_rows), dtype=np.int64)
+    vectors(batch)
+    start = time.perf_counter()
+    vectors_ND = vectors(batch).detach().float().cpu()
+    a_vector = (time.perf_counter() - start) / len(batch)
+    centres_DJ = torch.ones(vectors_ND.shape[1], min(count, 1024))
+    vectors_ND @ centres_DJ
+    start = time.perf_counter()
+    vectors_ND @ centres_DJ
+    a_distance = (time.perf_counter() - start) / (len(batch) * centres_DJ.shape[1])
+    compares = sample * KMEANS_PASSES + plan.rows
+    return Grouping(count, (sample + plan.rows) * a_vector + compares * count * a_distance)
+
+
+def try_groups(
+    plan: BuildPlan, task: Task, size: int, model: MemberModel, featurizer: MemberFeaturizer
+) -> float:
+    """Differentiate a few groups once, as a fast build does.
+
+    Args:
+        plan: A fast build's.
+        task: Has the points.
+        size: Points of a group.
+        model: One member's.
+        featurizer: And its fitted features.
+
+    Returns:
+        Seconds a row.
+    """
+    rows = min(plan.rows, max(plan.numerics.batch_rows, size))
+    whole = np.arange(rows, dtype=np.int64)
+    groups = [whole[start : start + size] for start in range(0, rows, size)]
+    tried = GroupPass(
+        model=model,
+        featurizer=featurizer,
+        read=lambda batch: read_items(task.train_set, batch),
+        weights=lambda batch: torch.ones(len(batch), dtype=torch.float64),
+        batch_rows=plan.numerics.batch_rows,
+        signal=plan.recipe.train_signal,
+    )
+    tried.features(groups)
+    start = time.perf_counter()
+    tried.features(groups)
+    return (time.perf_counter() - start) / rows

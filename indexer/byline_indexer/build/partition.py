@@ -1,0 +1,201 @@
+"""Puts training points into groups: by a column, at random, or by k-means on what is alike.
+
+Memory is a few bytes a row, and for k-means the vectors of the points that its centres are found on; all others are
+read in blocks.
+
+Letters: R rows, J groups, D numbers that are compared.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from byline.api.example import Example
+from byline.errors import InvalidTask
+from byline.features.sampling import fit_sample
+from byline.groups import ATTRIBUTE, GroupOptions, Members
+from byline.index.faiss_file import Clusters
+from byline.members import Member
+from byline.models.device import Compute
+from byline.models.member import MemberModel
+from byline.models.network import load_network
+from byline.models.representations import Representations
+from byline.models.training_points import described, read_items
+from byline.projection.identity import IdentityProjection
+from byline.projection.sjlt import SjltProjection
+from byline.randomness import random_bits, stream_key
+from byline.recipe import Recipe
+from byline.task import Task
+from byline_indexer.progress import Observer
+
+if TYPE_CHECKING:
+    from byline_indexer.units.plan import Numerics
+
+POINTS_A_CENTRE = 64
+"""Points that k-means finds each centre on, drawn at random; all points are then put to the nearest centre."""
+COMPARED = 512
+"""Numbers at most of the last layer's gradient that k-means compares: wider ones are hashed to so many."""
+MOST_FOUND_ON = 1 << 18
+"""Points at most that centres are found on, unless there are more centres: memory does not grow with the training set."""
+Vectors = Callable[[NDArray[np.int64]], Tensor]
+"""Rows -> vectors [N, D] that are compared."""
+
+
+def partition(
+    task: Task, recipe: Recipe, options: GroupOptions, numerics: "Numerics", observer: Observer
+) -> Members:
+    """Group the training set.
+
+    Args:
+        task: Its training set and metadata.
+        recipe: Names the member whose model k-means looks through: the first.
+        options: How to group.
+        numerics: Batches and device of k-means' forward passes.
+        observer: Told how far it is.
+
+    Returns:
+        The groups, none of them empty.
+
+    Raises:
+        InvalidTask: The Task lacks what the options name.
+    """
+    rows = len(task.train_set)
+    if options.by == "random":
+        return Members.of(_dealt(rows, options))
+    if options.by != "kmeans":
+        return Members.of(_by_column(task, options.by, observer))
+    vectors = compared(task, recipe, options, numerics.compute)
+    return Members.of(_clustered(vectors, rows, options, numerics.batch_rows, observer))
+
+
+def _dealt(rows: int, options: GroupOptions) -> NDArray[np.int64]:
+    """Shuffle the rows by their hashes, and cut the order into equal parts."""
+    hashes = random_bits(stream_key(options.seed, "groups"), torch.arange(rows, dtype=torch.int64)).numpy()
+    group_R = np.empty(rows, dtype=np.int64)
+    group_R[np.argsort(hashes, kind="stable")] = np.arange(rows) * options.number(rows) // rows
+    return group_R
+
+
+def column(example: Example, by: str) -> str | None:
+    """Read the value that an example is grouped by."""
+    if by.startswith(ATTRIBUTE):
+        value = example.attributes.get(by.removeprefix(ATTRIBUTE))
+        return None if value is None else str(value)
+    found: str | None = getattr(example, by)
+    return found
+
+
+def _by_column(task: Task, by: str, observer: Observer) -> NDArray[np.int64]:
+    rows = len(task.train_set)
+    values: list[str | None] = []
+    for row in range(rows):
+        values.append(column(described(task, row), by))
+        if row % 256 == 0 or row + 1 == rows:
+            observer.reach("group training points", row + 1, rows)
+    known = sorted({value for value in values if value is not None})
+    if not known:
+        raise InvalidTask(
+            f"expected examples with a value of '{by}', which groups.by names, got none in {rows}: set it in "
+            f"Task.describe, or group by something else"
+        )
+    numbers = {value: number for number, value in enumerate(known)}
+    alone = iter(range(len(known), len(known) + rows))
+    return np.array([next(alone) if v is None else numbers[v] for v in values], dtype=np.int64)
+
+
+def found_on(centres: int) -> int:
+    """How many points, at most, k-means finds so many centres on."""
+    return max(centres, min(POINTS_A_CENTRE * centres, MOST_FOUND_ON))
+
+
+def _clustered(
+    vectors: Vectors, rows: int, options: GroupOptions, batch_rows: int, observer: Observer
+) -> NDArray[np.int64]:
+    count = options.number(rows)
+    chosen = fit_sample(rows, found_on(count))
+    found = list(
+        _in_batches(
+            vectors, chosen, batch_rows, lambda done: observer.reach("find groups", done, len(chosen))
+        )
+    )
+    clusters = Clusters.found_on(np.concatenate(found), count, options.seed)
+    every = np.arange(rows, dtype=np.int64)
+    parts = _in_batches(
+        vectors, every, batch_rows, lambda done: observer.reach("group training points", done, rows)
+    )
+    nearest_R = np.concatenate([clusters.nearest(part_ND) for part_ND in parts])
+    return np.unique(nearest_R, return_inverse=True)[1].astype(np.int64)
+
+
+def _in_batches(
+    vectors: Vectors, rows: NDArray[np.int64], size: int, on_done: Callable[[int], None]
+) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, len(rows), size):
+        yield vectors(rows[start : start + size]).detach().float().cpu().numpy()
+        on_done(min(start + size, len(rows)))
+
+
+def compared(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute) -> Vectors:
+    """Make what k-means compares.
+
+    Args:
+        task: Has the points.
+        recipe: Names the member whose model they are looked at through.
+        options: Names what is compared.
+        compute: Device and precision.
+
+    Returns:
+        A function from rows to vectors [N, D].
+
+    Raises:
+        InvalidTask: The Task lacks what the options name.
+    """
+    if options.of == "inputs":
+        return lambda rows: _of_like_sizes([_flat(item) for item in read_items(task.train_set, rows)])
+    member = recipe.members.of(task.checkpoints)[0]
+    if options.of == "representations":
+        network = load_network(task, Member(member.checkpoint), compute.device)
+        purpose = "groups.of = 'representations' (another is 'last_layer_gradients')"
+        represented = Representations(task, network, purpose=purpose, device=compute.device)
+        return lambda rows: represented.of(read_items(task.train_set, rows))
+    last = Recipe(name="last-layer", layers="last", projection=IdentityProjection())
+    model = MemberModel.load(task, last, Member(member.checkpoint), compute)
+    width = sum(block.rows * block.columns for block in model.blocks)
+    kind = IdentityProjection() if width <= COMPARED else SjltProjection(size=COMPARED)
+    projector = kind.projector(model.blocks, {})
+    return lambda rows: projector(model.gradients(read_items(task.train_set, rows)))
+
+
+def _of_like_sizes(inputs: list[Tensor]) -> Tensor:
+    """Put flattened inputs together, [N, D].
+
+    Raises:
+        InvalidTask: They have different sizes.
+    """
+    sizes = {len(each) for each in inputs}
+    if len(sizes) > 1:
+        raise InvalidTask(
+            f"expected inputs of one size, for groups.of = 'inputs', got {min(sizes)} to {max(sizes)} numbers: take "
+            f"groups.of = 'last_layer_gradients'"
+        )
+    return torch.stack(inputs)
+
+
+def _flat(item: object) -> Tensor:
+    """The first tensor of an item, flattened.
+
+    Raises:
+        InvalidTask: There is none.
+    """
+    parts = item.values() if isinstance(item, dict) else item if isinstance(item, tuple | list) else [item]
+    for part in parts:
+        if isinstance(part, Tensor | np.ndarray):
+            return torch.as_tensor(part).flatten().float()
+    raise InvalidTask(
+        f"expected items with a tensor first, for groups.of = 'inputs', got {type(item).__name__}: take "
+        f"groups.of = 'last_layer_gradients'"
+    )

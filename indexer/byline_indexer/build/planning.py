@@ -1,0 +1,168 @@
+"""From a configuration and a Task to a plan, and to what identifies the index."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from byline.curvature.base import Statistic
+from byline.curvature.kronecker import KeptEigenvalueStatistic
+from byline.errors import InvalidInput, InvalidTask
+from byline.features.featurizer import statistics
+from byline.gradients.blocks import Block
+from byline.groups import ENOUGH_SUMS, LARGEST_MICRO_BATCH, GroupOptions
+from byline.models.adapters import require_same_blocks
+from byline.models.member import MemberModel
+from byline.models.optimizer_state import given_moments
+from byline.models.training_points import read_items
+from byline.projection.base import State
+from byline.recipe import Recipe
+from byline.task import Task
+from byline_indexer.config import BuildConfig
+from byline_indexer.units.plan import BuildPlan, Numerics, StatisticPlan
+from byline_indexer.units.trajectories import recorded_visits
+
+
+def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan:
+    """Lay out a build.
+
+    Args:
+        config: The build file.
+        task: Its Task.
+        work: The work directory, once it is known.
+
+    Returns:
+        The plan. Loads the first member's model, to learn which statistics its layers need.
+
+    Raises:
+        InvalidRecipe: The recipe names a checkpoint that the Task does not have, or masks where there is no dropout.
+        InvalidTask: The weights do not fit the model, a target or the outputs are missing, or a recorded run is missing
+            or another.
+        InvalidInput: The build file asks for a GPU that is not there.
+        UnsupportedModel: Gradients cannot be taken example by example.
+    """
+    _refuse_missing_gpu(config.build.device)
+    task.objective(config.recipe.train_signal)
+    task.objective(config.recipe.query_target)
+    members = config.recipe.members.of(task.checkpoints)
+    numerics = Numerics.of(config.build)
+    if config.recipe.members.adapters:
+        used = {m.checkpoint: task.checkpoints[m.checkpoint] for m in members}
+        require_same_blocks(used, config.recipe.members.adapters)
+    model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
+    fits = tuple(
+        _statistic_plan(s, config.groups, len(task.train_set))
+        for s in statistics(config.recipe, model.blocks, _moments_of_all(config.recipe, task, model.blocks))
+        if s.needed(len(task.train_set))
+    )
+    _try_on_a_point(model, config.recipe, fits, task)
+    if config.recipe.members.forward_masks:
+        masked = replace(members[0], mask_seed=config.recipe.members.mask_seed)
+        MemberModel.load(task, config.recipe, masked, numerics.compute, model)
+    return BuildPlan(
+        evaluation_rows=_evaluation_rows(fits, task),
+        task=config.task,
+        recipe=config.recipe,
+        parameter_blocks=model.blocks,
+        parameters=model.report,
+        members=members,
+        rows=len(task.train_set),
+        numerics=numerics,
+        statistics=fits,
+        work=work,
+        grouping=config.groups,
+        recordings=recorded_visits(task, config.recipe, members, model.blocks),
+    )
+
+
+def _try_on_a_point(model: MemberModel, recipe: Recipe, fits: Sequence[StatisticPlan], task: Task) -> None:
+    """Take one point through what a recipe needs beyond gradients: what the Task lacks is told before any work begins."""
+    items, row_1 = read_items(task.train_set, [0]), torch.zeros(1, dtype=torch.int64)
+    for labels in sorted({fit.labels for fit in fits} - {"given"}):
+        next(model.label_gradients(items, row_1, labels))
+    if recipe.product_matrix is not None:
+        width = sum(block.rows * block.columns for block in model.blocks)
+        model.products(items, torch.zeros(1, width), recipe.product_matrix)
+
+
+def _moments_of_all(recipe: Recipe, task: Task, blocks: Sequence[Block]) -> State | None:
+    """The first member's moments if every member has them: only then is none estimated."""
+    if not recipe.scale.uses_moments:
+        return None
+    members = recipe.members.of(task.checkpoints)
+    having = [task.checkpoints[member.checkpoint].optimizer_state is not None for member in members]
+    return given_moments(task, members[0], blocks) if all(having) else None
+
+
+def _evaluation_rows(statistics: Sequence[StatisticPlan], task: Task) -> int:
+    """How many items of the evaluation set are read."""
+    if not any(statistic.source == "evaluation" for statistic in statistics):
+        return 0
+    if not task.evaluation_set:
+        raise InvalidTask(
+            "expected Task.evaluation_set with items for curvature.evaluation above 0, which mixes their gradients into "
+            "the curvature, got none: declare it, or set curvature.evaluation = 0"
+        )
+    return len(task.evaluation_set)
+
+
+MICRO_BATCHES = 4096
+"""Summed gradients at most that one statistic is fitted on where groups are differentiated at once."""
+
+
+def _statistic_plan(statistic: Statistic, groups: GroupOptions | None, rows: int) -> StatisticPlan:
+    if groups is None or groups.build != "fast":
+        return StatisticPlan(
+            name=statistic.name, source=statistic.source, sample=statistic.sample, labels=statistic.labels
+        )
+    micro_batch = groups.micro_batch or chosen_micro_batch(statistic, rows)
+    most = MICRO_BATCHES * micro_batch
+    return StatisticPlan(
+        name=statistic.name,
+        source=statistic.source,
+        sample=most if statistic.sample is None else min(statistic.sample, most),
+        labels=statistic.labels,
+        fresh=True,
+        micro_batch=micro_batch,
+    )
+
+
+def chosen_micro_batch(statistic: Statistic, rows: int) -> int:
+    """Points of a micro-batch, where the build file says nothing.
+
+    Second moments of single numbers and of either side of a gradient hardly depend on it. A matrix of projected gradients
+    does: it is fitted on as many vectors as there are micro-batches, and these must not be few beside its width.
+    """
+    if statistic.source != "projected":
+        return LARGEST_MICRO_BATCH
+    measured = rows if statistic.sample is None else min(rows, statistic.sample)
+    return max(1, min(LARGEST_MICRO_BATCH, measured // ENOUGH_SUMS))
+
+
+def few_sums(plan: BuildPlan) -> str | None:
+    """Say that micro-batches which the build file asks for leave a matrix too few sums to be fitted on."""
+    if plan.grouping is None or plan.grouping.micro_batch in {None, 1} or not plan.fast:
+        return None
+    counts = [
+        sum(-(-len(rows) // s.micro_batch) for rows in plan.fit_blocks(s.name))
+        for s in plan.statistics
+        if s.source == "projected" and s.name != KeptEigenvalueStatistic.name
+    ]
+    if not counts or min(counts) >= ENOUGH_SUMS:
+        return None
+    return (
+        f"groups.micro_batch = {plan.grouping.micro_batch} leaves {min(counts)} sums of gradients to fit the curvature on, "
+        f"and below {ENOUGH_SUMS:,} scores differ from those of groups.build = 'sums': leave it out, and it is chosen by "
+        f"the number of points"
+    )
+
+
+def _refuse_missing_gpu(device: str) -> None:
+    kind, _, number = device.partition(":")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and int(number or 0) >= count:
+        raise InvalidInput(
+            f"expected build.device to be there, got '{device}' where torch finds {count} GPUs: set device = 'cpu', "
+            f"or install torch for this machine's GPU"
+        )

@@ -1,0 +1,80 @@
+"""Features of real queries: what the recall of compressed search is measured on, for every target of the Task.
+
+Shapes: Q queries, K numbers of a feature.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byline.errors import BylineError
+from byline.features.queries import Featurizer
+from byline.models.training_points import EVALUATION, TRAINING, read_items
+from byline.randomness import stratified, stream_key
+from byline.task import Item, Task
+from byline_indexer.build.pack import member_state
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.workspace import Workspace
+
+QUERIES = 16
+"""Queries of each target."""
+SOLVED_QUERIES = 2
+"""Where each query is solved with passes over training points: those of the recipe's own target."""
+MOST_TARGETS = 16
+"""Targets that are measured; of more, the first by name."""
+
+
+def real_queries(
+    plan: BuildPlan, workspace: Workspace, task: Task, say: Callable[[str], None]
+) -> dict[str, NDArray[np.float32]]:
+    """Make features of some items of the evaluation set, or of the training set where the Task has none.
+
+    Args:
+        plan: The build; all its units are finished.
+        workspace: Their outputs.
+        task: The Task.
+        say: Told which targets could not be measured: no reason to fail a build.
+
+    Returns:
+        Target -> float32 [Q, K].
+    """
+    solved = plan.recipe.sides == "solved"
+    targets = [plan.recipe.query_target] if solved else ["loss", *sorted(task.targets)][:MOST_TARGETS]
+    states = {member.name: member_state(plan, workspace, member.name) for member in plan.members}
+    features: dict[str, NDArray[np.float32]] = {}
+    try:
+        items = _items(task, plan.rows, SOLVED_QUERIES if solved else QUERIES)
+        featurizer = Featurizer.open(task, plan.recipe, states, plan.numerics.compute)
+    except BylineError as error:
+        say(f"the recall of compressed search is not measured on real queries: {error}")
+        return features
+    for target in targets:
+        try:
+            features[target] = _features(featurizer, items, target, plan.numerics.batch_rows)
+        except Exception as error:  # a target is the user's code, and may not fit these items
+            say(
+                f"the recall of compressed search is not measured for target '{target}': {type(error).__name__}"
+            )
+    return features
+
+
+def _items(task: Task, rows: int, count: int) -> list[Item]:
+    source, size = (
+        (task.train_set, rows)
+        if task.evaluation_set is None or not len(task.evaluation_set)
+        else (task.evaluation_set, len(task.evaluation_set))
+    )
+    name = TRAINING if source is task.train_set else EVALUATION
+    return read_items(source, stratified(stream_key(0, "recall queries"), size, count).tolist(), name)
+
+
+def _features(featurizer: Featurizer, items: Sequence[Item], target: str, batch: int) -> NDArray[np.float32]:
+    made = [
+        featurizer.query(items[start : start + batch], target).numpy()
+        for start in range(0, len(items), batch)
+    ]
+    features_QK = np.concatenate(made)
+    if not np.isfinite(features_QK).all():
+        raise ValueError("a feature is not finite")
+    return features_QK

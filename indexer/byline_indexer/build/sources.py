@@ -1,0 +1,153 @@
+"""What a build is made of: everything that it reads is read once to be digested, and held to that from then on."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from pydantic import JsonValue
+
+from byline.errors import BylineError
+from byline.index.fingerprint import Fingerprint
+from byline.index.layout import TaskRecord
+from byline.index.manifest import Manifest, read_manifest
+from byline.item_digests import content_digest
+from byline.loading.task_file import LoadedTask, checkpoint_digests, pinned, weights_digest
+from byline.models.training_points import EVALUATION, read_items
+from byline.task import CheckpointDigests, Task
+from byline_indexer.build.pack import Origin
+from byline_indexer.build.survey import Survey, survey
+from byline_indexer.config import BuildConfig, portable_task
+from byline_indexer.progress import Observer
+from byline_indexer.units.plan import BuildPlan, Numerics, settings_record
+from byline_indexer.units.readings import Digests, Readings, short
+
+
+class Sources:
+    """A Task, its weights and its data.
+
+    Args:
+        config: The build file.
+        loaded: The Task and its source.
+        observer: Told how far the training set is read.
+    """
+
+    def __init__(self, config: BuildConfig, loaded: LoadedTask, observer: Observer) -> None:
+        self._config, self._loaded, self._observer = config, loaded, observer
+        self.members = config.recipe.members.of(loaded.task.checkpoints)
+        """The ensemble."""
+
+    @property
+    def task_digest(self) -> str:
+        """Of the source that declares the Task."""
+        return self._loaded.digest
+
+    @cached_property
+    def checkpoints(self) -> Mapping[int, CheckpointDigests]:
+        """Digests of the checkpoints that are used, by their positions."""
+        recipe, task = self._config.recipe, self._loaded.task
+        adapters = recipe.members.adapters  # an adapter's moments are always estimated
+        return {
+            place: checkpoint_digests(
+                task.checkpoints[place],
+                adapters,
+                recorded=recipe.recorded,
+                moments=recipe.scale.uses_moments and not adapters,
+            )
+            for place in sorted({member.checkpoint for member in self.members})
+        }
+
+    @cached_property
+    def task(self) -> Task:
+        """The Task, its weights held to their digests whenever they are loaded."""
+        return pinned(self._loaded.task, self.checkpoints)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What identifies the training set: reads all of it."""
+        return survey(
+            self._loaded.task, lambda done, rows: self._observer.reach("read training set", done, rows)
+        )
+
+    def origin(self, plan: BuildPlan) -> Origin:
+        """Say what an index is of.
+
+        Args:
+            plan: Of this build file and Task.
+
+        Returns:
+            The Task, held to what was read of it, and the index's fingerprint.
+        """
+        evaluated = plan.evaluation_rows > 0
+        readings = Readings(self.survey.rows_R2, self._evaluation[1] if evaluated else None)
+        record = TaskRecord(
+            reference=portable_task(self._loaded.reference, self._config.index.path),
+            digest=self._loaded.digest,
+            name=self._loaded.task.name,
+        )
+        fingerprint = self._fingerprint(self.survey.digest, plan.record(), evaluated=evaluated)
+        return Origin(
+            task=readings.held(self.task), record=record, fingerprint=fingerprint, readings=readings
+        )
+
+    def published(self) -> Path | None:
+        """Find the version that this build would give, if it is published: its training set is read once, no model runs.
+
+        Only a reading can tell that data are what they were. Where no version has this recipe, source and weights, nothing
+        is read.
+        """
+        alike = [(path, manifest) for path, manifest in self._versions() if self._is_alike(manifest)]
+        same = [path for path, manifest in alike if manifest.fingerprint.data == self.survey.digest]
+        return same[0] if same else None
+
+    def _versions(self) -> Iterator[tuple[Path, Manifest]]:
+        """Published versions whose manifests can be read; a damaged one is found by its name later.
+
+        Yields:
+            Their directories and manifests.
+        """
+        for path in sorted(self._config.index.path.glob("[!.]*/")):
+            try:
+                manifest = read_manifest(path)
+            except BylineError:
+                continue
+            if manifest.fingerprint.version == path.name:
+                yield path, manifest
+
+    def _is_alike(self, manifest: Manifest) -> bool:
+        """Whether a version is of the same things but perhaps of other data."""
+        build = self._config.build
+        settings = settings_record(Numerics.of(build), self._config.groups, self.members)
+        optional = {"groups", "member_weights"}
+        if any(manifest.build.get(name) != settings.get(name) for name in {*settings, *optional}):
+            return False
+        fitted = manifest.build.get("fit_rows")
+        evaluated = isinstance(fitted, Mapping) and "evaluation" in fitted
+        own = self._fingerprint(manifest.fingerprint.data, manifest.build, evaluated=evaluated)
+        return own == manifest.fingerprint
+
+    def _fingerprint(self, data: str, build: Mapping[str, JsonValue], *, evaluated: bool) -> Fingerprint:
+        recipe = self._config.recipe
+        read: dict[str, JsonValue] = {"evaluation": self._evaluation[0]} if evaluated else {}
+        if recipe.scale.uses_moments and not recipe.members.adapters:
+            read["moments"] = [each.optimizer_state for each in self.checkpoints.values()]
+        return Fingerprint.of(
+            recipe=recipe,
+            weights=[weights_digest(each) for each in self.checkpoints.values()],
+            data=data,
+            task=self._loaded.digest,
+            storage=self._config.index.storage(),
+            build={**build, **read},
+        )
+
+    @cached_property
+    def _evaluation(self) -> tuple[str, Digests]:
+        """Digest of the evaluation set, and of each of its items."""
+        items = self._loaded.task.evaluation_set or []
+        digest, each_E = hashlib.sha256(), np.empty(len(items), dtype=np.uint64)
+        for row in range(len(items)):
+            item = content_digest(read_items(items, [row], EVALUATION)[0])
+            digest.update(item)
+            each_E[row] = short(item)
+        return digest.hexdigest(), each_E

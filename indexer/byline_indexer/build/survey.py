@@ -1,0 +1,98 @@
+"""A first look at the training set: does it hold together, and what identifies it.
+
+One pass in the order of the rows; memory is 24 bytes a row.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from byline.errors import InvalidTask
+from byline.item_digests import content_digest
+from byline.loading.failures import code_of
+from byline.models.training_points import TRAINING, described, read_items
+from byline.task import Task
+from byline_indexer.units.readings import Digests, metadata_digest, short
+
+REPORT_EVERY = 256
+"""Rows between two reports of progress."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What identifies a training set."""
+
+    rows: int
+    digest: str
+    """SHA-256 over every item's content and every example's metadata, in order."""
+    rows_R2: Digests = field(compare=False)
+    """Short digests of every item and of its metadata: what later readings are held to."""
+
+
+def survey(task: Task, on_progress: Callable[[int, int], None] | None = None) -> Survey:
+    """Read the whole training set once.
+
+    Args:
+        task: Declares it.
+        on_progress: Called with (rows read, rows).
+
+    Returns:
+        Its size and digest.
+
+    Raises:
+        InvalidTask: An item cannot be read, a row has no proper `Example`, or two rows share an id.
+    """
+    rows = len(task.train_set)
+    digest = hashlib.sha256()
+    id_hashes = np.empty(rows, dtype=np.uint64)
+    rows_R2 = np.empty((rows, 2), dtype=np.uint64)
+    for row in range(rows):
+        item_digest, described_digest, example_id = read_row(task, row)
+        digest.update(item_digest + described_digest)
+        rows_R2[row] = short(item_digest), short(described_digest)
+        id_hashes[row] = _short_hash(example_id)
+        if on_progress and (row + 1 == rows or row % REPORT_EVERY == 0):
+            on_progress(row + 1, rows)
+    _refuse_shared_ids(task, id_hashes)
+    return Survey(rows, digest.hexdigest(), rows_R2)
+
+
+def read_row(task: Task, row: int) -> tuple[bytes, bytes, str]:
+    """Digests of one row's item and of its metadata, and its id.
+
+    Raises:
+        InvalidTask: One of the two cannot be read.
+    """
+    example = described(task, row)
+    with code_of(f"writing Task.describe({row}) as JSON", "correct what it says of that row"):
+        described_digest = metadata_digest(example)
+    return _item_digest(task, row), described_digest, example.id
+
+
+def _item_digest(task: Task, row: int) -> bytes:
+    (item,) = read_items(task.train_set, [row])
+    try:
+        return content_digest(item)
+    except InvalidTask as error:
+        raise InvalidTask(f"{TRAINING.format(row)}: {error}") from error
+
+
+def _short_hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def _refuse_shared_ids(task: Task, id_hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]") -> None:
+    """Rows whose hashes agree are looked at again: a hash is no proof."""
+    order = np.argsort(id_hashes, kind="stable")
+    ordered = id_hashes[order]
+    for first, second in zip(
+        order[:-1][ordered[:-1] == ordered[1:]], order[1:][ordered[:-1] == ordered[1:]], strict=True
+    ):
+        if described(task, int(first)).id == described(task, int(second)).id:
+            raise InvalidTask(
+                f"expected every training point to have an id of its own, but rows {first} and "
+                f"{second} share one: make Example.id unique (a chunk's id needs its number), or "
+                f"use content_id(item) for items that differ"
+            )

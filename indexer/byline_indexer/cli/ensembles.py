@@ -1,0 +1,157 @@
+"""Sub-commands about ensembles: train-adapters, plan-ensemble."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+BuildFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="BUILD_FILE",
+        help="The build file: names the Task. Example: `mytask.toml`",
+        show_default=False,
+    ),
+]
+Folder = Annotated[
+    Path,
+    typer.Option(
+        "--out", help="Folder of the adapters' folders. Example: `--out adapters/c0`", show_default=False
+    ),
+]
+Count = Annotated[int, typer.Option(min=1, max=1024, help="How many. Example: `--count 5`")]
+Position = Annotated[
+    int, typer.Option(min=0, help="Position of the weights in Task.checkpoints. Example: `--checkpoint 0`")
+]
+Rank = Annotated[int, typer.Option(min=1, help="Columns of a layer's two matrices. Example: `--rank 8`")]
+Alpha = Annotated[
+    float, typer.Option(help="The adapter's output is multiplied by alpha / rank. Example: `--alpha 16`")
+]
+Dropout = Annotated[
+    float, typer.Option(min=0, max=0.99, help="Of the adapters' inputs. Example: `--dropout 0.1`")
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        help="Name of a module that gets an adapter, or the end of one; repeatable. Example: `--target c_attn`",
+        show_default="every linear layer whose weight is not shared",
+    ),
+]
+Epochs = Annotated[int, typer.Option(min=1, help="Passes over the training set. Example: `--epochs 1`")]
+Batch = Annotated[int, typer.Option(min=1, help="Examples of a step. Example: `--batch 32`")]
+Rate = Annotated[
+    float, typer.Option(min=0, help="Of AdamW, falling to zero. Example: `--learning-rate 0.001`")
+]
+Seed = Annotated[
+    int, typer.Option(min=0, help="Of the first adapter; the others follow. Example: `--seed 0`")
+]
+
+
+Budget = Annotated[
+    int, typer.Option(min=1, help="Gradient passes that a query may take. Example: `--budget 10`")
+]
+TrainCost = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Price of training one more checkpoint, in units of one more gradient pass of every query: then more "
+        "checkpoints than the Task has are considered. Example: `--train-cost 20`",
+        show_default="only the Task's checkpoints are considered",
+    ),
+]
+SampleRows = Annotated[
+    int, typer.Option("--rows", min=20, help="Training points of the pilot. Example: `--rows 1000`")
+]
+SampleQueries = Annotated[
+    int, typer.Option("--queries", min=1, help="Queries of the pilot. Example: `--queries 32`")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table. Example: `--json`")]
+
+
+def train_adapters(  # noqa: PLR0913 - a command's options are its arguments
+    build_file: BuildFile,
+    *,
+    out: Folder,
+    count: Count = 5,
+    checkpoint: Position = 0,
+    rank: Rank = 8,
+    alpha: Alpha = 16.0,
+    dropout: Dropout = 0.0,
+    targets: Targets = None,
+    epochs: Epochs = 1,
+    batch: Batch = 32,
+    learning_rate: Rate = 1e-3,
+    seed: Seed = 0,
+) -> None:
+    """Train LoRA adapters on top of one checkpoint: members of an ensemble for a fraction of a training.
+
+    They lower the Task's loss on its training set, each from other first weights and in another order. An interrupted
+    run goes on with the first adapter that is not finished. List the folders in `Checkpoint.adapters`, and set
+    `members.adapters` in the recipe.
+
+    Example: `byline train-adapters mytask.toml --count 5 --out adapters`
+    """
+    from byline.loading.task_file import load_task
+    from byline_indexer.adapters import AdapterOptions
+    from byline_indexer.adapters import train_adapters as train
+    from byline_indexer.cli.progress_bar import bar
+    from byline_indexer.config import load_config
+
+    config = load_config(build_file)
+    options = AdapterOptions(
+        rank=rank,
+        alpha=alpha,
+        dropout=dropout,
+        targets=tuple(targets) if targets else None,
+        epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        seed=seed,
+        device=config.build.device,
+    )
+    with bar() as observer:
+        folders = train(load_task(config.task).task, checkpoint, options, out, count=count, observer=observer)
+    for folder in folders:
+        typer.echo(str(folder))
+
+
+def plan_ensemble(
+    build_file: BuildFile,
+    *,
+    budget: Budget = 10,
+    train_cost: TrainCost = None,
+    rows: SampleRows = 1000,
+    queries: SampleQueries = 32,
+    as_json: Json = False,
+) -> None:
+    """Say how many checkpoints and masks are worth their cost, from a pilot of up to 3 checkpoints x 4 masks.
+
+    Scores of a sample of the training points are split into what all checkpoints agree on, what a checkpoint adds and what
+    a mask adds; from these follows how well an ensemble of any size agrees with an endless one.
+
+    Example: `byline plan-ensemble mytask.toml --budget 10`
+    """
+    import json
+
+    from rich.console import Console
+
+    from byline.loading.task_file import load_task
+    from byline.metrics.variance import variance_components
+    from byline_indexer.cli.ensemble_table import advice, ensemble_table, facts
+    from byline_indexer.cli.progress_bar import bar
+    from byline_indexer.config import load_config
+    from byline_indexer.pilot import run_pilot
+
+    config = load_config(build_file)
+    with bar() as observer:
+        pilot = run_pilot(config, rows=rows, queries=queries, observer=observer)
+    available = len(load_task(config.task).task.checkpoints)
+    found = advice(variance_components(pilot.scores_IDQR), available, budget, train_cost)
+    if as_json:
+        typer.echo(json.dumps(facts(pilot, found), indent=2))
+        return
+    console = Console()
+    console.print(ensemble_table(found))
+    for line in found.lines(pilot):
+        console.print(line, highlight=False)

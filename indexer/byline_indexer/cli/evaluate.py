@@ -1,0 +1,307 @@
+"""Sub-commands that measure how good an index is: evaluate, tune."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from byline_indexer.cli.interruption import stoppable
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from byline_indexer.config import BuildConfig
+    from byline_indexer.evaluation.options import EvaluationOptions
+
+Options = TypeVar("Options", bound="BaseModel")
+BuildFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="BUILD_FILE",
+        help="The build file, as for `byline build`. Example: `mytask.toml`",
+        show_default=False,
+    ),
+]
+
+
+class MetricName(StrEnum):
+    """What is measured; `byline_indexer.evaluation.metrics.METRICS` has the functions."""
+
+    LDS = "lds"
+    LOO = "loo"
+    MISLABEL = "mislabel"
+
+
+Metric = Annotated[
+    MetricName,
+    typer.Option(
+        help="`lds`: do summed scores rank models retrained on random subsets? `loo`: do scores rank the effects of "
+        "leaving single points out? `mislabel`: does self-influence find labels that were made wrong? "
+        "Example: `--metric lds`"
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        help="Folder of the report and of every retrained model's outputs; a later run with the same folder retrains "
+        "only what is new. Example: `--out evaluation`",
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1024,
+        help="Processes that train models; the outputs do not depend on it. Example: `--workers 4`",
+        show_default="build.workers of the build file",
+    ),
+]
+SubsetCount = Annotated[
+    int, typer.Option("--subsets", min=2, help="Random subsets to retrain on. Example: `--subsets 40`")
+]
+Alpha = Annotated[
+    float, typer.Option("--alpha", help="Share of the rows that each subset keeps. Example: `--alpha 0.5`")
+]
+Points = Annotated[
+    int, typer.Option("--points", min=2, help="Points to leave out, for `loo`. Example: `--points 50`")
+]
+Wrong = Annotated[
+    float,
+    typer.Option("--wrong", help="Share of wrong labels, for `mislabel`. Example: `--wrong 0.1`"),
+]
+Seeds = Annotated[
+    int,
+    typer.Option(
+        "--seeds",
+        min=1,
+        help="Models to train on each subset; two or more tell how much noise the truth has. Example: `--seeds 2`",
+    ),
+]
+Queries = Annotated[
+    int | None,
+    typer.Option(
+        "--queries",
+        min=1,
+        help="Items of the evaluation set that are reported. Example: `--queries 200`",
+        show_default="100, or as many as there are",
+    ),
+]
+Tuning = Annotated[
+    int | None,
+    typer.Option(
+        "--tuning",
+        min=0,
+        help="Items that are set apart for `byline tune` and never reported. Example: `--tuning 50`",
+        show_default="100, or half of them",
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", min=0, help="Of the drawing of subsets and queries. Example: `--seed 1`"),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        help="What the scores attribute: `loss` or one of the Task's targets. Example: `--target margin`",
+        show_default="the recipe's",
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        help="What retrained models are asked for: minus the `loss`, or one of the Task's targets. "
+        "Example: `--output loss`",
+        show_default="as --target",
+    ),
+]
+ComparedBy = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        help="What retrained models are asked for, for every candidate: minus the `loss`, or one of the Task's targets. "
+        "Example: `--output margin`",
+        show_default="loss",
+    ),
+]
+TruthFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--truth",
+        help="Outputs of models retrained elsewhere, in place of retraining: an .npz file with `subsets`, bool "
+        "[subsets, training points], and `outputs`, numbers [seeds, subsets, evaluation set]. "
+        "Example: `--truth truth.npz`",
+        show_default=False,
+    ),
+]
+QueryBatch = Annotated[
+    int,
+    typer.Option("--batch", min=1, help="Queries that are differentiated together. Example: `--batch 8`"),
+]
+
+
+def evaluate(  # noqa: PLR0913 - a command's options are its arguments
+    build_file: BuildFile,
+    out: Out,
+    *,
+    metric: Metric = MetricName.LDS,
+    target: Target = None,
+    output: Output = None,
+    subsets: SubsetCount = 100,
+    alpha: Alpha = 0.5,
+    points: Points = 50,
+    wrong: Wrong = 0.1,
+    seeds: Seeds = 1,
+    queries: Queries = None,
+    tuning: Tuning = None,
+    seed: Seed = 0,
+    truth: TruthFile = None,
+    workers: Workers = None,
+    batch: QueryBatch = 32,
+) -> None:
+    """Measure how well an index's scores predict what retraining does, and write its quality card.
+
+    Retrains models through the Task's `train` on parts of the training set, and compares their outputs on the Task's
+    `evaluation_set` with what the scores say. A run that was stopped goes on where it was. The card lies beside the
+    index; `byline inspect`, the service and its page show it.
+
+    Example: `byline evaluate mytask.toml --metric lds --subsets 40 --workers 4 --out evaluation`
+    """
+    from rich.console import Console
+
+    from byline_indexer.cli.evaluation_tables import measurement_table
+    from byline_indexer.cli.progress_bar import bar
+    from byline_indexer.evaluation.evaluate import evaluate as run
+
+    options = _options(
+        out=out,
+        metric=metric.value,
+        target=target,
+        output=output,
+        subsets=subsets,
+        alpha=alpha,
+        points=points,
+        wrong=wrong,
+        seeds=seeds,
+        queries=queries,
+        tuning=tuning,
+        seed=seed,
+        truth=truth,
+        batch=batch,
+    )
+    config = _config(build_file, workers)
+    with stoppable("every model that was trained"), bar() as observer:
+        done = run(config, options, observer)
+    Console().print(measurement_table(done.measured.measurement))
+    typer.echo(f"card:   {done.card_file.resolve()}\nreport: {done.report_file}")
+
+
+Signals = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--signal",
+        help="Target to try on both sides: `loss` or one of the Task's; repeatable. Example: `--signal margin`",
+        show_default="loss, and margin where the Task has it",
+    ),
+]
+Dampings = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--damping",
+        help="Damping to try; repeatable. Example: `--damping 0.1 --damping 1`",
+        show_default="0.01, 0.1, 1, 10 and the recipe's",
+    ),
+]
+Sizes = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--size",
+        help="Projection size to try; repeatable. Example: `--size 512 --size 2048`",
+        show_default="the recipe's, and a quarter of it",
+    ),
+]
+
+
+def tune(  # noqa: PLR0913 - a command's options are its arguments
+    build_file: BuildFile,
+    out: Out,
+    *,
+    signal: Signals = None,
+    damping: Dampings = None,
+    size: Sizes = None,
+    output: ComparedBy = None,
+    subsets: SubsetCount = 100,
+    alpha: Alpha = 0.5,
+    seeds: Seeds = 1,
+    queries: Queries = None,
+    tuning: Tuning = None,
+    seed: Seed = 0,
+    truth: TruthFile = None,
+    workers: Workers = None,
+    batch: QueryBatch = 32,
+) -> None:
+    """Choose target, damping and projection size by the LDS on the tuning queries, and print the lines to use.
+
+    Tries every combination, each with an index of its own that is deleted afterwards; the build file's index stays as it
+    is. All are compared by the same `--output`, minus the loss unless another is named. Retrained models are those of
+    `byline evaluate` with the same folder and options; the queries that it reports take no part.
+
+    Example: `byline tune mytask.toml --subsets 40 --workers 4 --out evaluation`
+    """
+    from rich.console import Console
+
+    from byline_indexer.cli.evaluation_tables import tuning_table
+    from byline_indexer.cli.progress_bar import bar
+    from byline_indexer.evaluation.candidates import Grid
+    from byline_indexer.evaluation.tune import tune as run
+
+    options = _options(
+        out=out,
+        output=output,
+        subsets=subsets,
+        alpha=alpha,
+        seeds=seeds,
+        queries=queries,
+        tuning=tuning,
+        seed=seed,
+        truth=truth,
+        batch=batch,
+    )
+    grid = _validated(Grid, signals=signal or None, dampings=damping or None, sizes=size or None)
+    config = _config(build_file, workers)
+    with stoppable("every model that was trained"), bar() as observer:
+        tuned = run(config, options, grid, observer)
+    Console().print(tuning_table(tuned))
+    typer.echo(f"the best of these, in the build file:\n\n{tuned.best.candidate.toml()}\n")
+    typer.echo(f"report: {tuned.report_file}")
+
+
+def _options(**given: Any) -> "EvaluationOptions":
+    from byline_indexer.evaluation.options import EvaluationOptions
+
+    return _validated(EvaluationOptions, **given)
+
+
+def _validated(model: type[Options], **given: Any) -> Options:
+    from pydantic import ValidationError
+
+    from byline.api.validation import describe_errors
+    from byline.errors import InvalidInput
+
+    try:
+        return model(**given)
+    except ValidationError as error:
+        raise InvalidInput(describe_errors(error, model)) from error
+
+
+def _config(build_file: Path, workers: int | None) -> "BuildConfig":
+    from byline_indexer.config import load_config
+
+    config = load_config(build_file)
+    if workers is None:
+        return config
+    return config.model_copy(update={"build": config.build.model_copy(update={"workers": workers})})

@@ -1,0 +1,120 @@
+"""Sub-commands that look at a finished index: inspect, verify, self-influence."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from byline.index.index import AttributionIndex
+
+IndexPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INDEX",
+        help="An index directory (its current version is taken) or one version in it. Example: `indexes/digits`",
+        show_default=False,
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of a table. Example: `--json | jq .rows`")
+]
+Limit = Annotated[
+    int,
+    typer.Option("--limit", "-n", min=1, help="Training points to print. Example: `--limit 50`"),
+]
+Offset = Annotated[
+    int,
+    typer.Option(min=0, help="Training points to skip: the next page of 20 is `--limit 20 --offset 20`"),
+]
+
+
+def inspect(index: IndexPath, *, as_json: Json = False) -> None:
+    """Say what an index holds: recipe, members, rows, owners, bytes.
+
+    Checks sizes, not contents; `byline verify` does.
+
+    Example: `byline inspect indexes/digits`
+    """
+    from rich.console import Console
+
+    from byline.index.index import AttributionIndex
+    from byline_indexer.cli.tables import index_facts, index_table
+
+    opened = AttributionIndex.open(index, verify=False)
+    if as_json:
+        typer.echo(json.dumps(index_facts(opened), indent=2, ensure_ascii=False))
+    else:
+        Console().print(index_table(opened))
+
+
+def verify(index: IndexPath) -> None:
+    """Compare every byte of an index with its manifest's checksums.
+
+    Exit code 0 if all agree; 1, and the name of the file, if not.
+
+    Example: `byline verify indexes/digits`
+    """
+    from byline.errors import CorruptIndex
+    from byline.index.index import find_version
+    from byline.index.verification import verify as verify_version
+    from byline_indexer.cli.progress_bar import bar
+    from byline_indexer.cli.tables import size
+
+    version = find_version(index)
+    with bar() as observer:
+        report = verify_version(version, observer.reach)
+    if not report.intact:
+        found = "; ".join(f"{f.path} {f.problem}" for f in report.findings)
+        raise CorruptIndex(f"{version}: {found}: restore the index, or rebuild it with --force")
+    typer.echo(f"{version}: {report.files} files ({size(report.size)}) agree with their checksums")
+
+
+def self_influence(index: IndexPath, *, limit: Limit = 20, offset: Offset = 0, as_json: Json = False) -> None:
+    """List the training points that hold themselves up most: mislabelled and odd ones come first.
+
+    Self-influence is the score of a training point for itself.
+
+    Example: `byline self-influence indexes/digits --limit 50`
+    """
+    from rich.console import Console
+
+    from byline.index.index import AttributionIndex
+    from byline.recipe import refuse_no_self_influence
+    from byline_indexer.cli.tables import self_influence_table
+
+    opened = AttributionIndex.open(index)
+    refuse_no_self_influence(opened.recipe)
+    found = strongest(opened, limit, offset)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        Console().print(self_influence_table(found))
+
+
+def strongest(opened: "AttributionIndex", limit: int, offset: int) -> list[dict[str, object]]:
+    """The training points of the largest self-influence, ties by row.
+
+    Args:
+        opened: The index.
+        limit: How many.
+        offset: How many to skip.
+
+    Returns:
+        One document a point: rank, row, self_influence and the example.
+    """
+    import numpy as np
+
+    values_R = np.asarray(opened.self_influence)
+    rows = np.argsort(-values_R, kind="stable")[offset : offset + limit]
+    examples = opened.examples.by_rows(rows)
+    return [
+        {
+            "rank": offset + place + 1,
+            "row": int(row),
+            "self_influence": float(values_R[row]),
+            "example": example.model_dump(mode="json"),
+        }
+        for place, (row, example) in enumerate(zip(rows, examples, strict=True))
+    ]

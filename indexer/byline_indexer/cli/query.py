@@ -1,0 +1,228 @@
+"""Sub-commands that ask a finished index: query, scores."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from byline_indexer.cli.inspect import IndexPath, Json
+
+if TYPE_CHECKING:
+    from byline.attribution.request import AttributionRequest
+
+
+class End(StrEnum):
+    """Which end of the scores is wanted."""
+
+    PROPONENTS = "proponents"
+    OPPONENTS = "opponents"
+    BOTH = "both"
+
+
+class AlikeBy(StrEnum):
+    """What training points are ranked by, where not by influence."""
+
+    BM25 = "bm25"
+    REPRESENTATION = "representation"
+
+
+class ScoredBy(StrEnum):
+    """What training points are scored by, where not by influence."""
+
+    BM25 = "bm25"
+    REPRESENTATION = "representation"
+    KNN_SHAPLEY = "knn_shapley"
+
+
+Payload = Annotated[
+    str,
+    typer.Option(
+        "--query",
+        "-q",
+        help="The query, as JSON of the Task's own form; `-` reads it from the standard input. A label or "
+        'completion that is left out is predicted first. Example: `--query \'{"text": "..."}\'`',
+        show_default=False,
+    ),
+]
+Count = Annotated[
+    int, typer.Option("-k", min=1, max=10_000, help="Training points to return. Example: `-k 10`")
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        help="What is attributed: `loss` or one of the Task's targets. Example: `--target margin`",
+        show_default="the recipe's",
+    ),
+]
+Direction = Annotated[
+    End,
+    typer.Option(help="`proponents` raised the target, `opponents` lowered it. Example: `--direction both`"),
+]
+Owners = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter-owner",
+        help="Only this owner's examples; repeatable. Example: `--filter-owner ada`",
+    ),
+]
+Licences = Annotated[
+    list[str] | None,
+    typer.Option("--filter-licence", help="Only this licence; repeatable. Example: `--filter-licence MIT`"),
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--filter-label", help="Only this label; repeatable. Example: `--filter-label 7`"),
+]
+WithShares = Annotated[
+    bool,
+    typer.Option("--shares", help="Add each owner's share, over all rows. Example: `--shares`"),
+]
+DrillDown = Annotated[
+    bool,
+    typer.Option(
+        "--drill-down",
+        help="On an index of groups: score the top groups' points one by one, and list points. "
+        "Example: `--drill-down`",
+    ),
+]
+DrillGroups = Annotated[
+    int,
+    typer.Option(
+        "--drill-groups",
+        min=1,
+        max=10_000,
+        help="How many groups a drill-down goes into, at each end. Example: `--drill-down --drill-groups 20`",
+    ),
+]
+RankedBy = Annotated[
+    AlikeBy | None,
+    typer.Option(
+        "--baseline",
+        help="Rank by similarity in place of influence: a pass over the training set first. "
+        "Example: `--baseline bm25`",
+    ),
+]
+ScoresBaseline = Annotated[
+    ScoredBy | None,
+    typer.Option(
+        "--baseline",
+        help="Score by a baseline in place of influence. Example: `--baseline knn_shapley`",
+    ),
+]
+Neighbours = Annotated[
+    int,
+    typer.Option(min=1, help="How many nearest points vote in knn_shapley. Example: `--neighbours 10`"),
+]
+QueriesFile = Annotated[
+    Path,
+    typer.Option(
+        "--queries",
+        help="One query a line, each as for `byline query`. Example: `--queries heldout.jsonl`",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option("--out", help="The .npy file to write. Example: `--out scores.npy`", show_default=False),
+]
+Batch = Annotated[
+    int,
+    typer.Option("--batch", min=1, help="Queries that are differentiated together. Example: `--batch 8`"),
+]
+
+
+def query(  # noqa: PLR0913 - a command's options are its arguments
+    index: IndexPath,
+    payload: Payload,
+    *,
+    k: Count = 10,
+    target: Target = None,
+    direction: Direction = End.PROPONENTS,
+    owner: Owners = None,
+    licence: Licences = None,
+    label: Labels = None,
+    shares: WithShares = False,
+    drill_down: DrillDown = False,
+    drill_groups: DrillGroups = 10,
+    baseline: RankedBy = None,
+    as_json: Json = False,
+) -> None:
+    """Ask which training examples made the model predict something; no server is needed.
+
+    The answer is the one that the service gives.
+
+    Example: `byline query .demo/digits/index --query '{"features": [0, 0.3, ...]}' -k 10`, with 64 numbers
+    """
+    from rich.console import Console
+
+    from byline.api.filters import Filter
+    from byline.attribution.attributor import Attributor
+    from byline.attribution.request import AttributionRequest
+    from byline_indexer.cli.tables import answer_tables
+
+    wanted = Filter(owner=owner, licence=licence, label=label) if owner or licence or label else None
+    request = AttributionRequest(
+        query=_parsed(payload),
+        k=k,
+        target=target,
+        direction=direction.value,
+        filter=wanted,
+        shares=shares,
+        drill_down=drill_down,
+        drill_groups=drill_groups,
+        baseline=None if baseline is None else baseline.value,
+    )
+    attributor = Attributor.open(index)
+    if request.baseline is not None:
+        attributor.similarities.offer([request.baseline])
+    answer = attributor.attribute(request)
+    if as_json:
+        typer.echo(answer.model_dump_json(indent=2))
+        return
+    console = Console()
+    for table in answer_tables(answer):
+        console.print(table)
+
+
+def scores(
+    index: IndexPath,
+    queries: QueriesFile,
+    out: Out,
+    *,
+    batch: Batch = 32,
+    baseline: ScoresBaseline = None,
+    neighbours: Neighbours = 5,
+) -> None:
+    """Write the score of every training point for every query: float32 [queries, training points].
+
+    The file appears when it is complete. Read it with `numpy.load(path, mmap_mode="r")`.
+
+    Example: `byline scores .demo/digits/index --queries heldout.jsonl --out scores.npy`
+    """
+    from byline_indexer.cli.progress_bar import bar
+    from byline_indexer.scores import Chosen, read_requests, write_scores
+
+    requests: list[AttributionRequest] = read_requests(queries)
+    chosen = None if baseline is None else Chosen(baseline.value, neighbours)
+    with bar() as observer:
+        write_scores(index, requests, out, batch=batch, observer=observer, baseline=chosen)
+    typer.echo(str(out))
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    from byline.errors import InvalidQuery
+
+    raw = typer.get_text_stream("stdin").read() if text == "-" else text
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise InvalidQuery(
+            f'expected --query to be JSON, such as \'{{"text": "..."}}\' in single quotes: {error}'
+        ) from None
+    except RecursionError:
+        raise InvalidQuery("expected --query to be JSON that is nested less deeply") from None
+    if not isinstance(value, dict):
+        raise InvalidQuery(f"expected --query to be a JSON object, got a {type(value).__name__}")
+    return value

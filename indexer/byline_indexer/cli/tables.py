@@ -1,0 +1,284 @@
+"""What people are shown: tables of recipes, estimates, indexes and answers."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from byline.api.answer import Answer, Attribution, Shares
+from byline.gradients.report import ParameterReport
+from byline.index.index import AttributionIndex
+from byline.index.manifest import RecallRecord
+from byline.index.quality_card import FoundCard, Measurement, figure
+from byline.recipe import RECIPES
+from byline_indexer.build.estimate import Estimate
+from byline_indexer.cli.progress_bar import clock
+
+PREVIEW = 60
+"""Characters of a preview in a table."""
+
+
+def recipes_table() -> Table:
+    """Every recipe, one a row."""
+    table = Table(title="Recipes")
+    for column in ("name", "gradient of", "projection", "curvature"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("for")
+    for name, recipe in RECIPES.items():
+        weight = " x (1-p)" if recipe.row_weight == "one_minus_p" else ""
+        kinds = recipe.projection.kind, recipe.curvature.kind
+        table.add_row(name, recipe.train_signal + weight, *kinds, _PURPOSES[name])
+    return table
+
+
+_PURPOSES = {
+    "grad_dot": "a baseline: cheap, long gradients win",
+    "grad_cos": "a baseline: cosines of gradients",
+    "tracin": "checkpoints of one run, by their learning rates",
+    "rps": "the last layer alone: cheapest, coarsest",
+    "grass": "as trak, on some coordinates: big models, one pass",
+    "factgrass": "as logra, on some coordinates of wide layers",
+    "if_exact": "up to 20,000 numbers: the whole matrix, a yardstick",
+    "datainf": "adapters: each layer's inverse in closed form",
+    "rif": "leaving points out beyond the first order",
+    "relatif": "as ekfac, where extreme points crowd every answer",
+    "trak": "comparison with the literature on classifiers",
+    "logra": "large models: one pass, projected factors",
+    "trackstar": "unit norms, an optimiser's scale",
+    "less": "each point's own Adam step",
+    "kfac": "as ekfac, one pass less",
+    "ekfac": "the default: best measured at every size",
+    "dvemb": "which step, in which order: a recorded SGD run",
+    "ekfac_margin": "classifiers that fit their data; take masks",
+    "arnoldi": "the Hessian's strongest directions; few numbers a row",
+    "if_cg": "no fitted matrix: a query costs passes over a sample",
+    "if_lissa": "as if_cg, by many steps of one batch each",
+}
+
+
+def estimate_table(found: Estimate) -> Table:
+    """What a build will cost."""
+    table = Table("what", "how much", title="Estimate: nothing was written")
+    table.add_row("rows x numbers", f"{found.rows:,} x {found.width:,} ({found.members} members)")
+    table.add_section()
+    for each in found.passes:
+        table.add_row(f"{each.name} ({each.rows:,} rows)", clock(each.seconds))
+    table.add_section()
+    for name, value in _parameter_lines(found.parameters):
+        table.add_row(name, plain(value))
+    table.add_section()
+    table.add_row("time, all passes (± half)", clock(found.seconds))
+    table.add_row("peak memory, all processes", size(found.memory))
+    table.add_row("stored rows", size(found.vectors))
+    table.add_row("search file", size(found.search))
+    table.add_row("disk during the build", size(found.temporary))
+    return table
+
+
+def _parameter_lines(report: ParameterReport) -> Iterator[tuple[str, str]]:
+    """What became of the selected parameters, a line for each kind.
+
+    Yields:
+        What the line is about, and the line.
+    """
+    for kind, names in (
+        ("attributed", report.attributed),
+        ("unused", report.unused),
+        ("frozen", report.frozen),
+    ):
+        if names:
+            shown = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+            yield f"parameters {kind}", f"{len(names):,}: {shown}"
+    if report.reason is not None:
+        yield "passes", report.reason
+
+
+MOST_NAMES = 12
+"""Parameters that a table names; `byline inspect --json` names all."""
+
+
+def plain(text: str) -> Text:
+    """Text of others, such as owners and previews, as it is: no markup, and nothing that a terminal obeys."""
+    return Text("".join(each if each.isprintable() else " " for each in text))
+
+
+def index_facts(index: AttributionIndex) -> dict[str, Any]:
+    """What an index holds, as JSON."""
+    owners = [owner for owner, _, _ in index.examples.owners()]
+    return {
+        "path": str(index.path),
+        "version": index.version,
+        "task": index.manifest.task.name,
+        "recipe": index.recipe.model_dump(mode="json"),
+        "rows": index.rows,
+        "unit": "point" if index.groups is None else "group",
+        "points": index.points,
+        "width": index.width,
+        "members": [member.name for member in index.members],
+        "owners": len(owners),
+        "bytes": sum(file.stat().st_size for file in index.path.rglob("*") if file.is_file()),
+        "quality_card": None if index.quality.card is None else index.quality.card.model_dump(mode="json"),
+        "quality_card_problem": index.quality.problem,
+        "manifest": index.manifest.model_dump(mode="json"),
+    }
+
+
+def index_table(index: AttributionIndex) -> Table:
+    """The same for people."""
+    facts = index_facts(index)
+    table = Table("what", "value", title=plain(f"{facts['task']}, version {facts['version']}"))
+    storage = facts["manifest"]["storage"]
+    rows = {
+        "path": facts["path"],
+        "recipe": f"{index.recipe.name}: {index.recipe.projection.kind}, {index.recipe.curvature.kind}",
+        "rows": f"{facts['rows']:,}{_grouped(index)}",
+        "numbers a row": f"{facts['width']:,}",
+        "members": ", ".join(facts["members"]),
+        "owners": f"{facts['owners']:,}",
+        "storage": ", ".join(f"{key} {value}" for key, value in storage.items() if value is not None),
+        "bytes": size(facts["bytes"]),
+    }
+    for name, value in rows.items():
+        table.add_row(name, plain(value))
+    for name, value in _parameter_lines(index.manifest.parameters):
+        table.add_row(name, plain(value))
+    for record in index.manifest.search.recall:
+        table.add_row("recall@10", plain(_recall(record)))
+    for line in quality_lines(index.quality):
+        table.add_row("quality", plain(line))
+    return table
+
+
+def _recall(record: RecallRecord) -> str:
+    scanned = "" if not record.scanned else f"; {record.scanned:.0%} by an exact scan"
+    return f"{record.recall_at_10:.4f} for {record.kind}, {record.rankings} rankings{scanned}"
+
+
+def _grouped(index: AttributionIndex) -> str:
+    record = index.manifest.groups
+    if record is None:
+        return ""
+    return f" groups of {record.points:,} training points, by {record.options.by}"
+
+
+def quality_lines(found: FoundCard) -> list[str]:
+    """What a quality card says, a line a measurement; why it is not used, where it is not."""
+    if found.problem is not None:
+        return [f"no card: {found.problem}"]
+    if found.card is None or not found.card.measurements:
+        return ["not measured: `byline evaluate` does"]
+    return [_measured(each) for each in found.card.measurements]
+
+
+def _measured(each: Measurement) -> str:
+    ceiling = "" if each.ceiling is None else f"; ceiling {figure(each.ceiling)}"
+    dropped = f", {each.protocol.dropped} dropped" if each.protocol.dropped else ""
+    return f"{each.text}{dropped}{ceiling}; {each.measured}"
+
+
+def self_influence_table(found: Sequence[dict[str, Any]]) -> Table:
+    """Training points, the strongest first."""
+    table = Table("rank", "row", "self-influence", "id", "owner", "label", "preview")
+    for each in found:
+        example = each["example"]
+        table.add_row(
+            str(each["rank"]),
+            str(each["row"]),
+            f"{each['self_influence']:.4g}",
+            *(plain(str(example[name] or "")) for name in ("id", "owner", "label")),
+            plain(_short(example["preview"])),
+        )
+    return table
+
+
+def answer_tables(answer: Answer) -> Iterator[Table]:
+    """Lay out an answer: what was predicted, its influencers, its owners' shares.
+
+    Yields:
+        Tables, one for each end and one for the shares.
+    """
+    predicted = "" if answer.prediction is None else f"predicted {dict(answer.prediction)}; "
+    what = f"target {answer.target}" if answer.baseline is None else f"by similarity ({answer.baseline})"
+    heading = f"{predicted}{what}, {answer.index} {answer.version}"
+    for name, found in (("proponents", answer.proponents), ("opponents", answer.opponents)):
+        if found is not None:
+            told = (_searched(answer), _certainty(answer), _trusted(answer, getattr(answer.optimism, name)))
+            caption = "\n".join(line for line in told if line)
+            yield _attributions_table(f"{name}: {heading}", found, caption or None)
+    if answer.shares is not None:
+        yield _shares_table(answer.shares)
+
+
+def _searched(answer: Answer) -> str | None:
+    """What was searched, where that is not simply everything."""
+    searched, total = f"{answer.coverage.searched:,}", f"{answer.coverage.total:,}"
+    if answer.drilled_groups is not None:
+        return f"the points of {answer.drilled_groups:,} groups: {searched} of {total} training points"
+    if answer.unit == "group":
+        return f"groups of {searched} of {total} training points searched"
+    return None if answer.coverage.complete else f"{searched} of {total} training points searched"
+
+
+def _trusted(answer: Answer, optimism: float | None) -> str | None:
+    """What the intervals come from, and how much of the best scores is luck."""
+    if answer.standard_error_units is None:
+        return None
+    counted = "checkpoints" if answer.standard_error_scope == "between_checkpoints" else "adapters or masks"
+    told = f"intervals by Student's t over {answer.standard_error_units:,} {counted}"
+    much = "somewhat" if optimism is None else f"about {optimism:.1%}"
+    return f"{told}; picked as the best of many, the scores are {much} too strong"
+
+
+def _certainty(answer: Answer) -> str | None:
+    """How much of an exact scan's answer is expected, where the search was none."""
+    search = answer.search
+    if search is None or search.exact:
+        return None
+    percent = math.floor(search.expected_recall * 1e4) / 100
+    return f"{search.candidates:,} candidates by codes: at least {percent:g} % of the best rows are expected here"
+
+
+def _attributions_table(title: str, found: Sequence[Attribution], caption: str | None) -> Table:
+    table = Table("rank", "score", "95 % interval", "id", "owner", "licence", "label", "preview")
+    table.title, table.caption = plain(title), caption
+    for each in found:
+        example = each.example
+        table.add_row(
+            str(each.rank),
+            f"{each.score:+.4g}",
+            "" if each.interval is None else "{:+.4g} to {:+.4g}".format(*each.interval),
+            plain(example.id),
+            *(plain(value or "") for value in (example.owner, example.licence, example.label)),
+            plain(_short(example.preview)),
+        )
+    return table
+
+
+def _shares_table(shares: Shares) -> Table:
+    table = Table("owner", "share", "95 % interval", "score", "examples", title="shares over all rows")
+    for each in shares.owners:
+        table.add_row(
+            plain(each.owner or "(nobody)"),
+            "" if each.share is None else f"{each.share:.1%}",
+            "" if each.share_interval is None else "{:.1%} to {:.1%}".format(*each.share_interval),
+            f"{each.score:+.4g}",
+            f"{each.examples:,}",
+        )
+    return table
+
+
+def _short(text: str | None) -> str:
+    line = " ".join((text or "").split())
+    return line if len(line) <= PREVIEW else line[: PREVIEW - 1] + "…"
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    amount = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

@@ -1,0 +1,214 @@
+"""All scores of many queries, written block by block into one file.
+
+Letters: Q queries, R training points, K numbers of a feature.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from byline.attribution.baseline_ranking import fitted_to
+from byline.attribution.opening import featurizer_of, task_of
+from byline.attribution.queries import Featured, Question, Questions
+from byline.attribution.request import AttributionRequest
+from byline.attribution.stage_timer import Stopwatch
+from byline.attribution.task_code import task_code
+from byline.baselines import Baseline, BaselineName, Fitting
+from byline.errors import InvalidInput, InvalidQuery
+from byline.index.durable import replaced
+from byline.index.index import AttributionIndex
+from byline.paths import local_path
+from byline.search.searcher import Searcher
+from byline.task import Item, Task
+from byline_indexer.progress import Observer, Silent
+
+Score = Callable[[Sequence[Question], int, NDArray[np.float32]], None]
+"""(questions, number of the first, where their scores go)."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A baseline with its option."""
+
+    name: BaselineName
+    neighbours: int = 5
+    """K of `knn_shapley`."""
+
+
+def read_requests(path: Path) -> list[AttributionRequest]:
+    r"""Read one query a line; empty lines are skipped. Only `\n` ends a line: JSON may hold what Unicode calls one.
+
+    Raises:
+        InvalidInput: The file cannot be read, holds no query, or a line is no JSON object.
+    """
+    local_path(path, "--queries")
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"expected queries as UTF-8 JSON lines in {path}: {error}") from error
+    requests = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            payload = json.loads(line)
+        except ValueError as error:
+            raise InvalidInput(f"{path}, line {number}: expected a JSON object: {error}") from None
+        except RecursionError:
+            raise InvalidInput(
+                f"{path}, line {number}: expected a JSON object, got one that is nested too deeply"
+            ) from None
+        if not isinstance(payload, dict):
+            raise InvalidInput(
+                f"{path}, line {number}: expected a JSON object, got a {type(payload).__name__}"
+            )
+        requests.append(AttributionRequest(query=payload))
+    if not requests:
+        raise InvalidInput(f"expected at least one query in {path}, got an empty file")
+    return requests
+
+
+def write_scores(
+    index: Path,
+    requests: Sequence[AttributionRequest],
+    out: Path,
+    *,
+    batch: int = 32,
+    observer: Observer | None = None,
+    baseline: Chosen | None = None,
+) -> None:
+    """Write float32 [Q, R] to a `.npy` file, which appears when it is complete.
+
+    Args:
+        index: An index directory or one version of it.
+        requests: Q queries.
+        out: The file.
+        batch: Queries that are differentiated together.
+        observer: Told how it goes.
+        baseline: Scores by it in place of influence.
+
+    Raises:
+        InvalidInput: There is no folder for the file, or the baseline does not fit the index or its Task.
+        InvalidQuery: A query does not fit the index; names its number.
+        StaleIndex: The Task changed since the build.
+    """
+    observer = observer or Silent()
+    local_path(out, "--out")
+    if not out.parent.is_dir():
+        raise InvalidInput(f"expected a folder at {out.parent} to write {out.name} into, found none: make it")
+    opened = AttributionIndex.open(index)
+    task = task_of(opened)
+    featurizer = featurizer_of(opened, task)
+    ask = Questions(opened.recipe, opened.width, task=task, featurizer=featurizer)
+    questions = _checked(ask, requests)
+    score: Score
+    if baseline is None:
+        score = partial(_by_influence, ask, Searcher(opened))
+    else:
+        fitting = Fitting(
+            model=featurizer.model,
+            neighbours=baseline.neighbours,
+            on_done=lambda done, rows: observer.reach("read training points", done, rows),
+        )
+        score = partial(_by_baseline, ask, fitted_to(opened, task, baseline.name, fitting))
+    with replaced(out) as temporary:
+        scores_QR = open_memmap(temporary, "w+", np.float32, (len(questions), opened.rows))
+        _in_batches(
+            scores_QR,
+            lambda start, part_QR: score(questions[start : start + batch], start, part_QR),
+            batch,
+            observer,
+        )
+        scores_QR.flush()
+
+
+def score_items(
+    index: AttributionIndex,
+    task: Task,
+    items: Sequence[Item],
+    target: str,
+    *,
+    batch: int = 32,
+    observer: Observer | None = None,
+) -> NDArray[np.float32]:
+    """Score every row for queries that are items of the data set's kind: what `write_scores` writes.
+
+    Args:
+        index: The opened index.
+        task: What it was built from.
+        items: Q complete queries.
+        target: What is attributed.
+        batch: Queries that are differentiated together.
+        observer: Told how it goes.
+
+    Returns:
+        float32 [Q, R].
+
+    Raises:
+        StaleIndex: The weights are not those that the index was built from.
+    """
+    featurizer, searcher = featurizer_of(index, task_of(index, task)), Searcher(index)
+    scores_QR = np.empty((len(items), index.rows), dtype=np.float32)
+
+    def score(start: int, part_QR: NDArray[np.float32]) -> None:
+        searcher.scores(featurizer.query(items[start : start + batch], target), out=part_QR)
+
+    _in_batches(scores_QR, score, batch, observer or Silent())
+    return scores_QR
+
+
+def _in_batches(
+    scores_QR: NDArray[np.float32],
+    score: Callable[[int, NDArray[np.float32]], None],
+    batch: int,
+    observer: Observer,
+) -> None:
+    """Fill scores batch by batch; `score` gets the position of a batch and where its scores go."""
+    for start in range(0, len(scores_QR), batch):
+        part_QR = scores_QR[start : start + batch]
+        score(start, part_QR)
+        observer.reach("score queries", start + len(part_QR), len(scores_QR))
+
+
+def _checked(ask: Questions, requests: Sequence[AttributionRequest]) -> list[Question]:
+    """Check every query before the first one is computed."""
+    questions = []
+    for number, request in enumerate(requests, start=1):
+        try:
+            questions.append(ask.check(request))
+        except InvalidQuery as error:
+            raise InvalidQuery(f"query {number}: {error}") from error
+    return questions
+
+
+def _by_influence(
+    ask: Questions, searcher: Searcher, part: Sequence[Question], first: int, out: NDArray[np.float32]
+) -> None:
+    found = _held(ask.features(part, Stopwatch()), first)
+    searcher.scores(torch.stack([each.feature for each in found if each.feature is not None]), out=out)
+
+
+def _by_baseline(
+    ask: Questions, baseline: Baseline, part: Sequence[Question], first: int, out: NDArray[np.float32]
+) -> None:
+    for place, each in enumerate(_held(ask.completed(part, Stopwatch()), first)):
+        try:
+            with task_code():
+                out[place] = baseline.scores(each.items)[0]
+        except InvalidQuery as error:
+            raise InvalidQuery(f"query {first + place + 1}: {error}") from error
+
+
+def _held(found: list[Featured], first: int) -> list[Featured]:
+    """All of them, or the first query's error with its number."""
+    for place, each in enumerate(found):
+        if each.error is not None:
+            raise InvalidQuery(f"query {first + place + 1}: {each.error}") from each.error
+    return found

@@ -1,0 +1,1 @@
+"""Units of work: planned, run by workers, and never run twice."""

@@ -1,0 +1,153 @@
+"""One Task, and at a time one member's model and fitted state: what every unit of a build works with."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from byline.curvature.base import Statistic
+from byline.curvature.labels import Labels
+from byline.digests import hold
+from byline.errors import InvalidTask
+from byline.features.featurizer import MemberFeaturizer, statistics
+from byline.features.sampling import Rows, cut_batches
+from byline.gradients.factors import BatchGradients
+from byline.loading.task_file import load_task, pinned
+from byline.members import Member
+from byline.models.member import MemberModel
+from byline.models.optimizer_state import given_moments
+from byline.models.training_points import read_items
+from byline.projection.base import State
+from byline.task import Item, Task
+from byline_indexer.units.fitted import fitted_before, read_states, without_scratch
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.readings import Readings
+from byline_indexer.units.unit import Unit
+from byline_indexer.units.workspace import Workspace
+
+
+class Loaded:
+    """What a worker has in memory; loaded when a unit asks for it, kept until one asks for another.
+
+    Args:
+        plan: What is built.
+        workspace: Where fitted states are.
+        task: The Task, where the process has it already; loaded from its source otherwise.
+    """
+
+    def __init__(self, plan: BuildPlan, workspace: Workspace, task: Task | None) -> None:
+        self._plan, self._workspace, self._task = plan, workspace, task
+        self._model: tuple[Member, MemberModel] | None = None
+        self._featurizer: tuple[str, MemberFeaturizer] | None = None
+        self._fitted_state: tuple[str, tuple[str, ...], State] | None = None
+        self.at: Rows | None = None
+        """The rows that were looked at last: where an error is."""
+
+    def task(self) -> Task:
+        """The Task.
+
+        Raises:
+            InvalidTask: Its source makes another one in every process.
+            StaleIndex: Its source is not what the build began with.
+        """
+        if self._task is None:
+            loaded = load_task(self._plan.task)
+            hold(f"the source of the Task {self._plan.task}", loaded.digest, self._plan.task_digest)
+            task = pinned(loaded.task, self._plan.checkpoints)
+            if len(task.train_set) != self._plan.rows:
+                raise InvalidTask(
+                    f"expected {self._plan.task} to return the same Task in every process, with {self._plan.rows} "
+                    f"training points, got one of {len(task.train_set)}: seed what is random in it"
+                )
+            readings = Readings.kept(self._plan.work)
+            self._task = task if readings is None else readings.held(task)
+        return self._task
+
+    def model(self, member: str) -> MemberModel:
+        """One member's model; members of the same weights share it."""
+        wanted = self._plan.member(member)
+        if self._model is None or self._model[0] != wanted:
+            same_weights = self._model is not None and self._model[0].same_model(wanted)
+            sibling = self._model[1] if self._model is not None and same_weights else None
+            self._model = None  # the old model's memory is free before the new one's is taken
+            loaded = MemberModel.load(
+                self.task(), self._plan.recipe, wanted, self._plan.numerics.compute, sibling
+            )
+            self._model = (wanted, loaded)
+        return self._model[1]
+
+    def statistic(self, unit: Unit) -> Statistic:
+        """The statistic that a unit measures or reduces."""
+        recipe, blocks = self._plan.recipe, self.model(unit.member).blocks
+        member = self._plan.member(unit.member)
+        uses = recipe.scale.uses_moments
+        moments = given_moments(self.task(), member, blocks) if uses else None
+        every = statistics(recipe, blocks, moments)
+        return next(statistic for statistic in every if statistic.name == unit.statistic)
+
+    def state(self, member: str, before: str | None = None) -> State:
+        """What the statistics that come before this one left behind; all of them for None."""
+        names = fitted_before(self._plan, before)
+        known = self._fitted_state
+        if known is None or known[0] != member or names[: len(known[1])] != known[1]:
+            known = (member, (), {})
+        # Only what came since is read: a fit in many steps reads each step's part once.
+        read = read_states(self._workspace, member, names[len(known[1]) :])
+        state = known[2] | self.to_device(read)
+        self._fitted_state = (member, names, state if before else without_scratch(state))
+        return self._fitted_state[2]
+
+    def featurizer(self, member: str, before: str | None = None) -> MemberFeaturizer:
+        """A featurizer with the statistics that come before one, or with all."""
+        key = f"{member}/{before}"
+        if self._featurizer is None or self._featurizer[0] != key:
+            self._featurizer = None
+            state = self.state(member, before=before)
+            made = MemberFeaturizer(self._plan.recipe, self.model(member).blocks, state)
+            self._featurizer = (key, made)
+        return self._featurizer[1]
+
+    def to_device(self, state: State) -> State:
+        """Move every tensor to where the build computes."""
+        return {name: tensor.to(self._plan.numerics.device) for name, tensor in state.items()}
+
+    def block(self, unit: Unit) -> Rows:
+        """The rows of a unit's block of the grid."""
+        return np.asarray(self._plan.block_rows(unit.block), dtype=np.int64)
+
+    def items(self, batch: Rows) -> list[Item]:
+        """Read training points."""
+        self.at = batch
+        return read_items(self.task().train_set, batch)
+
+    def batches(self, rows: Rows) -> Iterator[tuple[Rows, list[Item]]]:
+        """Read training points batch by batch.
+
+        Yields:
+            Rows and their items.
+        """
+        for batch in cut_batches(rows, self._plan.numerics.batch_rows):
+            yield batch, self.items(batch)
+
+    def gradients(self, member: str, rows: Rows) -> Iterator[BatchGradients]:
+        """Differentiate the train signal.
+
+        Yields:
+            The gradients of each batch.
+        """
+        model = self.model(member)
+        for _, items in self.batches(rows):
+            yield model.gradients(items, self._plan.recipe.train_signal)
+
+    def label_gradients(self, member: str, rows: Rows, labels: Labels) -> Iterator[BatchGradients]:
+        """Differentiate the train signal at the given labels, or the loss at others.
+
+        Yields:
+            The gradients of each batch, once for each label.
+        """
+        if labels == "given":
+            yield from self.gradients(member, rows)
+            return
+        model = self.model(member)
+        for batch, items in self.batches(rows):
+            yield from model.label_gradients(items, torch.from_numpy(batch), labels)

@@ -1,0 +1,145 @@
+"""Performs the units that make features and row weights.
+
+Shapes: N examples, K numbers of a feature.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from byline.features.featurizer import MemberFeaturizer, Side
+from byline.features.sampling import Rows, cut_batches
+from byline.models.member import MemberModel
+from byline.projection.base import State
+from byline.scale.row_weights import one_minus_p, rescaled
+from byline_indexer.units.context import Loaded
+from byline_indexer.units.fitted import join_states
+from byline_indexer.units.group_gradients import GroupPass
+from byline_indexer.units.outputs import every_weight
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.trajectories import Trajectories
+from byline_indexer.units.unit import Stage, Unit
+from byline_indexer.units.workspace import Workspace
+
+
+class Emitting:
+    """EMIT and WEIGH.
+
+    Args:
+        plan: What is built.
+        workspace: The units' outputs.
+        loaded: The Task, and a member's model and state.
+        trajectories: Features of recorded runs.
+    """
+
+    def __init__(
+        self, plan: BuildPlan, workspace: Workspace, loaded: Loaded, trajectories: Trajectories
+    ) -> None:
+        self._plan, self._workspace, self._loaded = plan, workspace, loaded
+        self._trajectories = trajectories
+        self._weights_R: Tensor | None = None
+
+    def emit(self, unit: Unit) -> State:
+        """Make the features of one block of rows, or of groups."""
+        featurizer = self._loaded.featurizer(unit.member)
+        if self._plan.fast_groups is not None:
+            return self._emit_groups(featurizer, unit)
+        if self._plan.recipe.recorded:
+            return self._emit_recorded(featurizer, unit)
+        if self._plan.keeps_projections:
+            raw = self._workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
+            made = emitted(featurizer, self._loaded.to_device(raw))
+        else:
+            batches = self._loaded.gradients(unit.member, self._loaded.block(unit))
+            made = join_states([emitted(featurizer, featurizer.project_training(g)) for g in batches])
+        if self._plan.recipe.row_weight == "leverage":
+            made["weight"] = rescaled(self._leverage(featurizer, unit.member, self._loaded.block(unit)))
+        return made
+
+    def _emit_recorded(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
+        """Features from the recorded run; gradients at the final weights are what the rows' own scores are taken with."""
+        rows = self._loaded.block(unit)
+        train_NK = self._trajectories.features(unit.member, rows).to(self._plan.numerics.device)
+        own = iter(torch.split(train_NK, self._plan.numerics.batch_rows))
+        made = []
+        for g in self._loaded.gradients(unit.member, rows):
+            projected = featurizer.project_training(g)
+            made.append(emitted(featurizer, projected, next(own)))
+            if self._plan.groups is not None:  # a group's own score needs the sum of both sides
+                made[-1]["query"] = featurizer.feature(projected["phi"], Side.QUERY).float()
+        return join_states(made)
+
+    def _emit_groups(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
+        """Features of groups whose weighted sums are differentiated."""
+        groups = self._plan.fast_groups
+        assert groups is not None
+        made = GroupPass(
+            model=self._loaded.model(unit.member),
+            featurizer=featurizer,
+            read=self._loaded.items,
+            weights=self._weights,
+            batch_rows=self._plan.numerics.batch_rows,
+            signal=self._plan.recipe.train_signal,
+        )
+        return {"features": made.features([groups[group] for group in self._plan.emit_groups(unit.block)])}
+
+    def _weights(self, rows: Rows) -> Tensor:
+        """Row weights, float64 [N]; those of all rows are read once."""
+        if self._weights_R is None:
+            self._weights_R = every_weight(self._plan, self._workspace)
+        return self._weights_R[torch.from_numpy(rows)]
+
+    def _leverage(self, featurizer: MemberFeaturizer, member: str, rows: Rows) -> Tensor:
+        """h_N = (1/n) E[g^T H^-1 g], the expectation over the labels that the curvature is fitted with."""
+        parts = []
+        for batch in cut_batches(rows, self._plan.numerics.batch_rows):
+            each = self._loaded.model(member).expected_gradients(
+                self._loaded.items(batch), self._plan.recipe.labels
+            )
+            own = [featurizer.quadratic(featurizer.project(g, Side.TRAIN)) for g in each]
+            parts.append(torch.stack(own).sum(dim=0))
+        return torch.cat(parts) / self._plan.rows
+
+    def weigh(self, unit: Unit) -> State:
+        """Mean of the row weights under all forward masks of one model."""
+        plan = self._plan
+        member = plan.member(unit.member)
+        model = self._loaded.model(unit.member)
+        masked = [
+            MemberModel.load(
+                self._loaded.task(), plan.recipe, replace(member, mask_seed=s), plan.numerics.compute, model
+            )
+            for s in plan.recipe.members.forward_seeds
+        ] or [model]
+        parts = []
+        for _, items in self._loaded.batches(self._loaded.block(unit)):
+            values = [each.values(items, plan.recipe.train_signal).double() for each in masked]
+            parts.append({"weight": torch.stack([one_minus_p(v) for v in values]).mean(dim=0)})
+        return join_states(parts)
+
+
+def emitted(featurizer: MemberFeaturizer, projected: State, train_NK: Tensor | None = None) -> State:
+    """What a block of rows leaves behind.
+
+    Args:
+        featurizer: Of the member.
+        projected: What `MemberFeaturizer.project_training` made of them.
+        train_NK: The training side's features, where they are not made of that.
+
+    Returns:
+        `features` float32 [N, K], `self_influence` float64 [N] (the product of the row's own training and query
+        features; zeros where queries are solved, since rows are not) and the row weight's part of this member,
+        `weight` float64 [N].
+    """
+    phi_NK = projected["phi"]
+    train_NK = featurizer.feature(phi_NK, Side.TRAIN) if train_NK is None else train_NK
+    query_NK = featurizer.feature(projected.get("query_phi", phi_NK), Side.QUERY)
+    own_N = (train_NK.double() * query_NK.double()).sum(dim=1)
+    if featurizer.solved:
+        own_N = torch.zeros_like(own_N)
+    return {
+        "features": train_NK.float(),
+        "self_influence": own_N,
+        "weight": featurizer.row_weights(phi_NK, projected["objective"]),
+    }

@@ -1,0 +1,341 @@
+"""What a build will do: the fixed grid of row blocks, the fit samples, and the list of units.
+
+Everything here follows from the plan alone, so that every worker, and every restart, sees the same units.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from pydantic import JsonValue
+
+from byline.curvature.base import Source
+from byline.curvature.labels import Labels
+from byline.features.sampling import Rows, fit_sample
+from byline.gradients.blocks import Block
+from byline.gradients.report import ParameterReport
+from byline.groups import GroupOptions, Members
+from byline.index.libraries import libraries
+from byline.members import Member
+from byline.models.device import Compute, Precision
+from byline.recipe import Recipe
+from byline.task import CheckpointDigests
+from byline_indexer.config import BuildSection
+from byline_indexer.units.unit import ENSEMBLE, Stage, Unit, family
+
+MAX_FIT_BLOCKS = 32
+"""Partial sums on disk for one statistic: bounds the room they take, however large the sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerics:
+    """The choices that the bits of an index depend on, besides its fingerprint."""
+
+    block_rows: int
+    batch_rows: int
+    threads: int
+    device: str
+    precision: Precision
+
+    @classmethod
+    def of(cls, build: BuildSection) -> Self:
+        """Take them from a build file."""
+        return cls(
+            block_rows=build.block_rows,
+            batch_rows=build.batch_rows,
+            threads=build.threads,
+            device=build.device,
+            precision=build.precision,
+        )
+
+    @property
+    def compute(self) -> Compute:
+        """Where and how precisely gradients are computed."""
+        return Compute(device=torch.device(self.device), precision=self.precision)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatisticPlan:
+    """One statistic of every member, and the rows that it is fitted on."""
+
+    name: str
+    source: Source
+    sample: int | None
+    """Rows to fit on; None takes all. 0: what it would measure is given, and only its end is run."""
+    labels: Labels = "given"
+    """Whose labels the gradients are taken at."""
+    fresh: bool = False
+    """Whether gradients are taken anew, in a random order, even where projections could be kept: no other pass is over
+    single points."""
+    micro_batch: int = 1
+    """Points whose gradients are added up, with random signs, to one that is measured."""
+
+    @property
+    def reads_projections(self) -> bool:
+        """Whether it reads what PROJECT units kept; gradients at other labels are taken anew."""
+        return self.source == "projected" and self.labels == "given" and not self.fresh
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildPlan:
+    """Everything that a worker needs besides the Task; it is handed over as JSON."""
+
+    task: str
+    """The Task's source, as `byline.loading.task_file.load_task` takes it."""
+    recipe: Recipe
+    parameter_blocks: tuple[Block, ...]
+    """What is attributed, as the manifest keeps it. All other blocks here are blocks of rows."""
+    parameters: ParameterReport
+    """What became of the selected parameters."""
+    members: tuple[Member, ...]
+    rows: int
+    numerics: Numerics
+    statistics: tuple[StatisticPlan, ...]
+    work: Path
+    """The work directory."""
+    evaluation_rows: int = 0
+    """Items of the evaluation set that a statistic is measured on."""
+    grouping: GroupOptions | None = None
+    """How points are grouped; None where every point has a row of its own."""
+    groups: Members | None = None
+    """Which points are in which group."""
+    recordings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Visits in every span of each member's recorded run; empty where features come from gradients."""
+    task_digest: str | None = None
+    """Of the Task's source: what every worker's own loading is held to; None holds it to nothing."""
+    checkpoints: Mapping[int, CheckpointDigests] = field(default_factory=dict)
+    """Of the weights and what else belongs to the checkpoints that are used: what every loading is held to."""
+    libraries: Mapping[str, str] = field(default_factory=libraries)
+    """Versions that the plan was made with: every worker has the same."""
+
+    @property
+    def fast(self) -> bool:
+        """Whether groups' gradients are taken at once: then EMIT units go over groups and not over rows."""
+        return self.grouping is not None and self.grouping.build == "fast"
+
+    @property
+    def fast_groups(self) -> Members | None:
+        """The groups, where their gradients are taken at once."""
+        return self.groups if self.fast else None
+
+    @property
+    def emit_count(self) -> int:
+        """Number of EMIT units of a member."""
+        if self.fast_groups is None:
+            return self.block_count
+        return -(-len(self.fast_groups) // self._groups_a_unit)
+
+    def emit_groups(self, block: int) -> range:
+        """The groups that one EMIT unit of a fast build makes."""
+        assert self.fast_groups is not None
+        size = self._groups_a_unit
+        return range(block * size, min((block + 1) * size, len(self.fast_groups)))
+
+    @cached_property
+    def _groups_a_unit(self) -> int:
+        """So many that a unit passes over a block's points, if groups are of like sizes."""
+        assert self.fast_groups is not None
+        return max(1, self.numerics.block_rows * len(self.fast_groups) // self.rows)
+
+    @property
+    def block_count(self) -> int:
+        """Number of row blocks."""
+        return -(-self.rows // self.numerics.block_rows)
+
+    def statistic(self, name: str) -> StatisticPlan:
+        """The statistic of this name."""
+        return next(statistic for statistic in self.statistics if statistic.name == name)
+
+    @property
+    def first_of_projections(self) -> str | None:
+        """The first statistic of kept projections, which are made with what comes before it; None where there is none."""
+        return next((s.name for s in self.statistics if s.reads_projections), None)
+
+    @property
+    def keeps_projections(self) -> bool:
+        """Whether projected gradients must be kept until a statistic of them is there."""
+        return any(statistic.reads_projections for statistic in self.statistics)
+
+    def member(self, name: str) -> Member:
+        """The member of this name."""
+        return next(member for member in (*self.members, *self.weighers) if member.name == name)
+
+    @property
+    def weighers(self) -> tuple[Member, ...]:
+        """Models, without a mask, whose forward passes under masks make the row weights; none for most recipes.
+
+        The members themselves where groups are differentiated at once: a point's weight must be there before.
+        """
+        if not self.recipe.members.forward_masks:
+            return self.members if self.fast and self.recipe.row_weight != "none" else ()
+        return tuple(dict.fromkeys(replace(member, mask_seed=None) for member in self.members))
+
+    def weigh_stages(self) -> Iterator[list[Unit]]:
+        """List the units that make row weights, which come after all members' own.
+
+        Yields:
+            The units of each model. Nothing where the weights come from the members.
+        """
+        for member in self.weighers:
+            yield [Unit(Stage.WEIGH, member.name, block) for block in range(self.block_count)]
+
+    def block_rows(self, block: int) -> range:
+        """The rows of one block of the grid."""
+        start = block * self.numerics.block_rows
+        return range(start, min(start + self.numerics.block_rows, self.rows))
+
+    def fit_blocks(self, statistic: str) -> list[Rows]:
+        """The rows that each measuring unit of a statistic reads."""
+        return self._fit_blocks[statistic]
+
+    def _measured(self, statistic: StatisticPlan) -> int:
+        return self.evaluation_rows if statistic.source == "evaluation" else self.rows
+
+    @cached_property
+    def _fit_blocks(self) -> dict[str, list[Rows]]:
+        return {
+            s.name: cut_fit_blocks(
+                fit_sample(self._measured(s), s.sample, ordered=not s.fresh), self.numerics, s.micro_batch
+            )
+            for s in self.statistics
+        }
+
+    def stages(self, member: str) -> Iterator[list[Unit]]:
+        """List a member's units.
+
+        Yields:
+            The units of each stage; a stage needs those before it.
+        """
+        yield from self._fit(member, from_projections=False)
+        if self.keeps_projections:
+            yield [Unit(Stage.PROJECT, member, block) for block in range(self.block_count)]
+            yield from self._fit(member, from_projections=True)
+        for number in reversed(range(len(self.recordings.get(member, ())))):
+            yield [Unit(Stage.TRACE, member, number)]
+            if number:
+                yield [Unit(Stage.CARRY, member, number)]
+        yield [Unit(Stage.EMIT, member, block) for block in range(self.emit_count)]
+
+    def _fit(self, member: str, *, from_projections: bool) -> Iterator[list[Unit]]:
+        for statistic in self.statistics:
+            if statistic.reads_projections == from_projections:
+                measures = self.measures(member, statistic.name)
+                if measures:
+                    yield measures
+                yield [Unit(Stage.REDUCE, member, 0, statistic.name)]
+
+    @cached_property
+    def rotation_sample(self) -> int:
+        """Rows that the PCA is fitted on."""
+        return len(self._rotation_fit)
+
+    @cached_property
+    def _rotation_fit(self) -> Rows:
+        return fit_sample(self.rows, self.recipe.pca.sample if self.recipe.pca else None)
+
+    @cached_property
+    def rotation_blocks(self) -> tuple[int, ...]:
+        """Blocks of the grid that hold rows which the PCA is fitted on."""
+        return tuple(np.unique(self._rotation_fit // self.numerics.block_rows).tolist())
+
+    def rotation_rows(self, block: int) -> Rows:
+        """Which rows of a block the PCA is fitted on, counted within the block."""
+        own = self.block_rows(block)
+        first, end = np.searchsorted(self._rotation_fit, (own.start, own.stop))
+        return self._rotation_fit[first:end] - own.start
+
+    def pass_name(self, number: int) -> str:
+        """Names a pass of the PCA in its units."""
+        return str(number)
+
+    def sketch_unit(self, number: int, block: int) -> Unit:
+        """The unit that sketches one block in one pass."""
+        return Unit(Stage.SKETCH, ENSEMBLE, block, self.pass_name(number))
+
+    def mix_unit(self, number: int) -> Unit:
+        """The unit that ends one pass for all members."""
+        return Unit(Stage.MIX, ENSEMBLE, 0, self.pass_name(number))
+
+    def rotation_stages(self) -> Iterator[list[Unit]]:
+        """List the units of the PCA, which come after all members' own.
+
+        Yields:
+            The units of each stage; a stage needs those before it. Nothing where the recipe has no PCA.
+        """
+        if self.recipe.pca is None:
+            return
+        for number in range(self.recipe.pca.passes):
+            name = self.pass_name(number)
+            yield [self.sketch_unit(number, block) for block in self.rotation_blocks]
+            yield [Unit(Stage.GATHER, member.name, 0, name) for member in self.members]
+            yield [self.mix_unit(number)]
+            yield [Unit(Stage.DIRECT, member.name, 0, name) for member in self.members]
+        yield [Unit(Stage.ROTATE, ENSEMBLE, block) for block in range(self.block_count)]
+
+    def measures(self, member: str, statistic: str) -> list[Unit]:
+        """The units that measure a statistic, in the order in which their sums are added."""
+        count = len(self.fit_blocks(statistic))
+        return [Unit(Stage.MEASURE, member, block, statistic) for block in range(count)]
+
+    def weight(self, unit: Unit) -> int:
+        """Rows that a unit passes over: its share of the work, roughly."""
+        match unit.stage:
+            case Stage.MEASURE:
+                return len(self.fit_blocks(unit.statistic)[unit.block])
+            case Stage.REDUCE | Stage.MIX | Stage.DIRECT:
+                return self.numerics.batch_rows
+            case Stage.TRACE | Stage.CARRY:
+                return self.recordings[unit.member][unit.block]
+            case Stage.SKETCH | Stage.GATHER:
+                sketched = unit.stage is Stage.SKETCH
+                return len(self.rotation_rows(unit.block)) if sketched else self.rotation_sample
+            case Stage.EMIT if self.fast_groups is not None:
+                return sum(len(self.fast_groups[group]) for group in self.emit_groups(unit.block))
+            case _:
+                return len(self.block_rows(unit.block))
+
+    def record(self) -> dict[str, JsonValue]:
+        """What the manifest keeps: the numerics, and the size of each fit sample."""
+        samples: dict[str, JsonValue] = {
+            family(s.name): sum(map(len, self.fit_blocks(s.name))) for s in self.statistics
+        }
+        if self.recipe.pca:
+            samples["pca"] = self.rotation_sample
+        micro_batches: dict[str, JsonValue] = {family(s.name): s.micro_batch for s in self.statistics}
+        visits: list[JsonValue] = [sum(spans) for spans in self.recordings.values()]
+        return {
+            **settings_record(self.numerics, self.grouping, self.members),
+            "fit_rows": samples,
+            **({"micro_batches": micro_batches} if self.fast and micro_batches else {}),
+            **({"recorded_visits": visits} if visits else {}),
+        }
+
+
+def settings_record(
+    numerics: Numerics, groups: GroupOptions | None, members: Sequence[Member]
+) -> dict[str, JsonValue]:
+    """The part of a plan's record that the build file and the Task say by themselves."""
+    weights: list[JsonValue] = [member.weight for member in members]
+    return {
+        "block_rows": numerics.block_rows,
+        "batch_rows": numerics.batch_rows,
+        "threads": numerics.threads,
+        "device": numerics.device,
+        "precision": numerics.precision,
+        **({"groups": groups.model_dump(mode="json")} if groups else {}),
+        **({"member_weights": weights} if any(weights) else {}),
+    }
+
+
+def cut_fit_blocks(rows: Rows, numerics: Numerics, micro_batch: int = 1) -> list[Rows]:
+    """Cut a fit sample into at most `MAX_FIT_BLOCKS` blocks of whole batches, with a block's number of micro-batches."""
+    batches = -(-len(rows) // numerics.batch_rows)
+    batches_a_block = max(
+        -(-batches // MAX_FIT_BLOCKS), numerics.block_rows // numerics.batch_rows * micro_batch
+    )
+    size = batches_a_block * numerics.batch_rows
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -1,0 +1,57 @@
+"""Hands a plan to worker processes through files.
+
+A process that is spawned gets its arguments through a pipe that holds 64 KB; if it dies before it reads them, whoever
+writes more waits for ever. So it gets the name of a folder.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from byline.groups import Members
+from byline_indexer.units.plan import BuildPlan
+
+_PLAN, _GROUPS, _STARTED = "plan.json", "groups.npy", "started-"
+
+
+def hand_over(plan: BuildPlan, folder: Path) -> None:
+    """Write a plan into a folder; groups, which grow with the rows, in a file of their own."""
+    shutil.rmtree(folder, ignore_errors=True)  # what a killed build left there says nothing of this one
+    folder.mkdir(parents=True)
+    parts = {
+        name: adapter.dump_python(getattr(plan, name), mode="json") for name, adapter in _adapters().items()
+    }
+    (folder / _PLAN).write_text(json.dumps(parts), encoding="utf-8")
+    if plan.groups is not None:
+        np.save(folder / _GROUPS, plan.groups.group_of_rows, allow_pickle=False)
+
+
+def take_over(folder: Path) -> BuildPlan:
+    """Read a plan, and note that this process lives."""
+    parts = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
+    plan = BuildPlan(**{name: adapter.validate_python(parts[name]) for name, adapter in _adapters().items()})
+    if (folder / _GROUPS).is_file():
+        plan = replace(plan, groups=Members.of(np.load(folder / _GROUPS, allow_pickle=False)))
+    (folder / f"{_STARTED}{os.getpid()}").touch()
+    return plan
+
+
+def any_started(folder: Path) -> bool:
+    """Whether a process has read the plan."""
+    return any(folder.glob(f"{_STARTED}*"))
+
+
+@cache
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    """What writes and reads each field."""
+    hints = get_type_hints(BuildPlan)
+    return {
+        field.name: TypeAdapter(hints[field.name]) for field in fields(BuildPlan) if field.name != "groups"
+    }

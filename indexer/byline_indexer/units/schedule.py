@@ -1,0 +1,202 @@
+"""Runs what is not finished yet, and deletes what nobody reads again.
+
+One member at a time keeps the disk bounded: projections and partial sums of one member, features of all.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from byline_indexer.progress import Observer
+from byline_indexer.units.executor import Executor
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.unit import Stage, Unit
+from byline_indexer.units.workspace import Receipt, Workspace
+
+
+def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observer: Observer) -> None:
+    """Bring every unit of a plan to its end.
+
+    Args:
+        plan: The build.
+        workspace: Its work directory, swept.
+        executor: Runs the units.
+        observer: Told about every finished unit.
+
+    Raises:
+        BuildFailed: A unit failed.
+    """
+    weighing = [[u for u in stage if not workspace.finished(u)] for stage in plan.weigh_stages()]
+    stages = [left for left in weighing if left]
+    stages += [
+        stage for member in plan.members for stage in unfinished(plan, workspace, member.name, observer)
+    ]
+    stages += unfinished_rotation(plan, workspace)
+    totals: Counter[str] = Counter()
+    done: Counter[str] = Counter()
+    for unit in (unit for stage in stages for unit in stage):
+        totals[phase(unit)] += plan.weight(unit)
+    for name in every_phase(plan):
+        observer.reach(name, 0, totals[name])
+
+    def on_done(unit: Unit, receipt: Receipt) -> None:
+        workspace.delivered(unit, receipt)
+        discard_read(plan, workspace, unit)
+        done[phase(unit)] += plan.weight(unit)
+        observer.reach(phase(unit), done[phase(unit)], totals[phase(unit)])
+
+    for stage in stages:
+        executor.run(stage, on_done)
+        discard_traces(plan, workspace, stage[0])
+
+
+def phase(unit: Unit) -> str:
+    """What people are shown while such a unit runs."""
+    return f"{unit.stage} {unit.family}".rstrip()
+
+
+def every_phase(plan: BuildPlan) -> list[str]:
+    """All phases of the plan's units, in order."""
+    stages = [*plan.weigh_stages(), *plan.stages(plan.members[0].name), *plan.rotation_stages()]
+    return list(dict.fromkeys(phase(stage[0]) for stage in stages))
+
+
+def unfinished(
+    plan: BuildPlan, workspace: Workspace, member: str, observer: Observer | None = None
+) -> list[list[Unit]]:
+    """List a member's units that must run, stage by stage.
+
+    An output that was deleted after it had been read is missed only if its reader must run again.
+
+    Args:
+        plan: The build.
+        workspace: What is there already.
+        member: The member's name.
+        observer: Told about the outputs that are read and checked.
+
+    Returns:
+        The stages that have units left, in order.
+    """
+    stages = list(plan.stages(member))
+    every = [unit for stage in stages for unit in stage]
+    finished = _finished(workspace, every, observer)
+    missing = [unit for unit in every if unit.stage in {Stage.REDUCE, Stage.EMIT} and unit not in finished]
+    refit = {unit.statistic for unit in missing if unit.stage is Stage.REDUCE}
+    reemit = {unit.block for unit in missing if unit.stage is Stage.EMIT}
+    carries = carries_to_make(plan, member, finished) if reemit else set()
+    reproject = any(s.reads_projections and s.name in refit for s in plan.statistics)
+
+    def needed(unit: Unit) -> bool:
+        match unit.stage:
+            case Stage.MEASURE:
+                return unit.statistic in refit
+            case Stage.PROJECT:
+                return reproject or unit.block in reemit
+            case Stage.TRACE:
+                return bool(reemit)
+            case Stage.CARRY:
+                return unit.block in carries
+            case _:
+                return True
+
+    for unit in finished:
+        if not needed(unit):
+            workspace.discard(unit)
+    left = [[unit for unit in stage if unit not in finished and needed(unit)] for stage in stages]
+    return [stage for stage in left if stage]
+
+
+def carries_to_make(plan: BuildPlan, member: str, finished: set[Unit]) -> set[int]:
+    """Spans of a recorded run whose carries are read, or must be made for another that is.
+
+    A span's units read the carry of the span after it; where that is not there, it is made from the next.
+    """
+    spans, wanted = len(plan.recordings.get(member, ())), set[int]()
+    for number in range(spans):
+        after = number + 1
+        while Unit(Stage.TRACE, member, number) not in finished and after < spans and after not in wanted:
+            wanted.add(after)
+            after = spans if Unit(Stage.CARRY, member, after) in finished else after + 1
+    return wanted
+
+
+def unfinished_rotation(plan: BuildPlan, workspace: Workspace) -> list[list[Unit]]:
+    """List the units of the PCA that must run, stage by stage.
+
+    Every unit of a stage reads all of the stages that it needs, so one missing output calls for all of these;
+    what nothing calls for is deleted.
+
+    Args:
+        plan: The build.
+        workspace: What is there already.
+
+    Returns:
+        The stages that have units left, in order.
+    """
+    stages = list(plan.rotation_stages())
+    left: list[list[Unit]] = []
+    wanted = {
+        (Stage.ROTATE, ""),
+        *((unit.stage, unit.statistic) for stage in stages[-2:-1] for unit in stage),
+    }
+    for stage in reversed(stages):
+        finished = {unit for unit in stage if workspace.finished(unit)}
+        if (stage[0].stage, stage[0].statistic) not in wanted:
+            for unit in finished:
+                workspace.discard(unit)
+            continue
+        missing = [unit for unit in stage if unit not in finished]
+        if missing:
+            left.append(missing)
+            wanted |= _read_by(stage[0])
+    return left[::-1]
+
+
+def _read_by(unit: Unit) -> set[tuple[Stage, str]]:
+    """Stages of the PCA whose outputs a unit reads, with their pass."""
+    same = unit.statistic
+    match unit.stage:
+        case Stage.SKETCH:
+            return {(Stage.DIRECT, str(unit.number - 1))}
+        case Stage.GATHER:
+            return {(Stage.SKETCH, same)}
+        case Stage.MIX:
+            return {(Stage.SKETCH, same), (Stage.GATHER, same)}
+        case Stage.DIRECT:
+            return {(Stage.GATHER, same), (Stage.MIX, same)}
+        case _:
+            return set()
+
+
+def _finished(workspace: Workspace, units: Sequence[Unit], observer: Observer | None) -> set[Unit]:
+    """The units whose outputs are there, byte for byte."""
+    begun = [unit for unit in units if workspace.receipt(unit) is not None]
+    finished = set()
+    for place, unit in enumerate(begun):
+        if workspace.finished(unit):
+            finished.add(unit)
+        if observer is not None:
+            observer.reach(f"check finished units of {unit.member}", place + 1, len(begun))
+    return finished
+
+
+def discard_read(plan: BuildPlan, workspace: Workspace, unit: Unit) -> None:
+    """Delete the outputs that only this unit was to read."""
+    if unit.stage is Stage.REDUCE:
+        for part in plan.measures(unit.member, unit.statistic):
+            workspace.discard(part)
+    elif unit.stage is Stage.CARRY:
+        workspace.discard(Unit(Stage.CARRY, unit.member, unit.block + 1))
+    elif unit.stage is Stage.TRACE and unit.block == 0:
+        workspace.discard(Unit(Stage.CARRY, unit.member, 1))
+    elif unit.stage is Stage.MIX:
+        for block in plan.rotation_blocks:
+            workspace.discard(plan.sketch_unit(unit.number, block))
+    elif unit.stage is Stage.EMIT and plan.keeps_projections:
+        workspace.discard(Unit(Stage.PROJECT, unit.member, unit.block))
+
+
+def discard_traces(plan: BuildPlan, workspace: Workspace, unit: Unit) -> None:
+    """Delete a member's traced spans once all its features are made: every EMIT unit reads all of them."""
+    if unit.stage is Stage.EMIT:
+        for number in range(len(plan.recordings.get(unit.member, ()))):
+            workspace.discard(Unit(Stage.TRACE, unit.member, number))

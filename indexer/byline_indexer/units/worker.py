@@ -1,0 +1,70 @@
+"""Performs units: the only place where a build's files meet the mathematics.
+
+What a worker computes depends on the plan and the unit alone, so any worker may perform any unit, and perform it again.
+"""
+
+from byline.errors import BuildFailed
+from byline.task import Task
+from byline_indexer.units.context import Loaded
+from byline_indexer.units.emit import Emitting
+from byline_indexer.units.fit import Measuring
+from byline_indexer.units.pca import Rotation
+from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.trajectories import Trajectories
+from byline_indexer.units.unit import Stage, Unit
+from byline_indexer.units.workspace import Receipt, Workspace
+
+
+class Worker:
+    """One Task, loaded once, and the plan of the build that it works for.
+
+    Args:
+        plan: What is built.
+        task: The Task, where the process has it already; loaded from its source otherwise.
+    """
+
+    def __init__(self, plan: BuildPlan, task: Task | None = None) -> None:
+        self.plan = plan
+        self.workspace = Workspace(plan.work)
+        self._loaded = Loaded(plan, self.workspace, task)
+        measuring = Measuring(plan, self.workspace, self._loaded)
+        trajectories = Trajectories(plan, self.workspace, self._loaded.task)
+        emitting = Emitting(plan, self.workspace, self._loaded, trajectories)
+        rotation = Rotation(plan, self.workspace)
+        self._actions = {
+            Stage.MEASURE: measuring.measure,
+            Stage.REDUCE: measuring.reduce,
+            Stage.PROJECT: measuring.project,
+            Stage.TRACE: trajectories.trace,
+            Stage.CARRY: trajectories.carry,
+            Stage.EMIT: emitting.emit,
+            Stage.WEIGH: emitting.weigh,
+            Stage.SKETCH: rotation.sketch,
+            Stage.GATHER: rotation.gather,
+            Stage.MIX: rotation.mix,
+            Stage.DIRECT: rotation.direct,
+            Stage.ROTATE: rotation.rotate,
+        }
+
+    def perform(self, unit: Unit) -> Receipt:
+        """Run one unit and keep its output.
+
+        Args:
+            unit: One of the plan's; what it reads is finished.
+
+        Returns:
+            The receipt of its output.
+
+        Raises:
+            BuildFailed: Anything went wrong; names the unit, the rows and the cause.
+        """
+        self._loaded.at = None
+        try:
+            return self.workspace.write(unit, self._actions[unit.stage](unit))
+        except Exception as error:
+            at = self._loaded.at
+            rows = "" if at is None else f", rows {at[0]} to {at[-1]}"
+            raise BuildFailed(
+                f"{unit}{rows}: {type(error).__name__}: {error} (finished units are kept: "
+                f"correct the cause and run the same command again)"
+            ) from error

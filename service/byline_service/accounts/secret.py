@@ -1,0 +1,85 @@
+"""The service's secret, and where its database is: from the settings, or kept in the data folder."""
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from byline.errors import InvalidInput
+from byline_service.database import Database
+from byline_service.database.engine import sqlite_url
+from byline_service.settings import SHORTEST_SECRET, Settings
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of the settings; SQLite's folder is made.
+
+    Raises:
+        InvalidInput: The address is none, or the folder cannot be made or written.
+    """
+    if settings.database_url is not None:
+        return Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
+    folder = _folder(settings)
+    if not os.access(folder, os.W_OK):  # SQLite writes there even to read
+        raise InvalidInput(
+            f"expected a data folder that can be written, got {folder}, which is read-only or another user's: set "
+            "BYLINE_DATA_DIR"
+        )
+    return Database(sqlite_url(folder / "byline.sqlite"), pool_size=settings.database_pool)
+
+
+def read_secret(settings: Settings, *, is_sqlite: bool) -> bytes:
+    """The service's secret; with SQLite it is made on the first start, readable by this user alone.
+
+    Args:
+        settings: How the service runs.
+        is_sqlite: Whether the database is SQLite.
+
+    Raises:
+        InvalidInput: PostgreSQL needs one in the settings, since replicas share it; or the file cannot be used.
+    """
+    if settings.secret is not None:
+        return settings.secret.get_secret_value().encode()
+    if not is_sqlite:
+        raise InvalidInput(
+            "expected a secret (BYLINE_SECRET, or a file byline_secret in BYLINE_SECRETS_DIR), since the database "
+            "is PostgreSQL: make one with `openssl rand -hex 32`, and give the same one to every replica"
+        )
+    path = _folder(settings) / "secret"
+    try:
+        _make(path)
+        content = path.read_bytes().strip()
+    except OSError as error:
+        raise InvalidInput(f"cannot use {path} ({error.strerror}): set BYLINE_DATA_DIR") from None
+    if len(content) < SHORTEST_SECRET:
+        raise InvalidInput(
+            f"expected {path} to hold {SHORTEST_SECRET} characters or more, got {len(content)}"
+        )
+    return content
+
+
+def _make(path: Path) -> None:
+    """Make the file whole or not at all: another process may start at the same moment."""
+    if path.exists():
+        return
+    partial = path.with_name(f"secret.{secrets.token_hex(8)}")
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(partial, path)
+    finally:
+        partial.unlink()
+
+
+def _folder(settings: Settings) -> Path:
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot make the data folder {settings.data_dir} ({error.strerror}): set BYLINE_DATA_DIR"
+        ) from None
+    return settings.data_dir

@@ -1,0 +1,145 @@
+"""Booking attributed generations, once each."""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from byline.api.compensation import EventBody, EventDetails, EventDocument, EventPage, Reference, Weight
+from byline.attribution.payloads import validated
+from byline.errors import InvalidQuery
+from byline_service.accounts.permissions import requires
+from byline_service.accounts.scopes import Caller, Scope
+from byline_service.attributions.handler import ClientGoneError, ask_once_read
+from byline_service.attributions.requests import Requested, event_request, gradient_event_request
+from byline_service.compensation.eligibility import NotPayable, Reason
+from byline_service.compensation.event import Event
+from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
+from byline_service.compensation.timestamps import moment_text
+from byline_service.database import Connection
+from byline_service.http.bodies import JSON, SAFETENSORS, declared_body, media_type, parse_json, read_body
+from byline_service.http.problems import declared
+from byline_service.idempotency import DECLARED, once
+from byline_service.ledger import event_queries
+from byline_service.ledger.booking import book_event
+from byline_service.state import Service
+
+router = APIRouter(prefix="/v1/indexes/{name}/events", tags=["Compensation"])
+Compensating = Annotated[Caller, requires(Scope.COMPENSATE)]
+
+
+class GradientEventOptions(BaseModel):
+    """Options of a gradient body, as query parameters."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    weight: Weight = 1
+    """How much of the pool it draws, relative to other events."""
+    reference: Reference | None = None
+    """Your own name for the generation."""
+
+
+def _with_gradients() -> dict[str, Any]:
+    """Declare both bodies and the key."""
+    body = declared_body(EventBody)
+    body["requestBody"]["content"][SAFETENSORS] = {"schema": {"type": "string", "format": "binary"}}
+    return body | DECLARED
+
+
+@router.post(
+    "",
+    operation_id="book_event",
+    status_code=201,
+    response_model=EventDocument,
+    responses=declared(404, 409, 413, 415, 422, 500, 504, 507),
+    openapi_extra=_with_gradients(),
+)
+async def book(
+    request: Request, name: str, caller: Compensating, options: Annotated[GradientEventOptions, Query()]
+) -> Response:
+    """Attribute one generation and book what each owner's score was, once for each `Idempotency-Key`.
+
+    Send JSON with one of `query`, `query_set` and `feature`, or a safetensors body with gradient tensors and the
+    options as query parameters. An answer that no policy could pay for (incomplete coverage, no standard error) is
+    refused.
+    """
+    service: Service = request.app.state.service
+    kind = media_type(request, JSON, SAFETENSORS)
+    body = await read_body(request, service.settings.deadline_seconds)
+    parse: Callable[[], Requested]
+    if kind == SAFETENSORS:
+        booking, parse = options.model_dump(), partial(gradient_event_request, body)
+    else:
+        if request.query_params:
+            raise InvalidQuery("expected the options of a JSON body inside it, got query parameters")
+        asked = validated(EventBody, parse_json(body), "body")
+        booking = {"weight": asked.weight, "reference": asked.reference}
+        parse = partial(event_request, service.settings, asked)
+
+    async def prepare() -> Event:
+        attributor = service.taken(request.scope, name).attributor
+        async with service.database.read() as reading:
+            if (attributor.name, attributor.index.version) in await event_queries.quarantined(reading):
+                raise NotPayable([Reason.QUARANTINED])
+        (answer,) = await ask_once_read(request, name, parse)
+        answerer = Answerer(
+            members=attributor.members,
+            manifest=attributor.index.manifest.digest,
+            card=attributor.index.quality.card,
+        )
+        now = moment_text(datetime.now(UTC))
+        return event_of(Booking(id=secrets.token_hex(16), at=now, **booking), answerer, answer)
+
+    async def write(transaction: Connection, event: Event) -> tuple[int, BaseModel]:
+        booked = await book_event(transaction, caller, event)
+        return 201, EventDocument.of(booked)
+
+    try:
+        response = await once(request, caller, body, prepare, write)
+    except (ClientGoneError, ClientDisconnect):
+        return Response(status_code=499)
+    if "idempotency-replayed" not in response.headers:
+        service.metrics.events.labels(name).inc()
+    return response
+
+
+@router.get("", operation_id="list_events", responses=declared(422), dependencies=[requires(Scope.READ)])
+async def list_events(
+    request: Request,
+    name: str,
+    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> EventPage:
+    """List the events of an index, the newest first."""
+    service: Service = request.app.state.service
+    async with service.database.read() as reading:
+        found = await event_queries.page(reading, _index(service, name), before, limit)
+    return EventPage(
+        events=[EventDocument.of(event) for _, event in found],
+        next=found[-1][0] if len(found) == limit else None,
+    )
+
+
+@router.get(
+    "/{event_id}",
+    operation_id="get_event",
+    responses=declared(404, 422),
+    dependencies=[requires(Scope.READ)],
+)
+async def get_event(request: Request, name: str, event_id: str) -> EventDetails:
+    """Read an event with its scores and shares."""
+    service: Service = request.app.state.service
+    async with service.database.read() as reading:
+        return EventDetails.of(await event_queries.find(reading, _index(service, name), event_id))
+
+
+def _index(service: Service, name: str) -> str:
+    """The index behind an alias; what is not served any more is asked for by its own name."""
+    served = service.versions.served.get(name)
+    return name if served is None else served.attributor.name

@@ -1,0 +1,60 @@
+"""For orchestrators and monitoring."""
+
+import hmac
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from byline.api.attributions import Health
+from byline.errors import Forbidden
+from byline_service.accounts.authentication import authenticate
+from byline_service.accounts.scopes import Scope
+from byline_service.http.problems import declared
+from byline_service.state import Service
+
+router = APIRouter(tags=["Health"])
+PROMETHEUS = "text/plain; version=1.0.0; charset=utf-8"
+
+
+@router.head("/livez", include_in_schema=False)
+@router.get("/livez", operation_id="livez", response_model_exclude_defaults=True)
+async def livez() -> Health:
+    """Whether the process lives; depends on nothing else."""
+    return Health(status="ok")
+
+
+@router.head("/readyz", include_in_schema=False)
+@router.get("/readyz", operation_id="readyz", responses=declared(503), response_model_exclude_defaults=True)
+async def readyz(request: Request) -> Health:
+    """Whether to send requests: every index is verified and answered a first query, and the database is migrated."""
+    service: Service = request.app.state.service
+    await service.hold_ready()
+    return Health(status="ready", behind=list(service.follower.behind))
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **declared(401, 403, 503)},
+)
+async def metrics(request: Request) -> Response:
+    """Counters and histograms in Prometheus' text format.
+
+    Public where only this machine is answered. Elsewhere it takes the bearer token of the setting `metrics_token`,
+    or a key with the scope `read`.
+    """
+    service: Service = request.app.state.service
+    if not service.settings.loopback_only:
+        await _hold_scraper(request, service)
+    return Response(service.metrics.text(), media_type=PROMETHEUS)
+
+
+async def _hold_scraper(request: Request, service: Service) -> None:
+    token = service.settings.metrics_token
+    given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+    if token is not None and hmac.compare_digest(token.get_secret_value().encode(), given):
+        return
+    key = await authenticate(request.scope, service.accounts)
+    if not key.caller.may(Scope.READ) or key.owners is not None:
+        raise Forbidden(f"expected a key with the scope {Scope.READ}")

@@ -1,0 +1,216 @@
+"""What is served: indexes, their examples, owners and self-influence.
+
+These endpoints read files and never compute: plain functions, which FastAPI runs beside the event loop.
+"""
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
+
+from byline.api.attributions import (
+    ExamplePage,
+    ExampleRow,
+    IndexInfo,
+    IndexList,
+    IndexSummary,
+    LicenceInfo,
+    MemberInfo,
+    OwnerCoverage,
+    OwnerInfo,
+    OwnerPage,
+    SelfInfluencePage,
+    SelfInfluenceRow,
+)
+from byline.attribution.attributor import Attributor
+from byline.errors import InvalidQuery, NotFound
+from byline.recipe import refuse_no_self_influence
+from byline_service.accounts.permissions import caller_of, requires
+from byline_service.accounts.scopes import Scope
+from byline_service.http.pagination import cursor, row_of_cursor
+from byline_service.http.problems import declared
+from byline_service.state import Service
+from byline_service.versions.catalogue import Catalogue
+
+router = APIRouter(prefix="/v1/indexes", tags=["Indexes"])
+NARROWED = [requires(Scope.READ, owner_scoped=True)]
+"""Keys that see some owners only are shown their owners' rows."""
+After = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
+
+
+def _catalogue(request: Request, name: str) -> Catalogue:
+    service: Service = request.app.state.service
+    return service.taken(request.scope, name).catalogue
+
+
+def _attributor(request: Request, name: str) -> Attributor:
+    service: Service = request.app.state.service
+    return service.taken(request.scope, name).attributor
+
+
+def _position(rows: NDArray[np.int64], row: int) -> int:
+    """Where a row stands in an order.
+
+    Raises:
+        InvalidQuery: It does not: the cursor is another caller's.
+    """
+    found = np.flatnonzero(rows == row)
+    if len(found) == 0:
+        raise InvalidQuery("expected after to be the next of a page of this caller's, got something else")
+    return int(found[0])
+
+
+@router.get("", operation_id="list_indexes", dependencies=NARROWED)
+def list_indexes(request: Request) -> IndexList:
+    """List the indexes that are served."""
+    served: dict[str, Attributor] = request.app.state.service.attributors
+    return IndexList(indexes=[IndexSummary(**_summary(name, served[name])) for name in sorted(served)])
+
+
+def _summary(name: str, attributor: Attributor) -> dict[str, str | int]:
+    index = attributor.index
+    return {
+        "name": name,
+        "index": attributor.name,
+        "version": index.version,
+        "rows": index.rows,
+        "unit": "point" if index.groups is None else "group",
+        "points": index.points,
+        "recipe": index.recipe.name,
+    }
+
+
+@router.get("/{name}", operation_id="get_index", responses=declared(404, 422), dependencies=NARROWED)
+def get_index(request: Request, name: str) -> IndexInfo:
+    """Describe an index: its recipe, ensemble and counts, and what a query to it looks like."""
+    attributor = _attributor(request, name)
+    index, task = attributor.index, attributor.task
+    query = None if task is None else task.query
+    return IndexInfo.model_validate(
+        _summary(name, attributor)
+        | {
+            "recipe_fingerprint": attributor.recipe_fingerprint,
+            "recipe_document": index.recipe.model_dump(mode="json"),
+            "width": index.width,
+            "members": [
+                MemberInfo(name=m.name, checkpoint=m.checkpoint, mask_seed=m.mask_seed, adapter=m.adapter)
+                for m in attributor.members
+            ],
+            "owners": len(index.owners.names),
+            "search": index.manifest.storage.search,
+            "targets": ["loss", *sorted(task.targets)] if task and query else [],
+            "default_target": index.recipe.query_target,
+            "baselines": list(attributor.similarities.offered),
+            "query_schema": query.payload.model_json_schema() if query else None,
+            "gradients": _gradients(attributor),
+            "quality_card": index.quality.card,
+            "quality_card_problem": index.quality.problem,
+        }
+    )
+
+
+def _gradients(attributor: Attributor) -> dict[str, tuple[int, ...]] | None:
+    try:
+        return attributor.expected_gradients()
+    except InvalidQuery:
+        return None
+
+
+@router.get(
+    "/{name}/examples", operation_id="list_examples", responses=declared(404, 422), dependencies=NARROWED
+)
+def list_examples(request: Request, name: str, after: After = None, limit: Limit = 100) -> ExamplePage:
+    """List the training points by row."""
+    catalogue = _catalogue(request, name)
+    index, rows = catalogue.index, catalogue.rows_of(caller_of(request).owners)
+    last = row_of_cursor(after, index.version, index.rows)
+    if rows is not None:
+        first = 0 if last is None else int(np.searchsorted(rows, last, side="right"))
+        chosen, more = rows[first : first + limit], first + limit < len(rows)
+        found = list(zip((int(row) for row in chosen), index.examples.by_rows(chosen), strict=True))
+    else:
+        found = index.examples.page(-1 if last is None else last, limit)
+        more = bool(found) and found[-1][0] + 1 < index.rows
+    page = [ExampleRow(row=row, example=example) for row, example in found]
+    return ExamplePage(examples=page, next=cursor(index.version, found[-1][0]) if more else None)
+
+
+@router.get(
+    "/{name}/examples/{example_id:path}",
+    operation_id="get_example",
+    responses=declared(404, 422),
+    dependencies=NARROWED,
+)
+def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
+    """Look a training point up by its id, which may hold slashes."""
+    examples = _attributor(request, name).index.examples
+    try:
+        row = examples.row_of(example_id)
+    except NotFound:
+        raise NotFound("expected the id of an example of this index, got another one") from None
+    example = examples.by_rows(np.array([row]))[0]
+    caller_of(request).hold_owner(example.owner)
+    return ExampleRow(row=row, example=example)
+
+
+@router.get("/{name}/owners", operation_id="list_owners", responses=declared(404, 422), dependencies=NARROWED)
+def list_owners(request: Request, name: str, after: After = None, limit: Limit = 1000) -> OwnerPage:
+    """List the owners by name, with their numbers of examples and their licences."""
+    catalogue = _catalogue(request, name)
+    caller, version = caller_of(request), catalogue.index.version
+    owners = [each for each in catalogue.owners if caller.sees(each[0])]
+    last = row_of_cursor(after, version, len(owners))
+    first = 0 if last is None else last + 1
+    page = [
+        OwnerInfo(owner=owner, examples=count, licences=licences)
+        for owner, count, licences in owners[first : first + limit]
+    ]
+    end = first + len(page)
+    return OwnerPage(owners=page, next=cursor(version, end - 1) if end < len(owners) else None)
+
+
+@router.get(
+    "/{name}/coverage",
+    operation_id="get_coverage",
+    responses=declared(404, 422),
+    dependencies=[requires(Scope.READ)],
+)
+def get_coverage(request: Request, name: str) -> OwnerCoverage:
+    """Sum up whose work the rows are: how many have an owner, and under which licences they are."""
+    catalogue = _catalogue(request, name)
+    with_owner, rows = sum(count for _, count, _ in catalogue.owners), catalogue.index.rows
+    return OwnerCoverage(
+        rows=rows,
+        with_owner=with_owner,
+        without_owner=rows - with_owner,
+        licences=[LicenceInfo(licence=licence, examples=count) for licence, count in catalogue.licences],
+    )
+
+
+@router.get(
+    "/{name}/self-influence",
+    operation_id="list_self_influence",
+    responses=declared(404, 422),
+    dependencies=NARROWED,
+)
+def list_self_influence(
+    request: Request, name: str, after: After = None, limit: Limit = 100
+) -> SelfInfluencePage:
+    """List the training points that hold themselves up, largest first: mislabels come early."""
+    catalogue = _catalogue(request, name)
+    refuse_no_self_influence(catalogue.index.recipe)
+    index, rows = catalogue.index, catalogue.by_self_influence
+    last = row_of_cursor(after, index.version, index.rows)
+    seen = catalogue.rows_of(caller_of(request).owners)
+    if seen is not None:
+        rows = rows[np.isin(rows, seen)]
+    first = 0 if last is None else _position(rows, last) + 1
+    chosen = rows[first : first + limit]
+    page = [
+        SelfInfluenceRow(row=int(row), example=example, self_influence=float(index.self_influence[row]))
+        for row, example in zip(chosen, index.examples.by_rows(chosen), strict=True)
+    ]
+    more = first + len(page) < len(rows)
+    return SelfInfluencePage(examples=page, next=cursor(index.version, page[-1].row) if more else None)

@@ -1,0 +1,122 @@
+"""Keys over HTTP, for admins. A key is shown in the answer that makes it, and never again."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from byline.api.accounts import KeyInfo, KeyPage, NewKey, NewKeyBody, RotateBody
+from byline_service.accounts import key_management, key_queries
+from byline_service.accounts.key_queries import StoredKey
+from byline_service.accounts.permissions import requires, signed_in
+from byline_service.accounts.scopes import Caller, Scope
+from byline_service.http.bodies import declared_body, json_body
+from byline_service.http.problems import declared
+from byline_service.state import Service
+
+router = APIRouter(prefix="/v1", tags=["Accounts"])
+KeyId = Annotated[
+    str, Path(pattern="^[0-9A-Za-z]{12}$", description="A key's id: its 12 characters after `byl_`")
+]
+Admin = Annotated[Caller, requires(Scope.ADMIN)]
+
+
+@router.get("/caller", operation_id="get_caller", dependencies=[signed_in()])
+async def get_caller(request: Request) -> KeyInfo:
+    """Describe the key that asks."""
+    return described(request.scope["state"]["key"])
+
+
+@router.get("/keys", operation_id="list_keys", responses=declared(422))
+async def list_keys(
+    request: Request,
+    caller: Admin,
+    after: Annotated[
+        str | None, Query(pattern="^[0-9A-Za-z]{12}$", description="`next` of the page before")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
+) -> KeyPage:
+    """List the keys, ended ones too."""
+    del caller
+    service: Service = request.app.state.service
+    async with service.database.read() as reading:
+        found = await key_queries.page(reading, after, limit + 1)
+    more = found[limit - 1].id if len(found) > limit else None
+    return KeyPage(keys=[described(each) for each in found[:limit]], next=more)
+
+
+@router.post(
+    "/keys",
+    operation_id="create_key",
+    status_code=201,
+    responses=declared(413, 415, 422, 504, 507),
+    openapi_extra=declared_body(NewKeyBody),
+)
+async def create_key(request: Request, caller: Admin) -> NewKey:
+    """Make a key. This answer alone shows it."""
+    body, _ = await json_body(request, NewKeyBody)
+    service: Service = request.app.state.service
+    wanted = key_management.Wanted(
+        name=body.name,
+        person=body.person,
+        scopes=frozenset(body.scopes),
+        owners=None if body.owners is None else frozenset(body.owners),
+        expires_at=body.expires_at,
+        requests_per_minute=body.requests_per_minute,
+        queries_per_minute=body.queries_per_minute,
+    )
+    async with service.database.begin() as transaction:
+        made = await key_management.create(transaction, caller, wanted, service.accounts.secret)
+        stored = await key_queries.find_or_refuse(transaction, made.id)
+    return NewKey(key=made.text, **vars(described(stored)))
+
+
+@router.post(
+    "/keys/{key_id}/rotate",
+    operation_id="rotate_key",
+    status_code=201,
+    responses=declared(404, 409, 413, 415, 422, 504, 507),
+    openapi_extra=declared_body(RotateBody),
+)
+async def rotate_key(request: Request, caller: Admin, key_id: KeyId) -> NewKey:
+    """Make a key that takes another one's place; both are valid for a while, two at most. This answer alone shows it."""
+    body, _ = await json_body(request, RotateBody)
+    service: Service = request.app.state.service
+    overlap = timedelta(hours=body.overlap_hours)
+    async with service.database.begin() as transaction:
+        made = await key_management.rotate(transaction, caller, key_id, service.accounts.secret, overlap)
+        stored = await key_queries.find_or_refuse(transaction, made.id)
+    service.accounts.forget(key_id)
+    return NewKey(key=made.text, **vars(described(stored)))
+
+
+@router.delete(
+    "/keys/{key_id}", operation_id="revoke_key", status_code=204, responses=declared(404, 422, 507)
+)
+async def revoke_key(request: Request, caller: Admin, key_id: KeyId) -> Response:
+    """End a key at once; other replicas notice within `key_fresh_seconds`."""
+    service: Service = request.app.state.service
+    async with service.database.begin() as transaction:
+        await key_management.revoke(transaction, caller, key_id)
+    service.accounts.forget(key_id)
+    return Response(status_code=204)
+
+
+def described(key: StoredKey) -> KeyInfo:
+    """A key as the API shows it."""
+    return KeyInfo(
+        id=key.id,
+        name=key.name,
+        person=key.person,
+        scopes=sorted(key.scopes),
+        owners=None if key.owners is None else sorted(key.owners),
+        requests_per_minute=key.requests_per_minute,
+        queries_per_minute=key.queries_per_minute,
+        replaces=key.replaces,
+        active=key.active(datetime.now(UTC)),
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+        last_used_at=key.last_used_at,
+    )

@@ -1,0 +1,77 @@
+"""Reading the ledger: entries, and what they add up to. Keys that see some owners see these owners' accounts."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from byline.api.statements import (
+    BalanceDocument,
+    BalanceList,
+    EntryDocument,
+    FindingDocument,
+    LedgerPage,
+    VerificationDocument,
+)
+from byline.errors import InvalidQuery
+from byline_service.accounts.permissions import requires
+from byline_service.accounts.scopes import Caller, Scope
+from byline_service.http.problems import declared
+from byline_service.ledger import entry_queries, journal_queries
+from byline_service.state import Service
+
+router = APIRouter(prefix="/v1/ledger", tags=["Compensation"])
+Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
+FINDINGS = 100
+"""Findings that are listed."""
+PolicyFilter = Annotated[str | None, Query(max_length=64)]
+
+
+@router.get("", operation_id="list_ledger", responses=declared(422))
+async def list_entries(
+    request: Request,
+    caller: Reading,
+    after: Annotated[str | None, Query(max_length=40)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    policy: PolicyFilter = None,
+) -> LedgerPage:
+    """List the entries in their order."""
+    service: Service = request.app.state.service
+    place = None if after is None else _place(after)
+    async with service.database.read() as reading:
+        found = await entry_queries.page(reading, place, limit, policy=policy, owners=caller.owners)
+    last = found[-1] if len(found) == limit else None
+    return LedgerPage(
+        entries=[EntryDocument.of(row) for row in found],
+        next=None if last is None else f"{last.sequence}.{last.line}",
+    )
+
+
+@router.get("/balances", operation_id="list_balances", responses=declared(422))
+async def list_balances(request: Request, caller: Reading, policy: PolicyFilter = None) -> BalanceList:
+    """Add up the accounts, by policy, account and owner."""
+    service: Service = request.app.state.service
+    async with service.database.read() as reading:
+        found = await entry_queries.balance_page(reading, policy, caller.owners)
+        last = await journal_queries.last_sequence(reading)
+    return BalanceList(balances=[BalanceDocument.of(each) for each in found], journal=last)
+
+
+@router.get("/verification", operation_id="verify_ledger", dependencies=[requires(Scope.APPROVE)])
+async def verify_ledger(request: Request) -> VerificationDocument:
+    """Hold the journal to its rules, compute every statement again, and compare all tables; takes a while.
+
+    The same as `byline ledger verify`. One runs at a time: whoever asks meanwhile gets its result, or 503 where that
+    takes longer than a request may.
+    """
+    service: Service = request.app.state.service
+    found = await service.verifier.verify(service.settings.deadline_seconds)
+    counted = {name: getattr(found, name) for name in ("records", "head", "events", "runs", "posted")}
+    findings = [FindingDocument(where=each.where, what=each.what) for each in found.findings[:FINDINGS]]
+    return VerificationDocument(findings=findings, **counted)
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    sequence, _, line = cursor.partition(".")
+    if not all(part.isascii() and part.isdigit() and len(part) < 18 for part in (sequence, line)):
+        raise InvalidQuery("expected after to be the next of a page, got something else")
+    return int(sequence), int(line)

@@ -1,0 +1,97 @@
+"""The OpenAPI document: FastAPI's, with the bodies read by hand and each index's queries."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from byline.api.attributions import AttributionBody, Progress, SharesBody
+from byline.api.compensation import EventBody
+from byline.recipe import Recipe
+from byline_service.accounts.permissions import is_public
+from byline_service.api.links import add_links
+from byline_service.http.bodies import DECLARED
+from byline_service.http.problems import Problem
+from byline_service.state import Service
+
+_REF = "#/components/schemas/{model}"
+_UNUSED = ("HTTPValidationError", "ValidationError")
+"""FastAPI's own error shapes: ours are problem documents."""
+
+
+def document(app: FastAPI, service: Service) -> dict[str, Any]:
+    """Write the OpenAPI document of an application."""
+    written = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    schemas: dict[str, Any] = written.setdefault("components", {}).setdefault("schemas", {})
+    for unused in _UNUSED:
+        schemas.pop(unused, None)
+    models: list[type[BaseModel]] = [
+        AttributionBody,
+        SharesBody,
+        Problem,
+        Progress,
+        Recipe,
+        *DECLARED.values(),
+    ]
+    for model in models:
+        _add(schemas, model.__name__, model)
+    described = schemas["IndexInfo"]["properties"]
+    # The documents are read without torch, so the recipe is plain JSON in them; here it is described in full.
+    described["recipe_document"] = {
+        "$ref": _REF.format(model="Recipe"),
+        "description": described["recipe_document"]["description"],
+    }
+    _name_keys(written)
+    queries = _query_schemas(schemas, service)
+    for body in (AttributionBody, SharesBody, EventBody):
+        _name_queries(schemas[body.__name__]["properties"], queries)
+    add_links(written)
+    return written
+
+
+def _name_keys(written: dict[str, Any]) -> None:
+    """Say which operations need a key."""
+    written["components"]["securitySchemes"] = {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "byl_…",
+            "description": "A key, see docs/accounts.md",
+        }
+    }
+    for path, operations in written["paths"].items():
+        for operation in operations.values():
+            operation["security"] = [] if is_public(path) else [{"key": []}]
+
+
+def _query_schemas(schemas: dict[str, Any], service: Service) -> list[dict[str, str]]:
+    """Add each index's payload, under the index's name: two may name theirs alike."""
+    found = []
+    for name, attributor in sorted(service.attributors.items()):
+        if attributor.task is not None and attributor.task.query is not None:
+            key = f"Query_{name}"
+            _add(schemas, key, attributor.task.query.payload, prefix=f"{key}_")
+            found.append({"$ref": _REF.format(model=key)})
+    return found
+
+
+def _add(schemas: dict[str, Any], key: str, model: type[BaseModel], prefix: str = "") -> None:
+    schema = model.model_json_schema(ref_template=_REF.replace("{model}", prefix + "{model}"))
+    for name, definition in schema.pop("$defs", {}).items():
+        schemas[prefix + name] = definition
+    schemas[key] = schema
+
+
+def _name_queries(properties: dict[str, Any], queries: list[dict[str, str]]) -> None:
+    """Say that a query is one of the indexes' payloads; which one, the path says."""
+    if not queries:
+        return
+    payload = {"anyOf": queries}
+    for name, field in properties.items():
+        if name == "query":
+            field["anyOf"] = [*queries, {"type": "null"}]
+        elif name in {"queries", "query_set"}:
+            field["anyOf"] = [{"type": "array", "items": payload, "minItems": 1}, {"type": "null"}]

@@ -1,0 +1,73 @@
+"""Policies: how pools are divided. A revision never changes; a change is another revision."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from byline.api.compensation import PolicyBody, PolicyDocument, PolicyPage
+from byline_service.accounts.permissions import requires
+from byline_service.accounts.scopes import Caller, Scope
+from byline_service.compensation.policy import Policy
+from byline_service.database import Connection
+from byline_service.http.bodies import declared_body, json_body
+from byline_service.http.problems import declared
+from byline_service.idempotency import DECLARED, once
+from byline_service.ledger import policy_queries
+from byline_service.ledger.booking import revise_policy
+from byline_service.state import Service
+
+router = APIRouter(prefix="/v1/policies", tags=["Compensation"])
+Administrator = Annotated[Caller, requires(Scope.ADMIN)]
+
+
+@router.post(
+    "",
+    operation_id="revise_policy",
+    status_code=201,
+    response_model=PolicyDocument,
+    responses=declared(409, 413, 415, 422, 504, 507),
+    openapi_extra=declared_body(PolicyBody) | DECLARED,
+)
+async def revise(request: Request, caller: Administrator) -> Response:
+    """Make a policy, or add a revision to it, once for each `Idempotency-Key`."""
+    parsed, body = await json_body(request, PolicyBody)
+
+    async def prepare() -> Policy:
+        return parsed.policy()
+
+    async def write(transaction: Connection, policy: Policy) -> tuple[int, BaseModel]:
+        return 201, PolicyDocument.of(await revise_policy(transaction, caller, policy))
+
+    return await once(request, caller, body, prepare, write)
+
+
+@router.get("", operation_id="list_policies", responses=declared(422), dependencies=[requires(Scope.READ)])
+async def list_policies(
+    request: Request,
+    after: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> PolicyPage:
+    """List the newest revision of each policy, by name."""
+    service: Service = request.app.state.service
+    async with service.database.read() as reading:
+        found = await policy_queries.page(reading, after, limit)
+    return PolicyPage(
+        policies=[PolicyDocument.of(policy) for policy in found],
+        next=found[-1].name if len(found) == limit else None,
+    )
+
+
+@router.get(
+    "/{policy}",
+    operation_id="get_policy",
+    responses=declared(404, 422),
+    dependencies=[requires(Scope.READ)],
+)
+async def get_policy(request: Request, policy: str) -> PolicyPage:
+    """Read every revision of a policy, the first first."""
+    service: Service = request.app.state.service
+    async with service.database.read() as reading:
+        found = await policy_queries.revisions(reading, policy)
+    return PolicyPage(policies=[PolicyDocument.of(each) for each in found], next=None)

@@ -1,0 +1,139 @@
+"""Statement runs: drafted, approved by another person, posted; or void. Each step once for each `Idempotency-Key`."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from byline.api.statements import AllocationBody, ReleaseBody, RunBody, RunDocument, RunPage
+from byline_service.accounts.permissions import requires
+from byline_service.accounts.scopes import Caller, Scope
+from byline_service.compensation.statements import AllocationStatement
+from byline_service.compensation.timestamps import period_text
+from byline_service.database import Connection
+from byline_service.http.bodies import declared_body, json_body, read_body
+from byline_service.http.problems import declared
+from byline_service.idempotency import DECLARED, nothing, once
+from byline_service.ledger import run_workflow, statement_queries
+from byline_service.ledger.statement_queries import RunRow
+from byline_service.state import Service
+
+router = APIRouter(prefix="/v1/statement-runs", tags=["Compensation"])
+Compensating = Annotated[Caller, requires(Scope.COMPENSATE)]
+Approving = Annotated[Caller, requires(Scope.APPROVE)]
+STEP_FAILURES = declared(404, 409, 413, 422, 504, 507)
+Step = Callable[[Connection, Caller, str], Awaitable[RunRow]]
+
+
+@router.post(
+    "",
+    operation_id="draft_run",
+    status_code=201,
+    response_model=RunDocument,
+    responses=declared(404, 409, 413, 415, 422, 504, 507),
+    openapi_extra=declared_body(RunBody) | DECLARED,
+)
+async def draft(request: Request, caller: Compensating) -> Response:
+    """Draft a run: divide a pool (`allocation`), pay escrow out (`release`), or take a posted run back (`reversal`)."""
+    service: Service = request.app.state.service
+    parsed, body = await json_body(request, RunBody)
+    wanted = parsed.draft
+
+    async def prepare() -> AllocationStatement | None:
+        if not isinstance(wanted, AllocationBody):
+            return None
+        since, until = period_text(wanted.since), period_text(wanted.until)
+        return await run_workflow.prepare_allocation(service.database, wanted.policy, since, until)
+
+    async def write(transaction: Connection, statement: AllocationStatement | None) -> tuple[int, BaseModel]:
+        if statement is not None:
+            row = await run_workflow.draft(transaction, caller, statement)
+        elif isinstance(wanted, ReleaseBody):
+            row = await run_workflow.release(
+                transaction, caller, wanted.policy, wanted.reason, wanted.amounts
+            )
+        else:
+            assert not isinstance(wanted, AllocationBody)
+            row = await run_workflow.reverse(transaction, caller, wanted.run, wanted.reason)
+        return 201, RunDocument.of(row)
+
+    return await once(request, caller, body, prepare, write)
+
+
+@router.post(
+    "/{run}/approve",
+    operation_id="approve_run",
+    response_model=RunDocument,
+    responses=STEP_FAILURES,
+    openapi_extra=DECLARED,
+)
+async def approve(request: Request, run: str, caller: Approving) -> Response:
+    """Approve a draft; the person who drafted it cannot."""
+    return await _step(request, caller, run, run_workflow.approve)
+
+
+@router.post(
+    "/{run}/post",
+    operation_id="post_run",
+    response_model=RunDocument,
+    responses=STEP_FAILURES,
+    openapi_extra=DECLARED,
+)
+async def post(request: Request, run: str, caller: Approving) -> Response:
+    """Post an approved run: its entries go into the ledger."""
+    return await _step(request, caller, run, run_workflow.post)
+
+
+@router.post(
+    "/{run}/void",
+    operation_id="void_run",
+    response_model=RunDocument,
+    responses=STEP_FAILURES,
+    openapi_extra=DECLARED,
+)
+async def void(request: Request, run: str, caller: Compensating) -> Response:
+    """Give a run up that is not posted; a posted one is taken back by a `reversal`."""
+    return await _step(request, caller, run, run_workflow.void)
+
+
+@router.get("", operation_id="list_runs", responses=declared(422), dependencies=[requires(Scope.READ)])
+async def list_runs(
+    request: Request,
+    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    policy: Annotated[str | None, Query(max_length=64)] = None,
+) -> RunPage:
+    """List the runs, the newest first."""
+    service: Service = request.app.state.service
+    async with service.database.read() as reading:
+        found = await statement_queries.page(reading, before, limit, policy)
+    return run_page(found, limit)
+
+
+@router.get(
+    "/{run}", operation_id="get_run", responses=declared(404, 422), dependencies=[requires(Scope.READ)]
+)
+async def get_run(request: Request, run: str) -> RunDocument:
+    """Read where a run stands; `/v1/statements/{run}` has its lines."""
+    service: Service = request.app.state.service
+    async with service.database.read() as reading:
+        return RunDocument.of((await statement_queries.find(reading, run))[0])
+
+
+def run_page(found: list[RunRow], limit: int) -> RunPage:
+    """One page of runs."""
+    last = found[-1].sequence if len(found) == limit else None
+    return RunPage(runs=[RunDocument.of(row) for row in found], next=last)
+
+
+async def _step(request: Request, caller: Caller, run: str, step: Step) -> Response:
+    service: Service = request.app.state.service
+    body = await read_body(request, service.settings.deadline_seconds)
+
+    async def write(transaction: Connection, prepared: None) -> tuple[int, BaseModel]:
+        del prepared
+        return 200, RunDocument.of(await step(transaction, caller, run))
+
+    return await once(request, caller, body, nothing, write)

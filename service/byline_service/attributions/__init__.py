@@ -1,0 +1,1 @@
+"""Attribution requests: admission, the queue, the compute thread, streaming."""

@@ -1,0 +1,14 @@
+"""The service's commands: `byline serve`, `migrate`, `keys`, `versions`, `ledger`. Heavy imports are inside the commands."""
+
+import typer
+
+from byline_service.cli import keys, ledger, migrate, serve, versions
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(serve.serve)
+    app.command()(migrate.migrate)
+    app.add_typer(keys.app, name="keys")
+    app.add_typer(versions.app, name="versions")
+    app.add_typer(ledger.app, name="ledger")

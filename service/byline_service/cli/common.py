@@ -1,0 +1,61 @@
+"""What the commands share: settings, and a piece of work on the database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from byline_service.database import Database
+    from byline_service.settings import Settings
+
+Result = TypeVar("Result")
+
+
+def read_settings(**given: object) -> "Settings":
+    """Read the settings.
+
+    Args:
+        given: Options of the command line, which win over the environment; None leaves one out.
+
+    Raises:
+        InvalidInput: A setting is wrong.
+    """
+    from pydantic import ValidationError
+
+    from byline.api.validation import describe_errors
+    from byline.errors import InvalidInput
+    from byline_service.settings import Settings
+
+    try:
+        settings = Settings()
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return Settings.model_validate(settings.model_dump() | chosen) if chosen else settings
+    except ValidationError as error:
+        raise InvalidInput(f"settings: {describe_errors(error, Settings)}") from None
+
+
+def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[Result]]") -> Result:
+    """Do a piece of work on the database: SQLite is migrated first, PostgreSQL must be.
+
+    Args:
+        settings: Where the database is.
+        work: What to do.
+
+    Raises:
+        DatabaseUnavailable: It does not answer, or has another revision.
+    """
+    from byline_service.accounts.secret import open_database
+    from byline_service.database import migrate
+
+    async def run() -> Result:
+        database = open_database(settings)
+        try:
+            if database.is_sqlite:
+                await migrate.upgrade(database)
+            else:
+                await migrate.hold_migrated(database)
+            return await work(database)
+        finally:
+            await database.dispose()
+
+    return asyncio.run(run())

@@ -1,0 +1,175 @@
+"""`byline serve`: indexes over HTTP on this machine."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byline_service.cli.common import read_settings, with_database
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from byline_service.accounts.keys import ApiKey
+    from byline_service.settings import Settings
+    from byline_service.versions.directory import IndexDirectory
+    from byline_service.versions.records import AliasRecord
+    from byline_service.versions.served_version import ServedVersion
+    from byline_service.versions.startup import GivenIndex
+
+
+def serve(
+    indexes: Annotated[
+        list[str],
+        typer.Argument(metavar="INDEX...", help="Index directories; NAME=DIRECTORY names one."),
+    ],
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8000]")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on; any but loopback needs a key and BYLINE_ALLOWED_HOSTS."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of torch and FAISS.")] = None,
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            help="Also rank by similarity, a pass over the training set each. Example: `--baselines bm25,representation`"
+        ),
+    ] = None,
+    *,
+    without_task: Annotated[
+        bool, typer.Option("--without-task", help="Load no models: answer gradients and finished features.")
+    ] = False,
+) -> None:
+    """Serve indexes over HTTP, with a page to ask them at / and the API's documentation at /docs.
+
+    The first start on loopback makes a key and prints it, once; `byline keys` makes others.
+    Every other setting is an environment variable BYLINE_..., see docs/service.md.
+
+    Example: `byline serve indexes/digits --port 8000`
+    """
+    settings = read_settings(port=port, host=host, threads=threads, baselines=baselines)
+    given = _given(indexes, settings, with_task=not without_task)
+    _hold_answering(settings)
+    _run(settings, _open(given, settings), {each.name: each.directory for each in given if each.managed})
+
+
+def _hold_answering(settings: "Settings") -> None:
+    """Refuse to answer others without a name or a key: before indexes are opened, which may take minutes."""
+    from byline.errors import DatabaseUnavailable
+    from byline_service.accounts.bootstrap import hold_any_key, hold_names
+
+    hold_names(settings)
+    with suppress(DatabaseUnavailable):  # nobody unknown gets in then
+        with_database(settings, lambda database: hold_any_key(database, settings))
+
+
+def _first_key(settings: "Settings") -> "ApiKey | None":
+    """Make a key if nobody could sign in, and only this machine is answered."""
+    from byline.errors import DatabaseUnavailable
+    from byline_service.accounts.bootstrap import first_key
+
+    if not settings.loopback_only:
+        return None
+    try:
+        return with_database(settings, lambda database: first_key(database, settings))
+    except DatabaseUnavailable:
+        return None  # as `_aliases` said
+
+
+def _given(indexes: list[str], settings: "Settings", *, with_task: bool) -> "list[GivenIndex]":
+    from byline.errors import InvalidInput
+    from byline_service.versions.startup import GivenIndex
+
+    found: dict[str, GivenIndex] = {}
+    for text in indexes:
+        given = GivenIndex.parse(text, settings, with_task=with_task)
+        if given.name in found:
+            raise InvalidInput(
+                f"two indexes are named {given.name}: give one of them another name, NAME=DIRECTORY"
+            )
+        found[given.name] = given
+    return list(found.values())
+
+
+def _open(indexes: "list[GivenIndex]", settings: "Settings") -> "dict[str, ServedVersion]":
+    from byline_service.versions.startup import open_first
+
+    aliases = _aliases(indexes, settings)
+    opened: dict[str, ServedVersion] = {}
+    for index in indexes:
+        typer.echo(f"Opening and verifying {index.folder.parent} …", err=True)
+        if index.unusable is not None:
+            typer.echo(f"{index.unusable}. Serving what the database says.", err=True)
+        own = [alias for alias in aliases if alias.index == index.name]
+        for alias in own:
+            points = index.folder.name if index.unusable is None else alias.version
+            if alias.alias == index.name and alias.version != points:
+                typer.echo(
+                    f"{index.name} is version {alias.version}, as the database says; the pointer in the directory "
+                    f"names {index.folder.name}, which is not followed: `byline versions switch` changes it.",
+                    err=True,
+                )
+        first = open_first(index, own)
+        for facts, reason in first.unusable:
+            typer.echo(f"{facts.index} {facts.version} cannot be served: {reason}", err=True)
+        opened |= first.served
+    return opened
+
+
+def _aliases(indexes: "list[GivenIndex]", settings: "Settings") -> "list[AliasRecord]":
+    """What the database says; where it does not answer, nothing: the service follows it once it does."""
+    from byline.errors import DatabaseUnavailable
+    from byline_service.versions.startup import aliases_of
+
+    names = [index.name for index in indexes if index.managed]
+    try:
+        return with_database(settings, lambda database: aliases_of(database, names))
+    except DatabaseUnavailable as error:
+        typer.echo(f"Serving what the directories point at, for now: {error}", err=True)
+        return []
+
+
+def _run(
+    settings: "Settings", served: "dict[str, ServedVersion]", directories: "dict[str, IndexDirectory]"
+) -> None:
+    from byline_service.app import create_app
+    from byline_service.observability import logs
+    from byline_service.observability.tracing import Tracing
+    from byline_service.server import Server
+
+    with _listening(settings) as listening:
+        logs.configure(settings.log_level)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"http://{host}:{listening.getsockname()[1]}"
+
+        def announce() -> None:
+            typer.echo(f"Serving {', '.join(served)} at {url}/ (API: {url}/docs)")
+            if first is not None:
+                typer.echo(f"Key, shown this once: {first.text}")
+                typer.echo(f"Sign in: {url}/login#key={first.text}")
+            who = "Only this machine can connect. " if settings.loopback_only else ""
+            typer.echo(f"{who}Ctrl+C ends the service.")
+
+        app = create_app(settings, served, directories, Tracing.configured(settings))
+        first = _first_key(settings)
+        server = Server(app, settings, announce)
+        server.run([listening])
+
+
+def _listening(settings: "Settings") -> "socket":
+    from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, create_server
+
+    from byline.errors import InvalidInput
+
+    family = AF_INET6 if ":" in settings.host else AF_INET
+    try:
+        listening = create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot listen on {settings.host} port {settings.port} ({error.strerror}): "
+            "choose another one with --port, or 0 for a free one"
+        ) from None
+    # Inherited by every connection. asyncio sets it on sockets that it made itself; without it an
+    # answer's body waits 40 ms for the client's acknowledgement of its head.
+    listening.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    return listening

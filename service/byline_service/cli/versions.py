@@ -1,0 +1,191 @@
+"""`byline versions`: which version of an index is served. Works on the database; running services follow it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byline_service.cli.common import read_settings, with_database
+
+if TYPE_CHECKING:
+    from byline_service.database import Database
+    from byline_service.versions.directory import Progress
+    from byline_service.versions.records import AliasRecord, VersionRecord
+    from byline_service.versions.startup import GivenIndex
+
+app = typer.Typer(
+    help="Versions of an index: known, verified, served, retired. Running services follow within about a second.",
+    no_args_is_help=True,
+)
+Index = Annotated[str, typer.Argument(metavar="INDEX", help="The index's directory, or NAME=DIRECTORY.")]
+Version = Annotated[
+    str, typer.Argument(metavar="VERSION", help="Name of a directory inside the index's own.")
+]
+Alias = Annotated[
+    str | None, typer.Option("--alias", help="Another name than the index's own, made if there is none yet.")
+]
+WithoutTask = Annotated[
+    bool, typer.Option("--without-task", help="Load no models, as `byline serve --without-task` does.")
+]
+
+
+@app.command("list")
+def list_versions(index: Index) -> None:
+    """List the versions of an index: name, state, recipe, dates, aliases; then the aliases.
+
+    Example: `byline versions list indexes/digits`
+    """
+    from byline_service.versions import queries
+
+    given = _given(index)
+
+    async def work(database: "Database") -> "tuple[list[VersionRecord], list[AliasRecord]]":
+        async with database.read() as tx:
+            known = await queries.list_versions(tx, given.name, "", 1_000_000)
+            return known, [each.alias for each in await queries.wanted(tx, [given.name])]
+
+    known, aliases = with_database(read_settings(), work)
+    for version in sorted(known, key=lambda each: each.registered_at):
+        names = [each.alias for each in aliases if each.version == version.version]
+        served = f"  served as {', '.join(names)}" if names else ""
+        reason = f"  ({version.reason})" if version.reason else ""
+        at = f"{version.registered_at:%Y-%m-%d %H:%M}"
+        typer.echo(
+            f"{version.version}  {version.state}{reason}  {version.recipe or '?'}  registered {at}{served}"
+        )
+    for alias in aliases:
+        before = f", before that {alias.previous}" if alias.previous else ""
+        typer.echo(
+            f"{alias.alias} -> {alias.version} since {alias.changed_at:%Y-%m-%d %H:%M} (revision {alias.revision}{before})"
+        )
+
+
+@app.command()
+def register(index: Index, version: Version) -> None:
+    """Make a version known by the name of its directory.
+
+    Example: `byline versions register indexes/digits 3f2a9c41d07e`
+    """
+    from byline_service.accounts.audit import OPERATOR
+    from byline_service.versions import transactions
+
+    facts = _given(index).directory.facts(version)
+    _tell(with_database(read_settings(), lambda database: transactions.register(database, OPERATOR, facts)))
+
+
+@app.command()
+def verify(index: Index, version: Version, *, without_task: WithoutTask = False) -> None:
+    """Read every byte of a version, load its Task and models, and ask it once; a damaged one goes to quarantine.
+
+    Example: `byline versions verify indexes/digits 3f2a9c41d07e`
+    """
+    given = _given(index, with_task=not without_task)
+    found = with_database(read_settings(), lambda database: _verified(database, given, version))
+    _tell(found)
+    if found.reason:
+        raise typer.Exit(1)
+
+
+@app.command()
+def switch(
+    index: Index,
+    version: Version,
+    alias: Alias = None,
+    expected: Annotated[
+        str | None, typer.Option(help="Only if this version is served now; otherwise, whatever is.")
+    ] = None,
+    *,
+    without_task: WithoutTask = False,
+) -> None:
+    """Serve another version of an index; one that is not verified yet is registered and verified first.
+
+    Example: `byline versions switch indexes/digits 3f2a9c41d07e`
+    """
+    from byline_service.accounts.audit import OPERATOR
+    from byline_service.versions import queries, transactions
+    from byline_service.versions.records import State, VersionFacts
+    from byline_service.versions.transactions import Expected
+
+    given = _given(index, with_task=not without_task)
+    name = alias or given.name
+    facts = VersionFacts(index=given.name, version=version)
+
+    async def work(database: "Database") -> "AliasRecord":
+        async with database.read() as tx:
+            known = await queries.find_version(tx, given.name, version)
+        if known is None or known.state in {State.REGISTERED, State.RETIRED}:
+            await transactions.register(database, OPERATOR, given.directory.facts(version))
+            _tell(await _verified(database, given, version))
+        async with database.read() as tx:
+            found = await queries.find_alias(tx, name)
+        was = None if found is None else found.version
+        revision = None if found is None or expected is not None else found.revision
+        pinned = Expected(version=expected or was, revision=revision)
+        return await transactions.switch(database, OPERATOR, name, facts, pinned)
+
+    _tell_alias(with_database(read_settings(), work))
+
+
+@app.command()
+def rollback(index: Index, alias: Alias = None) -> None:
+    """Serve again what was served before; the same again undoes that.
+
+    Example: `byline versions rollback indexes/digits`
+    """
+    from byline_service.accounts.audit import OPERATOR
+    from byline_service.versions import transactions
+    from byline_service.versions.transactions import Expected
+
+    name = alias or _given(index).name
+
+    async def work(database: "Database") -> "AliasRecord":
+        async with database.read() as tx:
+            found = await transactions.held_alias(tx, name)
+        return await transactions.roll_back(
+            database, OPERATOR, name, Expected(version=found.version, revision=found.revision)
+        )
+
+    _tell_alias(with_database(read_settings(), work))
+
+
+@app.command()
+def retire(index: Index, version: Version) -> None:
+    """Take a version out of service for good; its directory may be deleted afterwards.
+
+    Example: `byline versions retire indexes/digits 3f2a9c41d07e`
+    """
+    from byline_service.accounts.audit import OPERATOR
+    from byline_service.versions import transactions
+    from byline_service.versions.records import VersionFacts
+
+    facts = VersionFacts(index=_given(index).name, version=version)
+    _tell(with_database(read_settings(), lambda database: transactions.retire(database, OPERATOR, facts)))
+
+
+def _given(index: str, *, with_task: bool = True) -> "GivenIndex":
+    from byline_service.versions.startup import GivenIndex
+
+    return GivenIndex.parse(index, read_settings(), with_task=with_task)
+
+
+async def _verified(database: "Database", given: "GivenIndex", version: str) -> "VersionRecord":
+    import asyncio
+
+    from byline_service.accounts.audit import OPERATOR
+    from byline_service.versions import verification
+
+    facts = await verification.begin(database, given.directory.facts(version))
+
+    async def read(progress: "Progress") -> None:
+        await asyncio.to_thread(given.directory.verify, version, facts.manifest_digest, progress)
+
+    return await verification.finish(database, OPERATOR, facts, read)
+
+
+def _tell(record: "VersionRecord") -> None:
+    reason = f": {record.reason}" if record.reason else ""
+    typer.echo(f"{record.index} {record.version} is {record.state}{reason}")
+
+
+def _tell_alias(record: "AliasRecord") -> None:
+    before = f", before that {record.previous}" if record.previous else ""
+    typer.echo(f"{record.alias} stands for {record.version} (revision {record.revision}{before})")

@@ -1,0 +1,111 @@
+"""Dividing a pool: events and a policy in, whole minor units out, which add up to the pool exactly.
+
+An event is divided into 2^64 parts, by largest remainder:
+
+    paid_j   = max(share_j - z SE_j, 0)        escrow_j = share_j - paid_j        z = Policy.z(event)
+    or all of it unallocated, where no owner's sum is positive
+
+Parts of events are added by the events' weights, and the pool is divided by the sums, by largest remainder again.
+So an owner's amount is within one minor unit of the exact one, and every sum is exact.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from byline_service.compensation.apportionment import apportion
+from byline_service.compensation.event import Event, Integer, Stored
+from byline_service.compensation.integer_shares import exact_shares
+from byline_service.compensation.policy import Policy
+
+PARTS = 1 << 64
+"""Parts of one event."""
+Part = tuple[str, ...]
+"""`("paid", owner)`, `("escrow", owner)` or `("unallocated",)`."""
+
+
+class Line(Stored):
+    """One owner's part of a run, in minor units."""
+
+    owner: str
+    """Who is credited."""
+    earned: Integer
+    """The lower bounds of the owner's shares."""
+    brought: Integer
+    """Carried from earlier runs, since it was below the floor."""
+    payable: Integer
+    """To be paid out now: earned and brought, once they reach the floor."""
+    carried: Integer
+    """Kept for the next run, since it is below the floor."""
+    escrow: Integer
+    """The rest of the shares: held until they are better known."""
+
+
+class Allocation(Stored):
+    """How a pool was divided."""
+
+    pool: Integer
+    """What is divided, in minor units."""
+    lines: tuple[Line, ...]
+    """By owner; without owners who get nothing."""
+    unallocated: Integer
+    """Of events where no owner's sum is positive."""
+
+
+def event_parts(event: Event, z: Fraction) -> dict[Part, int]:
+    """Divide one event.
+
+    Args:
+        event: With complete coverage and a standard error.
+        z: Multiplier of the standard error.
+
+    Returns:
+        Parts that add up to `PARTS`.
+    """
+    weights: dict[Part, int] = {}
+    for owner, each in exact_shares(event).items():
+        share, lower = each.bounded(z)
+        weights["paid", owner] = lower
+        weights["escrow", owner] = share - lower
+    return apportion(weights or {("unallocated",): 1}, PARTS)
+
+
+def allocate(policy: Policy, events: Sequence[Event], carried: Mapping[str, int]) -> Allocation:
+    """Divide a policy's pool over events.
+
+    Args:
+        policy: How.
+        events: All of them payable; at least one.
+        carried: What owners bring from earlier runs of the policy, in minor units.
+
+    Returns:
+        Lines in whole minor units.
+    """
+    weight = sum(event.weight for event in events)
+    pool = policy.pool if policy.spread == "period" else policy.pool * weight
+    parts: Counter[Part] = Counter()
+    for event in events:
+        for key, count in event_parts(event, policy.z(event)).items():
+            parts[key] += event.weight * count
+    units = apportion(parts, pool)
+    owners = sorted({key[1] for key in units if len(key) > 1} | set(carried))
+    lines = (_line(owner, units, carried.get(owner, 0), policy.floor) for owner in owners)
+    return Allocation(
+        pool=pool,
+        lines=tuple(line for line in lines if line.earned or line.brought or line.escrow),
+        unallocated=units.get(("unallocated",), 0),
+    )
+
+
+def _line(owner: str, units: Mapping[Part, int], brought: int, floor: int) -> Line:
+    earned = units.get(("paid", owner), 0)
+    due = earned + brought
+    payable = due if due >= floor else 0
+    return Line(
+        owner=owner,
+        earned=earned,
+        brought=brought,
+        payable=payable,
+        carried=due - payable,
+        escrow=units.get(("escrow", owner), 0),
+    )

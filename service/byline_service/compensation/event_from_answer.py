@@ -1,0 +1,115 @@
+"""From an answer to an event: what is kept of it for ever."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from byline.api.answer import Answer
+from byline.attribution.uncertainty import member_units
+from byline.index.quality_card import QualityCard
+from byline.members import Member
+from byline_service.compensation.eligibility import NotPayable, Reason
+from byline_service.compensation.event import Event, EventMember, QualityFigure
+from byline_service.compensation.fixed_point import fixed_point
+from byline_service.compensation.policy import unpayable
+
+LDS = "lds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Booking:
+    """What the client and the service say about an event, beside its answer."""
+
+    id: str
+    """Given by the service."""
+    at: str
+    """Now, UTC; set again when it is written, so that records are in the order of time."""
+    weight: int = 1
+    """How much of the pool it draws, relative to other events."""
+    reference: str | None = None
+    """The client's own name for the generation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answerer:
+    """The version that answered."""
+
+    members: Sequence[Member]
+    """The ensemble."""
+    manifest: str
+    """Digest of its manifest."""
+    card: QualityCard | None
+    """What was measured about it."""
+
+
+def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
+    """Keep an answer as an event.
+
+    Args:
+        booking: Identity, time and weight.
+        answerer: The version that answered.
+        answer: With all owners' shares, broken down by member.
+
+    Returns:
+        The event.
+
+    Raises:
+        NotPayable: No policy could pay for it: coverage is incomplete, or the scores have no standard error.
+    """
+    shares = answer.shares
+    assert shares is not None, "an event is asked with shares"
+    by_owner = {each.owner: each.members for each in shares.owners}
+    if answer.standard_error_scope is None or any(members is None for members in by_owner.values()):
+        raise NotPayable([Reason.NO_INTERVAL])
+    if not shares.coverage.complete:
+        raise NotPayable([Reason.INCOMPLETE_COVERAGE])
+    names = [member.name for member in answerer.members]
+    scale, scores = fixed_point(
+        {
+            owner: [members[name] for name in names]
+            for owner, members in sorted(by_owner.items())
+            if members is not None
+        }
+    )
+    event = Event(
+        id=booking.id,
+        booked_at=booking.at,
+        reference=booking.reference,
+        weight=booking.weight,
+        index=answer.index,
+        version=answer.version,
+        manifest=answerer.manifest,
+        recipe_fingerprint=answer.recipe_fingerprint or "",
+        target=answer.target,
+        error_scope=answer.standard_error_scope,
+        searched=shares.coverage.searched,
+        total=shares.coverage.total,
+        quality=quality_of(answerer.card, answer.target),
+        members=_members(answerer.members),
+        scale=scale,
+        scores=scores,
+    )
+    assert not unpayable(event)
+    return event
+
+
+def quality_of(card: QualityCard | None, target: str | None) -> QualityFigure | None:
+    """The card's LDS of what was attributed; None where that was not measured.
+
+    A gradient or a feature has a target of its own, which nobody measured.
+
+    Args:
+        card: Beside the version.
+        target: What was attributed.
+    """
+    for each in card.measurements if card is not None and target is not None else ():
+        if each.metric == LDS and each.protocol.target == target:
+            low = None if each.interval is None else each.interval[0]
+            return QualityFigure.of(each.metric, target, each.value, low)
+    return None
+
+
+def _members(members: Sequence[Member]) -> tuple[EventMember, ...]:
+    return tuple(
+        EventMember(name=member.name, unit=unit)
+        for member, unit in zip(members, member_units(members), strict=True)
+    )

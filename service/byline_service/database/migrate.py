@@ -1,0 +1,104 @@
+"""Migrations, called in process: no `alembic.ini`, no second configuration."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from byline.errors import DatabaseUnavailable, InvalidInput
+from byline_service.database.engine import Database
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
+@cache
+def head() -> str:
+    """The newest revision of this release."""
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    assert newest is not None
+    return newest
+
+
+def revisions() -> list[str]:
+    """Every revision, the oldest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return [script.revision for script in reversed(list(scripts.walk_revisions()))]
+
+
+async def current(database: Database) -> str | None:
+    """The revision that a database has; None where it was never migrated."""
+    async with database.read() as connection:
+        return await connection.run_sync(_current)
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+async def hold_migrated(database: Database) -> None:
+    """Refuse a database of another revision.
+
+    Raises:
+        DatabaseUnavailable: It has another revision, or does not answer.
+    """
+    found = await current(database)
+    if found == head():
+        return
+    if not _known(found):
+        raise DatabaseUnavailable(_newer(found))
+    raise DatabaseUnavailable(
+        f"expected the database at revision {head()}, got {found or 'an empty one'}: run `byline migrate`"
+    )
+
+
+def _known(revision: str | None) -> bool:
+    return revision is None or revision in revisions()
+
+
+def _newer(found: str | None) -> str:
+    return (
+        f"expected the database at revision {head()} or before, got {found}, which this release does not know: a "
+        "newer one migrated it, install that release"
+    )
+
+
+async def upgrade(database: Database, revision: str = "head") -> None:
+    """Bring a database to a revision, in one transaction; one process at a time.
+
+    Args:
+        database: Which one.
+        revision: Where to; the newest by default.
+
+    Raises:
+        InvalidInput: A newer release migrated it: nothing was changed.
+        DatabaseUnavailable: It does not answer.
+        DiskFull: There is no room; nothing was changed.
+    """
+    await _migrate(database, command.upgrade, revision)
+
+
+async def downgrade(database: Database, revision: str) -> None:
+    """Bring a database back to an older revision (`base`: to an empty one), in one transaction."""
+    await _migrate(database, command.downgrade, revision)
+
+
+async def _migrate(database: Database, run: Callable[[Config, str], None], revision: str) -> None:
+    def migrate(connection: Connection) -> None:
+        found = _current(connection)
+        if not _known(found):
+            raise InvalidInput(_newer(found))
+        config = _config()
+        config.attributes["connection"] = connection
+        run(config, revision)
+
+    async with database.migration() as connection:
+        await connection.run_sync(migrate)

@@ -1,0 +1,123 @@
+"""The journal, and the tables that say the same for queries: events, policies, statement runs, ledger.
+
+Rows are only ever added: a trigger refuses to change or delete one. `byline ledger verify` holds every column of
+every table to the journal.
+"""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text
+
+from byline_service.database.tables.common import Moment, metadata
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+"""Records in canonical JSON, chained by their hashes."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("booked_at", Moment, nullable=False),
+    Column("index_name", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("reference", Text),
+    Column("weight", BigInteger, nullable=False),
+    Index("ix_events_booked_at", "booked_at"),
+)
+"""Attributed generations; their scores are in the journal."""
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("currency", String(3), nullable=False),
+    Column("minor_digits", Integer, nullable=False),
+)
+"""Revisions of policies."""
+
+statement_runs = Table(
+    "statement_runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("kind", String(10), nullable=False),
+    Column("policy", String(64), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("reverses", String(32), ForeignKey("statement_runs.id")),
+    Column("drafted_by", String(100), nullable=False),
+    Column("drafted_at", Moment, nullable=False),
+    Index("ix_statement_runs_policy", "policy"),
+)
+"""Drafted runs; what each would post is in the journal."""
+
+run_steps = Table(
+    "run_steps",
+    metadata,
+    Column("run_id", String(32), ForeignKey("statement_runs.id"), primary_key=True),
+    Column("step", String(8), primary_key=True),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("person", String(100), nullable=False),
+    Column("at", Moment, nullable=False),
+    CheckConstraint("step IN ('approval', 'posting', 'void')", name="step_known"),
+)
+"""What became of them, and by whom."""
+
+statement_lines = Table(
+    "statement_lines",
+    metadata,
+    Column("run_id", String(32), ForeignKey("statement_runs.id"), primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("earned", BigInteger, nullable=False),
+    Column("brought", BigInteger, nullable=False),
+    Column("payable", BigInteger, nullable=False),
+    Column("carried", BigInteger, nullable=False),
+    Column("escrow", BigInteger, nullable=False),
+    Index("ix_statement_lines_owner", "owner"),
+)
+"""Each owner's part of a run, in minor units."""
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), primary_key=True, autoincrement=False),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("run_id", String(32), ForeignKey("statement_runs.id"), nullable=False),
+    Column("policy", String(64), nullable=False),
+    Column("account", String(11), nullable=False),
+    Column("owner", Text),
+    Column("currency", String(3), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Index("ix_ledger_entries_policy", "policy", "account", "owner"),
+)
+"""Entries of posted runs: minor units into an account, or out of it where negative."""
+
+event_claims = Table(
+    "event_claims",
+    metadata,
+    Column("policy", String(64), primary_key=True),
+    Column("event_id", String(32), ForeignKey("events.id"), primary_key=True),
+    Column("claim", Integer, primary_key=True, autoincrement=False),
+    Column("run_id", String(32), ForeignKey("statement_runs.id"), nullable=False),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False),
+)
+"""Which posted run paid for an event (claims 0, 2, …), and which took that back (1, 3, …): never two at once."""
+
+APPEND_ONLY = (
+    journal,
+    events,
+    policies,
+    statement_runs,
+    run_steps,
+    statement_lines,
+    ledger_entries,
+    event_claims,
+)
+"""In the order in which they are made."""

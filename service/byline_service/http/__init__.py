@@ -1,0 +1,1 @@
+"""The HTTP protocol: middleware, bodies, connections, problem documents, pagination."""

@@ -1,0 +1,235 @@
+"""What wraps every request: an id and a log line, careful headers, a limit on bodies.
+
+Pure ASGI, so that nothing is buffered and a client's leaving is seen.
+"""
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from byline.errors import InputTooLarge
+from byline_service.http.problems import Kind, kind_of, mistake, problem_response
+from byline_service.observability.metrics import Metrics
+
+log = structlog.get_logger("service.request")
+
+RawHeader = tuple[bytes, bytes]
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""Sent with every answer: scripts and styles come from this server's own files only, and nothing is kept."""
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_PROCESS = secrets.token_hex(10)
+"""Begins every request's id; a number ends it. Random numbers for each would be a system call each."""
+_NUMBERS = itertools.count()
+
+
+def new_request_id() -> str:
+    """An id that no other request has."""
+    return f"{_PROCESS}{next(_NUMBERS):012x}"
+
+
+CLIENT_GONE = 499
+"""In the log and the metrics alone."""
+LINGER_SECONDS, LINGER_BYTES = 1.0, 64 << 20
+"""How long, and how much, a refused body is read on before its connection is closed."""
+PROBES = frozenset({"/livez", "/readyz"})
+"""Asked by address, by orchestrators."""
+
+
+class RequestLog:
+    """Gives each request an id; logs and counts it when it is over, without body or query."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, under its id."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = new_request_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+        start, status = time.perf_counter(), 0
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = _with_headers(message["headers"], request_id)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_named)
+            except ClientDisconnect:
+                status = status or CLIENT_GONE  # it left in the middle of its body, and reads nothing
+            except Exception as error:
+                # Here and not in Starlette's own handler, which is outside and would not be logged.
+                response = mistake(error, request_id)
+                if status == 0:
+                    await response(scope, receive, send_named)
+            finally:
+                seconds = time.perf_counter() - start
+                route = getattr(scope.get("route"), "path", "unmatched")
+                self._metrics.request(scope["method"], route, status, seconds)
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    route=route,
+                    status=status,
+                    milliseconds=round(seconds * 1e3, 2),
+                    **_asked_by(scope),
+                )
+
+
+def _asked_by(scope: Scope) -> dict[str, str]:
+    """The public id of the key, never the key."""
+    caller = scope["state"].get("caller")
+    return {} if caller is None else {"key_id": caller.key_id}
+
+
+def _with_headers(given: Iterable[RawHeader], request_id: str) -> list[RawHeader]:
+    """An answer's own headers, the request's id, and the security headers that it does not set itself."""
+    headers = list(given)
+    return [*headers, (b"x-request-id", request_id.encode()), *raw_security_headers(headers)]
+
+
+def raw_security_headers(given: Iterable[RawHeader]) -> list[RawHeader]:
+    """The security headers that an answer does not set itself."""
+    named = {name for name, _ in given}
+    return [header for header in _RAW_HEADERS if header[0] not in named]
+
+
+class AllowedHosts:
+    """Refuses requests that a browser was tricked into sending here under another host's name.
+
+    Args:
+        app: What is wrapped.
+        hosts: The names that are answered. Probes of `/livez` and `/readyz` may use any.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on if it named this service."""
+        if (
+            scope["type"] != "http"
+            or scope["path"] in PROBES
+            or _host_name(Headers(scope=scope)) in self._hosts
+        ):
+            await self._app(scope, receive, send)
+            return
+        kind = Kind(421, "misdirected-request", "This service does not answer to that name")
+        refusal = problem_response(kind, "expected a Host that is among the service's allowed_hosts")
+        await refusal(scope, receive, send)
+
+
+def _host_name(headers: Headers) -> str:
+    host = headers.get("host", "").lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+class BodyLimit:
+    """Refuses a body that is too large before it is read, or as soon as that shows.
+
+    Args:
+        app: What is wrapped.
+        limit: Largest body in bytes, by request.
+    """
+
+    def __init__(self, app: ASGIApp, limit: Callable[[Scope], int]) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its body counted."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit, received = self._limit(scope), 0
+        scope["state"]["body_limit"] = limit
+        headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            await _two_lengths(scope)(scope, receive, send)
+            return
+        declared = headers.get("content-length", "0")
+        if not (declared.isascii() and declared.isdigit()) or len(declared) > 18 or int(declared) > limit:
+            await _too_large(limit, scope)(scope, receive, _lingering(receive, send))
+            return
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise InputTooLarge(_refusal(limit))
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+
+def _lingering(receive: Receive, send: Send) -> Send:
+    """Send an answer whole, then read on for a moment: closing a connection with bytes unread loses the answer."""
+
+    async def send_lingering(message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await send(message)
+            return
+        await send({**message, "more_body": True})
+        left = LINGER_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while left > 0:
+                    came = await receive()
+                    left -= len(came.get("body", b""))
+                    if not came.get("more_body"):
+                        break
+        await send({"type": "http.response.body"})
+
+    return send_lingering
+
+
+def _refusal(limit: int) -> str:
+    return f"expected a body of at most {limit} bytes, got more: send less at a time"
+
+
+def _two_lengths(scope: Scope) -> ASGIApp:
+    """A proxy may have read another body than we would: what follows could be another client's request."""
+    return problem_response(
+        Kind(400, "bad-request", "The request is ambiguous"),
+        "expected a Content-Length or a Transfer-Encoding, got both",
+        request_id=scope["state"].get("request_id"),
+        headers={"Connection": "close"},
+    )
+
+
+def _too_large(limit: int, scope: Scope) -> ASGIApp:
+    error = InputTooLarge(_refusal(limit))
+    # The rest of the body is not read: the connection cannot be used again.
+    return problem_response(
+        kind_of(error),
+        str(error),
+        request_id=scope["state"].get("request_id"),
+        headers={"Connection": "close"},
+    )

@@ -1,0 +1,120 @@
+"""Every row that the tables beside the journal must have, column by column."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Table
+
+from byline_service.compensation.money import minor_digits
+from byline_service.compensation.replay import Book
+from byline_service.compensation.runs import lines_of
+from byline_service.compensation.statements import ReversalStatement
+from byline_service.compensation.timestamps import moment_of
+from byline_service.database.tables import compensation as tables
+
+Row = Mapping[str, Any]
+
+
+def expected_rows(book: Book) -> dict[Table, dict[tuple[Any, ...], Row]]:
+    """Make the rows that the journal stands for.
+
+    Args:
+        book: The journal, read to its end.
+
+    Returns:
+        Table -> primary key -> every column.
+    """
+    made: dict[Table, Iterable[Row]] = {
+        tables.events: _events(book),
+        tables.policies: _policies(book),
+        tables.statement_runs: _runs(book),
+        tables.run_steps: _steps(book),
+        tables.statement_lines: _lines(book),
+        tables.ledger_entries: _entries(book),
+        tables.event_claims: _claims(book),
+    }
+    return {
+        table: {tuple(row[column.name] for column in table.primary_key.columns): row for row in rows}
+        for table, rows in made.items()
+    }
+
+
+def _events(book: Book) -> Iterable[Row]:
+    for each in book.events.values():
+        yield {
+            "id": each.id,
+            "sequence": each.sequence,
+            "booked_at": moment_of(each.at),
+            "index_name": each.index,
+            "version": each.version,
+            "reference": each.reference,
+            "weight": each.weight,
+        }
+
+
+def _policies(book: Book) -> Iterable[Row]:
+    for sequence, policy in book.policies.values():
+        yield {
+            "name": policy.name,
+            "revision": policy.revision,
+            "sequence": sequence,
+            "currency": policy.currency,
+            "minor_digits": minor_digits(policy.currency),
+        }
+
+
+def _runs(book: Book) -> Iterable[Row]:
+    for run in book.runs.values():
+        stamp, statement = book.stamps[run.id, "draft"], run.statement
+        yield {
+            "id": run.id,
+            "sequence": stamp.sequence,
+            "kind": statement.kind,
+            "policy": statement.policy.name,
+            "revision": statement.policy.revision,
+            "reverses": statement.run if isinstance(statement, ReversalStatement) else None,
+            "drafted_by": stamp.person,
+            "drafted_at": moment_of(stamp.at),
+        }
+
+
+def _steps(book: Book) -> Iterable[Row]:
+    for (run, step), stamp in book.stamps.items():
+        if step != "draft":
+            yield {
+                "run_id": run,
+                "step": step,
+                "sequence": stamp.sequence,
+                "person": stamp.person,
+                "at": moment_of(stamp.at),
+            }
+
+
+def _lines(book: Book) -> Iterable[Row]:
+    for run in book.runs.values():
+        for line in lines_of(run.statement):
+            yield {"run_id": run.id, **line.model_dump()}
+
+
+def _entries(book: Book) -> Iterable[Row]:
+    for each in book.entries:
+        yield {
+            "sequence": each.sequence,
+            "line": each.line,
+            "run_id": each.run,
+            "policy": each.policy.name,
+            "currency": each.policy.currency,
+            **each.entry.model_dump(),
+        }
+
+
+def _claims(book: Book) -> Iterable[Row]:
+    for (policy, event_id), claims in book.claims.items():
+        for claim, (sequence, run) in enumerate(claims):
+            yield {
+                "policy": policy,
+                "event_id": event_id,
+                "claim": claim,
+                "run_id": run,
+                "sequence": sequence,
+            }

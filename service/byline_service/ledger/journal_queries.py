@@ -1,0 +1,130 @@
+"""The journal's rows. One transaction at a time adds to it: whoever comes second waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, insert, select, text
+
+from byline_service.compensation.journal import GENESIS, Fact, Record, record_hash
+from byline_service.compensation.timestamps import moment_of, moment_text
+from byline_service.database import Connection
+from byline_service.database.tables.compensation import journal
+
+_LOCK = text("SELECT pg_advisory_xact_lock(7164220591)")
+PAGE = 500
+"""Records read at a time."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the next record goes; nobody else can take it before the transaction ends."""
+
+    sequence: int
+    at: str
+    """Now, and after the record before, whatever the clocks of two replicas say."""
+    previous: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record as it is stored."""
+
+    sequence: int
+    at: datetime
+    document: str
+    hash: str
+
+
+async def next_place(transaction: Connection) -> Place:
+    """Take the place of the next record.
+
+    On SQLite a transaction that may write is alone anyway; on PostgreSQL a lock is taken until its end.
+
+    Args:
+        transaction: One that may write.
+    """
+    if transaction.dialect.name != "sqlite":
+        await transaction.execute(_LOCK)
+    chosen = select(journal.c.sequence, journal.c.at, journal.c.hash)
+    last = (await transaction.execute(chosen.order_by(journal.c.sequence.desc()).limit(1))).first()
+    if last is None:
+        return Place(1, _after(None), GENESIS)
+    return Place(last.sequence + 1, _after(last.at), last.hash)
+
+
+def _after(last: datetime | None) -> str:
+    now = datetime.now(UTC)
+    return moment_text(now if last is None else max(now, last + timedelta(microseconds=1)))
+
+
+async def next_moment(transaction: Connection) -> str:
+    """Now, and after all records: a clock that was put back leaves none of them in the future."""
+    chosen = select(journal.c.at).order_by(journal.c.sequence.desc()).limit(1)
+    return _after((await transaction.execute(chosen)).scalar())
+
+
+async def write(transaction: Connection, place: Place, person: str, fact: Fact) -> Record:
+    """Add a record.
+
+    Args:
+        transaction: The one that took the place.
+        place: Where it goes.
+        person: Who did it.
+        fact: What was done.
+
+    Returns:
+        The record.
+    """
+    record = Record(sequence=place.sequence, at=place.at, person=person, fact=fact, previous=place.previous)
+    written = record.canonical()
+    values = {
+        "sequence": place.sequence,
+        "at": moment_of(place.at),
+        "document": written.decode("ascii"),
+        "hash": record_hash(written),
+    }
+    await transaction.execute(insert(journal).values(values))
+    return record
+
+
+async def last_sequence(transaction: Connection) -> int:
+    """The sequence of the last record; 0 where there is none."""
+    found: int | None = (await transaction.execute(select(func.max(journal.c.sequence)))).scalar()
+    return found or 0
+
+
+async def records(transaction: Connection, sequences: Sequence[int]) -> list[Record]:
+    """Read some records, in the order of their sequences."""
+    found: list[Record] = []
+    for start in range(0, len(sequences), PAGE):
+        part = sequences[start : start + PAGE]
+        chosen = select(journal.c.document).where(journal.c.sequence.in_(part)).order_by(journal.c.sequence)
+        documents = (await transaction.execute(chosen)).scalars().all()
+        # In a thread: 500 events of many owners would hold up every other request for a second.
+        found += await asyncio.to_thread(_parsed, documents)
+    return found
+
+
+def _parsed(documents: Sequence[str]) -> list[Record]:
+    return [Record.model_validate_json(document) for document in documents]
+
+
+async def rows(transaction: Connection) -> AsyncIterator[Row]:
+    """Read all rows in their order, a page at a time.
+
+    Yields:
+        Each row as it is stored.
+    """
+    last: int | None = None
+    while True:
+        chosen = select(journal).order_by(journal.c.sequence).limit(PAGE)
+        if last is not None:
+            chosen = chosen.where(journal.c.sequence > last)
+        page = (await transaction.execute(chosen)).all()
+        for row in page:
+            yield Row(row.sequence, row.at, row.document, row.hash)
+        if len(page) < PAGE:
+            return
+        last = page[-1].sequence

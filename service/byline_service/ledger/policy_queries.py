@@ -1,0 +1,85 @@
+"""Revisions of policies."""
+
+from sqlalchemy import func, insert, select
+
+from byline.errors import NotFound
+from byline_service.compensation.journal import PolicyRevised
+from byline_service.compensation.money import minor_digits
+from byline_service.compensation.policy import Policy
+from byline_service.database import Connection
+from byline_service.database.tables.compensation import policies
+from byline_service.ledger import journal_queries
+
+
+async def add(transaction: Connection, policy: Policy, sequence: int) -> None:
+    """Add a revision whose record was written.
+
+    Args:
+        transaction: The one that wrote it.
+        policy: The revision.
+        sequence: Of its record.
+    """
+    values = {
+        "name": policy.name,
+        "revision": policy.revision,
+        "sequence": sequence,
+        "currency": policy.currency,
+        "minor_digits": minor_digits(policy.currency),
+    }
+    await transaction.execute(insert(policies).values(values))
+
+
+async def newest(transaction: Connection, name: str) -> Policy | None:
+    """Read the newest revision of a policy; None where there is none."""
+    chosen = select(policies.c.sequence).where(policies.c.name == name).order_by(policies.c.revision.desc())
+    sequence = (await transaction.execute(chosen.limit(1))).scalar()
+    return None if sequence is None else (await _at(transaction, [sequence]))[0]
+
+
+async def find(transaction: Connection, name: str, revision: int | None = None) -> Policy:
+    """Read a revision of a policy; the newest by default.
+
+    Raises:
+        NotFound: There is none.
+    """
+    chosen = select(policies.c.sequence).where(policies.c.name == name)
+    if revision is not None:
+        chosen = chosen.where(policies.c.revision == revision)
+    sequence = (await transaction.execute(chosen.order_by(policies.c.revision.desc()).limit(1))).scalar()
+    if sequence is None:
+        raise NotFound("expected the name and revision of a policy, got others")
+    return (await _at(transaction, [sequence]))[0]
+
+
+async def page(transaction: Connection, after: str | None, limit: int) -> list[Policy]:
+    """Read the newest revision of each policy, by name.
+
+    Args:
+        transaction: An open transaction.
+        after: Only names after this one.
+        limit: How many at most.
+    """
+    chosen = select(func.max(policies.c.sequence), policies.c.name).group_by(policies.c.name)
+    if after is not None:
+        chosen = chosen.where(policies.c.name > after)
+    rows = (await transaction.execute(chosen.order_by(policies.c.name).limit(limit))).all()
+    found = await _at(transaction, sorted(row[0] for row in rows))
+    return sorted(found, key=lambda policy: policy.name)
+
+
+async def revisions(transaction: Connection, name: str) -> list[Policy]:
+    """Read every revision of a policy, the first first.
+
+    Raises:
+        NotFound: There is none.
+    """
+    chosen = select(policies.c.sequence).where(policies.c.name == name).order_by(policies.c.sequence)
+    found = await _at(transaction, list((await transaction.execute(chosen)).scalars()))
+    if not found:
+        raise NotFound("expected the name of a policy, got another one")
+    return found
+
+
+async def _at(transaction: Connection, sequences: list[int]) -> list[Policy]:
+    facts = [record.fact for record in await journal_queries.records(transaction, sequences)]
+    return [fact.policy for fact in facts if isinstance(fact, PolicyRevised)]

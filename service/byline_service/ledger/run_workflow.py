@@ -1,0 +1,220 @@
+"""Statement runs: drafted, approved by another person, posted or void. Every step is a record of the journal."""
+
+import asyncio
+import secrets
+
+from byline_service.accounts import audit
+from byline_service.accounts.scopes import Caller
+from byline_service.compensation.drafting import Period, draft_allocation, draft_release, draft_reversal
+from byline_service.compensation.journal import RunDrafted, RunStepped
+from byline_service.compensation.runs import (
+    Run,
+    RunConflict,
+    Step,
+    balances_after,
+    carried_of,
+    require_balanced,
+)
+from byline_service.compensation.statements import AllocationStatement, ReversalStatement, Statement
+from byline_service.database import Connection, Database
+from byline_service.ledger import (
+    entry_queries,
+    event_queries,
+    journal_queries,
+    policy_queries,
+    statement_queries,
+)
+from byline_service.ledger.entry_queries import Posting
+from byline_service.ledger.journal_queries import Place
+from byline_service.ledger.statement_queries import RunRow
+
+
+async def prepare_allocation(
+    database: Database, name: str, since: str | None, until: str | None
+) -> AllocationStatement:
+    """Divide a policy's pool over a period's events, on what the journal says at this moment.
+
+    Args:
+        database: Only read.
+        name: The policy; its newest revision counts.
+        since: First moment of the period; None for all before.
+        until: First moment after it; None for now, and after all records even where the clock was put back.
+
+    Returns:
+        The statement.
+
+    Raises:
+        NotFound: There is no such policy.
+        NotPayable: None of the events can be paid for.
+        InvalidInput: There is no event, or there are too many.
+    """
+    async with database.read() as reading:
+        basis = await journal_queries.last_sequence(reading)
+        policy = await policy_queries.find(reading, name)
+        period = Period(since=since, until=until or await journal_queries.next_moment(reading), basis=basis)
+        found = await event_queries.open_events(reading, policy, period)
+        carried = carried_of(await entry_queries.balances(reading, name, basis))
+        quarantined = await event_queries.quarantined(reading)
+    return await asyncio.to_thread(draft_allocation, policy, period, found, carried, quarantined)
+
+
+async def draft(transaction: Connection, caller: Caller, statement: Statement) -> RunRow:
+    """Draft a run.
+
+    Args:
+        transaction: Commits it.
+        caller: Who drafts: somebody else must approve.
+        statement: What it would post.
+
+    Returns:
+        The run.
+    """
+    return await _drafted(transaction, caller, await journal_queries.next_place(transaction), statement)
+
+
+async def release(
+    transaction: Connection, caller: Caller, name: str, reason: str, amounts: dict[str, int] | None
+) -> RunRow:
+    """Draft a run that releases escrow of a policy.
+
+    Args:
+        transaction: Commits it.
+        caller: Who drafts.
+        name: The policy.
+        reason: Why, in words.
+        amounts: Minor units by owner; None releases all of it.
+
+    Raises:
+        NotFound: There is no such policy.
+        RunConflict: There is less in escrow.
+    """
+    place = await journal_queries.next_place(transaction)
+    policy = await policy_queries.find(transaction, name)
+    statement = draft_release(policy, reason, amounts, await entry_queries.balances(transaction, name))
+    return await _drafted(transaction, caller, place, statement)
+
+
+async def reverse(transaction: Connection, caller: Caller, run_id: str, reason: str) -> RunRow:
+    """Draft a run that takes a posted one back.
+
+    Args:
+        transaction: Commits it.
+        caller: Who drafts.
+        run_id: The posted run.
+        reason: Why, in words.
+
+    Raises:
+        NotFound: There is no such run.
+        RunConflict: It is not posted, or was taken back before.
+    """
+    place = await journal_queries.next_place(transaction)
+    _, run = await statement_queries.find(transaction, run_id)
+    await _require_not_reversed(transaction, run_id)
+    return await _drafted(transaction, caller, place, draft_reversal(run, reason))
+
+
+async def approve(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
+    """Approve a draft of another person.
+
+    Raises:
+        NotFound: There is no such run.
+        RunConflict: It is no draft.
+        NotAnotherPerson: The caller drafted it.
+    """
+    place = await journal_queries.next_place(transaction)
+    _, run = await statement_queries.find(transaction, run_id)
+    run.require_approvable(caller.person)
+    return await _stepped(transaction, caller, place, run, "approval")
+
+
+async def void(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
+    """Give a run up that is not posted.
+
+    Raises:
+        NotFound: There is no such run.
+        RunConflict: It is posted, or void already.
+    """
+    place = await journal_queries.next_place(transaction)
+    _, run = await statement_queries.find(transaction, run_id)
+    run.require_voidable()
+    return await _stepped(transaction, caller, place, run, "void")
+
+
+async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
+    """Post an approved run: its entries go into the ledger.
+
+    Raises:
+        NotFound: There is no such run.
+        RunConflict: It is not approved, an event of it was paid for or its version quarantined since, or an
+            account has less than it takes.
+    """
+    place = await journal_queries.next_place(transaction)
+    row, run = await statement_queries.find(transaction, run_id)
+    run.require_postable()
+    entries = run.statement.entries()
+    require_balanced(entries)
+    await _require_sound_versions(transaction, run.statement)
+    claims = await _claims(transaction, run.statement)
+    balances_after(run.statement, await entry_queries.balances(transaction, row.policy))
+    stepped = await _stepped(transaction, caller, place, run, "posting")
+    posting = Posting(place.sequence, run_id, row.policy, row.currency)
+    await entry_queries.add(transaction, posting, entries)
+    await event_queries.add_claims(transaction, row.policy, claims, run_id, place.sequence)
+    return stepped
+
+
+async def _require_sound_versions(transaction: Connection, statement: Statement) -> None:
+    """A version may have been found damaged after the draft."""
+    quarantined = await event_queries.quarantined(transaction)
+    if not (quarantined and isinstance(statement, AllocationStatement)):
+        return
+    paid = await event_queries.versions_of(transaction, [event.id for event in statement.events])
+    if paid & quarantined:
+        raise RunConflict(
+            "expected events of sound versions, one of theirs was quarantined since: void it and draft it again"
+        )
+
+
+async def _claims(transaction: Connection, statement: Statement) -> list[tuple[str, int]]:
+    """Events that a run pays for or takes back, and how often each was before."""
+    paid: Statement = statement
+    if isinstance(statement, ReversalStatement):
+        await _require_not_reversed(transaction, statement.run)
+        _, run = await statement_queries.find(transaction, statement.run)
+        paid = run.statement
+    if not isinstance(paid, AllocationStatement):
+        return []
+    ids = [event.id for event in paid.events]
+    before = await event_queries.claims_of(transaction, paid.policy.name, ids)
+    claims = [(event_id, before.get(event_id, 0)) for event_id in ids]
+    if any(claim % 2 != (paid is not statement) for _, claim in claims):
+        raise RunConflict(
+            "expected events that no posted run has paid for, one was since: void it and draft it again"
+        )
+    return claims
+
+
+async def _require_not_reversed(transaction: Connection, run_id: str) -> None:
+    if await statement_queries.is_reversed(transaction, run_id):
+        raise RunConflict("expected a run that was not taken back, this one was")
+
+
+async def _drafted(transaction: Connection, caller: Caller, place: Place, statement: Statement) -> RunRow:
+    run_id = secrets.token_hex(16)
+    record = await journal_queries.write(
+        transaction, place, caller.person, RunDrafted(run=run_id, statement=statement)
+    )
+    await statement_queries.add(transaction, record)
+    details = {"kind": statement.kind, "policy": statement.policy.name, "sha256": statement.sha256}
+    await audit.record(transaction, caller, "statement-runs.draft", run_id, details)
+    return (await statement_queries.find(transaction, run_id))[0]
+
+
+async def _stepped(transaction: Connection, caller: Caller, place: Place, run: Run, step: Step) -> RunRow:
+    digest = run.statement.sha256
+    fact = RunStepped(kind=step, run=run.id, digest=digest)
+    await statement_queries.add_step(
+        transaction, await journal_queries.write(transaction, place, caller.person, fact)
+    )
+    await audit.record(transaction, caller, f"statement-runs.{step}", run.id, {"sha256": digest})
+    return (await statement_queries.find(transaction, run.id))[0]

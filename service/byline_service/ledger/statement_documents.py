@@ -1,0 +1,105 @@
+"""Statements as they are read: narrowed to what a key may see, as documents, as CSV and for print."""
+
+import csv
+import io
+from collections.abc import Collection
+
+from byline.api.statements import StatementDocument, StatementLine, StatementTotals, run_values
+from byline.errors import NotFound
+from byline_service.accounts.scopes import Caller
+from byline_service.compensation.allocation import Line
+from byline_service.compensation.money import minor_digits, written
+from byline_service.compensation.runs import Run
+from byline_service.compensation.statements import AllocationStatement, Statement
+from byline_service.database import Connection
+from byline_service.ledger import statement_queries
+from byline_service.ledger.statement_queries import RunRow
+from byline_service.pages.csv import cell
+
+COLUMNS = ("earned", "brought", "payable", "carried", "escrow")
+
+
+async def read_statement(
+    reading: Connection, caller: Caller, run_id: str, owner: str | None
+) -> StatementDocument:
+    """Read a statement as its reader may see it.
+
+    Args:
+        reading: An open transaction.
+        caller: Who reads. A key that sees some owners sees their lines of posted runs.
+        run_id: The run.
+        owner: Only this owner's line; None for all.
+
+    Returns:
+        The statement; totals where every owner is in it.
+
+    Raises:
+        NotFound: There is no such run, or none that the key may see.
+        Forbidden: The key does not see this owner.
+    """
+    if owner is not None:
+        caller.hold_owner(owner)
+    row, run = await statement_queries.find(reading, run_id)
+    owners: Collection[str] | None = caller.owners if owner is None else {owner}
+    lines = await statement_queries.lines(reading, run_id, owners)
+    if caller.owners is not None and (row.state != "posted" or not lines):
+        raise NotFound("expected the id of a posted run with a line of an owner that this key sees")
+    return _document(row, run, lines, whole=owners is None, all_events=caller.owners is None)
+
+
+def _document(
+    row: RunRow, run: Run, lines: list[Line], *, whole: bool, all_events: bool
+) -> StatementDocument:
+    statement = run.statement
+    divided = statement if isinstance(statement, AllocationStatement) else None
+    return StatementDocument.model_validate(
+        {
+            **run_values(row),
+            "reason": _reason(statement) if all_events else None,  # its words may name other owners
+            "since": divided.since if divided else None,
+            "until": divided.until if divided else None,
+            "events": len(divided.events) if divided else 0,
+            "refused": divided.refused if divided and all_events else [],
+            "lines": [StatementLine(**line.model_dump()) for line in lines],
+            "totals": _totals(statement) if whole else None,
+            "sha256": statement.sha256,
+        }
+    )
+
+
+def _reason(statement: Statement) -> str | None:
+    return None if isinstance(statement, AllocationStatement) else statement.reason
+
+
+def _totals(statement: Statement) -> StatementTotals:
+    sums = {"funding": 0, "payable": 0, "carried": 0, "escrow": 0, "unallocated": 0}
+    for entry in statement.entries():
+        sums[entry.account] += entry.amount
+    pool = -sums.pop("funding")
+    return StatementTotals(pool=pool, **sums)
+
+
+def statement_csv(statement: StatementDocument) -> str:
+    """Write a statement's lines for a spreadsheet: amounts in major units with a point.
+
+    Args:
+        statement: As its reader may see it.
+
+    Returns:
+        RFC 4180, with a header.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(["statement", "policy", "revision", "state", "owner", "currency", *COLUMNS])
+    head = [statement.id, statement.policy, statement.revision, statement.state]
+    for line in statement.lines:
+        amounts = [written(getattr(line, column), statement.currency) for column in COLUMNS]
+        writer.writerow([*head, cell(line.owner), statement.currency, *amounts])
+    return file.getvalue()
+
+
+def shown(amount: int, currency: str) -> str:
+    """Write an amount for people: with a comma between thousands."""
+    whole, point, minor = written(abs(amount), currency).partition(".")
+    assert bool(minor) == bool(minor_digits(currency))
+    return f"{'-' if amount < 0 else ''}{int(whole):,}{point}{minor}"

@@ -1,0 +1,189 @@
+"""Statement runs, their steps, and each owner's lines."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, insert, select
+
+from byline.errors import NotFound
+from byline_service.compensation.allocation import Line
+from byline_service.compensation.journal import Record, RunDrafted, RunStepped
+from byline_service.compensation.runs import Run, State, lines_of, state_of
+from byline_service.compensation.statements import ReversalStatement
+from byline_service.compensation.timestamps import moment_of, moment_text
+from byline_service.database import Connection
+from byline_service.database.tables.compensation import policies, run_steps, statement_lines, statement_runs
+from byline_service.ledger import journal_queries
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A run without its statement."""
+
+    id: str
+    sequence: int
+    kind: str
+    policy: str
+    revision: int
+    currency: str
+    drafted_by: str
+    drafted_at: str
+    steps: dict[str, tuple[str, str]]
+    """Step -> who took it, and when."""
+
+    @property
+    def state(self) -> State:
+        """Where the run stands."""
+        return state_of(self.steps)
+
+
+async def add(transaction: Connection, record: Record) -> None:
+    """Add a run and its lines, whose record was written.
+
+    Args:
+        transaction: The one that wrote it.
+        record: Of a draft.
+    """
+    assert isinstance(record.fact, RunDrafted)
+    run_id, statement = record.fact.run, record.fact.statement
+    values = {
+        "id": run_id,
+        "sequence": record.sequence,
+        "kind": statement.kind,
+        "policy": statement.policy.name,
+        "revision": statement.policy.revision,
+        "reverses": statement.run if isinstance(statement, ReversalStatement) else None,
+        "drafted_by": record.person,
+        "drafted_at": moment_of(record.at),
+    }
+    await transaction.execute(insert(statement_runs).values(values))
+    lines = [{"run_id": run_id, **line.model_dump()} for line in lines_of(statement)]
+    if lines:
+        await transaction.execute(insert(statement_lines), lines)
+
+
+async def add_step(transaction: Connection, record: Record) -> None:
+    """Add a step, whose record was written.
+
+    Args:
+        transaction: The one that wrote it.
+        record: Of the step.
+    """
+    assert isinstance(record.fact, RunStepped)
+    values = {
+        "run_id": record.fact.run,
+        "step": record.fact.kind,
+        "sequence": record.sequence,
+        "person": record.person,
+        "at": moment_of(record.at),
+    }
+    await transaction.execute(insert(run_steps).values(values))
+
+
+async def find(transaction: Connection, run_id: str) -> tuple[RunRow, Run]:
+    """Read a run with its statement.
+
+    Raises:
+        NotFound: There is none of that id.
+    """
+    rows = await _rows(transaction, _chosen().where(statement_runs.c.id == run_id))
+    if not rows:
+        raise NotFound("expected the id of a statement run, got another one")
+    row = rows[0]
+    (record,) = await journal_queries.records(transaction, [row.sequence])
+    assert isinstance(record.fact, RunDrafted)
+    steps: Any = {step: person for step, (person, _) in row.steps.items()}
+    return row, Run(id=run_id, drafted_by=row.drafted_by, statement=record.fact.statement, steps=steps)
+
+
+async def page(
+    transaction: Connection, before: int | None, limit: int, policy: str | None = None
+) -> list[RunRow]:
+    """Read runs, the newest first.
+
+    Args:
+        transaction: An open transaction.
+        before: Only runs older than this sequence.
+        limit: How many at most.
+        policy: Only runs of this policy.
+    """
+    chosen = _chosen().order_by(statement_runs.c.sequence.desc()).limit(limit)
+    if before is not None:
+        chosen = chosen.where(statement_runs.c.sequence < before)
+    if policy is not None:
+        chosen = chosen.where(statement_runs.c.policy == policy)
+    return await _rows(transaction, chosen)
+
+
+async def posted_page(
+    transaction: Connection, before: int | None, limit: int, owners: Collection[str] | None
+) -> list[RunRow]:
+    """Read posted runs, the newest first.
+
+    Args:
+        transaction: An open transaction.
+        before: Only runs older than this sequence.
+        limit: How many at most.
+        owners: Only runs with a line of one of these; None takes all.
+    """
+    posted = select(run_steps.c.run_id).where(run_steps.c.step == "posting")
+    chosen = _chosen().where(statement_runs.c.id.in_(posted))
+    if before is not None:
+        chosen = chosen.where(statement_runs.c.sequence < before)
+    if owners is not None:
+        theirs = select(statement_lines.c.run_id).where(statement_lines.c.owner.in_(owners))
+        chosen = chosen.where(statement_runs.c.id.in_(theirs))
+    return await _rows(transaction, chosen.order_by(statement_runs.c.sequence.desc()).limit(limit))
+
+
+async def lines(transaction: Connection, run_id: str, owners: Collection[str] | None) -> list[Line]:
+    """Read lines of a run by owner.
+
+    Args:
+        transaction: An open transaction.
+        run_id: The run.
+        owners: Only lines of these; None takes all.
+    """
+    chosen = select(statement_lines).where(statement_lines.c.run_id == run_id)
+    if owners is not None:
+        chosen = chosen.where(statement_lines.c.owner.in_(owners))
+    found = (await transaction.execute(chosen)).mappings()
+    read = [Line.model_validate({key: row[key] for key in Line.model_fields}) for row in found]
+    return sorted(read, key=lambda line: line.owner)
+
+
+async def is_reversed(transaction: Connection, run_id: str) -> bool:
+    """Whether a posted run takes this one back."""
+    chosen = (
+        select(statement_runs.c.id)
+        .join(run_steps, run_steps.c.run_id == statement_runs.c.id)
+        .where(statement_runs.c.reverses == run_id, run_steps.c.step == "posting")
+    )
+    return (await transaction.execute(chosen)).first() is not None
+
+
+def _chosen() -> Select[Any]:
+    return select(statement_runs, policies.c.currency).join(
+        policies,
+        (policies.c.name == statement_runs.c.policy) & (policies.c.revision == statement_runs.c.revision),
+    )
+
+
+async def _rows(transaction: Connection, chosen: Select[Any]) -> list[RunRow]:
+    rows = (await transaction.execute(chosen)).mappings().all()
+    wanted = select(run_steps).where(run_steps.c.run_id.in_([row["id"] for row in rows]))
+    steps: dict[str, dict[str, tuple[str, str]]] = {}
+    for step in (await transaction.execute(wanted)).mappings():
+        steps.setdefault(step["run_id"], {})[step["step"]] = step["person"], moment_text(step["at"])
+    return [
+        RunRow(
+            **{
+                key: row[key]
+                for key in ("id", "sequence", "kind", "policy", "revision", "currency", "drafted_by")
+            },
+            drafted_at=moment_text(row["drafted_at"]),
+            steps=steps.get(row["id"], {}),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,159 @@
+"""Holding everything that is stored to the journal, and the journal to itself: `byline ledger verify`."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import RowMapping, Table, select, text
+
+from byline_service.compensation.event import Event
+from byline_service.compensation.journal import EventBooked, Record, record_hash
+from byline_service.compensation.replay import Book, Finding
+from byline_service.compensation.timestamps import moment_text
+from byline_service.database import Connection, Database
+from byline_service.database.tables.compensation import APPEND_ONLY
+from byline_service.ledger import journal_queries
+from byline_service.ledger.expected_rows import expected_rows
+from byline_service.ledger.journal_queries import Row
+
+Key = tuple[Any, ...]
+PIECE = 500
+"""Rows that are compared at a time."""
+_TRIGGERS = {
+    "sqlite": text("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"),
+    "postgresql": text(
+        "SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+        "WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'"
+    ),
+}
+_EXPECTED_TRIGGERS = {"sqlite": ("{}_no_update", "{}_no_delete"), "postgresql": ("{}_append_only",)}
+
+
+@dataclass
+class Verification:
+    """What `verify` found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    """What is wrong; empty where nothing is."""
+    records: int = 0
+    """Records of the journal."""
+    head: str = ""
+    """Hash of the last one: note it elsewhere."""
+    events: int = 0
+    """Booked events."""
+    runs: int = 0
+    """Statement runs."""
+    posted: int = 0
+    """Those that are posted."""
+
+
+async def verify(database: Database, noted: tuple[int, str] | None = None) -> Verification:
+    """Verify the journal and every table beside it, in one moment of the database.
+
+    What takes long is done in threads: a service that verifies goes on answering.
+
+    Args:
+        database: Only read.
+        noted: Sequence and hash of a head that was noted elsewhere.
+
+    Returns:
+        What was found.
+    """
+    async with database.read() as reading:
+        book, noted_hash = Book(), None
+        async for row in journal_queries.rows(reading):
+            await _read(reading, book, row)
+            if noted is not None and row.sequence == noted[0]:
+                noted_hash = row.hash
+        if noted is not None and noted_hash != noted[1]:
+            book.findings.append(Finding(f"journal {noted[0]}", "its hash is not the one that was noted"))
+        for table, rows in (await asyncio.to_thread(expected_rows, book)).items():
+            book.findings += await _compared(reading, table, rows)
+        book.findings += await _missing_triggers(reading)
+    return Verification(
+        findings=book.findings,
+        records=book.head[0],
+        head=book.head[1],
+        events=len(book.events),
+        runs=len(book.runs),
+        posted=sum(run.state == "posted" for run in book.runs.values()),
+    )
+
+
+async def _read(reading: Connection, book: Book, row: Row) -> None:
+    record, wrong = await asyncio.to_thread(_parsed, row)
+    book.findings += wrong
+    if record is None:
+        book.head = row.sequence, row.hash
+        return
+    events = await _events(reading, book.wanted(record))
+    await asyncio.to_thread(book.read, record, row.hash, events)
+
+
+def _parsed(row: Row) -> tuple[Record | None, list[Finding]]:
+    """Read a row's document; None where it cannot be read."""
+    where = f"journal {row.sequence}"
+    try:
+        record = Record.model_validate_json(row.document)
+    except ValidationError:
+        return None, [Finding(where, "its document cannot be read")]
+    wrong = []
+    if record.canonical() != row.document.encode():
+        wrong.append(Finding(where, "its document is not canonical"))
+    if record_hash(row.document.encode()) != row.hash:
+        wrong.append(Finding(where, "its document does not have the stored hash"))
+    if (record.sequence, record.at) != (row.sequence, moment_text(row.at)):
+        wrong.append(Finding(where, "sequence or time beside the document are others than in it"))
+    return record, wrong
+
+
+async def _events(reading: Connection, wanted: list[int]) -> dict[int, Event]:
+    """Read events again; they were readable, or they would not be wanted."""
+    facts = [(each.sequence, each.fact) for each in await journal_queries.records(reading, wanted)]
+    return {sequence: fact.event for sequence, fact in facts if isinstance(fact, EventBooked)}
+
+
+async def _compared(
+    reading: Connection, table: Table, rows: Mapping[Key, Mapping[str, Any]]
+) -> list[Finding]:
+    """Hold a table to what its rows must be: none missing, none more, none with another value."""
+    findings: list[Finding] = []
+    left = dict(rows)
+    streamed = await reading.stream(select(table).execution_options(yield_per=PIECE))
+    async for stored in streamed.mappings().partitions():
+        findings += await asyncio.to_thread(_differing, stored, table, left)
+    return findings + [
+        Finding(f"{table.name} {', '.join(map(str, key))}", "the row is missing: the journal has it")
+        for key in left
+    ]
+
+
+def _differing(
+    found: Sequence[RowMapping], table: Table, left: dict[Key, Mapping[str, Any]]
+) -> list[Finding]:
+    """Compare some rows, and take them out of those that are left to be found."""
+    findings: list[Finding] = []
+    for stored in found:
+        key = tuple(stored[column.name] for column in table.primary_key.columns)
+        where = f"{table.name} {', '.join(map(str, key))}"
+        wanted = left.pop(key, None)
+        if wanted is None:
+            findings.append(Finding(where, "the journal does not have this row"))
+            continue
+        wrong = [name for name, value in wanted.items() if stored[name] != value]
+        if wrong:
+            findings.append(Finding(where, f"other values than in the journal: {', '.join(wrong)}"))
+    return findings
+
+
+async def _missing_triggers(reading: Connection) -> list[Finding]:
+    dialect = reading.dialect.name
+    found = {tuple(row) for row in await reading.execute(_TRIGGERS[dialect])}
+    return [
+        Finding(f"table {table.name}", "nothing refuses to change its rows: a trigger is missing")
+        for table in APPEND_ONLY
+        for name in _EXPECTED_TRIGGERS[dialect]
+        if (name.format(table.name), table.name) not in found
+    ]

@@ -1,0 +1,103 @@
+"""What `/metrics` shows, in a registry of its own: several applications can live in one process."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from byline.api.answer import Timings
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_QUERIES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Counters and histograms of one application."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._requests = Counter(
+            "byline_requests", "Requests", ["method", "route", "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "byline_request_seconds",
+            "Time of a request",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._stages = Histogram(
+            "byline_stage_seconds",
+            "Time of a stage of an answer, as in its timings",
+            ["index", "stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._batches = Histogram(
+            "byline_batch_queries",
+            "Queries computed together",
+            ["index"],
+            buckets=_QUERIES,
+            registry=self.registry,
+        )
+        self._dropped = Counter(
+            "byline_dropped", "Queries dropped before they were computed", registry=self.registry
+        )
+        self.inside = Gauge("byline_requests_inside", "Requests admitted now", registry=self.registry)
+
+        self.events = Counter("byline_events", "Events booked", ["index"], registry=self.registry)
+        self.loaded = Gauge("byline_versions_loaded", "Versions in memory", registry=self.registry)
+        self._switches = Counter(
+            "byline_alias_switches", "Versions that took another's place", ["alias"], registry=self.registry
+        )
+        self._quarantined = Counter(
+            "byline_quarantined", "Versions found unusable", ["index"], registry=self.registry
+        )
+
+        self._quota_refused = Counter(
+            "byline_quota_refused", "Requests beyond their key's quota", ["kind"], registry=self.registry
+        )
+        self._database_errors = Counter(
+            "byline_database_errors",
+            "Transactions that failed: unavailable, full",
+            ["kind"],
+            registry=self.registry,
+        )
+
+    def quota_refused(self, kind: str) -> None:
+        """Count a request beyond its key's quota of requests or queries."""
+        self._quota_refused.labels(kind).inc()
+
+    def database_error(self, kind: str) -> None:
+        """Count a transaction that the database did not do."""
+        self._database_errors.labels(kind).inc()
+
+    def switched(self, alias: str) -> None:
+        """Count a version that took another's place in this process."""
+        self._switches.labels(alias).inc()
+
+    def quarantined(self, index: str) -> None:
+        """Count a version that this process found unusable."""
+        self._quarantined.labels(index).inc()
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that is over."""
+        known = method if method in {"GET", "HEAD", "POST"} else "other"
+        self._requests.labels(known, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def answer(self, index: str, timings: Timings) -> None:
+        """Count an answer's stages."""
+        for stage, milliseconds in timings.model_dump().items():
+            self._stages.labels(index, stage).observe(milliseconds / 1e3)
+
+    def batch(self, index: str, queries: int, dropped: int) -> None:
+        """Count a batch and what was dropped from it."""
+        if queries:
+            self._batches.labels(index).observe(queries)
+        self._dropped.inc(dropped)
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,213 @@
+"""The Compensation pages: what owners are due, the runs that say so, and the ledger. Keys of owners see their own."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from byline.api.compensation import PolicyDocument
+from byline.api.statements import BalanceDocument, RunDocument, RunPage, StatementDocument
+from byline.errors import NotFound
+from byline_service.accounts.permissions import requires
+from byline_service.accounts.scopes import Caller, Scope
+from byline_service.api import ledger, policies, statement_runs, statements
+from byline_service.compensation.eligibility import WORDS
+from byline_service.compensation.runs import same_person
+from byline_service.pages.csv import Row, csv_response, csv_stream, major
+from byline_service.pages.errors import PageRoute
+from byline_service.pages.owner_totals import Standing, balanced, draw, periods, standings, totals
+from byline_service.pages.rendering import page
+
+router = APIRouter(prefix="/compensation", include_in_schema=False, route_class=PageRoute)
+Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
+Policy = Annotated[str | None, Query(max_length=64)]
+DRAWN_OWNERS = 15
+DRAWN_PERIODS = 12
+LISTED_RUNS = 20
+LISTED_ENTRIES = 50
+
+
+@router.get("")
+async def compensation_page(
+    request: Request,
+    caller: Reading,
+    policy: Policy = None,
+    before: Annotated[int | None, Query(ge=1)] = None,
+) -> Response:
+    """Where all owners stand under one policy."""
+    known = await _policies(request, caller)
+    chosen = await _chosen(request, caller, policy, known)
+    balances = await _balances(request, caller, chosen)
+    owners = standings(balances)
+    runs = await _runs(request, caller, chosen, before)
+    names, columns = periods(await _posted(request, caller, chosen))
+    return page(
+        request,
+        "compensation.html",
+        here="compensation",
+        policies=sorted({*known, *([chosen] if chosen else [])}),
+        chosen=chosen,
+        policy=known.get(chosen or ""),
+        currency=_currency(balances, known, chosen),
+        owners=owners,
+        drawn=draw(owners[:DRAWN_OWNERS]),
+        totals=totals(balances),
+        colours=names,
+        periods=columns,
+        runs=runs.runs,
+        runs_next=runs.next,
+        first=before is None,
+        waiting=sum(run.state in ("draft", "approved") for run in runs.runs),
+    )
+
+
+@router.get("/owners.csv")
+async def owners_csv(request: Request, caller: Reading, policy: Policy = None) -> Response:
+    """Every owner's accounts, in major units."""
+    chosen = await _chosen(request, caller, policy, await _policies(request, caller))
+    balances = await _balances(request, caller, chosen)
+    currency = balances[0].currency if balances else ""
+    rows = [
+        (each.owner, currency, *(major(n, currency) for n in (each.payable, each.escrow, each.carried)))
+        for each in standings(balances)
+    ]
+    return csv_response("owners", ("owner", "currency", "payable", "escrow", "carried"), rows)
+
+
+@router.get("/periods.csv")
+async def periods_csv(request: Request, caller: Reading, policy: Policy = None) -> Response:
+    """What each posted run pays each owner, in major units."""
+    chosen = await _chosen(request, caller, policy, await _policies(request, caller))
+    posted = await _posted(request, caller, chosen)
+    rows = [
+        (each.id, each.since, each.until, line.owner, each.currency, major(line.payable, each.currency))
+        for each in posted
+        for line in each.lines
+    ]
+    return csv_response("periods", ("run", "since", "until", "owner", "currency", "payable"), rows)
+
+
+@router.get("/runs/{run}")
+async def run_page(request: Request, caller: Reading, run: str) -> Response:
+    """One run: its lines, and what can be done with it."""
+    statement = await statements.get_statement(request, caller, run)
+    lines = sorted(
+        statement.lines, key=lambda line: (-(line.payable + line.escrow + line.carried), line.owner)
+    )
+    own = [Standing(each.owner, each.payable, each.escrow, each.carried) for each in lines]
+    return page(
+        request,
+        "run.html",
+        here="compensation",
+        statement=statement,
+        lines=lines,
+        drawn=draw(own[:DRAWN_OWNERS]),
+        obstacle=_obstacle(caller, statement),
+        words=WORDS,
+    )
+
+
+@router.get("/ledger")
+async def ledger_page(
+    request: Request, caller: Reading, after: Annotated[str | None, Query(max_length=40)] = None
+) -> Response:
+    """The ledger, entry by entry."""
+    found = await ledger.list_entries(request, caller, after, LISTED_ENTRIES)
+    balances = await ledger.list_balances(request, caller)
+    return page(
+        request,
+        "ledger.html",
+        here="compensation",
+        entries=found.entries,
+        next=found.next,
+        first=after is None,
+        journal=balances.journal,
+        digits={each.currency: each.minor_digits for each in balances.balances},
+        balanced=balanced(balances.balances),
+    )
+
+
+@router.get("/ledger.csv")
+async def ledger_csv(request: Request, caller: Reading) -> Response:
+    """All of the ledger's entries, in major units."""
+
+    async def pages() -> AsyncIterator[list[Row]]:
+        after: str | None = ""
+        while after is not None:
+            part = await ledger.list_entries(request, caller, after or None, 1000)
+            yield [
+                (
+                    each.sequence,
+                    each.line,
+                    each.run,
+                    each.policy,
+                    each.account,
+                    each.owner,
+                    each.currency,
+                    major(each.amount, each.currency),
+                )
+                for each in part.entries
+            ]
+            after = part.next
+
+    head = ("sequence", "line", "run", "policy", "account", "owner", "currency", "amount")
+    return await csv_stream("ledger", head, pages())
+
+
+def _obstacle(caller: Caller, run: RunDocument) -> str | None:
+    """Why the caller cannot approve a run; None where nothing is in the way. The service decides again when it is done."""
+    if not caller.may(Scope.APPROVE):
+        return "Your key does not have the scope approve."
+    if same_person(caller.person, run.drafted_by):
+        return "You drafted this run: another person must approve it."
+    return None
+
+
+async def _policies(request: Request, caller: Caller) -> dict[str, PolicyDocument]:
+    """The newest revisions by name; owners' keys see the policies that they have accounts under, by name alone."""
+    if caller.owners is not None:
+        return {}
+    found = await policies.list_policies(request, None, 1000)
+    return {each.policy.name: each for each in found.policies}
+
+
+async def _chosen(
+    request: Request, caller: Caller, policy: str | None, known: dict[str, PolicyDocument]
+) -> str | None:
+    """The policy that is looked at: the one that was asked for, or the first."""
+    names = set(known)
+    if caller.owners is not None:
+        names = {each.policy for each in (await ledger.list_balances(request, caller)).balances}
+    if policy is not None and policy not in names:
+        raise NotFound("expected the name of a policy, got another one")
+    return policy or min(names, default=None)
+
+
+async def _balances(request: Request, caller: Caller, policy: str | None) -> list[BalanceDocument]:
+    return [] if policy is None else (await ledger.list_balances(request, caller, policy)).balances
+
+
+async def _runs(request: Request, caller: Caller, policy: str | None, before: int | None) -> RunPage:
+    if caller.owners is not None:
+        return await statements.list_statements(request, caller, before, LISTED_RUNS)
+    return await statement_runs.list_runs(request, before, LISTED_RUNS, policy)
+
+
+async def _posted(request: Request, caller: Caller, policy: str | None) -> list[StatementDocument]:
+    """The last posted runs with their lines."""
+    if policy is None:
+        return []
+    found = (await statements.list_statements(request, caller, None, 100)).runs
+    own = [each.id for each in found if each.policy == policy][:DRAWN_PERIODS]
+    return [await statements.get_statement(request, caller, each) for each in own]
+
+
+def _currency(
+    balances: list[BalanceDocument], known: dict[str, PolicyDocument], chosen: str | None
+) -> tuple[str, int]:
+    if balances:
+        return balances[0].currency, balances[0].minor_digits
+    if chosen in known:
+        return known[chosen].policy.currency, known[chosen].minor_digits
+    return "EUR", 2

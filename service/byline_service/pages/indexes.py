@@ -1,0 +1,163 @@
+"""The Index pages: what a model was trained on, how its scores are made, and how far they were found to hold."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from byline.api.attributions import IndexInfo, OwnerInfo, SelfInfluencePage, SelfInfluenceRow
+from byline.errors import DatabaseUnavailable, InvalidQuery
+from byline_service.accounts.permissions import requires
+from byline_service.accounts.scopes import Scope
+from byline_service.api import aliases, versions
+from byline_service.api import indexes as api
+from byline_service.pages.charts import Entry, bars, stacked
+from byline_service.pages.csv import Row, csv_response, csv_stream
+from byline_service.pages.errors import PageRoute
+from byline_service.pages.quality import judged
+from byline_service.pages.rendering import page
+
+router = APIRouter(
+    prefix="/indexes",
+    include_in_schema=False,
+    route_class=PageRoute,
+    dependencies=[requires(Scope.READ)],
+)
+DRAWN_OWNERS = 12
+SHOWN_ALONE = 8
+LISTED = 1000
+"""Lines of a list at most, and those of a file that are read at a time."""
+After = Annotated[str | None, Query(max_length=400)]
+From = Annotated[int, Query(ge=1, le=10**9, alias="from")]
+
+
+@router.get("")
+def indexes_page(request: Request) -> Response:
+    """List the indexes."""
+    found = [api.get_index(request, each.name) for each in api.list_indexes(request).indexes]
+    return page(request, "indexes.html", here="indexes", indexes=found)
+
+
+@router.get("/{name}")
+async def index_page(request: Request, name: str, after: After = None, alone_from: From = 1) -> Response:
+    """Show one index."""
+    described = await asyncio.to_thread(_described, request, name, after, alone_from)
+    return page(
+        request, "index.html", here="indexes", **described, **await _versions(request, described["index"])
+    )
+
+
+def _described(request: Request, name: str, after: str | None, alone_from: int) -> dict[str, Any]:
+    """What files say of an index."""
+    index = api.get_index(request, name)
+    owners, coverage = _owners(request, index), api.get_coverage(request, name)
+    alone = _self_influence(request, name, after, SHOWN_ALONE)
+    path = f"/indexes/{name}"
+    further = alone_from + len(alone.examples)
+    return {
+        "here_path": path,
+        "index": index,
+        "recipe": json.dumps(index.model_dump(mode="json")["recipe_document"], indent=2),
+        "unit_plural": "groups" if index.unit == "group" else "training points",
+        "judged": [judged(each) for each in index.quality_card.measurements] if index.quality_card else [],
+        "owners": owners,
+        "drawn": bars([Entry(each.owner, each.examples) for each in owners[:DRAWN_OWNERS]]),
+        "coverage": coverage,
+        "licences": stacked([(each.licence or "none stated", each.examples) for each in coverage.licences]),
+        "alone": alone.examples,
+        "alone_bars": bars([Entry(each.example.id, each.self_influence) for each in alone.examples]),
+        "alone_from": alone_from,
+        "alone_first": f"{path}#self" if after else None,
+        "alone_next": f"{path}?after={alone.next}&from={further}#self" if alone.next else None,
+    }
+
+
+async def _versions(request: Request, index: IndexInfo) -> dict[str, Any]:
+    """What the database says of an index; a page is shown without that where it does not answer."""
+    try:
+        listed = await versions.list_versions(request, index.name, "", LISTED)
+        named = await aliases.list_aliases(request, "", LISTED)
+    except DatabaseUnavailable:
+        return {"versions": None, "aliases": []}
+    own = [each for each in named.aliases if each.index == index.index]
+    return {"versions": listed.versions, "aliases": own}
+
+
+@router.get("/{name}/owners.csv")
+def owners_csv(request: Request, name: str) -> Response:
+    """All owners of an index."""
+    rows = [
+        (each.owner, each.examples, "; ".join(each.licences))
+        for each in _owners(request, api.get_index(request, name))
+    ]
+    return csv_response(f"{name}-owners", ("owner", "examples", "licences"), rows)
+
+
+@router.get("/{name}/licences.csv")
+def licences_csv(request: Request, name: str) -> Response:
+    """All licences of an index."""
+    rows = [(each.licence, each.examples) for each in api.get_coverage(request, name).licences]
+    return csv_response(f"{name}-licences", ("licence", "examples"), rows)
+
+
+@router.get("/{name}/quality.csv")
+def quality_csv(request: Request, name: str) -> Response:
+    """What was measured about an index."""
+    card = api.get_index(request, name).quality_card
+    rows = [
+        (
+            m.metric,
+            m.title,
+            m.value,
+            *(m.interval or (None, None)),
+            m.ceiling,
+            m.sample,
+            m.protocol.target,
+            m.measured,
+        )
+        for m in (card.measurements if card else ())
+    ]
+    head = ("metric", "title", "value", "low", "high", "ceiling", "sample", "target", "measured")
+    return csv_response(f"{name}-quality", head, rows)
+
+
+@router.get("/{name}/self-influence.csv")
+async def self_influence_csv(request: Request, name: str) -> Response:
+    """All points, those with the largest self-influence first."""
+
+    async def pages() -> AsyncIterator[list[Row]]:
+        after: str | None = ""
+        while after is not None:
+            part = await asyncio.to_thread(_self_influence, request, name, after or None, LISTED)
+            yield [
+                (each.row, each.example.id, each.example.owner, each.example.label, each.self_influence)
+                for each in part.examples
+            ]
+            after = part.next
+
+    head = ("row", "id", "owner", "label", "self_influence")
+    return await csv_stream(f"{name}-self-influence", head, pages())
+
+
+def _owners(request: Request, index: IndexInfo) -> Sequence[OwnerInfo]:
+    """All of them, those with most first."""
+    found, after = list[OwnerInfo](), None
+    while True:
+        part = api.list_owners(request, index.name, after, 1000)
+        found += part.owners
+        after = part.next
+        if after is None:
+            return sorted(found, key=lambda each: (-each.examples, each.owner))
+
+
+def _self_influence(request: Request, name: str, after: str | None, limit: int) -> SelfInfluencePage:
+    """A page of the list; an empty one where the recipe has none."""
+    try:
+        return api.list_self_influence(request, name, after, limit)
+    except InvalidQuery:
+        if after is not None:
+            raise
+        return SelfInfluencePage(examples=list[SelfInfluenceRow](), next=None)

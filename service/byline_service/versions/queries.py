@@ -1,0 +1,216 @@
+"""SQL about versions and aliases. Every function takes the open transaction."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, delete, insert, select, update
+
+from byline_service.database import Connection
+from byline_service.database.tables.versions import alias_changes, aliases, index_versions, versions_revision
+from byline_service.versions.records import (
+    AliasChange,
+    AliasRecord,
+    State,
+    VersionFacts,
+    VersionRecord,
+    Wanted,
+)
+
+_STAMPS = {
+    State.VERIFIED: "verified_at",
+    State.QUARANTINED: "quarantined_at",
+    State.RETIRED: "retired_at",
+}
+
+
+async def next_revision(tx: Connection) -> int:
+    """Begin a change: takes the next number, and a lock that makes changes happen one after another."""
+    statement = update(versions_revision).values(revision=versions_revision.c.revision + 1)
+    return int((await tx.execute(statement.returning(versions_revision.c.revision))).scalar_one())
+
+
+async def revision(tx: Connection) -> int:
+    """Number of the last change."""
+    return int((await tx.execute(select(versions_revision.c.revision))).scalar_one())
+
+
+async def find_version(tx: Connection, index: str, version: str) -> VersionRecord | None:
+    """Look a version up."""
+    statement = select(index_versions).where(_is(index, version))
+    row = (await tx.execute(statement)).one_or_none()
+    return None if row is None else _version(row)
+
+
+async def list_versions(tx: Connection, index: str, after: str, limit: int) -> list[VersionRecord]:
+    """The next versions of an index by name."""
+    statement = select(index_versions).where(
+        index_versions.c.index_name == index, index_versions.c.version > after
+    )
+    rows = await tx.execute(statement.order_by(index_versions.c.version).limit(limit))
+    return [_version(row) for row in rows]
+
+
+async def has_index(tx: Connection, name: str) -> bool:
+    """Whether there is an index of that name."""
+    statement = select(index_versions.c.version).where(index_versions.c.index_name == name).limit(1)
+    return (await tx.execute(statement)).first() is not None
+
+
+async def add_version(tx: Connection, facts: VersionFacts, now: datetime) -> None:
+    """Register a version; one of that name begins its life anew."""
+    values = _identity(facts) | {"state": State.REGISTERED, "reason": None, "registered_at": now}
+    values |= dict.fromkeys(("verified_at", "quarantined_at", "retired_at", "heard_at"))
+    renewed = await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(values))
+    if not renewed.rowcount:
+        key = {"index_name": facts.index, "version": facts.version}
+        await tx.execute(insert(index_versions).values(key | values))
+
+
+async def identify(tx: Connection, facts: VersionFacts) -> None:
+    """Note what a version's manifest says, where it could not be read before."""
+    await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(_identity(facts)))
+
+
+async def set_state(
+    tx: Connection, facts: VersionFacts, state: State, now: datetime, reason: str | None = None
+) -> None:
+    """Move a version on in its life; a check of it is over."""
+    values: dict[str, Any] = {"state": state, "reason": reason, "heard_at": None}
+    if state in _STAMPS:
+        values[_STAMPS[state]] = now
+    await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(values))
+
+
+async def note_check(
+    tx: Connection, facts: VersionFacts, heard_at: datetime | None, done: int = 0, total: int = 0
+) -> None:
+    """Note how far a check is; None ends it."""
+    values = {"heard_at": heard_at, "checked_bytes": done, "total_bytes": total}
+    await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(values))
+
+
+async def find_alias(tx: Connection, alias: str) -> AliasRecord | None:
+    """Look an alias up."""
+    row = (await tx.execute(select(aliases).where(aliases.c.alias == alias))).one_or_none()
+    return None if row is None else _alias(row)
+
+
+async def list_aliases(tx: Connection, after: str, limit: int) -> list[AliasRecord]:
+    """The next aliases by name."""
+    statement = select(aliases).where(aliases.c.alias > after).order_by(aliases.c.alias).limit(limit)
+    return [_alias(row) for row in await tx.execute(statement)]
+
+
+async def aliases_of(tx: Connection, index: str, version: str) -> list[str]:
+    """Names that stand for a version."""
+    statement = select(aliases.c.alias).where(aliases.c.index_name == index, aliases.c.version == version)
+    return list((await tx.execute(statement.order_by(aliases.c.alias))).scalars())
+
+
+async def aliases_by_version(tx: Connection, index: str) -> dict[str, list[str]]:
+    """Names that stand for each version of an index."""
+    statement = select(aliases.c.alias, aliases.c.version).where(aliases.c.index_name == index)
+    found: dict[str, list[str]] = {}
+    for row in await tx.execute(statement.order_by(aliases.c.alias)):
+        found.setdefault(row.version, []).append(row.alias)
+    return found
+
+
+async def wanted(tx: Connection, indexes: Collection[str]) -> list[Wanted]:
+    """What the aliases of some indexes stand for."""
+    same = and_(
+        index_versions.c.index_name == aliases.c.index_name, index_versions.c.version == aliases.c.version
+    )
+    statement = select(aliases, index_versions.c.verified_at).join(index_versions, same)
+    rows = await tx.execute(statement.where(aliases.c.index_name.in_(indexes)).order_by(aliases.c.alias))
+    return [Wanted(alias=_alias(row), verified_at=row.verified_at) for row in rows]
+
+
+async def put_alias(tx: Connection, record: AliasRecord, action: str, person: str) -> None:
+    """Have an alias stand for something, and note that in its history."""
+    await tx.execute(delete(aliases).where(aliases.c.alias == record.alias))
+    await tx.execute(
+        insert(aliases).values(
+            alias=record.alias,
+            index_name=record.index,
+            version=record.version,
+            previous=record.previous,
+            revision=record.revision,
+            changed_at=record.changed_at,
+        )
+    )
+    await note_change(tx, record, action, person)
+
+
+async def delete_alias(tx: Connection, record: AliasRecord, person: str) -> None:
+    """Forget an alias, and note that in its history; the record has the change's revision and time."""
+    await tx.execute(delete(aliases).where(aliases.c.alias == record.alias))
+    await note_change(tx, record, "delete", person)
+
+
+async def note_change(tx: Connection, record: AliasRecord, action: str, person: str) -> None:
+    """Add a line to an alias' history."""
+    await tx.execute(
+        insert(alias_changes).values(
+            alias=record.alias,
+            index_name=record.index,
+            version=record.version,
+            previous=record.previous,
+            action=action,
+            revision=record.revision,
+            at=record.changed_at,
+            person=person,
+        )
+    )
+
+
+async def list_changes(tx: Connection, alias: str, before: int | None, limit: int) -> Sequence[AliasChange]:
+    """The history of an alias, the latest change first."""
+    statement = select(alias_changes).where(alias_changes.c.alias == alias)
+    if before is not None:
+        statement = statement.where(alias_changes.c.id < before)
+    rows = await tx.execute(statement.order_by(alias_changes.c.id.desc()).limit(limit))
+    return [
+        AliasChange(
+            id=row.id,
+            alias=row.alias,
+            index=row.index_name,
+            version=row.version,
+            previous=row.previous,
+            action=row.action,
+            revision=row.revision,
+            at=row.at,
+            person=row.person,
+        )
+        for row in rows
+    ]
+
+
+def _is(index: str, version: str) -> Any:
+    return and_(index_versions.c.index_name == index, index_versions.c.version == version)
+
+
+def _identity(facts: VersionFacts) -> dict[str, Any]:
+    return {
+        "manifest_digest": facts.manifest_digest,
+        "recipe": facts.recipe,
+        "recipe_fingerprint": facts.recipe_fingerprint,
+    }
+
+
+def _version(row: Row[Any]) -> VersionRecord:
+    columns = dict(row._mapping)
+    index, state = columns.pop("index_name"), State(columns.pop("state"))
+    return VersionRecord(index=index, state=state, **columns)
+
+
+def _alias(row: Row[Any]) -> AliasRecord:
+    return AliasRecord(
+        alias=row.alias,
+        index=row.index_name,
+        version=row.version,
+        previous=row.previous,
+        revision=row.revision,
+        changed_at=row.changed_at,
+    )

@@ -1,0 +1,331 @@
+"""Changes of versions and aliases: each one transaction, with its line in the audit log.
+
+A change begins by taking the next revision number, which only one transaction can hold at a time. So nothing that is
+read afterwards changes before the commit: no version is retired while an alias is being pointed at it.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from byline.errors import Conflict, InvalidInput, NotFound
+from byline_service.accounts import audit
+from byline_service.accounts.scopes import Caller
+from byline_service.database import Connection, Database
+from byline_service.versions import queries
+from byline_service.versions.errors import StaleAlias
+from byline_service.versions.records import AliasRecord, State, VersionFacts, VersionRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a caller believes an alias to be; a change is made only where it is right."""
+
+    version: str | None = None
+    """The version that it stands for; None with no `revision`: that there is no such alias."""
+    revision: int | None = None
+    """Number of the change that made it so, from its ETag: also notices a change there and back."""
+
+    def hold(self, found: AliasRecord | None) -> None:
+        """Refuse a change that somebody else's came before.
+
+        Raises:
+            StaleAlias: The alias has another revision.
+            Conflict: It stands for another version.
+        """
+        if self.revision is not None and (found is None or found.revision != self.revision):
+            raise StaleAlias("expected the alias as the ETag says, it was changed since: read it again")
+        if self.version is None and self.revision is not None:
+            return
+        if self.version != (None if found is None else found.version):
+            what = "no such alias" if found is None else f"version {found.version}"
+            raise Conflict(f"expected the alias to be as `expected` says, found {what}: read it again")
+
+
+async def register(database: Database, caller: Caller, facts: VersionFacts) -> VersionRecord:
+    """Make a version known. The same again changes nothing, but for one that was retired.
+
+    Raises:
+        Conflict: An alias stands for a version of that name, and its manifest is another one now.
+    """
+    async with database.begin() as tx:
+        await queries.next_revision(tx)
+        known = await queries.find_version(tx, facts.index, facts.version)
+        if known and known.manifest_digest == facts.manifest_digest and known.state is not State.RETIRED:
+            return known
+        if known and (names := await queries.aliases_of(tx, facts.index, facts.version)):
+            raise Conflict(
+                f"expected a new version, got other files under the name of one that {', '.join(names)} stands for: "
+                "restore its files, or publish the new ones under another name"
+            )
+        await queries.add_version(tx, facts, datetime.now(UTC))
+        await _record(tx, caller, "versions.register", facts, {"manifest": facts.manifest_digest})
+        return await held_version(tx, facts)
+
+
+async def begin_check(database: Database, facts: VersionFacts) -> VersionRecord:
+    """Note that a version's files are about to be read.
+
+    Raises:
+        NotFound: It is not registered.
+        Conflict: A check of it is under way, or it is retired.
+    """
+    async with database.begin() as tx:
+        await queries.next_revision(tx)
+        now = datetime.now(UTC)
+        known = await held_version(tx, facts)
+        if known.checking(now):
+            raise Conflict("this version is being verified already: wait for the end")
+        if known.state is State.RETIRED:
+            raise Conflict("this version is retired: register it again first")
+        await queries.note_check(tx, facts, now)
+        return await held_version(tx, facts)
+
+
+async def note_progress(database: Database, facts: VersionFacts, done: int, total: int) -> None:
+    """Note how far a check is. This is no change that anybody must follow."""
+    async with database.begin() as tx:
+        await queries.note_check(tx, facts, datetime.now(UTC), done, total)
+
+
+async def give_up_check(database: Database, facts: VersionFacts) -> None:
+    """Note that a check ended without a result."""
+    async with database.begin() as tx:
+        await queries.note_check(tx, facts, None)
+
+
+async def verified(database: Database, caller: Caller, facts: VersionFacts) -> VersionRecord:
+    """Note that a version is intact and answers.
+
+    Raises:
+        Conflict: It was retired meanwhile.
+    """
+    async with database.begin() as tx:
+        await queries.next_revision(tx)
+        known = await held_version(tx, facts)
+        if known.state is State.RETIRED:
+            raise Conflict("this version was retired while it was verified")
+        await queries.identify(tx, facts)
+        await queries.set_state(tx, facts, State.VERIFIED, datetime.now(UTC))
+        await _record(tx, caller, "versions.verify", facts, {"was": known.state})
+        return await held_version(tx, facts)
+
+
+async def quarantine(database: Database, caller: Caller, facts: VersionFacts, reason: str) -> bool:
+    """Note that a version is unusable, and why.
+
+    Returns:
+        Whether that is news.
+    """
+    async with database.begin() as tx:
+        await queries.next_revision(tx)
+        known = await held_version(tx, facts)
+        if known.state is State.RETIRED:
+            return False
+        if known.state is State.QUARANTINED and known.reason == reason:
+            await queries.note_check(tx, facts, None)
+            return False
+        await queries.set_state(tx, facts, State.QUARANTINED, datetime.now(UTC), reason)
+        await _record(tx, caller, "versions.quarantine", facts, {"reason": reason})
+        return True
+
+
+async def retire(database: Database, caller: Caller, facts: VersionFacts) -> VersionRecord:
+    """Take a version out of service for good: its directory may be deleted afterwards.
+
+    Raises:
+        NotFound: It is not registered.
+        Conflict: An alias stands for it.
+    """
+    async with database.begin() as tx:
+        await queries.next_revision(tx)
+        known = await held_version(tx, facts)
+        if names := await queries.aliases_of(tx, facts.index, facts.version):
+            raise Conflict(f"{', '.join(names)} stands for this version: switch to another one first")
+        if known.state is not State.RETIRED:
+            await queries.set_state(tx, facts, State.RETIRED, datetime.now(UTC))
+            await _record(tx, caller, "versions.retire", facts, {"was": known.state})
+        return await held_version(tx, facts)
+
+
+async def hold_switch(tx: Connection, alias: str, to: VersionFacts, expected: Expected) -> AliasRecord | None:
+    """Refuse a switch that cannot be made.
+
+    Returns:
+        The alias as it is; None where there is none yet.
+
+    Raises:
+        NotFound: The version is not registered.
+        Conflict: The alias is not as expected, or the version is not verified.
+        StaleAlias: The alias was changed since its ETag was read.
+        InvalidInput: It stands for another index.
+    """
+    found = await queries.find_alias(tx, alias)
+    expected.hold(found)
+    if found is not None and found.index != to.index:
+        raise InvalidInput(f"expected a version of the index {found.index}, which the alias stands for")
+    if alias != to.index and await queries.has_index(tx, alias):
+        raise InvalidInput("expected another name for the alias: an index has this one for itself")
+    known = await held_version(tx, to)
+    if known.state is not State.VERIFIED:
+        raise Conflict(f"expected a verified version, got one that is {known.state}: verify it first")
+    return found
+
+
+async def switch(
+    database: Database, caller: Caller, alias: str, to: VersionFacts, expected: Expected
+) -> AliasRecord:
+    """Have an alias stand for a version; raises as `hold_switch` does."""
+    async with database.begin() as tx:
+        revision = await queries.next_revision(tx)
+        found = await hold_switch(tx, alias, to, expected)
+        if found is not None and found.version == to.version:
+            return found
+        record = AliasRecord(
+            alias=alias,
+            index=to.index,
+            version=to.version,
+            previous=None if found is None else found.version,
+            revision=revision,
+            changed_at=datetime.now(UTC),
+        )
+        await _put(tx, caller, record, "create" if found is None else "switch")
+        return record
+
+
+async def roll_back(database: Database, caller: Caller, alias: str, expected: Expected) -> AliasRecord:
+    """Have an alias stand for what it stood for before; raises as `hold_roll_back` does."""
+    async with database.begin() as tx:
+        revision = await queries.next_revision(tx)
+        found, to = await hold_roll_back(tx, alias, expected)
+        record = replace(
+            found,
+            version=to.version,
+            previous=found.version,
+            revision=revision,
+            changed_at=datetime.now(UTC),
+        )
+        await _put(tx, caller, record, "rollback")
+        return record
+
+
+async def hold_roll_back(
+    tx: Connection, alias: str, expected: Expected | None
+) -> tuple[AliasRecord, VersionFacts]:
+    """Refuse a roll-back that cannot be made.
+
+    Returns:
+        The alias as it is, and the version that it returns to.
+
+    Raises:
+        NotFound: There is no such alias.
+        Conflict: It is not as expected, never stood for another version, or that one is not verified.
+        StaleAlias: The alias was changed since its ETag was read.
+    """
+    found = await held_alias(tx, alias)
+    if expected is not None:
+        expected.hold(found)
+    if found.previous is None:
+        raise Conflict("this alias has stood for no other version: there is nothing to return to")
+    to = VersionFacts(index=found.index, version=found.previous)
+    known = await held_version(tx, to)
+    if known.state is not State.VERIFIED:
+        raise Conflict(f"expected the previous version to be verified, it is {known.state}")
+    return found, to
+
+
+async def delete(database: Database, caller: Caller, alias: str, expected: Expected) -> None:
+    """Forget an alias.
+
+    Raises:
+        NotFound: There is none.
+        Conflict: It is not as expected, or it is an index's own.
+        StaleAlias: It was changed since its ETag was read.
+    """
+    async with database.begin() as tx:
+        revision = await queries.next_revision(tx)
+        found = await held_alias(tx, alias)
+        expected.hold(found)
+        if found.alias == found.index:
+            raise Conflict("this is the index's own name: it stays as long as the index is served")
+        record = replace(found, revision=revision, changed_at=datetime.now(UTC))
+        await queries.delete_alias(tx, record, caller.person)
+        await audit.record(tx, caller, "aliases.delete", alias, {"index": found.index})
+
+
+async def adopt(database: Database, caller: Caller, facts: VersionFacts) -> AliasRecord:
+    """Have an index's own name stand for a version that was opened and found intact, where it stands for none yet.
+
+    Returns:
+        The alias as it is afterwards: another process may have been faster.
+    """
+    async with database.begin() as tx:
+        revision = await queries.next_revision(tx)
+        found = await queries.find_alias(tx, facts.index)
+        if found is not None:
+            hold_own(found)
+            return found
+        now = datetime.now(UTC)
+        known = await queries.find_version(tx, facts.index, facts.version)
+        if known is None or known.manifest_digest != facts.manifest_digest:
+            await queries.add_version(tx, facts, now)
+            await _record(tx, caller, "versions.register", facts, {"manifest": facts.manifest_digest})
+        await queries.set_state(tx, facts, State.VERIFIED, now)
+        record = AliasRecord(
+            alias=facts.index,
+            index=facts.index,
+            version=facts.version,
+            previous=None,
+            revision=revision,
+            changed_at=now,
+        )
+        await _put(tx, caller, record, "create")
+        return record
+
+
+def hold_own(found: AliasRecord) -> None:
+    """Refuse an index whose name stands for another one.
+
+    Raises:
+        InvalidInput: It does.
+    """
+    if found.index != found.alias:
+        raise InvalidInput(
+            f"expected another name for an index than {found.alias}: it is an alias of {found.index}. "
+            "Name the index, NAME=DIRECTORY, or delete the alias"
+        )
+
+
+async def held_version(tx: Connection, facts: VersionFacts) -> VersionRecord:
+    """Look a version up.
+
+    Raises:
+        NotFound: It is not registered.
+    """
+    known = await queries.find_version(tx, facts.index, facts.version)
+    if known is None:
+        raise NotFound("expected a registered version of this index, got another name: register it first")
+    return known
+
+
+async def held_alias(tx: Connection, alias: str) -> AliasRecord:
+    """Look an alias up.
+
+    Raises:
+        NotFound: There is none of that name.
+    """
+    found = await queries.find_alias(tx, alias)
+    if found is None:
+        raise NotFound("expected the name of an alias, got another one")
+    return found
+
+
+async def _put(tx: Connection, caller: Caller, record: AliasRecord, action: str) -> None:
+    await queries.put_alias(tx, record, action, caller.person)
+    details = {"index": record.index, "version": record.version, "previous": record.previous}
+    await audit.record(tx, caller, f"aliases.{action}", record.alias, details)
+
+
+async def _record(
+    tx: Connection, caller: Caller, action: str, facts: VersionFacts, details: dict[str, str | None]
+) -> None:
+    await audit.record(tx, caller, action, f"{facts.index}/{facts.version}", details)

@@ -1,5 +1,0 @@
-"""The database: SQLite in the data folder, or PostgreSQL. SQL itself lives in `service/repositories`."""
-
-from service.database.engine import Connection, Database
-
-__all__ = ["Connection", "Database"]

@@ -1,6 +1,0 @@
-"""Tables, one module a subject, all in one `metadata`. Migrations spell them out again: they never change."""
-
-from service.database.tables import accounts, compensation, versions
-from service.database.tables.common import metadata
-
-__all__ = ["accounts", "compensation", "metadata", "versions"]

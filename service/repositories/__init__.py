@@ -1,1 +1,0 @@
-"""SQL, one module a subject. Functions take an open transaction: the caller decides what belongs together."""

@@ -1,0 +1,141 @@
+"""Every projection is the same linear map on every path, and keeps inner products as it promises."""
+
+import numpy as np
+import pytest
+import torch
+
+from byline.gradients.checks import build_collector
+from byline.gradients.factors import BatchGradients
+from byline.gradients.tensors import dense_gradients
+from byline.projection import dense as dense_module
+from byline.projection.base import ProjectionSpec
+from byline.projection.dense import DenseProjection
+from byline.projection.factorised import FactorisedProjection
+from byline.projection.identity import IdentityProjection
+from byline.projection.masking import FactorisedGrassProjection, GrassProjection, MaskProjection
+from byline.projection.sjlt import SjltProjection
+from tests.reference import models
+
+SPECS: dict[str, ProjectionSpec] = {
+    "identity": IdentityProjection(),
+    "dense": DenseProjection(size=70),
+    "gaussian": DenseProjection(size=70, entries="gaussian"),
+    "sjlt": SjltProjection(size=50, nonzeros=3),
+    "mask": MaskProjection(size=40),
+    "grass": GrassProjection(kept=60, size=20),
+    "factorised_grass": FactorisedGrassProjection(kept_in=3, kept_out=4, size=7),
+    "factorised": FactorisedProjection(size_in=3, size_out=4),
+}
+
+
+@pytest.fixture(params=["mlp", "transformer"])
+def collected(request: pytest.FixtureRequest) -> tuple[tuple, BatchGradients]:
+    case = models.CASES[request.param]()
+    collector = build_collector(case.model, case.loss, case.sample)
+    return collector.blocks, collector.collect(case.loss, case.batch, case.count)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_factors_and_written_out_gradients_project_alike(name: str, collected: tuple) -> None:
+    blocks, gradients = collected
+    project = SPECS[name].projector(blocks, {})
+    for n in range(2):
+        tensors = {}
+        for block in blocks:
+            matrix = gradients.blocks[block.name].dense()[n]
+            extra = len(block.parameters) - 1
+            weight = matrix[:, : matrix.shape[1] - extra]
+            for parameter, shape, part in zip(
+                block.parameters,
+                block.shapes,
+                [weight, *matrix.T[matrix.shape[1] - extra :]],
+                strict=True,
+            ):
+                tensors[parameter] = part.reshape(shape)
+        written_out = dense_gradients(blocks, tensors)
+        assert written_out.objective_N.dtype == torch.float32
+        torch.testing.assert_close(
+            project(written_out)[0].double(), project(gradients)[n].double(), rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_is_the_same_again_and_row_by_row(name: str, collected: tuple) -> None:
+    blocks, gradients = collected
+    phi = SPECS[name].projector(blocks, {})(gradients)
+    torch.testing.assert_close(SPECS[name].projector(blocks, {})(gradients), phi, rtol=0, atol=0)
+    assert phi.shape == (len(gradients), sum(SPECS[name].projector(blocks, {}).widths.values()))
+
+
+@pytest.mark.parametrize("name", ["dense", "gaussian", "sjlt"])
+def test_chunks_change_nothing(name: str, collected: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks, gradients = collected
+    whole = SPECS[name].projector(blocks, {})(gradients)
+    monkeypatch.setattr(dense_module, "CHUNK", 100)
+    torch.testing.assert_close(SPECS[name].projector(blocks, {})(gradients), whole)
+
+
+@pytest.mark.parametrize(
+    ("spec", "slack"),
+    [
+        (DenseProjection(size=4096), 6),
+        (DenseProjection(size=4096, entries="gaussian"), 6),
+        (SjltProjection(size=4096), 6),
+        (GrassProjection(kept=1 << 20, size=4096), 6),
+        (MaskProjection(size=1 << 20), 1e-6),
+        (FactorisedGrassProjection(kept_in=512, kept_out=512, size=1 << 18), 1e-6),
+        (FactorisedProjection(size_in=512, size_out=512), 1e-6),
+    ],
+)
+def test_inner_products_are_kept(spec: ProjectionSpec, slack: float, collected: tuple) -> None:
+    blocks, gradients = collected
+    exact = gradients.dense().numpy()
+    phi = spec.projector(blocks, {})(gradients).numpy()
+    norms = np.linalg.norm(exact, axis=1)
+    error = np.abs(phi @ phi.T - exact @ exact.T) / np.outer(norms, norms)
+    assert error.max() < slack / 4096**0.5
+
+
+def test_masks_keep_inner_products_on_average(collected: tuple) -> None:
+    blocks, gradients = collected
+    exact = gradients.dense()
+    drawn = [MaskProjection(size=64, seed=s).projector(blocks, {})(gradients) for s in range(400)]
+    mean = torch.stack([phi @ phi.T for phi in drawn]).mean(dim=0)
+    norms = exact.norm(dim=1)
+    assert float(((mean - exact @ exact.T) / torch.outer(norms, norms)).abs().max()) < 0.2
+
+
+def test_only_the_asked_entries_are_formed(collected: tuple) -> None:
+    _, gradients = collected
+    for gradient in gradients.blocks.values():
+        rows, columns = gradient.shape
+        places = torch.tensor([0, rows * columns - 1, rows * columns // 2, 0])
+        found = gradient.entries(places // columns, places % columns)
+        torch.testing.assert_close(found, gradient.dense().flatten(1)[:, places])
+
+
+def test_a_seed_names_a_projection(collected: tuple) -> None:
+    blocks, gradients = collected
+    one, other = (SjltProjection(size=50, seed=s).projector(blocks, {})(gradients) for s in (0, 1))
+    assert not torch.allclose(one, other)
+
+
+def test_a_dense_projection_is_random_signs() -> None:
+    case = models.mlp()
+    collector = build_collector(case.model, case.loss, case.sample)
+    block = collector.blocks[0]
+    size = block.rows * (block.columns - 1)
+    columns = []
+    for j in range(5):
+        weight = torch.zeros(size)
+        weight[j] = 1
+        tensors = {
+            n: torch.zeros(s) for b in collector.blocks for n, s in zip(b.parameters, b.shapes, strict=True)
+        }
+        tensors[block.parameters[0]] = weight.reshape(block.shapes[0])
+        columns.append(
+            DenseProjection(size=64).projector(collector.blocks, {})(
+                dense_gradients(collector.blocks, tensors)
+            )[0]
+        )
+    torch.testing.assert_close(torch.stack(columns).abs() * 8, torch.ones(5, 64))
