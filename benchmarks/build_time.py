@@ -65,7 +65,7 @@ class Phases:
     seconds: dict[str, float] = field(default_factory=dict)
     _last: float = field(default_factory=time.perf_counter)
 
-    def reach(self, phase: str, done: int, total: int) -> None:
+    def progress(self, phase: str, done: int, total: int) -> None:
         """Count the time since the last note as this phase's."""
         del total
         now = time.perf_counter()
@@ -73,7 +73,7 @@ class Phases:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._last
         self._last = now
 
-    def say(self, message: str) -> None:
+    def message(self, message: str) -> None:
         """Nothing to note."""
 
 

@@ -29,9 +29,9 @@ class GroupOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     by: str = Field(
-        default="kmeans", pattern=r"^(owner|label|licence|uri|random|kmeans|attributes\.[^.]{1,100})$"
+        default="kmeans", pattern=r"^(owner|label|license|uri|random|kmeans|attributes\.[^.]{1,100})$"
     )
-    """`owner`, `label`, `licence`, `uri`, `attributes.NAME`: equal values are a group, and points without one are
+    """`owner`, `label`, `license`, `uri`, `attributes.NAME`: equal values are a group, and points without one are
     alone. `random`: equal sizes. `kmeans`: points that are alike; no group is empty, and sizes differ."""
     of: Literal["inputs", "representations", "last_layer_gradients"] = "last_layer_gradients"
     """What k-means compares: flattened inputs, `Task.representation`, or the last layer's gradients (a forward pass)."""
@@ -66,7 +66,7 @@ class GroupOptions(BaseModel):
 
 
 @dataclass(frozen=True)
-class Members:
+class GroupPartition:
     """Which training points are in which group: rows in order of the groups, ascending within each."""
 
     rows_R: NDArray[np.int64]

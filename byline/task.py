@@ -237,15 +237,15 @@ class Task:
             declarations.require_items("Task.evaluation_set", self.evaluation_set)
         if len(self.train_set) == 0:
             raise InvalidTask("expected a training set with at least one item, got an empty one")
-        self._hold_functions()
-        self._hold_targets()
+        self._check_functions()
+        self._check_targets()
         declarations.require("Task.layers", self.layers, LayerSelection, "a LayerSelection")
         declarations.require(
             "Task.query", self.query, (QueryInterface, type(None)), "a QueryInterface or None"
         )
         declarations.require("Task.outputs", self.outputs, (Outputs, type(None)), "Outputs or None")
 
-    def _hold_functions(self) -> None:
+    def _check_functions(self) -> None:
         declarations.require_function("Task.describe", self.describe, "(row) -> Example")
         declarations.require_function("Task.loss", self.loss, "(model, batch) -> losses_N")
         declarations.require_function("Task.collate", self.collate, "(items) -> batch")
@@ -258,7 +258,7 @@ class Task:
         ):
             declarations.require_function(f"Task.{name}", getattr(self, name), form, optional=True)
 
-    def _hold_targets(self) -> None:
+    def _check_targets(self) -> None:
         declarations.require("Task.targets", self.targets, Mapping, "a mapping of names to functions")
         for name, target in self.targets.items():
             declarations.require("a name in Task.targets", name, str, "text")

@@ -96,7 +96,7 @@ async def accounts(settings: Settings) -> dict[str, str]:
     keys = {}
     async with database.begin() as transaction:
         for person, scopes in PEOPLE.items():
-            wanted = key_management.Wanted(
+            wanted = key_management.NewKey(
                 name="demo", person=person, scopes=frozenset(map(Scope, scopes)), owners=None
             )
             made = await key_management.create(transaction, OPERATOR, wanted, SECRET.encode())

@@ -11,7 +11,7 @@ from rich.text import Text
 
 SHOWN_OWNERS = 5
 PREVIEW = 52
-LICENCE = 14
+LICENSE = 14
 OWNER = 20
 
 
@@ -40,7 +40,7 @@ def _influencers(answer: Mapping[str, Any]) -> Table:
     table = Table(title="Most influential training chunks", box=box.SIMPLE, title_justify="left")
     table.add_column("#", justify="right", no_wrap=True, min_width=2)
     table.add_column("score (95 %)", justify="right", no_wrap=True, min_width=22)
-    for name in ("owner", "licence", "training chunk"):
+    for name in ("owner", "license", "training chunk"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
     for hit in answer["proponents"]:
         example = hit["example"]
@@ -48,7 +48,7 @@ def _influencers(answer: Mapping[str, Any]) -> Table:
             str(hit["rank"]),
             with_interval(hit["score"], hit["interval"]),
             Text(short(example["owner"] or "", OWNER)),
-            Text(short(example["licence"] or "", LICENCE)),
+            Text(short(example["license"] or "", LICENSE)),
             _chunk(example),
         )
     return table

@@ -25,7 +25,7 @@ from benchmarks.groups.scan import scans
 from benchmarks.groups.truth import halves
 from benchmarks.lds import interval, lds
 from benchmarks.targets import Targets
-from byline.groups import Members
+from byline.groups import GroupPartition
 
 KMEANS = ("inputs", "representations", "last_layer_gradients")
 TABLES = ("sizes", "accuracy", "groupings", "micro_batches", "removal", "drill_down")
@@ -139,10 +139,10 @@ class Report:
 
     def removal(self) -> None:
         """Held-out loss after retraining without the most helpful groups."""
-        kinds: list[tuple[str, str, Members, np.ndarray]] = []
+        kinds: list[tuple[str, str, GroupPartition, np.ndarray]] = []
         rows = self._problem.protocol.train
         for name in self._recipes:
-            alone = Members.of(np.arange(rows))
+            alone = GroupPartition.of(np.arange(rows))
             kinds.append((name, "points", alone, self._bench.scores(self._bench.published(name))[1]))
             for options in self._groupings():
                 _, members = self._bench.grouping(options)
@@ -184,7 +184,7 @@ class Report:
         clustered = [by_random(self._main) | {"by": "kmeans", "of": of} for of in KMEANS]
         return [by_random(self._main), *clustered]
 
-    def _lds(self, name: str, path: Any, members: Members) -> tuple[str, str, str]:
+    def _lds(self, name: str, path: Any, members: GroupPartition) -> tuple[str, str, str]:
         """LDS of groups with its interval, and of single points' scores added up, on the same truth."""
         truth = halves(self._problem, members, self._subsets, self._seeds)
         scores_QJ, _ = self._bench.scores(path)

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.groups.problems import Problem
 from byline.features.queries import Featurizer
-from byline.groups import GroupOptions, Members
+from byline.groups import GroupOptions, GroupPartition
 from byline.index.index import AttributionIndex
 from byline.recipe import recipe
 from byline.search.searcher import Searcher
@@ -109,7 +109,7 @@ class Bench:
             searcher = Searcher(index)
             return searcher.scores(features_QK[:queries]), searcher.scores(mean_K)[0]
 
-    def grouping(self, groups: dict[str, Any]) -> tuple[float, Members]:
+    def grouping(self, groups: dict[str, Any]) -> tuple[float, GroupPartition]:
         """Group the training set; seconds, and the groups."""
         task, chosen = self.task, recipe("ekfac")
         return timed(lambda: partition(task, chosen, GroupOptions.model_validate(groups), NUMERICS, Silent()))

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.groups.problems import Problem
 from benchmarks.groups.truth import retrained
-from byline.groups import Members
+from byline.groups import GroupPartition
 
 FRACTIONS = (0.05, 0.10, 0.20)
 UNIT = 64
@@ -18,7 +18,7 @@ def budgets(problem: Problem) -> list[int]:
     return [round(fraction * rows / unit) * unit for fraction in FRACTIONS]
 
 
-def removed(members: Members, scores_J: np.ndarray, budget: int) -> np.ndarray:
+def removed(members: GroupPartition, scores_J: np.ndarray, budget: int) -> np.ndarray:
     """Rows of the groups with the largest scores, as many as fit in the budget.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.groups.problems import Problem
-from byline.groups import Members
+from byline.groups import GroupPartition
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Halves:
     """Minus the loss of every query, mean over the seeds."""
 
 
-def halves(problem: Problem, members: Members, count: int, seeds: int) -> Halves:
+def halves(problem: Problem, members: GroupPartition, count: int, seeds: int) -> Halves:
     """Retrain on random halves of the points, whole groups at a time; cached.
 
     Args:
@@ -60,7 +60,7 @@ def retrained(problem: Problem, rows: list[np.ndarray], seeds: int) -> np.ndarra
     return found
 
 
-def _half(members: Members, rng: np.random.Generator) -> np.ndarray:
+def _half(members: GroupPartition, rng: np.random.Generator) -> np.ndarray:
     """Groups in a random order until they have half of the points, the last one only if that comes nearer."""
     order = rng.permutation(len(members))
     reached = np.cumsum(members.sizes[order])

@@ -121,7 +121,7 @@ def _document(speech: Speech, characters: int) -> Document:
         text=speech.text[:characters],
         id=f"{speech.year}-{speech.president.lower().replace(' ', '-')}",
         owner=speech.president,
-        licence="PDDL-1.0",
+        license="PDDL-1.0",
         attributes={"year": speech.year},
     )
 

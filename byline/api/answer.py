@@ -102,8 +102,8 @@ class OwnerShare(_Document):
 
     owner: str
     """Who is credited."""
-    licences: tuple[str, ...] = ()
-    """Licences of the owner's examples."""
+    licenses: tuple[str, ...] = ()
+    """Licenses of the owner's examples."""
     examples: int
     """How many rows are the owner's."""
     score: float

@@ -27,7 +27,7 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class Asked(Body):
+class QueryBody(Body):
     """What is asked: exactly one of the forms."""
 
     query: Payload | None = None
@@ -66,7 +66,7 @@ class Options(Body):
     """How many owners the shares list, largest score first; `others` sums up the rest."""
 
 
-class AttributionBody(Asked, Options):
+class AttributionBody(QueryBody, Options):
     """One question, or a batch of `queries` with the same options."""
 
     queries: Annotated[list[Payload], Field(min_length=1)] | None = None
@@ -76,7 +76,7 @@ class AttributionBody(Asked, Options):
     `target`, `members`, `shares` and `drill_down`, which only influence has."""
 
 
-class SharesBody(Asked):
+class SharesBody(QueryBody):
     """One question; the owners' shares are always over all rows."""
 
     owners_limit: OwnersLimit = LISTED_OWNERS
@@ -225,8 +225,8 @@ class OwnerInfo(Document):
     """The owner's name."""
     examples: int
     """How many are the owner's."""
-    licences: list[str]
-    """Their licences."""
+    licenses: list[str]
+    """Their licenses."""
 
 
 class OwnerPage(Document):
@@ -238,10 +238,10 @@ class OwnerPage(Document):
     """Pass it as `after` for the page that follows; null on the last one."""
 
 
-class LicenceInfo(Document):
-    """One licence."""
+class LicenseInfo(Document):
+    """One license."""
 
-    licence: str | None
+    license: str | None
     """As the examples state it; null for those that state none."""
     examples: int
     """Rows under it."""
@@ -256,8 +256,8 @@ class OwnerCoverage(Document):
     """Rows that have an owner, and can be paid for."""
     without_owner: int
     """Rows that have none."""
-    licences: list[LicenceInfo]
-    """Rows by licence, the commonest first."""
+    licenses: list[LicenseInfo]
+    """Rows by license, the commonest first."""
 
 
 class Health(Document):

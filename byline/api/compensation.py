@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from byline.api.attributions import Asked, Body, Document
+from byline.api.attributions import Body, Document, QueryBody
 from byline.api.query import ErrorScope
 from byline.errors import InvalidInput
 from byline_service.compensation.event import Event, EventMember
@@ -18,7 +18,7 @@ Reference = Annotated[str, Field(min_length=1, max_length=200)]
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
-class EventBody(Asked):
+class EventBody(QueryBody):
     """One attributed generation that is to be paid for."""
 
     weight: Weight = 1

@@ -30,8 +30,8 @@ class Example(BaseModel):
     """Stable and unique: the user's own, or `content_id(item)`."""
     owner: str | None = None
     """Who is credited, and paid."""
-    licence: str | None = None
-    """SPDX expression or the licence's own words."""
+    license: str | None = None
+    """SPDX expression or the license's own words."""
     uri: str | None = None
     """Where the document is to be found."""
     label: str | None = None
@@ -42,7 +42,7 @@ class Example(BaseModel):
     attributes: Mapping[str, JsonValue] = Field(default_factory=dict)
     """Whatever else the user wants to see or to filter by; numbers are finite."""
 
-    @field_validator("id", "owner", "licence", "uri", "label", mode="before")
+    @field_validator("id", "owner", "license", "uri", "label", mode="before")
     @classmethod
     def _unicode(cls, value: Any) -> Any:
         if isinstance(value, str) and LONE_SURROGATE.search(value):

@@ -16,8 +16,8 @@ class Filter(BaseModel):
     """Any of these ids: with `drill_down`, the groups to go into."""
     owner: list[str] | None = Field(default=None, max_length=1_000)
     """Any of these owners."""
-    licence: list[str] | None = Field(default=None, max_length=1_000)
-    """Any of these licences."""
+    license: list[str] | None = Field(default=None, max_length=1_000)
+    """Any of these licenses."""
     label: list[str] | None = Field(default=None, max_length=1_000)
     """Any of these labels."""
     attributes: Mapping[str, Scalar] = Field(default_factory=dict, max_length=20)

@@ -26,9 +26,9 @@ from byline.api.answer import (
 )
 from byline.attribution.noise import EndName, stands_out
 from byline.attribution.owner_shares import OwnerSums, owner_sums
-from byline.attribution.queries import Featured
+from byline.attribution.queries import PreparedQuery
 from byline.attribution.request import AttributionRequest
-from byline.attribution.retrieval import End, Found
+from byline.attribution.retrieval import RankedRows, SearchResult
 from byline.attribution.uncertainty import error_scope, standard_errors, unit_count
 from byline.index.index import AttributionIndex
 from byline.index.quality_card import QualityCard
@@ -59,7 +59,7 @@ class AnswerWriter:
             return known
         owned = self._index.owners.rows >= 0
         points = np.bincount(self._index.owners.rows[owned], weights=self._index.groups.sizes[owned])
-        return [(name, int(n), licences) for (name, _, licences), n in zip(known, points, strict=True)]
+        return [(name, int(n), licenses) for (name, _, licenses), n in zip(known, points, strict=True)]
 
     def _card(self) -> CardSummary | None:
         """What the index's card says now: `byline evaluate` may write one beside an index that is open."""
@@ -70,7 +70,7 @@ class AnswerWriter:
             self._summed_up = card, summary
         return summary
 
-    def answer(self, asked: Featured, found: Found, timings: Timings) -> Answer:
+    def answer(self, asked: PreparedQuery, found: SearchResult, timings: Timings) -> Answer:
         """Write one answer.
 
         Args:
@@ -119,18 +119,18 @@ class AnswerWriter:
         """The members that scores are by; one in place of all where their own scores are not known."""
         return self._members if scores_xM.shape[-1] == len(self._members) else self._members[:1]
 
-    def _known(self, found: Found) -> Sequence[Member]:
+    def _known(self, found: SearchResult) -> Sequence[Member]:
         for by_member in (found.owners, *(e.by_member for e in (found.proponents, found.opponents) if e)):
             if by_member is not None:
                 return self._of_columns(by_member)
         return self._members
 
-    def _predictor(self, asked: Featured) -> str | None:
+    def _predictor(self, asked: PreparedQuery) -> str | None:
         """The first member without its mask, as `Featurizer.model` is."""
         predicted = any(prediction is not None for prediction in asked.predictions)
         return replace(self._members[0], mask_seed=None).name if predicted else None
 
-    def _attributions(self, end: End | None, *, members: bool) -> tuple[Attribution, ...] | None:
+    def _attributions(self, end: RankedRows | None, *, members: bool) -> tuple[Attribution, ...] | None:
         if end is None:
             return None
         known = self._of_columns(end.by_member)
@@ -154,7 +154,7 @@ class AnswerWriter:
         total = self._index.points
         return Coverage(searched=searched, total=total, complete=searched == total)
 
-    def _stands_out(self, name: EndName, end: End | None, found: Found) -> bool | None:
+    def _stands_out(self, name: EndName, end: RankedRows | None, found: SearchResult) -> bool | None:
         if end is None or found.noise is None or not len(end.rows):
             return None
         known = self._of_columns(end.by_member)
@@ -162,7 +162,7 @@ class AnswerWriter:
         half = None if error is None or units is None else half_width(error, units)
         return stands_out(name, float(end.scores[0]), half, found.noise, found.searched)
 
-    def _shares(self, found: Found, request: AttributionRequest) -> Shares | None:
+    def _shares(self, found: SearchResult, request: AttributionRequest) -> Shares | None:
         if found.owners is None:
             return None
         limit = request.owners_limit
@@ -178,11 +178,11 @@ class AnswerWriter:
         )
 
     def _share(self, sums: OwnerSums, o: int, by_member: NDArray[np.float64] | None) -> OwnerShare:
-        owner, count, licences = self._owners[o]
+        owner, count, licenses = self._owners[o]
         bounds = sums.share_interval
         return OwnerShare(
             owner=owner,
-            licences=tuple(licences),
+            licenses=tuple(licenses),
             examples=count,
             score=float(sums.score[o]),
             standard_error=_at(sums.score_error, o),
@@ -208,14 +208,14 @@ class AnswerWriter:
         )
 
 
-def _is_exact(found: Found, points: int) -> bool:
+def _is_exact(found: SearchResult, points: int) -> bool:
     """Whether everything that could have come back was scored: of a drill-down, all training points."""
     if found.drilled is not None:
         return found.points == points
     return found.certainty is None or found.certainty.exact
 
 
-def _certainty(found: Found) -> SearchCertainty | None:
+def _certainty(found: SearchResult) -> SearchCertainty | None:
     certainty = found.certainty
     return None if certainty is None else SearchCertainty.model_validate(asdict(certainty))
 

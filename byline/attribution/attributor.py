@@ -15,9 +15,9 @@ from byline.attribution.answer_writer import AnswerWriter
 from byline.attribution.baseline_ranking import Similarities
 from byline.attribution.drill_down import drill_of, drilled_points, refuse_no_drill
 from byline.attribution.opening import featurizer_of, gradient_featurizer_of, task_of
-from byline.attribution.queries import Featured, Question, Questions
+from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
-from byline.attribution.retrieval import Found, Lookup
+from byline.attribution.retrieval import Retrieval, SearchResult
 from byline.attribution.stage_timer import Stopwatch
 from byline.errors import BylineError, InvalidQuery
 from byline.features.queries import GradientFeaturizer
@@ -57,8 +57,8 @@ class Attributor:
         self.members: tuple[Member, ...] = tuple(
             Member(m.checkpoint, m.mask_seed, m.adapter, m.weight) for m in index.members
         )
-        self._questions = Questions(index.recipe, index.width, task=task, featurizer=featurizer)
-        self._lookup = Lookup(index, searcher, self.members)
+        self._questions = QueryPreparer(index.recipe, index.width, task=task, featurizer=featurizer)
+        self._lookup = Retrieval(index, searcher, self.members)
         self._drill = drill_of(index, self.members, task, featurizer)
         self._writer = AnswerWriter(index, self.members, self.name)
         self.similarities = Similarities(index, task, featurizer)
@@ -132,7 +132,7 @@ class Attributor:
         """Names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""
         return self._questions.expected_gradients()
 
-    def check(self, request: AttributionRequest, *, examples: bool = True) -> Question:
+    def check(self, request: AttributionRequest, *, examples: bool = True) -> CheckedRequest:
         """Check a request without computing: payload, target, gradient names and shapes, feature.
 
         Raises:
@@ -184,7 +184,7 @@ class Attributor:
         if self.task is not None:
             self._questions.warm(read_items(self.task.train_set, [0])[0])
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer | BylineError]:
+    def answer(self, questions: Sequence[CheckedRequest]) -> list[Answer | BylineError]:
         """Answer a batch of checked questions.
 
         Args:
@@ -209,11 +209,11 @@ class Attributor:
             for place, each in enumerate(asked)
         ]
 
-    def _find(self, asked: Sequence[Featured]) -> dict[int, Found]:
+    def _find(self, asked: Sequence[PreparedQuery]) -> dict[int, SearchResult]:
         """Search for every question without an error, by its position; influence in one go."""
         ready = [place for place, each in enumerate(asked) if each.feature is not None and not each.error]
         searched = self._lookup.find([asked[place] for place in ready]) if ready else []
-        found: dict[int, Found] = {}
+        found: dict[int, SearchResult] = {}
         for place, what in zip(ready, searched, strict=True):
             try:
                 found[place] = self._drilled(asked[place], what)
@@ -227,7 +227,7 @@ class Attributor:
                     each.error = error
         return found
 
-    def _drilled(self, asked: Featured, found: Found) -> Found:
+    def _drilled(self, asked: PreparedQuery, found: SearchResult) -> SearchResult:
         question = asked.question
         if self._drill is None or not (question.examples and question.request.drill_down):
             return found

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.api.query import Similarity
-from byline.attribution.queries import Featured
-from byline.attribution.retrieval import End, Found
+from byline.attribution.queries import PreparedQuery
+from byline.attribution.retrieval import RankedRows, SearchResult
 from byline.attribution.task_code import task_code
 from byline.baselines import BASELINES, Baseline, BaselineName, Fitting
 from byline.errors import InvalidInput, InvalidQuery, InvalidTask, Overloaded, StaleIndex
@@ -129,7 +129,7 @@ class Similarities:
             model = self._featurizer.model if isinstance(self._featurizer, Featurizer) else None
             self._fitted[name] = fitted_to(self._index, self._task, name, Fitting(model=model))
 
-    def find(self, asked: Featured) -> Found:
+    def find(self, asked: PreparedQuery) -> SearchResult:
         """Rank the training points of one question; of a `query_set` by the mean of its queries' scores.
 
         Args:
@@ -150,7 +150,7 @@ class Similarities:
             scores_R = baseline.scores(asked.items).mean(axis=0)
         chosen = request.filter
         rows = np.arange(len(scores_R)) if chosen is None else self._index.examples.rows_matching(chosen)
-        return Found(
+        return SearchResult(
             proponents=_end(rows, -scores_R[rows], request.k, -1)
             if request.direction != "opponents"
             else None,
@@ -160,8 +160,8 @@ class Similarities:
         )
 
 
-def _end(rows: NDArray[np.int64], signed: NDArray[np.float64], k: int, sign: int) -> End:
+def _end(rows: NDArray[np.int64], signed: NDArray[np.float64], k: int, sign: int) -> RankedRows:
     """The smallest of `signed` first, ties in the order of rows."""
     order = np.argsort(signed, kind="stable")[:k]
     scores_k = sign * signed[order]
-    return End(rows=rows[order], scores=scores_k, by_member=scores_k[:, None])
+    return RankedRows(rows=rows[order], scores=scores_k, by_member=scores_k[:, None])

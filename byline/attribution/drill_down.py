@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from byline.attribution.noise import EndName
 from byline.attribution.optimism import optimism
-from byline.attribution.queries import Featured
-from byline.attribution.retrieval import End, Found
+from byline.attribution.queries import PreparedQuery
+from byline.attribution.retrieval import RankedRows, SearchResult
 from byline.errors import InvalidQuery
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.features.sampling import cut_batches
@@ -54,7 +54,7 @@ class Drill:
         self._members = members
         self._kept: OrderedDict[int, list[NDArray[np.float32]]] = OrderedDict()
 
-    def into_points(self, asked: Featured, found: Found) -> Found:
+    def into_points(self, asked: PreparedQuery, found: SearchResult) -> SearchResult:
         """Replace the top groups by their top points.
 
         Args:
@@ -71,11 +71,11 @@ class Drill:
         rows_P, by_member_PM = self._scored(asked, groups)
         k = asked.question.request.k
 
-        def top(name: EndName) -> End:
+        def top(name: EndName) -> RankedRows:
             scores_P = by_member_PM.mean(axis=1)
             order = np.lexsort((rows_P, -scores_P if name == "proponents" else scores_P))[:k]
             examples = tuple(described(self._task, int(row)) for row in rows_P[order])
-            return End(
+            return RankedRows(
                 rows=rows_P[order],
                 scores=scores_P[order],
                 by_member=by_member_PM[order],
@@ -92,7 +92,7 @@ class Drill:
             noise=None,
         )
 
-    def _affordable(self, ends: Sequence[End]) -> NDArray[np.int64]:
+    def _affordable(self, ends: Sequence[RankedRows]) -> NDArray[np.int64]:
         """The strongest groups of every end, without those that are too large for what is left of `MOST_POINTS`.
 
         Raises:
@@ -115,7 +115,7 @@ class Drill:
         return np.array(sorted(taken), dtype=np.int64)
 
     def _scored(
-        self, asked: Featured, groups: NDArray[np.int64]
+        self, asked: PreparedQuery, groups: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Rows [P], and scores by member [P, M]; [P, 1] where the members' own are not known."""
         assert self._index.groups is not None
@@ -128,7 +128,7 @@ class Drill:
         by_member = np.concatenate(parts) if parts else np.zeros((0, len(self._index.members)))
         return self._index.groups.points(groups), by_member
 
-    def _by_member(self, asked: Featured, vectors_NK: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _by_member(self, asked: PreparedQuery, vectors_NK: NDArray[np.float32]) -> NDArray[np.float64]:
         assert asked.feature is not None
         query_K = asked.feature.double().numpy()
         if asked.parts is not None:

@@ -27,7 +27,7 @@ def task_of(index: AttributionIndex, task: Task | None = None) -> Task:
             built from.
     """
     found = task or _load(index)
-    _hold_points(found, index)
+    _check_points(found, index)
     return pinned(found, _expected(found, index))
 
 
@@ -83,7 +83,7 @@ def _digests(checkpoint: Checkpoint, expected: str, index: AttributionIndex) -> 
     )
 
 
-def _hold_points(task: Task, index: AttributionIndex) -> None:
+def _check_points(task: Task, index: AttributionIndex) -> None:
     """Queries that are solved, and drill-downs, read training points by their rows; others need none."""
     reads_points = index.recipe.sides == "solved" or index.groups is not None
     if reads_points and len(task.train_set) != index.points:

@@ -1,6 +1,6 @@
 """From a request to a query feature: validate, parse, predict, differentiate, project.
 
-`Questions.check` is cheap, needs no model and may run in any thread; `Questions.features` computes
+`QueryPreparer.check` is cheap, needs no model and may run in any thread; `QueryPreparer.features` computes
 and belongs to the one thread that owns the model. Letters: Q questions, K numbers of a feature.
 """
 
@@ -33,7 +33,7 @@ ENTRIES_OF_A_GRADIENT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class CheckedRequest:
     """A request that was checked against the index: what is left to do needs the model."""
 
     request: AttributionRequest
@@ -61,10 +61,10 @@ class Question:
 
 
 @dataclass(kw_only=True)
-class Featured:
+class PreparedQuery:
     """A question with its feature, or with the error that it met."""
 
-    question: Question
+    question: CheckedRequest
     feature: Tensor | None = None
     """[K]"""
     parts: Tensor | None = None
@@ -79,7 +79,7 @@ class Featured:
         return bool(self.question.payloads) and self.question.request.baseline is None and self.error is None
 
 
-class Questions:
+class QueryPreparer:
     """Turns requests for one index into query features.
 
     Args:
@@ -110,7 +110,7 @@ class Questions:
         """Differentiate one item, so that the first caller does not wait for what a first time costs."""
         self._models().features([item], self._recipe.query_target)
 
-    def check(self, request: AttributionRequest, *, examples: bool = True) -> Question:
+    def check(self, request: AttributionRequest, *, examples: bool = True) -> CheckedRequest:
         """Check a request against the index, without computing.
 
         Raises:
@@ -118,10 +118,10 @@ class Questions:
         """
         if request.feature is not None:
             self._feature(request)
-            return Question(request=request, examples=examples)
+            return CheckedRequest(request=request, examples=examples)
         if request.gradient is not None:
             check_gradients(request.gradient, self.expected_gradients())
-            return Question(request=request, examples=examples, passes=self._passes)
+            return CheckedRequest(request=request, examples=examples, passes=self._passes)
         interface = self._interface()
         raw = [request.query] if request.query is not None else list(request.query_set or ())
         if not raw:
@@ -130,7 +130,7 @@ class Questions:
             validated(interface.payload, payload, _name(request, number))
             for number, payload in enumerate(raw, 1)
         )
-        return Question(
+        return CheckedRequest(
             request=request,
             payloads=payloads,
             target=None if request.baseline else self._target(request.target),
@@ -138,7 +138,7 @@ class Questions:
             passes=0 if request.baseline else self._passes,
         )
 
-    def features(self, questions: Sequence[Question], watch: Stopwatch) -> list[Featured]:
+    def features(self, questions: Sequence[CheckedRequest], watch: Stopwatch) -> list[PreparedQuery]:
         """Compute the feature of each question; one question's error does not touch the others.
 
         Questions that a baseline ranks get their items only.
@@ -155,9 +155,9 @@ class Questions:
                 _attempt(each, _check_size)
         return asked
 
-    def completed(self, questions: Sequence[Question], watch: Stopwatch) -> list[Featured]:
+    def completed(self, questions: Sequence[CheckedRequest], watch: Stopwatch) -> list[PreparedQuery]:
         """Make each question's items, predicting what its payloads leave open, and no feature yet."""
-        asked = [Featured(question=question) for question in questions]
+        asked = [PreparedQuery(question=question) for question in questions]
         with watch.stage("predict"):
             for each in asked:
                 _attempt(each, self._complete)
@@ -204,7 +204,7 @@ class Questions:
             raise InvalidQuery(f"expected a feature of finite numbers up to {LARGEST_NUMBER:.0e}")
         return feature_K.to(torch.float32)
 
-    def _complete(self, asked: Featured) -> None:
+    def _complete(self, asked: PreparedQuery) -> None:
         """Parse every payload, and predict what it leaves open."""
         for number, payload in enumerate(asked.question.payloads, 1):
             with _numbered(asked.question.request, number):
@@ -220,9 +220,9 @@ class Questions:
         prediction = predicted_by(interface, self._models().model, parsed.item)
         return prediction.item, prediction.output
 
-    def _differentiate(self, asked: Sequence[Featured]) -> None:
+    def _differentiate(self, asked: Sequence[PreparedQuery]) -> None:
         """Queries with one target share a batch; where the batch fails, each is tried alone."""
-        by_target: dict[str | None, list[Featured]] = {}
+        by_target: dict[str | None, list[PreparedQuery]] = {}
         for each in asked:
             if each.question.request.query_set is not None:
                 _attempt(each, self._differentiate_alone)
@@ -238,7 +238,7 @@ class Questions:
             for place, each in enumerate(group):
                 _take(each, made, place)
 
-    def _differentiate_alone(self, asked: Featured) -> None:
+    def _differentiate_alone(self, asked: PreparedQuery) -> None:
         request, target = asked.question.request, asked.question.target
         mean = request.query_set is not None
         try:
@@ -251,7 +251,7 @@ class Questions:
             raise
         _take(asked, made, 0)
 
-    def _transform(self, asked: Featured) -> None:
+    def _transform(self, asked: PreparedQuery) -> None:
         request = asked.question.request
         if request.gradient is not None:
             _take(asked, self._needs_featurizer().features_of(request.gradient), 0)
@@ -282,12 +282,12 @@ def _passes(recipe: Recipe, featurizer: GradientFeaturizer | None) -> int:
     return recipe.curvature.passes * len(featurizer.members)
 
 
-def _take(asked: Featured, made: QueryFeatures, place: int) -> None:
+def _take(asked: PreparedQuery, made: QueryFeatures, place: int) -> None:
     asked.feature = made.whole_QK[place]
     asked.parts = None if made.parts_QMK is None else made.parts_QMK[place]
 
 
-def _attempt(asked: Featured, step: Callable[[Featured], None]) -> None:
+def _attempt(asked: PreparedQuery, step: Callable[[PreparedQuery], None]) -> None:
     """Take a step for one question, unless it failed before; its error stays with it."""
     if asked.error is not None:
         return
@@ -297,7 +297,7 @@ def _attempt(asked: Featured, step: Callable[[Featured], None]) -> None:
         asked.error = error
 
 
-def _check_size(asked: Featured) -> None:
+def _check_size(asked: PreparedQuery) -> None:
     feature_K = asked.feature
     if feature_K is None:
         return

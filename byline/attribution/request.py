@@ -64,9 +64,9 @@ class AttributionRequest:
                 "expected target only with query or query_set: a gradient or feature has its own"
             )
         if self.baseline is not None:
-            self._hold_similarity()
+            self._check_similarity()
 
-    def _hold_similarity(self) -> None:
+    def _check_similarity(self) -> None:
         """Refuse what only influence has."""
         if self.query is None and self.query_set is None:
             raise InvalidQuery(

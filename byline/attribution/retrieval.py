@@ -16,7 +16,7 @@ from byline.api.example import Example
 from byline.api.filters import Filter
 from byline.attribution.noise import EndName, sample_rows
 from byline.attribution.optimism import candidate_count, optimism
-from byline.attribution.queries import Featured
+from byline.attribution.queries import PreparedQuery
 from byline.attribution.uncertainty import unit_count
 from byline.index.index import AttributionIndex
 from byline.members import Member
@@ -25,7 +25,7 @@ from byline.search.searcher import Searcher
 
 
 @dataclass(frozen=True, kw_only=True)
-class End:
+class RankedRows:
     """One end of the scores of one question, strongest first."""
 
     rows: NDArray[np.int64]
@@ -43,11 +43,11 @@ class End:
 
 
 @dataclass(kw_only=True)
-class Found:
+class SearchResult:
     """What the search knows about one question."""
 
-    proponents: End | None = None
-    opponents: End | None = None
+    proponents: RankedRows | None = None
+    opponents: RankedRows | None = None
     searched: int = 0
     """Rows that could have come back."""
     points: int = 0
@@ -68,7 +68,7 @@ class Found:
         return reduce(Certainty.joined, known) if known else None
 
 
-class Lookup:
+class Retrieval:
     """Searches one index for many questions at once.
 
     Args:
@@ -83,9 +83,9 @@ class Lookup:
         self._searcher = searcher
         self._sample_SK: NDArray[np.float32] | None = None
 
-    def find(self, asked: Sequence[Featured]) -> list[Found]:
+    def find(self, asked: Sequence[PreparedQuery]) -> list[SearchResult]:
         """Answer questions that have their features; those with the same options are searched together."""
-        found = [Found() for _ in asked]
+        found = [SearchResult() for _ in asked]
         wanted = [q for q, each in enumerate(asked) if each.question.examples]
         self._find_examples(asked, wanted, found)
         for with_parts in (False, True):
@@ -97,7 +97,7 @@ class Lookup:
             self._find_owners([asked[q] for q in shared], [found[q] for q in shared])
         return found
 
-    def _find_owners(self, asked: Sequence[Featured], found: Sequence[Found]) -> None:
+    def _find_owners(self, asked: Sequence[PreparedQuery], found: Sequence[SearchResult]) -> None:
         if not asked:
             return
         owners_QOM = self._searcher.owner_scores(*_stacked(asked))
@@ -105,7 +105,7 @@ class Lookup:
             each.owners = np.asarray(owners_OM, dtype=np.float64)
 
     def _find_examples(
-        self, asked: Sequence[Featured], wanted: Sequence[int], found: Sequence[Found]
+        self, asked: Sequence[PreparedQuery], wanted: Sequence[int], found: Sequence[SearchResult]
     ) -> None:
         if not wanted:
             return
@@ -121,7 +121,7 @@ class Lookup:
         for members in groups.values():
             self._find_group([asked[q] for q in members], [found[q] for q in members])
 
-    def _find_group(self, asked: Sequence[Featured], found: Sequence[Found]) -> None:
+    def _find_group(self, asked: Sequence[PreparedQuery], found: Sequence[SearchResult]) -> None:
         request = asked[0].question.request
         rows = self._rows(request.filter)
         searched = self._index.rows if rows is None else len(rows)
@@ -138,20 +138,22 @@ class Lookup:
             each.points = self._index.points if rows is None else self._index.points_of(rows)
 
     def _end(
-        self, asked: Sequence[Featured], k: int, rows: NDArray[np.int64] | None, name: EndName
-    ) -> list[End]:
+        self, asked: Sequence[PreparedQuery], k: int, rows: NDArray[np.int64] | None, name: EndName
+    ) -> list[RankedRows]:
         features_QK, parts_QMK = _stacked(asked)
         if rows is not None and not len(rows):
             nothing = np.zeros((0, len(self._members)))
             certain = Certainty(exact=True, candidates=0, expected_recall=1.0)
-            empty = End(rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing, certainty=certain)
+            empty = RankedRows(
+                rows=np.zeros(0, np.int64), scores=np.zeros(0), by_member=nothing, certainty=certain
+            )
             return [empty] * len(features_QK)
         wide = self._index.manifest.storage.search == "exact" and unit_count(self._members) is not None
         candidates = candidate_count(k) if wide else k  # from codes, each further hit costs many rows
         hits = self._searcher.search(features_QK, candidates, opponents=name == "opponents", rows=rows)
         by_member_QCM = self._searcher.member_scores(features_QK, hits, parts_QMK)
         return [
-            End(
+            RankedRows(
                 rows=rows_C[:k],
                 scores=scores_C[:k],
                 by_member=by_member_CM[:k],
@@ -175,7 +177,7 @@ class Lookup:
         return (queries_QK @ torch.from_numpy(self._sample_SK).T).numpy().astype(np.float64)
 
 
-def _stacked(asked: Sequence[Featured]) -> tuple[Tensor, Tensor | None]:
+def _stacked(asked: Sequence[PreparedQuery]) -> tuple[Tensor, Tensor | None]:
     """Features [Q, K], and the members' parts [Q, M, K] where all have them."""
     parts = [each.parts for each in asked if each.parts is not None]
     features = [each.feature for each in asked if each.feature is not None]

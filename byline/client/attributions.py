@@ -130,7 +130,7 @@ def attribute_tensors(
     Args:
         index: Its name.
         tensors: By `member/parameter`, named and shaped as the index's `gradients` lists them.
-        **options: How much is wanted; a `filter` by id, owner, licence and label.
+        **options: How much is wanted; a `filter` by id, owner, license and label.
     """
     return one(
         Call(
@@ -156,7 +156,7 @@ def attribute_gradient(index: str, model: "Models", loss: "Loss", **options: Unp
         model: The model; or models by member, `{"c0": first, "c1": second}`, where the index is of an ensemble.
         loss: A function of the model that returns one number: the query's loss, or a target with a minus sign. The
             number itself will do where the index wants one model's gradient.
-        **options: How much is wanted; a `filter` by id, owner, licence and label.
+        **options: How much is wanted; a `filter` by id, owner, license and label.
 
     Yields:
         The calls.
@@ -239,9 +239,9 @@ def _as_parameters(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Options of a body that has no room for them."""
     sent = _as_json(options)
     chosen = sent.pop("filter", None) or {}
-    if set(chosen) - {"id", "owner", "licence", "label"}:
+    if set(chosen) - {"id", "owner", "license", "label"}:
         raise InvalidQuery(
-            "expected a filter by id, owner, licence and label with gradients, got one by attributes"
+            "expected a filter by id, owner, license and label with gradients, got one by attributes"
         )
     listed = [(name, word) for name, words in chosen.items() for word in words or ()]
     return [(name, _word(value)) for name, value in sent.items()] + listed

@@ -46,7 +46,7 @@ def gradient_of(model: "Models", loss: "Loss", info: IndexInfo) -> "dict[str, Te
         InvalidQuery: The models, their parameters or the loss are not what the index wants.
     """
     wanted = _by_member(info)
-    _hold_number(loss, wanted)
+    _check_number(loss, wanted)
     found: dict[str, Tensor] = {}
     plans: dict[int, MaskPlan] = {}
     for member, shapes in wanted.items():
@@ -72,7 +72,7 @@ def _by_member(info: IndexInfo) -> dict[str, dict[str, Sequence[int]]]:
     return wanted
 
 
-def _hold_number(loss: "Loss", wanted: Mapping[str, object]) -> None:
+def _check_number(loss: "Loss", wanted: Mapping[str, object]) -> None:
     if callable(loss) or (len(wanted) == 1 and not _MASK.search(next(iter(wanted)))):
         return
     raise InvalidQuery(

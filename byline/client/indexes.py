@@ -42,7 +42,7 @@ def index(name: str) -> Flow[IndexInfo]:
 
 
 def coverage(index: str) -> Flow[OwnerCoverage]:
-    """Say how many training points have an owner and a licence.
+    """Say how many training points have an owner and a license.
 
     Args:
         index: The index.

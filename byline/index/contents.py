@@ -11,7 +11,7 @@ from torch import Tensor
 from byline.api.example import Example
 from byline.gradients.blocks import Block
 from byline.gradients.report import ParameterReport
-from byline.groups import Members
+from byline.groups import GroupPartition
 from byline.index.fingerprint import Fingerprint
 from byline.index.layout import GroupRecord, MemberLayout, RotationLayout, StorageOptions, Stretch, TaskRecord
 from byline.recipe import Recipe
@@ -21,7 +21,7 @@ from byline.recipe import Recipe
 class Groups:
     """What the rows of an index are groups of."""
 
-    members: Members
+    members: GroupPartition
     record: GroupRecord
 
 

@@ -22,10 +22,10 @@ from byline.errors import CorruptIndex, InvalidQuery, InvalidTask, NotFound
 
 APPLICATION_ID = 0x42794C6E  # "ByLn", shown by file(1)
 _BATCH = 1_000
-_COLUMNS = ("id", "owner", "licence", "uri", "label", "preview", "attributes")
-_BY_ROWS = """SELECT row, id, owner, licence, uri, label, preview, attributes FROM examples
+_COLUMNS = ("id", "owner", "license", "uri", "label", "preview", "attributes")
+_BY_ROWS = """SELECT row, id, owner, license, uri, label, preview, attributes FROM examples
     WHERE row IN (SELECT value FROM json_each(?))"""
-_PAGE = """SELECT row, id, owner, licence, uri, label, preview, attributes FROM examples
+_PAGE = """SELECT row, id, owner, license, uri, label, preview, attributes FROM examples
     WHERE row > ? ORDER BY row LIMIT ?"""
 _SETTINGS = f"""
 PRAGMA page_size = 4096; PRAGMA encoding = 'UTF-8'; PRAGMA auto_vacuum = NONE;
@@ -33,14 +33,14 @@ PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLU
 PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;
 """
 _TABLES = """
-CREATE TABLE examples (row INTEGER PRIMARY KEY, id TEXT NOT NULL, owner TEXT, licence TEXT, uri TEXT,
+CREATE TABLE examples (row INTEGER PRIMARY KEY, id TEXT NOT NULL, owner TEXT, license TEXT, uri TEXT,
     label TEXT, preview TEXT, attributes TEXT NOT NULL);
-CREATE TABLE owners (number INTEGER PRIMARY KEY, name TEXT NOT NULL, rows INTEGER NOT NULL, licences TEXT NOT NULL);
+CREATE TABLE owners (number INTEGER PRIMARY KEY, name TEXT NOT NULL, rows INTEGER NOT NULL, licenses TEXT NOT NULL);
 """
 _INDEXES = (
     "CREATE UNIQUE INDEX examples_by_id ON examples (id)",
     "CREATE INDEX examples_by_owner ON examples (owner)",
-    "CREATE INDEX examples_by_licence ON examples (licence)",
+    "CREATE INDEX examples_by_license ON examples (license)",
     "CREATE INDEX examples_by_label ON examples (label)",
     "CREATE UNIQUE INDEX owners_by_name ON owners (name)",
 )
@@ -109,7 +109,7 @@ def _record(row: int, example: Example) -> tuple[Any, ...]:
         )
     except ValueError as error:
         raise InvalidTask(f"row {row}: expected finite numbers in Example.attributes: {error}") from error
-    kept = (example.owner, example.licence, example.uri, example.label, example.preview)
+    kept = (example.owner, example.license, example.uri, example.label, example.preview)
     return (row, example.id, *kept, attributes)
 
 
@@ -119,9 +119,9 @@ def _insert_owners(connection: sqlite3.Connection) -> None:
         """
         INSERT INTO owners
         SELECT row_number() OVER (ORDER BY owner) - 1, owner, sum(count),
-               coalesce(json_group_array(licence) FILTER (WHERE licence IS NOT NULL), '[]')
-        FROM (SELECT owner, licence, count(*) AS count FROM examples
-              WHERE owner IS NOT NULL GROUP BY owner, licence ORDER BY owner, licence)
+               coalesce(json_group_array(license) FILTER (WHERE license IS NOT NULL), '[]')
+        FROM (SELECT owner, license, count(*) AS count FROM examples
+              WHERE owner IS NOT NULL GROUP BY owner, license ORDER BY owner, license)
         GROUP BY owner ORDER BY owner
         """
     )
@@ -197,7 +197,7 @@ class ExampleStore:
             InvalidQuery: A value cannot be compared: not valid Unicode, or an integer beyond 64 bits.
         """
         conditions, values = ["1"], list[Any]()
-        for column in ("id", "owner", "licence", "label"):
+        for column in ("id", "owner", "license", "label"):
             allowed = getattr(chosen, column)
             if allowed is not None:
                 conditions.append(column + _LISTED)
@@ -213,14 +213,14 @@ class ExampleStore:
             return np.fromiter((record[0] for record in cursor), dtype=np.int64)
 
     def owners(self) -> list[tuple[str, int, list[str]]]:
-        """List (owner, number of rows, licences), sorted by owner."""
-        records = self._fetch("SELECT name, rows, licences FROM owners ORDER BY number")
-        return [(name, count, json.loads(licences)) for name, count, licences in records]
+        """List (owner, number of rows, licenses), sorted by owner."""
+        records = self._fetch("SELECT name, rows, licenses FROM owners ORDER BY number")
+        return [(name, count, json.loads(licenses)) for name, count, licenses in records]
 
-    def licences(self) -> list[tuple[str | None, int]]:
-        """List (licence, number of rows), the commonest first; None for rows that state none."""
-        query = "SELECT licence, count(*) FROM examples GROUP BY licence ORDER BY count(*) DESC, licence"
-        return [(licence, count) for licence, count in self._fetch(query)]
+    def licenses(self) -> list[tuple[str | None, int]]:
+        """List (license, number of rows), the commonest first; None for rows that state none."""
+        query = "SELECT license, count(*) FROM examples GROUP BY license ORDER BY count(*) DESC, license"
+        return [(license, count) for license, count in self._fetch(query)]
 
     def owner_numbers(self) -> NDArray[np.int32]:
         """Number of each row's owner in `owners()`, int32 [R]; -1 where a row has none."""

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
-from byline.groups import Members
+from byline.groups import GroupPartition
 from byline.index import faiss_file
 from byline.index.examples import ExampleStore
 from byline.index.fingerprint import METHOD_REVISION, Fingerprint
@@ -102,7 +102,7 @@ class AttributionIndex:
         """
         version = find_version(Path(path))
         manifest = read_manifest(version)
-        _hold_revision(version, manifest)
+        _check_revision(version, manifest)
         parent = version.absolute().parent
         if digest_cache is None and (parent / CURRENT).is_file():
             digest_cache = parent / DIGEST_CACHE
@@ -153,11 +153,11 @@ class AttributionIndex:
         """How many training points some rows stand for."""
         return len(rows) if self.groups is None else int(self.groups.sizes[rows].sum())
 
-    def _open_groups(self) -> Members | None:
+    def _open_groups(self) -> GroupPartition | None:
         record = self.manifest.groups
         if record is None:
             return None
-        return Members(
+        return GroupPartition(
             _column(self.path / GROUP_MEMBERS, (record.points,)),
             _column(self.path / GROUP_ENDS, (self.rows,)),
         )
@@ -306,7 +306,7 @@ def find_version(path: Path) -> Path:
     return path
 
 
-def _hold_revision(version: Path, manifest: Manifest) -> None:
+def _check_revision(version: Path, manifest: Manifest) -> None:
     if manifest.fingerprint.revision != METHOD_REVISION:
         raise IncompatibleIndex(
             f"{version / MANIFEST}: expected numbers of the method's revision {METHOD_REVISION}, got "

@@ -69,7 +69,7 @@ def load_task(reference: str, base: Path | None = None) -> LoadedTask:
     path = Path(str(module.__file__))
     before = _sources({path})
     task = _made(module, function, reference)
-    _hold_sources(before, _sources({path}))
+    _check_sources(before, _sources({path}))
     return LoadedTask(task, reference, before[path])
 
 
@@ -82,7 +82,7 @@ def _load_file(path: Path, function: str, reference: str) -> LoadedTask:
         before |= _sources(_files(modules) - {path})
         task = _anchored(_made(module, function, reference), path.parent)
     after = _sources({path, *_files(modules)})
-    _hold_sources(before, after)
+    _check_sources(before, after)
     return LoadedTask(task, f"{path}:{function}", _digest(after, path.parent), modules)
 
 
@@ -95,7 +95,7 @@ def _sources(files: Iterable[Path]) -> dict[Path, str]:
     return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def _hold_sources(before: Mapping[Path, str], after: Mapping[Path, str]) -> None:
+def _check_sources(before: Mapping[Path, str], after: Mapping[Path, str]) -> None:
     """Refuse sources that were written while they ran: which of the two ran is not known.
 
     Raises:
@@ -201,10 +201,10 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
         InvalidTask: There are none, or they are not the model's.
         StaleIndex: They are not those that an index is made of.
     """
-    put_weights(model, _held_weights(checkpoint))
+    put_weights(model, _checked_weights(checkpoint))
 
 
-def _held_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+def _checked_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Weights in memory, held to the digest that is expected of these very tensors."""
     weights = load_weights(checkpoint)
     if checkpoint.expected is not None:

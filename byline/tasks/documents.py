@@ -39,8 +39,8 @@ class Document:
     """The user's own, different for each document; None takes a digest of the content."""
     owner: str | None = None
     """Who is credited, and paid."""
-    licence: str | None = None
-    """SPDX expression or the licence's own words."""
+    license: str | None = None
+    """SPDX expression or the license's own words."""
     uri: str | None = None
     """Where the document is to be found."""
     label: str | None = None
@@ -71,7 +71,7 @@ def document_ids(documents: Sequence[Document], contents: Sequence[Sequence[str 
 
 def _require_text(document: Document, position: int) -> None:
     """Hold that a document's texts are text that a tokenizer takes."""
-    for name in ("text", "completion", "id", "owner", "licence", "uri", "label"):
+    for name in ("text", "completion", "id", "owner", "license", "uri", "label"):
         value = getattr(document, name)
         if value is None and name != "text":
             continue
@@ -103,7 +103,7 @@ def example_of(
     return Example(
         id=example_id,
         owner=document.owner,
-        licence=document.licence,
+        license=document.license,
         uri=document.uri,
         label=document.label,
         preview=text[:PREVIEW],

@@ -1,6 +1,6 @@
-"""The source code of installed packages, each file with its owner and licence.
+"""The source code of installed packages, each file with its owner and license.
 
-Who owns a package and under which licence comes from the package's own metadata. Nothing is
+Who owns a package and under which license comes from the package's own metadata. Nothing is
 downloaded.
 """
 
@@ -124,8 +124,8 @@ def owner_of(metadata: Message) -> str:
     return str(metadata["Name"])
 
 
-def licence_of(metadata: Message) -> str | None:
-    """Name a package's licence: its SPDX expression, its own words, or its classifiers.
+def license_of(metadata: Message) -> str | None:
+    """Name a package's license: its SPDX expression, its own words, or its classifiers.
 
     Args:
         metadata: The package's.
@@ -137,8 +137,8 @@ def licence_of(metadata: Message) -> str | None:
     if words and len(words) <= 100 and "\n" not in words:
         return words
     classifiers = [str(c) for c in metadata.get_all("Classifier") or []]
-    licences = [c.split(" :: ")[-1] for c in classifiers if c.startswith("License :: ")]
-    return " OR ".join(sorted(licences)) or None
+    licenses = [c.split(" :: ")[-1] for c in classifiers if c.startswith("License :: ")]
+    return " OR ".join(sorted(licenses)) or None
 
 
 def _source_files(distribution: Distribution, sizes: Sizes) -> Iterable[Document]:
@@ -156,7 +156,7 @@ def _source_files(distribution: Distribution, sizes: Sizes) -> Iterable[Document
             text=text,
             id=f"{name}/{path}"[-180:],
             owner=owner_of(metadata),
-            licence=licence_of(metadata),
+            license=license_of(metadata),
             uri=f"pkg:pypi/{name}@{version}#{path}",
             label=name,
         )

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 PACKAGE = "openmoji@17.0.0"
 ARCHIVE = "openmoji-17.0.0.tgz"
 SHA256 = "55ee7d13485dec86e9f38c1f3a645a13382d33ff97c0cd845ee824b0aef45e68"
-LICENCE = "CC-BY-SA-4.0"
+LICENSE = "CC-BY-SA-4.0"
 SIDE = 32
 """Pixels of a rendered drawing."""
 WORKS = 20

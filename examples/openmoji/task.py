@@ -12,7 +12,7 @@ from torch.utils.data import TensorDataset
 from byline.api.example import Example
 from byline.task import Checkpoint, Task
 from byline.tasks import Trained, TrainingData, image_classification
-from examples.openmoji.drawings import LICENCE, Drawing, read
+from examples.openmoji.drawings import LICENSE, Drawing, read
 
 FOLDER = Path(__file__).resolve().parents[2] / ".demo" / "openmoji"
 EPOCHS = 16
@@ -112,7 +112,7 @@ def example(drawing: Drawing) -> Example:
     return Example(
         id=drawing.hexcode,
         owner=drawing.author,
-        licence=LICENCE,
+        license=LICENSE,
         uri=f"https://openmoji.org/library/emoji-{drawing.hexcode}/",
         label=drawing.group,
         preview=drawing.title,

@@ -148,7 +148,7 @@ def _train(
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimiser.step()
-            observer.reach(f"adapter {number}", step + 1, len(steps))
+            observer.progress(f"adapter {number}", step + 1, len(steps))
     return model, settings
 
 

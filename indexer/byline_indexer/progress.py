@@ -8,7 +8,7 @@ from typing import Protocol
 class Observer(Protocol):
     """Whoever wants to know how a build goes."""
 
-    def reach(self, phase: str, done: int, total: int) -> None:
+    def progress(self, phase: str, done: int, total: int) -> None:
         """A phase has come this far; `done` 0 announces it.
 
         Args:
@@ -17,17 +17,17 @@ class Observer(Protocol):
             total: Of the same.
         """
 
-    def say(self, message: str) -> None:
+    def message(self, message: str) -> None:
         """Something that a person should know."""
 
 
 class Silent:
     """Does not want to know."""
 
-    def reach(self, phase: str, done: int, total: int) -> None:
+    def progress(self, phase: str, done: int, total: int) -> None:
         """Ignore it."""
 
-    def say(self, message: str) -> None:
+    def message(self, message: str) -> None:
         """Ignore it."""
 
 
@@ -44,7 +44,7 @@ class RemainingTime:
         self._seconds: dict[str, float] = {}
         self._progress: dict[str, tuple[int, int]] = {}
 
-    def reach(self, phase: str, done: int, total: int) -> None:
+    def progress(self, phase: str, done: int, total: int) -> None:
         """Note how far a phase is; the time since the last note is counted as its own."""
         now = self._clock()
         if done:

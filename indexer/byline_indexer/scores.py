@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from byline.attribution.baseline_ranking import fitted_to
 from byline.attribution.opening import featurizer_of, task_of
-from byline.attribution.queries import Featured, Question, Questions
+from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stage_timer import Stopwatch
 from byline.attribution.task_code import task_code
@@ -29,7 +29,7 @@ from byline.search.searcher import Searcher
 from byline.task import Item, Task
 from byline_indexer.progress import Observer, Silent
 
-Score = Callable[[Sequence[Question], int, NDArray[np.float32]], None]
+Score = Callable[[Sequence[CheckedRequest], int, NDArray[np.float32]], None]
 """(questions, number of the first, where their scores go)."""
 
 
@@ -106,7 +106,7 @@ def write_scores(
     opened = AttributionIndex.open(index)
     task = task_of(opened)
     featurizer = featurizer_of(opened, task)
-    ask = Questions(opened.recipe, opened.width, task=task, featurizer=featurizer)
+    ask = QueryPreparer(opened.recipe, opened.width, task=task, featurizer=featurizer)
     questions = _checked(ask, requests)
     score: Score
     if baseline is None:
@@ -115,7 +115,7 @@ def write_scores(
         fitting = Fitting(
             model=featurizer.model,
             neighbours=baseline.neighbours,
-            on_done=lambda done, rows: observer.reach("read training points", done, rows),
+            on_done=lambda done, rows: observer.progress("read training points", done, rows),
         )
         score = partial(_by_baseline, ask, fitted_to(opened, task, baseline.name, fitting))
     with replaced(out) as temporary:
@@ -174,10 +174,10 @@ def _in_batches(
     for start in range(0, len(scores_QR), batch):
         part_QR = scores_QR[start : start + batch]
         score(start, part_QR)
-        observer.reach("score queries", start + len(part_QR), len(scores_QR))
+        observer.progress("score queries", start + len(part_QR), len(scores_QR))
 
 
-def _checked(ask: Questions, requests: Sequence[AttributionRequest]) -> list[Question]:
+def _checked(ask: QueryPreparer, requests: Sequence[AttributionRequest]) -> list[CheckedRequest]:
     """Check every query before the first one is computed."""
     questions = []
     for number, request in enumerate(requests, start=1):
@@ -189,14 +189,22 @@ def _checked(ask: Questions, requests: Sequence[AttributionRequest]) -> list[Que
 
 
 def _by_influence(
-    ask: Questions, searcher: Searcher, part: Sequence[Question], first: int, out: NDArray[np.float32]
+    ask: QueryPreparer,
+    searcher: Searcher,
+    part: Sequence[CheckedRequest],
+    first: int,
+    out: NDArray[np.float32],
 ) -> None:
     found = _held(ask.features(part, Stopwatch()), first)
     searcher.scores(torch.stack([each.feature for each in found if each.feature is not None]), out=out)
 
 
 def _by_baseline(
-    ask: Questions, baseline: Baseline, part: Sequence[Question], first: int, out: NDArray[np.float32]
+    ask: QueryPreparer,
+    baseline: Baseline,
+    part: Sequence[CheckedRequest],
+    first: int,
+    out: NDArray[np.float32],
 ) -> None:
     for place, each in enumerate(_held(ask.completed(part, Stopwatch()), first)):
         try:
@@ -206,7 +214,7 @@ def _by_baseline(
             raise InvalidQuery(f"query {first + place + 1}: {error}") from error
 
 
-def _held(found: list[Featured], first: int) -> list[Featured]:
+def _held(found: list[PreparedQuery], first: int) -> list[PreparedQuery]:
     """All of them, or the first query's error with its number."""
     for place, each in enumerate(found):
         if each.error is not None:

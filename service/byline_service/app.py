@@ -12,7 +12,7 @@ from byline import __version__
 from byline.attribution.attributor import Attributor
 from byline.errors import BylineError
 from byline_service.accounts.authentication import Authentication
-from byline_service.accounts.permissions import hold_guarded
+from byline_service.accounts.permissions import require_guarded
 from byline_service.api import (
     aliases,
     attributions,
@@ -29,18 +29,18 @@ from byline_service.api import (
     statements,
     versions,
 )
-from byline_service.attributions.overload import Door
+from byline_service.attributions.overload import OverloadMiddleware
 from byline_service.attributions.shortcut import Shortcut
 from byline_service.http import problems
 from byline_service.http.middleware import AllowedHosts, BodyLimit, RequestLog
-from byline_service.maintenance import keep_house, write
+from byline_service.maintenance import run_maintenance, write
 from byline_service.observability.tracing import TraceRequests, Tracing
 from byline_service.pages import ask
 from byline_service.pages import compensation as compensation_pages
 from byline_service.pages import indexes as index_pages
 from byline_service.pages import usage as usage_pages
 from byline_service.settings import Settings
-from byline_service.state import Service
+from byline_service.state import AppState
 from byline_service.versions.directory import IndexDirectory
 from byline_service.versions.served_version import ServedVersion
 
@@ -69,7 +69,7 @@ def create_app(
     Returns:
         An ASGI application; its lifespan starts and ends the compute thread.
     """
-    service = Service(settings, attributors, directories or {}, tracing=tracing)
+    service = AppState(settings, attributors, directories or {}, tracing=tracing)
     app = FastAPI(
         title="Byline",
         version=__version__,
@@ -107,20 +107,22 @@ def create_app(
     app.add_middleware(RequestLog, metrics=service.metrics)
     if tracing is not None:
         app.add_middleware(TraceRequests, tracing=tracing)
-    app.add_middleware(Door, admission=service.admission, failures=service.failures, metrics=service.metrics)
-    hold_guarded(app)
+    app.add_middleware(
+        OverloadMiddleware, admission=service.admission, failures=service.failures, metrics=service.metrics
+    )
+    require_guarded(app)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    service: Service = app.state.service
+    service: AppState = app.state.service
     await service.database_readiness.prepare()
     service.compute.start()
     warming = asyncio.ensure_future(service.warm())
     warming.add_done_callback(_log_failure)
     following = asyncio.ensure_future(service.follower.run())
-    house = asyncio.ensure_future(keep_house(service.database, service.accounts, service.usage))
+    house = asyncio.ensure_future(run_maintenance(service.database, service.accounts, service.usage))
     yield
     service.admission.close()
     warming.cancel()
@@ -144,7 +146,7 @@ def _log_failure(warming: "asyncio.Future[None]") -> None:
         log.error("not ready", error=type(error).__name__, detail=detail, exc_info=error)
 
 
-def _written_once(app: FastAPI, service: Service) -> "Any":
+def _written_once(app: FastAPI, service: AppState) -> "Any":
     written_at = -1
 
     def openapi_document() -> dict[str, Any]:

@@ -7,7 +7,7 @@ nothing else runs, every few hundred requests. What was loaded stays, so there i
 import gc
 
 
-def settle() -> None:
+def freeze_garbage_collector() -> None:
     """Collect once, and leave what is alive now out of later collections.
 
     Call it when what is served was loaded, and again when it was replaced: what was set aside before is then

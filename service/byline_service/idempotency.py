@@ -17,7 +17,7 @@ from byline_service.http.bodies import JSON
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from byline_service.state import Service
+    from byline_service.state import AppState
 
 HEADER = "Idempotency-Key"
 DECLARED: dict[str, Any] = {
@@ -31,7 +31,7 @@ DECLARED: dict[str, Any] = {
         }
     ]
 }
-"""What an endpoint that uses `once` adds to its `openapi_extra`."""
+"""What an endpoint that uses `run_once` adds to its `openapi_extra`."""
 LONGEST = 200
 Prepared = TypeVar("Prepared")
 
@@ -40,7 +40,7 @@ async def nothing() -> None:
     """Prepare nothing."""
 
 
-async def once(
+async def run_once(
     request: Request,
     caller: Caller,
     body: bytes,
@@ -65,7 +65,7 @@ async def once(
         ReusedKey: The key came before with another body.
         InProgress: The first request with this key is not finished.
     """
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     attempt = Attempt.of(caller.key_id, f"{request.method} {request.url.path}"[:LONGEST], _key(request), body)
     with _alone(service.in_progress, attempt):
         async with service.database.read() as reading:

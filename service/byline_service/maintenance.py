@@ -14,7 +14,7 @@ from byline_service.accounts.usage import UsageOf, Used
 from byline_service.database import idempotency_queries
 
 if TYPE_CHECKING:
-    from byline_service.accounts.key_cache import Accounts
+    from byline_service.accounts.key_cache import KeyCache
     from byline_service.database import Database
 
 log = structlog.get_logger("service")
@@ -54,7 +54,7 @@ class Usage:
             used.milliseconds += more.milliseconds
 
 
-async def keep_house(database: "Database", accounts: "Accounts", used: Usage) -> None:
+async def run_maintenance(database: "Database", accounts: "KeyCache", used: Usage) -> None:
     """Write and forget for ever; what cannot be written waits until it can."""
     passed, ahead = FORGET_SECONDS, _ahead()
     while True:
@@ -65,7 +65,7 @@ async def keep_house(database: "Database", accounts: "Accounts", used: Usage) ->
             passed = 0.0
 
 
-async def write(database: "Database", accounts: "Accounts", used: Usage) -> None:
+async def write(database: "Database", accounts: "KeyCache", used: Usage) -> None:
     """Write what was summed up so far."""
     sums, touched = used.take(), accounts.take_used()
     if not sums and not touched:

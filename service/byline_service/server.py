@@ -11,7 +11,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from byline_service.garbage import settle
+from byline_service.garbage import freeze_garbage_collector
 from byline_service.http.connections import Connection, patient_for
 from byline_service.settings import Settings
 
@@ -45,7 +45,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._admission = app.state.service.admission
-        app.state.service.on_ready = settle
+        app.state.service.on_ready = freeze_garbage_collector
         self._drain_seconds = settings.drain_seconds
         self._announce = announce
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -11,11 +11,11 @@ from starlette.types import Scope
 
 from byline.attribution.attributor import Attributor
 from byline.errors import InvalidInput, Overloaded
-from byline_service.accounts.key_cache import Accounts
+from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.quotas import MemoryCounter, Quotas, SharedCounter
 from byline_service.accounts.secret import open_database, read_secret
-from byline_service.attributions.admission import Admission, Amount
-from byline_service.attributions.arrivals import Arrivals
+from byline_service.attributions.admission import Admission, Capacity
+from byline_service.attributions.arrivals import LoopCallbacks
 from byline_service.attributions.compute import ComputeThread
 from byline_service.database.idempotency_queries import Attempt
 from byline_service.database.readiness import DatabaseReadiness
@@ -40,7 +40,7 @@ _FEATURE_NUMBER_BYTES = 32
 
 
 @dataclass
-class Service:
+class AppState:
     """One running service: settings, indexes, the door and the compute thread."""
 
     settings: Settings
@@ -62,7 +62,7 @@ class Service:
                 raise InvalidInput(
                     f"expected index names like {NAME.pattern}, got one of {len(name)} characters"
                 )
-        room = Amount(self.settings.queue_requests, self.settings.queue_cost, self.settings.queue_bytes)
+        room = Capacity(self.settings.queue_requests, self.settings.queue_cost, self.settings.queue_bytes)
         self.admission = Admission(room, self.metrics.inside.set)
         self.compute = ComputeThread(
             batch_cost=self.settings.batch_cost, threads=self.settings.threads, metrics=self.metrics
@@ -75,7 +75,7 @@ class Service:
         )
         self.metrics.loaded.set_function(lambda: self.versions.loaded)
         self.database = open_database(self.settings)
-        self.accounts = Accounts(
+        self.accounts = KeyCache(
             self.database,
             read_secret(self.settings, is_sqlite=self.database.is_sqlite),
             fresh_seconds=self.settings.key_fresh_seconds,
@@ -146,7 +146,7 @@ class Service:
         """
         return name if name in self.directories else self.versions.current(name).attributor.name
 
-    def taken(self, scope: Scope, name: str) -> ServedVersion:
+    def pin_version(self, scope: Scope, name: str) -> ServedVersion:
         """The version that a request began with: taken once, whatever is switched while it runs.
 
         Args:
@@ -161,7 +161,7 @@ class Service:
             taken[name] = self.versions.current(name)
         return taken[name]
 
-    async def hold_ready(self) -> None:
+    async def require_ready(self) -> None:
         """Refuse requests until everything is there.
 
         Raises:
@@ -175,9 +175,9 @@ class Service:
         await self.database_readiness.hold()
 
     @cached_property
-    def arrivals(self) -> Arrivals:
+    def arrivals(self) -> LoopCallbacks:
         """Into the event loop that serves."""
-        return Arrivals(asyncio.get_running_loop())
+        return LoopCallbacks(asyncio.get_running_loop())
 
     async def warm(self) -> None:
         """Answer a first query on every index; only then is the service ready."""
@@ -198,7 +198,7 @@ class Service:
         name = _asked_index(scope["path"])
         if name is None or name not in self.versions.served:
             return self.settings.body_bytes
-        version = self.taken(scope, name)
+        version = self.pin_version(scope, name)
         if _is_gradient(scope):
             # An index that takes none says so to a body of ordinary size.
             return version.gradient_bytes or self.settings.body_bytes

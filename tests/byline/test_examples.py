@@ -58,7 +58,7 @@ def test_long_previews_are_cut() -> None:
 def test_lone_surrogates_are_replaced_in_previews_and_refused_elsewhere() -> None:
     lone = b"caf\xe9".decode("utf-8", "surrogateescape")
     assert Example(id="a", preview=lone).preview == "caf\ufffd"
-    for field in ("id", "owner", "licence", "uri", "label"):
+    for field in ("id", "owner", "license", "uri", "label"):
         with pytest.raises(ValidationError, match=rf"{field}\n.*lone surrogate"):
             Example(**({"id": "a"} | {field: lone}))
     for attributes in ({"note": lone}, {"deep": [{"x": lone}]}, {lone: 1}):

@@ -239,7 +239,7 @@ def test_query_filters_and_shares(run: Run, index: Path) -> None:
     assert found["target"] == "margin"
     assert {p["example"]["owner"] for p in found["proponents"]} == {"owner-1", "owner-2"}
     assert {p["example"]["label"] for p in found["proponents"]} == {"1"}
-    _, out, _ = run("query", index, "-q", complete, "--filter-licence", "MIT", "--shares", "-k", "2")
+    _, out, _ = run("query", index, "-q", complete, "--filter-license", "MIT", "--shares", "-k", "2")
     assert "shares over all rows" in out
     assert "owner-3" in out
 

@@ -10,7 +10,7 @@ from byline_indexer.config import load_config
 from examples.code_lm.corpus import (
     Sizes,
     collect,
-    licence_of,
+    license_of,
     owner_of,
     read_documents,
     write_documents,
@@ -27,12 +27,12 @@ def corpus():
     return collect(PACKAGES, SIZES)
 
 
-def test_every_file_has_an_owner_a_licence_and_a_place(corpus):
+def test_every_file_has_an_owner_a_license_and_a_place(corpus):
     assert {d.label for d in corpus.train} == {"click", "pydantic", "rich", "starlette"}
     for document in corpus.train + corpus.held_out:
         assert document.owner
         assert "@" not in document.owner, "an e-mail address is nobody's name"
-        assert document.licence
+        assert document.license
         assert document.uri.startswith("pkg:pypi/")
 
 
@@ -73,7 +73,7 @@ def test_owners_come_from_the_metadata(fields, owner):
 
 
 @pytest.mark.parametrize(
-    ("fields", "licence"),
+    ("fields", "license"),
     [
         ({"License-Expression": "MIT", "License": "something"}, "MIT"),
         ({"License": "BSD"}, "BSD"),
@@ -84,8 +84,8 @@ def test_owners_come_from_the_metadata(fields, owner):
         ({}, None),
     ],
 )
-def test_licences_come_from_the_metadata(fields, licence):
-    assert licence_of(metadata(fields)) == licence
+def test_licenses_come_from_the_metadata(fields, license):
+    assert license_of(metadata(fields)) == license
 
 
 def metadata(fields: dict[str, str]) -> Message:

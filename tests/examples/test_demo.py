@@ -25,7 +25,7 @@ def test_the_demo_runs(tmp_path, request):
     assert "http://127.0.0.1:" in run.stdout
     assert f"byline serve '{folder}/index'\n" in run.stdout
     influencers, shares = run.stdout.split("Most influential training chunks")[1].split("Each owner's share")
-    for column in ("#", "score (95 %)", "owner", "licence", "training chunk"):
+    for column in ("#", "score (95 %)", "owner", "license", "training chunk"):
         assert column in influencers
     for column in ("owner", "share (95 %)", "score (95 %)", "chunks"):
         assert column in shares
@@ -33,9 +33,9 @@ def test_the_demo_runs(tmp_path, request):
     owners = {document.owner for document in corpus.train}
     assert all(owner in shares for owner in owners)
     assert any(owner in influencers for owner in owners)
-    licences = {document.licence for document in corpus.train}
-    assert metadata("click")["License-Expression"] in licences
-    assert any(licence in influencers for licence in licences)
+    licenses = {document.license for document in corpus.train}
+    assert metadata("click")["License-Expression"] in licenses
+    assert any(license in influencers for license in licenses)
     rows = re.findall(r"(\S+\.py) from [\d,]+ *\n +(\S.*?)…? *\n", influencers)
     assert len(rows) == 5
     for path, preview in rows:

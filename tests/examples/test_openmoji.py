@@ -66,7 +66,7 @@ def test_made_up_drawings_become_a_task_with_their_authors_as_owners(tmp_path):
     declared = task(tmp_path)
     assert len(declared.train_set) == len(kept) == 108
     example = declared.describe(0)
-    assert (example.owner, example.licence, example.label) == ("Ash", "CC-BY-SA-4.0", groups[labels_N[0]])
+    assert (example.owner, example.license, example.label) == ("Ash", "CC-BY-SA-4.0", groups[labels_N[0]])
 
 
 def test_another_archive_is_refused(tmp_path):

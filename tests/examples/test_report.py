@@ -30,7 +30,7 @@ def test_texts_are_cut():
 def test_an_answer_is_shown_with_what_people_look_for(owners):
     example = {
         "owner": "Ann [/b]",
-        "licence": "MIT",
+        "license": "MIT",
         "uri": "pkg:pypi/a@1#a/b.py",
         "preview": "def [red]f[/red]():\n    pass",
         "attributes": {"start": 12_345},

@@ -24,13 +24,13 @@ class Recorder:
     seen: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
-    def reach(self, phase: str, done: int, total: int) -> None:
+    def progress(self, phase: str, done: int, total: int) -> None:
         if done and phase not in self.seen:
             self.seen.append(phase)
         if phase == self.stop_at and done >= total > 0:
             raise KeyboardInterrupt
 
-    def say(self, message: str) -> None:
+    def message(self, message: str) -> None:
         self.said.append(message)
 
 
@@ -81,7 +81,7 @@ FINGERPRINTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "storage": ({"storage": {"dtype": "fp32"}}, {}),
     "a weight": ({}, {"WEIGHT_SHIFT": 1e-3}),
     "an item": ({}, {"DATA_SHIFT": 1e-3}),
-    "metadata": ({}, {"LICENCE": "GPL-3.0-only"}),
+    "metadata": ({}, {"LICENSE": "GPL-3.0-only"}),
 }
 
 
@@ -204,7 +204,7 @@ def test_a_failing_writer_is_a_failed_build(config: Config, monkeypatch: pytest.
 
 def test_two_builds_of_one_version_are_kept_apart(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     class Reentrant(Recorder):
-        def reach(self, phase: str, done: int, total: int) -> None:
+        def progress(self, phase: str, done: int, total: int) -> None:
             if phase == "emit" and done:
                 build(config("trak"))
 

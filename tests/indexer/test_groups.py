@@ -12,7 +12,7 @@ import torch
 from byline.attribution.attributor import Attributor
 from byline.attribution.request import AttributionRequest
 from byline.errors import BylineError, InvalidQuery, InvalidTask
-from byline.groups import GroupOptions, Members
+from byline.groups import GroupOptions, GroupPartition
 from byline.index.index import AttributionIndex
 from byline_indexer.build.build import build
 from byline_indexer.build.estimate import estimate
@@ -96,10 +96,10 @@ class Heard:
 
     said: list[str] = field(default_factory=list)
 
-    def reach(self, phase: str, done: int, total: int) -> None:
+    def progress(self, phase: str, done: int, total: int) -> None:
         """Nothing."""
 
-    def say(self, message: str) -> None:
+    def message(self, message: str) -> None:
         self.said.append(message)
 
 
@@ -346,7 +346,7 @@ def test_a_dry_run_counts_groups(name: str, groups: dict, tmp_path: Path) -> Non
 
 
 def test_members_of_groups() -> None:
-    members = Members.of(np.array([2, 0, 1, 0, 2, 2]))
+    members = GroupPartition.of(np.array([2, 0, 1, 0, 2, 2]))
     assert [members[j].tolist() for j in range(3)] == [[1, 3], [2], [0, 4, 5]]
     assert members.group_of_rows.tolist() == [2, 0, 1, 0, 2, 2]
     assert members.points(np.array([2, 0])).tolist() == [0, 4, 5, 1, 3]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from byline.errors import BuildFailed
-from byline.groups import GroupOptions, Members
+from byline.groups import GroupOptions, GroupPartition
 from byline.loading.task_file import checkpoint_digests
 from byline.task import Task
 from byline_indexer.build.planning import make_plan
@@ -39,7 +39,7 @@ def test_a_plan_comes_over_as_it_is(config: Config, tiny: Task, tmp_path: Path, 
         recordings={"c0": (3, 4)},
         members=tuple(replace(member, weight=0.1) for member in plan.members),
         grouping=GroupOptions(by="random", size=7),
-        groups=Members.of(np.arange(90) % 13),
+        groups=GroupPartition.of(np.arange(90) % 13),
     )
     hand_over(plan, tmp_path / "handover")
     assert not any_started(tmp_path / "handover")

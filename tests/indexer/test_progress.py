@@ -14,14 +14,14 @@ class Clock:
 def test_each_phase_runs_at_its_own_speed() -> None:
     time = Clock()
     remaining = RemainingTime(time)
-    remaining.reach("fast", 0, 100)
-    remaining.reach("slow", 0, 100)
+    remaining.progress("fast", 0, 100)
+    remaining.progress("slow", 0, 100)
     assert remaining.seconds() is None
     time.now = 10.0
-    remaining.reach("fast", 100, 100)
+    remaining.progress("fast", 100, 100)
     assert remaining.seconds() == pytest.approx(10)  # slow has not begun: taken to be as fast
     time.now = 40.0
-    remaining.reach("slow", 10, 100)
+    remaining.progress("slow", 10, 100)
     assert remaining.seconds() == pytest.approx(270)
     assert remaining.fraction() == pytest.approx(40 / 310)
 
@@ -41,8 +41,8 @@ def test_unwatched_a_finished_phase_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with bar() as observer:
-        observer.say("going on [with] it")
-        observer.reach("emit", 0, 20)
-        observer.reach("emit", 10, 20)
-        observer.reach("emit", 20, 20)
+        observer.message("going on [with] it")
+        observer.progress("emit", 0, 20)
+        observer.progress("emit", 10, 20)
+        observer.progress("emit", 20, 20)
     assert capsys.readouterr().err.splitlines() == ["going on [with] it", "emit: 20 done"]

@@ -20,10 +20,10 @@ class Recorder:
         self.last: dict[str, tuple[int, int]] = {}
         self.said: list[str] = []
 
-    def reach(self, phase: str, done: int, total: int) -> None:
+    def progress(self, phase: str, done: int, total: int) -> None:
         self.last[phase] = (done, total)
 
-    def say(self, message: str) -> None:
+    def message(self, message: str) -> None:
         self.said.append(message)
 
 

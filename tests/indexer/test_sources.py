@@ -56,13 +56,13 @@ class When:
     whole: bool = False
     done: bool = field(default=False, init=False)
 
-    def reach(self, phase: str, done: int, total: int) -> None:
+    def progress(self, phase: str, done: int, total: int) -> None:
         due = done == total if self.whole else done > 0
         if phase == self.phase and due and not self.done:
             self.done = True
             self.action()
 
-    def say(self, message: str) -> None:
+    def message(self, message: str) -> None:
         """Nothing."""
 
 
@@ -184,7 +184,7 @@ def test_a_published_index_is_never_taken_for_another(
     x, label = tiny.train_set[89]
     other: dict[str, dict[str, Any]] = {
         "data": {"train_set": [*(tiny.train_set[row] for row in range(89)), (x + 1e-6, label)]},
-        "metadata": {"describe": lambda row: tiny.describe(row).model_copy(update={"licence": "other"})},
+        "metadata": {"describe": lambda row: tiny.describe(row).model_copy(update={"license": "other"})},
         "weights": {"checkpoints": tiny.checkpoints[::-1]},
     }
     chosen = {

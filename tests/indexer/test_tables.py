@@ -14,7 +14,7 @@ TIMES = Timings(queue=0, predict=0, gradient=0, transform=0, search=0, join=0)
 
 
 def answer(searched: int, **changes: object) -> Answer:
-    example = Example(id=ODD, owner=ODD, licence=ODD, label=ODD, preview=ODD)
+    example = Example(id=ODD, owner=ODD, license=ODD, label=ODD, preview=ODD)
     found = Attribution(rank=1, row=0, example=example, score=1.0, standard_error=None)
     return Answer(
         index="odd", version="v", recipe="ekfac", recipe_fingerprint="f", exact=True, target="loss",

@@ -17,7 +17,7 @@ ROWS = 90
 CHECKPOINTS = 2
 WEIGHT_SHIFT = 0.0
 DATA_SHIFT = 0.0
-LICENCE = "MIT"
+LICENSE = "MIT"
 REPEATED_ID: str | None = None
 BAD_ROW: int | None = None
 
@@ -79,7 +79,7 @@ def task() -> Task:
         return Example(
             id=REPEATED_ID if REPEATED_ID and row in {3, 70} else f"point-{row}",
             owner=f"owner-{row % 4}",
-            licence=LICENCE,
+            license=LICENSE,
             label=str(int(labels[row])),
             preview=f"point number {row}",
         )

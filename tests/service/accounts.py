@@ -40,7 +40,7 @@ def bearer(key: str) -> dict[str, str]:
 
 async def make_key(database, scopes=("admin",), owners=None, person="tester", **more) -> str:
     """Make a key and return its text."""
-    wanted = key_management.Wanted(
+    wanted = key_management.NewKey(
         name="test",
         person=person,
         scopes=frozenset(Scope(each) for each in scopes),

@@ -57,7 +57,7 @@ class FakeExamples:
             for row, example in enumerate(self._examples)
             if all(
                 getattr(chosen, name) is None or getattr(example, name) in getattr(chosen, name)
-                for name in ("id", "owner", "licence", "label")
+                for name in ("id", "owner", "license", "label")
             )
             and all(example.attributes.get(key) == value for key, value in chosen.attributes.items())
         ]
@@ -68,7 +68,7 @@ class FakeExamples:
         counts = [sum(example.owner == name for example in self._examples) for name in names]
         return [(name, count, ["MIT"]) for name, count in zip(names, counts, strict=True)]
 
-    def licences(self):
+    def licenses(self):
         return [("MIT", len(self._examples))]
 
 
@@ -177,7 +177,7 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
         Example(
             id=f"docs/{row}/part.py#{row}",
             owner=f"owner {owner_R[row]}",
-            licence="MIT",
+            license="MIT",
             uri=f"https://example.org/{row}",
             label="even" if row % 2 == 0 else "odd",
             preview=f"<script>alert({row})</script>",

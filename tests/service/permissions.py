@@ -45,7 +45,7 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/usage.csv"): READ,
     ("GET", "/indexes"): READ,
     ("GET", "/indexes/{name}"): READ,
-    ("GET", "/indexes/{name}/licences.csv"): READ,
+    ("GET", "/indexes/{name}/licenses.csv"): READ,
     ("GET", "/indexes/{name}/owners.csv"): READ,
     ("GET", "/indexes/{name}/quality.csv"): READ,
     ("GET", "/indexes/{name}/self-influence.csv"): READ,

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from functools import partial
 
-from byline_service.attributions.arrivals import Arrivals
+from byline_service.attributions.arrivals import LoopCallbacks
 
 
 def test_what_comes_together_arrives_in_order_and_wakes_the_loop_once():
@@ -14,7 +14,7 @@ def test_what_comes_together_arrives_in_order_and_wakes_the_loop_once():
         loop = asyncio.get_running_loop()
         real = loop.call_soon_threadsafe
         loop.call_soon_threadsafe = lambda *given: woken.append(1) or real(*given)
-        arrivals, seen, done = Arrivals(loop), [], asyncio.Event()
+        arrivals, seen, done = LoopCallbacks(loop), [], asyncio.Event()
 
         def post():
             for number in range(100):
@@ -33,7 +33,7 @@ def test_what_comes_together_arrives_in_order_and_wakes_the_loop_once():
 
 def test_what_is_posted_while_others_arrive_is_not_lost():
     async def run():
-        arrivals, done = Arrivals(asyncio.get_running_loop()), asyncio.Event()
+        arrivals, done = LoopCallbacks(asyncio.get_running_loop()), asyncio.Event()
         left = [5_000]
 
         def count():
@@ -55,4 +55,4 @@ def test_what_is_posted_while_others_arrive_is_not_lost():
 def test_a_loop_that_has_ended_is_left_alone():
     loop = asyncio.new_event_loop()
     loop.close()
-    Arrivals(loop).post(lambda: None)
+    LoopCallbacks(loop).post(lambda: None)

@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from byline_service.garbage import settle
+from byline_service.garbage import freeze_garbage_collector
 
 
 class Node:
@@ -15,12 +15,12 @@ def test_what_is_alive_is_set_aside_and_an_old_version_goes():
     try:
         old = Node()
         gone = weakref.ref(old)
-        settle()
+        freeze_garbage_collector()
         assert gc.get_freeze_count() > 1_000
         del old
         gc.collect()
         assert gone() is not None, "a cycle that was set aside is not looked at"
-        settle()
+        freeze_garbage_collector()
         assert gone() is None
     finally:
         gc.unfreeze()

@@ -6,7 +6,7 @@ import pytest
 
 from byline.errors import DatabaseUnavailable
 from byline_service.accounts import usage
-from byline_service.accounts.key_cache import Accounts
+from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.usage import UsageOf, Used
 from byline_service.database import Database, idempotency_queries
 from byline_service.database.idempotency_queries import Attempt
@@ -40,7 +40,7 @@ def test_usage_is_by_day_key_and_index_and_each_sees_its_own(serve, database):
 
 def test_what_cannot_be_written_is_written_later(database, monkeypatch):
     used = Usage()
-    accounts = Accounts(database.database, SECRET.encode())
+    accounts = KeyCache(database.database, SECRET.encode())
     used.add("k" * 12, "fake", 3, 1.5)
     with monkeypatch.context() as patched:
         patched.setattr(Database, "begin", gone)

@@ -14,7 +14,7 @@ from byline_service.accounts.scopes import Scope
 from byline_service.database import Database, idempotency_queries
 from byline_service.database.idempotency_queries import Attempt, Replay
 from byline_service.database.tables.accounts import audit as audit_table
-from byline_service.idempotency import nothing, once
+from byline_service.idempotency import nothing, run_once
 
 PATH = "/v1/once"
 
@@ -36,7 +36,7 @@ def running(serve, database):
                 raise InvalidQuery("told to fail")
             return 201, Health(status="ok")
 
-        return await once(request, caller_of(request), body, nothing, book)
+        return await run_once(request, caller_of(request), body, nothing, book)
 
     served.app.include_router(router)
     return served

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from byline.attribution.queries import Questions
+from byline.attribution.queries import QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.errors import Overloaded
 from byline.recipe import recipe
-from byline_service.attributions.admission import Admission, Amount
+from byline_service.attributions.admission import Admission, Capacity
 from tests.service.accounts import admin_key
 from tests.service.fakes import fake_attributor
 
@@ -221,7 +221,7 @@ def test_a_mistake_of_ours_is_a_problem_without_content(served, monkeypatch):
 
 
 def test_admission_counts_down_whatever_happens():
-    admission = Admission(Amount(requests=2, cost=3, body_bytes=100))
+    admission = Admission(Capacity(requests=2, cost=3, body_bytes=100))
     with contextlib.suppress(ValueError), admission.place(10) as place:
         place.take(2)
         raise ValueError("mistake")
@@ -257,7 +257,9 @@ def until(condition, seconds=5.0):
 )
 def test_a_solved_query_counts_its_passes_in_the_queue_and_shares_them_in_a_batch(name, passes):
     attributor, featurizer = fake_attributor(members=3)
-    questions = Questions(recipe(name), attributor.index.width, task=attributor.task, featurizer=featurizer)
+    questions = QueryPreparer(
+        recipe(name), attributor.index.width, task=attributor.task, featurizer=featurizer
+    )
     asked = questions.check(AttributionRequest(query={"text": "a"}))
     assert (asked.cost, asked.batched) == (1 + 3 * passes, 1)
     several = questions.check(AttributionRequest(query_set=[{"text": "a"}, {"text": "b"}]))
@@ -273,7 +275,7 @@ def test_a_solved_query_counts_its_passes_in_the_queue_and_shares_them_in_a_batc
 
 def test_solved_queries_are_admitted_by_their_passes(serve):
     attributor, featurizer = fake_attributor(members=1)
-    attributor._questions = Questions(
+    attributor._questions = QueryPreparer(
         recipe("if_cg"), attributor.index.width, task=attributor.task, featurizer=featurizer
     )
     served = serve({"fake": attributor}, queue_cost=256)

@@ -88,7 +88,7 @@ def answered(response):
     [
         ({"k": 7, "direction": "both", "members": True}, {"k": 7, "direction": "both", "members": True}),
         ({"filter": {"owner": ["owner-1"]}}, {"filter": Filter(owner=["owner-1"])}),
-        ({"filter": {"label": ["0"], "licence": ["MIT"]}}, {"filter": Filter(label=["0"], licence=["MIT"])}),
+        ({"filter": {"label": ["0"], "license": ["MIT"]}}, {"filter": Filter(label=["0"], license=["MIT"])}),
         ({"shares": True}, {"shares": True}),
         ({"target": "margin"}, {"target": "margin"}),
     ],

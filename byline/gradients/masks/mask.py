@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from byline.errors import InvalidRecipe, UnsupportedModel
 from byline.gradients.hooks import Factor, multiplied_outputs
-from byline.gradients.masks.plan import NOTHING, DropoutObserver, MaskPlan, Place, decided, dropout_modules
+from byline.gradients.masks.plan import (
+    NOTHING,
+    DropoutObserver,
+    DropoutSite,
+    MaskPlan,
+    decided,
+    dropout_modules,
+)
 from byline.randomness import random_uniform, stream_key
 
 
@@ -81,10 +88,12 @@ class DropoutMask:
         """What each module drops, where it was decided beforehand."""
         return self._plan
 
-    def _factors(self, place: Callable[[str, Tensor], Place]) -> dict[str, Factor]:
+    def _factors(self, place: Callable[[str, Tensor], DropoutSite]) -> dict[str, Factor]:
         return {name: partial(self._factor, place, name) for name in self._rates}
 
-    def _factor(self, placed: Callable[[str, Tensor], Place], name: str, output: Tensor) -> Tensor | None:
+    def _factor(
+        self, placed: Callable[[str, Tensor], DropoutSite], name: str, output: Tensor
+    ) -> Tensor | None:
         place = placed(name, output)
         if place.axis is None:
             return None
@@ -99,7 +108,7 @@ class _Decisions:
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         self._modules, self._plan = modules, NOTHING
 
-    def place(self, observer: DropoutObserver, name: str, output: Tensor) -> Place:
+    def place(self, observer: DropoutObserver, name: str, output: Tensor) -> DropoutSite:
         """The decision about an output."""
         call = observer.call(name, output)
         try:

@@ -38,7 +38,7 @@ Series = Sequence[Callable[[], object]]
 
 
 @dataclass(frozen=True)
-class Place:
+class DropoutSite:
     """What is dropped from a module's outputs with so many dimensions."""
 
     dimensions: int
@@ -63,7 +63,7 @@ class Place:
 class MaskPlan:
     """Every dropout module's decision."""
 
-    places: Mapping[str, tuple[Place, ...]]
+    places: Mapping[str, tuple[DropoutSite, ...]]
     """By name, of modules that were called; several where a module is called with different outputs."""
     refused: Mapping[str, str]
     """By name, why there is no decision."""
@@ -78,7 +78,7 @@ class MaskPlan:
             if name in self.refused:
                 raise UnsupportedModel(self.refused[name])
 
-    def place(self, name: str, output: Tensor) -> Place:
+    def place(self, name: str, output: Tensor) -> DropoutSite:
         """Find the decision for an output, and hold that it is what was decided about.
 
         Raises:
@@ -100,7 +100,7 @@ class MaskPlan:
             f"of shape {shape}: give each use its own nn.Dropout, and features an axis of constant size"
         )
 
-    def joined(self, name: str, places: Sequence[Place]) -> "MaskPlan":
+    def joined(self, name: str, places: Sequence[DropoutSite]) -> "MaskPlan":
         """Add decisions about a module; one that is no longer clear is refused."""
         own = tuple(dict.fromkeys((*self.places.get(name, ()), *places)))
         for place in own:
@@ -212,7 +212,7 @@ def _matched(runs: Sequence[Sequence[DropoutCall]]) -> list[list[DropoutCall]]:
     ]
 
 
-def decided(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> Place:
+def decided(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> DropoutSite:
     """Decide what is masked at one place of a model.
 
     Args:
@@ -234,11 +234,11 @@ def decided(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> Place
             raise _undecided(name, module, calls[0], "its input has no batch of channels")
         candidates = {1}
     elif any(call.probabilities for call in calls):
-        return Place(dimensions, None)
+        return DropoutSite(dimensions, None)
     else:
         consumers = {call.consumer for call in calls if call.consumer is not None}
         if _are_probabilities(calls) and dimensions - 1 not in features | consumers:
-            return Place(dimensions, None)
+            return DropoutSite(dimensions, None)
         candidates = _narrowed(features, consumers, steady) or (
             steady if 1 < dimensions <= MOST_ELIMINATED and len(calls) > 1 else set()
         )
@@ -247,7 +247,7 @@ def decided(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> Place
     if len(candidates) != 1:
         raise _undecided(name, module, calls[0], "no layer before or after it says which axis holds features")
     axis = candidates.pop()
-    return Place(dimensions, axis, calls[0].shape[axis], _batch_axis(calls))
+    return DropoutSite(dimensions, axis, calls[0].shape[axis], _batch_axis(calls))
 
 
 def _narrowed(features: frozenset[int], consumers: set[int], steady: set[int]) -> set[int]:

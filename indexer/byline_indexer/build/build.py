@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from byline.errors import BuildFailed, BylineError, CorruptIndex
-from byline.groups import Members
+from byline.groups import GroupPartition
 from byline.index.durable import durable_file
 from byline.index.publishing import point, publish
 from byline.index.verification import verify
@@ -17,7 +17,7 @@ from byline.index.writer import write_index
 from byline.loading.task_file import LoadedTask, load_task
 from byline.task import Task
 from byline_indexer.build.lock import exclusive
-from byline_indexer.build.pack import Origin, index_contents
+from byline_indexer.build.pack import BuildIdentity, index_contents
 from byline_indexer.build.partition import partition
 from byline_indexer.build.planning import few_sums, make_plan
 from byline_indexer.build.recall_queries import real_queries
@@ -32,7 +32,7 @@ from byline_indexer.units.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
-class Built:
+class BuildResult:
     """What a build left behind."""
 
     path: Path
@@ -47,7 +47,7 @@ def build(
     *,
     force: bool = False,
     loaded: LoadedTask | None = None,
-) -> Built:
+) -> BuildResult:
     """Build an index, or finish one that was interrupted.
 
     Args:
@@ -75,11 +75,11 @@ def build(
         return _finished(version, observer)
 
 
-def _planned(config: BuildConfig, sources: Sources, observer: Observer, *, force: bool) -> Built:
+def _planned(config: BuildConfig, sources: Sources, observer: Observer, *, force: bool) -> BuildResult:
     """Plan, and build what is not published."""
     plan = make_plan(config, sources.task)
     for notice in plan.parameters.notices():
-        observer.say(notice)
+        observer.message(notice)
     origin = sources.origin(plan)
     version = config.index.path / origin.fingerprint.version
     work = _work_of(version)
@@ -87,25 +87,25 @@ def _planned(config: BuildConfig, sources: Sources, observer: Observer, *, force
     _mention_others(work, observer)
     warning = few_sums(plan)
     if warning is not None:
-        observer.say(warning)
+        observer.message(warning)
     with exclusive(work.with_name(f"{work.name}.lock")):
         if version.exists() and not force:
             return _finished(version, observer)
         _build_version(config, plan, origin, observer)
         _point(version)
-    return Built(path=version, fresh=True)
+    return BuildResult(path=version, fresh=True)
 
 
-def _finished(version: Path, observer: Observer) -> Built:
+def _finished(version: Path, observer: Observer) -> BuildResult:
     """Verify a published version, and point at it."""
-    observer.say(f"version {version.name} is already published: verifying it")
-    for finding in verify(version, observer.reach).findings:
+    observer.message(f"version {version.name} is already published: verifying it")
+    for finding in verify(version, observer.progress).findings:
         raise CorruptIndex(
             f"{version / finding.path}: {finding.problem}; "
             f"run the same command with --force to build it again"
         )
     _point(version)
-    return Built(path=version, fresh=False)
+    return BuildResult(path=version, fresh=False)
 
 
 def _point(version: Path) -> None:
@@ -121,13 +121,13 @@ def _mention_others(work: Path, observer: Observer) -> None:
     """An interrupted build of other settings goes on only with those settings; until then it takes room."""
     others = sorted(path.name for path in work.parent.glob(".build-*") if path.is_dir() and path != work)
     if others:
-        observer.say(
+        observer.message(
             f"unfinished builds of other settings lie in {work.parent}: {', '.join(others)}; "
             f"delete them if you will not go on with them"
         )
 
 
-def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observer: Observer) -> None:
+def _build_version(config: BuildConfig, plan: BuildPlan, origin: BuildIdentity, observer: Observer) -> None:
     workspace = prepare(plan, observer)
     origin.readings.keep(plan.work)
     plan = with_groups(plan, workspace, origin.task, observer)
@@ -135,15 +135,17 @@ def _build_version(config: BuildConfig, plan: BuildPlan, origin: Origin, observe
         run_units(plan, workspace, executor, observer)
 
     def writing(what: str, done: int, total: int) -> None:
-        observer.reach(f"write {what}", done, total)
+        observer.progress(f"write {what}", done, total)
 
     contents = index_contents(
-        plan, workspace, origin, config.index.storage(), partial(observer.reach, "describe groups")
+        plan, workspace, origin, config.index.storage(), partial(observer.progress, "describe groups")
     )
-    contents = replace(contents, queries=partial(real_queries, plan, workspace, origin.task, observer.say))
+    contents = replace(
+        contents, queries=partial(real_queries, plan, workspace, origin.task, observer.message)
+    )
     try:
         ready = write_index(contents, workspace.version, progress=writing)
-        publish(ready, config.index.path / origin.fingerprint.version, observer.reach)
+        publish(ready, config.index.path / origin.fingerprint.version, observer.progress)
     except (BylineError, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -162,7 +164,7 @@ def with_groups(plan: BuildPlan, workspace: Workspace, task: Task, observer: Obs
         groups = partition(task, plan.recipe, plan.grouping, plan.numerics, observer)
         with durable_file(kept) as file:
             np.save(file, groups.group_of_rows, allow_pickle=False)
-    return replace(plan, groups=Members.of(np.load(kept, allow_pickle=False)))
+    return replace(plan, groups=GroupPartition.of(np.load(kept, allow_pickle=False)))
 
 
 def executor_for(plan: BuildPlan, task: Task, workers: int) -> Executor:
@@ -191,11 +193,11 @@ def prepare(plan: BuildPlan, observer: Observer) -> Workspace:
     )
     known = plan.work / "numerics.json"
     if known.is_file() and known.read_text() == key:
-        observer.say("an interrupted build of this version is here: going on with it")
+        observer.message("an interrupted build of this version is here: going on with it")
         workspace.sweep()
     else:
         if plan.work.exists():
-            observer.say("an interrupted build with other settings is here: starting over")
+            observer.message("an interrupted build with other settings is here: starting over")
         shutil.rmtree(plan.work, ignore_errors=True)
         plan.work.mkdir(parents=True)
         workspace.keep_text(known.name, key)

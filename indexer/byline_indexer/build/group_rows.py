@@ -12,7 +12,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from byline.api.example import Example
-from byline.groups import GroupOptions, Members
+from byline.groups import GroupOptions, GroupPartition
 from byline.models.training_points import described
 from byline.task import Task
 from byline_indexer.build.partition import column
@@ -81,13 +81,13 @@ class _Summary:
     points: int = 0
     ids: list[str] = field(default_factory=list)
     owners: Counter[str | None] = field(default_factory=Counter)
-    licences: set[str | None] = field(default_factory=set)
+    licenses: set[str | None] = field(default_factory=set)
     labels: Counter[str | None] = field(default_factory=Counter)
     value: str | None = None
 
 
 def group_examples(
-    task: Task, options: GroupOptions, members: Members, progress: Progress | None = None
+    task: Task, options: GroupOptions, members: GroupPartition, progress: Progress | None = None
 ) -> list[Example]:
     """Describe every group as one example: what all its points share, and how many they are.
 
@@ -105,7 +105,7 @@ def group_examples(
         example, summary = described(task, row), summaries[group]
         summary.points += 1
         summary.owners[example.owner] += 1
-        summary.licences.add(example.licence)
+        summary.licenses.add(example.license)
         summary.labels[example.label] += 1
         if len(summary.ids) < _NAMED:
             summary.ids.append(example.id)
@@ -125,7 +125,7 @@ def _described(number: int, summary: _Summary, options: GroupOptions) -> Example
     return Example(
         id=name if len(name) <= 180 else f"{name[:160]}-{number}",
         owner=_shared(set(summary.owners)),
-        licence=_shared(summary.licences),
+        license=_shared(summary.licenses),
         label=_shared(set(summary.labels)),
         preview=f"{summary.points} points: {', '.join(summary.ids)}{more}",
         attributes=attributes,

@@ -36,7 +36,7 @@ from byline_indexer.units.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class BuildIdentity:
     """What an index is of."""
 
     task: Task
@@ -49,7 +49,7 @@ class Origin:
 def index_contents(
     plan: BuildPlan,
     workspace: Workspace,
-    origin: Origin,
+    origin: BuildIdentity,
     storage: StorageOptions,
     progress: Progress | None = None,
 ) -> IndexContents:

@@ -17,7 +17,7 @@ from torch import Tensor
 from byline.api.example import Example
 from byline.errors import InvalidTask
 from byline.features.sampling import fit_sample
-from byline.groups import ATTRIBUTE, GroupOptions, Members
+from byline.groups import ATTRIBUTE, GroupOptions, GroupPartition
 from byline.index.faiss_file import Clusters
 from byline.members import Member
 from byline.models.device import Compute
@@ -47,7 +47,7 @@ Vectors = Callable[[NDArray[np.int64]], Tensor]
 
 def partition(
     task: Task, recipe: Recipe, options: GroupOptions, numerics: "Numerics", observer: Observer
-) -> Members:
+) -> GroupPartition:
     """Group the training set.
 
     Args:
@@ -65,11 +65,11 @@ def partition(
     """
     rows = len(task.train_set)
     if options.by == "random":
-        return Members.of(_dealt(rows, options))
+        return GroupPartition.of(_dealt(rows, options))
     if options.by != "kmeans":
-        return Members.of(_by_column(task, options.by, observer))
+        return GroupPartition.of(_by_column(task, options.by, observer))
     vectors = compared(task, recipe, options, numerics.compute)
-    return Members.of(_clustered(vectors, rows, options, numerics.batch_rows, observer))
+    return GroupPartition.of(_clustered(vectors, rows, options, numerics.batch_rows, observer))
 
 
 def _dealt(rows: int, options: GroupOptions) -> NDArray[np.int64]:
@@ -95,7 +95,7 @@ def _by_column(task: Task, by: str, observer: Observer) -> NDArray[np.int64]:
     for row in range(rows):
         values.append(column(described(task, row), by))
         if row % 256 == 0 or row + 1 == rows:
-            observer.reach("group training points", row + 1, rows)
+            observer.progress("group training points", row + 1, rows)
     known = sorted({value for value in values if value is not None})
     if not known:
         raise InvalidTask(
@@ -119,13 +119,13 @@ def _clustered(
     chosen = fit_sample(rows, found_on(count))
     found = list(
         _in_batches(
-            vectors, chosen, batch_rows, lambda done: observer.reach("find groups", done, len(chosen))
+            vectors, chosen, batch_rows, lambda done: observer.progress("find groups", done, len(chosen))
         )
     )
     clusters = Clusters.found_on(np.concatenate(found), count, options.seed)
     every = np.arange(rows, dtype=np.int64)
     parts = _in_batches(
-        vectors, every, batch_rows, lambda done: observer.reach("group training points", done, rows)
+        vectors, every, batch_rows, lambda done: observer.progress("group training points", done, rows)
     )
     nearest_R = np.concatenate([clusters.nearest(part_ND) for part_ND in parts])
     return np.unique(nearest_R, return_inverse=True)[1].astype(np.int64)

@@ -16,8 +16,8 @@ from byline.item_digests import content_digest
 from byline.loading.task_file import LoadedTask, checkpoint_digests, pinned, weights_digest
 from byline.models.training_points import EVALUATION, read_items
 from byline.task import CheckpointDigests, Task
-from byline_indexer.build.pack import Origin
-from byline_indexer.build.survey import Survey, survey
+from byline_indexer.build.pack import BuildIdentity
+from byline_indexer.build.survey import Survey, scan_training_set
 from byline_indexer.config import BuildConfig, portable_task
 from byline_indexer.progress import Observer
 from byline_indexer.units.plan import BuildPlan, Numerics, settings_record
@@ -66,11 +66,11 @@ class Sources:
     @cached_property
     def survey(self) -> Survey:
         """What identifies the training set: reads all of it."""
-        return survey(
-            self._loaded.task, lambda done, rows: self._observer.reach("read training set", done, rows)
+        return scan_training_set(
+            self._loaded.task, lambda done, rows: self._observer.progress("read training set", done, rows)
         )
 
-    def origin(self, plan: BuildPlan) -> Origin:
+    def origin(self, plan: BuildPlan) -> BuildIdentity:
         """Say what an index is of.
 
         Args:
@@ -87,7 +87,7 @@ class Sources:
             name=self._loaded.task.name,
         )
         fingerprint = self._fingerprint(self.survey.digest, plan.record(), evaluated=evaluated)
-        return Origin(
+        return BuildIdentity(
             task=readings.held(self.task), record=record, fingerprint=fingerprint, readings=readings
         )
 

@@ -31,7 +31,7 @@ class Survey:
     """Short digests of every item and of its metadata: what later readings are held to."""
 
 
-def survey(task: Task, on_progress: Callable[[int, int], None] | None = None) -> Survey:
+def scan_training_set(task: Task, on_progress: Callable[[int, int], None] | None = None) -> Survey:
     """Read the whole training set once.
 
     Args:

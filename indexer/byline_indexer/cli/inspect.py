@@ -64,7 +64,7 @@ def verify(index: IndexPath) -> None:
 
     version = find_version(index)
     with bar() as observer:
-        report = verify_version(version, observer.reach)
+        report = verify_version(version, observer.progress)
     if not report.intact:
         found = "; ".join(f"{f.path} {f.problem}" for f in report.findings)
         raise CorruptIndex(f"{version}: {found}: restore the index, or rebuild it with --force")

@@ -28,9 +28,9 @@ class Bar:
         self._remaining = RemainingTime()
         self._told: set[str] = set()
 
-    def reach(self, phase: str, done: int, total: int) -> None:
+    def progress(self, phase: str, done: int, total: int) -> None:
         """Move the bar."""
-        self._remaining.reach(phase, done, total)
+        self._remaining.progress(phase, done, total)
         if not done:
             return
         left = self._remaining.seconds()
@@ -44,7 +44,7 @@ class Bar:
             self._told.add(phase)
             self._console.print(f"{phase}: {total:,} done", highlight=False)
 
-    def say(self, message: str) -> None:
+    def message(self, message: str) -> None:
         """Print a line above the bar."""
         self._console.print(message, highlight=False, markup=False)
 

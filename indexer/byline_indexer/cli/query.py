@@ -67,9 +67,9 @@ Owners = Annotated[
         help="Only this owner's examples; repeatable. Example: `--filter-owner ada`",
     ),
 ]
-Licences = Annotated[
+Licenses = Annotated[
     list[str] | None,
-    typer.Option("--filter-licence", help="Only this licence; repeatable. Example: `--filter-licence MIT`"),
+    typer.Option("--filter-license", help="Only this license; repeatable. Example: `--filter-license MIT`"),
 ]
 Labels = Annotated[
     list[str] | None,
@@ -141,7 +141,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     target: Target = None,
     direction: Direction = End.PROPONENTS,
     owner: Owners = None,
-    licence: Licences = None,
+    license: Licenses = None,
     label: Labels = None,
     shares: WithShares = False,
     drill_down: DrillDown = False,
@@ -162,7 +162,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     from byline.attribution.request import AttributionRequest
     from byline_indexer.cli.tables import answer_tables
 
-    wanted = Filter(owner=owner, licence=licence, label=label) if owner or licence or label else None
+    wanted = Filter(owner=owner, license=license, label=label) if owner or license or label else None
     request = AttributionRequest(
         query=_parsed(payload),
         k=k,

@@ -241,7 +241,7 @@ def _certainty(answer: Answer) -> str | None:
 
 
 def _attributions_table(title: str, found: Sequence[Attribution], caption: str | None) -> Table:
-    table = Table("rank", "score", "95 % interval", "id", "owner", "licence", "label", "preview")
+    table = Table("rank", "score", "95 % interval", "id", "owner", "license", "label", "preview")
     table.title, table.caption = plain(title), caption
     for each in found:
         example = each.example
@@ -250,7 +250,7 @@ def _attributions_table(title: str, found: Sequence[Attribution], caption: str |
             f"{each.score:+.4g}",
             "" if each.interval is None else "{:+.4g} to {:+.4g}".format(*each.interval),
             plain(example.id),
-            *(plain(value or "") for value in (example.owner, example.licence, example.label)),
+            *(plain(value or "") for value in (example.owner, example.license, example.label)),
             plain(_short(example.preview)),
         )
     return table

@@ -72,10 +72,10 @@ class Workforce:
         sweep_abandoned(self.setting.folder)
         missing = [job for job in jobs if not job.finished(self.setting)]
         if missing and len(missing) < len(jobs):
-            self.observer.say(f"{len(jobs) - len(missing)} of {len(jobs)} models were trained before")
+            self.observer.message(f"{len(jobs) - len(missing)} of {len(jobs)} models were trained before")
         if not missing:
             return
-        self.observer.reach(phase, 0, len(missing))
+        self.observer.progress(phase, 0, len(missing))
         if self.workers == 1:
             self._here(missing, phase)
         else:
@@ -87,7 +87,7 @@ class Workforce:
         try:
             for done, job in enumerate(jobs, start=1):
                 job.perform(self.setting, self.task)
-                self.observer.reach(phase, done, len(jobs))
+                self.observer.progress(phase, done, len(jobs))
         finally:
             torch.set_num_threads(threads)
 
@@ -101,7 +101,7 @@ class Workforce:
                         running.append(pool.submit(_perform, job))  # noqa: PERF401 - what is submitted is cancelled
                 for done, future in enumerate(as_completed(running), start=1):
                     future.result()
-                    self.observer.reach(phase, done, len(jobs))
+                    self.observer.progress(phase, done, len(jobs))
             except BrokenProcessPool as error:
                 raise BuildFailed(
                     "a training process ended without an answer, most likely for want of memory: lower --workers "

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.errors import InvalidTask
-from byline.groups import Members
+from byline.groups import GroupPartition
 from byline.index.canonical_json import canonical_digest
 from byline.index.index import AttributionIndex
 from byline.item_digests import content_digest
@@ -36,7 +36,7 @@ class IndexRows:
 
     count: int
     """J."""
-    groups: Members | None
+    groups: GroupPartition | None
     """Which training points they are groups of; None where they are points."""
     data: str
     """Digest of the training set."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.errors import BuildFailed, InvalidInput
-from byline.groups import Members
+from byline.groups import GroupPartition
 from byline.index.durable import replaced
 from byline_indexer.evaluation.designs import Design, Subsets
 from byline_indexer.evaluation.files import UNREADABLE
@@ -42,7 +42,7 @@ class Truth:
 
 
 def retrained(
-    design: Design, seeds: int, output: str, members: Members | None, workforce: Workforce
+    design: Design, seeds: int, output: str, members: GroupPartition | None, workforce: Workforce
 ) -> Truth:
     """Train a model for every subset and seed, or find it among those that were trained before.
 
@@ -79,12 +79,12 @@ def _kept(job: Retraining, output: str, setting: Setting) -> NDArray[np.float64]
     return found[output]
 
 
-def points_of(subsets_SJ: Subsets, members: Members | None) -> Subsets:
+def points_of(subsets_SJ: Subsets, members: GroupPartition | None) -> Subsets:
     """Which training points are kept, bool [S, R], where rows of the index are."""
     return subsets_SJ if members is None else subsets_SJ[:, members.group_of_rows]
 
 
-def rows_of(subsets_SR: Subsets, members: Members | None) -> Subsets:
+def rows_of(subsets_SR: Subsets, members: GroupPartition | None) -> Subsets:
     """Which rows of the index are kept, bool [S, J], where training points are.
 
     Raises:
@@ -103,7 +103,7 @@ def rows_of(subsets_SR: Subsets, members: Members | None) -> Subsets:
     return kept_SJ > 0
 
 
-def from_file(path: Path, points: int, items: int, members: Members | None) -> Truth:
+def from_file(path: Path, points: int, items: int, members: GroupPartition | None) -> Truth:
     """Read outputs of models that were retrained elsewhere.
 
     Args:
@@ -141,7 +141,7 @@ def from_file(path: Path, points: int, items: int, members: Members | None) -> T
     return Truth(rows_of(subsets_SR, members), outputs_TSE, "file")
 
 
-def write_truth(path: Path, truth: Truth, members: Members | None) -> None:
+def write_truth(path: Path, truth: Truth, members: GroupPartition | None) -> None:
     """Keep a truth in the form that `from_file` reads."""
     with replaced(path) as temporary, temporary.open("wb") as file:
         np.savez(file, subsets=points_of(truth.subsets_SJ, members), outputs=truth.outputs_TSE)

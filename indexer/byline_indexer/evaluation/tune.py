@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.errors import InvalidInput
-from byline.groups import Members
+from byline.groups import GroupPartition
 from byline.index.canonical_json import canonical_digest
 from byline.index.durable import replace_file, replaced
 from byline.index.index import AttributionIndex
@@ -87,7 +87,7 @@ def tune(
     tried = []
     queries = 0
     for number, candidate in enumerate(chosen, start=1):
-        observer.say(f"candidate {number} of {len(chosen)}: {described(candidate)}")
+        observer.message(f"candidate {number} of {len(chosen)}: {described(candidate)}")
         found_Q, interval = _lds(subject, candidate, items)
         queries = int((~np.isnan(found_Q)).sum())
         if not queries:
@@ -144,7 +144,7 @@ def _scores(subject: Subject, items: NDArray[np.int64]) -> tuple[NDArray[np.floa
     kept = subject.folder() / "scores" / f"{key[:32]}.npz"
     found = _read_scores(kept, len(items)) or _built_scores(subject, items, kept)
     scores_QJ, group_R = found
-    members = Members.of(group_R) if len(group_R) else None
+    members = GroupPartition.of(group_R) if len(group_R) else None
     return scores_QJ, IndexRows(scores_QJ.shape[1], members, fingerprint.data)
 
 

@@ -26,7 +26,7 @@ from byline_indexer.units.unit import Unit
 from byline_indexer.units.workspace import Workspace
 
 
-class Loaded:
+class WorkerContext:
     """What a worker has in memory; loaded when a unit asks for it, kept until one asks for another.
 
     Args:

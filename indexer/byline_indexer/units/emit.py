@@ -13,7 +13,7 @@ from byline.features.sampling import Rows, cut_batches
 from byline.models.member import MemberModel
 from byline.projection.base import State
 from byline.scale.row_weights import one_minus_p, rescaled
-from byline_indexer.units.context import Loaded
+from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.fitted import join_states
 from byline_indexer.units.group_gradients import GroupPass
 from byline_indexer.units.outputs import every_weight
@@ -23,7 +23,7 @@ from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
 
 
-class Emitting:
+class EmitStage:
     """EMIT and WEIGH.
 
     Args:
@@ -34,7 +34,7 @@ class Emitting:
     """
 
     def __init__(
-        self, plan: BuildPlan, workspace: Workspace, loaded: Loaded, trajectories: Trajectories
+        self, plan: BuildPlan, workspace: Workspace, loaded: WorkerContext, trajectories: Trajectories
     ) -> None:
         self._plan, self._workspace, self._loaded = plan, workspace, loaded
         self._trajectories = trajectories

@@ -135,7 +135,7 @@ _workers: list[Worker | BuildFailed] = []
 def _start_worker(folder: Path) -> None:
     try:
         plan = take_over(folder)
-        _hold_libraries(plan)
+        _check_libraries(plan)
     except (
         Exception
     ) as error:  # told by the first unit: a start that fails is reported by its traceback alone
@@ -146,7 +146,7 @@ def _start_worker(folder: Path) -> None:
         _workers.append(Worker(plan))
 
 
-def _hold_libraries(plan: BuildPlan) -> None:
+def _check_libraries(plan: BuildPlan) -> None:
     """Refuse to work with other libraries than the plan was made with: somebody installed some meanwhile.
 
     Raises:

@@ -15,14 +15,14 @@ from byline.gradients.factors import BatchGradients
 from byline.gradients.grouping import micro_batched
 from byline.models.training_points import EVALUATION, read_items
 from byline.projection.base import State
-from byline_indexer.units.context import Loaded
+from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.fitted import add_state, gathered, join_states
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
 
 
-class Measuring:
+class FitStage:
     """MEASURE, REDUCE and PROJECT.
 
     Args:
@@ -31,7 +31,7 @@ class Measuring:
         loaded: The Task, and a member's model and state.
     """
 
-    def __init__(self, plan: BuildPlan, workspace: Workspace, loaded: Loaded) -> None:
+    def __init__(self, plan: BuildPlan, workspace: Workspace, loaded: WorkerContext) -> None:
         self._plan, self._workspace, self._loaded = plan, workspace, loaded
 
     def measure(self, unit: Unit) -> State:

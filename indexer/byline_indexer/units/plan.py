@@ -18,7 +18,7 @@ from byline.curvature.labels import Labels
 from byline.features.sampling import Rows, fit_sample
 from byline.gradients.blocks import Block
 from byline.gradients.report import ParameterReport
-from byline.groups import GroupOptions, Members
+from byline.groups import GroupOptions, GroupPartition
 from byline.index.libraries import libraries
 from byline.members import Member
 from byline.models.device import Compute, Precision
@@ -101,7 +101,7 @@ class BuildPlan:
     """Items of the evaluation set that a statistic is measured on."""
     grouping: GroupOptions | None = None
     """How points are grouped; None where every point has a row of its own."""
-    groups: Members | None = None
+    groups: GroupPartition | None = None
     """Which points are in which group."""
     recordings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Visits in every span of each member's recorded run; empty where features come from gradients."""
@@ -118,7 +118,7 @@ class BuildPlan:
         return self.grouping is not None and self.grouping.build == "fast"
 
     @property
-    def fast_groups(self) -> Members | None:
+    def fast_groups(self) -> GroupPartition | None:
         """The groups, where their gradients are taken at once."""
         return self.groups if self.fast else None
 

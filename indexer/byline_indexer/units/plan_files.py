@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 import numpy as np
 from pydantic import TypeAdapter
 
-from byline.groups import Members
+from byline.groups import GroupPartition
 from byline_indexer.units.plan import BuildPlan
 
 _PLAN, _GROUPS, _STARTED = "plan.json", "groups.npy", "started-"
@@ -38,7 +38,7 @@ def take_over(folder: Path) -> BuildPlan:
     parts = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
     plan = BuildPlan(**{name: adapter.validate_python(parts[name]) for name, adapter in _adapters().items()})
     if (folder / _GROUPS).is_file():
-        plan = replace(plan, groups=Members.of(np.load(folder / _GROUPS, allow_pickle=False)))
+        plan = replace(plan, groups=GroupPartition.of(np.load(folder / _GROUPS, allow_pickle=False)))
     (folder / f"{_STARTED}{os.getpid()}").touch()
     return plan
 

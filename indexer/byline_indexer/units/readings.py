@@ -52,7 +52,7 @@ class Readings:
     def held(self, task: Task) -> Task:
         """The same Task; its items and metadata are compared whenever they are read."""
         rows = HeldSet(task.train_set, self.rows_R2[:, 0], "training set")
-        described = _held_metadata(task.describe, self.rows_R2[:, 1])
+        described = _checked_metadata(task.describe, self.rows_R2[:, 1])
         evaluation = task.evaluation_set
         if evaluation is not None and self.evaluation_E is not None:
             evaluation = HeldSet(evaluation, self.evaluation_E, "evaluation set")
@@ -96,7 +96,7 @@ def metadata_digest(example: Example) -> bytes:
     return content_digest(example.model_dump_json())
 
 
-def _held_metadata(describe: Callable[[int], Example], digests: Digests) -> Callable[[int], Example]:
+def _checked_metadata(describe: Callable[[int], Example], digests: Digests) -> Callable[[int], Example]:
     def described(row: int) -> Example:
         example = describe(row)
         if short(metadata_digest(example)) != digests.item(row):

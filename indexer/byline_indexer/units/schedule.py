@@ -36,13 +36,13 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
     for unit in (unit for stage in stages for unit in stage):
         totals[phase(unit)] += plan.weight(unit)
     for name in every_phase(plan):
-        observer.reach(name, 0, totals[name])
+        observer.progress(name, 0, totals[name])
 
     def on_done(unit: Unit, receipt: Receipt) -> None:
         workspace.delivered(unit, receipt)
         discard_read(plan, workspace, unit)
         done[phase(unit)] += plan.weight(unit)
-        observer.reach(phase(unit), done[phase(unit)], totals[phase(unit)])
+        observer.progress(phase(unit), done[phase(unit)], totals[phase(unit)])
 
     for stage in stages:
         executor.run(stage, on_done)
@@ -175,7 +175,7 @@ def _finished(workspace: Workspace, units: Sequence[Unit], observer: Observer | 
         if workspace.finished(unit):
             finished.add(unit)
         if observer is not None:
-            observer.reach(f"check finished units of {unit.member}", place + 1, len(begun))
+            observer.progress(f"check finished units of {unit.member}", place + 1, len(begun))
     return finished
 
 

@@ -5,9 +5,9 @@ What a worker computes depends on the plan and the unit alone, so any worker may
 
 from byline.errors import BuildFailed
 from byline.task import Task
-from byline_indexer.units.context import Loaded
-from byline_indexer.units.emit import Emitting
-from byline_indexer.units.fit import Measuring
+from byline_indexer.units.context import WorkerContext
+from byline_indexer.units.emit import EmitStage
+from byline_indexer.units.fit import FitStage
 from byline_indexer.units.pca import Rotation
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.trajectories import Trajectories
@@ -26,10 +26,10 @@ class Worker:
     def __init__(self, plan: BuildPlan, task: Task | None = None) -> None:
         self.plan = plan
         self.workspace = Workspace(plan.work)
-        self._loaded = Loaded(plan, self.workspace, task)
-        measuring = Measuring(plan, self.workspace, self._loaded)
+        self._loaded = WorkerContext(plan, self.workspace, task)
+        measuring = FitStage(plan, self.workspace, self._loaded)
         trajectories = Trajectories(plan, self.workspace, self._loaded.task)
-        emitting = Emitting(plan, self.workspace, self._loaded, trajectories)
+        emitting = EmitStage(plan, self.workspace, self._loaded, trajectories)
         rotation = Rotation(plan, self.workspace)
         self._actions = {
             Stage.MEASURE: measuring.measure,

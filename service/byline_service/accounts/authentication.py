@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as RequestScope
 
 from byline.errors import BylineError, Forbidden, Unauthorized
-from byline_service.accounts.key_cache import Accounts
+from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.keys import NO_KEY
 from byline_service.accounts.permissions import is_public
@@ -29,7 +29,7 @@ class Authentication:
         failures: Writes what is refused.
     """
 
-    def __init__(self, app: ASGIApp, accounts: Accounts, failures: Failures) -> None:
+    def __init__(self, app: ASGIApp, accounts: KeyCache, failures: Failures) -> None:
         self._app = app
         self._accounts = accounts
         self._failures = failures
@@ -63,7 +63,7 @@ class Authentication:
         await self._app(scope, receive, send_with_quotas)
 
 
-async def authenticate(scope: RequestScope, accounts: Accounts) -> StoredKey:
+async def authenticate(scope: RequestScope, accounts: KeyCache) -> StoredKey:
     """Find out who asks.
 
     Args:
@@ -88,11 +88,11 @@ async def authenticate(scope: RequestScope, accounts: Accounts) -> StoredKey:
     if cookie is None:
         raise Unauthorized(NO_KEY)
     if scope["method"] not in SAFE:
-        hold_same_origin(scope)
+        require_same_origin(scope)
     return await accounts.by_session(cookie)
 
 
-def hold_same_origin(scope: RequestScope) -> None:
+def require_same_origin(scope: RequestScope) -> None:
     """Refuse a change that a browser was sent to make by another site.
 
     Raises:

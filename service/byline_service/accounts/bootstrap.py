@@ -11,10 +11,10 @@ from byline_service.accounts.secret import read_secret
 from byline_service.database import Database
 from byline_service.settings import LOOPBACK, Settings
 
-FIRST = key_management.Wanted(name="first", person=OPERATOR.person, scopes=frozenset({Scope.ADMIN}))
+FIRST = key_management.NewKey(name="first", person=OPERATOR.person, scopes=frozenset({Scope.ADMIN}))
 
 
-def hold_names(settings: Settings) -> None:
+def require_names(settings: Settings) -> None:
     """Refuse to listen to others under no name of their own.
 
     Raises:
@@ -27,7 +27,7 @@ def hold_names(settings: Settings) -> None:
         )
 
 
-async def hold_any_key(database: Database, settings: Settings) -> None:
+async def require_any_key(database: Database, settings: Settings) -> None:
     """Refuse to answer others than this machine where nobody could sign in.
 
     Raises:

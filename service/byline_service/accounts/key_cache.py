@@ -33,7 +33,7 @@ class _Remembered:
     """When the database was last asked; where it does not answer, waiting for that each time would take too long."""
 
 
-class Accounts:
+class KeyCache:
     """Checks keys and sessions.
 
     Args:

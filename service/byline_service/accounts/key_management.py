@@ -17,7 +17,7 @@ MOST_OWNERS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class NewKey:
     """A key to be made."""
 
     name: str
@@ -55,7 +55,7 @@ class Wanted:
                 raise InvalidInput(f"expected {name} to be 1 to 100 printable characters, got {len(text)}")
 
 
-async def create(transaction: Connection, caller: Caller, wanted: Wanted, secret: bytes) -> ApiKey:
+async def create(transaction: Connection, caller: Caller, wanted: NewKey, secret: bytes) -> ApiKey:
     """Make a key.
 
     Args:
@@ -118,7 +118,7 @@ async def rotate(
     after = await key_queries.successor(transaction, old)
     if after is not None:
         raise Conflict(f"the key {after} replaces this one already: rotate that, or create a new one")
-    wanted = Wanted(
+    wanted = NewKey(
         name=old.name,
         person=old.person,
         scopes=old.scopes,
@@ -134,7 +134,7 @@ async def rotate(
     return made
 
 
-def _stored(made: ApiKey, wanted: Wanted, secret: bytes, replaces: str | None) -> StoredKey:
+def _stored(made: ApiKey, wanted: NewKey, secret: bytes, replaces: str | None) -> StoredKey:
     return StoredKey(
         id=made.id,
         digest=digest_key(made, secret),
@@ -146,7 +146,7 @@ def _stored(made: ApiKey, wanted: Wanted, secret: bytes, replaces: str | None) -
     )
 
 
-def _described(wanted: Wanted) -> dict[str, object]:
+def _described(wanted: NewKey) -> dict[str, object]:
     return {
         "name": wanted.name,
         "person": wanted.person,

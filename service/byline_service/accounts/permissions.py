@@ -97,7 +97,7 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
-def hold_guarded(app: FastAPI) -> None:
+def require_guarded(app: FastAPI) -> None:
     """Refuse an application with a route that anybody may ask.
 
     Raises:

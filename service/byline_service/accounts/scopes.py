@@ -42,7 +42,7 @@ class Caller:
         """Whether the key sees an owner's rows."""
         return self.owners is None or owner in self.owners
 
-    def hold_owner(self, owner: str | None) -> None:
+    def require_owner(self, owner: str | None) -> None:
         """Refuse an owner whom the key does not see.
 
         Raises:

@@ -11,7 +11,7 @@ from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.http.bodies import declared_body, json_body
 from byline_service.http.problems import declared
-from byline_service.state import Service
+from byline_service.state import AppState
 from byline_service.versions import queries, transactions
 from byline_service.versions.names import AFTER, PATTERN
 from byline_service.versions.records import AliasRecord, VersionFacts
@@ -26,8 +26,8 @@ Admin = Annotated[Caller, requires(Scope.ADMIN)]
 _CHANGED = declared(404, 409, 412, 413, 415, 422, 507)
 
 
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
+def _service(request: Request) -> AppState:
+    service: AppState = request.app.state.service
     return service
 
 
@@ -52,7 +52,7 @@ async def get_alias(request: Request, response: Response, alias: Alias) -> Alias
     """Say what a name stands for; the header `ETag` is for `If-Match`."""
     service = _service(request)
     async with service.database.read() as tx:
-        record = await transactions.held_alias(tx, alias)
+        record = await transactions.get_alias(tx, alias)
     return _tagged(service, response, record)
 
 
@@ -127,11 +127,11 @@ def _expected(version: str | None, if_match: str) -> Expected:
     return Expected(version=version, revision=None if matched is None else int(matched[1]))
 
 
-def _tagged(service: Service, response: Response, record: AliasRecord) -> AliasInfo:
+def _tagged(service: AppState, response: Response, record: AliasRecord) -> AliasInfo:
     response.headers["ETag"] = f'"{record.revision}"'
     return _info(service, record)
 
 
-def _info(service: Service, record: AliasRecord) -> AliasInfo:
+def _info(service: AppState, record: AliasRecord) -> AliasInfo:
     served = service.versions.served.get(record.alias)
     return AliasInfo.of(record, None if served is None else served.version)

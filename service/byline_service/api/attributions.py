@@ -15,7 +15,7 @@ from byline_service.accounts.scopes import Scope
 from byline_service.attributions.handler import ClientGoneError, ask
 from byline_service.attributions.requests import (
     GradientOptions,
-    Requested,
+    ParsedRequest,
     attribution_requests,
     gradient_request,
     shares_request,
@@ -104,7 +104,7 @@ async def answer_shares(request: Request, name: str) -> Response:
     return await _answered(request, name, partial(shares_request, request.app.state.service.settings))
 
 
-async def _answered(request: Request, name: str, parse: "partial[Requested]") -> Response:
+async def _answered(request: Request, name: str, parse: "partial[ParsedRequest]") -> Response:
     if wants_events(request):
         return EventStream(request, partial(ask, request, name, parse))
     try:

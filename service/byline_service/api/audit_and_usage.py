@@ -12,7 +12,7 @@ from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.accounts.usage import UsageOf
 from byline_service.http.problems import declared
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1", tags=["Accounts"])
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
@@ -27,7 +27,7 @@ async def list_audit(
 ) -> AuditPage:
     """List what was changed and by whom, the newest first."""
     del caller
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await audit.page(reading, after, limit + 1)
     lines = [AuditLine(**each) for each in found[:limit]]
@@ -43,7 +43,7 @@ async def list_usage(
     limit: Limit = 1000,
 ) -> UsagePage:
     """List what was asked, by day, key and index: of every key for admins, of their own for others."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     own = None if caller.may(Scope.ADMIN) else caller.key_id
     since = datetime.now(UTC).date() - timedelta(days=days - 1)
     async with service.database.read() as reading:

@@ -17,7 +17,7 @@ from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.attributions.handler import ClientGoneError, ask_once_read
-from byline_service.attributions.requests import Requested, event_request, gradient_event_request
+from byline_service.attributions.requests import ParsedRequest, event_request, gradient_event_request
 from byline_service.compensation.eligibility import NotPayable, Reason
 from byline_service.compensation.event import Event
 from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
@@ -25,10 +25,10 @@ from byline_service.compensation.timestamps import moment_text
 from byline_service.database import Connection
 from byline_service.http.bodies import JSON, SAFETENSORS, declared_body, media_type, parse_json, read_body
 from byline_service.http.problems import declared
-from byline_service.idempotency import DECLARED, once
+from byline_service.idempotency import DECLARED, run_once
 from byline_service.ledger import event_queries
 from byline_service.ledger.booking import book_event
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/indexes/{name}/events", tags=["Compensation"])
 Compensating = Annotated[Caller, requires(Scope.COMPENSATE)]
@@ -69,10 +69,10 @@ async def book(
     options as query parameters. An answer that no policy could pay for (incomplete coverage, no standard error) is
     refused.
     """
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     kind = media_type(request, JSON, SAFETENSORS)
     body = await read_body(request, service.settings.deadline_seconds)
-    parse: Callable[[], Requested]
+    parse: Callable[[], ParsedRequest]
     if kind == SAFETENSORS:
         booking, parse = options.model_dump(), partial(gradient_event_request, body)
     else:
@@ -83,7 +83,7 @@ async def book(
         parse = partial(event_request, service.settings, asked)
 
     async def prepare() -> Event:
-        attributor = service.taken(request.scope, name).attributor
+        attributor = service.pin_version(request.scope, name).attributor
         async with service.database.read() as reading:
             if (attributor.name, attributor.index.version) in await event_queries.quarantined(reading):
                 raise NotPayable([Reason.QUARANTINED])
@@ -101,7 +101,7 @@ async def book(
         return 201, EventDocument.of(booked)
 
     try:
-        response = await once(request, caller, body, prepare, write)
+        response = await run_once(request, caller, body, prepare, write)
     except (ClientGoneError, ClientDisconnect):
         return Response(status_code=499)
     if "idempotency-replayed" not in response.headers:
@@ -117,7 +117,7 @@ async def list_events(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> EventPage:
     """List the events of an index, the newest first."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await event_queries.page(reading, _index(service, name), before, limit)
     return EventPage(
@@ -134,12 +134,12 @@ async def list_events(
 )
 async def get_event(request: Request, name: str, event_id: str) -> EventDetails:
     """Read an event with its scores and shares."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         return EventDetails.of(await event_queries.find(reading, _index(service, name), event_id))
 
 
-def _index(service: Service, name: str) -> str:
+def _index(service: AppState, name: str) -> str:
     """The index behind an alias; what is not served any more is asked for by its own name."""
     served = service.versions.served.get(name)
     return name if served is None else served.attributor.name

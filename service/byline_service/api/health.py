@@ -10,7 +10,7 @@ from byline.errors import Forbidden
 from byline_service.accounts.authentication import authenticate
 from byline_service.accounts.scopes import Scope
 from byline_service.http.problems import declared
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(tags=["Health"])
 PROMETHEUS = "text/plain; version=1.0.0; charset=utf-8"
@@ -27,8 +27,8 @@ async def livez() -> Health:
 @router.get("/readyz", operation_id="readyz", responses=declared(503), response_model_exclude_defaults=True)
 async def readyz(request: Request) -> Health:
     """Whether to send requests: every index is verified and answered a first query, and the database is migrated."""
-    service: Service = request.app.state.service
-    await service.hold_ready()
+    service: AppState = request.app.state.service
+    await service.require_ready()
     return Health(status="ready", behind=list(service.follower.behind))
 
 
@@ -44,13 +44,13 @@ async def metrics(request: Request) -> Response:
     Public where only this machine is answered. Elsewhere it takes the bearer token of the setting `metrics_token`,
     or a key with the scope `read`.
     """
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     if not service.settings.loopback_only:
-        await _hold_scraper(request, service)
+        await _require_scraper(request, service)
     return Response(service.metrics.text(), media_type=PROMETHEUS)
 
 
-async def _hold_scraper(request: Request, service: Service) -> None:
+async def _require_scraper(request: Request, service: AppState) -> None:
     token = service.settings.metrics_token
     given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
     if token is not None and hmac.compare_digest(token.get_secret_value().encode(), given):

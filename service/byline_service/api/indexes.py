@@ -15,7 +15,7 @@ from byline.api.attributions import (
     IndexInfo,
     IndexList,
     IndexSummary,
-    LicenceInfo,
+    LicenseInfo,
     MemberInfo,
     OwnerCoverage,
     OwnerInfo,
@@ -30,7 +30,7 @@ from byline_service.accounts.permissions import caller_of, requires
 from byline_service.accounts.scopes import Scope
 from byline_service.http.pagination import cursor, row_of_cursor
 from byline_service.http.problems import declared
-from byline_service.state import Service
+from byline_service.state import AppState
 from byline_service.versions.catalogue import Catalogue
 
 router = APIRouter(prefix="/v1/indexes", tags=["Indexes"])
@@ -41,13 +41,13 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
 
 
 def _catalogue(request: Request, name: str) -> Catalogue:
-    service: Service = request.app.state.service
-    return service.taken(request.scope, name).catalogue
+    service: AppState = request.app.state.service
+    return service.pin_version(request.scope, name).catalogue
 
 
 def _attributor(request: Request, name: str) -> Attributor:
-    service: Service = request.app.state.service
-    return service.taken(request.scope, name).attributor
+    service: AppState = request.app.state.service
+    return service.pin_version(request.scope, name).attributor
 
 
 def _position(rows: NDArray[np.int64], row: int) -> int:
@@ -151,21 +151,21 @@ def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
     except NotFound:
         raise NotFound("expected the id of an example of this index, got another one") from None
     example = examples.by_rows(np.array([row]))[0]
-    caller_of(request).hold_owner(example.owner)
+    caller_of(request).require_owner(example.owner)
     return ExampleRow(row=row, example=example)
 
 
 @router.get("/{name}/owners", operation_id="list_owners", responses=declared(404, 422), dependencies=NARROWED)
 def list_owners(request: Request, name: str, after: After = None, limit: Limit = 1000) -> OwnerPage:
-    """List the owners by name, with their numbers of examples and their licences."""
+    """List the owners by name, with their numbers of examples and their licenses."""
     catalogue = _catalogue(request, name)
     caller, version = caller_of(request), catalogue.index.version
     owners = [each for each in catalogue.owners if caller.sees(each[0])]
     last = row_of_cursor(after, version, len(owners))
     first = 0 if last is None else last + 1
     page = [
-        OwnerInfo(owner=owner, examples=count, licences=licences)
-        for owner, count, licences in owners[first : first + limit]
+        OwnerInfo(owner=owner, examples=count, licenses=licenses)
+        for owner, count, licenses in owners[first : first + limit]
     ]
     end = first + len(page)
     return OwnerPage(owners=page, next=cursor(version, end - 1) if end < len(owners) else None)
@@ -178,14 +178,14 @@ def list_owners(request: Request, name: str, after: After = None, limit: Limit =
     dependencies=[requires(Scope.READ)],
 )
 def get_coverage(request: Request, name: str) -> OwnerCoverage:
-    """Sum up whose work the rows are: how many have an owner, and under which licences they are."""
+    """Sum up whose work the rows are: how many have an owner, and under which licenses they are."""
     catalogue = _catalogue(request, name)
     with_owner, rows = sum(count for _, count, _ in catalogue.owners), catalogue.index.rows
     return OwnerCoverage(
         rows=rows,
         with_owner=with_owner,
         without_owner=rows - with_owner,
-        licences=[LicenceInfo(licence=licence, examples=count) for licence, count in catalogue.licences],
+        licenses=[LicenseInfo(license=license, examples=count) for license, count in catalogue.licenses],
     )
 
 

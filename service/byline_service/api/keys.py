@@ -13,7 +13,7 @@ from byline_service.accounts.permissions import requires, signed_in
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.http.bodies import declared_body, json_body
 from byline_service.http.problems import declared
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1", tags=["Accounts"])
 KeyId = Annotated[
@@ -39,7 +39,7 @@ async def list_keys(
 ) -> KeyPage:
     """List the keys, ended ones too."""
     del caller
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await key_queries.page(reading, after, limit + 1)
     more = found[limit - 1].id if len(found) > limit else None
@@ -56,8 +56,8 @@ async def list_keys(
 async def create_key(request: Request, caller: Admin) -> NewKey:
     """Make a key. This answer alone shows it."""
     body, _ = await json_body(request, NewKeyBody)
-    service: Service = request.app.state.service
-    wanted = key_management.Wanted(
+    service: AppState = request.app.state.service
+    wanted = key_management.NewKey(
         name=body.name,
         person=body.person,
         scopes=frozenset(body.scopes),
@@ -82,7 +82,7 @@ async def create_key(request: Request, caller: Admin) -> NewKey:
 async def rotate_key(request: Request, caller: Admin, key_id: KeyId) -> NewKey:
     """Make a key that takes another one's place; both are valid for a while, two at most. This answer alone shows it."""
     body, _ = await json_body(request, RotateBody)
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     overlap = timedelta(hours=body.overlap_hours)
     async with service.database.begin() as transaction:
         made = await key_management.rotate(transaction, caller, key_id, service.accounts.secret, overlap)
@@ -96,7 +96,7 @@ async def rotate_key(request: Request, caller: Admin, key_id: KeyId) -> NewKey:
 )
 async def revoke_key(request: Request, caller: Admin, key_id: KeyId) -> Response:
     """End a key at once; other replicas notice within `key_fresh_seconds`."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.begin() as transaction:
         await key_management.revoke(transaction, caller, key_id)
     service.accounts.forget(key_id)

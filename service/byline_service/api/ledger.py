@@ -17,7 +17,7 @@ from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.http.problems import declared
 from byline_service.ledger import entry_queries, journal_queries
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/ledger", tags=["Compensation"])
 Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
@@ -35,7 +35,7 @@ async def list_entries(
     policy: PolicyFilter = None,
 ) -> LedgerPage:
     """List the entries in their order."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     place = None if after is None else _place(after)
     async with service.database.read() as reading:
         found = await entry_queries.page(reading, place, limit, policy=policy, owners=caller.owners)
@@ -49,7 +49,7 @@ async def list_entries(
 @router.get("/balances", operation_id="list_balances", responses=declared(422))
 async def list_balances(request: Request, caller: Reading, policy: PolicyFilter = None) -> BalanceList:
     """Add up the accounts, by policy, account and owner."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await entry_queries.balance_page(reading, policy, caller.owners)
         last = await journal_queries.last_sequence(reading)
@@ -63,7 +63,7 @@ async def verify_ledger(request: Request) -> VerificationDocument:
     The same as `byline ledger verify`. One runs at a time: whoever asks meanwhile gets its result, or 503 where that
     takes longer than a request may.
     """
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     found = await service.verifier.verify(service.settings.deadline_seconds)
     counted = {name: getattr(found, name) for name in ("records", "head", "events", "runs", "posted")}
     findings = [FindingDocument(where=each.where, what=each.what) for each in found.findings[:FINDINGS]]

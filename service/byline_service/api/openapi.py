@@ -13,14 +13,14 @@ from byline_service.accounts.permissions import is_public
 from byline_service.api.links import add_links
 from byline_service.http.bodies import DECLARED
 from byline_service.http.problems import Problem
-from byline_service.state import Service
+from byline_service.state import AppState
 
 _REF = "#/components/schemas/{model}"
 _UNUSED = ("HTTPValidationError", "ValidationError")
 """FastAPI's own error shapes: ours are problem documents."""
 
 
-def document(app: FastAPI, service: Service) -> dict[str, Any]:
+def document(app: FastAPI, service: AppState) -> dict[str, Any]:
     """Write the OpenAPI document of an application."""
     written = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
@@ -67,7 +67,7 @@ def _name_keys(written: dict[str, Any]) -> None:
             operation["security"] = [] if is_public(path) else [{"key": []}]
 
 
-def _query_schemas(schemas: dict[str, Any], service: Service) -> list[dict[str, str]]:
+def _query_schemas(schemas: dict[str, Any], service: AppState) -> list[dict[str, str]]:
     """Add each index's payload, under the index's name: two may name theirs alike."""
     found = []
     for name, attributor in sorted(service.attributors.items()):

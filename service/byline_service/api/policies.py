@@ -13,10 +13,10 @@ from byline_service.compensation.policy import Policy
 from byline_service.database import Connection
 from byline_service.http.bodies import declared_body, json_body
 from byline_service.http.problems import declared
-from byline_service.idempotency import DECLARED, once
+from byline_service.idempotency import DECLARED, run_once
 from byline_service.ledger import policy_queries
 from byline_service.ledger.booking import revise_policy
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/policies", tags=["Compensation"])
 Administrator = Annotated[Caller, requires(Scope.ADMIN)]
@@ -40,7 +40,7 @@ async def revise(request: Request, caller: Administrator) -> Response:
     async def write(transaction: Connection, policy: Policy) -> tuple[int, BaseModel]:
         return 201, PolicyDocument.of(await revise_policy(transaction, caller, policy))
 
-    return await once(request, caller, body, prepare, write)
+    return await run_once(request, caller, body, prepare, write)
 
 
 @router.get("", operation_id="list_policies", responses=declared(422), dependencies=[requires(Scope.READ)])
@@ -50,7 +50,7 @@ async def list_policies(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> PolicyPage:
     """List the newest revision of each policy, by name."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await policy_queries.page(reading, after, limit)
     return PolicyPage(
@@ -67,7 +67,7 @@ async def list_policies(
 )
 async def get_policy(request: Request, policy: str) -> PolicyPage:
     """Read every revision of a policy, the first first."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await policy_queries.revisions(reading, policy)
     return PolicyPage(policies=[PolicyDocument.of(each) for each in found], next=None)

@@ -7,11 +7,11 @@ from pydantic import Field
 from starlette.responses import Response
 
 from byline.api.attributions import Body
-from byline_service.accounts.authentication import hold_same_origin
+from byline_service.accounts.authentication import require_same_origin
 from byline_service.accounts.permissions import signed_in
 from byline_service.accounts.sessions import COOKIE, SECONDS, write_session
 from byline_service.http.bodies import json_body
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,10 +26,10 @@ class LoginBody(Body):
 @router.post("/login")
 async def login(request: Request) -> Response:
     """Sign a browser in: the answer sets a cookie that names the key, for half a day."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     body, _ = await json_body(request, LoginBody)
     if "sec-fetch-site" in request.headers or "origin" in request.headers:
-        hold_same_origin(request.scope)
+        require_same_origin(request.scope)
     key = await service.accounts.by_key(body.key.strip())
     response = Response(status_code=204)
     response.set_cookie(

@@ -15,10 +15,10 @@ from byline_service.compensation.timestamps import period_text
 from byline_service.database import Connection
 from byline_service.http.bodies import declared_body, json_body, read_body
 from byline_service.http.problems import declared
-from byline_service.idempotency import DECLARED, nothing, once
+from byline_service.idempotency import DECLARED, nothing, run_once
 from byline_service.ledger import run_workflow, statement_queries
 from byline_service.ledger.statement_queries import RunRow
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/statement-runs", tags=["Compensation"])
 Compensating = Annotated[Caller, requires(Scope.COMPENSATE)]
@@ -37,7 +37,7 @@ Step = Callable[[Connection, Caller, str], Awaitable[RunRow]]
 )
 async def draft(request: Request, caller: Compensating) -> Response:
     """Draft a run: divide a pool (`allocation`), pay escrow out (`release`), or take a posted run back (`reversal`)."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     parsed, body = await json_body(request, RunBody)
     wanted = parsed.draft
 
@@ -59,7 +59,7 @@ async def draft(request: Request, caller: Compensating) -> Response:
             row = await run_workflow.reverse(transaction, caller, wanted.run, wanted.reason)
         return 201, RunDocument.of(row)
 
-    return await once(request, caller, body, prepare, write)
+    return await run_once(request, caller, body, prepare, write)
 
 
 @router.post(
@@ -106,7 +106,7 @@ async def list_runs(
     policy: Annotated[str | None, Query(max_length=64)] = None,
 ) -> RunPage:
     """List the runs, the newest first."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await statement_queries.page(reading, before, limit, policy)
     return run_page(found, limit)
@@ -117,7 +117,7 @@ async def list_runs(
 )
 async def get_run(request: Request, run: str) -> RunDocument:
     """Read where a run stands; `/v1/statements/{run}` has its lines."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         return RunDocument.of((await statement_queries.find(reading, run))[0])
 
@@ -129,11 +129,11 @@ def run_page(found: list[RunRow], limit: int) -> RunPage:
 
 
 async def _step(request: Request, caller: Caller, run: str, step: Step) -> Response:
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     body = await read_body(request, service.settings.deadline_seconds)
 
     async def write(transaction: Connection, prepared: None) -> tuple[int, BaseModel]:
         del prepared
         return 200, RunDocument.of(await step(transaction, caller, run))
 
-    return await once(request, caller, body, nothing, write)
+    return await run_once(request, caller, body, nothing, write)

@@ -14,7 +14,7 @@ from byline_service.http.problems import declared
 from byline_service.ledger import statement_queries
 from byline_service.ledger.statement_documents import COLUMNS, read_statement, shown, statement_csv
 from byline_service.pages.formats import stamp
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/statements", tags=["Compensation"])
 Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
@@ -39,7 +39,7 @@ async def list_statements(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> RunPage:
     """List the posted runs, the newest first; for a key that sees some owners, those with a line of theirs."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await statement_queries.posted_page(reading, before, limit, caller.owners)
     return run_page(found, limit)
@@ -82,6 +82,6 @@ async def get_statement(
 
 
 async def _read(request: Request, caller: Caller, run: str, owner: str | None) -> StatementDocument:
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     async with service.database.read() as reading:
         return await read_statement(reading, caller, run, owner)

@@ -10,7 +10,7 @@ from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.http.bodies import declared_body, json_body
 from byline_service.http.problems import declared
-from byline_service.state import Service
+from byline_service.state import AppState
 from byline_service.versions import queries
 from byline_service.versions.names import AFTER, PATTERN
 from byline_service.versions.records import VersionFacts, VersionRecord
@@ -21,8 +21,8 @@ Version = Annotated[str, Path(pattern=PATTERN, description="Name of the version"
 Admin = Annotated[Caller, requires(Scope.ADMIN)]
 
 
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
+def _service(request: Request) -> AppState:
+    service: AppState = request.app.state.service
     return service
 
 
@@ -112,6 +112,6 @@ async def retire_version(request: Request, name: Name, version: Version, caller:
     return await _described(service, await service.switcher.retire(caller, service.index_of(name), version))
 
 
-async def _described(service: Service, record: VersionRecord) -> VersionInfo:
+async def _described(service: AppState, record: VersionRecord) -> VersionInfo:
     async with service.database.read() as tx:
         return VersionInfo.of(record, await queries.aliases_of(tx, record.index, record.version))

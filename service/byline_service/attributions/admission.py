@@ -8,7 +8,7 @@ from byline.errors import Overloaded
 
 
 @dataclass
-class Amount:
+class Capacity:
     """What is inside, or may be."""
 
     requests: int = 0
@@ -26,9 +26,9 @@ class Admission:
         changed: Told the number of requests inside whenever it changes.
     """
 
-    def __init__(self, room: Amount, changed: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, room: Capacity, changed: Callable[[int], None] = lambda _: None) -> None:
         self._room = room
-        self._inside = Amount()
+        self._inside = Capacity()
         self._changed = changed
         self._closed = False
 
@@ -57,7 +57,7 @@ class Admission:
         self._closed = True
 
     @contextmanager
-    def place(self, body_bytes: int) -> Iterator["Place"]:
+    def place(self, body_bytes: int) -> Iterator["AdmissionTicket"]:
         """Hold a place for one request.
 
         Args:
@@ -75,7 +75,7 @@ class Admission:
             raise Overloaded(self.no_place)
         if self._inside.body_bytes + body_bytes > self._room.body_bytes and self._inside.requests:
             raise Overloaded("the bodies of other requests fill the memory set aside: try again later")
-        place = Place(self._inside, self._room)
+        place = AdmissionTicket(self._inside, self._room)
         self._inside.requests += 1
         self._inside.body_bytes += body_bytes
         self._changed(self._inside.requests)
@@ -88,10 +88,10 @@ class Admission:
             self._changed(self._inside.requests)
 
 
-class Place:
+class AdmissionTicket:
     """One request's place inside."""
 
-    def __init__(self, inside: Amount, room: Amount) -> None:
+    def __init__(self, inside: Capacity, room: Capacity) -> None:
         self._inside = inside
         self._room = room
         self.taken = 0

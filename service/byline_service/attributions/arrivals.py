@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Arrivals:
+class LoopCallbacks:
     """Calls functions in an event loop's thread, in the order in which they were posted.
 
     Args:

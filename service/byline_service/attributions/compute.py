@@ -17,7 +17,7 @@ import torch
 
 from byline.api.answer import Answer
 from byline.attribution.attributor import Attributor
-from byline.attribution.queries import Question
+from byline.attribution.queries import CheckedRequest
 from byline.errors import DeadlineExceeded
 from byline.index.faiss_file import set_threads
 from byline.progress import Step, Stopped, reported_to
@@ -29,7 +29,7 @@ class Job:
     """One question that waits for its answer."""
 
     attributor: Attributor
-    question: Question
+    question: CheckedRequest
     deadline: float
     """In `time.monotonic` seconds: past it, nobody waits any more."""
     answer: "Future[Answer]" = field(default_factory=Future)

@@ -13,15 +13,15 @@ from starlette.types import Receive
 
 from byline.api.answer import Answer
 from byline.attribution.attributor import Attributor
-from byline.attribution.queries import Question
+from byline.attribution.queries import CheckedRequest
 from byline.errors import DeadlineExceeded
 from byline_service.accounts.permissions import caller_of, charge
-from byline_service.attributions.admission import Place
-from byline_service.attributions.arrivals import Arrivals
+from byline_service.attributions.admission import AdmissionTicket
+from byline_service.attributions.arrivals import LoopCallbacks
 from byline_service.attributions.compute import Job
-from byline_service.attributions.requests import Requested
+from byline_service.attributions.requests import ParsedRequest
 from byline_service.http.bodies import read_body
-from byline_service.state import Service
+from byline_service.state import AppState
 
 LARGE_BODY = 64 << 10
 """Bytes from which a body is parsed in a thread of its own, so as not to hold up other requests."""
@@ -35,7 +35,7 @@ class ClientGoneError(Exception):
     """The client left before its answer was ready."""
 
 
-class Watch(Protocol):
+class ProgressListener(Protocol):
     """Looks on while an answer is made."""
 
     interval: float
@@ -46,7 +46,10 @@ class Watch(Protocol):
 
 
 async def ask(
-    request: Request, name: str, parse: Callable[[bytes], Requested], watch: Watch | None = None
+    request: Request,
+    name: str,
+    parse: Callable[[bytes], ParsedRequest],
+    watch: ProgressListener | None = None,
 ) -> str:
     """Answer one HTTP request.
 
@@ -64,20 +67,20 @@ async def ask(
         DeadlineExceeded: The time was up.
         QuotaExceeded: The key's queries of this minute are used up.
     """
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     settings = service.settings
     seconds = settings.deadline_seconds if watch is None else settings.stream_seconds
     begun = time.monotonic()
-    service.taken(request.scope, name)  # before the body is read: who names no index need not send it
+    service.pin_version(request.scope, name)  # before the body is read: who names no index need not send it
     with service.admission.place(_declared_bytes(request)) as place:
         body = await read_body(request, settings.deadline_seconds)
-        asking = Asking(request, name, partial(parse, body), seconds, begun)
+        asking = AttributionHandler(request, name, partial(parse, body), seconds, begun)
         requested, answers = await asking.answers(place, large=len(body) > LARGE_BODY, watch=watch)
     write = partial(_written, requested, answers)
     return await asyncio.to_thread(write) if requested.entries > LARGE_ANSWER else write()
 
 
-async def ask_once_read(request: Request, name: str, parse: Callable[[], Requested]) -> list[Answer]:
+async def ask_once_read(request: Request, name: str, parse: Callable[[], ParsedRequest]) -> list[Answer]:
     """Answer a request whose body was read before.
 
     Args:
@@ -92,29 +95,29 @@ async def ask_once_read(request: Request, name: str, parse: Callable[[], Request
         ClientGoneError: The client left.
         DeadlineExceeded: The time was up.
     """
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     seconds = service.settings.deadline_seconds
-    asking = Asking(request, name, parse, seconds, time.monotonic())
+    asking = AttributionHandler(request, name, parse, seconds, time.monotonic())
     with service.admission.place(_declared_bytes(request)) as place:
         _, answers = await asking.answers(place, large=_declared_bytes(request) > LARGE_BODY)
     return answers
 
 
 @dataclass(frozen=True)
-class Asking:
+class AttributionHandler:
     """A request on its way to the compute thread."""
 
     request: Request
     name: str
-    parse: Callable[[], Requested]
+    parse: Callable[[], ParsedRequest]
     seconds: float
     """How long it may take."""
     begun: float
     """When it began, in `time.monotonic` seconds."""
 
     async def answers(
-        self, place: Place, *, large: bool, watch: Watch | None = None
-    ) -> tuple[Requested, list[Answer]]:
+        self, place: AdmissionTicket, *, large: bool, watch: ProgressListener | None = None
+    ) -> tuple[ParsedRequest, list[Answer]]:
         """Check, queue and await the questions.
 
         Args:
@@ -129,8 +132,8 @@ class Asking:
             ClientGoneError: The client left.
             DeadlineExceeded: The time was up.
         """
-        service: Service = self.request.app.state.service
-        attributor = service.taken(self.request.scope, self.name).attributor
+        service: AppState = self.request.app.state.service
+        attributor = service.pin_version(self.request.scope, self.name).attributor
         check = partial(_checked, attributor, self.parse)
         requested, questions = await asyncio.to_thread(check) if large else check()
         cost = sum(question.cost for question in questions)
@@ -151,11 +154,13 @@ class Asking:
         return requested, answers
 
 
-def _written(requested: Requested, answers: list[Answer]) -> str:
+def _written(requested: ParsedRequest, answers: list[Answer]) -> str:
     return requested.document(answers).model_dump_json()
 
 
-def _checked(attributor: Attributor, parse: Callable[[], Requested]) -> tuple[Requested, list[Question]]:
+def _checked(
+    attributor: Attributor, parse: Callable[[], ParsedRequest]
+) -> tuple[ParsedRequest, list[CheckedRequest]]:
     requested = parse()
     return requested, [attributor.check(r, examples=requested.examples) for r in requested.requests]
 
@@ -167,10 +172,10 @@ def _declared_bytes(request: Request) -> int:
 
 
 async def _computed(
-    service: Service, jobs: Sequence[Job], receive: Receive, watch: Watch | None
+    service: AppState, jobs: Sequence[Job], receive: Receive, watch: ProgressListener | None
 ) -> list[Answer] | None:
     """Queue jobs and wait for their answers, as long as somebody wants them; None once the time is up."""
-    over = _Over(service.arrivals, jobs)
+    over = _Completion(service.arrivals, jobs)
     late = asyncio.get_running_loop().call_later(max(0.0, jobs[0].deadline - time.monotonic()), over.end)
     service.compute.submit(*jobs)
     gone = asyncio.ensure_future(_disconnected(receive))
@@ -201,10 +206,10 @@ def _results(jobs: Sequence[Job]) -> list[Answer]:
     return [job.answer.result() for job in jobs]
 
 
-class _Over:
+class _Completion:
     """Ends the wait for jobs in the event loop, once all have their answers or the first has failed."""
 
-    def __init__(self, arrivals: Arrivals, jobs: Sequence[Job]) -> None:
+    def __init__(self, arrivals: LoopCallbacks, jobs: Sequence[Job]) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.answered = False
         self._missing = len(jobs)

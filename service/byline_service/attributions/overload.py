@@ -25,7 +25,7 @@ asked_path = re.compile(r"^/v1/indexes/([^/]+)/(attributions|shares)$").match
 """Matches the addresses where questions are asked: index and kind."""
 
 
-class Door:
+class OverloadMiddleware:
     """Refuses questions while there is no place inside.
 
     Args:

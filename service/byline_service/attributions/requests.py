@@ -10,10 +10,10 @@ from byline.api.answer import Answer
 from byline.api.attributions import (
     LISTED_OWNERS,
     Answers,
-    Asked,
     AttributionBody,
     Options,
     OwnersLimit,
+    QueryBody,
     SharesBody,
     Words,
 )
@@ -30,7 +30,7 @@ _EVENT: dict[str, Any] = {"k": 1, "shares": True, "members": True}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Requested:
+class ParsedRequest:
     """What one HTTP request asks for, and how it wants its answers."""
 
     requests: Sequence[AttributionRequest]
@@ -46,7 +46,7 @@ class Requested:
         return sum(request.entries for request in self.requests)
 
 
-_FILTERED = {"id", "owner", "licence", "label"}
+_FILTERED = {"id", "owner", "license", "label"}
 
 
 class GradientOptions(BaseModel):
@@ -72,8 +72,8 @@ class GradientOptions(BaseModel):
     """Any of these ids: with `drill_down`, the groups to go into."""
     owner: Words | None = None
     """Any of these owners; repeat it for several."""
-    licence: Words | None = None
-    """Any of these licences."""
+    license: Words | None = None
+    """Any of these licenses."""
     label: Words | None = None
     """Any of these labels."""
 
@@ -84,40 +84,40 @@ class GradientOptions(BaseModel):
         return Options(**rest, filter=Filter(**chosen) if chosen else None)
 
 
-def gradient_request(settings: Settings, options: GradientOptions, body: bytes) -> Requested:
+def gradient_request(settings: Settings, options: GradientOptions, body: bytes) -> ParsedRequest:
     """The question of a safetensors body.
 
     Raises:
         InvalidQuery: The body holds no safetensors, or the options exceed a limit.
     """
     asked = options.options()
-    _hold_k(settings, max(asked.k, asked.drill_groups))
-    requested = Requested(requests=[AttributionRequest(gradient=parse_tensors(body), **_options(asked))])
-    return _held(settings, requested)
+    _check_k(settings, max(asked.k, asked.drill_groups))
+    requested = ParsedRequest(requests=[AttributionRequest(gradient=parse_tensors(body), **_options(asked))])
+    return _checked(settings, requested)
 
 
-def attribution_requests(settings: Settings, body: bytes) -> Requested:
+def attribution_requests(settings: Settings, body: bytes) -> ParsedRequest:
     """The questions of a JSON body: one, or one for each of `queries`.
 
     Raises:
         InvalidQuery: The body does not fit, or exceeds a limit.
     """
     parsed = validated(AttributionBody, parse_json(body), "body")
-    _hold_k(settings, max(parsed.k, parsed.drill_groups))
+    _check_k(settings, max(parsed.k, parsed.drill_groups))
     if parsed.queries is None:
-        return _held(settings, Requested(requests=[_request(settings, parsed, parsed)]))
+        return _checked(settings, ParsedRequest(requests=[_request(settings, parsed, parsed)]))
     if parsed.query is not None or parsed.query_set is not None or parsed.feature is not None:
         raise InvalidQuery("expected one of query, queries, query_set and feature, got several")
-    _hold_count(settings, len(parsed.queries))
-    asked = [Asked(query=query, target=parsed.target) for query in parsed.queries]
-    requested = Requested(
+    _check_count(settings, len(parsed.queries))
+    asked = [QueryBody(query=query, target=parsed.target) for query in parsed.queries]
+    requested = ParsedRequest(
         requests=[_request(settings, each, parsed) for each in asked],
         document=lambda answers: Answers(answers=answers),
     )
-    return _held(settings, requested)
+    return _checked(settings, requested)
 
 
-def shares_request(settings: Settings, body: bytes) -> Requested:
+def shares_request(settings: Settings, body: bytes) -> ParsedRequest:
     """The question of a shares body.
 
     Raises:
@@ -125,15 +125,15 @@ def shares_request(settings: Settings, body: bytes) -> Requested:
     """
     parsed = validated(SharesBody, parse_json(body), "body")
     options = Options(k=1, shares=True, owners_limit=parsed.owners_limit)
-    requested = Requested(
+    requested = ParsedRequest(
         requests=[_request(settings, parsed, options)],
         examples=False,
         document=lambda answers: shares_of(answers[0]),
     )
-    return _held(settings, requested)
+    return _checked(settings, requested)
 
 
-def event_request(settings: Settings, asked: Asked) -> Requested:
+def event_request(settings: Settings, asked: QueryBody) -> ParsedRequest:
     """The question of an event: every owner's score, by member.
 
     Args:
@@ -143,24 +143,26 @@ def event_request(settings: Settings, asked: Asked) -> Requested:
     Raises:
         InvalidQuery: It exceeds a limit.
     """
-    _hold_count(settings, len(asked.query_set or ()))
+    _check_count(settings, len(asked.query_set or ()))
     request = AttributionRequest(
         query=asked.query, query_set=asked.query_set, feature=asked.feature, target=asked.target, **_EVENT
     )
-    return Requested(requests=[request], examples=False)
+    return ParsedRequest(requests=[request], examples=False)
 
 
-def gradient_event_request(body: bytes) -> Requested:
+def gradient_event_request(body: bytes) -> ParsedRequest:
     """The question of an event whose body is safetensors.
 
     Raises:
         InvalidQuery: The body holds no safetensors.
     """
-    return Requested(requests=[AttributionRequest(gradient=parse_tensors(body), **_EVENT)], examples=False)
+    return ParsedRequest(
+        requests=[AttributionRequest(gradient=parse_tensors(body), **_EVENT)], examples=False
+    )
 
 
-def _request(settings: Settings, asked: Asked, options: Options) -> AttributionRequest:
-    _hold_count(settings, len(asked.query_set or ()))
+def _request(settings: Settings, asked: QueryBody, options: Options) -> AttributionRequest:
+    _check_count(settings, len(asked.query_set or ()))
     return AttributionRequest(
         query=asked.query,
         query_set=asked.query_set,
@@ -171,21 +173,21 @@ def _request(settings: Settings, asked: Asked, options: Options) -> AttributionR
 
 
 def _options(options: Options) -> dict[str, Any]:
-    plain = options.model_dump(exclude={"filter", "queries", *Asked.model_fields})
+    plain = options.model_dump(exclude={"filter", "queries", *QueryBody.model_fields})
     return {**plain, "filter": options.filter}
 
 
-def _hold_k(settings: Settings, k: int) -> None:
+def _check_k(settings: Settings, k: int) -> None:
     if k > settings.max_k:
         raise InvalidQuery(f"expected k and drill_groups to be at most {settings.max_k}, got a larger number")
 
 
-def _hold_count(settings: Settings, count: int) -> None:
+def _check_count(settings: Settings, count: int) -> None:
     if count > settings.max_queries:
         raise InvalidQuery(f"expected at most {settings.max_queries} queries at once, got {count}")
 
 
-def _held(settings: Settings, requested: Requested) -> Requested:
+def _checked(settings: Settings, requested: ParsedRequest) -> ParsedRequest:
     """Hold that the answer stays within what one request may list."""
     if requested.entries > settings.max_entries:
         raise InvalidQuery(

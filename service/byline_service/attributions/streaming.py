@@ -16,9 +16,9 @@ from byline.api.attributions import Progress
 from byline.errors import Overloaded
 from byline.progress import Step
 from byline_service.attributions.compute import Job
-from byline_service.attributions.handler import ClientGoneError, Watch
+from byline_service.attributions.handler import ClientGoneError, ProgressListener
 from byline_service.http.problems import explained, problem
-from byline_service.state import Service
+from byline_service.state import AppState
 
 EVENTS = "text/event-stream"
 INTERVAL = 0.25
@@ -41,7 +41,7 @@ class EventStream(Response):
         answer: Makes the answer's JSON, looked on by what it is given.
     """
 
-    def __init__(self, request: Request, answer: Callable[[Watch], Awaitable[str]]) -> None:
+    def __init__(self, request: Request, answer: Callable[[ProgressListener], Awaitable[str]]) -> None:
         super().__init__(media_type=EVENTS, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._request, self._answer = request, answer
@@ -74,7 +74,7 @@ class StreamWatch:
 
     interval = INTERVAL
 
-    def __init__(self, service: Service, headers: list[tuple[bytes, bytes]], send: Send) -> None:
+    def __init__(self, service: AppState, headers: list[tuple[bytes, bytes]], send: Send) -> None:
         self._service, self._headers, self._send = service, headers, send
         self._started = self._sent = time.monotonic()
         self._clock = StageClock()
@@ -89,7 +89,7 @@ class StreamWatch:
             Overloaded: The service has been shutting down for as long as any other request may take.
         """
         now = time.monotonic()
-        self._hold_open(now)
+        self._check_open(now)
         seen = progress_of(self._service, jobs, self._clock, now - self._started)
         changed = (seen.stage, seen.ahead, seen.answered, seen.done, seen.fraction)
         if changed != self._last:
@@ -106,7 +106,7 @@ class StreamWatch:
             await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
         await self._send({"type": "http.response.body", "body": text.encode(), "more_body": more})
 
-    def _hold_open(self, now: float) -> None:
+    def _check_open(self, now: float) -> None:
         if self._service.admission.closed:
             self._closing = self._closing or now
             if now - self._closing > self._service.settings.deadline_seconds:
@@ -128,7 +128,7 @@ class StageClock:
         return (now - self._began) * (1 - step.fraction) / step.fraction
 
 
-def progress_of(service: Service, jobs: Sequence[Job], clock: StageClock, seconds: float) -> Progress:
+def progress_of(service: AppState, jobs: Sequence[Job], clock: StageClock, seconds: float) -> Progress:
     """Describe how far a request is.
 
     Args:

@@ -53,7 +53,7 @@ def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[Re
             if database.is_sqlite:
                 await migrate.upgrade(database)
             else:
-                await migrate.hold_migrated(database)
+                await migrate.require_migrated(database)
             return await work(database)
         finally:
             await database.dispose()

@@ -44,7 +44,7 @@ def create(
     from byline_service.accounts.secret import read_secret
 
     settings = read_settings()
-    wanted = key_management.Wanted(
+    wanted = key_management.NewKey(
         name=name,
         person=person,
         scopes=frozenset(_scopes(scope)),

@@ -49,18 +49,18 @@ def serve(
     """
     settings = read_settings(port=port, host=host, threads=threads, baselines=baselines)
     given = _given(indexes, settings, with_task=not without_task)
-    _hold_answering(settings)
+    _check_listening(settings)
     _run(settings, _open(given, settings), {each.name: each.directory for each in given if each.managed})
 
 
-def _hold_answering(settings: "Settings") -> None:
+def _check_listening(settings: "Settings") -> None:
     """Refuse to answer others without a name or a key: before indexes are opened, which may take minutes."""
     from byline.errors import DatabaseUnavailable
-    from byline_service.accounts.bootstrap import hold_any_key, hold_names
+    from byline_service.accounts.bootstrap import require_any_key, require_names
 
-    hold_names(settings)
+    require_names(settings)
     with suppress(DatabaseUnavailable):  # nobody unknown gets in then
-        with_database(settings, lambda database: hold_any_key(database, settings))
+        with_database(settings, lambda database: require_any_key(database, settings))
 
 
 def _first_key(settings: "Settings") -> "ApiKey | None":

@@ -139,7 +139,7 @@ def rollback(index: Index, alias: Alias = None) -> None:
 
     async def work(database: "Database") -> "AliasRecord":
         async with database.read() as tx:
-            found = await transactions.held_alias(tx, name)
+            found = await transactions.get_alias(tx, name)
         return await transactions.roll_back(
             database, OPERATOR, name, Expected(version=found.version, revision=found.revision)
         )

@@ -1,7 +1,7 @@
 """The journal read from its first record: every rule held, every statement computed again.
 
-`Book.read` takes records in order, with the events that a draft is computed from, and collects what is wrong. What it
-learns on the way (events, runs, balances) is what the tables beside the journal must say too.
+`LedgerReplay.read` takes records in order, with the events that a draft is computed from, and collects what is wrong.
+The tables beside the journal must say the same events, runs and balances.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ class Stamp:
 
 
 @dataclass
-class Book:
+class LedgerReplay:
     """What the journal says."""
 
     findings: list[Finding] = field(default_factory=list)

@@ -44,7 +44,7 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-async def hold_migrated(database: Database) -> None:
+async def require_migrated(database: Database) -> None:
     """Refuse a database of another revision.
 
     Raises:

@@ -44,7 +44,7 @@ class DatabaseReadiness:
             DatabaseUnavailable: It does not answer, or was not migrated.
         """
         try:
-            await migrate.hold_migrated(self._database)
+            await migrate.require_migrated(self._database)
         except DatabaseUnavailable:
             if self._seen is None or time.monotonic() - self._seen >= self._grace_seconds:
                 raise

@@ -86,11 +86,11 @@ def parse_json(body: bytes) -> Any:
         value = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise InvalidQuery(f"expected a JSON body: {error}") from None
-    _hold_numbers(value)
+    _check_numbers(value)
     return value
 
 
-def _hold_numbers(root: Any) -> None:
+def _check_numbers(root: Any) -> None:
     waiting = [root]
     while waiting:
         value = waiting.pop()

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from byline.errors import InputTooLarge
-from byline_service.http.problems import Kind, kind_of, mistake, problem_response
+from byline_service.http.problems import Kind, internal_error, kind_of, problem_response
 from byline_service.observability.metrics import Metrics
 
 log = structlog.get_logger("service.request")
@@ -82,7 +82,7 @@ class RequestLog:
                 status = status or CLIENT_GONE  # it left in the middle of its body, and reads nothing
             except Exception as error:
                 # Here and not in Starlette's own handler, which is outside and would not be logged.
-                response = mistake(error, request_id)
+                response = internal_error(error, request_id)
                 if status == 0:
                     await response(scope, receive, send_named)
             finally:

@@ -118,7 +118,7 @@ def problem_response(
     )
 
 
-def mistake(error: Exception, request_id: str | None) -> Response:
+def internal_error(error: Exception, request_id: str | None) -> Response:
     """Answer an error that nobody expected; the log alone says where it was."""
     kind, detail = explained(error)
     return problem_response(kind, detail, request_id=request_id)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from byline_service.compensation.money import minor_digits
-from byline_service.compensation.replay import Book
+from byline_service.compensation.replay import LedgerReplay
 from byline_service.compensation.runs import lines_of
 from byline_service.compensation.statements import ReversalStatement
 from byline_service.compensation.timestamps import moment_of
@@ -15,7 +15,7 @@ from byline_service.database.tables import compensation as tables
 Row = Mapping[str, Any]
 
 
-def expected_rows(book: Book) -> dict[Table, dict[tuple[Any, ...], Row]]:
+def expected_rows(book: LedgerReplay) -> dict[Table, dict[tuple[Any, ...], Row]]:
     """Make the rows that the journal stands for.
 
     Args:
@@ -39,7 +39,7 @@ def expected_rows(book: Book) -> dict[Table, dict[tuple[Any, ...], Row]]:
     }
 
 
-def _events(book: Book) -> Iterable[Row]:
+def _events(book: LedgerReplay) -> Iterable[Row]:
     for each in book.events.values():
         yield {
             "id": each.id,
@@ -52,7 +52,7 @@ def _events(book: Book) -> Iterable[Row]:
         }
 
 
-def _policies(book: Book) -> Iterable[Row]:
+def _policies(book: LedgerReplay) -> Iterable[Row]:
     for sequence, policy in book.policies.values():
         yield {
             "name": policy.name,
@@ -63,7 +63,7 @@ def _policies(book: Book) -> Iterable[Row]:
         }
 
 
-def _runs(book: Book) -> Iterable[Row]:
+def _runs(book: LedgerReplay) -> Iterable[Row]:
     for run in book.runs.values():
         stamp, statement = book.stamps[run.id, "draft"], run.statement
         yield {
@@ -78,7 +78,7 @@ def _runs(book: Book) -> Iterable[Row]:
         }
 
 
-def _steps(book: Book) -> Iterable[Row]:
+def _steps(book: LedgerReplay) -> Iterable[Row]:
     for (run, step), stamp in book.stamps.items():
         if step != "draft":
             yield {
@@ -90,13 +90,13 @@ def _steps(book: Book) -> Iterable[Row]:
             }
 
 
-def _lines(book: Book) -> Iterable[Row]:
+def _lines(book: LedgerReplay) -> Iterable[Row]:
     for run in book.runs.values():
         for line in lines_of(run.statement):
             yield {"run_id": run.id, **line.model_dump()}
 
 
-def _entries(book: Book) -> Iterable[Row]:
+def _entries(book: LedgerReplay) -> Iterable[Row]:
     for each in book.entries:
         yield {
             "sequence": each.sequence,
@@ -108,7 +108,7 @@ def _entries(book: Book) -> Iterable[Row]:
         }
 
 
-def _claims(book: Book) -> Iterable[Row]:
+def _claims(book: LedgerReplay) -> Iterable[Row]:
     for (policy, event_id), claims in book.claims.items():
         for claim, (sequence, run) in enumerate(claims):
             yield {

@@ -18,7 +18,7 @@ PAGE = 500
 
 
 @dataclass(frozen=True)
-class Place:
+class ChainHead:
     """Where the next record goes; nobody else can take it before the transaction ends."""
 
     sequence: int
@@ -37,7 +37,7 @@ class Row:
     hash: str
 
 
-async def next_place(transaction: Connection) -> Place:
+async def next_place(transaction: Connection) -> ChainHead:
     """Take the place of the next record.
 
     On SQLite a transaction that may write is alone anyway; on PostgreSQL a lock is taken until its end.
@@ -50,8 +50,8 @@ async def next_place(transaction: Connection) -> Place:
     chosen = select(journal.c.sequence, journal.c.at, journal.c.hash)
     last = (await transaction.execute(chosen.order_by(journal.c.sequence.desc()).limit(1))).first()
     if last is None:
-        return Place(1, _after(None), GENESIS)
-    return Place(last.sequence + 1, _after(last.at), last.hash)
+        return ChainHead(1, _after(None), GENESIS)
+    return ChainHead(last.sequence + 1, _after(last.at), last.hash)
 
 
 def _after(last: datetime | None) -> str:
@@ -65,7 +65,7 @@ async def next_moment(transaction: Connection) -> str:
     return _after((await transaction.execute(chosen)).scalar())
 
 
-async def write(transaction: Connection, place: Place, person: str, fact: Fact) -> Record:
+async def write(transaction: Connection, place: ChainHead, person: str, fact: Fact) -> Record:
     """Add a record.
 
     Args:

@@ -25,7 +25,7 @@ from byline_service.ledger import (
     statement_queries,
 )
 from byline_service.ledger.entry_queries import Posting
-from byline_service.ledger.journal_queries import Place
+from byline_service.ledger.journal_queries import ChainHead
 from byline_service.ledger.statement_queries import RunRow
 
 
@@ -199,7 +199,7 @@ async def _require_not_reversed(transaction: Connection, run_id: str) -> None:
         raise RunConflict("expected a run that was not taken back, this one was")
 
 
-async def _drafted(transaction: Connection, caller: Caller, place: Place, statement: Statement) -> RunRow:
+async def _drafted(transaction: Connection, caller: Caller, place: ChainHead, statement: Statement) -> RunRow:
     run_id = secrets.token_hex(16)
     record = await journal_queries.write(
         transaction, place, caller.person, RunDrafted(run=run_id, statement=statement)
@@ -210,7 +210,7 @@ async def _drafted(transaction: Connection, caller: Caller, place: Place, statem
     return (await statement_queries.find(transaction, run_id))[0]
 
 
-async def _stepped(transaction: Connection, caller: Caller, place: Place, run: Run, step: Step) -> RunRow:
+async def _stepped(transaction: Connection, caller: Caller, place: ChainHead, run: Run, step: Step) -> RunRow:
     digest = run.statement.sha256
     fact = RunStepped(kind=step, run=run.id, digest=digest)
     await statement_queries.add_step(

@@ -38,7 +38,7 @@ async def read_statement(
         Forbidden: The key does not see this owner.
     """
     if owner is not None:
-        caller.hold_owner(owner)
+        caller.require_owner(owner)
     row, run = await statement_queries.find(reading, run_id)
     owners: Collection[str] | None = caller.owners if owner is None else {owner}
     lines = await statement_queries.lines(reading, run_id, owners)

@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, Table, select, text
 
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import EventBooked, Record, record_hash
-from byline_service.compensation.replay import Book, Finding
+from byline_service.compensation.replay import Finding, LedgerReplay
 from byline_service.compensation.timestamps import moment_text
 from byline_service.database import Connection, Database
 from byline_service.database.tables.compensation import APPEND_ONLY
@@ -62,7 +62,7 @@ async def verify(database: Database, noted: tuple[int, str] | None = None) -> Ve
         What was found.
     """
     async with database.read() as reading:
-        book, noted_hash = Book(), None
+        book, noted_hash = LedgerReplay(), None
         async for row in journal_queries.rows(reading):
             await _read(reading, book, row)
             if noted is not None and row.sequence == noted[0]:
@@ -82,7 +82,7 @@ async def verify(database: Database, noted: tuple[int, str] | None = None) -> Ve
     )
 
 
-async def _read(reading: Connection, book: Book, row: Row) -> None:
+async def _read(reading: Connection, book: LedgerReplay, row: Row) -> None:
     record, wrong = await asyncio.to_thread(_parsed, row)
     book.findings += wrong
     if record is None:

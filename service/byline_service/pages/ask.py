@@ -16,7 +16,7 @@ from byline_service.accounts.scopes import Caller, Scope
 from byline_service.api.reference import reference
 from byline_service.pages.errors import PageRoute
 from byline_service.pages.rendering import page
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -42,7 +42,7 @@ async def ask_page(
     request: Request, caller: Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
 ) -> Response:
     """Pick an index, type a query, see who made the model predict it. Keys of owners begin with their statements."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     if caller.owners is not None:
         return RedirectResponse("/compensation", status_code=303)
     return page(
@@ -69,6 +69,6 @@ async def docs_page(request: Request) -> HTMLResponse:
 
 async def _recognise(request: Request) -> None:
     """Find out who asks for a public page, so that the bar above it is the one that they know."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     with suppress(BylineError):
         request.scope["state"]["caller"] = (await authenticate(request.scope, service.accounts)).caller

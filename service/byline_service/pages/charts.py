@@ -62,7 +62,7 @@ def bars(entries: Sequence[Entry]) -> list[Bar]:
 
 
 @dataclass(frozen=True)
-class Segment:
+class BarSegment:
     """A part of a stacked bar."""
 
     label: str
@@ -75,7 +75,7 @@ class Segment:
     """1 to 6; the last is for the rest."""
 
 
-def stacked(parts: Sequence[tuple[str, float]], rest: str = "others") -> list[Segment]:
+def stacked(parts: Sequence[tuple[str, float]], rest: str = "others") -> list[BarSegment]:
     """Cut one bar into parts, largest first; the sixth and later ones are put together.
 
     Args:
@@ -88,11 +88,11 @@ def stacked(parts: Sequence[tuple[str, float]], rest: str = "others") -> list[Se
     ordered = sorted(parts, key=lambda part: -part[1])
     shown = ordered if len(ordered) <= 6 else [*ordered[:5], (rest, sum(size for _, size in ordered[5:]))]
     total = sum(size for _, size in shown)
-    segments, x = list[Segment](), 0.0
+    segments, x = list[BarSegment](), 0.0
     for colour, (label, size) in enumerate(shown, start=1):
         if size > 0:
             width = WIDTH * size / total
-            segments.append(Segment(label, size, size / total, round(x, 2), round(width, 2), colour))
+            segments.append(BarSegment(label, size, size / total, round(x, 2), round(width, 2), colour))
             x += width
     return segments
 

@@ -66,7 +66,7 @@ def _described(request: Request, name: str, after: str | None, alone_from: int) 
         "owners": owners,
         "drawn": bars([Entry(each.owner, each.examples) for each in owners[:DRAWN_OWNERS]]),
         "coverage": coverage,
-        "licences": stacked([(each.licence or "none stated", each.examples) for each in coverage.licences]),
+        "licenses": stacked([(each.license or "none stated", each.examples) for each in coverage.licenses]),
         "alone": alone.examples,
         "alone_bars": bars([Entry(each.example.id, each.self_influence) for each in alone.examples]),
         "alone_from": alone_from,
@@ -90,17 +90,17 @@ async def _versions(request: Request, index: IndexInfo) -> dict[str, Any]:
 def owners_csv(request: Request, name: str) -> Response:
     """All owners of an index."""
     rows = [
-        (each.owner, each.examples, "; ".join(each.licences))
+        (each.owner, each.examples, "; ".join(each.licenses))
         for each in _owners(request, api.get_index(request, name))
     ]
-    return csv_response(f"{name}-owners", ("owner", "examples", "licences"), rows)
+    return csv_response(f"{name}-owners", ("owner", "examples", "licenses"), rows)
 
 
-@router.get("/{name}/licences.csv")
-def licences_csv(request: Request, name: str) -> Response:
-    """All licences of an index."""
-    rows = [(each.licence, each.examples) for each in api.get_coverage(request, name).licences]
-    return csv_response(f"{name}-licences", ("licence", "examples"), rows)
+@router.get("/{name}/licenses.csv")
+def licenses_csv(request: Request, name: str) -> Response:
+    """All licenses of an index."""
+    rows = [(each.license, each.examples) for each in api.get_coverage(request, name).licenses]
+    return csv_response(f"{name}-licenses", ("license", "examples"), rows)
 
 
 @router.get("/{name}/quality.csv")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from byline.api.statements import BalanceDocument, StatementDocument
-from byline_service.pages.charts import WIDTH, Segment, nice_top, stacked
+from byline_service.pages.charts import WIDTH, BarSegment, nice_top, stacked
 
 PARTS = ("payable", "escrow", "carried")
 """Accounts that are an owner's, in the order of drawing."""
@@ -142,6 +142,6 @@ def _day(statement: StatementDocument) -> str:
     return last.date().isoformat()
 
 
-def mix(totals: Mapping[str, int]) -> list[Segment]:
+def mix(totals: Mapping[str, int]) -> list[BarSegment]:
     """Divide all that was funded by account."""
     return stacked([(name, max(0, totals[name])) for name in (*PARTS, "unallocated")])

@@ -18,7 +18,7 @@ from byline_service.pages.csv import Row, csv_stream
 from byline_service.pages.errors import PageRoute
 from byline_service.pages.latency import endings, stage_times
 from byline_service.pages.rendering import page
-from byline_service.state import Service
+from byline_service.state import AppState
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 Reading = Annotated[Caller, requires(Scope.READ)]
@@ -67,7 +67,7 @@ async def usage_page(
     after: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
 ) -> Response:
     """Show a caller's usage; all of it, and the audit log, to admins."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     rows, complete = await _rows(request, caller, days)
     by_day = _by_day(rows, days)
     names = await _names(request, caller)

@@ -77,7 +77,7 @@ function card(each, x, onZoom) {
     {},
     element("span", { class: "rank" }, element("span", { class: "quiet" }, "Rank "), String(each.rank)),
     element("span", { class: "owner" }, example.owner ?? (onZoom ? "Several owners" : "No owner")),
-    example.licence ? element("span", { class: "tag" }, example.licence) : null,
+    example.license ? element("span", { class: "tag" }, example.license) : null,
     example.label ? element("span", { class: "tag label" }, example.label) : null,
     element("span", { class: "score" }, within(score, interval)),
   );
@@ -114,15 +114,15 @@ function sharesView({ index, shares }) {
 }
 
 function sharesTable(index, { owners }) {
-  const columns = [{ title: "Owner" }, { title: "Share", number: true }, { title: "Score", number: true }, { title: "Examples", number: true }, { title: "Licence" }];
+  const columns = [{ title: "Owner" }, { title: "Share", number: true }, { title: "Score", number: true }, { title: "Examples", number: true }, { title: "License" }];
   const rows = owners.map((each) => [
     each.owner,
     shareWithin(each.share, each.share_interval),
     within(each.score, each.interval),
     whole.format(each.examples),
-    each.licences.join(", "),
+    each.licenses.join(", "),
   ]);
-  const names = ["owner", "share", "share_standard_error", "share_low", "share_high", "score", "standard_error", "low", "high", "examples", "licences"];
+  const names = ["owner", "share", "share_standard_error", "share_low", "share_high", "score", "standard_error", "low", "high", "examples", "licenses"];
   const data = owners.map((each) => [
     each.owner,
     each.share,
@@ -132,7 +132,7 @@ function sharesTable(index, { owners }) {
     each.standard_error,
     ...(each.interval ?? [null, null]),
     each.examples,
-    each.licences.join("; "),
+    each.licenses.join("; "),
   ]);
   return { columns, rows, file: `${index}-shares`, data: [names, ...data] };
 }

@@ -21,13 +21,13 @@ class Catalogue:
 
     @cached_property
     def owners(self) -> list[tuple[str, int, list[str]]]:
-        """Every owner with the number of its rows and its licences, by name."""
+        """Every owner with the number of its rows and its licenses, by name."""
         return self.index.examples.owners()
 
     @cached_property
-    def licences(self) -> list[tuple[str | None, int]]:
-        """Every licence with the number of its rows, the commonest first."""
-        return self.index.examples.licences()
+    def licenses(self) -> list[tuple[str | None, int]]:
+        """Every license with the number of its rows, the commonest first."""
+        return self.index.examples.licenses()
 
     @cached_property
     def by_self_influence(self) -> NDArray[np.int64]:

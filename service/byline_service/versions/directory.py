@@ -10,7 +10,7 @@ from byline.errors import BylineError, CorruptIndex, InvalidInput, NotFound, Unu
 from byline.index.layout import DIGEST_CACHE
 from byline.index.manifest import Manifest, read_manifest
 from byline.index.verification import DigestCache, verify
-from byline_service.versions.names import hold_name
+from byline_service.versions.names import check_name
 from byline_service.versions.records import VersionFacts
 from byline_service.versions.served_version import ServedVersion
 
@@ -44,7 +44,7 @@ class IndexDirectory:
             InvalidInput: That is no name.
             NotFound: There is no such directory, or it is a link.
         """
-        hold_name("a version", version)
+        check_name("a version", version)
         folder = self.path / version
         if folder.is_symlink() or not folder.is_dir():
             raise NotFound("expected the name of a directory inside the index's own, found none of that name")
@@ -90,7 +90,7 @@ class IndexDirectory:
         try:
             opener = Attributor.open if self.with_task else Attributor.open_without_task
             attributor = opener(folder, threads=self.threads, name=self.index)
-            _hold_digest(attributor.index.manifest, manifest_digest)
+            _check_digest(attributor.index.manifest, manifest_digest)
             attributor.similarities.offer(self.baselines)
             attributor.warm()
         except MemoryError:
@@ -127,7 +127,7 @@ class IndexDirectory:
         return f"opening it raised {type(error).__name__}"
 
 
-def _hold_digest(manifest: Manifest, registered: str | None) -> None:
+def _check_digest(manifest: Manifest, registered: str | None) -> None:
     if registered is not None and manifest.digest != registered:
         raise CorruptIndex(
             "the manifest is not the one that was registered: restore the files, or publish under another name"

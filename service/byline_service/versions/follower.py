@@ -9,7 +9,7 @@ import structlog
 from byline.errors import BylineError, Conflict, NotFound
 from byline.index.quality_card import card_path
 from byline_service.versions import queries, transactions
-from byline_service.versions.records import VersionFacts, Wanted
+from byline_service.versions.records import VersionFacts, WantedVersion
 from byline_service.versions.served_version import ServedVersion
 from byline_service.versions.switcher import THIS_PROCESS, Switcher
 
@@ -97,7 +97,7 @@ class Follower:
                 registry.remove(name)
                 log.info("alias deleted", alias=name)
 
-    async def _follow(self, wanted: Wanted) -> bool:
+    async def _follow(self, wanted: WantedVersion) -> bool:
         """Serve what one alias stands for.
 
         Returns:

@@ -11,7 +11,7 @@ AFTER = r"^[a-z0-9._-]{0,64}$"
 NAME = re.compile(PATTERN)
 
 
-def hold_name(kind: str, name: str) -> None:
+def check_name(kind: str, name: str) -> None:
     """Refuse what is no name.
 
     Args:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from byline.errors import NotFound
 from byline.index.faiss_file import set_threads
 from byline_service.versions.directory import IndexDirectory, Progress
-from byline_service.versions.names import hold_name
+from byline_service.versions.names import check_name
 from byline_service.versions.records import VersionFacts
 from byline_service.versions.served_version import ServedVersion
 
@@ -51,7 +51,7 @@ class Opener:
     async def facts(self, index: str, version: str) -> VersionFacts:
         """What identifies a version; raises as `IndexDirectory.facts` does."""
         directory = self.directory(index)
-        hold_name("a version", version)
+        check_name("a version", version)
         return await asyncio.to_thread(directory.facts, version)
 
     async def open(self, facts: VersionFacts) -> ServedVersion:

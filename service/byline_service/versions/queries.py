@@ -14,7 +14,7 @@ from byline_service.versions.records import (
     State,
     VersionFacts,
     VersionRecord,
-    Wanted,
+    WantedVersion,
 )
 
 _STAMPS = {
@@ -117,14 +117,14 @@ async def aliases_by_version(tx: Connection, index: str) -> dict[str, list[str]]
     return found
 
 
-async def wanted(tx: Connection, indexes: Collection[str]) -> list[Wanted]:
+async def wanted(tx: Connection, indexes: Collection[str]) -> list[WantedVersion]:
     """What the aliases of some indexes stand for."""
     same = and_(
         index_versions.c.index_name == aliases.c.index_name, index_versions.c.version == aliases.c.version
     )
     statement = select(aliases, index_versions.c.verified_at).join(index_versions, same)
     rows = await tx.execute(statement.where(aliases.c.index_name.in_(indexes)).order_by(aliases.c.alias))
-    return [Wanted(alias=_alias(row), verified_at=row.verified_at) for row in rows]
+    return [WantedVersion(alias=_alias(row), verified_at=row.verified_at) for row in rows]
 
 
 async def put_alias(tx: Connection, record: AliasRecord, action: str, person: str) -> None:

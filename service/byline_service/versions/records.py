@@ -80,7 +80,7 @@ class AliasRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class WantedVersion:
     """What a replica should serve under a name, and what is known of that version."""
 
     alias: AliasRecord

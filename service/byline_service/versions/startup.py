@@ -103,7 +103,7 @@ async def aliases_of(database: Database, indexes: Collection[str]) -> list[Alias
         for name in indexes:
             found = await queries.find_alias(tx, name)
             if found is not None:
-                transactions.hold_own(found)
+                transactions.require_own(found)
         return [each.alias for each in await queries.wanted(tx, indexes)]
 
 

@@ -12,7 +12,7 @@ from byline_service.database import Database
 from byline_service.observability.metrics import Metrics
 from byline_service.versions import transactions, verification
 from byline_service.versions.directory import UnusableError
-from byline_service.versions.names import hold_name
+from byline_service.versions.names import check_name
 from byline_service.versions.opener import Opener, StoppedError
 from byline_service.versions.records import AliasRecord, State, VersionFacts, VersionRecord
 from byline_service.versions.registry import Registry
@@ -64,7 +64,7 @@ class Switcher:
             NotFound: It is not registered.
         """
         async with self.database.read() as tx:
-            return await transactions.held_version(tx, facts)
+            return await transactions.get_version(tx, facts)
 
     async def begin_verification(self, caller: Caller, index: str, version: str) -> VersionRecord:
         """Begin to verify a version: every byte, its Task and models, a first question.
@@ -113,13 +113,13 @@ class Switcher:
             Conflict: The alias is not as expected (`StaleAlias`: by its ETag), the version is not verified, or it
                 turned out to be unusable and is in quarantine now.
         """
-        hold_name("an alias", alias)
+        check_name("an alias", alias)
         self.opener.directory(to.index)
         if self.is_fixed(alias):
             raise InvalidInput("expected another name for the alias: an index has this one for itself")
         async with self.changing:
             async with self.database.read() as tx:
-                await transactions.hold_switch(tx, alias, to, expected)
+                await transactions.check_switch(tx, alias, to, expected)
             version = await self.load(to)
             record = await transactions.switch(self.database, caller, alias, to, expected)
             self.serve(alias, version)
@@ -134,7 +134,7 @@ class Switcher:
         """Return an alias to what it stood for before; raises as `switch` does."""
         async with self.changing:
             async with self.database.read() as tx:
-                found, to = await transactions.hold_roll_back(tx, alias, expected)
+                found, to = await transactions.check_roll_back(tx, alias, expected)
             pinned = Expected(version=found.version, revision=found.revision)
             version = await self.load(to)
             record = await transactions.roll_back(self.database, caller, alias, pinned)

@@ -59,7 +59,7 @@ async def register(database: Database, caller: Caller, facts: VersionFacts) -> V
             )
         await queries.add_version(tx, facts, datetime.now(UTC))
         await _record(tx, caller, "versions.register", facts, {"manifest": facts.manifest_digest})
-        return await held_version(tx, facts)
+        return await get_version(tx, facts)
 
 
 async def begin_check(database: Database, facts: VersionFacts) -> VersionRecord:
@@ -72,13 +72,13 @@ async def begin_check(database: Database, facts: VersionFacts) -> VersionRecord:
     async with database.begin() as tx:
         await queries.next_revision(tx)
         now = datetime.now(UTC)
-        known = await held_version(tx, facts)
+        known = await get_version(tx, facts)
         if known.checking(now):
             raise Conflict("this version is being verified already: wait for the end")
         if known.state is State.RETIRED:
             raise Conflict("this version is retired: register it again first")
         await queries.note_check(tx, facts, now)
-        return await held_version(tx, facts)
+        return await get_version(tx, facts)
 
 
 async def note_progress(database: Database, facts: VersionFacts, done: int, total: int) -> None:
@@ -101,13 +101,13 @@ async def verified(database: Database, caller: Caller, facts: VersionFacts) -> V
     """
     async with database.begin() as tx:
         await queries.next_revision(tx)
-        known = await held_version(tx, facts)
+        known = await get_version(tx, facts)
         if known.state is State.RETIRED:
             raise Conflict("this version was retired while it was verified")
         await queries.identify(tx, facts)
         await queries.set_state(tx, facts, State.VERIFIED, datetime.now(UTC))
         await _record(tx, caller, "versions.verify", facts, {"was": known.state})
-        return await held_version(tx, facts)
+        return await get_version(tx, facts)
 
 
 async def quarantine(database: Database, caller: Caller, facts: VersionFacts, reason: str) -> bool:
@@ -118,7 +118,7 @@ async def quarantine(database: Database, caller: Caller, facts: VersionFacts, re
     """
     async with database.begin() as tx:
         await queries.next_revision(tx)
-        known = await held_version(tx, facts)
+        known = await get_version(tx, facts)
         if known.state is State.RETIRED:
             return False
         if known.state is State.QUARANTINED and known.reason == reason:
@@ -138,16 +138,18 @@ async def retire(database: Database, caller: Caller, facts: VersionFacts) -> Ver
     """
     async with database.begin() as tx:
         await queries.next_revision(tx)
-        known = await held_version(tx, facts)
+        known = await get_version(tx, facts)
         if names := await queries.aliases_of(tx, facts.index, facts.version):
             raise Conflict(f"{', '.join(names)} stands for this version: switch to another one first")
         if known.state is not State.RETIRED:
             await queries.set_state(tx, facts, State.RETIRED, datetime.now(UTC))
             await _record(tx, caller, "versions.retire", facts, {"was": known.state})
-        return await held_version(tx, facts)
+        return await get_version(tx, facts)
 
 
-async def hold_switch(tx: Connection, alias: str, to: VersionFacts, expected: Expected) -> AliasRecord | None:
+async def check_switch(
+    tx: Connection, alias: str, to: VersionFacts, expected: Expected
+) -> AliasRecord | None:
     """Refuse a switch that cannot be made.
 
     Returns:
@@ -165,7 +167,7 @@ async def hold_switch(tx: Connection, alias: str, to: VersionFacts, expected: Ex
         raise InvalidInput(f"expected a version of the index {found.index}, which the alias stands for")
     if alias != to.index and await queries.has_index(tx, alias):
         raise InvalidInput("expected another name for the alias: an index has this one for itself")
-    known = await held_version(tx, to)
+    known = await get_version(tx, to)
     if known.state is not State.VERIFIED:
         raise Conflict(f"expected a verified version, got one that is {known.state}: verify it first")
     return found
@@ -174,10 +176,10 @@ async def hold_switch(tx: Connection, alias: str, to: VersionFacts, expected: Ex
 async def switch(
     database: Database, caller: Caller, alias: str, to: VersionFacts, expected: Expected
 ) -> AliasRecord:
-    """Have an alias stand for a version; raises as `hold_switch` does."""
+    """Have an alias stand for a version; raises as `check_switch` does."""
     async with database.begin() as tx:
         revision = await queries.next_revision(tx)
-        found = await hold_switch(tx, alias, to, expected)
+        found = await check_switch(tx, alias, to, expected)
         if found is not None and found.version == to.version:
             return found
         record = AliasRecord(
@@ -193,10 +195,10 @@ async def switch(
 
 
 async def roll_back(database: Database, caller: Caller, alias: str, expected: Expected) -> AliasRecord:
-    """Have an alias stand for what it stood for before; raises as `hold_roll_back` does."""
+    """Have an alias stand for what it stood for before; raises as `check_roll_back` does."""
     async with database.begin() as tx:
         revision = await queries.next_revision(tx)
-        found, to = await hold_roll_back(tx, alias, expected)
+        found, to = await check_roll_back(tx, alias, expected)
         record = replace(
             found,
             version=to.version,
@@ -208,7 +210,7 @@ async def roll_back(database: Database, caller: Caller, alias: str, expected: Ex
         return record
 
 
-async def hold_roll_back(
+async def check_roll_back(
     tx: Connection, alias: str, expected: Expected | None
 ) -> tuple[AliasRecord, VersionFacts]:
     """Refuse a roll-back that cannot be made.
@@ -221,13 +223,13 @@ async def hold_roll_back(
         Conflict: It is not as expected, never stood for another version, or that one is not verified.
         StaleAlias: The alias was changed since its ETag was read.
     """
-    found = await held_alias(tx, alias)
+    found = await get_alias(tx, alias)
     if expected is not None:
         expected.hold(found)
     if found.previous is None:
         raise Conflict("this alias has stood for no other version: there is nothing to return to")
     to = VersionFacts(index=found.index, version=found.previous)
-    known = await held_version(tx, to)
+    known = await get_version(tx, to)
     if known.state is not State.VERIFIED:
         raise Conflict(f"expected the previous version to be verified, it is {known.state}")
     return found, to
@@ -243,7 +245,7 @@ async def delete(database: Database, caller: Caller, alias: str, expected: Expec
     """
     async with database.begin() as tx:
         revision = await queries.next_revision(tx)
-        found = await held_alias(tx, alias)
+        found = await get_alias(tx, alias)
         expected.hold(found)
         if found.alias == found.index:
             raise Conflict("this is the index's own name: it stays as long as the index is served")
@@ -262,7 +264,7 @@ async def adopt(database: Database, caller: Caller, facts: VersionFacts) -> Alia
         revision = await queries.next_revision(tx)
         found = await queries.find_alias(tx, facts.index)
         if found is not None:
-            hold_own(found)
+            require_own(found)
             return found
         now = datetime.now(UTC)
         known = await queries.find_version(tx, facts.index, facts.version)
@@ -282,7 +284,7 @@ async def adopt(database: Database, caller: Caller, facts: VersionFacts) -> Alia
         return record
 
 
-def hold_own(found: AliasRecord) -> None:
+def require_own(found: AliasRecord) -> None:
     """Refuse an index whose name stands for another one.
 
     Raises:
@@ -295,7 +297,7 @@ def hold_own(found: AliasRecord) -> None:
         )
 
 
-async def held_version(tx: Connection, facts: VersionFacts) -> VersionRecord:
+async def get_version(tx: Connection, facts: VersionFacts) -> VersionRecord:
     """Look a version up.
 
     Raises:
@@ -307,7 +309,7 @@ async def held_version(tx: Connection, facts: VersionFacts) -> VersionRecord:
     return known
 
 
-async def held_alias(tx: Connection, alias: str) -> AliasRecord:
+async def get_alias(tx: Connection, alias: str) -> AliasRecord:
     """Look an alias up.
 
     Raises:

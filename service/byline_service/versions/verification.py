@@ -76,7 +76,7 @@ async def finish(database: Database, caller: Caller, facts: VersionFacts, read: 
     finally:
         telling.cancel()
     async with database.read() as tx:
-        return await transactions.held_version(tx, facts)
+        return await transactions.get_version(tx, facts)
 
 
 async def _tell(database: Database, facts: VersionFacts, progress: list[int]) -> None:

@@ -19,7 +19,7 @@ from byline.index.writer import write_index
 from byline.recipe import recipe
 
 OWNERS = ("ada", "grace", "edsger", None)
-LICENCES = ("MIT", "BSD-3-Clause")
+LICENSES = ("MIT", "BSD-3-Clause")
 
 
 def heavy_tailed(rows: int, width: int, seed: int = 0) -> NDArray[np.float32]:
@@ -38,7 +38,7 @@ def example(row: int) -> Example:
     return Example(
         id=f"point-{row}",
         owner=OWNERS[row % len(OWNERS)],
-        licence=LICENCES[row % len(LICENCES)],
+        license=LICENSES[row % len(LICENSES)],
         label=str(row % 5),
         uri=f"file:///data/{row}",
         preview=f"the text of {row}",

@@ -20,7 +20,7 @@ ROWS = 2_345
 ODD = Example(
     id="ö/'; DROP TABLE examples; --",
     owner='Ünal "the" O\'Hara',
-    licence="MIT OR Apache-2.0",
+    license="MIT OR Apache-2.0",
     preview="line\nbreak \U0001f600 \x00 end",
     attributes={"deep": {"list": [1, None]}, 'a"b': 1, "n": 1, "t": True, "none": None, "x": 0.5, "1": "1"},
 )
@@ -65,7 +65,7 @@ def test_pages_follow_the_key(store: ExampleStore) -> None:
         {"id": ["point-7", ODD.id, "nobody"]},
         {"owner": ["ada", "grace"]},
         {"owner": []},
-        {"licence": ["MIT"], "label": ["0", "2"]},
+        {"license": ["MIT"], "label": ["0", "2"]},
         {"attributes": {"chunk": 2}},
         {"attributes": {"chunk": 2.0, "split": "train"}},
         {"attributes": {"clean": True}},
@@ -75,12 +75,12 @@ def test_pages_follow_the_key(store: ExampleStore) -> None:
         {"attributes": {"split": None}},
         {"attributes": {"split": "' OR 1 --"}},
         {"attributes": {"deep": "anything"}},
-        {"owner": [ODD.owner], "licence": [ODD.licence]},
+        {"owner": [ODD.owner], "license": [ODD.license]},
     ],
 )
 def test_filters_agree_with_a_loop(store: ExampleStore, chosen: dict[str, Any]) -> None:
     def passes(one: Example) -> bool:
-        fields = {"id": one.id, "owner": one.owner, "licence": one.licence, "label": one.label}
+        fields = {"id": one.id, "owner": one.owner, "license": one.license, "label": one.label}
         return all(fields[name] in values for name, values in chosen.items() if name in fields) and all(
             key in one.attributes
             and one.attributes[key] == value
@@ -120,16 +120,16 @@ def test_owners_are_numbered_by_name(store: ExampleStore) -> None:
     numbers = store.owner_numbers()
     everything = [*map(example, range(ROWS - 1)), ODD]
     assert [None if n < 0 else names[n] for n in numbers] == [one.owner for one in everything]
-    for name, count, licences in owners:
+    for name, count, licenses in owners:
         assert count == sum(one.owner == name for one in everything)
-        assert licences == sorted({one.licence for one in everything if one.owner == name})
+        assert licenses == sorted({one.license for one in everything if one.owner == name})
 
 
-def test_licences_are_counted_commonest_first(store: ExampleStore) -> None:
+def test_licenses_are_counted_commonest_first(store: ExampleStore) -> None:
     everything = [*map(example, range(ROWS - 1)), ODD]
-    counts = Counter(one.licence for one in everything)
-    assert dict(store.licences()) == counts
-    assert [count for _, count in store.licences()] == sorted(counts.values(), reverse=True)
+    counts = Counter(one.license for one in everything)
+    assert dict(store.licenses()) == counts
+    assert [count for _, count in store.licenses()] == sorted(counts.values(), reverse=True)
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:

@@ -57,6 +57,6 @@ def local(lm_folder: Path) -> LocalModel:
 @pytest.fixture
 def documents() -> list[Document]:
     return [
-        Document(text=text, id=f"doc-{i}", owner=f"owner {i}", licence="MIT", uri=f"file:{i}.py")
+        Document(text=text, id=f"doc-{i}", owner=f"owner {i}", license="MIT", uri=f"file:{i}.py")
         for i, text in enumerate(TEXTS)
     ]

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from byline.errors import DatabaseUnavailable, Unauthorized
-from byline_service.accounts.key_cache import Accounts
+from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.keys import new_key
 
 
@@ -29,7 +29,7 @@ def test_many_who_ask_at_once_read_the_database_once(monkeypatch):
     text = new_key().text
 
     async def ask():
-        accounts = Accounts(Absent(), b"secret")
+        accounts = KeyCache(Absent(), b"secret")
         for _ in range(2):
             outcomes = await asyncio.gather(
                 *(accounts.by_key(text) for _ in range(20)), return_exceptions=True
@@ -49,7 +49,7 @@ def test_all_who_wait_are_told_that_the_database_does_not_answer(monkeypatch):
     monkeypatch.setattr(keys, "find", find)
 
     async def ask():
-        accounts = Accounts(Absent(), b"secret")
+        accounts = KeyCache(Absent(), b"secret")
         asking = [asyncio.ensure_future(accounts.by_key(new_key().text)) for _ in range(3)]
         await asyncio.sleep(0)
         asking[0].cancel()
@@ -59,4 +59,4 @@ def test_all_who_wait_are_told_that_the_database_does_not_answer(monkeypatch):
 
     asyncio.run(ask())
     with pytest.raises(Unauthorized):
-        asyncio.run(Accounts(Absent(), b"secret").by_key("none"))
+        asyncio.run(KeyCache(Absent(), b"secret").by_key("none"))

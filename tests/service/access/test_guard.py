@@ -3,7 +3,7 @@
 import pytest
 from fastapi import APIRouter
 
-from byline_service.accounts.permissions import hold_guarded, is_public
+from byline_service.accounts.permissions import is_public, require_guarded
 from tests.service.conftest import client_without_key
 
 
@@ -14,10 +14,10 @@ def test_a_route_that_requires_nothing_stops_the_start(served):
     async def forgotten() -> None:
         """Forgotten."""
 
-    hold_guarded(served.app)
+    require_guarded(served.app)
     served.app.include_router(router)
     with pytest.raises(RuntimeError, match="/open requires no scope"):
-        hold_guarded(served.app)
+        require_guarded(served.app)
 
 
 def test_what_does_not_exist_is_not_told_to_strangers(served):

@@ -16,7 +16,7 @@ FOREIGN = re.compile(r"owner [02]|docs/(\d+)/|example\.org/(\d+)|alert\((\d+)\)"
 OWNED = sorted(
     path for (method, path), needs in PERMISSIONS.items() if method == "GET" and needs and needs.owner_scoped
 )
-QUERY = ("after", "before", "limit", "owner", "policy", "label", "licence", "id", "next", "name")
+QUERY = ("after", "before", "limit", "owner", "policy", "label", "license", "id", "next", "name")
 
 
 @pytest.fixture(scope="module")

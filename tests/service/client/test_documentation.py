@@ -28,7 +28,7 @@ def test_every_block_runs(service_url, capsys):
         exec(compile(block, f"{PAGE.name}[{number}]", "exec"), names)  # noqa: S102
         if "answer" in names and "by_gradient" not in names and "attribute_gradient" in block:
             names["by_gradient"] = names["answer"]
-    assert asyncio.run(names["licences"]()) == {"MIT"}
+    assert asyncio.run(names["licenses"]()) == {"MIT"}
     rows = [each.row for each in names["by_gradient"].proponents]
     assert [each.row for each in names["again"].proponents] == rows
     assert "not-found" not in capsys.readouterr().out

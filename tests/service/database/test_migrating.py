@@ -35,14 +35,14 @@ def test_one_linear_history():
 def test_up_down_up(empty_database):
     assert empty_database.run(migrate.current) is None
     with pytest.raises(DatabaseUnavailable, match="run `byline migrate`"):
-        empty_database.run(migrate.hold_migrated)
+        empty_database.run(migrate.require_migrated)
     empty_database.run(migrate.upgrade)
     assert tables(empty_database) == {*metadata.tables, "alembic_version"}
     for revision in [*reversed(migrate.revisions()[:-1]), "base"]:
         empty_database.run(lambda database, to=revision: migrate.downgrade(database, to))
     assert tables(empty_database) == {"alembic_version"}
     empty_database.run(migrate.upgrade)
-    empty_database.run(migrate.hold_migrated)
+    empty_database.run(migrate.require_migrated)
 
 
 def test_a_database_of_a_newer_release_is_refused_and_left_as_it_is(empty_database):
@@ -55,14 +55,14 @@ def test_a_database_of_a_newer_release_is_refused_and_left_as_it_is(empty_databa
     with pytest.raises(InvalidInput, match="a newer one migrated it"):
         empty_database.run(migrate.upgrade)
     with pytest.raises(DatabaseUnavailable, match="a newer one migrated it"):
-        empty_database.run(migrate.hold_migrated)
+        empty_database.run(migrate.require_migrated)
     assert empty_database.run(migrate.current) == "9999_future"
 
 
 def test_a_damaged_file_is_named_as_that(tmp_path):
     (tmp_path / "byline.sqlite").write_bytes(b"no database" * 500)
     used = UsedDatabase(sqlite_url(tmp_path / "byline.sqlite"))
-    for work in (migrate.upgrade, migrate.hold_migrated):
+    for work in (migrate.upgrade, migrate.require_migrated):
         with pytest.raises(DatabaseUnavailable, match="restore it from a backup"):
             used.run(work)
     used.close()

@@ -20,7 +20,7 @@ def test_the_list_names_every_index_and_what_was_measured(pages):
     assert "LDS &lt;b&gt; .50 (.46 to .53), 100 queries" in text
 
 
-def test_an_index_shows_its_card_owners_licences_and_recipe(pages):
+def test_an_index_shows_its_card_owners_licenses_and_recipe(pages):
     text = pages.get("/indexes/fake").text
     for part in (
         "LDS &lt;b&gt;",
@@ -59,7 +59,7 @@ def test_files_have_what_the_charts_show(pages):
         return list(csv.reader(io.StringIO(response.text)))
 
     assert read("owners")[1] == ["owner 0", "67", "MIT"]
-    assert read("licences") == [["licence", "examples"], ["MIT", "200"]]
+    assert read("licenses") == [["license", "examples"], ["MIT", "200"]]
     assert read("quality")[1][:5] == ["lds", "LDS <b>", "0.5", "0.46", "0.53"]
     assert len(read("self-influence")) == 201
 
@@ -82,5 +82,5 @@ def test_coverage_sums_up_whose_work_it_is(pages):
         "rows": 200,
         "with_owner": 200,
         "without_owner": 0,
-        "licences": [{"licence": "MIT", "examples": 200}],
+        "licenses": [{"license": "MIT", "examples": 200}],
     }

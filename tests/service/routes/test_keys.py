@@ -16,7 +16,7 @@ from tests.service.conftest import client_without_key
 
 WANTED = {"name": "loop", "person": "ada", "scopes": ["query", "read"]}
 
-TO_ROTATE = key_management.Wanted(name="loop", person="ada", scopes=frozenset({Scope.READ}))
+TO_ROTATE = key_management.NewKey(name="loop", person="ada", scopes=frozenset({Scope.READ}))
 
 
 @pytest.fixture
