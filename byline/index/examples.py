@@ -220,7 +220,7 @@ class ExampleStore:
     def licenses(self) -> list[tuple[str | None, int]]:
         """List (license, number of rows), the commonest first; None for rows that state none."""
         query = "SELECT license, count(*) FROM examples GROUP BY license ORDER BY count(*) DESC, license"
-        return [(license, count) for license, count in self._fetch(query)]
+        return [(name, count) for name, count in self._fetch(query)]
 
     def owner_numbers(self) -> NDArray[np.int32]:
         """Number of each row's owner in `owners()`, int32 [R]; -1 where a row has none."""

@@ -73,7 +73,7 @@ def test_owners_come_from_the_metadata(fields, owner):
 
 
 @pytest.mark.parametrize(
-    ("fields", "license"),
+    ("fields", "expected"),
     [
         ({"License-Expression": "MIT", "License": "something"}, "MIT"),
         ({"License": "BSD"}, "BSD"),
@@ -84,8 +84,8 @@ def test_owners_come_from_the_metadata(fields, owner):
         ({}, None),
     ],
 )
-def test_licenses_come_from_the_metadata(fields, license):
-    assert license_of(metadata(fields)) == license
+def test_licenses_come_from_the_metadata(fields, expected):
+    assert license_of(metadata(fields)) == expected
 
 
 def metadata(fields: dict[str, str]) -> Message:

@@ -185,7 +185,7 @@ def get_coverage(request: Request, name: str) -> OwnerCoverage:
         rows=rows,
         with_owner=with_owner,
         without_owner=rows - with_owner,
-        licenses=[LicenseInfo(license=license, examples=count) for license, count in catalogue.licenses],
+        licenses=[LicenseInfo(license=name, examples=count) for name, count in catalogue.licenses],
     )
 
 
