@@ -24,6 +24,7 @@ BEGIN, END = (
     "<!-- end of the table of models -->",
 )
 HEAD = "| kind | tested | a pass serves | largest error | refused |\n|---|---|---|---|---|"
+SEPARATOR = " · "
 PLACES = ("alone", "in a small model")
 WORDS = {"batch": "a batch", "example": "one example"}
 
@@ -76,9 +77,9 @@ def joined(forms: Iterable[str]) -> str:
     ]
     words = list(dict.fromkeys(form for _, form in parted))
     if not parted or not parted[0][0]:
-        return "; ".join(words)
+        return SEPARATOR.join(words)
     places = [place for place in PLACES if place in {p for p, _ in parted}]
-    listed = "; ".join(word for word in words if word)
+    listed = SEPARATOR.join(word for word in words if word)
     return " and ".join(places) + (f": {listed}" if listed else "")
 
 
