@@ -21,7 +21,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.targets import Targets
-from byline.recipe import RECIPES
+from byline.recipes import RECIPES
 
 SIZES = {"n": "short_320", "10 n": "short_3200"}
 SMOKE_SIZES = {"n": "short_64", "5 n": "short_320"}

@@ -38,7 +38,7 @@ from benchmarks.lds import interval, lds
 from byline.attribution.opening import featurizer_of
 from byline.index.index import AttributionIndex
 from byline.index.recordings import open_recording
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.recording import TrainingRecorder
 from byline.search.searcher import Searcher
 from byline.task import Checkpoint, Task

@@ -33,7 +33,7 @@ from byline.models.member import MemberModel
 from byline.models.network import collector_of
 from byline.models.training_points import read_items
 from byline.paths import local_path
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.task import Task
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from byline.baselines import BASELINES
-from byline.recipe import RECIPES
+from byline.recipes import RECIPES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "methods.md").read_text()
 CELLS = 8

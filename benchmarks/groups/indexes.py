@@ -18,7 +18,7 @@ from benchmarks.groups.problems import Problem
 from byline.features.queries import Featurizer
 from byline.groups import GroupOptions, GroupPartition
 from byline.index.index import AttributionIndex
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.search.searcher import Searcher
 from byline.task import Task
 from byline_indexer.build.build import build

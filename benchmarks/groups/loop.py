@@ -15,7 +15,7 @@ from byline.curvature.base import Statistic
 from byline.features.featurizer import MemberFeaturizer, Side, statistics
 from byline.gradients.factors import BatchGradients
 from byline.models.member import MemberModel
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.task import Task
 from byline_indexer.build.survey import read_row
 from byline_indexer.units.emit import emitted

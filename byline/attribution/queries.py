@@ -22,7 +22,7 @@ from byline.curvature.iterative import Solved
 from byline.errors import BylineError, InvalidQuery, InvalidTask, NonFiniteGradient
 from byline.features.queries import Featurizer, GradientFeaturizer, QueryFeatures
 from byline.gradients.tensors import check_gradients
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.task import Item, QueryInterface, Task
 
 LARGEST_NUMBER = 1e15

@@ -19,7 +19,7 @@ from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import State
 from byline.projection.pca import rotated
-from byline.recipe import SIDE_POWERS, Recipe
+from byline.recipes import SIDE_POWERS, Recipe
 from byline.scale.base import Scaler
 from byline.scale.row_weights import inverse_lengths, one_minus_p
 

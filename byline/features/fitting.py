@@ -8,7 +8,7 @@ from byline.features.featurizer import MemberFeaturizer, Side, statistics
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.projection.base import State
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 
 
 def fit(chosen: Recipe, blocks: Sequence[Block], batches: Sequence[BatchGradients]) -> State:

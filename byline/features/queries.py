@@ -24,7 +24,7 @@ from byline.models.member import MemberModel
 from byline.progress import counting
 from byline.projection.base import State
 from byline.projection.pca import decoded
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.task import Item, Task
 
 

@@ -14,7 +14,7 @@ from byline.gradients.report import ParameterReport
 from byline.groups import GroupPartition
 from byline.index.fingerprint import Fingerprint
 from byline.index.layout import GroupRecord, MemberLayout, RotationLayout, StorageOptions, Stretch, TaskRecord
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from byline.index.canonical_json import canonical_digest
 from byline.index.layout import SCHEMA_VERSION, StorageOptions
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 
 VERSION_LENGTH = 12
 """Characters of the fingerprint that name a version."""

@@ -43,7 +43,7 @@ from byline.index.quality_card import FoundCard, read_card
 from byline.index.vectors import Segment, VectorRows
 from byline.index.verification import DigestCache, check
 from byline.paths import local_path
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.search.codes import FIRST_FACTOR, Codes
 from byline.search.scores import checked_features, unscaled
 

@@ -35,7 +35,7 @@ from byline.models.device import Compute
 from byline.models.mask_plan import plan_of
 from byline.models.network import load_collector
 from byline.models.training_points import collated, naming
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.task import Batch, Item, Objective, Outputs, Task, TrainSet
 
 

@@ -17,7 +17,7 @@ from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, read_adapter
 from byline.models.device import CPU, Compute
 from byline.models.training_points import collated, naming, read_items
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.task import Item, LayerSelection, Task
 
 

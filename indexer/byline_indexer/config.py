@@ -16,7 +16,7 @@ from byline.groups import GroupOptions
 from byline.index.layout import StorageOptions
 from byline.models.device import Precision
 from byline.paths import LocalPath, local_path
-from byline.recipe import Recipe, recipe, refuse_unsummable
+from byline.recipes import Recipe, recipe, refuse_unsummable
 
 
 class _Section(BaseModel):

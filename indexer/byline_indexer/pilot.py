@@ -20,7 +20,7 @@ from byline.loading.task_file import load_task
 from byline.members import Member
 from byline.models.member import MemberModel
 from byline.models.training_points import EVALUATION, read_items
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.task import Item, Task
 from byline_indexer.build.planning import make_plan
 from byline_indexer.config import BuildConfig

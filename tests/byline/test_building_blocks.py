@@ -9,7 +9,7 @@ import torch
 
 from byline.errors import InvalidRecipe
 from byline.features.fitting import fit
-from byline.recipe import recipe
+from byline.recipes import recipe
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "building-blocks.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

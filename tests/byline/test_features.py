@@ -17,7 +17,7 @@ from byline.models.device import Compute
 from byline.models.member import MemberModel
 from byline.models.network import probed_items
 from byline.projection.base import State
-from byline.recipe import Recipe, recipe
+from byline.recipes import Recipe, recipe
 from byline.task import Task
 
 TINY = Path(__file__).parents[1] / "indexer" / "tiny_task.py"

@@ -10,7 +10,7 @@ from byline.errors import BylineError, InvalidInput
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
 from byline.paths import local_path
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.recording import TrainingRecorder
 from byline.task import Checkpoint
 from byline_indexer.adapters import AdapterOptions, train_adapters

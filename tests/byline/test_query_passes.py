@@ -15,7 +15,7 @@ from byline.loading.task_file import load_task
 from byline.members import MemberPlan
 from byline.models.masked_passes import QueryPasses
 from byline.models.member import MemberModel
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.task import Checkpoint, Task
 
 TINY = Path(__file__).parents[1] / "indexer" / "tiny_task.py"

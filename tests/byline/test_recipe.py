@@ -4,7 +4,7 @@ import pytest
 
 from byline.errors import InvalidRecipe
 from byline.projection.dense import DenseProjection
-from byline.recipe import RECIPES, SIDE_POWERS, Recipe, recipe
+from byline.recipes import RECIPES, SIDE_POWERS, Recipe, recipe
 
 
 def test_rows_are_found_by_their_names() -> None:

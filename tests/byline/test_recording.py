@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from byline.api.example import Example
 from byline.errors import InvalidInput, InvalidTask, NonFiniteGradient
 from byline.index.recordings import open_recording
-from byline.recipe import Recipe, recipe
+from byline.recipes import Recipe, recipe
 from byline.recording import RecorderOptions, TrainingRecorder
 from byline.task import Checkpoint, Task
 

@@ -15,7 +15,7 @@ from byline.features.solving import TrainingProducts
 from byline.index.index import AttributionIndex
 from byline.members import Member
 from byline.models.member import MemberModel
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
 from byline_indexer.pilot import run_pilot

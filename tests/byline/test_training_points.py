@@ -14,7 +14,7 @@ from byline.errors import BylineError, InvalidTask, NonFiniteGradient, Unsupport
 from byline.members import Member
 from byline.models.member import MemberModel
 from byline.models.training_points import EVALUATION, Points, collated, described, naming, read_items
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.task import Checkpoint, Outputs, Task
 
 ROWS, BAD = 40, 21

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from byline.api.example import Example
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.recording import TrainingRecorder
 from byline.task import Checkpoint, Outputs, Task
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from byline.recipe import RECIPES
+from byline.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
 BYLINE = [sys.executable, "-m", "byline"]

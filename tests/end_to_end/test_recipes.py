@@ -28,7 +28,7 @@ from byline.loading.task_file import load_checkpoint, load_task
 from byline.members import Member, shares
 from byline.models.member import MemberModel
 from byline.randomness import random_signs, stream_key
-from byline.recipe import RECIPES, Recipe, recipe
+from byline.recipes import RECIPES, Recipe, recipe
 from byline.search.searcher import Searcher
 from byline.task import Checkpoint, Task
 from byline_indexer.build.build import build

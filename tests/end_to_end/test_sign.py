@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from byline.attribution.opening import task_of
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex
-from byline.recipe import RECIPES
+from byline.recipes import RECIPES
 from byline.search.searcher import Searcher
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig

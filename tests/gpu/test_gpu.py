@@ -12,7 +12,7 @@ from byline.loading.task_file import load_task
 from byline.models.device import Compute
 from byline.models.member import MemberModel
 from byline.randomness import random_bits, random_signs, stream_key
-from byline.recipe import RECIPES, recipe
+from byline.recipes import RECIPES, recipe
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
 from tests.end_to_end.test_recipes import CASES

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from byline.models.device import Compute
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.recording import RecorderOptions, TrainingRecorder
 from byline.task import Task
 from tests.indexer import tiny_task

@@ -21,7 +21,7 @@ from byline.loading.task_file import checkpoint_digests, load_checkpoint, load_t
 from byline.members import Member, MemberPlan
 from byline.models.member import MemberModel
 from byline.models.network import load_network
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.search.searcher import Searcher
 from byline.task import Task
 from byline_indexer.adapters import AdapterOptions, train_adapters

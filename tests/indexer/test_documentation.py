@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from byline.groups import GroupOptions
 from byline.members import MemberPlan
 from byline.projection.pca import Pca
-from byline.recipe import RECIPES, Curvature, Projection, Recipe, Scale
+from byline.recipes import RECIPES, Curvature, Projection, Recipe, Scale
 from byline_indexer.config import BuildConfig, BuildSection, IndexSection, load_config
 
 TEXT = (Path(__file__).parents[2] / "docs/configuration.md").read_text()

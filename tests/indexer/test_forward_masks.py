@@ -8,7 +8,7 @@ from byline.errors import InvalidRecipe
 from byline.gradients.masks.mask import DropoutMask
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_checkpoint
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.task import Task
 from byline_indexer.build.build import build
 from byline_indexer.build.estimate import estimate

@@ -12,7 +12,7 @@ from byline.errors import InvalidRecipe, InvalidTask
 from byline.features.queries import Featurizer
 from byline.groups import GroupOptions
 from byline.loading.task_file import load_task
-from byline.recipe import recipe, refuse_unsummable
+from byline.recipes import recipe, refuse_unsummable
 from byline.task import Task
 from byline_indexer.build.build import prepare, with_groups
 from byline_indexer.build.pack import combined_blocks, group_blocks, member_state

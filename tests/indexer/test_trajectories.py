@@ -12,7 +12,7 @@ from byline.attribution.request import AttributionRequest
 from byline.errors import BuildFailed, BylineError, InvalidQuery, InvalidRecipe, InvalidTask, StaleIndex
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.task import Task
 from byline_indexer.build.build import build
 from byline_indexer.build.estimate import estimate

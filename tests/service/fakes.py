@@ -16,7 +16,7 @@ from byline.features.queries import QueryFeatures
 from byline.index.layout import MemberLayout
 from byline.index.quality_card import FoundCard
 from byline.members import Member
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.search.hits import Certainty
 from byline.task import ParsedQuery, Prediction, QueryInterface
 

@@ -15,7 +15,7 @@ import byline_service
 from byline.api.attributions import Options
 from byline.api.filters import Filter
 from byline.attribution.request import AttributionRequest
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline_service.app import create_app
 from tests.service.accounts import prepared
 from tests.service.fakes import fake_attributor

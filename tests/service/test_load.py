@@ -12,7 +12,7 @@ import torch
 from byline.attribution.queries import QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.errors import Overloaded
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline_service.attributions.admission import Admission, Capacity
 from tests.service.accounts import admin_key
 from tests.service.fakes import fake_attributor

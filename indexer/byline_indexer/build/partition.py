@@ -28,7 +28,7 @@ from byline.models.training_points import described, read_items
 from byline.projection.identity import IdentityProjection
 from byline.projection.sjlt import SjltProjection
 from byline.randomness import random_bits, stream_key
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.task import Task
 from byline_indexer.progress import Observer
 

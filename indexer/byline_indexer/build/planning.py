@@ -17,7 +17,7 @@ from byline.models.member import MemberModel
 from byline.models.optimizer_state import given_moments
 from byline.models.training_points import read_items
 from byline.projection.base import State
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.task import Task
 from byline_indexer.config import BuildConfig
 from byline_indexer.units.plan import BuildPlan, Numerics, StatisticPlan

@@ -81,7 +81,7 @@ def self_influence(index: IndexPath, *, limit: Limit = 20, offset: Offset = 0, a
     from rich.console import Console
 
     from byline.index.index import AttributionIndex
-    from byline.recipe import refuse_no_self_influence
+    from byline.recipes import refuse_no_self_influence
     from byline_indexer.cli.tables import self_influence_table
 
     opened = AttributionIndex.open(index)

@@ -141,7 +141,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     target: Target = None,
     direction: Direction = End.PROPONENTS,
     owner: Owners = None,
-    license: Licenses = None,
+    license: Licenses = None,  # noqa: A002 - names the option
     label: Labels = None,
     shares: WithShares = False,
     drill_down: DrillDown = False,

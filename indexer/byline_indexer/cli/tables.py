@@ -12,7 +12,7 @@ from byline.gradients.report import ParameterReport
 from byline.index.index import AttributionIndex
 from byline.index.manifest import RecallRecord
 from byline.index.quality_card import FoundCard, Measurement, figure
-from byline.recipe import RECIPES
+from byline.recipes import RECIPES
 from byline_indexer.build.estimate import Estimate
 from byline_indexer.cli.progress_bar import clock
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from byline.errors import InvalidInput, InvalidRecipe
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.task import Task
 
 DAMPINGS = (0.01, 0.1, 1.0, 10.0)

@@ -24,7 +24,7 @@ from byline.loading.failures import code_of
 from byline.loading.task_file import LoadedTask
 from byline.metrics import auc, auc_interval
 from byline.models.training_points import read_items
-from byline.recipe import refuse_no_self_influence
+from byline.recipes import refuse_no_self_influence
 from byline.task import Checkpoint, Task
 from byline_indexer.build.build import build
 from byline_indexer.evaluation.jobs import Setting

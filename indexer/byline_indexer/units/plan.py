@@ -22,7 +22,7 @@ from byline.groups import GroupOptions, GroupPartition
 from byline.index.libraries import libraries
 from byline.members import Member
 from byline.models.device import Compute, Precision
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.task import CheckpointDigests
 from byline_indexer.config import BuildSection
 from byline_indexer.units.unit import ENSEMBLE, Stage, Unit, family

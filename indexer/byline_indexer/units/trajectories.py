@@ -19,7 +19,7 @@ from byline.gradients.blocks import Block
 from byline.index.recordings import fitting_recording, open_recording
 from byline.members import Member
 from byline.projection.base import State
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline.recording import recording_head
 from byline.task import Task
 from byline_indexer.units.plan import BuildPlan

@@ -25,7 +25,7 @@ from byline.api.attributions import (
 )
 from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery, NotFound
-from byline.recipe import refuse_no_self_influence
+from byline.recipes import refuse_no_self_influence
 from byline_service.accounts.permissions import caller_of, requires
 from byline_service.accounts.scopes import Scope
 from byline_service.http.pagination import cursor, row_of_cursor

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from byline.api.attributions import AttributionBody, Progress, SharesBody
 from byline.api.compensation import EventBody
-from byline.recipe import Recipe
+from byline.recipes import Recipe
 from byline_service.accounts.permissions import is_public
 from byline_service.api.links import add_links
 from byline_service.http.bodies import DECLARED

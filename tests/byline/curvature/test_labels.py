@@ -10,7 +10,7 @@ from byline.curvature.labels import every_label, gaussian_weights, sampled_label
 from byline.errors import InvalidRecipe, InvalidTask
 from byline.members import Member
 from byline.models.member import MemberModel
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.task import Outputs
 from tests.indexer import tiny_task
 

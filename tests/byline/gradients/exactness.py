@@ -23,7 +23,7 @@ from byline.gradients.factors import BatchGradients
 from byline.models.device import Compute
 from byline.models.member import MemberModel
 from byline.models.network import collector_of
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.task import Batch, Checkpoint, Item, LayerSelection, Objective, Task
 
 TOLERANCE = 1e-3

@@ -14,7 +14,7 @@ from byline.errors import UnsupportedModel
 from byline.models.device import Compute
 from byline.models.member import MemberModel
 from byline.models.network import collector_of
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.task import Checkpoint, Task
 from tests.reference import reference
 

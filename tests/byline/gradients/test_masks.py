@@ -17,7 +17,7 @@ from byline.gradients.masks.plan import MaskPlan, plan_masks
 from byline.members import Member
 from byline.models.member import MemberModel
 from byline.randomness import random_uniform, stream_key
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.task import Checkpoint, Task
 from tests.byline.gradients.masked_models import MODELS, D, Masked, batch_of, written_out
 from tests.reference import models, reference

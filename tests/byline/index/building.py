@@ -16,7 +16,7 @@ from byline.index.fingerprint import Fingerprint
 from byline.index.index import AttributionIndex
 from byline.index.layout import MemberLayout, StorageOptions, TaskRecord
 from byline.index.writer import write_index
-from byline.recipe import recipe
+from byline.recipes import recipe
 
 OWNERS = ("ada", "grace", "edsger", None)
 LICENSES = ("MIT", "BSD-3-Clause")

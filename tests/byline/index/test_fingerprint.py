@@ -11,7 +11,7 @@ from byline.index.fingerprint import METHOD_REVISION, Fingerprint
 from byline.index.index import AttributionIndex
 from byline.index.layout import StorageOptions
 from byline.index.writer import write_index
-from byline.recipe import recipe
+from byline.recipes import recipe
 from tests.byline.index.building import contents_of, heavy_tailed
 
 SAME: dict[str, Any] = {

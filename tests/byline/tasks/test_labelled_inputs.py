@@ -15,7 +15,7 @@ from byline.errors import InvalidQuery, InvalidTask
 from byline.members import Member
 from byline.models.member import MemberModel
 from byline.models.network import load_network
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline.task import Checkpoint, Task
 from byline.tasks import Trained, TrainingData, image_classification, vector_classification, vector_regression
 

@@ -11,7 +11,7 @@ from byline.errors import InvalidInput, InvalidTask
 from byline.groups import GroupOptions
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline_indexer.config import BuildConfig
 from byline_indexer.evaluation.evaluate import evaluate
 from byline_indexer.evaluation.mislabel import drawn, mislabelled

@@ -10,7 +10,7 @@ import pytest
 from byline.errors import InvalidInput
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
-from byline.recipe import recipe
+from byline.recipes import recipe
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig, load_config
 from byline_indexer.evaluation.candidates import Grid, candidates
