@@ -1,12 +1,15 @@
 """What comes back: the same documents from the command line and over HTTP. Finite numbers only."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from byline.api.example import Example
 from byline.api.query import ErrorScope, Similarity
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class _Document(BaseModel):
@@ -150,6 +153,12 @@ class Shares(_Document):
     coverage: Coverage
     """Shares are over all rows that have an owner; incomplete where some have none."""
 
+    def to_pandas(self) -> "pd.DataFrame":
+        """Write the shares as a table, one row an owner; see `byline.notebook.tables.owners_table`."""
+        from byline.notebook.tables import owners_table
+
+        return owners_table(self)
+
 
 class CardFigure(_Document):
     """One figure of a quality card."""
@@ -236,6 +245,18 @@ class Answer(AnswerHeader):
     """By what part the listed scores are too high, since they were picked."""
     shares: Shares | None = None
     """Each owner's share, where it was asked for."""
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Write the training points as a table, proponents first; see `byline.notebook.tables.points_table`."""
+        from byline.notebook.tables import points_table
+
+        return points_table(self)
+
+    def _repr_html_(self) -> str:
+        """Show the answer in a notebook: the prediction, the training points as cards, the owners' shares."""
+        from byline.notebook.cards import answer_html
+
+        return answer_html(self)
 
 
 class SharesAnswer(AnswerHeader):

@@ -3,12 +3,13 @@
 Letters: Q questions, M members, k examples of an answer, O owners.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from byline.api.answer import Answer, SharesAnswer
 from byline.attribution.answer_writer import AnswerWriter
@@ -18,9 +19,10 @@ from byline.attribution.opening import featurizer_of, gradient_featurizer_of, ta
 from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.retrieval import Retrieval, SearchResult
+from byline.attribution.score_matrix import Fill, by_items, by_requests, checked_requests, fill_in_batches
 from byline.attribution.stage_timer import Stopwatch
 from byline.errors import BylineError, InvalidQuery
-from byline.features.queries import GradientFeaturizer
+from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
 from byline.members import Member
 from byline.models.training_points import read_items
@@ -58,6 +60,7 @@ class Attributor:
             Member(m.checkpoint, m.mask_seed, m.adapter, m.weight) for m in index.members
         )
         self._questions = QueryPreparer(index.recipe, index.width, task=task, featurizer=featurizer)
+        self._featurizer, self._searcher = featurizer, searcher
         self._lookup = Retrieval(index, searcher, self.members)
         self._drill = drill_of(index, self.members, task, featurizer)
         self._writer = AnswerWriter(index, self.members, self.name)
@@ -173,6 +176,72 @@ class Attributor:
         """Each owner's share of one query's answer, over all rows; raises as `attribute` does."""
         question = self.check(replace(request, shares=True), examples=False)
         return shares_of(_raised(self.answer([question])[0]))
+
+    def scores(
+        self, queries: Sequence[Any], *, target: str | None = None, batch: int = 32
+    ) -> NDArray[np.float32]:
+        """Score every row of the index for many queries.
+
+        Args:
+            queries: Q queries. A list of mappings holds payloads, where the Task has a query interface; anything else
+                is a data set of complete items, of the training set's kind.
+            target: A target of the Task; None takes the recipe's.
+            batch: Queries that are differentiated together.
+
+        Returns:
+            float32 [Q, R], in the order of the queries and of the index's rows. Positive: training on the row raised
+            the target (lowered the loss).
+
+        Raises:
+            InvalidQuery: A query does not fit the index; names its number.
+        """
+        fill: Fill
+        if self._is_payloads(queries):
+            requests = [AttributionRequest(query=query, target=target) for query in queries]
+            fill = by_requests(self._questions, self._searcher, checked_requests(self._questions, requests))
+        else:
+            fill = by_items(self._models(), self._searcher, queries, target)
+        scores_QR = np.empty((len(queries), self.index.rows), dtype=np.float32)
+        fill_in_batches(scores_QR, fill, batch)
+        return scores_QR
+
+    def _is_payloads(self, queries: Sequence[Any]) -> bool:
+        has_interface = self.task is not None and self.task.query is not None
+        return (
+            has_interface
+            and isinstance(queries, list | tuple)
+            and all(isinstance(query, Mapping) for query in queries)
+        )
+
+    def _models(self) -> Featurizer:
+        if isinstance(self._featurizer, Featurizer):
+            return self._featurizer
+        raise InvalidQuery(
+            "expected an index that was opened with its Task, for queries that are items: byline.open(path, task=task)"
+        )
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name} {value}" for name, value in self._facts())
+        return f"<byline.Attributor '{self.name}': {facts}>"
+
+    def _repr_html_(self) -> str:
+        from byline.notebook.cards import index_html
+
+        return index_html(self.name, self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        index = self.index
+        rows = (
+            f"{index.rows:,}" if index.groups is None else f"{index.rows:,} groups of {index.points:,} points"
+        )
+        return [
+            ("version", index.fingerprint.version),
+            ("recipe", index.recipe.name),
+            ("training points", rows),
+            ("numbers a point", f"{index.width:,}"),
+            ("members", f"{len(self.members)}"),
+            ("folder", str(index.path)),
+        ]
 
     def warm(self) -> None:
         """Fit the baselines, and answer one question of each kind, so that the first caller does not wait for it."""

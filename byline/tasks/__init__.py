@@ -7,6 +7,7 @@ from byline.tasks.image import image_classification
 from byline.tasks.labelled_inputs import Trained
 from byline.tasks.pretrained import LocalModel
 from byline.tasks.sequence_classifier import sequence_classifier
+from byline.tasks.trained_model import from_model
 from byline.tasks.training_data import TrainingData
 from byline.tasks.vector import vector_classification, vector_regression
 
@@ -17,6 +18,7 @@ __all__ = [
     "Trained",
     "TrainingData",
     "causal_language_model",
+    "from_model",
     "image_classification",
     "sequence_classifier",
     "vector_classification",

@@ -98,11 +98,11 @@ class TrainingData:
             )
         return first
 
-    def describer(self, label_name: Callable[[int], str]) -> Callable[[int], Example]:
+    def describer(self, label_name: Callable[[int], str] | None) -> Callable[[int], Example]:
         """Make `Task.describe`.
 
         Args:
-            label_name: Row -> what people call its label; fills the labels of examples without one.
+            label_name: Row -> what people call its label; fills the labels of examples without one. None leaves them.
 
         Returns:
             A function from row to `Example`, cheap after the first call.
@@ -110,13 +110,11 @@ class TrainingData:
 
         def describe(row: int) -> Example:
             if self.examples is None:
-                return Example(id=self._content_ids[row], label=label_name(row))
+                return Example(id=self._content_ids[row], label=label_name(row) if label_name else None)
             example = self.examples[row]
-            return (
-                example
-                if example.label is not None
-                else example.model_copy(update={"label": label_name(row)})
-            )
+            if example.label is not None or label_name is None:
+                return example
+            return example.model_copy(update={"label": label_name(row)})
 
         return describe
 

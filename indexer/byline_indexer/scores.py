@@ -4,20 +4,27 @@ Letters: Q queries, R training points, K numbers of a feature.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from byline.attribution.baseline_ranking import fitted_to
 from byline.attribution.opening import featurizer_of, task_of
-from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
+from byline.attribution.queries import CheckedRequest, QueryPreparer
 from byline.attribution.request import AttributionRequest
+from byline.attribution.score_matrix import (
+    Fill,
+    by_items,
+    by_requests,
+    checked_requests,
+    fill_in_batches,
+    without_errors,
+)
 from byline.attribution.stage_timer import Stopwatch
 from byline.attribution.task_code import task_code
 from byline.baselines import Baseline, BaselineName, Fitting
@@ -28,9 +35,6 @@ from byline.paths import local_path
 from byline.search.searcher import Searcher
 from byline.task import Item, Task
 from byline_indexer.progress import Observer, Silent
-
-Score = Callable[[Sequence[CheckedRequest], int, NDArray[np.float32]], None]
-"""(questions, number of the first, where their scores go)."""
 
 
 @dataclass(frozen=True)
@@ -107,25 +111,21 @@ def write_scores(
     task = task_of(opened)
     featurizer = featurizer_of(opened, task)
     ask = QueryPreparer(opened.recipe, opened.width, task=task, featurizer=featurizer)
-    questions = _checked(ask, requests)
-    score: Score
+    questions = checked_requests(ask, requests)
+    fill: Fill
     if baseline is None:
-        score = partial(_by_influence, ask, Searcher(opened))
+        fill = by_requests(ask, Searcher(opened), questions)
     else:
         fitting = Fitting(
             model=featurizer.model,
             neighbours=baseline.neighbours,
             on_done=lambda done, rows: observer.progress("read training points", done, rows),
         )
-        score = partial(_by_baseline, ask, fitted_to(opened, task, baseline.name, fitting))
+        baseline_fitted = fitted_to(opened, task, baseline.name, fitting)
+        fill = partial(_by_baseline, ask, baseline_fitted, questions)
     with replaced(out) as temporary:
         scores_QR = open_memmap(temporary, "w+", np.float32, (len(questions), opened.rows))
-        _in_batches(
-            scores_QR,
-            lambda start, part_QR: score(questions[start : start + batch], start, part_QR),
-            batch,
-            observer,
-        )
+        fill_in_batches(scores_QR, fill, batch, partial(observer.progress, "score queries"))
         scores_QR.flush()
 
 
@@ -154,69 +154,25 @@ def score_items(
     Raises:
         StaleIndex: The weights are not those that the index was built from.
     """
-    featurizer, searcher = featurizer_of(index, task_of(index, task)), Searcher(index)
+    observer = observer or Silent()
+    featurizer = featurizer_of(index, task_of(index, task))
     scores_QR = np.empty((len(items), index.rows), dtype=np.float32)
-
-    def score(start: int, part_QR: NDArray[np.float32]) -> None:
-        searcher.scores(featurizer.query(items[start : start + batch], target), out=part_QR)
-
-    _in_batches(scores_QR, score, batch, observer or Silent())
+    fill = by_items(featurizer, Searcher(index), items, target)
+    fill_in_batches(scores_QR, fill, batch, partial(observer.progress, "score queries"))
     return scores_QR
-
-
-def _in_batches(
-    scores_QR: NDArray[np.float32],
-    score: Callable[[int, NDArray[np.float32]], None],
-    batch: int,
-    observer: Observer,
-) -> None:
-    """Fill scores batch by batch; `score` gets the position of a batch and where its scores go."""
-    for start in range(0, len(scores_QR), batch):
-        part_QR = scores_QR[start : start + batch]
-        score(start, part_QR)
-        observer.progress("score queries", start + len(part_QR), len(scores_QR))
-
-
-def _checked(ask: QueryPreparer, requests: Sequence[AttributionRequest]) -> list[CheckedRequest]:
-    """Check every query before the first one is computed."""
-    questions = []
-    for number, request in enumerate(requests, start=1):
-        try:
-            questions.append(ask.check(request))
-        except InvalidQuery as error:
-            raise InvalidQuery(f"query {number}: {error}") from error
-    return questions
-
-
-def _by_influence(
-    ask: QueryPreparer,
-    searcher: Searcher,
-    part: Sequence[CheckedRequest],
-    first: int,
-    out: NDArray[np.float32],
-) -> None:
-    found = _held(ask.features(part, Stopwatch()), first)
-    searcher.scores(torch.stack([each.feature for each in found if each.feature is not None]), out=out)
 
 
 def _by_baseline(
     ask: QueryPreparer,
     baseline: Baseline,
-    part: Sequence[CheckedRequest],
+    questions: Sequence[CheckedRequest],
     first: int,
     out: NDArray[np.float32],
 ) -> None:
-    for place, each in enumerate(_held(ask.completed(part, Stopwatch()), first)):
+    part = questions[first : first + len(out)]
+    for place, each in enumerate(without_errors(ask.completed(part, Stopwatch()), first)):
         try:
             with task_code():
                 out[place] = baseline.scores(each.items)[0]
         except InvalidQuery as error:
             raise InvalidQuery(f"query {first + place + 1}: {error}") from error
-
-
-def _held(found: list[PreparedQuery], first: int) -> list[PreparedQuery]:
-    """All of them, or the first query's error with its number."""
-    for place, each in enumerate(found):
-        if each.error is not None:
-            raise InvalidQuery(f"query {first + place + 1}: {each.error}") from each.error
-    return found

@@ -1,0 +1,113 @@
+"""Score every row of an index for many queries: float32 [Q, R], batch by batch.
+
+Letters: Q queries, R rows of the index, K numbers of a feature.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
+from byline.attribution.request import AttributionRequest
+from byline.attribution.stage_timer import Stopwatch
+from byline.errors import InvalidQuery
+from byline.features.queries import Featurizer
+from byline.search.searcher import Searcher
+from byline.task import Item
+
+Fill = Callable[[int, NDArray[np.float32]], None]
+"""(number of the first query, where the scores of a batch go, [q, R])."""
+OnDone = Callable[[int, int], None]
+"""(queries done, queries)."""
+
+
+def fill_in_batches(
+    scores_QR: NDArray[np.float32], fill: Fill, batch: int, on_done: OnDone | None = None
+) -> None:
+    """Fill a matrix of scores batch by batch.
+
+    Args:
+        scores_QR: The matrix, which may be a memory-mapped file.
+        fill: Computes one batch.
+        batch: Queries of a batch.
+        on_done: Called after each batch.
+    """
+    for start in range(0, len(scores_QR), batch):
+        part_QR = scores_QR[start : start + batch]
+        fill(start, part_QR)
+        if on_done is not None:
+            on_done(start + len(part_QR), len(scores_QR))
+
+
+def by_requests(preparer: QueryPreparer, searcher: Searcher, questions: Sequence[CheckedRequest]) -> Fill:
+    """Make the function that scores a batch of checked requests.
+
+    Args:
+        preparer: Makes the queries' features.
+        searcher: Of the index.
+        questions: Q requests, from `checked_requests`.
+
+    Returns:
+        A `Fill` that raises `InvalidQuery` with the query's number.
+    """
+
+    def fill(start: int, part_QR: NDArray[np.float32]) -> None:
+        asked = preparer.features(questions[start : start + len(part_QR)], Stopwatch())
+        found = without_errors(asked, start)
+        features_QK = torch.stack([each.feature for each in found if each.feature is not None])
+        searcher.scores(features_QK, out=part_QR)
+
+    return fill
+
+
+def by_items(featurizer: Featurizer, searcher: Searcher, items: Sequence[Item], target: str | None) -> Fill:
+    """Make the function that scores a batch of complete items of the data set's kind.
+
+    Args:
+        featurizer: Makes the queries' features.
+        searcher: Of the index.
+        items: Q queries.
+        target: The attributed target; None takes the recipe's.
+
+    Returns:
+        A `Fill`.
+    """
+
+    def fill(start: int, part_QR: NDArray[np.float32]) -> None:
+        part = [items[place] for place in range(start, start + len(part_QR))]
+        searcher.scores(featurizer.query(part, target), out=part_QR)
+
+    return fill
+
+
+def checked_requests(preparer: QueryPreparer, requests: Sequence[AttributionRequest]) -> list[CheckedRequest]:
+    """Check every request before the first one is computed.
+
+    Raises:
+        InvalidQuery: A request does not fit the index; names its number, from 1.
+    """
+    questions = []
+    for number, request in enumerate(requests, start=1):
+        try:
+            questions.append(preparer.check(request))
+        except InvalidQuery as error:
+            raise InvalidQuery(f"query {number}: {error}") from error
+    return questions
+
+
+def without_errors(found: list[PreparedQuery], first: int) -> list[PreparedQuery]:
+    """Return the prepared queries of a batch, or raise the first error.
+
+    Args:
+        found: The batch.
+        first: Number of its first query, from 0.
+
+    Raises:
+        InvalidQuery: A query failed; names its number, from 1.
+    """
+    for place, each in enumerate(found):
+        if each.error is not None:
+            raise InvalidQuery(f"query {first + place + 1}: {each.error}") from each.error
+    return found

@@ -1,0 +1,124 @@
+"""Write an answer as pandas tables: one row a training point, one row an owner."""
+
+from typing import TYPE_CHECKING, Any
+
+from byline.api.answer import Answer, Attribution, OwnerShare, Shares
+from byline.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+POINT_COLUMNS = (
+    "direction",
+    "rank",
+    "row",
+    "score",
+    "standard_error",
+    "low",
+    "high",
+    "id",
+    "owner",
+    "license",
+    "label",
+    "uri",
+    "preview",
+)
+"""Columns of `points_table`; one more for each attribute of the examples, and for each member that was asked for."""
+OWNER_COLUMNS = (
+    "owner",
+    "share",
+    "share_standard_error",
+    "share_low",
+    "share_high",
+    "score",
+    "standard_error",
+    "low",
+    "high",
+    "examples",
+    "licenses",
+)
+"""Columns of `owners_table`."""
+
+
+def points_table(answer: Answer) -> "pd.DataFrame":
+    """Write the training points of an answer as a table.
+
+    Args:
+        answer: The answer.
+
+    Returns:
+        One row a training point, proponents first, with `POINT_COLUMNS`, the examples' attributes as
+        `attributes.NAME` and the scores of members as `members.NAME`.
+
+    Raises:
+        InvalidInput: pandas is not installed.
+    """
+    ends = (("proponents", answer.proponents), ("opponents", answer.opponents))
+    rows = [_point(direction, each) for direction, found in ends for each in found or ()]
+    return _frame(rows, POINT_COLUMNS)
+
+
+def owners_table(shares: Shares) -> "pd.DataFrame":
+    """Write the owners' shares of an answer as a table.
+
+    Args:
+        shares: The shares.
+
+    Returns:
+        One row an owner, largest score first, with `OWNER_COLUMNS`.
+
+    Raises:
+        InvalidInput: pandas is not installed.
+    """
+    return _frame([_owner(each) for each in shares.owners], OWNER_COLUMNS)
+
+
+def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> "pd.DataFrame":
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise InvalidInput(
+            "expected pandas to be installed, for a table: run pip install 'byline[notebook]'"
+        ) from error
+    found = dict.fromkeys(columns) | dict.fromkeys(name for row in rows for name in row)
+    return pd.DataFrame(rows, columns=list(found))
+
+
+def _point(direction: str, each: Attribution) -> dict[str, Any]:
+    low, high = each.interval or (None, None)
+    example = each.example
+    return {
+        "direction": direction,
+        "rank": each.rank,
+        "row": each.row,
+        "score": each.score,
+        "standard_error": each.standard_error,
+        "low": low,
+        "high": high,
+        "id": example.id,
+        "owner": example.owner,
+        "license": example.license,
+        "label": example.label,
+        "uri": example.uri,
+        "preview": example.preview,
+        **{f"attributes.{name}": value for name, value in example.attributes.items()},
+        **{f"members.{name}": score for name, score in (each.members or {}).items()},
+    }
+
+
+def _owner(each: OwnerShare) -> dict[str, Any]:
+    low, high = each.interval or (None, None)
+    share_low, share_high = each.share_interval or (None, None)
+    return {
+        "owner": each.owner,
+        "share": each.share,
+        "share_standard_error": each.share_standard_error,
+        "share_low": share_low,
+        "share_high": share_high,
+        "score": each.score,
+        "standard_error": each.standard_error,
+        "low": low,
+        "high": high,
+        "examples": each.examples,
+        "licenses": ", ".join(each.licenses),
+    }

@@ -1,0 +1,92 @@
+"""Cards of an answer: everything that a person needs, and nothing that a browser would run."""
+
+from html.parser import HTMLParser
+
+from byline.notebook.cards import answer_html, index_html, number
+from tests.byline.notebook.answers import answer
+
+
+class Page(HTMLParser):
+    """Collects tags and text, and holds that tags are closed."""
+
+    VOID = frozenset({"br", "img", "input", "meta", "link"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_an_answer_is_drawn_whole() -> None:
+    page = Page(answer()._repr_html_())
+    for text in ("Proponents", "Opponents", "shares", "Ada & Co", "75.0 %", "MIT", "0.988", "-8"):
+        assert text in page.words
+    assert "(3 to 5)" in " ".join(page.words.split())
+    assert "over 2 independent members" in page.words
+    assert page.tags.count("li") == 4
+
+
+def test_text_of_training_points_is_never_run() -> None:
+    page = Page(answer_html(answer(prediction={"label": "<img src=x onerror=alert(1)>"})))
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert '<script>alert("no")</script>' in page.words
+
+
+def test_bars_follow_the_size_of_the_scores() -> None:
+    html = answer_html(answer())
+    assert 'style="width: 100.0%"' in html
+    assert 'style="width: 50.0%"' in html
+    assert html.count("bar lowers") == 1
+
+
+def test_parts_that_were_not_asked_for_are_not_drawn() -> None:
+    page = Page(answer_html(answer(opponents=None, shares=None, prediction=None)))
+    assert "Opponents" not in page.words
+    assert "shares" not in page.words
+    assert "predicted" not in page.words
+
+
+def test_a_baseline_is_not_called_influence() -> None:
+    words = Page(answer_html(answer(baseline="bm25", recipe=None, recipe_fingerprint=None))).words
+    assert "Most alike" in words
+    assert "Proponents" not in words
+    assert "bm25" in words
+
+
+def test_an_empty_end_says_so() -> None:
+    assert "No training point matches the filter." in Page(answer_html(answer(proponents=()))).words
+
+
+def test_noise_is_named() -> None:
+    stands_out = {"proponents": False, "opponents": True}
+    assert "do not stand out from the noise" in Page(answer_html(answer(stands_out=stands_out))).words
+
+
+def test_an_index() -> None:
+    words = Page(index_html("<digits>", [("recipe", "ekfac"), ("folder", "/a & b")])).words
+    for text in ("<digits>", "recipe", "ekfac", "/a & b"):
+        assert text in words
+
+
+def test_numbers() -> None:
+    assert [number(value) for value in (1234.5, 0.000123456, -0.5, 999.9)] == [
+        "1,234",
+        "0.000123",
+        "-0.5",
+        "1,000",
+    ]

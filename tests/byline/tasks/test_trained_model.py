@@ -1,0 +1,132 @@
+"""A Task of a model in memory: its losses are torch's own, item by item."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import TensorDataset, default_collate
+
+from byline.api.example import Example
+from byline.errors import InvalidTask
+from byline.tasks import from_model
+from byline.tasks.trained_model import as_items
+
+N = 6
+GENERATOR = torch.Generator().manual_seed(0)
+X = torch.randn(N, 4, generator=GENERATOR)
+CLASSES = torch.tensor([0, 1, 2, 0, 1, 2])
+NUMBERS = torch.randn(N, generator=GENERATOR)
+
+
+def model(width: int = 3) -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Dropout(0.5), nn.Linear(5, width))
+
+
+def losses(task: Any, trained: nn.Module) -> Tensor:
+    batch = default_collate([task.train_set[row] for row in range(len(task.train_set))])
+    return task.loss(trained.eval(), batch)
+
+
+@pytest.mark.parametrize(
+    "loss", ["cross_entropy", F.cross_entropy, nn.CrossEntropyLoss(), nn.CrossEntropyLoss(reduction="sum")]
+)
+def test_cross_entropy_in_every_form(loss: Any) -> None:
+    trained = model()
+    task = from_model(trained, (X, CLASSES), loss=loss)
+    expected = F.cross_entropy(trained.eval()(X), CLASSES, reduction="none")
+    torch.testing.assert_close(losses(task, trained), expected)
+    assert task.outputs is not None
+    assert task.outputs.kind == "categorical"
+
+
+@pytest.mark.parametrize("loss", ["mse", F.mse_loss, nn.MSELoss()])
+def test_squared_error_in_every_form(loss: Any) -> None:
+    trained = model(1)
+    task = from_model(trained, TensorDataset(X, NUMBERS), loss=loss)
+    expected = (trained.eval()(X).squeeze(1) - NUMBERS) ** 2
+    torch.testing.assert_close(losses(task, trained), expected)
+    assert task.outputs is not None
+    assert task.outputs.kind == "gaussian"
+
+
+@pytest.mark.parametrize("loss", [nn.SmoothL1Loss(beta=0.3), nn.MSELoss()])
+def test_other_criteria_are_averaged_over_all_but_the_examples(loss: nn.Module) -> None:
+    trained = model(2)
+    targets = torch.stack([NUMBERS, -NUMBERS], dim=1)
+    task = from_model(trained, (X, targets), loss=loss)
+    expected = torch.stack([loss(trained.eval()(X[n]), targets[n]) for n in range(N)])
+    torch.testing.assert_close(losses(task, trained), expected)
+    assert task.outputs is None
+
+
+def test_options_of_a_criterion_are_kept() -> None:
+    trained = model()
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.2, weight=torch.tensor([1.0, 2.0, 3.0]))
+    task = from_model(trained, (X, CLASSES), loss=criterion)
+    unreduced = nn.CrossEntropyLoss(label_smoothing=0.2, weight=criterion.weight, reduction="none")
+    torch.testing.assert_close(losses(task, trained), unreduced(trained.eval()(X), CLASSES))
+    assert criterion.reduction == "mean"
+    assert task.outputs is None
+
+
+def test_a_function_of_torch_with_a_reduction() -> None:
+    trained = model()
+    task = from_model(trained, (X, CLASSES), loss=F.multi_margin_loss)
+    expected = F.multi_margin_loss(trained.eval()(X), CLASSES, reduction="none")
+    torch.testing.assert_close(losses(task, trained), expected)
+
+
+def test_a_function_of_model_and_batch_and_items_of_any_kind() -> None:
+    items = [{"x": X[n], "y": CLASSES[n]} for n in range(N)]
+
+    def loss(trained: nn.Module, batch: Any) -> Tensor:
+        return F.cross_entropy(trained(batch["x"]), batch["y"], reduction="none")
+
+    trained = model()
+    task = from_model(trained, items, loss=loss)
+    expected = F.cross_entropy(trained.eval()(X), CLASSES, reduction="none")
+    torch.testing.assert_close(losses(task, trained), expected)
+
+
+def test_later_training_changes_nothing() -> None:
+    trained = model()
+    task = from_model(trained, (X, CLASSES), loss="cross_entropy")
+    before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(1)
+    kept = task.checkpoints[0].weights
+    assert isinstance(kept, dict)
+    assert all(torch.equal(kept[name], tensor) for name, tensor in before.items())
+    assert task.model() is not task.model()
+
+
+def test_metadata() -> None:
+    examples = [Example(id=f"p{n}", owner="Ada") for n in range(N)]
+    named = from_model(model(), (X, CLASSES), loss="cross_entropy", examples=examples, name="iris")
+    assert named.name == "iris"
+    assert named.describe(2) == examples[2]
+    unnamed = from_model(model(), (X, CLASSES), loss="cross_entropy")
+    assert len({unnamed.describe(row).id for row in range(N)}) == N
+
+
+@pytest.mark.parametrize("loss", ["hinge", 3, nn.Linear(2, 2), None])
+def test_what_is_no_loss_is_refused(loss: Any) -> None:
+    with pytest.raises(InvalidTask, match="expected"):
+        from_model(model(), (X, CLASSES), loss=loss)
+
+
+def test_tensors_of_different_lengths_are_refused() -> None:
+    with pytest.raises(InvalidTask, match=r"got \[6, 4\] and \[5\]"):
+        from_model(model(), (X, CLASSES[:5]), loss="cross_entropy")
+    with pytest.raises(InvalidTask, match=r"torch\.nn\.Module"):
+        from_model(lambda x: x, (X, CLASSES), loss="cross_entropy")  # type: ignore[arg-type]
+
+
+def test_a_data_set_stays_what_it_is() -> None:
+    items = [(X[0], CLASSES[0])]
+    assert as_items(items) is items
+    assert len(as_items((X, CLASSES))) == N
