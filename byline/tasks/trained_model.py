@@ -19,8 +19,10 @@ from byline.errors import InvalidTask
 from byline.models.training_points import read_items
 from byline.task import Batch, Checkpoint, Objective, Outputs, Task, TrainSet
 from byline.tasks.classification import categorical_outputs, device_of, logits_of, objectives, tensor_of
+from byline.tasks.image import image_classification
+from byline.tasks.labelled_inputs import Trained
 from byline.tasks.training_data import TrainingData
-from byline.tasks.vector import SQUARED_ERROR, squared_error
+from byline.tasks.vector import vector_classification, vector_regression
 
 NamedLoss = Literal["cross_entropy", "mse"]
 Loss = NamedLoss | nn.Module | Callable[..., Tensor]
@@ -35,6 +37,7 @@ def from_model(
     train_set: Points,
     *,
     loss: Loss,
+    classes: Sequence[str] | None = None,
     examples: Sequence[Example] | None = None,
     name: str = "model",
 ) -> Task:
@@ -44,32 +47,67 @@ def from_model(
         model: The model with its trained weights. A copy of it is kept.
         train_set: The data that it was trained on; see `Points`.
         loss: How it was trained. With `"cross_entropy"` and `"mse"`, or torch's functions and criteria of these names,
-            `model(inputs)` returns logits [N, C] or numbers [N], and recipes may sample labels. Any other function or
-            criterion of torch is called on `(model(inputs), labels)` without a reduction. Any other callable is
-            `(model, batch) -> losses_N`.
+            recipes may sample labels, and vectors and images can be asked as JSON (`vector_classification`,
+            `image_classification`, `vector_regression`). Any other function or criterion of torch is called on
+            `(model(inputs), labels)` without a reduction. Any other callable is `(model, batch) -> losses_N`.
+        classes: Names of a classifier's logits; None numbers them.
         examples: Metadata of the training points, in their order; None names them by their content.
         name: Of the Task.
 
     Returns:
-        The Task. It answers items of the data set's kind (`Attributor.scores`).
+        The Task.
 
     Raises:
-        InvalidTask: The loss or the training set has another form.
+        InvalidTask: The loss, the class names or the training set have another form.
     """
     if not isinstance(model, nn.Module):
         raise InvalidTask(f"expected a torch.nn.Module with trained weights, got {kind(model)}")
-    data = TrainingData(as_items(train_set), examples)
     kept = copy.deepcopy(model).eval()
-    objective, outputs = _objective(loss, _output_of(kept, data.items))
-    return Task(
+    trained = Trained(
         name=name,
         model=lambda: copy.deepcopy(kept),
         checkpoints=[Checkpoint(weights=kept.state_dict())],
-        train_set=data.items,
-        describe=data.describer(None),
-        loss=objective,
+        data=TrainingData(as_items(train_set), examples),
+    )
+    criterion, output = _criterion(loss), _output_of(kept, trained.data.items)
+    if criterion is F.cross_entropy and output is not None and len(output) == 2:
+        return _classifier(trained, classes or [str(number) for number in range(output[1])])
+    if classes is not None:
+        raise InvalidTask(
+            "expected classes only with the loss 'cross_entropy' and a model whose logits are [N, C]: leave them out"
+        )
+    if criterion is F.mse_loss and output in ([1], [1, 1]) and _input_axes(trained) == 1:
+        return vector_regression(trained)
+    return _plain(trained, _objective(criterion), None)
+
+
+def _classifier(trained: Trained, classes: Sequence[str]) -> Task:
+    """Take the ready-made Task for the kind of input; inputs of another kind cannot be asked as JSON."""
+    ready_made = {1: vector_classification, 3: image_classification}.get(_input_axes(trained))
+    if ready_made is not None:
+        return ready_made(trained, classes=classes)
+    outputs = categorical_outputs(_logits, _labels, lambda batch, labels: (batch[0], labels))
+    return _plain(trained, objectives(_logits, _labels)[0], outputs)
+
+
+def _plain(trained: Trained, loss: Objective, outputs: Outputs | None) -> Task:
+    return Task(
+        name=trained.name,
+        model=trained.model,
+        checkpoints=trained.checkpoints,
+        train_set=trained.data.items,
+        describe=trained.data.describer(None),
+        loss=loss,
         outputs=outputs,
     )
+
+
+def _input_axes(trained: Trained) -> int:
+    """Count the axes of one input; 0 where items do not begin with a tensor of floating numbers."""
+    try:
+        return trained.data.input.ndim
+    except InvalidTask:
+        return 0
 
 
 def as_items(points: Points) -> TrainSet:
@@ -108,22 +146,15 @@ def _output_of(model: nn.Module, items: TrainSet) -> list[int] | None:
         )
 
 
-def _objective(loss: Loss, output: list[int] | None) -> tuple[Objective, Outputs | None]:
-    """Take the loss of each example, and the predictive distribution where it is known."""
-    found = _functional(loss)
-    if found is F.cross_entropy and output is not None and len(output) == 2:
-        outputs = categorical_outputs(_logits, _labels, lambda batch, labels: (batch[0], labels))
-        return objectives(_logits, _labels)[0], outputs
-    if found is F.mse_loss and output in ([1], [1, 1]):
-        return squared_error, SQUARED_ERROR
-    if isinstance(found, nn.Module):
-        return _of_criterion(found), None
-    if "reduction" in inspect.signature(found).parameters:
-        return _per_example(lambda output, label: found(output, label, reduction="none")), None
-    return found, None
+def _objective(criterion: nn.Module | Callable[..., Tensor]) -> Objective:
+    if isinstance(criterion, nn.Module):
+        return _of_criterion(criterion)
+    if "reduction" in inspect.signature(criterion).parameters:
+        return _per_example(lambda output, label: criterion(output, label, reduction="none"))
+    return criterion
 
 
-def _functional(loss: Loss) -> nn.Module | Callable[..., Tensor]:
+def _criterion(loss: Loss) -> nn.Module | Callable[..., Tensor]:
     """Replace names and plain criteria by torch's functions.
 
     Raises:

@@ -97,11 +97,6 @@ SQUARED_ERROR = Outputs(
 log-likelihood of a variance of one half."""
 
 
-def squared_error(model: nn.Module, batch: Batch) -> Tensor:
-    """Compute the squared error of a model whose output is [N] or [N, 1], per example: `torch.nn.MSELoss` without mean."""
-    return _regression_loss("constant")(model, batch)
-
-
 def _regression_loss(noise: Noise) -> Objective:
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         mean_N, log_variance_N = _outputs(model, batch[0], noise)

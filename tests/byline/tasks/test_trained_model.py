@@ -52,6 +52,34 @@ def test_squared_error_in_every_form(loss: Any) -> None:
     assert task.outputs.kind == "gaussian"
 
 
+def test_vectors_and_images_can_be_asked_as_json() -> None:
+    trained = model()
+    task = from_model(trained, (X, CLASSES), loss="cross_entropy", classes=["a", "b", "c"])
+    assert task.query is not None
+    parsed = task.query.parse(task.query.payload.model_validate({"features": X[1].tolist(), "label": "b"}))
+    assert torch.equal(parsed.item[0], X[1])
+    assert parsed.item[1] == 1
+    assert task.describe(1).label == "b"
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    images = from_model(flat, (torch.randn(N, 3, 2, 2), CLASSES), loss="cross_entropy")
+    assert images.query is not None
+    assert "image" in images.query.payload.model_fields
+    assert images.describe(2).label == "2"
+    regression = from_model(model(1), (X, NUMBERS), loss="mse")
+    assert regression.query is not None
+    assert list(regression.targets) == ["prediction"]
+
+
+def test_classes_go_with_logits() -> None:
+    with pytest.raises(InvalidTask, match="classes only with"):
+        from_model(model(1), (X, NUMBERS), loss="mse", classes=["a", "b"])
+    sequences = torch.randint(0, 9, (N, 5))
+    embedded = nn.Sequential(nn.EmbeddingBag(9, 4), nn.Linear(4, 3))
+    task = from_model(embedded, (sequences, CLASSES), loss="cross_entropy")
+    assert task.query is None
+    assert task.outputs is not None
+
+
 @pytest.mark.parametrize("loss", [nn.SmoothL1Loss(beta=0.3), nn.MSELoss()])
 def test_other_criteria_are_averaged_over_all_but_the_examples(loss: nn.Module) -> None:
     trained = model(2)
@@ -108,7 +136,7 @@ def test_metadata() -> None:
     examples = [Example(id=f"p{n}", owner="Ada") for n in range(N)]
     named = from_model(model(), (X, CLASSES), loss="cross_entropy", examples=examples, name="iris")
     assert named.name == "iris"
-    assert named.describe(2) == examples[2]
+    assert named.describe(2) == examples[2].model_copy(update={"label": "2"})
     unnamed = from_model(model(), (X, CLASSES), loss="cross_entropy")
     assert len({unnamed.describe(row).id for row in range(N)}) == N
 
