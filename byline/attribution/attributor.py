@@ -79,6 +79,8 @@ class Attributor:
     ) -> Self:
         """Open an index, its Task and its models.
 
+        An index of a Task in memory opens without the Task unless it is given, and answers gradients and features then.
+
         Args:
             path: An index directory, or one version of it.
             verify: Whether every file is compared with the manifest's checksums.
@@ -91,6 +93,8 @@ class Attributor:
             NotFound: There is no index at `path`.
         """
         index = AttributionIndex.open(Path(path), verify=verify)
+        if task is None and index.manifest.task.reference is None:
+            return cls._without_task(index, threads, name)
         loaded = task_of(index, task)
         return cls(
             index,
@@ -121,10 +125,12 @@ class Attributor:
             UnusableIndex: Its files are damaged.
             NotFound: There is no index at `path`.
         """
-        index = AttributionIndex.open(Path(path), verify=verify)
-        return cls(
-            index, Searcher(index, threads=threads), featurizer=gradient_featurizer_of(index), name=name
-        )
+        return cls._without_task(AttributionIndex.open(Path(path), verify=verify), threads, name)
+
+    @classmethod
+    def _without_task(cls, index: AttributionIndex, threads: int | None, name: str | None) -> Self:
+        searcher, featurizer = Searcher(index, threads=threads), gradient_featurizer_of(index)
+        return cls(index, searcher, featurizer=featurizer, name=name)
 
     @property
     def recipe_fingerprint(self) -> str:

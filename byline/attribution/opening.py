@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from byline.errors import StaleIndex
+from byline.errors import InvalidTask, StaleIndex
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import checkpoint_digests, load_task, pinned, weights_digest
@@ -22,7 +22,7 @@ def task_of(index: AttributionIndex, task: Task | None = None) -> Task:
         are not read twice.
 
     Raises:
-        InvalidTask: It cannot be loaded.
+        InvalidTask: It cannot be loaded, or was declared in memory and is not given.
         StaleIndex: Its source, an adapter, a recording or the number of its training points is not what the index was
             built from.
     """
@@ -48,6 +48,11 @@ def gradient_featurizer_of(index: AttributionIndex) -> GradientFeaturizer:
 
 def _load(index: AttributionIndex) -> Task:
     record = index.manifest.task
+    if record.reference is None:
+        raise InvalidTask(
+            f"this index was built from the Task '{record.name}' in memory, which no file declares: pass the Task, as in "
+            f"Attributor.open(path, task=task), or open the index without it"
+        )
     loaded = load_task(record.reference, base=index.path.resolve().parent)
     if loaded.digest != record.digest:
         raise StaleIndex(

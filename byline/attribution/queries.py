@@ -172,9 +172,14 @@ class QueryPreparer:
         return name
 
     def _interface(self) -> QueryInterface:
-        if self._task is None or self._task.query is None:
+        if self._task is None:
             raise InvalidQuery(
-                "this index takes no queries, since it has no Task that parses them: "
+                "this index was opened without its Task, which parses queries: open it with the Task (pass the object "
+                "as `task=`, where it was declared in memory), or send gradient tensors or a finished feature"
+            )
+        if self._task.query is None:
+            raise InvalidQuery(
+                "this index takes no queries, since its Task declares no QueryInterface: "
                 "send gradient tensors or a finished feature"
             )
         return self._task.query

@@ -132,10 +132,11 @@ class TaskRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reference: str
-    """`path/to/file.py:function`, the path relative to the index directory, or `package.module:function`."""
+    reference: str | None
+    """`path/to/file.py:function`, the path relative to the index directory, or `package.module:function`; null for a
+    Task that was declared in memory."""
     digest: str
-    """Of the source, as `byline.loading.task_file.LoadedTask` has it."""
+    """SHA-256 of the Task's source or declarations, as `byline.loading.task_file.LoadedTask` has it."""
     name: str
     """The Task's own name."""
 

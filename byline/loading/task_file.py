@@ -34,11 +34,11 @@ class LoadedTask:
     """A Task, where it came from, and what identifies its source."""
 
     task: Task
-    reference: str
-    """`/absolute/file.py:function` or `package.module:function`."""
+    reference: str | None
+    """`/absolute/file.py:function` or `package.module:function`; None for a Task that was declared in memory."""
     digest: str
-    """SHA-256 over the Task's file and every module of its folder that loading it imported; of the module's
-    file alone for `package.module:function`."""
+    """SHA-256 over the Task's file and every module of its folder that loading it imported; over the module's file
+    alone for `package.module:function`; over its declarations for a Task in memory (`byline.loading.memory`)."""
     modules: Mapping[str, ModuleType] = field(default_factory=dict)
     """The modules of its folder, by the names that it imported them under: no longer in `sys.modules`."""
 

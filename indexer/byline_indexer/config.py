@@ -61,11 +61,11 @@ class BuildSection(_Section):
         return self
 
 
-class BuildConfig(_Section):
-    """Everything that `byline build` takes."""
+class BuildSettings(_Section):
+    """Everything that decides a build besides the Task."""
 
-    task: str
-    """`file.py:function`, relative to the TOML file, or `package.module:function`."""
+    task: str | None = None
+    """Where the Task is declared; None for a Task in memory."""
     recipe: Recipe
     """A recipe's name, and what is changed in it."""
     index: IndexSection
@@ -87,6 +87,13 @@ class BuildConfig(_Section):
                 raise InvalidRecipe("expected name = '...', one of the recipes that `byline recipes` lists")
             return recipe(value["name"], **{k: v for k, v in value.items() if k != "name"})
         return value
+
+
+class BuildConfig(BuildSettings):
+    """A build file: everything that `byline build` takes."""
+
+    task: str
+    """`file.py:function`, relative to the TOML file, or `package.module:function`."""
 
 
 def load_config(path: Path) -> BuildConfig:

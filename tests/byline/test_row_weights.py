@@ -10,11 +10,13 @@ import torch
 from byline.curvature.labels import content_keys, listed
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex
-from byline.loading.task_file import LoadedTask, load_task
+from byline.index.layout import StorageOptions
+from byline.loading.task_file import load_task
 from byline.scale.row_weights import LARGEST_LEVERAGE, inverse_lengths, rescaled
 from byline.search.searcher import Searcher
 from byline.task import Task
 from byline_indexer.build.build import build
+from byline_indexer.build.index import BuildOptions, build_index
 from byline_indexer.config import BuildConfig
 from byline_indexer.scores import score_items
 from tests.indexer.conftest import TINY
@@ -57,14 +59,8 @@ def test_identical_points_have_identical_scores(tmp_path: Path, tiny: Task, name
     """Leverages at one drawn label a point differed by 40 %: a draw is of a point's row, its expectation is not."""
     items = [tiny.train_set[0]] * 30 + [tiny.train_set[row] for row in range(30, 90)]
     task = replace(tiny, train_set=items)
-    config = {
-        "task": f"{TINY}:task",
-        "recipe": {"name": name},
-        "index": {"path": tmp_path / "index", "dtype": "fp32"},
-        "build": {"block_rows": 16, "batch_rows": 8},
-    }
-    built = build(BuildConfig.model_validate(config), loaded=LoadedTask(task, f"{TINY}:task", "0" * 64))
-    index = AttributionIndex.open(built.path)
+    options = BuildOptions(block_rows=16, batch_rows=8, storage=StorageOptions(dtype="fp32"))
+    index = AttributionIndex.open(build_index(task, name, tmp_path / "index", options))
     own = index.self_influence[:30]
     assert np.ptp(own) <= 1e-5 * np.abs(own).max()
     queries = [tiny.train_set[5], tiny.train_set[17]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from byline.errors import BuildFailed, BylineError, CorruptIndex
+from byline.errors import BuildFailed, BylineError, CorruptIndex, InvalidInput, InvalidTask
 from byline.groups import GroupPartition
 from byline.index.durable import durable_file
 from byline.index.publishing import point, publish
@@ -22,7 +22,7 @@ from byline_indexer.build.partition import partition
 from byline_indexer.build.planning import few_sums, make_plan
 from byline_indexer.build.recall_queries import real_queries
 from byline_indexer.build.sources import Sources
-from byline_indexer.config import BuildConfig
+from byline_indexer.config import BuildSettings
 from byline_indexer.processes import end_in_unguarded_script
 from byline_indexer.progress import Observer, Silent
 from byline_indexer.units.executor import Executor, InProcess, Processes
@@ -42,7 +42,7 @@ class BuildResult:
 
 
 def build(
-    config: BuildConfig,
+    config: BuildSettings,
     observer: Observer | None = None,
     *,
     force: bool = False,
@@ -51,7 +51,7 @@ def build(
     """Build an index, or finish one that was interrupted.
 
     Args:
-        config: The build file.
+        config: The build file, or the same settings without a Task.
         observer: Told how it goes.
         force: Build again although the version is published.
         loaded: The Task, in place of the one that `config.task` names; goes with one worker.
@@ -60,14 +60,20 @@ def build(
         Where the index is.
 
     Raises:
-        InvalidTask: The Task, its weights or its training set is wrong.
+        InvalidInput: A Task in memory is to be built by several workers.
+        InvalidTask: The Task, its weights or its training set is wrong, or there is none.
         UnsupportedModel: Its gradients cannot be taken example by example.
         BuildFailed: A unit failed; what is finished is kept.
         CorruptIndex: The version is published, and damaged.
     """
     end_in_unguarded_script()
     observer = observer or Silent()
-    sources = Sources(config, loaded or load_task(config.task), observer)
+    sources = Sources(config, loaded or _declared(config), observer)
+    if loaded is not None and loaded.reference is None and config.build.workers > 1:
+        raise InvalidInput(
+            f"expected workers = 1 for a Task in memory, got {config.build.workers}: every worker process loads the Task "
+            f"from a file. Leave workers at 1, or declare the Task in a file and pass 'file.py:function'"
+        )
     version = None if force else sources.published()
     if version is None:
         return _planned(config, sources, observer, force=force)
@@ -75,7 +81,15 @@ def build(
         return _finished(version, observer)
 
 
-def _planned(config: BuildConfig, sources: Sources, observer: Observer, *, force: bool) -> BuildResult:
+def _declared(config: BuildSettings) -> LoadedTask:
+    if config.task is None:
+        raise InvalidTask(
+            "expected a Task: name one in the build file as task = 'file.py:function', or pass it"
+        )
+    return load_task(config.task)
+
+
+def _planned(config: BuildSettings, sources: Sources, observer: Observer, *, force: bool) -> BuildResult:
     """Plan, and build what is not published."""
     plan = make_plan(config, sources.task)
     for notice in plan.parameters.notices():
@@ -127,7 +141,7 @@ def _mention_others(work: Path, observer: Observer) -> None:
         )
 
 
-def _build_version(config: BuildConfig, plan: BuildPlan, origin: BuildIdentity, observer: Observer) -> None:
+def _build_version(config: BuildSettings, plan: BuildPlan, origin: BuildIdentity, observer: Observer) -> None:
     workspace = prepare(plan, observer)
     origin.readings.keep(plan.work)
     plan = with_groups(plan, workspace, origin.task, observer)

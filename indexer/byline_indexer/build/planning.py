@@ -19,16 +19,16 @@ from byline.models.training_points import read_items
 from byline.projection.base import State
 from byline.recipes import Recipe
 from byline.task import Task
-from byline_indexer.config import BuildConfig
+from byline_indexer.config import BuildSettings
 from byline_indexer.units.plan import BuildPlan, Numerics, StatisticPlan
 from byline_indexer.units.trajectories import recorded_visits
 
 
-def make_plan(config: BuildConfig, task: Task, work: Path = Path()) -> BuildPlan:
+def make_plan(config: BuildSettings, task: Task, work: Path = Path()) -> BuildPlan:
     """Lay out a build.
 
     Args:
-        config: The build file.
+        config: The settings of the build.
         task: Its Task.
         work: The work directory, once it is known.
 

@@ -18,7 +18,7 @@ from byline.models.training_points import EVALUATION, read_items
 from byline.task import CheckpointDigests, Task
 from byline_indexer.build.pack import BuildIdentity
 from byline_indexer.build.survey import Survey, scan_training_set
-from byline_indexer.config import BuildConfig, portable_task
+from byline_indexer.config import BuildSettings, portable_task
 from byline_indexer.progress import Observer
 from byline_indexer.units.plan import BuildPlan, Numerics, settings_record
 from byline_indexer.units.readings import Digests, Readings, short
@@ -28,12 +28,12 @@ class Sources:
     """A Task, its weights and its data.
 
     Args:
-        config: The build file.
+        config: The settings of the build.
         loaded: The Task and its source.
         observer: Told how far the training set is read.
     """
 
-    def __init__(self, config: BuildConfig, loaded: LoadedTask, observer: Observer) -> None:
+    def __init__(self, config: BuildSettings, loaded: LoadedTask, observer: Observer) -> None:
         self._config, self._loaded, self._observer = config, loaded, observer
         self.members = config.recipe.members.of(loaded.task.checkpoints)
         """The ensemble."""
@@ -81,8 +81,9 @@ class Sources:
         """
         evaluated = plan.evaluation_rows > 0
         readings = Readings(self.survey.rows_R2, self._evaluation[1] if evaluated else None)
+        reference = self._loaded.reference
         record = TaskRecord(
-            reference=portable_task(self._loaded.reference, self._config.index.path),
+            reference=reference and portable_task(reference, self._config.index.path),
             digest=self._loaded.digest,
             name=self._loaded.task.name,
         )

@@ -51,6 +51,7 @@ class WorkerContext:
             StaleIndex: Its source is not what the build began with.
         """
         if self._task is None:
+            assert self._plan.task is not None, "a Task in memory is built in its own process"
             loaded = load_task(self._plan.task)
             hold(f"the source of the Task {self._plan.task}", loaded.digest, self._plan.task_digest)
             task = pinned(loaded.task, self._plan.checkpoints)

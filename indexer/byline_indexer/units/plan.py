@@ -84,8 +84,9 @@ class StatisticPlan:
 class BuildPlan:
     """Everything that a worker needs besides the Task; it is handed over as JSON."""
 
-    task: str
-    """The Task's source, as `byline.loading.task_file.load_task` takes it."""
+    task: str | None
+    """The Task's source, as `byline.loading.task_file.load_task` takes it; None for a Task in memory, which no other
+    process can load."""
     recipe: Recipe
     parameter_blocks: tuple[Block, ...]
     """What is attributed, as the manifest keeps it. All other blocks here are blocks of rows."""

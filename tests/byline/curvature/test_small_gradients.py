@@ -10,10 +10,11 @@ import torch
 
 from byline.curvature.limits import never_zero
 from byline.index.index import AttributionIndex
-from byline.loading.task_file import LoadedTask, load_task
+from byline.index.layout import StorageOptions
+from byline.loading.task_file import load_task
+from byline.recipes import recipe as named_recipe
 from byline.task import Objective, Task
-from byline_indexer.build.build import build
-from byline_indexer.config import BuildConfig
+from byline_indexer.build.index import BuildOptions, build_index
 from byline_indexer.scores import score_items
 from tests.indexer.conftest import TINY
 
@@ -22,15 +23,11 @@ TINY_UNIT = 2.0**-60
 
 
 def scored(task: Task, recipe: str, folder: Path) -> np.ndarray:
-    config = {
-        "task": f"{TINY}:task",
-        "recipe": {"name": recipe, "members": {"checkpoints": [0]}},
-        "index": {"path": folder, "dtype": "fp32"},
-        "build": {"block_rows": 16, "batch_rows": 8},
-    }
-    built = build(BuildConfig.model_validate(config), loaded=LoadedTask(task, f"{TINY}:task", "0" * 64))
+    options = BuildOptions(block_rows=16, batch_rows=8, storage=StorageOptions(dtype="fp32"))
+    chosen = named_recipe(recipe, members={"checkpoints": [0]})
+    path = build_index(task, chosen, folder, options)
     queries = [task.train_set[row] for row in range(0, 90, 9)]
-    return score_items(AttributionIndex.open(built.path), task, queries, "loss").astype(float)
+    return score_items(AttributionIndex.open(path), task, queries, "loss").astype(float)
 
 
 def in_units_of(task: Task, unit: float) -> Task:
