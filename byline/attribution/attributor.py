@@ -27,7 +27,7 @@ from byline.index.index import AttributionIndex
 from byline.members import Member
 from byline.models.training_points import read_items
 from byline.search.searcher import Searcher
-from byline.task import Task
+from byline.task import Item, Task, TrainSet
 
 
 class Attributor:
@@ -201,13 +201,33 @@ class Attributor:
         Raises:
             InvalidQuery: A query does not fit the index; names its number.
         """
-        fill: Fill
-        if self._is_payloads(queries):
-            requests = [AttributionRequest(query=query, target=target) for query in queries]
-            fill = by_requests(self._questions, self._searcher, checked_requests(self._questions, requests))
-        else:
-            fill = by_items(self._models(), self._searcher, queries, target)
-        scores_QR = np.empty((len(queries), self.index.rows), dtype=np.float32)
+        if not self._is_payloads(queries):
+            return self.item_scores(queries, target=target, batch=batch)
+        requests = [AttributionRequest(query=query, target=target) for query in queries]
+        questions = checked_requests(self._questions, requests)
+        return self._filled(by_requests(self._questions, self._searcher, questions), len(queries), batch)
+
+    def item_scores(
+        self, items: TrainSet | Sequence[Item], *, target: str | None = None, batch: int = 32
+    ) -> NDArray[np.float32]:
+        """Score every row of the index for complete items of the training set's kind; as `scores` in everything else.
+
+        Args:
+            items: Q items.
+            target: A target of the Task; None takes the recipe's.
+            batch: Items that are differentiated together.
+
+        Returns:
+            float32 [Q, R].
+
+        Raises:
+            InvalidQuery: The index was opened without its Task.
+        """
+        fill = by_items(self._models(), self._searcher, items, target or self.index.recipe.query_target)
+        return self._filled(fill, len(items), batch)
+
+    def _filled(self, fill: Fill, count: int, batch: int) -> NDArray[np.float32]:
+        scores_QR = np.empty((count, self.index.rows), dtype=np.float32)
         fill_in_batches(scores_QR, fill, batch)
         return scores_QR
 

@@ -15,7 +15,7 @@ from byline.attribution.stage_timer import Stopwatch
 from byline.errors import InvalidQuery
 from byline.features.queries import Featurizer
 from byline.search.searcher import Searcher
-from byline.task import Item
+from byline.task import Item, TrainSet
 
 Fill = Callable[[int, NDArray[np.float32]], None]
 """(number of the first query, where the scores of a batch go, [q, R])."""
@@ -62,14 +62,16 @@ def by_requests(preparer: QueryPreparer, searcher: Searcher, questions: Sequence
     return fill
 
 
-def by_items(featurizer: Featurizer, searcher: Searcher, items: Sequence[Item], target: str | None) -> Fill:
+def by_items(
+    featurizer: Featurizer, searcher: Searcher, items: TrainSet | Sequence[Item], target: str
+) -> Fill:
     """Make the function that scores a batch of complete items of the data set's kind.
 
     Args:
         featurizer: Makes the queries' features.
         searcher: Of the index.
         items: Q queries.
-        target: The attributed target; None takes the recipe's.
+        target: The attributed target.
 
     Returns:
         A `Fill`.
