@@ -1,0 +1,7 @@
+"""Byline: EK-FAC influence scores."""
+
+import byline
+
+
+def scores(model, train_set, test_set):
+    return byline.attribute(model, train_set, test_set, loss="cross_entropy", recipe="ekfac")
