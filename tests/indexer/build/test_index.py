@@ -20,8 +20,8 @@ from byline.recipes import recipe
 from byline.task import Checkpoint, Task
 from byline_indexer.build.index import BuildOptions, build_index, seeded
 from byline_indexer.scores import score_items, write_scores
-from tests.indexer.conftest import TINY, Config
 from tests.indexer.build.test_build import Recorder, contents
+from tests.indexer.conftest import TINY, Config
 from tests.reference import reference
 
 EXACT = recipe("grad_dot", projection={"kind": "identity"})

@@ -18,7 +18,7 @@ from byline.loading.memory import task_in_memory
 from byline.loading.task_file import load_task
 from byline.task import Checkpoint, LayerSelection, Task
 
-TINY = Path(__file__).parents[1] / "indexer" / "tiny_task.py"
+TINY = Path(__file__).parents[2] / "indexer" / "tiny_task.py"
 TEMPERATURE = 1.0
 
 
