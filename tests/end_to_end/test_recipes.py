@@ -33,7 +33,7 @@ from byline.search.searcher import Searcher
 from byline.task import Checkpoint, Task
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
-from tests.byline.test_features import blocks_of
+from tests.byline.features.test_queries import blocks_of
 from tests.indexer import recorded
 from tests.reference import reference
 

@@ -1,3 +1,4 @@
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -6,10 +7,12 @@ from starlette.testclient import TestClient
 from byline_service.app import create_app
 from byline_service.database import migrate
 from byline_service.database.engine import sqlite_url
-from tests.service.accounts import add_admin, admin_key, bearer, empty_sqlite, make_key, prepared
+from tests.service.books import Books
 from tests.service.databases import UsedDatabase
 from tests.service.fakes import fake_attributor
+from tests.service.keys import add_admin, admin_key, bearer, empty_sqlite, make_key, prepared
 from tests.service.postgres import PostgresServer, binaries
+from tests.service.versions.building import build_versions
 
 
 @pytest.fixture
@@ -17,7 +20,7 @@ def serve(tmp_path):
     """Starts an application over a fake index; more settings and indexes can be given.
 
     Its `client` carries an admin key. `key_for(scopes=["read"], owners=["owner 1"])` makes another one and returns
-    its text; `bearer(key)` of `tests.service.accounts` is the header that shows it.
+    its text; `bearer(key)` of `tests.service.keys` is the header that shows it.
 
     Yields:
         The function that starts one.
@@ -137,3 +140,45 @@ def database(request, tmp_path):
     yield used
     used.close()
     server.drop(name)
+
+
+@pytest.fixture
+def books(database):
+    """Books on each kind of database."""
+    return Books(database)
+
+
+@pytest.fixture
+def sqlite_books(tmp_path):
+    """Books on SQLite.
+
+    Yields:
+        The books.
+    """
+    path = tmp_path / "books.sqlite"
+    path.write_bytes(empty_sqlite())
+    used = UsedDatabase(sqlite_url(path))
+    yield Books(used)
+    used.close()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """A folder with a Task and an index of two versions: copied, never changed."""
+    folder = tmp_path_factory.mktemp("versions")
+    return SimpleNamespace(folder=folder, names=build_versions(folder))
+
+
+@pytest.fixture
+def index(built, tmp_path):
+    """A copy of both versions that a test may damage."""
+    folder = tmp_path / "copy"
+    shutil.copytree(built.folder, folder)
+    a, b = built.names
+    return SimpleNamespace(folder=folder, path=folder / "index", a=a, b=b)
+
+
+@pytest.fixture
+def run(database):
+    """Runs an async function over an empty database, on SQLite and on PostgreSQL."""
+    return database.run

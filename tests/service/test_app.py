@@ -17,8 +17,8 @@ from byline.api.filters import Filter
 from byline.attribution.request import AttributionRequest
 from byline.recipes import recipe
 from byline_service.app import create_app
-from tests.service.accounts import prepared
 from tests.service.fakes import fake_attributor
+from tests.service.keys import prepared
 
 ASK = "/v1/indexes/fake/attributions"
 

@@ -15,8 +15,8 @@ from byline_service.accounts.permissions import PUBLIC, Requirement
 from byline_service.accounts.scopes import Scope
 from byline_service.accounts.sessions import COOKIE
 from byline_service.app import create_app
-from tests.service.accounts import admin_key, bearer, make_key, prepared
 from tests.service.fakes import fake_attributor
+from tests.service.keys import admin_key, bearer, make_key, prepared
 from tests.service.permissions import PERMISSIONS, Needs
 
 OWNER = "owner 1"

@@ -9,9 +9,9 @@ from byline_service.accounts import key_cache
 from byline_service.database import idempotency_queries
 from byline_service.database.idempotency_queries import Attempt
 from byline_service.versions.records import SILENT, State, VersionRecord
-from tests.service.accounts import bearer
-from tests.service.compensation.conftest import Books
+from tests.service.books import Books
 from tests.service.fakes import fake_attributor
+from tests.service.keys import bearer
 
 YEAR = timedelta(days=365)
 

@@ -6,8 +6,8 @@ from sqlalchemy import event
 
 from byline.errors import DiskFull
 from byline_service.observability import logs
-from tests.service.accounts import bearer
 from tests.service.conftest import client_without_key
+from tests.service.keys import bearer
 from tests.service.postgres import PostgresServer, binaries
 
 ASK, QUERY = "/v1/indexes/fake/attributions", {"query": {"text": "hello"}}

@@ -12,7 +12,7 @@ import pytest
 
 from byline_indexer.build.build import build
 from byline_indexer.config import load_config
-from tests.service.accounts import bearer, printed_key
+from tests.service.keys import bearer, printed_key
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "indexer" / "tiny_task.py"

@@ -20,7 +20,7 @@ from byline.attribution.request import AttributionRequest
 from byline.errors import BylineError
 from byline_indexer.build.build import build
 from byline_indexer.config import load_config
-from tests.service.accounts import bearer, empty_sqlite, printed_key
+from tests.service.keys import bearer, empty_sqlite, printed_key
 
 TASK = Path(__file__).parent.parent / "indexer" / "tiny_task.py"
 QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0]}

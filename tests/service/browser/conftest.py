@@ -19,8 +19,8 @@ from playwright.sync_api import expect, sync_playwright
 from byline_service.app import create_app
 from byline_service.database import Database
 from byline_service.database.engine import sqlite_url
-from tests.service.accounts import admin_key, bearer, make_key, prepared, session_cookie
 from tests.service.fakes import fake_attributor
+from tests.service.keys import admin_key, bearer, make_key, prepared, session_cookie
 from tests.service.test_quality_card import CARD
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

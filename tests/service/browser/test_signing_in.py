@@ -6,7 +6,7 @@ import threading
 import pytest
 from playwright.sync_api import expect
 
-from tests.service.accounts import admin_key
+from tests.service.keys import admin_key
 
 
 def fields(page):

@@ -8,7 +8,7 @@ from byline.attribution.request import AttributionRequest
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
 from tests.indexer import tiny_task
-from tests.service.accounts import bearer
+from tests.service.keys import bearer
 
 QUERY = {"x": [0.1, -0.4, 1.2, 0.3, -0.8, 0.5], "label": 2}
 EVENTS = "/v1/indexes/tiny/events"

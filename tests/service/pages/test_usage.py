@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from byline_service.accounts import usage
 from byline_service.accounts.usage import UsageOf, Used
 from byline_service.pages import usage as page
-from tests.service.accounts import bearer
+from tests.service.keys import bearer
 
 ASK = "/v1/indexes/fake/attributions"
 

@@ -10,7 +10,7 @@ import pytest
 
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.versions.transactions import Expected
-from tests.service.versions.test_following import now, replica, to, verified
+from tests.service.versions.test_follower import now, replica, to, verified
 
 ADA = Caller(key_id="k", person="ada", scopes=frozenset({Scope.ADMIN}))
 SWAPS = 15

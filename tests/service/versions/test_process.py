@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from tests.service.accounts import admin_key, bearer, prepared
+from tests.service.keys import admin_key, bearer, prepared
 
 ALIAS, VERSIONS = "/v1/aliases/tiny", "/v1/indexes/tiny/versions"
 

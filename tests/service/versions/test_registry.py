@@ -9,8 +9,8 @@ import pytest
 from byline.errors import NotFound
 from byline_service.versions.registry import Registry
 from byline_service.versions.served_version import ServedVersion
+from tests.service.attributions.test_admission import query, until
 from tests.service.fakes import fake_attributor
-from tests.service.test_load import query, until
 
 ASK = "/v1/indexes/fake/attributions"
 

@@ -1,0 +1,127 @@
+"""From an event to a statement through both clients; and what is sent twice happens once."""
+
+import httpx
+import pytest
+import torch
+
+from byline.client import (
+    AllocationBody,
+    Client,
+    Forbidden,
+    KeyReused,
+    NewKeyBody,
+    NotPayable,
+    PolicyBody,
+    ReleaseBody,
+    ReversalBody,
+    Scope,
+)
+from byline_service.app import create_app
+from tests.service.fakes import fake_attributor
+from tests.service.keys import admin_key, prepared
+from tests.service.live import listening
+
+QUERY = {"text": "hello", "label": 1}
+POLICY = PolicyBody(name="royalties", currency="EUR", pool=100_000)
+
+
+@pytest.fixture
+def url(tmp_path):
+    """A service over an ensemble of three checkpoints, and one of a single model.
+
+    Yields:
+        Its address.
+    """
+    indexes = {
+        "fake": fake_attributor(members=3, checkpoints=3)[0],
+        "lone": fake_attributor(members=1, name="lone")[0],
+    }
+    with listening(create_app(prepared(tmp_path), indexes)) as address:
+        yield address
+
+
+@pytest.fixture
+def people(twin, url):
+    """Clients of who drafts, of who approves, and of an owner."""
+    admin = twin(url, admin_key())
+    wanted = {
+        "ada": [Scope.READ, Scope.COMPENSATE],
+        "grace": [Scope.READ, Scope.APPROVE],
+    }
+    keys = {
+        person: admin.create_key(NewKeyBody(name="test", person=person, scopes=scopes)).key
+        for person, scopes in wanted.items()
+    }
+    reader = NewKeyBody(
+        name="test", person="ash", scopes=[Scope.READ], owners=[f"owner {o}" for o in range(3)]
+    )
+    keys["ash"] = admin.create_key(reader).key
+    return admin, *(twin(url, keys[person]) for person in ("ada", "grace", "ash"))
+
+
+def test_from_events_to_a_statement_and_back(people):
+    admin, ada, grace, ash = people
+    booked = ada.book_event("fake", QUERY, weight=3, reference="generation 7")
+    assert (booked.weight, booked.reference) == (3, "generation 7")
+    ada.book_event_set("fake", [QUERY, {"text": "other"}], target="margin")
+    ada.book_event_feature("fake", [0.5] * 18)
+    ada.book_event_tensors("fake", {f"c{m}-m{m}/w": torch.ones(6) for m in range(3)}, weight=2)
+    assert [each.weight for each in ada.events("fake", page_size=3)] == [2, 1, 1, 3]
+    assert {each.owner for each in ada.event("fake", booked.id).shares} == {f"owner {o}" for o in range(3)}
+    with pytest.raises(Forbidden):
+        ada.revise_policy(POLICY)
+    assert admin.revise_policy(POLICY).policy.revision == 1
+    assert [each.policy.name for each in ada.policies()] == ["royalties"]
+    assert len(ada.policy("royalties")) == 1
+    run = ada.draft_run(AllocationBody(kind="allocation", policy="royalties"))
+    with pytest.raises(Forbidden):
+        ada.approve_run(run.id)
+    grace.approve_run(run.id)
+    assert grace.post_run(run.id).state == ada.run(run.id).state == "posted"
+    statement = ada.statement(run.id)
+    assert (statement.events, statement.totals.pool) == (4, 100_000)
+    assert (ash.statement(run.id).lines, ash.statement(run.id).totals) == (statement.lines, None)
+    assert [each.id for each in ash.statements(page_size=1)] == [run.id]
+    assert statement.lines[0].owner in ada.statement_csv(run.id, owner=statement.lines[0].owner)
+    assert sum(each.amount for each in ada.ledger("royalties", page_size=2)) == 0
+    assert sum(each.amount for each in ada.balances()) == 0
+    void = ada.draft_run(ReversalBody(kind="reversal", run=run.id, reason="a mistake"))
+    assert ada.void_run(void.id).state == "void"
+    released = ada.draft_run(ReleaseBody(kind="release", policy="royalties", reason="an agreement"))
+    assert [each.id for each in ada.runs(page_size=1)] == [released.id, void.id, run.id]
+
+
+def test_what_cannot_be_paid_for_is_not_booked(people):
+    _, ada, _, _ = people
+    with pytest.raises(NotPayable, match="no_interval"):
+        ada.book_event("lone", QUERY)
+
+
+def test_a_key_of_ones_own_books_once(people):
+    _, ada, _, _ = people
+    first = ada.book_event("fake", QUERY, idempotency_key="generation 7")
+    assert ada.book_event("fake", QUERY, idempotency_key="generation 7") == first
+    with pytest.raises(KeyReused):
+        ada.book_event("fake", {"text": "another"}, idempotency_key="generation 7")
+    assert len(list(ada.events("fake"))) == 1
+
+
+class Losing(httpx.HTTPTransport):
+    """Loses the first answer on its way back."""
+
+    lost = False
+
+    def handle_request(self, request):
+        response = super().handle_request(request)
+        if request.method == "POST" and not self.lost:
+            self.lost = True
+            response.read()
+            raise httpx.ReadError("lost on the way back")
+        return response
+
+
+def test_an_answer_that_is_lost_does_not_book_twice(url, monkeypatch):
+    monkeypatch.setattr("byline.client.synchronous.time.sleep", lambda _: None)
+    with httpx.Client(transport=Losing()) as http, Client(url, admin_key(), http=http) as client:
+        booked = client.book_event("fake", QUERY)
+        assert list(client.events("fake")) == [booked]

@@ -1,0 +1,61 @@
+"""Adam's moments: taken from an optimiser, kept in a file, read again; and what is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from byline.errors import InvalidTask
+from byline.loading.task_file import load_task
+from byline.members import Member
+from byline.models.optimizer_state import adam_state, given_moments, load_optimizer_state
+from byline.task import Checkpoint
+from tests.byline.features.test_queries import TINY, blocks_of
+
+
+def stepped(kind: type[torch.optim.Optimizer]) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1, bias=False))
+    optimizer = kind(model.parameters(), lr=0.1)  # type: ignore[call-arg]
+    model(torch.ones(2, 3)).sum().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def test_moments_survive_a_file(tmp_path: Path) -> None:
+    model, optimizer = stepped(torch.optim.AdamW)
+    taken = adam_state(optimizer, model)
+    assert set(taken) == {f"{m}/{n}" for m in ("exp_avg", "exp_avg_sq") for n, _ in model.named_parameters()}
+    torch.testing.assert_close(taken["exp_avg/0.weight"], 0.1 * model[0].weight.grad)
+    save_file(taken, tmp_path / "adam.safetensors")
+    read = load_optimizer_state(Checkpoint(weights={}, optimizer_state=tmp_path / "adam.safetensors"))
+    assert read is not None
+    torch.testing.assert_close(dict(read), taken)
+
+
+def test_other_optimisers_have_none() -> None:
+    model, optimizer = stepped(torch.optim.SGD)
+    with pytest.raises(InvalidTask, match="SGD without"):
+        adam_state(optimizer, model)
+
+
+def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "adam.safetensors"
+    with pytest.raises(InvalidTask, match="found no file"):
+        load_optimizer_state(Checkpoint(weights={}, optimizer_state=path))
+    path.write_text("nothing")
+    with pytest.raises(InvalidTask, match="no readable safetensors"):
+        load_optimizer_state(Checkpoint(weights={}, optimizer_state=path))
+
+
+def test_only_what_is_there_is_given() -> None:
+    trained, plain = load_task(f"{TINY}:trained_task").task, load_task(f"{TINY}:task").task
+    blocks = blocks_of(trained)
+    assert given_moments(plain, Member(0), blocks) is None
+    assert given_moments(trained, Member(0, adapter=0), blocks) is None  # an adapter's parameters are others
+    found = given_moments(trained, Member(1), blocks)
+    assert found is not None
+    state = trained.checkpoints[1].optimizer_state
+    assert isinstance(state, dict)
+    torch.testing.assert_close(found["3.weight.exp_avg"][:, -1], state["exp_avg/3.bias"])
