@@ -44,61 +44,61 @@ format: $(READY)  ## bring the code into its form
 bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## every benchmark of docs/benchmarks.md
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
-	$(BIN)/python -m benchmarks.digits
+	$(BIN)/python -m benchmarks.accuracy.digits
 
 bench-build: $(READY)  ## build time over plain forward and backward passes
-	$(BIN)/python -m benchmarks.build_time
+	$(BIN)/python -m benchmarks.speed.build_time
 
 bench-memory: $(READY)  ## peak memory of a build at n and 10 n rows
-	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.speed.memory
 
 bench-search: $(READY)  ## exact and compressed search, 100,000 x 1,024
-	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.speed.search
 
 bench-scan-memory: $(READY)  ## memory of exact scans of several queries, 100,000 and 1,000,000 rows
-	$(BIN)/python -m benchmarks.scan_memory
+	$(BIN)/python -m benchmarks.speed.scan_memory
 
 bench-http: $(READY)  ## what HTTP adds to a query
-	$(BIN)/python -m benchmarks.http_overhead
+	$(BIN)/python -m benchmarks.speed.http_overhead
 
 bench-service: $(READY)  ## the service under load: throughput, overload, memory, restarts (wrk where it is installed)
-	$(BIN)/python -m benchmarks.service_load
+	$(BIN)/python -m benchmarks.service.load
 
 bench-switches: $(READY)  ## 1,000 switches of an alias while clients ask
-	$(BIN)/python -m benchmarks.service_switches
+	$(BIN)/python -m benchmarks.service.switches
 
 bench-service-kills: $(READY)  ## the service killed with -9 while events are booked, on SQLite and on PostgreSQL
-	$(BIN)/python -m benchmarks.service_kills
-	$(BIN)/python -m benchmarks.service_kills --database postgresql --kills 30
+	$(BIN)/python -m tests.system.service_kills
+	$(BIN)/python -m tests.system.service_kills --database postgresql --kills 30
 
 bench-kills: $(READY)  ## builds killed with -9 at random moments
-	$(BIN)/python -m benchmarks.kills
+	$(BIN)/python -m tests.system.kills
 
 bench-recorded: $(READY)  ## recipe dvemb from recorded runs: LDS, cost of recording, memory
-	$(BIN)/python -m benchmarks.recorded
+	$(BIN)/python -m benchmarks.accuracy.recorded
 
 bench-ensembles: $(READY)  ## ensembles: masks, adapters and PCA against five trained models
-	$(BIN)/python -m benchmarks.ensembles
-	$(BIN)/python -m benchmarks.optimism
+	$(BIN)/python -m benchmarks.accuracy.ensembles
+	$(BIN)/python -m benchmarks.accuracy.optimism
 
 bench-pca: $(READY)  ## a PCA of ten masks as the training set grows (downloads Fashion-MNIST)
-	$(BIN)/python -m benchmarks.pca_sizes
+	$(BIN)/python -m benchmarks.accuracy.pca_sizes
 
 bench-groups: $(READY)  ## groups: cost, accuracy, removal curves and drill-down (downloads Adult and Fashion-MNIST)
-	$(BIN)/python -m benchmarks.groups
+	$(BIN)/python -m benchmarks.accuracy.groups
 
 bench-sotu: $(READY)  ## accuracy (LDS) on a small language model, against real retraining (needs npm)
-	$(BIN)/python -m benchmarks.sotu
+	$(BIN)/python -m benchmarks.accuracy.sotu
 
 bench-models: $(READY)  ## gradients of 2,000 random small models against float64 autograd, and the table of docs/tasks.md
-	$(BIN)/python -m benchmarks.random_models
-	$(BIN)/python -m benchmarks.model_table
+	$(BIN)/python -m tests.system.random_models
+	$(BIN)/python -m tests.system.model_table
 
 bench-peers: $(READY)  ## other libraries on the same model and truth (installs them in .bench/peers)
 	$(BIN)/python -m benchmarks.peers
 
 fuzz: $(READY)  ## ten minutes of broken, made-up and mutated requests to a real service
-	$(BIN)/python -m benchmarks.fuzz
+	$(BIN)/python -m tests.system.fuzz
 
 test-faiss-gpu:  ## the search tests with faiss-gpu in place of faiss-cpu (2.4 GB; needs no GPU)
 	test -x .venv-faiss-gpu/bin/python || "$(PYTHON)" -m venv .venv-faiss-gpu

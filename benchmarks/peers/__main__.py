@@ -4,7 +4,7 @@
     python -m benchmarks.peers --smoke    # seconds: no library is installed, the formulas stand in for them
     python -m benchmarks.peers --only "dattri trak" "kronfluence ekfac"
 
-The network of `benchmarks.digits`, its first model, its 100 reported queries and its truth. Each method runs in a
+The network of `benchmarks.accuracy.digits`, its first model, its 100 reported queries and its truth. Each method runs in a
 process of its own, in an environment of its own with pinned versions, on one thread. The formula is computed
 without projection or truncation in float64 (dense.py, hessian.py). Agreement is Pearson's correlation over the
 training points, averaged over queries; the difference is the largest one over the largest score, after one factor
@@ -22,11 +22,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.digits_task import CACHE, FULL, SMOKE
 from benchmarks.peers.comparison import HERE, Bench
 from benchmarks.peers.digits_problem import digits_problem
 from benchmarks.peers.language_model import speeches_problem
 from benchmarks.peers.methods import Method, methods
+from benchmarks.tasks import CACHE
+from benchmarks.tasks.digits import FULL, SMOKE
 
 ENVIRONMENT = CACHE / "peers"
 SMOKE_ROWS = ["dattri grad_dot", "kronfluence ekfac, given labels", "dattri rps, against ours"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.lds import lds
+from benchmarks.accuracy.lds import lds
 from benchmarks.peers.methods import Method
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex

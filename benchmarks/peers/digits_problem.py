@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.digits_task import CACHE, FULL, keep, smoke, task
-from benchmarks.digits_truth import Protocol, digits, full_models, retrained_outputs, subsets
 from benchmarks.peers.comparison import Problem
 from benchmarks.peers.dense import Dense
+from benchmarks.tasks import CACHE
+from benchmarks.tasks.digits import FULL, keep, smoke, task
+from benchmarks.tasks.networks import Protocol, digits, full_models, retrained_outputs, subsets
 
 
 def digits_problem(protocol: Protocol, folder: Path) -> tuple[Problem, Dense]:
@@ -28,7 +29,7 @@ def digits_problem(protocol: Protocol, folder: Path) -> tuple[Problem, Dense]:
     np.savez(folder / "data.npz", **arrays)
     problem = Problem(
         folder=folder,
-        reference=f"benchmarks.digits_task:{'task' if full else 'smoke'}",
+        reference=f"benchmarks.tasks.digits:{'task' if full else 'smoke'}",
         task=declared,
         queries=list(zip(*asked, strict=True)),
         subsets_SN=subsets(protocol),

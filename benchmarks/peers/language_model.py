@@ -1,4 +1,4 @@
-"""The small GPT-2 of `benchmarks.sotu`, its layers' weights alone: what bergson's own collection attributes.
+"""The small GPT-2 of `benchmarks.accuracy.sotu`, its layers' weights alone: what bergson's own collection attributes.
 
 Embeddings, norms and the head are left out on both sides. Shapes: N training chunks, Q queries, P parameters.
 """
@@ -18,8 +18,8 @@ from torch import Tensor
 from benchmarks.peers.comparison import Problem
 from benchmarks.peers.dense import fisher_by_layer
 from benchmarks.peers.methods import SIDE, Method, Ours
-from benchmarks.sotu.model import FULL
-from benchmarks.sotu.task import folder_of, make_task
+from benchmarks.tasks.sotu.model import FULL
+from benchmarks.tasks.sotu.task import folder_of, make_task
 from byline.task import LayerSelection, Task
 from byline.tasks.token_objectives import collate_causal, mean_token_loss
 
@@ -32,7 +32,7 @@ def task() -> Task:
 
 
 def speeches_problem(folder: Path) -> tuple[Problem, list[Method]]:
-    """Write what bergson reads, and list what it is asked. `benchmarks.sotu` must have been run."""
+    """Write what bergson reads, and list what it is asked. `benchmarks.accuracy.sotu` must have been run."""
     declared = task()
     found = np.load(folder_of(FULL) / "truth.npz", allow_pickle=False)
     reported = slice(0, FULL.queries)

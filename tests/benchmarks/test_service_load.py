@@ -3,9 +3,9 @@
 import pytest
 from safetensors.torch import load
 
-from benchmarks.service_load.clients import Reply, Tally
-from benchmarks.service_load.figures import differences, percentile, slope
-from benchmarks.service_load.memory import gradients
+from benchmarks.service.load.clients import Reply, Tally
+from benchmarks.service.load.figures import differences, percentile, slope
+from benchmarks.service.load.memory import gradients
 
 
 def test_percentiles_are_values_that_were_measured():

@@ -1,5 +1,6 @@
-"""Every benchmark of docs/benchmarks.md runs, in its smallest form, and prints a table."""
+"""Every benchmark and every system test has a command; each runs in its smallest form and prints something."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,39 +8,55 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHMARKS = [
-    "digits",
-    "build_time",
-    "memory",
-    "search",
-    "scan_memory",
-    "http_overhead",
-    "service_load",
-    "service_switches",
-    "kills",
-    "service_kills",
-    "ensembles",
-    "optimism",
-    "recorded",
-    "sotu",
-    "peers",
-    "groups",
-    "fuzz",
-    "random_models",
-    "model_table",
+COMMANDS = [
+    "benchmarks.accuracy.digits",
+    "benchmarks.accuracy.ensembles",
+    "benchmarks.accuracy.groups",
+    "benchmarks.accuracy.optimism",
+    "benchmarks.accuracy.recorded",
+    "benchmarks.accuracy.sotu",
+    "benchmarks.peers",
+    "benchmarks.service.load",
+    "benchmarks.service.switches",
+    "benchmarks.speed.build_time",
+    "benchmarks.speed.http_overhead",
+    "benchmarks.speed.memory",
+    "benchmarks.speed.scan_memory",
+    "benchmarks.speed.search",
+    "tests.system.fuzz",
+    "tests.system.kills",
+    "tests.system.model_table",
+    "tests.system.random_models",
+    "tests.system.service_kills",
 ]
+DOWNLOADS = ["benchmarks.accuracy.pca_sizes"]
+"""Commands whose smallest form needs the network."""
+MORE = ["benchmarks.accuracy.ensembles --rates", "benchmarks.accuracy.ensembles --sizes"]
+NAMED = re.compile(r"-m ((?:benchmarks|tests\.system)[\w.]*)")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*BENCHMARKS, "ensembles --rates", "ensembles --sizes"])
-def test_runs(name: str) -> None:
-    module, *options = name.split()
-    command = [sys.executable, "-m", f"benchmarks.{module}", *options, "--smoke"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+@pytest.mark.parametrize("command", [*COMMANDS, *MORE])
+def test_runs(command: str) -> None:
+    words = [sys.executable, "-m", *command.split(), "--smoke"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip()
 
 
 def test_every_benchmark_has_a_make_target() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    assert all(f"-m benchmarks.{name}" in makefile for name in BENCHMARKS)
+    assert set(NAMED.findall((ROOT / "Makefile").read_text())) == {*COMMANDS, *DOWNLOADS}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_documented_commands_are_benchmarks(page: Path) -> None:
+    assert set(NAMED.findall(page.read_text())) <= {*COMMANDS, *DOWNLOADS}
+
+
+def test_benchmarks_and_tests_do_not_import_each_other() -> None:
+    imports = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
+    for path in (ROOT / "benchmarks").rglob("*.py"):
+        assert "tests" not in imports.findall(path.read_text()), path
+    for path in (ROOT / "tests").rglob("*.py"):
+        if path.parent != Path(__file__).parent:  # the tests of the benchmarks themselves
+            assert "benchmarks" not in imports.findall(path.read_text()), path

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from benchmarks.fuzz.served import QUERY, answer_without_timings, serving
 from tests.service.fakes import fake_attributor
 from tests.service.keys import bearer
 from tests.service.postgres import PostgresServer, binaries
 from tests.service.test_full_disk import disk, fill, index  # noqa: F401 - fixtures
 from tests.service.test_outages import plain_log  # noqa: F401 - for every test here
+from tests.system.serving import QUERY, answer_without_timings, serving
 
 FAKE, TINY = "/v1/indexes/fake/events", "/v1/indexes/tiny/events"
 CLEAN = {200, 201, 503, 507}

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from sqlalchemy import event
 
-from benchmarks.fuzz.served import QUERY, answer_without_timings, serving, tiny_index
+from tests.system.serving import QUERY, answer_without_timings, serving, tiny_index
 
 ASK = "/v1/indexes/tiny/attributions"
 MEBIBYTES = 3

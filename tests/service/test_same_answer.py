@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from starlette.testclient import TestClient
 
-from benchmarks.fuzz.served import tiny_index
 from byline.attribution.attributor import Attributor
 from byline_service.app import create_app
 from tests.service.keys import admin_key, bearer, prepared
+from tests.system.serving import tiny_index
 
 ASK = "/v1/indexes/tiny/attributions"
 QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0], "label": 2}

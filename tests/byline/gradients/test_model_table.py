@@ -2,16 +2,16 @@
 
 import pytest
 
-from benchmarks.model_table import BEGIN, END, PAGE, Row, joined, number, written
 from tests.byline.gradients.cases import ModelCase
 from tests.byline.gradients.exactness import TOLERANCE
+from tests.system.model_table import BEGIN, END, PAGE, Row, joined, number, written
 
 
 @pytest.fixture(scope="module")
 def cases() -> list[ModelCase]:
     pytest.importorskip("transformers", reason="the extra `hf` is not installed")
     pytest.importorskip("peft", reason="the extra `lora` is not installed")
-    from benchmarks.model_table import all_cases
+    from tests.system.model_table import all_cases
 
     return all_cases()
 

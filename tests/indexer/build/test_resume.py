@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from benchmarks.kills import Setting, run_kills
+from tests.system.kills import Setting, run_kills
 
 
 @pytest.mark.slow

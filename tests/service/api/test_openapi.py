@@ -8,12 +8,12 @@ from fastapi.routing import iter_route_contexts
 from schemathesis import openapi
 from schemathesis.python.asgi import shutdown_lifespans
 
-from benchmarks.fuzz import documented
 from byline_service.accounts.keys import new_key, parse_key
 from byline_service.api.links import LINKS
 from byline_service.app import create_app
 from tests.service.fakes import fake_attributor
 from tests.service.keys import admin_key, bearer, prepared
+from tests.system.fuzz import documented
 
 OPERATIONS = Path(__file__).parent / "operations.json"
 ALLOWED_METHODS = {"get", "post", "put", "patch", "delete"}

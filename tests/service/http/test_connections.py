@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from benchmarks.fuzz import raw, valid
-from benchmarks.fuzz.served import answer_without_timings, serving, tiny_index
-from benchmarks.fuzz.shapes import Known, _smuggling
-from benchmarks.fuzz.wire import exchange
+from tests.system.fuzz import raw, valid
+from tests.system.fuzz.shapes import Known, _smuggling
+from tests.system.fuzz.wire import exchange
+from tests.system.serving import answer_without_timings, serving, tiny_index
 
 
 @pytest.fixture(scope="module")

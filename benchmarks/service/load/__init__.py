@@ -1,0 +1,1 @@
+"""The service under load: throughput, overload, memory, stages, restarts. `python -m benchmarks.service.load`."""

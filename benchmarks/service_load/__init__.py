@@ -1,1 +1,0 @@
-"""The service under load: throughput, overload, memory, stages, restarts. `python -m benchmarks.service_load`."""

@@ -1,0 +1,128 @@
+"""A valid request of every route, from the OpenAPI document: what mutations start from."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.system.fuzz.shapes import JSON, Known
+from tests.system.serving import QUERY, Served
+
+KEY = {"name": "victim", "person": "somebody", "scopes": ["read", "query"]}
+POLICY: dict[str, Any] = {"name": "royalties", "currency": "EUR", "pool": 1_000_000}
+ALLOCATION = {"kind": "allocation", "policy": POLICY["name"]}
+PAGES = (
+    b"/",
+    b"/indexes",
+    b"/indexes/tiny",
+    b"/indexes/tiny/owners.csv",
+    b"/login",
+    b"/docs",
+    b"/openapi.json",
+    b"/static/byline.css",
+    b"/static/icon.svg",
+)
+
+
+def requests(document: Mapping[str, Any], known: Known, values: Mapping[str, str]) -> list[bytes]:
+    """Write a request of each operation and page.
+
+    Args:
+        document: The OpenAPI document.
+        known: Who asks what.
+        values: By name of a path parameter: something that exists.
+    """
+    written = [known.get(page) for page in PAGES]
+    for method, path, operation in operations(document):
+        address = path.format_map(Values(values)).encode()
+        if "requestBody" in operation:
+            body = bodies(known).get(operation["operationId"], b"{}")
+            written.append(known.head(method, address, *_lines(body)) + body)
+        else:
+            written.append(known.head(method, address + _query(operation), b"Connection: close"))
+    return written
+
+
+def operations(document: Mapping[str, Any]) -> Iterator[tuple[bytes, str, Mapping[str, Any]]]:
+    """Each operation's method, path and description."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in {"get", "post", "put", "patch", "delete"}:
+                yield method.upper().encode(), path, operation
+
+
+def bodies(known: Known) -> dict[str, bytes]:
+    """Bodies by operation id."""
+    query = json.loads(known.query)
+    switch = {"index": known.index, "version": "0123456789ab", "expected": 1}
+    return {
+        name: json.dumps(body).encode()
+        for name, body in {
+            "attribute": {
+                "query": query,
+                "k": 3,
+                "direction": "both",
+                "members": True,
+                "filter": {"label": ["1"]},
+            },
+            "shares": {"query": query, "owners_limit": 2},
+            "register_version": {"version": "0123456789ab"},
+            "put_alias": switch,
+            "roll_back_alias": {"expected": 1},
+            "create_key": KEY | {"expires_at": "2100-01-01T00:00:00Z", "requests_per_minute": 60},
+            "rotate_key": {"overlap_hours": 1.5},
+            "book_event": {"query": query, "weight": 2, "reference": "generation 1"},
+            "revise_policy": POLICY | {"minimum_quality": {"metric": "lds", "least": 0.1}, "floor": 5},
+            "draft_run": {
+                "draft": ALLOCATION | {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
+            },
+        }.items()
+    }
+
+
+def settled(served: Served) -> dict[str, str]:
+    """Have something of everything in a service: what mutated requests read and change.
+
+    Returns:
+        Values of path parameters.
+    """
+
+    def made(path: str, body: object, key: str | None = None) -> dict[str, Any]:
+        status, answer = served.post(path, json.dumps(body).encode(), key=key)
+        assert status in {200, 201}, (path, status, answer)
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    victim = made("/v1/keys", KEY)
+    approver = made("/v1/keys", {"name": "approver", "person": "another", "scopes": ["approve"]})
+    made("/v1/policies", POLICY)  # a second time it is another revision
+    event = made("/v1/indexes/tiny/events", {"query": json.loads(QUERY)})
+    run = made("/v1/statement-runs", {"draft": ALLOCATION})
+    for step in ("approve", "post"):
+        made(f"/v1/statement-runs/{run['id']}/{step}", {}, approver["key"])
+    return {
+        "name": "tiny",
+        "alias": "tiny",
+        "version": event["version"],
+        "example_id": "point-3",
+        "key_id": victim["id"],
+        "policy": POLICY["name"],
+        "event_id": event["id"],
+        "run": run["id"],
+    }
+
+
+class Values(dict[str, str]):
+    """Values of path parameters; one that is not known is 1."""
+
+    def __missing__(self, name: str) -> str:
+        return "1"
+
+
+def _lines(body: bytes) -> tuple[bytes, ...]:
+    length = b"Content-Length: %d" % len(body)
+    return (b"Content-Type: " + JSON, length, b"Idempotency-Key: one", b"Connection: close")
+
+
+def _query(operation: Mapping[str, Any]) -> bytes:
+    names = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"}
+    return b"?limit=3" if "limit" in names else b""
