@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from byline.api.example import Example
-from byline.api.query import ErrorScope, Similarity
+from byline.api.terms import ErrorScope, Similarity
 
 if TYPE_CHECKING:
     import pandas as pd

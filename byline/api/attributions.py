@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from byline.api.answer import Answer
 from byline.api.example import Example
-from byline.api.filters import Filter
-from byline.api.query import Direction, Similarity
+from byline.api.query import AttributionOptions, OwnerOptions, TargetOption
+from byline.api.terms import Similarity
 from byline.index.quality_card import QualityCard
 
 Word = Annotated[str, Field(max_length=1000)]
@@ -27,60 +27,26 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class QueryBody(Body):
-    """What is asked: exactly one of the forms."""
+class QueryBody(TargetOption):
+    """A question in one form: give exactly one of `query`, `query_set` and `feature`."""
 
     query: Payload | None = None
-    """One query, as the index's `query_schema` has it; predicted first where it is incomplete."""
+    """A query that fits the index's `query_schema`. The model predicts what the query leaves out."""
     query_set: Annotated[list[Payload], Field(min_length=1)] | None = None
-    """Several queries that get one answer: the mean of their targets is attributed."""
+    """Several queries with one answer: the mean of their targets is attributed."""
     feature: Annotated[list[float], Field(min_length=1)] | None = None
-    """A finished query feature of the index's width."""
-    target: Annotated[str, Field(max_length=100)] | None = None
-    """What is attributed: one of the index's `targets`; by default the recipe's."""
+    """A finished query feature with as many numbers as the index is wide."""
 
 
-OwnersLimit = Annotated[int, Field(ge=1)]
-LISTED_OWNERS = 100
-"""Owners that are listed unless more are asked for."""
-
-
-class Options(Body):
-    """How much is wanted of an answer."""
-
-    k: int = Field(default=10, ge=1)
-    """How many examples at each end; fewer come back only where fewer exist."""
-    direction: Direction = "proponents"
-    """Proponents raised the target (lowered the loss), opponents did the opposite."""
-    filter: Filter | None = None
-    """Search only some of the examples."""
-    members: bool = False
-    """Break each score down by member of the ensemble, the owners' too."""
-    shares: bool = False
-    """Add each owner's share, over all rows."""
-    drill_down: bool = False
-    """On an index of groups: score the top groups' points one by one, and return points."""
-    drill_groups: int = Field(default=10, ge=1)
-    """How many groups a drill-down goes into, at each end."""
-    owners_limit: OwnersLimit = LISTED_OWNERS
-    """How many owners the shares list, largest score first; `others` sums up the rest."""
-
-
-class AttributionBody(QueryBody, Options):
-    """One question, or a batch of `queries` with the same options."""
+class AttributionBody(QueryBody, AttributionOptions):
+    """A question with its options, or a batch of `queries` that share their options."""
 
     queries: Annotated[list[Payload], Field(min_length=1)] | None = None
-    """Several queries that get an answer each."""
-    baseline: Similarity | None = None
-    """Rank by similarity in place of influence, with one of the index's `baselines`. Only for queries; not with
-    `target`, `members`, `shares` and `drill_down`, which only influence has."""
+    """Several queries with an answer each."""
 
 
-class SharesBody(QueryBody):
-    """One question; the owners' shares are always over all rows."""
-
-    owners_limit: OwnersLimit = LISTED_OWNERS
-    """How many owners are listed, largest score first; `others` sums up the rest."""
+class SharesBody(QueryBody, OwnerOptions):
+    """A question for the owners' shares alone, which always cover all rows."""
 
 
 class Answers(Document):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from byline.api.attributions import Body, Document, QueryBody
-from byline.api.query import ErrorScope
+from byline.api.terms import ErrorScope
 from byline.errors import InvalidInput
 from byline_service.compensation.event import Event, EventMember
 from byline_service.compensation.integer_shares import exact_shares

@@ -1,10 +1,131 @@
-"""Words that requests, answers and the code behind them share; importing them costs nothing."""
+"""The options of a question, declared once.
 
-from typing import Literal
+HTTP bodies, `AttributionRequest`, the client's keywords and the options of `byline query` all come from
+`AttributionOptions`. It needs neither torch nor an index.
+"""
 
-Direction = Literal["proponents", "opponents", "both"]
-"""Which end of the scores is wanted."""
-ErrorScope = Literal["within_checkpoint", "between_checkpoints"]
-"""What a standard error covers: masks of one checkpoint miss that between trained models."""
-Similarity = Literal["bm25", "representation"]
-"""Baselines that rank training points by how alike they are to a query."""
+from collections.abc import Mapping
+from typing import Any, TypedDict, Unpack
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from byline.api.terms import Direction, Similarity
+from byline.api.validation import describe_errors
+from byline.errors import InvalidQuery
+
+Scalar = str | bool | int | float | None
+LISTED_OWNERS = 100
+"""Owners that an answer lists unless `owners_limit` asks for another number."""
+
+
+class Filter(BaseModel):
+    """Select the rows that may be returned. Every given field must match; a list matches if one entry does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    id: list[str] | None = Field(default=None, max_length=1_000)
+    """Ids to return. With `drill_down`, the ids of the groups to score."""
+    owner: list[str] | None = Field(default=None, max_length=1_000)
+    """Owners whose training points may be returned."""
+    license: list[str] | None = Field(default=None, max_length=1_000)
+    """Licenses whose training points may be returned."""
+    label: list[str] | None = Field(default=None, max_length=1_000)
+    """Labels whose training points may be returned."""
+    attributes: Mapping[str, Scalar] = Field(default_factory=dict, max_length=20)
+    """Top-level attributes with their required values. `true` does not equal 1; 1 equals 1.0."""
+
+
+class OwnerOptions(BaseModel):
+    """The option of every answer that lists owners."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    owners_limit: int = Field(default=LISTED_OWNERS, ge=1)
+    """Number of owners to list, by descending score. `others` sums up the rest."""
+
+
+class TargetOption(BaseModel):
+    """The option of every question that Byline differentiates."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    target: str | None = Field(default=None, max_length=100)
+    """Quantity to attribute: one of the index's `targets`. The recipe sets the default."""
+
+
+class RankingOptions(OwnerOptions):
+    """The options that a query, a gradient and a feature share."""
+
+    k: int = Field(default=10, ge=1)
+    """Number of training points to return at each end. Fewer come back if fewer exist."""
+    direction: Direction = "proponents"
+    """Proponents raised the target (lowered the loss); opponents lowered it."""
+    members: bool = False
+    """Break each score down by member of the ensemble, for training points and for owners."""
+    shares: bool = False
+    """Add the share of each owner. Shares always cover all rows, regardless of `filter`."""
+    drill_down: bool = False
+    """On an index of groups: score the points of the top groups one by one, and return points."""
+    drill_groups: int = Field(default=10, ge=1)
+    """Number of groups to drill into at each end."""
+
+
+class AttributionOptions(RankingOptions, TargetOption):
+    """Every option of a question."""
+
+    filter: Filter | None = None
+    """Restrict the search to some of the training points."""
+    baseline: Similarity | None = None
+    """Rank by similarity instead of influence, with one of the index's `baselines`. Requires a query, and excludes
+    `target`, `members`, `shares` and `drill_down`."""
+
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _check_baseline(cls, name: object) -> object:
+        if name == "knn_shapley":
+            raise InvalidQuery(
+                "expected 'bm25' or 'representation', got another: knn_shapley is offered by `byline scores` only"
+            )
+        return name
+
+
+class RankingKeywords(TypedDict, total=False):
+    """The fields of `AttributionOptions` that fit every form of a question, typed as keywords."""
+
+    k: int
+    direction: Direction
+    filter: Filter | Mapping[str, Any] | None
+    members: bool
+    shares: bool
+    drill_down: bool
+    drill_groups: int
+    owners_limit: int
+
+
+class AttributionKeywords(RankingKeywords, total=False):
+    """The fields of `AttributionOptions`, typed as keywords for `Attributor.attribute` and `Client.attribute`."""
+
+    target: str | None
+    baseline: Similarity | None
+
+
+class SharesKeywords(TypedDict, total=False):
+    """The options of a question for shares alone, typed as keywords."""
+
+    target: str | None
+    owners_limit: int
+
+
+def options_of(**options: Unpack[AttributionKeywords]) -> AttributionOptions:
+    """Check keywords against `AttributionOptions`.
+
+    Args:
+        **options: Fields of `AttributionOptions`.
+
+    Raises:
+        InvalidQuery: An option is unknown or invalid; the message names the option, never its value.
+    """
+    try:
+        return AttributionOptions.model_validate(options)
+    except ValidationError as error:
+        raise InvalidQuery(describe_errors(error, AttributionOptions)) from None

@@ -24,7 +24,8 @@ from byline.api.answer import (
     StandsOut,
     Timings,
 )
-from byline.attribution.noise import EndName, stands_out
+from byline.api.terms import Direction
+from byline.attribution.noise import stands_out
 from byline.attribution.owner_shares import OwnerSums, owner_sums
 from byline.attribution.queries import PreparedQuery
 from byline.attribution.request import AttributionRequest
@@ -103,7 +104,7 @@ class AnswerWriter:
             timings=timings,
             proponents=self._attributions(found.proponents, members=request.members),
             opponents=self._attributions(found.opponents, members=request.members),
-            coverage=self._coverage(found.points if asked.question.examples else index.points),
+            coverage=self._coverage(found.points if request.examples else index.points),
             stands_out=StandsOut(
                 proponents=self._stands_out("proponents", found.proponents, found),
                 opponents=self._stands_out("opponents", found.opponents, found),
@@ -154,7 +155,7 @@ class AnswerWriter:
         total = self._index.points
         return Coverage(searched=searched, total=total, complete=searched == total)
 
-    def _stands_out(self, name: EndName, end: RankedRows | None, found: SearchResult) -> bool | None:
+    def _stands_out(self, name: Direction, end: RankedRows | None, found: SearchResult) -> bool | None:
         if end is None or found.noise is None or not len(end.rows):
             return None
         known = self._of_columns(end.by_member)
@@ -165,7 +166,7 @@ class AnswerWriter:
     def _shares(self, found: SearchResult, request: AttributionRequest) -> Shares | None:
         if found.owners is None:
             return None
-        limit = request.owners_limit
+        limit = request.listed_owners
         sums, owners = owner_sums(found.owners, self._of_columns(found.owners)), self._owners
         order = sorted(range(len(owners)), key=lambda o: (-sums.score[o], owners[o][0]))
         listed, left = order[:limit], order[len(order) if limit is None else limit :]

@@ -6,12 +6,13 @@ Letters: Q questions, M members, k examples of an answer, O owners.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byline.api.answer import Answer, SharesAnswer
+from byline.api.query import AttributionKeywords, SharesKeywords
 from byline.attribution.answer_writer import AnswerWriter
 from byline.attribution.baseline_ranking import Similarities
 from byline.attribution.drill_down import drill_of, drilled_points, refuse_no_drill
@@ -141,7 +142,7 @@ class Attributor:
         """Names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""
         return self._questions.expected_gradients()
 
-    def check(self, request: AttributionRequest, *, examples: bool = True) -> CheckedRequest:
+    def check(self, request: AttributionRequest) -> CheckedRequest:
         """Check a request without computing: payload, target, gradient names and shapes, feature.
 
         Raises:
@@ -151,8 +152,8 @@ class Attributor:
             self._refuse_mixed_owners()
         if request.baseline is not None:
             self.similarities.require(request.baseline)
-        question = self._questions.check(request, examples=examples)
-        if not (request.drill_down and examples):
+        question = self._questions.check(request)
+        if not (request.drill_down and request.examples):
             return question
         refuse_no_drill(self.index, self._drill)
         ends = 2 if request.direction == "both" else 1
@@ -166,21 +167,53 @@ class Attributor:
                 f"'{record.options.by}': build one with groups.by = 'owner', or without groups"
             )
 
-    def attribute(self, request: AttributionRequest) -> Answer:
-        """Answer one request: the most influential training points of a query.
+    @overload
+    def attribute(self, query: AttributionRequest) -> Answer: ...
+
+    @overload
+    def attribute(self, query: Mapping[str, Any], **options: Unpack[AttributionKeywords]) -> Answer: ...
+
+    def attribute(
+        self, query: AttributionRequest | Mapping[str, Any], **options: Unpack[AttributionKeywords]
+    ) -> Answer:
+        """Find the most influential training points of one query.
+
+        Args:
+            query: A payload that fits the Task's `query.payload`; the model predicts what it leaves out. Or a whole
+                `AttributionRequest`, which can also hold a gradient, a feature or a set of queries.
+            **options: Fields of `byline.api.query.AttributionOptions`, as `Client.attribute` takes them.
 
         Raises:
-            InvalidQuery: The request does not fit this index.
+            InvalidQuery: The query or an option does not fit this index.
             NonFiniteGradient: The query's gradient is NaN or infinite.
         """
+        request = _request_of(query, options)
         question = self.check(request)
         if request.baseline is not None:
             self.similarities.fit()
         return _raised(self.answer([question])[0])
 
-    def shares(self, request: AttributionRequest) -> SharesAnswer:
-        """Each owner's share of one query's answer, over all rows; raises as `attribute` does."""
-        question = self.check(replace(request, shares=True), examples=False)
+    @overload
+    def shares(self, query: AttributionRequest) -> SharesAnswer: ...
+
+    @overload
+    def shares(self, query: Mapping[str, Any], **options: Unpack[SharesKeywords]) -> SharesAnswer: ...
+
+    def shares(
+        self, query: AttributionRequest | Mapping[str, Any], **options: Unpack[SharesKeywords]
+    ) -> SharesAnswer:
+        """Compute the share of each owner in one query's answer, over all rows.
+
+        Args:
+            query: A payload that fits the Task's `query.payload`, or a whole `AttributionRequest`.
+            **options: The target, and the number of owners to list.
+
+        Raises:
+            InvalidQuery: The query or an option does not fit this index.
+            NonFiniteGradient: The query's gradient is NaN or infinite.
+        """
+        request = _request_of(query, options)
+        question = self.check(request.changed(shares=True, examples=False))
         return shares_of(_raised(self.answer([question])[0]))
 
     def scores(
@@ -324,7 +357,8 @@ class Attributor:
 
     def _drilled(self, asked: PreparedQuery, found: SearchResult) -> SearchResult:
         question = asked.question
-        if self._drill is None or not (question.examples and question.request.drill_down):
+        request = question.request
+        if self._drill is None or not (request.examples and request.drill_down):
             return found
         return self._drill.into_points(asked, found)
 
@@ -332,6 +366,17 @@ class Attributor:
 def shares_of(answer: Answer) -> SharesAnswer:
     """The owners' part of an answer that was asked with `shares`."""
     return SharesAnswer.model_validate(answer.model_dump(include=set(SharesAnswer.model_fields)))
+
+
+def _request_of(
+    query: AttributionRequest | Mapping[str, Any], options: AttributionKeywords | SharesKeywords
+) -> AttributionRequest:
+    if not isinstance(query, AttributionRequest):
+        fields: dict[str, Any] = {"query": query, **options}
+        return AttributionRequest(**fields)
+    if options:
+        raise InvalidQuery("expected the options inside the AttributionRequest, got keywords beside it")
+    return query
 
 
 def _raised(outcome: Answer | BylineError) -> Answer:

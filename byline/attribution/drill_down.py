@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from byline.attribution.noise import EndName
+from byline.api.terms import Direction
 from byline.attribution.optimism import optimism
 from byline.attribution.queries import PreparedQuery
 from byline.attribution.retrieval import RankedRows, SearchResult
@@ -71,7 +71,7 @@ class Drill:
         rows_P, by_member_PM = self._scored(asked, groups)
         k = asked.question.request.k
 
-        def top(name: EndName) -> RankedRows:
+        def top(name: Direction) -> RankedRows:
             scores_P = by_member_PM.mean(axis=1)
             order = np.lexsort((rows_P, -scores_P if name == "proponents" else scores_P))[:k]
             examples = tuple(described(self._task, int(row)) for row in rows_P[order])

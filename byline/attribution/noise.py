@@ -10,18 +10,15 @@ usually heavier-tailed than a Gaussian: the bar is low, and an answer that fails
 believed.
 """
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
+
+from byline.api.terms import Direction
 
 SAMPLE_ROWS = 1024
 """Rows that the spread is measured on: enough for a spread to about 4 %."""
 FEWEST_ROWS = 32
 """Below this many rows a robust spread says nothing, and the answer is None."""
-
-EndName = Literal["proponents", "opponents"]
-"""Which end of the scores: the largest, or the smallest."""
 
 
 def sample_rows(rows: int) -> NDArray[np.int64]:
@@ -30,12 +27,12 @@ def sample_rows(rows: int) -> NDArray[np.int64]:
 
 
 def stands_out(
-    end: EndName, best: float, half_width: float | None, sample_S: NDArray[np.float64], searched: int
+    end: Direction, best: float, half_width: float | None, sample_S: NDArray[np.float64], searched: int
 ) -> bool | None:
     """Apply the rule of this module to one answer.
 
     Args:
-        end: Which end `best` is of.
+        end: The end that `best` belongs to: `proponents` or `opponents`.
         best: The score at rank 1: the largest of the proponents, or the smallest of the opponents.
         half_width: Of its 95 % interval (`byline.metrics.intervals.half_width`), None with a single member.
         sample_S: Scores of the sampled rows for the same query.

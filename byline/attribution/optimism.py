@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.attribution.noise import EndName
+from byline.api.terms import Direction
 from byline.attribution.uncertainty import unit_count, unit_scores
 from byline.members import Member
 
@@ -32,7 +32,7 @@ def candidate_count(k: int) -> int:
 
 
 def optimism(
-    end: EndName, by_member_CM: NDArray[np.float64], members: Sequence[Member], k: int
+    end: Direction, by_member_CM: NDArray[np.float64], members: Sequence[Member], k: int
 ) -> float | None:
     """Estimate what part of the k best scores is luck.
 

@@ -41,8 +41,6 @@ class CheckedRequest:
     """Validated payloads; none where a gradient or a feature came."""
     target: str | None = None
     """The target's name; None where a gradient or a feature came, or a baseline ranks."""
-    examples: bool = True
-    """False where only the owners' shares are wanted."""
     drilled: int = 0
     """Training points that a drill-down may have to differentiate."""
     passes: int = 0
@@ -110,7 +108,7 @@ class QueryPreparer:
         """Differentiate one item, so that the first caller does not wait for what a first time costs."""
         self._models().features([item], self._recipe.query_target)
 
-    def check(self, request: AttributionRequest, *, examples: bool = True) -> CheckedRequest:
+    def check(self, request: AttributionRequest) -> CheckedRequest:
         """Check a request against the index, without computing.
 
         Raises:
@@ -118,10 +116,10 @@ class QueryPreparer:
         """
         if request.feature is not None:
             self._feature(request)
-            return CheckedRequest(request=request, examples=examples)
+            return CheckedRequest(request=request)
         if request.gradient is not None:
             check_gradients(request.gradient, self.expected_gradients())
-            return CheckedRequest(request=request, examples=examples, passes=self._passes)
+            return CheckedRequest(request=request, passes=self._passes)
         interface = self._interface()
         raw = [request.query] if request.query is not None else list(request.query_set or ())
         if not raw:
@@ -134,7 +132,6 @@ class QueryPreparer:
             request=request,
             payloads=payloads,
             target=None if request.baseline else self._target(request.target),
-            examples=examples,
             passes=0 if request.baseline else self._passes,
         )
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from byline.api.example import Example
-from byline.api.filters import Filter
-from byline.attribution.noise import EndName, sample_rows
+from byline.api.query import Filter
+from byline.api.terms import Direction
+from byline.attribution.noise import sample_rows
 from byline.attribution.optimism import candidate_count, optimism
 from byline.attribution.queries import PreparedQuery
 from byline.attribution.uncertainty import unit_count
@@ -86,7 +87,7 @@ class Retrieval:
     def find(self, asked: Sequence[PreparedQuery]) -> list[SearchResult]:
         """Answer questions that have their features; those with the same options are searched together."""
         found = [SearchResult() for _ in asked]
-        wanted = [q for q, each in enumerate(asked) if each.question.examples]
+        wanted = [q for q, each in enumerate(asked) if each.question.request.examples]
         self._find_examples(asked, wanted, found)
         for with_parts in (False, True):
             shared = [
@@ -125,7 +126,7 @@ class Retrieval:
         request = asked[0].question.request
         rows = self._rows(request.filter)
         searched = self._index.rows if rows is None else len(rows)
-        ends: dict[EndName, bool] = {
+        ends: dict[Direction, bool] = {
             "proponents": request.direction != "opponents",
             "opponents": request.direction != "proponents",
         }
@@ -138,7 +139,7 @@ class Retrieval:
             each.points = self._index.points if rows is None else self._index.points_of(rows)
 
     def _end(
-        self, asked: Sequence[PreparedQuery], k: int, rows: NDArray[np.int64] | None, name: EndName
+        self, asked: Sequence[PreparedQuery], k: int, rows: NDArray[np.int64] | None, name: Direction
     ) -> list[RankedRows]:
         features_QK, parts_QMK = _stacked(asked)
         if rows is not None and not len(rows):

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.api.query import ErrorScope
+from byline.api.terms import ErrorScope
 from byline.members import Member
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from byline.baselines.base import Baseline, BaselineName, Fitting
+from byline.api.terms import Baseline
+from byline.baselines.base import FittedBaseline, Fitting
 from byline.baselines.bm25 import Bm25
 from byline.baselines.knn_shapley import KnnShapley
 from byline.baselines.representation import Representation
 
-BASELINES: Mapping[BaselineName, type[Baseline]] = {
+BASELINES: Mapping[Baseline, type[FittedBaseline]] = {
     "bm25": Bm25,
     "representation": Representation,
     "knn_shapley": KnnShapley,
@@ -16,9 +17,8 @@ BASELINES: Mapping[BaselineName, type[Baseline]] = {
 
 __all__ = [
     "BASELINES",
-    "Baseline",
-    "BaselineName",
     "Bm25",
+    "FittedBaseline",
     "Fitting",
     "KnnShapley",
     "Representation",

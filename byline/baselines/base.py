@@ -5,7 +5,7 @@ Letters: Q queries, R training points.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from torch import nn
 
 from byline.models.training_points import Points, read_items
 from byline.task import Item, Task
-
-BaselineName = Literal["bm25", "representation", "knn_shapley"]
-"""Every baseline; `knn_shapley` values training points by their labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +32,7 @@ class Fitting:
 DEFAULT = Fitting()
 
 
-class Baseline(Protocol):
+class FittedBaseline(Protocol):
     """Fitted once on a training set; then scores any query."""
 
     @classmethod

@@ -1,12 +1,11 @@
 """Asking an index: what the methods of both clients send."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from byline.api.answer import Answer, SharesAnswer
 from byline.api.attributions import Answers, IndexInfo
-from byline.api.filters import Filter
-from byline.api.query import Direction, Similarity
+from byline.api.query import AttributionKeywords, RankingKeywords, SharesKeywords, options_of
 from byline.client import indexes
 from byline.client.calls import Call, Flow, JsonBody, OnProgress, document, one, path_of
 from byline.client.gradients import gradient_of
@@ -22,52 +21,25 @@ T = TypeVar("T")
 Payload = Mapping[str, Any]
 
 
-class Waiting(TypedDict):
-    """How an answer is waited for."""
+class Waiting(TypedDict, total=False):
+    """How to wait for an answer."""
 
-    on_progress: NotRequired[OnProgress]
-    """Told how far the answer is, which is then streamed and may take longer than others."""
-    timeout: NotRequired[float]
-    """Seconds without a byte from the service after which it is given up; by default the client's."""
-
-
-class Options(Waiting):
-    """How much is wanted of an answer; what is left out is as the service has it."""
-
-    k: NotRequired[int]
-    """How many examples at each end: 10."""
-    direction: NotRequired[Direction]
-    """`proponents`, `opponents` or `both`."""
-    filter: NotRequired[Filter | Mapping[str, Any]]
-    """Search only some of the examples: `{"owner": ["..."]}`."""
-    members: NotRequired[bool]
-    """Break each score down by member of the ensemble."""
-    shares: NotRequired[bool]
-    """Add each owner's share, over all rows."""
-    owners_limit: NotRequired[int]
-    """How many owners the shares list: 100."""
-    drill_down: NotRequired[bool]
-    """On an index of groups: score the top groups' points one by one, and return points."""
-    drill_groups: NotRequired[int]
-    """How many groups a drill-down goes into, at each end: 10."""
+    on_progress: OnProgress
+    """Function to call with the progress of the answer. The service then streams, and allows the answer more time."""
+    timeout: float
+    """Seconds without a byte from the service before the client gives up. The client sets the default."""
 
 
-class QueryOptions(Options):
-    """What only queries have beside that."""
-
-    target: NotRequired[str]
-    """One of the index's `targets`; by default the recipe's."""
-    baseline: NotRequired[Similarity]
-    """Rank by similarity in place of influence."""
+class Options(RankingKeywords, Waiting, total=False):
+    """The options of a gradient or a feature, and of waiting for the answer."""
 
 
-class SharesOptions(Waiting):
-    """How much is wanted of shares."""
+class QueryOptions(AttributionKeywords, Waiting, total=False):
+    """The options of a query, and of waiting for the answer."""
 
-    target: NotRequired[str]
-    """One of the index's `targets`; by default the recipe's."""
-    owners_limit: NotRequired[int]
-    """How many owners are listed: 100."""
+
+class SharesOptions(SharesKeywords, Waiting, total=False):
+    """The options of shares, and of waiting for the answer."""
 
 
 def attribute(index: str, query: Payload, **options: Unpack[QueryOptions]) -> Flow[Answer]:
@@ -229,10 +201,9 @@ def _ask(
 
 
 def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:
-    sent = {name: value for name, value in options.items() if name not in Waiting.__annotations__}
-    if isinstance(sent.get("filter"), Filter):
-        sent["filter"] = sent["filter"].model_dump(mode="json", exclude_defaults=True)
-    return sent
+    """Check the options of an answer; the service sets the defaults of those that are left out."""
+    chosen = {name: value for name, value in options.items() if name not in Waiting.__annotations__}
+    return options_of(**chosen).model_dump(mode="json", exclude_unset=True)
 
 
 def _as_parameters(options: Mapping[str, Any]) -> list[tuple[str, str]]:

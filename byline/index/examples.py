@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from byline.api.example import Example
-from byline.api.filters import Filter
+from byline.api.query import Filter
 from byline.errors import CorruptIndex, InvalidQuery, InvalidTask, NotFound
 
 APPLICATION_ID = 0x42794C6E  # "ByLn", shown by file(1)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from byline.api.terms import Baseline
 from byline.attribution.baseline_ranking import fitted_to
 from byline.attribution.opening import featurizer_of, task_of
 from byline.attribution.queries import CheckedRequest, QueryPreparer
@@ -27,7 +28,7 @@ from byline.attribution.score_matrix import (
 )
 from byline.attribution.stage_timer import Stopwatch
 from byline.attribution.task_code import task_code
-from byline.baselines import Baseline, BaselineName, Fitting
+from byline.baselines import FittedBaseline, Fitting
 from byline.errors import InvalidInput, InvalidQuery
 from byline.index.durable import replaced
 from byline.index.index import AttributionIndex
@@ -41,7 +42,7 @@ from byline_indexer.progress import Observer, Silent
 class Chosen:
     """A baseline with its option."""
 
-    name: BaselineName
+    name: Baseline
     neighbours: int = 5
     """K of `knn_shapley`."""
 
@@ -164,7 +165,7 @@ def score_items(
 
 def _by_baseline(
     ask: QueryPreparer,
-    baseline: Baseline,
+    baseline: FittedBaseline,
     questions: Sequence[CheckedRequest],
     first: int,
     out: NDArray[np.float32],

@@ -13,7 +13,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from byline.api.query import Similarity
+from byline.api.terms import Similarity
 from byline.errors import InvalidInput
 from byline.paths import LocalPath
 

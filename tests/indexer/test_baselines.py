@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from byline.__main__ import main
-from byline.api.filters import Filter
+from byline.api.query import Filter
 from byline.attribution.attributor import Attributor
 from byline.attribution.request import AttributionRequest
 from byline.baselines import BASELINES, Fitting

@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from byline.api.example import Example
-from byline.api.filters import Filter
+from byline.api.query import Filter
 from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery, NotFound
 from byline.features.queries import QueryFeatures

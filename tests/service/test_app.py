@@ -12,8 +12,7 @@ from safetensors.torch import save
 from starlette.testclient import TestClient
 
 import byline_service
-from byline.api.attributions import Options
-from byline.api.filters import Filter
+from byline.api.query import AttributionOptions, Filter
 from byline.attribution.request import AttributionRequest
 from byline.recipes import recipe
 from byline_service.app import create_app
@@ -248,7 +247,7 @@ def test_openapi_declares_every_failure_and_each_indexs_query(served):
     text = json.dumps(document)
     names = {ref.split('"')[0] for ref in text.split("#/components/schemas/")[1:]}
     assert names <= set(schemas), "a reference leads nowhere"
-    assert set(Options.model_fields) <= set(schemas["AttributionBody"]["properties"])
+    assert set(AttributionOptions.model_fields) <= set(schemas["AttributionBody"]["properties"])
 
 
 def test_pages_load_nothing_from_elsewhere(served):

@@ -1,39 +1,16 @@
 """Sub-commands that ask a finished index: query, scores."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from byline.api.terms import Baseline, Direction, Similarity
 from byline_indexer.cli.inspect import IndexPath, Json
 
 if TYPE_CHECKING:
     from byline.attribution.request import AttributionRequest
-
-
-class End(StrEnum):
-    """Which end of the scores is wanted."""
-
-    PROPONENTS = "proponents"
-    OPPONENTS = "opponents"
-    BOTH = "both"
-
-
-class AlikeBy(StrEnum):
-    """What training points are ranked by, where not by influence."""
-
-    BM25 = "bm25"
-    REPRESENTATION = "representation"
-
-
-class ScoredBy(StrEnum):
-    """What training points are scored by, where not by influence."""
-
-    BM25 = "bm25"
-    REPRESENTATION = "representation"
-    KNN_SHAPLEY = "knn_shapley"
 
 
 Payload = Annotated[
@@ -47,43 +24,71 @@ Payload = Annotated[
     ),
 ]
 Count = Annotated[
-    int, typer.Option("-k", min=1, max=10_000, help="Training points to return. Example: `-k 10`")
+    int, typer.Option("-k", min=1, max=10_000, help="Training points to return at each end. Example: `-k 10`")
 ]
 Target = Annotated[
     str | None,
     typer.Option(
-        help="What is attributed: `loss` or one of the Task's targets. Example: `--target margin`",
+        help="Quantity to attribute: `loss` or one of the Task's targets. Example: `--target margin`",
         show_default="the recipe's",
     ),
 ]
-Direction = Annotated[
-    End,
+Ends = Annotated[
+    Direction,
     typer.Option(help="`proponents` raised the target, `opponents` lowered it. Example: `--direction both`"),
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter-id",
+        help="Only the training point with this id; repeatable. With `--drill-down`: only this group. "
+        "Example: `--filter-id train-17`",
+    ),
 ]
 Owners = Annotated[
     list[str] | None,
     typer.Option(
         "--filter-owner",
-        help="Only this owner's examples; repeatable. Example: `--filter-owner ada`",
+        help="Only training points of this owner; repeatable. Example: `--filter-owner ada`",
     ),
 ]
 Licenses = Annotated[
     list[str] | None,
-    typer.Option("--filter-license", help="Only this license; repeatable. Example: `--filter-license MIT`"),
+    typer.Option(
+        "--filter-license",
+        help="Only training points under this license; repeatable. Example: `--filter-license MIT`",
+    ),
 ]
 Labels = Annotated[
     list[str] | None,
-    typer.Option("--filter-label", help="Only this label; repeatable. Example: `--filter-label 7`"),
+    typer.Option(
+        "--filter-label", help="Only training points with this label; repeatable. Example: `--filter-label 7`"
+    ),
+]
+ByMember = Annotated[
+    bool,
+    typer.Option(
+        "--members",
+        help="Break each score down by member of the ensemble, for `--json`. Example: `--members --json`",
+    ),
 ]
 WithShares = Annotated[
     bool,
-    typer.Option("--shares", help="Add each owner's share, over all rows. Example: `--shares`"),
+    typer.Option("--shares", help="Add the share of each owner, over all rows. Example: `--shares`"),
+]
+OwnersLimit = Annotated[
+    int,
+    typer.Option(
+        "--owners-limit",
+        min=1,
+        help="Owners to list, by descending score. Example: `--shares --owners-limit 20`",
+    ),
 ]
 DrillDown = Annotated[
     bool,
     typer.Option(
         "--drill-down",
-        help="On an index of groups: score the top groups' points one by one, and list points. "
+        help="On an index of groups: score the points of the top groups one by one, and list points. "
         "Example: `--drill-down`",
     ),
 ]
@@ -93,27 +98,27 @@ DrillGroups = Annotated[
         "--drill-groups",
         min=1,
         max=10_000,
-        help="How many groups a drill-down goes into, at each end. Example: `--drill-down --drill-groups 20`",
+        help="Groups to drill into at each end. Example: `--drill-down --drill-groups 20`",
     ),
 ]
 RankedBy = Annotated[
-    AlikeBy | None,
+    Similarity | None,
     typer.Option(
         "--baseline",
-        help="Rank by similarity in place of influence: a pass over the training set first. "
+        help="Rank by similarity instead of influence. Reads the training set first. "
         "Example: `--baseline bm25`",
     ),
 ]
 ScoresBaseline = Annotated[
-    ScoredBy | None,
+    Baseline | None,
     typer.Option(
         "--baseline",
-        help="Score by a baseline in place of influence. Example: `--baseline knn_shapley`",
+        help="Score by a baseline instead of influence. Example: `--baseline knn_shapley`",
     ),
 ]
 Neighbours = Annotated[
     int,
-    typer.Option(min=1, help="How many nearest points vote in knn_shapley. Example: `--neighbours 10`"),
+    typer.Option(min=1, help="Nearest points that vote in knn_shapley. Example: `--neighbours 10`"),
 ]
 QueriesFile = Annotated[
     Path,
@@ -139,40 +144,45 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     *,
     k: Count = 10,
     target: Target = None,
-    direction: Direction = End.PROPONENTS,
-    owner: Owners = None,
-    license: Licenses = None,  # noqa: A002 - names the option
-    label: Labels = None,
+    direction: Ends = "proponents",
+    filter_id: Ids = None,
+    filter_owner: Owners = None,
+    filter_license: Licenses = None,
+    filter_label: Labels = None,
+    members: ByMember = False,
     shares: WithShares = False,
+    owners_limit: OwnersLimit = 100,
     drill_down: DrillDown = False,
     drill_groups: DrillGroups = 10,
     baseline: RankedBy = None,
     as_json: Json = False,
 ) -> None:
-    """Ask which training examples made the model predict something; no server is needed.
+    """Ask which training examples made the model predict something. Needs no server.
 
-    The answer is the one that the service gives.
+    The service gives the same answer.
 
     Example: `byline query .demo/digits/index --query '{"features": [0, 0.3, ...]}' -k 10`, with 64 numbers
     """
     from rich.console import Console
 
-    from byline.api.filters import Filter
+    from byline.api.query import Filter
     from byline.attribution.attributor import Attributor
     from byline.attribution.request import AttributionRequest
     from byline_indexer.cli.tables import answer_tables
 
-    wanted = Filter(owner=owner, license=license, label=label) if owner or license or label else None
+    chosen = Filter(id=filter_id, owner=filter_owner, license=filter_license, label=filter_label)
     request = AttributionRequest(
         query=_parsed(payload),
         k=k,
         target=target,
-        direction=direction.value,
-        filter=wanted,
+        direction=direction,
+        filter=None if chosen == Filter() else chosen,
+        members=members,
         shares=shares,
+        owners_limit=owners_limit,
         drill_down=drill_down,
         drill_groups=drill_groups,
-        baseline=None if baseline is None else baseline.value,
+        baseline=baseline,
     )
     attributor = Attributor.open(index)
     if request.baseline is not None:
@@ -205,7 +215,7 @@ def scores(
     from byline_indexer.scores import Chosen, read_requests, write_scores
 
     requests: list[AttributionRequest] = read_requests(queries)
-    chosen = None if baseline is None else Chosen(baseline.value, neighbours)
+    chosen = None if baseline is None else Chosen(baseline, neighbours)
     with bar() as observer:
         write_scores(index, requests, out, batch=batch, observer=observer, baseline=chosen)
     typer.echo(str(out))

@@ -162,7 +162,7 @@ def _checked(
     attributor: Attributor, parse: Callable[[], ParsedRequest]
 ) -> tuple[ParsedRequest, list[CheckedRequest]]:
     requested = parse()
-    return requested, [attributor.check(r, examples=requested.examples) for r in requested.requests]
+    return requested, [attributor.check(each) for each in requested.requests]
 
 
 def _declared_bytes(request: Request) -> int:

@@ -2,23 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from byline.api.answer import Answer
-from byline.api.attributions import (
-    LISTED_OWNERS,
-    Answers,
-    AttributionBody,
-    Options,
-    OwnersLimit,
-    QueryBody,
-    SharesBody,
-    Words,
-)
-from byline.api.filters import Filter
-from byline.api.query import Direction
+from byline.api.attributions import Answers, AttributionBody, QueryBody, SharesBody, Words
+from byline.api.query import AttributionOptions, Filter, RankingOptions
 from byline.attribution.attributor import shares_of
 from byline.attribution.payloads import validated
 from byline.attribution.request import AttributionRequest
@@ -26,7 +16,7 @@ from byline.errors import InvalidQuery
 from byline_service.http.bodies import parse_json, parse_tensors
 from byline_service.settings import Settings
 
-_EVENT: dict[str, Any] = {"k": 1, "shares": True, "members": True}
+_EVENT: dict[str, Any] = {"k": 1, "shares": True, "members": True, "examples": False, "every_owner": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +25,6 @@ class ParsedRequest:
 
     requests: Sequence[AttributionRequest]
     """One, or one for each query of a batch."""
-    examples: bool = True
-    """False where only the owners' shares are wanted."""
     document: Callable[[list[Answer]], BaseModel] = lambda answers: answers[0]
     """Makes the HTTP answer of the answers to `requests`."""
 
@@ -49,39 +37,24 @@ class ParsedRequest:
 _FILTERED = {"id", "owner", "license", "label"}
 
 
-class GradientOptions(BaseModel):
-    """Options of a gradient body, as query parameters."""
+class GradientOptions(RankingOptions):
+    """The options of a gradient body, as query parameters."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(strict=False)  # a parameter is text
 
-    k: Annotated[int, Field(ge=1)] = 10
-    """How many examples at each end."""
-    direction: Direction = "proponents"
-    """Which end is wanted."""
-    members: bool = False
-    """Break each score down by member of the ensemble, the owners' too."""
-    shares: bool = False
-    """Add each owner's share, over all rows."""
-    drill_down: bool = False
-    """On an index of groups: score the top groups' points one by one, and return points."""
-    drill_groups: Annotated[int, Field(ge=1)] = 10
-    """How many groups a drill-down goes into, at each end."""
-    owners_limit: OwnersLimit = LISTED_OWNERS
-    """How many owners the shares list, largest score first; `others` sums up the rest."""
     id: Words | None = None
-    """Any of these ids: with `drill_down`, the groups to go into."""
+    """Ids to return. With `drill_down`, the ids of the groups to score."""
     owner: Words | None = None
-    """Any of these owners; repeat it for several."""
+    """Owners whose training points may be returned. Repeat the parameter for several."""
     license: Words | None = None
-    """Any of these licenses."""
+    """Licenses whose training points may be returned."""
     label: Words | None = None
-    """Any of these labels."""
+    """Labels whose training points may be returned."""
 
-    def options(self) -> Options:
-        """The same, as a JSON body has them."""
+    def filter(self) -> Filter | None:
+        """Collect the parameters that restrict the search."""
         chosen = self.model_dump(include=_FILTERED, exclude_none=True)
-        rest = self.model_dump(exclude=_FILTERED)
-        return Options(**rest, filter=Filter(**chosen) if chosen else None)
+        return Filter(**chosen) if chosen else None
 
 
 def gradient_request(settings: Settings, options: GradientOptions, body: bytes) -> ParsedRequest:
@@ -90,10 +63,11 @@ def gradient_request(settings: Settings, options: GradientOptions, body: bytes) 
     Raises:
         InvalidQuery: The body holds no safetensors, or the options exceed a limit.
     """
-    asked = options.options()
-    _check_k(settings, max(asked.k, asked.drill_groups))
-    requested = ParsedRequest(requests=[AttributionRequest(gradient=parse_tensors(body), **_options(asked))])
-    return _checked(settings, requested)
+    _check_k(settings, options)
+    request = AttributionRequest(
+        gradient=parse_tensors(body), filter=options.filter(), **_fields(options, RankingOptions)
+    )
+    return _checked(settings, ParsedRequest(requests=[request]))
 
 
 def attribution_requests(settings: Settings, body: bytes) -> ParsedRequest:
@@ -103,15 +77,17 @@ def attribution_requests(settings: Settings, body: bytes) -> ParsedRequest:
         InvalidQuery: The body does not fit, or exceeds a limit.
     """
     parsed = validated(AttributionBody, parse_json(body), "body")
-    _check_k(settings, max(parsed.k, parsed.drill_groups))
+    _check_k(settings, parsed)
+    options = _fields(parsed, AttributionOptions)
     if parsed.queries is None:
-        return _checked(settings, ParsedRequest(requests=[_request(settings, parsed, parsed)]))
+        _check_count(settings, len(parsed.query_set or ()))
+        asked = AttributionRequest(**(_fields(parsed, QueryBody) | options))
+        return _checked(settings, ParsedRequest(requests=[asked]))
     if parsed.query is not None or parsed.query_set is not None or parsed.feature is not None:
         raise InvalidQuery("expected one of query, queries, query_set and feature, got several")
     _check_count(settings, len(parsed.queries))
-    asked = [QueryBody(query=query, target=parsed.target) for query in parsed.queries]
     requested = ParsedRequest(
-        requests=[_request(settings, each, parsed) for each in asked],
+        requests=[AttributionRequest(query=query, **options) for query in parsed.queries],
         document=lambda answers: Answers(answers=answers),
     )
     return _checked(settings, requested)
@@ -124,12 +100,9 @@ def shares_request(settings: Settings, body: bytes) -> ParsedRequest:
         InvalidQuery: The body does not fit, or exceeds a limit.
     """
     parsed = validated(SharesBody, parse_json(body), "body")
-    options = Options(k=1, shares=True, owners_limit=parsed.owners_limit)
-    requested = ParsedRequest(
-        requests=[_request(settings, parsed, options)],
-        examples=False,
-        document=lambda answers: shares_of(answers[0]),
-    )
+    _check_count(settings, len(parsed.query_set or ()))
+    request = AttributionRequest(**_fields(parsed, SharesBody), k=1, shares=True, examples=False)
+    requested = ParsedRequest(requests=[request], document=lambda answers: shares_of(answers[0]))
     return _checked(settings, requested)
 
 
@@ -144,10 +117,7 @@ def event_request(settings: Settings, asked: QueryBody) -> ParsedRequest:
         InvalidQuery: It exceeds a limit.
     """
     _check_count(settings, len(asked.query_set or ()))
-    request = AttributionRequest(
-        query=asked.query, query_set=asked.query_set, feature=asked.feature, target=asked.target, **_EVENT
-    )
-    return ParsedRequest(requests=[request], examples=False)
+    return ParsedRequest(requests=[AttributionRequest(**_fields(asked, QueryBody), **_EVENT)])
 
 
 def gradient_event_request(body: bytes) -> ParsedRequest:
@@ -156,29 +126,16 @@ def gradient_event_request(body: bytes) -> ParsedRequest:
     Raises:
         InvalidQuery: The body holds no safetensors.
     """
-    return ParsedRequest(
-        requests=[AttributionRequest(gradient=parse_tensors(body), **_EVENT)], examples=False
-    )
+    return ParsedRequest(requests=[AttributionRequest(gradient=parse_tensors(body), **_EVENT)])
 
 
-def _request(settings: Settings, asked: QueryBody, options: Options) -> AttributionRequest:
-    _check_count(settings, len(asked.query_set or ()))
-    return AttributionRequest(
-        query=asked.query,
-        query_set=asked.query_set,
-        feature=asked.feature,
-        target=asked.target,
-        **_options(options),
-    )
+def _fields(values: BaseModel, of: type[BaseModel]) -> dict[str, Any]:
+    """Take the fields that another model declares; nested models stay whole."""
+    return {name: getattr(values, name) for name in of.model_fields}
 
 
-def _options(options: Options) -> dict[str, Any]:
-    plain = options.model_dump(exclude={"filter", "queries", *QueryBody.model_fields})
-    return {**plain, "filter": options.filter}
-
-
-def _check_k(settings: Settings, k: int) -> None:
-    if k > settings.max_k:
+def _check_k(settings: Settings, options: RankingOptions) -> None:
+    if max(options.k, options.drill_groups) > settings.max_k:
         raise InvalidQuery(f"expected k and drill_groups to be at most {settings.max_k}, got a larger number")
 
 

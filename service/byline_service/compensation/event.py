@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from byline.api.query import ErrorScope
+from byline.api.terms import ErrorScope
 from byline.index.canonical_json import canonical_digest, canonical_json
 from byline_service.compensation.timestamps import MomentText
 

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.api.filters import Filter
+from byline.api.query import Filter
 from byline.index.index import AttributionIndex
 
 

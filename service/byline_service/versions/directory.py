@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from byline.api.query import Similarity
+from byline.api.terms import Similarity
 from byline.attribution.attributor import Attributor
 from byline.errors import BylineError, CorruptIndex, InvalidInput, NotFound, UnusableIndex
 from byline.index.layout import DIGEST_CACHE

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from byline.api.filters import Filter
+from byline.api.query import Filter
 from byline.attribution.attributor import Attributor
 from byline.attribution.noise import sample_rows, stands_out
 from byline.attribution.optimism import candidate_count, optimism

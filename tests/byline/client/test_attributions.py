@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from byline.api.filters import Filter
+from byline.api.query import Filter
 from byline.attribution.request import AttributionRequest
 from byline.client import InvalidRequest, NotFound, ServiceError, TooLarge
 from byline.errors import InvalidQuery

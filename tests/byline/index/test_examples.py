@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from byline.api.example import Example
-from byline.api.filters import Filter
+from byline.api.query import Filter
 from byline.errors import CorruptIndex, InvalidQuery, InvalidTask, NotFound
 from byline.index.examples import ExampleStore, write_examples
 from tests.byline.index.building import example

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from byline.api.filters import Filter
+from byline.api.query import Filter
 from byline.errors import BuildFailed, InvalidTask
 from byline.index.index import AttributionIndex
 from byline.index.layout import OWNER_SUMS

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from byline.api.filters import Filter
+from byline.api.query import Filter
 from byline.errors import InvalidQuery
 from byline.index.index import AttributionIndex
 from byline.index.layout import scale_exponents

@@ -1,6 +1,5 @@
 """A build with a PCA: its numbers against the index without one, its units resumed, its answers complete."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +134,7 @@ def test_answers_carry_errors_unless_a_finished_feature_was_sent(config: Config,
     assert bare.shares.owners[0].standard_error is None
     assert bare.shares.owners[0].score == pytest.approx(answer.shares.owners[0].score, rel=1e-4)
     both = attributor.answer(
-        [attributor.check(asked), attributor.check(replace(asked, query=None, feature=feature))]
+        [attributor.check(asked), attributor.check(asked.changed(query=None, feature=feature))]
     )
     assert both[0].proponents[0].standard_error == pytest.approx(answer.proponents[0].standard_error)
     assert both[1].proponents[0].standard_error is None

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 from starlette.testclient import TestClient
 
-from byline.api.filters import Filter
+from byline.api.query import Filter
 from byline.attribution.attributor import Attributor
 from byline.attribution.request import AttributionRequest
 from byline_indexer.build.build import build
