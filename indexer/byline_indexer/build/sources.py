@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Sources:
             The Task, held to what was read of it, and the index's fingerprint.
         """
         evaluated = plan.evaluation_rows > 0
-        readings = Readings(self.survey.rows_R2, self._evaluation[1] if evaluated else None)
+        readings = Readings(self.survey.rows_R, self._evaluation[1] if evaluated else None)
         reference = self._loaded.reference
         record = TaskRecord(
             reference=reference and portable_task(reference, self._config.index.path),
@@ -89,7 +90,10 @@ class Sources:
         )
         fingerprint = self._fingerprint(self.survey.digest, plan.record(), evaluated=evaluated)
         return BuildIdentity(
-            task=readings.held(self.task), record=record, fingerprint=fingerprint, readings=readings
+            task=replace(readings.held(self.task), describe=self.survey.examples.example),
+            record=record,
+            fingerprint=fingerprint,
+            readings=readings,
         )
 
     def published(self) -> Path | None:

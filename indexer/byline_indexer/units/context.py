@@ -33,11 +33,17 @@ class WorkerContext:
         plan: What is built.
         workspace: Where fitted states are.
         task: The Task, where the process has it already; loaded from its source otherwise.
+        model: The first member's model, where the process has loaded and checked it.
     """
 
-    def __init__(self, plan: BuildPlan, workspace: Workspace, task: Task | None) -> None:
+    def __init__(
+        self, plan: BuildPlan, workspace: Workspace, task: Task | None, model: MemberModel | None = None
+    ) -> None:
         self._plan, self._workspace, self._task = plan, workspace, task
+        # The checked model stays; only the Task whose readings are held takes the place of its own.
         self._model: tuple[Member, MemberModel] | None = None
+        if model is not None:
+            self._model = (plan.members[0], self._loaded(plan.members[0], model))
         self._featurizer: tuple[str, MemberFeaturizer] | None = None
         self._fitted_state: tuple[str, tuple[str, ...], State] | None = None
         self.at: Rows | None = None
@@ -71,11 +77,11 @@ class WorkerContext:
             same_weights = self._model is not None and self._model[0].same_model(wanted)
             sibling = self._model[1] if self._model is not None and same_weights else None
             self._model = None  # the old model's memory is free before the new one's is taken
-            loaded = MemberModel.load(
-                self.task(), self._plan.recipe, wanted, self._plan.numerics.compute, sibling
-            )
-            self._model = (wanted, loaded)
+            self._model = (wanted, self._loaded(wanted, sibling))
         return self._model[1]
+
+    def _loaded(self, member: Member, sibling: MemberModel | None) -> MemberModel:
+        return MemberModel.load(self.task(), self._plan.recipe, member, self._plan.numerics.compute, sibling)
 
     def statistic(self, unit: Unit) -> Statistic:
         """The statistic that a unit measures or reduces."""

@@ -4,6 +4,7 @@ What a worker computes depends on the plan and the unit alone, so any worker may
 """
 
 from byline.errors import BuildFailed
+from byline.models.member import MemberModel
 from byline.task import Task
 from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.emit import EmitStage
@@ -21,12 +22,13 @@ class Worker:
     Args:
         plan: What is built.
         task: The Task, where the process has it already; loaded from its source otherwise.
+        model: The first member's model, where the process has loaded and checked it.
     """
 
-    def __init__(self, plan: BuildPlan, task: Task | None = None) -> None:
+    def __init__(self, plan: BuildPlan, task: Task | None = None, model: MemberModel | None = None) -> None:
         self.plan = plan
         self.workspace = Workspace(plan.work)
-        self._loaded = WorkerContext(plan, self.workspace, task)
+        self._loaded = WorkerContext(plan, self.workspace, task, model)
         measuring = FitStage(plan, self.workspace, self._loaded)
         trajectories = Trajectories(plan, self.workspace, self._loaded.task)
         emitting = EmitStage(plan, self.workspace, self._loaded, trajectories)
