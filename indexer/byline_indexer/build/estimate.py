@@ -18,7 +18,7 @@ from byline.index.layout import StorageOptions
 from byline.loading.task_file import load_task
 from byline.task import Task
 from byline_indexer.build.group_estimate import Grouping, grouping
-from byline_indexer.build.planning import probed_plan
+from byline_indexer.build.probe import probed_plan
 from byline_indexer.build.survey import read_row
 from byline_indexer.build.trial import Trial
 from byline_indexer.config import BuildConfig

@@ -16,7 +16,7 @@ from byline.loading.failures import code_of
 from byline.models.training_points import TRAINING, described, read_items
 from byline.task import Task
 from byline_indexer.build.example_spool import ExampleSpool
-from byline_indexer.units.readings import Digests, short
+from byline_indexer.units.data_digests import Digests, short
 
 REPORT_EVERY = 256
 """Rows between two reports of progress."""
@@ -30,7 +30,7 @@ class Survey:
     digest: str
     """SHA-256 over every item's content and every example's metadata, in order."""
     rows_R: Digests = field(compare=False)
-    """Short digests of every item: what later readings are held to."""
+    """Short digests of every item: later readings are compared with these."""
     examples: ExampleSpool = field(compare=False)
     """Metadata of every row."""
 

@@ -15,7 +15,7 @@ import numpy as np
 from byline.groups import GroupPartition
 from byline.models.training_points import EVALUATION, read_items
 from byline.task import Task
-from byline_indexer.build.planning import ProbedPlan
+from byline_indexer.build.probe import ProbedPlan
 from byline_indexer.units.executor import InProcess
 from byline_indexer.units.outputs import block_features
 from byline_indexer.units.plan import BuildPlan, StatisticPlan

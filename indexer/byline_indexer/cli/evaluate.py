@@ -173,8 +173,8 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
     """
     from rich.console import Console
 
-    from byline_indexer.cli.evaluation_tables import measurement_table
     from byline_indexer.cli.progress_bar import bar
+    from byline_indexer.cli.tables import measurement_table
     from byline_indexer.evaluation.evaluate import evaluate as run
 
     options = _options(
@@ -254,8 +254,8 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
     """
     from rich.console import Console
 
-    from byline_indexer.cli.evaluation_tables import tuning_table
     from byline_indexer.cli.progress_bar import bar
+    from byline_indexer.cli.tables import tuning_table
     from byline_indexer.evaluation.candidates import Grid
     from byline_indexer.evaluation.tune import tune as run
 

@@ -19,9 +19,9 @@ from byline.models.optimizer_state import given_moments
 from byline.models.training_points import read_items
 from byline.projection.base import State
 from byline.task import Item, Task
-from byline_indexer.units.fitted import fitted_before, read_states, without_scratch
+from byline_indexer.units.data_digests import DataDigests
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.readings import Readings
+from byline_indexer.units.state import fitted_before, read_states, without_scratch
 from byline_indexer.units.unit import Unit
 from byline_indexer.units.workspace import Workspace
 
@@ -40,7 +40,7 @@ class WorkerContext:
         self, plan: BuildPlan, workspace: Workspace, task: Task | None, model: MemberModel | None = None
     ) -> None:
         self._plan, self._workspace, self._task = plan, workspace, task
-        # The checked model stays; only the Task whose readings are held takes the place of its own.
+        # The model that was checked stays; it reads through the Task whose items are compared with the first reading.
         self._model: tuple[Member, MemberModel] | None = None
         if model is not None:
             self._model = (plan.members[0], self._loaded(plan.members[0], model))
@@ -66,8 +66,8 @@ class WorkerContext:
                     f"expected {self._plan.task} to return the same Task in every process, with {self._plan.rows} "
                     f"training points, got one of {len(task.train_set)}: seed what is random in it"
                 )
-            readings = Readings.kept(self._plan.work)
-            self._task = task if readings is None else readings.held(task)
+            digests = DataDigests.kept(self._plan.work)
+            self._task = task if digests is None else digests.checked(task)
         return self._task
 
     def model(self, member: str) -> MemberModel:

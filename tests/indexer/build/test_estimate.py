@@ -9,7 +9,7 @@ from byline.models.member import MemberModel
 from byline.task import Task
 from byline_indexer.build.build import build
 from byline_indexer.build.estimate import estimate, stored_bytes
-from byline_indexer.build.planning import probed_plan
+from byline_indexer.build.probe import probed_plan
 from byline_indexer.build.trial import Trial, trial_plan
 from byline_indexer.units.unit import Stage, Unit
 from tests.indexer.conftest import SMALL, Config

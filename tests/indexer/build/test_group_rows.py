@@ -17,7 +17,7 @@ from byline.index.index import AttributionIndex
 from byline_indexer.build.build import build
 from byline_indexer.build.estimate import estimate
 from byline_indexer.build.partition import MOST_FOUND_ON, found_on, partition
-from byline_indexer.build.planning import chosen_micro_batch
+from byline_indexer.build.probe import chosen_micro_batch
 from byline_indexer.config import BuildConfig
 from byline_indexer.progress import Silent
 from byline_indexer.units.plan import Numerics
