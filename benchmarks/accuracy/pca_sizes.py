@@ -33,15 +33,15 @@ from byline.models.member import MemberModel
 from byline.projection.pca import Pca, decoded
 from byline.task import Checkpoint, Task
 from byline.tasks import Trained, TrainingData, vector_classification
-from byline_indexer.build.pack import member_state
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.contents import member_state
+from byline_indexer.build.probe import make_plan
 from byline_indexer.config import BuildConfig
 from byline_indexer.progress import Silent
 from byline_indexer.units.executor import InProcess
-from byline_indexer.units.fitted import read_state
 from byline_indexer.units.outputs import block_features
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.schedule import run_units
+from byline_indexer.units.state import read_state
 from byline_indexer.units.workspace import Workspace
 from examples.digits.task import model
 

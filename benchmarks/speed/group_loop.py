@@ -19,7 +19,7 @@ from byline.recipes import recipe
 from byline.task import Task
 from byline_indexer.build.survey import read_row
 from byline_indexer.units.emit import emitted
-from byline_indexer.units.fitted import add_state
+from byline_indexer.units.state import add_state
 
 State = dict[str, Tensor]
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.accuracy.sotu import model as sotu_model
+from benchmarks.tasks import CACHE
 from benchmarks.tasks import digits as digits_task
 from benchmarks.tasks import fashion as fashion_task
 from benchmarks.tasks.networks import Protocol, digits, full_models, retrained_outputs, subsets

@@ -124,6 +124,13 @@ def load_config(path: Path) -> BuildConfig:
     return config.model_copy(update={"index": section, "task": absolute_task(config.task, folder)})
 
 
+def with_workers(config: BuildConfig, workers: int | None) -> BuildConfig:
+    """Replace the number of worker processes; None keeps the build file's."""
+    if workers is None:
+        return config
+    return config.model_copy(update={"build": config.build.model_copy(update={"workers": workers})})
+
+
 def absolute_task(reference: str, folder: Path) -> str:
     """Make a reference to a Task's file independent of the current folder.
 

@@ -22,14 +22,14 @@ from byline.models.member import MemberModel
 from byline.models.training_points import EVALUATION, read_items
 from byline.recipes import Recipe
 from byline.task import Item, Task
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from byline_indexer.config import BuildConfig
 from byline_indexer.progress import Observer, Silent
 from byline_indexer.units.executor import InProcess
-from byline_indexer.units.fitted import read_state
 from byline_indexer.units.outputs import block_features, block_weights
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.schedule import run_units
+from byline_indexer.units.state import read_state
 from byline_indexer.units.workspace import Workspace
 
 CHECKPOINTS, MASKS = 3, 4

@@ -6,7 +6,7 @@ import pytest
 
 from byline.loading.task_file import load_task
 from byline.task import Task
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from byline_indexer.config import BuildConfig
 from byline_indexer.units.plan import BuildPlan
 

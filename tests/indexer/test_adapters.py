@@ -26,7 +26,7 @@ from byline.search.searcher import Searcher
 from byline.task import Task
 from byline_indexer.adapters import AdapterOptions, train_adapters
 from byline_indexer.build.build import build
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from tests.indexer.conftest import TINY, Config
 
 peft = pytest.importorskip("peft", reason="the extra `lora` is not installed")

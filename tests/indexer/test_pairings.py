@@ -15,8 +15,8 @@ from byline.loading.task_file import load_task
 from byline.recipes import recipe, refuse_unsummable
 from byline.task import Task
 from byline_indexer.build.build import prepare, with_groups
-from byline_indexer.build.pack import combined_blocks, group_blocks, member_state
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.contents import combined_blocks, group_blocks, member_state
+from byline_indexer.build.probe import make_plan
 from byline_indexer.config import BuildConfig, BuildSection, IndexSection
 from byline_indexer.progress import Silent
 from byline_indexer.units.executor import InProcess

@@ -8,6 +8,7 @@ from byline_service import maintenance
 from byline_service.accounts import key_cache
 from byline_service.database import idempotency_queries
 from byline_service.database.idempotency_queries import Attempt
+from byline_service.ledger import journal_queries
 from byline_service.versions.records import SILENT, State, VersionRecord
 from tests.service.books import Books
 from tests.service.fakes import fake_attributor
@@ -30,7 +31,7 @@ def clock(monkeypatch):
         def now(cls, tz=None):
             return datetime.now(tz) + ahead
 
-    for module in (accounts, journal, idempotency, housekeeping):
+    for module in (key_cache, journal_queries, idempotency_queries, maintenance):
         monkeypatch.setattr(module, "datetime", Clock)
 
     def put(by):
@@ -102,8 +103,8 @@ def test_a_clock_that_was_set_ahead_forgets_no_answer(database, clock, monkeypat
     database.booked(idempotency_queries.finish, attempt, idempotency_queries.Replay(200, "{}"))
     clock(YEAR)
     ahead = iter([0.0] + [YEAR.total_seconds()] * 100)
-    monkeypatch.setattr(housekeeping, "_ahead", lambda: next(ahead))
-    monkeypatch.setattr(housekeeping, "SECONDS", 0.001)
+    monkeypatch.setattr(maintenance, "_ahead", lambda: next(ahead))
+    monkeypatch.setattr(maintenance, "SECONDS", 0.001)
 
     async def keep_house(used):
         house = asyncio.ensure_future(

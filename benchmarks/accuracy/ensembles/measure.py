@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.accuracy.ensembles.rows import ADAPTERS, Row
 from benchmarks.accuracy.lds import bootstrap, lds
+from benchmarks.tasks import CACHE
 from benchmarks.tasks.ensembles import Problem
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex

@@ -15,11 +15,12 @@ from byline.index.publishing import point, publish
 from byline.index.verification import verify
 from byline.index.writer import write_index
 from byline.loading.task_file import LoadedTask, load_task
+from byline.models.member import MemberModel
 from byline.task import Task
+from byline_indexer.build.contents import BuildIdentity, index_contents
 from byline_indexer.build.lock import exclusive
-from byline_indexer.build.pack import BuildIdentity, index_contents
 from byline_indexer.build.partition import partition
-from byline_indexer.build.planning import few_sums, make_plan
+from byline_indexer.build.probe import ProbedPlan, few_sums, probed_plan
 from byline_indexer.build.recall_queries import real_queries
 from byline_indexer.build.sources import Sources
 from byline_indexer.config import BuildSettings
@@ -91,13 +92,15 @@ def _declared(config: BuildSettings) -> LoadedTask:
 
 def _planned(config: BuildSettings, sources: Sources, observer: Observer, *, force: bool) -> BuildResult:
     """Plan, and build what is not published."""
-    plan = make_plan(config, sources.task)
+    probed = probed_plan(config, sources.task)
+    plan = probed.plan
     for notice in plan.parameters.notices():
         observer.message(notice)
-    origin = sources.origin(plan)
-    version = config.index.path / origin.fingerprint.version
+    identity = sources.identity(plan)
+    version = config.index.path / identity.fingerprint.version
     work = _work_of(version)
     plan = replace(plan, work=work, task_digest=sources.task_digest, checkpoints=sources.checkpoints)
+    probed.plan = plan
     _mention_others(work, observer)
     warning = few_sums(plan)
     if warning is not None:
@@ -105,7 +108,7 @@ def _planned(config: BuildSettings, sources: Sources, observer: Observer, *, for
     with exclusive(work.with_name(f"{work.name}.lock")):
         if version.exists() and not force:
             return _finished(version, observer)
-        _build_version(config, plan, origin, observer)
+        _build_version(config, probed, identity, observer)
         _point(version)
     return BuildResult(path=version, fresh=True)
 
@@ -141,25 +144,28 @@ def _mention_others(work: Path, observer: Observer) -> None:
         )
 
 
-def _build_version(config: BuildSettings, plan: BuildPlan, origin: BuildIdentity, observer: Observer) -> None:
+def _build_version(
+    config: BuildSettings, probed: ProbedPlan, identity: BuildIdentity, observer: Observer
+) -> None:
+    plan = probed.plan
     workspace = prepare(plan, observer)
-    origin.readings.keep(plan.work)
-    plan = with_groups(plan, workspace, origin.task, observer)
-    with executor_for(plan, origin.task, config.build.workers) as executor:
+    identity.digests.keep(plan.work)
+    plan = with_groups(plan, workspace, identity.task, observer)
+    with executor_for(plan, identity.task, config.build.workers, probed.take_model()) as executor:
         run_units(plan, workspace, executor, observer)
 
     def writing(what: str, done: int, total: int) -> None:
         observer.progress(f"write {what}", done, total)
 
     contents = index_contents(
-        plan, workspace, origin, config.index.storage(), partial(observer.progress, "describe groups")
+        plan, workspace, identity, config.index.storage(), partial(observer.progress, "describe groups")
     )
     contents = replace(
-        contents, queries=partial(real_queries, plan, workspace, origin.task, observer.message)
+        contents, queries=partial(real_queries, plan, workspace, identity.task, observer.message)
     )
     try:
         ready = write_index(contents, workspace.version, progress=writing)
-        publish(ready, config.index.path / origin.fingerprint.version, observer.progress)
+        publish(ready, config.index.path / identity.fingerprint.version, observer.progress)
     except (BylineError, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -181,9 +187,16 @@ def with_groups(plan: BuildPlan, workspace: Workspace, task: Task, observer: Obs
     return replace(plan, groups=GroupPartition.of(np.load(kept, allow_pickle=False)))
 
 
-def executor_for(plan: BuildPlan, task: Task, workers: int) -> Executor:
-    """One process works here; several are spawned."""
-    return InProcess(plan, task) if workers == 1 else Processes(plan, workers)
+def executor_for(plan: BuildPlan, task: Task, workers: int, model: MemberModel | None = None) -> Executor:
+    """Make what runs the units: this process, or several that are spawned.
+
+    Args:
+        plan: The build.
+        task: The Task, held to what was read of it.
+        workers: Processes; 1 takes this one.
+        model: The first member's model, where this process has loaded and checked it.
+    """
+    return InProcess(plan, task, model) if workers == 1 else Processes(plan, workers)
 
 
 def prepare(plan: BuildPlan, observer: Observer) -> Workspace:

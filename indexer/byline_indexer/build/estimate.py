@@ -1,40 +1,30 @@
-"""What a build will cost, measured on one batch of every pass. Writes nothing."""
+"""What a build will cost, extrapolated from the units of two batches. Leaves nothing on the disk."""
 
 import hashlib
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from byline.curvature.base import Source
-from byline.curvature.labels import Labels
-from byline.features.featurizer import MemberFeaturizer, Side, statistics
-from byline.features.sampling import Rows
-from byline.features.solving import ItemProducts
-from byline.gradients.factors import BatchGradients
-from byline.gradients.grouping import micro_batched
 from byline.gradients.report import ParameterReport
 from byline.index.layout import StorageOptions
 from byline.loading.task_file import load_task
-from byline.models.member import MemberModel
-from byline.models.training_points import read_items
-from byline.projection.base import State
-from byline.task import Item, Task
-from byline_indexer.build.group_estimate import Grouping, grouping, try_groups
-from byline_indexer.build.planning import make_plan
+from byline.task import Task
+from byline_indexer.build.group_estimate import Grouping, grouping
+from byline_indexer.build.probe import probed_plan
 from byline_indexer.build.survey import read_row
+from byline_indexer.build.trial import Trial
 from byline_indexer.config import BuildConfig
-from byline_indexer.units.emit import emitted
-from byline_indexer.units.fitted import add_state
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.trajectories import matrix_widths
-from byline_indexer.units.unit import family
+from byline_indexer.units.unit import Stage, Unit
 
 Result = TypeVar("Result")
 
@@ -76,7 +66,7 @@ class Estimate:
 
 
 def estimate(config: BuildConfig) -> Estimate:
-    """Try one batch of every pass of the first member and extrapolate.
+    """Run the units of two batches of the first member, and extrapolate.
 
     Args:
         config: The build file.
@@ -87,25 +77,24 @@ def estimate(config: BuildConfig) -> Estimate:
     Raises:
         InvalidTask: The Task or its weights are wrong.
         UnsupportedModel: Its gradients cannot be taken example by example.
+        BuildFailed: A unit of the trial failed.
     """
     task = load_task(config.task).task
-    plan = make_plan(config, task)
+    probed = probed_plan(config, task)
+    plan = probed.plan
     threads_before = torch.get_num_threads()
     torch.set_num_threads(plan.numerics.threads)
     try:
         made = grouping(plan, task)
-        trial = _Trial(plan, task, made)
-        passes = tuple(trial.passes(config.build.workers))
+        trial = Trial.run(probed, task, made.groups)
+        every = trial.width * len(plan.members)
+        width, rotation = _rotation(plan, every)
+        passes = (*_passes(plan, task, trial, made, config.build.workers), *rotation)
     finally:
         torch.set_num_threads(threads_before)
-    every = trial.width * len(plan.members)
-    width, rotation = _rotation(plan, every)
-    passes += rotation
     passes += (Pass("write the index", made.groups, made.groups * _write_time(width)),)
     processes = config.build.workers + 1 if config.build.workers > 1 else 1
     vectors, search = stored_bytes(made.groups, width, config.index.storage())
-    kept = plan.rows * trial.width * 4 if plan.keeps_projections else 0
-    kept += _traced_bytes(plan, trial.width)
     return Estimate(
         rows=plan.rows,
         members=len(plan.members),
@@ -117,181 +106,75 @@ def estimate(config: BuildConfig) -> Estimate:
         search=search,
         temporary=(made.groups if plan.fast else plan.rows) * every * 4
         + (made.groups * width * 8 if plan.grouping and not plan.fast else 0)
-        + trial.kept_states * len(plan.members)
-        + max(kept, trial.partial_sums, _rotation_room(plan, every))
+        + _left_by_fits(plan, trial)
+        + max(_kept_for_a_member(plan, trial), _partial_sums(plan, trial), _rotation_room(plan, every))
         + vectors
         + search,
     )
 
 
-PRODUCT_ROWS = 4
-"""Rows that curvature products are tried on: a fit may be of a hundred steps."""
+def _passes(plan: BuildPlan, task: Task, trial: Trial, made: Grouping, workers: int) -> Iterator[Pass]:
+    """Extrapolate from the trial's units to all units of the build.
+
+    Yields:
+        What each pass will cost over all rows and members.
+    """
+    batch = range(min(plan.numerics.batch_rows, plan.rows))
+    yield Pass("read training set", plan.rows, _seconds(partial(_read, task), batch) / len(batch) * plan.rows)
+    if plan.grouping is not None:
+        yield Pass("group training points", plan.rows, made.seconds)
+    rows: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
+    for stage in (*plan.weigh_stages(), *(each for m in plan.members for each in plan.stages(m.name))):
+        weight, name = sum(map(plan.weight, stage)), _pass_name(stage[0])
+        rows[name] += weight if stage[0].stage in _COUNTED else 0
+        seconds[name] += weight * trial.rate(stage[0]) / min(workers, len(stage))
+    for name, count in rows.items():
+        yield Pass(name, count, seconds[name])
 
 
-@dataclass(frozen=True)
-class _Tried:
-    """The batch that everything is tried on."""
-
-    model: MemberModel
-    items: Sequence[Item]
-    rows: Rows
-    gradient_time: float
-    """Seconds of its gradients at the data's labels."""
-    workers: int
-
-    def at_labels(self, labels: Labels) -> tuple[int, float]:
-        """How often the batch is differentiated at these labels, and the seconds of it all."""
-        if labels == "given":
-            return 1, self.gradient_time
-        rows_N = torch.from_numpy(self.rows)
-        return _timed(lambda: sum(1 for _ in self.model.label_gradients(self.items, rows_N, labels)))
-
-    def in_expectation(self, labels: Labels) -> tuple[int, float]:
-        """The same for each point's own expectation over these labels."""
-        if labels == "given":
-            return 1, self.gradient_time
-        return _timed(lambda: sum(1 for _ in self.model.expected_gradients(self.items, labels)))
+_COUNTED = {Stage.MEASURE, Stage.TRACE, Stage.WEIGH, Stage.EMIT}
+"""Stages whose rows are told; the others end a pass or go before it."""
 
 
-class _Trial:
-    """One batch of the first member, taken through every pass."""
-
-    def __init__(self, plan: BuildPlan, task: Task, made: Grouping) -> None:
-        self._plan, self._task, self._made = plan, task, made
-        self.width = 0
-        self.partial_sums = 0
-        self.kept_states = 0
-
-    def passes(self, workers: int) -> Iterator[Pass]:
-        """Measure each pass.
-
-        Args:
-            workers: Processes that will share the work.
-
-        Yields:
-            What it will cost over all rows.
-        """
-        plan, members = self._plan, len(self._plan.members)
-        batch = np.arange(min(plan.numerics.batch_rows, plan.rows), dtype=np.int64)
-        yield Pass("read training set", plan.rows, _seconds(self._read, batch) / len(batch) * plan.rows)
-        if plan.grouping is not None:
-            yield Pass("group training points", plan.rows, self._made.seconds)
-        model = MemberModel.load(self._task, plan.recipe, plan.members[0], plan.numerics.compute)
-        items = read_items(self._task.train_set, batch)
-        grads, gradient_time = _warm(lambda: model.gradients(items, plan.recipe.train_signal))
-        a_row = 1 / len(batch) / workers
-        state: State = {}
-        sizes = {statistic.source: statistic.micro_batch for statistic in plan.statistics}
-
-        def fitted(source: Source) -> BatchGradients:
-            size = sizes.get(source, 1)
-            return grads if size == 1 else micro_batched(grads, batch, size)
-
-        batches: dict[Source, Any] = {
-            "gradients": fitted("gradients"),
-            "evaluation": grads,
-            "projected": fitted("projected"),
-            "products": ItemProducts(model, items[:PRODUCT_ROWS]),
-        }
-        tried = _Tried(model, items, batch, gradient_time, workers)
-        for source, measurable in batches.items():
-            yield from self._measuring(tried, measurable, state, source)
-        if plan.weighers:
-            _, forward_time = _warm(lambda: model.values(items, plan.recipe.train_signal))
-            weighed = plan.rows * len(plan.weighers) * max(1, plan.recipe.members.forward_masks)
-            yield Pass("weigh", weighed, weighed * forward_time * a_row)
-        featurizer = MemberFeaturizer(plan.recipe, model.blocks, state)
-        self.width = featurizer.width
-        visits = sum(map(sum, plan.recordings.values()))
-        if visits:
-            seconds = visits * _trace_time(matrix_widths(plan.recipe, plan.parameter_blocks))
-            yield Pass("trace and carry", visits, seconds)
-        every = plan.rows * members
-        if plan.fast:
-            size = -(-plan.rows // self._made.groups)
-            seconds = try_groups(plan, self._task, size, model, featurizer)
-            yield Pass("project and emit", every, every * seconds / workers)
-            return
-        projected, projection_time = _warm(lambda: featurizer.project_training(grads))
-        known_NK = projected["phi"] if plan.recipe.recorded else None
-        _, feature_time = _warm(lambda: emitted(featurizer, projected, known_NK))
-        made_time = projection_time + feature_time
-        emit_time = gradient_time + made_time
-        if plan.recipe.row_weight == "leverage":
-            count, label_time = tried.in_expectation(plan.recipe.labels)
-            emit_time += label_time + count * made_time
-        yield Pass("project and emit", every, every * emit_time * a_row)
-
-    def _measuring(self, tried: "_Tried", measurable: Any, state: State, source: Source) -> Iterator[Pass]:
-        """Cost of the statistics of one source; a statistic's steps are one pass.
-
-        Yields:
-            What each will cost over all rows that it is fitted on.
-        """
-        members = len(self._plan.members)
-        costs: dict[str, tuple[int, float]] = {}
-        for name, rows, measured, finished in self._fit(tried.model, measurable, state, source):
-            planned = self._plan.statistic(name)
-            anew = source != "products" and not planned.reads_projections
-            points = len(measurable) if source == "products" else len(tried.rows)
-            count, label_time = tried.at_labels(planned.labels)
-            needed = measured * count / points + (label_time / len(tried.rows) if anew else 0.0)
-            before = costs.get(family(name), (0, 0.0))
-            costs[family(name)] = before[0] + rows, before[1] + rows * needed / tried.workers + finished
-        for name, (rows, seconds) in costs.items():
-            yield Pass(f"measure {name}", rows * members, members * seconds)
-
-    def _read(self, batch: Rows) -> None:
-        for row in batch:
-            read_row(self._task, int(row))
-
-    def _fit(
-        self, model: MemberModel, measurable: Any, state: State, source: Source
-    ) -> Iterator[tuple[str, int, float, float]]:
-        """Fit the statistics of one source on the batch; adds to `state`.
-
-        Yields:
-            Name, rows, seconds a batch, seconds to finish.
-        """
-        plan = self._plan
-        planned = {each.name for each in plan.statistics}
-        for statistic in statistics(plan.recipe, model.blocks):
-            if statistic.source != source or statistic.name not in planned:
-                continue
-            batch = measurable
-            projected = 0.0
-            if source in {"projected", "evaluation"}:
-                featurizer = MemberFeaturizer(plan.recipe, model.blocks, state)
-                batch, projected = _warm(partial(featurizer.project, measurable, Side.TRAIN))
-            if plan.statistic(statistic.name).reads_projections:
-                projected = 0.0  # they were kept
-            step = partial(statistic.measure, batch, state)
-            part, measured = _timed(step) if source == "products" else _warm(step)
-            sums: State = {}
-            add_state(sums, part)
-            size = sum(t.numel() * t.element_size() for t in sums.values())
-            self.partial_sums = max(self.partial_sums, size * len(plan.fit_blocks(statistic.name)))
-            start = time.perf_counter()
-            left = statistic.finish(sums, len(measurable), state)
-            self.kept_states += sum(t.numel() * t.element_size() for t in left.values())
-            state |= left
-            rows = sum(map(len, plan.fit_blocks(statistic.name)))
-            yield statistic.name, rows, measured + projected, time.perf_counter() - start
+def _pass_name(unit: Unit) -> str:
+    match unit.stage:
+        case Stage.MEASURE | Stage.REDUCE:
+            return f"measure {unit.family}"
+        case Stage.TRACE | Stage.CARRY:
+            return "trace and carry"
+        case Stage.PROJECT | Stage.EMIT:
+            return "project and emit"
+        case _:
+            return str(unit.stage)
 
 
-def _trace_time(widths: Sequence[int]) -> float:
-    """Seconds of a visit: three products with float64 matrices of these widths."""
-    total = 0.0
-    for width in widths:
-        batch, square = torch.ones(64, width, dtype=torch.float64), torch.eye(width, dtype=torch.float64)
-        total += 3 * _warm(partial(torch.matmul, batch, square))[1] / len(batch)
-    return total
+def _read(task: Task, rows: range) -> None:
+    for row in rows:
+        read_row(task, row)
 
 
-def _traced_bytes(plan: BuildPlan, width: int) -> int:
-    """Bytes of one member's traced spans and of the products between two of them."""
+def _left_by_fits(plan: BuildPlan, trial: Trial) -> int:
+    """Bytes of the fitted state of all members."""
+    return len(plan.members) * sum(
+        each.size for unit, each in trial.receipts.items() if unit.stage is Stage.REDUCE
+    )
+
+
+def _partial_sums(plan: BuildPlan, trial: Trial) -> int:
+    """Bytes of the partial sums of one statistic, the largest."""
+    member = plan.members[0].name
+    fits = (plan.measures(member, statistic.name) for statistic in plan.statistics)
+    return int(max((len(units) * trial.bytes_of(units[0]) for units in fits if units), default=0))
+
+
+def _kept_for_a_member(plan: BuildPlan, trial: Trial) -> int:
+    """Bytes of one member's kept projections or traced spans."""
+    member = plan.members[0].name
+    kept = trial.bytes_of(Unit(Stage.PROJECT, member, 0)) / plan.numerics.batch_rows * plan.rows
     visits = max(map(sum, plan.recordings.values()), default=0)
-    return visits * width * 4 + 2 * 8 * sum(k * k for k in matrix_widths(plan.recipe, plan.parameter_blocks))
+    carries = 2 * 8 * sum(k * k for k in matrix_widths(plan.recipe, plan.parameter_blocks))
+    return int(kept) + visits * trial.width * 4 + carries
 
 
 def _rotation(plan: BuildPlan, every: int) -> tuple[int, tuple[Pass, ...]]:
@@ -336,7 +219,7 @@ def stored_bytes(rows: int, width: int, storage: StorageOptions) -> tuple[int, i
     return flat, flat + (codes if storage.search == "compressed" else 0)
 
 
-def _seconds(work: Callable[[Rows], None], batch: Rows) -> float:
+def _seconds(work: Callable[[range], None], batch: range) -> float:
     start = time.perf_counter()
     work(batch)
     return time.perf_counter() - start
@@ -349,12 +232,6 @@ def _write_time(width: int) -> float:
     for _ in range(2):
         hashlib.sha256(block_BK.copy().tobytes() + block_BK.astype(np.float16).tobytes())
     return (time.perf_counter() - start) / len(block_BK)
-
-
-def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    """Run and time once: a product is long, and the steps of a fit are many."""
-    start = time.perf_counter()
-    return work(), time.perf_counter() - start
 
 
 def _warm(work: Callable[[], Result]) -> tuple[Result, float]:

@@ -1,4 +1,4 @@
-"""What grouping costs, how many groups there will be, and what a fast build's passes over groups cost.
+"""What grouping costs, and how many groups there will be.
 
 Letters: R rows, J groups, D numbers that k-means compares.
 """
@@ -9,14 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from byline.features.featurizer import MemberFeaturizer
 from byline.index.faiss_file import KMEANS_PASSES
-from byline.models.member import MemberModel
-from byline.models.training_points import read_items
 from byline.task import Task
 from byline_indexer.build.partition import compared, found_on, partition
 from byline_indexer.progress import Silent
-from byline_indexer.units.group_gradients import GroupPass
 from byline_indexer.units.plan import BuildPlan
 
 
@@ -61,35 +57,3 @@ def grouping(plan: BuildPlan, task: Task) -> Grouping:
     a_distance = (time.perf_counter() - start) / (len(batch) * centres_DJ.shape[1])
     compares = sample * KMEANS_PASSES + plan.rows
     return Grouping(count, (sample + plan.rows) * a_vector + compares * count * a_distance)
-
-
-def try_groups(
-    plan: BuildPlan, task: Task, size: int, model: MemberModel, featurizer: MemberFeaturizer
-) -> float:
-    """Differentiate a few groups once, as a fast build does.
-
-    Args:
-        plan: A fast build's.
-        task: Has the points.
-        size: Points of a group.
-        model: One member's.
-        featurizer: And its fitted features.
-
-    Returns:
-        Seconds a row.
-    """
-    rows = min(plan.rows, max(plan.numerics.batch_rows, size))
-    whole = np.arange(rows, dtype=np.int64)
-    groups = [whole[start : start + size] for start in range(0, rows, size)]
-    tried = GroupPass(
-        model=model,
-        featurizer=featurizer,
-        read=lambda batch: read_items(task.train_set, batch),
-        weights=lambda batch: torch.ones(len(batch), dtype=torch.float64),
-        batch_rows=plan.numerics.batch_rows,
-        signal=plan.recipe.train_signal,
-    )
-    tried.features(groups)
-    start = time.perf_counter()
-    tried.features(groups)
-    return (time.perf_counter() - start) / rows

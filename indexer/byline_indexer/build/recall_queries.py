@@ -13,7 +13,7 @@ from byline.features.queries import Featurizer
 from byline.models.training_points import EVALUATION, TRAINING, read_items
 from byline.randomness import stratified, stream_key
 from byline.task import Item, Task
-from byline_indexer.build.pack import member_state
+from byline_indexer.build.contents import member_state
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.workspace import Workspace
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,12 +17,12 @@ from byline.item_digests import content_digest
 from byline.loading.task_file import LoadedTask, checkpoint_digests, pinned, weights_digest
 from byline.models.training_points import EVALUATION, read_items
 from byline.task import CheckpointDigests, Task
-from byline_indexer.build.pack import BuildIdentity
+from byline_indexer.build.contents import BuildIdentity
 from byline_indexer.build.survey import Survey, scan_training_set
 from byline_indexer.config import BuildSettings, portable_task
 from byline_indexer.progress import Observer
+from byline_indexer.units.data_digests import DataDigests, Digests, short
 from byline_indexer.units.plan import BuildPlan, Numerics, settings_record
-from byline_indexer.units.readings import Digests, Readings, short
 
 
 class Sources:
@@ -70,8 +71,8 @@ class Sources:
             self._loaded.task, lambda done, rows: self._observer.progress("read training set", done, rows)
         )
 
-    def origin(self, plan: BuildPlan) -> BuildIdentity:
-        """Say what an index is of.
+    def identity(self, plan: BuildPlan) -> BuildIdentity:
+        """Identify the index that a plan makes.
 
         Args:
             plan: Of this build file and Task.
@@ -80,7 +81,7 @@ class Sources:
             The Task, held to what was read of it, and the index's fingerprint.
         """
         evaluated = plan.evaluation_rows > 0
-        readings = Readings(self.survey.rows_R2, self._evaluation[1] if evaluated else None)
+        digests = DataDigests(self.survey.rows_R, self._evaluation[1] if evaluated else None)
         reference = self._loaded.reference
         record = TaskRecord(
             reference=reference and portable_task(reference, self._config.index.path),
@@ -89,7 +90,10 @@ class Sources:
         )
         fingerprint = self._fingerprint(self.survey.digest, plan.record(), evaluated=evaluated)
         return BuildIdentity(
-            task=readings.held(self.task), record=record, fingerprint=fingerprint, readings=readings
+            task=replace(digests.checked(self.task), describe=self.survey.examples.example),
+            record=record,
+            fingerprint=fingerprint,
+            digests=digests,
         )
 
     def published(self) -> Path | None:

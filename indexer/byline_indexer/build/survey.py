@@ -1,6 +1,7 @@
 """A first look at the training set: does it hold together, and what identifies it.
 
-One pass in the order of the rows; memory is 24 bytes a row.
+One pass in the order of the rows; memory is 24 bytes a row. Metadata are kept as they are read: a build asks
+`Task.describe` once a row.
 """
 
 import hashlib
@@ -14,7 +15,8 @@ from byline.item_digests import content_digest
 from byline.loading.failures import code_of
 from byline.models.training_points import TRAINING, described, read_items
 from byline.task import Task
-from byline_indexer.units.readings import Digests, metadata_digest, short
+from byline_indexer.build.example_spool import ExampleSpool
+from byline_indexer.units.data_digests import Digests, short
 
 REPORT_EVERY = 256
 """Rows between two reports of progress."""
@@ -27,8 +29,10 @@ class Survey:
     rows: int
     digest: str
     """SHA-256 over every item's content and every example's metadata, in order."""
-    rows_R2: Digests = field(compare=False)
-    """Short digests of every item and of its metadata: what later readings are held to."""
+    rows_R: Digests = field(compare=False)
+    """Short digests of every item: later readings are compared with these."""
+    examples: ExampleSpool = field(compare=False)
+    """Metadata of every row."""
 
 
 def scan_training_set(task: Task, on_progress: Callable[[int, int], None] | None = None) -> Survey:
@@ -47,28 +51,29 @@ def scan_training_set(task: Task, on_progress: Callable[[int, int], None] | None
     rows = len(task.train_set)
     digest = hashlib.sha256()
     id_hashes = np.empty(rows, dtype=np.uint64)
-    rows_R2 = np.empty((rows, 2), dtype=np.uint64)
+    rows_R, examples = np.empty(rows, dtype=np.uint64), ExampleSpool()
     for row in range(rows):
-        item_digest, described_digest, example_id = read_row(task, row)
-        digest.update(item_digest + described_digest)
-        rows_R2[row] = short(item_digest), short(described_digest)
+        item_digest, text, example_id = read_row(task, row)
+        digest.update(item_digest + content_digest(text))
+        rows_R[row] = short(item_digest)
+        examples.append(text)
         id_hashes[row] = _short_hash(example_id)
         if on_progress and (row + 1 == rows or row % REPORT_EVERY == 0):
             on_progress(row + 1, rows)
-    _refuse_shared_ids(task, id_hashes)
-    return Survey(rows, digest.hexdigest(), rows_R2)
+    _refuse_shared_ids(examples, id_hashes)
+    return Survey(rows, digest.hexdigest(), rows_R, examples)
 
 
-def read_row(task: Task, row: int) -> tuple[bytes, bytes, str]:
-    """Digests of one row's item and of its metadata, and its id.
+def read_row(task: Task, row: int) -> tuple[bytes, str, str]:
+    """Read one row: the digest of its item, its metadata as JSON, and its id.
 
     Raises:
         InvalidTask: One of the two cannot be read.
     """
     example = described(task, row)
     with code_of(f"writing Task.describe({row}) as JSON", "correct what it says of that row"):
-        described_digest = metadata_digest(example)
-    return _item_digest(task, row), described_digest, example.id
+        text = example.model_dump_json()
+    return _item_digest(task, row), text, example.id
 
 
 def _item_digest(task: Task, row: int) -> bytes:
@@ -83,14 +88,16 @@ def _short_hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
-def _refuse_shared_ids(task: Task, id_hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]") -> None:
+def _refuse_shared_ids(
+    examples: ExampleSpool, id_hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]"
+) -> None:
     """Rows whose hashes agree are looked at again: a hash is no proof."""
     order = np.argsort(id_hashes, kind="stable")
     ordered = id_hashes[order]
     for first, second in zip(
         order[:-1][ordered[:-1] == ordered[1:]], order[1:][ordered[:-1] == ordered[1:]], strict=True
     ):
-        if described(task, int(first)).id == described(task, int(second)).id:
+        if examples.example(int(first)).id == examples.example(int(second)).id:
             raise InvalidTask(
                 f"expected every training point to have an id of its own, but rows {first} and "
                 f"{second} share one: make Example.id unique (a chunk's id needs its number), or "

@@ -1,55 +1,14 @@
 """Sub-commands that make an index. Nothing heavy is imported before a command runs."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
 import typer
 
-from byline_indexer.cli import ensembles, evaluate, inspect, query
-from byline_indexer.cli.interruption import stoppable
-
-if TYPE_CHECKING:
-    from byline_indexer.config import BuildConfig
-
-BuildFile = Annotated[
-    Path,
-    typer.Argument(
-        metavar="BUILD_FILE",
-        help="The build file: names the Task, the recipe and the index. Example: `mytask.toml`",
-        show_default=False,
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=1024,
-        help="Processes that share the work; the index does not depend on it. Example: `--workers 8`",
-        show_default="build.workers of the build file",
-    ),
-]
-DryRun = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run",
-        help="Try one batch of every pass, then say how long the build will take, how much memory it needs and "
-        "how many bytes it leaves. Writes nothing. Example: `byline build mytask.toml --dry-run`",
-    ),
-]
-Force = Annotated[
-    bool,
-    typer.Option(
-        "--force",
-        help="Build again although this version is published, for instance because its files are "
-        "damaged. Example: `byline build mytask.toml --force`",
-    ),
-]
+from byline_indexer.cli import build, ensembles, evaluate, inspect, query
 
 
 def register(app: typer.Typer) -> None:
     """Add the indexer's commands to the command line."""
-    app.command()(build)
-    app.command()(recipes)
+    app.command()(build.build)
+    app.command()(build.recipes)
     app.command("train-adapters")(ensembles.train_adapters)
     app.command("plan-ensemble")(ensembles.plan_ensemble)
     app.command()(inspect.inspect)
@@ -59,54 +18,3 @@ def register(app: typer.Typer) -> None:
     app.command()(query.scores)
     app.command()(evaluate.evaluate)
     app.command()(evaluate.tune)
-
-
-def build(
-    build_file: BuildFile, *, workers: Workers = None, dry_run: DryRun = False, force: Force = False
-) -> None:
-    """Build an index from a build file.
-
-    A build that was interrupted, however rudely, goes on where it was: run the same command again.
-
-    Example: `byline build mytask.toml --workers 2`
-    """
-    from byline_indexer.config import load_config
-
-    config = load_config(build_file)
-    if workers is not None:
-        section = config.build.model_copy(update={"workers": workers})
-        config = config.model_copy(update={"build": section})
-    if dry_run:
-        _estimate(config)
-    else:
-        _build(config, force=force)
-
-
-def _build(config: "BuildConfig", *, force: bool) -> None:
-    from byline_indexer.build.build import build as build_index
-    from byline_indexer.cli.progress_bar import bar
-
-    with stoppable("what is finished", config.index.path), bar() as observer:
-        built = build_index(config, observer, force=force)
-    typer.echo(str(built.path))
-
-
-def _estimate(config: "BuildConfig") -> None:
-    from rich.console import Console
-
-    from byline_indexer.build.estimate import estimate
-    from byline_indexer.cli.tables import estimate_table
-
-    Console().print(estimate_table(estimate(config)))
-
-
-def recipes() -> None:
-    """List the recipes: each is one method of attribution.
-
-    Example: `byline recipes`
-    """
-    from rich.console import Console
-
-    from byline_indexer.cli.tables import recipes_table
-
-    Console().print(recipes_table())

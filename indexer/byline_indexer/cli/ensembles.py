@@ -5,14 +5,8 @@ from typing import Annotated
 
 import typer
 
-BuildFile = Annotated[
-    Path,
-    typer.Argument(
-        metavar="BUILD_FILE",
-        help="The build file: names the Task. Example: `mytask.toml`",
-        show_default=False,
-    ),
-]
+from byline_indexer.cli.options import BuildFile, Json
+
 Folder = Annotated[
     Path,
     typer.Option(
@@ -66,7 +60,6 @@ SampleRows = Annotated[
 SampleQueries = Annotated[
     int, typer.Option("--queries", min=1, help="Queries of the pilot. Example: `--queries 32`")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table. Example: `--json`")]
 
 
 def train_adapters(  # noqa: PLR0913 - a command's options are its arguments

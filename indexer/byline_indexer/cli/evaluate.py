@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from byline_indexer.cli.interruption import stoppable
+from byline_indexer.cli.options import BuildFile, QueryBatch, Target, Workers
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
     from byline_indexer.evaluation.options import EvaluationOptions
 
 Options = TypeVar("Options", bound="BaseModel")
-BuildFile = Annotated[
-    Path,
-    typer.Argument(
-        metavar="BUILD_FILE",
-        help="The build file, as for `byline build`. Example: `mytask.toml`",
-        show_default=False,
-    ),
-]
 
 
 class MetricName(StrEnum):
@@ -48,15 +41,6 @@ Out = Annotated[
         help="Folder of the report and of every retrained model's outputs; a later run with the same folder retrains "
         "only what is new. Example: `--out evaluation`",
         show_default=False,
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=1024,
-        help="Processes that train models; the outputs do not depend on it. Example: `--workers 4`",
-        show_default="build.workers of the build file",
     ),
 ]
 SubsetCount = Annotated[
@@ -102,14 +86,6 @@ Seed = Annotated[
     int,
     typer.Option("--seed", min=0, help="Of the drawing of subsets and queries. Example: `--seed 1`"),
 ]
-Target = Annotated[
-    str | None,
-    typer.Option(
-        "--target",
-        help="What the scores attribute: `loss` or one of the Task's targets. Example: `--target margin`",
-        show_default="the recipe's",
-    ),
-]
 Output = Annotated[
     str | None,
     typer.Option(
@@ -137,10 +113,6 @@ TruthFile = Annotated[
         "Example: `--truth truth.npz`",
         show_default=False,
     ),
-]
-QueryBatch = Annotated[
-    int,
-    typer.Option("--batch", min=1, help="Queries that are differentiated together. Example: `--batch 8`"),
 ]
 
 
@@ -173,8 +145,8 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
     """
     from rich.console import Console
 
-    from byline_indexer.cli.evaluation_tables import measurement_table
     from byline_indexer.cli.progress_bar import bar
+    from byline_indexer.cli.tables import measurement_table
     from byline_indexer.evaluation.evaluate import evaluate as run
 
     options = _options(
@@ -254,8 +226,8 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
     """
     from rich.console import Console
 
-    from byline_indexer.cli.evaluation_tables import tuning_table
     from byline_indexer.cli.progress_bar import bar
+    from byline_indexer.cli.tables import tuning_table
     from byline_indexer.evaluation.candidates import Grid
     from byline_indexer.evaluation.tune import tune as run
 
@@ -299,9 +271,6 @@ def _validated(model: type[Options], **given: Any) -> Options:
 
 
 def _config(build_file: Path, workers: int | None) -> "BuildConfig":
-    from byline_indexer.config import load_config
+    from byline_indexer.config import load_config, with_workers
 
-    config = load_config(build_file)
-    if workers is None:
-        return config
-    return config.model_copy(update={"build": config.build.model_copy(update={"workers": workers})})
+    return with_workers(load_config(build_file), workers)

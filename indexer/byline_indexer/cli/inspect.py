@@ -1,25 +1,15 @@
 """Sub-commands that look at a finished index: inspect, verify, self-influence."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byline_indexer.cli.options import IndexPath, Json
+
 if TYPE_CHECKING:
     from byline.index.index import AttributionIndex
 
-IndexPath = Annotated[
-    Path,
-    typer.Argument(
-        metavar="INDEX",
-        help="An index directory (its current version is taken) or one version in it. Example: `indexes/digits`",
-        show_default=False,
-    ),
-]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print JSON instead of a table. Example: `--json | jq .rows`")
-]
 Limit = Annotated[
     int,
     typer.Option("--limit", "-n", min=1, help="Training points to print. Example: `--limit 50`"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from byline.api.terms import Baseline, Direction, Similarity
-from byline_indexer.cli.inspect import IndexPath, Json
+from byline_indexer.cli.options import IndexPath, Json, QueryBatch, Target
 
 if TYPE_CHECKING:
     from byline.attribution.request import AttributionRequest
@@ -25,13 +25,6 @@ Payload = Annotated[
 ]
 Count = Annotated[
     int, typer.Option("-k", min=1, max=10_000, help="Training points to return at each end. Example: `-k 10`")
-]
-Target = Annotated[
-    str | None,
-    typer.Option(
-        help="Quantity to attribute: `loss` or one of the Task's targets. Example: `--target margin`",
-        show_default="the recipe's",
-    ),
 ]
 Ends = Annotated[
     Direction,
@@ -132,10 +125,6 @@ Out = Annotated[
     Path,
     typer.Option("--out", help="The .npy file to write. Example: `--out scores.npy`", show_default=False),
 ]
-Batch = Annotated[
-    int,
-    typer.Option("--batch", min=1, help="Queries that are differentiated together. Example: `--batch 8`"),
-]
 
 
 def query(  # noqa: PLR0913 - a command's options are its arguments
@@ -201,7 +190,7 @@ def scores(
     queries: QueriesFile,
     out: Out,
     *,
-    batch: Batch = 32,
+    batch: QueryBatch = 32,
     baseline: ScoresBaseline = None,
     neighbours: Neighbours = 5,
 ) -> None:

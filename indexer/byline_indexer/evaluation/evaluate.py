@@ -12,7 +12,7 @@ from byline.index.quality_card import QualityCard, add_measurement, card_path
 from byline.loading.task_file import load_task
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
-from byline_indexer.evaluation.measured import Measured
+from byline_indexer.evaluation.measurement import Measured
 from byline_indexer.evaluation.metrics import METRICS
 from byline_indexer.evaluation.options import EvaluationOptions
 from byline_indexer.evaluation.subject import Subject

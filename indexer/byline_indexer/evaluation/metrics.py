@@ -15,10 +15,10 @@ from byline.index.quality_card import Measurement, MeasurementProtocol
 from byline.metrics import agreement, noise_ceiling, pearson, predicted_outputs, two_way_interval
 from byline_indexer.evaluation import mislabel as mislabelling
 from byline_indexer.evaluation.designs import leave_one_out, random_subsets
-from byline_indexer.evaluation.measured import Measured, libraries, today
+from byline_indexer.evaluation.measurement import Measured, libraries, today
+from byline_indexer.evaluation.queries import refuse_tuned
 from byline_indexer.evaluation.subject import IndexRows, Subject
 from byline_indexer.evaluation.truth import Truth, write_truth
-from byline_indexer.evaluation.tuned import refuse_tuned
 
 
 @dataclass(frozen=True)

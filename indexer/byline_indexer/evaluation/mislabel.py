@@ -28,7 +28,7 @@ from byline.recipes import refuse_no_self_influence
 from byline.task import Checkpoint, Task
 from byline_indexer.build.build import build
 from byline_indexer.evaluation.jobs import Setting
-from byline_indexer.evaluation.measured import Measured, libraries, today
+from byline_indexer.evaluation.measurement import Measured, libraries, today
 from byline_indexer.evaluation.subject import Subject
 from byline_indexer.evaluation.training import REVISION, train
 

@@ -3,6 +3,8 @@
 Letter: E items of the evaluation set.
 """
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +21,21 @@ from byline.index.durable import replaced
 from byline.loading.task_file import load_checkpoint
 from byline.models.training_points import EVALUATION, collated, read_items
 from byline.task import Checkpoint, Task
-from byline_indexer.evaluation.files import UNREADABLE
 from byline_indexer.evaluation.jobs import Setting
 
+UNREADABLE: tuple[type[Exception], ...] = (
+    OSError,
+    ValueError,  # pickled objects, which are never read, and headers that are none
+    TypeError,  # one array in place of an archive
+    KeyError,
+    IndexError,
+    EOFError,
+    MemoryError,  # a shape beyond all reason
+    RuntimeError,  # an encrypted archive, or a packing that Python does not know
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What `numpy.load(..., allow_pickle=False)` raises for an `.npz` file that is missing, damaged or something else."""
 REVISION = 1
 """Raised where the same training would leave other files."""
 _PREFIX = "outputs/"

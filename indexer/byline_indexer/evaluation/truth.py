@@ -14,9 +14,8 @@ from byline.errors import BuildFailed, InvalidInput
 from byline.groups import GroupPartition
 from byline.index.durable import replaced
 from byline_indexer.evaluation.designs import Design, Subsets
-from byline_indexer.evaluation.files import UNREADABLE
 from byline_indexer.evaluation.jobs import Setting, Workforce
-from byline_indexer.evaluation.training import Retraining
+from byline_indexer.evaluation.training import UNREADABLE, Retraining
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,14 @@ from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
 from byline.metrics import Interval, agreement, predicted_outputs, two_way_interval
 from byline_indexer.build.build import build
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from byline_indexer.build.sources import Sources
 from byline_indexer.config import BuildConfig
 from byline_indexer.evaluation.candidates import Candidate, Grid, candidates
-from byline_indexer.evaluation.files import UNREADABLE
 from byline_indexer.evaluation.options import EvaluationOptions
+from byline_indexer.evaluation.queries import REPORT, tuned_queries
 from byline_indexer.evaluation.subject import IndexRows, Subject
-from byline_indexer.evaluation.tuned import REPORT, tuned_queries
+from byline_indexer.evaluation.training import UNREADABLE
 from byline_indexer.progress import Observer, Silent
 
 
@@ -131,7 +131,7 @@ def _scores(subject: Subject, items: NDArray[np.int64]) -> tuple[NDArray[np.floa
     """Scores of the tuning queries in a candidate's index, which is built and deleted, or those kept of it."""
     config, observer = subject.config, subject.observer
     plan = make_plan(config, subject.task)
-    fingerprint = Sources(config, subject.loaded, observer).origin(plan).fingerprint
+    fingerprint = Sources(config, subject.loaded, observer).identity(plan).fingerprint
     key = canonical_digest(
         {
             "index": fingerprint.hex,

@@ -19,9 +19,9 @@ from byline.models.optimizer_state import given_moments
 from byline.models.training_points import read_items
 from byline.projection.base import State
 from byline.task import Item, Task
-from byline_indexer.units.fitted import fitted_before, read_states, without_scratch
+from byline_indexer.units.data_digests import DataDigests
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.readings import Readings
+from byline_indexer.units.state import fitted_before, read_states, without_scratch
 from byline_indexer.units.unit import Unit
 from byline_indexer.units.workspace import Workspace
 
@@ -33,11 +33,17 @@ class WorkerContext:
         plan: What is built.
         workspace: Where fitted states are.
         task: The Task, where the process has it already; loaded from its source otherwise.
+        model: The first member's model, where the process has loaded and checked it.
     """
 
-    def __init__(self, plan: BuildPlan, workspace: Workspace, task: Task | None) -> None:
+    def __init__(
+        self, plan: BuildPlan, workspace: Workspace, task: Task | None, model: MemberModel | None = None
+    ) -> None:
         self._plan, self._workspace, self._task = plan, workspace, task
+        # The model that was checked stays; it reads through the Task whose items are compared with the first reading.
         self._model: tuple[Member, MemberModel] | None = None
+        if model is not None:
+            self._model = (plan.members[0], self._loaded(plan.members[0], model))
         self._featurizer: tuple[str, MemberFeaturizer] | None = None
         self._fitted_state: tuple[str, tuple[str, ...], State] | None = None
         self.at: Rows | None = None
@@ -60,8 +66,8 @@ class WorkerContext:
                     f"expected {self._plan.task} to return the same Task in every process, with {self._plan.rows} "
                     f"training points, got one of {len(task.train_set)}: seed what is random in it"
                 )
-            readings = Readings.kept(self._plan.work)
-            self._task = task if readings is None else readings.held(task)
+            digests = DataDigests.kept(self._plan.work)
+            self._task = task if digests is None else digests.checked(task)
         return self._task
 
     def model(self, member: str) -> MemberModel:
@@ -71,11 +77,11 @@ class WorkerContext:
             same_weights = self._model is not None and self._model[0].same_model(wanted)
             sibling = self._model[1] if self._model is not None and same_weights else None
             self._model = None  # the old model's memory is free before the new one's is taken
-            loaded = MemberModel.load(
-                self.task(), self._plan.recipe, wanted, self._plan.numerics.compute, sibling
-            )
-            self._model = (wanted, loaded)
+            self._model = (wanted, self._loaded(wanted, sibling))
         return self._model[1]
+
+    def _loaded(self, member: Member, sibling: MemberModel | None) -> MemberModel:
+        return MemberModel.load(self.task(), self._plan.recipe, member, self._plan.numerics.compute, sibling)
 
     def statistic(self, unit: Unit) -> Statistic:
         """The statistic that a unit measures or reduces."""

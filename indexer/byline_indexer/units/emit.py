@@ -14,10 +14,10 @@ from byline.models.member import MemberModel
 from byline.projection.base import State
 from byline.scale.row_weights import one_minus_p, rescaled
 from byline_indexer.units.context import WorkerContext
-from byline_indexer.units.fitted import join_states
 from byline_indexer.units.group_gradients import GroupPass
 from byline_indexer.units.outputs import every_weight
 from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.state import join_states
 from byline_indexer.units.trajectories import Trajectories
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
@@ -29,41 +29,41 @@ class EmitStage:
     Args:
         plan: What is built.
         workspace: The units' outputs.
-        loaded: The Task, and a member's model and state.
+        context: The Task, and one member's model and state.
         trajectories: Features of recorded runs.
     """
 
     def __init__(
-        self, plan: BuildPlan, workspace: Workspace, loaded: WorkerContext, trajectories: Trajectories
+        self, plan: BuildPlan, workspace: Workspace, context: WorkerContext, trajectories: Trajectories
     ) -> None:
-        self._plan, self._workspace, self._loaded = plan, workspace, loaded
+        self._plan, self._workspace, self._context = plan, workspace, context
         self._trajectories = trajectories
         self._weights_R: Tensor | None = None
 
     def emit(self, unit: Unit) -> State:
         """Make the features of one block of rows, or of groups."""
-        featurizer = self._loaded.featurizer(unit.member)
+        featurizer = self._context.featurizer(unit.member)
         if self._plan.fast_groups is not None:
             return self._emit_groups(featurizer, unit)
         if self._plan.recipe.recorded:
             return self._emit_recorded(featurizer, unit)
         if self._plan.keeps_projections:
             raw = self._workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
-            made = emitted(featurizer, self._loaded.to_device(raw))
+            made = emitted(featurizer, self._context.to_device(raw))
         else:
-            batches = self._loaded.gradients(unit.member, self._loaded.block(unit))
+            batches = self._context.gradients(unit.member, self._context.block(unit))
             made = join_states([emitted(featurizer, featurizer.project_training(g)) for g in batches])
         if self._plan.recipe.row_weight == "leverage":
-            made["weight"] = rescaled(self._leverage(featurizer, unit.member, self._loaded.block(unit)))
+            made["weight"] = rescaled(self._leverage(featurizer, unit.member, self._context.block(unit)))
         return made
 
     def _emit_recorded(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
         """Features from the recorded run; gradients at the final weights are what the rows' own scores are taken with."""
-        rows = self._loaded.block(unit)
+        rows = self._context.block(unit)
         train_NK = self._trajectories.features(unit.member, rows).to(self._plan.numerics.device)
         own = iter(torch.split(train_NK, self._plan.numerics.batch_rows))
         made = []
-        for g in self._loaded.gradients(unit.member, rows):
+        for g in self._context.gradients(unit.member, rows):
             projected = featurizer.project_training(g)
             made.append(emitted(featurizer, projected, next(own)))
             if self._plan.groups is not None:  # a group's own score needs the sum of both sides
@@ -75,9 +75,9 @@ class EmitStage:
         groups = self._plan.fast_groups
         assert groups is not None
         made = GroupPass(
-            model=self._loaded.model(unit.member),
+            model=self._context.model(unit.member),
             featurizer=featurizer,
-            read=self._loaded.items,
+            read=self._context.items,
             weights=self._weights,
             batch_rows=self._plan.numerics.batch_rows,
             signal=self._plan.recipe.train_signal,
@@ -94,8 +94,8 @@ class EmitStage:
         """h_N = (1/n) E[g^T H^-1 g], the expectation over the labels that the curvature is fitted with."""
         parts = []
         for batch in cut_batches(rows, self._plan.numerics.batch_rows):
-            each = self._loaded.model(member).expected_gradients(
-                self._loaded.items(batch), self._plan.recipe.labels
+            each = self._context.model(member).expected_gradients(
+                self._context.items(batch), self._plan.recipe.labels
             )
             own = [featurizer.quadratic(featurizer.project(g, Side.TRAIN)) for g in each]
             parts.append(torch.stack(own).sum(dim=0))
@@ -105,15 +105,15 @@ class EmitStage:
         """Mean of the row weights under all forward masks of one model."""
         plan = self._plan
         member = plan.member(unit.member)
-        model = self._loaded.model(unit.member)
+        model = self._context.model(unit.member)
         masked = [
             MemberModel.load(
-                self._loaded.task(), plan.recipe, replace(member, mask_seed=s), plan.numerics.compute, model
+                self._context.task(), plan.recipe, replace(member, mask_seed=s), plan.numerics.compute, model
             )
             for s in plan.recipe.members.forward_seeds
         ] or [model]
         parts = []
-        for _, items in self._loaded.batches(self._loaded.block(unit)):
+        for _, items in self._context.batches(self._context.block(unit)):
             values = [each.values(items, plan.recipe.train_signal).double() for each in masked]
             parts.append({"weight": torch.stack([one_minus_p(v) for v in values]).mean(dim=0)})
         return join_states(parts)

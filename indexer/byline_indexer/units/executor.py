@@ -16,6 +16,7 @@ import torch
 
 from byline.errors import BuildFailed
 from byline.index.libraries import libraries
+from byline.models.member import MemberModel
 from byline.task import Task
 from byline_indexer.processes import interrupts_held, spawned
 from byline_indexer.units.plan import BuildPlan
@@ -65,8 +66,8 @@ class Executor(Protocol):
 class InProcess:
     """Runs units one after another in this process."""
 
-    def __init__(self, plan: BuildPlan, task: Task | None = None) -> None:
-        self._worker = Worker(plan, task)
+    def __init__(self, plan: BuildPlan, task: Task | None = None, model: MemberModel | None = None) -> None:
+        self._worker = Worker(plan, task, model)
         self._threads = plan.numerics.threads
         self._threads_before = torch.get_num_threads()
 

@@ -16,8 +16,8 @@ from byline.gradients.grouping import micro_batched
 from byline.models.training_points import EVALUATION, read_items
 from byline.projection.base import State
 from byline_indexer.units.context import WorkerContext
-from byline_indexer.units.fitted import add_state, gathered, join_states
 from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.state import add_state, gathered, join_states
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
 
@@ -28,16 +28,16 @@ class FitStage:
     Args:
         plan: What is built.
         workspace: The units' outputs.
-        loaded: The Task, and a member's model and state.
+        context: The Task, and one member's model and state.
     """
 
-    def __init__(self, plan: BuildPlan, workspace: Workspace, loaded: WorkerContext) -> None:
-        self._plan, self._workspace, self._loaded = plan, workspace, loaded
+    def __init__(self, plan: BuildPlan, workspace: Workspace, context: WorkerContext) -> None:
+        self._plan, self._workspace, self._context = plan, workspace, context
 
     def measure(self, unit: Unit) -> State:
         """Add up a statistic over one fit block, batch after batch, in float64."""
-        statistic = self._loaded.statistic(unit)
-        state = self._loaded.state(unit.member, before=unit.statistic)
+        statistic = self._context.statistic(unit)
+        state = self._context.state(unit.member, before=unit.statistic)
         sums: State = {}
         for batch in self._measured(unit, statistic):
             add_state(sums, statistic.measure(batch, state))
@@ -72,8 +72,8 @@ class FitStage:
         Yields:
             phi_NK of each batch.
         """
-        model, items = self._loaded.model(unit.member), self._loaded.task().evaluation_set
-        featurizer = self._loaded.featurizer(unit.member, unit.statistic)
+        model, items = self._context.model(unit.member), self._context.task().evaluation_set
+        featurizer = self._context.featurizer(unit.member, unit.statistic)
         whole = self._plan.recipe.members.queries == "whole"
         differentiated = model.whole_gradients if whole else model.gradients
         if items is None or len(items) != self._plan.evaluation_rows:
@@ -85,15 +85,15 @@ class FitStage:
             yield featurizer.project(gradients, Side.QUERY)
 
     def _fit_projections(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[Tensor]:
-        featurizer = self._loaded.featurizer(unit.member, unit.statistic)
+        featurizer = self._context.featurizer(unit.member, unit.statistic)
         for gradients in self._fit_gradients(unit, rows, statistic):
             yield featurizer.project(gradients, Side.TRAIN)
 
     def _fit_gradients(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[BatchGradients]:
         micro_batch = self._plan.statistic(unit.statistic).micro_batch
-        for gradients in self._loaded.label_gradients(unit.member, rows, statistic.labels):
-            assert self._loaded.at is not None
-            yield gradients if micro_batch == 1 else micro_batched(gradients, self._loaded.at, micro_batch)
+        for gradients in self._context.label_gradients(unit.member, rows, statistic.labels):
+            assert self._context.at is not None
+            yield gradients if micro_batch == 1 else micro_batched(gradients, self._context.at, micro_batch)
 
     def _products(self, member: str, rows: Rows) -> Iterator[BatchProducts]:
         """Prepare curvature products.
@@ -101,8 +101,8 @@ class FitStage:
         Yields:
             Those of each batch.
         """
-        model = self._loaded.model(member)
-        for _, items in self._loaded.batches(rows):
+        model = self._context.model(member)
+        for _, items in self._context.batches(rows):
             yield ItemProducts(model, items)
 
     def _projected(self, member: str, rows: Rows) -> Iterator[Tensor]:
@@ -113,22 +113,22 @@ class FitStage:
         """
         owner = rows // self._plan.numerics.block_rows
         for block in np.unique(owner):
-            self._loaded.at = rows[owner == block]
+            self._context.at = rows[owner == block]
             phi_NK = self._workspace.read(Unit(Stage.PROJECT, member, int(block)))["phi"]
-            wanted = torch.from_numpy(self._loaded.at - int(block) * self._plan.numerics.block_rows)
+            wanted = torch.from_numpy(self._context.at - int(block) * self._plan.numerics.block_rows)
             yield phi_NK[wanted].to(self._plan.numerics.device)
 
     def reduce(self, unit: Unit) -> State:
         """Add the fit blocks' sums in the order of the blocks."""
-        statistic = self._loaded.statistic(unit)
+        statistic = self._context.statistic(unit)
         sums: State = {}
         for part in self._plan.measures(unit.member, unit.statistic):
-            add_state(sums, self._loaded.to_device(self._workspace.read(part)))
+            add_state(sums, self._context.to_device(self._workspace.read(part)))
         count = sum(map(len, self._plan.fit_blocks(unit.statistic)))
-        return statistic.finish(sums, count, self._loaded.state(unit.member, before=unit.statistic))
+        return statistic.finish(sums, count, self._context.state(unit.member, before=unit.statistic))
 
     def project(self, unit: Unit) -> State:
         """Project the gradients of one block of rows, for statistics of them and for its features."""
-        featurizer = self._loaded.featurizer(unit.member, self._plan.first_of_projections)
-        batches = self._loaded.gradients(unit.member, self._loaded.block(unit))
+        featurizer = self._context.featurizer(unit.member, self._plan.first_of_projections)
+        batches = self._context.gradients(unit.member, self._context.block(unit))
         return join_states([featurizer.project_training(grads) for grads in batches])

@@ -4,6 +4,7 @@ What a worker computes depends on the plan and the unit alone, so any worker may
 """
 
 from byline.errors import BuildFailed
+from byline.models.member import MemberModel
 from byline.task import Task
 from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.emit import EmitStage
@@ -21,24 +22,25 @@ class Worker:
     Args:
         plan: What is built.
         task: The Task, where the process has it already; loaded from its source otherwise.
+        model: The first member's model, where the process has loaded and checked it.
     """
 
-    def __init__(self, plan: BuildPlan, task: Task | None = None) -> None:
+    def __init__(self, plan: BuildPlan, task: Task | None = None, model: MemberModel | None = None) -> None:
         self.plan = plan
         self.workspace = Workspace(plan.work)
-        self._loaded = WorkerContext(plan, self.workspace, task)
-        measuring = FitStage(plan, self.workspace, self._loaded)
-        trajectories = Trajectories(plan, self.workspace, self._loaded.task)
-        emitting = EmitStage(plan, self.workspace, self._loaded, trajectories)
+        self._context = WorkerContext(plan, self.workspace, task, model)
+        fit = FitStage(plan, self.workspace, self._context)
+        trajectories = Trajectories(plan, self.workspace, self._context.task)
+        emit = EmitStage(plan, self.workspace, self._context, trajectories)
         rotation = Rotation(plan, self.workspace)
         self._actions = {
-            Stage.MEASURE: measuring.measure,
-            Stage.REDUCE: measuring.reduce,
-            Stage.PROJECT: measuring.project,
+            Stage.MEASURE: fit.measure,
+            Stage.REDUCE: fit.reduce,
+            Stage.PROJECT: fit.project,
             Stage.TRACE: trajectories.trace,
             Stage.CARRY: trajectories.carry,
-            Stage.EMIT: emitting.emit,
-            Stage.WEIGH: emitting.weigh,
+            Stage.EMIT: emit.emit,
+            Stage.WEIGH: emit.weigh,
             Stage.SKETCH: rotation.sketch,
             Stage.GATHER: rotation.gather,
             Stage.MIX: rotation.mix,
@@ -58,11 +60,11 @@ class Worker:
         Raises:
             BuildFailed: Anything went wrong; names the unit, the rows and the cause.
         """
-        self._loaded.at = None
+        self._context.at = None
         try:
             return self.workspace.write(unit, self._actions[unit.stage](unit))
         except Exception as error:
-            at = self._loaded.at
+            at = self._context.at
             rows = "" if at is None else f", rows {at[0]} to {at[-1]}"
             raise BuildFailed(
                 f"{unit}{rows}: {type(error).__name__}: {error} (finished units are kept: "

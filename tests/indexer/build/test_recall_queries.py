@@ -15,7 +15,7 @@ from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
 from byline.task import Task
 from byline_indexer.build.build import build
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from byline_indexer.build.recall_queries import QUERIES, real_queries
 from byline_indexer.progress import Silent
 from byline_indexer.units.executor import InProcess

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from byline.api.example import Example
 from byline.attribution.attributor import Attributor
-from byline.errors import BuildFailed, InvalidTask, StaleIndex
+from byline.errors import BuildFailed, StaleIndex
+from byline.groups import GroupOptions
 from byline.index.verification import verify
 from byline.loading.task_file import LoadedTask, load_task
 from byline.task import Task
@@ -85,10 +86,19 @@ def test_weights_overwritten_between_units_fail_the_build(
     assert contents(resumed.path) == contents(undisturbed.path)
 
 
-def test_weights_overwritten_before_they_are_loaded_fail_the_build(config: Config, filed: Path) -> None:
+def test_weights_overwritten_before_workers_load_them_fail_the_build(config: Config, filed: Path) -> None:
     observer = When("read training set", lambda: overwrite(filed.parent / "c0.safetensors"), whole=True)
     with pytest.raises(BuildFailed, match=r"weights at .*c0\.safetensors changed"):
-        build(config("trak", task=filed), observer)
+        build(config("trak", task=filed, workers=2), observer)
+
+
+def test_weights_overwritten_after_the_model_was_checked_leave_an_index_of_the_old_ones(
+    config: Config, filed: Path
+) -> None:
+    """The model that was loaded to plan the build is the one that is differentiated: no second loading could differ."""
+    undisturbed = build(config("trak", task=filed, index="undisturbed"))
+    observer = When("read training set", lambda: overwrite(filed.parent / "c0.safetensors"), whole=True)
+    assert contents(build(config("trak", task=filed), observer).path) == contents(undisturbed.path)
 
 
 def test_weights_overwritten_after_their_last_loading_leave_an_index_of_the_old_ones(
@@ -223,18 +233,36 @@ def test_data_that_change_between_readings_fail_workers_too(config: Config, tmp_
         build(config("trak", task=path, workers=2), observer)
 
 
-def test_metadata_that_change_between_readings_fail_the_build(
-    config: Config, tiny: Task, given: Callable[..., LoadedTask]
+@pytest.mark.parametrize("groups", [None, {"by": "owner"}])
+def test_every_row_is_described_once(
+    config: Config, tiny: Task, given: Callable[..., LoadedTask], groups: dict[str, Any] | None
 ) -> None:
     calls: dict[int, int] = {}
 
     def describe(row: int) -> Example:
         calls[row] = calls.get(row, 0) + 1
-        known = tiny.describe(row)
-        return known.model_copy(update={"owner": "somebody else"}) if calls[row] > 1 and row == 7 else known
+        return tiny.describe(row)
 
-    with pytest.raises((BuildFailed, InvalidTask), match=r"Task.describe\(7\) changed during the build"):
-        build(config("trak"), loaded=given(describe=describe))
+    chosen = config("trak")
+    if groups is not None:
+        chosen = chosen.model_copy(update={"groups": GroupOptions.model_validate(groups)})
+    build(chosen, loaded=given(describe=describe))
+    assert calls == dict.fromkeys(range(90), 1)
+
+
+@pytest.mark.parametrize(("recipe", "loads"), [("trak", 2), ("ekfac", 2)])
+def test_every_checkpoint_is_loaded_and_checked_once(
+    config: Config, tiny: Task, given: Callable[..., LoadedTask], recipe: str, loads: int
+) -> None:
+    """Two checkpoints, and two members of each where the recipe has masks."""
+    made: list[int] = []
+
+    def model() -> Any:
+        made.append(len(made))
+        return tiny.model()
+
+    build(config(recipe), loaded=given(model=model))
+    assert len(made) == loads
 
 
 def test_an_evaluation_set_that_changes_fails_the_build(config: Config, filed: Path) -> None:

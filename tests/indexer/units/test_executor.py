@@ -13,7 +13,7 @@ import torch
 from byline.errors import BuildFailed
 from byline.loading.task_file import load_task
 from byline.task import Task
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from byline_indexer.progress import Silent
 from byline_indexer.units.executor import Executor, InProcess, Processes
 from byline_indexer.units.plan import BuildPlan
@@ -151,7 +151,7 @@ def test_workers_end_with_a_killed_build(task_file: TaskFile, tmp_path: Path) ->
     script.write_text(
         "import sys\nfrom dataclasses import replace\nfrom pathlib import Path\n"
         "from byline.loading.task_file import load_task\nfrom byline_indexer.config import BuildConfig\n"
-        "from byline_indexer.units.executor import Processes\nfrom byline_indexer.build.planning import make_plan\n"
+        "from byline_indexer.units.executor import Processes\nfrom byline_indexer.build.probe import make_plan\n"
         "from byline_indexer.units.unit import Stage, Unit\n"
         "if __name__ == '__main__':\n"
         f"    task = {str(tmp_path / 'tiny_task.py')!r} + ':task'\n"

@@ -16,7 +16,7 @@ from byline.search.searcher import Searcher
 from byline.task import Task
 from byline_indexer.build.build import build
 from byline_indexer.build.estimate import estimate
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from byline_indexer.progress import Silent
 from byline_indexer.units.executor import InProcess
 from byline_indexer.units.schedule import run_units, unfinished_rotation

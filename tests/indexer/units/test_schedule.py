@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from byline.task import Task
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from byline_indexer.progress import Silent
 from byline_indexer.units.executor import InProcess
 from byline_indexer.units.plan import BuildPlan

@@ -15,9 +15,9 @@ from byline.loading.task_file import load_task
 from byline.recipes import recipe
 from byline.task import Task
 from byline_indexer.build.build import build
+from byline_indexer.build.contents import combined_blocks
 from byline_indexer.build.estimate import estimate
-from byline_indexer.build.pack import combined_blocks
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from byline_indexer.config import BuildConfig
 from byline_indexer.progress import Silent
 from byline_indexer.units.executor import InProcess

@@ -7,12 +7,12 @@ import torch
 
 from byline.errors import BuildFailed
 from byline.task import Task
-from byline_indexer.build.pack import combined_blocks
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.contents import combined_blocks
+from byline_indexer.build.probe import make_plan
 from byline_indexer.progress import Silent
 from byline_indexer.units.executor import InProcess
-from byline_indexer.units.fitted import add_state, read_state
 from byline_indexer.units.schedule import run_units
+from byline_indexer.units.state import add_state, read_state
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.worker import Worker
 from byline_indexer.units.workspace import Workspace

@@ -14,7 +14,7 @@ from byline.errors import BuildFailed
 from byline.groups import GroupOptions, GroupPartition
 from byline.loading.task_file import checkpoint_digests
 from byline.task import Task
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from byline_indexer.units.executor import Processes
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.plan_files import any_started, hand_over, take_over

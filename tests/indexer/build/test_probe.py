@@ -9,7 +9,7 @@ from byline.curvature import limits
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.loading.task_file import load_task
 from byline.task import Task
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.probe import make_plan
 from tests.indexer.conftest import TINY, Config
 
 

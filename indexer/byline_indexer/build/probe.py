@@ -1,7 +1,7 @@
 """From a configuration and a Task to a plan, and to what identifies the index."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,7 +24,26 @@ from byline_indexer.units.plan import BuildPlan, Numerics, StatisticPlan
 from byline_indexer.units.trajectories import recorded_visits
 
 
+@dataclass(kw_only=True)
+class ProbedPlan:
+    """A plan, and the model that was loaded and checked to make it."""
+
+    plan: BuildPlan
+    model: MemberModel | None
+    """The first member's, until it is taken."""
+
+    def take_model(self) -> MemberModel | None:
+        """Hand the model to its one user: nothing here keeps its memory when the next member's model is loaded."""
+        model, self.model = self.model, None
+        return model
+
+
 def make_plan(config: BuildSettings, task: Task, work: Path = Path()) -> BuildPlan:
+    """Lay out a build; see `probed_plan`, which hands out the model too."""
+    return probed_plan(config, task, work).plan
+
+
+def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> ProbedPlan:
     """Lay out a build.
 
     Args:
@@ -33,7 +52,7 @@ def make_plan(config: BuildSettings, task: Task, work: Path = Path()) -> BuildPl
         work: The work directory, once it is known.
 
     Returns:
-        The plan. Loads the first member's model, to learn which statistics its layers need.
+        The plan, and the first member's model: it is loaded to learn which statistics its layers need.
 
     Raises:
         InvalidRecipe: The recipe names a checkpoint that the Task does not have, or masks where there is no dropout.
@@ -60,7 +79,7 @@ def make_plan(config: BuildSettings, task: Task, work: Path = Path()) -> BuildPl
     if config.recipe.members.forward_masks:
         masked = replace(members[0], mask_seed=config.recipe.members.mask_seed)
         MemberModel.load(task, config.recipe, masked, numerics.compute, model)
-    return BuildPlan(
+    plan = BuildPlan(
         evaluation_rows=_evaluation_rows(fits, task),
         task=config.task,
         recipe=config.recipe,
@@ -74,6 +93,7 @@ def make_plan(config: BuildSettings, task: Task, work: Path = Path()) -> BuildPl
         grouping=config.groups,
         recordings=recorded_visits(task, config.recipe, members, model.blocks),
     )
+    return ProbedPlan(plan=plan, model=model)
 
 
 def _try_on_a_point(model: MemberModel, recipe: Recipe, fits: Sequence[StatisticPlan], task: Task) -> None:

@@ -1,10 +1,8 @@
-"""Holds every later reading of a data set to the first: an index of data that change on the way would be of neither.
+"""Compare every later reading of a data set with the first: data that change during a build would make an index of neither.
 
-Eight bytes of each item's digest are kept, and as many of its metadata's, in the work directory: every worker reads the
-same file.
+Eight bytes of each item's digest are kept in the work directory: every worker reads the same file.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -12,35 +10,34 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.api.example import Example
 from byline.errors import InvalidTask
 from byline.index.durable import durable_file
 from byline.item_digests import content_digest
 from byline.task import Item, Task, TrainSet
 
 Digests = NDArray[np.uint64]
-_ROWS, _EVALUATION = "readings.npy", "evaluation-readings.npy"
+_ROWS, _EVALUATION = "row-digests.npy", "evaluation-digests.npy"
 
 
 @dataclass(frozen=True)
-class Readings:
-    """What was read first."""
+class DataDigests:
+    """Short digests of the items, as they were read first."""
 
-    rows_R2: Digests
-    """Of every training point: its item, its metadata."""
+    rows_R: Digests
+    """One for each training point."""
     evaluation_E: Digests | None = None
-    """Of the evaluation set's items, where they are read."""
+    """One for each item of the evaluation set; None where a build does not read it."""
 
     def keep(self, folder: Path) -> None:
-        """Write them where workers find them."""
-        for name, digests in ((_ROWS, self.rows_R2), (_EVALUATION, self.evaluation_E)):
+        """Write the digests where every worker finds them."""
+        for name, digests in ((_ROWS, self.rows_R), (_EVALUATION, self.evaluation_E)):
             if digests is not None:
                 with durable_file(folder / name) as file:
                     np.save(file, digests, allow_pickle=False)
 
     @classmethod
     def kept(cls, folder: Path) -> Self | None:
-        """Map what was kept; None where nothing was."""
+        """Map the digests that `keep` wrote; None where there are none."""
         if not (folder / _ROWS).is_file():
             return None
         evaluation = folder / _EVALUATION
@@ -49,17 +46,16 @@ class Readings:
             np.load(evaluation, mmap_mode="r", allow_pickle=False) if evaluation.is_file() else None,
         )
 
-    def held(self, task: Task) -> Task:
-        """The same Task; its items and metadata are compared whenever they are read."""
-        rows = HeldSet(task.train_set, self.rows_R2[:, 0], "training set")
-        described = _checked_metadata(task.describe, self.rows_R2[:, 1])
+    def checked(self, task: Task) -> Task:
+        """Return the same Task; its items are compared with these digests whenever they are read."""
+        rows = CheckedSet(task.train_set, self.rows_R, "training set")
         evaluation = task.evaluation_set
         if evaluation is not None and self.evaluation_E is not None:
-            evaluation = HeldSet(evaluation, self.evaluation_E, "evaluation set")
-        return replace(task, train_set=rows, describe=described, evaluation_set=evaluation)
+            evaluation = CheckedSet(evaluation, self.evaluation_E, "evaluation set")
+        return replace(task, train_set=rows, evaluation_set=evaluation)
 
 
-class HeldSet:
+class CheckedSet:
     """A data set whose items are the same at every reading, or an error.
 
     Args:
@@ -89,21 +85,6 @@ class HeldSet:
 def short(digest: bytes) -> int:
     """The part of a digest that is kept."""
     return int.from_bytes(digest[:8], "little")
-
-
-def metadata_digest(example: Example) -> bytes:
-    """Digest of an example's metadata."""
-    return content_digest(example.model_dump_json())
-
-
-def _checked_metadata(describe: Callable[[int], Example], digests: Digests) -> Callable[[int], Example]:
-    def described(row: int) -> Example:
-        example = describe(row)
-        if short(metadata_digest(example)) != digests.item(row):
-            raise _changed(f"Task.describe({row})")
-        return example
-
-    return described
 
 
 def _changed(what: str) -> InvalidTask:

@@ -6,8 +6,8 @@ import torch
 
 from byline.models.member import MemberModel
 from byline.task import Task
-from byline_indexer.build.pack import columns, combined_blocks, member_layouts
-from byline_indexer.build.planning import make_plan
+from byline_indexer.build.contents import columns, combined_blocks, member_layouts
+from byline_indexer.build.probe import make_plan
 from byline_indexer.progress import Silent
 from byline_indexer.units.executor import InProcess
 from byline_indexer.units.plan import BuildPlan

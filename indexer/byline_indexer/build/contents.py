@@ -27,29 +27,29 @@ from byline_indexer.build.group_rows import (
     squared_lengths,
     summed_blocks,
 )
-from byline_indexer.units.fitted import read_state
+from byline_indexer.units.data_digests import DataDigests
 from byline_indexer.units.outputs import block_features, block_weights
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.readings import Readings
+from byline_indexer.units.state import read_state
 from byline_indexer.units.unit import ENSEMBLE, Stage, Unit
 from byline_indexer.units.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildIdentity:
-    """What an index is of."""
+    """The Task, the fingerprint and the digests of one index."""
 
     task: Task
     record: TaskRecord
     fingerprint: Fingerprint
-    readings: Readings
-    """What every later reading of its data is held to."""
+    digests: DataDigests
+    """Every later reading of its data is compared with these."""
 
 
 def index_contents(
     plan: BuildPlan,
     workspace: Workspace,
-    origin: BuildIdentity,
+    identity: BuildIdentity,
     storage: StorageOptions,
     progress: Progress | None = None,
 ) -> IndexContents:
@@ -58,7 +58,7 @@ def index_contents(
     Args:
         plan: The build; all its units are finished.
         workspace: Their outputs.
-        origin: The Task and what identifies it.
+        identity: The Task, and the digests that identify the index.
         storage: How the index is stored.
         progress: Told how many points were looked at to describe groups.
 
@@ -72,14 +72,14 @@ def index_contents(
             features=partial(combined_blocks, plan, workspace),
             row_weights=row_weights,
             self_influence=self_influence,
-            examples=partial(_examples, origin.task, plan.rows),
+            examples=partial(_examples, identity.task, plan.rows),
         )
     else:
-        own = _of_groups(plan, workspace, origin.task, progress)
+        own = _of_groups(plan, workspace, identity.task, progress)
     return IndexContents(
         recipe=plan.recipe,
-        fingerprint=origin.fingerprint,
-        task=origin.record,
+        fingerprint=identity.fingerprint,
+        task=identity.record,
         blocks=plan.parameter_blocks,
         parameters=plan.parameters,
         members=member_layouts(plan, workspace),

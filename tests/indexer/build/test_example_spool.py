@@ -1,0 +1,18 @@
+"""What describe said of a row is read back, however it is asked for and wherever it is kept."""
+
+import pytest
+
+from byline.api.example import Example
+from byline_indexer.build import example_spool
+from byline_indexer.build.example_spool import ExampleSpool
+
+
+@pytest.mark.parametrize("in_memory", [1 << 24, 64])
+def test_examples_are_read_back_in_any_order(monkeypatch: pytest.MonkeyPatch, in_memory: int) -> None:
+    monkeypatch.setattr(example_spool, "_IN_MEMORY", in_memory)
+    examples = [Example(id=f"row-{row}", owner="ö" * row, attributes={"x": 1.5 * row}) for row in range(20)]
+    spool = ExampleSpool()
+    for row, example in enumerate(examples):
+        spool.append(example.model_dump_json())
+        assert spool.example(row // 2) == examples[row // 2]
+    assert [spool.example(row) for row in reversed(range(20))] == examples[::-1]
