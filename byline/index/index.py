@@ -15,6 +15,7 @@ from torch import Tensor
 from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
 from byline.groups import GroupPartition
 from byline.index import faiss_file
+from byline.index.codes import FIRST_FACTOR, Codes
 from byline.index.examples import ExampleStore
 from byline.index.fingerprint import METHOD_REVISION, Fingerprint
 from byline.index.layout import (
@@ -40,14 +41,10 @@ from byline.index.manifest import Manifest, read_manifest
 from byline.index.owners import Owners
 from byline.index.publishing import current_version
 from byline.index.quality_card import FoundCard, read_card
-from byline.index.vectors import Segment, VectorRows
+from byline.index.vectors import RowSource, Segment, VectorRows, checked_features, unscaled
 from byline.index.verification import DigestCache, check
 from byline.paths import local_path
 from byline.recipes import Recipe
-from byline.search.codes import FIRST_FACTOR, Codes
-from byline.search.scores import checked_features, unscaled
-
-RowSource = VectorRows | faiss_file.DecodedCodes
 
 
 class AttributionIndex:

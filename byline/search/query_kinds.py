@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from byline.index.layout import Stretch, scale_exponents
-from byline.index.vectors import VectorRows
+from byline.index.vectors import VectorRows, unscaled
 from byline.models.device import CPU
 from byline.randomness import random_integers, random_normals, stream_key
-from byline.search.scores import for_candidates, unscaled
+from byline.search.scores import for_candidates
 
 ROWS = "training rows"
 RANDOM = "random"

@@ -10,9 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.errors import InvalidQuery
-from byline.index.layout import Stretch, scale_exponents
-
 _UNIT = 2.0**-24
 
 
@@ -53,34 +50,6 @@ def total(parts_NM: NDArray[np.float64]) -> NDArray[np.float64]:
     for part_N in parts_NM.T:
         scores_N = scores_N + part_N
     return scores_N
-
-
-def checked_features(features_QK: object, width: int) -> NDArray[np.float32]:
-    """Take query features as float32 [Q, K].
-
-    Args:
-        features_QK: A tensor or an array.
-        width: K.
-
-    Raises:
-        InvalidQuery: They have another shape, or a number that is not finite.
-    """
-    array = np.asarray(features_QK)
-    if array.ndim != 2 or array.shape[1] != width:
-        raise InvalidQuery(f"expected query features of shape [queries, {width}], got {list(array.shape)}")
-    if not np.issubdtype(array.dtype, np.floating):
-        raise InvalidQuery(f"expected query features of floating-point numbers, got {array.dtype}")
-    with np.errstate(over="ignore"):
-        features = np.ascontiguousarray(array, dtype=np.float32)
-    if not np.isfinite(features).all():
-        bad = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-        raise InvalidQuery(f"expected finite query features, got NaN or infinity in query {bad}")
-    return features
-
-
-def unscaled(features_QK: NDArray[np.float32], stretches: Sequence[Stretch]) -> NDArray[np.float64]:
-    """Divide by the scales of the stored numbers, exactly: float64 [Q, K]."""
-    return np.ldexp(features_QK.astype(np.float64), -scale_exponents(stretches))
 
 
 def for_candidates(

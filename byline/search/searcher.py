@@ -21,19 +21,12 @@ from byline.errors import InvalidQuery
 from byline.index.faiss_file import GpuRows
 from byline.index.index import AttributionIndex
 from byline.index.layout import block_rows
+from byline.index.vectors import checked_features, unscaled
 from byline.search.candidates import Shortlist
 from byline.search.codes import CodeSearch
 from byline.search.hits import Certainty, Hits
 from byline.search.scan import row_blocks, scan
-from byline.search.scores import (
-    checked_features,
-    for_candidates,
-    pair_scores,
-    part_scores,
-    rounding,
-    total,
-    unscaled,
-)
+from byline.search.scores import for_candidates, pair_scores, part_scores, rounding, total
 
 Ranked = tuple[NDArray[np.int64], NDArray[np.float64]]
 """(rows [k], parts of their scores [k, stretches])."""

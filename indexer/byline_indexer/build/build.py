@@ -15,6 +15,7 @@ from byline.index.publishing import point, publish
 from byline.index.verification import verify
 from byline.index.writer import write_index
 from byline.loading.task_file import LoadedTask, load_task
+from byline.search.recall import measure_recall
 from byline.task import Task
 from byline_indexer.build.lock import exclusive
 from byline_indexer.build.pack import BuildIdentity, index_contents
@@ -158,7 +159,7 @@ def _build_version(config: BuildSettings, plan: BuildPlan, origin: BuildIdentity
         contents, queries=partial(real_queries, plan, workspace, origin.task, observer.message)
     )
     try:
-        ready = write_index(contents, workspace.version, progress=writing)
+        ready = write_index(contents, workspace.version, progress=writing, measure_recall=measure_recall)
         publish(ready, config.index.path / origin.fingerprint.version, observer.progress)
     except (BylineError, KeyboardInterrupt):
         raise

@@ -58,7 +58,7 @@ def test_code_bytes_are_faiss_own(shape: tuple[int, int]) -> None:
 def test_a_changed_layout_raises_instead_of_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = heavy_tailed(40, 8)
     serialised = faiss_file._serialised
-    monkeypatch.setattr(faiss_files, "_serialised", lambda index: serialised(index) + bytes(8))
+    monkeypatch.setattr(faiss_file, "_serialised", lambda index: serialised(index) + bytes(8))
     file = BytesIO()
     for steps in (
         faiss_file.write_flat(file, reader(vectors), (40, 8), "fp16", 32),
