@@ -23,7 +23,8 @@ from rich.table import Table
 from benchmarks.digits_task import FULL, SMOKE, keep
 from benchmarks.digits_truth import digits, full_models
 from benchmarks.targets import Targets
-from byline.loading.task_file import load_checkpoint, load_task
+from byline.loading.task_file import load_task
+from byline.models.checkpoints import load_checkpoint
 from byline.models.device import to_device
 from byline.task import Task
 from byline_indexer.build.build import build

@@ -12,28 +12,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from byline.api.validation import describe_errors
 from byline.curvature.arnoldi import Arnoldi
+from byline.curvature.base import NoCurvature
 from byline.curvature.datainf import DataInf
 from byline.curvature.explicit import Explicit
 from byline.curvature.fisher import Fisher
 from byline.curvature.iterative import Cg, Lissa, Solved
 from byline.curvature.kronecker import Ekfac, Kfac
 from byline.curvature.labels import Labels
-from byline.curvature.none import NoCurvature
 from byline.curvature.products import Matrix
 from byline.curvature.trajectory import Trajectory
 from byline.errors import InvalidQuery, InvalidRecipe
 from byline.groups import GroupOptions
 from byline.members import MemberPlan
+from byline.projection.base import IdentityProjection
 from byline.projection.dense import DenseProjection
 from byline.projection.eigenbasis import EigenbasisProjection
 from byline.projection.factorised import FactorisedProjection
-from byline.projection.identity import IdentityProjection
 from byline.projection.masking import FactorisedGrassProjection, GrassProjection, MaskProjection
 from byline.projection.pca import Pca
 from byline.projection.ritz import RitzProjection
 from byline.projection.sjlt import SjltProjection
 from byline.scale.adam import AdamDirection
-from byline.scale.none import NoScale
+from byline.scale.base import NoScale
 from byline.scale.row_weights import RowWeight
 from byline.scale.second_moment import SecondMoment
 

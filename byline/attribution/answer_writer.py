@@ -24,12 +24,11 @@ from byline.api.answer import (
     StandsOut,
     Timings,
 )
-from byline.attribution.noise import EndName, stands_out
 from byline.attribution.owner_shares import OwnerSums, owner_sums
 from byline.attribution.queries import PreparedQuery
 from byline.attribution.request import AttributionRequest
 from byline.attribution.retrieval import RankedRows, SearchResult
-from byline.attribution.uncertainty import error_scope, standard_errors, unit_count
+from byline.attribution.uncertainty import EndName, error_scope, standard_errors, stands_out, unit_count
 from byline.index.index import AttributionIndex
 from byline.index.quality_card import QualityCard
 from byline.members import Member

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from byline.attribution.noise import EndName
 from byline.attribution.optimism import optimism
 from byline.attribution.queries import PreparedQuery
 from byline.attribution.retrieval import RankedRows, SearchResult
+from byline.attribution.uncertainty import EndName
 from byline.errors import InvalidQuery
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.features.sampling import cut_batches

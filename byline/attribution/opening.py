@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from byline.errors import InvalidTask, StaleIndex
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
-from byline.loading.task_file import checkpoint_digests, load_task, pinned, weights_digest
+from byline.loading.task_file import load_task
 from byline.members import Member
+from byline.models.checkpoints import checkpoint_digests, pinned, weights_digest
 from byline.task import Checkpoint, CheckpointDigests, Task
 
 

@@ -18,8 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.attribution.noise import EndName
-from byline.attribution.uncertainty import unit_count, unit_scores
+from byline.attribution.uncertainty import EndName, unit_count, unit_scores
 from byline.members import Member
 
 MOST_FURTHER = 256

@@ -16,11 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
-from byline.curvature.limits import never_zero, refuse_too_wide
-from byline.curvature.linalg import EigenPreconditioner, eigendecomposed, eigenpairs
+from byline.curvature.linalg import (
+    EigenPreconditioner,
+    eigendecomposed,
+    eigenpairs,
+    never_zero,
+    refuse_too_wide,
+)
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
+from byline.types import State
 
 
 class DataInf(BaseModel):

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from byline.curvature.base import BatchProducts, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
-from byline.curvature.limits import never_zero, refuse_too_wide
-from byline.curvature.linalg import EigenPreconditioner
+from byline.curvature.linalg import EigenPreconditioner, never_zero, refuse_too_wide
 from byline.curvature.products import Matrix
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
+from byline.types import State
 
 
 class Explicit(BaseModel):

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from byline.curvature.base import SCRATCH, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
-from byline.curvature.limits import never_zero, refuse_too_wide
+from byline.curvature.linalg import never_zero, refuse_too_wide
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
+from byline.types import State
 
 
 class Fisher(BaseModel):

@@ -25,8 +25,9 @@ from byline.curvature.solvers import LissaOptions, conjugate_gradients, largest_
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
 from byline.progress import counting
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
 from byline.randomness import random_signs, stream_key
+from byline.types import State
 
 PROBES = 16
 """Vectors of random signs that estimate the trace: to about a tenth where many eigenvalues matter."""

@@ -26,12 +26,13 @@ from torch import Tensor
 
 from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
-from byline.curvature.limits import never_zero
+from byline.curvature.linalg import never_zero
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
 from byline.projection.eigenbasis import EigenbasisProjection, block_basis
+from byline.types import State
 
 
 class _Kronecker(BaseModel):

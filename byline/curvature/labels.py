@@ -15,8 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from byline.digests import content_digest
 from byline.errors import InvalidTask
-from byline.item_digests import content_digest
 from byline.randomness import random_uniform, stream_key
 from byline.task import Batch, Item, Outputs
 

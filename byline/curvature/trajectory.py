@@ -24,10 +24,11 @@ from torch import Tensor
 
 from byline.curvature.base import Preconditioner, Statistic
 from byline.curvature.labels import Labels
-from byline.curvature.limits import refuse_too_wide
+from byline.curvature.linalg import refuse_too_wide
 from byline.errors import InvalidRecipe, NonFiniteGradient
 from byline.gradients.blocks import Block
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
+from byline.types import State
 
 
 class Trajectory(BaseModel):

@@ -17,11 +17,11 @@ from torch import Tensor
 from byline.curvature.base import Preconditioner, Statistic
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import State
 from byline.projection.pca import rotated
 from byline.recipes import SIDE_POWERS, Recipe
 from byline.scale.base import Scaler
 from byline.scale.row_weights import inverse_lengths, one_minus_p
+from byline.types import State
 
 
 class Side(StrEnum):

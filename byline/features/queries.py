@@ -22,10 +22,10 @@ from byline.models.device import Compute
 from byline.models.masked_passes import QueryPasses
 from byline.models.member import MemberModel
 from byline.progress import counting
-from byline.projection.base import State
 from byline.projection.pca import decoded
 from byline.recipes import Recipe
 from byline.task import Item, Task
+from byline.types import State
 
 
 @dataclass(frozen=True, kw_only=True)

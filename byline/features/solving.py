@@ -11,12 +11,12 @@ from torch import Tensor
 
 from byline.curvature.iterative import Solved
 from byline.curvature.products import Matrix
-from byline.features.sampling import Rows, cut_batches, fit_sample
+from byline.features.sampling import cut_batches, fit_sample
 from byline.models.member import MemberModel
 from byline.models.training_points import read_items
 from byline.progress import counted
-from byline.projection.base import State
 from byline.task import Item
+from byline.types import Rows, State
 
 KEPT_ITEMS = 4096
 """Items of samples up to this size are read once."""

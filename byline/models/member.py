@@ -18,6 +18,7 @@ from byline.curvature.labels import (
 )
 from byline.curvature.products import Matrix, ggn_products, hessian_products
 from byline.errors import InvalidTask, NonFiniteGradient
+from byline.gradients.assembly import summed_gradient
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, checked_values, refuse_non_finite
 from byline.gradients.concatenation import joined
@@ -27,7 +28,6 @@ from byline.gradients.item_passes import ItemPasses
 from byline.gradients.masks.mask import DropoutMask, stacked
 from byline.gradients.masks.plan import MaskPlan
 from byline.gradients.report import ParameterReport
-from byline.gradients.summed import summed_gradient
 from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
 from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS

@@ -12,9 +12,9 @@ from byline.errors import InvalidTask
 from byline.gradients.blocks import Block
 from byline.index.tensors import read_tensors
 from byline.members import Member
-from byline.projection.base import State
 from byline.scale.moments import FIRST, SECOND, block_moments
 from byline.task import Checkpoint, Task
+from byline.types import State
 
 
 def adam_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:

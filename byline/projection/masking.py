@@ -16,9 +16,9 @@ from torch import Tensor
 
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, CoordinateBasis
-from byline.projection.base import State
 from byline.projection.sjlt import add_hashed
 from byline.randomness import stratified, stream_key
+from byline.types import State
 
 
 class MaskProjection(BaseModel):

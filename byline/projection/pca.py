@@ -22,8 +22,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.projection.base import State
 from byline.randomness import random_signs, stream_key
+from byline.types import State
 
 CODES, SCALES = "pca.codes", "pca.scales"
 """Names of a member's directions in its state: int8 [K, k], and what a column is multiplied by, float32 [k]."""

@@ -17,10 +17,10 @@ from torch import Tensor
 from byline.curvature.base import Statistic
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, KroneckerGradient
-from byline.projection.base import State
 from byline.scale.base import Scaler
 from byline.scale.lazy import EntrywiseGradient, changed
 from byline.scale.moments import FIRST, SECOND, MomentStatistic
+from byline.types import State
 
 
 class AdamDirection(BaseModel):

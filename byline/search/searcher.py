@@ -22,9 +22,8 @@ from byline.index.faiss_file import GpuRows
 from byline.index.index import AttributionIndex
 from byline.index.layout import block_rows
 from byline.index.vectors import checked_features, unscaled
-from byline.search.candidates import Shortlist
+from byline.search.candidates import Certainty, Hits, Shortlist
 from byline.search.codes import CodeSearch
-from byline.search.hits import Certainty, Hits
 from byline.search.scan import row_blocks, scan
 from byline.search.scores import for_candidates, pair_scores, part_scores, rounding, total
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from byline.api.example import LONE_SURROGATE, Example
 from byline.declarations import kind, require_list
+from byline.digests import content_id
 from byline.errors import InvalidTask
-from byline.item_digests import content_id
 from byline.tasks.training_data import distinct, require_distinct
 
 IGNORED = -100

@@ -1,4 +1,4 @@
-"""Classification and regression of vectors: tabular data, or features of any kind."""
+"""Declare Tasks of arrays: classifiers of images, classifiers and regressions of vectors."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -12,13 +12,35 @@ from byline.errors import InvalidTask
 from byline.task import Batch, Item, Objective, Outputs, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import device_of, tensor_of
 from byline.tasks.labelled_inputs import Trained, classifier_task, last_layer_input
-from byline.tasks.payloads import FiniteNumber, as_input, vector_payload
+from byline.tasks.payloads import FiniteNumber, as_input, image_payload, vector_payload
 
 Noise = Literal["constant", "predicted"]
 _Value = Annotated[
     FiniteNumber | None,
     Field(description="The true value; left out, the model's own prediction is taken."),
 ]
+
+
+def image_classification(trained: Trained, *, classes: Sequence[str]) -> Task:
+    """Declare an image classifier.
+
+    Queries are `{"image": pixels, "label": optional}`, the pixels in the units of the training data
+    (that is: after its own scaling), as nested lists or one flat list.
+
+    Args:
+        trained: The model and its training data: images [C, H, W] or [H, W].
+        classes: Names in the order of the logits.
+
+    Returns:
+        The task, with the targets `margin` (log p/(1-p) of the label) and `logit` (the label's).
+
+    Raises:
+        InvalidTask: The data or the class names do not fit.
+    """
+    first = trained.data.input
+    if first.ndim not in {2, 3}:
+        raise InvalidTask(f"expected images of shape [C, H, W] or [H, W], got {list(first.shape)}")
+    return classifier_task(trained, classes, "image", image_payload(first))
 
 
 def vector_classification(trained: Trained, *, classes: Sequence[str]) -> Task:

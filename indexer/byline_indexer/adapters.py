@@ -18,8 +18,8 @@ from byline.errors import InvalidInput, InvalidTask
 from byline.index.durable import TEMPORARY
 from byline.index.tensors import write_tensors
 from byline.loading.failures import cause
-from byline.loading.task_file import checkpoint_digests, load_checkpoint
 from byline.models.adapters import ADAPTER_LAYERS, CONFIG, PREFIX, WEIGHTS, inject, peft
+from byline.models.checkpoints import checkpoint_digests, load_checkpoint
 from byline.models.training_points import collated, naming, read_items
 from byline.paths import local_path
 from byline.task import Checkpoint, Item, Task

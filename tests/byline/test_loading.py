@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from byline.errors import InvalidTask, StaleIndex
-from byline.loading.task_file import checkpoint_digests, load_checkpoint, load_task, load_weights, pinned
+from byline.loading.task_file import load_task
+from byline.models.checkpoints import checkpoint_digests, load_checkpoint, load_weights, pinned
 from byline.task import Checkpoint
 from tests.reference.models import TinyTransformer
 

@@ -24,8 +24,9 @@ from byline.gradients.blocks import Block
 from byline.gradients.masks.mask import DropoutMask
 from byline.gradients.tensors import dense_gradients
 from byline.index.index import AttributionIndex
-from byline.loading.task_file import load_checkpoint, load_task
+from byline.loading.task_file import load_task
 from byline.members import Member, shares
+from byline.models.checkpoints import load_checkpoint
 from byline.models.member import MemberModel
 from byline.randomness import random_signs, stream_key
 from byline.recipes import RECIPES, Recipe, recipe

@@ -17,7 +17,7 @@ from byline.index.layout import MemberLayout
 from byline.index.quality_card import FoundCard
 from byline.members import Member
 from byline.recipes import recipe
-from byline.search.hits import Certainty
+from byline.search.candidates import Certainty
 from byline.task import ParsedQuery, Prediction, QueryInterface
 
 WIDTH = 6

@@ -15,7 +15,6 @@ import torch
 from byline.curvature.base import Source
 from byline.curvature.labels import Labels
 from byline.features.featurizer import MemberFeaturizer, Side, statistics
-from byline.features.sampling import Rows
 from byline.features.solving import ItemProducts
 from byline.gradients.factors import BatchGradients
 from byline.gradients.grouping import micro_batched
@@ -24,8 +23,8 @@ from byline.index.layout import StorageOptions
 from byline.loading.task_file import load_task
 from byline.models.member import MemberModel
 from byline.models.training_points import read_items
-from byline.projection.base import State
 from byline.task import Item, Task
+from byline.types import Rows, State
 from byline_indexer.build.group_estimate import Grouping, grouping, try_groups
 from byline_indexer.build.planning import make_plan
 from byline_indexer.build.survey import read_row

@@ -17,8 +17,8 @@ from byline.index.fingerprint import Fingerprint
 from byline.index.layout import GroupRecord, MemberLayout, RotationLayout, StorageOptions, TaskRecord
 from byline.members import shares
 from byline.models.training_points import described
-from byline.projection.base import State
 from byline.task import Task
+from byline.types import State
 from byline_indexer.build.group_rows import (
     Blocks,
     Progress,

@@ -25,7 +25,7 @@ from byline.models.member import MemberModel
 from byline.models.network import load_network
 from byline.models.representations import Representations
 from byline.models.training_points import described, read_items
-from byline.projection.identity import IdentityProjection
+from byline.projection.base import IdentityProjection
 from byline.projection.sjlt import SjltProjection
 from byline.randomness import random_bits, stream_key
 from byline.recipes import Recipe

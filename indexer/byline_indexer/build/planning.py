@@ -16,9 +16,9 @@ from byline.models.adapters import require_same_blocks
 from byline.models.member import MemberModel
 from byline.models.optimizer_state import given_moments
 from byline.models.training_points import read_items
-from byline.projection.base import State
 from byline.recipes import Recipe
 from byline.task import Task
+from byline.types import State
 from byline_indexer.config import BuildSettings
 from byline_indexer.units.plan import BuildPlan, Numerics, StatisticPlan
 from byline_indexer.units.trajectories import recorded_visits

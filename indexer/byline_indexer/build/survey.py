@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from byline.digests import content_digest
 from byline.errors import InvalidTask
-from byline.item_digests import content_digest
 from byline.loading.failures import code_of
 from byline.models.training_points import TRAINING, described, read_items
 from byline.task import Task

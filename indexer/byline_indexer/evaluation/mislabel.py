@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from byline.digests import content_digest
 from byline.errors import InvalidInput, InvalidTask
 from byline.index.canonical_json import canonical_digest
 from byline.index.durable import replaced
 from byline.index.index import AttributionIndex
 from byline.index.quality_card import Measurement, MeasurementProtocol
 from byline.index.tensors import write_tensors
-from byline.item_digests import content_digest
 from byline.loading.failures import code_of
 from byline.loading.task_file import LoadedTask
 from byline.metrics import auc, auc_interval

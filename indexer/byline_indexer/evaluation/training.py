@@ -16,7 +16,7 @@ from torch import Tensor
 from byline.errors import BylineError, InvalidTask
 from byline.index.canonical_json import canonical_digest
 from byline.index.durable import replaced
-from byline.loading.task_file import load_checkpoint
+from byline.models.checkpoints import load_checkpoint
 from byline.models.training_points import EVALUATION, collated, read_items
 from byline.task import Checkpoint, Task
 from byline_indexer.evaluation.files import UNREADABLE

@@ -10,15 +10,16 @@ from byline.curvature.labels import Labels
 from byline.digests import hold
 from byline.errors import InvalidTask
 from byline.features.featurizer import MemberFeaturizer, statistics
-from byline.features.sampling import Rows, cut_batches
+from byline.features.sampling import cut_batches
 from byline.gradients.factors import BatchGradients
-from byline.loading.task_file import load_task, pinned
+from byline.loading.task_file import load_task
 from byline.members import Member
+from byline.models.checkpoints import pinned
 from byline.models.member import MemberModel
 from byline.models.optimizer_state import given_moments
 from byline.models.training_points import read_items
-from byline.projection.base import State
 from byline.task import Item, Task
+from byline.types import Rows, State
 from byline_indexer.units.fitted import fitted_before, read_states, without_scratch
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.readings import Readings

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from byline.features.featurizer import MemberFeaturizer, Side
-from byline.features.sampling import Rows, cut_batches
+from byline.features.sampling import cut_batches
 from byline.models.member import MemberModel
-from byline.projection.base import State
 from byline.scale.row_weights import one_minus_p, rescaled
+from byline.types import Rows, State
 from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.fitted import join_states
 from byline_indexer.units.group_gradients import GroupPass

@@ -9,12 +9,12 @@ from torch import Tensor
 from byline.curvature.base import BatchProducts, Statistic
 from byline.errors import InvalidTask
 from byline.features.featurizer import Side
-from byline.features.sampling import Rows, cut_batches
+from byline.features.sampling import cut_batches
 from byline.features.solving import ItemProducts
 from byline.gradients.factors import BatchGradients
 from byline.gradients.grouping import micro_batched
 from byline.models.training_points import EVALUATION, read_items
-from byline.projection.base import State
+from byline.types import Rows, State
 from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.fitted import add_state, gathered, join_states
 from byline_indexer.units.plan import BuildPlan

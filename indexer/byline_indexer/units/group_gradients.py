@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from byline.features.featurizer import MemberFeaturizer, Side
-from byline.features.sampling import Rows, cut_batches
+from byline.features.sampling import cut_batches
 from byline.gradients.grouping import summed
 from byline.models.member import MemberModel
 from byline.task import Item
+from byline.types import Rows
 
 
 @dataclass(frozen=True, kw_only=True)

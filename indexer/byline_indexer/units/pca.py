@@ -13,8 +13,8 @@ from torch import Tensor
 
 from byline.features.featurizer import member_parts
 from byline.members import shares
-from byline.projection.base import State
 from byline.projection.pca import CODES, Pca, decoded, encoded, first_directions, fit_scales, mixing
+from byline.types import State
 from byline_indexer.units.outputs import block_features, block_weights
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.unit import Stage, Unit

@@ -14,14 +14,13 @@ from torch import Tensor
 
 from byline.curvature.trajectory import Span, Trajectory, carried, trace
 from byline.digests import hold
-from byline.features.sampling import Rows
 from byline.gradients.blocks import Block
 from byline.index.recordings import fitting_recording, open_recording
 from byline.members import Member
-from byline.projection.base import State
 from byline.recipes import Recipe
 from byline.recording import recording_head
 from byline.task import Task
+from byline.types import Rows, State
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace

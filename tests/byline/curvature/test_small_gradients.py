@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from byline.curvature.limits import never_zero
+from byline.curvature.linalg import never_zero
 from byline.index.index import AttributionIndex
 from byline.index.layout import StorageOptions
 from byline.loading.task_file import load_task
