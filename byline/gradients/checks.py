@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import UnsupportedModel
-from byline.gradients.assembly import dense
 from byline.gradients.batch_axes import learn_separation
+from byline.gradients.capture.trace import tracing
 from byline.gradients.collector import GradientCollector, checked_values
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError, first_line, named_fault
-from byline.gradients.trace import tracing
+from byline.gradients.passes.assembly import dense
 from byline.task import Batch, LayerSelection, Objective
 
 RELATIVE_TOLERANCE = 2e-3

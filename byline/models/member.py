@@ -18,20 +18,20 @@ from byline.curvature.labels import (
 )
 from byline.curvature.products import Matrix, ggn_products, hessian_products
 from byline.errors import InvalidTask, NonFiniteGradient
-from byline.gradients.assembly import summed_gradient
 from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, checked_values, refuse_non_finite
 from byline.gradients.concatenation import joined
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError
-from byline.gradients.item_passes import ItemPasses
 from byline.gradients.masks.mask import DropoutMask, stacked
 from byline.gradients.masks.plan import MaskPlan
+from byline.gradients.passes.assembly import summed_gradient
 from byline.gradients.report import ParameterReport
 from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
 from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS
 from byline.models.device import Compute
+from byline.models.item_passes import ItemPasses
 from byline.models.mask_plan import plan_of
 from byline.models.network import load_collector
 from byline.models.training_points import collated, naming

@@ -11,11 +11,11 @@ from byline.errors import InvalidTask
 from byline.gradients.checks import Sample, build_collector, check_batches, check_objective, last_layer
 from byline.gradients.collector import GradientCollector, checked_values
 from byline.gradients.faults import named_fault
-from byline.gradients.item_shapes import item_shape
 from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, read_adapter
 from byline.models.checkpoints import load_checkpoint
 from byline.models.device import CPU, Compute
+from byline.models.item_passes import item_shape
 from byline.models.training_points import collated, naming, read_items
 from byline.recipes import Recipe
 from byline.task import Item, LayerSelection, Task

@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from byline.gradients.hooks import last_input
+from byline.gradients.capture.hooks import last_input
 from byline.task import Batch, Checkpoint, Item, LayerSelection, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import (
     categorical_outputs,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import InvalidRecipe, UnsupportedModel
-from byline.gradients.hooks import Factor, multiplied_outputs
+from byline.gradients.capture.hooks import Factor, multiplied_outputs
 from byline.gradients.masks.plan import (
     NOTHING,
     DropoutObserver,

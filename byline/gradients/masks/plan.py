@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from byline.errors import UnsupportedModel
+from byline.gradients.capture.hooks import attention_fast_path_disabled, observed_outputs
 from byline.gradients.faults import named_fault
-from byline.gradients.hooks import every_module_called, observed_outputs
 from byline.gradients.masks.axes import Axes
 from byline.gradients.masks.axis_follower import AxisFollower
 
@@ -196,7 +196,7 @@ def _observed(
 ) -> dict[str, list[DropoutCall]]:
     observer = DropoutObserver(model)
     looking = observed_outputs(modules, observer.call)
-    with named_fault(model), torch.no_grad(), looking, every_module_called(), observer.follower:
+    with named_fault(model), torch.no_grad(), looking, attention_fast_path_disabled(), observer.follower:
         run()
     return observer.calls()
 

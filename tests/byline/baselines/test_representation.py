@@ -10,7 +10,7 @@ from torch import nn
 
 from byline.baselines import Fitting, Representation
 from byline.errors import InvalidQuery, InvalidTask, UnsupportedModel
-from byline.gradients.hooks import last_input
+from byline.gradients.capture.hooks import last_input
 from byline.task import Task
 from tests.indexer import tiny_task
 

@@ -11,7 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from byline.gradients.assembly import (
+from byline.gradients.blocks import Block
+from byline.gradients.capture.graph import ForwardGraph, Span, forward_graph
+from byline.gradients.capture.trace import ModuleCall, OperationCall, Place, Trace
+from byline.gradients.factors import BatchGradients, KroneckerGradient, Use
+from byline.gradients.faults import InseparableError
+from byline.gradients.passes.assembly import (
     Arrange,
     BlockIndex,
     arranged,
@@ -21,13 +26,8 @@ from byline.gradients.assembly import (
     full_precision,
     products_of,
 )
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, KroneckerGradient, Use
-from byline.gradients.faults import InseparableError
-from byline.gradients.graph import ForwardGraph, Span, forward_graph
-from byline.gradients.layouts import SHARED, Layout
-from byline.gradients.modules import ModuleLayout, module_gradients
-from byline.gradients.trace import ModuleCall, OperationCall, Place, Trace
+from byline.gradients.passes.layouts import SHARED, Layout
+from byline.gradients.passes.module_gradients import ModuleLayout, module_gradients
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Separation:
 
 
 @dataclass(frozen=True)
-class TogetherPass:
+class BatchPass:
     """One forward pass over a batch, with what is needed to cut it up."""
 
     trace: Trace

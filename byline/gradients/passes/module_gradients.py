@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.func import functional_call, vjp, vmap
 from torch.utils import _pytree as pytree
 
-from byline.gradients.assembly import dense, full_precision
+from byline.gradients.capture.trace import ModuleCall
 from byline.gradients.faults import InseparableError
-from byline.gradients.layouts import SHARED, Layout
-from byline.gradients.trace import ModuleCall
+from byline.gradients.passes.assembly import dense, full_precision
+from byline.gradients.passes.layouts import SHARED, Layout
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from byline.gradients.assembly import (
+from byline.gradients.blocks import Block
+from byline.gradients.capture.graph import ForwardGraph, forward_graph
+from byline.gradients.capture.operations import Products
+from byline.gradients.capture.trace import OperationCall, Trace
+from byline.gradients.factors import BatchGradients, Use
+from byline.gradients.passes.assembly import (
     Arrange,
     BlockIndex,
     arranged,
@@ -20,14 +25,9 @@ from byline.gradients.assembly import (
     full_precision,
     products_of,
 )
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, Use
-from byline.gradients.graph import ForwardGraph, forward_graph
-from byline.gradients.operations import Products
-from byline.gradients.trace import OperationCall, Trace
 
 
-class WholePass:
+class SingleExamplePass:
     """A forward pass of which single values are differentiated.
 
     Args:
