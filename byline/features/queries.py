@@ -19,6 +19,7 @@ from byline.gradients.factors import BatchGradients
 from byline.gradients.tensors import check_gradients, dense_gradients, flat_gradients
 from byline.members import Member, shares
 from byline.models.device import Compute
+from byline.models.ensemble import EnsembleModels
 from byline.models.masked_passes import QueryPasses
 from byline.models.member import MemberModel
 from byline.progress import counting
@@ -154,7 +155,12 @@ class Featurizer(GradientFeaturizer):
 
     @classmethod
     def open(
-        cls, task: Task, recipe: Recipe, states: Mapping[str, State], compute: Compute | None = None
+        cls,
+        task: Task,
+        recipe: Recipe,
+        states: Mapping[str, State],
+        compute: Compute | None = None,
+        models: EnsembleModels | None = None,
     ) -> Self:
         """Load every member of an index.
 
@@ -163,6 +169,7 @@ class Featurizer(GradientFeaturizer):
             recipe: The index's recipe.
             states: Member name -> fitted state.
             compute: Device and precision; queries need no more than a CPU.
+            models: The members' models of the same Task and recipe, where this process has loaded them already.
 
         Returns:
             The featurizer.
@@ -170,17 +177,16 @@ class Featurizer(GradientFeaturizer):
         Raises:
             InvalidTask: The Task has other members than the index.
         """
-        models: dict[Member, MemberModel] = {}
-        with_weights: dict[tuple[int, int | None], MemberModel] = {}
-        for member in recipe.members.of(task.checkpoints):
+        loaded = models or EnsembleModels(task, recipe, compute)
+        members = recipe.members.of(task.checkpoints)
+        for member in members:
             if member.name not in states:
                 raise InvalidTask(f"the index has no fitted state for member '{member.name}': rebuild it")
-            sibling = with_weights.get((member.checkpoint, member.adapter))
-            models[member] = MemberModel.load(task, recipe, member, compute, sibling)
-            if sibling is None and member.adapter:
-                models[member].share_weights(with_weights[member.checkpoint, 0])
-            with_weights.setdefault((member.checkpoint, member.adapter), models[member])
-        return cls(recipe, models, {member: states[member.name] for member in models})
+        return cls(
+            recipe,
+            {member: loaded.load(member) for member in members},
+            {member: states[member.name] for member in members},
+        )
 
     @property
     def model(self) -> nn.Module:

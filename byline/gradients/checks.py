@@ -93,12 +93,12 @@ def _refuse_failing(collector: GradientCollector, objective: Objective, sample: 
 
 def _capture_or_not(collector: GradientCollector, objective: Objective, sample: Sample) -> None:
     """Hold one example's captured gradient against autograd's, and capture nothing where they differ."""
-    found = collector.whole(objective, sample(1), 1).differentiate(0, keep=False)
+    found = collector.traced_pass(objective, sample(1), 1).differentiate(0, keep=False)
     alone = autograd(collector, objective, sample(1), 1)
     if _worst_block(collector, [found], [alone]) is None:
         return
     for precise, cast in _precisely(collector, sample):
-        found = precise.whole(objective, cast(1), 1).differentiate(0, keep=False)
+        found = precise.traced_pass(objective, cast(1), 1).differentiate(0, keep=False)
         if _worst_block(precise, [found], [autograd(precise, objective, cast(1), 1)]) is None:
             return
     collector.captures = False
@@ -233,10 +233,10 @@ def _differing_block(collector: GradientCollector, objective: Objective, sample:
     if not collector.independent:
         return None
     alone = autograd(collector, objective, sample(1), 1)
-    passed = collector.whole(objective, sample(3), 3)
+    passed = collector.traced_pass(objective, sample(3), 3)
     if collector.separation is None:
         return _worst_block(collector, [passed.differentiate(0, keep=False)], [alone])
-    found = collector.together(objective, sample(3), 3)
+    found = collector.collect_batch(objective, sample(3), 3)
     parts = [found.examples(slice(n, n + 1)) for n in range(3)]
     others = [passed.differentiate(n, keep=n == 1) for n in (1, 2)]
     return _worst_block(collector, parts, [alone, *(_as_tensors(collector, other) for other in others)])

@@ -95,7 +95,7 @@ class GradientCollector:
         with within or nullcontext():
             if count > 1 and self.separation is not None:
                 try:
-                    return self.together(objective, batch, count)
+                    return self.collect_batch(objective, batch, count)
                 except InseparableError:
                     pass
             if count > 1 and not self.independent:
@@ -140,7 +140,7 @@ class GradientCollector:
         """
         return joined([self.collect(objective, batch, 1, within()) for batch in batches])
 
-    def together(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
+    def collect_batch(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
         """Differentiate a batch in one pass.
 
         Raises:
@@ -183,13 +183,13 @@ class GradientCollector:
         return BatchPass(trace, values_N, separation, self.index, self.parameters)
 
     def _one_pass(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
-        passed = self.whole(objective, batch, count)
+        passed = self.traced_pass(objective, batch, count)
         parts = [passed.differentiate(n, keep=n + 1 < count) for n in range(count)]
         gradients = joined(parts)
         refuse_non_finite(gradients)
         return gradients
 
-    def whole(self, objective: Objective, batch: Batch, count: int) -> SingleExamplePass:
+    def traced_pass(self, objective: Objective, batch: Batch, count: int) -> SingleExamplePass:
         """Run a forward pass of which single examples are differentiated."""
         watched = self.watched({})
         with self.differentiable(), tracing(watched, lambda _place, output: output) as trace:

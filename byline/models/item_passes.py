@@ -154,7 +154,7 @@ class ItemPasses:
         if together and self.independent(objective, items, within):
             try:
                 with within():
-                    found = collector.together(objective, self._batch_of(items), len(items))
+                    found = collector.collect_batch(objective, self._batch_of(items), len(items))
                 self._check_alone(objective, items, found, within)
                 return found
             except InseparableError:

@@ -1,6 +1,7 @@
 """A member's weights in a network of its own, and the collector that differentiates it, checked against autograd."""
 
 import math
+from functools import partial
 from itertools import chain
 
 import torch
@@ -11,10 +12,11 @@ from byline.errors import InvalidTask
 from byline.gradients.checks import Sample, build_collector, check_batches, check_objective, last_layer
 from byline.gradients.collector import GradientCollector, checked_values
 from byline.gradients.faults import named_fault
+from byline.gradients.masks.plan import MaskPlan, plan_masks
 from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, read_adapter
 from byline.models.checkpoints import load_checkpoint
-from byline.models.device import CPU, Compute
+from byline.models.device import CPU, Compute, to_device
 from byline.models.item_passes import item_shape
 from byline.models.training_points import collated, naming, read_items
 from byline.recipes import Recipe
@@ -142,3 +144,24 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
     candidates = chain((items[place] for place in order[1:]), wide)
     other = next((item for item in candidates if item_shape(item) != item_shape(first)), None)
     return first, items[(order[1:] or order)[0]] if other is None else other
+
+
+def plan_of(task: Task, model: nn.Module, compute: Compute) -> MaskPlan:
+    """Decide what masks drop in a model, from runs of every objective on the points that gradients are checked on.
+
+    Args:
+        task: Declares the objectives.
+        model: With its weights, in evaluation mode.
+        compute: Where it is.
+
+    Returns:
+        The plan, for all masks of the model.
+    """
+    first, second = probed_items(task, model, compute)
+    batches = [
+        to_device(task.collate(items), compute.device)
+        for items in ([first], [first, first], [first, first, first], [second])
+    ]
+    objectives = [task.objective(target) for target in ("loss", *task.targets)]
+    objectives += [task.outputs.compute] if task.outputs is not None else []
+    return plan_masks(model, [[partial(run, model, batch) for batch in batches] for run in objectives])

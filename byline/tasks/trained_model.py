@@ -19,10 +19,9 @@ from byline.errors import InvalidTask
 from byline.models.training_points import read_items
 from byline.task import Batch, Checkpoint, Objective, Outputs, Task, TrainSet
 from byline.tasks.classification import categorical_outputs, device_of, logits_of, objectives, tensor_of
-from byline.tasks.image import image_classification
 from byline.tasks.labelled_inputs import Trained
 from byline.tasks.training_data import TrainingData
-from byline.tasks.vector import vector_classification, vector_regression
+from byline.tasks.vector import image_classification, vector_classification, vector_regression
 
 NamedLoss = Literal["cross_entropy", "mse"]
 Loss = NamedLoss | nn.Module | Callable[..., Tensor]

@@ -271,7 +271,7 @@ class TestAttributor:
         models = attributor._questions._featurizer._models
         batch = task.collate([ITEM])
         for member in attributor.members:
-            with models[member]._within():
+            with models[member]._passes.within():
                 loss = task.loss(models[member].model.requires_grad_(True), batch)[0]
                 names, parameters = zip(*models[member].model.named_parameters(), strict=True)
                 grads = torch.autograd.grad(loss, parameters)

@@ -230,7 +230,7 @@ def test_members_of_one_model_are_planned_once(monkeypatch: pytest.MonkeyPatch) 
     case = MODELS["transformer"]
     task, plans = task_of(case, case.items(POOL)), []
     monkeypatch.setattr(
-        "byline.models.mask_plan.plan_masks", lambda *a: plans.append(plan_masks(*a)) or plans[-1]
+        "byline.models.network.plan_masks", lambda *a: plans.append(plan_masks(*a)) or plans[-1]
     )
     chosen = recipe("grad_dot", members={"masks": 3})
     whole = MemberModel.load(task, chosen, Member(0))

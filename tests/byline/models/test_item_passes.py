@@ -213,10 +213,10 @@ def test_mixed_precision_is_one_pass_a_batch() -> None:
     model = nn.Sequential(layer, nn.Flatten(), nn.Linear(24, 3)).eval()
     items = [(x.float(), y) for x, y in texts()]
     made = member(model, items)
-    made._compute = Compute(precision="bfloat16")
+    made._passes.compute = Compute(precision="bfloat16")
     assert made.report.passes == "batch"
     found = made.gradients(items[:8]).dense()
     alone = torch.cat([made.gradients([item]).dense() for item in items[:8]])
     assert float((found - alone).norm() / alone.norm()) < 0.05
-    with made._within():
-        made._collector.together(classified, default_collate(items[8:16]), 8)
+    with made._passes.within():
+        made._passes.collector.collect_batch(classified, default_collate(items[8:16]), 8)
