@@ -21,7 +21,7 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def hold(what: str, found: str, expected: str | None) -> None:
+def require_digest(what: str, found: str, expected: str | None) -> None:
     """Refuse what was loaded if it is not what an index is made of.
 
     Args:

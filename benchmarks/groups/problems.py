@@ -16,7 +16,7 @@ from benchmarks.digits_task import CACHE
 from benchmarks.digits_truth import Data, Protocol, digits, forward, state_dicts, train_many
 from byline.api.example import Example
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, vector_classification
+from byline.tasks import TrainedModel, TrainingData, vector_classification
 
 TOGETHER = 10
 """Networks trained as one: what fits a processor's cache."""
@@ -95,7 +95,7 @@ class Problem:
             save_file(state_dicts(trained)[0], weights)
         examples = [Example(id=f"point-{row}", label=str(y)) for row, y in enumerate(self.data.y.tolist())]
         made = vector_classification(
-            Trained(
+            TrainedModel(
                 name=self.name,
                 model=self.network,
                 checkpoints=[Checkpoint(weights=weights, learning_rate=self.protocol.learning_rate)],

@@ -65,7 +65,7 @@ class AnswerWriter:
         card, summary = self._summed_up
         if card is not self._index.quality.card:
             card = self._index.quality.card
-            summary = summary_of(card)
+            summary = card_summary(card)
             self._summed_up = card, summary
         return summary
 
@@ -219,7 +219,7 @@ def _certainty(found: SearchResult) -> SearchCertainty | None:
     return None if certainty is None else SearchCertainty.model_validate(asdict(certainty))
 
 
-def summary_of(card: QualityCard | None) -> CardSummary | None:
+def card_summary(card: QualityCard | None) -> CardSummary | None:
     """What every answer says of an index's quality card."""
     if card is None or not card.measurements:
         return None

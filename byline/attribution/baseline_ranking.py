@@ -13,7 +13,7 @@ from byline.api.query import Similarity
 from byline.attribution.queries import PreparedQuery
 from byline.attribution.retrieval import RankedRows, SearchResult
 from byline.attribution.task_code import task_code
-from byline.baselines import BASELINES, Baseline, BaselineName, Fitting
+from byline.baselines import BASELINES, Baseline, BaselineName, FitOptions
 from byline.errors import InvalidInput, InvalidQuery, InvalidTask, Overloaded, StaleIndex
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
@@ -22,7 +22,7 @@ from byline.task import Task
 _GROUPED = "baselines rank training points, and its rows are groups of them: build an index without groups"
 
 
-def fitted_to(index: AttributionIndex, task: Task, name: BaselineName, fitting: Fitting) -> Baseline:
+def fit_baseline(index: AttributionIndex, task: Task, name: BaselineName, fitting: FitOptions) -> Baseline:
     """Fit a baseline on the training points that an index has rows of.
 
     Args:
@@ -127,7 +127,7 @@ class Similarities:
         for name in [name for name, fitted in self._fitted.items() if fitted is None]:
             assert self._task is not None
             model = self._featurizer.model if isinstance(self._featurizer, Featurizer) else None
-            self._fitted[name] = fitted_to(self._index, self._task, name, Fitting(model=model))
+            self._fitted[name] = fit_baseline(self._index, self._task, name, FitOptions(model=model))
 
     def find(self, asked: PreparedQuery) -> SearchResult:
         """Rank the training points of one question; of a `query_set` by the mean of its queries' scores.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from byline.baselines.base import Baseline, BaselineName, Fitting
+from byline.baselines.base import Baseline, BaselineName, FitOptions
 from byline.baselines.bm25 import Bm25
 from byline.baselines.knn_shapley import KnnShapley
 from byline.baselines.representation import Representation
@@ -19,7 +19,7 @@ __all__ = [
     "Baseline",
     "BaselineName",
     "Bm25",
-    "Fitting",
+    "FitOptions",
     "KnnShapley",
     "Representation",
 ]

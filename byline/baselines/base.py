@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from byline.models.training_points import Points, read_items
+from byline.models.training_points import NamedItems, read_items
 from byline.task import Item, Task
 
 BaselineName = Literal["bm25", "representation", "knn_shapley"]
@@ -19,7 +19,7 @@ BaselineName = Literal["bm25", "representation", "knn_shapley"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitting:
+class FitOptions:
     """How a baseline is fitted."""
 
     model: nn.Module | None = None
@@ -32,7 +32,7 @@ class Fitting:
     """Told how many training points were read, and of how many."""
 
 
-DEFAULT = Fitting()
+DEFAULT = FitOptions()
 
 
 class Baseline(Protocol):
@@ -49,7 +49,7 @@ class Baseline(Protocol):
         ...
 
     @classmethod
-    def fit(cls, task: Task, fitting: Fitting = DEFAULT) -> Self:
+    def fit(cls, task: Task, fitting: FitOptions = DEFAULT) -> Self:
         """Read the training set once.
 
         Raises:
@@ -69,7 +69,7 @@ class Baseline(Protocol):
         ...
 
 
-def batches(task: Task, fitting: Fitting) -> Iterator[Points]:
+def batches(task: Task, fitting: FitOptions) -> Iterator[NamedItems]:
     """Read the training set in order.
 
     Yields:

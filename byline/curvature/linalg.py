@@ -18,7 +18,7 @@ def eigenpairs(state: State) -> list[tuple[Tensor, Tensor]]:
     return [(state[f"{name}.vectors"], state[f"{name}.values"]) for name in names]
 
 
-def eigendecomposed(matrices: Sequence[Tensor]) -> State:
+def eigendecompose(matrices: Sequence[Tensor]) -> State:
     """Eigenvectors (float32) and eigenvalues of symmetric matrices, as `eigenpairs` reads them."""
     fitted: State = {}
     for place, matrix in enumerate(matrices):
@@ -50,7 +50,7 @@ LARGEST = 20_000
 """Rows of a matrix up to which it is written out: 3.2 GB in float64, and minutes to factorise."""
 
 
-def never_zero(means: Tensor) -> Tensor:
+def replace_zeros(means: Tensor) -> Tensor:
     """Mean eigenvalues that damping is measured by: ones in place of zeros, which only gradients of zero have.
 
     A small mean is left as it is: a fixed least one in its place would be damping alone.

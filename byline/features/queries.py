@@ -10,20 +10,20 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from byline.curvature.iterative import Solved
+from byline.curvature.iterative import IterativeCurvature
 from byline.errors import InvalidQuery, InvalidTask
 from byline.features.featurizer import MemberFeaturizer, Side, combine, member_parts
 from byline.features.solving import QuerySolver
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.gradients.tensors import check_gradients, dense_gradients, flat_gradients
-from byline.members import Member, shares
+from byline.members import Member, member_shares
 from byline.models.device import Compute
 from byline.models.ensemble import EnsembleModels
 from byline.models.masked_passes import QueryPasses
 from byline.models.member import MemberModel
-from byline.progress import counting
-from byline.projection.pca import decoded
+from byline.progress import count_steps
+from byline.projection.pca import decode_directions
 from byline.recipes import Recipe
 from byline.task import Item, Task
 from byline.types import State
@@ -53,9 +53,9 @@ class GradientFeaturizer:
         """
         self._recipe, self._blocks = recipe, blocks
         self._featurizers = {m: MemberFeaturizer(recipe, blocks, state) for m, state in states.items()}
-        self._shares = shares(tuple(states))
+        self._shares = member_shares(tuple(states))
         self._whole = recipe.members.queries == "whole"
-        found = [decoded(state) for state in states.values()] if recipe.pca else []
+        found = [decode_directions(state) for state in states.values()] if recipe.pca else []
         self._directions = [directions for directions in found if directions is not None]
 
     @property
@@ -149,7 +149,7 @@ class Featurizer(GradientFeaturizer):
         self._passes = QueryPasses(models, whole=self._whole)
         self._solvers = (
             {m: QuerySolver(models[m], recipe.curvature, states[m]) for m in models}
-            if isinstance(recipe.curvature, Solved)
+            if isinstance(recipe.curvature, IterativeCurvature)
             else {}
         )
 
@@ -234,7 +234,7 @@ class Featurizer(GradientFeaturizer):
         chosen = target or self._recipe.query_target
 
         projected: dict[Member, Tensor] = {}
-        with torch.no_grad(), counting("gradient", len(self._featurizers)) as advance:
+        with torch.no_grad(), count_steps("gradient", len(self._featurizers)) as advance:
             for member, gradients in self._passes.gradients(items, chosen):
                 solved = self._solved(member, gradients, mean=mean)
                 phi_QK = self._featurizers[member].project(solved, Side.QUERY)

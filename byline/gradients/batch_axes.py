@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
-from byline.gradients.capture.trace import ModuleCall, OperationCall, tracing
+from byline.gradients.capture.trace import ModuleCall, OperationCall, record_trace
 from byline.gradients.faults import InseparableError
 from byline.gradients.passes.batch import BatchPass, Separation, owner
 from byline.gradients.passes.layouts import SHARED, Layout, candidates
@@ -59,7 +59,7 @@ def learn_separation(collector: "GradientCollector", objective: Objective, sampl
 def _watched_pass(collector: "GradientCollector", objective: Objective, batch: Batch) -> BatchPass:
     modules = _watchable(collector.model, collector.names)
     watched = collector.watched(modules)
-    with collector.differentiable(), tracing(watched, lambda _place, output: output) as trace:
+    with collector.differentiable(), record_trace(watched, lambda _place, output: output) as trace:
         values_N = objective(collector.model, batch)
     return BatchPass(trace, values_N, Separation(), collector.index, collector.parameters)
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from byline.errors import UnsupportedModel
 from byline.gradients.batch_axes import learn_separation
-from byline.gradients.capture.trace import tracing
-from byline.gradients.collector import GradientCollector, checked_values
+from byline.gradients.capture.trace import record_trace
+from byline.gradients.collector import GradientCollector, require_values
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError, first_line, named_fault
-from byline.gradients.passes.assembly import dense
+from byline.gradients.passes.assembly import to_dense
 from byline.task import Batch, LayerSelection, Objective
 
 RELATIVE_TOLERANCE = 2e-3
@@ -76,7 +76,7 @@ def _refuse_failing(collector: GradientCollector, objective: Objective, sample: 
     found = []
     for count in (1, 1, 2):
         with named_fault(collector.model), collector.differentiable():
-            found.append(checked_values(objective(collector.model, sample(count)), count))
+            found.append(require_values(objective(collector.model, sample(count)), count))
     if not found[-1].requires_grad:
         raise UnsupportedModel(
             "expected a loss or target that depends on the attributed parameters, got one that depends on none: compute "
@@ -141,7 +141,11 @@ def last_layer(
         if chosen.selects(name) and any(id(p) in collector.names for p in module.parameters(recurse=False))
     }
     spread = lambda _place, output: output  # noqa: E731
-    with named_fault(model), collector.differentiable(), tracing(collector.watched(owners), spread) as trace:
+    with (
+        named_fault(model),
+        collector.differentiable(),
+        record_trace(collector.watched(owners), spread) as trace,
+    ):
         objective(model, sample(1))
     if not trace.modules:
         raise UnsupportedModel("expected a model that calls a module with attributed parameters, found none")
@@ -280,13 +284,13 @@ def autograd(
 ) -> dict[str, Tensor]:
     """Gradients of the summed objective, for every attributed parameter; zeros where it takes no part."""
     with named_fault(collector.model), collector.differentiable():
-        total = checked_values(objective(collector.model, batch), count).sum()
+        total = require_values(objective(collector.model, batch), count).sum()
         parameters = list(collector.parameters.values())
         if not total.requires_grad:
             return {name: torch.zeros_like(p) for name, p in collector.parameters.items()}
         found = torch.autograd.grad(total, parameters, allow_unused=True)
     return {
-        name: torch.zeros_like(p) if grad is None else dense(grad)
+        name: torch.zeros_like(p) if grad is None else to_dense(grad)
         for (name, p), grad in zip(collector.parameters.items(), found, strict=True)
     }
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.gradients.capture.graph import forward_graph
-from byline.gradients.capture.trace import Trace, Watched, tracing
-from byline.gradients.concatenation import joined
+from byline.gradients.capture.trace import Trace, TraceTargets, record_trace
+from byline.gradients.concatenation import concatenate_batches
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError, describe_fault, named_fault
 from byline.gradients.passes.assembly import BlockIndex
@@ -116,7 +116,7 @@ class GradientCollector:
             if single is None:
                 return
             with torch.no_grad():
-                alone = checked_values(objective(self.model, single), 1)[0]
+                alone = require_values(objective(self.model, single), 1)[0]
             if not torch.isclose(
                 alone, values_N[place], rtol=max(1e-3, 8 * torch.finfo(alone.dtype).eps), atol=1e-6
             ):
@@ -138,7 +138,7 @@ class GradientCollector:
         Returns:
             As `collect`, of all of them.
         """
-        return joined([self.collect(objective, batch, 1, within()) for batch in batches])
+        return concatenate_batches([self.collect(objective, batch, 1, within()) for batch in batches])
 
     def collect_batch(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
         """Differentiate a batch in one pass.
@@ -171,9 +171,9 @@ class GradientCollector:
         try:
             with (
                 self.differentiable(),
-                tracing(watched, lambda p, o: separation.spread(p, o, count)) as trace,
+                record_trace(watched, lambda p, o: separation.spread(p, o, count)) as trace,
             ):
-                values_N = checked_values(objective(self.model, batch), count)
+                values_N = require_values(objective(self.model, batch), count)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # the pass that follows tells whether the model itself is at fault
@@ -185,22 +185,22 @@ class GradientCollector:
     def _one_pass(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
         passed = self.traced_pass(objective, batch, count)
         parts = [passed.differentiate(n, keep=n + 1 < count) for n in range(count)]
-        gradients = joined(parts)
+        gradients = concatenate_batches(parts)
         refuse_non_finite(gradients)
         return gradients
 
     def traced_pass(self, objective: Objective, batch: Batch, count: int) -> SingleExamplePass:
         """Run a forward pass of which single examples are differentiated."""
         watched = self.watched({})
-        with self.differentiable(), tracing(watched, lambda _place, output: output) as trace:
-            values_N = checked_values(objective(self.model, batch), count)
+        with self.differentiable(), record_trace(watched, lambda _place, output: output) as trace:
+            values_N = require_values(objective(self.model, batch), count)
         if not self.captures:
             trace = Trace()
         return SingleExamplePass(trace, values_N, self.index, self.parameters)
 
-    def watched(self, modules: Mapping[str, nn.Module]) -> Watched:
+    def watched(self, modules: Mapping[str, nn.Module]) -> TraceTargets:
         """What a pass records, with the calls of some modules."""
-        return Watched(self.names, self.index.forms, modules, self.copies)
+        return TraceTargets(self.names, self.index.forms, modules, self.copies)
 
     def report(self) -> ParameterReport:
         """What became of the selected parameters."""
@@ -215,7 +215,7 @@ class GradientCollector:
     def reached(self, objective: Objective, batch: Batch) -> frozenset[str]:
         """The attributed parameters that an objective of one example leads to: a forward pass and nothing more."""
         with named_fault(self.model), self.differentiable():
-            used = forward_graph(checked_values(objective(self.model, batch), 1)).reads
+            used = forward_graph(require_values(objective(self.model, batch), 1)).reads
         return frozenset(name for name, p in self.parameters.items() if id(p) in used)
 
     @property
@@ -300,7 +300,7 @@ def _refuse_counting(name: str, module: nn.Embedding | nn.EmbeddingBag) -> None:
         )
 
 
-def checked_values(values: Tensor, count: int) -> Tensor:
+def require_values(values: Tensor, count: int) -> Tensor:
     """Hold that an objective returned one number an example.
 
     Raises:

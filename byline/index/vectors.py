@@ -43,7 +43,7 @@ class RowSource(Protocol):
         """Vectors of these rows, float32 [N, K], at the beginning of `out` where there is one."""
 
 
-def checked_features(features_QK: object, width: int) -> NDArray[np.float32]:
+def require_features(features_QK: object, width: int) -> NDArray[np.float32]:
     """Take query features as float32 [Q, K].
 
     Args:
@@ -66,7 +66,7 @@ def checked_features(features_QK: object, width: int) -> NDArray[np.float32]:
     return features
 
 
-def unscaled(features_QK: NDArray[np.float32], stretches: Sequence[Stretch]) -> NDArray[np.float64]:
+def unscale_features(features_QK: NDArray[np.float32], stretches: Sequence[Stretch]) -> NDArray[np.float64]:
     """Divide by the scales of the stored numbers, exactly: float64 [Q, K]."""
     return np.ldexp(features_QK.astype(np.float64), -scale_exponents(stretches))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from byline.errors import BylineError, InvalidTask
-from byline.loading.failures import code_of
+from byline.loading.failures import task_code_failures
 from byline.loading.sibling_modules import TASK_PREFIX, own_modules
 from byline.paths import local_path
 from byline.task import Checkpoint, Task
@@ -167,7 +167,7 @@ def _import_module(name: str) -> ModuleType:
 def _loading(what: str) -> Iterator[None]:
     """Run the user's code; a training script that ends the program must not end Byline."""
     try:
-        with code_of(what, "correct the Task's file"):
+        with task_code_failures(what, "correct the Task's file"):
             yield
     except SystemExit as error:
         raise InvalidTask(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from byline.digests import hold, tensors_digest
+from byline.digests import require_digest, tensors_digest
 from byline.index.recordings import recording_digest
 from byline.models.adapters import adapter_folder, read_adapter
 from byline.models.optimizer_state import load_optimizer_state
@@ -46,7 +46,7 @@ def _checked_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     if checkpoint.expected is not None:
         own = isinstance(checkpoint.weights, Mapping)
         place = "that the Task makes (seed what is random in it)" if own else f"at {checkpoint.weights}"
-        hold(f"the weights {place}", tensors_digest(weights), checkpoint.expected.weights)
+        require_digest(f"the weights {place}", tensors_digest(weights), checkpoint.expected.weights)
     return weights
 
 
@@ -85,7 +85,7 @@ def weights_digest(digests: CheckpointDigests) -> str:
     return hashlib.sha256(":".join((*parts, digests.weights)).encode()).hexdigest()
 
 
-def pinned(task: Task, digests: Mapping[int, CheckpointDigests]) -> Task:
+def pin_checkpoints(task: Task, digests: Mapping[int, CheckpointDigests]) -> Task:
     """Have every later loading of some checkpoints held to digests.
 
     Args:

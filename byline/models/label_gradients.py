@@ -11,17 +11,17 @@ from torch import Tensor, nn
 
 from byline.curvature.labels import (
     Labels,
+    can_list_labels,
     content_keys,
     every_label,
     gaussian_weights,
-    listed,
     sampled_labels,
 )
-from byline.gradients.concatenation import joined
+from byline.gradients.concatenation import concatenate_batches
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError
-from byline.models.passes import MemberPasses, declared_outputs
-from byline.models.training_points import naming
+from byline.models.passes import MemberPasses, require_outputs
+from byline.models.training_points import named_fault_of_items
 from byline.task import Batch, Item, Objective, Outputs
 
 
@@ -75,7 +75,7 @@ class LabelGradients:
             yield self._passes.gradients(items)
             return
         yield from self._at_labels(
-            items, content_keys(items), lambda outputs, z: "exact" if listed(outputs, z) else labels
+            items, content_keys(items), lambda outputs, z: "exact" if can_list_labels(outputs, z) else labels
         )
 
     def _at_labels(
@@ -101,7 +101,7 @@ class LabelGradients:
             except InseparableError:
                 pass
         singles = [list(self._at_labels([item], keys_N[n : n + 1], choose)) for n, item in enumerate(items)]
-        yield from (joined(parts) for parts in list(zip(*singles, strict=True))[done:])
+        yield from (concatenate_batches(parts) for parts in list(zip(*singles, strict=True))[done:])
 
     def _labelled_batch(
         self, items: Sequence[Item], keys_N: Tensor, choose: Callable[[Outputs, Tensor], Labels]
@@ -114,7 +114,7 @@ class LabelGradients:
         Raises:
             InseparableError: One pass does not serve them.
         """
-        collector, outputs, count = self._passes.collector, declared_outputs(self._passes.task), len(items)
+        collector, outputs, count = self._passes.collector, require_outputs(self._passes.task), len(items)
         if count > 1 and collector.separation is None:
             raise InseparableError("a batch is not cut into its examples")
         batch = self._passes.batch(items)
@@ -122,7 +122,10 @@ class LabelGradients:
             z = self._passes.outputs(outputs, batch)
         collect = collector.collect if count == 1 else collector.collect_batch
         for objective, other in self._labelled(outputs, z, batch, keys_N, choose(outputs, z)):
-            with naming(items, lambda item: self._passes.gradients([item])), self._passes.within():
+            with (
+                named_fault_of_items(items, lambda item: self._passes.gradients([item])),
+                self._passes.within(),
+            ):
                 made = collect(objective, other, count)
             yield made
 

@@ -11,9 +11,9 @@ from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix, ggn_products, hessian_products
 from byline.errors import NonFiniteGradient
 from byline.gradients.blocks import Block
-from byline.gradients.collector import GradientCollector, checked_values, refuse_non_finite
+from byline.gradients.collector import GradientCollector, refuse_non_finite, require_values
 from byline.gradients.factors import BatchGradients
-from byline.gradients.masks.mask import DropoutMask, stacked
+from byline.gradients.masks.mask import DropoutMask, stack_masks
 from byline.gradients.masks.plan import MaskPlan
 from byline.gradients.passes.assembly import summed_gradient
 from byline.gradients.report import ParameterReport
@@ -22,9 +22,9 @@ from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS
 from byline.models.device import Compute
 from byline.models.label_gradients import LabelGradients
-from byline.models.network import load_collector, plan_of
-from byline.models.passes import MemberPasses, declared_outputs
-from byline.models.training_points import naming
+from byline.models.network import load_collector, make_mask_plan
+from byline.models.passes import MemberPasses, require_outputs
+from byline.models.training_points import named_fault_of_items
 from byline.recipes import Recipe
 from byline.task import Batch, Item, Objective, Task, TrainSet
 
@@ -36,7 +36,9 @@ class MemberModel:
         self, task: Task, collector: GradientCollector, mask: DropoutMask | None, compute: Compute
     ) -> None:
         self._passes = MemberPasses(task, collector, mask, compute)
-        self._mask_plan: Callable[[], MaskPlan] = cache(partial(plan_of, task, collector.model, compute))
+        self._mask_plan: Callable[[], MaskPlan] = cache(
+            partial(make_mask_plan, task, collector.model, compute)
+        )
 
     @classmethod
     def load(
@@ -143,12 +145,12 @@ class MemberModel:
         masks = [other._passes.mask for other in others if other._passes.mask is not None]
         count = len(items) * len(masks)
         with (
-            naming(items, lambda item: self.masked_gradients(others, [item], target)),
+            named_fault_of_items(items, lambda item: self.masked_gradients(others, [item], target)),
             self._passes.precision(),
         ):
             batch = self._passes.batch([*items] * len(masks))
             found = self._passes.collector.collect(
-                self._passes.task.objective(target), batch, count, stacked(masks, self.model)
+                self._passes.task.objective(target), batch, count, stack_masks(masks, self.model)
             )
         return [found.examples(slice(n, n + len(items))) for n in range(0, count, len(items))]
 
@@ -174,10 +176,10 @@ class MemberModel:
 
             def total(batch: Batch = batch, weights_N: Tensor = weights_N) -> Tensor:
                 with self._passes.within():
-                    values_N = checked_values(objective(self.model, batch), len(weights_N))
+                    values_N = require_values(objective(self.model, batch), len(weights_N))
                     return (values_N * weights_N.to(values_N)).sum()
 
-            with naming(items, lambda item: self.gradients([item], target)):
+            with named_fault_of_items(items, lambda item: self.gradients([item], target)):
                 part = summed_gradient(self.model, self.blocks, total)
                 refuse_non_finite(dense_gradients(self.blocks, part))
             added = {name: added[name] + tensor if added else tensor for name, tensor in part.items()}
@@ -202,10 +204,10 @@ class MemberModel:
         objective = self._passes.task.objective(target)
         if len(items) > 1 and not self._passes.independent(objective, items):
             return torch.cat([self.values([item], target) for item in items])
-        with naming(items, lambda item: self.values([item], target)):
+        with named_fault_of_items(items, lambda item: self.values([item], target)):
             batch = self._passes.batch(items)
             with torch.no_grad(), self._passes.within():
-                values_N = checked_values(objective(self.model, batch), len(items))
+                values_N = require_values(objective(self.model, batch), len(items))
             if not bool(values_N.isfinite().all()):
                 raise NonFiniteGradient("the loss or target is NaN or infinite")
             return values_N
@@ -233,13 +235,13 @@ class MemberModel:
 
         def total() -> Tensor:
             with self._passes.within():
-                return checked_values(self._passes.task.loss(self.model, batch), len(items)).sum()
+                return require_values(self._passes.task.loss(self.model, batch), len(items)).sum()
 
-        with naming(items, lambda item: self.gradients([item])):
+        with named_fault_of_items(items, lambda item: self.gradients([item])):
             if matrix == "hessian":
                 found = hessian_products(self.model, total, vectors)
             else:
-                outputs = declared_outputs(self._passes.task)
+                outputs = require_outputs(self._passes.task)
                 found = ggn_products(
                     self.model,
                     lambda: self._passes.outputs(outputs, batch),

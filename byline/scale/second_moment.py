@@ -36,7 +36,7 @@ from byline.gradients.factors import (
 )
 from byline.projection.dense import chunks
 from byline.scale.base import Scaler
-from byline.scale.lazy import EntrywiseGradient, changed
+from byline.scale.lazy import EntrywiseGradient, map_blocks
 from byline.scale.moments import SECOND, MomentStatistic
 from byline.types import State
 
@@ -130,17 +130,17 @@ class _FactoredScaler:
         self._state = state
 
     def train(self, gradients: BatchGradients) -> BatchGradients:
-        return changed(gradients, self._scaled)
+        return map_blocks(gradients, self._scaled)
 
     def query(self, gradients: BatchGradients) -> BatchGradients:
-        return changed(gradients, self._scaled)
+        return map_blocks(gradients, self._scaled)
 
     def _scaled(self, name: str, gradient: KroneckerGradient) -> KroneckerGradient:
         left_O, right_I = self._state[f"{name}.scale_left"], self._state[f"{name}.scale_right"]
-        return KroneckerGradient([scaled_use(use, left_O, right_I) for use in gradient.uses])
+        return KroneckerGradient([scale_use(use, left_O, right_I) for use in gradient.uses])
 
 
-def scaled_use(use: Use, left_O: Float[Tensor, "O"], right_I: Float[Tensor, "I"]) -> Use:
+def scale_use(use: Use, left_O: Float[Tensor, "O"], right_I: Float[Tensor, "I"]) -> Use:
     """Multiply both sides of outer products; a one-hot side stays one, and the other side takes its number."""
     left, right = use.left, use.right
     if isinstance(left, OneHotFactor):
@@ -161,10 +161,10 @@ class _EntrywiseScaler:
         self._floor, self._state = floor, state
 
     def train(self, gradients: BatchGradients) -> BatchGradients:
-        return changed(gradients, self._scaled)
+        return map_blocks(gradients, self._scaled)
 
     def query(self, gradients: BatchGradients) -> BatchGradients:
-        return changed(gradients, self._scaled)
+        return map_blocks(gradients, self._scaled)
 
     def _scaled(self, name: str, gradient: KroneckerGradient) -> KroneckerGradient:
         second_OI = self._state[f"{name}.{SECOND}"]

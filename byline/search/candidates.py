@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.search.scores import total
+from byline.search.scores import sum_parts
 
 PartsOf = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """Rows [N] -> each member's exact part of their scores, float64 [N, M]."""
@@ -53,7 +53,7 @@ class Hits:
     """float64 [Q, k, stretches]: each stretch's part of the scores; they add up to them."""
 
 
-def best(scores_N: NDArray[np.float64], rows_N: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+def best_positions(scores_N: NDArray[np.float64], rows_N: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """Positions of the k best: score descending, then row ascending."""
     return np.lexsort((rows_N, -scores_N))[:k]
 
@@ -123,6 +123,6 @@ class Shortlist:
             block = rows[start : start + _RESCORE]
             best_rows = np.concatenate([best_rows, block])
             best_parts = np.concatenate([best_parts, self._parts_of(block)])
-            order = best(total(best_parts), best_rows, self._k)
+            order = best_positions(sum_parts(best_parts), best_rows, self._k)
             best_rows, best_parts = best_rows[order], best_parts[order]
         return best_rows, best_parts

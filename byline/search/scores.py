@@ -44,7 +44,7 @@ def part_scores(parts_MK: NDArray[np.float64], vectors_NK: NDArray[np.float32]) 
     return np.stack([(vectors * part_K).sum(axis=1) for part_K in parts_MK], axis=1)
 
 
-def total(parts_NM: NDArray[np.float64]) -> NDArray[np.float64]:
+def sum_parts(parts_NM: NDArray[np.float64]) -> NDArray[np.float64]:
     """Add up the stretches' parts from the first to the last: float64 [N]."""
     scores_N = np.zeros(len(parts_NM))
     for part_N in parts_NM.T:
@@ -52,7 +52,7 @@ def total(parts_NM: NDArray[np.float64]) -> NDArray[np.float64]:
     return scores_N
 
 
-def for_candidates(
+def normalize_queries(
     queries_QK: NDArray[np.float64],
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Bring each query into the middle of float32's range, which changes no ranking.
@@ -69,7 +69,7 @@ def for_candidates(
     return moved_QK, np.linalg.norm(moved_QK.astype(np.float64), axis=1)
 
 
-def rounding(width: int) -> float:
+def rounding_bound(width: int) -> float:
     """Relative bound on the error of a float32 inner product, whatever the order of the sum.
 
     `|computed - exact| <= n u / (1 - n u) |x|.|y|` with u = 2^-24 (Higham 2002, section 3.1), by Cauchy-Schwarz at

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from byline.errors import InvalidQuery
 from byline.task import Item, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import device_of
-from byline.tasks.documents import IGNORED, Chunks, Cut, Document
+from byline.tasks.documents import IGNORED, ChunkOptions, Chunks, Document
 from byline.tasks.payloads import CausalTextQuery, causal_text_payload
 from byline.tasks.pretrained import LocalModel, Tokens, require_fit
 from byline.tasks.token_objectives import (
@@ -107,7 +107,7 @@ def causal_language_model(
     config = local.config()
     context = local.limit(config)
     tokens = Tokens(local.folder, start_token=local.start_token)
-    chunks = Chunks(documents, tokens.encode, Cut(context, tokens.head, local.shortest))
+    chunks = Chunks(documents, tokens.encode, ChunkOptions(context, tokens.head, local.shortest))
     queries = TextQueries(tokens, context, generation)
     return Task(
         name=name,

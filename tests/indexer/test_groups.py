@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from byline.attribution import drill_down
 from byline.attribution.attributor import Attributor
 from byline.attribution.request import AttributionRequest
 from byline.errors import BylineError, InvalidQuery, InvalidTask
@@ -199,13 +200,13 @@ def test_a_drill_down_leaves_out_what_is_too_large(tmp_path: Path, monkeypatch: 
     index = built(tmp_path, "ekfac", {"by": "owner"})
     asked = AttributionRequest(query=QUERY, k=5, drill_down=True, drill_groups=4, direction="both")
     sizes = np.sort(index.groups.sizes)
-    monkeypatch.setattr(drilling, "MOST_POINTS", int(sizes[0]) + int(sizes[1]))
+    monkeypatch.setattr(drill_down, "MOST_POINTS", int(sizes[0]) + int(sizes[1]))
     attributor = Attributor.open(tmp_path)
     assert attributor.check(asked).drilled == sizes[0] + sizes[1]
     answer = attributor.attribute(asked)
     assert 1 <= answer.drilled_groups <= 2
     assert answer.coverage.searched <= sizes[0] + sizes[1]
-    monkeypatch.setattr(drilling, "MOST_POINTS", 1)
+    monkeypatch.setattr(drill_down, "MOST_POINTS", 1)
     with pytest.raises(InvalidQuery, match="only larger ones"):
         attributor.attribute(asked)
 
@@ -214,7 +215,7 @@ def test_a_group_that_is_not_kept_scores_alike(tmp_path: Path, monkeypatch: pyte
     built(tmp_path, "ekfac", {"by": "random", "size": 40})
     asked = AttributionRequest(query=QUERY, k=20, drill_down=True, drill_groups=2)
     kept = Attributor.open(tmp_path).attribute(asked)
-    monkeypatch.setattr(drilling, "CACHE_BYTES", 64)
+    monkeypatch.setattr(drill_down, "CACHE_BYTES", 64)
     passing = Attributor.open(tmp_path)
     for _ in range(2):
         answer = passing.attribute(asked)

@@ -20,7 +20,9 @@ Called = Callable[[str, nn.Module, tuple[Any, Any], Span, Any], Any]
 
 
 @contextmanager
-def watched_calls(modules: Mapping[str, nn.Module], now: Callable[[], int], called: Called) -> Iterator[None]:
+def observed_calls(
+    modules: Mapping[str, nn.Module], now: Callable[[], int], called: Called
+) -> Iterator[None]:
     """Tell a function about every call of some modules, from before a module's own hooks to after them.
 
     Args:

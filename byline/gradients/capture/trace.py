@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from byline.gradients.capture.graph import ForwardGraph, Span, now
-from byline.gradients.capture.hooks import attention_fast_path_disabled, watched_calls
+from byline.gradients.capture.hooks import attention_fast_path_disabled, observed_calls
 from byline.gradients.capture.operations import OPERATIONS, Application, Operation
 
 Place = tuple[str, str, int]
@@ -112,7 +112,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Watched:
+class TraceTargets:
     """What is recorded."""
 
     names: Mapping[int, str]
@@ -126,7 +126,7 @@ class Watched:
 
 
 @contextmanager
-def tracing(watched: Watched, spread: Spread) -> Iterator[Trace]:
+def record_trace(watched: TraceTargets, spread: Spread) -> Iterator[Trace]:
     """Record a forward pass of this thread.
 
     Args:
@@ -164,7 +164,7 @@ def tracing(watched: Watched, spread: Spread) -> Iterator[Trace]:
         trace.modules.append(made)
         return pytree.tree_unflatten(leaves, structure)
 
-    watching = watched_calls(watched.modules, now, called)
+    watching = observed_calls(watched.modules, now, called)
     capture = _Capture(watched, trace, place, spread)
     with attention_fast_path_disabled(), _autocast_cache_disabled(), watching, capture:
         yield trace
@@ -185,7 +185,7 @@ class _Capture(TorchFunctionMode):
     """Sees every function of torch that the model calls."""
 
     def __init__(
-        self, watched: Watched, trace: Trace, place: Callable[[str, str], Place], spread: Spread
+        self, watched: TraceTargets, trace: Trace, place: Callable[[str, str], Place], spread: Spread
     ) -> None:
         super().__init__()
         self._watched, self._trace, self._place, self._spread = watched, trace, place, spread

@@ -183,7 +183,9 @@ def plan_masks(model: nn.Module, objectives: Sequence[Series]) -> MaskPlan:
         runs = [_observed(model, modules, run) for run in series]
         for name, module in modules.items():
             try:
-                places = [decided(name, module, calls) for calls in _matched([r.get(name, []) for r in runs])]
+                places = [
+                    decide_site(name, module, calls) for calls in _matched([r.get(name, []) for r in runs])
+                ]
             except UnsupportedModel as error:
                 plan = replace(plan, refused={name: str(error), **plan.refused})
             else:
@@ -212,7 +214,7 @@ def _matched(runs: Sequence[Sequence[DropoutCall]]) -> list[list[DropoutCall]]:
     ]
 
 
-def decided(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> DropoutSite:
+def decide_site(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> DropoutSite:
     """Decide what is masked at one place of a model.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 from byline.errors import BuildFailed, BylineError, CorruptIndex, InvalidInput, InvalidTask
 from byline.groups import GroupPartition
 from byline.index.durable import durable_file
-from byline.index.publishing import point, publish
+from byline.index.publishing import point_to_version, publish
 from byline.index.verification import verify
 from byline.index.writer import write_index
 from byline.loading.task_file import LoadedTask, load_task
@@ -124,7 +124,7 @@ def _finished(version: Path, observer: Observer) -> BuildResult:
 
 
 def _point(version: Path) -> None:
-    point(version.parent, version.name)
+    point_to_version(version.parent, version.name)
     shutil.rmtree(_work_of(version), ignore_errors=True)
 
 

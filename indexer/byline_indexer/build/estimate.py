@@ -17,7 +17,7 @@ from byline.curvature.labels import Labels
 from byline.features.featurizer import MemberFeaturizer, Side, statistics
 from byline.features.solving import ItemProducts
 from byline.gradients.factors import BatchGradients
-from byline.gradients.grouping import micro_batched
+from byline.gradients.grouping import sum_micro_batches
 from byline.gradients.report import ParameterReport
 from byline.index.layout import StorageOptions
 from byline.loading.task_file import load_task
@@ -184,7 +184,7 @@ class _Trial:
 
         def fitted(source: Source) -> BatchGradients:
             size = sizes.get(source, 1)
-            return grads if size == 1 else micro_batched(grads, batch, size)
+            return grads if size == 1 else sum_micro_batches(grads, batch, size)
 
         batches: dict[Source, Any] = {
             "gradients": fitted("gradients"),

@@ -11,8 +11,8 @@ import numpy as np
 
 from byline.digests import content_digest
 from byline.errors import InvalidTask
-from byline.loading.failures import code_of
-from byline.models.training_points import TRAINING, described, read_items
+from byline.loading.failures import task_code_failures
+from byline.models.training_points import TRAINING, describe_row, read_items
 from byline.task import Task
 from byline_indexer.units.readings import Digests, metadata_digest, short
 
@@ -65,8 +65,8 @@ def read_row(task: Task, row: int) -> tuple[bytes, bytes, str]:
     Raises:
         InvalidTask: One of the two cannot be read.
     """
-    example = described(task, row)
-    with code_of(f"writing Task.describe({row}) as JSON", "correct what it says of that row"):
+    example = describe_row(task, row)
+    with task_code_failures(f"writing Task.describe({row}) as JSON", "correct what it says of that row"):
         described_digest = metadata_digest(example)
     return _item_digest(task, row), described_digest, example.id
 
@@ -90,7 +90,7 @@ def _refuse_shared_ids(task: Task, id_hashes: "np.ndarray[tuple[int], np.dtype[n
     for first, second in zip(
         order[:-1][ordered[:-1] == ordered[1:]], order[1:][ordered[:-1] == ordered[1:]], strict=True
     ):
-        if described(task, int(first)).id == described(task, int(second)).id:
+        if describe_row(task, int(first)).id == describe_row(task, int(second)).id:
             raise InvalidTask(
                 f"expected every training point to have an id of its own, but rows {first} and "
                 f"{second} share one: make Example.id unique (a chunk's id needs its number), or "

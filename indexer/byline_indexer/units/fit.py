@@ -12,7 +12,7 @@ from byline.features.featurizer import Side
 from byline.features.sampling import cut_batches
 from byline.features.solving import ItemProducts
 from byline.gradients.factors import BatchGradients
-from byline.gradients.grouping import micro_batched
+from byline.gradients.grouping import sum_micro_batches
 from byline.models.training_points import EVALUATION, read_items
 from byline.types import Rows, State
 from byline_indexer.units.context import WorkerContext
@@ -93,7 +93,9 @@ class FitStage:
         micro_batch = self._plan.statistic(unit.statistic).micro_batch
         for gradients in self._loaded.label_gradients(unit.member, rows, statistic.labels):
             assert self._loaded.at is not None
-            yield gradients if micro_batch == 1 else micro_batched(gradients, self._loaded.at, micro_batch)
+            yield (
+                gradients if micro_batch == 1 else sum_micro_batches(gradients, self._loaded.at, micro_batch)
+            )
 
     def _products(self, member: str, rows: Rows) -> Iterator[BatchProducts]:
         """Prepare curvature products.

@@ -19,7 +19,7 @@ from byline.api.attributions import (
 )
 from byline.api.filters import Filter
 from byline.api.query import Direction
-from byline.attribution.attributor import shares_of
+from byline.attribution.attributor import shares_answer
 from byline.attribution.payloads import validated
 from byline.attribution.request import AttributionRequest
 from byline.errors import InvalidQuery
@@ -128,7 +128,7 @@ def shares_request(settings: Settings, body: bytes) -> ParsedRequest:
     requested = ParsedRequest(
         requests=[_request(settings, parsed, options)],
         examples=False,
-        document=lambda answers: shares_of(answers[0]),
+        document=lambda answers: shares_answer(answers[0]),
     )
     return _checked(settings, requested)
 

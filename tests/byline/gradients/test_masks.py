@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from byline.api.example import Example
 from byline.errors import InvalidRecipe, UnsupportedModel
 from byline.gradients.checks import build_collector
-from byline.gradients.masks.mask import DropoutMask, stacked
+from byline.gradients.masks.mask import DropoutMask, stack_masks
 from byline.gradients.masks.plan import MaskPlan, plan_masks
 from byline.members import Member
 from byline.models.member import MemberModel
@@ -159,10 +159,10 @@ def test_several_masks_in_one_pass_equal_each_alone_or_are_refused(name: str) ->
     for lengths in LENGTHS:
         items = case.items(lengths)
         if name in {"packed", "shared positions"}:
-            with stacked(masks, model), pytest.raises(UnsupportedModel, match="one mask a pass"):
+            with stack_masks(masks, model), pytest.raises(UnsupportedModel, match="one mask a pass"):
                 model(*batch_of(items * 3))
             continue
-        with stacked(masks, model), torch.no_grad():
+        with stack_masks(masks, model), torch.no_grad():
             together = model(*batch_of(items * 3))
         for mask, own in zip(masks, together.chunk(3), strict=True):
             with mask.active(), torch.no_grad():

@@ -13,7 +13,7 @@ from byline.api.example import Example
 from byline.errors import UnsupportedModel
 from byline.models.device import Compute
 from byline.models.member import MemberModel
-from byline.models.network import collector_of
+from byline.models.network import make_collector
 from byline.recipes import recipe
 from byline.task import Checkpoint, Task
 from tests.reference import reference
@@ -29,7 +29,7 @@ def member(model: nn.Module, items: list[Any], loss: Any = classified, **more: A
         describe=lambda row: Example(id=str(row)), loss=loss, **more,
     )  # fmt: skip
     model.eval()
-    return MemberModel(task, collector_of(task, recipe("grad_dot"), model, Compute()), None, Compute())
+    return MemberModel(task, make_collector(task, recipe("grad_dot"), model, Compute()), None, Compute())
 
 
 def assert_exact(model: nn.Module, items: list[Any], loss: Any = classified, **more: Any) -> MemberModel:
