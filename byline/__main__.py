@@ -79,17 +79,25 @@ def _end(line: str, error: BaseException, code: int) -> NoReturn:
 
 def _unexpected(error: Exception) -> tuple[str, BaseException, int]:
     """Say in one line what nobody foresaw: a Task's own code at fault, no memory, or a mistake of Byline's."""
-    from byline.loading.failures import OUT_OF_MEMORY, cause, place
+    from byline.loading.failures import OUT_OF_MEMORY, error_place, error_text
 
     advice = f"{TRACEBACK}=1 shows where"
     if isinstance(error, OUT_OF_MEMORY):
-        return f"no memory was left ({cause(error)}): lower build.batch_rows or build.workers", error, FAILURE
-    if isinstance(error, OSError) and not place(error):
+        return (
+            f"no memory was left ({error_text(error)}): lower build.batch_rows or build.workers",
+            error,
+            FAILURE,
+        )
+    if isinstance(error, OSError) and not error_place(error):
         named = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror or cause(error)}{named} ({advice})", error, FAILURE
-    if where := place(error):
-        return f"the Task's code raised {cause(error)}{where}: correct it ({advice})", error, USAGE
-    return f"unexpected {cause(error)}: if the Task is right, please report it ({advice})", error, FAILURE
+        return f"{error.strerror or error_text(error)}{named} ({advice})", error, FAILURE
+    if where := error_place(error):
+        return f"the Task's code raised {error_text(error)}{where}: correct it ({advice})", error, USAGE
+    return (
+        f"unexpected {error_text(error)}: if the Task is right, please report it ({advice})",
+        error,
+        FAILURE,
+    )
 
 
 def _place(error: BylineError) -> str:
@@ -99,11 +107,11 @@ def _place(error: BylineError) -> str:
         root = root.__cause__
     if not isinstance(error, InvalidQuery) or isinstance(root, BylineError):
         return ""
-    from byline.loading.failures import cause, is_users
+    from byline.loading.failures import error_text, is_users
 
     frames = traceback.extract_tb(root.__traceback__)
     users = [frame for frame in frames if is_users(frame.filename)] or frames
-    return f", raised at {users[-1].filename}:{users[-1].lineno}: {cause(root)}" if users else ""
+    return f", raised at {users[-1].filename}:{users[-1].lineno}: {error_text(root)}" if users else ""
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ class MemberPlan(BaseModel):
         return tuple(replace(member, weight=rate) for member, rate in zip(members, rates, strict=True))
 
 
-def shares(members: Sequence[Member]) -> list[float]:
+def member_shares(members: Sequence[Member]) -> list[float]:
     """What each member's scores count for in the ensemble's; adds up to one."""
     weights = [1.0 if member.weight is None else member.weight for member in members]
     return [weight / sum(weights) for weight in weights]

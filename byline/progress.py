@@ -1,10 +1,10 @@
 """How far a long computation is, without a callback through every layer.
 
-Whoever wants to know puts a function in place around the call (`reported_to`); code that takes long says what it is at
-(`stage`) and counts its steps (`counting`, `counted`). Counts may lie within one another: six members of a hundred
+Whoever wants to know puts a function in place around the call (`report_to`); code that takes long says what it is at
+(`stage`) and counts its steps (`count_steps`, `count_items`). Counts may lie within one another: six members of a hundred
 iterations each. Without a function in place all of this does nothing.
 
-The function is called in the computation's own thread, between steps. It ends the computation by raising `Stopped`.
+The function is called in the computation's own thread, between steps. It ends the computation by raising `Cancelled`.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -16,7 +16,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Stopped(BaseException):
+class Cancelled(BaseException):
     """Nobody wants what is being computed any more. Not an `Exception`: code that goes on after one must not go on."""
 
 
@@ -63,11 +63,11 @@ _current: ContextVar[_Counts | None] = ContextVar("progress", default=None)
 
 
 @contextmanager
-def reported_to(report: Report) -> Iterator[None]:
+def report_to(report: Report) -> Iterator[None]:
     """Tell a function about everything that is done inside the block.
 
     Args:
-        report: Called with each step, in this thread; may raise `Stopped`.
+        report: Called with each step, in this thread; may raise `Cancelled`.
     """
     token = _current.set(_Counts(report))
     try:
@@ -92,7 +92,7 @@ def stage(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def counting(name: str | None, total: int) -> Iterator[Callable[[int], None]]:
+def count_steps(name: str | None, total: int) -> Iterator[Callable[[int], None]]:
     """Count the steps of the block.
 
     Args:
@@ -120,7 +120,7 @@ def counting(name: str | None, total: int) -> Iterator[Callable[[int], None]]:
         counts.counts.pop()
 
 
-def counted(name: str | None, items: Collection[T]) -> Iterator[T]:
+def count_items(name: str | None, items: Collection[T]) -> Iterator[T]:
     """Iterate and count.
 
     Args:
@@ -130,7 +130,7 @@ def counted(name: str | None, items: Collection[T]) -> Iterator[T]:
     Yields:
         Each item.
     """
-    with counting(name, len(items)) as advance:
+    with count_steps(name, len(items)) as advance:
         for item in items:
             yield item
             advance(1)

@@ -96,7 +96,7 @@ def random_normals(key: int, start: int, rows: int, columns: int, device: torch.
     return (radius * angle.cos()).float().reshape(rows, columns)
 
 
-def stratified(key: int, high: int, count: int) -> Tensor:
+def stratified_positions(key: int, high: int, count: int) -> Tensor:
     """Choose different integers below `high`, one at random from each of `count` equal stretches.
 
     Args:

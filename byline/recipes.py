@@ -12,28 +12,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from byline.api.validation import describe_errors
 from byline.curvature.arnoldi import Arnoldi
+from byline.curvature.base import NoCurvature
 from byline.curvature.datainf import DataInf
 from byline.curvature.explicit import Explicit
 from byline.curvature.fisher import Fisher
-from byline.curvature.iterative import Cg, Lissa, Solved
+from byline.curvature.iterative import Cg, IterativeCurvature, Lissa
 from byline.curvature.kronecker import Ekfac, Kfac
 from byline.curvature.labels import Labels
-from byline.curvature.none import NoCurvature
 from byline.curvature.products import Matrix
 from byline.curvature.trajectory import Trajectory
 from byline.errors import InvalidQuery, InvalidRecipe
 from byline.groups import GroupOptions
 from byline.members import MemberPlan
+from byline.projection.base import IdentityProjection
 from byline.projection.dense import DenseProjection
 from byline.projection.eigenbasis import EigenbasisProjection
 from byline.projection.factorised import FactorisedProjection
-from byline.projection.identity import IdentityProjection
 from byline.projection.masking import FactorisedGrassProjection, GrassProjection, MaskProjection
 from byline.projection.pca import Pca
 from byline.projection.ritz import RitzProjection
 from byline.projection.sjlt import SjltProjection
 from byline.scale.adam import AdamDirection
-from byline.scale.none import NoScale
+from byline.scale.base import NoScale
 from byline.scale.row_weights import RowWeight
 from byline.scale.second_moment import SecondMoment
 
@@ -102,7 +102,7 @@ class Recipe(BaseModel):
             raise InvalidRecipe(
                 f"unit_norm needs sides = 'none' or 'two_sided': a {self.sides.replace('_', '-')} score is no cosine"
             )
-        if (self.sides == "solved") != isinstance(self.curvature, Solved):
+        if (self.sides == "solved") != isinstance(self.curvature, IterativeCurvature):
             raise InvalidRecipe("sides = 'solved' goes with curvature 'cg' or 'lissa', and these with it")
         if (self.sides == "none") != isinstance(self.curvature, NoCurvature):
             raise InvalidRecipe(
@@ -186,7 +186,7 @@ class Recipe(BaseModel):
     def product_matrix(self) -> Matrix | None:
         """The matrix that is met by its products with vectors alone; None where it is made of gradients."""
         curvature = self.curvature
-        if isinstance(curvature, Solved | Arnoldi):
+        if isinstance(curvature, IterativeCurvature | Arnoldi):
             return curvature.matrix
         hessian = isinstance(curvature, Explicit) and curvature.matrix == "hessian"
         return "hessian" if hessian else None

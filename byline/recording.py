@@ -30,7 +30,7 @@ from byline.gradients.blocks import Block
 from byline.index.recordings import RecordingHead, RecordingWriter
 from byline.models.device import Compute
 from byline.models.member import MemberModel
-from byline.models.network import collector_of
+from byline.models.network import make_collector
 from byline.models.training_points import read_items
 from byline.paths import local_path
 from byline.recipes import Recipe
@@ -91,7 +91,7 @@ class TrainingRecorder:
             raise InvalidInput(
                 f"expected a recipe of a recorded run, such as recipe('dvemb'), got '{self._recipe.name}'"
             )
-        with randomness_kept():
+        with preserved_randomness():
             self._run = self._begin()
         return self
 
@@ -118,10 +118,10 @@ class TrainingRecorder:
         run = self._run
         if run is None:
             raise InvalidInput("expected recorder.step inside the recorder's `with` block, got it outside")
-        rows_N = checked_rows(rows, len(self._task.train_set))
+        rows_N = require_rows(rows, len(self._task.train_set))
         if not (math.isfinite(learning_rate) and learning_rate > 0):
             raise InvalidInput(f"expected a learning rate above zero, got {learning_rate}")
-        with randomness_kept(), torch.no_grad():
+        with preserved_randomness(), torch.no_grad():
             self._take_weights(run.member.model)
             parts = [self._projected(run, part) for part in torch.split(rows_N, self._options.batch_rows)]
         run.writer.append(rows_N, torch.cat(parts), float(learning_rate))
@@ -130,7 +130,9 @@ class TrainingRecorder:
         compute = self._options.compute
         copy = self._task.model()
         self._take_weights(copy)
-        member = MemberModel(self._task, collector_of(self._task, self._recipe, copy, compute), None, compute)
+        member = MemberModel(
+            self._task, make_collector(self._task, self._recipe, copy, compute), None, compute
+        )
         featurizer = MemberFeaturizer(self._recipe, member.blocks, {})
         head = recording_head(self._recipe, member.blocks, len(self._task.train_set))
         writer = RecordingWriter(self._folder, head, self._options.span_bytes)
@@ -179,7 +181,7 @@ class _Run:
     writer: RecordingWriter
 
 
-def checked_rows(rows: Sequence[int] | Tensor, count: int) -> Tensor:
+def require_rows(rows: Sequence[int] | Tensor, count: int) -> Tensor:
     """Take the row numbers of a batch.
 
     Args:
@@ -205,7 +207,7 @@ def checked_rows(rows: Sequence[int] | Tensor, count: int) -> Tensor:
 
 
 @contextmanager
-def randomness_kept() -> Iterator[None]:
+def preserved_randomness() -> Iterator[None]:
     """Give every global generator back as it was: models and data sets draw from them."""
     plain, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the user's, not ours
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []

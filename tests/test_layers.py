@@ -47,7 +47,7 @@ def test_hooks_are_registered_once() -> None:
         for path, _ in sources("byline", "indexer", "service")
         if re.search(r"register_\w*hook", (ROOT / path).read_text())
     ]
-    assert users == ["byline/gradients/hooks.py"]
+    assert users == ["byline/gradients/capture/hooks.py"]
 
 
 def test_nothing_reads_the_environment_but_the_settings() -> None:

@@ -30,7 +30,7 @@ from benchmarks.report import Targets
 from benchmarks.tasks import CACHE
 from benchmarks.tasks.digits import ALONG, FULL, SMOKE, keep, keep_runs, runs, smoke, task
 from benchmarks.tasks.networks import Protocol, digits, full_models, retrained_outputs, subsets
-from byline.baselines import BASELINES, Fitting
+from byline.baselines import BASELINES, FitOptions
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex
 from byline.members import Member
@@ -215,7 +215,7 @@ class Measured:
         """Scores of every training point for every query, and how many numbers a row they came from."""
         if row.name in BASELINES:
             network = load_network(self._task, Member(checkpoints[0]))
-            fitted = BASELINES[row.name].fit(self._task, Fitting(model=network, **row.changes))
+            fitted = BASELINES[row.name].fit(self._task, FitOptions(model=network, **row.changes))
             width = Representations(self._task, network, purpose=row.name).of(self._queries[:1]).shape[1]
             return fitted.scores(self._queries), width
         with self._built(row, checkpoints) as (index, features_QK):

@@ -28,7 +28,7 @@ from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex
 from byline.members import Member
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, vector_classification
+from byline.tasks import TrainedModel, TrainingData, vector_classification
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
 from examples.digits.task import model
@@ -112,7 +112,7 @@ def smoke() -> Task:
 def _task(protocol: Protocol) -> Task:
     data = digits(protocol)
     examples = [Example(id=f"digit-{row}", label=str(int(y))) for row, y in enumerate(data.y)]
-    trained = Trained(
+    trained = TrainedModel(
         name="digits",
         model=model,
         checkpoints=[Checkpoint(weights=state) for state in full_models(data, protocol, MODELS)],

@@ -28,11 +28,11 @@ from benchmarks.tasks.networks import Data, Protocol, state_dicts, train_many
 from byline.api.example import Example
 from byline.features.featurizer import combine, member_parts
 from byline.features.queries import Featurizer
-from byline.members import shares
+from byline.members import member_shares
 from byline.models.member import MemberModel
-from byline.projection.pca import Pca, decoded
+from byline.projection.pca import Pca, decode_directions
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, vector_classification
+from byline.tasks import TrainedModel, TrainingData, vector_classification
 from byline_indexer.build.contents import member_state
 from byline_indexer.build.probe import make_plan
 from byline_indexer.config import BuildConfig
@@ -83,7 +83,7 @@ def task(rows: int) -> Task:
     """The first images."""
     points = small(fashion_task.data(rows))
     examples = [Example(id=f"image-{row}", label=str(int(y))) for row, y in enumerate(points.y)]
-    trained = Trained(
+    trained = TrainedModel(
         name="fashion-small",
         model=model,
         checkpoints=[Checkpoint(weights=load_file(WEIGHTS))],
@@ -150,9 +150,9 @@ def _kept(plan: BuildPlan, part: Task, queries: list[Tensor], pca: Pca) -> Kept:
     for unit in (unit for stage in rotated_plan.rotation_stages() for unit in stage):
         Workspace(plan.work).discard(unit)  # of another size
     workspace = run(rotated_plan, part)
-    directions = [decoded(member_state(rotated_plan, workspace, m.name)) for m in plan.members]
+    directions = [decode_directions(member_state(rotated_plan, workspace, m.name)) for m in plan.members]
     known = [d for d in directions if d is not None]
-    counted = shares(plan.members)
+    counted = member_shares(plan.members)
     parts_QMk = member_parts(queries, known, counted)
     members, exact, found = len(plan.members), [], []
     for block in range(plan.block_count):

@@ -36,7 +36,7 @@ from benchmarks.tasks.digits import FULL, SMOKE, keep, kept
 from benchmarks.tasks.digits import smoke as smoke_task
 from benchmarks.tasks.digits import task as full_task
 from benchmarks.tasks.networks import Protocol, digits, full_models, retrained_outputs, subsets
-from byline.attribution.opening import featurizer_of
+from byline.attribution.opening import load_featurizer
 from byline.index.index import AttributionIndex
 from byline.index.recordings import open_recording
 from byline.recipes import recipe
@@ -197,7 +197,7 @@ def measured(
             }
             with AttributionIndex.open(build(BuildConfig.model_validate(config)).path) as index:
                 task = ran("digits" if protocol == FULL else "digits_smoke", folder)
-                scores_QR = Searcher(index).scores(featurizer_of(index, task).query(queries).numpy())
+                scores_QR = Searcher(index).scores(load_featurizer(index, task).query(queries).numpy())
                 width = index.width
         found.append(float(np.nanmean(lds(scores_QR, subsets(protocol), outputs_SQ))))
         bounds.append(interval(scores_QR, subsets(protocol), outputs_SQ))

@@ -26,7 +26,7 @@ from benchmarks.accuracy.lds import interval, lds
 from benchmarks.tasks.sotu.model import FULL, SMOKE, Protocol
 from benchmarks.tasks.sotu.task import make_task, prepare, train_models
 from benchmarks.tasks.sotu.truth import gather, retrain
-from byline.baselines import BASELINES, Fitting
+from byline.baselines import BASELINES, FitOptions
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex
 from byline.members import Member
@@ -127,7 +127,7 @@ class Measured:
     def _scores(self, row: Row, checkpoints: list[int]) -> tuple[np.ndarray, int]:
         """Build an index through the indexer's own path, or fit a baseline, and ask it every query."""
         if row.name in BASELINES:
-            fitting = Fitting(model=load_network(self._task, Member(checkpoints[0])))
+            fitting = FitOptions(model=load_network(self._task, Member(checkpoints[0])))
             return BASELINES[row.name].fit(self._task, fitting).scores(self._queries), 0
         changes = {**row.changes, "members": {**row.changes.get("members", {}), "checkpoints": checkpoints}}
         with tempfile.TemporaryDirectory() as folder:

@@ -28,6 +28,7 @@ from byline.index.index import AttributionIndex
 from byline.index.layout import MemberLayout, StorageOptions, TaskRecord
 from byline.index.writer import write_index
 from byline.recipes import recipe
+from byline.search.recall import measure_recall
 from byline.search.searcher import Searcher
 
 BLOCK = 4_096
@@ -135,7 +136,9 @@ def compare(
     with tempfile.TemporaryDirectory() as folder:
         for search in ("exact", "compressed"):
             start = time.perf_counter()
-            path = write_index(contents(*sizes, search, draw), Path(folder, search))
+            path = write_index(
+                contents(*sizes, search, draw), Path(folder, search), measure_recall=measure_recall
+            )
             seconds = time.perf_counter() - start
             megabytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
             with AttributionIndex.open(path) as index:

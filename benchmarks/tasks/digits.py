@@ -10,7 +10,7 @@ from benchmarks.tasks import CACHE
 from benchmarks.tasks.networks import Protocol, digits, full_models
 from byline.api.example import Example
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, vector_classification
+from byline.tasks import TrainedModel, TrainingData, vector_classification
 from examples.digits.task import model
 
 FULL = Protocol()
@@ -64,7 +64,7 @@ def _folder(protocol: Protocol) -> Path:
 def _task(protocol: Protocol, weights: str) -> Task:
     data = digits(protocol)
     examples = [Example(id=f"digit-{row}", label=str(int(y))) for row, y in enumerate(data.y)]
-    trained = Trained(
+    trained = TrainedModel(
         name="digits",
         model=model,
         checkpoints=[

@@ -22,7 +22,7 @@ from benchmarks.tasks import CACHE
 from benchmarks.tasks.networks import Data, Protocol, forward, state_dicts, subsets, train_many
 from byline.api.example import Example
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, vector_classification
+from byline.tasks import TrainedModel, TrainingData, vector_classification
 
 PACKAGED = Path("/usr/share/datasets/fashion-mnist")
 KEPT = CACHE / "fashion-mnist"
@@ -111,7 +111,7 @@ def _train(path: Path) -> None:
 def _task(rows: int, pattern: str) -> Task:
     points = data(rows)
     examples = [Example(id=f"image-{row}", label=str(int(y))) for row, y in enumerate(points.y)]
-    trained = Trained(
+    trained = TrainedModel(
         name="fashion",
         model=network,
         checkpoints=[Checkpoint(weights=load_file(path)) for path in sorted(KEPT.glob(pattern))],

@@ -17,7 +17,7 @@ from benchmarks.tasks import fashion as fashion_task
 from benchmarks.tasks.networks import Data, Protocol, digits, forward, state_dicts, train_many
 from byline.api.example import Example
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, vector_classification
+from byline.tasks import TrainedModel, TrainingData, vector_classification
 
 TOGETHER = 10
 """Networks trained as one: what fits a processor's cache."""
@@ -96,7 +96,7 @@ class Problem:
             save_file(state_dicts(trained)[0], weights)
         examples = [Example(id=f"point-{row}", label=str(y)) for row, y in enumerate(self.data.y.tolist())]
         made = vector_classification(
-            Trained(
+            TrainedModel(
                 name=self.name,
                 model=self.network,
                 checkpoints=[Checkpoint(weights=weights, learning_rate=self.protocol.learning_rate)],

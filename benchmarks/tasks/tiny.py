@@ -10,7 +10,7 @@ from torch import nn
 
 from byline.api.example import Example
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, vector_classification
+from byline.tasks import TrainedModel, TrainingData, vector_classification
 
 ROWS, WIDTH, CLASSES = 90, 6, 3
 QUERY = [0.5, -1.0, 0.25, 2.0, 0.0, 1.0]
@@ -28,7 +28,7 @@ def task() -> Task:
         x, y = torch.randn(ROWS, WIDTH), torch.randint(CLASSES, (ROWS,))
         states = [network().state_dict() for _ in range(2)]
     examples = [Example(id=f"point-{row}", owner=f"owner-{row % 7}", license="MIT") for row in range(ROWS)]
-    trained = Trained(
+    trained = TrainedModel(
         name="tiny",
         model=network,
         checkpoints=[Checkpoint(weights=state, learning_rate=0.1) for state in states],

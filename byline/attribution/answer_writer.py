@@ -25,12 +25,11 @@ from byline.api.answer import (
     Timings,
 )
 from byline.api.terms import Direction
-from byline.attribution.noise import stands_out
 from byline.attribution.owner_shares import OwnerSums, owner_sums
 from byline.attribution.queries import PreparedQuery
 from byline.attribution.request import AttributionRequest
 from byline.attribution.retrieval import RankedRows, SearchResult
-from byline.attribution.uncertainty import error_scope, standard_errors, unit_count
+from byline.attribution.uncertainty import error_scope, standard_errors, stands_out, unit_count
 from byline.index.index import AttributionIndex
 from byline.index.quality_card import QualityCard
 from byline.members import Member
@@ -67,7 +66,7 @@ class AnswerWriter:
         card, summary = self._summed_up
         if card is not self._index.quality.card:
             card = self._index.quality.card
-            summary = summary_of(card)
+            summary = card_summary(card)
             self._summed_up = card, summary
         return summary
 
@@ -221,7 +220,7 @@ def _certainty(found: SearchResult) -> SearchCertainty | None:
     return None if certainty is None else SearchCertainty.model_validate(asdict(certainty))
 
 
-def summary_of(card: QualityCard | None) -> CardSummary | None:
+def card_summary(card: QualityCard | None) -> CardSummary | None:
     """What every answer says of an index's quality card."""
     if card is None or not card.measurements:
         return None

@@ -15,13 +15,13 @@ from byline.api.answer import Answer, SharesAnswer
 from byline.api.query import AttributionKeywords, SharesKeywords
 from byline.attribution.answer_writer import AnswerWriter
 from byline.attribution.baseline_ranking import Similarities
-from byline.attribution.drill_down import drill_of, drilled_points, refuse_no_drill
-from byline.attribution.opening import featurizer_of, gradient_featurizer_of, task_of
+from byline.attribution.drill_down import make_drill_down, most_points_of, require_drill_down
+from byline.attribution.opening import load_featurizer, load_index_task, make_gradient_featurizer
 from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.retrieval import Retrieval, SearchResult
 from byline.attribution.score_matrix import Fill, by_items, by_requests, checked_requests, fill_in_batches
-from byline.attribution.stage_timer import Stopwatch
+from byline.attribution.stage_timer import StageTimer
 from byline.errors import BylineError, InvalidQuery
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
@@ -63,7 +63,7 @@ class Attributor:
         self._questions = QueryPreparer(index.recipe, index.width, task=task, featurizer=featurizer)
         self._featurizer, self._searcher = featurizer, searcher
         self._lookup = Retrieval(index, searcher, self.members)
-        self._drill = drill_of(index, self.members, task, featurizer)
+        self._drill = make_drill_down(index, self.members, task, featurizer)
         self._writer = AnswerWriter(index, self.members, self.name)
         self.similarities = Similarities(index, task, featurizer)
         """The baselines that are offered beside influence."""
@@ -96,12 +96,12 @@ class Attributor:
         index = AttributionIndex.open(Path(path), verify=verify)
         if task is None and index.manifest.task.reference is None:
             return cls._without_task(index, threads, name)
-        loaded = task_of(index, task)
+        loaded = load_index_task(index, task)
         return cls(
             index,
             Searcher(index, threads=threads),
             task=loaded,
-            featurizer=featurizer_of(index, loaded),
+            featurizer=load_featurizer(index, loaded),
             name=name,
         )
 
@@ -130,7 +130,7 @@ class Attributor:
 
     @classmethod
     def _without_task(cls, index: AttributionIndex, threads: int | None, name: str | None) -> Self:
-        searcher, featurizer = Searcher(index, threads=threads), gradient_featurizer_of(index)
+        searcher, featurizer = Searcher(index, threads=threads), make_gradient_featurizer(index)
         return cls(index, searcher, featurizer=featurizer, name=name)
 
     @property
@@ -155,9 +155,9 @@ class Attributor:
         question = self._questions.check(request)
         if not (request.drill_down and request.examples):
             return question
-        refuse_no_drill(self.index, self._drill)
+        require_drill_down(self.index, self._drill)
         ends = 2 if request.direction == "both" else 1
-        return replace(question, drilled=drilled_points(self.index, request.drill_groups * ends))
+        return replace(question, drilled=most_points_of(self.index, request.drill_groups * ends))
 
     def _refuse_mixed_owners(self) -> None:
         record = self.index.manifest.groups
@@ -214,7 +214,7 @@ class Attributor:
         """
         request = _request_of(query, options)
         question = self.check(request.changed(shares=True, examples=False))
-        return shares_of(_raised(self.answer([question])[0]))
+        return shares_answer(_raised(self.answer([question])[0]))
 
     def scores(
         self, queries: Sequence[Any], *, target: str | None = None, batch: int = 32
@@ -322,7 +322,7 @@ class Attributor:
         Returns:
             For each question its answer, or the error that it alone met.
         """
-        watch = Stopwatch()
+        watch = StageTimer()
         asked = self._questions.features(questions, watch)
         with watch.stage("search"):
             found = self._find(asked)
@@ -363,7 +363,7 @@ class Attributor:
         return self._drill.into_points(asked, found)
 
 
-def shares_of(answer: Answer) -> SharesAnswer:
+def shares_answer(answer: Answer) -> SharesAnswer:
     """The owners' part of an answer that was asked with `shares`."""
     return SharesAnswer.model_validate(answer.model_dump(include=set(SharesAnswer.model_fields)))
 

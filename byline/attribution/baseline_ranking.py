@@ -12,7 +12,7 @@ from byline.api.terms import Baseline, Similarity
 from byline.attribution.queries import PreparedQuery
 from byline.attribution.retrieval import RankedRows, SearchResult
 from byline.attribution.task_code import task_code
-from byline.baselines import BASELINES, FittedBaseline, Fitting
+from byline.baselines import BASELINES, FitOptions, FittedBaseline
 from byline.errors import InvalidInput, InvalidQuery, InvalidTask, Overloaded, StaleIndex
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
@@ -21,7 +21,7 @@ from byline.task import Task
 _GROUPED = "baselines rank training points, and its rows are groups of them: build an index without groups"
 
 
-def fitted_to(index: AttributionIndex, task: Task, name: Baseline, fitting: Fitting) -> FittedBaseline:
+def fit_baseline(index: AttributionIndex, task: Task, name: Baseline, fitting: FitOptions) -> FittedBaseline:
     """Fit a baseline on the training points that an index has rows of.
 
     Args:
@@ -121,7 +121,7 @@ class Similarities:
         for name in [name for name, fitted in self._fitted.items() if fitted is None]:
             assert self._task is not None
             model = self._featurizer.model if isinstance(self._featurizer, Featurizer) else None
-            self._fitted[name] = fitted_to(self._index, self._task, name, Fitting(model=model))
+            self._fitted[name] = fit_baseline(self._index, self._task, name, FitOptions(model=model))
 
     def find(self, asked: PreparedQuery) -> SearchResult:
         """Rank the training points of one question; of a `query_set` by the mean of its queries' scores.

@@ -25,8 +25,8 @@ from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.features.sampling import cut_batches
 from byline.index.index import AttributionIndex
 from byline.members import Member
-from byline.models.training_points import described, read_items
-from byline.progress import counting
+from byline.models.training_points import describe_row, read_items
+from byline.progress import count_steps
 from byline.task import Task
 
 CACHE_BYTES = 1 << 28
@@ -37,7 +37,7 @@ MOST_POINTS = 1 << 14
 """Points that one answer differentiates at most: groups can be of any size."""
 
 
-class Drill:
+class DrillDown:
     """Scores the points of groups.
 
     Args:
@@ -74,7 +74,7 @@ class Drill:
         def top(name: Direction) -> RankedRows:
             scores_P = by_member_PM.mean(axis=1)
             order = np.lexsort((rows_P, -scores_P if name == "proponents" else scores_P))[:k]
-            examples = tuple(described(self._task, int(row)) for row in rows_P[order])
+            examples = tuple(describe_row(self._task, int(row)) for row in rows_P[order])
             return RankedRows(
                 rows=rows_P[order],
                 scores=scores_P[order],
@@ -120,7 +120,7 @@ class Drill:
         """Rows [P], and scores by member [P, M]; [P, 1] where the members' own are not known."""
         assert self._index.groups is not None
         parts = []
-        with counting("drill", int(self._index.groups.sizes[groups].sum())) as advance:
+        with count_steps("drill", int(self._index.groups.sizes[groups].sum())) as advance:
             for group in groups:
                 for part_NK in self._vectors(int(group)):
                     parts.append(self._by_member(asked, part_NK))
@@ -173,26 +173,26 @@ class Drill:
         return np.asarray(features_NK.float().cpu().numpy())
 
 
-def drill_of(
+def make_drill_down(
     index: AttributionIndex,
     members: Sequence[Member],
     task: Task | None,
     featurizer: GradientFeaturizer | None,
-) -> Drill | None:
+) -> DrillDown | None:
     """Make what drills down, where the index and the Task allow it."""
     if index.groups is None or task is None or not isinstance(featurizer, Featurizer):
         return None
-    return Drill(index, members, task, featurizer)
+    return DrillDown(index, members, task, featurizer)
 
 
-def drilled_points(index: AttributionIndex, groups: int) -> int:
+def most_points_of(index: AttributionIndex, groups: int) -> int:
     """Points that a drill-down into so many groups differentiates at most."""
     assert index.groups is not None
     largest = np.sort(index.groups.sizes)[::-1][:groups]
     return min(int(largest.sum()), MOST_POINTS)
 
 
-def refuse_no_drill(index: AttributionIndex, drill: Drill | None) -> None:
+def require_drill_down(index: AttributionIndex, drill: DrillDown | None) -> None:
     """Hold that a drill-down is possible.
 
     Raises:

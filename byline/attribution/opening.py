@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from byline.errors import InvalidTask, StaleIndex
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
-from byline.loading.task_file import checkpoint_digests, load_task, pinned, weights_digest
+from byline.loading.task_file import load_task
 from byline.members import Member
+from byline.models.checkpoints import checkpoint_digests, pin_checkpoints, weights_digest
 from byline.task import Checkpoint, CheckpointDigests, Task
 
 
-def task_of(index: AttributionIndex, task: Task | None = None) -> Task:
+def load_index_task(index: AttributionIndex, task: Task | None = None) -> Task:
     """Load the Task that an index was built from.
 
     Args:
@@ -28,16 +29,16 @@ def task_of(index: AttributionIndex, task: Task | None = None) -> Task:
     """
     found = task or _load(index)
     _check_points(found, index)
-    return pinned(found, _expected(found, index))
+    return pin_checkpoints(found, _expected(found, index))
 
 
-def featurizer_of(index: AttributionIndex, task: Task) -> Featurizer:
+def load_featurizer(index: AttributionIndex, task: Task) -> Featurizer:
     """Load the models that make query features for an index."""
     states = {member.name: dict(index.states(member.name)) for member in index.members}
     return Featurizer.open(task, index.recipe, states)
 
 
-def gradient_featurizer_of(index: AttributionIndex) -> GradientFeaturizer:
+def make_gradient_featurizer(index: AttributionIndex) -> GradientFeaturizer:
     """Make what projects gradients for an index; it needs no model."""
     states = {
         Member(m.checkpoint, m.mask_seed, m.adapter, m.weight): dict(index.states(m.name))

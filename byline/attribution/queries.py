@@ -16,9 +16,9 @@ from torch import Tensor
 
 from byline.attribution.payloads import validated
 from byline.attribution.request import AttributionRequest
-from byline.attribution.stage_timer import Stopwatch
-from byline.attribution.task_code import parsed_by, predicted_by, task_code
-from byline.curvature.iterative import Solved
+from byline.attribution.stage_timer import StageTimer
+from byline.attribution.task_code import parse_query, predict_query, task_code
+from byline.curvature.iterative import IterativeCurvature
 from byline.errors import BylineError, InvalidQuery, InvalidTask, NonFiniteGradient
 from byline.features.queries import Featurizer, GradientFeaturizer, QueryFeatures
 from byline.gradients.tensors import check_gradients
@@ -135,7 +135,7 @@ class QueryPreparer:
             passes=0 if request.baseline else self._passes,
         )
 
-    def features(self, questions: Sequence[CheckedRequest], watch: Stopwatch) -> list[PreparedQuery]:
+    def features(self, questions: Sequence[CheckedRequest], watch: StageTimer) -> list[PreparedQuery]:
         """Compute the feature of each question; one question's error does not touch the others.
 
         Questions that a baseline ranks get their items only.
@@ -152,7 +152,7 @@ class QueryPreparer:
                 _attempt(each, _check_size)
         return asked
 
-    def completed(self, questions: Sequence[CheckedRequest], watch: Stopwatch) -> list[PreparedQuery]:
+    def completed(self, questions: Sequence[CheckedRequest], watch: StageTimer) -> list[PreparedQuery]:
         """Make each question's items, predicting what its payloads leave open, and no feature yet."""
         asked = [PreparedQuery(question=question) for question in questions]
         with watch.stage("predict"):
@@ -216,10 +216,10 @@ class QueryPreparer:
 
     def _item(self, payload: BaseModel) -> tuple[Item, Mapping[str, JsonValue] | None]:
         interface = self._interface()
-        parsed = parsed_by(interface, payload)
+        parsed = parse_query(interface, payload)
         if parsed.complete:
             return parsed.item, None
-        prediction = predicted_by(interface, self._models().model, parsed.item)
+        prediction = predict_query(interface, self._models().model, parsed.item)
         return prediction.item, prediction.output
 
     def _differentiate(self, asked: Sequence[PreparedQuery]) -> None:
@@ -279,7 +279,7 @@ def _numbered(request: AttributionRequest, number: int) -> Iterator[None]:
 
 def _passes(recipe: Recipe, featurizer: GradientFeaturizer | None) -> int:
     """Passes over the sample that one query may take: each member solves it."""
-    if featurizer is None or not isinstance(recipe.curvature, Solved):
+    if featurizer is None or not isinstance(recipe.curvature, IterativeCurvature):
         return 0
     return recipe.curvature.passes * len(featurizer.members)
 

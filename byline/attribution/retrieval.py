@@ -15,13 +15,12 @@ from torch import Tensor
 from byline.api.example import Example
 from byline.api.query import Filter
 from byline.api.terms import Direction
-from byline.attribution.noise import sample_rows
 from byline.attribution.optimism import candidate_count, optimism
 from byline.attribution.queries import PreparedQuery
-from byline.attribution.uncertainty import unit_count
+from byline.attribution.uncertainty import sample_rows, unit_count
 from byline.index.index import AttributionIndex
 from byline.members import Member
-from byline.search.hits import Certainty
+from byline.search.candidates import Certainty
 from byline.search.searcher import Searcher
 
 

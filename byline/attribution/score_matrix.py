@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
-from byline.attribution.stage_timer import Stopwatch
+from byline.attribution.stage_timer import StageTimer
 from byline.errors import InvalidQuery
 from byline.features.queries import Featurizer
 from byline.search.searcher import Searcher
@@ -54,7 +54,7 @@ def by_requests(preparer: QueryPreparer, searcher: Searcher, questions: Sequence
     """
 
     def fill(start: int, part_QR: NDArray[np.float32]) -> None:
-        asked = preparer.features(questions[start : start + len(part_QR)], Stopwatch())
+        asked = preparer.features(questions[start : start + len(part_QR)], StageTimer())
         found = without_errors(asked, start)
         features_QK = torch.stack([each.feature for each in found if each.feature is not None])
         searcher.scores(features_QK, out=part_QR)

@@ -11,7 +11,7 @@ from byline.api.answer import Timings
 Stage = Literal["predict", "gradient", "transform", "search", "join"]
 
 
-class Stopwatch:
+class StageTimer:
     """Adds up milliseconds by stage; one for each batch."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ def task_code() -> Iterator[None]:
         ) from error
 
 
-def parsed_by(interface: QueryInterface, payload: Any) -> ParsedQuery:
+def parse_query(interface: QueryInterface, payload: Any) -> ParsedQuery:
     """Have the Task parse a payload.
 
     Raises:
@@ -48,7 +48,7 @@ def parsed_by(interface: QueryInterface, payload: Any) -> ParsedQuery:
     return parsed
 
 
-def predicted_by(interface: QueryInterface, model: nn.Module, item: Item) -> Prediction:
+def predict_query(interface: QueryInterface, model: nn.Module, item: Item) -> Prediction:
     """Have the Task complete an item.
 
     Raises:

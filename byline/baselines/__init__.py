@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from byline.api.terms import Baseline
-from byline.baselines.base import FittedBaseline, Fitting
+from byline.baselines.base import FitOptions, FittedBaseline
 from byline.baselines.bm25 import Bm25
 from byline.baselines.knn_shapley import KnnShapley
 from byline.baselines.representation import Representation
@@ -18,8 +18,8 @@ BASELINES: Mapping[Baseline, type[FittedBaseline]] = {
 __all__ = [
     "BASELINES",
     "Bm25",
+    "FitOptions",
     "FittedBaseline",
-    "Fitting",
     "KnnShapley",
     "Representation",
 ]

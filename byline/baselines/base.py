@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from byline.models.training_points import Points, read_items
+from byline.models.training_points import NamedItems, read_items
 from byline.task import Item, Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitting:
+class FitOptions:
     """How a baseline is fitted."""
 
     model: nn.Module | None = None
@@ -29,7 +29,7 @@ class Fitting:
     """Told how many training points were read, and of how many."""
 
 
-DEFAULT = Fitting()
+DEFAULT = FitOptions()
 
 
 class FittedBaseline(Protocol):
@@ -46,7 +46,7 @@ class FittedBaseline(Protocol):
         ...
 
     @classmethod
-    def fit(cls, task: Task, fitting: Fitting = DEFAULT) -> Self:
+    def fit(cls, task: Task, fitting: FitOptions = DEFAULT) -> Self:
         """Read the training set once.
 
         Raises:
@@ -66,7 +66,7 @@ class FittedBaseline(Protocol):
         ...
 
 
-def batches(task: Task, fitting: Fitting) -> Iterator[Points]:
+def batches(task: Task, fitting: FitOptions) -> Iterator[NamedItems]:
     """Read the training set in order.
 
     Yields:

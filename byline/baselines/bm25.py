@@ -17,9 +17,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.baselines.base import DEFAULT, Fitting, batches
+from byline.baselines.base import DEFAULT, FitOptions, batches
 from byline.errors import InvalidInput, InvalidTask
-from byline.models.training_points import naming, text_of
+from byline.models.training_points import item_text, named_fault_of_items
 from byline.task import Item, Task
 
 K1 = 1.5
@@ -55,7 +55,7 @@ class Bm25:
         _library()
 
     @classmethod
-    def fit(cls, task: Task, fitting: Fitting = DEFAULT) -> Self:
+    def fit(cls, task: Task, fitting: FitOptions = DEFAULT) -> Self:
         """Count the words of the training set.
 
         Args:
@@ -72,8 +72,8 @@ class Bm25:
         vocabulary: dict[str, int] = {}
         ids = []
         for part in batches(task, fitting):
-            with naming(part, lambda item: text_of(task, item)):
-                texts = [text_of(task, item) for item in part]
+            with named_fault_of_items(part, lambda item: item_text(task, item)):
+                texts = [item_text(task, item) for item in part]
             ids += [[vocabulary.setdefault(word, len(vocabulary)) for word in words(text)] for text in texts]
         if not vocabulary:
             raise InvalidTask(f"expected texts with words, got none in {len(ids)} training points")
@@ -90,7 +90,7 @@ class Bm25:
         Returns:
             float64 [Q, R], none negative.
         """
-        return np.stack([self._scores(text_of(self._task, item)) for item in items])
+        return np.stack([self._scores(item_text(self._task, item)) for item in items])
 
     def _scores(self, text: str) -> NDArray[np.float64]:
         known = [self._vocabulary[word] for word in words(text) if word in self._vocabulary]

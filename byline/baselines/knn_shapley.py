@@ -20,10 +20,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.baselines.base import DEFAULT, Fitting
+from byline.baselines.base import DEFAULT, FitOptions
 from byline.baselines.representation import Representation
 from byline.errors import InvalidInput, InvalidQuery, InvalidTask
-from byline.models.training_points import described, label_of
+from byline.models.training_points import describe_row, item_label
 from byline.task import Item, Task
 
 
@@ -68,7 +68,7 @@ class KnnShapley:
             )
 
     @classmethod
-    def fit(cls, task: Task, fitting: Fitting = DEFAULT) -> Self:
+    def fit(cls, task: Task, fitting: FitOptions = DEFAULT) -> Self:
         """Read the training points' labels and representations.
 
         Args:
@@ -85,7 +85,7 @@ class KnnShapley:
         cls.require(task)
         if fitting.neighbours < 1:
             raise InvalidInput(f"expected at least 1 neighbour, got {fitting.neighbours}")
-        labels = [described(task, row).label for row in range(len(task.train_set))]
+        labels = [describe_row(task, row).label for row in range(len(task.train_set))]
         known = [label for label in labels if label is not None]
         if len(known) < len(labels):
             raise InvalidTask(
@@ -114,7 +114,7 @@ class KnnShapley:
         return values_QR
 
     def _matches(self, item: Item) -> NDArray[np.bool_]:
-        label = label_of(self._task, item)
+        label = item_label(self._task, item)
         matches_R: NDArray[np.bool_] = self._labels_R == label
         if not matches_R.any():
             raise InvalidQuery(

@@ -13,11 +13,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.baselines.base import DEFAULT, Fitting, batches
+from byline.baselines.base import DEFAULT, FitOptions, batches
 from byline.errors import InvalidQuery
 from byline.members import Member
 from byline.models.network import load_network
-from byline.models.representations import Representations, declared_representation
+from byline.models.representations import Representations, require_representation
 from byline.models.training_points import refuse_non_finite_rows
 from byline.search.scores import part_scores
 from byline.task import Item, Task
@@ -39,10 +39,10 @@ class Representation:
         Raises:
             InvalidTask: `Task.representation` is not declared.
         """
-        declared_representation(task, "this baseline")
+        require_representation(task, "this baseline")
 
     @classmethod
-    def fit(cls, task: Task, fitting: Fitting = DEFAULT) -> Self:
+    def fit(cls, task: Task, fitting: FitOptions = DEFAULT) -> Self:
         """Run the model over the training set once.
 
         Args:

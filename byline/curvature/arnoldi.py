@@ -25,9 +25,10 @@ from byline.curvature.products import Matrix
 from byline.curvature.solvers import coordinates, next_direction, ritz_pairs_of
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
 from byline.projection.ritz import VECTORS, RitzProjection
 from byline.randomness import random_normals, random_signs, stream_key
+from byline.types import State
 
 VALUES = "ritz.values"
 """Name in the state: float64 [K]."""

@@ -4,13 +4,17 @@ A fit is a list of `Statistic`s. Each measures batches, its sums are added up in
 order by whoever runs the fit, and `finish` turns them into state. Nothing here keeps anything.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
-from byline.projection.base import State
+from byline.gradients.blocks import Block
+from byline.projection.base import ProjectionSpec
+from byline.types import State
 
 Source = Literal["gradients", "projected", "products", "evaluation"]
 """What a statistic measures: gradients as they come (`BatchGradients`), vectors that are already projected (phi_NK),
@@ -73,3 +77,26 @@ class Preconditioner(Protocol):
 
     def __call__(self, phi_NK: Tensor, power: float) -> Tensor:
         """(H + damping)^power applied to every row, up to a rotation that is the same for every power."""
+
+
+class NoCurvature(BaseModel):
+    """The identity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["none"] = "none"
+
+    def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
+        """Nothing to fit."""
+        del blocks, projection
+        return ()
+
+    def preconditioner(self, state: State) -> Preconditioner:
+        """Leaves every vector as it is."""
+        del state
+        return _as_it_is
+
+
+def _as_it_is(phi_NK: Tensor, power: float) -> Tensor:
+    del power
+    return phi_NK

@@ -16,11 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
-from byline.curvature.limits import never_zero, refuse_too_wide
-from byline.curvature.linalg import EigenPreconditioner, eigendecomposed, eigenpairs
+from byline.curvature.linalg import (
+    EigenPreconditioner,
+    eigendecompose,
+    eigenpairs,
+    refuse_too_wide,
+    replace_zeros,
+)
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
+from byline.types import State
 
 
 class DataInf(BaseModel):
@@ -77,7 +83,7 @@ class LengthStatistic(EveryFit):
         """Damping of every layer."""
         del state
         widths = torch.tensor(list(self._widths.values()), device=sums["squares"].device)
-        return {"datainf.damping": self._damping * never_zero(sums["squares"] / count / widths)}
+        return {"datainf.damping": self._damping * replace_zeros(sums["squares"] / count / widths)}
 
 
 class SingleInverseStatistic(EveryFit):
@@ -105,4 +111,4 @@ class SingleInverseStatistic(EveryFit):
     def finish(self, sums: State, count: int, state: State) -> State:
         """Eigenvectors and eigenvalues of the mean."""
         del state
-        return eigendecomposed([sums[name] / count for name in self._widths])
+        return eigendecompose([sums[name] / count for name in self._widths])

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from byline.curvature.base import BatchProducts, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
-from byline.curvature.limits import never_zero, refuse_too_wide
-from byline.curvature.linalg import EigenPreconditioner
+from byline.curvature.linalg import EigenPreconditioner, refuse_too_wide, replace_zeros
 from byline.curvature.products import Matrix
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
+from byline.types import State
 
 
 class Explicit(BaseModel):
@@ -82,7 +82,7 @@ class MatrixStatistic(EveryFit):
         """The damped mean's Cholesky factor, lower."""
         del state
         matrix = sums["matrix"] / count
-        mean = never_zero(matrix.diagonal().mean())
+        mean = replace_zeros(matrix.diagonal().mean())
         matrix.diagonal().add_(self._damping * mean)
         return {"explicit.cholesky": torch.linalg.cholesky(matrix).float()}
 

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from byline.curvature.base import SCRATCH, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
-from byline.curvature.limits import never_zero, refuse_too_wide
+from byline.curvature.linalg import refuse_too_wide, replace_zeros
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
+from byline.types import State
 
 
 class Fisher(BaseModel):
@@ -132,7 +133,7 @@ def inverse_root(matrix_KK: Tensor, damping: float) -> Tensor:
     Returns:
         W_KK, lower triangular; another root where so little damping leaves rounding below zero.
     """
-    added = damping * never_zero(matrix_KK.diagonal().mean())
+    added = damping * replace_zeros(matrix_KK.diagonal().mean())
     identity_KK = torch.eye(len(matrix_KK)).to(matrix_KK)
     lower_KK, failed = torch.linalg.cholesky_ex(matrix_KK + added * identity_KK)
     if not bool(failed):

@@ -24,9 +24,10 @@ from byline.curvature.products import Matrix
 from byline.curvature.solvers import LissaOptions, conjugate_gradients, largest_eigenvalue, lissa
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
-from byline.progress import counting
-from byline.projection.base import ProjectionSpec, State
+from byline.progress import count_steps
+from byline.projection.base import ProjectionSpec
 from byline.randomness import random_signs, stream_key
+from byline.types import State
 
 PROBES = 16
 """Vectors of random signs that estimate the trace: to about a tenth where many eigenvalues matter."""
@@ -101,7 +102,7 @@ class Cg(BaseModel):
         """
         damping = float(state[DAMPING])
 
-        with counting("solve", self.iterations) as advance:
+        with count_steps("solve", self.iterations) as advance:
 
             def damped(vectors_VP: Tensor) -> Tensor:
                 product_VP = products.mean(vectors_VP, self.matrix) + damping * vectors_VP
@@ -171,7 +172,7 @@ class Lissa(BaseModel):
             depth=self.depth, repeats=self.repeats, damping=float(state[DAMPING]), scale=float(state[SCALE])
         )
 
-        with counting("solve", self.depth * self.repeats) as advance:
+        with count_steps("solve", self.depth * self.repeats) as advance:
 
             def product(vectors_VP: Tensor, batch: int) -> Tensor:
                 product_VP = products.of_batch(vectors_VP, batch, "ggn")
@@ -181,7 +182,7 @@ class Lissa(BaseModel):
             return lissa(product, gradients_VP.double(), products.batches, options).x_VP
 
 
-Solved = Cg | Lissa
+IterativeCurvature = Cg | Lissa
 """Curvatures of the side rule `solved`."""
 
 

@@ -26,12 +26,13 @@ from torch import Tensor
 
 from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
-from byline.curvature.limits import never_zero
+from byline.curvature.linalg import replace_zeros
 from byline.errors import InvalidRecipe
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
 from byline.projection.eigenbasis import EigenbasisProjection, block_basis
+from byline.types import State
 
 
 class _Kronecker(BaseModel):
@@ -241,7 +242,7 @@ def select_coordinates(
         For each block: `kept` (positions in the flattened rotated block, ascending), their `eigenvalues`,
         the block's `mean` (never zero) and its `place` among the blocks.
     """
-    floor = {name: never_zero(mean) for name, mean in means.items()}
+    floor = {name: replace_zeros(mean) for name, mean in means.items()}
     gains = [(L / (L + damping * floor[name])).flatten() for name, L in spectra.items()]
     device = gains[0].device
     lengths = torch.tensor([len(g) for g in gains], device=device)

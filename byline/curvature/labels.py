@@ -15,8 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from byline.digests import content_digest
 from byline.errors import InvalidTask
-from byline.item_digests import content_digest
 from byline.randomness import random_uniform, stream_key
 from byline.task import Batch, Item, Outputs
 
@@ -71,7 +71,7 @@ MOST_LISTED = 64
 """Classes up to which a point's own curvature is taken over all of them, a pass each."""
 
 
-def listed(outputs: Outputs, z: Tensor) -> bool:
+def can_list_labels(outputs: Outputs, z: Tensor) -> bool:
     """Whether the expectation over the labels of a single point can be taken exactly, at a bounded price."""
     return outputs.kind == "gaussian" or (z.dim() == 2 and z.shape[1] <= MOST_LISTED)
 

@@ -1,11 +1,15 @@
-"""Powers of symmetric matrices in their eigenbases, block by block. Shapes: N examples, K numbers of a feature."""
+"""Powers of symmetric matrices in their eigenbases, and the limits of matrices that are written out.
+
+Shapes: N examples, K numbers of a feature.
+"""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from byline.projection.base import State
+from byline.errors import InvalidRecipe
+from byline.types import State
 
 
 def eigenpairs(state: State) -> list[tuple[Tensor, Tensor]]:
@@ -14,7 +18,7 @@ def eigenpairs(state: State) -> list[tuple[Tensor, Tensor]]:
     return [(state[f"{name}.vectors"], state[f"{name}.values"]) for name in names]
 
 
-def eigendecomposed(matrices: Sequence[Tensor]) -> State:
+def eigendecompose(matrices: Sequence[Tensor]) -> State:
     """Eigenvectors (float32) and eigenvalues of symmetric matrices, as `eigenpairs` reads them."""
     fitted: State = {}
     for place, matrix in enumerate(matrices):
@@ -40,3 +44,32 @@ class EigenPreconditioner:
             for part, vectors, damped in zip(parts, self._vectors, self._damped, strict=True)
         ]
         return torch.cat(scaled, dim=1)
+
+
+LARGEST = 20_000
+"""Rows of a matrix up to which it is written out: 3.2 GB in float64, and minutes to factorise."""
+
+
+def replace_zeros(means: Tensor) -> Tensor:
+    """Mean eigenvalues that damping is measured by: ones in place of zeros, which only gradients of zero have.
+
+    A small mean is left as it is: a fixed least one in its place would be damping alone.
+    """
+    return torch.where(means > 0, means, torch.ones_like(means))
+
+
+def refuse_too_wide(width: int) -> None:
+    """Say where writing a matrix out stops.
+
+    Args:
+        width: Its rows.
+
+    Raises:
+        InvalidRecipe: It has more than `LARGEST`.
+    """
+    if width > LARGEST:
+        raise InvalidRecipe(
+            f"expected at most {LARGEST} numbers a gradient where the curvature matrix is written out, got {width}: "
+            f"take recipe 'if_cg' (the same inverse, solved for each query) or 'ekfac', attribute fewer layers "
+            f"(Task.layers), or project to a smaller size"
+        )

@@ -224,7 +224,7 @@ def coordinates(vector_P: Tensor, basis_SP: Tensor) -> Tensor:
     return torch.stack([part_SC.to(vector_P) @ part_C for part_SC, part_C in parts]).sum(dim=0)
 
 
-def orthogonalised(vector_P: Tensor, basis_SP: Tensor) -> Tensor:
+def orthogonalize(vector_P: Tensor, basis_SP: Tensor) -> Tensor:
     """Take a basis' directions out of a vector, twice, since once leaves rounding of their size behind."""
     for _ in range(2):
         along_S = coordinates(vector_P, basis_SP)
@@ -245,11 +245,11 @@ def next_direction(product_P: Tensor, basis_SP: Tensor, fresh: Iterable[Tensor])
         A unit vector orthogonal to the basis.
     """
     least = NEGLIGIBLE * torch.finfo(basis_SP.dtype).eps
-    rest_P = orthogonalised(product_P, basis_SP)
+    rest_P = orthogonalize(product_P, basis_SP)
     if float(rest_P.norm()) > least * float(product_P.norm()):
         return _unit(rest_P)
     for drawn_P in fresh:
-        rest_P = orthogonalised(drawn_P, basis_SP)
+        rest_P = orthogonalize(drawn_P, basis_SP)
         if float(rest_P.norm()) > least * float(drawn_P.norm()):
             return _unit(rest_P)
     raise ValueError("expected a vector outside of the basis, got none")

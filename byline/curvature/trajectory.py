@@ -24,10 +24,11 @@ from torch import Tensor
 
 from byline.curvature.base import Preconditioner, Statistic
 from byline.curvature.labels import Labels
-from byline.curvature.limits import refuse_too_wide
+from byline.curvature.linalg import refuse_too_wide
 from byline.errors import InvalidRecipe, NonFiniteGradient
 from byline.gradients.blocks import Block
-from byline.projection.base import ProjectionSpec, State
+from byline.projection.base import ProjectionSpec
+from byline.types import State
 
 
 class Trajectory(BaseModel):
@@ -90,7 +91,7 @@ class Span:
     """float64: learning rates."""
 
 
-def trace(span: Span, carries: Sequence[Tensor]) -> Tensor:
+def trace_span(span: Span, carries: Sequence[Tensor]) -> Tensor:
     """What every visit of a span did to the final weights.
 
     Args:
@@ -116,7 +117,7 @@ def trace(span: Span, carries: Sequence[Tensor]) -> Tensor:
 
 
 def _traced(phi_Nk: Tensor, span: Span, carry_kk: Tensor) -> Tensor:
-    """One block of `trace`; overwrites the carry."""
+    """One block of `trace_span`; overwrites the carry."""
     traced_Nk = torch.empty_like(phi_Nk)
     for rows, scale in _steps_backwards(span):
         traced_Nk[rows] = scale * (phi_Nk[rows] @ carry_kk)
@@ -136,12 +137,12 @@ def _steps_backwards(span: Span) -> Iterator[tuple[slice, float]]:
         end -= size
 
 
-def carried(span: Span, traced_NK: Tensor, carries: Sequence[Tensor]) -> list[Tensor]:
+def carry_back(span: Span, traced_NK: Tensor, carries: Sequence[Tensor]) -> list[Tensor]:
     """W before a span, from W after it: W - phi^T d.
 
     Args:
         span: The steps.
-        traced_NK: What `trace` made of them.
+        traced_NK: What `trace_span` made of them.
         carries: W after the span, float64 [k, k] for each block.
 
     Returns:

@@ -17,11 +17,11 @@ from torch import Tensor
 from byline.curvature.base import Preconditioner, Statistic
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import State
-from byline.projection.pca import rotated
+from byline.projection.pca import rotate_features
 from byline.recipes import SIDE_POWERS, Recipe
 from byline.scale.base import Scaler
 from byline.scale.row_weights import inverse_lengths, one_minus_p
+from byline.types import State
 
 
 class Side(StrEnum):
@@ -39,7 +39,7 @@ def statistics(
     Args:
         recipe: The method.
         blocks: What is attributed.
-        moments: The optimiser's, where the checkpoint has them (`byline.models.optimizer_state.given_moments`).
+        moments: The optimiser's, where the checkpoint has them (`byline.models.optimizer_state.load_moments`).
     """
     return (
         *recipe.scale.statistics(blocks, moments),
@@ -152,4 +152,4 @@ def member_parts(features: Sequence[Tensor], directions: Sequence[Tensor], share
         [N, M, k]: each member's part; the sum over the members is the feature.
     """
     own = [part * share**0.5 for part, share in zip(features, shares, strict=True)]
-    return rotated(own, directions)
+    return rotate_features(own, directions)

@@ -7,8 +7,8 @@ from byline.errors import InvalidRecipe
 from byline.features.featurizer import MemberFeaturizer, Side, statistics
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import State
 from byline.recipes import Recipe
+from byline.types import State
 
 
 def fit(chosen: Recipe, blocks: Sequence[Block], batches: Sequence[BatchGradients]) -> State:

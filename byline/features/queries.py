@@ -10,22 +10,23 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from byline.curvature.iterative import Solved
+from byline.curvature.iterative import IterativeCurvature
 from byline.errors import InvalidQuery, InvalidTask
 from byline.features.featurizer import MemberFeaturizer, Side, combine, member_parts
 from byline.features.solving import QuerySolver
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.gradients.tensors import check_gradients, dense_gradients, flat_gradients
-from byline.members import Member, shares
+from byline.members import Member, member_shares
 from byline.models.device import Compute
+from byline.models.ensemble import EnsembleModels
 from byline.models.masked_passes import QueryPasses
 from byline.models.member import MemberModel
-from byline.progress import counting
-from byline.projection.base import State
-from byline.projection.pca import decoded
+from byline.progress import count_steps
+from byline.projection.pca import decode_directions
 from byline.recipes import Recipe
 from byline.task import Item, Task
+from byline.types import State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +53,9 @@ class GradientFeaturizer:
         """
         self._recipe, self._blocks = recipe, blocks
         self._featurizers = {m: MemberFeaturizer(recipe, blocks, state) for m, state in states.items()}
-        self._shares = shares(tuple(states))
+        self._shares = member_shares(tuple(states))
         self._whole = recipe.members.queries == "whole"
-        found = [decoded(state) for state in states.values()] if recipe.pca else []
+        found = [decode_directions(state) for state in states.values()] if recipe.pca else []
         self._directions = [directions for directions in found if directions is not None]
 
     @property
@@ -148,13 +149,18 @@ class Featurizer(GradientFeaturizer):
         self._passes = QueryPasses(models, whole=self._whole)
         self._solvers = (
             {m: QuerySolver(models[m], recipe.curvature, states[m]) for m in models}
-            if isinstance(recipe.curvature, Solved)
+            if isinstance(recipe.curvature, IterativeCurvature)
             else {}
         )
 
     @classmethod
     def open(
-        cls, task: Task, recipe: Recipe, states: Mapping[str, State], compute: Compute | None = None
+        cls,
+        task: Task,
+        recipe: Recipe,
+        states: Mapping[str, State],
+        compute: Compute | None = None,
+        models: EnsembleModels | None = None,
     ) -> Self:
         """Load every member of an index.
 
@@ -163,6 +169,7 @@ class Featurizer(GradientFeaturizer):
             recipe: The index's recipe.
             states: Member name -> fitted state.
             compute: Device and precision; queries need no more than a CPU.
+            models: The members' models of the same Task and recipe, where this process has loaded them already.
 
         Returns:
             The featurizer.
@@ -170,17 +177,16 @@ class Featurizer(GradientFeaturizer):
         Raises:
             InvalidTask: The Task has other members than the index.
         """
-        models: dict[Member, MemberModel] = {}
-        with_weights: dict[tuple[int, int | None], MemberModel] = {}
-        for member in recipe.members.of(task.checkpoints):
+        loaded = models or EnsembleModels(task, recipe, compute)
+        members = recipe.members.of(task.checkpoints)
+        for member in members:
             if member.name not in states:
                 raise InvalidTask(f"the index has no fitted state for member '{member.name}': rebuild it")
-            sibling = with_weights.get((member.checkpoint, member.adapter))
-            models[member] = MemberModel.load(task, recipe, member, compute, sibling)
-            if sibling is None and member.adapter:
-                models[member].share_weights(with_weights[member.checkpoint, 0])
-            with_weights.setdefault((member.checkpoint, member.adapter), models[member])
-        return cls(recipe, models, {member: states[member.name] for member in models})
+        return cls(
+            recipe,
+            {member: loaded.load(member) for member in members},
+            {member: states[member.name] for member in members},
+        )
 
     @property
     def model(self) -> nn.Module:
@@ -228,7 +234,7 @@ class Featurizer(GradientFeaturizer):
         chosen = target or self._recipe.query_target
 
         projected: dict[Member, Tensor] = {}
-        with torch.no_grad(), counting("gradient", len(self._featurizers)) as advance:
+        with torch.no_grad(), count_steps("gradient", len(self._featurizers)) as advance:
             for member, gradients in self._passes.gradients(items, chosen):
                 solved = self._solved(member, gradients, mean=mean)
                 phi_QK = self._featurizers[member].project(solved, Side.QUERY)

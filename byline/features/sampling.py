@@ -2,12 +2,9 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from byline.randomness import random_bits, stream_key
-
-Rows = NDArray[np.int64]
-"""Row numbers of the training set, ascending."""
+from byline.types import Rows
 
 
 def fit_sample(rows: int, sample: int | None, *, ordered: bool = True) -> Rows:

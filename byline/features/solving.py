@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from byline.curvature.iterative import Solved
+from byline.curvature.iterative import IterativeCurvature
 from byline.curvature.products import Matrix
-from byline.features.sampling import Rows, cut_batches, fit_sample
+from byline.features.sampling import cut_batches, fit_sample
 from byline.models.member import MemberModel
 from byline.models.training_points import read_items
-from byline.progress import counted
-from byline.projection.base import State
+from byline.progress import count_items
 from byline.task import Item
+from byline.types import Rows, State
 
 KEPT_ITEMS = 4096
 """Items of samples up to this size are read once."""
@@ -66,7 +66,7 @@ class TrainingProducts:
     def mean(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
         """H v of every row, H the mean over the sample: float64."""
         total_VP = torch.zeros_like(vectors_VP)
-        for number in counted(None, range(self.batches)):
+        for number in count_items(None, range(self.batches)):
             total_VP += self._sum(vectors_VP, number, matrix)
         return total_VP / len(self._rows)
 
@@ -98,7 +98,7 @@ class QuerySolver:
         state: What the build fitted: the damping.
     """
 
-    def __init__(self, model: MemberModel, curvature: Solved, state: State) -> None:
+    def __init__(self, model: MemberModel, curvature: IterativeCurvature, state: State) -> None:
         self._curvature, self._state = curvature, state
         self._products = TrainingProducts(model, curvature.sample, curvature.batch)
 
@@ -110,5 +110,5 @@ class QuerySolver:
         """
         step = max(1, NUMBERS // max(1, gradients_VP.shape[1]))
         cut = torch.split(gradients_VP, step)
-        parts = [self._curvature.solve(self._products, part, self._state) for part in counted(None, cut)]
+        parts = [self._curvature.solve(self._products, part, self._state) for part in count_items(None, cut)]
         return torch.cat(parts).to(gradients_VP)

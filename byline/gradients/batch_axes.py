@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
+from byline.gradients.capture.trace import ModuleCall, OperationCall, record_trace
 from byline.gradients.faults import InseparableError
-from byline.gradients.layouts import SHARED, Layout, candidates
-from byline.gradients.modules import ModuleLayout
-from byline.gradients.together import Separation, TogetherPass, owner
-from byline.gradients.trace import ModuleCall, OperationCall, tracing
+from byline.gradients.passes.batch import BatchPass, Separation, owner
+from byline.gradients.passes.layouts import SHARED, Layout, candidates
+from byline.gradients.passes.module_gradients import ModuleLayout
 from byline.task import Batch, Objective
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ def learn_separation(collector: "GradientCollector", objective: Objective, sampl
     return Separation(operations, modules, differentiated)
 
 
-def _watched_pass(collector: "GradientCollector", objective: Objective, batch: Batch) -> TogetherPass:
+def _watched_pass(collector: "GradientCollector", objective: Objective, batch: Batch) -> BatchPass:
     modules = _watchable(collector.model, collector.names)
     watched = collector.watched(modules)
-    with collector.differentiable(), tracing(watched, lambda _place, output: output) as trace:
+    with collector.differentiable(), record_trace(watched, lambda _place, output: output) as trace:
         values_N = objective(collector.model, batch)
-    return TogetherPass(trace, values_N, Separation(), collector.index, collector.parameters)
+    return BatchPass(trace, values_N, Separation(), collector.index, collector.parameters)
 
 
 def _watchable(model: nn.Module, names: Mapping[int, str]) -> dict[str, nn.Module]:
@@ -77,9 +77,7 @@ def _watchable(model: nn.Module, names: Mapping[int, str]) -> dict[str, nn.Modul
     }
 
 
-def _differentiated(
-    collector: "GradientCollector", passes: Sequence[TogetherPass]
-) -> dict[str, frozenset[str]]:
+def _differentiated(collector: "GradientCollector", passes: Sequence[BatchPass]) -> dict[str, frozenset[str]]:
     """Module -> parameters that something else than captured operations reads inside its calls."""
     found: dict[str, set[str]] = {}
     for passed in passes:
@@ -107,7 +105,7 @@ def _operation_layout(
 ) -> Layout:
     axes = leading or len(three.shape) - 1
     options = [o for o in candidates(two.shape, three.shape) if o.axis < axes or o == SHARED]
-    if leading:  # a convolution's positions are told apart along its first axis alone
+    if leading:  # a convolution's positions are describe_fault apart along its first axis alone
         options = [o for o in options if o != SHARED]
     return _owned(options, grads, f"the layer with '{three.place[1]}'")
 

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import UnsupportedModel
-from byline.gradients.assembly import dense
 from byline.gradients.batch_axes import learn_separation
-from byline.gradients.collector import GradientCollector, checked_values
+from byline.gradients.capture.trace import record_trace
+from byline.gradients.collector import GradientCollector, require_values
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError, first_line, named_fault
-from byline.gradients.trace import tracing
+from byline.gradients.passes.assembly import to_dense
 from byline.task import Batch, LayerSelection, Objective
 
 RELATIVE_TOLERANCE = 2e-3
@@ -76,7 +76,7 @@ def _refuse_failing(collector: GradientCollector, objective: Objective, sample: 
     found = []
     for count in (1, 1, 2):
         with named_fault(collector.model), collector.differentiable():
-            found.append(checked_values(objective(collector.model, sample(count)), count))
+            found.append(require_values(objective(collector.model, sample(count)), count))
     if not found[-1].requires_grad:
         raise UnsupportedModel(
             "expected a loss or target that depends on the attributed parameters, got one that depends on none: compute "
@@ -93,12 +93,12 @@ def _refuse_failing(collector: GradientCollector, objective: Objective, sample: 
 
 def _capture_or_not(collector: GradientCollector, objective: Objective, sample: Sample) -> None:
     """Hold one example's captured gradient against autograd's, and capture nothing where they differ."""
-    found = collector.whole(objective, sample(1), 1).differentiate(0, keep=False)
+    found = collector.traced_pass(objective, sample(1), 1).differentiate(0, keep=False)
     alone = autograd(collector, objective, sample(1), 1)
     if _worst_block(collector, [found], [alone]) is None:
         return
     for precise, cast in _precisely(collector, sample):
-        found = precise.whole(objective, cast(1), 1).differentiate(0, keep=False)
+        found = precise.traced_pass(objective, cast(1), 1).differentiate(0, keep=False)
         if _worst_block(precise, [found], [autograd(precise, objective, cast(1), 1)]) is None:
             return
     collector.captures = False
@@ -141,7 +141,11 @@ def last_layer(
         if chosen.selects(name) and any(id(p) in collector.names for p in module.parameters(recurse=False))
     }
     spread = lambda _place, output: output  # noqa: E731
-    with named_fault(model), collector.differentiable(), tracing(collector.watched(owners), spread) as trace:
+    with (
+        named_fault(model),
+        collector.differentiable(),
+        record_trace(collector.watched(owners), spread) as trace,
+    ):
         objective(model, sample(1))
     if not trace.modules:
         raise UnsupportedModel("expected a model that calls a module with attributed parameters, found none")
@@ -233,10 +237,10 @@ def _differing_block(collector: GradientCollector, objective: Objective, sample:
     if not collector.independent:
         return None
     alone = autograd(collector, objective, sample(1), 1)
-    passed = collector.whole(objective, sample(3), 3)
+    passed = collector.traced_pass(objective, sample(3), 3)
     if collector.separation is None:
         return _worst_block(collector, [passed.differentiate(0, keep=False)], [alone])
-    found = collector.together(objective, sample(3), 3)
+    found = collector.collect_batch(objective, sample(3), 3)
     parts = [found.examples(slice(n, n + 1)) for n in range(3)]
     others = [passed.differentiate(n, keep=n == 1) for n in (1, 2)]
     return _worst_block(collector, parts, [alone, *(_as_tensors(collector, other) for other in others)])
@@ -280,13 +284,13 @@ def autograd(
 ) -> dict[str, Tensor]:
     """Gradients of the summed objective, for every attributed parameter; zeros where it takes no part."""
     with named_fault(collector.model), collector.differentiable():
-        total = checked_values(objective(collector.model, batch), count).sum()
+        total = require_values(objective(collector.model, batch), count).sum()
         parameters = list(collector.parameters.values())
         if not total.requires_grad:
             return {name: torch.zeros_like(p) for name, p in collector.parameters.items()}
         found = torch.autograd.grad(total, parameters, allow_unused=True)
     return {
-        name: torch.zeros_like(p) if grad is None else dense(grad)
+        name: torch.zeros_like(p) if grad is None else to_dense(grad)
         for (name, p), grad in zip(collector.parameters.items(), found, strict=True)
     }
 

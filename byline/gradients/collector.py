@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
-from byline.gradients.assembly import BlockIndex
-from byline.gradients.concatenation import joined
+from byline.gradients.capture.graph import forward_graph
+from byline.gradients.capture.trace import Trace, TraceTargets, record_trace
+from byline.gradients.concatenation import concatenate_batches
 from byline.gradients.factors import BatchGradients
-from byline.gradients.faults import InseparableError, named_fault, told
-from byline.gradients.graph import forward_graph
+from byline.gradients.faults import InseparableError, describe_fault, named_fault
+from byline.gradients.passes.assembly import BlockIndex
+from byline.gradients.passes.batch import BatchPass, Separation
+from byline.gradients.passes.single_example import SingleExamplePass
 from byline.gradients.report import ParameterReport
 from byline.gradients.selection import select
-from byline.gradients.together import Separation, TogetherPass
-from byline.gradients.trace import Trace, Watched, tracing
-from byline.gradients.whole import WholePass
 from byline.task import Batch, LayerSelection, Objective
 
 Within = Callable[[], AbstractContextManager[Any]]
@@ -95,7 +95,7 @@ class GradientCollector:
         with within or nullcontext():
             if count > 1 and self.separation is not None:
                 try:
-                    return self.together(objective, batch, count)
+                    return self.collect_batch(objective, batch, count)
                 except InseparableError:
                     pass
             if count > 1 and not self.independent:
@@ -116,7 +116,7 @@ class GradientCollector:
             if single is None:
                 return
             with torch.no_grad():
-                alone = checked_values(objective(self.model, single), 1)[0]
+                alone = require_values(objective(self.model, single), 1)[0]
             if not torch.isclose(
                 alone, values_N[place], rtol=max(1e-3, 8 * torch.finfo(alone.dtype).eps), atol=1e-6
             ):
@@ -138,9 +138,9 @@ class GradientCollector:
         Returns:
             As `collect`, of all of them.
         """
-        return joined([self.collect(objective, batch, 1, within()) for batch in batches])
+        return concatenate_batches([self.collect(objective, batch, 1, within()) for batch in batches])
 
-    def together(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
+    def collect_batch(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
         """Differentiate a batch in one pass.
 
         Raises:
@@ -153,7 +153,7 @@ class GradientCollector:
             found = passed.edge_gradients([1.0] * count, keep=not familiar)
         except RuntimeError as error:  # what autograd says of operations in place
             raise InseparableError(
-                f"{told(self.model, error)}, where a batch is cut into examples"
+                f"{describe_fault(self.model, error)}, where a batch is cut into examples"
             ) from error
         gradients = passed.split(found)
         if not familiar:
@@ -164,43 +164,43 @@ class GradientCollector:
 
     def _traced_batch(
         self, objective: Objective, batch: Batch, count: int, separation: Separation
-    ) -> TogetherPass:
+    ) -> BatchPass:
         every = dict(self.model.named_modules()) if separation.differentiated else {}
         modules = {name: every[name] for name in separation.differentiated}
         watched = self.watched(modules)
         try:
             with (
                 self.differentiable(),
-                tracing(watched, lambda p, o: separation.spread(p, o, count)) as trace,
+                record_trace(watched, lambda p, o: separation.spread(p, o, count)) as trace,
             ):
-                values_N = checked_values(objective(self.model, batch), count)
+                values_N = require_values(objective(self.model, batch), count)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # the pass that follows tells whether the model itself is at fault
             raise InseparableError(
-                f"{told(self.model, error)}, where a batch is cut into examples"
+                f"{describe_fault(self.model, error)}, where a batch is cut into examples"
             ) from error
-        return TogetherPass(trace, values_N, separation, self.index, self.parameters)
+        return BatchPass(trace, values_N, separation, self.index, self.parameters)
 
     def _one_pass(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
-        passed = self.whole(objective, batch, count)
+        passed = self.traced_pass(objective, batch, count)
         parts = [passed.differentiate(n, keep=n + 1 < count) for n in range(count)]
-        gradients = joined(parts)
+        gradients = concatenate_batches(parts)
         refuse_non_finite(gradients)
         return gradients
 
-    def whole(self, objective: Objective, batch: Batch, count: int) -> WholePass:
+    def traced_pass(self, objective: Objective, batch: Batch, count: int) -> SingleExamplePass:
         """Run a forward pass of which single examples are differentiated."""
         watched = self.watched({})
-        with self.differentiable(), tracing(watched, lambda _place, output: output) as trace:
-            values_N = checked_values(objective(self.model, batch), count)
+        with self.differentiable(), record_trace(watched, lambda _place, output: output) as trace:
+            values_N = require_values(objective(self.model, batch), count)
         if not self.captures:
             trace = Trace()
-        return WholePass(trace, values_N, self.index, self.parameters)
+        return SingleExamplePass(trace, values_N, self.index, self.parameters)
 
-    def watched(self, modules: Mapping[str, nn.Module]) -> Watched:
+    def watched(self, modules: Mapping[str, nn.Module]) -> TraceTargets:
         """What a pass records, with the calls of some modules."""
-        return Watched(self.names, self.index.forms, modules, self.copies)
+        return TraceTargets(self.names, self.index.forms, modules, self.copies)
 
     def report(self) -> ParameterReport:
         """What became of the selected parameters."""
@@ -215,7 +215,7 @@ class GradientCollector:
     def reached(self, objective: Objective, batch: Batch) -> frozenset[str]:
         """The attributed parameters that an objective of one example leads to: a forward pass and nothing more."""
         with named_fault(self.model), self.differentiable():
-            used = forward_graph(checked_values(objective(self.model, batch), 1)).reads
+            used = forward_graph(require_values(objective(self.model, batch), 1)).reads
         return frozenset(name for name, p in self.parameters.items() if id(p) in used)
 
     @property
@@ -236,8 +236,8 @@ class GradientCollector:
         with torch.enable_grad():
             yield
 
-    def _is_familiar(self, passed: TogetherPass) -> bool:
-        """Whether a batch looks like one whose examples were told apart before.
+    def _is_familiar(self, passed: BatchPass) -> bool:
+        """Whether a batch looks like one whose examples were describe_fault apart before.
 
         Where examples could be mistaken for one another, every new look is checked; elsewhere the 1st, 2nd, 4th, 8th ...
         """
@@ -247,7 +247,7 @@ class GradientCollector:
         doubtful = passed.separation.doubtful or bool(passed.movements)
         return not doubtful and number & (number - 1) > 0
 
-    def _remember(self, passed: TogetherPass) -> None:
+    def _remember(self, passed: BatchPass) -> None:
         """A batch was cut into its examples."""
         self.fresh = passed.graph.operations not in self._ways
         self._ways.add(passed.graph.operations)
@@ -300,7 +300,7 @@ def _refuse_counting(name: str, module: nn.Embedding | nn.EmbeddingBag) -> None:
         )
 
 
-def checked_values(values: Tensor, count: int) -> Tensor:
+def require_values(values: Tensor, count: int) -> Tensor:
     """Hold that an objective returned one number an example.
 
     Raises:

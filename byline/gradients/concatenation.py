@@ -11,7 +11,7 @@ from torch import Tensor
 from byline.gradients.factors import BatchGradients, DenseFactor, Factor, KroneckerGradient, OneHotFactor, Use
 
 
-def joined(parts: Sequence[BatchGradients]) -> BatchGradients:
+def concatenate_batches(parts: Sequence[BatchGradients]) -> BatchGradients:
     """Join gradients of single examples.
 
     The uses of a block that are of one kind become one use, since a gradient is the sum over both its uses and its

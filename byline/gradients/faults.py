@@ -1,4 +1,4 @@
-"""Exceptions of a user's model, told as one line that names the module they came from."""
+"""Exceptions of a user's model, describe_fault as one line that names the module they came from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,12 +30,12 @@ def named_fault(model: nn.Module) -> Iterator[None]:
         raise
     except Exception as error:
         raise UnsupportedModel(
-            f"{told(model, error)}; run the loss on one "
+            f"{describe_fault(model, error)}; run the loss on one "
             f"collated example of the training set to see why, or exclude the module from Task.layers"
         ) from error
 
 
-def told(model: nn.Module, error: BaseException) -> str:
+def describe_fault(model: nn.Module, error: BaseException) -> str:
     """Which module raised what."""
     return f"{_place(model, error.__traceback__)} raised {type(error).__name__}: {first_line(error)}"
 

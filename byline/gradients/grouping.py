@@ -36,7 +36,7 @@ class _Places:
         return spread.reshape(self.groups, self.members * values_N.shape[1], *values_N.shape[2:])
 
 
-def summed(gradients: BatchGradients, group_N: Tensor, weights_N: Tensor) -> BatchGradients:
+def sum_groups(gradients: BatchGradients, group_N: Tensor, weights_N: Tensor) -> BatchGradients:
     """Add gradients up, group by group: G_j = sum of w_n G_n over the examples n of group j.
 
     Args:
@@ -65,7 +65,7 @@ def summed(gradients: BatchGradients, group_N: Tensor, weights_N: Tensor) -> Bat
     return BatchGradients(objective_J, blocks)
 
 
-def micro_batched(gradients: BatchGradients, rows: NDArray[np.int64], size: int) -> BatchGradients:
+def sum_micro_batches(gradients: BatchGradients, rows: NDArray[np.int64], size: int) -> BatchGradients:
     """Add gradients up in micro-batches, each with a random sign s_n = +1 or -1 that its row's hash says.
 
     Over the signs, the expectation of (sum_n s_n g_n)(sum_n s_n g_n)^T is sum_n g_n g_n^T: second moments of the
@@ -82,7 +82,7 @@ def micro_batched(gradients: BatchGradients, rows: NDArray[np.int64], size: int)
     """
     group_N = torch.arange(len(rows)) // size
     bits_N = random_bits(stream_key(0, "micro-batch"), torch.from_numpy(rows))
-    return summed(gradients, group_N, (bits_N & 1).double() * 2 - 1)
+    return sum_groups(gradients, group_N, (bits_N & 1).double() * 2 - 1)
 
 
 def _summed(use: Use, places: _Places, weights_N: Tensor) -> Use:

@@ -48,7 +48,7 @@ def sync_tree(root: Path) -> None:
 
 
 @contextmanager
-def replaced(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def atomic_replacement(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Put a file in place atomically: readers see the old one or the new one.
 
     Args:
@@ -78,6 +78,6 @@ def sweep_abandoned(folder: Path) -> None:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Put a small file in place atomically, and its name on the disk."""
-    with replaced(path) as temporary:
+    with atomic_replacement(path) as temporary:
         temporary.write_bytes(data)
     sync(path.parent)

@@ -15,6 +15,7 @@ from torch import Tensor
 from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
 from byline.groups import GroupPartition
 from byline.index import faiss_file
+from byline.index.codes import FIRST_FACTOR, Codes
 from byline.index.examples import ExampleStore
 from byline.index.fingerprint import METHOD_REVISION, Fingerprint
 from byline.index.layout import (
@@ -39,15 +40,11 @@ from byline.index.layout import (
 from byline.index.manifest import Manifest, read_manifest
 from byline.index.owners import Owners
 from byline.index.publishing import current_version
-from byline.index.quality_card import FoundCard, read_card
-from byline.index.vectors import Segment, VectorRows
-from byline.index.verification import DigestCache, check
+from byline.index.quality_card import CardReading, read_card
+from byline.index.vectors import RowSource, Segment, VectorRows, require_features, unscale_features
+from byline.index.verification import DigestCache, require_intact
 from byline.paths import local_path
 from byline.recipes import Recipe
-from byline.search.codes import FIRST_FACTOR, Codes
-from byline.search.scores import checked_features, unscaled
-
-RowSource = VectorRows | faiss_file.DecodedCodes
 
 
 class AttributionIndex:
@@ -58,7 +55,7 @@ class AttributionIndex:
         """The version's directory."""
         self.manifest = manifest
         """What the index is."""
-        self.quality: FoundCard = read_card(path, manifest)
+        self.quality: CardReading = read_card(path, manifest)
         """What was measured about it, as the file beside it said when it was last read."""
         self.slices = stretch_slices(manifest.stretches)
         """Where each stretch lies in a vector: every member's, or one of all with a PCA."""
@@ -106,10 +103,10 @@ class AttributionIndex:
         parent = version.absolute().parent
         if digest_cache is None and (parent / CURRENT).is_file():
             digest_cache = parent / DIGEST_CACHE
-        check(version, manifest, DigestCache(digest_cache) if verify else None)
+        require_intact(version, manifest, DigestCache(digest_cache) if verify else None)
         return cls(version, manifest)
 
-    def read_quality(self) -> FoundCard:
+    def read_quality(self) -> CardReading:
         """Read the quality card again: `byline evaluate` may have written one since the index was opened."""
         self.quality = read_card(self.path, self.manifest)
         return self.quality
@@ -227,9 +224,9 @@ class AttributionIndex:
             InvalidQuery: The features have another width or are not finite.
         """
         with np.errstate(over="ignore", under="ignore"):
-            return unscaled(checked_features(features_QK, self.width), self.manifest.stretches).astype(
-                np.float32
-            )
+            return unscale_features(
+                require_features(features_QK, self.width), self.manifest.stretches
+            ).astype(np.float32)
 
     def gpu_rows(self) -> faiss_file.GpuRows | None:
         """Copy the rows of an exact index to a GPU; None without one, or where they do not fit.

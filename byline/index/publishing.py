@@ -59,7 +59,7 @@ def _aside(version: Path) -> Path:
     return version.with_name(f".{version.name}.broken")
 
 
-def point(index: Path, version: str) -> None:
+def point_to_version(index: Path, version: str) -> None:
     """Make a version the current one; readers see the old pointer or the new one.
 
     Args:

@@ -121,7 +121,7 @@ class QualityCard(_Document):
 
 
 @dataclass(frozen=True)
-class FoundCard:
+class CardReading:
     """What lies beside a version."""
 
     card: QualityCard | None = None
@@ -141,7 +141,7 @@ def card_path(version: Path) -> Path:
     return version.with_name(f"{version.name}.quality.json")
 
 
-def read_card(version: Path, manifest: "Manifest") -> FoundCard:
+def read_card(version: Path, manifest: "Manifest") -> CardReading:
     """Read the card beside a version; one that cannot be used is no reason not to open the index.
 
     Args:
@@ -156,18 +156,20 @@ def read_card(version: Path, manifest: "Manifest") -> FoundCard:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        return FoundCard()
+        return CardReading()
     except OSError as error:
-        return FoundCard(problem=f"{path.name} cannot be read ({error.strerror})")
+        return CardReading(problem=f"{path.name} cannot be read ({error.strerror})")
     if len(data) > MOST_BYTES:
-        return FoundCard(problem=f"{path.name} is larger than {MOST_BYTES:,} bytes")
+        return CardReading(problem=f"{path.name} is larger than {MOST_BYTES:,} bytes")
     try:
         card = QualityCard.model_validate(json.loads(data))
     except (ValueError, RecursionError) as error:
-        return FoundCard(problem=f"{path.name} is no quality card that this release can read{_where(error)}")
+        return CardReading(
+            problem=f"{path.name} is no quality card that this release can read{_where(error)}"
+        )
     if card.manifest != manifest.digest:
-        return FoundCard(problem=f"{path.name} belongs to another build: run `byline evaluate` again")
-    return FoundCard(card)
+        return CardReading(problem=f"{path.name} belongs to another build: run `byline evaluate` again")
+    return CardReading(card)
 
 
 def _where(error: Exception) -> str:

@@ -22,7 +22,7 @@ from torch import Tensor
 from byline.curvature.trajectory import Span
 from byline.errors import InvalidInput, InvalidTask
 from byline.gradients.blocks import Block
-from byline.index.durable import TEMPORARY, replace_file, replaced, sync
+from byline.index.durable import TEMPORARY, atomic_replacement, replace_file, sync
 from byline.index.tensors import write_tensors
 from byline.index.verification import sha256_of
 
@@ -139,7 +139,7 @@ class RecordingWriter:
             "sizes": torch.tensor([len(each) for each in rows]),
             "rates": torch.tensor(rates, dtype=torch.float64),
         }
-        with replaced(path) as temporary:
+        with atomic_replacement(path) as temporary:
             write_tensors(temporary, tensors)
         sync(self._folder)
         self._spans.append(
@@ -226,7 +226,7 @@ def _missing(folder: Path) -> str:
     )
 
 
-def fitting_recording(folder: Path | None, expected: RecordingHead) -> Recording:
+def require_recording(folder: Path | None, expected: RecordingHead) -> Recording:
     """Open the recording of a checkpoint's run, and hold that it is what an index needs.
 
     Args:

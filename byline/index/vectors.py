@@ -9,12 +9,13 @@ import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from byline.errors import BuildFailed, CorruptIndex
+from byline.errors import BuildFailed, CorruptIndex, InvalidQuery
 from byline.index.durable import durable_file
 from byline.index.layout import (
     StorageOptions,
@@ -30,6 +31,44 @@ FP16_TOP_EXPONENT = 15
 """The largest scaled number lies in [2^14, 2^15): fp16 ends at 65,504, so no rounding overflows."""
 _GATHER_BYTES = 1 << 20
 """Float32 bytes of the rows that are converted at a time: what gathering holds besides its result."""
+
+
+class RowSource(Protocol):
+    """Where vectors come from: memory-mapped rows, or what codes decode to."""
+
+    rows: int
+    width: int
+
+    def gather(self, rows: NDArray[np.int64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Vectors of these rows, float32 [N, K], at the beginning of `out` where there is one."""
+
+
+def require_features(features_QK: object, width: int) -> NDArray[np.float32]:
+    """Take query features as float32 [Q, K].
+
+    Args:
+        features_QK: A tensor or an array.
+        width: K.
+
+    Raises:
+        InvalidQuery: They have another shape, or a number that is not finite.
+    """
+    array = np.asarray(features_QK)
+    if array.ndim != 2 or array.shape[1] != width:
+        raise InvalidQuery(f"expected query features of shape [queries, {width}], got {list(array.shape)}")
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InvalidQuery(f"expected query features of floating-point numbers, got {array.dtype}")
+    with np.errstate(over="ignore"):
+        features = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(features).all():
+        bad = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+        raise InvalidQuery(f"expected finite query features, got NaN or infinity in query {bad}")
+    return features
+
+
+def unscale_features(features_QK: NDArray[np.float32], stretches: Sequence[Stretch]) -> NDArray[np.float64]:
+    """Divide by the scales of the stored numbers, exactly: float64 [Q, K]."""
+    return np.ldexp(features_QK.astype(np.float64), -scale_exponents(stretches))
 
 
 def weighted_blocks(

@@ -174,7 +174,7 @@ def layout_findings(directory: Path, files: Mapping[str, FileRecord]) -> Iterato
         yield Finding(name, "is not in the manifest")
 
 
-def check(directory: Path, manifest: Manifest, cache: DigestCache | None) -> None:
+def require_intact(directory: Path, manifest: Manifest, cache: DigestCache | None) -> None:
     """Refuse an index that differs from its manifest.
 
     Args:

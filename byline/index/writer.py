@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.errors import BuildFailed
+from byline.index.codes import RecallMeasurement
 from byline.index.contents import IndexContents
 from byline.index.durable import durable_file, sync, sync_tree
 from byline.index.examples import ExampleStore, write_examples
@@ -35,16 +36,22 @@ from byline.index.layout import (
 from byline.index.libraries import libraries
 from byline.index.manifest import FileRecord, Manifest, SearchRecord, write_manifest
 from byline.index.owners import write_owner_sums
+from byline.index.search_writer import write_search
 from byline.index.tensors import write_tensors
 from byline.index.vectors import VectorRows, fp16_exponent, largest_magnitudes, weighted_blocks, write_vectors
 from byline.index.verification import sha256_of
-from byline.search.writer import write_search
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being written, rows done, rows in all)."""
 
 
-def write_index(contents: IndexContents, work: Path, *, progress: Progress | None = None) -> Path:
+def write_index(
+    contents: IndexContents,
+    work: Path,
+    *,
+    progress: Progress | None = None,
+    measure_recall: RecallMeasurement | None = None,
+) -> Path:
     """Write a complete index into a directory of its own, everything on disk when it returns.
 
     What an interrupted writer left in `work` is overwritten; the same contents give the same bytes.
@@ -52,7 +59,9 @@ def write_index(contents: IndexContents, work: Path, *, progress: Progress | Non
     Args:
         contents: The finished build.
         work: A sibling of the place where the index will be published.
-        progress: Told about every block.
+        progress: Called after every block.
+        measure_recall: Measures the recall of compressed search (`byline.search.recall.measure_recall`); exact search
+            needs none.
 
     Returns:
         `work`.
@@ -74,7 +83,7 @@ def write_index(contents: IndexContents, work: Path, *, progress: Progress | Non
     _write_groups(work, vectors, progress)
     _write_columns(contents, work)
     _write_states(contents, work)
-    search = write_search(contents, stretches, vectors, work, progress)
+    search = write_search(contents, stretches, vectors, work, progress, measure_recall)
     if contents.storage.keep == "codes":
         shutil.rmtree(work / "vectors")
     sync_tree(work)

@@ -32,7 +32,7 @@ OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
 
 @contextmanager
-def code_of(name: str, advice: str = "correct it") -> Iterator[None]:
+def task_code_failures(name: str, advice: str = "correct it") -> Iterator[None]:
     """Run code of a Task: whatever it raises names the function that raised.
 
     Args:
@@ -50,10 +50,10 @@ def code_of(name: str, advice: str = "correct it") -> Iterator[None]:
     except (BylineError, *OUT_OF_MEMORY):
         raise
     except Exception as error:
-        raise InvalidTask(f"{name} raised {cause(error)}{place(error)}: {advice}") from error
+        raise InvalidTask(f"{name} raised {error_text(error)}{error_place(error)}: {advice}") from error
 
 
-def cause(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Put an error into one line: its type and its own words, shortened.
 
     Args:
@@ -65,7 +65,7 @@ def cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {line}" if line else type(error).__name__
 
 
-def place(error: BaseException) -> str:
+def error_place(error: BaseException) -> str:
     """Say where code of the user's own raised an error, or called what raised it: ` (mytask.py:14, in loss)`."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno}, in {frames[-1].name})" if frames else ""

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from byline.item_digests import content_digest
+from byline.digests import content_digest
 from byline.loading.task_file import LoadedTask
 from byline.task import Task
 

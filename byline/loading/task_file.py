@@ -1,6 +1,6 @@
-"""Reading what a Task names: Python files that declare Tasks, and checkpoints' weights.
+"""Import the Python file that declares a Task, and digest it with the modules beside it.
 
-A Task's file is code that its user wrote and runs; weights are data and are read as such (`byline.models.weight_files`).
+A Task's file is code that its user wrote and runs.
 """
 
 import hashlib
@@ -14,19 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
-from torch import Tensor, nn
-
-from byline.digests import hold, tensors_digest
 from byline.errors import BylineError, InvalidTask
-from byline.index.recordings import recording_digest
-from byline.loading.failures import code_of
+from byline.loading.failures import task_code_failures
 from byline.loading.sibling_modules import TASK_PREFIX, own_modules
-from byline.models.adapters import adapter_folder, read_adapter
-from byline.models.optimizer_state import load_optimizer_state
-from byline.models.weight_files import read_weights
-from byline.models.weights import put_weights
 from byline.paths import local_path
-from byline.task import Checkpoint, CheckpointDigests, Task
+from byline.task import Checkpoint, Task
 
 
 @dataclass(frozen=True)
@@ -175,92 +167,9 @@ def _import_module(name: str) -> ModuleType:
 def _loading(what: str) -> Iterator[None]:
     """Run the user's code; a training script that ends the program must not end Byline."""
     try:
-        with code_of(what, "correct the Task's file"):
+        with task_code_failures(what, "correct the Task's file"):
             yield
     except SystemExit as error:
         raise InvalidTask(
             f"{what} ended the program: put what a script does under `if __name__ == '__main__':`"
         ) from error
-
-
-def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Read a checkpoint's state dict, by the names that are stored.
-
-    Raises:
-        InvalidTask: There is no such file, or it holds something else.
-    """
-    if isinstance(checkpoint.weights, Mapping):
-        return dict(checkpoint.weights)
-    return read_weights(Path(checkpoint.weights))
-
-
-def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's weights into a model; see `byline.models.weights.put_weights` for the names that are understood.
-
-    Raises:
-        InvalidTask: There are none, or they are not the model's.
-        StaleIndex: They are not those that an index is made of.
-    """
-    put_weights(model, _checked_weights(checkpoint))
-
-
-def _checked_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Weights in memory, held to the digest that is expected of these very tensors."""
-    weights = load_weights(checkpoint)
-    if checkpoint.expected is not None:
-        own = isinstance(checkpoint.weights, Mapping)
-        place = "that the Task makes (seed what is random in it)" if own else f"at {checkpoint.weights}"
-        hold(f"the weights {place}", tensors_digest(weights), checkpoint.expected.weights)
-    return weights
-
-
-def checkpoint_digests(
-    checkpoint: Checkpoint, adapters: int = 0, *, recorded: bool = False, moments: bool = False
-) -> CheckpointDigests:
-    """Read what a checkpoint is made of.
-
-    Args:
-        checkpoint: The weights.
-        adapters: How many of its LoRA adapters are used; the others may come and go.
-        recorded: Whether its recorded run is used.
-        moments: Whether its optimizer state is used, where it has one.
-
-    Returns:
-        Digests of these parts.
-
-    Raises:
-        InvalidTask: One of them cannot be read.
-        InvalidRecipe: It has fewer adapters.
-    """
-    state = load_optimizer_state(checkpoint) if moments else None
-    return CheckpointDigests(
-        weights=tensors_digest(load_weights(checkpoint)),
-        adapters=tuple(read_adapter(adapter_folder(checkpoint, number)).digest for number in range(adapters)),
-        recording=recording_digest(checkpoint.recording) if recorded else None,
-        optimizer_state=None if state is None else tensors_digest(state),
-    )
-
-
-def weights_digest(digests: CheckpointDigests) -> str:
-    """One digest of weights, adapters and recording: the weights' own where they stand alone."""
-    if not digests.adapters and digests.recording is None:
-        return digests.weights
-    parts = (f"recording:{digests.recording}", *(f"adapter:{adapter}" for adapter in digests.adapters))
-    return hashlib.sha256(":".join((*parts, digests.weights)).encode()).hexdigest()
-
-
-def pinned(task: Task, digests: Mapping[int, CheckpointDigests]) -> Task:
-    """Have every later loading of some checkpoints held to digests.
-
-    Args:
-        task: The Task.
-        digests: Of its checkpoints, by their positions.
-
-    Returns:
-        The same Task; its checkpoints say what is expected of them.
-    """
-    checkpoints = [
-        replace(checkpoint, expected=digests[place]) if place in digests else checkpoint
-        for place, checkpoint in enumerate(task.checkpoints)
-    ]
-    return replace(task, checkpoints=checkpoints)

@@ -144,7 +144,7 @@ def choices(
     ]
 
 
-def recommended(found: Sequence[Choice], tolerance: float = 0.01) -> Choice | None:
+def recommend_choice(found: Sequence[Choice], tolerance: float = 0.01) -> Choice | None:
     """The cheapest choice whose reliability is within a tolerance of the best."""
     known = [choice for choice in found if not np.isnan(choice.reliability)]
     if not known:

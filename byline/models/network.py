@@ -1,22 +1,24 @@
 """A member's weights in a network of its own, and the collector that differentiates it, checked against autograd."""
 
 import math
+from functools import partial
 from itertools import chain
 
 import torch
 from torch import nn
 
-from byline.digests import hold
+from byline.digests import require_digest
 from byline.errors import InvalidTask
 from byline.gradients.checks import Sample, build_collector, check_batches, check_objective, last_layer
-from byline.gradients.collector import GradientCollector, checked_values
+from byline.gradients.collector import GradientCollector, require_values
 from byline.gradients.faults import named_fault
-from byline.gradients.item_shapes import item_shape
-from byline.loading.task_file import load_checkpoint
+from byline.gradients.masks.plan import MaskPlan, plan_masks
 from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, read_adapter
-from byline.models.device import CPU, Compute
-from byline.models.training_points import collated, naming, read_items
+from byline.models.checkpoints import load_checkpoint
+from byline.models.device import CPU, Compute, to_device
+from byline.models.item_passes import item_shape
+from byline.models.training_points import collate_items, named_fault_of_items, read_items
 from byline.recipes import Recipe
 from byline.task import Item, LayerSelection, Task
 
@@ -44,7 +46,7 @@ def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.M
     if member.adapter is not None:
         adapter = read_adapter(adapter_folder(checkpoint, member.adapter))
         if checkpoint.expected is not None and checkpoint.expected.adapters:
-            hold(
+            require_digest(
                 f"the adapter at {adapter.folder}",
                 adapter.digest,
                 checkpoint.expected.adapters[member.adapter],
@@ -54,12 +56,12 @@ def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.M
 
 
 def load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute) -> GradientCollector:
-    """Load a member's weights and make a checked collector of its network; see `load_network` and `collector_of`."""
+    """Load a member's weights and make a checked collector of its network; see `load_network` and `make_collector`."""
     layers = None if member.adapter is None else ADAPTER_LAYERS
-    return collector_of(task, recipe, load_network(task, member, compute.device), compute, layers)
+    return make_collector(task, recipe, load_network(task, member, compute.device), compute, layers)
 
 
-def collector_of(
+def make_collector(
     task: Task, recipe: Recipe, model: nn.Module, compute: Compute, layers: LayerSelection | None = None
 ) -> GradientCollector:
     """Make a checked collector of a network with its weights in it.
@@ -93,7 +95,7 @@ def collector_of(
 
 
 def _samples(task: Task, compute: Compute, first: Item, second: Item) -> Sample:
-    return lambda count: collated(task, [first, second, first][:count], compute.device)
+    return lambda count: collate_items(task, [first, second, first][:count], compute.device)
 
 
 def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -> tuple[str, ...]:
@@ -102,7 +104,7 @@ def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -
     for row in probed_rows(task):
         if not waiting:
             break
-        batch = collated(task, read_items(task.train_set, [row]), compute.device)
+        batch = collate_items(task, read_items(task.train_set, [row]), compute.device)
         for target in ("loss", *task.targets):
             waiting -= collector.reached(task.objective(target), batch)
     return tuple(name for name in collector.unused if name in waiting)
@@ -129,12 +131,12 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
     items = read_items(task.train_set, probed_rows(task))
 
     def loss_of(item: Item) -> float:
-        batch = collated(task, [item], compute.device)
+        batch = collate_items(task, [item], compute.device)
         with named_fault(model), torch.enable_grad():  # a model may differentiate in its forward
-            loss = float(checked_values(task.loss(model, batch), 1)[0].detach())
+            loss = float(require_values(task.loss(model, batch), 1)[0].detach())
         return loss if math.isfinite(loss) else -math.inf  # its row is named where all rows are read
 
-    with naming(items, loss_of):
+    with named_fault_of_items(items, loss_of):
         losses = [loss_of(item) for item in items]
     order = sorted(range(len(items)), key=lambda place: -losses[place])
     first = items[order[0]]
@@ -142,3 +144,24 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
     candidates = chain((items[place] for place in order[1:]), wide)
     other = next((item for item in candidates if item_shape(item) != item_shape(first)), None)
     return first, items[(order[1:] or order)[0]] if other is None else other
+
+
+def make_mask_plan(task: Task, model: nn.Module, compute: Compute) -> MaskPlan:
+    """Decide what masks drop in a model, from runs of every objective on the points that gradients are checked on.
+
+    Args:
+        task: Declares the objectives.
+        model: With its weights, in evaluation mode.
+        compute: Where it is.
+
+    Returns:
+        The plan, for all masks of the model.
+    """
+    first, second = probed_items(task, model, compute)
+    batches = [
+        to_device(task.collate(items), compute.device)
+        for items in ([first], [first, first], [first, first, first], [second])
+    ]
+    objectives = [task.objective(target) for target in ("loss", *task.targets)]
+    objectives += [task.outputs.compute] if task.outputs is not None else []
+    return plan_masks(model, [[partial(run, model, batch) for batch in batches] for run in objectives])

@@ -7,14 +7,14 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from byline.digests import hold, tensors_digest
+from byline.digests import require_digest, tensors_digest
 from byline.errors import InvalidTask
 from byline.gradients.blocks import Block
 from byline.index.tensors import read_tensors
 from byline.members import Member
-from byline.projection.base import State
 from byline.scale.moments import FIRST, SECOND, block_moments
 from byline.task import Checkpoint, Task
+from byline.types import State
 
 
 def adam_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
@@ -62,7 +62,7 @@ def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
         raise InvalidTask(f"{path} is no readable safetensors file: {type(error).__name__}") from error
 
 
-def given_moments(task: Task, member: Member, blocks: Sequence[Block]) -> State | None:
+def load_moments(task: Task, member: Member, blocks: Sequence[Block]) -> State | None:
     """The moments of a member's parameters; None where they must be estimated: a LoRA adapter has none.
 
     Raises:
@@ -78,5 +78,7 @@ def given_moments(task: Task, member: Member, blocks: Sequence[Block]) -> State 
     if checkpoint.expected is not None:
         given = checkpoint.optimizer_state
         place = "" if isinstance(given, Mapping) else f" at {given}"
-        hold(f"the optimizer state{place}", tensors_digest(tensors), checkpoint.expected.optimizer_state)
+        require_digest(
+            f"the optimizer state{place}", tensors_digest(tensors), checkpoint.expected.optimizer_state
+        )
     return block_moments(blocks, tensors)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from byline.errors import InvalidTask
 from byline.models.device import CPU
-from byline.models.training_points import collated, naming
+from byline.models.training_points import collate_items, named_fault_of_items
 from byline.task import Item, Objective, Task
 
 
@@ -28,7 +28,7 @@ class Representations:
     """
 
     def __init__(self, task: Task, model: nn.Module, *, purpose: str, device: torch.device = CPU) -> None:
-        self._represent = declared_representation(task, purpose)
+        self._represent = require_representation(task, purpose)
         self._task, self._model, self._device = task, model, device
 
     def of(self, items: Sequence[Item]) -> Tensor:
@@ -43,8 +43,8 @@ class Representations:
         Raises:
             InvalidTask: It does not return one row an item.
         """
-        batch = collated(self._task, items, self._device)
-        with torch.no_grad(), naming(items, lambda item: self.of([item])):
+        batch = collate_items(self._task, items, self._device)
+        with torch.no_grad(), named_fault_of_items(items, lambda item: self.of([item])):
             found = self._represent(self._model, batch)
         if not isinstance(found, Tensor) or found.ndim < 2 or len(found) != len(items):
             got = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
@@ -52,7 +52,7 @@ class Representations:
         return found.detach().flatten(1).float().cpu()
 
 
-def declared_representation(task: Task, purpose: str) -> Objective:
+def require_representation(task: Task, purpose: str) -> Objective:
     """Take the Task's representation.
 
     Args:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from byline.api.example import Example
 from byline.errors import BylineError, InvalidTask, UnsupportedModel
-from byline.loading.failures import OUT_OF_MEMORY, cause, code_of, place
+from byline.loading.failures import OUT_OF_MEMORY, error_place, error_text, task_code_failures
 from byline.models.device import CPU, to_device
 from byline.task import Batch, Item, Task, TrainSet
 
@@ -25,7 +25,7 @@ EVALUATION = "row {} of the evaluation set"
 REPAIR = "repair that point, or leave it out of the data set"
 
 
-class Points(list[Item]):
+class NamedItems(list[Item]):
     """Items, and how a message names each.
 
     Args:
@@ -41,15 +41,15 @@ class Points(list[Item]):
     def __getitem__(self, index: SupportsIndex, /) -> Item: ...
 
     @overload
-    def __getitem__(self, index: slice, /) -> "Points": ...
+    def __getitem__(self, index: slice, /) -> "NamedItems": ...
 
     def __getitem__(self, index: SupportsIndex | slice, /) -> Item:
         """An item, or some of them with their names."""
         found = super().__getitem__(index)
-        return Points(found, self.names[index]) if isinstance(index, slice) else found
+        return NamedItems(found, self.names[index]) if isinstance(index, slice) else found
 
 
-def read_items(train_set: TrainSet, rows: Iterable[int], name: str = TRAINING) -> Points:
+def read_items(train_set: TrainSet, rows: Iterable[int], name: str = TRAINING) -> NamedItems:
     """Read items by their rows.
 
     Args:
@@ -65,27 +65,27 @@ def read_items(train_set: TrainSet, rows: Iterable[int], name: str = TRAINING) -
     """
     numbers = [int(row) for row in rows]
     known = (
-        train_set.names if isinstance(train_set, Points) else None
+        train_set.names if isinstance(train_set, NamedItems) else None
     )  # a part of a data set keeps its rows' names
     names = [name.format(row) if known is None else known[row] for row in numbers]
-    return Points((_read(train_set, row, each) for row, each in zip(numbers, names, strict=True)), names)
+    return NamedItems((_read(train_set, row, each) for row, each in zip(numbers, names, strict=True)), names)
 
 
 def _read(train_set: TrainSet, row: int, name: str) -> Item:
     try:
-        with code_of("reading it", REPAIR):
+        with task_code_failures("reading it", REPAIR):
             return train_set[row]
     except InvalidTask as error:
         raise InvalidTask(f"{name}: {error}") from error
 
 
-def described(task: Task, row: int) -> Example:
+def describe_row(task: Task, row: int) -> Example:
     """Take the metadata of one row.
 
     Raises:
         InvalidTask: `Task.describe` fails, or returns something else; names the row.
     """
-    with code_of(f"Task.describe({row})", "correct what it says of that row"):
+    with task_code_failures(f"Task.describe({row})", "correct what it says of that row"):
         example = task.describe(row)
     if not isinstance(example, Example):
         raise InvalidTask(
@@ -94,7 +94,7 @@ def described(task: Task, row: int) -> Example:
     return example
 
 
-def collated(task: Task, items: Sequence[Item], device: torch.device = CPU) -> Batch:
+def collate_items(task: Task, items: Sequence[Item], device: torch.device = CPU) -> Batch:
     """Make a batch on a device.
 
     Args:
@@ -105,12 +105,12 @@ def collated(task: Task, items: Sequence[Item], device: torch.device = CPU) -> B
     Raises:
         InvalidTask: `Task.collate` fails; names the row where the items were read by their rows.
     """
-    with naming(items, lambda item: task.collate([item])):
+    with named_fault_of_items(items, lambda item: task.collate([item])):
         batch = task.collate(list(items))
     return to_device(batch, device)
 
 
-def text_of(task: Task, item: Item) -> str:
+def item_text(task: Task, item: Item) -> str:
     """Ask the Task what an item says.
 
     Raises:
@@ -119,7 +119,7 @@ def text_of(task: Task, item: Item) -> str:
     return _word(task.text, item, "Task.text")
 
 
-def label_of(task: Task, item: Item) -> str:
+def item_label(task: Task, item: Item) -> str:
     """Ask the Task what an item's class is called.
 
     Raises:
@@ -136,7 +136,7 @@ def _word(ask: Callable[[Item], str] | None, item: Item, name: str) -> str:
 
 
 @contextmanager
-def naming(items: Sequence[Item], alone: Callable[[Item], object]) -> Iterator[None]:
+def named_fault_of_items(items: Sequence[Item], alone: Callable[[Item], object]) -> Iterator[None]:
     """Name the item that is at fault where something fails on a batch.
 
     Args:
@@ -155,7 +155,7 @@ def naming(items: Sequence[Item], alone: Callable[[Item], object]) -> Iterator[N
     except (torch.AcceleratorError, *OUT_OF_MEMORY):
         raise  # nothing more can be computed, or the data are not at fault
     except Exception as error:
-        if not isinstance(items, Points) or (len(items) == 1 and isinstance(error, UnsupportedModel)):
+        if not isinstance(items, NamedItems) or (len(items) == 1 and isinstance(error, UnsupportedModel)):
             raise
         found = _at_fault(items, error, alone)
         if found is None:
@@ -167,11 +167,13 @@ def naming(items: Sequence[Item], alone: Callable[[Item], object]) -> Iterator[N
             own = own.__cause__  # the model takes other items: this one is at fault
         if isinstance(own, BylineError):
             raise type(own)(f"{name}: {own}") from error
-        raise InvalidTask(f"{name}: the Task's code raised {cause(own)}{place(own)}: {REPAIR}") from error
+        raise InvalidTask(
+            f"{name}: the Task's code raised {error_text(own)}{error_place(own)}: {REPAIR}"
+        ) from error
 
 
 def _at_fault(
-    items: Points, error: Exception, alone: Callable[[Item], object]
+    items: NamedItems, error: Exception, alone: Callable[[Item], object]
 ) -> tuple[str, Exception] | None:
     """The first item that fails alone; None where all of several do, since then it is not the item's fault."""
     if len(items) == 1:
@@ -202,5 +204,5 @@ def refuse_non_finite_rows(values_ND: Tensor, items: Sequence[Item], what: str) 
     """
     bad = (~values_ND.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
     if bad:
-        name = f"{items.names[bad[0]]}: " if isinstance(items, Points) else ""
+        name = f"{items.names[bad[0]]}: " if isinstance(items, NamedItems) else ""
         raise InvalidTask(f"{name}expected {what} of finite numbers, got NaN or infinity: {REPAIR}")

@@ -4,15 +4,14 @@ Shapes: N examples, K numbers of a feature.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-
-State = dict[str, Tensor]
-"""What a fit leaves behind, by name; saved as safetensors."""
+from byline.types import State
 
 
 class Projector(Protocol):
@@ -31,3 +30,27 @@ class ProjectionSpec(Protocol):
 
     def projector(self, blocks: Sequence[Block], state: State) -> Projector:
         """Make it ready for a model's blocks; `state` is what the curvature's fit left, or empty."""
+
+
+class IdentityProjection(BaseModel):
+    """The gradient as it is: as many numbers as parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["identity"] = "identity"
+
+    def projector(self, blocks: Sequence[Block], state: State) -> "IdentityProjector":
+        """Make it ready for a model's blocks."""
+        del state
+        return IdentityProjector({b.name: b.rows * b.columns for b in blocks})
+
+
+class IdentityProjector:
+    """Writes every block out, one after the other."""
+
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        self.widths = widths
+
+    def __call__(self, gradients: BatchGradients) -> Tensor:
+        """phi_NP: the gradients themselves."""
+        return gradients.dense()

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, KroneckerGradient
-from byline.projection.base import State
 from byline.randomness import random_normals, random_signs, stream_key
+from byline.types import State
 
 CHUNK = 1 << 22
 """Numbers of a gradient, or of the sign matrix, that are in memory at a time."""

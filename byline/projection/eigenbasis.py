@@ -14,7 +14,7 @@ from torch import Tensor
 
 from byline.gradients.blocks import Block
 from byline.gradients.factors import Basis, BatchGradients, CoordinateBasis, MatrixBasis
-from byline.projection.base import State
+from byline.types import State
 
 
 class EigenbasisProjection(BaseModel):

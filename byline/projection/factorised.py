@@ -13,8 +13,8 @@ from torch import Tensor
 
 from byline.gradients.blocks import Block
 from byline.gradients.factors import Basis, BatchGradients, CoordinateBasis, MatrixBasis
-from byline.projection.base import State
 from byline.randomness import random_signs, stream_key
+from byline.types import State
 
 
 class FactorisedProjection(BaseModel):

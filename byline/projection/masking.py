@@ -16,9 +16,9 @@ from torch import Tensor
 
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, CoordinateBasis
-from byline.projection.base import State
 from byline.projection.sjlt import add_hashed
-from byline.randomness import stratified, stream_key
+from byline.randomness import stratified_positions, stream_key
+from byline.types import State
 
 
 class MaskProjection(BaseModel):
@@ -84,7 +84,7 @@ class MaskProjector:
     def __init__(self, blocks: Sequence[Block], size: int, seed: int) -> None:
         sizes = [block.rows * block.columns for block in blocks]
         ends = list(accumulate(sizes))
-        chosen_K = stratified(stream_key(seed, "mask"), ends[-1], size)
+        chosen_K = stratified_positions(stream_key(seed, "mask"), ends[-1], size)
         self._scale = (ends[-1] / len(chosen_K)) ** 0.5
         self._places: dict[str, tuple[Tensor, Tensor]] = {}
         for block, end, count in zip(blocks, ends, sizes, strict=True):
@@ -126,8 +126,10 @@ class FactorisedGrassProjector:
         self._keys = {b.name: stream_key(options.seed, "factorised_grass", b.name) for b in blocks}
         widths: dict[str, int] = {}
         for block in blocks:
-            rows = stratified(stream_key(options.seed, "rows", block.name), block.rows, options.kept_out)
-            columns = stratified(
+            rows = stratified_positions(
+                stream_key(options.seed, "rows", block.name), block.rows, options.kept_out
+            )
+            columns = stratified_positions(
                 stream_key(options.seed, "columns", block.name), block.columns, options.kept_in
             )
             scale = (block.rows * block.columns / (len(rows) * len(columns))) ** 0.5

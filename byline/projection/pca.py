@@ -22,8 +22,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.projection.base import State
 from byline.randomness import random_signs, stream_key
+from byline.types import State
 
 CODES, SCALES = "pca.codes", "pca.scales"
 """Names of a member's directions in its state: int8 [K, k], and what a column is multiplied by, float32 [k]."""
@@ -75,7 +75,7 @@ def fit_scales(squared_norms_N: Tensor, weights_N: Tensor) -> Tensor:
     return torch.where(squared_norms_N > 0, scales_N, torch.zeros_like(scales_N))
 
 
-def mixing(sketch_LL: Tensor, moment_LL: Tensor, size: int) -> Tensor:
+def mixing_matrix(sketch_LL: Tensor, moment_LL: Tensor, size: int) -> Tensor:
     """What turns the sums W = X^T Y into directions: V = W S.
 
     Args:
@@ -100,7 +100,7 @@ def _inverse_root(matrix_LL: Tensor, size: int) -> Tensor:
     return scaled
 
 
-def encoded(directions_Kk: Tensor) -> State:
+def encode_directions(directions_Kk: Tensor) -> State:
     """Round directions to one byte a number: they are most of what a small index with many members holds.
 
     Both sides use the rounded ones. The rounding adds about half a percent of a query's length, in random
@@ -111,12 +111,12 @@ def encoded(directions_Kk: Tensor) -> State:
     return {CODES: codes_Kk.to(torch.int8), SCALES: scales_k.float()}
 
 
-def decoded(state: State) -> Tensor | None:
+def decode_directions(state: State) -> Tensor | None:
     """A member's directions, float32 [K, k]; None where the index has no PCA."""
     return state[CODES].float() * state[SCALES] if CODES in state else None
 
 
-def rotated(features: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
+def rotate_features(features: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
     """Each member's part of the rotated feature.
 
     Args:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import State
 from byline.projection.dense import chunks
+from byline.types import State
 
 VECTORS = "ritz.vectors"
 """Name in the state: float32 [K, P], block after block."""

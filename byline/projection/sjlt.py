@@ -14,9 +14,9 @@ from torch import Tensor
 
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import State
 from byline.projection.dense import chunks
 from byline.randomness import random_bits, random_integers, stream_key
+from byline.types import State
 
 KEPT = 1 << 21
 """Entries of S that a projector keeps, 12 bytes each; the others are hashed again for every batch."""

@@ -17,10 +17,10 @@ from torch import Tensor
 from byline.curvature.base import Statistic
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, KroneckerGradient
-from byline.projection.base import State
 from byline.scale.base import Scaler
-from byline.scale.lazy import EntrywiseGradient, changed
+from byline.scale.lazy import EntrywiseGradient, map_blocks
 from byline.scale.moments import FIRST, SECOND, MomentStatistic
+from byline.types import State
 
 
 class AdamDirection(BaseModel):
@@ -56,7 +56,7 @@ class _AdamScaler:
         self._options, self._state = options, state
 
     def train(self, gradients: BatchGradients) -> BatchGradients:
-        return changed(gradients, self._direction)
+        return map_blocks(gradients, self._direction)
 
     def query(self, gradients: BatchGradients) -> BatchGradients:
         return gradients

@@ -37,7 +37,7 @@ class LazyBlocks(Mapping[str, KroneckerGradient]):
         return len(self._blocks)
 
 
-def changed(
+def map_blocks(
     gradients: BatchGradients, change: Callable[[str, KroneckerGradient], KroneckerGradient]
 ) -> BatchGradients:
     """Change every block of a batch when it is looked up."""

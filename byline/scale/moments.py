@@ -14,8 +14,8 @@ from byline.curvature.labels import Labels
 from byline.errors import InvalidTask
 from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient
-from byline.projection.base import State
 from byline.projection.dense import chunks
+from byline.types import State
 
 FIRST, SECOND = "exp_avg", "exp_avg_sq"
 """The names that torch's Adam gives the moments, and that states carry them under: `BLOCK.exp_avg`."""

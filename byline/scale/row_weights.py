@@ -32,6 +32,6 @@ def inverse_lengths(vectors_NK: Tensor) -> Tensor:
     return torch.where(lengths_N > 0, 1 / lengths_N, torch.zeros_like(lengths_N))
 
 
-def rescaled(leverage_N: Tensor) -> Tensor:
+def leverage_weights(leverage_N: Tensor) -> Tensor:
     """1 / (1 - h), h held below `LARGEST_LEVERAGE`: float64 [N]."""
     return 1 / (1 - leverage_N.double().clamp(0, LARGEST_LEVERAGE))

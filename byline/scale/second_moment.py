@@ -6,7 +6,12 @@ keeps a second moment of rank one, by row and by column of each matrix:
     V[o, i] ~ row[o] column[i] / mean,  row[o] = mean_i V[o, i],  column[i] = mean_o V[o, i]
 
 so the left factor is divided by sqrt(row) and the right one by sqrt(column / mean). V is Adam's `exp_avg_sq` where the
-checkpoint has one, else the mean squared gradient of single training points.
+checkpoint has one, else the mean squared gradient of single training points. Its sums come from the factors wherever
+that is cheaper than a gradient that is written out:
+
+    sum_i G[o, i]^2 = sum_ts l_t[o] l_s[o] (r_t . r_s), and the same with the sides exchanged
+
+over the positions t and s of one example, for all its uses.
 """
 
 from collections.abc import Sequence
@@ -20,12 +25,20 @@ from torch import Tensor
 from byline.curvature.base import EveryFit, Source, Statistic
 from byline.curvature.labels import Labels
 from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, OneHotFactor, Use
-from byline.projection.base import State
+from byline.gradients.factors import (
+    BatchGradients,
+    DenseFactor,
+    Factor,
+    KroneckerGradient,
+    OneHotFactor,
+    Use,
+    inner,
+)
+from byline.projection.dense import chunks
 from byline.scale.base import Scaler
-from byline.scale.lazy import EntrywiseGradient, changed
-from byline.scale.marginals import squares_by_row_and_column
+from byline.scale.lazy import EntrywiseGradient, map_blocks
 from byline.scale.moments import SECOND, MomentStatistic
+from byline.types import State
 
 
 class SecondMoment(BaseModel):
@@ -117,17 +130,17 @@ class _FactoredScaler:
         self._state = state
 
     def train(self, gradients: BatchGradients) -> BatchGradients:
-        return changed(gradients, self._scaled)
+        return map_blocks(gradients, self._scaled)
 
     def query(self, gradients: BatchGradients) -> BatchGradients:
-        return changed(gradients, self._scaled)
+        return map_blocks(gradients, self._scaled)
 
     def _scaled(self, name: str, gradient: KroneckerGradient) -> KroneckerGradient:
         left_O, right_I = self._state[f"{name}.scale_left"], self._state[f"{name}.scale_right"]
-        return KroneckerGradient([scaled_use(use, left_O, right_I) for use in gradient.uses])
+        return KroneckerGradient([scale_use(use, left_O, right_I) for use in gradient.uses])
 
 
-def scaled_use(use: Use, left_O: Float[Tensor, "O"], right_I: Float[Tensor, "I"]) -> Use:
+def scale_use(use: Use, left_O: Float[Tensor, "O"], right_I: Float[Tensor, "I"]) -> Use:
     """Multiply both sides of outer products; a one-hot side stays one, and the other side takes its number."""
     left, right = use.left, use.right
     if isinstance(left, OneHotFactor):
@@ -148,10 +161,10 @@ class _EntrywiseScaler:
         self._floor, self._state = floor, state
 
     def train(self, gradients: BatchGradients) -> BatchGradients:
-        return changed(gradients, self._scaled)
+        return map_blocks(gradients, self._scaled)
 
     def query(self, gradients: BatchGradients) -> BatchGradients:
-        return changed(gradients, self._scaled)
+        return map_blocks(gradients, self._scaled)
 
     def _scaled(self, name: str, gradient: KroneckerGradient) -> KroneckerGradient:
         second_OI = self._state[f"{name}.{SECOND}"]
@@ -162,3 +175,50 @@ class _EntrywiseScaler:
 
 def _divided(grads: Tensor, second: Tensor) -> Tensor:
     return grads * second.rsqrt().to(grads)
+
+
+def squares_by_row_and_column(gradient: KroneckerGradient, count: int) -> tuple[Tensor, Tensor]:
+    """Add up squared entries over the examples and over one side of the matrix.
+
+    Args:
+        gradient: One block.
+        count: N.
+
+    Returns:
+        float64 [O] and [I].
+    """
+    rows, columns = gradient.shape
+    positions = max(use.active().shape[1] for use in gradient.uses)
+    if positions * (rows + columns) > rows * columns:
+        return _written_out(gradient, count)
+    by_row = by_column = None
+    for one in gradient.uses:
+        for other in gradient.uses:
+            row_O = _paired(one.left, other.left, inner(one.right, other.right))
+            column_I = _paired(one.right, other.right, inner(one.left, other.left))
+            by_row = row_O if by_row is None else by_row + row_O
+            by_column = column_I if by_column is None else by_column + column_I
+    assert by_row is not None
+    assert by_column is not None
+    return by_row.clamp_min(0), by_column.clamp_min(0)  # rounding of sums that cancel
+
+
+def _paired(one: Factor, other: Factor, pairs_NTS: Float[Tensor, "N T S"]) -> Tensor:
+    """Sum over n, t and s of pairs[n, t, s] one[n, t] * other[n, s], entry by entry: float64 [D]."""
+    if isinstance(other, OneHotFactor) and not isinstance(one, OneHotFactor):
+        return _paired(other, one, pairs_NTS.transpose(1, 2))
+    if isinstance(one, OneHotFactor):
+        weights_NT = (pairs_NTS * inner(one, other)).sum(dim=2).double()
+        total_D = weights_NT.new_zeros(one.width)
+        return total_D.index_add_(0, one.indices_NT.flatten(), weights_NT.flatten())
+    return ((pairs_NTS @ other.dense()) * one.dense()).sum(dim=(0, 1)).double()
+
+
+def _written_out(gradient: KroneckerGradient, count: int) -> tuple[Tensor, Tensor]:
+    columns = gradient.shape[1]
+    by_row, by_column = [], torch.zeros((), dtype=torch.float64)
+    for _, part_NP in chunks(gradient, count):
+        squares = part_NP.reshape(count, -1, columns).square().sum(dim=0).double()
+        by_row.append(squares.sum(dim=1))
+        by_column = by_column.to(squares.device) + squares.sum(dim=0)
+    return torch.cat(by_row), by_column

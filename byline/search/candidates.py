@@ -5,11 +5,12 @@ exact best k are always among those kept, ties included, whatever computed the a
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.search.scores import total
+from byline.search.scores import sum_parts
 
 PartsOf = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """Rows [N] -> each member's exact part of their scores, float64 [N, M]."""
@@ -18,7 +19,41 @@ _KEEP = 16_384
 _RESCORE = 2_048
 
 
-def best(scores_N: NDArray[np.float64], rows_N: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+@dataclass(frozen=True)
+class Certainty:
+    """How sure it is that nothing stronger was missed."""
+
+    exact: bool
+    """Whether every row that could have come back was scored from the stored rows: then nothing was missed."""
+    candidates: int
+    """Rows that were scored."""
+    expected_recall: float
+    """At least this part of the hits is expected to be what an exact scan returns; 1 where it was one."""
+
+    def joined(self, other: "Certainty") -> "Certainty":
+        """What holds for both of two searches."""
+        return Certainty(
+            exact=self.exact and other.exact,
+            candidates=max(self.candidates, other.candidates),
+            expected_recall=min(self.expected_recall, other.expected_recall),
+        )
+
+
+@dataclass(frozen=True)
+class Hits:
+    """The best rows of each query. Ties are in the order of rows."""
+
+    rows_QK: NDArray[np.int64]
+    """int64 [Q, k]: min(k, rows allowed) of them, never padded; the strongest first."""
+    scores_QK: NDArray[np.float64]
+    """float64 [Q, k]: descending, or ascending for opponents."""
+    certainties_Q: tuple[Certainty, ...]
+    """How sure each query's rows are."""
+    parts_QkM: NDArray[np.float64]
+    """float64 [Q, k, stretches]: each stretch's part of the scores; they add up to them."""
+
+
+def best_positions(scores_N: NDArray[np.float64], rows_N: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """Positions of the k best: score descending, then row ascending."""
     return np.lexsort((rows_N, -scores_N))[:k]
 
@@ -88,6 +123,6 @@ class Shortlist:
             block = rows[start : start + _RESCORE]
             best_rows = np.concatenate([best_rows, block])
             best_parts = np.concatenate([best_parts, self._parts_of(block)])
-            order = best(total(best_parts), best_rows, self._k)
+            order = best_positions(sum_parts(best_parts), best_rows, self._k)
             best_rows, best_parts = best_rows[order], best_parts[order]
         return best_rows, best_parts

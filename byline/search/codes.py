@@ -18,43 +18,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from byline.index.faiss_file import SearchFile
-from byline.search.scan import RowSource
+from byline.index.codes import Codes
 
 ENOUGH = 0.9999
 """Expected recall from which candidates need not be widened."""
 TOP = 10
 """One result takes as many candidates as ten, or the best would be missed more often than the tenth."""
-FIRST_FACTOR = 20
-"""Candidates for each result that are tried first, unless the index says otherwise."""
 _MOST_CANDIDATES = 8
 """Codes are given up for an exact scan once candidates are more than rows / this."""
 _SAME = 1 + 1e-5
 """Equal rows have equal losses, to rounding."""
 _SMALL = 20
 """Codes are asked with queries over 2^this: FAISS adds the squared length to every estimate and takes it away again."""
-
-
-@dataclass(frozen=True)
-class Codes:
-    """An index's codes and what is known about them."""
-
-    file: SearchFile
-    """Has the codes."""
-    source: RowSource
-    """What candidates are scored by: stored rows, or decoded codes where nothing else is kept."""
-    centre_K: NDArray[np.float32]
-    """What was subtracted from every row before it was coded, float32 [K]."""
-    losses_R: NDArray[np.float32]
-    """Length of what each row's code lost, float32 [R]."""
-    factor: int = FIRST_FACTOR
-    """Candidates for each result to begin with."""
-    fixed: bool = False
-    """Whether that was asked for: then more are taken only to tell ties apart."""
-    decoded: bool = False
-    """Whether `source` decodes codes: estimates then differ from its scores by rounding alone."""
-    measured: float = 1.0
-    """Recall that was measured on the worst kind of query: told where an answer's own bound says nothing."""
 
 
 @dataclass(frozen=True)

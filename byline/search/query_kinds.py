@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from byline.index.layout import Stretch, scale_exponents
-from byline.index.vectors import VectorRows
+from byline.index.vectors import VectorRows, unscale_features
 from byline.models.device import CPU
 from byline.randomness import random_integers, random_normals, stream_key
-from byline.search.scores import for_candidates, unscaled
+from byline.search.scores import normalize_queries
 
 ROWS = "training rows"
 RANDOM = "random"
@@ -53,8 +53,8 @@ def query_kinds(
         RANDOM: random_QK[:_RANDOM],
         ORTHOGONAL: _orthogonal(random_QK[_RANDOM:], centre_K.astype(np.float64)),
     }
-    kinds |= {f"{TARGET} {name}": unscaled(features, stretches) for name, features in real.items()}
-    return {kind: for_candidates(queries_QK)[0] for kind, queries_QK in kinds.items() if len(queries_QK)}
+    kinds |= {f"{TARGET} {name}": unscale_features(features, stretches) for name, features in real.items()}
+    return {kind: normalize_queries(queries_QK)[0] for kind, queries_QK in kinds.items() if len(queries_QK)}
 
 
 def _some_rows(vectors: VectorRows, seed: int) -> NDArray[np.float32]:

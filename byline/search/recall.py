@@ -3,19 +3,20 @@
 Legend: Q rankings, T results of a ranking, K numbers of a vector, B rows of a block.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from byline.index.layout import MAX_FACTOR, block_rows
+from byline.index.codes import FIRST_FACTOR, Codes, MeasuredRecall
+from byline.index.layout import MAX_FACTOR, Stretch, block_rows
 from byline.index.manifest import RecallRecord
-from byline.index.vectors import VectorRows
-from byline.search.codes import FIRST_FACTOR, TOP, Codes, CodeSearch
-from byline.search.query_kinds import ROWS, TARGET
-from byline.search.scan import RowSource, row_blocks
+from byline.index.vectors import RowSource, VectorRows
+from byline.search.codes import TOP, CodeSearch
+from byline.search.query_kinds import ROWS, TARGET, query_kinds
+from byline.search.scan import row_blocks
 from byline.search.scores import pair_scores
 
 Progress = Callable[[str, int, int], None]
@@ -23,23 +24,6 @@ TARGET_RECALL = 0.999
 """Recall@10 that plain FAISS is to reach for rows and real queries."""
 _SAME = 1e-9
 """Scores that differ by less, relative to the best, are equal: of equal rows any will do."""
-
-
-@dataclass(frozen=True)
-class MeasuredRecall:
-    """How well compressed search finds the exact best ten."""
-
-    plain_factor: int
-    """Candidates for each result that plain FAISS needs."""
-    first_factor: int
-    """Candidates for each result to begin with where they are widened."""
-    kinds: tuple[RecallRecord, ...]
-    """Recall by kind of query."""
-
-    @property
-    def lowest(self) -> float:
-        """Recall of the worst kind."""
-        return min(record.recall_at_10 for record in self.kinds)
 
 
 @dataclass(frozen=True)
@@ -52,7 +36,33 @@ class _Ranking:
     """Whether it took an exact scan."""
 
 
-def measured_recall(
+def measure_recall(
+    codes: Codes,
+    vectors: VectorRows,
+    stretches: Sequence[Stretch],
+    *,
+    seed: int,
+    queries: Mapping[str, NDArray[np.float32]],
+    progress: Progress | None = None,
+) -> MeasuredRecall:
+    """Draw queries of each kind and measure what the codes find for them: a `RecallMeasurement`.
+
+    Args:
+        codes: The codes; a fixed factor is kept.
+        vectors: The stored rows: the truth.
+        stretches: The parts of a vector, with their scale exponents.
+        seed: Seed of the queries that are drawn.
+        queries: Features of real queries [Q, K] by target, without the scales.
+        progress: Called with ("nearest rows", rows read, rows) and ("recall", rankings, rankings in all).
+
+    Returns:
+        The numbers of candidates, and the recall of each kind of query.
+    """
+    kinds = query_kinds(vectors, stretches, codes.centre_K, seed, queries)
+    return recall_by_kind(codes, vectors, kinds, progress)
+
+
+def recall_by_kind(
     codes: Codes,
     vectors: VectorRows,
     kinds: Mapping[str, NDArray[np.float32]],
@@ -72,12 +82,12 @@ def measured_recall(
     Returns:
         The factors and the recall of each kind.
     """
-    report = progress or _nothing
+    report = progress or _no_progress
     ends = {kind: np.concatenate([queries_QK, -queries_QK]) for kind, queries_QK in kinds.items()}
     queries_QK = np.concatenate(list(ends.values()))
     places = np.repeat(list(ends), [len(each) for each in ends.values()])
     truth = _Truth(vectors, queries_QK, _top_rows(vectors, queries_QK, report))
-    decoded_QT = _top_rows(codes.source, queries_QK, _nothing) if codes.decoded else None
+    decoded_QT = _top_rows(codes.source, queries_QK, _no_progress) if codes.decoded else None
     plain = codes.factor
     if not codes.fixed and not codes.decoded:
         usual = [q for q, kind in enumerate(places) if kind == ROWS or kind.startswith(f"{TARGET} ")]
@@ -99,8 +109,8 @@ def measured_recall(
     return MeasuredRecall(plain, codes.factor, records)
 
 
-def _nothing(what: str, done: int, total: int) -> None:
-    """Nobody wants to know how far it is."""
+def _no_progress(step: str, done: int, total: int) -> None:
+    """Take reports that nobody reads."""
 
 
 def _top_rows(source: RowSource, queries_QK: NDArray[np.float32], report: Progress) -> NDArray[np.int64]:

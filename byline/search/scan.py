@@ -4,24 +4,14 @@ Legend: Q queries, B rows of a block, K numbers of a vector.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from byline.index.layout import block_rows
+from byline.index.vectors import RowSource
 from byline.search.candidates import Shortlist
-
-
-class RowSource(Protocol):
-    """Where vectors come from: memory-mapped rows, or what codes decode to."""
-
-    rows: int
-    width: int
-
-    def gather(self, rows: NDArray[np.int64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Vectors of these rows, float32 [N, K], at the beginning of `out` where there is one."""
 
 
 def row_blocks(

@@ -10,9 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.errors import InvalidQuery
-from byline.index.layout import Stretch, scale_exponents
-
 _UNIT = 2.0**-24
 
 
@@ -47,7 +44,7 @@ def part_scores(parts_MK: NDArray[np.float64], vectors_NK: NDArray[np.float32]) 
     return np.stack([(vectors * part_K).sum(axis=1) for part_K in parts_MK], axis=1)
 
 
-def total(parts_NM: NDArray[np.float64]) -> NDArray[np.float64]:
+def sum_parts(parts_NM: NDArray[np.float64]) -> NDArray[np.float64]:
     """Add up the stretches' parts from the first to the last: float64 [N]."""
     scores_N = np.zeros(len(parts_NM))
     for part_N in parts_NM.T:
@@ -55,35 +52,7 @@ def total(parts_NM: NDArray[np.float64]) -> NDArray[np.float64]:
     return scores_N
 
 
-def checked_features(features_QK: object, width: int) -> NDArray[np.float32]:
-    """Take query features as float32 [Q, K].
-
-    Args:
-        features_QK: A tensor or an array.
-        width: K.
-
-    Raises:
-        InvalidQuery: They have another shape, or a number that is not finite.
-    """
-    array = np.asarray(features_QK)
-    if array.ndim != 2 or array.shape[1] != width:
-        raise InvalidQuery(f"expected query features of shape [queries, {width}], got {list(array.shape)}")
-    if not np.issubdtype(array.dtype, np.floating):
-        raise InvalidQuery(f"expected query features of floating-point numbers, got {array.dtype}")
-    with np.errstate(over="ignore"):
-        features = np.ascontiguousarray(array, dtype=np.float32)
-    if not np.isfinite(features).all():
-        bad = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-        raise InvalidQuery(f"expected finite query features, got NaN or infinity in query {bad}")
-    return features
-
-
-def unscaled(features_QK: NDArray[np.float32], stretches: Sequence[Stretch]) -> NDArray[np.float64]:
-    """Divide by the scales of the stored numbers, exactly: float64 [Q, K]."""
-    return np.ldexp(features_QK.astype(np.float64), -scale_exponents(stretches))
-
-
-def for_candidates(
+def normalize_queries(
     queries_QK: NDArray[np.float64],
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Bring each query into the middle of float32's range, which changes no ranking.
@@ -100,7 +69,7 @@ def for_candidates(
     return moved_QK, np.linalg.norm(moved_QK.astype(np.float64), axis=1)
 
 
-def rounding(width: int) -> float:
+def rounding_bound(width: int) -> float:
     """Relative bound on the error of a float32 inner product, whatever the order of the sum.
 
     `|computed - exact| <= n u / (1 - n u) |x|.|y|` with u = 2^-24 (Higham 2002, section 3.1), by Cauchy-Schwarz at

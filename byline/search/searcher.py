@@ -21,19 +21,11 @@ from byline.errors import InvalidQuery
 from byline.index.faiss_file import GpuRows
 from byline.index.index import AttributionIndex
 from byline.index.layout import block_rows
-from byline.search.candidates import Shortlist
+from byline.index.vectors import require_features, unscale_features
+from byline.search.candidates import Certainty, Hits, Shortlist
 from byline.search.codes import CodeSearch
-from byline.search.hits import Certainty, Hits
 from byline.search.scan import row_blocks, scan
-from byline.search.scores import (
-    checked_features,
-    for_candidates,
-    pair_scores,
-    part_scores,
-    rounding,
-    total,
-    unscaled,
-)
+from byline.search.scores import normalize_queries, pair_scores, part_scores, rounding_bound, sum_parts
 
 Ranked = tuple[NDArray[np.int64], NDArray[np.float64]]
 """(rows [k], parts of their scores [k, stretches])."""
@@ -63,7 +55,7 @@ class Searcher:
         self._threads = threads or torch.get_num_threads()
         self._slices = index.slices
         self._own_stretches = index.manifest.rotation is None
-        self._error = rounding(index.width) * index.manifest.search.max_norm
+        self._error = rounding_bound(index.width) * index.manifest.search.max_norm
         self._gpu = index.gpu_rows()
         codes = index.codes()
         self._codes = None if codes is None else CodeSearch(codes)
@@ -100,7 +92,7 @@ class Searcher:
         sign = -1.0 if opponents else 1.0
         found = self._search(sign * queries_QK, k, allowed) if k else [self._nothing()] * len(queries_QK)
         rows_QK = np.array([rows_k for (rows_k, _), _ in found], dtype=np.int64).reshape(len(found), k)
-        scores = np.array([total(parts) for (_, parts), _ in found]).reshape(len(found), k)
+        scores = np.array([sum_parts(parts) for (_, parts), _ in found]).reshape(len(found), k)
         parts = np.array([parts for (_, parts), _ in found]).reshape(len(found), k, len(self._slices))
         certainties_Q = tuple(certainty for _, certainty in found)
         return Hits(rows_QK, sign * scores + 0.0, certainties_Q, sign * parts + 0.0)
@@ -175,7 +167,7 @@ class Searcher:
         Returns:
             float32 [Q, R].
         """
-        features_QK = checked_features(features_QK, self.index.width)
+        features_QK = require_features(features_QK, self.index.width)
         if out is None:
             out = np.empty((len(features_QK), self.index.rows), dtype=np.float32)
         for rows_B, scores_QB in self.score_blocks(features_QK):
@@ -192,7 +184,7 @@ class Searcher:
             (rows of the block, scores float32 [Q, B]), which hold until the next block is taken.
         """
         queries_QK = self._queries(features_QK)
-        moved_QK, _ = for_candidates(queries_QK)
+        moved_QK, _ = normalize_queries(queries_QK)
         exponents_Q = np.frexp(np.abs(queries_QK).max(axis=1, initial=0))[1]
         moved_KQ = torch.from_numpy(moved_QK).T
         size = min(self.index.rows, block_rows(self.index.width))
@@ -204,7 +196,9 @@ class Searcher:
             yield slice(int(rows_B[0]), int(rows_B[-1]) + 1), scores_BQ.T
 
     def _queries(self, features_QK: Any) -> NDArray[np.float64]:
-        return unscaled(checked_features(features_QK, self.index.width), self.index.manifest.stretches)
+        return unscale_features(
+            require_features(features_QK, self.index.width), self.index.manifest.stretches
+        )
 
     def _allowed(self, rows: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
         if rows is None:
@@ -248,12 +242,12 @@ class Searcher:
 
     def _by_codes(self, codes: CodeSearch, query_1K: NDArray[np.float64], k: int) -> Found:
         """Candidates by codes, until they are enough and no row that ties with the last hit can be missing."""
-        moved_1K, norm_1 = for_candidates(query_1K)
+        moved_1K, norm_1 = normalize_queries(query_1K)
         for proposal in codes.proposals(moved_1K[0], k):
             shortlist = self._shortlist(query_1K[0], k, float(norm_1[0]))
             shortlist.offer(proposal.rows_C, proposal.approximate_C)
             rows, parts = shortlist.finish()
-            scores = total(parts)
+            scores = sum_parts(parts)
             if proposal.holds_ties(rows[scores == scores[-1]]):
                 return (rows, parts), Certainty(
                     exact=False, candidates=len(proposal.rows_C), expected_recall=proposal.expected_recall
@@ -268,7 +262,7 @@ class Searcher:
 
     def _by_flat(self, query_1K: NDArray[np.float64], k: int) -> Found:
         """Candidates by FAISS on stored rows, one query."""
-        moved_1K, norm_1 = for_candidates(query_1K)
+        moved_1K, norm_1 = normalize_queries(query_1K)
         count = min(self.index.rows, k + _FLAT_MARGIN)
         scores_C, rows_C = self.index.search_file.nearest(moved_1K, count)
         error = self._error * float(norm_1[0])
@@ -280,7 +274,7 @@ class Searcher:
 
     def _by_gpu(self, gpu: GpuRows, queries_QK: NDArray[np.float64], k: int) -> list[Found]:
         """Candidates by a GPU, all queries at once; those with too close a call are scanned."""
-        moved_QK, norms_Q = for_candidates(queries_QK)
+        moved_QK, norms_Q = normalize_queries(queries_QK)
         count = min(self.index.rows, gpu.MAX_K, max(4 * k, k + 256))
         scores_QC, rows_QC = gpu.nearest(moved_QK, count)
         errors_Q = gpu.ROUNDING * self.index.manifest.search.max_norm * norms_Q
@@ -305,7 +299,7 @@ class Searcher:
     def _scan(
         self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None
     ) -> list[Found]:
-        moved_QK, norms_Q = for_candidates(queries_QK)
+        moved_QK, norms_Q = normalize_queries(queries_QK)
         shortlists = [
             self._shortlist(query_K, k, float(norm))
             for query_K, norm in zip(queries_QK, norms_Q, strict=True)

@@ -1,21 +1,19 @@
 """Ready-made tasks for the common cases; see docs/tasks.md."""
 
-from byline.tasks.causal_lm import causal_language_model
+from byline.tasks.causal_lm import Generation, causal_language_model
 from byline.tasks.documents import Document
-from byline.tasks.generation import Generation
-from byline.tasks.image import image_classification
-from byline.tasks.labelled_inputs import Trained
+from byline.tasks.labelled_inputs import TrainedModel
 from byline.tasks.pretrained import LocalModel
 from byline.tasks.sequence_classifier import sequence_classifier
 from byline.tasks.trained_model import from_model
 from byline.tasks.training_data import TrainingData
-from byline.tasks.vector import vector_classification, vector_regression
+from byline.tasks.vector import image_classification, vector_classification, vector_regression
 
 __all__ = [
     "Document",
     "Generation",
     "LocalModel",
-    "Trained",
+    "TrainedModel",
     "TrainingData",
     "causal_language_model",
     "from_model",

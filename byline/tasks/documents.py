@@ -14,8 +14,8 @@ from torch import Tensor
 
 from byline.api.example import LONE_SURROGATE, Example
 from byline.declarations import kind, require_list
+from byline.digests import content_id
 from byline.errors import InvalidTask
-from byline.item_digests import content_id
 from byline.tasks.training_data import distinct, require_distinct
 
 IGNORED = -100
@@ -132,7 +132,7 @@ class Chunks:
     taken.
     """
 
-    def __init__(self, documents: Sequence[Document], encode: Encode, cut: "Cut") -> None:
+    def __init__(self, documents: Sequence[Document], encode: Encode, cut: "ChunkOptions") -> None:
         """Cut the documents.
 
         Args:
@@ -176,7 +176,7 @@ class Chunks:
         place: dict[str, JsonValue] = {"chunk": chunk.number, "start": chunk.start, "end": chunk.end}
         return example_of(document, f"{self._ids[chunk.document]}#{chunk.number}", text, place)
 
-    def _cut_text(self, position: int, encode: Encode, cut: "Cut") -> None:
+    def _cut_text(self, position: int, encode: Encode, cut: "ChunkOptions") -> None:
         text = self.documents[position].text
         tokens, spans = encode(text)
         head = cut.head
@@ -195,7 +195,7 @@ class Chunks:
             self.chunks.append(Chunk(position, number, spans[first][0], spans[last - 1][1]))
             self._rows.append((np.asarray([*head, *tokens[first:last]], np.int32), 0))
 
-    def _add_completion(self, position: int, encode: Encode, cut: "Cut") -> None:
+    def _add_completion(self, position: int, encode: Encode, cut: "ChunkOptions") -> None:
         document = self.documents[position]
         prompt = [*cut.head, *encode(document.text)[0]]
         completion = encode(document.completion or "")[0]
@@ -211,7 +211,7 @@ class Chunks:
 
 
 @dataclass(frozen=True)
-class Cut:
+class ChunkOptions:
     """How documents become chunks."""
 
     context: int

@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from byline.gradients.hooks import last_input
+from byline.gradients.capture.hooks import last_input
 from byline.task import Batch, Checkpoint, Item, LayerSelection, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import (
     categorical_outputs,
@@ -25,7 +25,7 @@ EVERY_LAYER = LayerSelection()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainedModel:
     """A model and what it was trained on: the same five things for every kind of input."""
 
     name: str
@@ -40,7 +40,9 @@ class Trained:
     """Which modules are attributed."""
 
 
-def classifier_task(trained: Trained, classes: Sequence[str], field: str, payload: type[BaseModel]) -> Task:
+def classifier_task(
+    trained: TrainedModel, classes: Sequence[str], field: str, payload: type[BaseModel]
+) -> Task:
     """Declare a classifier of tensors.
 
     Args:

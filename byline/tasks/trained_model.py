@@ -19,10 +19,9 @@ from byline.errors import InvalidTask
 from byline.models.training_points import read_items
 from byline.task import Batch, Checkpoint, Objective, Outputs, Task, TrainSet
 from byline.tasks.classification import categorical_outputs, device_of, logits_of, objectives, tensor_of
-from byline.tasks.image import image_classification
-from byline.tasks.labelled_inputs import Trained
+from byline.tasks.labelled_inputs import TrainedModel
 from byline.tasks.training_data import TrainingData
-from byline.tasks.vector import vector_classification, vector_regression
+from byline.tasks.vector import image_classification, vector_classification, vector_regression
 
 NamedLoss = Literal["cross_entropy", "mse"]
 Loss = NamedLoss | nn.Module | Callable[..., Tensor]
@@ -63,7 +62,7 @@ def from_model(
     if not isinstance(model, nn.Module):
         raise InvalidTask(f"expected a torch.nn.Module with trained weights, got {kind(model)}")
     kept = copy.deepcopy(model).eval()
-    trained = Trained(
+    trained = TrainedModel(
         name=name,
         model=lambda: copy.deepcopy(kept),
         checkpoints=[Checkpoint(weights=kept.state_dict())],
@@ -81,7 +80,7 @@ def from_model(
     return _plain(trained, _objective(criterion), None)
 
 
-def _classifier(trained: Trained, classes: Sequence[str]) -> Task:
+def _classifier(trained: TrainedModel, classes: Sequence[str]) -> Task:
     """Take the ready-made Task for the kind of input; inputs of another kind cannot be asked as JSON."""
     ready_made = {1: vector_classification, 3: image_classification}.get(_input_axes(trained))
     if ready_made is not None:
@@ -90,7 +89,7 @@ def _classifier(trained: Trained, classes: Sequence[str]) -> Task:
     return _plain(trained, objectives(_logits, _labels)[0], outputs)
 
 
-def _plain(trained: Trained, loss: Objective, outputs: Outputs | None) -> Task:
+def _plain(trained: TrainedModel, loss: Objective, outputs: Outputs | None) -> Task:
     return Task(
         name=trained.name,
         model=trained.model,
@@ -102,7 +101,7 @@ def _plain(trained: Trained, loss: Objective, outputs: Outputs | None) -> Task:
     )
 
 
-def _input_axes(trained: Trained) -> int:
+def _input_axes(trained: TrainedModel) -> int:
     """Count the axes of one input; 0 where items do not begin with a tensor of floating numbers."""
     try:
         return trained.data.input.ndim

@@ -12,8 +12,8 @@ from torch.utils.data import TensorDataset
 
 from byline.api.example import Example
 from byline.declarations import require_items, require_list
+from byline.digests import content_id
 from byline.errors import InvalidTask
-from byline.item_digests import content_id
 from byline.models.training_points import read_items
 from byline.task import TrainSet
 

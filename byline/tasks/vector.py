@@ -1,4 +1,4 @@
-"""Classification and regression of vectors: tabular data, or features of any kind."""
+"""Declare Tasks of arrays: classifiers of images, classifiers and regressions of vectors."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from byline.errors import InvalidTask
 from byline.task import Batch, Item, Objective, Outputs, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import device_of, tensor_of
-from byline.tasks.labelled_inputs import Trained, classifier_task, last_layer_input
-from byline.tasks.payloads import FiniteNumber, as_input, vector_payload
+from byline.tasks.labelled_inputs import TrainedModel, classifier_task, last_layer_input
+from byline.tasks.payloads import FiniteNumber, as_input, image_payload, vector_payload
 
 Noise = Literal["constant", "predicted"]
 _Value = Annotated[
@@ -21,7 +21,29 @@ _Value = Annotated[
 ]
 
 
-def vector_classification(trained: Trained, *, classes: Sequence[str]) -> Task:
+def image_classification(trained: TrainedModel, *, classes: Sequence[str]) -> Task:
+    """Declare an image classifier.
+
+    Queries are `{"image": pixels, "label": optional}`, the pixels in the units of the training data
+    (that is: after its own scaling), as nested lists or one flat list.
+
+    Args:
+        trained: The model and its training data: images [C, H, W] or [H, W].
+        classes: Names in the order of the logits.
+
+    Returns:
+        The task, with the targets `margin` (log p/(1-p) of the label) and `logit` (the label's).
+
+    Raises:
+        InvalidTask: The data or the class names do not fit.
+    """
+    first = trained.data.input
+    if first.ndim not in {2, 3}:
+        raise InvalidTask(f"expected images of shape [C, H, W] or [H, W], got {list(first.shape)}")
+    return classifier_task(trained, classes, "image", image_payload(first))
+
+
+def vector_classification(trained: TrainedModel, *, classes: Sequence[str]) -> Task:
     """Declare a classifier of vectors.
 
     Queries are `{"features": [...], "label": optional}`.
@@ -39,7 +61,7 @@ def vector_classification(trained: Trained, *, classes: Sequence[str]) -> Task:
     return classifier_task(trained, classes, "features", vector_payload(_vector(trained)))
 
 
-def vector_regression(trained: Trained, *, noise: Noise = "constant") -> Task:
+def vector_regression(trained: TrainedModel, *, noise: Noise = "constant") -> Task:
     """Declare a regression of one number on vectors.
 
     Queries are `{"features": [...], "label": optional number}`. A query without a number takes the
@@ -119,7 +141,7 @@ def _outputs(model: nn.Module, inputs_ND: Tensor, noise: Noise) -> tuple[Tensor,
     raise InvalidTask(f"expected a model whose output is {expected}, got {list(output.shape)}")
 
 
-def _vector(trained: Trained) -> Tensor:
+def _vector(trained: TrainedModel) -> Tensor:
     """The first training vector: gives the length, and people an example."""
     first = trained.data.input
     if first.ndim != 1:

@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 
 from byline.api.example import Example
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, vector_classification
+from byline.tasks import TrainedModel, TrainingData, vector_classification
 
 FOLDER = Path(__file__).resolve().parents[2] / ".demo" / "digits"
 TRAINED_ON = 1_000
@@ -92,7 +92,7 @@ def declared(labels_N: torch.Tensor, folder: Path) -> Task:
         Example(id=f"digit-{row}", label=str(int(label)), preview=drawing(pixels.numpy()))
         for row, (pixels, label) in enumerate(zip(train_ND, labels_N, strict=True))
     ]
-    trained = Trained(
+    trained = TrainedModel(
         name="digits",
         model=model,
         checkpoints=[Checkpoint(weights=path) for path in sorted(folder.glob("seed-*.safetensors"))],

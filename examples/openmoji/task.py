@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 from byline.api.example import Example
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, image_classification
+from byline.tasks import TrainedModel, TrainingData, image_classification
 from examples.openmoji.drawings import LICENSE, Drawing, read
 
 FOLDER = Path(__file__).resolve().parents[2] / ".demo" / "openmoji"
@@ -89,7 +89,7 @@ def task(folder: Path = FOLDER) -> Task:
     images_N, labels_N, drawings, groups = arrays(folder)
     kept, asked = split(drawings, held_out=False), split(drawings, held_out=True)
     train_N, train_labels_N = images_N[kept], labels_N[kept]
-    trained = Trained(
+    trained = TrainedModel(
         name="openmoji",
         model=lambda: model(len(groups)),
         checkpoints=[Checkpoint(weights=path) for path in sorted(folder.glob("seed-*.safetensors"))],

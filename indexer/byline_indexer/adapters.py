@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from byline.errors import InvalidInput, InvalidTask
 from byline.index.durable import TEMPORARY
 from byline.index.tensors import write_tensors
-from byline.loading.failures import cause
-from byline.loading.task_file import checkpoint_digests, load_checkpoint
+from byline.loading.failures import error_text
 from byline.models.adapters import ADAPTER_LAYERS, CONFIG, PREFIX, WEIGHTS, inject, peft
-from byline.models.training_points import collated, naming, read_items
+from byline.models.checkpoints import checkpoint_digests, load_checkpoint
+from byline.models.training_points import collate_items, named_fault_of_items, read_items
 from byline.paths import local_path
 from byline.task import Checkpoint, Item, Task
 from byline_indexer.progress import Observer, Silent
@@ -133,7 +133,7 @@ def _train(
             model = inject(model, settings).to(device)
         except ValueError as error:
             raise InvalidInput(
-                f"expected --target to name linear layers inside the model, got names that fit none ({cause(error)})"
+                f"expected --target to name linear layers inside the model, got names that fit none ({error_text(error)})"
             ) from error
         steps = list(_batches(len(task.train_set), options, seed))
         trained = [p for n, p in model.named_parameters() if ADAPTER_LAYERS.selects(n)]
@@ -143,7 +143,7 @@ def _train(
             for group in optimiser.param_groups:
                 group["lr"] = options.learning_rate * (1 - step / len(steps))
             items = read_items(task.train_set, rows)
-            with naming(items, lambda item: _finite_loss(task, model, [item])):
+            with named_fault_of_items(items, lambda item: _finite_loss(task, model, [item])):
                 loss = _finite_loss(task, model, items)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -153,7 +153,7 @@ def _train(
 
 
 def _finite_loss(task: Task, model: nn.Module, items: Sequence[Item]) -> Tensor:
-    batch = collated(task, items, next(model.parameters()).device)
+    batch = collate_items(task, items, next(model.parameters()).device)
     loss = task.loss(model, batch).mean()
     if not bool(loss.isfinite()):
         raise InvalidTask(

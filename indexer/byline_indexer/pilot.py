@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from byline.errors import InvalidRecipe
 from byline.features.featurizer import MemberFeaturizer, Side
-from byline.features.sampling import Rows, fit_sample
+from byline.features.sampling import fit_sample
 from byline.gradients.masks.mask import DropoutMask
 from byline.loading.task_file import load_task
 from byline.members import Member
@@ -22,6 +22,7 @@ from byline.models.member import MemberModel
 from byline.models.training_points import EVALUATION, read_items
 from byline.recipes import Recipe
 from byline.task import Item, Task
+from byline.types import Rows
 from byline_indexer.build.probe import make_plan
 from byline_indexer.config import BuildConfig
 from byline_indexer.progress import Observer, Silent

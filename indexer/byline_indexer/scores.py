@@ -14,8 +14,8 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from byline.api.terms import Baseline
-from byline.attribution.baseline_ranking import fitted_to
-from byline.attribution.opening import featurizer_of, task_of
+from byline.attribution.baseline_ranking import fit_baseline
+from byline.attribution.opening import load_featurizer, load_index_task
 from byline.attribution.queries import CheckedRequest, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.score_matrix import (
@@ -26,11 +26,11 @@ from byline.attribution.score_matrix import (
     fill_in_batches,
     without_errors,
 )
-from byline.attribution.stage_timer import Stopwatch
+from byline.attribution.stage_timer import StageTimer
 from byline.attribution.task_code import task_code
-from byline.baselines import FittedBaseline, Fitting
+from byline.baselines import FitOptions, FittedBaseline
 from byline.errors import InvalidInput, InvalidQuery
-from byline.index.durable import replaced
+from byline.index.durable import atomic_replacement
 from byline.index.index import AttributionIndex
 from byline.paths import local_path
 from byline.search.searcher import Searcher
@@ -109,22 +109,22 @@ def write_scores(
     if not out.parent.is_dir():
         raise InvalidInput(f"expected a folder at {out.parent} to write {out.name} into, found none: make it")
     opened = AttributionIndex.open(index)
-    task = task_of(opened)
-    featurizer = featurizer_of(opened, task)
+    task = load_index_task(opened)
+    featurizer = load_featurizer(opened, task)
     ask = QueryPreparer(opened.recipe, opened.width, task=task, featurizer=featurizer)
     questions = checked_requests(ask, requests)
     fill: Fill
     if baseline is None:
         fill = by_requests(ask, Searcher(opened), questions)
     else:
-        fitting = Fitting(
+        fitting = FitOptions(
             model=featurizer.model,
             neighbours=baseline.neighbours,
             on_done=lambda done, rows: observer.progress("read training points", done, rows),
         )
-        baseline_fitted = fitted_to(opened, task, baseline.name, fitting)
+        baseline_fitted = fit_baseline(opened, task, baseline.name, fitting)
         fill = partial(_by_baseline, ask, baseline_fitted, questions)
-    with replaced(out) as temporary:
+    with atomic_replacement(out) as temporary:
         scores_QR = open_memmap(temporary, "w+", np.float32, (len(questions), opened.rows))
         fill_in_batches(scores_QR, fill, batch, partial(observer.progress, "score queries"))
         scores_QR.flush()
@@ -156,7 +156,7 @@ def score_items(
         StaleIndex: The weights are not those that the index was built from.
     """
     observer = observer or Silent()
-    featurizer = featurizer_of(index, task_of(index, task))
+    featurizer = load_featurizer(index, load_index_task(index, task))
     scores_QR = np.empty((len(items), index.rows), dtype=np.float32)
     fill = by_items(featurizer, Searcher(index), items, target)
     fill_in_batches(scores_QR, fill, batch, partial(observer.progress, "score queries"))
@@ -171,7 +171,7 @@ def _by_baseline(
     out: NDArray[np.float32],
 ) -> None:
     part = questions[first : first + len(out)]
-    for place, each in enumerate(without_errors(ask.completed(part, Stopwatch()), first)):
+    for place, each in enumerate(without_errors(ask.completed(part, StageTimer()), first)):
         try:
             with task_code():
                 out[place] = baseline.scores(each.items)[0]

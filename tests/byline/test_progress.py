@@ -2,12 +2,12 @@ import contextlib
 
 import pytest
 
-from byline.progress import Step, Stopped, counted, counting, reported_to, stage
+from byline.progress import Cancelled, Step, count_items, count_steps, report_to, stage
 
 
 def steps_of(work):
     seen = []
-    with reported_to(seen.append):
+    with report_to(seen.append):
         work()
     return seen
 
@@ -15,8 +15,8 @@ def steps_of(work):
 def test_counts_within_one_another_make_one_fraction():
     def work():
         with stage("gradient"):
-            for _ in counted("solve", range(2)):
-                for _ in counted(None, range(4)):
+            for _ in count_items("solve", range(2)):
+                for _ in count_items(None, range(4)):
                     pass
 
     seen = steps_of(work)
@@ -42,7 +42,7 @@ def test_counts_within_one_another_make_one_fraction():
 
 def test_steps_of_any_size():
     def work():
-        with counting("drill", 100) as advance:
+        with count_steps("drill", 100) as advance:
             advance(30)
             advance(70)
 
@@ -51,40 +51,40 @@ def test_steps_of_any_size():
 
 def test_more_steps_than_expected_are_no_more_than_all():
     def work():
-        with counting("solve", 2) as advance:
+        with count_steps("solve", 2) as advance:
             advance(5)
 
     assert steps_of(work)[-1].fraction == 1
 
 
 def test_nobody_who_listens_costs_nothing():
-    with stage("search"), counting("drill", 3) as advance:
+    with stage("search"), count_steps("drill", 3) as advance:
         advance(1)
-    assert list(counted("solve", "abc")) == ["a", "b", "c"]
+    assert list(count_items("solve", "abc")) == ["a", "b", "c"]
 
 
 def test_stopping_passes_code_that_goes_on_after_errors():
     def stop(step):
         if step.done == 2:
-            raise Stopped
+            raise Cancelled
 
     done = []
 
     def carry_on():
-        with counting("solve", 5) as advance:
+        with count_steps("solve", 5) as advance:
             for item in range(5):
                 with contextlib.suppress(Exception):
                     advance(1)
                     done.append(item)
 
-    with reported_to(stop), pytest.raises(Stopped):
+    with report_to(stop), pytest.raises(Cancelled):
         carry_on()
     assert done == [0]
 
 
 def test_the_listener_goes_with_its_block():
     seen = []
-    with reported_to(seen.append), stage("join"):
+    with report_to(seen.append), stage("join"):
         pass
     with stage("search"):
         pass

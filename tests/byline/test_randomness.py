@@ -9,7 +9,7 @@ from byline.randomness import (
     random_normals,
     random_signs,
     random_uniform,
-    stratified,
+    stratified_positions,
     stream_key,
 )
 
@@ -51,7 +51,7 @@ def test_normal_numbers_are_normal_and_join() -> None:
 
 @pytest.mark.parametrize(("high", "count"), [(10, 10), (1000, 7), (3, 9), (101, 100)])
 def test_stratified_integers_are_different_and_spread(high: int, count: int) -> None:
-    chosen = stratified(5, high, count)
+    chosen = stratified_positions(5, high, count)
     assert len(chosen) == min(count, high)
     assert (chosen.diff() > 0).all()
     assert int(chosen[0]) >= 0

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from byline.attribution.opening import task_of
+from byline.attribution.opening import load_index_task
 from byline.curvature.iterative import PROBES
 from byline.curvature.labels import sampled_labels
 from byline.features.queries import Featurizer
@@ -24,8 +24,9 @@ from byline.gradients.blocks import Block
 from byline.gradients.masks.mask import DropoutMask
 from byline.gradients.tensors import dense_gradients
 from byline.index.index import AttributionIndex
-from byline.loading.task_file import load_checkpoint, load_task
-from byline.members import Member, shares
+from byline.loading.task_file import load_task
+from byline.members import Member, member_shares
+from byline.models.checkpoints import load_checkpoint
 from byline.models.member import MemberModel
 from byline.randomness import random_signs, stream_key
 from byline.recipes import RECIPES, Recipe, recipe
@@ -140,7 +141,7 @@ def test_index_equals_the_dense_formula_of_the_optimisers_moments(
 
 def hold_formula(folder: Path, name: str, changes: dict, function: str) -> None:
     index = built(folder, name, dtype="float32", changes=changes, function=function)
-    task = task_of(index)
+    task = load_index_task(index)
     queries = [task.train_set[row] for row in (3, 8, 21)]
     features = Featurizer.open(task, index.recipe, states(index)).query(queries)
     found = Searcher(index).scores(features.numpy())
@@ -161,7 +162,7 @@ def test_half_precision_storage_rounds_and_nothing_more(name: str, tmp_path: Pat
 def test_self_influence_is_each_points_own_score(tmp_path: Path) -> None:
     for name in ("ekfac", "trak", "dvemb", "less"):
         index = built(tmp_path / name, name, dtype="float32")
-        task = task_of(index)
+        task = load_index_task(index)
         items = [task.train_set[row] for row in range(10)]
         own = np.diag(
             Searcher(index).scores(Featurizer.open(task, index.recipe, states(index)).query(items).numpy())
@@ -193,7 +194,7 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
     items = [task.train_set[row] for row in range(len(task.train_set))]
     total, weights = 0.0, 0.0
     members = recipe.members.of(task.checkpoints)
-    for member, share in zip(members, shares(members), strict=True):
+    for member, share in zip(members, member_shares(members), strict=True):
         if recipe.recorded:
             query, _ = gradients(task, recipe, asked(recipe, member), queries, recipe.query_target)
             total = total + trajectory_scores(task, recipe, member, query) * share

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from byline.attribution.opening import task_of
+from byline.attribution.opening import load_index_task
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex
 from byline.recipes import RECIPES
@@ -68,7 +68,7 @@ def test_proponents_helped_and_opponents_hurt(
     }
     index = AttributionIndex.open(build(BuildConfig.model_validate(config)).path)
     featurizer = Featurizer.open(
-        task_of(index), index.recipe, {m.name: index.states(m.name) for m in index.manifest.members}
+        load_index_task(index), index.recipe, {m.name: index.states(m.name) for m in index.manifest.members}
     )
     queries = list(zip(truth.query_x[:QUERIES], truth.query_y[:QUERIES], strict=True))
     features = featurizer.query(queries).numpy()

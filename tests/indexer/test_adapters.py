@@ -17,8 +17,9 @@ from byline.errors import InvalidInput, InvalidRecipe, InvalidTask, StaleIndex
 from byline.features.queries import Featurizer
 from byline.gradients.masks.mask import DropoutMask
 from byline.index.index import AttributionIndex
-from byline.loading.task_file import checkpoint_digests, load_checkpoint, load_task, weights_digest
+from byline.loading.task_file import load_task
 from byline.members import Member, MemberPlan
+from byline.models.checkpoints import checkpoint_digests, load_checkpoint, weights_digest
 from byline.models.member import MemberModel
 from byline.models.network import load_network
 from byline.recipes import recipe

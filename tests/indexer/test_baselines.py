@@ -13,7 +13,7 @@ from byline.__main__ import main
 from byline.api.query import Filter
 from byline.attribution.attributor import Attributor
 from byline.attribution.request import AttributionRequest
-from byline.baselines import BASELINES, Fitting
+from byline.baselines import BASELINES, FitOptions
 from byline.errors import InvalidInput, InvalidQuery, StaleIndex
 from byline.task import Task
 from byline_indexer.build.build import build
@@ -51,7 +51,7 @@ def attributor(index: Path) -> Attributor:
 def expected(name: Any, query: dict[str, Any] = QUERY, **fitting: Any) -> np.ndarray:
     task = tiny_task.task()
     item = tiny_task.parse(tiny_task.Payload(**query)).item
-    return np.asarray(BASELINES[name].fit(task, Fitting(**fitting)).scores([item])[0])
+    return np.asarray(BASELINES[name].fit(task, FitOptions(**fitting)).scores([item])[0])
 
 
 def order(scores: np.ndarray, *, smallest: bool = False) -> list[int]:

@@ -7,7 +7,7 @@ import torch
 from byline.errors import InvalidRecipe
 from byline.gradients.masks.mask import DropoutMask
 from byline.index.index import AttributionIndex
-from byline.loading.task_file import load_checkpoint
+from byline.models.checkpoints import load_checkpoint
 from byline.recipes import recipe
 from byline.task import Task
 from byline_indexer.build.build import build

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, vector_regression
+from byline.tasks import TrainedModel, TrainingData, vector_regression
 
 ROWS, WIDTH, RIDGE = 40, 5, 0.1
 
@@ -51,7 +51,7 @@ def task() -> Task:
     x, y, _ = _data()
     weight = torch.from_numpy(_solved(np.ones(ROWS, dtype=bool))).float()[None]
     return vector_regression(
-        Trained(
+        TrainedModel(
             name="ridge-regression",
             model=lambda: nn.Linear(WIDTH, 1, bias=False),
             checkpoints=[Checkpoint(weights={"weight": weight})],

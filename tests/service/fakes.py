@@ -14,10 +14,10 @@ from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery, NotFound
 from byline.features.queries import QueryFeatures
 from byline.index.layout import MemberLayout
-from byline.index.quality_card import FoundCard
+from byline.index.quality_card import CardReading
 from byline.members import Member
 from byline.recipes import recipe
-from byline.search.hits import Certainty
+from byline.search.candidates import Certainty
 from byline.task import ParsedQuery, Prediction, QueryInterface
 
 WIDTH = 6
@@ -201,7 +201,7 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
             groups=None,
             digest="d" * 64,
         ),
-        quality=FoundCard(card),
+        quality=CardReading(card),
         groups=None,
         points=rows,
         points_of=len,

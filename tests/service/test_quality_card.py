@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from byline.index.quality_card import FoundCard, Measurement, MeasurementProtocol, QualityCard
+from byline.index.quality_card import CardReading, Measurement, MeasurementProtocol, QualityCard
 from tests.service.fakes import fake_attributor
 
 CARD = QualityCard(
@@ -62,7 +62,7 @@ def test_without_a_card_nothing_is_claimed(served) -> None:
 
 def test_a_card_that_cannot_be_used_says_why(serve) -> None:
     attributor, _ = fake_attributor()
-    attributor.index.quality = FoundCard(problem="v1.quality.json belongs to another build")
+    attributor.index.quality = CardReading(problem="v1.quality.json belongs to another build")
     body = serve({"fake": attributor}).client.get("/v1/indexes/fake").json()
     assert "another build" in body["quality_card_problem"]
 

@@ -17,7 +17,7 @@ from benchmarks.tasks.sotu.model import FULL, SMOKE, Protocol, train, write_fold
 from benchmarks.tasks.sotu.speeches import Speech, Split, made_up_speeches, real_speeches, split
 from byline.task import Task
 from byline.tasks.causal_lm import causal_language_model
-from byline.tasks.documents import Chunks, Cut, Document
+from byline.tasks.documents import ChunkOptions, Chunks, Document
 from byline.tasks.pretrained import LocalModel, Tokens
 
 LONGER = 52_000
@@ -128,4 +128,4 @@ def _document(speech: Speech, characters: int) -> Document:
 
 def _chunks(texts: list[Document], protocol: Protocol) -> Chunks:
     tokens = Tokens(folder_of(protocol))
-    return Chunks(texts, tokens.encode, Cut(protocol.context, shortest=protocol.context))
+    return Chunks(texts, tokens.encode, ChunkOptions(protocol.context, shortest=protocol.context))

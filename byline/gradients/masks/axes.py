@@ -103,12 +103,12 @@ Rule = Callable[[Operation], Sequence[Axes]]
 """Operation -> axes of its outputs, in order; outputs beyond those have nothing known of them."""
 
 
-def fresh(shape: Sequence[int]) -> Axes:
+def unknown_axes(shape: Sequence[int]) -> Axes:
     """Axes of which nothing is known."""
     return tuple((Part(size),) if size != 1 else () for size in shape)
 
 
-def joined(axes: Sequence[tuple[Axis, bool]]) -> Axis:
+def join_axes(axes: Sequence[tuple[Axis, bool]]) -> Axis:
     """Bring together what is known of one axis from several tensors that are combined entry by entry.
 
     Args:
@@ -125,7 +125,7 @@ def joined(axes: Sequence[tuple[Axis, bool]]) -> Axis:
     return tuple(replace(part, feature=f) for part, f in zip(chosen, features, strict=True))
 
 
-def regrouped(axes: Axes, shape: Sequence[int]) -> Axes:
+def regroup_axes(axes: Axes, shape: Sequence[int]) -> Axes:
     """Cut the same numbers into other axes, as `view` does."""
     waiting = [part for axis in axes for part in axis if part.size != 1][::-1]
     found: list[Axis] = []
@@ -157,7 +157,7 @@ def _taken(waiting: list[Part], size: int) -> Axis | None:
 
 def _same_ends(axes: Axes, shape: Sequence[int]) -> Axes:
     """Keep what is known of the last axes, as far as their sizes are unchanged."""
-    found = list(fresh(shape))
+    found = list(unknown_axes(shape))
     for place in range(1, min(len(axes), len(shape)) + 1):
         if torch.Size([p.size for p in axes[-place]]).numel() != shape[-place]:
             break
@@ -165,7 +165,7 @@ def _same_ends(axes: Axes, shape: Sequence[int]) -> Axes:
     return tuple(found)
 
 
-def marked(axes: Axes, place: int) -> Axes:
+def mark_features(axes: Axes, place: int) -> Axes:
     """Say which axis holds features, and that no other does; parts that are known to be features stay those alone."""
     own = axes[place]
     if not any(part.feature for part in own):

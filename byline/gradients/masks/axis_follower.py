@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from byline.gradients.masks.axes import Axes, Axis, Known, Operation, Rule, fresh
+from byline.gradients.masks.axes import Axes, Axis, Known, Operation, Rule, unknown_axes
 from byline.gradients.masks.axis_rules import keeps_probabilities, makes_probabilities, rule_of
 
 
@@ -31,7 +31,7 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         """What is known of a tensor."""
         found: Known | None = self._known.get(tensor)  # type: ignore[no-untyped-call]
         if found is None:
-            found = Known(fresh(tensor.shape), weight=self._is_weight(tensor))
+            found = Known(unknown_axes(tensor.shape), weight=self._is_weight(tensor))
             self._known[tensor] = found
         return found
 
@@ -78,9 +78,9 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         nested = any(tensor.is_nested for tensor in operation.tensors())
         found = [] if nested else _followed(rule_of(func), operation)
         for place, output in enumerate(outputs):
-            axes = found[place] if place < len(found) else fresh(output.shape)
+            axes = found[place] if place < len(found) else unknown_axes(output.shape)
             if len(axes) != output.dim():
-                axes = fresh(output.shape)
+                axes = unknown_axes(output.shape)
             self._known[output] = Known(axes, weight, probabilities)
 
     def _consume(self, axis: Axis) -> None:

@@ -19,10 +19,10 @@ from byline.gradients.masks.axes import (
     Part,
     Rule,
     Source,
-    fresh,
-    joined,
-    marked,
-    regrouped,
+    join_axes,
+    mark_features,
+    regroup_axes,
+    unknown_axes,
 )
 
 
@@ -56,7 +56,7 @@ def _name(func: Any) -> str:
 
 
 def _unknown(operation: Operation) -> list[Axes]:
-    return [fresh(output.shape) for output in operation.outputs]
+    return [unknown_axes(output.shape) for output in operation.outputs]
 
 
 def _entrywise(operation: Operation) -> list[Axes]:
@@ -72,7 +72,7 @@ def _spread(operation: Operation, tensors: Sequence[Tensor], shape: Sequence[int
             if tensor.dim() >= place and tensor.shape[-place] == shape[-place]:
                 known = operation.known(tensor)
                 own.append((known.axes[-place], known.weight))
-        found.append(joined(own) if own else fresh(shape[-place : len(shape) - place + 1])[0])
+        found.append(join_axes(own) if own else unknown_axes(shape[-place : len(shape) - place + 1])[0])
     return tuple(reversed(found))
 
 
@@ -95,7 +95,7 @@ def _resized(axis: Axis, size: int) -> Axis:
 
 def _regrouped(operation: Operation) -> list[Axes]:
     before = operation.known(operation.tensors()[0]).axes
-    return [regrouped(before, output.shape) for output in operation.outputs]
+    return [regroup_axes(before, output.shape) for output in operation.outputs]
 
 
 def _permuted(operation: Operation) -> list[Axes]:
@@ -140,10 +140,10 @@ def _indexed(operation: Operation) -> list[Axes]:
             given.append(place)
             place += index.dim() if index.dtype in {torch.bool, torch.uint8} else 1
     kept += list(enumerate(before))[place:]
-    made = fresh(after[: len(after) - len(kept)])
+    made = unknown_axes(after[: len(after) - len(kept)])
     together = all(not (given[0] < at < given[-1]) for at, _ in kept)
     ahead = [axis for at, axis in kept if together and at < given[0]]
-    made = fresh(after[len(ahead) : len(ahead) + len(made)])
+    made = unknown_axes(after[len(ahead) : len(ahead) + len(made)])
     return [(*ahead, *made, *[axis for _, axis in kept[len(ahead) :]])]
 
 
@@ -181,7 +181,7 @@ def _stacked(operation: Operation) -> list[Axes]:
     tensors, shape = operation.tensors("tensors"), operation.outputs[0].shape
     place = operation.arguments.get("dim", 0) % len(shape)
     axes = list(_spread(operation, tensors, tensors[0].shape))
-    axes.insert(place, fresh(shape[place : place + 1])[0])
+    axes.insert(place, unknown_axes(shape[place : place + 1])[0])
     return [tuple(axes)]
 
 
@@ -195,7 +195,7 @@ def _product(one: str, other: str) -> Rule:
         left, right = (operation.known(operation.arguments[name]) for name in (one, other))
         *batch, rows, inner = left.axes
         *others, taken, columns = right.axes
-        ahead = [joined([(a, left.weight), (b, right.weight)]) for a, b in zip(batch, others, strict=True)]
+        ahead = [join_axes([(a, left.weight), (b, right.weight)]) for a, b in zip(batch, others, strict=True)]
         if not (left.weight or right.weight):
             kept = any(part.feature for part in (*rows, *columns))
             cleared = [axis if kept else _cleared(axis) for axis in ahead]
@@ -235,14 +235,14 @@ def _embedding(operation: Operation) -> list[Axes]:
 
 def _embedding_bag(operation: Operation) -> list[Axes]:
     rows, width = operation.outputs[0].shape
-    return [(*fresh((rows,)), _made(width))]
+    return [(*unknown_axes((rows,)), _made(width))]
 
 
 def _channels(operation: Operation) -> list[Axes]:
     """BatchNorm and GroupNorm: the second axis."""
     before = operation.known(operation.tensors()[0]).axes
     operation.consume(before[1])
-    return [marked(before, 1)]
+    return [mark_features(before, 1)]
 
 
 def _layer_norm(operation: Operation) -> list[Axes]:
@@ -250,7 +250,7 @@ def _layer_norm(operation: Operation) -> list[Axes]:
     if len(operation.arguments["normalized_shape"]) != 1:
         return [before]
     operation.consume(before[-1])
-    return [marked(before, -1)]
+    return [mark_features(before, -1)]
 
 
 def _last(operation: Operation) -> list[Axes]:
@@ -259,7 +259,7 @@ def _last(operation: Operation) -> list[Axes]:
     operation.consume(before[-1])
     found = []
     for output in operation.outputs:
-        same = before if len(before) == output.dim() else fresh(output.shape)
+        same = before if len(before) == output.dim() else unknown_axes(output.shape)
         axes = [_cleared(_resized(axis, size)) for axis, size in zip(same, output.shape, strict=True)]
         found.append((*axes[:-1], _made(output.shape[-1])) if output.dim() else ())
     return found
@@ -272,7 +272,7 @@ def _attention(operation: Operation) -> list[Axes]:
 
 def _complex_pairs(operation: Operation) -> list[Axes]:
     before = operation.axes("self")
-    return [(*before, *fresh((2,))) if operation.outputs[0].dim() > len(before) else before[:-1]]
+    return [(*before, *unknown_axes((2,))) if operation.outputs[0].dim() > len(before) else before[:-1]]
 
 
 def _named(rule: Rule, names: str) -> dict[str, Rule]:

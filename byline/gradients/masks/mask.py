@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import InvalidRecipe, UnsupportedModel
-from byline.gradients.hooks import Factor, multiplied_outputs
+from byline.gradients.capture.hooks import Factor, multiplied_outputs
 from byline.gradients.masks.plan import (
     NOTHING,
     DropoutObserver,
     DropoutSite,
     MaskPlan,
-    decided,
+    decide_site,
     dropout_modules,
 )
 from byline.randomness import random_uniform, stream_key
@@ -112,7 +112,7 @@ class _Decisions:
         """The decision about an output."""
         call = observer.call(name, output)
         try:
-            place = decided(name, self._modules[name], [call])
+            place = decide_site(name, self._modules[name], [call])
         except UnsupportedModel:
             if not any(known.fits(call.shape) for known in self._plan.places.get(name, ())):
                 raise
@@ -130,7 +130,7 @@ def _refuse_idle(plan: MaskPlan, names: Sequence[str]) -> None:
 
 
 @contextmanager
-def stacked(masks: Sequence[DropoutMask], model: nn.Module) -> Iterator[None]:
+def stack_masks(masks: Sequence[DropoutMask], model: nn.Module) -> Iterator[None]:
     """Run several sub-networks in one pass: a batch of as many copies, one after the other, each under its own mask.
 
     Args:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from byline.errors import UnsupportedModel
+from byline.gradients.capture.hooks import attention_fast_path_disabled, observed_outputs
 from byline.gradients.faults import named_fault
-from byline.gradients.hooks import every_module_called, observed_outputs
 from byline.gradients.masks.axes import Axes
 from byline.gradients.masks.axis_follower import AxisFollower
 
@@ -183,7 +183,9 @@ def plan_masks(model: nn.Module, objectives: Sequence[Series]) -> MaskPlan:
         runs = [_observed(model, modules, run) for run in series]
         for name, module in modules.items():
             try:
-                places = [decided(name, module, calls) for calls in _matched([r.get(name, []) for r in runs])]
+                places = [
+                    decide_site(name, module, calls) for calls in _matched([r.get(name, []) for r in runs])
+                ]
             except UnsupportedModel as error:
                 plan = replace(plan, refused={name: str(error), **plan.refused})
             else:
@@ -196,7 +198,7 @@ def _observed(
 ) -> dict[str, list[DropoutCall]]:
     observer = DropoutObserver(model)
     looking = observed_outputs(modules, observer.call)
-    with named_fault(model), torch.no_grad(), looking, every_module_called(), observer.follower:
+    with named_fault(model), torch.no_grad(), looking, attention_fast_path_disabled(), observer.follower:
         run()
     return observer.calls()
 
@@ -212,7 +214,7 @@ def _matched(runs: Sequence[Sequence[DropoutCall]]) -> list[list[DropoutCall]]:
     ]
 
 
-def decided(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> DropoutSite:
+def decide_site(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> DropoutSite:
     """Decide what is masked at one place of a model.
 
     Args:

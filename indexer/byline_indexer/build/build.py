@@ -11,11 +11,12 @@ import numpy as np
 from byline.errors import BuildFailed, BylineError, CorruptIndex, InvalidInput, InvalidTask
 from byline.groups import GroupPartition
 from byline.index.durable import durable_file
-from byline.index.publishing import point, publish
+from byline.index.publishing import point_to_version, publish
 from byline.index.verification import verify
 from byline.index.writer import write_index
 from byline.loading.task_file import LoadedTask, load_task
 from byline.models.member import MemberModel
+from byline.search.recall import measure_recall
 from byline.task import Task
 from byline_indexer.build.contents import BuildIdentity, index_contents
 from byline_indexer.build.lock import exclusive
@@ -126,7 +127,7 @@ def _finished(version: Path, observer: Observer) -> BuildResult:
 
 
 def _point(version: Path) -> None:
-    point(version.parent, version.name)
+    point_to_version(version.parent, version.name)
     shutil.rmtree(_work_of(version), ignore_errors=True)
 
 
@@ -164,7 +165,7 @@ def _build_version(
         contents, queries=partial(real_queries, plan, workspace, identity.task, observer.message)
     )
     try:
-        ready = write_index(contents, workspace.version, progress=writing)
+        ready = write_index(contents, workspace.version, progress=writing, measure_recall=measure_recall)
         publish(ready, config.index.path / identity.fingerprint.version, observer.progress)
     except (BylineError, KeyboardInterrupt):
         raise

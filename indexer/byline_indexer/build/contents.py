@@ -15,10 +15,10 @@ from byline.features.featurizer import Side, combine
 from byline.index.contents import Groups, IndexContents
 from byline.index.fingerprint import Fingerprint
 from byline.index.layout import GroupRecord, MemberLayout, RotationLayout, StorageOptions, TaskRecord
-from byline.members import shares
-from byline.models.training_points import described
-from byline.projection.base import State
+from byline.members import member_shares
+from byline.models.training_points import describe_row
 from byline.task import Task
+from byline.types import State
 from byline_indexer.build.group_rows import (
     Blocks,
     Progress,
@@ -138,7 +138,7 @@ def group_blocks(plan: BuildPlan, workspace: Workspace) -> Blocks:
         return
     for block in range(plan.emit_count):
         features = [block_features(workspace, member.name, block) for member in plan.members]
-        yield combine(features, shares(plan.members)).numpy()
+        yield combine(features, member_shares(plan.members)).numpy()
 
 
 def own_scores(plan: BuildPlan, workspace: Workspace) -> NDArray[np.float64]:
@@ -162,7 +162,7 @@ def columns(plan: BuildPlan, workspace: Workspace) -> tuple[NDArray[np.float64] 
     for block in range(plan.block_count):
         rows = slice(plan.block_rows(block).start, plan.block_rows(block).stop)
         weights_R[rows] = block_weights(plan, workspace, block).numpy()
-        for member, share in zip(plan.members, shares(plan.members), strict=True):
+        for member, share in zip(plan.members, member_shares(plan.members), strict=True):
             column = workspace.read(Unit(Stage.EMIT, member.name, block), ("self_influence",))
             own_R[rows] += column["self_influence"].numpy() * share
     if plan.recipe.row_weight == "none":
@@ -179,7 +179,7 @@ def combined_blocks(
             yield workspace.read(Unit(Stage.ROTATE, ENSEMBLE, block))["features"].numpy()
         else:
             features = [block_features(workspace, m.name, block, side) for m in plan.members]
-            yield combine(features, shares(plan.members)).numpy()
+            yield combine(features, member_shares(plan.members)).numpy()
 
 
 def rotation_layout(plan: BuildPlan, workspace: Workspace) -> RotationLayout | None:
@@ -216,4 +216,4 @@ def member_layouts(plan: BuildPlan, workspace: Workspace) -> tuple[MemberLayout,
 
 def _examples(task: Task, rows: int) -> Iterator[Example]:
     for row in range(rows):
-        yield described(task, row)
+        yield describe_row(task, row)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from byline.api.example import Example
 from byline.groups import GroupOptions, GroupPartition
-from byline.models.training_points import described
+from byline.models.training_points import describe_row
 from byline.task import Task
 from byline_indexer.build.partition import column
 from byline_indexer.build.survey import REPORT_EVERY
@@ -102,7 +102,7 @@ def group_examples(
     """
     summaries = [_Summary() for _ in range(len(members))]
     for row, group in enumerate(members.group_of_rows.tolist()):
-        example, summary = described(task, row), summaries[group]
+        example, summary = describe_row(task, row), summaries[group]
         summary.points += 1
         summary.owners[example.owner] += 1
         summary.licenses.add(example.license)

@@ -24,8 +24,8 @@ from byline.models.device import Compute
 from byline.models.member import MemberModel
 from byline.models.network import load_network
 from byline.models.representations import Representations
-from byline.models.training_points import described, read_items
-from byline.projection.identity import IdentityProjection
+from byline.models.training_points import describe_row, read_items
+from byline.projection.base import IdentityProjection
 from byline.projection.sjlt import SjltProjection
 from byline.randomness import random_bits, stream_key
 from byline.recipes import Recipe
@@ -93,7 +93,7 @@ def _by_column(task: Task, by: str, observer: Observer) -> NDArray[np.int64]:
     rows = len(task.train_set)
     values: list[str | None] = []
     for row in range(rows):
-        values.append(column(described(task, row), by))
+        values.append(column(describe_row(task, row), by))
         if row % 256 == 0 or row + 1 == rows:
             observer.progress("group training points", row + 1, rows)
     known = sorted({value for value in values if value is not None})

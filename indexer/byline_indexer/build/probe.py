@@ -14,11 +14,11 @@ from byline.gradients.blocks import Block
 from byline.groups import ENOUGH_SUMS, LARGEST_MICRO_BATCH, GroupOptions
 from byline.models.adapters import require_same_blocks
 from byline.models.member import MemberModel
-from byline.models.optimizer_state import given_moments
+from byline.models.optimizer_state import load_moments
 from byline.models.training_points import read_items
-from byline.projection.base import State
 from byline.recipes import Recipe
 from byline.task import Task
+from byline.types import State
 from byline_indexer.config import BuildSettings
 from byline_indexer.units.plan import BuildPlan, Numerics, StatisticPlan
 from byline_indexer.units.trajectories import recorded_visits
@@ -112,7 +112,7 @@ def _moments_of_all(recipe: Recipe, task: Task, blocks: Sequence[Block]) -> Stat
         return None
     members = recipe.members.of(task.checkpoints)
     having = [task.checkpoints[member.checkpoint].optimizer_state is not None for member in members]
-    return given_moments(task, members[0], blocks) if all(having) else None
+    return load_moments(task, members[0], blocks) if all(having) else None
 
 
 def _evaluation_rows(statistics: Sequence[StatisticPlan], task: Task) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from byline.errors import BylineError
 from byline.features.queries import Featurizer
 from byline.models.training_points import EVALUATION, TRAINING, read_items
-from byline.randomness import stratified, stream_key
+from byline.randomness import stratified_positions, stream_key
 from byline.task import Item, Task
 from byline_indexer.build.contents import member_state
 from byline_indexer.units.plan import BuildPlan
@@ -66,7 +66,9 @@ def _items(task: Task, rows: int, count: int) -> list[Item]:
         else (task.evaluation_set, len(task.evaluation_set))
     )
     name = TRAINING if source is task.train_set else EVALUATION
-    return read_items(source, stratified(stream_key(0, "recall queries"), size, count).tolist(), name)
+    return read_items(
+        source, stratified_positions(stream_key(0, "recall queries"), size, count).tolist(), name
+    )
 
 
 def _features(featurizer: Featurizer, items: Sequence[Item], target: str, batch: int) -> NDArray[np.float32]:

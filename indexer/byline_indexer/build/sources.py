@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
+from byline.digests import content_digest
 from byline.errors import BylineError
 from byline.index.fingerprint import Fingerprint
 from byline.index.layout import TaskRecord
 from byline.index.manifest import Manifest, read_manifest
-from byline.item_digests import content_digest
-from byline.loading.task_file import LoadedTask, checkpoint_digests, pinned, weights_digest
+from byline.loading.task_file import LoadedTask
+from byline.models.checkpoints import checkpoint_digests, pin_checkpoints, weights_digest
 from byline.models.training_points import EVALUATION, read_items
 from byline.task import CheckpointDigests, Task
 from byline_indexer.build.contents import BuildIdentity
@@ -62,7 +63,7 @@ class Sources:
     @cached_property
     def task(self) -> Task:
         """The Task, its weights held to their digests whenever they are loaded."""
-        return pinned(self._loaded.task, self.checkpoints)
+        return pin_checkpoints(self._loaded.task, self.checkpoints)
 
     @cached_property
     def survey(self) -> Survey:

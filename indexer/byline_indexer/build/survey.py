@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from byline.digests import content_digest
 from byline.errors import InvalidTask
-from byline.item_digests import content_digest
-from byline.loading.failures import code_of
-from byline.models.training_points import TRAINING, described, read_items
+from byline.loading.failures import task_code_failures
+from byline.models.training_points import TRAINING, describe_row, read_items
 from byline.task import Task
 from byline_indexer.build.example_spool import ExampleSpool
 from byline_indexer.units.data_digests import Digests, short
@@ -70,8 +70,8 @@ def read_row(task: Task, row: int) -> tuple[bytes, str, str]:
     Raises:
         InvalidTask: One of the two cannot be read.
     """
-    example = described(task, row)
-    with code_of(f"writing Task.describe({row}) as JSON", "correct what it says of that row"):
+    example = describe_row(task, row)
+    with task_code_failures(f"writing Task.describe({row}) as JSON", "correct what it says of that row"):
         text = example.model_dump_json()
     return _item_digest(task, row), text, example.id
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from byline.metrics.variance import Choice, Components, choices, recommended
+from byline.metrics.variance import Choice, Components, choices, recommend_choice
 from byline_indexer.pilot import Pilot
 
 _SHOWN = (1, 2, 3, 5, 10, 20, 50)
@@ -76,7 +76,7 @@ def advice(components: Components, available: int, budget: int, train_cost: floa
         budget=budget,
         train_cost=train_cost,
         choices=tuple(found),
-        recommended=recommended(found),
+        recommended=recommend_choice(found),
     )
 
 

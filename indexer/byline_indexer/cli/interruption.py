@@ -31,7 +31,7 @@ def stoppable(kept: str, place: Path | None = None) -> Iterator[None]:
         raise typer.Exit(130) from None
     except OSError as error:
         from byline.errors import BuildFailed
-        from byline.loading.failures import place as raised_at
+        from byline.loading.failures import error_place as raised_at
 
         if raised_at(error):
             raise  # the Task's own file, none of the build's

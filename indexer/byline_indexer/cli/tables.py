@@ -11,7 +11,7 @@ from byline.api.answer import Answer, Attribution, Shares
 from byline.gradients.report import ParameterReport
 from byline.index.index import AttributionIndex
 from byline.index.manifest import RecallRecord
-from byline.index.quality_card import FoundCard, Measurement, figure
+from byline.index.quality_card import CardReading, Measurement, figure
 from byline.recipes import RECIPES
 from byline_indexer.build.estimate import Estimate
 from byline_indexer.cli.progress_bar import clock
@@ -164,7 +164,7 @@ def _grouped(index: AttributionIndex) -> str:
     return f" groups of {record.points:,} training points, by {record.options.by}"
 
 
-def quality_lines(found: FoundCard) -> list[str]:
+def quality_lines(found: CardReading) -> list[str]:
     """What a quality card says, a line a measurement; why it is not used, where it is not."""
     if found.problem is not None:
         return [f"no card: {found.problem}"]

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from byline.digests import hold
+from byline.digests import require_digest
 from byline.errors import BuildFailed
 from byline.index.durable import sweep_abandoned
 from byline.loading.task_file import load_task
@@ -120,7 +120,7 @@ _worker: list[tuple[Setting, Task]] = []
 def _start_worker(setting: Setting) -> None:
     torch.set_num_threads(setting.threads)
     loaded = load_task(setting.task)
-    hold(f"the Task's source, {setting.task},", loaded.digest, setting.source)
+    require_digest(f"the Task's source, {setting.task},", loaded.digest, setting.source)
     _worker.append((setting, loaded.task))
 
 

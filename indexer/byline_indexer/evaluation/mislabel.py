@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from byline.digests import content_digest
 from byline.errors import InvalidInput, InvalidTask
 from byline.index.canonical_json import canonical_digest
-from byline.index.durable import replaced
+from byline.index.durable import atomic_replacement
 from byline.index.index import AttributionIndex
 from byline.index.quality_card import Measurement, MeasurementProtocol
 from byline.index.tensors import write_tensors
-from byline.item_digests import content_digest
-from byline.loading.failures import code_of
+from byline.loading.failures import task_code_failures
 from byline.loading.task_file import LoadedTask
 from byline.metrics import auc, auc_interval
 from byline.models.training_points import read_items
@@ -66,7 +66,7 @@ class WrongTraining:
         """Train the model and keep its weights."""
         wrong = mislabelled(task, self.wrong, self.labels_seed)
         weights = train(wrong, np.arange(len(wrong.train_set)), self.seed)
-        with replaced(self.path(setting)) as temporary:
+        with atomic_replacement(self.path(setting)) as temporary:
             write_tensors(temporary, {n: w.detach().cpu().contiguous().clone() for n, w in weights.items()})
 
 
@@ -81,7 +81,7 @@ def mislabelled(task: Task, rows: Sequence[int], seed: int) -> Task:
             "expected Task.mislabelled, (rows, seed) -> a Task with wrong labels at these rows, got none: add it to the "
             "Task (docs/tasks.md)"
         )
-    with code_of("Task.mislabelled"):
+    with task_code_failures("Task.mislabelled"):
         found = task.mislabelled(list(rows), seed)
     if not isinstance(found, Task) or len(found.train_set) != len(task.train_set):
         raise InvalidTask(

@@ -12,11 +12,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from byline.digests import content_digest
 from byline.errors import InvalidTask
 from byline.groups import GroupPartition
 from byline.index.canonical_json import canonical_digest
 from byline.index.index import AttributionIndex
-from byline.item_digests import content_digest
 from byline.loading.task_file import LoadedTask
 from byline.models.training_points import EVALUATION, read_items
 from byline.task import Task, TrainSet

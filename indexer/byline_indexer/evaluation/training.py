@@ -17,9 +17,9 @@ from torch import Tensor
 
 from byline.errors import BylineError, InvalidTask
 from byline.index.canonical_json import canonical_digest
-from byline.index.durable import replaced
-from byline.loading.task_file import load_checkpoint
-from byline.models.training_points import EVALUATION, collated, read_items
+from byline.index.durable import atomic_replacement
+from byline.models.checkpoints import load_checkpoint
+from byline.models.training_points import EVALUATION, collate_items, read_items
 from byline.task import Checkpoint, Task
 from byline_indexer.evaluation.jobs import Setting
 
@@ -89,7 +89,7 @@ class Retraining:
         """Train the model, evaluate it, and write the file."""
         weights = train(task, self.rows, self.seed)
         found = {f"{_PREFIX}{name}": values for name, values in outputs(task, weights, setting).items()}
-        with replaced(self.path(setting)) as temporary, temporary.open("wb") as file:
+        with atomic_replacement(self.path(setting)) as temporary, temporary.open("wb") as file:
             np.savez(file, rows=self.rows, seed=np.int64(self.seed), **found)  # type: ignore[arg-type]
 
 
@@ -152,7 +152,7 @@ def outputs(task: Task, weights: Mapping[str, Tensor], setting: Setting) -> dict
     found: dict[str, list[Tensor]] = {name: [] for name in names}
     for start in range(0, len(items), setting.batch_rows):
         chunk = read_items(items, range(start, min(start + setting.batch_rows, len(items))), EVALUATION)
-        batch = collated(task, chunk, device)
+        batch = collate_items(task, chunk, device)
         for name in names:
             lowered_N = task.objective(name)(model, batch)
             if lowered_N.shape != (len(chunk),):

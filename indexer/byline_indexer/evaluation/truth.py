@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from byline.errors import BuildFailed, InvalidInput
 from byline.groups import GroupPartition
-from byline.index.durable import replaced
+from byline.index.durable import atomic_replacement
 from byline_indexer.evaluation.designs import Design, Subsets
 from byline_indexer.evaluation.jobs import Setting, Workforce
 from byline_indexer.evaluation.training import UNREADABLE, Retraining
@@ -142,5 +142,5 @@ def from_file(path: Path, points: int, items: int, members: GroupPartition | Non
 
 def write_truth(path: Path, truth: Truth, members: GroupPartition | None) -> None:
     """Keep a truth in the form that `from_file` reads."""
-    with replaced(path) as temporary, temporary.open("wb") as file:
+    with atomic_replacement(path) as temporary, temporary.open("wb") as file:
         np.savez(file, subsets=points_of(truth.subsets_SJ, members), outputs=truth.outputs_TSE)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from byline.errors import InvalidInput
 from byline.groups import GroupPartition
 from byline.index.canonical_json import canonical_digest
-from byline.index.durable import replace_file, replaced
+from byline.index.durable import atomic_replacement, replace_file
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
 from byline.metrics import Interval, agreement, predicted_outputs, two_way_interval
@@ -159,7 +159,7 @@ def _built_scores(subject: Subject, items: NDArray[np.int64], kept: Path) -> Sco
         scores_QJ = subject.scores(index, items, subject.target)
         group_R = np.zeros(0, np.int64) if index.groups is None else index.groups.group_of_rows
     kept.parent.mkdir(exist_ok=True)
-    with replaced(kept) as temporary, temporary.open("wb") as file:
+    with atomic_replacement(kept) as temporary, temporary.open("wb") as file:
         np.savez(file, scores=scores_QJ, groups=group_R)
     shutil.rmtree(path)
     return scores_QJ, group_R

@@ -7,18 +7,19 @@ import torch
 
 from byline.curvature.base import Statistic
 from byline.curvature.labels import Labels
-from byline.digests import hold
+from byline.digests import require_digest
 from byline.errors import InvalidTask
 from byline.features.featurizer import MemberFeaturizer, statistics
-from byline.features.sampling import Rows, cut_batches
+from byline.features.sampling import cut_batches
 from byline.gradients.factors import BatchGradients
-from byline.loading.task_file import load_task, pinned
+from byline.loading.task_file import load_task
 from byline.members import Member
+from byline.models.checkpoints import pin_checkpoints
 from byline.models.member import MemberModel
-from byline.models.optimizer_state import given_moments
+from byline.models.optimizer_state import load_moments
 from byline.models.training_points import read_items
-from byline.projection.base import State
 from byline.task import Item, Task
+from byline.types import Rows, State
 from byline_indexer.units.data_digests import DataDigests
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.state import fitted_before, read_states, without_scratch
@@ -59,8 +60,8 @@ class WorkerContext:
         if self._task is None:
             assert self._plan.task is not None, "a Task in memory is built in its own process"
             loaded = load_task(self._plan.task)
-            hold(f"the source of the Task {self._plan.task}", loaded.digest, self._plan.task_digest)
-            task = pinned(loaded.task, self._plan.checkpoints)
+            require_digest(f"the source of the Task {self._plan.task}", loaded.digest, self._plan.task_digest)
+            task = pin_checkpoints(loaded.task, self._plan.checkpoints)
             if len(task.train_set) != self._plan.rows:
                 raise InvalidTask(
                     f"expected {self._plan.task} to return the same Task in every process, with {self._plan.rows} "
@@ -88,7 +89,7 @@ class WorkerContext:
         recipe, blocks = self._plan.recipe, self.model(unit.member).blocks
         member = self._plan.member(unit.member)
         uses = recipe.scale.uses_moments
-        moments = given_moments(self.task(), member, blocks) if uses else None
+        moments = load_moments(self.task(), member, blocks) if uses else None
         every = statistics(recipe, blocks, moments)
         return next(statistic for statistic in every if statistic.name == unit.statistic)
 

@@ -10,9 +10,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from byline.digests import content_digest
 from byline.errors import InvalidTask
 from byline.index.durable import durable_file
-from byline.item_digests import content_digest
 from byline.task import Item, Task, TrainSet
 
 Digests = NDArray[np.uint64]

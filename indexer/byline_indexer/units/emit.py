@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from byline.features.featurizer import MemberFeaturizer, Side
-from byline.features.sampling import Rows, cut_batches
+from byline.features.sampling import cut_batches
 from byline.models.member import MemberModel
-from byline.projection.base import State
-from byline.scale.row_weights import one_minus_p, rescaled
+from byline.scale.row_weights import leverage_weights, one_minus_p
+from byline.types import Rows, State
 from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.group_gradients import GroupPass
 from byline_indexer.units.outputs import every_weight
@@ -54,7 +54,9 @@ class EmitStage:
             batches = self._context.gradients(unit.member, self._context.block(unit))
             made = join_states([emitted(featurizer, featurizer.project_training(g)) for g in batches])
         if self._plan.recipe.row_weight == "leverage":
-            made["weight"] = rescaled(self._leverage(featurizer, unit.member, self._context.block(unit)))
+            made["weight"] = leverage_weights(
+                self._leverage(featurizer, unit.member, self._context.block(unit))
+            )
         return made
 
     def _emit_recorded(self, featurizer: MemberFeaturizer, unit: Unit) -> State:

@@ -9,12 +9,12 @@ from torch import Tensor
 from byline.curvature.base import BatchProducts, Statistic
 from byline.errors import InvalidTask
 from byline.features.featurizer import Side
-from byline.features.sampling import Rows, cut_batches
+from byline.features.sampling import cut_batches
 from byline.features.solving import ItemProducts
 from byline.gradients.factors import BatchGradients
-from byline.gradients.grouping import micro_batched
+from byline.gradients.grouping import sum_micro_batches
 from byline.models.training_points import EVALUATION, read_items
-from byline.projection.base import State
+from byline.types import Rows, State
 from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.state import add_state, gathered, join_states
@@ -93,7 +93,9 @@ class FitStage:
         micro_batch = self._plan.statistic(unit.statistic).micro_batch
         for gradients in self._context.label_gradients(unit.member, rows, statistic.labels):
             assert self._context.at is not None
-            yield gradients if micro_batch == 1 else micro_batched(gradients, self._context.at, micro_batch)
+            yield (
+                gradients if micro_batch == 1 else sum_micro_batches(gradients, self._context.at, micro_batch)
+            )
 
     def _products(self, member: str, rows: Rows) -> Iterator[BatchProducts]:
         """Prepare curvature products.

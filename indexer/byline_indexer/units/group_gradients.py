@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from byline.features.featurizer import MemberFeaturizer, Side
-from byline.features.sampling import Rows, cut_batches
-from byline.gradients.grouping import summed
+from byline.features.sampling import cut_batches
+from byline.gradients.grouping import sum_groups
 from byline.models.member import MemberModel
 from byline.task import Item
+from byline.types import Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class GroupPass:
         batch = torch.cat([torch.from_numpy(rows) for rows in groups]).numpy()
         group_N = torch.arange(len(groups)).repeat_interleave(torch.tensor([len(rows) for rows in groups]))
         gradients = self.model.gradients(self.read(batch), self.signal)
-        return self.featurizer.project(summed(gradients, group_N, self.weights(batch)), Side.TRAIN)
+        return self.featurizer.project(sum_groups(gradients, group_N, self.weights(batch)), Side.TRAIN)
 
 
 def packs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:

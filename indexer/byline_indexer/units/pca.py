@@ -12,9 +12,17 @@ import torch
 from torch import Tensor
 
 from byline.features.featurizer import member_parts
-from byline.members import shares
-from byline.projection.base import State
-from byline.projection.pca import CODES, Pca, decoded, encoded, first_directions, fit_scales, mixing
+from byline.members import member_shares
+from byline.projection.pca import (
+    CODES,
+    Pca,
+    decode_directions,
+    encode_directions,
+    first_directions,
+    fit_scales,
+    mixing_matrix,
+)
+from byline.types import State
 from byline_indexer.units.outputs import block_features, block_weights
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.unit import Stage, Unit
@@ -62,13 +70,15 @@ class Rotation:
         units = (plan.sketch_unit(unit.number, block) for block in plan.rotation_blocks)
         sketch_LL = _sum_of_squares(workspace.read(u, ("sketch",))["sketch"].double() for u in units)
         moment_LL = _sum_of_squares(self._sums(unit.number, m.name) for m in plan.members)
-        return {"mixing": mixing(sketch_LL, moment_LL, self._columns(unit.number, last=len(sketch_LL)))}
+        return {
+            "mixing": mixing_matrix(sketch_LL, moment_LL, self._columns(unit.number, last=len(sketch_LL)))
+        }
 
     def direct(self, unit: Unit) -> State:
         """One member's directions: rounded after the last pass."""
         mixed = self._workspace.read(self._plan.mix_unit(unit.number))["mixing"]
         directions = (self._sums(unit.number, unit.member) @ mixed).float()
-        return encoded(directions) if self._last(unit.number) else {"directions": directions}
+        return encode_directions(directions) if self._last(unit.number) else {"directions": directions}
 
     def rotate(self, unit: Unit) -> State:
         """Features of one block over all members, rotated."""
@@ -76,12 +86,12 @@ class Rotation:
             self._moved(block_features(self._workspace, m.name, unit.block)) for m in self._plan.members
         ]
         directions = self._begin(self._pca.passes)
-        return {"features": member_parts(features, directions, shares(self._plan.members)).sum(dim=1)}
+        return {"features": member_parts(features, directions, member_shares(self._plan.members)).sum(dim=1)}
 
     def _fitted_on(self, member: str, block: int) -> Tensor:
         """A member's features of the fit's rows in a block, as much as its weight makes of them."""
         names = [each.name for each in self._plan.members]
-        share = shares(self._plan.members)[names.index(member)]
+        share = member_shares(self._plan.members)[names.index(member)]
         chosen = torch.from_numpy(self._plan.rotation_rows(block))
         features_BK = block_features(self._workspace, member, block)[chosen]
         return features_BK * math.sqrt(share * len(names))
@@ -119,7 +129,7 @@ class Rotation:
     def _of_pass(self, number: int) -> list[Tensor]:
         units = [Unit(Stage.DIRECT, m.name, 0, self._plan.pass_name(number)) for m in self._plan.members]
         states = [self._workspace.read(unit) for unit in units]
-        found = [decoded(state) if CODES in state else state["directions"] for state in states]
+        found = [decode_directions(state) if CODES in state else state["directions"] for state in states]
         return [directions for directions in found if directions is not None]
 
     def _moved(self, tensor: Tensor) -> Tensor:

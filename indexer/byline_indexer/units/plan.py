@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from byline.curvature.base import Source
 from byline.curvature.labels import Labels
-from byline.features.sampling import Rows, fit_sample
+from byline.features.sampling import fit_sample
 from byline.gradients.blocks import Block
 from byline.gradients.report import ParameterReport
 from byline.groups import GroupOptions, GroupPartition
@@ -24,6 +24,7 @@ from byline.members import Member
 from byline.models.device import Compute, Precision
 from byline.recipes import Recipe
 from byline.task import CheckpointDigests
+from byline.types import Rows
 from byline_indexer.config import BuildSection
 from byline_indexer.units.unit import ENSEMBLE, Stage, Unit, family
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from byline.curvature.base import SCRATCH
-from byline.projection.base import State
+from byline.types import State
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace

@@ -12,16 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from byline.curvature.trajectory import Span, Trajectory, carried, trace
-from byline.digests import hold
-from byline.features.sampling import Rows
+from byline.curvature.trajectory import Span, Trajectory, carry_back, trace_span
+from byline.digests import require_digest
 from byline.gradients.blocks import Block
-from byline.index.recordings import fitting_recording, open_recording
+from byline.index.recordings import open_recording, require_recording
 from byline.members import Member
-from byline.projection.base import State
 from byline.recipes import Recipe
 from byline.recording import recording_head
 from byline.task import Task
+from byline.types import Rows, State
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
@@ -42,7 +41,7 @@ class Trajectories:
     def trace(self, unit: Unit) -> State:
         """What the visits of one span did: `rows` int64 [N] ascending, `traced` float32 [N, K] in their order."""
         span = self._span(unit)
-        traced_NK = trace(span, self._carries(unit))
+        traced_NK = trace_span(span, self._carries(unit))
         order = torch.argsort(span.rows_N, stable=True)
         return {"rows": span.rows_N[order], "traced": traced_NK[order]}
 
@@ -52,7 +51,7 @@ class Trajectories:
         sorted_NK = self._workspace.read(self._trace_unit(unit.member, unit.block), ("traced",))["traced"]
         traced_NK = torch.empty_like(sorted_NK)
         traced_NK[torch.argsort(span.rows_N, stable=True)] = sorted_NK
-        made = carried(span, traced_NK.to(span.phi_NK.device), self._carries(unit))
+        made = carry_back(span, traced_NK.to(span.phi_NK.device), self._carries(unit))
         return {f"carry.{place:05d}": carry_kk for place, carry_kk in enumerate(made)}
 
     def features(self, member: str, rows: Rows) -> Tensor:
@@ -79,7 +78,9 @@ class Trajectories:
         assert checkpoint.recording is not None
         recording = open_recording(checkpoint.recording)
         if checkpoint.expected is not None:
-            hold(f"the recording at {checkpoint.recording}", recording.digest, checkpoint.expected.recording)
+            require_digest(
+                f"the recording at {checkpoint.recording}", recording.digest, checkpoint.expected.recording
+            )
         span = recording.read(unit.block)
         return Span(
             phi_NK=span.phi_NK.to(self._plan.numerics.device),
@@ -128,5 +129,5 @@ def recorded_visits(
     if not recipe.recorded:
         return {}
     expected = recording_head(recipe, blocks, len(task.train_set))
-    opened = {m.name: fitting_recording(task.checkpoints[m.checkpoint].recording, expected) for m in members}
+    opened = {m.name: require_recording(task.checkpoints[m.checkpoint].recording, expected) for m in members}
     return {name: tuple(span.visits for span in recording.spans) for name, recording in opened.items()}

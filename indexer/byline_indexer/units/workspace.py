@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from byline.errors import BuildFailed
-from byline.index.durable import TEMPORARY, replaced
+from byline.index.durable import TEMPORARY, atomic_replacement
 from byline.index.tensors import write_tensors
 from byline.index.verification import sha256_of
 from byline_indexer.units.unit import Unit
@@ -52,7 +52,7 @@ class Workspace:
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         output = self._output(unit)
         output.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(output) as temporary:
+        with atomic_replacement(output) as temporary:
             write_tensors(temporary, kept)
         receipt = Receipt(output.stat().st_size, sha256_of(output))
         text = json.dumps({"unit": str(unit.path), "size": receipt.size, "sha256": receipt.sha256})
@@ -134,5 +134,5 @@ class Workspace:
 
 def _keep_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(path, durable=False) as temporary:
+    with atomic_replacement(path, durable=False) as temporary:
         temporary.write_text(text)

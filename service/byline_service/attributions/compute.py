@@ -20,7 +20,7 @@ from byline.attribution.attributor import Attributor
 from byline.attribution.queries import CheckedRequest
 from byline.errors import DeadlineExceeded
 from byline.index.faiss_file import set_threads
-from byline.progress import Step, Stopped, reported_to
+from byline.progress import Cancelled, Step, report_to
 from byline_service.observability.metrics import Metrics
 
 
@@ -170,14 +170,14 @@ def _outcomes(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:
 
     def report(step: Step) -> None:
         if not any(job.wanted for job in jobs):
-            raise Stopped
+            raise Cancelled
         for job in jobs:
             job.step = step
 
     try:
-        with reported_to(report):
+        with report_to(report):
             return _answers(jobs)
-    except Stopped:
+    except Cancelled:
         return [DeadlineExceeded("nobody waited for the answer any more")] * len(jobs)
 
 

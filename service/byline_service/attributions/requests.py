@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from byline.api.answer import Answer
 from byline.api.attributions import Answers, AttributionBody, QueryBody, SharesBody, Words
 from byline.api.query import AttributionOptions, Filter, RankingOptions
-from byline.attribution.attributor import shares_of
+from byline.attribution.attributor import shares_answer
 from byline.attribution.payloads import validated
 from byline.attribution.request import AttributionRequest
 from byline.errors import InvalidQuery
@@ -102,7 +102,7 @@ def shares_request(settings: Settings, body: bytes) -> ParsedRequest:
     parsed = validated(SharesBody, parse_json(body), "body")
     _check_count(settings, len(parsed.query_set or ()))
     request = AttributionRequest(**_fields(parsed, SharesBody), k=1, shares=True, examples=False)
-    requested = ParsedRequest(requests=[request], document=lambda answers: shares_of(answers[0]))
+    requested = ParsedRequest(requests=[request], document=lambda answers: shares_answer(answers[0]))
     return _checked(settings, requested)
 
 

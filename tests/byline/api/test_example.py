@@ -11,8 +11,8 @@ import torch
 from pydantic import ValidationError
 
 from byline.api.example import MAX_PREVIEW, Example
+from byline.digests import content_digest
 from byline.errors import InvalidTask
-from byline.item_digests import content_digest
 
 ITEM = """{"text": np.array(["one", ["two", 3.5], None], dtype=object), "x": torch.arange(6).bfloat16(),
     "pairs": np.array([(1, "a")], dtype=[("n", "i4"), ("o", "O")])}"""
@@ -20,7 +20,7 @@ ITEM = """{"text": np.array(["one", ["two", 3.5], None], dtype=object), "x": tor
 
 def test_another_process_gives_the_same_digest() -> None:
     code = (
-        "import numpy as np, torch\nfrom byline.item_digests import content_digest\n"
+        "import numpy as np, torch\nfrom byline.digests import content_digest\n"
         f"junk = [object() for _ in range(999)]\nprint(content_digest({ITEM}).hex())"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

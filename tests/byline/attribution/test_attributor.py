@@ -10,11 +10,17 @@ import torch
 
 from byline.api.query import Filter
 from byline.attribution.attributor import Attributor
-from byline.attribution.noise import sample_rows, stands_out
 from byline.attribution.optimism import candidate_count, optimism
 from byline.attribution.owner_shares import owner_sums
 from byline.attribution.request import AttributionRequest
-from byline.attribution.uncertainty import error_scope, member_units, standard_errors, unit_count
+from byline.attribution.uncertainty import (
+    error_scope,
+    member_units,
+    sample_rows,
+    standard_errors,
+    stands_out,
+    unit_count,
+)
 from byline.errors import InvalidQuery, NonFiniteGradient, StaleIndex
 from byline.loading.task_file import load_task
 from byline.members import Member
@@ -265,7 +271,7 @@ class TestAttributor:
         models = attributor._questions._featurizer._models
         batch = task.collate([ITEM])
         for member in attributor.members:
-            with models[member]._within():
+            with models[member]._passes.within():
                 loss = task.loss(models[member].model.requires_grad_(True), batch)[0]
                 names, parameters = zip(*models[member].model.named_parameters(), strict=True)
                 grads = torch.autograd.grad(loss, parameters)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import BaseModel
 
-from byline.attribution.task_code import parsed_by, predicted_by
+from byline.attribution.task_code import parse_query, predict_query
 from byline.errors import InvalidQuery, InvalidTask, Overloaded
 from byline.task import ParsedQuery, Prediction, QueryInterface
 
@@ -40,42 +40,42 @@ def raising(error):
 )
 def test_outputs_that_are_no_finite_json_are_the_tasks_error(output, message):
     with pytest.raises(InvalidTask, match=message):
-        predicted_by(predicting(output), torch.nn.Identity(), None)
+        predict_query(predicting(output), torch.nn.Identity(), None)
 
 
 def test_an_output_that_holds_itself_is_refused():
     output = {"a": []}
     output["a"].append(output["a"])
     with pytest.raises(InvalidTask, match="nested too deeply"):
-        predicted_by(predicting(output), torch.nn.Identity(), None)
+        predict_query(predicting(output), torch.nn.Identity(), None)
 
 
 def test_json_passes():
     output = {"label": "7", "p": 0.5, "n": 3, "ok": True, "none": None, "all": {"7": [0.5, np.float64(1)]}}
-    assert predicted_by(predicting(output), torch.nn.Identity(), None).output == output
+    assert predict_query(predicting(output), torch.nn.Identity(), None).output == output
 
 
 def test_other_types_than_promised_are_the_tasks_error():
     with pytest.raises(InvalidTask, match="ParsedQuery, got a tuple"):
-        parsed_by(QueryInterface(payload=BaseModel, parse=lambda _: (1, 2)), None)
+        parse_query(QueryInterface(payload=BaseModel, parse=lambda _: (1, 2)), None)
     with pytest.raises(InvalidTask, match="Prediction, got a dict"):
-        predicted_by(
+        predict_query(
             QueryInterface(payload=BaseModel, parse=lambda _: None, predict=lambda _m, _i: {}),
             torch.nn.Identity(),
             None,
         )
     with pytest.raises(InvalidQuery, match="predicts none"):
-        predicted_by(QueryInterface(payload=BaseModel, parse=lambda _: None), torch.nn.Identity(), None)
+        predict_query(QueryInterface(payload=BaseModel, parse=lambda _: None), torch.nn.Identity(), None)
     parsed = ParsedQuery(item=1, complete=True)
-    assert parsed_by(QueryInterface(payload=BaseModel, parse=lambda _: parsed), None) is parsed
+    assert parse_query(QueryInterface(payload=BaseModel, parse=lambda _: parsed), None) is parsed
 
 
 def test_exceptions_refuse_the_query_and_keep_their_cause():
     with pytest.raises(InvalidQuery, match="ValueError") as caught:
-        parsed_by(raising(ValueError("secret")), None)
+        parse_query(raising(ValueError("secret")), None)
     assert "secret" not in str(caught.value)
     assert isinstance(caught.value.__cause__, ValueError)
     with pytest.raises(Overloaded):
-        parsed_by(raising(MemoryError()), None)
+        parse_query(raising(MemoryError()), None)
     with pytest.raises(InvalidQuery, match="mine"):
-        parsed_by(raising(InvalidQuery("mine")), None)
+        parse_query(raising(InvalidQuery("mine")), None)

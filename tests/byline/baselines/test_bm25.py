@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from byline.baselines import Bm25, Fitting
+from byline.baselines import Bm25, FitOptions
 from byline.errors import InvalidInput, InvalidTask
 from tests.byline.baselines.texts import text_task
 
@@ -40,7 +40,7 @@ def by_formula(query: str, texts: list[str]) -> list[float]:
 
 
 def test_scores_are_the_formula() -> None:
-    found = Bm25.fit(text_task(TEXTS), Fitting(batch_rows=4)).scores(QUERIES)
+    found = Bm25.fit(text_task(TEXTS), FitOptions(batch_rows=4)).scores(QUERIES)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, [by_formula(query, TEXTS) for query in QUERIES], rtol=1e-12)
     assert (found[:, 0] == found[:, 5]).all(), "equal texts must score the same bits"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from byline.api.example import Example
-from byline.baselines import Fitting, KnnShapley, Representation
+from byline.baselines import FitOptions, KnnShapley, Representation
 from byline.baselines.knn_shapley import shapley_values
 from byline.errors import InvalidInput, InvalidQuery, InvalidTask
 from byline.task import Task
@@ -60,7 +60,7 @@ def described(row: int) -> Example:
 
 def test_scores_follow_the_neighbours_of_each_query(task: Task) -> None:
     queries = [tiny_task.task().train_set[row] for row in (40, 41, 42)]
-    found = KnnShapley.fit(task, Fitting(neighbours=3)).scores(queries)
+    found = KnnShapley.fit(task, FitOptions(neighbours=3)).scores(queries)
     cosines = Representation.fit(task).scores(queries)
     labels = [described(row).label for row in range(8)]
     for values, cosine, (_, label) in zip(found, cosines, queries, strict=True):
@@ -71,7 +71,7 @@ def test_scores_follow_the_neighbours_of_each_query(task: Task) -> None:
 
 def test_a_point_that_helps_is_positive(task: Task) -> None:
     label = str(task.train_set[0][1])
-    values = KnnShapley.fit(task, Fitting(neighbours=1)).scores([task.train_set[0]])[0]
+    values = KnnShapley.fit(task, FitOptions(neighbours=1)).scores([task.train_set[0]])[0]
     assert values[0] == values.max() > 0
     assert all(v <= values[0] for row, v in enumerate(values) if described(row).label == label)
 
@@ -84,7 +84,7 @@ def test_what_is_missing_is_said(task: Task) -> None:
     with pytest.raises(InvalidTask, match=r"expected a label in every Example.*got 8 of 8 without"):
         KnnShapley.fit(replace(task, describe=lambda row: Example(id=str(row))))
     with pytest.raises(InvalidInput, match="at least 1 neighbour, got 0"):
-        KnnShapley.fit(task, Fitting(neighbours=0))
+        KnnShapley.fit(task, FitOptions(neighbours=0))
     fitted = KnnShapley.fit(replace(task, label=lambda item: "unheard of"))
     with pytest.raises(InvalidQuery, match="a label that some training point has"):
         fitted.scores([task.train_set[0]])

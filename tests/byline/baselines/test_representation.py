@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from byline.baselines import Fitting, Representation
+from byline.baselines import FitOptions, Representation
 from byline.errors import InvalidQuery, InvalidTask, UnsupportedModel
-from byline.gradients.hooks import last_input
+from byline.gradients.capture.hooks import last_input
 from byline.task import Task
 from tests.indexer import tiny_task
 
@@ -30,7 +30,7 @@ def task() -> Task:
 def test_scores_are_cosines_of_the_first_checkpoint(task: Task) -> None:
     queries = [(torch.arange(6.0) - q, 0) for q in range(4)]
     seen: list[tuple[int, int]] = []
-    fitting = Fitting(batch_rows=32, on_done=lambda done, rows: seen.append((done, rows)))
+    fitting = FitOptions(batch_rows=32, on_done=lambda done, rows: seen.append((done, rows)))
     found = Representation.fit(task, fitting).scores(queries)
     train = hidden(torch.stack([task.train_set[row][0] for row in range(90)]))
     asked = hidden(torch.stack([x for x, _ in queries]))
@@ -41,7 +41,7 @@ def test_scores_are_cosines_of_the_first_checkpoint(task: Task) -> None:
 
 def test_equal_points_score_the_same_bits(task: Task) -> None:
     twice = replace(task, train_set=[task.train_set[row % 45] for row in range(90)])
-    found = Representation.fit(twice, Fitting(batch_rows=45)).scores([task.train_set[3]])
+    found = Representation.fit(twice, FitOptions(batch_rows=45)).scores([task.train_set[3]])
     assert (found[0, :45] == found[0, 45:]).all()
     assert found[0].argmax() == 3
 
@@ -49,7 +49,7 @@ def test_equal_points_score_the_same_bits(task: Task) -> None:
 def test_a_given_model_is_used(task: Task) -> None:
     model = task.model()
     model.load_state_dict(tiny_task.weights(1))
-    own = Representation.fit(task, Fitting(model=model.eval())).scores([task.train_set[0]])
+    own = Representation.fit(task, FitOptions(model=model.eval())).scores([task.train_set[0]])
     assert not np.allclose(own, Representation.fit(task).scores([task.train_set[0]]))
 
 

@@ -9,8 +9,8 @@ import torch
 from byline.curvature.arnoldi import Arnoldi, LanczosStatistic
 from byline.errors import BuildFailed, InvalidRecipe
 from byline.index.index import AttributionIndex
-from byline.projection.base import State
 from byline.projection.ritz import VECTORS
+from byline.types import State
 from byline_indexer.build.build import build
 from byline_indexer.build.estimate import estimate
 from byline_indexer.config import BuildConfig

@@ -13,8 +13,8 @@ from byline.features.fitting import fit
 from byline.gradients.checks import build_collector
 from byline.gradients.collector import GradientCollector
 from byline.gradients.factors import BatchGradients
-from byline.projection.base import State
 from byline.recipes import Recipe, recipe
+from byline.types import State
 from tests.reference import models, reference
 
 EXACT_ENOUGH = {"rtol": 2e-5, "atol": 1e-9}

@@ -110,7 +110,7 @@ def test_other_labels_need_the_loss() -> None:
 
 
 def test_matrices_that_are_too_large_say_where_to_go() -> None:
-    from byline.curvature.limits import refuse_too_wide
+    from byline.curvature.linalg import refuse_too_wide
 
     with pytest.raises(InvalidRecipe, match="if_cg"):
         refuse_too_wide(20_001)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from byline.curvature.limits import never_zero
+from byline.curvature.linalg import replace_zeros
 from byline.index.index import AttributionIndex
 from byline.index.layout import StorageOptions
 from byline.loading.task_file import load_task
@@ -52,4 +52,4 @@ def test_a_loss_in_a_tiny_unit_has_the_same_scores(tmp_path: Path, recipe: str) 
 
 def test_only_a_mean_of_zero_is_replaced() -> None:
     means = torch.tensor([0.0, 1e-300, 2.0], dtype=torch.float64)
-    assert never_zero(means).tolist() == [1.0, 1e-300, 2.0]
+    assert replace_zeros(means).tolist() == [1.0, 1e-300, 2.0]

@@ -10,7 +10,7 @@ from byline.curvature.solvers import (
     lanczos,
     largest_eigenvalue,
     lissa,
-    orthogonalised,
+    orthogonalize,
 )
 from byline.errors import NonFiniteGradient
 
@@ -157,5 +157,5 @@ def test_an_exhausted_krylov_space_is_left() -> None:
 def test_orthogonalising_twice_leaves_rounding() -> None:
     basis, _ = torch.linalg.qr(sides(5).T)
     vector = basis.T.sum(dim=0) * 1e6 + 1e-6 * sides(1)[0]
-    rest = orthogonalised(vector, basis.T)
+    rest = orthogonalize(vector, basis.T)
     assert (basis.T @ rest).norm() < 1e-9 * rest.norm()

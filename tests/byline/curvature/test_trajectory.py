@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from byline.curvature.trajectory import Span, Trajectory, carried, trace
+from byline.curvature.trajectory import Span, Trajectory, carry_back, trace_span
 from byline.errors import InvalidRecipe, NonFiniteGradient
 
 POINTS, WIDTH, STEPS = 9, 4, 14
@@ -58,7 +58,7 @@ def eye(*widths: int) -> list[Tensor]:
 def test_leaving_a_little_of_a_point_out_of_real_sgd_moves_the_weights_as_traced() -> None:
     run = Run()
     span = run.span()
-    found = summed(span, trace(span, eye(WIDTH)))
+    found = summed(span, trace_span(span, eye(WIDTH)))
     little = 1e-6
     for point in range(POINTS):
         more, less = torch.ones(POINTS).double(), torch.ones(POINTS).double()
@@ -72,7 +72,7 @@ def test_leaving_a_whole_point_out_moves_the_weights_nearly_so() -> None:
     run = Run()
     run.rates = [rate / 30 for rate in run.rates]
     span = run.span()
-    found = summed(span, trace(span, eye(WIDTH)))
+    found = summed(span, trace_span(span, eye(WIDTH)))
     whole = run.final(torch.ones(POINTS).double())
     for point in range(POINTS):
         kept = torch.ones(POINTS).double()
@@ -84,7 +84,7 @@ def test_leaving_a_whole_point_out_moves_the_weights_nearly_so() -> None:
 @pytest.mark.parametrize("widths", [(4,), (1, 3)])
 def test_every_visit_equals_the_product_written_out(widths: tuple[int, ...]) -> None:
     span = Run().span()
-    traced_NK = trace(span, eye(*widths))
+    traced_NK = trace_span(span, eye(*widths))
     ends = span.sizes_S.cumsum(0).tolist()
     steps = [slice(end - int(size), end) for end, size in zip(ends, span.sizes_S, strict=True)]
     mask = torch.block_diag(*[torch.ones(width, width).double() for width in widths])
@@ -100,16 +100,16 @@ def test_every_visit_equals_the_product_written_out(widths: tuple[int, ...]) -> 
 
 def test_spans_are_traced_one_after_the_other_from_the_end() -> None:
     run = Run()
-    whole = trace(run.span(), eye(1, 3))
+    whole = trace_span(run.span(), eye(1, 3))
     late, early = run.span(8), run.span(0, 8)
-    traced_late = trace(late, eye(1, 3))
-    traced_early = trace(early, carried(late, traced_late, eye(1, 3)))
+    traced_late = trace_span(late, eye(1, 3))
+    traced_early = trace_span(early, carry_back(late, traced_late, eye(1, 3)))
     torch.testing.assert_close(torch.cat([traced_early, traced_late]), whole, rtol=1e-10, atol=1e-12)
 
 
 def test_carries_are_read_and_not_written() -> None:
     carries = eye(WIDTH)
-    trace(Run().span(), carries)
+    trace_span(Run().span(), carries)
     assert torch.equal(carries[0], torch.eye(WIDTH).double())
 
 
@@ -117,7 +117,7 @@ def test_a_run_that_diverges_when_linearised_is_refused() -> None:
     span = Run().span()
     wild = Span(phi_NK=span.phi_NK * 1e40, rows_N=span.rows_N, sizes_S=span.sizes_S, rates_S=span.rates_S)
     with pytest.raises(NonFiniteGradient, match="diverges"):
-        trace(wild, eye(WIDTH))
+        trace_span(wild, eye(WIDTH))
 
 
 def test_a_training_point_has_no_feature_of_its_gradient() -> None:

@@ -16,9 +16,9 @@ from byline.loading.task_file import load_task
 from byline.models.device import Compute
 from byline.models.member import MemberModel
 from byline.models.network import probed_items
-from byline.projection.base import State
 from byline.recipes import Recipe, recipe
 from byline.task import Task
+from byline.types import State
 
 TINY = Path(__file__).parents[2] / "indexer" / "tiny_task.py"
 RECIPE = recipe("ekfac", projection={"size": 40}, members={"masks": 2})

@@ -22,7 +22,7 @@ from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients
 from byline.models.device import Compute
 from byline.models.member import MemberModel
-from byline.models.network import collector_of
+from byline.models.network import make_collector
 from byline.recipes import recipe
 from byline.task import Batch, Checkpoint, Item, LayerSelection, Objective, Task
 
@@ -87,7 +87,7 @@ class Collects(Protocol):
 def checked_collector(subject: Subject, model: nn.Module) -> Collects:
     """Byline's own, as builds and services use it."""
     task = _task(subject)
-    return MemberModel(task, collector_of(task, recipe("grad_dot"), model, Compute()), None, Compute())
+    return MemberModel(task, make_collector(task, recipe("grad_dot"), model, Compute()), None, Compute())
 
 
 def examine(

@@ -6,7 +6,7 @@ import torch
 
 from byline.gradients.checks import build_collector
 from byline.gradients.factors import BatchGradients
-from byline.gradients.grouping import micro_batched, summed
+from byline.gradients.grouping import sum_groups, sum_micro_batches
 from byline.projection.sjlt import SjltProjection
 from tests.reference import models
 
@@ -24,7 +24,7 @@ def test_equals_the_sum_of_written_out_gradients(name: str, even: bool) -> None:
     count = len(gradients)
     groups = torch.arange(count) % 2 if even else torch.tensor([2, 0, 1, 0, 0, 2, 1, 0, 0, 2, 0][:count])
     weights = torch.linspace(-1, 2, count, dtype=torch.float64)
-    found = summed(gradients, groups, weights)
+    found = sum_groups(gradients, groups, weights)
     every = gradients.dense().double()
     expected = torch.stack(
         [(every * weights[:, None])[groups == group].sum(dim=0) for group in range(int(groups.max()) + 1)]
@@ -39,7 +39,7 @@ def test_sums_project_like_their_parts(name: str) -> None:
     blocks, gradients = collected(name)
     project = SjltProjection(size=30, nonzeros=2).projector(blocks, {})
     groups = torch.arange(len(gradients)) // 2
-    found = project(summed(gradients, groups, torch.ones(len(gradients))))
+    found = project(sum_groups(gradients, groups, torch.ones(len(gradients))))
     each = project(gradients)
     expected = torch.stack([each[groups == group].sum(dim=0) for group in range(len(found))])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
@@ -53,19 +53,19 @@ def test_micro_batches_keep_second_moments_on_average() -> None:
     draws = 400
     for draw in range(draws):
         rows = np.arange(len(gradients)) + draw * len(gradients)
-        sums = micro_batched(gradients, rows, 4).dense().double().numpy()
+        sums = sum_micro_batches(gradients, rows, 4).dense().double().numpy()
         assert len(sums) == -(-len(gradients) // 4)
         found += sums.T @ sums / draws
     assert np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected)
     # Plain sums would not: their cross terms do not vanish.
-    plain = summed(gradients, torch.zeros(len(gradients), dtype=torch.int64), torch.ones(len(gradients)))
+    plain = sum_groups(gradients, torch.zeros(len(gradients), dtype=torch.int64), torch.ones(len(gradients)))
     whole = plain.dense().double().numpy()
     assert np.linalg.norm(whole.T @ whole - expected) > 0.3 * np.linalg.norm(expected)
 
 
 def test_micro_batches_keep_either_factors_moments() -> None:
     _, gradients = collected("transformer")
-    sums = micro_batched(gradients, np.arange(len(gradients)), 4)
+    sums = sum_micro_batches(gradients, np.arange(len(gradients)), 4)
     for name, gradient in gradients.blocks.items():
         for one, other in zip(gradient.uses, sums.blocks[name].uses, strict=True):
             assert int(one.active().sum()) == int(other.active().sum())

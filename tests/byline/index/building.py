@@ -17,6 +17,7 @@ from byline.index.index import AttributionIndex
 from byline.index.layout import MemberLayout, StorageOptions, TaskRecord
 from byline.index.writer import write_index
 from byline.recipes import recipe
+from byline.search.recall import measure_recall
 
 OWNERS = ("ada", "grace", "edsger", None)
 LICENSES = ("MIT", "BSD-3-Clause")
@@ -85,4 +86,6 @@ def contents_of(
 
 def build(path: Path, features: NDArray[np.float32], **options: Any) -> AttributionIndex:
     """Write an index of these features and open it."""
-    return AttributionIndex.open(write_index(contents_of(features, **options), path))
+    return AttributionIndex.open(
+        write_index(contents_of(features, **options), path, measure_recall=measure_recall)
+    )

@@ -10,7 +10,7 @@ import pytest
 from byline.errors import CorruptIndex, NotFound
 from byline.index import verification
 from byline.index.index import AttributionIndex
-from byline.index.publishing import current_version, point, publish
+from byline.index.publishing import current_version, point_to_version, publish
 from byline.index.writer import write_index
 from tests.byline.index.building import contents_of, heavy_tailed
 
@@ -24,7 +24,7 @@ def test_published_and_pointed_at(tmp_path: Path) -> None:
     assert not (tmp_path / ".work").exists()
     with pytest.raises(NotFound, match="no index has been published"):
         current_version(tmp_path)
-    point(tmp_path, "abc123")
+    point_to_version(tmp_path, "abc123")
     assert current_version(tmp_path) == "abc123"
     with AttributionIndex.open(tmp_path) as index:
         assert index.path == version
@@ -55,9 +55,9 @@ def test_an_unfinished_directory_is_not_published(tmp_path: Path) -> None:
 def test_pointing_at_nothing(tmp_path: Path) -> None:
     for name in ("missing", "../..", "", "/etc"):
         with pytest.raises(NotFound):
-            point(tmp_path, name)
+            point_to_version(tmp_path, name)
     publish(write(tmp_path / ".work"), tmp_path / "v")
-    point(tmp_path, "v")
+    point_to_version(tmp_path, "v")
     shutil.rmtree(tmp_path / "v")
     with pytest.raises(CorruptIndex, match="current: is not the name of a version beside it"):
         AttributionIndex.open(tmp_path)
@@ -65,7 +65,7 @@ def test_pointing_at_nothing(tmp_path: Path) -> None:
 
 def test_every_flipped_byte_of_the_pointer_is_found(tmp_path: Path) -> None:
     publish(write(tmp_path / ".work"), tmp_path / "0a1b2c3d4e5f")
-    point(tmp_path, "0a1b2c3d4e5f")
+    point_to_version(tmp_path, "0a1b2c3d4e5f")
     pointer = tmp_path / "current"
     content = pointer.read_bytes()
     for position in range(len(content)):
@@ -91,7 +91,7 @@ def test_publishing_tells_how_far_it_is_and_spares_the_first_reading(
     version = publish(work, tmp_path / "v", lambda *step: seen.append(step))
     assert seen[-1][0] == "verify"
     assert 0 < seen[0][1] < seen[-1][1] == seen[-1][2]
-    point(tmp_path, "v")
+    point_to_version(tmp_path, "v")
     reads: list[Path] = []
     original = verification.sha256_of
 

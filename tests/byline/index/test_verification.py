@@ -12,13 +12,18 @@ from byline.index import verification
 from byline.index.index import AttributionIndex
 from byline.index.verification import DigestCache, verify
 from byline.index.writer import write_index
+from byline.search.recall import measure_recall
 from tests.byline.index.building import contents_of, heavy_tailed
 
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: Any) -> Path:
     path = tmp_path_factory.mktemp("pristine") / "v"
-    return write_index(contents_of(heavy_tailed(12, 6), widths=(4, 2), search="compressed"), path)
+    return write_index(
+        contents_of(heavy_tailed(12, 6), widths=(4, 2), search="compressed"),
+        path,
+        measure_recall=measure_recall,
+    )
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from byline.errors import BuildFailed, InvalidTask
 from byline.index.index import AttributionIndex
 from byline.index.layout import OWNER_SUMS
 from byline.index.writer import write_index
+from byline.search.recall import measure_recall
 from tests.byline.index.building import build, contents_of, example, heavy_tailed
 
 STORAGES: list[dict[str, Any]] = [
@@ -35,7 +36,11 @@ def test_the_same_build_gives_the_same_bytes(tmp_path: Path, storage: dict[str, 
     features = heavy_tailed(500, 40)
     written = [
         content(
-            write_index(contents_of(features, widths=(30, 10), block=block, **storage), tmp_path / str(block))
+            write_index(
+                contents_of(features, widths=(30, 10), block=block, **storage),
+                tmp_path / str(block),
+                measure_recall=measure_recall,
+            )
         )
         for block in (64, 7, 500)
     ]
@@ -83,11 +88,11 @@ def test_columns_and_states_are_checked(tmp_path: Path) -> None:
         contents = contents_of(heavy_tailed(5, 3))
         object.__setattr__(contents, field, value)
         with pytest.raises(BuildFailed):
-            write_index(contents, tmp_path / "v")
+            write_index(contents, tmp_path / "v", measure_recall=measure_recall)
     contents = contents_of(heavy_tailed(5, 3))
     object.__setattr__(contents, "examples", lambda: map(example, range(6)))
     with pytest.raises(InvalidTask, match="expected 5 examples"):
-        write_index(contents, tmp_path / "v")
+        write_index(contents, tmp_path / "v", measure_recall=measure_recall)
 
 
 def test_the_manifest_says_what_was_done_and_not_when(tmp_path: Path) -> None:
@@ -116,7 +121,7 @@ def test_owner_sums_are_float64_sums_of_stored_rows(tmp_path: Path, owners: str)
     }[owners]
     described = [example(row).model_copy(update={"owner": names(row)}) for row in range(rows)]
     object.__setattr__(contents, "examples", lambda: iter(described))
-    index = AttributionIndex.open(write_index(contents, tmp_path / "v"))
+    index = AttributionIndex.open(write_index(contents, tmp_path / "v", measure_recall=measure_recall))
     stored = index.vectors.gather(np.arange(rows)).astype(np.float64)
     assert index.owners.names == tuple(sorted({one.owner for one in described if one.owner}))
     for position, name in list(enumerate(index.owners.names))[:50]:
@@ -132,6 +137,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from byline.index.writer import write_index
+from byline.search.recall import measure_recall
 from tests.byline.index.building import contents_of, example, heavy_tailed
 
 rows, search, place = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
@@ -152,7 +158,7 @@ def watch(what, done, total):
     kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if "kB" in line}
     peak = max(peak, kilobytes["VmRSS"])
 
-write_index(contents, place, progress=watch)
+write_index(contents, place, progress=watch, measure_recall=measure_recall)
 print(peak)
 """
 
@@ -177,7 +183,9 @@ def test_memory_does_not_grow_with_rows(tmp_path: Path, search: str) -> None:
 def test_measuring_recall_tells_how_far_it_is(tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     contents = contents_of(heavy_tailed(200, 16), search="compressed")
-    write_index(contents, tmp_path / "v", progress=lambda *step: seen.append(step))
+    write_index(
+        contents, tmp_path / "v", progress=lambda *step: seen.append(step), measure_recall=measure_recall
+    )
     assert ("nearest rows", 200, 200) in seen
     assert ("recall", 1, 128) in seen
     assert ("recall", 128, 128) in seen

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from byline.errors import InvalidQuery, InvalidTask
-from byline.loading.failures import cause, code_of, is_users, place
+from byline.loading.failures import error_place, error_text, is_users, task_code_failures
 
 
 class Model(BaseModel):
@@ -15,11 +15,11 @@ class Model(BaseModel):
 
 def test_any_error_is_the_tasks_and_byline_keeps_its_own() -> None:
     said = r"^Task\.collate raised KeyError: 'x' \(test_failures\.py:\d+, in .*\): fix it$"
-    with pytest.raises(InvalidTask, match=said), code_of("Task.collate", "fix it"):
+    with pytest.raises(InvalidTask, match=said), task_code_failures("Task.collate", "fix it"):
         {}["x"]  # type: ignore[typeddict-item]
-    with pytest.raises(InvalidQuery, match=r"^mine$"), code_of("Task.collate"):
+    with pytest.raises(InvalidQuery, match=r"^mine$"), task_code_failures("Task.collate"):
         raise InvalidQuery("mine")
-    with pytest.raises(MemoryError), code_of("Task.collate"):
+    with pytest.raises(MemoryError), task_code_failures("Task.collate"):
         raise MemoryError
 
 
@@ -33,20 +33,20 @@ def test_any_error_is_the_tasks_and_byline_keeps_its_own() -> None:
     ],
 )
 def test_one_printable_line(error: Exception, line: str) -> None:
-    assert cause(error) == line
-    assert cause(error).isprintable()
+    assert error_text(error) == line
+    assert error_text(error).isprintable()
 
 
 def test_pydantics_text_is_not_repeated() -> None:
     with pytest.raises(ValueError, match="width") as caught:
         Model(width="secret")  # type: ignore[arg-type]
-    assert cause(caught.value) == "ValidationError: Model.width: expected an integer, got text"
+    assert error_text(caught.value) == "ValidationError: Model.width: expected an integer, got text"
 
 
 def test_the_place_is_the_users_last_line_and_no_librarys() -> None:
     with pytest.raises(json.JSONDecodeError) as caught:
         json.loads("{")
-    assert place(caught.value).startswith(" (test_failures.py:")
+    assert error_place(caught.value).startswith(" (test_failures.py:")
     assert not is_users(json.__file__)
     assert not is_users(pytest.__file__)
     assert not is_users("<string>")

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from byline.errors import InvalidTask, StaleIndex
-from byline.loading.task_file import checkpoint_digests, load_checkpoint, load_task, load_weights, pinned
+from byline.loading.task_file import load_task
+from byline.models.checkpoints import checkpoint_digests, load_checkpoint, load_weights, pin_checkpoints
 from byline.task import Checkpoint
 from tests.reference.models import TinyTransformer
 
@@ -227,7 +228,7 @@ def test_weights_that_a_task_draws_anew_are_noticed() -> None:
 
 def test_only_the_checkpoints_that_are_used_are_pinned(folder: Path) -> None:
     task = load_task("mytask.py:task", base=folder).task
-    assert pinned(task, {}).checkpoints == task.checkpoints
+    assert pin_checkpoints(task, {}).checkpoints == task.checkpoints
 
 
 def test_a_source_that_changes_while_it_runs_is_refused(folder: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from byline.metrics.variance import Components, choices, recommended, variance_components
+from byline.metrics.variance import Components, choices, recommend_choice, variance_components
 
 
 def synthetic(signal: float, checkpoint: float, mask: float, shape: tuple[int, int, int, int], seed: int = 0):
@@ -57,7 +57,7 @@ def test_without_masks_only_checkpoints_are_compared() -> None:
     assert {choice.masks for choice in choices(found, (1, 2, 3), budget=10)} == {1}
     alone = variance_components(synthetic(0.5, 0.3, 0.2, (1, 1, 2, 50)))
     assert (alone.rho_within, alone.rho_between) == (None, None)
-    assert recommended(choices(alone, (1,), budget=4)) is None
+    assert recommend_choice(choices(alone, (1,), budget=4)) is None
 
 
 def test_scores_of_zero() -> None:
@@ -66,13 +66,15 @@ def test_scores_of_zero() -> None:
 
 def test_recommends_by_price() -> None:
     components = Components(s2=1.0, rho_within=0.6, rho_between=0.4)
-    cheap_training = recommended(choices(components, range(1, 11), budget=10))
+    cheap_training = recommend_choice(choices(components, range(1, 11), budget=10))
     assert cheap_training is not None
     assert cheap_training.checkpoints >= 8
     assert cheap_training.passes <= 10
-    dear_training = recommended(choices(components, range(1, 11), budget=10, train_cost=1000), tolerance=0.1)
+    dear_training = recommend_choice(
+        choices(components, range(1, 11), budget=10, train_cost=1000), tolerance=0.1
+    )
     assert dear_training is not None
     assert dear_training.checkpoints < cheap_training.checkpoints
-    only_one = recommended(choices(components, (1,), budget=10), tolerance=0.0)
+    only_one = recommend_choice(choices(components, (1,), budget=10), tolerance=0.0)
     assert only_one is not None
     assert (only_one.checkpoints, only_one.masks) == (1, 10)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from byline.errors import UnsupportedModel
-from byline.gradients.masks.mask import DropoutMask, stacked
+from byline.gradients.masks.mask import DropoutMask, stack_masks
 from byline.gradients.masks.plan import plan_masks
 from byline.loading.task_file import load_task
 from byline.members import MemberPlan
@@ -113,12 +113,12 @@ def test_stacked_masks_refuse_what_is_no_batch_of_copies() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5)).eval()
     plan = plan_masks(model, [[partial(model, torch.ones(n, 4)) for n in (1, 2, 3)]])
     masks = [DropoutMask(model, seed, plan=plan) for seed in range(2)]
-    with stacked(masks, model), pytest.raises(UnsupportedModel, match="copies"):
+    with stack_masks(masks, model), pytest.raises(UnsupportedModel, match="copies"):
         model(torch.ones(3, 4))
     unplanned = [DropoutMask(model, seed) for seed in range(2)]
-    with stacked(unplanned, model), pytest.raises(UnsupportedModel, match="copies"):
+    with stack_masks(unplanned, model), pytest.raises(UnsupportedModel, match="copies"):
         model(torch.ones(4, 4))
-    with stacked(masks, model):
+    with stack_masks(masks, model):
         both = model(torch.ones(4, 4))
     for seed in range(2):
         with DropoutMask(model, seed).active():

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from byline.errors import InvalidTask
 from byline.loading.task_file import load_task
 from byline.members import Member
-from byline.models.optimizer_state import adam_state, given_moments, load_optimizer_state
+from byline.models.optimizer_state import adam_state, load_moments, load_optimizer_state
 from byline.task import Checkpoint
 from tests.byline.features.test_queries import TINY, blocks_of
 
@@ -52,9 +52,9 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
 def test_only_what_is_there_is_given() -> None:
     trained, plain = load_task(f"{TINY}:trained_task").task, load_task(f"{TINY}:task").task
     blocks = blocks_of(trained)
-    assert given_moments(plain, Member(0), blocks) is None
-    assert given_moments(trained, Member(0, adapter=0), blocks) is None  # an adapter's parameters are others
-    found = given_moments(trained, Member(1), blocks)
+    assert load_moments(plain, Member(0), blocks) is None
+    assert load_moments(trained, Member(0, adapter=0), blocks) is None  # an adapter's parameters are others
+    found = load_moments(trained, Member(1), blocks)
     assert found is not None
     state = trained.checkpoints[1].optimizer_state
     assert isinstance(state, dict)

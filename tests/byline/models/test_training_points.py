@@ -13,7 +13,14 @@ from byline.api.example import Example
 from byline.errors import BylineError, InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.members import Member
 from byline.models.member import MemberModel
-from byline.models.training_points import EVALUATION, Points, collated, described, naming, read_items
+from byline.models.training_points import (
+    EVALUATION,
+    NamedItems,
+    collate_items,
+    describe_row,
+    named_fault_of_items,
+    read_items,
+)
 from byline.recipes import recipe
 from byline.task import Checkpoint, Outputs, Task
 
@@ -61,7 +68,7 @@ def model() -> MemberModel:
     return MemberModel.load(task(), recipe("grad_dot"), Member(0))
 
 
-def rows_of(declared: Task) -> Points:
+def rows_of(declared: Task) -> NamedItems:
     return read_items(declared.train_set, range(16, 24))
 
 
@@ -124,7 +131,7 @@ def test_a_collate_that_fails_on_one_item() -> None:
     with pytest.raises(
         InvalidTask, match=named(declared) + r"the Task's code raised TypeError: cannot stack \(test_tr"
     ):
-        collated(declared, rows_of(declared))
+        collate_items(declared, rows_of(declared))
 
 
 def test_what_fails_for_every_item_is_no_items_fault() -> None:
@@ -133,11 +140,11 @@ def test_what_fails_for_every_item_is_no_items_fault() -> None:
     def always(_item: object) -> None:
         raise TypeError("always")
 
-    with pytest.raises(TypeError, match=r"^always$"), naming(items, always):
+    with pytest.raises(TypeError, match=r"^always$"), named_fault_of_items(items, always):
         always(None)
-    with pytest.raises(UnsupportedModel, match=r"^module"), naming(items, lambda item: None):
+    with pytest.raises(UnsupportedModel, match=r"^module"), named_fault_of_items(items, lambda item: None):
         raise UnsupportedModel("module")
-    with pytest.raises(TypeError, match=r"^a query$"), naming([1, 2], lambda item: None):
+    with pytest.raises(TypeError, match=r"^a query$"), named_fault_of_items([1, 2], lambda item: None):
         raise TypeError("a query")
 
 
@@ -146,11 +153,11 @@ def test_descriptions_name_row_and_field() -> None:
         return Example(id=str(row), owner="\udcff" if row == BAD else "ada")
 
     declared = task(describe=describe)
-    assert described(declared, 0).owner == "ada"
+    assert describe_row(declared, 0).owner == "ada"
     with pytest.raises(InvalidTask, match=rf"Task\.describe\({BAD}\) .*Example\.owner: .*lone surrogate"):
-        described(declared, BAD)
+        describe_row(declared, BAD)
     with pytest.raises(InvalidTask, match=r"describe\(0\) to return .*Example, got dict"):
-        described(replace(declared, describe=lambda row: {}), 0)  # type: ignore[arg-type, return-value]
+        describe_row(replace(declared, describe=lambda row: {}), 0)  # type: ignore[arg-type, return-value]
 
 
 def test_the_check_of_a_model_names_the_row_as_well() -> None:

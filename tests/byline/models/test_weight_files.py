@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from byline.errors import InvalidTask
-from byline.loading.task_file import checkpoint_digests, load_weights
+from byline.models.checkpoints import checkpoint_digests, load_weights
 from byline.models.weight_files import read_weights
 from byline.task import Checkpoint
 

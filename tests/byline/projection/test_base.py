@@ -8,10 +8,9 @@ from byline.gradients.checks import build_collector
 from byline.gradients.factors import BatchGradients
 from byline.gradients.tensors import dense_gradients
 from byline.projection import dense as dense_module
-from byline.projection.base import ProjectionSpec
+from byline.projection.base import IdentityProjection, ProjectionSpec
 from byline.projection.dense import DenseProjection
 from byline.projection.factorised import FactorisedProjection
-from byline.projection.identity import IdentityProjection
 from byline.projection.masking import FactorisedGrassProjection, GrassProjection, MaskProjection
 from byline.projection.sjlt import SjltProjection
 from tests.reference import models

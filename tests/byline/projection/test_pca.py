@@ -3,7 +3,15 @@
 import numpy as np
 import torch
 
-from byline.projection.pca import Pca, decoded, encoded, first_directions, fit_scales, mixing, rotated
+from byline.projection.pca import (
+    Pca,
+    decode_directions,
+    encode_directions,
+    first_directions,
+    fit_scales,
+    mixing_matrix,
+    rotate_features,
+)
 
 
 def features(rows: int, widths: tuple[int, ...], rank: int, seed: int = 0) -> list[torch.Tensor]:
@@ -25,7 +33,7 @@ def directions(parts: list[torch.Tensor], options: Pca) -> list[torch.Tensor]:
         last = number == options.passes - 1
         Y = sum(p @ v for p, v in zip(parts, V, strict=True))
         W = [p.T @ Y for p in parts]
-        S = mixing(Y.T @ Y, sum(w.T @ w for w in W), options.kept(rows, width) if last else sketched)
+        S = mixing_matrix(Y.T @ Y, sum(w.T @ w for w in W), options.kept(rows, width) if last else sketched)
         V = [w @ S for w in W]
     return V
 
@@ -58,17 +66,17 @@ def test_beyond_the_rank_there_are_zeros() -> None:
 def test_one_byte_a_number_changes_scores_by_less_than_a_percent() -> None:
     parts = features(300, (400, 500), rank=250)
     V = directions(parts, Pca(size=100))
-    rounded = [decoded(encoded(v)) for v in V]
-    exact = rotated([p.float() for p in parts], [v.float() for v in V]).sum(dim=1)
-    found = rotated([p.float() for p in parts], [v for v in rounded if v is not None]).sum(dim=1)
+    rounded = [decode_directions(encode_directions(v)) for v in V]
+    exact = rotate_features([p.float() for p in parts], [v.float() for v in V]).sum(dim=1)
+    found = rotate_features([p.float() for p in parts], [v for v in rounded if v is not None]).sum(dim=1)
     one, other = exact[:20] @ exact.T, found[:20] @ found.T
     assert float((one - other).norm() / one.norm()) < 0.01
-    assert decoded({}) is None
+    assert decode_directions({}) is None
 
 
 def test_a_column_of_zeros_stays_one() -> None:
-    state = encoded(torch.zeros(4, 2))
-    assert torch.equal(decoded(state), torch.zeros(4, 2))
+    state = encode_directions(torch.zeros(4, 2))
+    assert torch.equal(decode_directions(state), torch.zeros(4, 2))
 
 
 def test_rows_are_divided_by_the_root_of_their_weighted_length() -> None:

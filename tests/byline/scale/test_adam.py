@@ -6,7 +6,7 @@ import torch
 
 from byline.gradients.checks import build_collector
 from byline.models.optimizer_state import adam_state
-from byline.projection.identity import IdentityProjection
+from byline.projection.base import IdentityProjection
 from byline.scale.adam import AdamDirection
 from byline.scale.moments import block_moments
 from tests.reference import models

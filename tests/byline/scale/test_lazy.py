@@ -6,7 +6,7 @@ import torch
 from byline.gradients.checks import build_collector
 from byline.gradients.factors import BatchGradients, CoordinateBasis, MatrixBasis
 from byline.scale import lazy
-from byline.scale.lazy import EntrywiseGradient, changed
+from byline.scale.lazy import EntrywiseGradient, map_blocks
 from tests.reference import models
 
 
@@ -38,7 +38,9 @@ def test_every_way_to_ask(gradients: BatchGradients, monkeypatch: pytest.MonkeyP
 
 
 def test_some_examples_of_it(gradients: BatchGradients) -> None:
-    made = changed(gradients, lambda _, g: EntrywiseGradient(g.uses, torch.mul, [torch.full(g.shape, 3.0)]))
+    made = map_blocks(
+        gradients, lambda _, g: EntrywiseGradient(g.uses, torch.mul, [torch.full(g.shape, 3.0)])
+    )
     torch.testing.assert_close(made.examples(slice(1, 3)).dense(), 3 * gradients.dense()[1:3])
     assert list(made.blocks) == list(gradients.blocks)
     assert len(made.blocks) == len(gradients.blocks)

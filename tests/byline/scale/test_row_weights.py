@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from byline.curvature.labels import content_keys, listed
+from byline.curvature.labels import can_list_labels, content_keys
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex
 from byline.index.layout import StorageOptions
 from byline.loading.task_file import load_task
-from byline.scale.row_weights import LARGEST_LEVERAGE, inverse_lengths, rescaled
+from byline.scale.row_weights import LARGEST_LEVERAGE, inverse_lengths, leverage_weights
 from byline.search.searcher import Searcher
 from byline.task import Task
 from byline_indexer.build.build import build
@@ -50,7 +50,7 @@ def test_rescaled_influence_is_leave_one_out_on_ridge_regression(tmp_path: Path)
 
 
 def test_weights_are_bounded_and_zeros_stay_zeros() -> None:
-    assert rescaled(torch.tensor([0.0, 0.5, 1.5])).tolist() == [1, 2, 1 / (1 - LARGEST_LEVERAGE)]
+    assert leverage_weights(torch.tensor([0.0, 0.5, 1.5])).tolist() == [1, 2, 1 / (1 - LARGEST_LEVERAGE)]
     assert inverse_lengths(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist() == [0.2, 0.0]
 
 
@@ -73,6 +73,6 @@ def test_leverages_of_sequences_are_drawn_by_content(tiny: Task) -> None:
     first, second = content_keys([tiny.train_set[3], tiny.train_set[4]]).tolist()
     assert content_keys([tiny.train_set[4], tiny.train_set[3]]).tolist() == [second, first]
     assert first != second
-    assert listed(tiny.outputs, torch.zeros(5, 64))
-    assert not listed(tiny.outputs, torch.zeros(5, 65))
-    assert not listed(tiny.outputs, torch.zeros(5, 7, 3))
+    assert can_list_labels(tiny.outputs, torch.zeros(5, 64))
+    assert not can_list_labels(tiny.outputs, torch.zeros(5, 65))
+    assert not can_list_labels(tiny.outputs, torch.zeros(5, 7, 3))

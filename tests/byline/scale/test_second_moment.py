@@ -6,7 +6,7 @@ import torch
 from byline.gradients.checks import build_collector
 from byline.gradients.factors import DenseFactor, KroneckerGradient, OneHotFactor, Use
 from byline.gradients.tensors import dense_gradients
-from byline.scale.second_moment import SecondMoment, rank_one_scale, scaled_use
+from byline.scale.second_moment import SecondMoment, rank_one_scale, scale_use
 from tests.reference import models
 
 
@@ -54,7 +54,7 @@ def test_two_one_hot_sides() -> None:
     hot = [OneHotFactor(torch.randint(width, (2, 3)), width) for width in (4, 5)]
     left, right = torch.rand(4), torch.rand(5)
     for use in (Use(hot[0], hot[1]), Use(hot[0], DenseFactor(torch.rand(2, 3, 5)))):
-        plain, scaled = KroneckerGradient([use]), KroneckerGradient([scaled_use(use, left, right)])
+        plain, scaled = KroneckerGradient([use]), KroneckerGradient([scale_use(use, left, right)])
         torch.testing.assert_close(scaled.dense(), plain.dense() * torch.outer(left, right))
 
 

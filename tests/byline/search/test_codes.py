@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from byline.index import faiss_file
 from byline.index.index import AttributionIndex
 from byline.search.codes import CodeSearch
-from byline.search.scores import for_candidates
+from byline.search.scores import normalize_queries
 from byline.search.searcher import Searcher
 from tests.byline.index.building import build
 from tests.byline.search.kinds_of_rows import KINDS, queries_for, recalls, rows_of
@@ -112,7 +112,7 @@ def test_errors_of_estimates_are_as_large_as_the_losses_say(tmp_path: Path, widt
     search, stored = CodeSearch(codes), stored_rows(index)
     ratios = []
     for query in queries_for(features, 10)["random"]:
-        moved_1K, norm_1 = for_candidates(query[None].astype(np.float64))
+        moved_1K, norm_1 = normalize_queries(query[None].astype(np.float64))
         estimates, rows = search._estimates(moved_1K[0], 2_000)
         errors = stored[rows] @ moved_1K[0].astype(np.float64) - estimates
         ratios.append(errors / (codes.losses_R[rows] * norm_1[0] / np.sqrt(codes.file.code_dimensions)))

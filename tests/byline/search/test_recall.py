@@ -9,6 +9,7 @@ from byline.index import faiss_file
 from byline.index.index import AttributionIndex
 from byline.index.writer import write_index
 from byline.search.query_kinds import query_kinds
+from byline.search.recall import measure_recall
 from tests.byline.index.building import build, contents_of
 from tests.byline.search.kinds_of_rows import rows_of
 
@@ -41,7 +42,7 @@ def test_real_queries_are_measured_by_target(tmp_path: Path) -> None:
     contents = contents_of(features, search="compressed")
     real = {"loss": features[:7], "margin": rows_of("gauss", 5, 48)}
     object.__setattr__(contents, "queries", lambda: real)
-    index = AttributionIndex.open(write_index(contents, tmp_path / "v"))
+    index = AttributionIndex.open(write_index(contents, tmp_path / "v", measure_recall=measure_recall))
     declared = {record.kind: record.rankings for record in index.manifest.search.recall}
     assert declared == {
         "training rows": 64,

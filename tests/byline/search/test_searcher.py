@@ -13,7 +13,7 @@ from byline.api.query import Filter
 from byline.errors import InvalidQuery
 from byline.index.index import AttributionIndex
 from byline.index.layout import scale_exponents
-from byline.search.hits import Hits
+from byline.search.candidates import Hits
 from byline.search.searcher import Searcher
 from tests.byline.index.building import build, heavy_tailed
 

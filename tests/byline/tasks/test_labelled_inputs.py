@@ -17,7 +17,13 @@ from byline.models.member import MemberModel
 from byline.models.network import load_network
 from byline.recipes import recipe
 from byline.task import Checkpoint, Task
-from byline.tasks import Trained, TrainingData, image_classification, vector_classification, vector_regression
+from byline.tasks import (
+    TrainedModel,
+    TrainingData,
+    image_classification,
+    vector_classification,
+    vector_regression,
+)
 
 CLASSES = ["ant", "bee", "cat"]
 
@@ -32,7 +38,7 @@ def vectors(**changes):
         "checkpoints": [Checkpoint(weights=model.state_dict())],
         "data": data,
     }
-    return Trained(**{**options, **changes})
+    return TrainedModel(**{**options, **changes})
 
 
 def images(shape=(1, 2, 3)):
@@ -62,7 +68,7 @@ def test_baselines_have_what_they_compare():
         inputs_ND = torch.stack([item[0] for item in items]).flatten(1)
         assert torch.equal(task.representation(task.model(), task.collate(items)), inputs_ND)
         assert [task.label(item) for item in items] == [task.describe(row).label for row in range(4)]
-    regression = vector_regression(Trained(**{**vars(vectors()), "data": vectors().data}))
+    regression = vector_regression(TrainedModel(**{**vars(vectors()), "data": vectors().data}))
     assert regression.representation is not None
     assert regression.label is None
 
@@ -228,7 +234,7 @@ def returning(wrap: Any, kind: str) -> Task:
     )
     torch.manual_seed(0)
     checkpoints = [Checkpoint(weights=Returning(wrap).state_dict())]
-    trained = Trained(name="t", model=lambda: Returning(wrap), checkpoints=checkpoints, data=data)
+    trained = TrainedModel(name="t", model=lambda: Returning(wrap), checkpoints=checkpoints, data=data)
     make = image_classification if kind == "image" else vector_classification
     return make(trained, classes=["a", "b", "c"])
 
@@ -290,7 +296,7 @@ def test_hugging_face_image_classifier():
 
     data = TrainingData.from_arrays(torch.randn(5, 1, 4, 4), [0, 1, 2, 0, 1])
     weights = {f"module.{name}": tensor for name, tensor in build().state_dict().items()}
-    trained = Trained(name="vit", model=build, checkpoints=[Checkpoint(weights=weights)], data=data)
+    trained = TrainedModel(name="vit", model=build, checkpoints=[Checkpoint(weights=weights)], data=data)
     task = image_classification(trained, classes=["a", "b", "c"])
     model = load_network(task, Member(0))
     batch = task.collate([task.train_set[row] for row in range(5)])
@@ -301,7 +307,7 @@ def test_hugging_face_image_classifier():
 def test_a_regression_takes_the_tensor_out_as_well():
     data = TrainingData.from_arrays(torch.zeros(2, 4), [0.5, 1.0])
     model = lambda: Returning(lambda logits: {"logits": logits[:, :1]})  # noqa: E731 - as users write it
-    trained = Trained(
+    trained = TrainedModel(
         name="t", model=model, checkpoints=[Checkpoint(weights=model().state_dict())], data=data
     )
     task = vector_regression(trained)

@@ -5,7 +5,7 @@ from torch import nn
 
 from byline.task import Checkpoint, Task
 from byline.tasks import (
-    Trained,
+    TrainedModel,
     TrainingData,
     causal_language_model,
     vector_classification,
@@ -14,10 +14,10 @@ from byline.tasks import (
 from byline.tasks.documents import IGNORED
 
 
-def linear(outputs: int, labels: torch.Tensor) -> Trained:
+def linear(outputs: int, labels: torch.Tensor) -> TrainedModel:
     torch.manual_seed(0)
     model = nn.Linear(4, outputs)
-    return Trained(
+    return TrainedModel(
         name="linear",
         model=lambda: model,
         checkpoints=[Checkpoint(weights=model.state_dict())],

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from byline.curvature import limits
+from byline.curvature import linalg
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.loading.task_file import load_task
 from byline.task import Task
@@ -86,6 +86,6 @@ def test_what_a_task_lacks_is_told_before_any_work(config: Config, tiny: Task) -
 def test_a_matrix_that_is_too_large_is_refused(
     name: str, config: Config, tiny: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LARGEST", 15)
+    monkeypatch.setattr(linalg, "LARGEST", 15)
     with pytest.raises(InvalidRecipe, match="at most 15 numbers"):
         make_plan(config(name), tiny)

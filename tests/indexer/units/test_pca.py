@@ -11,7 +11,7 @@ from byline.attribution.request import AttributionRequest
 from byline.errors import InvalidQuery
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
-from byline.projection.pca import decoded
+from byline.projection.pca import decode_directions
 from byline.search.searcher import Searcher
 from byline.task import Task
 from byline_indexer.build.build import build
@@ -57,7 +57,7 @@ def test_stored_vectors_are_the_rotated_features_in_float64(config: Config, tiny
         build(config("trak", changes=SMALLER, index="pca", storage={"dtype": "fp32"})).path
     )
     states = [index.states(member.name) for member in index.members]
-    V_Kk = torch.cat([decoded(state) for state in states]).double().numpy()
+    V_Kk = torch.cat([decode_directions(state) for state in states]).double().numpy()
     rows = np.arange(index.rows)
     expected = whole.row_source.gather(rows).astype(np.float64) @ V_Kk
     found = index.row_source.gather(rows)
@@ -78,7 +78,7 @@ def test_small_directions_are_the_strongest(config: Config) -> None:
     index = AttributionIndex.open(build(config("trak", changes=changes, index="pca")).path)
     X = whole.row_source.gather(np.arange(90)).astype(np.float64)
     X /= np.sqrt(np.linalg.norm(X, axis=1, keepdims=True))
-    V = torch.cat([decoded(index.states(member.name)) for member in index.members]).double().numpy()
+    V = torch.cat([decode_directions(index.states(member.name)) for member in index.members]).double().numpy()
     strongest = (np.linalg.svd(X)[1][:6] ** 2).sum()
     assert ((X @ V) ** 2).sum() >= 0.995 * strongest
 

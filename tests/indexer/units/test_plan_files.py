@@ -12,7 +12,7 @@ import pytest
 
 from byline.errors import BuildFailed
 from byline.groups import GroupOptions, GroupPartition
-from byline.loading.task_file import checkpoint_digests
+from byline.models.checkpoints import checkpoint_digests
 from byline.task import Task
 from byline_indexer.build.probe import make_plan
 from byline_indexer.units.executor import Processes

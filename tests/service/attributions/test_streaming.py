@@ -12,7 +12,7 @@ import pytest
 
 from byline.attribution.attributor import Attributor
 from byline.attribution.request import AttributionRequest
-from byline.progress import counted
+from byline.progress import count_items
 from byline_indexer.build.build import build
 from byline_indexer.config import load_config
 from byline_service.app import create_app
@@ -143,7 +143,7 @@ def test_what_is_begun_ends_at_its_next_step_once_nobody_waits():
     begun, steps = threading.Event(), []
 
     def answer(questions):
-        for step in counted("drill", range(100_000)):
+        for step in count_items("drill", range(100_000)):
             steps.append(step)
             begun.set()
             time.sleep(0.001)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from byline.api.example import Example
 from byline.errors import InvalidRecipe, UnsupportedModel
 from byline.gradients.checks import build_collector
-from byline.gradients.masks.mask import DropoutMask, stacked
+from byline.gradients.masks.mask import DropoutMask, stack_masks
 from byline.gradients.masks.plan import MaskPlan, plan_masks
 from byline.members import Member
 from byline.models.member import MemberModel
@@ -159,17 +159,17 @@ def test_several_masks_in_one_pass_equal_each_alone_or_are_refused(name: str) ->
     for lengths in LENGTHS:
         items = case.items(lengths)
         if name in {"packed", "shared positions"}:
-            with stacked(masks, model), pytest.raises(UnsupportedModel, match="one mask a pass"):
+            with stack_masks(masks, model), pytest.raises(UnsupportedModel, match="one mask a pass"):
                 model(*batch_of(items * 3))
             continue
-        with stacked(masks, model), torch.no_grad():
+        with stack_masks(masks, model), torch.no_grad():
             together = model(*batch_of(items * 3))
         for mask, own in zip(masks, together.chunk(3), strict=True):
             with mask.active(), torch.no_grad():
                 torch.testing.assert_close(own, model(*batch_of(items)))
 
 
-def task_of(case: Masked, items: list[Tensor]) -> Task:
+def load_index_task(case: Masked, items: list[Tensor]) -> Task:
     """A Task whose items may ask to be padded further: (item, width)."""
 
     def collate(pairs: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
@@ -204,7 +204,7 @@ def loaded(request: pytest.FixtureRequest) -> Loaded:
     case = MODELS[request.param]
     items = case.items(POOL)
     chosen = recipe("grad_dot", members={"masks": 1, "mask_seed": SEED, "mask_rate": RATE})
-    member = MemberModel.load(task_of(case, items), chosen, Member(0, SEED))
+    member = MemberModel.load(load_index_task(case, items), chosen, Member(0, SEED))
     member.model.double()
     hand = by_hand(case)
     names = [name for block in member.blocks for name in block.parameters]
@@ -228,9 +228,9 @@ def test_an_items_gradient_does_not_depend_on_its_batch(loaded: Loaded, rows: li
 
 def test_members_of_one_model_are_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     case = MODELS["transformer"]
-    task, plans = task_of(case, case.items(POOL)), []
+    task, plans = load_index_task(case, case.items(POOL)), []
     monkeypatch.setattr(
-        "byline.models.mask_plan.plan_masks", lambda *a: plans.append(plan_masks(*a)) or plans[-1]
+        "byline.models.network.plan_masks", lambda *a: plans.append(plan_masks(*a)) or plans[-1]
     )
     chosen = recipe("grad_dot", members={"masks": 3})
     whole = MemberModel.load(task, chosen, Member(0))

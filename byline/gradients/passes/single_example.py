@@ -9,25 +9,25 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from byline.gradients.assembly import (
+from byline.gradients.blocks import Block
+from byline.gradients.capture.graph import ForwardGraph, forward_graph
+from byline.gradients.capture.operations import Products
+from byline.gradients.capture.trace import OperationCall, Trace
+from byline.gradients.factors import BatchGradients, Use
+from byline.gradients.passes.assembly import (
     Arrange,
     BlockIndex,
-    arranged,
+    arrange_products,
     block_uses,
-    completed,
-    dense,
-    finished,
     full_precision,
-    products_of,
+    gather_blocks,
+    outer_products,
+    tensor_use,
+    to_dense,
 )
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, Use
-from byline.gradients.graph import ForwardGraph, forward_graph
-from byline.gradients.operations import Products
-from byline.gradients.trace import OperationCall, Trace
 
 
-class WholePass:
+class SingleExamplePass:
     """A forward pass of which single values are differentiated.
 
     Args:
@@ -66,7 +66,7 @@ class WholePass:
         with torch.enable_grad():
             value = self._values_N[example]
         if not value.requires_grad:  # this example depends on no attributed parameter
-            return BatchGradients(value.detach()[None], completed(self._blocks, [], 1, value.detach()))
+            return BatchGradients(value.detach()[None], gather_blocks(self._blocks, [], 1, value.detach()))
         ends = [call.edge for call in self._calls]
         found = torch.autograd.grad(
             value,
@@ -79,26 +79,26 @@ class WholePass:
                 use for call, grad in zip(self._calls, found, strict=False) for use in self._uses(call, grad)
             ]
             uses += self._finished(found[len(ends) :])
-            gradients = completed(self._blocks, uses, 1, value.detach())
+            gradients = gather_blocks(self._blocks, uses, 1, value.detach())
         return BatchGradients(value.detach()[None], gradients)
 
     def _uses(self, call: OperationCall, grad: Tensor | None) -> list[tuple[str, Use]]:
         if grad is None:
             return []
-        products = products_of(call, grad)
+        products = outer_products(call, grad)
         width = self._index.rows[call.weight] if call.weight is not None else 0
-        sides = arranged(products, _positions(products, len(self._values_N)), width)
+        sides = arrange_products(products, _positions(products, len(self._values_N)), width)
         return list(block_uses(call, sides, self._index, self._captured))
 
     def _finished(self, found: Sequence[Tensor | None]) -> list[tuple[str, Use]]:
         tensors = {
-            name: torch.zeros_like(p) if grad is None else dense(grad)
+            name: torch.zeros_like(p) if grad is None else to_dense(grad)
             for (name, p), grad in zip(self._direct.items(), found, strict=True)
         }
         one = {name: full_precision(tensor)[None] for name, tensor in tensors.items()}
         blocks = [b for b in self._blocks if b.name in self._direct]
         reached = [b for b in blocks if any(f is not None for f in _of(b, self._direct, found))]
-        return [(b.name, finished(b, one)) for b in reached]
+        return [(b.name, tensor_use(b, one)) for b in reached]
 
 
 def _of(block: Block, direct: Mapping[str, Tensor], found: Sequence[Tensor | None]) -> list[Tensor | None]:

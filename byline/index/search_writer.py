@@ -1,4 +1,4 @@
-"""Writes `search.faiss` and, for compressed search, what is known about its codes; measures what they find.
+"""Write `search.faiss` and, for compressed search, the columns that describe its codes.
 
 Legend: B rows of a block, R rows of the index, K numbers of a vector.
 """
@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from byline.errors import BuildFailed
 from byline.index import faiss_file
+from byline.index.codes import FIRST_FACTOR, Codes, RecallMeasurement
 from byline.index.contents import IndexContents
 from byline.index.durable import durable_file
 from byline.index.layout import CODE_CENTRE, CODE_LOSSES, SEARCH, StorageOptions, Stretch, block_rows
 from byline.index.manifest import SearchRecord
 from byline.index.vectors import VectorRows
-from byline.search.codes import FIRST_FACTOR, Codes
-from byline.search.query_kinds import query_kinds
-from byline.search.recall import measured_recall
 
 Progress = Callable[[str, int, int], None]
 
@@ -29,6 +28,7 @@ def write_search(
     vectors: VectorRows,
     work: Path,
     progress: Progress | None,
+    measure_recall: RecallMeasurement | None,
 ) -> SearchRecord:
     """Write the search file of finished vectors.
 
@@ -37,26 +37,32 @@ def write_search(
         stretches: With their scale exponents.
         vectors: The stored rows.
         work: The index's directory.
-        progress: Told about every block.
+        progress: Called after every block.
+        measure_recall: Measures the recall of compressed search; exact search needs none.
 
     Returns:
         How the file is to be searched, and what was measured about it.
 
     Raises:
         IncompatibleIndex: The installed FAISS has another layout.
+        BuildFailed: The search is compressed, and nothing measures its recall.
     """
-    storage, report = contents.storage, progress or _nothing
+    storage, report = contents.storage, progress or _no_progress
     rows = _StoredRows(vectors)
     if storage.search == "exact":
         with durable_file(work / SEARCH) as file:
             _report(_flat(file, rows, storage), "search", vectors.rows, report)
         return SearchRecord(max_norm=rows.max_norm)
+    if measure_recall is None:
+        raise BuildFailed(
+            "expected a measurement of recall for storage.search = 'compressed', got None: pass "
+            "measure_recall=byline.search.recall.measure_recall"
+        )
     coded = _CentredRows(rows, _centre(vectors), storage.seed)
     _write_compressed(coded, storage, work, report)
     codes = _opened(coded, storage, work)
-    real = {} if contents.queries is None else contents.queries()
-    kinds = query_kinds(vectors, stretches, coded.centre_K, storage.seed, real)
-    recall = measured_recall(codes, vectors, kinds, report)
+    queries = {} if contents.queries is None else contents.queries()
+    recall = measure_recall(codes, vectors, stretches, seed=storage.seed, queries=queries, progress=report)
     if not codes.decoded:
         faiss_file.patch_factor(work / SEARCH, recall.plain_factor)
     return SearchRecord(
@@ -68,8 +74,8 @@ def write_search(
     )
 
 
-def _nothing(what: str, done: int, total: int) -> None:
-    """Nobody wants to know how far it is."""
+def _no_progress(step: str, done: int, total: int) -> None:
+    """Take reports that nobody reads."""
 
 
 class _StoredRows:

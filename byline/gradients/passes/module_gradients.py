@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.func import functional_call, vjp, vmap
 from torch.utils import _pytree as pytree
 
-from byline.gradients.assembly import dense, full_precision
+from byline.gradients.capture.trace import ModuleCall
 from byline.gradients.faults import InseparableError
-from byline.gradients.layouts import SHARED, Layout
-from byline.gradients.trace import ModuleCall
+from byline.gradients.passes.assembly import full_precision, to_dense
+from byline.gradients.passes.layouts import SHARED, Layout
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _one_by_one(
         grads_n = torch.autograd.grad(
             outputs, list(leaves.values()), [g[n] for g in grads], materialize_grads=True
         )
-        found.append([dense(grad) for grad in grads_n])
+        found.append([to_dense(grad) for grad in grads_n])
     return {name: torch.stack([each[place] for each in found]) for place, name in enumerate(values)}
 
 

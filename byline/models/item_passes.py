@@ -1,19 +1,98 @@
-"""Gradients of items: in one pass for all where that is exact, one at a time elsewhere, and checked on the way."""
+"""Gradients of items that are not collated yet: in one pass for all where that is exact, one at a time elsewhere.
 
-from collections.abc import Callable, Sequence
+An item's shape says whether a batch of it is padded; padded batches and some others are compared with one item alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from byline.errors import UnsupportedModel
-from byline.gradients.agreement import same_gradients
 from byline.gradients.collector import GradientCollector, Within
-from byline.gradients.factors import BatchGradients
+from byline.gradients.factors import BatchGradients, KroneckerGradient
 from byline.gradients.faults import InseparableError
-from byline.gradients.item_shapes import shortest
 from byline.task import Batch, Item, Objective
 
+TOLERANCE = 2e-3
+"""Difference in units of a block's gradient that is rounding."""
+OF_THE_WHOLE = 1e-4
+"""The same in units of the whole gradient: blocks whose gradient nearly vanishes are differences of large numbers."""
+_ENTRIES = 1 << 20
 ENOUGH = 8
-"""Padded batches that are held against an item alone: a loss depends on padding always, or never."""
+"""Padded batches that are compared with an item alone: a loss depends on padding always, or never."""
+MOST_PARTS = 16
+"""Parts of a list that are looked at one by one; a longer list is a sequence, whose length counts."""
+Shape = Any
+"""Nested tuples of numbers; equal for items that need no padding beside each other."""
+
+
+def item_shape(item: Item) -> Shape:
+    """The shapes of an item's tensors and the lengths of its sequences."""
+    if isinstance(item, Tensor) or hasattr(item, "__array_interface__"):
+        return tuple(item.shape)
+    if isinstance(item, str | bytes):
+        return len(item)
+    if isinstance(item, Mapping):
+        return tuple(item_shape(part) for part in item.values())
+    if isinstance(item, list | tuple):
+        if len(item) > MOST_PARTS or all(isinstance(part, int | float) for part in item):
+            return len(item)
+        return tuple(item_shape(part) for part in item)
+    return (
+        tuple(item_shape(part) for part in vars(item).values())
+        if hasattr(item, "__dataclass_fields__")
+        else None
+    )
+
+
+def size(shape: Shape) -> int:
+    """All numbers of a shape added up: what orders items by their length."""
+    if isinstance(shape, tuple):
+        return sum(map(size, shape))
+    return shape if isinstance(shape, int) else 0
+
+
+def shortest(items: Sequence[Item]) -> int | None:
+    """The place of the shortest of some items; None where all have the same shape."""
+    shapes = [item_shape(item) for item in items]
+    if all(shape == shapes[0] for shape in shapes):
+        return None
+    return min(range(len(items)), key=lambda place: size(shapes[place]))
+
+
+def same_gradients(one: BatchGradients, other: BatchGradients, rounding: float = 0.0) -> bool:
+    """Compare block by block, some rows at a time, so that no whole gradient is held.
+
+    Args:
+        one: Gradients of a model.
+        other: Gradients of the same examples.
+        rounding: What the precision of the passes loses, where it is more than float32's.
+    """
+    total_N = torch.stack([g.squared_norms() for g in one.blocks.values()]).sum(dim=0).clamp_min(0).sqrt()
+    coarse = max(rounding, 4 * torch.finfo(one.objective_N.dtype).eps)
+    return all(
+        _differences(gradient, other.blocks[name])
+        <= max(TOLERANCE, coarse) * _length(gradient)
+        + max(OF_THE_WHOLE, coarse) * float(total_N.norm())
+        + 1e-30
+        for name, gradient in one.blocks.items()
+    )
+
+
+def _length(gradient: KroneckerGradient) -> float:
+    return float(gradient.squared_norms().clamp_min(0).sum().sqrt())
+
+
+def _differences(one: KroneckerGradient, other: KroneckerGradient) -> float:
+    rows, columns = one.shape
+    step = max(1, _ENTRIES // columns)
+    parts = [
+        (one.rows(start, min(start + step, rows)) - other.rows(start, min(start + step, rows))).norm()
+        for start in range(0, rows, step)
+    ]
+    return float(torch.stack(parts).norm())
 
 
 class ItemPasses:
@@ -75,7 +154,7 @@ class ItemPasses:
         if together and self.independent(objective, items, within):
             try:
                 with within():
-                    found = collector.together(objective, self._batch_of(items), len(items))
+                    found = collector.collect_batch(objective, self._batch_of(items), len(items))
                 self._check_alone(objective, items, found, within)
                 return found
             except InseparableError:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from byline.gradients.blocks import Block
+from byline.gradients.capture.operations import Products
+from byline.gradients.capture.trace import OperationCall
 from byline.gradients.factors import DenseFactor, Factor, KroneckerGradient, OneHotFactor, Use
-from byline.gradients.operations import Products
-from byline.gradients.trace import OperationCall
 
 Arrange = Callable[[Tensor], Tensor]
 """[..., D] -> [N, T, D]."""
@@ -42,12 +42,12 @@ def full_precision(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in {torch.bfloat16, torch.float16} else tensor
 
 
-def dense(grad: Tensor) -> Tensor:
+def to_dense(grad: Tensor) -> Tensor:
     """A gradient written out: that of an embedding with `sparse=True` is sparse."""
     return grad.to_dense() if grad.is_sparse else grad
 
 
-def products_of(call: OperationCall, grad: Tensor) -> Products:
+def outer_products(call: OperationCall, grad: Tensor) -> Products:
     """The outer products of a call, given the gradient of its output.
 
     Where the examples share the call, its output was spread over them, and so is its input here.
@@ -70,7 +70,7 @@ class Sides:
     """[N, T, O]."""
 
 
-def arranged(products: Products, arrange: Arrange, width: int) -> Sides:
+def arrange_products(products: Products, arrange: Arrange, width: int) -> Sides:
     """Bring a call's products from leading axes to examples and positions.
 
     Args:
@@ -136,7 +136,7 @@ def vector_use(grad_NP: Tensor) -> Use:
     return Use(DenseFactor(grad_NP[:, None, :]), DenseFactor(grad_NP.new_ones(grad_NP.shape[0], 1, 1)))
 
 
-def finished(block: Block, tensors: Mapping[str, Tensor]) -> Use:
+def tensor_use(block: Block, tensors: Mapping[str, Tensor]) -> Use:
     """A gradient that is known as such.
 
     Args:
@@ -165,7 +165,7 @@ def zero_use(block: Block, count: int, like: Tensor) -> Use:
     return Use(DenseFactor(left), DenseFactor(right))
 
 
-def completed(
+def gather_blocks(
     blocks: Sequence[Block], uses: Iterable[tuple[str, Use]], count: int, like: Tensor
 ) -> dict[str, KroneckerGradient]:
     """Gather uses by block, with zeros for blocks that have none.
@@ -180,3 +180,28 @@ def completed(
     for name, use in uses:
         gathered[name].append(use)
     return {b.name: KroneckerGradient(gathered[b.name] or [zero_use(b, count, like)]) for b in blocks}
+
+
+def summed_gradient(
+    model: nn.Module, blocks: Sequence[Block], total: Callable[[], Tensor]
+) -> dict[str, Tensor]:
+    """Differentiate a number by the attributed parameters.
+
+    Args:
+        model: The network.
+        blocks: Its attributed blocks.
+        total: Runs the model and returns the number.
+
+    Returns:
+        Parameter name -> gradient, shaped like the parameter; zeros where the parameter takes no part.
+    """
+    names = [name for block in blocks for name in block.parameters]
+    parameters = dict(model.named_parameters())
+    chosen = [parameters[name].requires_grad_() for name in names]
+    with torch.enable_grad():
+        value = total()
+        if not value.requires_grad:
+            return {name: torch.zeros_like(p) for name, p in zip(names, chosen, strict=True)}
+        grads = torch.autograd.grad(value, chosen, allow_unused=True)
+    pairs = zip(names, chosen, grads, strict=True)
+    return {n: torch.zeros_like(p) if g is None else to_dense(g) for n, p, g in pairs}

@@ -12,9 +12,9 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from byline.gradients.graph import ForwardGraph, Span, now
-from byline.gradients.hooks import watched_calls
-from byline.gradients.operations import OPERATIONS, Application, Operation
+from byline.gradients.capture.graph import ForwardGraph, Span, now
+from byline.gradients.capture.hooks import attention_fast_path_disabled, observed_calls
+from byline.gradients.capture.operations import OPERATIONS, Application, Operation
 
 Place = tuple[str, str, int]
 """(operation or "module", parameter or module, how many such calls came before): names a call within a forward pass."""
@@ -112,7 +112,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Watched:
+class TraceTargets:
     """What is recorded."""
 
     names: Mapping[int, str]
@@ -126,7 +126,7 @@ class Watched:
 
 
 @contextmanager
-def tracing(watched: Watched, spread: Spread) -> Iterator[Trace]:
+def record_trace(watched: TraceTargets, spread: Spread) -> Iterator[Trace]:
     """Record a forward pass of this thread.
 
     Args:
@@ -164,16 +164,20 @@ def tracing(watched: Watched, spread: Spread) -> Iterator[Trace]:
         trace.modules.append(made)
         return pytree.tree_unflatten(leaves, structure)
 
-    fast, cached = torch.backends.mha.get_fastpath_enabled(), torch.is_autocast_cache_enabled()
-    # torch's fast path of attention fuses whole layers where nothing seems to be differentiated.
-    torch.backends.mha.set_fastpath_enabled(False)
-    # With its cache, autocast inside the model hides every read of a parameter but the first.
+    watching = observed_calls(watched.modules, now, called)
+    capture = _Capture(watched, trace, place, spread)
+    with attention_fast_path_disabled(), _autocast_cache_disabled(), watching, capture:
+        yield trace
+
+
+@contextmanager
+def _autocast_cache_disabled() -> Iterator[None]:
+    """Let autograd see every read of a parameter: autocast's cache hides all but the first."""
+    cached = torch.is_autocast_cache_enabled()
     torch.set_autocast_cache_enabled(False)
     try:
-        with watched_calls(watched.modules, now, called), _Capture(watched, trace, place, spread):
-            yield trace
+        yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
         torch.set_autocast_cache_enabled(cached)
 
 
@@ -181,7 +185,7 @@ class _Capture(TorchFunctionMode):
     """Sees every function of torch that the model calls."""
 
     def __init__(
-        self, watched: Watched, trace: Trace, place: Callable[[str, str], Place], spread: Spread
+        self, watched: TraceTargets, trace: Trace, place: Callable[[str, str], Place], spread: Spread
     ) -> None:
         super().__init__()
         self._watched, self._trace, self._place, self._spread = watched, trace, place, spread

@@ -11,23 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from byline.gradients.assembly import (
-    Arrange,
-    BlockIndex,
-    arranged,
-    block_uses,
-    completed,
-    finished,
-    full_precision,
-    products_of,
-)
 from byline.gradients.blocks import Block
+from byline.gradients.capture.graph import ForwardGraph, Span, forward_graph
+from byline.gradients.capture.trace import ModuleCall, OperationCall, Place, Trace
 from byline.gradients.factors import BatchGradients, KroneckerGradient, Use
 from byline.gradients.faults import InseparableError
-from byline.gradients.graph import ForwardGraph, Span, forward_graph
-from byline.gradients.layouts import SHARED, Layout
-from byline.gradients.modules import ModuleLayout, module_gradients
-from byline.gradients.trace import ModuleCall, OperationCall, Place, Trace
+from byline.gradients.passes.assembly import (
+    Arrange,
+    BlockIndex,
+    arrange_products,
+    block_uses,
+    full_precision,
+    gather_blocks,
+    outer_products,
+    tensor_use,
+)
+from byline.gradients.passes.layouts import SHARED, Layout
+from byline.gradients.passes.module_gradients import ModuleLayout, module_gradients
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Separation:
 
 
 @dataclass(frozen=True)
-class TogetherPass:
+class BatchPass:
     """One forward pass over a batch, with what is needed to cut it up."""
 
     trace: Trace
@@ -152,7 +152,9 @@ class TogetherPass:
         with torch.no_grad(), torch.autocast(values_N.device.type, enabled=False):
             uses = list(self._operation_uses(found))
             uses += self._module_uses(found[len(self.trace.operations) :])
-            gradients: dict[str, KroneckerGradient] = completed(self.index.blocks, uses, self.count, values_N)
+            gradients: dict[str, KroneckerGradient] = gather_blocks(
+                self.index.blocks, uses, self.count, values_N
+            )
         return BatchGradients(values_N, gradients)
 
     def refuse_mixed(self, found: Sequence[Sequence[Tensor | None]], rounding: float) -> None:
@@ -201,14 +203,16 @@ class TogetherPass:
             self._refuse_changed(call)
             layout = self.separation.operation(call.place)
             owned = _spread_out(layout)
-            products = products_of(call, grad)
+            products = outer_products(call, grad)
             carrier = products.carrier
             if not owned.fits(carrier.shape[:-1], self.count):
                 raise InseparableError(
                     f"parameter '{call.place[1]}' sees the batch in another shape than at first"
                 )
             width = self.index.rows[call.weight] if call.weight is not None else 0
-            yield from block_uses(call, arranged(products, self._arrange(owned), width), self.index, wanted)
+            yield from block_uses(
+                call, arrange_products(products, self._arrange(owned), width), self.index, wanted
+            )
 
     def _arrange(self, layout: Layout) -> Arrange:
         return lambda tensor: layout.part(tensor, self.count).reshape(self.count, -1, tensor.shape[-1])
@@ -235,7 +239,7 @@ class TogetherPass:
             for mine, tensor in tensors.items():
                 added[own[mine]] = added[own[mine]] + tensor if own[mine] in added else tensor
         return [
-            (b.name, finished(b, self._all(b, added)))
+            (b.name, tensor_use(b, self._all(b, added)))
             for b in self.index.blocks
             if set(b.parameters) & set(added)
         ]

@@ -13,7 +13,7 @@ from byline.api.example import Example
 from byline.errors import UnsupportedModel
 from byline.models.device import Compute
 from byline.models.member import MemberModel
-from byline.models.network import collector_of
+from byline.models.network import make_collector
 from byline.recipes import recipe
 from byline.task import Checkpoint, Task
 from tests.reference import reference
@@ -29,7 +29,7 @@ def member(model: nn.Module, items: list[Any], loss: Any = classified, **more: A
         describe=lambda row: Example(id=str(row)), loss=loss, **more,
     )  # fmt: skip
     model.eval()
-    return MemberModel(task, collector_of(task, recipe("grad_dot"), model, Compute()), None, Compute())
+    return MemberModel(task, make_collector(task, recipe("grad_dot"), model, Compute()), None, Compute())
 
 
 def assert_exact(model: nn.Module, items: list[Any], loss: Any = classified, **more: Any) -> MemberModel:
@@ -213,10 +213,10 @@ def test_mixed_precision_is_one_pass_a_batch() -> None:
     model = nn.Sequential(layer, nn.Flatten(), nn.Linear(24, 3)).eval()
     items = [(x.float(), y) for x, y in texts()]
     made = member(model, items)
-    made._compute = Compute(precision="bfloat16")
+    made._passes.compute = Compute(precision="bfloat16")
     assert made.report.passes == "batch"
     found = made.gradients(items[:8]).dense()
     alone = torch.cat([made.gradients([item]).dense() for item in items[:8]])
     assert float((found - alone).norm() / alone.norm()) < 0.05
-    with made._within():
-        made._collector.together(classified, default_collate(items[8:16]), 8)
+    with made._passes.within():
+        made._passes.collector.collect_batch(classified, default_collate(items[8:16]), 8)

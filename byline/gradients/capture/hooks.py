@@ -13,14 +13,16 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from byline.errors import UnsupportedModel
-from byline.gradients.graph import Span
+from byline.gradients.capture.graph import Span
 
 Called = Callable[[str, nn.Module, tuple[Any, Any], Span, Any], Any]
 """(name, module, (args, kwargs), when, output) -> the output that the model goes on with."""
 
 
 @contextmanager
-def watched_calls(modules: Mapping[str, nn.Module], now: Callable[[], int], called: Called) -> Iterator[None]:
+def observed_calls(
+    modules: Mapping[str, nn.Module], now: Callable[[], int], called: Called
+) -> Iterator[None]:
     """Tell a function about every call of some modules, from before a module's own hooks to after them.
 
     Args:
@@ -77,12 +79,12 @@ def multiplied_outputs(factors: Mapping[str, Factor], model: nn.Module) -> Itera
         return None if factor is None else output * factor
 
     modules = {name: model.get_submodule(name) for name in factors}
-    with observed_outputs(modules, multiply), every_module_called():
+    with observed_outputs(modules, multiply), attention_fast_path_disabled():
         yield
 
 
 @contextmanager
-def every_module_called() -> Iterator[None]:
+def attention_fast_path_disabled() -> Iterator[None]:
     """Keep torch's transformers from their fast path, which fuses layers and packs batches into nested tensors.
 
     Yields:

@@ -5,7 +5,7 @@ import torch
 
 from byline.gradients.checks import build_collector
 from byline.gradients.factors import DenseFactor, KroneckerGradient, OneHotFactor, Use
-from byline.scale.marginals import squares_by_row_and_column
+from byline.scale.second_moment import squares_by_row_and_column
 from tests.reference import models
 
 

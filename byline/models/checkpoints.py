@@ -1,0 +1,102 @@
+"""The weights of a Task's checkpoints: loaded, digested, and compared with the digests that an index names.
+
+Weights are data and are read as such (`byline.models.weight_files`); nothing is unpickled.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from byline.digests import require_digest, tensors_digest
+from byline.index.recordings import recording_digest
+from byline.models.adapters import adapter_folder, read_adapter
+from byline.models.optimizer_state import load_optimizer_state
+from byline.models.weight_files import read_weights
+from byline.models.weights import put_weights
+from byline.task import Checkpoint, CheckpointDigests, Task
+
+
+def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Read a checkpoint's state dict, by the names that are stored.
+
+    Raises:
+        InvalidTask: There is no such file, or it holds something else.
+    """
+    if isinstance(checkpoint.weights, Mapping):
+        return dict(checkpoint.weights)
+    return read_weights(Path(checkpoint.weights))
+
+
+def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's weights into a model; see `byline.models.weights.put_weights` for the names that are understood.
+
+    Raises:
+        InvalidTask: There are none, or they are not the model's.
+        StaleIndex: They are not those that an index is made of.
+    """
+    put_weights(model, _checked_weights(checkpoint))
+
+
+def _checked_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Weights in memory, held to the digest that is expected of these very tensors."""
+    weights = load_weights(checkpoint)
+    if checkpoint.expected is not None:
+        own = isinstance(checkpoint.weights, Mapping)
+        place = "that the Task makes (seed what is random in it)" if own else f"at {checkpoint.weights}"
+        require_digest(f"the weights {place}", tensors_digest(weights), checkpoint.expected.weights)
+    return weights
+
+
+def checkpoint_digests(
+    checkpoint: Checkpoint, adapters: int = 0, *, recorded: bool = False, moments: bool = False
+) -> CheckpointDigests:
+    """Read what a checkpoint is made of.
+
+    Args:
+        checkpoint: The weights.
+        adapters: How many of its LoRA adapters are used; the others may come and go.
+        recorded: Whether its recorded run is used.
+        moments: Whether its optimizer state is used, where it has one.
+
+    Returns:
+        Digests of these parts.
+
+    Raises:
+        InvalidTask: One of them cannot be read.
+        InvalidRecipe: It has fewer adapters.
+    """
+    state = load_optimizer_state(checkpoint) if moments else None
+    return CheckpointDigests(
+        weights=tensors_digest(load_weights(checkpoint)),
+        adapters=tuple(read_adapter(adapter_folder(checkpoint, number)).digest for number in range(adapters)),
+        recording=recording_digest(checkpoint.recording) if recorded else None,
+        optimizer_state=None if state is None else tensors_digest(state),
+    )
+
+
+def weights_digest(digests: CheckpointDigests) -> str:
+    """One digest of weights, adapters and recording: the weights' own where they stand alone."""
+    if not digests.adapters and digests.recording is None:
+        return digests.weights
+    parts = (f"recording:{digests.recording}", *(f"adapter:{adapter}" for adapter in digests.adapters))
+    return hashlib.sha256(":".join((*parts, digests.weights)).encode()).hexdigest()
+
+
+def pin_checkpoints(task: Task, digests: Mapping[int, CheckpointDigests]) -> Task:
+    """Have every later loading of some checkpoints held to digests.
+
+    Args:
+        task: The Task.
+        digests: Of its checkpoints, by their positions.
+
+    Returns:
+        The same Task; its checkpoints say what is expected of them.
+    """
+    checkpoints = [
+        replace(checkpoint, expected=digests[place]) if place in digests else checkpoint
+        for place, checkpoint in enumerate(task.checkpoints)
+    ]
+    return replace(task, checkpoints=checkpoints)
