@@ -17,8 +17,6 @@ from starlette.types import Scope
 
 from byline import errors
 from byline.api.validation import reason
-from byline_service.compensation.eligibility import NotPayable
-from byline_service.versions.errors import StaleAlias
 
 log = structlog.get_logger("service.problems")
 MEDIA_TYPE = "application/problem+json"
@@ -59,7 +57,7 @@ TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
     (errors.InvalidRecipe, WRONG_TASK),
     (errors.UnsupportedModel, WRONG_TASK),
     (errors.ReusedKey, Kind(422, "idempotency-mismatch", "The idempotency key belongs to another request")),
-    (NotPayable, Kind(422, "not-payable", "Nothing can be paid for this")),
+    (errors.NotPayable, Kind(422, "not-payable", "Nothing can be paid for this")),
     (errors.InvalidInput, Kind(422, "invalid-input", "The request cannot be understood")),
     (errors.NonFiniteGradient, Kind(422, "non-finite", "The query has no finite gradient")),
     (errors.NotFound, Kind(404, "not-found", "There is no such thing")),
@@ -72,7 +70,7 @@ TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
     (errors.Unauthorized, Kind(401, "unauthorized", "A valid key is needed")),
     (errors.Forbidden, Kind(403, "forbidden", "The key does not allow this")),
     (errors.InProgress, Kind(409, "in-progress", "The first request is not finished", retry=True)),
-    (StaleAlias, Kind(412, "precondition-failed", "It was changed since it was read")),
+    (errors.StaleAlias, Kind(412, "precondition-failed", "It was changed since it was read")),
     (errors.Conflict, Kind(409, "conflict", "Something else happened first")),
     (errors.QuotaExceeded, Kind(429, "quota", "The key's quota is used up", retry=True)),
     (
@@ -168,6 +166,11 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
         for status in statuses
     }
+
+
+def text_response(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+    """Declare an answer that is text and not JSON, for an endpoint's OpenAPI page."""
+    return {200: {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}}
 
 
 def install(app: FastAPI) -> None:

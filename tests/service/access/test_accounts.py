@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from byline.errors import DatabaseUnavailable, Unauthorized
+from byline_service.accounts import key_queries
 from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.keys import new_key
 
@@ -25,7 +26,7 @@ def test_many_who_ask_at_once_read_the_database_once(monkeypatch):
         asked.append(key_id)
         await asyncio.sleep(0.01)
 
-    monkeypatch.setattr(keys, "find", find)
+    monkeypatch.setattr(key_queries, "find", find)
     text = new_key().text
 
     async def ask():
@@ -46,7 +47,7 @@ def test_all_who_wait_are_told_that_the_database_does_not_answer(monkeypatch):
         await asyncio.sleep(0.01)
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr(keys, "find", find)
+    monkeypatch.setattr(key_queries, "find", find)
 
     async def ask():
         accounts = KeyCache(Absent(), b"secret")
