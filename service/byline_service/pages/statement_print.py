@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/statements", tags=["Compensation"])
     response_class=HTMLResponse,
     responses=text_response("text/html", "The page") | declared(404, 422),
 )
-async def print_statement(request: Request, caller: Reading, run: str, owner: Owner = None) -> HTMLResponse:
+async def get_print(request: Request, caller: Reading, run: str, owner: Owner = None) -> HTMLResponse:
     """Read a statement as a page that can be printed."""
     statement = await read_for(request, caller, run, owner)
     return page(request, "statement.html", here=None, statement=statement, columns=COLUMNS)
