@@ -7,6 +7,7 @@ BylineError
 │   ├── InvalidRecipe         the recipe or a combination of its parts
 │   ├── InvalidQuery          a query, gradient, feature or filter
 │   ├── InputTooLarge         more bytes, rows or tokens than the limit that the message names
+│   ├── NotPayable            no policy could pay for an answer, or for any event of a period; `reasons` says why
 │   └── ReusedKey             an idempotency key came again with another request
 ├── UnsupportedModel          the model cannot be attributed exactly: the message names the module and the way out
 ├── NonFiniteGradient         a gradient is NaN or infinite: look at the example or the checkpoint
@@ -21,6 +22,7 @@ BylineError
 ├── Unauthorized              who asks is not known: send a valid key
 ├── Forbidden                 who asks may not do that: another scope, or another owner
 ├── Conflict                  something else happened first: read again, then decide
+│   ├── StaleAlias            an alias was changed since its ETag was read
 │   └── InProgress            the first request with this idempotency key is not finished: ask again in a moment
 ├── QuotaExceeded             the caller's own quota is used up: wait for the seconds that it names
 ├── DatabaseUnavailable       the database does not answer, or is not migrated: try again later
@@ -29,6 +31,8 @@ BylineError
 
 Messages say what was expected, what came (type, shape, length; never content) and what to do.
 """
+
+from collections.abc import Sequence
 
 
 class BylineError(Exception):
@@ -53,6 +57,19 @@ class InvalidQuery(InvalidInput):
 
 class InputTooLarge(InvalidInput):
     """More bytes, rows or tokens came than the limit that the message names."""
+
+
+class NotPayable(InvalidInput):
+    """No policy could pay for an answer, or for any event of a period.
+
+    Args:
+        message: The reasons in words.
+        reasons: The reasons as codes, such as `no_interval`.
+    """
+
+    def __init__(self, message: str, reasons: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.reasons = tuple(reasons)
 
 
 class ReusedKey(InvalidInput):
@@ -112,6 +129,10 @@ class Forbidden(BylineError):
 
 class Conflict(BylineError):
     """Something else happened first, or is happening now."""
+
+
+class StaleAlias(Conflict):
+    """An alias was changed since its ETag was read."""
 
 
 class InProgress(Conflict):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +75,102 @@ def test_nothing_is_unpickled() -> None:
 def test_computing_modules_touch_no_files() -> None:
     for path, tree in sources("byline/gradients", "byline/projection", "byline/curvature"):
         assert not imported(tree) & {"pathlib", "os", "io", "json", "sqlite3", "safetensors", "shutil"}, path
+
+
+PACKAGES = {
+    "byline": "byline",
+    "byline_indexer": "indexer/byline_indexer",
+    "byline_service": "service/byline_service",
+}
+REMAINING_CYCLES = [
+    {
+        "byline/api",
+        "byline/curvature",
+        "byline/gradients",
+        "byline/gradients/masks",
+        "byline/index",
+        "byline/loading",
+        "byline/members.py",
+        "byline/models",
+        "byline/projection",
+        "byline/recipe.py",
+        "byline/scale",
+        "byline/search",
+        "byline/task.py",
+    }
+]
+"""Groups of folders that import each other in a circle. The list may only shrink."""
+
+
+def type_checking_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Leave out what is imported for its types alone.
+
+    Yields:
+        Every other node of a module.
+    """
+    for node in ast.iter_child_nodes(tree):
+        if not type_checking_only(node):
+            yield node
+            yield from executed(node)
+
+
+def folder_graph(package: str, folder: Path) -> dict[str, set[str]]:
+    """Map each folder of a package to the folders that its modules import; a module at the top is a folder of its own."""
+    files = {
+        ".".join([package, *path.relative_to(folder).with_suffix("").parts]).removesuffix(".__init__"): path
+        for path in folder.rglob("*.py")
+    }
+    graph: dict[str, set[str]] = defaultdict(set)
+    for path in files.values():
+        for node in executed(ast.parse(path.read_text())):
+            for name in imported_modules(node):
+                module = name if name in files else name.rpartition(".")[0]  # an attribute of a module
+                if module in files:
+                    graph[folder_of(path, folder)].add(folder_of(files[module], folder))
+    return graph
+
+
+def imported_modules(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+def folder_of(path: Path, root: Path) -> str:
+    return (
+        path.relative_to(ROOT).as_posix() if path.parent == root else path.parent.relative_to(ROOT).as_posix()
+    )
+
+
+def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
+    """The groups of two or more folders that reach each other."""
+    reached: dict[str, set[str]] = {}
+    for start, direct in graph.items():
+        seen, waiting = set[str](), [*direct]
+        while waiting:
+            node = waiting.pop()
+            if node not in seen:
+                seen.add(node)
+                waiting.extend(graph.get(node, ()))
+        reached[start] = seen
+    groups = {frozenset({b for b in reached[a] if a in reached.get(b, ())} | {a}) for a in graph}
+    return {group for group in groups if len(group) > 1}
+
+
+def test_no_folders_import_each_other_in_a_circle() -> None:
+    found = set[frozenset[str]]()
+    for package, folder in PACKAGES.items():
+        found |= circles(folder_graph(package, ROOT / folder))
+    new = [sorted(group) for group in found if not any(group <= known for known in REMAINING_CYCLES)]
+    assert not new, new
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"d"}}) == {frozenset("abc")}
+    assert circles({"a": {"b"}, "b": {"c"}}) == set()

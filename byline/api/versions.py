@@ -6,8 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from byline_service.versions.names import PATTERN
-from byline_service.versions.records import AliasChange, AliasRecord, State, VersionRecord
+from byline_service.versions.records import PATTERN, AliasChange, AliasRecord, State, VersionRecord
 
 Name = Annotated[str, Field(pattern=PATTERN)]
 

@@ -1,20 +1,25 @@
 """The application: what a request meets, from the outside in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
 from fastapi import FastAPI
 
 from byline import __version__
+from byline.api.query import Similarity
 from byline.attribution.attributor import Attributor
-from byline.errors import BylineError
+from byline.errors import BylineError, InvalidInput
 from byline_service.accounts.authentication import Authentication
+from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.permissions import require_guarded
+from byline_service.accounts.quotas import MemoryCounter, Quotas, SharedCounter
+from byline_service.accounts.secret import open_database, read_secret
 from byline_service.api import (
-    aliases,
     attributions,
     audit_and_usage,
     events,
@@ -29,20 +34,32 @@ from byline_service.api import (
     statements,
     versions,
 )
+from byline_service.attributions.admission import Admission, Capacity
+from byline_service.attributions.body_limits import BodyLimits
+from byline_service.attributions.compute import ComputeThread, LoopCallbacks
 from byline_service.attributions.overload import OverloadMiddleware
-from byline_service.attributions.shortcut import Shortcut
+from byline_service.database import Database
+from byline_service.database.readiness import DatabaseReadiness
 from byline_service.http import problems
 from byline_service.http.middleware import AllowedHosts, BodyLimit, RequestLog
-from byline_service.maintenance import run_maintenance, write
+from byline_service.http.problems import Failures
+from byline_service.ledger.verify_job import Verifier
+from byline_service.maintenance import Usage, run_maintenance, write
+from byline_service.observability.metrics import Metrics
 from byline_service.observability.tracing import TraceRequests, Tracing
-from byline_service.pages import ask
+from byline_service.pages import ask, statement_print
 from byline_service.pages import compensation as compensation_pages
 from byline_service.pages import indexes as index_pages
 from byline_service.pages import usage as usage_pages
 from byline_service.settings import Settings
 from byline_service.state import AppState
 from byline_service.versions.directory import IndexDirectory
+from byline_service.versions.follower import Follower
+from byline_service.versions.opener import Opener
+from byline_service.versions.records import check_name
+from byline_service.versions.registry import Registry
 from byline_service.versions.served_version import ServedVersion
+from byline_service.versions.switcher import Switcher
 
 log = structlog.get_logger("service")
 COMPENSATION = (events, policies, statement_runs, statements, ledger)
@@ -69,7 +86,7 @@ def create_app(
     Returns:
         An ASGI application; its lifespan starts and ends the compute thread.
     """
-    service = AppState(settings, attributors, directories or {}, tracing=tracing)
+    service = build_state(settings, attributors, directories or {}, tracing)
     app = FastAPI(
         title="Byline",
         version=__version__,
@@ -85,7 +102,6 @@ def create_app(
     for module in (
         attributions,
         versions,
-        aliases,
         indexes,
         keys,
         audit_and_usage,
@@ -96,12 +112,13 @@ def create_app(
         index_pages,
         compensation_pages,
         usage_pages,
+        statement_print,
     ):
         app.include_router(module.router)
+    app.include_router(versions.alias_router)
     ask.mount_static(app)
     app.openapi = _written_once(app, service)  # type: ignore[method-assign]
-    app.add_middleware(Shortcut, failures=service.failures)
-    app.add_middleware(BodyLimit, limit=service.body_limit)
+    app.add_middleware(BodyLimit, limit=BodyLimits(settings, service.versions))
     app.add_middleware(Authentication, accounts=service.accounts, failures=service.failures)
     app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
     app.add_middleware(RequestLog, metrics=service.metrics)
@@ -114,12 +131,111 @@ def create_app(
     return app
 
 
+def build_state(
+    settings: Settings,
+    attributors: Mapping[str, Attributor | ServedVersion],
+    directories: Mapping[str, IndexDirectory],
+    tracing: Tracing | None = None,
+) -> AppState:
+    """Wire the parts of a service.
+
+    Args:
+        settings: The configuration.
+        attributors: Opened indexes, by the name that they are served under.
+        directories: Directories of the indexes that follow the database, by the index's name.
+        tracing: The tracer of requests; None makes no spans.
+
+    Returns:
+        The state, with no thread started and no connection opened.
+
+    Raises:
+        InvalidInput: A name is not valid, or no index can answer by a baseline of the settings.
+    """
+    metrics = Metrics()
+    versions = _registry(attributors, metrics)
+    capacity = Capacity(settings.queue_requests, settings.queue_cost, settings.queue_bytes)
+    admission = Admission(capacity, metrics.inside.set)
+    compute = ComputeThread(batch_cost=settings.batch_cost, threads=settings.threads, metrics=metrics)
+    database = open_database(settings)
+    database.on_failure = metrics.database_error
+    switcher = Switcher(database=database, registry=versions, opener=Opener(directories), metrics=metrics)
+    state = AppState(
+        settings=settings,
+        metrics=metrics,
+        tracing=tracing,
+        database=database,
+        database_readiness=DatabaseReadiness(database, settings.key_grace_seconds),
+        accounts=_key_cache(database, settings),
+        quotas=_quotas(database, settings),
+        usage=Usage(),
+        admission=admission,
+        compute=compute,
+        failures=Failures(partial(_retry_after, admission, compute)),
+        directories=directories,
+        versions=versions,
+        switcher=switcher,
+        follower=Follower(switcher, settings.versions_poll_seconds),
+        verifier=Verifier(database),
+    )
+    _offer_baselines(state.attributors, settings.baselines)
+    return state
+
+
+def _registry(attributors: Mapping[str, Attributor | ServedVersion], metrics: Metrics) -> Registry:
+    for name in attributors:
+        check_name("an index name", name)
+    served = {
+        name: each if isinstance(each, ServedVersion) else ServedVersion.of(each)
+        for name, each in attributors.items()
+    }
+    registry = Registry(served)
+    metrics.loaded.set_function(lambda: registry.loaded)
+    return registry
+
+
+def _key_cache(database: Database, settings: Settings) -> KeyCache:
+    return KeyCache(
+        database,
+        read_secret(settings, is_sqlite=database.is_sqlite),
+        fresh_seconds=settings.key_fresh_seconds,
+        grace_seconds=settings.key_grace_seconds,
+    )
+
+
+def _quotas(database: Database, settings: Settings) -> Quotas:
+    counter = MemoryCounter() if database.is_sqlite else SharedCounter(database)
+    return Quotas(counter, settings.requests_per_minute, settings.queries_per_minute)
+
+
+def _retry_after(admission: Admission, compute: ComputeThread) -> int:
+    """Estimate the seconds after which there is room for another request."""
+    return min(60, max(1, math.ceil(admission.cost * compute.seconds_each)))
+
+
+def _offer_baselines(attributors: Mapping[str, Attributor], baselines: Sequence[Similarity]) -> None:
+    """Offer each index the baselines that it can answer by.
+
+    Raises:
+        InvalidInput: No index can answer by one of them, or a package is not installed.
+    """
+    for attributor in attributors.values():
+        attributor.similarities.offer(baselines)
+    for baseline in baselines:
+        reasons = {name: a.similarities.missing.get(baseline) for name, a in attributors.items()}
+        if all(reasons.values()):
+            detail = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            raise InvalidInput(
+                f"expected an index that can answer by the baseline {baseline}, got none ({detail})"
+            )
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: AppState = app.state.service
     await service.database_readiness.prepare()
+    service.callbacks = LoopCallbacks(asyncio.get_running_loop())
     service.compute.start()
-    warming = asyncio.ensure_future(service.warm())
+    warming = asyncio.ensure_future(_warm(service))
     warming.add_done_callback(_log_failure)
     following = asyncio.ensure_future(service.follower.run())
     house = asyncio.ensure_future(run_maintenance(service.database, service.accounts, service.usage))
@@ -137,6 +253,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.gather(house, return_exceptions=True)
     await write(service.database, service.accounts, service.usage)
     await service.database.dispose()
+
+
+async def _warm(service: AppState) -> None:
+    """Answer a first query on every index; the service is ready after that."""
+    for name, attributor in service.attributors.items():
+        await asyncio.wrap_future(service.compute.call(attributor.warm))
+        log.info("warm", index=name, version=attributor.index.version)
+        for baseline, reason in attributor.similarities.missing.items():
+            log.warning("baseline not offered", index=name, baseline=baseline, detail=reason)
+    service.on_ready()
+    service.ready = True
 
 
 def _log_failure(warming: "asyncio.Future[None]") -> None:

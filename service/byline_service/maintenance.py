@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from byline.errors import BylineError
+from byline_service import idempotency
 from byline_service.accounts import key_queries, quota_queries, usage
 from byline_service.accounts.quotas import SECONDS as QUOTA_SECONDS
 from byline_service.accounts.usage import UsageOf, Used
-from byline_service.database import idempotency_queries
 
 if TYPE_CHECKING:
     from byline_service.accounts.key_cache import KeyCache
@@ -98,7 +98,7 @@ async def forget(database: "Database") -> bool:
     now = datetime.now(UTC)
     try:
         async with database.begin() as transaction:
-            await idempotency_queries.forget(transaction, now - timedelta(days=IDEMPOTENCY_DAYS))
+            await idempotency.forget(transaction, now - timedelta(days=IDEMPOTENCY_DAYS))
             await quota_queries.forget(transaction, now, timedelta(seconds=QUOTA_SECONDS))
     except BylineError:
         return False

@@ -1,6 +1,7 @@
 """Running the application under uvicorn, and ending well."""
 
 import asyncio
+import gc
 import select
 import socket
 import sys
@@ -11,7 +12,6 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from byline_service.garbage import freeze_garbage_collector
 from byline_service.http.connections import Connection, patient_for
 from byline_service.settings import Settings
 
@@ -88,3 +88,14 @@ class Server(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+
+
+def freeze_garbage_collector() -> None:
+    """Collect once, and leave what is alive now out of later collections.
+
+    Call it when what is served was loaded, and again when it was replaced: what was set aside before is then
+    looked at once more, so that cycles of an old version go.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

@@ -4,10 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from byline_service import maintenance
+from byline_service import idempotency, maintenance
 from byline_service.accounts import key_cache
-from byline_service.database import idempotency_queries
-from byline_service.database.idempotency_queries import Attempt
+from byline_service.idempotency import Attempt
 from byline_service.ledger import journal_queries
 from byline_service.versions.records import SILENT, State, VersionRecord
 from tests.service.books import Books
@@ -31,7 +30,7 @@ def clock(monkeypatch):
         def now(cls, tz=None):
             return datetime.now(tz) + ahead
 
-    for module in (key_cache, journal_queries, idempotency_queries, maintenance):
+    for module in (key_cache, journal_queries, idempotency, maintenance):
         monkeypatch.setattr(module, "datetime", Clock)
 
     def put(by):
@@ -99,8 +98,8 @@ def test_a_clock_that_was_set_ahead_forgets_no_answer(database, clock, monkeypat
     import asyncio
 
     attempt = Attempt.of("k" * 12, "POST /x", "1", b"body")
-    database.booked(idempotency_queries.begin, attempt)
-    database.booked(idempotency_queries.finish, attempt, idempotency_queries.Replay(200, "{}"))
+    database.booked(idempotency.begin, attempt)
+    database.booked(idempotency.finish, attempt, idempotency.Replay(200, "{}"))
     clock(YEAR)
     ahead = iter([0.0] + [YEAR.total_seconds()] * 100)
     monkeypatch.setattr(maintenance, "_ahead", lambda: next(ahead))
@@ -115,7 +114,7 @@ def test_a_clock_that_was_set_ahead_forgets_no_answer(database, clock, monkeypat
         house.cancel()
 
     database.run(keep_house)
-    assert database.booked(idempotency_queries.find, attempt) is not None
+    assert database.booked(idempotency.find, attempt) is not None
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from byline_service.garbage import freeze_garbage_collector
+from byline_service.server import freeze_garbage_collector
 
 
 class Node:

@@ -8,13 +8,13 @@ from sqlalchemy import func, select
 
 from byline.api.attributions import Health
 from byline.errors import InvalidQuery, ReusedKey
+from byline_service import idempotency
 from byline_service.accounts import audit
 from byline_service.accounts.permissions import caller_of, requires
 from byline_service.accounts.scopes import Scope
-from byline_service.database import Database, idempotency_queries
-from byline_service.database.idempotency_queries import Attempt, Replay
+from byline_service.database import Database
 from byline_service.database.tables.accounts import audit as audit_table
-from byline_service.idempotency import nothing, run_once
+from byline_service.idempotency import Attempt, Replay, nothing, run_once
 
 PATH = "/v1/once"
 
@@ -96,13 +96,13 @@ def test_of_many_replicas_at_once_one_does_it_and_all_say_so(database):
 
     async def one(replica):
         async with replica.begin() as transaction:
-            found = await idempotency_queries.begin(transaction, attempt)
+            found = await idempotency.begin(transaction, attempt)
             if found is not None:
                 return found
             await audit.record(transaction, audit.OPERATOR, "test.happened", "1")
             await asyncio.sleep(0.02)
             answer = Replay(201, "the first")
-            await idempotency_queries.finish(transaction, attempt, answer)
+            await idempotency.finish(transaction, attempt, answer)
             return answer
 
     async def all_of_them(first):
@@ -118,4 +118,4 @@ def test_of_many_replicas_at_once_one_does_it_and_all_say_so(database):
     assert answers == [Replay(201, "the first")] * 12
     assert count == 1
     with pytest.raises(ReusedKey):
-        database.booked(idempotency_queries.find, Attempt.of("k" * 12, "POST /x", "1", b"another"))
+        database.booked(idempotency.find, Attempt.of("k" * 12, "POST /x", "1", b"another"))

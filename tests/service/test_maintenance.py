@@ -5,11 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from byline.errors import DatabaseUnavailable
+from byline_service import idempotency
 from byline_service.accounts import usage
 from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.usage import UsageOf, Used
-from byline_service.database import Database, idempotency_queries
-from byline_service.database.idempotency_queries import Attempt
+from byline_service.database import Database
+from byline_service.idempotency import Attempt
 from byline_service.maintenance import Usage, write
 from tests.service.conftest import client_without_key
 from tests.service.keys import SECRET, bearer
@@ -79,8 +80,8 @@ def test_cursors_that_are_none(served, after):
 
 def test_old_answers_are_forgotten(database):
     attempt = Attempt.of("k" * 12, "POST /x", "1", b"body")
-    assert database.booked(idempotency_queries.begin, attempt) is None
-    database.booked(idempotency_queries.finish, attempt, idempotency_queries.Replay(200, "{}"))
-    assert database.booked(idempotency_queries.forget, datetime.now(UTC) - timedelta(days=1)) == 0
-    assert database.booked(idempotency_queries.forget, datetime.now(UTC) + timedelta(days=1)) == 1
-    assert database.booked(idempotency_queries.find, attempt) is None
+    assert database.booked(idempotency.begin, attempt) is None
+    database.booked(idempotency.finish, attempt, idempotency.Replay(200, "{}"))
+    assert database.booked(idempotency.forget, datetime.now(UTC) - timedelta(days=1)) == 0
+    assert database.booked(idempotency.forget, datetime.now(UTC) + timedelta(days=1)) == 1
+    assert database.booked(idempotency.find, attempt) is None

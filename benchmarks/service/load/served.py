@@ -34,7 +34,7 @@ class Measured(byline_service.server.Server):
         return self.config.app.state.service
 
     def _direct(self, name: str, queries: list[dict], options: dict, seconds: float) -> dict[str, float]:
-        attributor = self._service().attributor(name)
+        attributor = self._service().attributors[name]
         questions = [attributor.check(AttributionRequest(query=query, **options)) for query in queries]
         attributor.answer(questions)  # warms up
         begun, done = time.perf_counter(), 0

@@ -63,7 +63,7 @@ async def attribute(request: Request, name: str, options: Annotated[GradientOpti
         return await _answered(request, name, partial(gradient_request, settings, options))
     if request.query_params:
         raise InvalidQuery("expected the options of a JSON body inside it, got query parameters")
-    return await answer_json(request, name)
+    return await _answered(request, name, partial(attribution_requests, settings))
 
 
 @router.post(
@@ -81,26 +81,6 @@ async def attribute(request: Request, name: str, options: Annotated[GradientOpti
 async def shares(request: Request, name: str) -> Response:
     """Compute each owner's share of one query's answer, over all rows of the index."""
     media_type(request, JSON)
-    return await answer_shares(request, name)
-
-
-async def answer_json(request: Request, name: str) -> Response:
-    """Answer a question whose body is JSON.
-
-    Args:
-        request: From somebody who may ask.
-        name: The index.
-    """
-    return await _answered(request, name, partial(attribution_requests, request.app.state.service.settings))
-
-
-async def answer_shares(request: Request, name: str) -> Response:
-    """Answer with each owner's share.
-
-    Args:
-        request: From somebody who may ask, its body JSON.
-        name: The index.
-    """
     return await _answered(request, name, partial(shares_request, request.app.state.service.settings))
 
 

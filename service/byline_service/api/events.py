@@ -18,7 +18,7 @@ from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.attributions.handler import ClientGoneError, ask_once_read
 from byline_service.attributions.requests import ParsedRequest, event_request, gradient_event_request
-from byline_service.compensation.eligibility import NotPayable, Reason
+from byline_service.compensation.eligibility import Reason, not_payable
 from byline_service.compensation.event import Event
 from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
 from byline_service.compensation.timestamps import moment_text
@@ -83,10 +83,10 @@ async def book(
         parse = partial(event_request, service.settings, asked)
 
     async def prepare() -> Event:
-        attributor = service.pin_version(request.scope, name).attributor
+        attributor = service.versions.pin(request.scope, name).attributor
         async with service.database.read() as reading:
             if (attributor.name, attributor.index.version) in await event_queries.quarantined(reading):
-                raise NotPayable([Reason.QUARANTINED])
+                raise not_payable([Reason.QUARANTINED])
         (answer,) = await ask_once_read(request, name, parse)
         answerer = Answerer(
             members=attributor.members,

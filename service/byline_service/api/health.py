@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from byline.api.attributions import Health
-from byline.errors import Forbidden
+from byline.errors import Forbidden, Overloaded
 from byline_service.accounts.authentication import authenticate
 from byline_service.accounts.scopes import Scope
 from byline_service.http.problems import declared
@@ -28,8 +28,22 @@ async def livez() -> Health:
 async def readyz(request: Request) -> Health:
     """Whether to send requests: every index is verified and answered a first query, and the database is migrated."""
     service: AppState = request.app.state.service
-    await service.require_ready()
+    await _require_ready(service)
     return Health(status="ready", behind=list(service.follower.behind))
+
+
+async def _require_ready(service: AppState) -> None:
+    """Refuse until every index is warm and the database is migrated.
+
+    Raises:
+        Overloaded: The service shuts down, or an index has not answered its first query.
+        DatabaseUnavailable: The database does not answer, or has another revision.
+    """
+    if service.admission.closed:
+        raise Overloaded("the service is shutting down")
+    if not service.ready:
+        raise Overloaded("the first queries are still being answered")
+    await service.database_readiness.hold()
 
 
 @router.get(

@@ -42,12 +42,12 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
 
 def _catalogue(request: Request, name: str) -> Catalogue:
     service: AppState = request.app.state.service
-    return service.pin_version(request.scope, name).catalogue
+    return service.versions.pin(request.scope, name).catalogue
 
 
 def _attributor(request: Request, name: str) -> Attributor:
     service: AppState = request.app.state.service
-    return service.pin_version(request.scope, name).attributor
+    return service.versions.pin(request.scope, name).attributor
 
 
 def _position(rows: NDArray[np.int64], row: int) -> int:

@@ -10,7 +10,6 @@ from byline.api.attributions import AttributionBody, Progress, SharesBody
 from byline.api.compensation import EventBody
 from byline.recipes import Recipe
 from byline_service.accounts.permissions import is_public
-from byline_service.api.links import add_links
 from byline_service.http.bodies import DECLARED
 from byline_service.http.problems import Problem
 from byline_service.state import AppState
@@ -48,7 +47,6 @@ def document(app: FastAPI, service: AppState) -> dict[str, Any]:
     queries = _query_schemas(schemas, service)
     for body in (AttributionBody, SharesBody, EventBody):
         _name_queries(schemas[body.__name__]["properties"], queries)
-    add_links(written)
     return written
 
 

@@ -1,34 +1,23 @@
 """Statements: who gets what of a run. Keys that see some owners see these owners' lines of posted runs."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from byline.api.statements import RunPage, StatementDocument
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.api.statement_runs import run_page
-from byline_service.http.problems import declared
+from byline_service.http.problems import declared, text_response
 from byline_service.ledger import statement_queries
-from byline_service.ledger.statement_documents import COLUMNS, read_statement, shown, statement_csv
-from byline_service.pages.formats import stamp
+from byline_service.ledger.statement_documents import read_statement, statement_csv
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/statements", tags=["Compensation"])
 Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
 Owner = Annotated[str | None, Query(max_length=1000)]
 CSV = "text/csv"
-_TEMPLATES = Environment(
-    loader=PackageLoader("byline_service"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
-_TEMPLATES.filters |= {"amount": shown, "stamp": stamp}
-
-
-def _of_type(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
-    """Declare an answer that is no JSON."""
-    return {200: {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}}
 
 
 @router.get("", operation_id="list_statements", responses=declared(422))
@@ -49,28 +38,13 @@ async def list_statements(
     "/{run}.csv",
     operation_id="get_statement_csv",
     response_class=Response,
-    responses=_of_type(CSV, "The lines") | declared(404, 422),
+    responses=text_response(CSV, "The lines") | declared(404, 422),
 )
 async def get_csv(request: Request, caller: Reading, run: str, owner: Owner = None) -> Response:
     """Read a statement's lines for a spreadsheet; amounts are in major units."""
-    found = await _read(request, caller, run, owner)
+    found = await read_for(request, caller, run, owner)
     headers = {"Content-Disposition": f'attachment; filename="statement-{found.id}.csv"'}
     return Response(statement_csv(found), media_type=CSV, headers=headers)
-
-
-@router.get(
-    "/{run}/print",
-    operation_id="print_statement",
-    response_class=HTMLResponse,
-    responses=_of_type("text/html", "The page") | declared(404, 422),
-)
-async def get_print(request: Request, caller: Reading, run: str, owner: Owner = None) -> HTMLResponse:
-    """Read a statement as a page that can be printed."""
-    found = await _read(request, caller, run, owner)
-    page = _TEMPLATES.get_template("statement.html").render(
-        statement=found, columns=COLUMNS, version=request.app.version
-    )
-    return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/{run}", operation_id="get_statement", responses=declared(404, 422))
@@ -78,10 +52,18 @@ async def get_statement(
     request: Request, caller: Reading, run: str, owner: Owner = None
 ) -> StatementDocument:
     """Read a statement: each owner's line, and what they add up to."""
-    return await _read(request, caller, run, owner)
+    return await read_for(request, caller, run, owner)
 
 
-async def _read(request: Request, caller: Caller, run: str, owner: str | None) -> StatementDocument:
+async def read_for(request: Request, caller: Caller, run: str, owner: str | None) -> StatementDocument:
+    """Read a statement as a caller may see it.
+
+    Args:
+        request: The request.
+        caller: The reader.
+        run: The run.
+        owner: The only owner whose line is read; None reads all.
+    """
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         return await read_statement(reading, caller, run, owner)

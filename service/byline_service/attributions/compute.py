@@ -5,6 +5,7 @@ threads than there are cores, so everything that computes runs here. Whatever wa
 when the thread is free is answered in one batch, up to a budget; nothing waits for one to fill.
 """
 
+import asyncio
 import threading
 import time
 from collections import deque
@@ -22,6 +23,34 @@ from byline.errors import DeadlineExceeded
 from byline.index.faiss_file import set_threads
 from byline.progress import Cancelled, Step, report_to
 from byline_service.observability.metrics import Metrics
+
+
+class LoopCallbacks:
+    """Calls functions in an event loop's thread, in the order in which they were posted.
+
+    Args:
+        loop: The event loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._posted: deque[Callable[[], None]] = deque()
+        self._woken = False
+
+    def post(self, function: Callable[[], None]) -> None:
+        """Have a function called soon; from any thread. Dropped where the loop has ended."""
+        self._posted.append(function)
+        if self._woken:
+            return
+        self._woken = True
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._arrive)
+
+    def _arrive(self) -> None:
+        # First, so that whoever posts after the last look below wakes the loop again.
+        self._woken = False
+        while self._posted:
+            self._posted.popleft()()
 
 
 @dataclass(eq=False, kw_only=True)

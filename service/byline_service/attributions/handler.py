@@ -17,8 +17,7 @@ from byline.attribution.queries import CheckedRequest
 from byline.errors import DeadlineExceeded
 from byline_service.accounts.permissions import caller_of, charge
 from byline_service.attributions.admission import AdmissionTicket
-from byline_service.attributions.arrivals import LoopCallbacks
-from byline_service.attributions.compute import Job
+from byline_service.attributions.compute import Job, LoopCallbacks
 from byline_service.attributions.requests import ParsedRequest
 from byline_service.http.bodies import read_body
 from byline_service.state import AppState
@@ -71,7 +70,7 @@ async def ask(
     settings = service.settings
     seconds = settings.deadline_seconds if watch is None else settings.stream_seconds
     begun = time.monotonic()
-    service.pin_version(request.scope, name)  # before the body is read: who names no index need not send it
+    service.versions.pin(request.scope, name)  # before the body is read: who names no index need not send it
     with service.admission.place(_declared_bytes(request)) as place:
         body = await read_body(request, settings.deadline_seconds)
         asking = AttributionHandler(request, name, partial(parse, body), seconds, begun)
@@ -133,7 +132,7 @@ class AttributionHandler:
             DeadlineExceeded: The time was up.
         """
         service: AppState = self.request.app.state.service
-        attributor = service.pin_version(self.request.scope, self.name).attributor
+        attributor = service.versions.pin(self.request.scope, self.name).attributor
         check = partial(_checked, attributor, self.parse)
         requested, questions = await asyncio.to_thread(check) if large else check()
         cost = sum(question.cost for question in questions)
@@ -146,7 +145,7 @@ class AttributionHandler:
                 f"expected an answer within {self.seconds:g} seconds: ask for less at a time"
             )
         if service.tracing is not None:
-            service.tracing.answered(jobs, answers)
+            service.tracing.record_stages(answers, [job.submitted for job in jobs])
         for answer in answers:
             service.metrics.answer(attributor.name, answer.timings)
         milliseconds = (time.monotonic() - self.begun) * 1e3
@@ -175,7 +174,7 @@ async def _computed(
     service: AppState, jobs: Sequence[Job], receive: Receive, watch: ProgressListener | None
 ) -> list[Answer] | None:
     """Queue jobs and wait for their answers, as long as somebody wants them; None once the time is up."""
-    over = _Completion(service.arrivals, jobs)
+    over = _Completion(service.callbacks, jobs)
     late = asyncio.get_running_loop().call_later(max(0.0, jobs[0].deadline - time.monotonic()), over.end)
     service.compute.submit(*jobs)
     gone = asyncio.ensure_future(_disconnected(receive))

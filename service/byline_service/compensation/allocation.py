@@ -12,8 +12,8 @@ So an owner's amount is within one minor unit of the exact one, and every sum is
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import TypeVar
 
-from byline_service.compensation.apportionment import apportion
 from byline_service.compensation.event import Event, Integer, Stored
 from byline_service.compensation.integer_shares import exact_shares
 from byline_service.compensation.policy import Policy
@@ -109,3 +109,26 @@ def _line(owner: str, units: Mapping[Part, int], brought: int, floor: int) -> Li
         carried=due - payable,
         escrow=units.get(("escrow", owner), 0),
     )
+
+
+Key = TypeVar("Key", bound="str | tuple[str, ...]")
+
+
+def apportion(weights: Mapping[Key, int], total: int) -> dict[Key, int]:
+    """Divide whole units in proportion to weights.
+
+    Args:
+        weights: None negative, one at least positive. The exact amount of a part is total x weight / sum of weights.
+        total: Whole units.
+
+    Returns:
+        Each key's units, in the order of the keys; they add up to `total`.
+    """
+    assert all(weight >= 0 for weight in weights.values()), "no weight is negative"
+    whole = sum(weights.values())
+    divided = {key: divmod(total * weight, whole) for key, weight in sorted(weights.items())}
+    units = {key: quotient for key, (quotient, _) in divided.items()}
+    by_remainder = sorted(divided, key=lambda key: (-divided[key][1], key))
+    for key in by_remainder[: total - sum(units.values())]:
+        units[key] += 1
+    return units

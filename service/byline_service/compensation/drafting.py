@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from byline.errors import InvalidInput
 from byline_service.compensation.allocation import allocate
-from byline_service.compensation.eligibility import NotPayable
+from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
 from byline_service.compensation.money import MOST
 from byline_service.compensation.policy import Policy
@@ -69,7 +69,7 @@ def draft_allocation(
     reasons = [policy.refusals(event, quarantined) for event in events]
     payable = [event for event, why in zip(events, reasons, strict=True) if not why]
     if not payable:
-        raise NotPayable([each for why in reasons for each in why], "every event of the period")
+        raise not_payable([each for why in reasons for each in why], "every event of the period")
     if policy.spread == "event" and policy.pool * sum(event.weight for event in payable) > MOST:
         raise InvalidInput(f"expected events that cost at most {MOST} minor units together, they cost more")
     return AllocationStatement(

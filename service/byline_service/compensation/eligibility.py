@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from byline.errors import InvalidInput
+from byline.errors import NotPayable
 
 
 class Reason(StrEnum):
@@ -17,7 +17,7 @@ class Reason(StrEnum):
     QUARANTINED = "quarantined"
 
 
-WORDS = {
+EXPLANATIONS = {
     Reason.INCOMPLETE_COVERAGE: "some training points have no owner: name every point's owner and rebuild",
     Reason.NO_INTERVAL: "the scores have no standard error: build the index with several checkpoints",
     Reason.WITHIN_CHECKPOINT: "the standard error misses the variance between models: build with several "
@@ -29,10 +29,16 @@ WORDS = {
 """What each reason means, and what to do."""
 
 
-class NotPayable(InvalidInput):
-    """No policy could pay for this, or none of the events; `reasons` says why."""
+def not_payable(reasons: Sequence[Reason], subject: str = "this answer") -> NotPayable:
+    """Write the error of an answer, or of all events of a period, that cannot be paid for.
 
-    def __init__(self, reasons: Sequence[Reason], what: str = "this answer") -> None:
-        self.reasons = tuple(dict.fromkeys(reasons))
-        details = "; ".join(f"{reason}: {WORDS[reason]}" for reason in self.reasons)
-        super().__init__(f"{what} cannot be paid for ({details})")
+    Args:
+        reasons: Every reason; repeated ones are named once.
+        subject: The answer or the events, as the message names them.
+
+    Returns:
+        The error, to be raised.
+    """
+    unique = tuple(dict.fromkeys(reasons))
+    details = "; ".join(f"{reason}: {EXPLANATIONS[reason]}" for reason in unique)
+    return NotPayable(f"{subject} cannot be paid for ({details})", unique)

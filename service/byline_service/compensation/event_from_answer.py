@@ -7,7 +7,7 @@ from byline.api.answer import Answer
 from byline.attribution.uncertainty import member_units
 from byline.index.quality_card import QualityCard
 from byline.members import Member
-from byline_service.compensation.eligibility import NotPayable, Reason
+from byline_service.compensation.eligibility import Reason, not_payable
 from byline_service.compensation.event import Event, EventMember, QualityFigure
 from byline_service.compensation.fixed_point import fixed_point
 from byline_service.compensation.policy import unpayable
@@ -59,9 +59,9 @@ def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
     assert shares is not None, "an event is asked with shares"
     by_owner = {each.owner: each.members for each in shares.owners}
     if answer.standard_error_scope is None or any(members is None for members in by_owner.values()):
-        raise NotPayable([Reason.NO_INTERVAL])
+        raise not_payable([Reason.NO_INTERVAL])
     if not shares.coverage.complete:
-        raise NotPayable([Reason.INCOMPLETE_COVERAGE])
+        raise not_payable([Reason.INCOMPLETE_COVERAGE])
     names = [member.name for member in answerer.members]
     scale, scores = fixed_point(
         {

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from byline_service.http.middleware import SECURITY_HEADERS
 from byline_service.http.problems import MEDIA_TYPE, Kind, problem
 
-BROKEN = Kind(400, "bad-request", "The request is broken")
+BROKEN = Kind(400, "bad-request")
 HEAD_BYTES = 1 << 16
 """Longest head of a request: its address and its headers."""
 FRESH_SECONDS = 0.25

@@ -138,8 +138,11 @@ class AllowedHosts:
         ):
             await self._app(scope, receive, send)
             return
-        kind = Kind(421, "misdirected-request", "This service does not answer to that name")
-        refusal = problem_response(kind, "expected a Host that is among the service's allowed_hosts")
+        kind = Kind(421, "misdirected-request")
+        refusal = problem_response(
+            kind,
+            "expected one of the service's allowed hosts in the Host header, got another: set BYLINE_ALLOWED_HOSTS",
+        )
         await refusal(scope, receive, send)
 
 
@@ -217,8 +220,8 @@ def _refusal(limit: int) -> str:
 def _two_lengths(scope: Scope) -> ASGIApp:
     """A proxy may have read another body than we would: what follows could be another client's request."""
     return problem_response(
-        Kind(400, "bad-request", "The request is ambiguous"),
-        "expected a Content-Length or a Transfer-Encoding, got both",
+        Kind(400, "bad-request"),
+        "expected a Content-Length or a Transfer-Encoding header, got both: send one of them",
         request_id=scope["state"].get("request_id"),
         headers={"Connection": "close"},
     )

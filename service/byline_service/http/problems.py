@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: one table, one shape, never any of the input."""
+"""Problem documents of RFC 9457: one table of errors, one shape, and no part of the input."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,78 +17,84 @@ from starlette.types import Scope
 
 from byline import errors
 from byline.api.validation import reason
-from byline_service.compensation.eligibility import NotPayable
-from byline_service.versions.errors import StaleAlias
 
 log = structlog.get_logger("service.problems")
 MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem document: every failure has this shape."""
+    """A problem document of RFC 9457. Every failure has this shape."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     type: str
     """Stable name of the kind of problem, for programs: `urn:byline:problem:invalid-input`."""
     title: str
-    """The kind of problem, for people."""
+    """Standard phrase of the HTTP status, for people: `Not Found`."""
     status: int
     """The HTTP status."""
     detail: str
     """What was expected, what came (types, shapes, lengths; never content), and what to do."""
     request_id: str | None = None
-    """Finds the request in the service's log."""
+    """Id of the request in the service's log."""
+
+
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Phrases of RFC 9110 that older versions of Python write differently."""
+
+
+def title_of(status: int) -> str:
+    """Return the standard phrase of an HTTP status."""
+    return _TITLES.get(status, HTTPStatus(status).phrase)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the table."""
+    """One kind of problem: its HTTP status and its stable name."""
 
     status: int
     name: str
-    title: str
     retry: bool = False
+    """Whether the answer has a `Retry-After` header."""
+
+    @property
+    def title(self) -> str:
+        """Return the standard phrase of the status."""
+        return title_of(self.status)
 
 
-WRONG_TASK = Kind(500, "wrong-task", "The index's Task is wrong, on the server's side")
+WRONG_TASK = Kind(500, "wrong-task")
 
 TABLE: tuple[tuple[type[errors.BylineError], Kind], ...] = (
-    (errors.InputTooLarge, Kind(413, "too-large", "The request is too large")),
+    (errors.InputTooLarge, Kind(413, "too-large")),
     (errors.InvalidTask, WRONG_TASK),
     (errors.InvalidRecipe, WRONG_TASK),
     (errors.UnsupportedModel, WRONG_TASK),
-    (errors.ReusedKey, Kind(422, "idempotency-mismatch", "The idempotency key belongs to another request")),
-    (NotPayable, Kind(422, "not-payable", "Nothing can be paid for this")),
-    (errors.InvalidInput, Kind(422, "invalid-input", "The request cannot be understood")),
-    (errors.NonFiniteGradient, Kind(422, "non-finite", "The query has no finite gradient")),
-    (errors.NotFound, Kind(404, "not-found", "There is no such thing")),
-    (
-        errors.Overloaded,
-        Kind(503, "overloaded", "There is no room for this request now", retry=True),
-    ),
-    (errors.UnusableIndex, Kind(503, "unusable-index", "The index cannot be used", retry=True)),
-    (errors.DeadlineExceeded, Kind(504, "deadline", "The answer was not ready in time")),
-    (errors.Unauthorized, Kind(401, "unauthorized", "A valid key is needed")),
-    (errors.Forbidden, Kind(403, "forbidden", "The key does not allow this")),
-    (errors.InProgress, Kind(409, "in-progress", "The first request is not finished", retry=True)),
-    (StaleAlias, Kind(412, "precondition-failed", "It was changed since it was read")),
-    (errors.Conflict, Kind(409, "conflict", "Something else happened first")),
-    (errors.QuotaExceeded, Kind(429, "quota", "The key's quota is used up", retry=True)),
-    (
-        errors.DatabaseUnavailable,
-        Kind(503, "database-unavailable", "The database does not answer now", retry=True),
-    ),
-    (errors.DiskFull, Kind(507, "disk-full", "There is no room on the disk")),
+    (errors.ReusedKey, Kind(422, "idempotency-mismatch")),
+    (errors.NotPayable, Kind(422, "not-payable")),
+    (errors.InvalidInput, Kind(422, "invalid-input")),
+    (errors.NonFiniteGradient, Kind(422, "non-finite")),
+    (errors.NotFound, Kind(404, "not-found")),
+    (errors.Overloaded, Kind(503, "overloaded", retry=True)),
+    (errors.UnusableIndex, Kind(503, "unusable-index", retry=True)),
+    (errors.DeadlineExceeded, Kind(504, "deadline")),
+    (errors.Unauthorized, Kind(401, "unauthorized")),
+    (errors.Forbidden, Kind(403, "forbidden")),
+    (errors.InProgress, Kind(409, "in-progress", retry=True)),
+    (errors.StaleAlias, Kind(412, "precondition-failed")),
+    (errors.Conflict, Kind(409, "conflict")),
+    (errors.QuotaExceeded, Kind(429, "quota", retry=True)),
+    (errors.DatabaseUnavailable, Kind(503, "database-unavailable", retry=True)),
+    (errors.DiskFull, Kind(507, "disk-full")),
 )
-"""Errors of Byline to HTTP, the most specific first."""
+"""Byline's errors and their HTTP problems, the most specific first."""
 
-ASK_THE_OPERATOR = "The operator finds the cause in the service's log under this request's id."
-INTERNAL = Kind(500, "internal", "The service made a mistake")
+ASK_THE_OPERATOR = "The operator finds the cause in the service's log under this request id."
+INTERNAL = Kind(500, "internal")
 
 
 def kind_of(error: Exception) -> Kind:
-    """Look an error up in the table."""
+    """Return the kind of problem of an error."""
     for error_type, kind in TABLE:
         if isinstance(error, error_type):
             return kind
@@ -119,13 +125,13 @@ def problem_response(
 
 
 def internal_error(error: Exception, request_id: str | None) -> Response:
-    """Answer an error that nobody expected; the log alone says where it was."""
+    """Answer an unexpected error; only the log names where it was raised."""
     kind, detail = explained(error)
     return problem_response(kind, detail, request_id=request_id)
 
 
 def explained(error: Exception) -> tuple[Kind, str]:
-    """Say which problem an error is, and log what its document must not tell.
+    """Return the problem of an error, and log the details that its document must not contain.
 
     Args:
         error: Any error.
@@ -135,19 +141,19 @@ def explained(error: Exception) -> tuple[Kind, str]:
     """
     kind = kind_of(error)
     if kind is INTERNAL:
-        log.error("mistake", error=type(error).__name__, exc_info=error)
+        log.error("unexpected error", error=type(error).__name__, exc_info=error)
         return kind, ASK_THE_OPERATOR
     if kind is WRONG_TASK:
-        log.error("wrong task", exc_info=error)
-        if _is_foreign(error):  # words of the Task's own code, which may be of its data
-            return kind, f"The Task's own code failed. {ASK_THE_OPERATOR}"
-    elif error.__cause__ is not None:  # the Task's code raised it, and may be the one at fault
-        log.warning("refused", problem=kind.name, exc_info=error.__cause__)
+        log.error("task failed", exc_info=error)
+        if _is_foreign(error):  # the message is the Task's own and may hold its data
+            return kind, f"The Task's code raised an error. {ASK_THE_OPERATOR}"
+    elif error.__cause__ is not None:  # the Task's code may be at fault
+        log.warning("request refused", problem=kind.name, exc_info=error.__cause__)
     return kind, str(error)
 
 
 def _is_foreign(error: BaseException) -> bool:
-    """Whether an error is what Byline made of one of other code."""
+    """Return whether an error was caused by one that is not Byline's."""
     cause: BaseException | None = error
     while cause is not None:
         if not isinstance(cause, errors.BylineError):
@@ -157,12 +163,12 @@ def _is_foreign(error: BaseException) -> bool:
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Declare failures of an endpoint for its OpenAPI page."""
+    """Declare the failures of an endpoint for the OpenAPI document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     retry = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": title_of(status),
             "content": content,
             **({"headers": retry} if status in {409, 429, 503} else {}),
         }
@@ -170,18 +176,23 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def text_response(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+    """Declare an answer of a text media type for the OpenAPI document."""
+    return {200: {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}}
+
+
 def install(app: FastAPI) -> None:
-    """Answer what a caller can cause with a problem document; `RequestLog` answers the rest."""
+    """Answer every error that a caller can cause with a problem document; `RequestLog` answers the rest."""
     app.add_exception_handler(errors.BylineError, _byline_error)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.add_exception_handler(HTTPException, _http_error)
 
 
 class Failures:
-    """Answers errors of the table.
+    """Answers errors with problem documents.
 
     Args:
-        retry_after: Seconds after which there should be room again.
+        retry_after: Estimates the seconds until there is room for another request.
     """
 
     def __init__(self, retry_after: Callable[[], int]) -> None:
@@ -191,8 +202,8 @@ class Failures:
         """Write the problem document of an error.
 
         Args:
-            error: What was raised.
-            scope: The request's.
+            error: The error that was raised.
+            scope: The ASGI scope of the request.
         """
         kind, detail = explained(error)
         return problem_response(
@@ -213,7 +224,7 @@ async def _byline_error(request: Request, error: Exception) -> Response:
 
 
 async def _invalid_parameters(request: Request, error: Exception) -> Response:
-    """Path and query parameters."""
+    """Answer a path or query parameter that is not valid."""
     assert isinstance(error, RequestValidationError)
     kind = kind_of(errors.InvalidQuery())
     reasons = [_refused_parameter(each) for each in error.errors()[:5]]
@@ -221,7 +232,7 @@ async def _invalid_parameters(request: Request, error: Exception) -> Response:
 
 
 def _refused_parameter(detail: dict[str, Any]) -> str:
-    """Name a parameter, unless the client made the name up, and what was expected of it."""
+    """Describe a parameter that is not valid; a name that the client invented is not repeated."""
     *place, last = [str(part) for part in detail["loc"]]
     if detail["type"] == "extra_forbidden":
         return f"{'.'.join([*place, '*'])}: unknown parameter"
@@ -231,7 +242,7 @@ def _refused_parameter(detail: dict[str, Any]) -> str:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    kind = Kind(status.value, status.phrase.lower().replace(" ", "-"), status.phrase)
+    kind = Kind(status.value, title_of(status).lower().replace(" ", "-"))
     detail = error.detail if error.detail != status.phrase else status.description or status.phrase
     headers = dict(error.headers) if error.headers else None
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := _allowed(request)):
@@ -240,7 +251,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """Every method of an address: Starlette names those of the first route alone."""
+    """Return every method of an address; Starlette names only those of the first route."""
     path, found = request.scope["path"], set[str]()
     for route in iter_route_contexts(request.app.routes):
         pattern = compile_path(str(route.path))[0]

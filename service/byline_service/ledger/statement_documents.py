@@ -8,13 +8,13 @@ from byline.api.statements import StatementDocument, StatementLine, StatementTot
 from byline.errors import NotFound
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.allocation import Line
-from byline_service.compensation.money import minor_digits, written
+from byline_service.compensation.money import written
 from byline_service.compensation.runs import Run
 from byline_service.compensation.statements import AllocationStatement, Statement
 from byline_service.database import Connection
+from byline_service.http.csv_cells import csv_cell
 from byline_service.ledger import statement_queries
 from byline_service.ledger.statement_queries import RunRow
-from byline_service.pages.csv import cell
 
 COLUMNS = ("earned", "brought", "payable", "carried", "escrow")
 
@@ -94,12 +94,5 @@ def statement_csv(statement: StatementDocument) -> str:
     head = [statement.id, statement.policy, statement.revision, statement.state]
     for line in statement.lines:
         amounts = [written(getattr(line, column), statement.currency) for column in COLUMNS]
-        writer.writerow([*head, cell(line.owner), statement.currency, *amounts])
+        writer.writerow([*head, csv_cell(line.owner), statement.currency, *amounts])
     return file.getvalue()
-
-
-def shown(amount: int, currency: str) -> str:
-    """Write an amount for people: with a comma between thousands."""
-    whole, point, minor = written(abs(amount), currency).partition(".")
-    assert bool(minor) == bool(minor_digits(currency))
-    return f"{'-' if amount < 0 else ''}{int(whole):,}{point}{minor}"

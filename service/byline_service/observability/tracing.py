@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from byline import __version__
 from byline.api.answer import Answer
 from byline.errors import InvalidInput
-from byline_service.attributions.compute import Job
 from byline_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,24 +67,24 @@ class Tracing:
         """Send what is left."""
         self._provider.shutdown()
 
-    def answered(self, jobs: Sequence[Job], answers: Sequence[Answer]) -> None:
-        """Add spans for the stages of answers, which the current span is the parent of.
+    def record_stages(self, answers: Sequence[Answer], submitted: Sequence[float]) -> None:
+        """Add a span for each stage of the answers, with the current span as the parent.
 
         Stages follow one another, so each begins where the one before it ended. Questions that were answered in one batch
         share its times and get one set of spans.
 
         Args:
-            jobs: The questions.
-            answers: Theirs, in the same order.
+            answers: The answers of one request.
+            submitted: When each question was queued, in `time.monotonic` seconds.
         """
-        batches: dict[str, tuple[Job, Answer, int]] = {}
-        for job, answer in zip(jobs, answers, strict=True):
+        batches: dict[str, tuple[float, Answer, int]] = {}
+        for queued, answer in zip(submitted, answers, strict=True):
             key = answer.timings.model_dump_json()
-            _, _, count = batches.get(key, (job, answer, 0))
-            batches[key] = (job, answer, count + 1)
+            _, _, count = batches.get(key, (queued, answer, 0))
+            batches[key] = (queued, answer, count + 1)
         since = time.time_ns() - time.monotonic_ns()
-        for job, answer, count in batches.values():
-            start = since + int(job.submitted * 1e9)
+        for queued, answer, count in batches.values():
+            start = since + int(queued * 1e9)
             for stage, milliseconds in answer.timings.model_dump().items():
                 end = start + int(milliseconds * 1e6)
                 if milliseconds:

@@ -12,7 +12,7 @@ from byline.errors import NotFound
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.api import ledger, policies, statement_runs, statements
-from byline_service.compensation.eligibility import WORDS
+from byline_service.compensation.eligibility import EXPLANATIONS
 from byline_service.compensation.runs import same_person
 from byline_service.pages.csv import Row, csv_response, csv_stream, major
 from byline_service.pages.errors import PageRoute
@@ -104,7 +104,7 @@ async def run_page(request: Request, caller: Reading, run: str) -> Response:
         lines=lines,
         drawn=draw(own[:DRAWN_OWNERS]),
         obstacle=_obstacle(caller, statement),
-        words=WORDS,
+        explanations=EXPLANATIONS,
     )
 
 

@@ -8,10 +8,10 @@ from decimal import Decimal
 from starlette.responses import Response, StreamingResponse
 
 from byline_service.compensation.money import written
+from byline_service.http.csv_cells import csv_cell
 
 Row = Sequence[object]
 MEDIA_TYPE = "text/csv; charset=utf-8"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_response(name: str, head: Sequence[str], rows: Iterable[Row]) -> Response:
@@ -63,12 +63,5 @@ def _headers(name: str) -> dict[str, str]:
 
 def _written(rows: Iterable[Row]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerows([cell(each) for each in row] for row in rows)
+    csv.writer(buffer).writerows([csv_cell(each) for each in row] for row in rows)
     return buffer.getvalue()
-
-
-def cell(value: object) -> object:
-    """Keep text that a spreadsheet would compute as text: owners name themselves."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return "" if value is None else value

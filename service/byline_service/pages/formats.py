@@ -5,6 +5,8 @@ from decimal import Decimal
 
 from markupsafe import Markup, escape
 
+from byline_service.compensation.money import written
+
 MINUS = "\u2212"
 
 
@@ -34,6 +36,17 @@ def money(minor: int | None, currency: str, exponent: int = 2) -> Markup:
         return _nothing()
     value = Decimal(minor).scaleb(-exponent)
     return _data(value, f"{currency} {value:,.{exponent}f}", digits=exponent, currency=currency)
+
+
+def plain_amount(minor: int, currency: str) -> str:
+    """Write an amount as text, with a comma between thousands and without its currency.
+
+    Args:
+        minor: Integer minor units.
+        currency: ISO 4217 code.
+    """
+    whole, point, rest = written(abs(minor), currency).partition(".")
+    return f"{'-' if minor < 0 else ''}{int(whole):,}{point}{rest}"
 
 
 def short(value: float | None) -> str:

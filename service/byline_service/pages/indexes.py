@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -10,14 +11,14 @@ from starlette.responses import Response
 
 from byline.api.attributions import IndexInfo, OwnerInfo, SelfInfluencePage, SelfInfluenceRow
 from byline.errors import DatabaseUnavailable, InvalidQuery
+from byline.index.quality_card import Measurement, figure
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Scope
-from byline_service.api import aliases, versions
 from byline_service.api import indexes as api
-from byline_service.pages.charts import Entry, bars, stacked
+from byline_service.api import versions
+from byline_service.pages.charts import Entry, Gauge, bars, gauge, stacked
 from byline_service.pages.csv import Row, csv_response, csv_stream
 from byline_service.pages.errors import PageRoute
-from byline_service.pages.quality import judged
 from byline_service.pages.rendering import page
 
 router = APIRouter(
@@ -79,7 +80,7 @@ async def _versions(request: Request, index: IndexInfo) -> dict[str, Any]:
     """What the database says of an index; a page is shown without that where it does not answer."""
     try:
         listed = await versions.list_versions(request, index.name, "", LISTED)
-        named = await aliases.list_aliases(request, "", LISTED)
+        named = await versions.list_aliases(request, "", LISTED)
     except DatabaseUnavailable:
         return {"versions": None, "aliases": []}
     own = [each for each in named.aliases if each.index == index.index]
@@ -161,3 +162,62 @@ def _self_influence(request: Request, name: str, after: str | None, limit: int) 
         if after is not None:
             raise
         return SelfInfluencePage(examples=list[SelfInfluenceRow](), next=None)
+
+
+_MEANINGS: Mapping[str, str] = {
+    "lds": (
+        "Models were retrained on random parts of the training set. This is how well summed scores ranked what those "
+        "models then predicted: 0 is chance, 1 is perfect."
+    ),
+    "loo": (
+        "Models were retrained without single rows. This is how well scores ranked the effect of each row: 0 is "
+        "chance, 1 is perfect."
+    ),
+    "mislabel": (
+        "Labels were made wrong on purpose. This is how often self-influence ranked a wrong label above a right one: "
+        ".50 is chance, 1 is perfect."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One measurement as the page shows it."""
+
+    measurement: Measurement
+    meaning: str
+    """What was done, and what the figure means."""
+    verdict: str
+    """What it says about this index."""
+    picture: Gauge
+
+
+def judged(measurement: Measurement) -> Judged:
+    """Put a measurement in words."""
+    return Judged(
+        measurement=measurement,
+        meaning=_MEANINGS.get(measurement.metric, measurement.statistic),
+        verdict=_verdict(measurement),
+        picture=gauge(measurement.value, measurement.interval, measurement.ceiling),
+    )
+
+
+def _verdict(measurement: Measurement) -> str:
+    sentences = []
+    chance = 0.5 if measurement.metric == "mislabel" else 0.0
+    if measurement.interval is not None:
+        low, high = measurement.interval
+        if low > chance:
+            sentences.append(
+                f"Better than chance: 95 % of resamples lie from {figure(low)} to {figure(high)}."
+            )
+        else:
+            sentences.append(
+                f"Not shown to be better than chance: the interval from {figure(low)} to {figure(high)} holds "
+                f"{figure(chance)}."
+            )
+    if measurement.ceiling is not None:
+        sentences.append(
+            f"Perfect scores would reach {figure(measurement.ceiling)}, since trainings differ by chance."
+        )
+    return " ".join(sentences)

@@ -23,6 +23,7 @@ _TEMPLATES.filters |= {
     "number": formats.number,
     "percent": formats.percent,
     "money": formats.money,
+    "plain_amount": formats.plain_amount,
     "short": formats.short,
     "moment": formats.moment,
     "stamp": formats.stamp,

@@ -10,8 +10,7 @@ from byline.errors import BylineError, CorruptIndex, InvalidInput, NotFound, Unu
 from byline.index.layout import DIGEST_CACHE
 from byline.index.manifest import Manifest, read_manifest
 from byline.index.verification import DigestCache, verify
-from byline_service.versions.names import check_name
-from byline_service.versions.records import VersionFacts
+from byline_service.versions.records import VersionFacts, check_name
 from byline_service.versions.served_version import ServedVersion
 
 Progress = Callable[[int, int], None]

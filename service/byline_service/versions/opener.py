@@ -10,8 +10,7 @@ from typing import TypeVar
 from byline.errors import NotFound
 from byline.index.faiss_file import set_threads
 from byline_service.versions.directory import IndexDirectory, Progress
-from byline_service.versions.names import check_name
-from byline_service.versions.records import VersionFacts
+from byline_service.versions.records import VersionFacts, check_name
 from byline_service.versions.served_version import ServedVersion
 
 _T = TypeVar("_T")

@@ -1,8 +1,32 @@
 """What the database knows of versions and aliases."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from byline.errors import InvalidInput
+
+PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""A name."""
+AFTER = r"^[a-z0-9._-]{0,64}$"
+"""A name, or nothing: the first page of a list."""
+NAME = re.compile(PATTERN)
+
+
+def check_name(kind: str, name: str) -> None:
+    """Refuse what is no name.
+
+    Args:
+        kind: What it should name, for people.
+        name: What came.
+
+    Raises:
+        InvalidInput: It does not match; the message does not repeat it.
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidInput(f"expected {kind} like {NAME.pattern}, got another of {len(name)} characters")
+
 
 SILENT = timedelta(seconds=30)
 """A check that has not been heard of for so long has ended: its process died."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from weakref import WeakSet
 
+from starlette.types import Scope
+
 from byline.attribution.attributor import Attributor
 from byline.errors import NotFound
 from byline_service.versions.served_version import ServedVersion
@@ -42,6 +44,21 @@ class Registry:
         if name not in served:
             raise NotFound(f"expected one of the indexes {', '.join(served)}, got another name")
         return served[name]
+
+    def pin(self, scope: Scope, name: str) -> ServedVersion:
+        """Return the version that a request began with, whatever is switched while it runs.
+
+        Args:
+            scope: The ASGI scope of the request; it keeps the version.
+            name: The index or alias.
+
+        Raises:
+            NotFound: Nothing is served under the name.
+        """
+        pinned: dict[str, ServedVersion] = scope.setdefault("state", {}).setdefault("versions", {})
+        if name not in pinned:
+            pinned[name] = self.current(name)
+        return pinned[name]
 
     def loaded_as(self, index: str, version: str) -> ServedVersion | None:
         """Find a version that another name serves already: two names share one."""

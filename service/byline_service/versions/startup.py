@@ -15,8 +15,7 @@ from byline.index.manifest import Manifest, read_manifest
 from byline_service.database import Database
 from byline_service.versions import queries, transactions
 from byline_service.versions.directory import IndexDirectory, UnusableError
-from byline_service.versions.names import NAME
-from byline_service.versions.records import AliasRecord, VersionFacts
+from byline_service.versions.records import NAME, AliasRecord, VersionFacts
 from byline_service.versions.served_version import ServedVersion
 
 if TYPE_CHECKING:

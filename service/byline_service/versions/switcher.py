@@ -12,9 +12,8 @@ from byline_service.database import Database
 from byline_service.observability.metrics import Metrics
 from byline_service.versions import transactions, verification
 from byline_service.versions.directory import UnusableError
-from byline_service.versions.names import check_name
 from byline_service.versions.opener import Opener, StoppedError
-from byline_service.versions.records import AliasRecord, State, VersionFacts, VersionRecord
+from byline_service.versions.records import AliasRecord, State, VersionFacts, VersionRecord, check_name
 from byline_service.versions.registry import Registry
 from byline_service.versions.served_version import ServedVersion
 from byline_service.versions.transactions import Expected

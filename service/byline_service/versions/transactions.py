@@ -7,12 +7,11 @@ read afterwards changes before the commit: no version is retired while an alias 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from byline.errors import Conflict, InvalidInput, NotFound
+from byline.errors import Conflict, InvalidInput, NotFound, StaleAlias
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
 from byline_service.database import Connection, Database
 from byline_service.versions import queries
-from byline_service.versions.errors import StaleAlias
 from byline_service.versions.records import AliasRecord, State, VersionFacts, VersionRecord
 
 

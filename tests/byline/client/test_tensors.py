@@ -73,7 +73,7 @@ DOCUMENTS = (
     "byline.api.attributions",
     "byline_service.accounts.scopes",
     "byline.api.versions",
-    "byline_service.versions.names",
+    "byline_service.versions.records",
 )
 DOCUMENTS += ("byline_service.versions.records", "byline_service.compensation.")
 """What the client and the server share: documents, and the words in them."""

@@ -174,13 +174,13 @@ def test_no_alias_takes_the_name_of_an_index_that_is_served_by_itself(index, tmp
     with TestClient(app, base_url="http://localhost", headers=bearer(admin_key())) as client:
         until(lambda: client.get(ALIAS).status_code == 200)
         taken = client.put("/v1/aliases/fixed", json=body(index.a, None))
-        assert (taken.status_code, app.state.service.attributor("fixed")) == (422, fixed)
+        assert (taken.status_code, app.state.service.attributors["fixed"]) == (422, fixed)
         elsewhere = transactions.switch(
             app.state.service.database, OPERATOR, "fixed", lies_in.facts(index.a), transactions.Expected()
         )
         client.portal.call(lambda: elsewhere)
         until(lambda: "fixed" in client.get("/readyz").json().get("behind", []))
-        assert app.state.service.attributor("fixed") is fixed
+        assert app.state.service.attributors["fixed"] is fixed
 
 
 def test_readers_read_and_only_admins_change(client, index):

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from functools import partial
 
-from byline_service.attributions.arrivals import LoopCallbacks
+from byline_service.attributions.compute import LoopCallbacks
 
 
 def test_what_comes_together_arrives_in_order_and_wakes_the_loop_once():

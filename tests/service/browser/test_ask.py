@@ -59,7 +59,7 @@ def test_shares_are_a_chart_a_table_and_a_file(visit):
 
 def test_problems_are_shown_as_sentences(visit):
     page = visit(asked(index="fake", query={"text": ""}))
-    expected = "The request cannot be understood. Expected a valid query: text: expected text of at least 1 character"
+    expected = "Expected a valid query: text: expected text of at least 1 character"
     expect(page.get_by_role("status")).to_contain_text(expected)
     assert page.locator(".card").count() == 0
 

@@ -104,5 +104,5 @@ def test_pages_offer_what_the_key_allows(visit, served):
     assert reader.get_by_role("button", name="Ask").is_disabled()
     assert reader.get_by_text("it does not have the scope query").is_visible()
     asker = visit("/indexes", key=served.key_for(scopes=["query"]))
-    expect(asker.get_by_role("heading", level=1)).to_have_text("The key does not allow this")
+    expect(asker.get_by_role("heading", level=1)).to_have_text("Forbidden")
     assert asker.get_by_role("navigation").get_by_role("link").all_inner_texts() == ["API"]

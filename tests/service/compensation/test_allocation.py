@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from byline.attribution.owner_shares import owner_sums
 from byline.members import Member
-from byline_service.compensation.allocation import PARTS, allocate, event_parts
-from byline_service.compensation.apportionment import apportion
+from byline_service.compensation.allocation import PARTS, allocate, apportion, event_parts
 from byline_service.compensation.integer_shares import ROOT_BITS, exact_shares
 from tests.service.compensation.reference import amounts, event, hamilton, jackknife_squared, policy, shares
 

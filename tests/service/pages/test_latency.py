@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from byline.api.answer import Timings
 from byline_service.observability.metrics import Metrics
-from byline_service.pages.latency import endings, quantile, stage_times
+from byline_service.pages.usage import endings, quantile, stage_times
 
 
 def cumulative(histogram):

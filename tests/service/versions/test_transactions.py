@@ -6,11 +6,10 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import text
 
-from byline.errors import BylineError, Conflict, InvalidInput, NotFound
+from byline.errors import BylineError, Conflict, InvalidInput, NotFound, StaleAlias
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller, Scope
 from byline_service.versions import queries, transactions
-from byline_service.versions.errors import StaleAlias
 from byline_service.versions.records import State, VersionFacts
 from byline_service.versions.transactions import Expected
 
