@@ -19,7 +19,7 @@ from byline_service.compensation.money import MINOR_DIGITS, minor_digits, writte
 from byline_service.compensation.policy import MinimumQuality, student_multiplier
 from byline_service.compensation.runs import NotAnotherPerson, Run, same_person
 from byline_service.compensation.timestamps import moment_of, moment_text, period_text
-from byline_service.ledger.statement_documents import shown
+from byline_service.pages.formats import plain_amount
 from tests.service.compensation.reference import AT, event, policy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -40,7 +40,7 @@ class TestMoney:
             "1.00",
             "-1234.56",
         ]
-        assert (shown(-123456789, "EUR"), shown(1234, "JPY")) == ("-1,234,567.89", "1,234")
+        assert (plain_amount(-123456789, "EUR"), plain_amount(1234, "JPY")) == ("-1,234,567.89", "1,234")
         assert len(MINOR_DIGITS) == 165
         with pytest.raises(InvalidInput, match="ISO 4217"):
             minor_digits("eur")
