@@ -27,6 +27,7 @@ from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
 from byline.members import Member
 from byline.models.training_points import read_items
+from byline.recipes import refuse_no_self_influence
 from byline.search.searcher import Searcher
 from byline.task import Item, Task, TrainSet
 
@@ -258,6 +259,18 @@ class Attributor:
         """
         fill = by_items(self._models(), self._searcher, items, target or self.index.recipe.query_target)
         return self._filled(fill, len(items), batch)
+
+    def self_influence(self) -> NDArray[np.float64]:
+        """Score every row of the index for itself: wrong labels and odd points come out on top.
+
+        Returns:
+            float64 [R], in the order of the index's rows.
+
+        Raises:
+            InvalidQuery: The recipe gives every row the same self-influence.
+        """
+        refuse_no_self_influence(self.index.recipe)
+        return np.asarray(self.index.self_influence)
 
     def _filled(self, fill: Fill, count: int, batch: int) -> NDArray[np.float32]:
         scores_QR = np.empty((count, self.index.rows), dtype=np.float32)
