@@ -11,7 +11,7 @@ import structlog
 from fastapi import FastAPI
 
 from byline import __version__
-from byline.api.query import Similarity
+from byline.api.terms import Similarity
 from byline.attribution.attributor import Attributor
 from byline.errors import BylineError, InvalidInput
 from byline_service.accounts.authentication import Authentication
