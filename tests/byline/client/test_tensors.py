@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from byline.client.sse import EventReader
 from byline.client.tensors import CHUNK_BYTES, TensorsBody
 from byline.errors import InvalidQuery
 
@@ -57,16 +56,6 @@ def test_no_body_is_whole_in_memory():
     assert body.length > 32 << 20
     assert longest == CHUNK_BYTES
     assert peak < 8 * CHUNK_BYTES
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_events_that_are_cut_anywhere(size):
-    stream = b": still here\n\nevent: progress\ndata: {}\n\nevent: answer\ndata: 1\ndata: 2\n\ndata:bare\n\nevent: cut"
-    reader = EventReader()
-    found = [
-        event for start in range(0, len(stream), size) for event in reader.feed(stream[start : start + size])
-    ]
-    assert found == [("progress", b"{}"), ("answer", b"1\n2"), ("message", b"bare")]
 
 
 def test_the_client_is_light_and_knows_nothing_of_the_server():
