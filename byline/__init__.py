@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from byline import curvature, errors, gradients, metrics, projection, tasks
     from byline.api.answer import Answer, Attribution, Shares
     from byline.api.example import Example
+    from byline.api.quality_card import QualityCard
     from byline.attribution.attributor import Attributor
     from byline.attribution.request import AttributionRequest
     from byline.client import AsyncClient, Client
     from byline.entry_points import attribute, build, open  # noqa: A004 - byline.open is its name
     from byline.errors import BylineError, InvalidInput, NotFound, UnsupportedModel, UnusableIndex
-    from byline.index.quality_card import QualityCard
     from byline.recipes import RECIPES, Recipe, recipe
     from byline.recording import TrainingRecorder
     from byline.task import Checkpoint, LayerSelection, Outputs, ParsedQuery, Prediction, QueryInterface, Task
@@ -63,7 +63,7 @@ __all__ = [
 _HOMES = {
     "byline.api.answer": ("Answer", "Attribution", "Shares"),
     "byline.api.example": ("Example",),
-    "byline.index.quality_card": ("QualityCard",),
+    "byline.api.quality_card": ("QualityCard",),
     "byline.attribution.attributor": ("Attributor",),
     "byline.attribution.request": ("AttributionRequest",),
     "byline.client": ("AsyncClient", "Client"),

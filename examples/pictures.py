@@ -25,10 +25,10 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from byline.api.accounts import Scope
 from byline.attribution.attributor import Attributor
 from byline_service.accounts import key_management, usage
 from byline_service.accounts.audit import OPERATOR
-from byline_service.accounts.scopes import Scope
 from byline_service.accounts.usage import UsageOf, Used
 from byline_service.app import create_app
 from byline_service.database import Database, migrate

@@ -1,12 +1,12 @@
-"""What clients send and get about keys, the audit log and usage."""
+"""Wire documents of API keys, the audit log and usage."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
-from byline.api.attributions import Body, Document, Word
-from byline_service.accounts.scopes import Scope
+from byline.api.documents import Body, Document, Word
 
 Quota = Annotated[int, Field(ge=1, lt=1 << 31)]
 Text = Annotated[
@@ -15,128 +15,143 @@ Text = Annotated[
 ]
 
 
+class Scope(StrEnum):
+    """A permission that an API key can hold."""
+
+    QUERY = "query"
+    """Ask for attributions and shares."""
+    READ = "read"
+    """Read indexes, examples, owners, statements and usage."""
+    COMPENSATE = "compensate"
+    """Book events and draft statement runs."""
+    APPROVE = "approve"
+    """Approve and post statement runs that another person drafted."""
+    ADMIN = "admin"
+    """Manage keys, versions, policies and the audit log. Includes every other scope."""
+
+
 class NewKeyBody(Body):
-    """A key to be made."""
+    """The description of a new API key."""
 
     name: Text
-    """What it is for."""
+    """Purpose of the key."""
     person: Text
-    """Who answers for it: approvals need two persons."""
+    """Person who is responsible for the key. An approval requires two different persons."""
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
-    """What it allows."""
+    """Permissions of the key."""
     owners: Annotated[list[Word], Field(min_length=1, max_length=1000)] | None = None
-    """Sees the rows of these owners only; such a key has the scope `read` alone."""
+    """Owners whose rows the key can see. Such a key has the scope `read` alone."""
     expires_at: AwareDatetime | None = None
-    """When it ends by itself."""
+    """Time at which the key expires."""
     requests_per_minute: Quota | None = None
-    """Its own quota; null: the service's."""
+    """Quota of requests for this key. Null applies the service's quota."""
     queries_per_minute: Quota | None = None
-    """Its own quota; null: the service's."""
+    """Quota of queries for this key. Null applies the service's quota."""
 
 
 class RotateBody(Body):
-    """How a key is replaced."""
+    """The options of a key rotation."""
 
     overlap_hours: Annotated[float, Field(ge=0, le=24 * 90)] = 24.0
-    """How long the old key stays valid beside the new one."""
+    """Hours for which the old key stays valid beside the new one."""
 
 
 class KeyInfo(Document):
-    """A key, without its secret."""
+    """An API key without its secret."""
 
     id: str
-    """Its 12 characters after `byl_`."""
+    """Public part of the key: the 12 characters after `byl_`."""
     name: str
-    """What it is for."""
+    """Purpose of the key."""
     person: str
-    """Who answers for it."""
+    """Person who is responsible for the key."""
     scopes: list[Scope]
-    """What it allows."""
+    """Permissions of the key."""
     owners: list[str] | None
-    """Whose rows it sees; null: everybody's."""
+    """Owners whose rows the key can see. Null allows all owners."""
     requests_per_minute: int | None
-    """Its own quota; null: the service's."""
+    """Quota of requests for this key. Null applies the service's quota."""
     queries_per_minute: int | None
-    """Its own quota; null: the service's."""
+    """Quota of queries for this key. Null applies the service's quota."""
     replaces: str | None
-    """The key that it was rotated from."""
+    """Id of the key that this key replaces after a rotation."""
     active: bool
-    """Whether it is valid now."""
+    """Whether the key is valid now."""
     created_at: datetime
-    """When it was made."""
+    """Time at which the key was created."""
     expires_at: datetime | None
-    """When it ends by itself."""
+    """Time at which the key expires."""
     revoked_at: datetime | None
-    """When it was ended."""
+    """Time at which the key was revoked."""
     last_used_at: datetime | None
-    """When it was last used, to a few seconds."""
+    """Time of the last request with this key, accurate to a few seconds."""
 
 
 class NewKey(KeyInfo):
-    """A new key, with its secret."""
+    """A new API key with its secret."""
 
     key: str
-    """The whole key: this answer alone shows it."""
+    """The complete key. Only this answer contains it."""
 
 
 class KeyPage(Document):
-    """Some keys, by id."""
+    """A page of API keys, ordered by id."""
 
     keys: list[KeyInfo]
-    """At most `limit`."""
+    """Keys of this page; at most `limit`."""
     next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
+    """Value of `after` for the next page. Null on the last page."""
 
 
 class AuditLine(Document):
-    """One change."""
+    """An entry of the audit log."""
 
     id: int
-    """Counts up, with gaps."""
+    """Number of the entry. Numbers increase, with gaps."""
     at: datetime
-    """When."""
+    """Time of the change."""
     key_id: str | None
-    """With which key; null on the command line."""
+    """Id of the key that made the change. Null for the command line."""
     person: str
-    """Who."""
+    """Person who made the change."""
     action: str
-    """What was done: `keys.create`."""
+    """Kind of change, such as `keys.create`."""
     subject: str
-    """To what."""
+    """Name of the changed object."""
     details: dict[str, Any]
-    """More."""
+    """Further values of the change."""
 
 
 class AuditPage(Document):
-    """Some changes, the newest first."""
+    """A page of the audit log, newest entry first."""
 
     lines: list[AuditLine]
-    """At most `limit`."""
+    """Entries of this page; at most `limit`."""
     next: int | None
-    """Pass it as `after` for the page that follows; null on the last one."""
+    """Value of `after` for the next page. Null on the last page."""
 
 
 class UsageRow(Document):
-    """What one key asked of one index on one day."""
+    """The usage of one index by one key on one day."""
 
     day: date
-    """In UTC."""
+    """Day in UTC."""
     key_id: str
-    """The key's id."""
+    """Id of the key."""
     index: str
-    """The index."""
+    """Name of the index."""
     requests: int
-    """Answered."""
+    """Number of answered requests."""
     queries: int
-    """In them."""
+    """Number of queries in these requests."""
     milliseconds: int
-    """Time in the service, summed over requests."""
+    """Time in the service, summed over the requests."""
 
 
 class UsagePage(Document):
-    """Some usage, the newest day first."""
+    """A page of usage, newest day first."""
 
     usage: list[UsageRow]
-    """At most `limit`."""
+    """Rows of this page; at most `limit`."""
     next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
+    """Value of `after` for the next page. Null on the last page."""

@@ -1,10 +1,11 @@
-"""What comes back: the same documents from the command line and over HTTP. Finite numbers only."""
+"""Wire documents of answers, the same from Python, the command line and HTTP. All numbers are finite."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
+from byline.api.documents import Document
 from byline.api.example import Example
 from byline.api.terms import ErrorScope, Similarity
 
@@ -12,146 +13,142 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class Attribution(_Document):
-    """One training point of an answer."""
+class Attribution(Document):
+    """A training point in an answer."""
 
     rank: int = Field(ge=1)
-    """1 is the strongest."""
+    """Rank, from 1 for the strongest score."""
     row: int = Field(ge=0)
-    """Row of the index."""
+    """Row of the training point in the index."""
     example: Example
-    """The training point's metadata."""
+    """Metadata of the training point."""
     score: float
-    """Mean over the members; positive: training on it raised the target (lowered the loss). By a baseline: how alike it
-    is to the query."""
+    """Mean over the members. A positive score means that training on the point raised the target (lowered the loss).
+    With a baseline: the similarity to the query."""
     standard_error: float | None
-    """Of the score, over the ensemble (`Answer.standard_error_scope`); null with one member."""
+    """Standard error of the score over the ensemble (`Answer.standard_error_scope`). Null with one member."""
     interval: tuple[float, float] | None = None
-    """95 % interval: around the score less its end's `optimism` (where that is known), by Student's t with
-    `standard_error_units` - 1 degrees of freedom; null with one member."""
+    """95 % interval around the score minus the `optimism` of its end, if that is known. It uses Student's t with
+    `standard_error_units` - 1 degrees of freedom. Null with one member."""
     members: dict[str, float] | None = None
-    """Score by member, where it was asked for."""
+    """Scores by member. Null unless `members` was requested."""
 
 
-class Coverage(_Document):
-    """How much of the training set an answer speaks of."""
+class Coverage(Document):
+    """The part of the training set that an answer covers."""
 
     searched: int
-    """Training points that could have come back, or whose groups could."""
+    """Number of training points that the search covered, directly or through their groups."""
     total: int
-    """Training points of the index."""
+    """Number of training points of the index."""
     complete: bool
-    """Whether these are all; compensation needs a complete answer."""
+    """Whether the search covered all training points. Compensation requires it."""
 
 
-class StandsOut(_Document):
-    """Whether the best scores stand out from the noise; null where unknown."""
+class StandsOut(Document):
+    """Whether the best scores stand out from the noise. Null means unknown."""
 
     proponents: bool | None = None
-    """For the largest score."""
+    """Whether the largest score stands out."""
     opponents: bool | None = None
-    """For the smallest score."""
+    """Whether the smallest score stands out."""
 
 
-class Optimism(_Document):
-    """By what part the listed scores are too high on average, since they were picked as the best of many.
+class Optimism(Document):
+    """The fraction by which the listed scores are too high on average, because they are the best of many.
 
-    Estimated by picking without one unit of the ensemble and scoring by it. Null where unknown: with one member, where
-    codes chose the candidates (`exact` is false), and where the best scores are not on their end's side of zero.
+    The estimate selects without one unit of the ensemble and scores by that unit. Null means unknown: with one member,
+    if codes chose the candidates (`exact` is false), or if the best scores are on the wrong side of zero.
     """
 
     proponents: float | None = None
-    """Of the largest scores: 0.05 is 5 % too high."""
+    """Optimism of the largest scores. 0.05 means 5 % too high."""
     opponents: float | None = None
-    """Of the smallest scores: 0.05 is 5 % too low."""
+    """Optimism of the smallest scores. 0.05 means 5 % too low."""
 
 
-class SearchCertainty(_Document):
-    """How sure it is that the search missed nothing stronger than what came back."""
+class SearchCertainty(Document):
+    """The certainty that the search found the strongest rows."""
 
     exact: bool
-    """Whether every row that could have come back was scored; then nothing was missed."""
+    """Whether every row in question was scored. Then the search missed nothing."""
     candidates: int = Field(ge=0)
-    """Rows that were scored; with both ends, the larger number."""
+    """Number of scored rows; with both ends, the larger number."""
     expected_recall: float = Field(ge=0, le=1)
-    """At least this part of the examples is expected to be what scoring all rows would return, by the error of the
-    codes that was seen on the candidates; the lower of both ends. 1 where all rows were scored. Of an index that keeps
-    codes only: the lowest that was measured when it was built."""
+    """Lower bound of the expected fraction of examples that scoring all rows would also return. It follows from the
+    error of the codes on the candidates, and is the lower one of both ends. 1 if all rows were scored. An index that
+    stores codes alone gives the lowest recall measured at build time."""
 
 
-class Timings(_Document):
-    """Milliseconds by stage. Queries answered in one batch share the batch's times."""
+class Timings(Document):
+    """Milliseconds by stage. Queries of one batch share the times of the batch."""
 
     queue: float = 0.0
-    """Waiting for the compute thread; 0 without a server."""
+    """Wait for the compute thread. Zero without a server."""
     predict: float = 0.0
-    """Parsing the payload, and predicting what it left open."""
+    """Parsing of the payload, and prediction of missing fields."""
     gradient: float = 0.0
-    """Gradients of the query, and their features."""
+    """Gradients and features of the query."""
     transform: float = 0.0
-    """From given gradient tensors to a feature."""
+    """Transformation of given gradient tensors into a feature."""
     search: float = 0.0
-    """Searching, rescoring, the members' scores, and the owners' sums where asked for."""
+    """Search, exact rescoring, members' scores, and owners' sums if requested."""
     join: float = 0.0
-    """Reading the examples' metadata, and writing the answer."""
+    """Reading of the metadata, and construction of the answer."""
 
 
-class OwnerShare(_Document):
-    """One owner's part of an answer."""
+class OwnerShare(Document):
+    """The share of one owner in an answer."""
 
     owner: str
-    """Who is credited."""
+    """Name of the owner."""
     licenses: tuple[str, ...] = ()
-    """Licenses of the owner's examples."""
+    """Licenses of the owner's training points."""
     examples: int
-    """How many rows are the owner's."""
+    """Number of rows of the owner."""
     score: float
-    """Signed sum of the scores of all these rows."""
+    """Signed sum of the scores of these rows."""
     standard_error: float | None
-    """Of the score; null with one member."""
+    """Standard error of the score. Null with one member."""
     interval: tuple[float, float] | None = None
-    """95 % interval of the score, by Student's t."""
+    """95 % interval of the score by Student's t."""
     share: float | None
-    """The score's positive part over the sum of all owners'; null where that sum is 0."""
+    """Positive part of the score, divided by the sum over all owners. Null if that sum is zero."""
     share_standard_error: float | None
-    """Of the share, by the delete-one jackknife over the ensemble; null with one member."""
+    """Standard error of the share by the delete-one jackknife over the ensemble. Null with one member."""
     share_interval: tuple[float, float] | None = None
-    """95 % interval of the share, by Student's t, between 0 and 1: that of the score over what is shared, which has a
-    spread also where the share is clipped to 0."""
+    """95 % interval of the share by Student's t, within 0 and 1. It is the interval of the score divided by the shared
+    sum, so it has a width even if the share is clipped to zero."""
     members: dict[str, float] | None = None
-    """The score by member, where it was asked for and is known; their mean is the score."""
+    """Scores by member, with the score as their mean. Null unless `members` was requested and the scores are known."""
 
 
-class OtherOwners(_Document):
-    """The owners that a limit left out, together."""
+class OtherOwners(Document):
+    """The sums over the owners beyond `owners_limit`."""
 
     owners: int
-    """How many they are."""
+    """Number of these owners."""
     examples: int
-    """How many rows are theirs."""
+    """Number of their rows."""
     score: float
     """Sum of their scores."""
     share: float | None
-    """Sum of their shares; null where nobody has one."""
+    """Sum of their shares. Null if no owner has a share."""
 
 
-class Shares(_Document):
-    """All owners' shares of one answer, largest score first."""
+class Shares(Document):
+    """The shares of all owners in one answer, largest score first."""
 
     owners: tuple[OwnerShare, ...]
-    """The owners of the index, or as many as `owners_limit` lists."""
+    """Owners of the index, at most `owners_limit`."""
     others: OtherOwners | None = None
-    """The owners that are not listed; null where all are."""
+    """Sums over the remaining owners. Null if all owners are listed."""
     positive: float
-    """What is shared: the sum of the owners' positive scores."""
+    """Shared sum: the sum of the owners' positive scores."""
     clipped: float
-    """What is not: the sum of the owners' negative scores, as a positive number."""
+    """Absolute sum of the owners' negative scores, which the shares ignore."""
     coverage: Coverage
-    """Shares are over all rows that have an owner; incomplete where some have none."""
+    """Coverage of the shares, which include all rows with an owner. Incomplete if a row has no owner."""
 
     def to_pandas(self) -> "pd.DataFrame":
         """Write the shares as a table, one row an owner; see `byline.notebook.tables.owners_table`."""
@@ -160,72 +157,72 @@ class Shares(_Document):
         return owners_table(self)
 
 
-class CardFigure(_Document):
-    """One figure of a quality card."""
+class CardFigure(Document):
+    """A figure of a quality card."""
 
     metric: str
-    """As `byline evaluate --metric` names it."""
+    """Metric as `byline evaluate --metric` names it."""
     target: str | None
-    """What the measured scores attributed: it says nothing about other targets."""
+    """Target of the measured scores. The figure does not apply to other targets."""
     text: str
-    """For people: `LDS .50 (.46 to .53), 100 queries`."""
+    """Readable form, such as `LDS .50 (.46 to .53), 100 queries`."""
     value: float
-    """The figure."""
+    """Value of the figure."""
     interval: tuple[float, float] | None
     """95 % bootstrap interval."""
     ceiling: float | None
-    """What perfect scores would reach; null where unknown."""
+    """Value that perfect scores would reach. Null if unknown."""
 
 
-class CardSummary(_Document):
-    """What was measured about the index that answers, in short; `GET /v1/indexes/{name}` has all of it."""
+class CardSummary(Document):
+    """A summary of the index's quality card. `GET /v1/indexes/{name}` returns the complete card."""
 
     text: str
-    """All figures in one line."""
+    """Readable form of all figures, on one line."""
     manifest: str
-    """Digest of the manifest that the card belongs to."""
+    """Digest of the measured version's manifest."""
     figures: tuple[CardFigure, ...]
-    """One a measurement."""
+    """Figures, one for each measurement."""
 
 
-class AnswerHeader(_Document):
-    """What every answer says about the index that it came from."""
+class AnswerHeader(Document):
+    """The description of the index and the scores that every answer contains."""
 
     index: str
     """Name of the index."""
     version: str
     """Version of the index."""
     recipe: str | None
-    """Name of the recipe; null where a baseline made the scores."""
+    """Name of the recipe. Null for the scores of a baseline."""
     recipe_fingerprint: str | None
-    """Everything that determines a stored vector, in one digest; null where a baseline made the scores."""
+    """Digest of everything that determines a stored vector. Null for the scores of a baseline."""
     baseline: Similarity | None = None
-    """The baseline that made the scores: similarity to the query, not influence. Null where the recipe did."""
+    """Baseline of the scores, which are similarities to the query. Null for influence scores."""
     unit: Literal["point", "group"] = "point"
-    """What `row` and the entries of the answer are: training points, or groups of them."""
+    """Unit of `row` and of the answer's entries: training points, or groups of training points."""
     drilled_groups: int | None = None
-    """Groups whose points were scored one by one; null without a drill-down. Points of other groups were not scored:
-    `coverage` says how many were, and `search` is null."""
+    """Number of groups whose points were scored one by one. Null without a drill-down. Points of other groups were not
+    scored: `coverage` counts the scored points, and `search` is null."""
     exact: bool
-    """Whether all rows were scored; false where compressed codes chose the candidates."""
+    """Whether all rows were scored. False if compressed codes chose the candidates."""
     search: SearchCertainty | None = None
-    """How sure it is that nothing stronger was missed; null where no examples were asked for, and for a baseline."""
+    """Certainty of the search. Null without examples, and for a baseline."""
     quality_card: CardSummary | None = None
-    """What was measured about this index; null where nothing was."""
+    """Measurements of this index. Null without measurements."""
     target: str | None
-    """What was attributed; null where a gradient or a feature came, which have their own, and for a baseline."""
+    """Attributed target. Null for a gradient, a feature and a baseline."""
     prediction: Mapping[str, JsonValue] | None = None
-    """The model's own prediction, where the query left it open: this is what is attributed. It is made
-    by `prediction_member` alone; the scores are over all members."""
+    """Prediction of the model for the missing fields of the query, which is then attributed. `prediction_member` alone
+    makes it; the scores cover all members."""
     predictions: tuple[Mapping[str, JsonValue] | None, ...] | None = None
-    """The same for each query of a `query_set`."""
+    """Predictions for the queries of a `query_set`."""
     prediction_member: str | None = None
-    """Who predicted: the first member (checkpoint and adapter), without its mask; null where nobody did."""
+    """Predicting member: the first checkpoint and adapter, without a mask. Null without a prediction."""
     standard_error_scope: ErrorScope | None
-    """What the standard errors cover; `within_checkpoint` misses that between trained models."""
+    """Variation that the standard errors cover. `within_checkpoint` misses the variation between trained models."""
     standard_error_units: int | None = None
-    """Independent units that the standard errors come from: checkpoints, or adapters or masks of one. An interval of
-    another level takes Student's t with one degree of freedom less."""
+    """Number of independent units behind the standard errors: checkpoints, or adapters or masks of one checkpoint. For
+    another interval, use Student's t with one degree of freedom less."""
     timings: Timings
     """Milliseconds by stage."""
 
@@ -234,17 +231,17 @@ class Answer(AnswerHeader):
     """The most influential training points of one query."""
 
     proponents: tuple[Attribution, ...] | None
-    """Largest scores first; null where only opponents were asked for."""
+    """Largest scores first. Null if only opponents were requested."""
     opponents: tuple[Attribution, ...] | None
-    """Smallest scores first; null where only proponents were asked for."""
+    """Smallest scores first. Null if only proponents were requested."""
     coverage: Coverage
-    """How much was searched."""
+    """Part of the training set that was searched."""
     stands_out: StandsOut
     """Whether the best scores stand out from the noise."""
     optimism: Optimism = Optimism()
-    """By what part the listed scores are too high, since they were picked."""
+    """Fraction by which the listed scores are too high, because they are the best of many."""
     shares: Shares | None = None
-    """Each owner's share, where it was asked for."""
+    """Share of each owner. Null unless `shares` was requested."""
 
     def to_pandas(self) -> "pd.DataFrame":
         """Write the training points as a table, proponents first; see `byline.notebook.tables.points_table`."""
@@ -260,7 +257,7 @@ class Answer(AnswerHeader):
 
 
 class SharesAnswer(AnswerHeader):
-    """Each owner's share of one query's answer, over all rows."""
+    """The share of each owner in one query's answer, over all rows."""
 
     shares: Shares
-    """The owners."""
+    """Shares of the owners."""

@@ -1,41 +1,26 @@
-"""What clients send and get, beside the answers themselves (`byline.attribution`)."""
+"""Wire documents of questions, indexes, training points and owners. `byline.api.answer` holds the answers."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from byline.api.answer import Answer
+from byline.api.documents import Document, Payload
 from byline.api.example import Example
+from byline.api.quality_card import QualityCard
 from byline.api.query import AttributionOptions, OwnerOptions, TargetOption
 from byline.api.terms import Similarity
-from byline.index.quality_card import QualityCard
-
-Word = Annotated[str, Field(max_length=1000)]
-Words = Annotated[list[Word], Field(min_length=1, max_length=100)]
-Payload = dict[str, Any]
-
-
-class Body(BaseModel):
-    """What clients send: unknown fields are refused, and so are other types of JSON values."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class Document(BaseModel):
-    """What clients get: finite numbers only."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class QueryBody(TargetOption):
-    """A question in one form: give exactly one of `query`, `query_set` and `feature`."""
+    """A question in one form. Give exactly one of `query`, `query_set` and `feature`."""
 
     query: Payload | None = None
     """A query that fits the index's `query_schema`. The model predicts what the query leaves out."""
     query_set: Annotated[list[Payload], Field(min_length=1)] | None = None
     """Several queries with one answer: the mean of their targets is attributed."""
     feature: Annotated[list[float], Field(min_length=1)] | None = None
-    """A finished query feature with as many numbers as the index is wide."""
+    """A finished query feature with as many numbers as the index's `width`."""
 
 
 class AttributionBody(QueryBody, AttributionOptions):
@@ -46,190 +31,191 @@ class AttributionBody(QueryBody, AttributionOptions):
 
 
 class SharesBody(QueryBody, OwnerOptions):
-    """A question for the owners' shares alone, which always cover all rows."""
+    """A question for the owners' shares alone. Shares always cover all rows."""
 
 
 class Answers(Document):
-    """Answers to a batch of `queries`, in their order."""
+    """The answers to a batch of `queries`."""
 
     answers: list[Answer]
-    """One a query."""
+    """Answers in the order of the queries."""
 
 
 class Progress(Document):
-    """How far an answer is: the data of a `progress` event."""
+    """The progress of an answer: the data of a `progress` event."""
 
     stage: str
-    """What is being done: `queue`, `predict`, `gradient`, `solve`, `transform`, `search`, `drill` or `join`; more may
-    come."""
+    """Current stage: `queue`, `predict`, `gradient`, `solve`, `transform`, `search`, `drill` or `join`. Later releases
+    may add stages."""
     ahead: int
-    """Queries before this request's turn; 0 once it is being computed."""
+    """Number of queries before this request in the queue. Zero once the computation has started."""
     answered: int
-    """Questions of this request that have their answers."""
+    """Number of questions of this request that have an answer."""
     questions: int
-    """Of how many: the queries of a batch, else 1."""
+    """Number of questions of this request: the queries of a batch, otherwise 1."""
     done: int
-    """Steps of the stage that are done: members, iterations, training points of a drill-down."""
+    """Number of completed steps of the stage: members, iterations, or training points of a drill-down."""
     total: int
-    """Of how many, at most; 0 where the stage counts none."""
+    """Largest possible number of steps of the stage. Zero if the stage counts no steps."""
     fraction: float = Field(ge=0, le=1)
-    """Of the stage's work that is done; 0 where the stage counts no steps."""
+    """Completed fraction of the stage. Zero if the stage counts no steps."""
     seconds: float
-    """Since the request came."""
+    """Seconds since the service received the request."""
     seconds_left: float | None
-    """Estimated, of the queue, the stage or the batch; null where nothing is known. Solved queries often end sooner."""
+    """Estimated seconds until the end of the queue, the stage or the batch. Null without an estimate. A solved query
+    often ends sooner."""
 
 
 class MemberInfo(Document):
-    """One member of an index's ensemble."""
+    """A member of an index's ensemble."""
 
     name: str
-    """As in gradient names: `c0-m3/fc.weight`."""
+    """Name of the member in gradient names such as `c0-m3/fc.weight`."""
     checkpoint: int
-    """Position of its checkpoint in the Task."""
+    """Position of the member's checkpoint in the Task."""
     mask_seed: int | None
-    """Seed of its dropout mask."""
+    """Seed of the member's dropout mask."""
     adapter: int | None
-    """Position of its LoRA adapter in the checkpoint's."""
+    """Position of the member's LoRA adapter in the checkpoint."""
 
 
 class IndexSummary(Document):
-    """An index in the list."""
+    """An index in the list of indexes."""
 
     name: str
-    """In the URLs."""
+    """Name of the index in URLs. It can be an alias."""
     index: str
-    """The index that the name stands for: itself, or of an alias another."""
+    """Name of the index itself. It differs from `name` if `name` is an alias."""
     version: str
-    """The version that is served."""
+    """Served version of the index."""
     rows: int
-    """What it has vectors of."""
+    """Number of stored vectors."""
     unit: Literal["point", "group"]
-    """What a row is: a training point, or a group of them."""
+    """Unit of a row: a training point, or a group of training points."""
     points: int
-    """Training points that the rows stand for."""
+    """Number of training points that the rows represent."""
     recipe: str
-    """Name of its recipe."""
+    """Name of the recipe."""
 
 
 class IndexList(Document):
-    """Every index that is served."""
+    """The served indexes."""
 
     indexes: list[IndexSummary]
-    """By name."""
+    """All served indexes, ordered by name."""
 
 
 class IndexInfo(IndexSummary):
-    """Everything about an index that a client needs to ask it."""
+    """The complete description of an index."""
 
     recipe_fingerprint: str
     """Digest of everything that determines a stored vector."""
     recipe_document: dict[str, JsonValue]
-    """The recipe in full."""
+    """The complete recipe."""
     width: int
-    """Numbers of a feature."""
+    """Number of components of a feature."""
     members: list[MemberInfo]
-    """The ensemble, in the order of the feature."""
+    """Members of the ensemble, in the order of the feature."""
     owners: int
     """Number of owners."""
     search: Literal["exact", "compressed"]
-    """How it is searched."""
+    """Search method of the index."""
     targets: list[str]
-    """Names that `target` takes; empty where the index takes no queries."""
+    """Allowed values of `target`. Empty if the index takes no queries."""
     default_target: str
-    """The target of a query that names none."""
+    """Target of a query without `target`."""
     baselines: list[Similarity]
-    """What `baseline` takes; empty where the service offers none."""
+    """Allowed values of `baseline`. Empty if the service offers no baseline."""
     query_schema: dict[str, Any] | None
-    """JSON schema of `query`; null where the index takes no queries."""
+    """JSON schema of `query`. Null if the index takes no queries."""
     gradients: dict[str, list[int]] | None
-    """Names and shapes of the tensors of a gradient body; null where the index takes none."""
+    """Names and shapes of the tensors in a gradient body. Null if the index takes no gradients."""
     quality_card: QualityCard | None
-    """What was measured about this version when the service opened it; null where nothing was."""
+    """Measurements of this version at the time when the service opened it. Null without measurements."""
     quality_card_problem: str | None
-    """Why a card that lies beside the version is not used."""
+    """Reason why the service ignores the quality card beside the version."""
 
 
 class ExampleRow(Document):
-    """One training point."""
+    """A training point."""
 
     row: int
-    """Row of the index."""
+    """Row of the training point in the index."""
     example: Example
-    """Its metadata."""
+    """Metadata of the training point."""
 
 
 class ExamplePage(Document):
-    """Some examples, by row."""
+    """A page of training points, ordered by row."""
 
     examples: list[ExampleRow]
-    """At most `limit`."""
+    """Training points of this page; at most `limit`."""
     next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
+    """Value of `after` for the next page. Null on the last page."""
 
 
 class SelfInfluenceRow(ExampleRow):
-    """One training point and the hold it has on itself."""
+    """A training point with its self-influence."""
 
     self_influence: float
-    """Its score for itself: large where nothing else supports the point."""
+    """Score of the training point for itself. It is large if no other training point supports this one."""
 
 
 class SelfInfluencePage(Document):
-    """Some examples, largest self-influence first: mislabelled ones come early."""
+    """A page of training points, largest self-influence first. Mislabeled points come early."""
 
     examples: list[SelfInfluenceRow]
-    """At most `limit`."""
+    """Training points of this page; at most `limit`."""
     next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
+    """Value of `after` for the next page. Null on the last page."""
 
 
 class OwnerInfo(Document):
-    """One owner."""
+    """An owner."""
 
     owner: str
-    """The owner's name."""
+    """Name of the owner."""
     examples: int
-    """How many are the owner's."""
+    """Number of training points of the owner."""
     licenses: list[str]
-    """Their licenses."""
+    """Licenses of these training points."""
 
 
 class OwnerPage(Document):
-    """Some owners, by name."""
+    """A page of owners, ordered by name."""
 
     owners: list[OwnerInfo]
-    """At most `limit`."""
+    """Owners of this page; at most `limit`."""
     next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
+    """Value of `after` for the next page. Null on the last page."""
 
 
 class LicenseInfo(Document):
-    """One license."""
+    """A license."""
 
     license: str | None
-    """As the examples state it; null for those that state none."""
+    """License as the training points state it. Null collects the points without a license."""
     examples: int
-    """Rows under it."""
+    """Number of rows under this license."""
 
 
 class OwnerCoverage(Document):
-    """Whose work the rows of an index are, in sum."""
+    """The owners and licenses of an index in numbers."""
 
     rows: int
-    """All of them."""
+    """Number of rows."""
     with_owner: int
-    """Rows that have an owner, and can be paid for."""
+    """Number of rows with an owner. Only these rows can earn compensation."""
     without_owner: int
-    """Rows that have none."""
+    """Number of rows without an owner."""
     licenses: list[LicenseInfo]
-    """Rows by license, the commonest first."""
+    """Licenses, most frequent first."""
 
 
 class Health(Document):
-    """Whether the service can be sent requests."""
+    """The readiness of the service."""
 
     status: Literal["ok", "ready"]
-    """`ok`: the process lives. `ready`: every index answered its first query."""
-    behind: list[str] = []
-    """Names that this replica serves another version under than their aliases say: it is loading it, or cannot."""
+    """`ok`: the process runs. `ready`: every index answered its first query."""
+    behind: list[str] = Field(default=[])
+    """Aliases for which this replica still serves another version, because it loads the new one or cannot load it."""

@@ -1,211 +1,217 @@
-"""What clients send and get about events and policies. Amounts are integers in minor units of the currency."""
+"""Wire documents of events and policies. Amounts are integers in minor units of the currency."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from byline.api.attributions import Body, Document, QueryBody
+from byline.api.attributions import QueryBody
+from byline.api.currencies import LARGEST_AMOUNT, MINOR_DIGITS
+from byline.api.documents import Body, Document, StoredDocument
 from byline.api.terms import ErrorScope
-from byline.errors import InvalidInput
-from byline_service.compensation.event import Event, EventMember
-from byline_service.compensation.integer_shares import exact_shares
-from byline_service.compensation.money import MINOR_DIGITS, minor_digits
-from byline_service.compensation.policy import Amount, MinimumQuality, Policy
 
-MILLION = 1_000_000
 Weight = Annotated[int, Field(ge=1, le=10**9)]
 Reference = Annotated[str, Field(min_length=1, max_length=200)]
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Metric = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Amount = Annotated[int, Field(strict=True, ge=0, le=LARGEST_AMOUNT)]
+"""Minor units of the policy's currency."""
+Integer = Annotated[int, Field(strict=True)]
+
+
+class Reason(StrEnum):
+    """A reason not to pay for an event."""
+
+    INCOMPLETE_COVERAGE = "incomplete_coverage"
+    NO_INTERVAL = "no_interval"
+    WITHIN_CHECKPOINT = "within_checkpoint"
+    NO_QUALITY = "no_quality"
+    LOW_QUALITY = "low_quality"
+    QUARANTINED = "quarantined"
 
 
 class EventBody(QueryBody):
-    """One attributed generation that is to be paid for."""
+    """An attributed generation to book as an event."""
 
     weight: Weight = 1
-    """How much of the pool it draws, relative to other events."""
+    """Weight of the event when a pool is divided."""
     reference: Reference | None = None
     """Your own name for the generation."""
+
+
+class EventMember(StoredDocument):
+    """A member of the ensemble that scored an event."""
+
+    name: str
+    """Name of the member in the index, such as `c0-m3`."""
+    unit: Integer
+    """Independent unit of the member. The jackknife averages the members of a unit first. The unit is the checkpoint if
+    there are several, otherwise the adapter if there are several, otherwise the member."""
 
 
 class EventDocument(Document):
     """A booked event."""
 
     id: str
-    """Names it."""
+    """Id of the event."""
     booked_at: str
-    """UTC; periods go by it."""
+    """Time of the booking in UTC. It determines the event's period."""
     reference: str | None
-    """The client's own name for the generation."""
+    """Your own name for the generation."""
     weight: int
-    """How much of the pool it draws, relative to other events."""
+    """Weight of the event when a pool is divided."""
     index: str
     """Name of the index."""
     version: str
-    """Version that answered."""
+    """Version of the index that answered."""
     manifest: str
-    """Digest of its manifest."""
+    """Digest of the version's manifest."""
     recipe_fingerprint: str
-    """Everything that determines a stored vector."""
+    """Digest of everything that determines a stored vector."""
     target: str | None
-    """What was attributed; null for a gradient or a feature."""
+    """Attributed target. Null for a gradient or a feature."""
     standard_error_scope: ErrorScope | None
-    """What the spread between members covers."""
+    """Variation between members that the standard errors cover."""
     standard_error_units: int
-    """Independent units that the standard errors come from; a bound takes Student's t with one degree of freedom less."""
+    """Number of independent units behind the standard errors. A bound uses Student's t with one degree of freedom
+    less."""
     owners: int
-    """Owners with scores."""
+    """Number of owners with a score."""
     sha256: str
-    """Digest of all that is stored of it."""
-
-    @classmethod
-    def of(cls, event: Event) -> "EventDocument":
-        """Describe an event."""
-        return cls(
-            standard_error_scope=event.error_scope,
-            standard_error_units=event.units,
-            owners=len(event.scores),
-            sha256=event.sha256,
-            **event.model_dump(include=set(cls.model_fields) & set(Event.model_fields)),
-        )
+    """Digest of the complete stored event."""
 
 
 class EventPage(Document):
-    """Some events, the newest first."""
+    """A page of events, newest first."""
 
     events: list[EventDocument]
-    """At most `limit`."""
+    """Events of this page; at most `limit`."""
     next: int | None
-    """Pass it as `before` for the page that follows; null on the last one."""
+    """Value of `before` for the next page. Null on the last page."""
 
 
 class EventShare(Document):
-    """One owner's part of an event."""
+    """The share of one owner in an event."""
 
     owner: str
-    """Who is credited."""
+    """Name of the owner."""
     scores: list[int]
-    """By member: a score is its integer times 2^-scale."""
+    """Scores by member, as integers: a score is its integer times 2^-scale."""
     share: float
-    """Part of one."""
+    """Share of the owner, between 0 and 1."""
     standard_error: float
-    """Of the share, rounded up."""
+    """Standard error of the share, rounded up."""
 
 
 class EventDetails(EventDocument):
     """An event with its scores."""
 
     members: list[EventMember]
-    """The ensemble, in the order of the scores."""
+    """Members of the ensemble, in the order of the scores."""
     scale: int
-    """A score is its integer times 2^-scale."""
+    """Binary scale of the scores: a score is its integer times 2^-scale."""
     shares: list[EventShare]
-    """Every owner, by name."""
-
-    @classmethod
-    def of(cls, event: Event) -> "EventDetails":
-        """Describe an event with its scores."""
-        exact = exact_shares(event)
-        shares = [
-            EventShare(
-                owner=owner,
-                scores=list(scores),
-                share=float(exact[owner].share) if owner in exact else 0.0,
-                standard_error=float(exact[owner].standard_error) if owner in exact else 0.0,
-            )
-            for owner, scores in sorted(event.scores.items())
-        ]
-        head = EventDocument.of(event).model_dump()
-        return cls(**head, members=list(event.members), scale=event.scale, shares=shares)
+    """Shares of all owners, ordered by name."""
 
 
 class Quality(Body):
-    """The least that the quality card must show."""
+    """The minimum quality that a policy requires."""
 
-    metric: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "lds"
-    """As `byline evaluate --metric` names it."""
+    metric: Metric = "lds"
+    """Metric as `byline evaluate --metric` names it."""
     least: Annotated[float, Field(ge=-1, le=1)]
-    """The threshold."""
+    """Threshold."""
     by: Literal["low", "value"] = "low"
-    """Whether the lower end of the 95 % interval must reach it, or the value."""
-
-
-CONFIDENCE = 0.95
-"""Of a policy that names none."""
+    """Figure that must reach the threshold: the lower end of the 95 % interval, or the value."""
 
 
 class PolicyBody(Body):
-    """A policy, or another revision of it."""
+    """A new policy, or a new revision of a policy."""
 
     name: PolicyName
-    """A new name makes a policy; a known one adds a revision."""
+    """Name of the policy. A new name creates a policy; a known name adds a revision."""
     currency: Annotated[str, Field(json_schema_extra={"enum": sorted(MINOR_DIGITS)})]
-    """A code of ISO 4217."""
+    """Currency code of ISO 4217."""
     pool: Amount
-    """Minor units: of one run, or of one event of weight 1."""
+    """Pool of one run, or of one event of weight 1, in minor units."""
     spread: Literal["period", "event"] = "period"
-    """`period`: the pool is divided over a run's events by their weights. `event`: each brings the pool, times its
-    weight."""
+    """`period` divides the pool over the events of a run by weight. `event` adds the pool times the weight for each
+    event."""
     clipping: Literal["owner_sum"] = "owner_sum"
-    """Negative sums count as zero, after the owner's works are summed."""
+    """`owner_sum` counts a negative sum as zero, after the scores of the owner's works are summed."""
     confidence: Annotated[float, Field(ge=0.5, le=0.999)] | None = None
-    """How sure one wants to be that an owner's share is not below what is paid at once, `share - z SE`; taken to three
-    decimals. z is Student's t for each event's independent units: 2.92 for three checkpoints, at .95. Null takes .95,
-    or the multiplier where one is given."""
+    """Confidence that an owner's share is at least the part that is paid at once, `share - z SE`. The service rounds it
+    to three decimals. z is the quantile of Student's t for the event's independent units: 2.92 for three checkpoints
+    at .95. Null takes .95, unless a multiplier is given."""
     multiplier: Annotated[float, Field(ge=0, le=1000)] | None = None
-    """z itself, taken to four decimals, for every event however many units it has: in place of a confidence."""
+    """Fixed z for every event, instead of a confidence. The service rounds it to four decimals."""
     floor: Amount = 0
-    """Smallest payout: what an owner has below it is carried into the next run."""
+    """Smallest payout. The service carries a smaller amount into the next run."""
     minimum_quality: Quality | None = None
-    """What the quality card must show; null asks for no card."""
+    """Quality that the card of the index must show. Null requires no card."""
     allow_within_checkpoint: bool = False
-    """Whether standard errors over masks of one checkpoint will do; they miss the variance between models."""
+    """Whether to accept standard errors over masks of one checkpoint. They miss the variance between models."""
     indexes: Annotated[list[PolicyName], Field(max_length=100, default_factory=list)]
-    """Whose events are paid for; empty for all."""
+    """Indexes whose events the policy pays for. An empty list selects all indexes."""
 
-    def policy(self) -> Policy:
-        """The policy, before it has a revision.
 
-        Raises:
-            InvalidInput: There is no such currency, or both a confidence and a multiplier.
-        """
-        minor_digits(self.currency)
-        if self.confidence is not None and self.multiplier is not None:
-            raise InvalidInput("expected a confidence or a multiplier, got both: leave one of them out")
-        quality = self.minimum_quality
-        return Policy(
-            revision=1,
-            confidence=round((self.confidence or CONFIDENCE) * 1000) if self.multiplier is None else None,
-            multiplier=None if self.multiplier is None else round(self.multiplier * 10_000),
-            minimum_quality=None
-            if quality is None
-            else MinimumQuality(
-                metric=quality.metric, millionths=round(quality.least * MILLION), by=quality.by
-            ),
-            indexes=tuple(sorted(set(self.indexes))),
-            **self.model_dump(exclude={"confidence", "multiplier", "minimum_quality", "indexes"}),
-        )
+class MinimumQuality(StoredDocument):
+    """The minimum quality that a policy requires, as the ledger stores it."""
+
+    metric: Metric = "lds"
+    """Metric as `byline evaluate --metric` names it."""
+    millionths: Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)]
+    """Threshold in millionths."""
+    by: Literal["low", "value"] = "low"
+    """Figure that must reach the threshold: the lower end of the 95 % interval, or the value."""
+
+
+class PolicyRevision(StoredDocument):
+    """A revision of a policy, as the ledger stores it."""
+
+    name: PolicyName
+    """Name of the policy in URLs."""
+    revision: Annotated[int, Field(strict=True, ge=1)]
+    """Number of the revision, from 1."""
+    currency: str
+    """Currency code of ISO 4217."""
+    pool: Amount
+    """Pool of one run, or of one event of weight 1, in minor units."""
+    spread: Literal["period", "event"] = "period"
+    """`period` divides the pool over the events of a run by weight. `event` adds the pool times the weight for each
+    event."""
+    clipping: Literal["owner_sum"] = "owner_sum"
+    """`owner_sum` counts a negative sum as zero: share = max(S_j, 0) / sum_l max(S_l, 0), over the owners' sums S."""
+    confidence: Annotated[int, Field(strict=True, ge=500, le=999)] | None
+    """Confidence in thousandths that an owner's share is at least the part that is paid at once, `share - z SE`. It
+    determines z by Student's t and the event's units. The rest is held in escrow."""
+    multiplier: Annotated[int, Field(strict=True, ge=0, le=10_000_000)] | None = None
+    """Fixed z for every event in ten-thousandths, instead of a confidence."""
+    floor: Amount = 0
+    """Smallest payout. The service carries a smaller amount into the next run."""
+    minimum_quality: MinimumQuality | None = None
+    """Quality that the card of the index must show. Null requires no card."""
+    allow_within_checkpoint: bool = False
+    """Whether to accept standard errors over masks of one checkpoint. They miss the variance between models."""
+    indexes: tuple[str, ...] = ()
+    """Indexes whose events the policy pays for. An empty list selects all indexes."""
 
 
 class PolicyDocument(Document):
-    """One revision of a policy."""
+    """A revision of a policy with its digest."""
 
-    policy: Policy
-    """As it is stored: thousandths, ten-thousandths and millionths in place of decimals."""
+    policy: PolicyRevision
+    """The stored revision, with thousandths, ten-thousandths and millionths instead of decimals."""
     minor_digits: int
     """Decimal digits of the currency's minor unit."""
     sha256: str
     """Digest of the revision."""
 
-    @classmethod
-    def of(cls, policy: Policy) -> "PolicyDocument":
-        """Describe a policy."""
-        return cls(policy=policy, minor_digits=minor_digits(policy.currency), sha256=policy.sha256)
-
 
 class PolicyPage(Document):
-    """Some policies."""
+    """A page of policies."""
 
     policies: list[PolicyDocument]
-    """At most `limit`."""
+    """Policies of this page; at most `limit`."""
     next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
+    """Value of `after` for the next page. Null on the last page."""

@@ -9,6 +9,7 @@ from typing import Any, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from byline.api.documents import Body
 from byline.api.terms import Direction, Similarity
 from byline.api.validation import describe_errors
 from byline.errors import InvalidQuery
@@ -35,19 +36,19 @@ class Filter(BaseModel):
     """Top-level attributes with their required values. `true` does not equal 1; 1 equals 1.0."""
 
 
-class OwnerOptions(BaseModel):
+class OwnerOptions(Body):
     """The option of every answer that lists owners."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     owners_limit: int = Field(default=LISTED_OWNERS, ge=1)
     """Number of owners to list, by descending score. `others` sums up the rest."""
 
 
-class TargetOption(BaseModel):
+class TargetOption(Body):
     """The option of every question that Byline differentiates."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     target: str | None = Field(default=None, max_length=100)
     """Quantity to attribute: one of the index's `targets`. The recipe sets the default."""

@@ -1,270 +1,248 @@
-"""What clients send and get about statement runs and the ledger. Amounts are integers in minor units of the currency."""
+"""Wire documents of statement runs and the ledger. Amounts are integers in minor units of the currency."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from byline.api.attributions import Body, Document
-from byline.api.compensation import PolicyName
-from byline_service.compensation.money import minor_digits
-from byline_service.compensation.runs import State, Step
-from byline_service.compensation.statements import Account, RefusedEvent
+from byline.api.compensation import PolicyName, Reason
+from byline.api.documents import Body, Document, StoredDocument
 
-if TYPE_CHECKING:  # clients read these documents without a database
-    from byline_service.ledger.entry_queries import Balance, EntryRow
-    from byline_service.ledger.statement_queries import RunRow
-
-Words = Annotated[str, Field(min_length=1, max_length=500)]
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+Step = Literal["approval", "posting", "void"]
+State = Literal["draft", "approved", "posted", "void"]
+Account = Literal["funding", "payable", "escrow", "carried", "unallocated"]
+"""`funding` is the source of pools. The other accounts hold amounts to pay, in escrow, carried and unallocated."""
 
 
 class AllocationBody(Body):
-    """Divide a policy's pool over a period's events."""
+    """A draft that divides a policy's pool over the events of a period."""
 
     kind: Literal["allocation"]
-    """What is drafted."""
+    """Kind of the draft."""
     policy: PolicyName
-    """Its newest revision counts."""
+    """Name of the policy. The newest revision applies."""
     since: Annotated[datetime, Field(strict=False)] | None = None
-    """First moment of the period, with a zone; null for all before."""
+    """Start of the period, with a time zone. Null includes all earlier events."""
     until: Annotated[datetime, Field(strict=False)] | None = None
-    """First moment after the period, with a zone; null for now."""
+    """End of the period (exclusive), with a time zone. Null means now."""
 
 
 class ReleaseBody(Body):
-    """Pay escrow out."""
+    """A draft that pays out escrow."""
 
     kind: Literal["release"]
-    """What is drafted."""
+    """Kind of the draft."""
     policy: PolicyName
-    """Whose escrow."""
-    reason: Words
-    """Why, in words: a better version, an agreement."""
+    """Name of the policy whose escrow is paid out."""
+    reason: Text
+    """Reason in words, such as a better version or an agreement."""
     amounts: dict[Annotated[str, Field(max_length=1000)], Annotated[int, Field(ge=1)]] | None = None
-    """Minor units by owner; null releases all of it."""
+    """Minor units by owner. Null releases the whole escrow."""
 
 
 class ReversalBody(Body):
-    """Take a posted run back."""
+    """A draft that reverses a posted run."""
 
     kind: Literal["reversal"]
-    """What is drafted."""
+    """Kind of the draft."""
     run: Annotated[str, Field(max_length=64)]
-    """The posted run."""
-    reason: Words
-    """Why, in words."""
+    """Id of the posted run."""
+    reason: Text
+    """Reason in words."""
 
 
 class RunBody(Body):
-    """A statement run that is to be drafted."""
+    """A statement run to draft."""
 
     draft: Annotated[AllocationBody | ReleaseBody | ReversalBody, Field(discriminator="kind")]
-    """What it does."""
+    """Content of the run."""
 
 
 class RunStep(Document):
-    """What became of a run."""
+    """A step of a statement run."""
 
     step: Step
     """`approval`, `posting` or `void`."""
     person: str
-    """Who did it."""
+    """Person who took the step."""
     at: str
-    """When, UTC."""
+    """Time of the step in UTC."""
 
 
 class RunDocument(Document):
     """A statement run."""
 
     id: str
-    """Names it, and its statement."""
+    """Id of the run and of its statement."""
     kind: Literal["allocation", "release", "reversal"]
-    """What it does."""
+    """Kind of the run."""
     state: State
-    """Where it stands."""
+    """State of the run."""
     policy: str
-    """Name of its policy."""
+    """Name of the policy."""
     revision: int
-    """Of the policy."""
+    """Revision of the policy."""
     currency: str
-    """Of all amounts."""
+    """Currency of all amounts."""
     minor_digits: int
     """Decimal digits of the currency's minor unit."""
     drafted_by: str
-    """Who drafted it: another person must approve."""
+    """Person who drafted the run. Another person must approve it."""
     drafted_at: str
-    """When, UTC."""
+    """Time of the draft in UTC."""
     steps: list[RunStep]
-    """In their order."""
-
-    @classmethod
-    def of(cls, row: "RunRow") -> "RunDocument":
-        """Describe a run."""
-        return cls(**run_values(row))
-
-
-def run_values(row: "RunRow") -> dict[str, object]:
-    """The fields of a `RunDocument`."""
-    steps = [{"step": step, "person": person, "at": at} for step, (person, at) in row.steps.items()]
-    kept = {key: value for key, value in vars(row).items() if key not in {"sequence", "steps"}}
-    return {
-        **kept,
-        "state": row.state,
-        "minor_digits": minor_digits(row.currency),
-        "steps": sorted(steps, key=lambda step: step["at"]),
-    }
+    """Steps in the order of time."""
 
 
 class RunPage(Document):
-    """Some runs, the newest first."""
+    """A page of statement runs, newest first."""
 
     runs: list[RunDocument]
-    """At most `limit`."""
+    """Runs of this page; at most `limit`."""
     next: int | None
-    """Pass it as `before` for the page that follows; null on the last one."""
+    """Value of `before` for the next page. Null on the last page."""
 
 
 class StatementLine(Document):
-    """One owner's part of a run."""
+    """The amounts of one owner in a statement."""
 
     owner: str
-    """Who is credited."""
+    """Name of the owner."""
     earned: int
-    """The lower bounds of the owner's shares."""
+    """Sum of the lower bounds of the owner's shares."""
     brought: int
-    """Carried from earlier runs, since it was below the floor."""
+    """Amount that earlier runs carried because it was below the floor."""
     payable: int
-    """To be paid out now."""
+    """Amount to pay out now."""
     carried: int
-    """Kept for the next run, since it is below the floor."""
+    """Amount to carry into the next run because it is below the floor."""
     escrow: int
-    """The rest of the shares: held until they are better known."""
+    """Rest of the shares, held until the shares are better known."""
 
 
 class StatementTotals(Document):
-    """What all lines add up to; null where the key does not see every owner."""
+    """The sums of a statement's lines."""
 
     pool: int
-    """What is divided."""
+    """Amount that the run divides."""
     payable: int
-    """Paid out now."""
+    """Amount to pay out now."""
     carried: int
-    """Kept below the floor."""
+    """Amount to carry into the next run because it is below the floor."""
     escrow: int
-    """Held."""
+    """Amount in escrow."""
     unallocated: int
-    """Of events where no owner's sum is positive."""
+    """Amount of events without a positive owner's sum."""
+
+
+class RefusedEvent(StoredDocument):
+    """An event that a run does not pay for."""
+
+    id: str
+    """Id of the event."""
+    reasons: tuple[Reason, ...]
+    """Reasons for the refusal."""
 
 
 class StatementDocument(RunDocument):
-    """A run's statement: each owner's line."""
+    """The statement of a run."""
 
     reason: str | None
-    """Of a release or a reversal."""
+    """Reason of a release or a reversal."""
     since: str | None
-    """First moment of the period; null for all before, or where there is none."""
+    """Start of the period. Null includes all earlier events, or means that the run has no period."""
     until: str | None
-    """First moment after it; null where there is none."""
+    """End of the period (exclusive). Null if the run has no period."""
     events: int
-    """Events that are paid for."""
+    """Number of events that the run pays for."""
     refused: list[RefusedEvent]
-    """Events that are not, and why."""
+    """Events that the run does not pay for, with the reasons."""
     lines: list[StatementLine]
-    """By owner."""
+    """Lines, ordered by owner."""
     totals: StatementTotals | None
-    """What they add up to; null where the key does not see every owner."""
+    """Sums of the lines. Null if the key cannot see every owner."""
     sha256: str
-    """Digest of the whole statement."""
+    """Digest of the complete statement."""
 
 
 class EntryDocument(Document):
-    """One entry of the ledger."""
+    """An entry of the ledger."""
 
     sequence: int
-    """Journal record of its posting."""
+    """Sequence number of the journal record that posted the entry."""
     line: int
-    """Number within the transaction."""
+    """Number of the entry within its transaction."""
     run: str
-    """The run that was posted."""
+    """Id of the posted run."""
     policy: str
-    """Name of its policy."""
+    """Name of the policy."""
     account: Account
-    """Which account."""
+    """Account of the policy."""
     owner: str | None
-    """Whose."""
+    """Owner whose account it is."""
     currency: str
-    """Of the amount."""
+    """Currency of the amount."""
     amount: int
-    """Minor units: into the account, or out of it where negative."""
-
-    @classmethod
-    def of(cls, row: "EntryRow") -> "EntryDocument":
-        """Describe an entry."""
-        kept = {key: value for key, value in vars(row).items() if key not in {"entry", "run_id"}}
-        return cls(run=row.run_id, **kept, **row.entry.model_dump())
+    """Minor units: positive into the account, negative out of it."""
 
 
 class LedgerPage(Document):
-    """Some entries, in their order."""
+    """A page of ledger entries, oldest first."""
 
     entries: list[EntryDocument]
-    """At most `limit`."""
+    """Entries of this page; at most `limit`."""
     next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
+    """Value of `after` for the next page. Null on the last page."""
 
 
 class BalanceDocument(Document):
-    """What is in an account."""
+    """The balance of an account."""
 
     policy: str
-    """Name of its policy."""
+    """Name of the policy."""
     account: Account
-    """Which account."""
+    """Account of the policy."""
     owner: str | None
-    """Whose."""
+    """Owner whose account it is."""
     currency: str
-    """Of the amount."""
+    """Currency of the amount."""
     minor_digits: int
-    """Decimal digits of its minor unit."""
+    """Decimal digits of the currency's minor unit."""
     amount: int
-    """Minor units."""
-
-    @classmethod
-    def of(cls, balance: "Balance") -> "BalanceDocument":
-        """Describe a balance."""
-        return cls(minor_digits=minor_digits(balance.currency), **vars(balance))
+    """Balance in minor units."""
 
 
 class BalanceList(Document):
-    """Accounts by policy, account and owner."""
+    """Balances, ordered by policy, account and owner."""
 
     balances: list[BalanceDocument]
-    """All that the key sees."""
+    """All balances that the key can see."""
     journal: int
-    """Sequence of the journal's last record."""
+    """Sequence number of the last journal record."""
 
 
 class FindingDocument(Document):
-    """Something that is wrong."""
+    """A discrepancy in the ledger."""
 
     where: str
-    """Table and row."""
+    """Table and row of the discrepancy."""
     what: str
-    """What is wrong there."""
+    """Description of the discrepancy."""
 
 
 class VerificationDocument(Document):
-    """What was found when everything was verified."""
+    """The result of a complete verification of the ledger."""
 
     records: int
-    """Records of the journal."""
+    """Number of journal records."""
     head: str
-    """Hash of the last one: note it elsewhere."""
+    """Hash of the last journal record. Keep a copy outside the service."""
     events: int
-    """Booked events."""
+    """Number of booked events."""
     runs: int
-    """Statement runs."""
+    """Number of statement runs."""
     posted: int
-    """Those that are posted."""
+    """Number of posted statement runs."""
     findings: list[FindingDocument]
-    """What is wrong, the first hundred of it; empty where nothing is."""
+    """Discrepancies, at most one hundred. Empty if the ledger is intact."""

@@ -4,11 +4,14 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
-from byline.errors import BylineError
+from byline.errors import BylineError, InvalidQuery
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 SHOWN = 5
 """Errors that one message lists."""
@@ -67,6 +70,45 @@ _TYPES: Mapping[type, str] = {
     tuple: "a list",
     type(None): "nothing",
 }
+
+
+def validated(model: type[ModelT], payload: Any, what: str) -> ModelT:
+    """Validate a payload as JSON, so that a strict model accepts the JSON form of dates, enums and tuples.
+
+    Args:
+        model: Expected model.
+        payload: Plain JSON values.
+        what: Name of the payload in the message, such as `"query"`.
+
+    Returns:
+        The validated model.
+
+    Raises:
+        InvalidQuery: The payload does not fit. The message names places and reasons, never content.
+    """
+    try:
+        return model.model_validate_json(to_json(payload))
+    except ValidationError as error:
+        raise InvalidQuery(f"expected a valid {what}: {describe_errors(error, model)}") from None
+    except (ValueError, RecursionError):
+        for name in _surrogates_in(payload):
+            raise InvalidQuery(
+                f"expected a valid {what}: {name}: expected text that is valid Unicode, got a lone surrogate"
+            ) from None
+        raise InvalidQuery(
+            f"expected a valid {what}, got one that is nested too deeply or holds other than JSON values"
+        ) from None
+
+
+def _surrogates_in(payload: Any) -> list[str]:
+    """List the fields of a payload whose text JSON cannot hold."""
+    found = []
+    for name, value in payload.items() if isinstance(payload, Mapping) else ():
+        try:
+            to_json({str(name): value})
+        except (ValueError, RecursionError) as error:
+            found += [printable(str(name))] if "surrogates" in str(error) else []
+    return found
 
 
 def describe_errors(error: ValidationError, model: type[BaseModel]) -> str:

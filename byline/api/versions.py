@@ -1,196 +1,156 @@
-"""JSON of versions and aliases."""
+"""Wire documents of versions and aliases."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Self
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from byline_service.versions.records import PATTERN, AliasChange, AliasRecord, State, VersionRecord
+from byline.api.documents import Body, Document
 
-Name = Annotated[str, Field(pattern=PATTERN)]
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""Pattern of the names of indexes, versions and aliases. A name is never a path."""
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, strict=True)
+class VersionState(StrEnum):
+    """The state of a version."""
+
+    REGISTERED = "registered"
+    """The name is known. The files have not been read."""
+    VERIFIED = "verified"
+    """Every byte matched the manifest, the Task and the models loaded, and the version answered a first question."""
+    QUARANTINED = "quarantined"
+    """The version is unusable; `reason` says why. It can be verified again after a repair."""
+    RETIRED = "retired"
+    """The version is out of service. Its directory may be deleted."""
 
 
-class CheckInfo(_Document):
-    """How far a verification is."""
+class CheckInfo(Document):
+    """The progress of a verification."""
 
     bytes: int
-    """Read and compared."""
+    """Bytes that were read and compared."""
     total_bytes: int
-    """To read; 0 until that is known."""
+    """Bytes to read. Zero until the size is known."""
 
 
-class VersionInfo(_Document):
-    """One version of an index."""
+class VersionInfo(Document):
+    """A version of an index."""
 
     index: str
-    """The index."""
+    """Name of the index."""
     version: str
-    """Its name: that of its directory, the beginning of its fingerprint."""
-    state: State
-    """`registered`, `verified`, `quarantined` or `retired`. Only a verified version can be switched to."""
+    """Name of the version: the name of its directory and the start of its fingerprint."""
+    state: VersionState
+    """`registered`, `verified`, `quarantined` or `retired`. An alias can only switch to a verified version."""
     reason: str | None
-    """Why it is in quarantine."""
+    """Reason of the quarantine."""
     verifying: CheckInfo | None
-    """How far the verification under way is; null where none is."""
+    """Progress of the current verification. Null if none runs."""
     aliases: list[str]
-    """Names that stand for it."""
+    """Aliases of the version."""
     manifest: str | None
-    """Digest of its manifest, which names every file's; null where that could not be read."""
+    """Digest of the manifest, which contains the digest of every file. Null if the manifest is unreadable."""
     recipe: str | None
-    """The recipe's name."""
+    """Name of the recipe."""
     recipe_fingerprint: str | None
     """Digest of everything that determines a stored vector."""
     registered_at: datetime
-    """When it was made known."""
+    """Time of the registration."""
     verified_at: datetime | None
-    """When it was last found intact."""
+    """Time of the last successful verification."""
     quarantined_at: datetime | None
-    """When it was last found unusable."""
+    """Time of the last quarantine."""
     retired_at: datetime | None
-    """When it was last retired."""
-
-    @classmethod
-    def of(cls, record: VersionRecord, aliases: Sequence[str]) -> Self:
-        """Write one version down."""
-        checking = record.checking(datetime.now(UTC))
-        return cls(
-            index=record.index,
-            version=record.version,
-            state=record.state,
-            reason=record.reason,
-            verifying=CheckInfo(bytes=record.checked_bytes or 0, total_bytes=record.total_bytes or 0)
-            if checking
-            else None,
-            aliases=list(aliases),
-            manifest=record.manifest_digest,
-            recipe=record.recipe,
-            recipe_fingerprint=record.recipe_fingerprint,
-            registered_at=record.registered_at,
-            verified_at=record.verified_at,
-            quarantined_at=record.quarantined_at,
-            retired_at=record.retired_at,
-        )
+    """Time of the last retirement."""
 
 
-class VersionPage(_Document):
-    """Versions of an index by name."""
+class VersionPage(Document):
+    """A page of versions, ordered by name."""
 
     versions: list[VersionInfo]
-    """In the order of their names."""
+    """Versions of this page; at most `limit`."""
     next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
+    """Value of `after` for the next page. Null on the last page."""
 
 
-class RegisterBody(_Body):
-    """A version to make known."""
+class RegisterBody(Body):
+    """A version to register."""
 
     version: Name
-    """Name of a directory inside the index's own: never a path."""
+    """Name of a directory inside the index's directory. It is never a path."""
 
 
-class AliasInfo(_Document):
-    """What a name stands for."""
+class AliasInfo(Document):
+    """An alias."""
 
     alias: str
-    """The name, which may be asked under `/v1/indexes/{name}`."""
+    """Name of the alias, valid in `/v1/indexes/{name}`."""
     index: str
-    """The index."""
+    """Name of the index."""
     version: str
-    """Its version that is served under the name."""
+    """Version of the index that the alias serves."""
     previous: str | None
-    """The version before, which a roll-back returns to."""
+    """Previous version, to which a roll-back returns."""
     revision: int
-    """Number of the change that made it so, also its `ETag`; it only grows."""
+    """Number of the last change, which is also the `ETag`. It only increases."""
     changed_at: datetime
-    """When."""
+    """Time of the last change."""
     served: str | None
-    """The version that this replica answers with now: for about a second after a change, or where it cannot load the
-    new one, the old one; null where it serves none under this name."""
-
-    @classmethod
-    def of(cls, record: AliasRecord, served: str | None) -> Self:
-        """Write one alias down."""
-        return cls(
-            alias=record.alias,
-            index=record.index,
-            version=record.version,
-            previous=record.previous,
-            revision=record.revision,
-            changed_at=record.changed_at,
-            served=served,
-        )
+    """Version that this replica answers with now. For about a second after a change, or if the new version cannot be
+    loaded, it is the old one. Null if the replica serves no version under this name."""
 
 
-class AliasPage(_Document):
-    """Aliases by name."""
+class AliasPage(Document):
+    """A page of aliases, ordered by name."""
 
     aliases: list[AliasInfo]
-    """In the order of their names."""
+    """Aliases of this page; at most `limit`."""
     next: str | None
-    """Pass it as `after` for the page that follows; null on the last one."""
+    """Value of `after` for the next page. Null on the last page."""
 
 
-class ExpectedBody(_Body):
-    """What the caller believes an alias to stand for: the change is made only where that is right."""
+class ExpectedBody(Body):
+    """The expected state of an alias. The change fails if the alias has another state."""
 
     expected: Name | None
-    """The version that it stands for now; null: there is no such alias, or with `If-Match`: whatever it is."""
+    """Current version of the alias. Null expects that the alias does not exist; with `If-Match`, null accepts any
+    version."""
 
 
 class AliasBody(ExpectedBody):
-    """What an alias shall stand for."""
+    """The new state of an alias."""
 
     index: Name
-    """The index; an alias that exists keeps its own."""
+    """Name of the index. An existing alias keeps its index."""
     version: Name
-    """A verified version of it."""
+    """A verified version of the index."""
 
 
-class AliasChangeInfo(_Document):
-    """One change of an alias."""
+class AliasChangeInfo(Document):
+    """A change of an alias."""
 
     action: str
     """`create`, `switch`, `rollback` or `delete`."""
     index: str
-    """The index."""
+    """Name of the index."""
     version: str
-    """What it stood for afterwards; of a deletion, before."""
+    """Version after the change. For a deletion, the version before."""
     previous: str | None
-    """What it stood for before."""
+    """Version before the change."""
     revision: int
     """Number of the change."""
     at: datetime
-    """When."""
+    """Time of the change."""
     person: str
-    """Whose key it was."""
-
-    @classmethod
-    def of(cls, change: AliasChange) -> Self:
-        """Write one change down."""
-        return cls(
-            action=change.action,
-            index=change.index,
-            version=change.version,
-            previous=change.previous,
-            revision=change.revision,
-            at=change.at,
-            person=change.person,
-        )
+    """Person whose key made the change."""
 
 
-class AliasHistory(_Document):
-    """Changes of an alias, the latest first."""
+class AliasHistory(Document):
+    """The changes of an alias, newest first."""
 
     changes: list[AliasChangeInfo]
-    """The latest first."""
+    """Changes of this page, newest first; at most `limit`."""
     next: int | None
-    """Pass it as `before` for the page that follows; null on the last one."""
+    """Value of `before` for the next page. Null on the last page."""

@@ -24,6 +24,7 @@ from byline.api.answer import (
     StandsOut,
     Timings,
 )
+from byline.api.quality_card import QualityCard
 from byline.api.terms import Direction
 from byline.attribution.owner_shares import OwnerSums, owner_sums
 from byline.attribution.queries import PreparedQuery
@@ -31,7 +32,6 @@ from byline.attribution.request import AttributionRequest
 from byline.attribution.retrieval import RankedRows, SearchResult
 from byline.attribution.uncertainty import error_scope, standard_errors, stands_out, unit_count
 from byline.index.index import AttributionIndex
-from byline.index.quality_card import QualityCard
 from byline.members import Member
 from byline.metrics.intervals import half_width, interval_around
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, JsonValue
 from torch import Tensor
 
-from byline.attribution.payloads import validated
+from byline.api.validation import validated
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stage_timer import StageTimer
 from byline.attribution.task_code import parse_query, predict_query, task_code

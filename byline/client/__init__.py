@@ -1,6 +1,6 @@
 """The Python client of a Byline service, for calling and for awaiting. See docs/client.md."""
 
-from byline.api.accounts import NewKeyBody
+from byline.api.accounts import NewKeyBody, Scope
 from byline.api.attributions import Progress
 from byline.api.compensation import PolicyBody, Quality
 from byline.api.statements import AllocationBody, ReleaseBody, ReversalBody
@@ -28,7 +28,6 @@ from byline.client.errors import (
 )
 from byline.client.gradients import gradient_of
 from byline.client.retries import NEVER, Retries
-from byline_service.accounts.scopes import Scope
 
 __all__ = [
     "NEVER",

@@ -1,47 +1,28 @@
-"""Carrying calls out without blocking: as `blocking`, to be awaited."""
+"""Asynchronous execution of calls."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import anyio
 import httpx
+from httpx_sse import EventSource
 
+from byline.client.base import BaseClient
 from byline.client.calls import Call, Flow, Pages, presented
 from byline.client.errors import ServiceError
-from byline.client.retries import DEFAULT, Retries
-from byline.client.sse import EventReader
-from byline.client.transport import Exchange, answer_of, is_stream, refusal, result_of, timeout_of
+from byline.client.transport import answer_of, is_stream, refusal, result_of
 
 A = ParamSpec("A")
 T = TypeVar("T")
 
 
-class AwaitingShell:
-    """Sends calls, and lets others run while it waits.
+class AsyncBase(BaseClient[httpx.AsyncClient]):
+    """Sends a call and lets other tasks run until the answer."""
 
-    Args:
-        url: The service's address.
-        key: An API key; None sends none.
-        timeout: Seconds without a byte after which an answer is given up.
-        retries: How often a call is tried again.
-        http: Sends the requests, with proxies and certificates of the caller's own; it is not closed here.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        key: str | None = None,
-        *,
-        timeout: float = 60.0,
-        retries: Retries = DEFAULT,
-        http: httpx.AsyncClient | None = None,
-    ) -> None:
-        self._exchange = Exchange(url, key, timeout, retries)
-        self.url = self._exchange.url
-        """The service's address."""
-        self._owned = http is None
-        self._http = http or httpx.AsyncClient(timeout=timeout_of(timeout))
+    def _connect(self, timeout: httpx.Timeout) -> httpx.AsyncClient:
+        return httpx.AsyncClient(timeout=timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,7 +33,7 @@ class AwaitingShell:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections, unless they were given."""
+        """Close the connections, unless you passed `http`."""
         if self._owned:
             await self._http.aclose()
 
@@ -75,10 +56,9 @@ class AwaitingShell:
                 raise refusal(response)
             if not is_stream(response):
                 return answer_of(call, await response.aread())
-            reader = EventReader()
-            async for chunk in response.aiter_bytes():
-                for name, data in reader.feed(chunk):
-                    if found := result_of(call, name, data):
+            async with aclosing(EventSource(response).aiter_sse()) as events:
+                async for event in events:
+                    if found := result_of(call, event.event, event.data):
                         return found.answer
             raise httpx.RemoteProtocolError("the stream ended without an answer")
         finally:
@@ -86,7 +66,7 @@ class AwaitingShell:
 
 
 async def _yielding(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Let others run between the chunks, which are copied from tensors.
+    """Let other tasks run between the chunks, because copying one from a tensor takes time.
 
     Yields:
         Each chunk.
@@ -98,18 +78,18 @@ async def _yielding(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 def awaiting(
     build: Callable[A, Flow[T]],
-) -> Callable[Concatenate[AwaitingShell, A], Coroutine[Any, Any, T]]:
-    """Make a method that carries out a flow.
+) -> Callable[Concatenate[AsyncBase, A], Coroutine[Any, Any, T]]:
+    """Make a coroutine method that executes a flow.
 
     Args:
-        build: Makes the flow of the method's arguments.
+        build: Makes the flow from the method's arguments.
 
     Returns:
-        The method, with the same signature and words, to be awaited.
+        The method, with the signature and the docstring of `build`.
     """
 
     @presented(build)
-    async def method(self: AwaitingShell, /, *args: A.args, **options: A.kwargs) -> T:
+    async def method(self: AsyncBase, /, *args: A.args, **options: A.kwargs) -> T:
         flow, answer = build(*args, **options), None
         while True:
             try:
@@ -122,18 +102,18 @@ def awaiting(
     return method
 
 
-def paging(build: Callable[A, Pages[T]]) -> Callable[Concatenate[AwaitingShell, A], AsyncIterator[T]]:
-    """Make a method that goes through a list, fetching its pages as they are needed.
+def awaiting_pages(build: Callable[A, Pages[T]]) -> Callable[Concatenate[AsyncBase, A], AsyncIterator[T]]:
+    """Make a method that iterates over a list asynchronously and fetches its pages on demand.
 
     Args:
         build: Describes the list by the method's arguments.
 
     Returns:
-        The method, with the same signature and words, for `async for`.
+        The method for `async for`, with the signature and the docstring of `build`.
     """
 
     @presented(build, AsyncIterator)
-    async def method(self: AwaitingShell, /, *args: A.args, **options: A.kwargs) -> AsyncIterator[T]:
+    async def method(self: AsyncBase, /, *args: A.args, **options: A.kwargs) -> AsyncIterator[T]:
         pages = build(*args, **options)
         after: str | None = None
         while True:

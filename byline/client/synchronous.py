@@ -1,4 +1,4 @@
-"""Carrying calls out, one after the other."""
+"""Blocking execution of calls."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,42 +6,22 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
+from httpx_sse import EventSource
 
+from byline.client.base import BaseClient
 from byline.client.calls import Call, Flow, Pages, presented
 from byline.client.errors import ServiceError
-from byline.client.retries import DEFAULT, Retries
-from byline.client.sse import EventReader
-from byline.client.transport import Exchange, answer_of, is_stream, refusal, result_of, timeout_of
+from byline.client.transport import answer_of, is_stream, refusal, result_of
 
 A = ParamSpec("A")
 T = TypeVar("T")
 
 
-class BlockingShell:
-    """Sends calls and waits.
+class SyncBase(BaseClient[httpx.Client]):
+    """Sends a call and blocks until the answer."""
 
-    Args:
-        url: The service's address.
-        key: An API key; None sends none.
-        timeout: Seconds without a byte after which an answer is given up.
-        retries: How often a call is tried again.
-        http: Sends the requests, with proxies and certificates of the caller's own; it is not closed here.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        key: str | None = None,
-        *,
-        timeout: float = 60.0,
-        retries: Retries = DEFAULT,
-        http: httpx.Client | None = None,
-    ) -> None:
-        self._exchange = Exchange(url, key, timeout, retries)
-        self.url = self._exchange.url
-        """The service's address."""
-        self._owned = http is None
-        self._http = http or httpx.Client(timeout=timeout_of(timeout))
+    def _connect(self, timeout: httpx.Timeout) -> httpx.Client:
+        return httpx.Client(timeout=timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +32,7 @@ class BlockingShell:
         self.close()
 
     def close(self) -> None:
-        """Close the connections, unless they were given."""
+        """Close the connections, unless you passed `http`."""
         if self._owned:
             self._http.close()
 
@@ -75,28 +55,26 @@ class BlockingShell:
                 raise refusal(response)
             if not is_stream(response):
                 return answer_of(call, response.read())
-            reader = EventReader()
-            for chunk in response.iter_bytes():
-                for name, data in reader.feed(chunk):
-                    if found := result_of(call, name, data):
-                        return found.answer
+            for event in EventSource(response).iter_sse():
+                if found := result_of(call, event.event, event.data):
+                    return found.answer
             raise httpx.RemoteProtocolError("the stream ended without an answer")
         finally:
             response.close()
 
 
-def blocking(build: Callable[A, Flow[T]]) -> Callable[Concatenate[BlockingShell, A], T]:
-    """Make a method that carries out a flow.
+def blocking(build: Callable[A, Flow[T]]) -> Callable[Concatenate[SyncBase, A], T]:
+    """Make a method that executes a flow.
 
     Args:
-        build: Makes the flow of the method's arguments.
+        build: Makes the flow from the method's arguments.
 
     Returns:
-        The method, with the same signature and words.
+        The method, with the signature and the docstring of `build`.
     """
 
     @presented(build)
-    def method(self: BlockingShell, /, *args: A.args, **options: A.kwargs) -> T:
+    def method(self: SyncBase, /, *args: A.args, **options: A.kwargs) -> T:
         flow, answer = build(*args, **options), None
         while True:
             try:
@@ -109,18 +87,18 @@ def blocking(build: Callable[A, Flow[T]]) -> Callable[Concatenate[BlockingShell,
     return method
 
 
-def paging(build: Callable[A, Pages[T]]) -> Callable[Concatenate[BlockingShell, A], Iterator[T]]:
-    """Make a method that goes through a list, fetching its pages as they are needed.
+def blocking_pages(build: Callable[A, Pages[T]]) -> Callable[Concatenate[SyncBase, A], Iterator[T]]:
+    """Make a method that iterates over a list and fetches its pages on demand.
 
     Args:
         build: Describes the list by the method's arguments.
 
     Returns:
-        The method, with the same signature and words.
+        The method, with the signature and the docstring of `build`.
     """
 
     @presented(build, Iterator)
-    def method(self: BlockingShell, /, *args: A.args, **options: A.kwargs) -> Iterator[T]:
+    def method(self: SyncBase, /, *args: A.args, **options: A.kwargs) -> Iterator[T]:
         pages = build(*args, **options)
         after: str | None = None
         while True:

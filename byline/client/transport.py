@@ -111,7 +111,7 @@ class Result(Generic[T]):
     answer: T
 
 
-def result_of(call: Call[T], name: str, data: bytes) -> Result[T] | None:
+def result_of(call: Call[T], name: str, data: str) -> Result[T] | None:
     """Take an event of a stream.
 
     Args:
@@ -128,9 +128,9 @@ def result_of(call: Call[T], name: str, data: bytes) -> Result[T] | None:
     """
     match name:
         case "answer":
-            return Result(answer_of(call, data))
+            return Result(answer_of(call, data.encode()))
         case "problem":
-            raise error_of(data)
+            raise error_of(data.encode())
         case "progress" if call.on_progress is not None:
             try:
                 progress = Progress.model_validate_json(data)

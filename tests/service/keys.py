@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from byline.api.accounts import Scope
 from byline_service.accounts import key_management, key_queries
 from byline_service.accounts.audit import OPERATOR
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.keys import digest_key, parse_key
-from byline_service.accounts.scopes import Scope
 from byline_service.accounts.sessions import COOKIE, write_session
 from byline_service.database import Database, migrate
 from byline_service.database.engine import sqlite_url

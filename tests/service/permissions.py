@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from byline_service.accounts.scopes import Scope
+from byline.api.accounts import Scope
 
 
 @dataclass(frozen=True)

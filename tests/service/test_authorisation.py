@@ -8,11 +8,11 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
+from byline.api.accounts import Scope
 from byline_service.accounts import key_management
 from byline_service.accounts.audit import OPERATOR
 from byline_service.accounts.keys import new_key, parse_key
 from byline_service.accounts.permissions import PUBLIC, Requirement
-from byline_service.accounts.scopes import Scope
 from byline_service.accounts.sessions import COOKIE
 from byline_service.app import create_app
 from tests.service.fakes import fake_attributor

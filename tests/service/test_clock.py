@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from byline.api.versions import VersionState
 from byline_service import idempotency, maintenance
 from byline_service.accounts import key_cache
 from byline_service.idempotency import Attempt
 from byline_service.ledger import journal_queries
-from byline_service.versions.records import SILENT, State, VersionRecord
+from byline_service.versions.records import SILENT, VersionRecord
 from tests.service.books import Books
 from tests.service.fakes import fake_attributor
 from tests.service.keys import bearer
@@ -81,7 +82,7 @@ def test_a_check_that_was_heard_of_in_the_future_ended(heard, under_way):
     record = VersionRecord(
         index="x",
         version="y",
-        state=State.REGISTERED,
+        state=VersionState.REGISTERED,
         reason=None,
         registered_at=now,
         verified_at=None,

@@ -6,12 +6,12 @@ import pytest
 from fastapi import APIRouter, Request
 from sqlalchemy import func, select
 
+from byline.api.accounts import Scope
 from byline.api.attributions import Health
 from byline.errors import InvalidQuery, ReusedKey
 from byline_service import idempotency
 from byline_service.accounts import audit
 from byline_service.accounts.permissions import caller_of, requires
-from byline_service.accounts.scopes import Scope
 from byline_service.database import Database
 from byline_service.database.tables.accounts import audit as audit_table
 from byline_service.idempotency import Attempt, Replay, nothing, run_once

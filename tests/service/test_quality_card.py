@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from byline.index.quality_card import CardReading, Measurement, MeasurementProtocol, QualityCard
+from byline.api.quality_card import Measurement, MeasurementProtocol, QualityCard
+from byline.index.quality_card import CardReading
 from tests.service.fakes import fake_attributor
 
 CARD = QualityCard(

@@ -8,10 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from byline.api.answer import Answer, Attribution, Shares
+from byline.api.quality_card import Measurement, figure
 from byline.gradients.report import ParameterReport
 from byline.index.index import AttributionIndex
 from byline.index.manifest import RecallRecord
-from byline.index.quality_card import CardReading, Measurement, figure
+from byline.index.quality_card import CardReading
 from byline.recipes import RECIPES
 from byline_indexer.build.estimate import Estimate
 from byline_indexer.cli.progress_bar import clock

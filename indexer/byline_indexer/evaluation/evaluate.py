@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from byline.api.quality_card import QualityCard
 from byline.errors import InvalidInput
 from byline.index.durable import replace_file
 from byline.index.index import AttributionIndex
-from byline.index.quality_card import QualityCard, add_measurement, card_path
+from byline.index.quality_card import add_measurement, card_path
 from byline.loading.task_file import load_task
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import byline
-from byline.index.quality_card import Measurement
+from byline.api.quality_card import Measurement
 
 
 @dataclass(frozen=True)

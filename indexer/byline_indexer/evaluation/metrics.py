@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from byline.api.quality_card import Measurement, MeasurementProtocol
 from byline.errors import InvalidInput
 from byline.index.index import AttributionIndex
-from byline.index.quality_card import Measurement, MeasurementProtocol
 from byline.metrics import agreement, noise_ceiling, pearson, predicted_outputs, two_way_interval
 from byline_indexer.evaluation import mislabel as mislabelling
 from byline_indexer.evaluation.designs import leave_one_out, random_subsets

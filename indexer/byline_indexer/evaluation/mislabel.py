@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from byline.api.quality_card import Measurement, MeasurementProtocol
 from byline.digests import content_digest
 from byline.errors import InvalidInput, InvalidTask
 from byline.index.canonical_json import canonical_digest
 from byline.index.durable import atomic_replacement
 from byline.index.index import AttributionIndex
-from byline.index.quality_card import Measurement, MeasurementProtocol
 from byline.index.tensors import write_tensors
 from byline.loading.failures import task_code_failures
 from byline.loading.task_file import LoadedTask

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
+from byline.api.accounts import Scope
 from byline.errors import InvalidInput
 from byline_service.accounts import key_management, key_queries
 from byline_service.accounts.audit import OPERATOR
 from byline_service.accounts.keys import ApiKey
-from byline_service.accounts.scopes import Scope
 from byline_service.accounts.secret import read_secret
 from byline_service.database import Database
 from byline_service.settings import LOOPBACK, Settings

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from byline.api.accounts import Scope
 from byline.errors import Conflict, InvalidInput
 from byline_service.accounts import audit, key_queries
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.keys import ApiKey, digest_key, new_key
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.database import Connection
 
 LAST_YEAR = 9000

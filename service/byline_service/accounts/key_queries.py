@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import RowMapping, func, insert, or_, select, update
 
+from byline.api.accounts import Scope
 from byline.errors import NotFound
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.database import Connection
 from byline_service.database.tables.accounts import keys
 

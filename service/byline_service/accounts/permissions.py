@@ -5,10 +5,11 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.routing import iter_route_contexts
 
+from byline.api.accounts import Scope
 from byline.errors import Forbidden, QuotaExceeded, Unauthorized
 from byline_service.accounts.keys import NO_KEY
 from byline_service.accounts.quotas import Kind
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 
 PUBLIC = frozenset({"/livez", "/readyz", "/metrics", "/login", "/static", "/docs", "/openapi.json"})
 """Addresses that need no key. `/metrics` decides for itself, see `byline_service.api.health`."""

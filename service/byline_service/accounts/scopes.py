@@ -1,24 +1,9 @@
 """What a key allows, and who holds it."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from byline.api.accounts import Scope
 from byline.errors import Forbidden
-
-
-class Scope(StrEnum):
-    """One thing that a key may allow."""
-
-    QUERY = "query"
-    """Ask for attributions and shares."""
-    READ = "read"
-    """Read what is served and what was booked: indexes, examples, owners, statements, usage."""
-    COMPENSATE = "compensate"
-    """Book events; draft statement runs."""
-    APPROVE = "approve"
-    """Approve and post statement runs that another person drafted."""
-    ADMIN = "admin"
-    """Keys, versions, policies and the audit log; includes every other scope."""
 
 
 @dataclass(frozen=True, kw_only=True)

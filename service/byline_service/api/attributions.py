@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from byline.api.accounts import Scope
 from byline.api.answer import Answer, SharesAnswer
 from byline.api.attributions import Answers
 from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Scope
 from byline_service.attributions.handler import ClientGoneError, ask
 from byline_service.attributions.requests import (
     GradientOptions,

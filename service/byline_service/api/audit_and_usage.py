@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from byline.api.accounts import AuditLine, AuditPage, UsagePage, UsageRow
+from byline.api.accounts import AuditLine, AuditPage, Scope, UsagePage, UsageRow
 from byline.errors import InvalidQuery
 from byline_service.accounts import audit, usage
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.accounts.usage import UsageOf
 from byline_service.http.problems import declared
 from byline_service.state import AppState

@@ -11,16 +11,27 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from byline.api.compensation import EventBody, EventDetails, EventDocument, EventPage, Reference, Weight
-from byline.attribution.payloads import validated
+from byline.api.accounts import Scope
+from byline.api.compensation import (
+    EventBody,
+    EventDetails,
+    EventDocument,
+    EventPage,
+    EventShare,
+    Reason,
+    Reference,
+    Weight,
+)
+from byline.api.validation import validated
 from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.attributions.handler import ClientGoneError, ask_once_read
 from byline_service.attributions.requests import ParsedRequest, event_request, gradient_event_request
-from byline_service.compensation.eligibility import Reason, not_payable
+from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
 from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
+from byline_service.compensation.integer_shares import exact_shares
 from byline_service.compensation.timestamps import moment_text
 from byline_service.database import Connection
 from byline_service.http.bodies import JSON, SAFETENSORS, declared_body, media_type, parse_json, read_body
@@ -98,7 +109,7 @@ async def book(
 
     async def write(transaction: Connection, event: Event) -> tuple[int, BaseModel]:
         booked = await book_event(transaction, caller, event)
-        return 201, EventDocument.of(booked)
+        return 201, _document(booked)
 
     try:
         response = await run_once(request, caller, body, prepare, write)
@@ -121,7 +132,7 @@ async def list_events(
     async with service.database.read() as reading:
         found = await event_queries.page(reading, _index(service, name), before, limit)
     return EventPage(
-        events=[EventDocument.of(event) for _, event in found],
+        events=[_document(event) for _, event in found],
         next=found[-1][0] if len(found) == limit else None,
     )
 
@@ -136,10 +147,35 @@ async def get_event(request: Request, name: str, event_id: str) -> EventDetails:
     """Read an event with its scores and shares."""
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
-        return EventDetails.of(await event_queries.find(reading, _index(service, name), event_id))
+        return _details(await event_queries.find(reading, _index(service, name), event_id))
 
 
 def _index(service: AppState, name: str) -> str:
     """The index behind an alias; what is not served any more is asked for by its own name."""
     served = service.versions.served.get(name)
     return name if served is None else served.attributor.name
+
+
+def _document(event: Event) -> EventDocument:
+    return EventDocument(
+        standard_error_scope=event.error_scope,
+        standard_error_units=event.units,
+        owners=len(event.scores),
+        sha256=event.sha256,
+        **event.model_dump(include=set(EventDocument.model_fields) & set(Event.model_fields)),
+    )
+
+
+def _details(event: Event) -> EventDetails:
+    exact = exact_shares(event)
+    shares = [
+        EventShare(
+            owner=owner,
+            scores=list(scores),
+            share=float(exact[owner].share) if owner in exact else 0.0,
+            standard_error=float(exact[owner].standard_error) if owner in exact else 0.0,
+        )
+        for owner, scores in sorted(event.scores.items())
+    ]
+    head = _document(event).model_dump()
+    return EventDetails(**head, members=list(event.members), scale=event.scale, shares=shares)

@@ -5,10 +5,10 @@ import hmac
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from byline.api.accounts import Scope
 from byline.api.attributions import Health
 from byline.errors import Forbidden, Overloaded
 from byline_service.accounts.authentication import authenticate
-from byline_service.accounts.scopes import Scope
 from byline_service.http.problems import declared
 from byline_service.state import AppState
 

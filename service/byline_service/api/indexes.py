@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 
+from byline.api.accounts import Scope
 from byline.api.attributions import (
     ExamplePage,
     ExampleRow,
@@ -27,7 +28,6 @@ from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery, NotFound
 from byline.recipes import refuse_no_self_influence
 from byline_service.accounts.permissions import caller_of, requires
-from byline_service.accounts.scopes import Scope
 from byline_service.http.pagination import cursor, row_of_cursor
 from byline_service.http.problems import declared
 from byline_service.state import AppState

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from byline.api.accounts import KeyInfo, KeyPage, NewKey, NewKeyBody, RotateBody
+from byline.api.accounts import KeyInfo, KeyPage, NewKey, NewKeyBody, RotateBody, Scope
 from byline_service.accounts import key_management, key_queries
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.permissions import requires, signed_in
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.http.bodies import declared_body, json_body
 from byline_service.http.problems import declared
 from byline_service.state import AppState

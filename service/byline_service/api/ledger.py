@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from byline.api.accounts import Scope
 from byline.api.statements import (
     BalanceDocument,
     BalanceList,
@@ -14,9 +15,11 @@ from byline.api.statements import (
 )
 from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
+from byline_service.compensation.money import minor_digits
 from byline_service.http.problems import declared
 from byline_service.ledger import entry_queries, journal_queries
+from byline_service.ledger.entry_queries import Balance, EntryRow
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/ledger", tags=["Compensation"])
@@ -41,7 +44,7 @@ async def list_entries(
         found = await entry_queries.page(reading, place, limit, policy=policy, owners=caller.owners)
     last = found[-1] if len(found) == limit else None
     return LedgerPage(
-        entries=[EntryDocument.of(row) for row in found],
+        entries=[_entry(row) for row in found],
         next=None if last is None else f"{last.sequence}.{last.line}",
     )
 
@@ -53,7 +56,7 @@ async def list_balances(request: Request, caller: Reading, policy: PolicyFilter 
     async with service.database.read() as reading:
         found = await entry_queries.balance_page(reading, policy, caller.owners)
         last = await journal_queries.last_sequence(reading)
-    return BalanceList(balances=[BalanceDocument.of(each) for each in found], journal=last)
+    return BalanceList(balances=[_balance(each) for each in found], journal=last)
 
 
 @router.get("/verification", operation_id="verify_ledger", dependencies=[requires(Scope.APPROVE)])
@@ -75,3 +78,12 @@ def _place(cursor: str) -> tuple[int, int]:
     if not all(part.isascii() and part.isdigit() and len(part) < 18 for part in (sequence, line)):
         raise InvalidQuery("expected after to be the next of a page, got something else")
     return int(sequence), int(line)
+
+
+def _entry(row: EntryRow) -> EntryDocument:
+    kept = {key: value for key, value in vars(row).items() if key not in {"entry", "run_id"}}
+    return EntryDocument(run=row.run_id, **kept, **row.entry.model_dump())
+
+
+def _balance(balance: Balance) -> BalanceDocument:
+    return BalanceDocument(minor_digits=minor_digits(balance.currency), **vars(balance))

@@ -6,9 +6,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from byline.api.compensation import PolicyBody, PolicyDocument, PolicyPage
+from byline.api.accounts import Scope
+from byline.api.compensation import MinimumQuality, PolicyBody, PolicyDocument, PolicyPage
+from byline.errors import InvalidInput
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
+from byline_service.compensation.money import minor_digits
 from byline_service.compensation.policy import Policy
 from byline_service.database import Connection
 from byline_service.http.bodies import declared_body, json_body
@@ -17,6 +20,10 @@ from byline_service.idempotency import DECLARED, run_once
 from byline_service.ledger import policy_queries
 from byline_service.ledger.booking import revise_policy
 from byline_service.state import AppState
+
+CONFIDENCE = 0.95
+"""Confidence of a policy without one."""
+MILLION = 1_000_000
 
 router = APIRouter(prefix="/v1/policies", tags=["Compensation"])
 Administrator = Annotated[Caller, requires(Scope.ADMIN)]
@@ -35,10 +42,10 @@ async def revise(request: Request, caller: Administrator) -> Response:
     parsed, body = await json_body(request, PolicyBody)
 
     async def prepare() -> Policy:
-        return parsed.policy()
+        return _policy(parsed)
 
     async def write(transaction: Connection, policy: Policy) -> tuple[int, BaseModel]:
-        return 201, PolicyDocument.of(await revise_policy(transaction, caller, policy))
+        return 201, _document(await revise_policy(transaction, caller, policy))
 
     return await run_once(request, caller, body, prepare, write)
 
@@ -54,7 +61,7 @@ async def list_policies(
     async with service.database.read() as reading:
         found = await policy_queries.page(reading, after, limit)
     return PolicyPage(
-        policies=[PolicyDocument.of(policy) for policy in found],
+        policies=[_document(policy) for policy in found],
         next=found[-1].name if len(found) == limit else None,
     )
 
@@ -70,4 +77,30 @@ async def get_policy(request: Request, policy: str) -> PolicyPage:
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await policy_queries.revisions(reading, policy)
-    return PolicyPage(policies=[PolicyDocument.of(each) for each in found], next=None)
+    return PolicyPage(policies=[_document(each) for each in found], next=None)
+
+
+def _policy(body: PolicyBody) -> Policy:
+    """Make the policy that a body describes, before it has a revision.
+
+    Raises:
+        InvalidInput: The currency is unknown, or both a confidence and a multiplier came.
+    """
+    minor_digits(body.currency)
+    if body.confidence is not None and body.multiplier is not None:
+        raise InvalidInput("expected a confidence or a multiplier, got both: leave one of them out")
+    quality = body.minimum_quality
+    return Policy(
+        revision=1,
+        confidence=round((body.confidence or CONFIDENCE) * 1000) if body.multiplier is None else None,
+        multiplier=None if body.multiplier is None else round(body.multiplier * 10_000),
+        minimum_quality=None
+        if quality is None
+        else MinimumQuality(metric=quality.metric, millionths=round(quality.least * MILLION), by=quality.by),
+        indexes=tuple(sorted(set(body.indexes))),
+        **body.model_dump(exclude={"confidence", "multiplier", "minimum_quality", "indexes"}),
+    )
+
+
+def _document(policy: Policy) -> PolicyDocument:
+    return PolicyDocument(policy=policy, minor_digits=minor_digits(policy.currency), sha256=policy.sha256)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from byline.api.attributions import Body
+from byline.api.documents import Body
 from byline_service.accounts.authentication import require_same_origin
 from byline_service.accounts.permissions import signed_in
 from byline_service.accounts.sessions import COOKIE, SECONDS, write_session

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from byline.api.accounts import Scope
 from byline.api.statements import AllocationBody, ReleaseBody, RunBody, RunDocument, RunPage
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.compensation.statements import AllocationStatement
 from byline_service.compensation.timestamps import period_text
 from byline_service.database import Connection
@@ -17,6 +18,7 @@ from byline_service.http.bodies import declared_body, json_body, read_body
 from byline_service.http.problems import declared
 from byline_service.idempotency import DECLARED, nothing, run_once
 from byline_service.ledger import run_workflow, statement_queries
+from byline_service.ledger.statement_documents import run_document
 from byline_service.ledger.statement_queries import RunRow
 from byline_service.state import AppState
 
@@ -57,7 +59,7 @@ async def draft(request: Request, caller: Compensating) -> Response:
         else:
             assert not isinstance(wanted, AllocationBody)
             row = await run_workflow.reverse(transaction, caller, wanted.run, wanted.reason)
-        return 201, RunDocument.of(row)
+        return 201, run_document(row)
 
     return await run_once(request, caller, body, prepare, write)
 
@@ -119,13 +121,13 @@ async def get_run(request: Request, run: str) -> RunDocument:
     """Read where a run stands; `/v1/statements/{run}` has its lines."""
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
-        return RunDocument.of((await statement_queries.find(reading, run))[0])
+        return run_document((await statement_queries.find(reading, run))[0])
 
 
 def run_page(found: list[RunRow], limit: int) -> RunPage:
     """One page of runs."""
     last = found[-1].sequence if len(found) == limit else None
-    return RunPage(runs=[RunDocument.of(row) for row in found], next=last)
+    return RunPage(runs=[run_document(row) for row in found], next=last)
 
 
 async def _step(request: Request, caller: Caller, run: str, step: Step) -> Response:
@@ -134,6 +136,6 @@ async def _step(request: Request, caller: Caller, run: str, step: Step) -> Respo
 
     async def write(transaction: Connection, prepared: None) -> tuple[int, BaseModel]:
         del prepared
-        return 200, RunDocument.of(await step(transaction, caller, run))
+        return 200, run_document(await step(transaction, caller, run))
 
     return await run_once(request, caller, body, nothing, write)

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from byline.api.accounts import Scope
 from byline.api.statements import RunPage, StatementDocument
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.api.statement_runs import run_page
 from byline_service.http.problems import declared, text_response
 from byline_service.ledger import statement_queries

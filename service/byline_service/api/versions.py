@@ -1,40 +1,45 @@
 """Versions of an index: made known, verified, taken out of service; and the aliases that stand for them."""
 
 import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
+from byline.api.accounts import Scope
 from byline.api.versions import (
+    NAME_PATTERN,
     AliasBody,
     AliasChangeInfo,
     AliasHistory,
     AliasInfo,
     AliasPage,
+    CheckInfo,
     ExpectedBody,
     RegisterBody,
     VersionInfo,
     VersionPage,
 )
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.http.bodies import declared_body, json_body
 from byline_service.http.problems import declared
 from byline_service.state import AppState
 from byline_service.versions import queries, transactions
-from byline_service.versions.records import AFTER, PATTERN, AliasRecord, VersionFacts, VersionRecord
+from byline_service.versions.records import AFTER, AliasChange, AliasRecord, VersionFacts, VersionRecord
 from byline_service.versions.transactions import Expected
 
 router = APIRouter(prefix="/v1/indexes/{name}/versions", tags=["Versions"])
 alias_router = APIRouter(prefix="/v1/aliases", tags=["Versions"])
 _TAG = re.compile(r'^"?([0-9]{1,18})"?$')
 """An ETag; some clients leave its quotes out."""
-Alias = Annotated[str, Path(pattern=PATTERN, description="The name")]
+Alias = Annotated[str, Path(pattern=NAME_PATTERN, description="The name")]
 IfMatch = Annotated[str, Header(pattern=_TAG.pattern, description="The alias' `ETag`, as it was read")]
 _CHANGED = declared(404, 409, 412, 413, 415, 422, 507)
-Name = Annotated[str, Path(pattern=PATTERN, description="The index, or an alias of it")]
-Version = Annotated[str, Path(pattern=PATTERN, description="Name of the version")]
+Name = Annotated[str, Path(pattern=NAME_PATTERN, description="The index, or an alias of it")]
+Version = Annotated[str, Path(pattern=NAME_PATTERN, description="Name of the version")]
 Admin = Annotated[Caller, requires(Scope.ADMIN)]
 
 
@@ -60,7 +65,7 @@ async def list_versions(
     async with service.database.read() as tx:
         found = await queries.list_versions(tx, service.index_of(name), after, limit + 1)
         names = await queries.aliases_by_version(tx, service.index_of(name))
-    page = [VersionInfo.of(record, names.get(record.version, [])) for record in found[:limit]]
+    page = [_version_info(record, names.get(record.version, [])) for record in found[:limit]]
     return VersionPage(versions=page, next=page[-1].version if len(found) > limit else None)
 
 
@@ -131,7 +136,7 @@ async def retire_version(request: Request, name: Name, version: Version, caller:
 
 async def _described(service: AppState, record: VersionRecord) -> VersionInfo:
     async with service.database.read() as tx:
-        return VersionInfo.of(record, await queries.aliases_of(tx, record.index, record.version))
+        return _version_info(record, await queries.aliases_of(tx, record.index, record.version))
 
 
 @alias_router.get(
@@ -176,7 +181,7 @@ async def get_alias_history(
     """List what a name stood for, the latest change first; also of one that was deleted."""
     async with _service(request).database.read() as tx:
         found = await queries.list_changes(tx, alias, before, limit + 1)
-    page = [AliasChangeInfo.of(change) for change in found[:limit]]
+    page = [_change(change) for change in found[:limit]]
     return AliasHistory(changes=page, next=found[limit - 1].id if len(found) > limit else None)
 
 
@@ -222,7 +227,7 @@ async def delete_alias(
     request: Request,
     alias: Alias,
     caller: Admin,
-    expected: Annotated[str, Query(pattern=PATTERN, description="The version it stands for")],
+    expected: Annotated[str, Query(pattern=NAME_PATTERN, description="The version it stands for")],
     if_match: IfMatch = "",
 ) -> None:
     """Forget a name, if it is as expected; an index's own name stays."""
@@ -241,4 +246,28 @@ def _tagged(service: AppState, response: Response, record: AliasRecord) -> Alias
 
 def _info(service: AppState, record: AliasRecord) -> AliasInfo:
     served = service.versions.served.get(record.alias)
-    return AliasInfo.of(record, None if served is None else served.version)
+    return AliasInfo(**vars(record), served=None if served is None else served.version)
+
+
+def _version_info(record: VersionRecord, aliases: Sequence[str]) -> VersionInfo:
+    checking = record.checking(datetime.now(UTC))
+    progress = CheckInfo(bytes=record.checked_bytes or 0, total_bytes=record.total_bytes or 0)
+    return VersionInfo(
+        index=record.index,
+        version=record.version,
+        state=record.state,
+        reason=record.reason,
+        verifying=progress if checking else None,
+        aliases=list(aliases),
+        manifest=record.manifest_digest,
+        recipe=record.recipe,
+        recipe_fingerprint=record.recipe_fingerprint,
+        registered_at=record.registered_at,
+        verified_at=record.verified_at,
+        quarantined_at=record.quarantined_at,
+        retired_at=record.retired_at,
+    )
+
+
+def _change(change: AliasChange) -> AliasChangeInfo:
+    return AliasChangeInfo(**{name: getattr(change, name) for name in AliasChangeInfo.model_fields})

@@ -7,10 +7,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from byline.api.answer import Answer
-from byline.api.attributions import Answers, AttributionBody, QueryBody, SharesBody, Words
+from byline.api.attributions import Answers, AttributionBody, QueryBody, SharesBody
+from byline.api.documents import Words
 from byline.api.query import AttributionOptions, Filter, RankingOptions
+from byline.api.validation import validated
 from byline.attribution.attributor import shares_answer
-from byline.attribution.payloads import validated
 from byline.attribution.request import AttributionRequest
 from byline.errors import InvalidQuery
 from byline_service.http.bodies import parse_json, parse_tensors

@@ -2,12 +2,17 @@
 
 Server-sent events (WHATWG HTML, 9.2): each is `event: NAME`, a line `data: JSON` and an empty line. A comment line comes
 where nothing else does, so that nobody between takes the connection for dead.
+
+FastAPI writes the events. Its `EventSourceResponse` does not serve here: it makes every answer of a route a stream, sends
+the head before the first event is there (a refusal could not have its own status), and pings every 15 seconds. One route
+answers as JSON or as events here, by the `Accept` header.
 """
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import Request
+from fastapi.sse import format_sse_event
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -60,7 +65,7 @@ class EventStream(Response):
                 raise
             request_id = scope.get("state", {}).get("request_id")
             name, data = "problem", problem(*explained(error), request_id).model_dump_json(exclude_none=True)
-        await watch.send(f"event: {name}\ndata: {data}\n\n", more=False)
+        await watch.send(format_sse_event(event=name, data_str=data), more=False)
 
 
 class StreamWatch:
@@ -94,17 +99,17 @@ class StreamWatch:
         changed = (seen.stage, seen.ahead, seen.answered, seen.done, seen.fraction)
         if changed != self._last:
             self._last, self._sent = changed, now
-            await self.send(f"event: progress\ndata: {seen.model_dump_json()}\n\n")
+            await self.send(format_sse_event(event="progress", data_str=seen.model_dump_json()))
         elif now - self._sent >= KEEP_ALIVE:
             self._sent = now
-            await self.send(": still here\n\n")
+            await self.send(format_sse_event(comment="still here"))
 
-    async def send(self, text: str, *, more: bool = True) -> None:
+    async def send(self, event: bytes, *, more: bool = True) -> None:
         """Send a part of the stream, after its head."""
         if not self.begun:
             self.begun = True
             await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
-        await self._send({"type": "http.response.body", "body": text.encode(), "more_body": more})
+        await self._send({"type": "http.response.body", "body": event, "more_body": more})
 
     def _check_open(self, now: float) -> None:
         if self._service.admission.closed:

@@ -8,9 +8,9 @@ import typer
 from byline_service.cli.common import read_settings, with_database
 
 if TYPE_CHECKING:
+    from byline.api.accounts import Scope
     from byline_service.accounts.key_queries import StoredKey
     from byline_service.accounts.keys import ApiKey
-    from byline_service.accounts.scopes import Scope
     from byline_service.database import Database
 
 app = typer.Typer(help="API keys: who may ask the service, and what.", no_args_is_help=True)
@@ -118,8 +118,8 @@ def rotate(
 
 
 def _scopes(names: list[str]) -> "list[Scope]":
+    from byline.api.accounts import Scope
     from byline.errors import InvalidInput
-    from byline_service.accounts.scopes import Scope
 
     for name in names:
         if name not in set(Scope):

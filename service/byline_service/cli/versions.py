@@ -100,9 +100,10 @@ def switch(
 
     Example: `byline versions switch indexes/digits 3f2a9c41d07e`
     """
+    from byline.api.versions import VersionState
     from byline_service.accounts.audit import OPERATOR
     from byline_service.versions import queries, transactions
-    from byline_service.versions.records import State, VersionFacts
+    from byline_service.versions.records import VersionFacts
     from byline_service.versions.transactions import Expected
 
     given = _given(index, with_task=not without_task)
@@ -112,7 +113,7 @@ def switch(
     async def work(database: "Database") -> "AliasRecord":
         async with database.read() as tx:
             known = await queries.find_version(tx, given.name, version)
-        if known is None or known.state in {State.REGISTERED, State.RETIRED}:
+        if known is None or known.state in {VersionState.REGISTERED, VersionState.RETIRED}:
             await transactions.register(database, OPERATOR, given.directory.facts(version))
             _tell(await _verified(database, given, version))
         async with database.read() as tx:

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TypeVar
 
-from byline_service.compensation.event import Event, Integer, Stored
+from byline.api.compensation import Integer
+from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.integer_shares import exact_shares
 from byline_service.compensation.policy import Policy
 

@@ -3,17 +3,17 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from byline.api.currencies import LARGEST_AMOUNT
+from byline.api.statements import RefusedEvent
 from byline.errors import InvalidInput
 from byline_service.compensation.allocation import allocate
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
-from byline_service.compensation.money import MOST
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.runs import Balances, Run, RunConflict
 from byline_service.compensation.statements import (
     AllocationStatement,
     EventRef,
-    RefusedEvent,
     ReleaseLine,
     ReleaseStatement,
     ReversalStatement,
@@ -70,8 +70,10 @@ def draft_allocation(
     payable = [event for event, why in zip(events, reasons, strict=True) if not why]
     if not payable:
         raise not_payable([each for why in reasons for each in why], "every event of the period")
-    if policy.spread == "event" and policy.pool * sum(event.weight for event in payable) > MOST:
-        raise InvalidInput(f"expected events that cost at most {MOST} minor units together, they cost more")
+    if policy.spread == "event" and policy.pool * sum(event.weight for event in payable) > LARGEST_AMOUNT:
+        raise InvalidInput(
+            f"expected events that cost at most {LARGEST_AMOUNT} minor units together, they cost more"
+        )
     return AllocationStatement(
         policy=policy,
         since=period.since,

@@ -1,21 +1,9 @@
 """Why an attributed generation is not paid for: reasons that programs can read."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 
+from byline.api.compensation import Reason
 from byline.errors import NotPayable
-
-
-class Reason(StrEnum):
-    """One reason not to pay."""
-
-    INCOMPLETE_COVERAGE = "incomplete_coverage"
-    NO_INTERVAL = "no_interval"
-    WITHIN_CHECKPOINT = "within_checkpoint"
-    NO_QUALITY = "no_quality"
-    LOW_QUALITY = "low_quality"
-    QUARANTINED = "quarantined"
-
 
 EXPLANATIONS = {
     Reason.INCOMPLETE_COVERAGE: "some training points have no owner: name every point's owner and rebuild",

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from byline.api.compensation import EventMember, Integer
 from byline.api.terms import ErrorScope
 from byline.index.canonical_json import canonical_digest, canonical_json
 from byline_service.compensation.timestamps import MomentText
 
 MILLION = 1_000_000
-Integer = Annotated[int, Field(strict=True)]
 Owner = Annotated[str, Field(min_length=1)]
 
 
@@ -58,16 +58,6 @@ class QualityFigure(Stored):
             value=floor(value * MILLION),
             low=None if low is None else floor(low * MILLION),
         )
-
-
-class EventMember(Stored):
-    """One member of the ensemble."""
-
-    name: str
-    """As the index names it: `c0-m3`."""
-    unit: Integer
-    """Members of one unit are averaged before the jackknife: the checkpoint where there are several, else the adapter
-    where there are several, else the member."""
 
 
 class Event(Stored):

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from byline.api.answer import Answer
+from byline.api.compensation import EventMember, Reason
+from byline.api.quality_card import QualityCard
 from byline.attribution.uncertainty import member_units
-from byline.index.quality_card import QualityCard
 from byline.members import Member
-from byline_service.compensation.eligibility import Reason, not_payable
-from byline_service.compensation.event import Event, EventMember, QualityFigure
+from byline_service.compensation.eligibility import not_payable
+from byline_service.compensation.event import Event, QualityFigure
 from byline_service.compensation.fixed_point import fixed_point
 from byline_service.compensation.policy import unpayable
 

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from byline_service.compensation.event import Event, Integer, Stored
+from byline.api.compensation import Integer
+from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.statements import Statement
 from byline_service.compensation.timestamps import MomentText

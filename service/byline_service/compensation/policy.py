@@ -4,60 +4,19 @@ from collections.abc import Collection
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
-from typing import Annotated, Literal, Self
+from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
+from byline.api.compensation import MinimumQuality, PolicyRevision, Reason
 from byline.metrics.intervals import student_quantile
-from byline_service.compensation.eligibility import Reason
 from byline_service.compensation.event import Event, Stored
-from byline_service.compensation.money import MOST
 
 TEN_THOUSAND = 10_000
-Amount = Annotated[int, Field(strict=True, ge=0, le=MOST)]
-"""Minor units of the policy's currency."""
 
 
-class MinimumQuality(Stored):
-    """The least that must have been measured about a version before it is paid by."""
-
-    metric: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "lds"
-    """As `byline evaluate --metric` names it."""
-    millionths: Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)]
-    """The threshold."""
-    by: Literal["low", "value"] = "low"
-    """Whether the lower end of the 95 % interval must reach it, or the value."""
-
-
-class Policy(Stored):
-    """One revision of a policy."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-    """In the URLs."""
-    revision: Annotated[int, Field(strict=True, ge=1)]
-    """1 for the first; another revision is another document."""
-    currency: str
-    """A code of ISO 4217."""
-    pool: Amount
-    """Minor units: of one run, or of one event of weight 1."""
-    spread: Literal["period", "event"] = "period"
-    """`period`: the pool is divided over a run's events by their weights. `event`: each brings the pool, times its
-    weight."""
-    clipping: Literal["owner_sum"] = "owner_sum"
-    """Negative sums count as zero, after the owner's works are summed: share = max(S_j, 0) / sum_l max(S_l, 0)."""
-    confidence: Annotated[int, Field(strict=True, ge=500, le=999)] | None
-    """Thousandths: how sure one wants to be that an owner's share is not below what is paid at once. It sets z of
-    `share - z SE`, the part that is paid, by Student's t and the event's units; the rest is held in escrow."""
-    multiplier: Annotated[int, Field(strict=True, ge=0, le=1_000 * TEN_THOUSAND)] | None = None
-    """Ten-thousandths: a z for every event, in place of a confidence."""
-    floor: Amount = 0
-    """Smallest payout: what an owner has below it is carried into the next run."""
-    minimum_quality: MinimumQuality | None = None
-    """What the quality card must show; null asks for no card."""
-    allow_within_checkpoint: bool = False
-    """Whether standard errors over masks of one checkpoint will do; they miss the variance between models."""
-    indexes: tuple[str, ...] = ()
-    """Whose events are paid for; empty for all."""
+class Policy(PolicyRevision, Stored):
+    """A revision of a policy, with its rules."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:

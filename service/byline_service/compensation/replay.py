@@ -7,9 +7,9 @@ The tables beside the journal must say the same events, runs and balances.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from byline.api.compensation import Reason
 from byline.errors import BylineError, InvalidInput
 from byline_service.compensation.drafting import Period, draft_allocation, draft_release, draft_reversal
-from byline_service.compensation.eligibility import Reason
 from byline_service.compensation.event import Event
 from byline_service.compensation.fixed_point import BITS
 from byline_service.compensation.journal import (

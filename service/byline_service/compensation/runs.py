@@ -3,14 +3,12 @@
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
+from byline.api.statements import State, Step
 from byline.errors import Conflict, Forbidden
 from byline_service.compensation.allocation import Line
 from byline_service.compensation.statements import AllocationStatement, Entry, ReversalStatement, Statement
 
-Step = Literal["approval", "posting", "void"]
-State = Literal["draft", "approved", "posted", "void"]
 AccountKey = tuple[str, str | None]
 """(account, owner) of one policy."""
 Balances = Mapping[AccountKey, int]

@@ -5,14 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from byline.api.compensation import Integer
+from byline.api.statements import Account, RefusedEvent
 from byline_service.compensation.allocation import Allocation
-from byline_service.compensation.eligibility import Reason
-from byline_service.compensation.event import Integer, Stored
+from byline_service.compensation.event import Stored
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.timestamps import MomentText
-
-Account = Literal["funding", "payable", "escrow", "carried", "unallocated"]
-"""`funding` is where pools come from; the others are what is owed, held, carried and left."""
 
 
 class Entry(Stored):
@@ -33,15 +31,6 @@ class EventRef(Stored):
     """The event."""
     digest: str
     """SHA-256 of its document."""
-
-
-class RefusedEvent(Stored):
-    """An event that is not paid for."""
-
-    id: str
-    """The event."""
-    reasons: tuple[Reason, ...]
-    """Why."""
 
 
 class AllocationStatement(Stored):

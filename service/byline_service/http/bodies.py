@@ -13,7 +13,7 @@ from safetensors.torch import load
 from starlette.exceptions import HTTPException
 from torch import Tensor
 
-from byline.attribution.payloads import validated
+from byline.api.validation import validated
 from byline.errors import DeadlineExceeded, InvalidQuery
 
 JSON = "application/json"

@@ -3,18 +3,12 @@
 import asyncio
 import secrets
 
+from byline.api.statements import Step
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.drafting import Period, draft_allocation, draft_release, draft_reversal
 from byline_service.compensation.journal import RunDrafted, RunStepped
-from byline_service.compensation.runs import (
-    Run,
-    RunConflict,
-    Step,
-    balances_after,
-    carried_of,
-    require_balanced,
-)
+from byline_service.compensation.runs import Run, RunConflict, balances_after, carried_of, require_balanced
 from byline_service.compensation.statements import AllocationStatement, ReversalStatement, Statement
 from byline_service.database import Connection, Database
 from byline_service.ledger import (

@@ -4,11 +4,11 @@ import csv
 import io
 from collections.abc import Collection
 
-from byline.api.statements import StatementDocument, StatementLine, StatementTotals, run_values
+from byline.api.statements import RunDocument, RunStep, StatementDocument, StatementLine, StatementTotals
 from byline.errors import NotFound
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.allocation import Line
-from byline_service.compensation.money import written
+from byline_service.compensation.money import minor_digits, written
 from byline_service.compensation.runs import Run
 from byline_service.compensation.statements import AllocationStatement, Statement
 from byline_service.database import Connection
@@ -17,6 +17,22 @@ from byline_service.ledger import statement_queries
 from byline_service.ledger.statement_queries import RunRow
 
 COLUMNS = ("earned", "brought", "payable", "carried", "escrow")
+
+
+def run_document(row: RunRow) -> RunDocument:
+    """Describe a run.
+
+    Args:
+        row: Row of the run.
+    """
+    steps = [RunStep(step=step, person=person, at=at) for step, (person, at) in row.steps.items()]
+    kept = {key: value for key, value in vars(row).items() if key not in {"sequence", "steps"}}
+    return RunDocument(
+        **kept,
+        state=row.state,
+        minor_digits=minor_digits(row.currency),
+        steps=sorted(steps, key=lambda step: step.at),
+    )
 
 
 async def read_statement(
@@ -54,7 +70,7 @@ def _document(
     divided = statement if isinstance(statement, AllocationStatement) else None
     return StatementDocument.model_validate(
         {
-            **run_values(row),
+            **run_document(row).model_dump(),
             "reason": _reason(statement) if all_events else None,  # its words may name other owners
             "since": divided.since if divided else None,
             "until": divided.until if divided else None,

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Select, insert, select
 
+from byline.api.statements import State
 from byline.errors import NotFound
 from byline_service.compensation.allocation import Line
 from byline_service.compensation.journal import Record, RunDrafted, RunStepped
-from byline_service.compensation.runs import Run, State, lines_of, state_of
+from byline_service.compensation.runs import Run, lines_of, state_of
 from byline_service.compensation.statements import ReversalStatement
 from byline_service.compensation.timestamps import moment_of, moment_text
 from byline_service.database import Connection

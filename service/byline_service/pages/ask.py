@@ -9,10 +9,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope as RequestScope
 
+from byline.api.accounts import Scope
 from byline.errors import BylineError
 from byline_service.accounts.authentication import authenticate
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.api.reference import reference
 from byline_service.pages.errors import PageRoute
 from byline_service.pages.rendering import page

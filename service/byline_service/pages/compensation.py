@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from byline.api.accounts import Scope
 from byline.api.compensation import PolicyDocument
 from byline.api.statements import BalanceDocument, RunDocument, RunPage, StatementDocument
 from byline.errors import NotFound
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.api import ledger, policies, statement_runs, statements
 from byline_service.compensation.eligibility import EXPLANATIONS
 from byline_service.compensation.runs import same_person

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from byline.api.accounts import Scope
 from byline.api.attributions import IndexInfo, OwnerInfo, SelfInfluencePage, SelfInfluenceRow
+from byline.api.quality_card import Measurement, figure
 from byline.errors import DatabaseUnavailable, InvalidQuery
-from byline.index.quality_card import Measurement, figure
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Scope
 from byline_service.api import indexes as api
 from byline_service.api import versions
 from byline_service.pages.charts import Entry, Gauge, bars, gauge, stacked

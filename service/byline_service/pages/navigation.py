@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from byline_service.accounts.scopes import Caller, Scope
+from byline.api.accounts import Scope
+from byline_service.accounts.scopes import Caller
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from byline.index.quality_card import figure
+from byline.api.quality_card import figure
 from byline_service.pages import formats, navigation
 
 _TEMPLATES = Environment(

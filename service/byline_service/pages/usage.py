@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query, Request
 from prometheus_client import CollectorRegistry
 from starlette.responses import Response
 
-from byline.api.accounts import UsageRow
+from byline.api.accounts import Scope, UsageRow
 from byline_service.accounts.permissions import requires
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.api import audit_and_usage, keys
 from byline_service.pages.charts import Entry, bars, columns
 from byline_service.pages.csv import Row, csv_stream

@@ -6,21 +6,21 @@ from typing import Any
 
 from sqlalchemy import Row, and_, delete, insert, select, update
 
+from byline.api.versions import VersionState
 from byline_service.database import Connection
 from byline_service.database.tables.versions import alias_changes, aliases, index_versions, versions_revision
 from byline_service.versions.records import (
     AliasChange,
     AliasRecord,
-    State,
     VersionFacts,
     VersionRecord,
     WantedVersion,
 )
 
 _STAMPS = {
-    State.VERIFIED: "verified_at",
-    State.QUARANTINED: "quarantined_at",
-    State.RETIRED: "retired_at",
+    VersionState.VERIFIED: "verified_at",
+    VersionState.QUARANTINED: "quarantined_at",
+    VersionState.RETIRED: "retired_at",
 }
 
 
@@ -59,7 +59,7 @@ async def has_index(tx: Connection, name: str) -> bool:
 
 async def add_version(tx: Connection, facts: VersionFacts, now: datetime) -> None:
     """Register a version; one of that name begins its life anew."""
-    values = _identity(facts) | {"state": State.REGISTERED, "reason": None, "registered_at": now}
+    values = _identity(facts) | {"state": VersionState.REGISTERED, "reason": None, "registered_at": now}
     values |= dict.fromkeys(("verified_at", "quarantined_at", "retired_at", "heard_at"))
     renewed = await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(values))
     if not renewed.rowcount:
@@ -73,7 +73,7 @@ async def identify(tx: Connection, facts: VersionFacts) -> None:
 
 
 async def set_state(
-    tx: Connection, facts: VersionFacts, state: State, now: datetime, reason: str | None = None
+    tx: Connection, facts: VersionFacts, state: VersionState, now: datetime, reason: str | None = None
 ) -> None:
     """Move a version on in its life; a check of it is over."""
     values: dict[str, Any] = {"state": state, "reason": reason, "heard_at": None}
@@ -201,7 +201,7 @@ def _identity(facts: VersionFacts) -> dict[str, Any]:
 
 def _version(row: Row[Any]) -> VersionRecord:
     columns = dict(row._mapping)
-    index, state = columns.pop("index_name"), State(columns.pop("state"))
+    index, state = columns.pop("index_name"), VersionState(columns.pop("state"))
     return VersionRecord(index=index, state=state, **columns)
 
 

@@ -3,15 +3,13 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
+from byline.api.versions import NAME_PATTERN, VersionState
 from byline.errors import InvalidInput
 
-PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-"""A name."""
 AFTER = r"^[a-z0-9._-]{0,64}$"
 """A name, or nothing: the first page of a list."""
-NAME = re.compile(PATTERN)
+NAME = re.compile(NAME_PATTERN)
 
 
 def check_name(kind: str, name: str) -> None:
@@ -30,19 +28,6 @@ def check_name(kind: str, name: str) -> None:
 
 SILENT = timedelta(seconds=30)
 """A check that has not been heard of for so long has ended: its process died."""
-
-
-class State(StrEnum):
-    """Where a version is in its life."""
-
-    REGISTERED = "registered"
-    """Known by name; its files have not been read."""
-    VERIFIED = "verified"
-    """Every byte was compared with the manifest, its Task and models loaded, a first question answered."""
-    QUARANTINED = "quarantined"
-    """Found unusable: `reason` says why. It can be verified again once it is repaired."""
-    RETIRED = "retired"
-    """Not to be served any more: its directory may be deleted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +50,7 @@ class VersionFacts:
 class VersionRecord(VersionFacts):
     """One row of the versions."""
 
-    state: State
+    state: VersionState
     """Where it is in its life."""
     reason: str | None
     """Why it is in quarantine."""

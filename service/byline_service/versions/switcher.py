@@ -6,6 +6,7 @@ from functools import partial
 
 import structlog
 
+from byline.api.versions import VersionState
 from byline.errors import Conflict, InvalidInput
 from byline_service.accounts.scopes import Caller
 from byline_service.database import Database
@@ -13,7 +14,7 @@ from byline_service.observability.metrics import Metrics
 from byline_service.versions import transactions, verification
 from byline_service.versions.directory import UnusableError
 from byline_service.versions.opener import Opener, StoppedError
-from byline_service.versions.records import AliasRecord, State, VersionFacts, VersionRecord, check_name
+from byline_service.versions.records import AliasRecord, VersionFacts, VersionRecord, check_name
 from byline_service.versions.registry import Registry
 from byline_service.versions.served_version import ServedVersion
 from byline_service.versions.transactions import Expected
@@ -91,7 +92,7 @@ class Switcher:
         except Exception as error:
             log.error("verification not finished", index=facts.index, version=facts.version, exc_info=error)
             return
-        if found.state is State.QUARANTINED:
+        if found.state is VersionState.QUARANTINED:
             self._unusable(facts, found.reason)
         else:
             log.info("version verified", index=facts.index, version=facts.version)

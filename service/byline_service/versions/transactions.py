@@ -7,12 +7,13 @@ read afterwards changes before the commit: no version is retired while an alias 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from byline.api.versions import VersionState
 from byline.errors import Conflict, InvalidInput, NotFound, StaleAlias
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
 from byline_service.database import Connection, Database
 from byline_service.versions import queries
-from byline_service.versions.records import AliasRecord, State, VersionFacts, VersionRecord
+from byline_service.versions.records import AliasRecord, VersionFacts, VersionRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,11 @@ async def register(database: Database, caller: Caller, facts: VersionFacts) -> V
     async with database.begin() as tx:
         await queries.next_revision(tx)
         known = await queries.find_version(tx, facts.index, facts.version)
-        if known and known.manifest_digest == facts.manifest_digest and known.state is not State.RETIRED:
+        if (
+            known
+            and known.manifest_digest == facts.manifest_digest
+            and known.state is not VersionState.RETIRED
+        ):
             return known
         if known and (names := await queries.aliases_of(tx, facts.index, facts.version)):
             raise Conflict(
@@ -74,7 +79,7 @@ async def begin_check(database: Database, facts: VersionFacts) -> VersionRecord:
         known = await get_version(tx, facts)
         if known.checking(now):
             raise Conflict("this version is being verified already: wait for the end")
-        if known.state is State.RETIRED:
+        if known.state is VersionState.RETIRED:
             raise Conflict("this version is retired: register it again first")
         await queries.note_check(tx, facts, now)
         return await get_version(tx, facts)
@@ -101,10 +106,10 @@ async def verified(database: Database, caller: Caller, facts: VersionFacts) -> V
     async with database.begin() as tx:
         await queries.next_revision(tx)
         known = await get_version(tx, facts)
-        if known.state is State.RETIRED:
+        if known.state is VersionState.RETIRED:
             raise Conflict("this version was retired while it was verified")
         await queries.identify(tx, facts)
-        await queries.set_state(tx, facts, State.VERIFIED, datetime.now(UTC))
+        await queries.set_state(tx, facts, VersionState.VERIFIED, datetime.now(UTC))
         await _record(tx, caller, "versions.verify", facts, {"was": known.state})
         return await get_version(tx, facts)
 
@@ -118,12 +123,12 @@ async def quarantine(database: Database, caller: Caller, facts: VersionFacts, re
     async with database.begin() as tx:
         await queries.next_revision(tx)
         known = await get_version(tx, facts)
-        if known.state is State.RETIRED:
+        if known.state is VersionState.RETIRED:
             return False
-        if known.state is State.QUARANTINED and known.reason == reason:
+        if known.state is VersionState.QUARANTINED and known.reason == reason:
             await queries.note_check(tx, facts, None)
             return False
-        await queries.set_state(tx, facts, State.QUARANTINED, datetime.now(UTC), reason)
+        await queries.set_state(tx, facts, VersionState.QUARANTINED, datetime.now(UTC), reason)
         await _record(tx, caller, "versions.quarantine", facts, {"reason": reason})
         return True
 
@@ -140,8 +145,8 @@ async def retire(database: Database, caller: Caller, facts: VersionFacts) -> Ver
         known = await get_version(tx, facts)
         if names := await queries.aliases_of(tx, facts.index, facts.version):
             raise Conflict(f"{', '.join(names)} stands for this version: switch to another one first")
-        if known.state is not State.RETIRED:
-            await queries.set_state(tx, facts, State.RETIRED, datetime.now(UTC))
+        if known.state is not VersionState.RETIRED:
+            await queries.set_state(tx, facts, VersionState.RETIRED, datetime.now(UTC))
             await _record(tx, caller, "versions.retire", facts, {"was": known.state})
         return await get_version(tx, facts)
 
@@ -167,7 +172,7 @@ async def check_switch(
     if alias != to.index and await queries.has_index(tx, alias):
         raise InvalidInput("expected another name for the alias: an index has this one for itself")
     known = await get_version(tx, to)
-    if known.state is not State.VERIFIED:
+    if known.state is not VersionState.VERIFIED:
         raise Conflict(f"expected a verified version, got one that is {known.state}: verify it first")
     return found
 
@@ -229,7 +234,7 @@ async def check_roll_back(
         raise Conflict("this alias has stood for no other version: there is nothing to return to")
     to = VersionFacts(index=found.index, version=found.previous)
     known = await get_version(tx, to)
-    if known.state is not State.VERIFIED:
+    if known.state is not VersionState.VERIFIED:
         raise Conflict(f"expected the previous version to be verified, it is {known.state}")
     return found, to
 
@@ -270,7 +275,7 @@ async def adopt(database: Database, caller: Caller, facts: VersionFacts) -> Alia
         if known is None or known.manifest_digest != facts.manifest_digest:
             await queries.add_version(tx, facts, now)
             await _record(tx, caller, "versions.register", facts, {"manifest": facts.manifest_digest})
-        await queries.set_state(tx, facts, State.VERIFIED, now)
+        await queries.set_state(tx, facts, VersionState.VERIFIED, now)
         record = AliasRecord(
             alias=facts.index,
             index=facts.index,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from byline.attribution.payloads import validated
+from byline.api.validation import validated
 from byline.errors import InvalidQuery
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from byline.api.quality_card import Measurement, MeasurementProtocol, figure
 from byline.index.index import AttributionIndex
-from byline.index.quality_card import Measurement, MeasurementProtocol, add_measurement, card_path, figure
+from byline.index.quality_card import add_measurement, card_path
 from byline.index.verification import verify
 from tests.byline.index.building import build, heavy_tailed
 

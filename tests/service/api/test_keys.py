@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from byline.api.accounts import Scope
 from byline.errors import Conflict
 from byline_service.accounts import key_management
 from byline_service.accounts.audit import OPERATOR
 from byline_service.accounts.keys import ApiKey
-from byline_service.accounts.scopes import Scope
 from tests.service.conftest import client_without_key
 from tests.service.keys import bearer
 

@@ -6,7 +6,8 @@ from math import ceil, isqrt
 
 from scipy.special import stdtrit
 
-from byline_service.compensation.event import Event, EventMember
+from byline.api.compensation import EventMember
+from byline_service.compensation.event import Event
 from byline_service.compensation.policy import Policy
 
 AT = "2026-03-01T12:00:00.000000Z"

@@ -8,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byline.api.answer import Answer, Coverage, OwnerShare, Shares
+from byline.api.compensation import MinimumQuality, Reason
+from byline.api.currencies import MINOR_DIGITS
 from byline.errors import InvalidInput, NonFiniteGradient
 from byline.members import Member
 from byline_service.compensation.drafting import Period, draft_allocation
-from byline_service.compensation.eligibility import Reason
 from byline_service.compensation.event import QualityFigure
 from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
 from byline_service.compensation.fixed_point import BITS, fixed_point
-from byline_service.compensation.money import MINOR_DIGITS, minor_digits, written
-from byline_service.compensation.policy import MinimumQuality, student_multiplier
+from byline_service.compensation.money import minor_digits, written
+from byline_service.compensation.policy import student_multiplier
 from byline_service.compensation.runs import NotAnotherPerson, Run, same_person
 from byline_service.compensation.timestamps import moment_of, moment_text, period_text
 from byline_service.pages.formats import plain_amount

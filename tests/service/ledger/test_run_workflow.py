@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 
+from byline.api.compensation import Reason
 from byline.errors import InvalidInput, NotFound, NotPayable
 from byline_service.accounts import audit
-from byline_service.compensation.eligibility import Reason
 from byline_service.compensation.runs import NotAnotherPerson, RunConflict
 from byline_service.compensation.timestamps import moment_of, period_text
 from byline_service.database.tables.compensation import APPEND_ONLY

@@ -6,14 +6,17 @@ from types import SimpleNamespace
 
 import pytest
 
+from byline.api.accounts import Scope
+from byline.api.quality_card import Measurement, MeasurementProtocol
+from byline.api.versions import VersionState
 from byline.errors import Conflict, DatabaseUnavailable, NotFound
-from byline.index.quality_card import Measurement, MeasurementProtocol, add_measurement
-from byline_service.accounts.scopes import Caller, Scope
+from byline.index.quality_card import add_measurement
+from byline_service.accounts.scopes import Caller
 from byline_service.observability.metrics import Metrics
 from byline_service.versions import queries, transactions
 from byline_service.versions.follower import Follower
 from byline_service.versions.opener import Opener
-from byline_service.versions.records import State, VersionFacts
+from byline_service.versions.records import VersionFacts
 from byline_service.versions.registry import Registry
 from byline_service.versions.switcher import Switcher
 from byline_service.versions.transactions import Expected
@@ -57,7 +60,7 @@ def test_a_switch_is_served_here_at_once_and_elsewhere_at_the_next_look(run, ind
         one, two = replica(database, index, index.a), replica(database, index, index.a)
         await one.follower.look()
         await two.follower.look()
-        assert (await verified(one, index.b)).state is State.VERIFIED
+        assert (await verified(one, index.b)).state is VersionState.VERIFIED
         first = now(one)
         record = await one.switcher.switch(ADA, "tiny", to(index.b), Expected(version=first))
         assert (now(one), now(two), record.previous) == (index.b, index.a, index.a)
@@ -81,7 +84,7 @@ def test_the_first_look_adopts_what_is_served_and_then_the_row_decides(run, inde
         async with database.read() as tx:
             found = await queries.find_alias(tx, "tiny")
             known = await queries.find_version(tx, "tiny", index.a)
-        assert (found.version, known.state) == (index.a, State.VERIFIED)
+        assert (found.version, known.state) == (index.a, VersionState.VERIFIED)
         two = replica(database, index, index.b)
         await two.follower.look()
         assert now(two) == index.a
@@ -96,12 +99,12 @@ def test_a_damaged_version_is_quarantined_and_the_old_one_goes_on(run, index, da
     async def work(database):
         one = replica(database, index, index.a, with_task=damage is stale_task)
         await one.follower.look()
-        assert (await verified(one, index.b)).state is State.VERIFIED
+        assert (await verified(one, index.b)).state is VersionState.VERIFIED
         damage(index.path / index.b)
         with pytest.raises(Conflict, match="quarantine"):
             await one.switcher.switch(ADA, "tiny", to(index.b), Expected(version=index.a))
         found = await one.switcher.find(to(index.b))
-        assert found.state is State.QUARANTINED
+        assert found.state is VersionState.QUARANTINED
         assert DAMAGES[damage] in found.reason
         assert now(one) == index.a
         one.registry.current("tiny").attributor.warm()
@@ -124,10 +127,10 @@ def test_a_replica_with_a_damaged_copy_stays_with_the_old_one_until_it_is_repair
         for _ in range(3):
             await one.follower.look()
         assert (now(one), one.follower.behind) == (index.a, ("tiny",))
-        assert (await one.switcher.find(to(index.b))).state is State.QUARANTINED
+        assert (await one.switcher.find(to(index.b))).state is VersionState.QUARANTINED
         assert b'byline_quarantined_total{index="tiny"} 1.0' in one.metrics.text()
         (index.path / index.b / "search.faiss").write_bytes(whole)
-        assert (await verified(one, index.b)).state is State.VERIFIED
+        assert (await verified(one, index.b)).state is VersionState.VERIFIED
         await one.follower.look()
         assert (now(one), one.follower.behind) == (index.b, ())
         await one.switcher.close()
@@ -144,7 +147,7 @@ def test_a_version_that_is_not_delivered_yet_is_no_fault_of_it(run, index):
         await transactions.switch(database, ADA, "tiny", to(index.b), Expected(version=index.a))
         await one.follower.look()
         assert (now(one), one.follower.behind) == (index.a, ("tiny",))
-        assert (await one.switcher.find(to(index.b))).state is State.VERIFIED
+        assert (await one.switcher.find(to(index.b))).state is VersionState.VERIFIED
         with pytest.raises(NotFound):
             await one.switcher.begin_verification(ADA, "tiny", index.b)
         await one.switcher.close()
@@ -157,10 +160,10 @@ def test_a_damaged_manifest_is_quarantined_when_it_is_registered(run, index):
         flip(index.path / index.b / "manifest.json", 40)
         one = replica(database, index, index.a)
         record = await one.switcher.register(ADA, "tiny", index.b)
-        assert (record.state, record.manifest_digest) == (State.QUARANTINED, None)
+        assert (record.state, record.manifest_digest) == (VersionState.QUARANTINED, None)
         flip(index.path / index.b / "manifest.json", 40)
         found = await verified(one, index.b)
-        assert found.state is State.VERIFIED
+        assert found.state is VersionState.VERIFIED
         assert found.manifest_digest is not None
         await one.switcher.close()
 

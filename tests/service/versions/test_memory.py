@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from byline_service.accounts.scopes import Caller, Scope
+from byline.api.accounts import Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.versions.transactions import Expected
 from tests.service.versions.test_follower import now, replica, to, verified
 

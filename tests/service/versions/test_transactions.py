@@ -6,11 +6,13 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import text
 
+from byline.api.accounts import Scope
+from byline.api.versions import VersionState
 from byline.errors import BylineError, Conflict, InvalidInput, NotFound, StaleAlias
 from byline_service.accounts import audit
-from byline_service.accounts.scopes import Caller, Scope
+from byline_service.accounts.scopes import Caller
 from byline_service.versions import queries, transactions
-from byline_service.versions.records import State, VersionFacts
+from byline_service.versions.records import VersionFacts
 from byline_service.versions.transactions import Expected
 
 ADA = Caller(key_id="k", person="ada", scopes=frozenset({Scope.ADMIN}))
@@ -49,7 +51,7 @@ async def actions(database):
 
 def test_the_life_of_a_version(run):
     async def work(database):
-        assert (await transactions.register(database, ADA, A)).state is State.REGISTERED
+        assert (await transactions.register(database, ADA, A)).state is VersionState.REGISTERED
         with pytest.raises(Conflict, match="verify it first"):
             await transactions.switch(database, ADA, "digits", A, Expected())
         begun = await transactions.begin_check(database, A)
@@ -59,18 +61,18 @@ def test_the_life_of_a_version(run):
         await transactions.note_progress(database, A, 5, 9)
         assert (await version(database, A)).checked_bytes == 5
         done = await transactions.verified(database, ADA, A)
-        assert (done.state, done.heard_at) == (State.VERIFIED, None)
+        assert (done.state, done.heard_at) == (VersionState.VERIFIED, None)
         await transactions.switch(database, ADA, "digits", A, Expected())
         with pytest.raises(Conflict, match="digits stands for this version"):
             await transactions.retire(database, ADA, A)
         await known(database, B)
         await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
-        assert (await transactions.retire(database, ADA, A)).state is State.RETIRED
+        assert (await transactions.retire(database, ADA, A)).state is VersionState.RETIRED
         with pytest.raises(Conflict, match="retired"):
             await transactions.begin_check(database, A)
         with pytest.raises(Conflict, match="it is retired"):
             await transactions.roll_back(database, ADA, "digits", Expected(version="b"))
-        assert (await transactions.register(database, ADA, A)).state is State.REGISTERED
+        assert (await transactions.register(database, ADA, A)).state is VersionState.REGISTERED
         assert await actions(database) == [
             ("versions.register", "digits/a"),
             ("versions.verify", "digits/a"),
@@ -108,7 +110,7 @@ def test_other_files_under_a_served_name_are_refused(run):
         await known(database, B)
         await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
         renewed = await transactions.register(database, ADA, other)
-        assert (renewed.state, renewed.manifest_digest) == (State.REGISTERED, "b" * 64)
+        assert (renewed.state, renewed.manifest_digest) == (VersionState.REGISTERED, "b" * 64)
 
     run(work)
 
@@ -198,7 +200,7 @@ def test_a_version_is_never_retired_while_it_is_switched_to(run):
             )
             assert sum(isinstance(each, Conflict) for each in outcomes) == 1
             stands_for = facts((await alias(database, name)).version)
-            assert (await version(database, stands_for)).state is State.VERIFIED
+            assert (await version(database, stands_for)).state is VersionState.VERIFIED
 
     run(work)
 
@@ -237,7 +239,7 @@ def test_the_first_start_adopts_what_it_serves_and_the_second_does_not(run):
     async def work(database):
         first = await transactions.adopt(database, ADA, A)
         assert (first.alias, first.version) == ("digits", "a")
-        assert (await version(database, A)).state is State.VERIFIED
+        assert (await version(database, A)).state is VersionState.VERIFIED
         assert await transactions.adopt(database, ADA, B) == first
         assert await version(database, B) is None
 
