@@ -197,107 +197,104 @@ class Recipe(BaseModel):
         return "given" if isinstance(self.curvature, NoCurvature) else self.curvature.labels
 
 
-def _rows() -> dict[str, Recipe]:
-    two_sided: dict[str, Any] = {"sides": "two_sided"}
-    margin: dict[str, Any] = {
-        "train_signal": "margin",
-        "query_target": "margin",
-        "row_weight": "one_minus_p",
-    }
-    rows = [
-        Recipe(name="grad_dot", projection=SjltProjection(size=4096)),
-        Recipe(name="grad_cos", projection=SjltProjection(size=4096), unit_norm=True),
-        Recipe(
-            name="tracin",
-            projection=SjltProjection(size=4096),
-            members=MemberPlan(weights="learning_rate"),
-        ),
-        Recipe(
-            name="rps",
-            query_target="logit",
-            layers="last",
-            projection=IdentityProjection(),
-        ),
-        Recipe(
-            name="trak",
-            projection=SjltProjection(size=1024),
-            curvature=Fisher(damping=3.0),
-            **two_sided,
-            **margin,
-        ),
-        Recipe(
-            name="logra",
-            projection=FactorisedProjection(),
-            curvature=Fisher(blocks="layer"),
-            **two_sided,
-        ),
-        Recipe(name="grass", projection=GrassProjection(size=1024), curvature=Fisher(), **two_sided),
-        Recipe(
-            name="factgrass",
-            projection=FactorisedGrassProjection(),
-            curvature=Fisher(blocks="layer"),
-            **two_sided,
-        ),
-        Recipe(name="kfac", projection=EigenbasisProjection(), curvature=Kfac(), **two_sided),
-        Recipe(name="ekfac", projection=EigenbasisProjection(), curvature=Ekfac(), **two_sided),
-        Recipe(
-            name="ekfac_margin",
-            projection=EigenbasisProjection(),
-            curvature=Ekfac(damping=1.0),
-            **two_sided,
-            **margin,
-        ),
-        Recipe(name="if_exact", projection=IdentityProjection(), curvature=Explicit(), **two_sided),
-        Recipe(name="arnoldi", projection=RitzProjection(), curvature=Arnoldi(), **two_sided),
-        Recipe(name="if_cg", projection=SjltProjection(size=4096), curvature=Cg(), sides="solved"),
-        Recipe(name="if_lissa", projection=SjltProjection(size=4096), curvature=Lissa(), sides="solved"),
-        Recipe(
-            name="datainf",
-            projection=FactorisedProjection(),
-            curvature=DataInf(),
-            sides="one_sided",
-        ),
-        Recipe(
-            name="dvemb",
-            projection=FactorisedProjection(size_in=32, size_out=16),
-            curvature=Trajectory(),
-            sides="one_sided",
-        ),
-        Recipe(
-            name="rif",
-            projection=FactorisedProjection(),
-            curvature=Fisher(blocks="layer", labels="sampled"),
-            row_weight="leverage",
-            **two_sided,
-        ),
-        Recipe(
-            name="relatif",
-            projection=EigenbasisProjection(),
-            curvature=Ekfac(),
-            row_weight="relative_l",
-            **two_sided,
-        ),
-        Recipe(
-            name="trackstar",
-            scale=SecondMoment(),
-            projection=FactorisedProjection(),
-            curvature=Fisher(blocks="layer", damping=3.0),
-            unit_norm=True,
-            **two_sided,
-        ),
-        Recipe(
-            name="less",
-            scale=AdamDirection(),
-            projection=SjltProjection(size=8192),
-            unit_norm=True,
-            members=MemberPlan(weights="learning_rate"),
-        ),
-    ]
-    return {row.name: row for row in rows}
+_TWO_SIDED: dict[str, Any] = {"sides": "two_sided"}
+_MARGIN: dict[str, Any] = {
+    "train_signal": "margin",
+    "query_target": "margin",
+    "row_weight": "one_minus_p",
+}
+_TABLE = (
+    Recipe(name="grad_dot", projection=SjltProjection(size=4096)),
+    Recipe(name="grad_cos", projection=SjltProjection(size=4096), unit_norm=True),
+    Recipe(
+        name="tracin",
+        projection=SjltProjection(size=4096),
+        members=MemberPlan(weights="learning_rate"),
+    ),
+    Recipe(
+        name="rps",
+        query_target="logit",
+        layers="last",
+        projection=IdentityProjection(),
+    ),
+    Recipe(
+        name="trak",
+        projection=SjltProjection(size=1024),
+        curvature=Fisher(damping=3.0),
+        **_TWO_SIDED,
+        **_MARGIN,
+    ),
+    Recipe(
+        name="logra",
+        projection=FactorisedProjection(),
+        curvature=Fisher(blocks="layer"),
+        **_TWO_SIDED,
+    ),
+    Recipe(name="grass", projection=GrassProjection(size=1024), curvature=Fisher(), **_TWO_SIDED),
+    Recipe(
+        name="factgrass",
+        projection=FactorisedGrassProjection(),
+        curvature=Fisher(blocks="layer"),
+        **_TWO_SIDED,
+    ),
+    Recipe(name="kfac", projection=EigenbasisProjection(), curvature=Kfac(), **_TWO_SIDED),
+    Recipe(name="ekfac", projection=EigenbasisProjection(), curvature=Ekfac(), **_TWO_SIDED),
+    Recipe(
+        name="ekfac_margin",
+        projection=EigenbasisProjection(),
+        curvature=Ekfac(damping=1.0),
+        **_TWO_SIDED,
+        **_MARGIN,
+    ),
+    Recipe(name="if_exact", projection=IdentityProjection(), curvature=Explicit(), **_TWO_SIDED),
+    Recipe(name="arnoldi", projection=RitzProjection(), curvature=Arnoldi(), **_TWO_SIDED),
+    Recipe(name="if_cg", projection=SjltProjection(size=4096), curvature=Cg(), sides="solved"),
+    Recipe(name="if_lissa", projection=SjltProjection(size=4096), curvature=Lissa(), sides="solved"),
+    Recipe(
+        name="datainf",
+        projection=FactorisedProjection(),
+        curvature=DataInf(),
+        sides="one_sided",
+    ),
+    Recipe(
+        name="dvemb",
+        projection=FactorisedProjection(size_in=32, size_out=16),
+        curvature=Trajectory(),
+        sides="one_sided",
+    ),
+    Recipe(
+        name="rif",
+        projection=FactorisedProjection(),
+        curvature=Fisher(blocks="layer", labels="sampled"),
+        row_weight="leverage",
+        **_TWO_SIDED,
+    ),
+    Recipe(
+        name="relatif",
+        projection=EigenbasisProjection(),
+        curvature=Ekfac(),
+        row_weight="relative_l",
+        **_TWO_SIDED,
+    ),
+    Recipe(
+        name="trackstar",
+        scale=SecondMoment(),
+        projection=FactorisedProjection(),
+        curvature=Fisher(blocks="layer", damping=3.0),
+        unit_norm=True,
+        **_TWO_SIDED,
+    ),
+    Recipe(
+        name="less",
+        scale=AdamDirection(),
+        projection=SjltProjection(size=8192),
+        unit_norm=True,
+        members=MemberPlan(weights="learning_rate"),
+    ),
+)
 
-
-RECIPES: dict[str, Recipe] = _rows()
-"""Every method that is offered, by name."""
+RECIPES: dict[str, Recipe] = {row.name: row for row in _TABLE}
+"""The methods by name."""
 
 
 def recipe(name: str, **changes: Any) -> Recipe:

@@ -13,6 +13,8 @@ dimensions is .93 after a random rotation and 1.00 after a Hadamard one, at 4,09
 the likely cause), the plain RaBitQ index does not: codes of more than 1,024 dimensions are searched by that one.
 """
 
+# One module of 480 lines, since FAISS is imported in one place and its layout is checked by the code that writes it.
+
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
