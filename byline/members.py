@@ -24,7 +24,7 @@ class Member:
     adapter: int | None = None
     """Position in `Checkpoint.adapters`: only its parameters are attributed. None takes the model's own."""
     weight: float | None = field(default=None, compare=False)
-    """What its scores weigh, relative to the others'; None where all members are replicates of equal weight."""
+    """Weight of the member's scores, relative to the others; None where all members weigh the same."""
 
     @property
     def name(self) -> str:

@@ -25,13 +25,13 @@ class Step:
     """Where a computation is."""
 
     stage: str
-    """What is being done."""
+    """Name of the stage."""
     done: int = 0
-    """Steps of the innermost count with a name that are done."""
+    """Finished steps of the innermost count with a name."""
     total: int = 0
-    """Of how many, at most; 0 where they are not counted."""
+    """Steps of that count at most; 0 where steps are not counted."""
     fraction: float = 0.0
-    """Of the whole stage, 0 to 1, over all counts that lie within one another."""
+    """Fraction of the whole stage that is done, 0 to 1, over all nested counts."""
 
 
 Report = Callable[[Step], None]

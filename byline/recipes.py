@@ -74,25 +74,25 @@ class Recipe(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     """The row of `RECIPES` that this came from."""
     train_signal: str = "loss"
-    """What is differentiated for a training point: `loss` or one of the Task's targets."""
+    """Function that is differentiated for a training point: `loss` or one of the Task's targets."""
     query_target: str = "loss"
-    """What is differentiated for a query that names no target."""
+    """Target that is differentiated for a query that names none."""
     layers: Literal["all", "last"] = "all"
     """`last` attributes the parameters of the last layer that the model calls, and of no other."""
     scale: Scale = NoScale()
-    """What a gradient's entries are multiplied by before the projection."""
+    """Factors of a gradient's entries before the projection."""
     projection: Projection
-    """How a gradient becomes k numbers."""
+    """Projection of a gradient to k numbers."""
     curvature: Curvature = NoCurvature()
-    """What preconditions the gradient."""
+    """Curvature whose inverse preconditions the gradient."""
     sides: SideRule = "none"
-    """Where the inverse goes: `two_sided` puts a square root on each side and allows `unit_norm`."""
+    """Side of the inverse: `two_sided` puts a square root on each side and allows `unit_norm`."""
     unit_norm: bool = False
     """Divide each member's feature by its length, after preconditioning: scores become cosines."""
     row_weight: RowWeight = "none"
     """Column that multiplies the training side, averaged over the members: TRAK's 1 - p, and others."""
     members: MemberPlan = MemberPlan()
-    """Which models make the ensemble."""
+    """Models of the ensemble."""
     pca: Pca | None = None
     """Rotate all members' features together onto their strongest directions: ten masks at the bytes of one."""
 

@@ -42,7 +42,7 @@ class RecorderOptions:
     """How a run is recorded; nothing here changes a score."""
 
     compute: Compute = field(default_factory=Compute)
-    """Where gradients are computed, and how precisely; the model itself may live elsewhere."""
+    """Device and precision of the gradients; the model itself may live elsewhere."""
     batch_rows: int = 64
     """Examples that are differentiated together: bounds the memory of large batches."""
     span_bytes: int = 1 << 25

@@ -35,9 +35,9 @@ class RankedRows:
     by_member: NDArray[np.float64]
     """[k, M]; the mean over the members is the score. [k, 1] where the members' own are not known."""
     optimism: float | None = None
-    """Part of the scores that is luck; None where unknown."""
+    """Fraction of the scores that is luck; None where unknown."""
     certainty: Certainty | None = None
-    """How sure it is that no stronger row of the index was missed; None for a baseline, which scores all."""
+    """Certainty that no stronger row of the index was missed; None for a baseline, which scores all rows."""
     examples: tuple[Example, ...] | None = None
     """[k], where the rows are training points of an index of groups; None where the index knows them."""
 

@@ -20,13 +20,13 @@ class FitOptions:
     """How a baseline is fitted."""
 
     model: nn.Module | None = None
-    """What represents items, in evaluation mode on the CPU; None loads the Task's first checkpoint."""
+    """Model that represents items, in evaluation mode on the CPU; None loads the Task's first checkpoint."""
     batch_rows: int = 64
     """Training points of one forward pass. More is faster until memory runs out."""
     neighbours: int = 5
     """K of `knn_shapley`: how many nearest points vote on a query's label."""
     on_done: Callable[[int, int], None] = lambda _done, _all: None
-    """Told how many training points were read, and of how many."""
+    """Called with the number of training points read so far, and the number of all."""
 
 
 DEFAULT = FitOptions()

@@ -23,9 +23,9 @@ from byline.models.training_points import item_text, named_fault_of_items
 from byline.task import Item, Task
 
 K1 = 1.5
-"""How soon a word that is repeated counts no more."""
+"""Saturation of repeated words: with a small value, repetitions soon add nothing."""
 B = 0.75
-"""How much long training points are held back: 0 not at all, 1 in proportion."""
+"""Length normalization: 0 ignores the length of a training point, 1 divides by it."""
 _WORD = re.compile(r"\w+")
 
 

@@ -49,7 +49,7 @@ class Arnoldi(BaseModel):
     sample: int | None = Field(default=1024, ge=1)
     """Training points, drawn at random, that every step runs over; None takes all."""
     damping: float = Field(default=0.1, ge=0, le=1e6)
-    """In units of the mean of the kept Ritz values."""
+    """Damping, in units of the mean of the kept Ritz values."""
 
     @property
     def labels(self) -> Labels:

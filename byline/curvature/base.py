@@ -17,11 +17,11 @@ from byline.projection.base import ProjectionSpec
 from byline.types import State
 
 Source = Literal["gradients", "projected", "products", "evaluation"]
-"""What a statistic measures: gradients as they come (`BatchGradients`), vectors that are already projected (phi_NK),
+"""Input of a statistic: gradients as they come (`BatchGradients`), vectors that are already projected (phi_NK),
 what a batch's curvature matrix makes of vectors (`BatchProducts`), or the projected gradients of the evaluation set's
 items as queries (phi_NK)."""
 SCRATCH = "scratch."
-"""How names in a state begin that later statistics read and an index does not keep."""
+"""Prefix of state entries that later statistics read and an index does not keep."""
 
 
 class BatchProducts(Protocol):

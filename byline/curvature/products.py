@@ -23,7 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from byline.errors import UnsupportedModel
 
 Matrix = Literal["ggn", "hessian"]
-"""Which curvature matrix: the Gauss-Newton matrix (positive semi-definite) or the Hessian itself."""
+"""A curvature matrix: the Gauss-Newton matrix (positive semi-definite) or the Hessian itself."""
 Vectors = dict[str, Tensor]
 """Parameter name -> [V, *parameter shape]."""
 

@@ -25,10 +25,11 @@ from byline.task import Batch, LayerSelection, Objective
 RELATIVE_TOLERANCE = 2e-3
 """Largest difference from autograd, in the length of a block's gradient; float32 sums stay far below it."""
 ROUNDING = 1e-6
-"""The same, in the length of the whole gradient: blocks whose gradient nearly vanishes are differences of large numbers."""
+"""Largest difference in the length of the whole gradient: blocks whose gradient nearly vanishes are differences of
+large numbers."""
 
 Sample = Callable[[int], Batch]
-"""n -> a collated batch of the first n of three fixed examples, the third equal to the first."""
+"""Makes a collated batch of the first n of three fixed examples, of which the third equals the first."""
 
 
 def build_collector(

@@ -55,11 +55,11 @@ class GradientCollector:
         self.unused: tuple[str, ...] = ()
         """Attributed parameters that no probed example has a gradient of."""
         self.separation: Separation | None = None
-        """How a batch is cut into its examples; None where it is not, and examples are taken one at a time."""
+        """Layouts that cut a batch into its examples; None where examples are differentiated one at a time."""
         self.independent = True
         """Whether an example's value is the same in every batch."""
         self.notice: str | None = None
-        """Why examples are taken one at a time, for people."""
+        """Reason for differentiating examples one at a time, for people."""
         self.captures = True
         """Whether operations are captured; else autograd differentiates every parameter as it is."""
         self.copies = False

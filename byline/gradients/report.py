@@ -15,7 +15,7 @@ class ParameterReport:
     frozen: tuple[str, ...] = ()
     """Parameters with `requires_grad=False`: training does not change them, so they are left out."""
     passes: Literal["batch", "example"] = "batch"
-    """Whether a pass serves a batch of examples, or each example has its own."""
+    """`batch` where one pass serves a batch of examples, `example` where each example has a pass of its own."""
     reason: str | None = None
     """Why each example has a pass of its own."""
 

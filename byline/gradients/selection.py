@@ -15,7 +15,7 @@ class Selection:
     """The parameters of a model, sorted."""
 
     blocks: tuple[Block, ...]
-    """What is attributed."""
+    """Blocks of attributed parameters."""
     frozen: tuple[str, ...]
     """Selected parameters that are not attributed, since `requires_grad` is False."""
 

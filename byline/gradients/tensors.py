@@ -10,7 +10,7 @@ from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, OneHotFactor, Use
 
 PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""Of gradients that clients may send."""
+"""Precisions of gradients that clients may send."""
 
 
 def dense_gradients(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> BatchGradients:

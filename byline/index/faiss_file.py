@@ -61,7 +61,7 @@ class _Template:
 
     empty: bytes
     codes_at: int
-    """Where the codes go."""
+    """Offset of the codes."""
     counts: tuple[tuple[int, Callable[[int], int]], ...]
     """(offset of an int64, its value for a number of rows)."""
     code_bytes: Callable[[int], int]

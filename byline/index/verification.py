@@ -96,7 +96,7 @@ class Finding:
     path: str
     """Relative to the version's directory."""
     problem: str
-    """In a few words."""
+    """The problem, in a few words."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class VerificationReport:
     """What `verify` found."""
 
     files: int
-    """That were read and compared, the manifest included."""
+    """Number of files that were compared, the manifest included."""
     size: int
-    """Bytes of these."""
+    """Bytes of all compared files."""
     findings: tuple[Finding, ...]
-    """Empty where the index is what was written."""
+    """Differences from the manifest; empty for an intact index."""
 
     @property
     def intact(self) -> bool:

@@ -28,7 +28,7 @@ OWN_FOLDERS = tuple(
 """Byline's own code: installed, and in a checkout."""
 _INSTALLED = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib", "platlib"))
 OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
-"""What is raised where there is no room: nothing is wrong with the input."""
+"""Errors of a full memory: nothing is wrong with the input."""
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 
 LEVEL = Decimal("0.95")
-"""Of the intervals that are shown."""
+"""Confidence level of the intervals."""
 _DIGITS = Context(prec=45)
 _CLOSE = Decimal("1e-30")
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510")

@@ -23,7 +23,7 @@ class NoiseCeiling:
     """r: correlation over the subsets between the mean outputs of two disjoint halves of the seeds, T // 2 seeds each,
     averaged over queries and over splits."""
     ceiling: float
-    """What scores that knew the expected output would reach against the mean over all T seeds:
+    """Correlation that perfect scores would reach against the mean over all T seeds:
     1 / sqrt(1 + v / T), with the noise v = (T // 2) (1 / r - 1) of one seed in units of the signal's variance; for an
     even T it is the square root of the Spearman-Brown reliability, sqrt(2 r / (1 + r)). 0 where r is not positive."""
 

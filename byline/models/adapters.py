@@ -22,7 +22,7 @@ from byline.index.tensors import read_tensors
 from byline.task import Checkpoint, LayerSelection
 
 ADAPTER_LAYERS = LayerSelection(include=("*lora_A.*", "*lora_B.*"))
-"""What is attributed of a model with an adapter: the adapter's matrices and nothing else."""
+"""Attributed layers of a model with an adapter: the adapter's matrices and nothing else."""
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 """peft's files."""
 PREFIX = "base_model.model."

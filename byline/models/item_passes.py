@@ -18,7 +18,8 @@ from byline.task import Batch, Item, Objective
 TOLERANCE = 2e-3
 """Difference in units of a block's gradient that is rounding."""
 OF_THE_WHOLE = 1e-4
-"""The same in units of the whole gradient: blocks whose gradient nearly vanishes are differences of large numbers."""
+"""Difference in units of the whole gradient that is rounding: blocks whose gradient nearly vanishes are differences
+of large numbers."""
 _ENTRIES = 1 << 20
 ENOUGH = 8
 """Padded batches that are compared with an item alone: a loss depends on padding always, or never."""

@@ -19,9 +19,9 @@ from byline.task import Batch, Item, Task, TrainSet
 
 Result = TypeVar("Result")
 TRAINING = "row {} of the training set"
-"""How a message names a training point."""
+"""Name of a training point in messages."""
 EVALUATION = "row {} of the evaluation set"
-"""How a message names an item of the evaluation set."""
+"""Name of an item of the evaluation set in messages."""
 REPAIR = "repair that point, or leave it out of the data set"
 
 

@@ -23,8 +23,8 @@ IN_FOLDERS = (
 )
 """Files of a folder's weights, in the order in which `from_pretrained` looks for them."""
 _IN_CHECKPOINTS = ("state_dict", "model_state_dict", "model", "module", "net", "network")
-"""Where training loops keep the weights beside an optimiser's state and a step: Lightning, PyTorch's tutorials, nanoGPT,
-DeepSpeed."""
+"""Keys under which training loops keep the weights, beside an optimizer's state and a step: Lightning, PyTorch's
+tutorials, nanoGPT, DeepSpeed."""
 
 
 def weights_file(path: Path) -> Path:

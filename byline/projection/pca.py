@@ -44,7 +44,7 @@ class Pca(BaseModel):
     passes: int = Field(default=2, ge=1, le=8)
     """Passes over the features that find the directions; two are close to exact."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Of the random signs that the first pass begins with."""
+    """Seed of the random signs of the first pass."""
 
     def kept(self, rows: int, width: int) -> int:
         """How many numbers k are kept of features of this width, fitted on this many rows."""

@@ -34,9 +34,9 @@ class AdamDirection(BaseModel):
     """Reads `Checkpoint.optimizer_state`."""
     kind: Literal["adam"] = "adam"
     beta1: float = Field(default=0.9, ge=0, lt=1)
-    """How much of the direction is the mean gradient's; 0 leaves it the point's own."""
+    """Weight of the mean gradient in the direction; 0 leaves the point's own gradient."""
     beta2: float = Field(default=0.999, ge=0, lt=1)
-    """How much of the second moment is the checkpoint's."""
+    """Weight of the checkpoint's second moment."""
     epsilon: float = Field(default=1e-8, gt=0, le=1)
     """Added to the root of the second moment, as in Adam."""
     sample: int | None = Field(default=None, ge=1)

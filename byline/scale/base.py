@@ -30,9 +30,9 @@ class NoScale(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     linear: ClassVar[bool] = True
-    """Whether a sum of gradients becomes the sum of what they become, on both sides alike."""
+    """True where scaling is linear, and the same on both sides."""
     uses_moments: ClassVar[bool] = False
-    """Whether a checkpoint's optimiser state is read."""
+    """True where the scale reads a checkpoint's optimizer state."""
     kind: Literal["none"] = "none"
 
     def statistics(self, blocks: Sequence[Block], given: State | None) -> tuple[Statistic, ...]:

@@ -28,12 +28,12 @@ _SAME = 1e-9
 
 @dataclass(frozen=True)
 class _Ranking:
-    """One query's best ten: the truth, and what was found of it."""
+    """Recall of one query's best ten."""
 
     recall: float
     plain_recall: float
     scanned: bool
-    """Whether it took an exact scan."""
+    """True where the ranking took an exact scan."""
 
 
 def measure_recall(

@@ -30,7 +30,7 @@ from byline.search.scores import normalize_queries, pair_scores, part_scores, ro
 Ranked = tuple[NDArray[np.int64], NDArray[np.float64]]
 """(rows [k], parts of their scores [k, stretches])."""
 Found = tuple[Ranked, Certainty]
-"""What one query found, and how sure it is."""
+"""Ranked rows of one query, and their certainty."""
 MemberScores = Callable[[int, NDArray[np.float32]], NDArray[np.float64]]
 """(number of a query, stored vectors [N, K]) -> each member's scores, float64 [N, M]."""
 

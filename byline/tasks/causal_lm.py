@@ -31,11 +31,11 @@ class Generation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: int = Field(default=16, ge=1, le=4096)
-    """At most so many; fewer where the context is full or the text ends."""
+    """Most tokens to generate; fewer where the context is full or the text ends."""
     temperature: float = Field(default=0.0, ge=0, le=10)
-    """0 takes the most probable token; above it tokens are drawn."""
+    """Sampling temperature; 0 takes the most probable token."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of the draws."""
+    """Seed of the draws."""
 
 
 @torch.no_grad()

@@ -32,17 +32,17 @@ class Document:
     """A text with its owner, as a user hands it in."""
 
     text: str
-    """What the model was trained on; the prompt, where there is a completion."""
+    """Training text; the prompt, where there is a completion."""
     completion: str | None = None
-    """For models trained on completions only: what the loss was taken over, given the text."""
+    """Completion of the text, for models whose loss was taken over completions only."""
     id: str | None = None
     """The user's own, different for each document; None takes a digest of the content."""
     owner: str | None = None
-    """Who is credited, and paid."""
+    """Owner that is credited and paid."""
     license: str | None = None
     """SPDX expression or the license's own words."""
     uri: str | None = None
-    """Where the document is to be found."""
+    """URI of the document."""
     label: str | None = None
     """A category, for filters."""
     attributes: Mapping[str, JsonValue] = field(default_factory=dict)

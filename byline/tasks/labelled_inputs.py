@@ -29,15 +29,15 @@ class TrainedModel:
     """A model and what it was trained on: the same five things for every kind of input."""
 
     name: str
-    """Of the task: a word for people and for the default index name."""
+    """Name of the Task, for people and for the default index name."""
     model: Callable[[], nn.Module]
     """Builds the model with any weights; it is called with a batch of inputs."""
     checkpoints: Sequence[Checkpoint]
     """Its trained weights; several make an ensemble."""
     data: TrainingData
-    """What it was trained on."""
+    """Training data."""
     layers: LayerSelection = EVERY_LAYER
-    """Which modules are attributed."""
+    """Attributed modules."""
 
 
 def classifier_task(

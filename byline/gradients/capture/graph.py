@@ -128,7 +128,7 @@ _MOVING = (
     "Topk",
     "Unbind",
 )
-"""What the names of operations that move rows begin with."""
+"""Prefixes of the names of operations that move rows."""
 _PRODUCTS = ("Mm", "Bmm")
 _BATCH_AXES = {0, 1}
 """Axes that may run over the examples."""

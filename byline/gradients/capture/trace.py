@@ -35,9 +35,9 @@ class OperationCall:
     bias: str | None
     span: Span
     edge: GradientEdge
-    """Where the gradient of its output arrives, whatever is written into the output later."""
+    """Edge of autograd's graph at which the output's gradient arrives, even if the output is overwritten later."""
     shape: tuple[int, ...]
-    """Of its output."""
+    """Shape of the output."""
     version: int
     output: Tensor | None = None
     """Detached, where it is a view of another tensor."""
@@ -81,7 +81,7 @@ class ModuleCall:
     versions: tuple[int, ...]
     output_versions: tuple[int, ...]
     views: tuple[bool, ...]
-    """Which outputs are views of other tensors: autograd drops their history when something writes into them."""
+    """Flags of outputs that are views of other tensors: autograd drops their history when something writes into them."""
 
     @property
     def inputs(self) -> list[Any]:
@@ -113,7 +113,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class TraceTargets:
-    """What is recorded."""
+    """The parameters and modules that a trace records."""
 
     names: Mapping[int, str]
     """`id(parameter)` -> name, of the attributed parameters."""

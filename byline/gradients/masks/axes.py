@@ -83,11 +83,11 @@ class Operation:
     """One operation that ran."""
 
     arguments: Mapping[str, Any]
-    """By the names of the operation's schema."""
+    """Arguments by the names of the operation's schema."""
     outputs: Sequence[Tensor]
     known: Callable[[Tensor], Known]
     consume: Callable[[Axis], None]
-    """Told which axis of its input a layer with weights takes as features."""
+    """Called with the axis that a layer with weights takes as features."""
 
     def tensors(self, *names: str) -> list[Tensor]:
         """Tensors among its arguments, or among some of them."""

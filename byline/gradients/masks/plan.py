@@ -43,11 +43,11 @@ class DropoutSite:
 
     dimensions: int
     axis: int | None
-    """Which holds features; None where nothing is dropped."""
+    """Axis of the features; None where nothing is dropped."""
     size: int = 0
     """Features on it."""
     batch: int | None = None
-    """Which axis runs over the examples first; None where none does, or where that was not seen."""
+    """Axis that runs over the examples first; None where no axis does, or none was found."""
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Tell whether a tensor of this shape may be one."""
@@ -64,9 +64,9 @@ class MaskPlan:
     """Every dropout module's decision."""
 
     places: Mapping[str, tuple[DropoutSite, ...]]
-    """By name, of modules that were called; several where a module is called with different outputs."""
+    """Decisions by name of the called modules; several where a module has different outputs."""
     refused: Mapping[str, str]
-    """By name, why there is no decision."""
+    """Reasons for a missing decision, by module name."""
 
     def refuse_undecided(self, names: Sequence[str]) -> None:
         """Hold that every one of these modules can be masked, if it was called.

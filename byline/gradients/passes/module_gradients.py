@@ -23,9 +23,9 @@ class ModuleLayout:
     """How a module's call sees the batch."""
 
     inputs: tuple[Layout, ...]
-    """Of the leaves of its arguments; shared where a leaf is no tensor."""
+    """Layouts of the arguments' leaves; shared where a leaf is not a tensor."""
     outputs: tuple[Layout, ...]
-    """Of the leaves of what it returns."""
+    """Layouts of the output's leaves."""
 
     def fits(self, call: ModuleCall, count: int) -> bool:
         """Tell whether a call is of a batch of N examples."""
