@@ -101,7 +101,7 @@ def _unexpected(error: Exception) -> tuple[str, BaseException, int]:
 
 
 def _place(error: BylineError) -> str:
-    """What a Task's own code raised on a query, and where: it may be the one at fault."""
+    """Describe the error of a Task's own code on a query, and its place."""
     root: BaseException = error
     while root.__cause__ is not None:
         root = root.__cause__

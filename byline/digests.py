@@ -67,7 +67,7 @@ def content_id(value: Any) -> str:
 
 
 def _feed(digest: "hashlib._Hash", value: Any) -> None:
-    """The usual parts of items are asked for first: each later question costs as much as a small tensor."""
+    """Digest a value; the usual types come first, since each further check costs as much as a small tensor."""
     kind = type(value)
     if kind in _LISTS:
         _feed_sequence(digest, value)

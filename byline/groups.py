@@ -24,7 +24,7 @@ LARGEST_MICRO_BATCH = 8
 
 
 class GroupOptions(BaseModel):
-    """How training points are put together."""
+    """Options that group training points."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,14 +61,14 @@ class GroupOptions(BaseModel):
         return self
 
     def number(self, rows: int) -> int:
-        """How many groups `random` and `kmeans` make of so many rows."""
+        """Count the groups that `random` and `kmeans` make of some rows."""
         wanted = self.count if self.count is not None else -(-rows // (self.size or 1))
         return min(wanted, rows)
 
 
 @dataclass(frozen=True)
 class GroupPartition:
-    """Which training points are in which group: rows in order of the groups, ascending within each."""
+    """A partition of training points into groups: rows in order of the groups, ascending within each."""
 
     rows_R: NDArray[np.int64]
     ends_J: NDArray[np.int64]

@@ -39,12 +39,12 @@ class Member:
         return replace(self, mask_seed=None)
 
     def same_model(self, other: "Member") -> bool:
-        """Whether both have the same weights, so that one loaded model serves them."""
+        """Tell whether both have the same weights, so that one loaded model serves them."""
         return (self.checkpoint, self.adapter) == (other.checkpoint, other.adapter)
 
 
 class MemberPlan(BaseModel):
-    """Which members make the ensemble: checkpoints x adapters x masks."""
+    """A plan of the ensemble's members: checkpoints x adapters x masks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -123,6 +123,6 @@ class MemberPlan(BaseModel):
 
 
 def member_shares(members: Sequence[Member]) -> list[float]:
-    """What each member's scores count for in the ensemble's; adds up to one."""
+    """Compute each member's weight in the ensemble's scores; the weights add up to one."""
     weights = [1.0 if member.weight is None else member.weight for member in members]
     return [weight / sum(weights) for weight in weights]

@@ -1,4 +1,4 @@
-"""How far a long computation is, without a callback through every layer.
+"""Progress of a long computation, without a callback through every layer.
 
 Whoever wants to know puts a function in place around the call (`report_to`); code that takes long says what it is at
 (`stage`) and counts its steps (`count_steps`, `count_items`). Counts may lie within one another: six members of a hundred
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 class Cancelled(BaseException):
-    """Nobody wants what is being computed any more. Not an `Exception`: code that goes on after one must not go on."""
+    """The computation was cancelled. Not an `Exception`, so that code which survives exceptions stops too."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Where a computation is."""
+    """The state of a computation."""
 
     stage: str
     """Name of the stage."""

@@ -193,7 +193,7 @@ class Recipe(BaseModel):
 
     @property
     def labels(self) -> Labels:
-        """Whose labels the curvature is fitted with, and the leverage is taken at."""
+        """Labels that the curvature is fitted with, and that the leverage is taken at."""
         return "given" if isinstance(self.curvature, NoCurvature) else self.curvature.labels
 
 
@@ -325,7 +325,7 @@ def recipe(name: str, **changes: Any) -> Recipe:
 
 
 def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
-    """Hold that a group's feature is the sum of its points'.
+    """Require that a group's feature is the sum of its points'.
 
     Raises:
         InvalidRecipe: The recipe's features do not add up, or not without single points' gradients.
@@ -368,7 +368,7 @@ def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
 
 
 def refuse_no_self_influence(chosen: Recipe) -> None:
-    """Hold that a training point's stored vector gives its own score, and that such scores differ.
+    """Require that stored vectors give the training points' own scores, and that these differ.
 
     Raises:
         InvalidQuery: They do not.

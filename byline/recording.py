@@ -39,7 +39,7 @@ from byline.task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class RecorderOptions:
-    """How a run is recorded; nothing here changes a score."""
+    """Options of a recording; none of them changes a score."""
 
     compute: Compute = field(default_factory=Compute)
     """Device and precision of the gradients; the model itself may live elsewhere."""
@@ -155,7 +155,7 @@ class TrainingRecorder:
 
 
 def recording_head(recipe: Recipe, blocks: Sequence[Block], rows: int) -> RecordingHead:
-    """What a recording says about itself.
+    """Make the head of a recording.
 
     Args:
         recipe: Of a recorded run.
@@ -174,7 +174,7 @@ def recording_head(recipe: Recipe, blocks: Sequence[Block], rows: int) -> Record
 
 @dataclass(frozen=True)
 class _Run:
-    """What a recorder holds while its `with` block runs."""
+    """State of a recorder inside its `with` block."""
 
     member: MemberModel
     featurizer: MemberFeaturizer

@@ -1,4 +1,4 @@
-"""What a user declares: a model, what it was trained on, and what a query is.
+"""The Task that a user declares: a model, its training set, and its queries.
 
 Nothing here computes. `byline.tasks` has ready-made factories for the common cases.
 """
@@ -90,7 +90,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What the model predicts a distribution with: for curvature beyond the labels at hand.
+    """The model's predictive distribution, for curvature beyond the labels at hand.
 
     `loss(compute(model, batch), batch)` must equal `Task.loss(model, batch)`.
     """
@@ -116,7 +116,7 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSelection:
-    """Which modules' parameters are attributed. The default: every parameter that training could change."""
+    """A selection of modules whose parameters are attributed. The default: every parameter that training could change."""
 
     include: Sequence[str] = ("*",)
     """Module names or `fnmatch` patterns, as in `model.named_modules()`: `"transformer.h.*.mlp.*"`."""
@@ -157,7 +157,7 @@ class ParsedQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryInterface:
-    """How a query arrives, and how it becomes an item that `collate` understands."""
+    """The form of a query, and its way to an item that `collate` understands."""
 
     payload: type[BaseModel]
     """Validates the payload and documents it in the OpenAPI page. Forbid extra fields; bound every length."""

@@ -364,7 +364,7 @@ class Attributor:
 
 
 def shares_answer(answer: Answer) -> SharesAnswer:
-    """The owners' part of an answer that was asked with `shares`."""
+    """Take the owners' part of an answer that was asked with `shares`."""
     return SharesAnswer.model_validate(answer.model_dump(include=set(SharesAnswer.model_fields)))
 
 

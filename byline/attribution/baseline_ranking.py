@@ -97,7 +97,7 @@ class Similarities:
         return None
 
     def require(self, name: str) -> None:
-        """Hold that requests may carry this baseline.
+        """Require that requests may carry this baseline.
 
         Raises:
             InvalidQuery: They may not; the message says what to do.

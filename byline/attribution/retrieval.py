@@ -44,7 +44,7 @@ class RankedRows:
 
 @dataclass(kw_only=True)
 class SearchResult:
-    """What the search knows about one question."""
+    """The search's result for one question."""
 
     proponents: RankedRows | None = None
     opponents: RankedRows | None = None
@@ -62,7 +62,7 @@ class SearchResult:
 
     @property
     def certainty(self) -> Certainty | None:
-        """How sure it is that nothing stronger was missed at either end; None where nothing was searched for."""
+        """Certainty that nothing stronger was missed at either end; None without a search."""
         ends = [end.certainty for end in (self.proponents, self.opponents) if end is not None]
         known = [certainty for certainty in ends if certainty is not None]
         return reduce(Certainty.joined, known) if known else None

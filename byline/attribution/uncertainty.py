@@ -1,4 +1,4 @@
-"""How far a score can be trusted: the spread between the independent units of the ensemble.
+"""Standard errors from the spread between the independent units of an ensemble, and the noise of the other scores.
 
 Letters: M members, U units.
 

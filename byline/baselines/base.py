@@ -1,4 +1,4 @@
-"""What a baseline is: scores of every training point for a query, from similarity alone.
+"""The interface of baselines: scores of every training point for a query, from similarity alone.
 
 Letters: Q queries, R training points.
 """
@@ -17,7 +17,7 @@ from byline.task import Item, Task
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """How a baseline is fitted."""
+    """Options of a baseline's fit."""
 
     model: nn.Module | None = None
     """Model that represents items, in evaluation mode on the CPU; None loads the Task's first checkpoint."""
@@ -37,7 +37,7 @@ class FittedBaseline(Protocol):
 
     @classmethod
     def require(cls, task: Task) -> None:
-        """Hold that a Task declares what this baseline compares.
+        """Require that a Task declares the functions that this baseline compares by.
 
         Raises:
             InvalidTask: It does not.

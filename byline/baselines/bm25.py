@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from byline.baselines.base import DEFAULT, FitOptions, batches
 from byline.errors import InvalidInput, InvalidTask
-from byline.models.training_points import item_text, named_fault_of_items
+from byline.models.training_points import faulty_item_named, item_text
 from byline.task import Item, Task
 
 K1 = 1.5
@@ -42,7 +42,7 @@ class Bm25:
 
     @classmethod
     def require(cls, task: Task) -> None:
-        """Hold that items have a text.
+        """Require that items have a text.
 
         Raises:
             InvalidTask: `Task.text` is not declared.
@@ -72,7 +72,7 @@ class Bm25:
         vocabulary: dict[str, int] = {}
         ids = []
         for part in batches(task, fitting):
-            with named_fault_of_items(part, lambda item: item_text(task, item)):
+            with faulty_item_named(part, lambda item: item_text(task, item)):
                 texts = [item_text(task, item) for item in part]
             ids += [[vocabulary.setdefault(word, len(vocabulary)) for word in words(text)] for text in texts]
         if not vocabulary:

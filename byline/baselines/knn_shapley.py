@@ -55,7 +55,7 @@ class KnnShapley:
 
     @classmethod
     def require(cls, task: Task) -> None:
-        """Hold that items have a representation and a label.
+        """Require that items have a representation and a label.
 
         Raises:
             InvalidTask: `Task.representation` or `Task.label` is not declared.

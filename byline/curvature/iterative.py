@@ -43,7 +43,7 @@ class SampleProducts(Protocol):
 
     @property
     def batches(self) -> int:
-        """How many batches the sample has."""
+        """Number of batches of the sample."""
 
     def mean(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
         """H v of every row, H the mean over the sample: float64."""

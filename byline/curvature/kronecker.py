@@ -36,7 +36,7 @@ from byline.types import State
 
 
 class _Kronecker(BaseModel):
-    """What K-FAC and EK-FAC have in common."""
+    """Options of K-FAC and EK-FAC."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -31,7 +31,7 @@ exhausted, and what seems to be left is as much along the basis as away from it.
 
 @dataclass(frozen=True, kw_only=True)
 class Solution:
-    """What a solver found, and how well."""
+    """A solver's result and its residual."""
 
     x_VP: Tensor
     """Solutions, in the precision of the right-hand sides."""
@@ -89,7 +89,7 @@ def conjugate_gradients(
 
 @dataclass(frozen=True, kw_only=True)
 class LissaOptions:
-    """How LiSSA runs."""
+    """Options of LiSSA."""
 
     depth: int = 1000
     """Steps of a repeat."""
@@ -175,7 +175,7 @@ def _lissa_run(
 
 
 def _outgrown(x_VP: Tensor, b_VP: Tensor, scale: float, damping: float) -> Tensor:
-    """Whether x is longer than steps of a contraction can make it, or no number any more: bool [V]."""
+    """Tell whether x is longer than steps of a contraction can make it, or no number any more: bool [V]."""
     bound_V = _dot(b_VP, b_VP).sqrt() * (scale / max(damping, _TINY)) * 1.01
     return ~(_dot(x_VP, x_VP).sqrt() <= bound_V)
 

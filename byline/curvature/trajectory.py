@@ -92,7 +92,7 @@ class Span:
 
 
 def trace_span(span: Span, carries: Sequence[Tensor]) -> Tensor:
-    """What every visit of a span did to the final weights.
+    """Trace the effect of every visit of a span on the final weights.
 
     Args:
         span: The steps.

@@ -25,7 +25,7 @@ from byline.types import State
 
 
 class Side(StrEnum):
-    """Which end of the inner product a feature is for."""
+    """A side of the inner product: training point or query."""
 
     TRAIN = "train"
     QUERY = "query"
@@ -81,7 +81,7 @@ class MemberFeaturizer:
         return phi_NK if phi_NK.dtype == torch.float64 else phi_NK.float()
 
     def project_training(self, gradients: BatchGradients) -> State:
-        """What a batch of training points leaves behind, projected.
+        """Project a batch of training points.
 
         Returns:
             `phi` [N, K], `objective` [N]; and where the scale tells the sides apart `query_phi` [N, K], the same points'

@@ -1,4 +1,4 @@
-"""Queries -> features over all members: what is asked online, and by the offline commands alike.
+"""Features of queries over all members, for the service and for the offline commands.
 
 Shapes: Q queries, K numbers of a feature, M members.
 """
@@ -31,7 +31,7 @@ from byline.types import State
 
 @dataclass(frozen=True, kw_only=True)
 class QueryFeatures:
-    """What is searched for, and how much of it is each member's."""
+    """Features of queries, and each member's part of them."""
 
     whole_QK: Tensor
     """float32 [Q, K]: the queries' features, on the CPU."""

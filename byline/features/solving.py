@@ -60,7 +60,7 @@ class TrainingProducts:
 
     @property
     def batches(self) -> int:
-        """How many batches the sample has."""
+        """Number of batches of the sample."""
         return len(self._batches)
 
     def mean(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:

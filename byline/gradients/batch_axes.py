@@ -105,7 +105,7 @@ def _operation_layout(
 ) -> Layout:
     axes = leading or len(three.shape) - 1
     options = [o for o in candidates(two.shape, three.shape) if o.axis < axes or o == SHARED]
-    if leading:  # a convolution's positions are describe_fault apart along its first axis alone
+    if leading:  # a convolution's positions are told apart along its first axis alone
         options = [o for o in options if o != SHARED]
     return _owned(options, grads, f"the layer with '{three.place[1]}'")
 

@@ -1,4 +1,4 @@
-"""Holding a collector against plain autograd, before anything is built or served with it.
+"""Compare a collector with plain autograd before anything is built or served with it.
 
 A few examples are differentiated in a batch and alone. Where one pass for a batch is not exact, examples are taken one
 at a time from then on; differences that vanish in a higher precision are rounding.
@@ -217,7 +217,7 @@ def _take_alone(
 
 
 def _is_rounding(collector: GradientCollector, objective: Objective, sample: Sample) -> bool:
-    """Whether the difference vanishes in a higher precision."""
+    """Tell whether the difference vanishes in a higher precision."""
     for precise, cast in _precisely(collector, sample):
         try:
             if _differing_block(precise, objective, cast) is None:

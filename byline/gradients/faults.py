@@ -36,7 +36,7 @@ def named_fault(model: nn.Module) -> Iterator[None]:
 
 
 def describe_fault(model: nn.Module, error: BaseException) -> str:
-    """Which module raised what."""
+    """Name the module and its error."""
     return f"{_place(model, error.__traceback__)} raised {type(error).__name__}: {first_line(error)}"
 
 

@@ -20,7 +20,7 @@ from byline.randomness import random_bits, stream_key
 
 @dataclass(frozen=True)
 class _Places:
-    """Where the examples' positions go; places that none goes to count nothing."""
+    """Places of the examples' positions in their groups; empty places count nothing."""
 
     place_N: Tensor
     groups: int

@@ -1,4 +1,4 @@
-"""What became of a model's selected parameters, for people and for the manifest."""
+"""A report of a model's selected parameters, for people and for the manifest."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +20,7 @@ class ParameterReport:
     """Why each example has a pass of its own."""
 
     def notices(self) -> tuple[str, ...]:
-        """What a person should know before a build, a line each."""
+        """List notices for people before a build, a line each."""
         lines = []
         if self.reason is not None:
             lines.append(self.reason)

@@ -1,4 +1,4 @@
-"""Which parameters of a model are attributed: those that training could change, cut into blocks."""
+"""The selection of attributed parameters: those that training could change, cut into blocks."""
 
 from collections import Counter
 from dataclasses import dataclass

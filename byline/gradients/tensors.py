@@ -80,7 +80,7 @@ def flat_vectors(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> Tens
 
 
 def check_gradients(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Hold that gradient tensors have the right names, shapes and finite numbers.
+    """Require that gradient tensors have the right names, shapes and finite numbers.
 
     Raises:
         InvalidQuery: They have not.

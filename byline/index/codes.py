@@ -44,7 +44,7 @@ class Codes:
 
 @dataclass(frozen=True)
 class MeasuredRecall:
-    """How well compressed search finds the exact best ten."""
+    """Measured recall of compressed search."""
 
     plain_factor: int
     """Candidates for each result that plain FAISS needs."""

@@ -1,4 +1,4 @@
-"""What a finished build hands to the writer."""
+"""The contents of an index, as a finished build hands them to the writer."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

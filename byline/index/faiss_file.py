@@ -68,7 +68,7 @@ class _Template:
     """Bytes of the codes of a number of rows."""
 
     def head(self, rows: int) -> bytes:
-        """What comes before the codes of this many rows."""
+        """Make the bytes before the codes of this many rows."""
         head = bytearray(self.empty[: self.codes_at])
         for offset, value in self.counts:
             struct.pack_into("<q", head, offset, value(rows))
@@ -76,7 +76,7 @@ class _Template:
 
     @property
     def tail(self) -> bytes:
-        """What comes after the codes."""
+        """Bytes after the codes."""
         return self.empty[self.codes_at :]
 
 

@@ -1,4 +1,4 @@
-"""What an index was made from: another recipe, weight, example, Task or setting gives another name.
+"""The fingerprint of an index: another recipe, weight, example, Task or setting gives another name.
 
 A version's directory is named by its fingerprint, so an index of something else is never found in its
 place, and a build that would give the same bytes finds the finished one.

@@ -133,7 +133,7 @@ class AttributionIndex:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What the index was built from."""
+        """Digests of everything that the index was built from."""
         return self.manifest.fingerprint
 
     @property
@@ -147,7 +147,7 @@ class AttributionIndex:
         return self.rows if self.manifest.groups is None else self.manifest.groups.points
 
     def points_of(self, rows: NDArray[np.int64]) -> int:
-        """How many training points some rows stand for."""
+        """Count the training points that some rows stand for."""
         return len(rows) if self.groups is None else int(self.groups.sizes[rows].sum())
 
     def _open_groups(self) -> GroupPartition | None:

@@ -50,7 +50,7 @@ def block_rows(width: int) -> int:
 
 
 class StorageOptions(BaseModel):
-    """How vectors are kept and searched. Part of the fingerprint."""
+    """Options of storage and search. Part of the fingerprint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -115,7 +115,7 @@ Stretch = MemberLayout | RotationLayout
 
 
 class GroupRecord(BaseModel):
-    """What the rows of an index are groups of."""
+    """The groups that the rows of an index stand for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -128,7 +128,7 @@ class GroupRecord(BaseModel):
 
 
 class TaskRecord(BaseModel):
-    """Which Task the index was built from; the index answers gradients and features without it."""
+    """The Task that the index was built from; the index answers gradients and features without it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -142,7 +142,7 @@ class TaskRecord(BaseModel):
 
 
 def stretch_slices(stretches: Sequence[Stretch]) -> tuple[slice, ...]:
-    """Where each stretch lies in a vector."""
+    """Compute the slice of each stretch in a vector."""
     ends = np.cumsum([stretch.width for stretch in stretches]).tolist()
     return tuple(slice(end - stretch.width, end) for end, stretch in zip(ends, stretches, strict=True))
 

@@ -61,7 +61,7 @@ class RecallRecord(BaseModel):
 
 
 class SearchRecord(BaseModel):
-    """How `search.faiss` is to be searched, and what was measured when it was made."""
+    """Search of `search.faiss`, and measurements from its build."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -84,7 +84,7 @@ class SearchRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an index is."""
+    """The description of an index."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -122,7 +122,7 @@ class QualityCard(_Document):
 
 @dataclass(frozen=True)
 class CardReading:
-    """What lies beside a version."""
+    """The result of reading a quality card."""
 
     card: QualityCard | None = None
     """None where nothing was measured, or the file cannot be used."""
@@ -137,12 +137,12 @@ def figure(value: float) -> str:
 
 
 def card_path(version: Path) -> Path:
-    """Where the card of a version's directory lies."""
+    """Return the path of a version's card."""
     return version.with_name(f"{version.name}.quality.json")
 
 
 def read_card(version: Path, manifest: "Manifest") -> CardReading:
-    """Read the card beside a version; one that cannot be used is no reason not to open the index.
+    """Read the card beside a version; an unusable card does not keep the index from opening.
 
     Args:
         version: The version's directory.

@@ -30,7 +30,7 @@ HEAD, CLOSING = "head.json", "recording.json"
 
 
 class RecordingHead(BaseModel):
-    """What was recorded."""
+    """The description of a recording."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

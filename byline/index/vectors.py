@@ -34,7 +34,7 @@ _GATHER_BYTES = 1 << 20
 
 
 class RowSource(Protocol):
-    """Where vectors come from: memory-mapped rows, or what codes decode to."""
+    """A source of vectors: memory-mapped rows, or decoded codes."""
 
     rows: int
     width: int

@@ -1,4 +1,4 @@
-"""Holds an index directory to its manifest: every file there, none besides, each with its size and SHA-256."""
+"""Compare an index directory with its manifest: the same files, each with its size and SHA-256."""
 
 import hashlib
 import json
@@ -101,7 +101,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class VerificationReport:
-    """What `verify` found."""
+    """The result of `verify`."""
 
     files: int
     """Number of files that were compared, the manifest included."""
@@ -119,7 +119,7 @@ class VerificationReport:
 def verify(
     directory: Path, progress: Progress | None = None, remember: DigestCache | None = None
 ) -> VerificationReport:
-    """Read every byte of an index and compare it with the manifest; no cache is asked.
+    """Read every byte of an index and compare it with the manifest, without a cache.
 
     Args:
         directory: A version's directory.

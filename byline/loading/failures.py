@@ -72,5 +72,5 @@ def error_place(error: BaseException) -> str:
 
 
 def is_users(file: str) -> bool:
-    """Whether a source file is neither Byline's nor installed."""
+    """Tell whether a source file is neither Byline's nor installed."""
     return not file.startswith((*(f"{own}/" for own in OWN_FOLDERS), *_INSTALLED, "<"))

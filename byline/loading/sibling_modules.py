@@ -74,7 +74,7 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 
 
 def _hides(name: str, module: ModuleType, folder: Path) -> bool:
-    """Whether a module from elsewhere would be taken for one of the folder's."""
+    """Tell whether a module from elsewhere would be taken for one of the folder's."""
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names:
         return False

@@ -1,4 +1,4 @@
-"""How well a number tells wrong rows from right ones. Letter: R rows."""
+"""Area under the ROC curve of a number that should tell wrong rows from right ones. Letter: R rows."""
 
 import numpy as np
 from numpy.typing import NDArray

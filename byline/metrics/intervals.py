@@ -1,4 +1,4 @@
-"""How wide an interval around a mean of few units must be: quantiles of Student's t.
+"""Confidence intervals around a mean of few units: quantiles of Student's t.
 
 The standard error of a mean over U independent units is itself estimated from U numbers. The normal
 distribution's 1.96 then covers too little: .70 with two units and .81 with three in place of .95.

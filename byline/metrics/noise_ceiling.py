@@ -1,4 +1,4 @@
-"""How well the best scores could do, since retrained models differ by their seeds.
+"""The noise ceiling: the best correlation that scores could reach, since retrained models differ by their seeds.
 
 Letters: T seeds, S subsets, Q queries.
 """
@@ -17,7 +17,7 @@ MOST_SPLITS = 50
 
 @dataclass(frozen=True)
 class NoiseCeiling:
-    """What the seeds leave to be predicted."""
+    """The noise ceiling and its ingredients."""
 
     halves: float
     """r: correlation over the subsets between the mean outputs of two disjoint halves of the seeds, T // 2 seeds each,

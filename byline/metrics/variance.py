@@ -1,4 +1,4 @@
-"""Where the variance of a score comes from, and how many checkpoints and masks are worth their cost.
+"""Variance components of a score, and the numbers of checkpoints and masks that are worth their cost.
 
 Over the training points of one query, the score of checkpoint c under mask d is taken as
 

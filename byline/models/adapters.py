@@ -32,7 +32,7 @@ _UNIMPORTANT = ("peft_version", "base_model_name_or_path", "revision", "inferenc
 
 
 def adapter_folder(checkpoint: Checkpoint, number: int) -> Path:
-    """Where the adapter of this number is.
+    """Return the folder of an adapter.
 
     Raises:
         InvalidRecipe: The checkpoint does not have as many.
@@ -152,7 +152,7 @@ def adapter_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def require_same_blocks(checkpoints: Mapping[int, Checkpoint], count: int) -> None:
-    """Hold that all adapters change the same layers by matrices of the same shapes.
+    """Require that all adapters change the same layers by matrices of the same shapes.
 
     Args:
         checkpoints: Those that are used, by their positions.
@@ -206,6 +206,6 @@ def _document(folder: Path) -> dict[str, Any]:
 
 
 def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What this release of peft knows of the settings."""
+    """Keep the settings that this release of peft knows."""
     known = peft().LoraConfig.__dataclass_fields__
     return {n: v for n, v in document.items() if n in known and n not in {"peft_type", *_UNIMPORTANT}}

@@ -21,7 +21,7 @@ from byline.gradients.concatenation import concatenate_batches
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError
 from byline.models.passes import MemberPasses, require_outputs
-from byline.models.training_points import named_fault_of_items
+from byline.models.training_points import faulty_item_named
 from byline.task import Batch, Item, Objective, Outputs
 
 
@@ -123,7 +123,7 @@ class LabelGradients:
         collect = collector.collect if count == 1 else collector.collect_batch
         for objective, other in self._labelled(outputs, z, batch, keys_N, choose(outputs, z)):
             with (
-                named_fault_of_items(items, lambda item: self._passes.gradients([item])),
+                faulty_item_named(items, lambda item: self._passes.gradients([item])),
                 self._passes.within(),
             ):
                 made = collect(objective, other, count)

@@ -18,7 +18,7 @@ from byline.models.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, 
 from byline.models.checkpoints import load_checkpoint
 from byline.models.device import CPU, Compute, to_device
 from byline.models.item_passes import item_shape
-from byline.models.training_points import collate_items, named_fault_of_items, read_items
+from byline.models.training_points import collate_items, faulty_item_named, read_items
 from byline.recipes import Recipe
 from byline.task import Item, LayerSelection, Task
 
@@ -136,7 +136,7 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
             loss = float(require_values(task.loss(model, batch), 1)[0].detach())
         return loss if math.isfinite(loss) else -math.inf  # its row is named where all rows are read
 
-    with named_fault_of_items(items, loss_of):
+    with faulty_item_named(items, loss_of):
         losses = [loss_of(item) for item in items]
     order = sorted(range(len(items)), key=lambda place: -losses[place])
     first = items[order[0]]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from byline.errors import InvalidTask
 from byline.models.device import CPU
-from byline.models.training_points import collate_items, named_fault_of_items
+from byline.models.training_points import collate_items, faulty_item_named
 from byline.task import Item, Objective, Task
 
 
@@ -44,7 +44,7 @@ class Representations:
             InvalidTask: It does not return one row an item.
         """
         batch = collate_items(self._task, items, self._device)
-        with torch.no_grad(), named_fault_of_items(items, lambda item: self.of([item])):
+        with torch.no_grad(), faulty_item_named(items, lambda item: self.of([item])):
             found = self._represent(self._model, batch)
         if not isinstance(found, Tensor) or found.ndim < 2 or len(found) != len(items):
             got = list(found.shape) if isinstance(found, Tensor) else type(found).__name__

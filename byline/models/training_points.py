@@ -105,7 +105,7 @@ def collate_items(task: Task, items: Sequence[Item], device: torch.device = CPU)
     Raises:
         InvalidTask: `Task.collate` fails; names the row where the items were read by their rows.
     """
-    with named_fault_of_items(items, lambda item: task.collate([item])):
+    with faulty_item_named(items, lambda item: task.collate([item])):
         batch = task.collate(list(items))
     return to_device(batch, device)
 
@@ -136,7 +136,7 @@ def _word(ask: Callable[[Item], str] | None, item: Item, name: str) -> str:
 
 
 @contextmanager
-def named_fault_of_items(items: Sequence[Item], alone: Callable[[Item], object]) -> Iterator[None]:
+def faulty_item_named(items: Sequence[Item], alone: Callable[[Item], object]) -> Iterator[None]:
     """Name the item that is at fault where something fails on a batch.
 
     Args:

@@ -47,11 +47,11 @@ class Pca(BaseModel):
     """Seed of the random signs of the first pass."""
 
     def kept(self, rows: int, width: int) -> int:
-        """How many numbers k are kept of features of this width, fitted on this many rows."""
+        """Count the numbers k that are kept of features of this width, fitted on this many rows."""
         return min(self.size, rows, width)
 
     def sketched(self, rows: int, width: int) -> int:
-        """How many numbers L a sketch has."""
+        """Count the numbers L of a sketch."""
         return min(self.kept(rows, width) + OVERSAMPLING, width)
 
 
@@ -62,7 +62,7 @@ def first_directions(seed: int, member: str, shape: tuple[int, int]) -> Tensor:
 
 
 def fit_scales(squared_norms_N: Tensor, weights_N: Tensor) -> Tensor:
-    """What rows are multiplied by for the fit: float64 [N].
+    """Compute the factors of rows for the fit: float64 [N].
 
     Args:
         squared_norms_N: |x|^2 over all members, without the row weight.
@@ -76,7 +76,7 @@ def fit_scales(squared_norms_N: Tensor, weights_N: Tensor) -> Tensor:
 
 
 def mixing_matrix(sketch_LL: Tensor, moment_LL: Tensor, size: int) -> Tensor:
-    """What turns the sums W = X^T Y into directions: V = W S.
+    """Compute the matrix S that turns the sums W = X^T Y into directions: V = W S.
 
     Args:
         sketch_LL: Y^T Y, float64.

@@ -75,7 +75,7 @@ class SjltProjector:
 
 @dataclass(frozen=True)
 class Hashed:
-    """Which coordinate each of P numbers is added to, and with which sign."""
+    """Target coordinates and signs of P numbers."""
 
     target_P: Tensor
     sign_P: Tensor

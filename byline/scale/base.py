@@ -1,4 +1,4 @@
-"""What every scale is: statistics, and what their result makes of the gradients of either side.
+"""The interface of scales: statistics, and the scaling of gradients on either side.
 
 A scale acts in the space of the parameters, before the projection, where optimisers act too.
 """
@@ -18,10 +18,10 @@ class Scaler(Protocol):
     """A fitted scale."""
 
     def train(self, gradients: BatchGradients) -> BatchGradients:
-        """What training points' gradients become."""
+        """Scale training points' gradients."""
 
     def query(self, gradients: BatchGradients) -> BatchGradients:
-        """What queries' gradients become."""
+        """Scale queries' gradients."""
 
 
 class NoScale(BaseModel):

@@ -93,7 +93,7 @@ class MarginalStatistic(EveryFit):
         return sums
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """What both sides of every block are multiplied by."""
+        """Compute the factors of both sides of every block."""
         del state
         fitted: State = {}
         for block in self._blocks:

@@ -21,7 +21,7 @@ _RESCORE = 2_048
 
 @dataclass(frozen=True)
 class Certainty:
-    """How sure it is that nothing stronger was missed."""
+    """Certainty that no stronger row was missed."""
 
     exact: bool
     """True where every allowed row was scored from the stored rows, so that nothing was missed."""
@@ -31,7 +31,7 @@ class Certainty:
     """Lower bound of the expected recall, compared with an exact scan; 1 for an exact scan."""
 
     def joined(self, other: "Certainty") -> "Certainty":
-        """What holds for both of two searches."""
+        """Combine the certainties of two searches."""
         return Certainty(
             exact=self.exact and other.exact,
             candidates=max(self.candidates, other.candidates),

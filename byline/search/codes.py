@@ -50,7 +50,7 @@ class Proposal:
     """True where all rows that equal this candidate are candidates too."""
 
     def holds_ties(self, rows: NDArray[np.int64]) -> bool:
-        """Whether every row that equals one of these candidates is a candidate."""
+        """Tell whether every row that equals one of these candidates is a candidate."""
         return bool(self.certain_C[np.searchsorted(self.rows_C, rows)].all())
 
 
@@ -122,7 +122,7 @@ class CodeSearch:
         return np.ldexp(estimates_C.astype(np.float64), _SMALL) + shift, rows_C
 
     def _observed(self, errors_C: NDArray[np.float64], deviations_C: NDArray[np.float64]) -> float:
-        """How much larger errors are than they should be, root mean square over candidates.
+        """Compute the root mean square ratio of errors to their predicted deviations, over candidates.
 
         What the rotation promises is not undercut, as the best estimates are a chosen few, but for decoded codes.
         """

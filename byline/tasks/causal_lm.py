@@ -26,7 +26,7 @@ from byline.tasks.token_objectives import (
 
 
 class Generation(BaseModel):
-    """How a missing completion is generated. Deterministic: a seed, and no state between calls."""
+    """Options that generate a missing completion. Deterministic: a seed, and no state between calls."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -129,7 +129,7 @@ def causal_language_model(
 
 
 class TextQueries:
-    """How a text becomes an item, and how its completion is found."""
+    """Queries of a text: parsed into items, and completed."""
 
     def __init__(self, tokens: Tokens, context: int, generation: Generation) -> None:
         self._tokens = tokens

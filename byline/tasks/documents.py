@@ -70,7 +70,7 @@ def document_ids(documents: Sequence[Document], contents: Sequence[Sequence[str 
 
 
 def _require_text(document: Document, position: int) -> None:
-    """Hold that a document's texts are text that a tokenizer takes."""
+    """Require that a document's texts are valid input of a tokenizer."""
     for name in ("text", "completion", "id", "owner", "license", "uri", "label"):
         value = getattr(document, name)
         if value is None and name != "text":
@@ -113,7 +113,7 @@ def example_of(
 
 @dataclass(frozen=True)
 class Chunk:
-    """Where a row comes from."""
+    """The origin of a row."""
 
     document: int
     """Position of the document."""
@@ -212,7 +212,7 @@ class Chunks:
 
 @dataclass(frozen=True)
 class ChunkOptions:
-    """How documents become chunks."""
+    """Options that cut documents into chunks."""
 
     context: int
     """Most tokens of a chunk."""

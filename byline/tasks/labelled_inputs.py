@@ -1,4 +1,4 @@
-"""What tasks with (input, label) items have in common: the model maps inputs to logits."""
+"""Tasks with (input, label) items: the model maps inputs to logits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

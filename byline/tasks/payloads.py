@@ -1,4 +1,4 @@
-"""What queries look like on the wire: pydantic models, made to measure for each task.
+"""Payloads of queries: pydantic models that fit each Task.
 
 Every length has a bound and every number must be finite, so that nothing unusable reaches a model.
 """

@@ -20,7 +20,7 @@ from byline.task import TrainSet
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a model was trained on, and who each point belongs to."""
+    """A training set, and the owner of each point."""
 
     items: TrainSet
     """(input, label) pairs in a fixed order: inputs of one shape, labels as class positions or

@@ -29,7 +29,7 @@ class Application:
 
 @dataclass(frozen=True)
 class Products:
-    """What adds up to the gradients of a weight and a bias over the leading axes."""
+    """Products that add up to the gradients of a weight and a bias over the leading axes."""
 
     left: Tensor
     """[..., O], or int64 [...]: the rows of an embedding, named by their numbers."""
@@ -48,7 +48,7 @@ class Products:
 
 @dataclass(frozen=True)
 class Operation:
-    """How one kind of operation is captured."""
+    """One kind of captured operation."""
 
     name: str
     bind: Callable[..., Application | None]

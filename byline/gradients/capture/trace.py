@@ -1,4 +1,4 @@
-"""What one forward pass did with the parameters: the operations that read them, and the calls of some modules."""
+"""Record a forward pass: the operations that read parameters, and the calls of some modules."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +54,7 @@ class OperationCall:
         return self.application.input._version != self.version
 
     def is_lost(self, graph: ForwardGraph, parameters: Mapping[str, Tensor]) -> bool:
-        """Whether the values depend on the call, and not through its output as it was.
+        """Tell whether the values depend on the call, and not through its output as it was.
 
         Autograd drops the history of an output that is a view of another tensor when something writes into it.
         """
@@ -96,7 +96,7 @@ class ModuleCall:
 
     @property
     def overwritten(self) -> tuple[bool, ...]:
-        """Which outputs something wrote into after the call."""
+        """Flags of outputs that were overwritten after the call."""
         return tuple(
             leaf is not None and leaf._version != version
             for leaf, version in zip(self.outputs, self.output_versions, strict=True)

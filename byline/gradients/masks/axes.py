@@ -17,20 +17,20 @@ from torch.utils._pytree import tree_leaves
 
 
 class Source:
-    """Where a part of an axis comes from; the same, or joined, where tensors are added entry by entry."""
+    """The origin of a part of an axis; shared where tensors are added entry by entry."""
 
     def __init__(self, parents: Iterable["Source"] = ()) -> None:
         self._parents, self._joined = list(parents), self
 
     @property
     def root(self) -> "Source":
-        """What all that are joined with this one have in common."""
+        """The common source of all that are joined with this one."""
         while self._joined is not self._joined._joined:
             self._joined = self._joined._joined
         return self._joined
 
     def join(self, other: "Source") -> None:
-        """Hold that both are the same stretch of numbers."""
+        """Join two sources that are the same stretch of numbers."""
         one, two = self.root, other.root
         if one is not two:
             one._joined = two
@@ -64,7 +64,7 @@ Axes = tuple[Axis, ...]
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a tensor."""
+    """Known axes and origins of a tensor."""
 
     axes: Axes
     weight: bool = False

@@ -85,7 +85,7 @@ class DropoutMask:
 
     @property
     def plan(self) -> MaskPlan | None:
-        """What each module drops, where it was decided beforehand."""
+        """Plan of the features that each module drops, if there is one."""
         return self._plan
 
     def _factors(self, place: Callable[[str, Tensor], DropoutSite]) -> dict[str, Factor]:

@@ -39,7 +39,7 @@ Series = Sequence[Callable[[], object]]
 
 @dataclass(frozen=True)
 class DropoutSite:
-    """What is dropped from a module's outputs with so many dimensions."""
+    """The features that a mask drops from a module's outputs of one number of dimensions."""
 
     dimensions: int
     axis: int | None
@@ -69,7 +69,7 @@ class MaskPlan:
     """Reasons for a missing decision, by module name."""
 
     def refuse_undecided(self, names: Sequence[str]) -> None:
-        """Hold that every one of these modules can be masked, if it was called.
+        """Require that every one of these modules can be masked, if it was called.
 
         Raises:
             UnsupportedModel: One cannot.
@@ -119,7 +119,7 @@ NOTHING = MaskPlan({}, {})
 
 @dataclass(frozen=True)
 class DropoutCall:
-    """What one call of a dropout module gave."""
+    """The output of one call of a dropout module."""
 
     shape: tuple[int, ...]
     axes: Axes

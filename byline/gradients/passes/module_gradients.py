@@ -20,7 +20,7 @@ from byline.gradients.passes.layouts import SHARED, Layout
 
 @dataclass(frozen=True)
 class ModuleLayout:
-    """How a module's call sees the batch."""
+    """The layouts of a module's call."""
 
     inputs: tuple[Layout, ...]
     """Layouts of the arguments' leaves; shared where a leaf is not a tensor."""
@@ -137,7 +137,7 @@ def _one_by_one(
 
 
 def _refuse_other(call: ModuleCall, found: Sequence[Tensor], wanted: Sequence[Tensor | None]) -> None:
-    """Hold that the module gives the same again, for each example alone.
+    """Require that the module gives the same again, for each example alone.
 
     Raises:
         InseparableError: It knows more than its arguments.
