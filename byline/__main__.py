@@ -1,4 +1,4 @@
-"""The command line: composes the applications' sub-commands.
+"""Compose the command line of the applications' commands.
 
 The one module of `byline` that may import the applications. Heavy libraries are imported inside the
 commands, so that `byline --help` answers at once.

@@ -1,4 +1,4 @@
-"""The elements of an ensemble: which checkpoint, with which LoRA adapter, under which seeded dropout mask.
+"""Members of an ensemble: a checkpoint, a LoRA adapter and a seeded dropout mask.
 
 A plan names them by configuration only; each `Member` becomes one stretch of every stored vector.
 """

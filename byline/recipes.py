@@ -2,7 +2,7 @@
 
 A score is always an inner product of a query feature and a training feature. A recipe says what is
 differentiated on each side, how the gradient becomes k numbers, which curvature preconditions it and on
-which side, whether features are normalised, and which members make the ensemble. Adding a method that
+which side, whether features are normalized, and which members make the ensemble. Adding a method that
 fits is adding a row; adding a projection or a curvature is adding a class to a union below.
 """
 
@@ -338,7 +338,7 @@ def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
         )
     if not chosen.scale.linear:
         raise InvalidRecipe(
-            f"recipe '{name}' takes each point's own optimiser step, and the step of a group is no sum of its points': "
+            f"recipe '{name}' takes each point's own optimizer step, and the step of a group is no sum of its points': "
             f"take scale 'none', or no groups"
         )
     if chosen.recorded and (groups.build == "fast" or chosen.pca is not None):

@@ -1,9 +1,9 @@
-"""A recorder for the user's own training loop: what recipe `dvemb` is built from.
+"""A recorder for the user's own training loop, for recipe `dvemb`.
 
     with TrainingRecorder(task, recipe("dvemb"), model, "run-0") as recorder:
         for rows in batches:                     # row numbers of Task.train_set
             loss(model, rows).mean().backward()
-            recorder.step(rows, learning_rate)   # before the optimiser's step
+            recorder.step(rows, learning_rate)   # before the optimizer's step
             optimizer.step()
 
 A step takes the gradients of the batch's examples at the model's current weights, on a copy in evaluation mode: of the
@@ -52,7 +52,7 @@ class RecorderOptions:
 class TrainingRecorder:
     """Keeps every example's projected gradient at the step that used it.
 
-    The loss that is trained on must be the mean of `Task.loss` over the batch, and the optimiser plain SGD. With
+    The loss that is trained on must be the mean of `Task.loss` over the batch, and the optimizer plain SGD. With
     momentum m, pass learning rate / (1 - m), which is an approximation; weight decay is not modelled.
 
     Args:
@@ -104,7 +104,7 @@ class TrainingRecorder:
             run.writer.close()
 
     def step(self, rows: Sequence[int] | Tensor, learning_rate: float) -> None:
-        """Record one step, before the optimiser changes the weights.
+        """Record one step, before the optimizer changes the weights.
 
         Args:
             rows: Rows of `Task.train_set` in the batch; one that is in it twice counts twice. With accumulated

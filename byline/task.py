@@ -65,7 +65,7 @@ class Checkpoint:
     run by it."""
     optimizer_state: Path | Mapping[str, Tensor] | None = None
     """Adam's moments, `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, in a `.safetensors` file or as tensors
-    (`byline.models.optimizer_state.adam_state` takes them from an optimiser). Where they are missing they are estimated."""
+    (`byline.models.optimizer_state.adam_state` takes them from an optimizer). Where they are missing they are estimated."""
     adapters: Sequence[Path] = ()
     """Folders of LoRA adapters (peft) that were trained on top of these weights; `members.adapters` uses them."""
     recording: Path | None = None

@@ -1,4 +1,4 @@
-"""Writing answers: joining rows with their metadata, and scores with their errors.
+"""Write answers: rows with their metadata, and scores with their errors.
 
 Letters: M members, k examples of an answer, O owners.
 """

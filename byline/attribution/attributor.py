@@ -1,4 +1,4 @@
-"""The one way to ask an index: what the command line and the service share.
+"""The one entry to an opened index, for Python, the command line and the service.
 
 Letters: Q questions, M members, k examples of an answer, O owners.
 """

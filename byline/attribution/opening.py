@@ -1,4 +1,4 @@
-"""Bringing an index and the Task that it was built from together again."""
+"""Load the Task and the models that an index was built from."""
 
 from collections.abc import Mapping
 

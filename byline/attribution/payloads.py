@@ -1,4 +1,4 @@
-"""Checking payloads against pydantic models, with messages that never repeat what came in."""
+"""Validate payloads by pydantic models, with messages that never repeat content."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

@@ -3,7 +3,7 @@
     H ~ sum_k theta_k v_k v_k^T over the largest Ritz pairs;    feature = (v_k . g) / sqrt(theta_k + damping * mean theta)
 
 Arnoldi's iteration of Schioppa et al. 2022 ("Scaling Up Influence Functions"); for a symmetric matrix it is Lanczos',
-here with full reorthogonalisation. Ritz values that are not positive are left out, so that the inverse has a root.
+here with full reorthogonalization. Ritz values that are not positive are left out, so that the inverse has a root.
 
 Every step is a statistic of its own: one product of the matrix with the last direction, added up over the sample in
 blocks; so steps are units of a build, resumed like any other. Between steps all directions so far lie on disk and in

@@ -55,7 +55,7 @@ def ggn_products(
     loss: Callable[[Tensor], Tensor],
     vectors: Mapping[str, Tensor],
 ) -> Vectors:
-    """Multiply the generalised Gauss-Newton matrix J^T Q J of a number by vectors.
+    """Multiply the generalized Gauss-Newton matrix J^T Q J of a number by vectors.
 
     Args:
         model: The network; its parameters may be frozen.

@@ -6,7 +6,7 @@
     LiSSA                   x <- b + x - H x / s, one batch's H at a time (Agarwal et al. 2017; Koh & Liang 2017)
     power iteration         the largest |eigenvalue|, from below
     Lanczos                 T = Q^T H Q over an orthonormal basis Q of the Krylov space, with full
-                            reorthogonalisation; eigenvalues of T are Ritz values, Q times its eigenvectors Ritz vectors
+                            reorthogonalization; eigenvalues of T are Ritz values, Q times its eigenvectors Ritz vectors
 
 Vectors are rows. Shapes: V vectors at once, P numbers of a vector, K Ritz pairs, S steps.
 """

@@ -39,7 +39,7 @@ def statistics(
     Args:
         recipe: The method.
         blocks: What is attributed.
-        moments: The optimiser's, where the checkpoint has them (`byline.models.optimizer_state.load_moments`).
+        moments: The optimizer's, where the checkpoint has them (`byline.models.optimizer_state.load_moments`).
     """
     return (
         *recipe.scale.statistics(blocks, moments),

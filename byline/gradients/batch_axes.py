@@ -1,4 +1,4 @@
-"""Learning how a model sees a batch: which axis of each operation's output runs over the examples.
+"""Learn a model's batch axes: the axis of each operation's output that runs over the examples.
 
 Shapes say which axes may be it; the gradients of single examples' values say which one is.
 """

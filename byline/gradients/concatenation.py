@@ -1,4 +1,4 @@
-"""Batches of one -> one batch: factors of different numbers of positions side by side.
+"""Concatenate batches of one example: factors of different numbers of positions side by side.
 
 Shapes: N examples, T positions, D numbers of a vector.
 """

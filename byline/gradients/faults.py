@@ -1,4 +1,4 @@
-"""Exceptions of a user's model, describe_fault as one line that names the module they came from."""
+"""Describe exceptions of a user's model in one line that names the module."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Gradients as tensors shaped like the parameters, computed elsewhere: checked, and brought to the collector's form."""
+"""Check gradients that were computed elsewhere, shaped like the parameters, and convert them to the collector's form."""
 
 from collections.abc import Mapping, Sequence
 

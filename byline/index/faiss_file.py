@@ -1,8 +1,8 @@
-"""The one module that imports FAISS: writes `search.faiss` in blocks, opens it, asks it for candidates.
+"""Write `search.faiss` in blocks, open it, and search it for candidates: the one module that imports FAISS.
 
 Legend: Q queries, K numbers of a vector, C candidates.
 
-FAISS builds an index in memory and then writes it. Here the bytes are written as they come: FAISS serialises
+FAISS builds an index in memory and then writes it. Here the bytes are written as they come: FAISS serializes
 an empty, trained index, the few counts in it are patched, and the codes of one block of rows after another are
 put in their place. Before anything is written, the layout is compared with what FAISS itself writes for a few
 rows, so that a release with another layout raises instead of leaving a file that only looks right.
@@ -57,7 +57,7 @@ def version() -> str:
 
 @dataclass(frozen=True)
 class _Template:
-    """A serialised empty index and how to make a full one of it."""
+    """A serialized empty index and how to make a full one of it."""
 
     empty: bytes
     codes_at: int

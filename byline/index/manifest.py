@@ -1,4 +1,4 @@
-"""The manifest: what an index is, and the size and SHA-256 of every file in it. Written last.
+"""The manifest: the description of an index, and the size and SHA-256 of every file. Written last.
 
 It holds no time and no host name, and of paths only the Task file's, relative to the index directory: so the
 same build in folders that lie alike gives the same bytes, wherever these are. The file is the canonical JSON of

@@ -1,4 +1,4 @@
-"""Stored vectors: how they are scaled, written in shards and read back through memory maps.
+"""Stored vectors: scaled, written in shards, and read back through memory maps.
 
 Legend: B rows of a block, R rows of the index, K numbers of a vector, M members.
 A stored number is feature x row weight x 2^exponent, the exponent being its stretch's.

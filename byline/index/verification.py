@@ -65,7 +65,7 @@ class DigestCache:
             self._entries[str(new.resolve() / key.removeprefix(gone))] = self._entries.pop(key)
 
     def save(self) -> None:
-        """Keep what was learnt; where the place is read-only, the next opening reads again."""
+        """Keep what was learned; where the place is read-only, the next opening reads again."""
         if self._path is None or not self._changed:
             return
         try:

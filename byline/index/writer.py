@@ -1,4 +1,4 @@
-"""Writes an index from a finished build, in blocks: memory does not grow with rows beyond a few small columns.
+"""Write an index from a finished build, in blocks: memory does not grow with rows beyond a few small columns.
 
 Legend: R rows of the index, K numbers of a vector.
 """

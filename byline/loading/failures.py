@@ -1,4 +1,4 @@
-"""Failures of code that is not Byline's, in one line: which function, what it raised and where."""
+"""Describe failures of a Task's code in one line: the function, its error and the place."""
 
 import sysconfig
 import traceback

@@ -1,4 +1,4 @@
-"""Reading training points: the one place where Byline calls a Task's data, so that what is wrong there names its row.
+"""Read training points: the one place where Byline calls a Task's data, so that an error names its row.
 
 Items that are read here know their rows. Where a batch of them fails later, in `Task.collate`, in the loss or with a NaN,
 the point that fails alone is named.

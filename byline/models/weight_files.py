@@ -1,4 +1,4 @@
-"""Weights on a disk: one file, the shards of one, a folder of either, or what a training loop kept beside its state.
+"""Read weights from a disk: a file, its shards, a folder of either, or a training loop's checkpoint.
 
 Weights are data and are read as such: safetensors, or `torch.load` with `weights_only`.
 """

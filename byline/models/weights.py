@@ -1,4 +1,4 @@
-"""Putting stored weights into a model: every parameter gets one tensor of its own, or the checkpoint is refused."""
+"""Put stored weights into a model: every parameter gets one tensor of its own, or the checkpoint is refused."""
 
 import re
 import sys
@@ -102,7 +102,7 @@ def _misfit(model: nn.Module, weights: Mapping[str, Tensor], missing: list[str],
 
 
 def _refuse_other_numbers(model: nn.Module, fitted: Mapping[str, Tensor]) -> None:
-    """Require that parameters are stored as numbers of their own kind; integers are what quantised files hold."""
+    """Require that parameters are stored as numbers of their own kind; integers are what quantized files hold."""
     for name, parameter in model.named_parameters(remove_duplicate=False):
         tensor = fitted.get(name)
         if tensor is None:
@@ -111,7 +111,7 @@ def _refuse_other_numbers(model: nn.Module, fitted: Mapping[str, Tensor]) -> Non
         if not same or tensor.is_complex() != parameter.is_complex():
             raise InvalidTask(
                 f"expected '{name}' to be stored as {str(parameter.dtype).removeprefix('torch.')} or another precision "
-                f"of it, got {str(tensor.dtype).removeprefix('torch.')}: pass the weights before they were quantised"
+                f"of it, got {str(tensor.dtype).removeprefix('torch.')}: pass the weights before they were quantized"
             )
 
 
@@ -158,7 +158,7 @@ def _as_from_pretrained(
         The tensors by the model's names, and the stored names that have no place; None where it understands nothing.
     """
     if any(name.endswith("weight") and not tensor.is_floating_point() for name, tensor in weights.items()):
-        return None  # quantised, which it would take for numbers
+        return None  # quantized, which it would take for numbers
     stored = {_unwrapped(name): tensor for name, tensor in weights.items()}
     best: tuple[dict[str, Tensor], list[str]] | None = None
     while stored:

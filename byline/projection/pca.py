@@ -6,7 +6,7 @@ from taking every direction (docs/ensembles.md has what it gains). A stored vect
 its members' parts V_m^T q_m, whose sum is the query's vector. So each member's own score comes from the very same
 stored numbers.
 
-The directions come from a randomised range finder (Halko, Martinsson & Tropp 2011) in sums over blocks of rows, with
+The directions come from a randomized range finder (Halko, Martinsson & Tropp 2011) in sums over blocks of rows, with
 Y = X Q, W = X^T Y and Q random signs at first:
 
     T = (Y^T Y)^(-1/2)      W T = X^T orth(Y)      V = the right singular vectors of orth(Y)^T X

@@ -1,6 +1,6 @@
 """The interface of scales: statistics, and the scaling of gradients on either side.
 
-A scale acts in the space of the parameters, before the projection, where optimisers act too.
+A scale acts in the space of the parameters, before the projection, where optimizers act too.
 """
 
 from collections.abc import Sequence

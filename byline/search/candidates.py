@@ -1,4 +1,4 @@
-"""Keeps the rows that can still be among the best of one query while approximate scores come in.
+"""Keep the rows that can still be among the best of one query while approximate scores come in.
 
 A row is dropped only if its score is lower than those of k others by more than both could be wrong, so the
 exact best k are always among those kept, ties included, whatever computed the approximate scores.

@@ -1,4 +1,4 @@
-"""Kinds of queries that the recall of codes is measured on: what is easy for them, and what is hard.
+"""Kinds of queries that measure the recall of codes, from easy to hard.
 
 A row is its own nearest, which flatters codes; a query that has nothing of what all rows share is their hardest.
 

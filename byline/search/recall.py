@@ -1,4 +1,4 @@
-"""Measures what compressed search finds of the exact best ten, for each kind of query, both ends of a ranking.
+"""Measure the recall@10 of compressed search, for each kind of query, at both ends of a ranking.
 
 Legend: Q rankings, T results of a ranking, K numbers of a vector, B rows of a block.
 """

@@ -1,4 +1,4 @@
-"""Autograd's own graph: which operations of a forward pass read a parameter, and which move rows by their content.
+"""Read autograd's graph: the operations of a forward pass that read a parameter, and those that move rows by content.
 
 Autograd numbers the operations of a thread in the order in which they run. A parameter that is read at a moment which no
 recorded call covers is used in a way that nothing else here would see.

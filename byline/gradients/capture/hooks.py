@@ -1,4 +1,4 @@
-"""The one place where hooks are registered: watching a model's calls, and dropping its features.
+"""Register hooks, in this module alone: to observe a model's calls, and to drop its features.
 
 Hooks live for one `with` block, belong to the thread that entered it, and leave nothing on the model.
 """

@@ -1,4 +1,4 @@
-"""The one table of operations: how each turns its input and its output's gradient into outer products.
+"""The table of captured operations, each with its outer products of an input and an output's gradient.
 
 What is captured is the operation that reads a parameter, not the module that owns it: `F.linear(x, self.head.weight)`, a
 subclass of `nn.Embedding` and a tied weight are the same operations as those of plain modules.

@@ -1,4 +1,4 @@
-"""Following which axis of a tensor holds features, through the operations of a forward pass.
+"""Axes of tensors, and the parts of them that hold features, through the operations of a forward pass.
 
 A size says nothing about an axis: T may equal D. What made it does. So every operation that a model performs is watched,
 and each axis of each tensor is known as a product of parts, each a feature or not: merging and splitting axes (`view`)

@@ -1,4 +1,4 @@
-"""Watching a forward pass, to know of every tensor which of its axes holds features."""
+"""Follow a forward pass, and note the axis of every tensor that holds features."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

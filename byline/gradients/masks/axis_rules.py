@@ -1,4 +1,4 @@
-"""The table of operations: what is known of the axes of their outputs, from what is known of their inputs.
+"""The table of axis rules: known axes of an operation's output from those of its inputs.
 
 Operations are those that remain when PyTorch has taken a model apart: `nn.Linear` is `addmm`, `einsum` is `bmm`. One
 that is not in the table leaves nothing known, and where that matters the mask is refused rather than guessed.

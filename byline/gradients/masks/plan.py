@@ -1,4 +1,4 @@
-"""Deciding once, for every dropout module, what a mask drops: which axis, of how many features, or nothing.
+"""Decide once, for every dropout module, the features that a mask drops: an axis and its size, or nothing.
 
 The decision is by what a tensor is, never by its name or by one batch's sizes. In this order:
 
@@ -125,7 +125,7 @@ class DropoutCall:
     axes: Axes
     features: frozenset[int]
     probabilities: bool
-    normalised: bool
+    normalized: bool
     """Whether every row along the last axis is non-negative and sums to one."""
     consumer: int | None = None
 
@@ -145,7 +145,7 @@ class DropoutObserver:
             axes=known.axes,
             features=known.features,
             probabilities=known.probabilities,
-            normalised=_normalised(output),
+            normalized=_normalised(output),
         )
         self._seen.append((name, self.follower.clock, call))
         return call
@@ -269,7 +269,7 @@ def _undecided(name: str, module: nn.Module, call: DropoutCall, cause: str) -> U
 
 
 def _are_probabilities(calls: Sequence[DropoutCall]) -> bool:
-    return all(call.normalised for call in calls) and any(call.shape[-1] > 1 for call in calls)
+    return all(call.normalized for call in calls) and any(call.shape[-1] > 1 for call in calls)
 
 
 def _normalised(output: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Captured operations and finished gradients -> the outer products of blocks.
+"""Assemble the outer products of blocks from captured operations and finished gradients.
 
 Shapes: N examples, T positions, O rows and I columns of a block; `...` leading axes of an operation's output.
 """

@@ -1,6 +1,6 @@
-"""All examples' gradients from one pass over a batch: the trace cut up by the layouts that were learnt for the model.
+"""Take all examples' gradients from one pass over a batch: cut the trace by the layouts that were learned for the model.
 
-Whatever is not as it was when the layouts were learnt is inseparable; the caller then goes one example at a time.
+Whatever is not as it was when the layouts were learned is inseparable; the caller then goes one example at a time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ class Separation:
         """The layout of an operation's output.
 
         Raises:
-            InseparableError: None was learnt.
+            InseparableError: None was learned.
         """
         if place in self.operations:
             return self.operations[place]
@@ -69,7 +69,7 @@ class Separation:
         """The layout of a module's call.
 
         Raises:
-            InseparableError: None was learnt.
+            InseparableError: None was learned.
         """
         if place not in self.modules:
             raise InseparableError(f"module '{place[1]}' is called more often than when the model was loaded")
@@ -145,7 +145,7 @@ class BatchPass:
             found: `edge_gradients` of all examples.
 
         Raises:
-            InseparableError: Something is not as it was learnt.
+            InseparableError: Something is not as it was learned.
         """
         self._refuse_uncovered()
         values_N = self.values_N.detach()

@@ -1,4 +1,4 @@
-"""Modules that no captured operation explains, differentiated on their own input: example by example, vectorised.
+"""Differentiate modules that no captured operation explains on their own input: example by example, vectorized.
 
 Shapes: N examples.
 """
@@ -87,7 +87,7 @@ def module_gradients(
         return dict(found)
     except (InseparableError, torch.OutOfMemoryError):
         raise
-    except Exception:  # whatever an operator raises that cannot be vectorised; what follows is exact
+    except Exception:  # whatever an operator raises that cannot be vectorized; what follows is exact
         rows = [dict(zip(places, each, strict=True)) for each in _rows(parts, count)]
         return _one_by_one(single, values, grads, rows, wanted)
 

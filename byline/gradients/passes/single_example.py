@@ -1,4 +1,4 @@
-"""One example's gradient from the trace of a forward pass: exact for every model, since autograd decides all of it.
+"""Take one example's gradient from the trace of a forward pass: exact for every model, since autograd decides all of it.
 
 Parameters that are read by captured operations alone are taken as outer products; all others come from autograd.
 """

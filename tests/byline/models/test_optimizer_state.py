@@ -1,4 +1,4 @@
-"""Adam's moments: taken from an optimiser, kept in a file, read again; and what is refused."""
+"""Adam's moments: taken from an optimizer, kept in a file, read again; and what is refused."""
 
 from pathlib import Path
 
