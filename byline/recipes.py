@@ -100,27 +100,31 @@ class Recipe(BaseModel):
     def _parts_fit(self) -> Self:
         if self.sides in {"one_sided", "solved"} and self.unit_norm:
             raise InvalidRecipe(
-                f"unit_norm needs sides = 'none' or 'two_sided': a {self.sides.replace('_', '-')} score is no cosine"
+                f"unit_norm needs sides = 'none' or 'two_sided': a {self.sides.replace('_', '-')} score is not a cosine"
             )
         if (self.sides == "solved") != isinstance(self.curvature, IterativeCurvature):
-            raise InvalidRecipe("sides = 'solved' goes with curvature 'cg' or 'lissa', and these with it")
+            raise InvalidRecipe(
+                "sides = 'solved' needs curvature 'cg' or 'lissa', and these need sides = 'solved'"
+            )
         if (self.sides == "none") != isinstance(self.curvature, NoCurvature):
             raise InvalidRecipe(
-                "sides = 'none' goes with curvature kind 'none', and any other with a curvature"
+                "sides = 'none' needs curvature 'none', and every other side rule needs a curvature"
             )
         if isinstance(self.projection, EigenbasisProjection) != isinstance(self.curvature, Kfac | Ekfac):
             raise InvalidRecipe(
-                "projection 'eigenbasis' goes with curvature 'kfac' or 'ekfac', and these with it"
+                "projection 'eigenbasis' needs curvature 'kfac' or 'ekfac', and these need it"
             )
         if isinstance(self.projection, RitzProjection) != isinstance(self.curvature, Arnoldi):
-            raise InvalidRecipe("projection 'ritz' goes with curvature 'arnoldi', and this with it")
+            raise InvalidRecipe(
+                "projection 'ritz' needs curvature 'arnoldi', and curvature 'arnoldi' needs it"
+            )
         if isinstance(self.curvature, Explicit) and self.curvature.matrix == "hessian":
             self._fits_a_hessian()
         if self.recorded:
             self._fits_a_recorded_run()
         self._scale_fits()
         if self.labels != "given" and self.train_signal != "loss":
-            raise InvalidRecipe("curvature labels 'sampled' and 'exact' go with train_signal 'loss'")
+            raise InvalidRecipe("curvature labels 'sampled' and 'exact' need train_signal 'loss'")
         return self
 
     @model_validator(mode="after")
@@ -338,8 +342,8 @@ def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
         )
     if not chosen.scale.linear:
         raise InvalidRecipe(
-            f"recipe '{name}' takes each point's own optimizer step, and the step of a group is no sum of its points': "
-            f"take scale 'none', or no groups"
+            f"recipe '{name}' takes each point's own optimizer step, and a group's step is not the sum of its points' "
+            f"steps: take scale 'none', or no groups"
         )
     if chosen.recorded and (groups.build == "fast" or chosen.pca is not None):
         raise InvalidRecipe(

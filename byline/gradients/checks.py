@@ -189,7 +189,7 @@ def check_batches(collector: GradientCollector, objective: Objective, sample: Sa
         return
     if collector.separation is not None:
         _give_up_batches(
-            collector, f"the {words}'s gradient by '{block}' is another one in a batch than alone"
+            collector, f"the {words}'s gradient by '{block}' differs between a batch and an example alone"
         )
         check_batches(collector, objective, sample, words)
     else:

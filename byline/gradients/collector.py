@@ -121,7 +121,7 @@ class GradientCollector:
                 alone, values_N[place], rtol=max(1e-3, 8 * torch.finfo(alone.dtype).eps), atol=1e-6
             ):
                 raise UnsupportedModel(
-                    f"the value of example {place} of a batch of {len(values_N)} is another one alone: the "
+                    f"the value of example {place} of a batch of {len(values_N)} differs from its value alone: the "
                     f"examples of a batch influence one another; pass the examples one at a time"
                 )
 

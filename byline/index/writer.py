@@ -111,7 +111,7 @@ def _prepare(work: Path) -> None:
         strangers = {path.name for path in work.iterdir()} - known
         if strangers:
             raise BuildFailed(
-                f"{work}: holds {len(strangers)} things that are no part of an index: choose another place"
+                f"{work}: holds {len(strangers)} entries that do not belong to an index: choose another place"
             )
         shutil.rmtree(work)
     for folder in FOLDERS:

@@ -148,7 +148,7 @@ class ItemPasses:
             Values and gradients, in the items' order.
 
         Raises:
-            UnsupportedModel: An item's gradient in a batch is another one than alone.
+            UnsupportedModel: An item's gradient in a batch differs from its gradient alone.
         """
         collector = self._collector
         together = len(items) > 1 and collector.separation is not None

@@ -29,7 +29,7 @@ class AdamDirection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     linear: ClassVar[bool] = False
-    """The direction of a sum of gradients is no sum of directions."""
+    """The direction of a sum of gradients is not the sum of their directions."""
     uses_moments: ClassVar[bool] = True
     """Reads `Checkpoint.optimizer_state`."""
     kind: Literal["adam"] = "adam"
