@@ -155,12 +155,7 @@ class Featurizer(GradientFeaturizer):
 
     @classmethod
     def open(
-        cls,
-        task: Task,
-        recipe: Recipe,
-        states: Mapping[str, State],
-        compute: Compute | None = None,
-        models: EnsembleModels | None = None,
+        cls, task: Task, recipe: Recipe, states: Mapping[str, State], compute: Compute | None = None
     ) -> Self:
         """Load every member of an index.
 
@@ -169,7 +164,6 @@ class Featurizer(GradientFeaturizer):
             recipe: The index's recipe.
             states: Member name -> fitted state.
             compute: Device and precision; queries need no more than a CPU.
-            models: The members' models of the same Task and recipe, where this process has loaded them already.
 
         Returns:
             The featurizer.
@@ -177,7 +171,7 @@ class Featurizer(GradientFeaturizer):
         Raises:
             InvalidTask: The Task has other members than the index.
         """
-        loaded = models or EnsembleModels(task, recipe, compute)
+        loaded = EnsembleModels(task, recipe, compute)
         members = recipe.members.of(task.checkpoints)
         for member in members:
             if member.name not in states:
