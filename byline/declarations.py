@@ -24,7 +24,7 @@ def require(name: str, value: object, kinds: type | tuple[type, ...], expected: 
     Args:
         name: `Task.layers`.
         value: The field's.
-        kinds: What it may be.
+        kinds: Allowed types.
         expected: For people, with the way out.
 
     Raises:
@@ -40,7 +40,7 @@ def require_function(name: str, value: object, form: str, *, optional: bool = Fa
     Args:
         name: `Task.loss`.
         value: The field's.
-        form: How it is called: `(model, batch) -> values_N`.
+        form: Form of a call: `(model, batch) -> values_N`.
         optional: Whether None will do.
 
     Raises:
@@ -86,7 +86,7 @@ def require_list(name: str, value: object, element: type, each: str) -> None:
     Args:
         name: `Task.checkpoints`.
         value: The field's.
-        element: What it holds.
+        element: Type of its elements.
         each: For people.
 
     Raises:
@@ -119,7 +119,7 @@ def require_weights(name: str, value: object, *, what: str = "model.state_dict()
     Args:
         name: `Checkpoint.weights`.
         value: The field's.
-        what: What makes such a mapping.
+        what: Expression that makes such a mapping.
 
     Raises:
         InvalidTask: It is a model, or something else.

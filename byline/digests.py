@@ -27,7 +27,7 @@ def require_digest(what: str, found: str, expected: str | None) -> None:
     Args:
         what: Name of the part in messages: `the weights at seed-0.safetensors`.
         found: Digest of what is in memory now.
-        expected: What the digest was when the build began, or is in an index's manifest; None holds it to nothing.
+        expected: Digest at the start of the build, or in an index's manifest; None accepts every digest.
 
     Raises:
         StaleIndex: They differ.

@@ -96,8 +96,8 @@ def count_steps(name: str | None, total: int) -> Iterator[Callable[[int], None]]
     """Count the steps of the block.
 
     Args:
-        name: What is counted; None refines the count around this one.
-        total: How many steps there are, at most.
+        name: Name of the counted steps; None refines the count around this one.
+        total: Most steps of the block.
 
     Yields:
         A function to call with the number of steps that were just done.
@@ -124,8 +124,8 @@ def count_items(name: str | None, items: Collection[T]) -> Iterator[T]:
     """Iterate and count.
 
     Args:
-        name: What is counted; None refines the count around this one.
-        items: What to iterate over.
+        name: Name of the counted steps; None refines the count around this one.
+        items: Items to iterate over.
 
     Yields:
         Each item.

@@ -109,7 +109,7 @@ class TrainingRecorder:
         Args:
             rows: Rows of `Task.train_set` in the batch; one that is in it twice counts twice. With accumulated
                 gradients, the rows of all parts.
-            learning_rate: Of this step.
+            learning_rate: Learning rate of this step.
 
         Raises:
             InvalidInput: A row is not of the training set, or the learning rate is no positive number.
@@ -158,8 +158,8 @@ def recording_head(recipe: Recipe, blocks: Sequence[Block], rows: int) -> Record
     """Make the head of a recording.
 
     Args:
-        recipe: Of a recorded run.
-        blocks: What is attributed.
+        recipe: Recipe of a recorded run.
+        blocks: Attributed parameter blocks.
         rows: Size of the training set.
     """
     return RecordingHead(

@@ -75,8 +75,8 @@ class AnswerWriter:
 
         Args:
             asked: The question, with its predictions.
-            found: What the search knows about it.
-            timings: Of the stages so far.
+            found: The search's result.
+            timings: Times of the stages so far.
 
         Returns:
             The answer.

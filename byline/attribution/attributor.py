@@ -40,7 +40,7 @@ class Attributor:
     Args:
         index: The opened index.
         searcher: Searches it.
-        task: What the index was built from; None answers gradients and features only.
+        task: The Task that the index was built from; None answers gradients and features only.
         featurizer: Makes query features; a `Featurizer` of queries too. None answers features only.
         name: Shown in answers; None takes the Task's.
     """

@@ -43,7 +43,7 @@ class DrillDown:
     Args:
         index: An index of groups.
         members: The ensemble.
-        task: Has the points.
+        task: The Task, with the training points.
         featurizer: With the members' models.
     """
 

@@ -16,9 +16,9 @@ def validated(model: type[ModelT], payload: Any, what: str) -> ModelT:
     """Validate a payload, as JSON: a strict model takes the JSON form of its dates, enums and tuples.
 
     Args:
-        model: What is expected.
+        model: The expected model.
         payload: Plain JSON values.
-        what: How the message names the payload: `"query"`.
+        what: Name of the payload in messages: `"query"`.
 
     Returns:
         The validated model.

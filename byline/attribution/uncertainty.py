@@ -124,7 +124,7 @@ def stands_out(
     Args:
         end: Which end `best` is of.
         best: The score at rank 1: the largest of the proponents, or the smallest of the opponents.
-        half_width: Of its 95 % interval (`byline.metrics.intervals.half_width`), None with a single member.
+        half_width: Half the width of its 95 % interval (`byline.metrics.intervals.half_width`), None with a single member.
         sample_S: Scores of the sampled rows for the same query.
         searched: Number n of rows that `best` is the best of.
 

@@ -236,7 +236,7 @@ def select_coordinates(
         spectra: Block name -> eigenvalues L, [rows, columns] of the rotated block.
         means: Block name -> mean eigenvalue over the whole block, truncated part included.
         damping: In units of the mean.
-        size: How many coordinates to keep over all blocks together.
+        size: Number of coordinates to keep over all blocks together.
 
     Returns:
         For each block: `kept` (positions in the flattened rotated block, ascending), their `eigenvalues`,

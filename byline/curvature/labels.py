@@ -46,7 +46,7 @@ def sampled_labels(outputs: Outputs, z: Tensor, batch: Batch, rows_N: Tensor) ->
     Args:
         outputs: Says what the distribution is.
         z: The model's outputs, [N, C], [N, T, C] or [N].
-        batch: What they were computed from.
+        batch: The batch of these outputs.
         rows_N: int64 rows of the training set.
 
     Returns:

@@ -34,7 +34,7 @@ def hessian_products(model: nn.Module, total: Callable[[], Tensor], vectors: Map
     Args:
         model: The network; its parameters may be frozen.
         total: Runs the model and returns the number, such as a batch's summed loss.
-        vectors: What is multiplied; its names say by which parameters the number is differentiated.
+        vectors: The multiplied vectors; their names say by which parameters the number is differentiated.
 
     Returns:
         Parameter name -> [V, *parameter shape], like `vectors`.
@@ -61,7 +61,7 @@ def ggn_products(
         model: The network; its parameters may be frozen.
         outputs: Runs the model and returns its outputs z, of any shape.
         loss: `z -> number`, such as a batch's summed loss; depends on the parameters through z alone.
-        vectors: What is multiplied; its names say by which parameters the outputs are differentiated.
+        vectors: The multiplied vectors; their names say by which parameters the outputs are differentiated.
 
     Returns:
         Parameter name -> [V, *parameter shape], like `vectors`.

@@ -115,7 +115,7 @@ def lissa(
     Args:
         product: `(v_VP, batch) -> H_batch v`, positive semi-definite.
         b_VP: Right-hand sides [V, P].
-        batches: How many batches there are; steps go round.
+        batches: Number of batches; steps take them in turn.
         options: Depth, repeats, damping and scale.
 
     Returns:

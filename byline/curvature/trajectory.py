@@ -142,7 +142,7 @@ def carry_back(span: Span, traced_NK: Tensor, carries: Sequence[Tensor]) -> list
 
     Args:
         span: The steps.
-        traced_NK: What `trace_span` made of them.
+        traced_NK: Result of `trace_span`.
         carries: W after the span, float64 [k, k] for each block.
 
     Returns:

@@ -38,7 +38,7 @@ def statistics(
 
     Args:
         recipe: The method.
-        blocks: What is attributed.
+        blocks: Attributed parameter blocks.
         moments: The optimizer's, where the checkpoint has them (`byline.models.optimizer_state.load_moments`).
     """
     return (
@@ -132,7 +132,7 @@ def combine(features: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
 
     Args:
         features: One [N, K_m] a member.
-        shares: Of the members; they add up to one.
+        shares: Weights of the members; they add up to one.
 
     Returns:
         [N, sum of K_m].
@@ -146,7 +146,7 @@ def member_parts(features: Sequence[Tensor], directions: Sequence[Tensor], share
     Args:
         features: One [N, K_m] a member.
         directions: The PCA's, one [K_m, k] a member.
-        shares: Of the members; they add up to one.
+        shares: Weights of the members; they add up to one.
 
     Returns:
         [N, M, k]: each member's part; the sum over the members is the feature.

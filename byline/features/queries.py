@@ -48,7 +48,7 @@ class GradientFeaturizer:
 
         Args:
             recipe: The index's.
-            blocks: What was attributed.
+            blocks: Attributed parameter blocks.
             states: Fitted state of every member, in the order of the feature.
         """
         self._recipe, self._blocks = recipe, blocks
@@ -219,7 +219,7 @@ class Featurizer(GradientFeaturizer):
 
         Args:
             items: Complete items.
-            target: What is attributed; None takes the recipe's.
+            target: Attributed target; None takes the recipe's.
             mean: Make one feature for the mean of the target over all items.
 
         Returns:

@@ -95,7 +95,7 @@ class QuerySolver:
     Args:
         model: The member.
         curvature: Says how.
-        state: What the build fitted: the damping.
+        state: Fitted state: the damping.
     """
 
     def __init__(self, model: MemberModel, curvature: IterativeCurvature, state: State) -> None:

@@ -29,8 +29,8 @@ def learn_separation(collector: "GradientCollector", objective: Objective, sampl
     """Learn from batches of two and of three examples.
 
     Args:
-        collector: Of the model.
-        objective: What is differentiated.
+        collector: The model's collector.
+        objective: The differentiated function.
         sample: Batches of the first n of three examples.
 
     Raises:

@@ -39,7 +39,7 @@ def build_collector(
 
     Args:
         model: In evaluation mode; it belongs to the collector from now on.
-        objective: What will be differentiated.
+        objective: The function to differentiate.
         sample: Batches of 1, 2 and 3 examples.
         layers: Which modules to attribute.
 
@@ -124,9 +124,9 @@ def last_layer(
 
     Args:
         model: In evaluation mode.
-        objective: What will be differentiated.
+        objective: The function to differentiate.
         sample: Batches of 1, 2 and 3 examples.
-        layers: What to choose from.
+        layers: Candidate modules.
 
     Returns:
         A selection of that module alone.
@@ -167,7 +167,7 @@ def check_objective(collector: GradientCollector, objective: Objective, sample: 
         collector: Knows how the model sees a batch.
         objective: The loss, or a negated target.
         sample: Batches of 1, 2 and 3 examples.
-        words: What the objective is called in messages.
+        words: Name of the objective in messages.
 
     Raises:
         UnsupportedModel: A single example's gradient cannot be taken.
@@ -261,7 +261,7 @@ def _worst_block(
     """The block that differs most, if one does by more than rounding.
 
     Args:
-        collector: Has the blocks.
+        collector: A collector with the blocks.
         found: Batches of one.
         expected: Parameter -> gradient, of each.
     """

@@ -19,7 +19,7 @@ def named_fault(model: nn.Module) -> Iterator[None]:
     """Turn what a model or its loss raises into an error that names the module.
 
     Args:
-        model: Where modules are looked up.
+        model: The model that has the modules.
 
     Raises:
         UnsupportedModel: Something else than an error of Byline was raised.

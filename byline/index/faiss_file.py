@@ -231,7 +231,7 @@ def write_codes(file: BinaryIO, rows: Rows, shape: tuple[int, int], seed: int, b
         file: Open for writing; the index is appended.
         rows: Reads stored vectors less their centre.
         shape: (R, K).
-        seed: Of the rotation.
+        seed: Seed of the rotation.
         block: Rows to hold at a time, a multiple of 32.
 
     Yields:
@@ -268,7 +268,7 @@ def code_losses(rows_BK: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
 
     Args:
         rows_BK: Rows less the centre, float32 [B, K].
-        seed: Of the rotation.
+        seed: Seed of the rotation.
 
     Returns:
         float32 [B].
@@ -395,8 +395,8 @@ class DecodedCodes:
 
         Args:
             path: The file.
-            seed: Of the rotation.
-            centre_K: What was subtracted from every row before it was coded, float32 [K].
+            seed: Seed of the rotation.
+            centre_K: Vector that was subtracted from every row before it was coded, float32 [K].
         """
         self._centre_K = centre_K
         self._index = cast(Any, faiss.read_index(str(path)))
@@ -463,9 +463,9 @@ class Clusters:
         """Find centres by k-means.
 
         Args:
-            vectors_ND: What they are found on, at least as many as there are centres.
+            vectors_ND: Vectors to cluster, at least as many as there are centres.
             count: Number of centres.
-            seed: Of the beginning.
+            seed: Seed of the start.
         """
         kmeans = faiss.Kmeans(
             vectors_ND.shape[1],

@@ -185,7 +185,7 @@ def add_measurement(version: Path, manifest: "Manifest", new: Measurement) -> Qu
     Args:
         version: The version's directory.
         manifest: Its manifest.
-        new: What was measured.
+        new: The measurement.
 
     Returns:
         The card as it is now.

@@ -245,7 +245,7 @@ class VectorRows:
 
         Args:
             rows: int64 [N].
-            out: Where to write, float32 [N or more, K]; None makes an array.
+            out: Array to write to, float32 [N or more, K]; None makes an array.
 
         Returns:
             float32 [N, K]: the beginning of `out`, where there is one.

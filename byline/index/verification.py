@@ -180,7 +180,7 @@ def require_intact(directory: Path, manifest: Manifest, cache: DigestCache | Non
     Args:
         directory: A version's directory.
         manifest: Its manifest.
-        cache: Where digests come from; None compares names and sizes only.
+        cache: Cache of digests; None compares names and sizes only.
 
     Raises:
         CorruptIndex: Names the first file that is wrong.

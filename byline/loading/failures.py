@@ -36,8 +36,8 @@ def task_code_failures(name: str, advice: str = "correct it") -> Iterator[None]:
     """Run code of a Task: whatever it raises names the function that raised.
 
     Args:
-        name: What is run: `Task.collate`.
-        advice: What to do about it.
+        name: Name of the code: `Task.collate`.
+        advice: Advice of the message.
 
     Yields:
         Nothing.

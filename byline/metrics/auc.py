@@ -32,7 +32,7 @@ def auc_interval(
         values_R: As for `auc`.
         wrong_R: As for `auc`.
         draws: Resamples.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         From the 2.5th to the 97.5th percentile.

@@ -50,7 +50,7 @@ def agreement(predicted_SQ: Floats, outputs_SQ: Floats, correlation: Correlation
 
     Args:
         predicted_SQ: From `predicted_outputs`.
-        outputs_SQ: What the retrained models say, averaged over their seeds.
+        outputs_SQ: Outputs of the retrained models, averaged over their seeds.
         correlation: Spearman's for the LDS.
 
     Returns:
@@ -76,10 +76,10 @@ def two_way_interval(
 
     Args:
         predicted_SQ: From `predicted_outputs`.
-        outputs_SQ: What the retrained models say.
+        outputs_SQ: Outputs of the retrained models.
         correlation: As for `agreement`.
         draws: Resamples.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         The interval; None where no query's outputs vary.

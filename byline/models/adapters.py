@@ -128,7 +128,7 @@ def inject(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
 
     Args:
         model: Changed in place.
-        settings: Of peft's `LoraConfig`.
+        settings: Settings of peft's `LoraConfig`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft tells that it corrects fan_in_fan_out for transposed layers

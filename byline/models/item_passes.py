@@ -69,7 +69,7 @@ def same_gradients(one: BatchGradients, other: BatchGradients, rounding: float =
     Args:
         one: Gradients of a model.
         other: Gradients of the same examples.
-        rounding: What the precision of the passes loses, where it is more than float32's.
+        rounding: Relative rounding of the passes' precision, where it is coarser than float32.
     """
     total_N = torch.stack([g.squared_norms() for g in one.blocks.values()]).sum(dim=0).clamp_min(0).sqrt()
     coarse = max(rounding, 4 * torch.finfo(one.objective_N.dtype).eps)
@@ -100,7 +100,7 @@ class ItemPasses:
     """Differentiates items that are not collated yet, so that any of them can be taken alone.
 
     Args:
-        collector: Of the model.
+        collector: The model's collector.
         batch_of: Collates items.
     """
 

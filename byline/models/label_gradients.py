@@ -29,7 +29,7 @@ class LabelGradients:
     """Differentiates a member's loss at other labels than the data's.
 
     Args:
-        passes: Of the member.
+        passes: Passes of the member.
     """
 
     def __init__(self, passes: MemberPasses) -> None:
@@ -41,7 +41,7 @@ class LabelGradients:
         Args:
             items: Complete items of the data set's kind.
             rows_N: int64, their rows in the training set, which seed the draws.
-            labels: Whose labels.
+            labels: Labels of the gradients.
 
         Yields:
             Gradients of the whole batch: once for given and sampled labels, once a class for exact ones.
@@ -63,7 +63,7 @@ class LabelGradients:
 
         Args:
             items: Complete items of the data set's kind.
-            labels: Whose labels the curvature is fitted with.
+            labels: Labels that the curvature is fitted with.
 
         Yields:
             Gradients of the whole batch: once, or once a class.

@@ -29,7 +29,7 @@ def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.M
     Args:
         task: Declares the model and its checkpoints.
         member: Which checkpoint, which adapter.
-        device: Where the network is wanted.
+        device: Device of the network.
 
     Returns:
         The network, in evaluation mode.
@@ -69,8 +69,8 @@ def make_collector(
     Args:
         task: Declares the objectives.
         recipe: Names the signal and the layers.
-        model: Of the Task's architecture; it belongs to the collector from now on.
-        compute: Where it is put.
+        model: A network of the Task's architecture; it belongs to the collector from now on.
+        compute: Device and precision.
         layers: Which modules to attribute; None takes the Task's.
 
     Returns:
@@ -152,7 +152,7 @@ def make_mask_plan(task: Task, model: nn.Module, compute: Compute) -> MaskPlan:
     Args:
         task: Declares the objectives.
         model: With its weights, in evaluation mode.
-        compute: Where it is.
+        compute: Its device and precision.
 
     Returns:
         The plan, for all masks of the model.

@@ -21,7 +21,7 @@ def adam_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, 
     """Take the moments from an Adam or AdamW: what `Checkpoint.optimizer_state` holds.
 
     Args:
-        optimizer: Has taken at least one step.
+        optimizer: An optimizer after at least one step.
         model: Its parameters name the moments.
 
     Returns:

@@ -20,8 +20,8 @@ class Representations:
     Args:
         task: Declares it.
         model: A trained network in evaluation mode, on `device`.
-        purpose: What needs them, for the message where the Task declares none.
-        device: Where the model is.
+        purpose: Consumer of the representations, for the message where the Task declares none.
+        device: The model's device.
 
     Raises:
         InvalidTask: The Task declares no representation.
@@ -57,7 +57,7 @@ def require_representation(task: Task, purpose: str) -> Objective:
 
     Args:
         task: Declares it.
-        purpose: What needs it, for the message.
+        purpose: Consumer of the representation, for the message.
 
     Raises:
         InvalidTask: It declares none.

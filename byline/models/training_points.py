@@ -29,8 +29,8 @@ class NamedItems(list[Item]):
     """Items, and how a message names each.
 
     Args:
-        items: Of the data set's kind.
-        names: As many: `row 3 of the training set`.
+        items: Items of the data set's kind.
+        names: Name of each item: `row 3 of the training set`.
     """
 
     def __init__(self, items: Iterable[Item], names: Iterable[str]) -> None:
@@ -54,7 +54,7 @@ def read_items(train_set: TrainSet, rows: Iterable[int], name: str = TRAINING) -
 
     Args:
         train_set: A Task's training or evaluation set.
-        rows: Which.
+        rows: Row numbers.
         name: `TRAINING` or `EVALUATION`.
 
     Returns:
@@ -98,9 +98,9 @@ def collate_items(task: Task, items: Sequence[Item], device: torch.device = CPU)
     """Make a batch on a device.
 
     Args:
-        task: Has the `collate`.
+        task: The Task, with `collate`.
         items: Complete items of the data set's kind.
-        device: Where the batch is wanted.
+        device: Device of the batch.
 
     Raises:
         InvalidTask: `Task.collate` fails; names the row where the items were read by their rows.
@@ -140,8 +140,8 @@ def faulty_item_named(items: Sequence[Item], alone: Callable[[Item], object]) ->
     """Name the item that is at fault where something fails on a batch.
 
     Args:
-        items: What is processed; nothing is named where they do not know their rows.
-        alone: The same for one item.
+        items: The processed items; nothing is named where they do not know their rows.
+        alone: The same process for one item.
 
     Yields:
         Nothing.

@@ -25,7 +25,7 @@ def block_moments(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> Sta
     """Bring an optimizer's moments to the form of the blocks.
 
     Args:
-        blocks: What is attributed.
+        blocks: Attributed parameter blocks.
         tensors: `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, shaped like the parameters.
 
     Returns:

@@ -39,7 +39,7 @@ def query_kinds(
         vectors: Stored rows.
         stretches: With their scale exponents.
         centre_K: Mean of the stored rows, float32 [K].
-        seed: Of what is drawn.
+        seed: Seed of the drawn queries.
         real: Features of real queries [Q, K] by target, not scaled.
 
     Returns:

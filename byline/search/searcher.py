@@ -104,7 +104,7 @@ class Searcher:
 
         Args:
             features_QK: The query features that were searched for.
-            hits: What was found.
+            hits: Hits of a search.
             parts_QMK: The members' parts of the features, [Q, M, K]: needed where the index has a PCA.
 
         Returns:
@@ -162,7 +162,7 @@ class Searcher:
 
         Args:
             features_QK: Query features, [Q, K].
-            out: Where to write, float32 [Q, R], e.g. a memory-mapped file; None makes an array.
+            out: Array to write to, float32 [Q, R], e.g. a memory-mapped file; None makes an array.
 
         Returns:
             float32 [Q, R].

@@ -92,10 +92,10 @@ def causal_language_model(
     over target tokens.
 
     Args:
-        name: Of the task.
+        name: Name of the Task.
         local: The folder, the checkpoints, the context.
         documents: The training set, in a fixed order.
-        generation: How a missing completion is generated: greedily by default.
+        generation: Options that generate a missing completion: greedily by default.
 
     Returns:
         The task, with the targets `margin` (log p/(1-p) of the mean token probability) and

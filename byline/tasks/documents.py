@@ -54,7 +54,7 @@ def document_ids(documents: Sequence[Document], contents: Sequence[Sequence[str 
 
     Args:
         documents: In row order.
-        contents: What the digest of each is made of, where it has no id.
+        contents: Values that each digest is made of, where a document has no id.
 
     Returns:
         As many different ids.
@@ -92,7 +92,7 @@ def example_of(
     """Describe a row: its document's metadata, and how its text begins.
 
     Args:
-        document: Where the row comes from.
+        document: The row's document.
         example_id: The row's own.
         text: The row's text.
         place: Further attributes.
@@ -138,7 +138,7 @@ class Chunks:
         Args:
             documents: In a fixed order.
             encode: The tokenizer.
-            cut: How long chunks are.
+            cut: Lengths of the chunks.
 
         Raises:
             InvalidTask: An id occurs twice, a document is too short to be learned from, or a prompt

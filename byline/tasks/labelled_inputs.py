@@ -48,8 +48,8 @@ def classifier_task(
     Args:
         trained: The model and its training data.
         classes: Names in the order of the logits.
-        field: Of the payload, that holds the input.
-        payload: What queries look like; has `field` and `label`.
+        field: Name of the payload's field that holds the input.
+        payload: Model of a query; has `field` and `label`.
 
     Returns:
         The task, with the targets `margin` and `logit`.

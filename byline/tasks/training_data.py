@@ -56,7 +56,7 @@ class TrainingData:
             inputs_N: Numbers of shape [N, ...].
             labels_N: Class positions (integers) or numbers to regress on (floating), shape [N].
             examples: One for each point; None names the points by their content.
-            dtype: Of the model's weights.
+            dtype: Precision of the model's weights.
 
         Returns:
             The training data.

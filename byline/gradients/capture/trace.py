@@ -130,7 +130,7 @@ def record_trace(watched: TraceTargets, spread: Spread) -> Iterator[Trace]:
     """Record a forward pass of this thread.
 
     Args:
-        watched: What is recorded.
+        watched: Targets of the trace.
         spread: Applied to every output that is recorded, before the model goes on with it.
 
     Yields:

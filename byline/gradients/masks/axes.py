@@ -112,7 +112,7 @@ def join_axes(axes: Sequence[tuple[Axis, bool]]) -> Axis:
     """Bring together what is known of one axis from several tensors that are combined entry by entry.
 
     Args:
-        axes: What each tensor says, and whether it is a weight; data are believed before weights.
+        axes: The axis in each tensor, and whether that is a weight; data take precedence over weights.
     """
     data = [axis for axis, weight in axes if not weight] or [axis for axis, _ in axes]
     chosen = next((axis for axis in data if any(part.feature for part in axis)), data[0])

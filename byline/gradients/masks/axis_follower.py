@@ -43,8 +43,8 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         """Find the axis that the first layer with weights after a moment takes as its features.
 
         Args:
-            axes: Of the tensor in question.
-            since: What the clock said then.
+            axes: Axes of the tensor.
+            since: Reading of the clock at that time.
 
         Returns:
             The axis; None where no such layer follows, or where it takes several together.

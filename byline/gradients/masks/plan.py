@@ -218,7 +218,7 @@ def decide_site(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> D
     """Decide what is masked at one place of a model.
 
     Args:
-        name: Of the dropout module, for messages.
+        name: Name of the dropout module, for messages.
         module: The dropout module.
         calls: Its calls there; the first three on one, two and three times the same example, if so many.
 

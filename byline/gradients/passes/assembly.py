@@ -22,7 +22,7 @@ class BlockIndex:
     """Finds the block of a parameter.
 
     Args:
-        blocks: What is attributed.
+        blocks: Attributed parameter blocks.
     """
 
     def __init__(self, blocks: Sequence[Block]) -> None:
@@ -171,10 +171,10 @@ def gather_blocks(
     """Gather uses by block, with zeros for blocks that have none.
 
     Args:
-        blocks: What is attributed.
+        blocks: Attributed parameter blocks.
         uses: Block name, use.
         count: N.
-        like: Has the device and the precision.
+        like: A tensor with the device and the precision.
     """
     gathered: dict[str, list[Use]] = {block.name: [] for block in blocks}
     for name, use in uses:

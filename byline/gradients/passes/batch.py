@@ -164,7 +164,7 @@ class BatchPass:
 
         Args:
             found: `edge_gradients` with all weights one.
-            rounding: What the model's precision loses.
+            rounding: Relative rounding of the model's precision.
 
         Raises:
             InseparableError: A part has something of another example.

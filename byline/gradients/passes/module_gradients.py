@@ -53,7 +53,7 @@ def module_gradients(
     Args:
         call: Its arguments.
         output_grads: Gradients of the leaves of what it returned; None where nothing depends on one.
-        layout: How the call sees the batch.
+        layout: Layouts of the call.
         parameters: The module's own name for a parameter -> parameter.
         count: N.
 

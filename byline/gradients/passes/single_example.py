@@ -32,8 +32,8 @@ class SingleExamplePass:
 
     Args:
         trace: Its calls.
-        values_N: What it returned.
-        index: What is attributed.
+        values_N: The pass's values.
+        index: Attributed parameter blocks.
         parameters: Name -> parameter, of the blocks.
     """
 
