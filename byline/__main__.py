@@ -1,4 +1,4 @@
-"""The command line: composes the applications' sub-commands.
+"""Compose the command line of the applications' commands.
 
 The one module of `byline` that may import the applications. Heavy libraries are imported inside the
 commands, so that `byline --help` answers at once.
@@ -101,7 +101,7 @@ def _unexpected(error: Exception) -> tuple[str, BaseException, int]:
 
 
 def _place(error: BylineError) -> str:
-    """What a Task's own code raised on a query, and where: it may be the one at fault."""
+    """Describe the error of a Task's own code on a query, and its place."""
     root: BaseException = error
     while root.__cause__ is not None:
         root = root.__cause__

@@ -1,4 +1,4 @@
-"""What a Task's fields must be: checks that run when one is declared, so that a mistake is told where it was made."""
+"""Checks of a Task's fields that run when it is declared, so that an error names the place of the mistake."""
 
 import inspect
 import math
@@ -11,7 +11,7 @@ from byline.errors import InvalidTask
 
 
 def kind(value: object) -> str:
-    """Name a value's type for people: a class is told apart from what it makes."""
+    """Name a value's type for people: a class differs from its instances."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     name = type(value).__name__
@@ -19,12 +19,12 @@ def kind(value: object) -> str:
 
 
 def require(name: str, value: object, kinds: type | tuple[type, ...], expected: str) -> None:
-    """Hold that a field is of a type.
+    """Require that a field is of a type.
 
     Args:
         name: `Task.layers`.
         value: The field's.
-        kinds: What it may be.
+        kinds: Allowed types.
         expected: For people, with the way out.
 
     Raises:
@@ -35,12 +35,12 @@ def require(name: str, value: object, kinds: type | tuple[type, ...], expected: 
 
 
 def require_function(name: str, value: object, form: str, *, optional: bool = False) -> None:
-    """Hold that a field is a function.
+    """Require that a field is a function.
 
     Args:
         name: `Task.loss`.
         value: The field's.
-        form: How it is called: `(model, batch) -> values_N`.
+        form: Form of a call: `(model, batch) -> values_N`.
         optional: Whether None will do.
 
     Raises:
@@ -55,7 +55,7 @@ def require_function(name: str, value: object, form: str, *, optional: bool = Fa
 
 
 def _takes(function: Callable[..., Any], form: str) -> bool:
-    """Whether a function can be called as its form says; True where Python cannot tell."""
+    """Tell whether a function can be called as its form says; True where Python cannot tell."""
     arguments = [word for word in form[1 : form.index(")")].split(",") if word.strip()]
     try:
         inspect.signature(function).bind(*arguments)
@@ -67,7 +67,7 @@ def _takes(function: Callable[..., Any], form: str) -> bool:
 
 
 def require_factory(name: str, value: object) -> None:
-    """Hold that a field makes a model, and is none itself.
+    """Require that a field builds a model, and is not the model itself.
 
     Raises:
         InvalidTask: It is a model, or no function.
@@ -81,12 +81,12 @@ def require_factory(name: str, value: object) -> None:
 
 
 def require_list(name: str, value: object, element: type, each: str) -> None:
-    """Hold that a field is a list of one kind of thing.
+    """Require that a field is a list of one kind of thing.
 
     Args:
         name: `Task.checkpoints`.
         value: The field's.
-        element: What it holds.
+        element: Type of its elements.
         each: For people.
 
     Raises:
@@ -100,7 +100,7 @@ def require_list(name: str, value: object, element: type, each: str) -> None:
 
 
 def require_items(name: str, value: Any) -> None:
-    """Hold that a field is a data set: sized and indexed by row.
+    """Require that a field is a data set: sized and indexed by row.
 
     Raises:
         InvalidTask: It is an iterator, a loader of batches, or something else.
@@ -114,12 +114,12 @@ def require_items(name: str, value: Any) -> None:
 
 
 def require_weights(name: str, value: object, *, what: str = "model.state_dict()") -> None:
-    """Hold that a field names a file of tensors or holds them.
+    """Require that a field names a file of tensors or holds them.
 
     Args:
         name: `Checkpoint.weights`.
         value: The field's.
-        what: What makes such a mapping.
+        what: Expression that makes such a mapping.
 
     Raises:
         InvalidTask: It is a model, or something else.
@@ -138,7 +138,7 @@ def require_weights(name: str, value: object, *, what: str = "model.state_dict()
 
 
 def require_paths(name: str, value: object) -> None:
-    """Hold that a field is a list of paths.
+    """Require that a field is a list of paths.
 
     Raises:
         InvalidTask: It is one path, or something else.
@@ -150,7 +150,7 @@ def require_paths(name: str, value: object) -> None:
 
 
 def require_path(name: str, value: object) -> None:
-    """Hold that a field is a path, or None.
+    """Require that a field is a path, or None.
 
     Raises:
         InvalidTask: It is something else.
@@ -160,7 +160,7 @@ def require_path(name: str, value: object) -> None:
 
 
 def require_rate(name: str, value: object) -> None:
-    """Hold that a field is a number above zero, or None.
+    """Require that a field is a number above zero, or None.
 
     Raises:
         InvalidTask: It is something else.

@@ -22,20 +22,20 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def require_digest(what: str, found: str, expected: str | None) -> None:
-    """Refuse what was loaded if it is not what an index is made of.
+    """Require that a loaded part is the one that an index was built from.
 
     Args:
-        what: Names it to people: `the weights at seed-0.safetensors`.
+        what: Name of the part in messages: `the weights at seed-0.safetensors`.
         found: Digest of what is in memory now.
-        expected: What the digest was when the build began, or is in an index's manifest; None holds it to nothing.
+        expected: Digest at the start of the build, or in an index's manifest; None accepts every digest.
 
     Raises:
         StaleIndex: They differ.
     """
     if expected is not None and found != expected:
         raise StaleIndex(
-            f"{what} changed: expected the SHA-256 {expected[:12]}… that the index is made of, got {found[:12]}…: "
-            f"restore it, or build again with what is there now"
+            f"{what} changed: expected the SHA-256 {expected[:12]}… that the index was built from, got {found[:12]}…: "
+            f"restore it, or build again"
         )
 
 
@@ -67,7 +67,7 @@ def content_id(value: Any) -> str:
 
 
 def _feed(digest: "hashlib._Hash", value: Any) -> None:
-    """The usual parts of items are asked for first: each later question costs as much as a small tensor."""
+    """Digest a value; the usual types come first, since each further check costs as much as a small tensor."""
     kind = type(value)
     if kind in _LISTS:
         _feed_sequence(digest, value)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from byline.errors import InvalidInput
 
 ATTRIBUTE = "attributes."
-"""How a metadata column of the user's own is named in `GroupOptions.by`."""
+"""Prefix of the user's own metadata columns in `GroupOptions.by`."""
 
 
 ENOUGH_SUMS = 1000
@@ -24,7 +24,7 @@ LARGEST_MICRO_BATCH = 8
 
 
 class GroupOptions(BaseModel):
-    """How training points are put together."""
+    """Options that group training points."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,13 +34,14 @@ class GroupOptions(BaseModel):
     """`owner`, `label`, `license`, `uri`, `attributes.NAME`: equal values are a group, and points without one are
     alone. `random`: equal sizes. `kmeans`: points that are alike; no group is empty, and sizes differ."""
     of: Literal["inputs", "representations", "last_layer_gradients"] = "last_layer_gradients"
-    """What k-means compares: flattened inputs, `Task.representation`, or the last layer's gradients (a forward pass)."""
+    """Vectors that k-means compares: flattened inputs, `Task.representation`, or the last layer's gradients (a
+    forward pass)."""
     size: int | None = Field(default=None, ge=1)
     """Mean number of points of a group, for `random` and `kmeans`."""
     count: int | None = Field(default=None, ge=1)
     """Number of groups, in place of `size`."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Of the random order, or of k-means' beginning."""
+    """Seed of the random order, or of k-means' start."""
     build: Literal["sums", "fast"] = "sums"
     """`sums`: features of every point, added up. `fast`: one backward pass of a group's summed loss, no gradient of a
     single point."""
@@ -60,18 +61,18 @@ class GroupOptions(BaseModel):
         return self
 
     def number(self, rows: int) -> int:
-        """How many groups `random` and `kmeans` make of so many rows."""
+        """Count the groups that `random` and `kmeans` make of some rows."""
         wanted = self.count if self.count is not None else -(-rows // (self.size or 1))
         return min(wanted, rows)
 
 
 @dataclass(frozen=True)
 class GroupPartition:
-    """Which training points are in which group: rows in order of the groups, ascending within each."""
+    """A partition of training points into groups: rows in order of the groups, ascending within each."""
 
     rows_R: NDArray[np.int64]
     ends_J: NDArray[np.int64]
-    """Where each group's stretch of `rows_R` ends."""
+    """End of each group's stretch of `rows_R`."""
 
     @classmethod
     def of(cls, group_R: NDArray[np.int64]) -> Self:

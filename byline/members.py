@@ -1,4 +1,4 @@
-"""The elements of an ensemble: which checkpoint, with which LoRA adapter, under which seeded dropout mask.
+"""Members of an ensemble: a checkpoint, a LoRA adapter and a seeded dropout mask.
 
 A plan names them by configuration only; each `Member` becomes one stretch of every stored vector.
 """
@@ -24,7 +24,7 @@ class Member:
     adapter: int | None = None
     """Position in `Checkpoint.adapters`: only its parameters are attributed. None takes the model's own."""
     weight: float | None = field(default=None, compare=False)
-    """What its scores weigh, relative to the others'; None where all members are replicates of equal weight."""
+    """Weight of the member's scores, relative to the others; None where all members weigh the same."""
 
     @property
     def name(self) -> str:
@@ -39,12 +39,12 @@ class Member:
         return replace(self, mask_seed=None)
 
     def same_model(self, other: "Member") -> bool:
-        """Whether both have the same weights, so that one loaded model serves them."""
+        """Tell whether both have the same weights, so that one loaded model serves them."""
         return (self.checkpoint, self.adapter) == (other.checkpoint, other.adapter)
 
 
 class MemberPlan(BaseModel):
-    """Which members make the ensemble: checkpoints x adapters x masks."""
+    """A plan of the ensemble's members: checkpoints x adapters x masks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -123,6 +123,6 @@ class MemberPlan(BaseModel):
 
 
 def member_shares(members: Sequence[Member]) -> list[float]:
-    """What each member's scores count for in the ensemble's; adds up to one."""
+    """Compute each member's weight in the ensemble's scores; the weights add up to one."""
     weights = [1.0 if member.weight is None else member.weight for member in members]
     return [weight / sum(weights) for weight in weights]

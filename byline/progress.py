@@ -1,4 +1,4 @@
-"""How far a long computation is, without a callback through every layer.
+"""Progress of a long computation, without a callback through every layer.
 
 Whoever wants to know puts a function in place around the call (`report_to`); code that takes long says what it is at
 (`stage`) and counts its steps (`count_steps`, `count_items`). Counts may lie within one another: six members of a hundred
@@ -17,21 +17,21 @@ T = TypeVar("T")
 
 
 class Cancelled(BaseException):
-    """Nobody wants what is being computed any more. Not an `Exception`: code that goes on after one must not go on."""
+    """The computation was cancelled. Not an `Exception`, so that code which survives exceptions stops too."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Where a computation is."""
+    """The state of a computation."""
 
     stage: str
-    """What is being done."""
+    """Name of the stage."""
     done: int = 0
-    """Steps of the innermost count with a name that are done."""
+    """Finished steps of the innermost count with a name."""
     total: int = 0
-    """Of how many, at most; 0 where they are not counted."""
+    """Steps of that count at most; 0 where steps are not counted."""
     fraction: float = 0.0
-    """Of the whole stage, 0 to 1, over all counts that lie within one another."""
+    """Fraction of the whole stage that is done, 0 to 1, over all nested counts."""
 
 
 Report = Callable[[Step], None]
@@ -96,8 +96,8 @@ def count_steps(name: str | None, total: int) -> Iterator[Callable[[int], None]]
     """Count the steps of the block.
 
     Args:
-        name: What is counted; None refines the count around this one.
-        total: How many steps there are, at most.
+        name: Name of the counted steps; None refines the count around this one.
+        total: Most steps of the block.
 
     Yields:
         A function to call with the number of steps that were just done.
@@ -124,8 +124,8 @@ def count_items(name: str | None, items: Collection[T]) -> Iterator[T]:
     """Iterate and count.
 
     Args:
-        name: What is counted; None refines the count around this one.
-        items: What to iterate over.
+        name: Name of the counted steps; None refines the count around this one.
+        items: Items to iterate over.
 
     Yields:
         Each item.

@@ -21,7 +21,7 @@ def stream_key(seed: int, *names: str | int) -> int:
 
     Args:
         seed: The user's seed.
-        names: What the stream is for, e.g. `("sjlt", "fc1.weight", 0)`.
+        names: Purpose of the stream, e.g. `("sjlt", "fc1.weight", 0)`.
 
     Returns:
         A non-negative key; different names give unrelated streams.
@@ -64,7 +64,7 @@ def random_signs(key: int, start: int, rows: int, columns: int, device: torch.de
         start: First row.
         rows: Number of rows.
         columns: Width of the matrix; part of the stream's layout.
-        device: Where the result lives; its content does not depend on it.
+        device: Device of the result; its content does not depend on it.
 
     Returns:
         float32 [rows, columns] of -1 and +1.
@@ -85,7 +85,7 @@ def random_normals(key: int, start: int, rows: int, columns: int, device: torch.
         start: First row.
         rows: Number of rows.
         columns: Width of the matrix; part of the stream's layout.
-        device: Where the result lives; its content depends on it in the last bits of float32 only.
+        device: Device of the result; its content depends on it in the last bits of float32 only.
 
     Returns:
         float32 [rows, columns].
@@ -102,7 +102,7 @@ def stratified_positions(key: int, high: int, count: int) -> Tensor:
     Args:
         key: From `stream_key`.
         high: Integers to choose from.
-        count: How many; all of them where it is not below `high`.
+        count: Number of positions; all of them where it is not below `high`.
 
     Returns:
         int64 [min(count, high)], ascending.

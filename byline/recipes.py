@@ -2,7 +2,7 @@
 
 A score is always an inner product of a query feature and a training feature. A recipe says what is
 differentiated on each side, how the gradient becomes k numbers, which curvature preconditions it and on
-which side, whether features are normalised, and which members make the ensemble. Adding a method that
+which side, whether features are normalized, and which members make the ensemble. Adding a method that
 fits is adding a row; adding a projection or a curvature is adding a class to a union below.
 """
 
@@ -74,25 +74,25 @@ class Recipe(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     """The row of `RECIPES` that this came from."""
     train_signal: str = "loss"
-    """What is differentiated for a training point: `loss` or one of the Task's targets."""
+    """Function that is differentiated for a training point: `loss` or one of the Task's targets."""
     query_target: str = "loss"
-    """What is differentiated for a query that names no target."""
+    """Target that is differentiated for a query that names none."""
     layers: Literal["all", "last"] = "all"
     """`last` attributes the parameters of the last layer that the model calls, and of no other."""
     scale: Scale = NoScale()
-    """What a gradient's entries are multiplied by before the projection."""
+    """Factors of a gradient's entries before the projection."""
     projection: Projection
-    """How a gradient becomes k numbers."""
+    """Projection of a gradient to k numbers."""
     curvature: Curvature = NoCurvature()
-    """What preconditions the gradient."""
+    """Curvature whose inverse preconditions the gradient."""
     sides: SideRule = "none"
-    """Where the inverse goes: `two_sided` puts a square root on each side and allows `unit_norm`."""
+    """Side of the inverse: `two_sided` puts a square root on each side and allows `unit_norm`."""
     unit_norm: bool = False
     """Divide each member's feature by its length, after preconditioning: scores become cosines."""
     row_weight: RowWeight = "none"
     """Column that multiplies the training side, averaged over the members: TRAK's 1 - p, and others."""
     members: MemberPlan = MemberPlan()
-    """Which models make the ensemble."""
+    """Models of the ensemble."""
     pca: Pca | None = None
     """Rotate all members' features together onto their strongest directions: ten masks at the bytes of one."""
 
@@ -100,27 +100,31 @@ class Recipe(BaseModel):
     def _parts_fit(self) -> Self:
         if self.sides in {"one_sided", "solved"} and self.unit_norm:
             raise InvalidRecipe(
-                f"unit_norm needs sides = 'none' or 'two_sided': a {self.sides.replace('_', '-')} score is no cosine"
+                f"unit_norm needs sides = 'none' or 'two_sided': a {self.sides.replace('_', '-')} score is not a cosine"
             )
         if (self.sides == "solved") != isinstance(self.curvature, IterativeCurvature):
-            raise InvalidRecipe("sides = 'solved' goes with curvature 'cg' or 'lissa', and these with it")
+            raise InvalidRecipe(
+                "sides = 'solved' needs curvature 'cg' or 'lissa', and these need sides = 'solved'"
+            )
         if (self.sides == "none") != isinstance(self.curvature, NoCurvature):
             raise InvalidRecipe(
-                "sides = 'none' goes with curvature kind 'none', and any other with a curvature"
+                "sides = 'none' needs curvature 'none', and every other side rule needs a curvature"
             )
         if isinstance(self.projection, EigenbasisProjection) != isinstance(self.curvature, Kfac | Ekfac):
             raise InvalidRecipe(
-                "projection 'eigenbasis' goes with curvature 'kfac' or 'ekfac', and these with it"
+                "projection 'eigenbasis' needs curvature 'kfac' or 'ekfac', and these need it"
             )
         if isinstance(self.projection, RitzProjection) != isinstance(self.curvature, Arnoldi):
-            raise InvalidRecipe("projection 'ritz' goes with curvature 'arnoldi', and this with it")
+            raise InvalidRecipe(
+                "projection 'ritz' needs curvature 'arnoldi', and curvature 'arnoldi' needs it"
+            )
         if isinstance(self.curvature, Explicit) and self.curvature.matrix == "hessian":
             self._fits_a_hessian()
         if self.recorded:
             self._fits_a_recorded_run()
         self._scale_fits()
         if self.labels != "given" and self.train_signal != "loss":
-            raise InvalidRecipe("curvature labels 'sampled' and 'exact' go with train_signal 'loss'")
+            raise InvalidRecipe("curvature labels 'sampled' and 'exact' need train_signal 'loss'")
         return self
 
     @model_validator(mode="after")
@@ -193,111 +197,108 @@ class Recipe(BaseModel):
 
     @property
     def labels(self) -> Labels:
-        """Whose labels the curvature is fitted with, and the leverage is taken at."""
+        """Labels that the curvature is fitted with, and that the leverage is taken at."""
         return "given" if isinstance(self.curvature, NoCurvature) else self.curvature.labels
 
 
-def _rows() -> dict[str, Recipe]:
-    two_sided: dict[str, Any] = {"sides": "two_sided"}
-    margin: dict[str, Any] = {
-        "train_signal": "margin",
-        "query_target": "margin",
-        "row_weight": "one_minus_p",
-    }
-    rows = [
-        Recipe(name="grad_dot", projection=SjltProjection(size=4096)),
-        Recipe(name="grad_cos", projection=SjltProjection(size=4096), unit_norm=True),
-        Recipe(
-            name="tracin",
-            projection=SjltProjection(size=4096),
-            members=MemberPlan(weights="learning_rate"),
-        ),
-        Recipe(
-            name="rps",
-            query_target="logit",
-            layers="last",
-            projection=IdentityProjection(),
-        ),
-        Recipe(
-            name="trak",
-            projection=SjltProjection(size=1024),
-            curvature=Fisher(damping=3.0),
-            **two_sided,
-            **margin,
-        ),
-        Recipe(
-            name="logra",
-            projection=FactorisedProjection(),
-            curvature=Fisher(blocks="layer"),
-            **two_sided,
-        ),
-        Recipe(name="grass", projection=GrassProjection(size=1024), curvature=Fisher(), **two_sided),
-        Recipe(
-            name="factgrass",
-            projection=FactorisedGrassProjection(),
-            curvature=Fisher(blocks="layer"),
-            **two_sided,
-        ),
-        Recipe(name="kfac", projection=EigenbasisProjection(), curvature=Kfac(), **two_sided),
-        Recipe(name="ekfac", projection=EigenbasisProjection(), curvature=Ekfac(), **two_sided),
-        Recipe(
-            name="ekfac_margin",
-            projection=EigenbasisProjection(),
-            curvature=Ekfac(damping=1.0),
-            **two_sided,
-            **margin,
-        ),
-        Recipe(name="if_exact", projection=IdentityProjection(), curvature=Explicit(), **two_sided),
-        Recipe(name="arnoldi", projection=RitzProjection(), curvature=Arnoldi(), **two_sided),
-        Recipe(name="if_cg", projection=SjltProjection(size=4096), curvature=Cg(), sides="solved"),
-        Recipe(name="if_lissa", projection=SjltProjection(size=4096), curvature=Lissa(), sides="solved"),
-        Recipe(
-            name="datainf",
-            projection=FactorisedProjection(),
-            curvature=DataInf(),
-            sides="one_sided",
-        ),
-        Recipe(
-            name="dvemb",
-            projection=FactorisedProjection(size_in=32, size_out=16),
-            curvature=Trajectory(),
-            sides="one_sided",
-        ),
-        Recipe(
-            name="rif",
-            projection=FactorisedProjection(),
-            curvature=Fisher(blocks="layer", labels="sampled"),
-            row_weight="leverage",
-            **two_sided,
-        ),
-        Recipe(
-            name="relatif",
-            projection=EigenbasisProjection(),
-            curvature=Ekfac(),
-            row_weight="relative_l",
-            **two_sided,
-        ),
-        Recipe(
-            name="trackstar",
-            scale=SecondMoment(),
-            projection=FactorisedProjection(),
-            curvature=Fisher(blocks="layer", damping=3.0),
-            unit_norm=True,
-            **two_sided,
-        ),
-        Recipe(
-            name="less",
-            scale=AdamDirection(),
-            projection=SjltProjection(size=8192),
-            unit_norm=True,
-            members=MemberPlan(weights="learning_rate"),
-        ),
-    ]
-    return {row.name: row for row in rows}
+_TWO_SIDED: dict[str, Any] = {"sides": "two_sided"}
+_MARGIN: dict[str, Any] = {
+    "train_signal": "margin",
+    "query_target": "margin",
+    "row_weight": "one_minus_p",
+}
+_TABLE = (
+    Recipe(name="grad_dot", projection=SjltProjection(size=4096)),
+    Recipe(name="grad_cos", projection=SjltProjection(size=4096), unit_norm=True),
+    Recipe(
+        name="tracin",
+        projection=SjltProjection(size=4096),
+        members=MemberPlan(weights="learning_rate"),
+    ),
+    Recipe(
+        name="rps",
+        query_target="logit",
+        layers="last",
+        projection=IdentityProjection(),
+    ),
+    Recipe(
+        name="trak",
+        projection=SjltProjection(size=1024),
+        curvature=Fisher(damping=3.0),
+        **_TWO_SIDED,
+        **_MARGIN,
+    ),
+    Recipe(
+        name="logra",
+        projection=FactorisedProjection(),
+        curvature=Fisher(blocks="layer"),
+        **_TWO_SIDED,
+    ),
+    Recipe(name="grass", projection=GrassProjection(size=1024), curvature=Fisher(), **_TWO_SIDED),
+    Recipe(
+        name="factgrass",
+        projection=FactorisedGrassProjection(),
+        curvature=Fisher(blocks="layer"),
+        **_TWO_SIDED,
+    ),
+    Recipe(name="kfac", projection=EigenbasisProjection(), curvature=Kfac(), **_TWO_SIDED),
+    Recipe(name="ekfac", projection=EigenbasisProjection(), curvature=Ekfac(), **_TWO_SIDED),
+    Recipe(
+        name="ekfac_margin",
+        projection=EigenbasisProjection(),
+        curvature=Ekfac(damping=1.0),
+        **_TWO_SIDED,
+        **_MARGIN,
+    ),
+    Recipe(name="if_exact", projection=IdentityProjection(), curvature=Explicit(), **_TWO_SIDED),
+    Recipe(name="arnoldi", projection=RitzProjection(), curvature=Arnoldi(), **_TWO_SIDED),
+    Recipe(name="if_cg", projection=SjltProjection(size=4096), curvature=Cg(), sides="solved"),
+    Recipe(name="if_lissa", projection=SjltProjection(size=4096), curvature=Lissa(), sides="solved"),
+    Recipe(
+        name="datainf",
+        projection=FactorisedProjection(),
+        curvature=DataInf(),
+        sides="one_sided",
+    ),
+    Recipe(
+        name="dvemb",
+        projection=FactorisedProjection(size_in=32, size_out=16),
+        curvature=Trajectory(),
+        sides="one_sided",
+    ),
+    Recipe(
+        name="rif",
+        projection=FactorisedProjection(),
+        curvature=Fisher(blocks="layer", labels="sampled"),
+        row_weight="leverage",
+        **_TWO_SIDED,
+    ),
+    Recipe(
+        name="relatif",
+        projection=EigenbasisProjection(),
+        curvature=Ekfac(),
+        row_weight="relative_l",
+        **_TWO_SIDED,
+    ),
+    Recipe(
+        name="trackstar",
+        scale=SecondMoment(),
+        projection=FactorisedProjection(),
+        curvature=Fisher(blocks="layer", damping=3.0),
+        unit_norm=True,
+        **_TWO_SIDED,
+    ),
+    Recipe(
+        name="less",
+        scale=AdamDirection(),
+        projection=SjltProjection(size=8192),
+        unit_norm=True,
+        members=MemberPlan(weights="learning_rate"),
+    ),
+)
 
-
-RECIPES: dict[str, Recipe] = _rows()
-"""Every method that is offered, by name."""
+RECIPES: dict[str, Recipe] = {row.name: row for row in _TABLE}
+"""The methods by name."""
 
 
 def recipe(name: str, **changes: Any) -> Recipe:
@@ -328,7 +329,7 @@ def recipe(name: str, **changes: Any) -> Recipe:
 
 
 def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
-    """Hold that a group's feature is the sum of its points'.
+    """Require that a group's feature is the sum of its points'.
 
     Raises:
         InvalidRecipe: The recipe's features do not add up, or not without single points' gradients.
@@ -341,8 +342,8 @@ def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
         )
     if not chosen.scale.linear:
         raise InvalidRecipe(
-            f"recipe '{name}' takes each point's own optimiser step, and the step of a group is no sum of its points': "
-            f"take scale 'none', or no groups"
+            f"recipe '{name}' takes each point's own optimizer step, and a group's step is not the sum of its points' "
+            f"steps: take scale 'none', or no groups"
         )
     if chosen.recorded and (groups.build == "fast" or chosen.pca is not None):
         raise InvalidRecipe(
@@ -371,7 +372,7 @@ def refuse_unsummable(chosen: Recipe, groups: GroupOptions) -> None:
 
 
 def refuse_no_self_influence(chosen: Recipe) -> None:
-    """Hold that a training point's stored vector gives its own score, and that such scores differ.
+    """Require that stored vectors give the training points' own scores, and that these differ.
 
     Raises:
         InvalidQuery: They do not.

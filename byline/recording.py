@@ -1,9 +1,9 @@
-"""A recorder for the user's own training loop: what recipe `dvemb` is built from.
+"""A recorder for the user's own training loop, for recipe `dvemb`.
 
     with TrainingRecorder(task, recipe("dvemb"), model, "run-0") as recorder:
         for rows in batches:                     # row numbers of Task.train_set
             loss(model, rows).mean().backward()
-            recorder.step(rows, learning_rate)   # before the optimiser's step
+            recorder.step(rows, learning_rate)   # before the optimizer's step
             optimizer.step()
 
 A step takes the gradients of the batch's examples at the model's current weights, on a copy in evaluation mode: of the
@@ -39,10 +39,10 @@ from byline.task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class RecorderOptions:
-    """How a run is recorded; nothing here changes a score."""
+    """Options of a recording; none of them changes a score."""
 
     compute: Compute = field(default_factory=Compute)
-    """Where gradients are computed, and how precisely; the model itself may live elsewhere."""
+    """Device and precision of the gradients; the model itself may live elsewhere."""
     batch_rows: int = 64
     """Examples that are differentiated together: bounds the memory of large batches."""
     span_bytes: int = 1 << 25
@@ -52,7 +52,7 @@ class RecorderOptions:
 class TrainingRecorder:
     """Keeps every example's projected gradient at the step that used it.
 
-    The loss that is trained on must be the mean of `Task.loss` over the batch, and the optimiser plain SGD. With
+    The loss that is trained on must be the mean of `Task.loss` over the batch, and the optimizer plain SGD. With
     momentum m, pass learning rate / (1 - m), which is an approximation; weight decay is not modelled.
 
     Args:
@@ -104,12 +104,12 @@ class TrainingRecorder:
             run.writer.close()
 
     def step(self, rows: Sequence[int] | Tensor, learning_rate: float) -> None:
-        """Record one step, before the optimiser changes the weights.
+        """Record one step, before the optimizer changes the weights.
 
         Args:
             rows: Rows of `Task.train_set` in the batch; one that is in it twice counts twice. With accumulated
                 gradients, the rows of all parts.
-            learning_rate: Of this step.
+            learning_rate: Learning rate of this step.
 
         Raises:
             InvalidInput: A row is not of the training set, or the learning rate is no positive number.
@@ -155,11 +155,11 @@ class TrainingRecorder:
 
 
 def recording_head(recipe: Recipe, blocks: Sequence[Block], rows: int) -> RecordingHead:
-    """What a recording says about itself.
+    """Make the head of a recording.
 
     Args:
-        recipe: Of a recorded run.
-        blocks: What is attributed.
+        recipe: Recipe of a recorded run.
+        blocks: Attributed parameter blocks.
         rows: Size of the training set.
     """
     return RecordingHead(
@@ -174,7 +174,7 @@ def recording_head(recipe: Recipe, blocks: Sequence[Block], rows: int) -> Record
 
 @dataclass(frozen=True)
 class _Run:
-    """What a recorder holds while its `with` block runs."""
+    """State of a recorder inside its `with` block."""
 
     member: MemberModel
     featurizer: MemberFeaturizer

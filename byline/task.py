@@ -1,4 +1,4 @@
-"""What a user declares: a model, what it was trained on, and what a query is.
+"""The Task that a user declares: a model, its training set, and its queries.
 
 Nothing here computes. `byline.tasks` has ready-made factories for the common cases.
 """
@@ -22,7 +22,7 @@ from byline.paths import local_path
 Item = Any
 """One element of the data set: whatever `collate` understands."""
 Batch = Any
-"""What `collate` makes of a list of items; passed to losses and targets untouched, but for its device."""
+"""The result of `collate`, which losses and targets get unchanged but for its device."""
 Objective = Callable[[nn.Module, Batch], Tensor]
 """`(model, batch) -> values_N`: one number an example, each a function of that example alone."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -61,17 +61,18 @@ class Checkpoint:
     name: str | None = None
     """Shown to people; defaults to the file's name or the position."""
     learning_rate: float | None = None
-    """Of the optimiser when these weights were saved: what `tracin` and `less` weigh checkpoints of one run by."""
+    """Learning rate of the optimizer when these weights were saved. `tracin` and `less` weigh the checkpoints of a
+    run by it."""
     optimizer_state: Path | Mapping[str, Tensor] | None = None
     """Adam's moments, `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, in a `.safetensors` file or as tensors
-    (`byline.models.optimizer_state.adam_state` takes them from an optimiser). Where they are missing they are estimated."""
+    (`byline.models.optimizer_state.adam_state` takes them from an optimizer). Where they are missing they are estimated."""
     adapters: Sequence[Path] = ()
     """Folders of LoRA adapters (peft) that were trained on top of these weights; `members.adapters` uses them."""
     recording: Path | None = None
     """Folder that a `byline.recording.TrainingRecorder` filled while these weights were trained; for `dvemb`. A relative
     path is relative to the Task's file."""
     expected: CheckpointDigests | None = None
-    """What every loading is held to: set by builds and by opened indexes, and left out in a Task's file."""
+    """Digests that every loading must match. Builds and opened indexes set them; leave them out in a Task's file."""
 
     def __post_init__(self) -> None:
         for place in (self.weights, self.optimizer_state, *self.adapters, self.recording):
@@ -89,7 +90,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What the model predicts a distribution with: for curvature beyond the labels at hand.
+    """The model's predictive distribution, for curvature beyond the labels at hand.
 
     `loss(compute(model, batch), batch)` must equal `Task.loss(model, batch)`.
     """
@@ -115,7 +116,7 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSelection:
-    """Which modules' parameters are attributed. The default: every parameter that training could change."""
+    """A selection of modules whose parameters are attributed. The default: every parameter that training could change."""
 
     include: Sequence[str] = ("*",)
     """Module names or `fnmatch` patterns, as in `model.named_modules()`: `"transformer.h.*.mlp.*"`."""
@@ -142,7 +143,7 @@ class Prediction:
     item: Item
     """The query with the predicted label or completion in it: this is what is attributed."""
     output: Mapping[str, JsonValue]
-    """What people are shown: `{"label": "7", "probability": 0.98}`, `{"completion": "..."}`."""
+    """Output for people: `{"label": "7", "probability": 0.98}`, `{"completion": "..."}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ class ParsedQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryInterface:
-    """How a query arrives, and how it becomes an item that `collate` understands."""
+    """The form of a query, and its way to an item that `collate` understands."""
 
     payload: type[BaseModel]
     """Validates the payload and documents it in the OpenAPI page. Forbid extra fields; bound every length."""
@@ -190,9 +191,9 @@ class Task:
     model: Callable[[], nn.Module]
     """Builds the model with any weights; called once for each checkpoint and collector."""
     checkpoints: Sequence[Checkpoint]
-    """At least one. Several make an ensemble: better scores, and a standard error for each."""
+    """Trained weights, at least one. Several make an ensemble: better scores, and a standard error for each."""
     train_set: TrainSet
-    """What the model was trained on, in a fixed order."""
+    """The model's training set, in a fixed order."""
     describe: Callable[[int], Example]
     """The metadata of training point i. Must be cheap: it is called once for each row."""
     loss: Objective
@@ -202,15 +203,15 @@ class Task:
     targets: Mapping[str, Objective] = field(default_factory=dict)
     """Named functions of the model's output that a query can be attributed by; a positive score raises them."""
     layers: LayerSelection = LayerSelection()
-    """Which modules are attributed."""
+    """Attributed modules."""
     query: QueryInterface | None = None
-    """How queries are parsed. Without it an index answers gradients and features only."""
+    """Parser of queries. Without it an index answers gradients and features only."""
     outputs: Outputs | None = None
     """The model's predictive distribution, for GGN products and for curvature from sampled or exact labels."""
     representation: Callable[[nn.Module, Batch], Tensor] | None = None
     """`(model, batch) -> h_ND`: for groups by k-means and for the similarity baselines."""
     text: Callable[[Item], str] | None = None
-    """What an item says, for the BM25 baseline."""
+    """Text of an item, for the BM25 baseline."""
     label: Callable[[Item], str] | None = None
     """An item's class, named as `Example.label` names the training points': for `knn_shapley`."""
     train: Callable[[Sequence[int], int], Mapping[str, Tensor]] | None = None

@@ -23,7 +23,8 @@ from rich.table import Table
 from benchmarks.report import Targets
 from benchmarks.tasks.digits import FULL, SMOKE, keep
 from benchmarks.tasks.networks import digits, full_models
-from byline.loading.task_file import load_checkpoint, load_task
+from byline.loading.task_file import load_task
+from byline.models.checkpoints import load_checkpoint
 from byline.models.device import to_device
 from byline.task import Task
 from byline_indexer.build.build import build

@@ -1,1 +1,1 @@
-"""Answers questions about an index: one code path for Python, the command line and the service."""
+"""Answer requests to an index, by one path for Python, the command line and the service."""

@@ -1,4 +1,4 @@
-"""Writing answers: joining rows with their metadata, and scores with their errors.
+"""Write answers: rows with their metadata, and scores with their errors.
 
 Letters: M members, k examples of an answer, O owners.
 """
@@ -62,7 +62,7 @@ class AnswerWriter:
         return [(name, int(n), licenses) for (name, _, licenses), n in zip(known, points, strict=True)]
 
     def _card(self) -> CardSummary | None:
-        """What the index's card says now: `byline evaluate` may write one beside an index that is open."""
+        """Return the current card's summary: `byline evaluate` may write a card beside an open index."""
         card, summary = self._summed_up
         if card is not self._index.quality.card:
             card = self._index.quality.card
@@ -75,8 +75,8 @@ class AnswerWriter:
 
         Args:
             asked: The question, with its predictions.
-            found: What the search knows about it.
-            timings: Of the stages so far.
+            found: The search's result.
+            timings: Times of the stages so far.
 
         Returns:
             The answer.
@@ -209,7 +209,7 @@ class AnswerWriter:
 
 
 def _is_exact(found: SearchResult, points: int) -> bool:
-    """Whether everything that could have come back was scored: of a drill-down, all training points."""
+    """Tell whether every possible result was scored; after a drill-down, all training points."""
     if found.drilled is not None:
         return found.points == points
     return found.certainty is None or found.certainty.exact
@@ -221,7 +221,7 @@ def _certainty(found: SearchResult) -> SearchCertainty | None:
 
 
 def card_summary(card: QualityCard | None) -> CardSummary | None:
-    """What every answer says of an index's quality card."""
+    """Summarize an index's quality card for answers."""
     if card is None or not card.measurements:
         return None
     figures = tuple(

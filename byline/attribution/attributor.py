@@ -1,4 +1,4 @@
-"""The one way to ask an index: what the command line and the service share.
+"""The one entry to an opened index, for Python, the command line and the service.
 
 Letters: Q questions, M members, k examples of an answer, O owners.
 """
@@ -41,7 +41,7 @@ class Attributor:
     Args:
         index: The opened index.
         searcher: Searches it.
-        task: What the index was built from; None answers gradients and features only.
+        task: The Task that the index was built from; None answers gradients and features only.
         featurizer: Makes query features; a `Featurizer` of queries too. None answers features only.
         name: Shown in answers; None takes the Task's.
     """
@@ -377,7 +377,7 @@ class Attributor:
 
 
 def shares_answer(answer: Answer) -> SharesAnswer:
-    """The owners' part of an answer that was asked with `shares`."""
+    """Take the owners' part of an answer that was asked with `shares`."""
     return SharesAnswer.model_validate(answer.model_dump(include=set(SharesAnswer.model_fields)))
 
 

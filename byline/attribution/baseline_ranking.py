@@ -26,8 +26,8 @@ def fit_baseline(index: AttributionIndex, task: Task, name: Baseline, fitting: F
 
     Args:
         index: Its rows are training points.
-        task: Has the points.
-        name: Of the baseline.
+        task: The Task, with the training points.
+        name: Name of the baseline.
         fitting: Model and batches.
 
     Returns:
@@ -97,7 +97,7 @@ class Similarities:
         return None
 
     def require(self, name: str) -> None:
-        """Hold that requests may carry this baseline.
+        """Require that requests may carry this baseline.
 
         Raises:
             InvalidQuery: They may not; the message says what to do.

@@ -43,7 +43,7 @@ class DrillDown:
     Args:
         index: An index of groups.
         members: The ensemble.
-        task: Has the points.
+        task: The Task, with the training points.
         featurizer: With the members' models.
     """
 
@@ -193,7 +193,7 @@ def most_points_of(index: AttributionIndex, groups: int) -> int:
 
 
 def require_drill_down(index: AttributionIndex, drill: DrillDown | None) -> None:
-    """Hold that a drill-down is possible.
+    """Require that a drill-down is possible.
 
     Raises:
         InvalidQuery: It is not.

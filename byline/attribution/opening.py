@@ -1,4 +1,4 @@
-"""Bringing an index and the Task that it was built from together again."""
+"""Load the Task and the models that an index was built from."""
 
 from collections.abc import Mapping
 
@@ -75,7 +75,7 @@ def _expected(task: Task, index: AttributionIndex) -> Mapping[int, CheckpointDig
 
 
 def _digests(checkpoint: Checkpoint, expected: str, index: AttributionIndex) -> CheckpointDigests:
-    """What a checkpoint is held to; the manifest has one digest of weights, adapters and recording together."""
+    """Make a checkpoint's expected digests; the manifest has one digest of weights, adapters and recording together."""
     adapters, recorded = index.recipe.members.adapters, index.recipe.recorded
     if not adapters and not recorded:
         return CheckpointDigests(weights=expected)

@@ -1,4 +1,4 @@
-"""By how much the best of many scores are too high, since they were picked for being the highest.
+"""The optimism of the best of many scores: they are too high, since they were picked for being the highest.
 
 Letters: C candidates, M members, U units (`uncertainty.member_units`), k examples.
 

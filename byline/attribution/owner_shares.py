@@ -1,4 +1,4 @@
-"""What part of an answer each owner is due (the compensation formula).
+"""Each owner's share of an answer: the compensation formula.
 
 Letters: O owners, M members, U independent units (`uncertainty.member_units`).
 

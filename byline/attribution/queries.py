@@ -73,7 +73,7 @@ class PreparedQuery:
 
     @property
     def is_differentiated(self) -> bool:
-        """Whether the items' gradients are wanted."""
+        """Whether the items' gradients must be computed."""
         return bool(self.question.payloads) and self.question.request.baseline is None and self.error is None
 
 
@@ -262,7 +262,7 @@ class QueryPreparer:
 
 
 def _name(request: AttributionRequest, number: int) -> str:
-    """What a message calls a query: queries of a set have numbers, from 1."""
+    """Name a query in messages: queries of a set have numbers, from 1."""
     return "query" if request.query_set is None else f"query {number} of query_set"
 
 

@@ -35,16 +35,16 @@ class RankedRows:
     by_member: NDArray[np.float64]
     """[k, M]; the mean over the members is the score. [k, 1] where the members' own are not known."""
     optimism: float | None = None
-    """Part of the scores that is luck; None where unknown."""
+    """Fraction of the scores that is luck; None where unknown."""
     certainty: Certainty | None = None
-    """How sure it is that no stronger row of the index was missed; None for a baseline, which scores all."""
+    """Certainty that no stronger row of the index was missed; None for a baseline, which scores all rows."""
     examples: tuple[Example, ...] | None = None
     """[k], where the rows are training points of an index of groups; None where the index knows them."""
 
 
 @dataclass(kw_only=True)
 class SearchResult:
-    """What the search knows about one question."""
+    """The search's result for one question."""
 
     proponents: RankedRows | None = None
     opponents: RankedRows | None = None
@@ -62,7 +62,7 @@ class SearchResult:
 
     @property
     def certainty(self) -> Certainty | None:
-        """How sure it is that nothing stronger was missed at either end; None where nothing was searched for."""
+        """Certainty that nothing stronger was missed at either end; None without a search."""
         ends = [end.certainty for end in (self.proponents, self.opponents) if end is not None]
         known = [certainty for certainty in ends if certainty is not None]
         return reduce(Certainty.joined, known) if known else None

@@ -46,7 +46,7 @@ def by_requests(preparer: QueryPreparer, searcher: Searcher, questions: Sequence
 
     Args:
         preparer: Makes the queries' features.
-        searcher: Of the index.
+        searcher: The index's searcher.
         questions: Q requests, from `checked_requests`.
 
     Returns:
@@ -69,7 +69,7 @@ def by_items(
 
     Args:
         featurizer: Makes the queries' features.
-        searcher: Of the index.
+        searcher: The index's searcher.
         items: Q queries.
         target: The attributed target.
 

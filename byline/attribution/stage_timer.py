@@ -29,5 +29,5 @@ class StageTimer:
             self._milliseconds[name] = self._milliseconds.get(name, 0.0) + elapsed
 
     def timings(self) -> Timings:
-        """What was measured so far."""
+        """Return the times so far."""
         return Timings(**{name: round(value, 3) for name, value in self._milliseconds.items()})

@@ -1,4 +1,4 @@
-"""Calling a Task's own code: what it raises is told apart from what it promised and did not keep."""
+"""Call a Task's own code on queries, and check the results."""
 
 import math
 from collections.abc import Iterator, Mapping

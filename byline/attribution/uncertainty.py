@@ -1,4 +1,4 @@
-"""How far a score can be trusted: the spread between the independent units of the ensemble.
+"""Standard errors from the spread between the independent units of an ensemble, and the noise of the other scores.
 
 Letters: M members, U units.
 
@@ -124,7 +124,7 @@ def stands_out(
     Args:
         end: Which end `best` is of.
         best: The score at rank 1: the largest of the proponents, or the smallest of the opponents.
-        half_width: Of its 95 % interval (`byline.metrics.intervals.half_width`), None with a single member.
+        half_width: Half the width of its 95 % interval (`byline.metrics.intervals.half_width`), None with a single member.
         sample_S: Scores of the sampled rows for the same query.
         searched: Number n of rows that `best` is the best of.
 

@@ -1,4 +1,4 @@
-"""What a baseline is: scores of every training point for a query, from similarity alone.
+"""The interface of baselines: scores of every training point for a query, from similarity alone.
 
 Letters: Q queries, R training points.
 """
@@ -17,16 +17,16 @@ from byline.task import Item, Task
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """How a baseline is fitted."""
+    """Options of a baseline's fit."""
 
     model: nn.Module | None = None
-    """What represents items, in evaluation mode on the CPU; None loads the Task's first checkpoint."""
+    """Model that represents items, in evaluation mode on the CPU; None loads the Task's first checkpoint."""
     batch_rows: int = 64
     """Training points of one forward pass. More is faster until memory runs out."""
     neighbours: int = 5
     """K of `knn_shapley`: how many nearest points vote on a query's label."""
     on_done: Callable[[int, int], None] = lambda _done, _all: None
-    """Told how many training points were read, and of how many."""
+    """Called with the number of training points read so far, and the number of all."""
 
 
 DEFAULT = FitOptions()
@@ -37,7 +37,7 @@ class FittedBaseline(Protocol):
 
     @classmethod
     def require(cls, task: Task) -> None:
-        """Hold that a Task declares what this baseline compares.
+        """Require that a Task declares the functions that this baseline compares by.
 
         Raises:
             InvalidTask: It does not.

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from byline.baselines.base import DEFAULT, FitOptions, batches
 from byline.errors import InvalidInput, InvalidTask
-from byline.models.training_points import item_text, named_fault_of_items
+from byline.models.training_points import faulty_item_named, item_text
 from byline.task import Item, Task
 
 K1 = 1.5
-"""How soon a word that is repeated counts no more."""
+"""Saturation of repeated words: with a small value, repetitions soon add nothing."""
 B = 0.75
-"""How much long training points are held back: 0 not at all, 1 in proportion."""
+"""Length normalization: 0 ignores the length of a training point, 1 divides by it."""
 _WORD = re.compile(r"\w+")
 
 
@@ -42,7 +42,7 @@ class Bm25:
 
     @classmethod
     def require(cls, task: Task) -> None:
-        """Hold that items have a text.
+        """Require that items have a text.
 
         Raises:
             InvalidTask: `Task.text` is not declared.
@@ -72,7 +72,7 @@ class Bm25:
         vocabulary: dict[str, int] = {}
         ids = []
         for part in batches(task, fitting):
-            with named_fault_of_items(part, lambda item: item_text(task, item)):
+            with faulty_item_named(part, lambda item: item_text(task, item)):
                 texts = [item_text(task, item) for item in part]
             ids += [[vocabulary.setdefault(word, len(vocabulary)) for word in words(text)] for text in texts]
         if not vocabulary:

@@ -1,4 +1,4 @@
-"""KNN-Shapley: what each training point adds to a vote of a query's nearest neighbours on its label.
+"""KNN-Shapley: each training point's contribution to a vote of a query's nearest neighbours on its label.
 
 The game is a K-nearest-neighbour classifier in the space of representations: a set S of training points is worth the
 share of its K nearest to the query that have the query's label, v(S) = 1/K sum over k <= min(K, |S|) of
@@ -55,7 +55,7 @@ class KnnShapley:
 
     @classmethod
     def require(cls, task: Task) -> None:
-        """Hold that items have a representation and a label.
+        """Require that items have a representation and a label.
 
         Raises:
             InvalidTask: `Task.representation` or `Task.label` is not declared.

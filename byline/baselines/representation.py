@@ -34,7 +34,7 @@ class Representation:
 
     @classmethod
     def require(cls, task: Task) -> None:
-        """Hold that items have a representation.
+        """Require that items have a representation.
 
         Raises:
             InvalidTask: `Task.representation` is not declared.

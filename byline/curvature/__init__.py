@@ -1,4 +1,4 @@
-"""What preconditions a gradient: one module a curvature; and products and solvers that stand alone."""
+"""Curvatures that precondition gradients, one module each, with products and solvers that work alone."""
 
 from byline.curvature.products import ggn_products, hessian_products
 from byline.curvature.solvers import (

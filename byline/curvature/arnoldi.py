@@ -3,7 +3,7 @@
     H ~ sum_k theta_k v_k v_k^T over the largest Ritz pairs;    feature = (v_k . g) / sqrt(theta_k + damping * mean theta)
 
 Arnoldi's iteration of Schioppa et al. 2022 ("Scaling Up Influence Functions"); for a symmetric matrix it is Lanczos',
-here with full reorthogonalisation. Ritz values that are not positive are left out, so that the inverse has a root.
+here with full reorthogonalization. Ritz values that are not positive are left out, so that the inverse has a root.
 
 Every step is a statistic of its own: one product of the matrix with the last direction, added up over the sample in
 blocks; so steps are units of a build, resumed like any other. Between steps all directions so far lie on disk and in
@@ -49,7 +49,7 @@ class Arnoldi(BaseModel):
     sample: int | None = Field(default=1024, ge=1)
     """Training points, drawn at random, that every step runs over; None takes all."""
     damping: float = Field(default=0.1, ge=0, le=1e6)
-    """In units of the mean of the kept Ritz values."""
+    """Damping, in units of the mean of the kept Ritz values."""
 
     @property
     def labels(self) -> Labels:

@@ -1,4 +1,4 @@
-"""What every curvature is: statistics that are summed over training points, and a damped power of the result.
+"""The interface of curvatures: statistics that are summed over training points, and a damped power of the result.
 
 A fit is a list of `Statistic`s. Each measures batches, its sums are added up in float64 and in a fixed
 order by whoever runs the fit, and `finish` turns them into state. Nothing here keeps anything.
@@ -17,11 +17,11 @@ from byline.projection.base import ProjectionSpec
 from byline.types import State
 
 Source = Literal["gradients", "projected", "products", "evaluation"]
-"""What a statistic measures: gradients as they come (`BatchGradients`), vectors that are already projected (phi_NK),
+"""Input of a statistic: gradients as they come (`BatchGradients`), vectors that are already projected (phi_NK),
 what a batch's curvature matrix makes of vectors (`BatchProducts`), or the projected gradients of the evaluation set's
 items as queries (phi_NK)."""
 SCRATCH = "scratch."
-"""How names in a state begin that later statistics read and an index does not keep."""
+"""Prefix of state entries that later statistics read and an index does not keep."""
 
 
 class BatchProducts(Protocol):
@@ -43,18 +43,18 @@ class Statistic(Protocol):
 
     @property
     def source(self) -> Source:
-        """What `measure` takes."""
+        """Input of `measure`."""
 
     @property
     def labels(self) -> Labels:
-        """Whose labels the measured gradients are taken at."""
+        """Labels of the measured gradients."""
 
     @property
     def sample(self) -> int | None:
-        """How many training points to measure, drawn at random; None measures all."""
+        """Number of training points to measure, drawn at random; None measures all."""
 
     def needed(self, rows: int) -> bool:
-        """Whether a fit to this many training points needs this pass."""
+        """Tell whether a fit to this many training points needs this pass."""
 
     def measure(self, batch: Any, state: State) -> State:
         """Sums over one batch of what `source` says, float64; they are added to those of other batches."""

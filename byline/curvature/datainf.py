@@ -36,11 +36,11 @@ class DataInf(BaseModel):
 
     kind: Literal["datainf"] = "datainf"
     damping: float = Field(default=0.1, gt=0, le=1e6)
-    """In units of each layer's mean squared gradient entry."""
+    """Damping, in units of each layer's mean squared gradient entry."""
     sample: int | None = Field(default=None, ge=1)
     """Training points that the matrix is fitted on, drawn at random; None takes all."""
     labels: Literal["given", "sampled"] = "given"
-    """Whose labels the gradients are taken at: the data's, or draws of the model. A matrix of single gradients has no form
+    """Labels of the gradients: the data's, or draws of the model. A matrix of single gradients has no form
     over all classes."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:

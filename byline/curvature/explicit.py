@@ -35,7 +35,7 @@ class Explicit(BaseModel):
 
     kind: Literal["explicit"] = "explicit"
     damping: float = Field(default=1.0, gt=0, le=1e6)
-    """In units of the mean eigenvalue."""
+    """Damping, in units of the mean eigenvalue."""
     matrix: Matrix = "ggn"
     """Outer products of gradients, or the `hessian` itself: indefinite, so it goes with sides = 'one_sided' and the
     projection 'identity'."""

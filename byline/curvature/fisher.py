@@ -34,12 +34,12 @@ class Fisher(BaseModel):
     blocks: Literal["joint", "layer"] = "joint"
     """One matrix over all k numbers, or one for each layer (needs a projection that keeps layers apart)."""
     damping: float = Field(default=1.0, gt=0, le=1e6)
-    """In units of the mean eigenvalue. Matters a lot here: choose it on held-out queries."""
+    """Damping, in units of the mean eigenvalue. Accuracy depends on it: choose it on held-out queries."""
     sample: int | None = Field(default=None, ge=1)
     """Training points that the matrix is fitted on, drawn at random; None takes all."""
 
     labels: Labels = "given"
-    """Whose labels the gradients are taken at: the data's, draws of the model, or all classes (the exact GGN)."""
+    """Labels of the gradients: the data's, draws of the model, or all classes (the exact GGN)."""
     evaluation: float = Field(default=0.0, ge=0, lt=1)
     """Share of the matrix that is of the Task's evaluation set, as queries; the rest is of training points."""
 

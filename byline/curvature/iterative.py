@@ -32,7 +32,8 @@ from byline.types import State
 PROBES = 16
 """Vectors of random signs that estimate the trace: to about a tenth where many eigenvalues matter."""
 _POWER = 16
-"""Of the norm over the batches' largest eigenvalues, which bounds their maximum from above and can be added up."""
+"""Exponent of the norm over the batches' largest eigenvalues: the norm bounds their maximum, and its terms can be
+added up."""
 DAMPING, SCALE = "solve.damping", "solve.scale"
 """Names in the state, float64 [1]: what is added to every eigenvalue, and LiSSA's step."""
 
@@ -42,7 +43,7 @@ class SampleProducts(Protocol):
 
     @property
     def batches(self) -> int:
-        """How many batches the sample has."""
+        """Number of batches of the sample."""
 
     def mean(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
         """H v of every row, H the mean over the sample: float64."""
@@ -60,8 +61,8 @@ class Cg(BaseModel):
     matrix: Matrix = "ggn"
     """The Gauss-Newton matrix (needs `Task.outputs`), or the Hessian, which must be positive definite once damped."""
     damping: float = Field(default=30.0, gt=0, le=1e6)
-    """In units of the mean eigenvalue, estimated when the index is built. Most eigenvalues of a trained network are next to
-    zero, so the mean is far below those that matter; more damping also takes fewer iterations."""
+    """Damping, in units of the mean eigenvalue, which is estimated when the index is built. Most eigenvalues of a trained
+    network are near zero, so the mean is far below the large ones. More damping takes fewer iterations."""
     sample: int | None = Field(default=1024, ge=1)
     """Training points, drawn at random, that every product runs over; None takes all, at every iteration of a query."""
     iterations: int = Field(default=100, ge=1, le=100_000)
@@ -127,8 +128,8 @@ class Lissa(BaseModel):
 
     kind: Literal["lissa"] = "lissa"
     damping: float = Field(default=30.0, gt=0, le=1e6)
-    """In units of the mean eigenvalue, estimated when the index is built. Most eigenvalues of a trained network are next to
-    zero, so the mean is far below those that matter; more damping also takes fewer iterations."""
+    """Damping, in units of the mean eigenvalue, which is estimated when the index is built. Most eigenvalues of a trained
+    network are near zero, so the mean is far below the large ones. More damping takes fewer iterations."""
     sample: int | None = Field(default=1024, ge=1)
     """Training points, drawn at random, that the batches are of; None takes all."""
     batch: int = Field(default=64, ge=1)

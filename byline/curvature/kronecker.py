@@ -36,12 +36,12 @@ from byline.types import State
 
 
 class _Kronecker(BaseModel):
-    """What K-FAC and EK-FAC have in common."""
+    """Options of K-FAC and EK-FAC."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     damping: float = Field(default=0.3, gt=0, le=1e6)
-    """In units of each block's mean eigenvalue. Matters little: between 0.1 and 1 the accuracy is nearly the same."""
+    """Damping, in units of each block's mean eigenvalue. Between 0.1 and 1 the accuracy is nearly the same."""
     sample: int | None = Field(default=4096, ge=1)
     """Training points that eigenvectors are fitted on, drawn at random; None takes all. docs/benchmarks.md has
     what it costs in accuracy and saves in time."""
@@ -49,7 +49,7 @@ class _Kronecker(BaseModel):
     """Widest side that gets eigenvectors; wider ones (vocabularies) keep their own coordinates, the most active first."""
 
     labels: Labels = "given"
-    """Whose labels the gradients are taken at: the data's, draws of the model, or all classes (the exact GGN)."""
+    """Labels of the gradients: the data's, draws of the model, or all classes (the exact GGN)."""
 
     def preconditioner(self, state: State) -> Preconditioner:
         """Divide every kept coordinate by its damped eigenvalue's power."""
@@ -236,7 +236,7 @@ def select_coordinates(
         spectra: Block name -> eigenvalues L, [rows, columns] of the rotated block.
         means: Block name -> mean eigenvalue over the whole block, truncated part included.
         damping: In units of the mean.
-        size: How many coordinates to keep over all blocks together.
+        size: Number of coordinates to keep over all blocks together.
 
     Returns:
         For each block: `kept` (positions in the flattened rotated block, ascending), their `eigenvalues`,

@@ -1,4 +1,4 @@
-"""Whose labels a curvature is estimated with: the data's, the model's own draws, or all classes exactly.
+"""Labels that a curvature is estimated with: the data's, draws of the model, or all classes.
 
 With outputs z and the loss -log p(y | z), the Gauss-Newton matrix (GGN) is the mean over examples of
 J^T (d2 loss / dz2) J, which is the Fisher matrix E_{y ~ p(. | z)}[g_y g_y^T] of the gradients g_y at labels that the
@@ -46,7 +46,7 @@ def sampled_labels(outputs: Outputs, z: Tensor, batch: Batch, rows_N: Tensor) ->
     Args:
         outputs: Says what the distribution is.
         z: The model's outputs, [N, C], [N, T, C] or [N].
-        batch: What they were computed from.
+        batch: The batch of these outputs.
         rows_N: int64 rows of the training set.
 
     Returns:
@@ -72,7 +72,7 @@ MOST_LISTED = 64
 
 
 def can_list_labels(outputs: Outputs, z: Tensor) -> bool:
-    """Whether the expectation over the labels of a single point can be taken exactly, at a bounded price."""
+    """Tell whether the expectation over the labels of a single point can be taken exactly, at a bounded price."""
     return outputs.kind == "gaussian" or (z.dim() == 2 and z.shape[1] <= MOST_LISTED)
 
 
@@ -105,7 +105,7 @@ def every_label(z: Tensor) -> Iterator[WeightedLabels]:
 
 
 def gaussian_weights(outputs: Outputs, z: Tensor, batch: Batch) -> Tensor:
-    """What the output's own gradient is multiplied by, so that its square is the exact curvature: [N]."""
+    """Compute factors of the output's own gradient, so that its square is the exact curvature: [N]."""
     return _output_curvature(outputs, z, batch).sqrt()
 
 

@@ -23,7 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from byline.errors import UnsupportedModel
 
 Matrix = Literal["ggn", "hessian"]
-"""Which curvature matrix: the Gauss-Newton matrix (positive semi-definite) or the Hessian itself."""
+"""A curvature matrix: the Gauss-Newton matrix (positive semi-definite) or the Hessian itself."""
 Vectors = dict[str, Tensor]
 """Parameter name -> [V, *parameter shape]."""
 
@@ -34,7 +34,7 @@ def hessian_products(model: nn.Module, total: Callable[[], Tensor], vectors: Map
     Args:
         model: The network; its parameters may be frozen.
         total: Runs the model and returns the number, such as a batch's summed loss.
-        vectors: What is multiplied; its names say by which parameters the number is differentiated.
+        vectors: The multiplied vectors; their names say by which parameters the number is differentiated.
 
     Returns:
         Parameter name -> [V, *parameter shape], like `vectors`.
@@ -55,13 +55,13 @@ def ggn_products(
     loss: Callable[[Tensor], Tensor],
     vectors: Mapping[str, Tensor],
 ) -> Vectors:
-    """Multiply the generalised Gauss-Newton matrix J^T Q J of a number by vectors.
+    """Multiply the generalized Gauss-Newton matrix J^T Q J of a number by vectors.
 
     Args:
         model: The network; its parameters may be frozen.
         outputs: Runs the model and returns its outputs z, of any shape.
         loss: `z -> number`, such as a batch's summed loss; depends on the parameters through z alone.
-        vectors: What is multiplied; its names say by which parameters the outputs are differentiated.
+        vectors: The multiplied vectors; their names say by which parameters the outputs are differentiated.
 
     Returns:
         Parameter name -> [V, *parameter shape], like `vectors`.

@@ -6,7 +6,7 @@
     LiSSA                   x <- b + x - H x / s, one batch's H at a time (Agarwal et al. 2017; Koh & Liang 2017)
     power iteration         the largest |eigenvalue|, from below
     Lanczos                 T = Q^T H Q over an orthonormal basis Q of the Krylov space, with full
-                            reorthogonalisation; eigenvalues of T are Ritz values, Q times its eigenvectors Ritz vectors
+                            reorthogonalization; eigenvalues of T are Ritz values, Q times its eigenvectors Ritz vectors
 
 Vectors are rows. Shapes: V vectors at once, P numbers of a vector, K Ritz pairs, S steps.
 """
@@ -31,7 +31,7 @@ exhausted, and what seems to be left is as much along the basis as away from it.
 
 @dataclass(frozen=True, kw_only=True)
 class Solution:
-    """What a solver found, and how well."""
+    """A solver's result and its residual."""
 
     x_VP: Tensor
     """Solutions, in the precision of the right-hand sides."""
@@ -89,7 +89,7 @@ def conjugate_gradients(
 
 @dataclass(frozen=True, kw_only=True)
 class LissaOptions:
-    """How LiSSA runs."""
+    """Options of LiSSA."""
 
     depth: int = 1000
     """Steps of a repeat."""
@@ -115,7 +115,7 @@ def lissa(
     Args:
         product: `(v_VP, batch) -> H_batch v`, positive semi-definite.
         b_VP: Right-hand sides [V, P].
-        batches: How many batches there are; steps go round.
+        batches: Number of batches; steps take them in turn.
         options: Depth, repeats, damping and scale.
 
     Returns:
@@ -175,7 +175,7 @@ def _lissa_run(
 
 
 def _outgrown(x_VP: Tensor, b_VP: Tensor, scale: float, damping: float) -> Tensor:
-    """Whether x is longer than steps of a contraction can make it, or no number any more: bool [V]."""
+    """Tell whether x is longer than steps of a contraction can make it, or no number any more: bool [V]."""
     bound_V = _dot(b_VP, b_VP).sqrt() * (scale / max(damping, _TINY)) * 1.01
     return ~(_dot(x_VP, x_VP).sqrt() <= bound_V)
 

@@ -1,4 +1,4 @@
-"""The run itself as curvature: what training on a point at one step did to the final weights (Wang et al. 2025).
+"""The run itself as curvature: the effect of training on a point at one step on the final weights (Wang et al. 2025).
 
 Without point z in the batch of step t, plain SGD's final weights would differ, to first order, by
 
@@ -92,7 +92,7 @@ class Span:
 
 
 def trace_span(span: Span, carries: Sequence[Tensor]) -> Tensor:
-    """What every visit of a span did to the final weights.
+    """Trace the effect of every visit of a span on the final weights.
 
     Args:
         span: The steps.
@@ -102,7 +102,7 @@ def trace_span(span: Span, carries: Sequence[Tensor]) -> Tensor:
         d_NK, computed in float64 and returned in the precision of the gradients.
 
     Raises:
-        NonFiniteGradient: The products outgrow the numbers: the linearised run diverges.
+        NonFiniteGradient: The products outgrow the numbers: the linearized run diverges.
     """
     traced_NK, widths = torch.empty_like(span.phi_NK), [len(carry) for carry in carries]
     phis, outs = torch.split(span.phi_NK, widths, dim=1), torch.split(traced_NK, widths, dim=1)
@@ -110,7 +110,7 @@ def trace_span(span: Span, carries: Sequence[Tensor]) -> Tensor:
         out_Nk.copy_(_traced(phi_Nk.double(), span, carry_kk.clone()))
     if not bool(traced_NK.isfinite().all()):
         raise NonFiniteGradient(
-            "the recorded run diverges when it is linearised: learning rate times the largest eigenvalue of a batch's "
+            "the recorded run diverges when it is linearized: learning rate times the largest eigenvalue of a batch's "
             "Fisher matrix was above 2 for many steps; record with a larger projection, or a run of smaller learning rates"
         )
     return traced_NK
@@ -142,7 +142,7 @@ def carry_back(span: Span, traced_NK: Tensor, carries: Sequence[Tensor]) -> list
 
     Args:
         span: The steps.
-        traced_NK: What `trace_span` made of them.
+        traced_NK: Result of `trace_span`.
         carries: W after the span, float64 [k, k] for each block.
 
     Returns:

@@ -25,7 +25,7 @@ from byline.types import State
 
 
 class Side(StrEnum):
-    """Which end of the inner product a feature is for."""
+    """A side of the inner product: training point or query."""
 
     TRAIN = "train"
     QUERY = "query"
@@ -38,8 +38,8 @@ def statistics(
 
     Args:
         recipe: The method.
-        blocks: What is attributed.
-        moments: The optimiser's, where the checkpoint has them (`byline.models.optimizer_state.load_moments`).
+        blocks: Attributed parameter blocks.
+        moments: The optimizer's, where the checkpoint has them (`byline.models.optimizer_state.load_moments`).
     """
     return (
         *recipe.scale.statistics(blocks, moments),
@@ -81,7 +81,7 @@ class MemberFeaturizer:
         return phi_NK if phi_NK.dtype == torch.float64 else phi_NK.float()
 
     def project_training(self, gradients: BatchGradients) -> State:
-        """What a batch of training points leaves behind, projected.
+        """Project a batch of training points.
 
         Returns:
             `phi` [N, K], `objective` [N]; and where the scale tells the sides apart `query_phi` [N, K], the same points'
@@ -132,7 +132,7 @@ def combine(features: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
 
     Args:
         features: One [N, K_m] a member.
-        shares: Of the members; they add up to one.
+        shares: Weights of the members; they add up to one.
 
     Returns:
         [N, sum of K_m].
@@ -146,7 +146,7 @@ def member_parts(features: Sequence[Tensor], directions: Sequence[Tensor], share
     Args:
         features: One [N, K_m] a member.
         directions: The PCA's, one [K_m, k] a member.
-        shares: Of the members; they add up to one.
+        shares: Weights of the members; they add up to one.
 
     Returns:
         [N, M, k]: each member's part; the sum over the members is the feature.

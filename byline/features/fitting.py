@@ -18,7 +18,7 @@ def fit(chosen: Recipe, blocks: Sequence[Block], batches: Sequence[BatchGradient
 
     Args:
         chosen: The recipe: its scale, projection and curvature are fitted.
-        blocks: What the gradients are of.
+        blocks: Parameter blocks of the gradients.
         batches: Gradients of all training points.
 
     Returns:

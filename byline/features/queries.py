@@ -1,4 +1,4 @@
-"""Queries -> features over all members: what is asked online, and by the offline commands alike.
+"""Features of queries over all members, for the service and for the offline commands.
 
 Shapes: Q queries, K numbers of a feature, M members.
 """
@@ -31,7 +31,7 @@ from byline.types import State
 
 @dataclass(frozen=True, kw_only=True)
 class QueryFeatures:
-    """What is searched for, and how much of it is each member's."""
+    """Features of queries, and each member's part of them."""
 
     whole_QK: Tensor
     """float32 [Q, K]: the queries' features, on the CPU."""
@@ -48,7 +48,7 @@ class GradientFeaturizer:
 
         Args:
             recipe: The index's.
-            blocks: What was attributed.
+            blocks: Attributed parameter blocks.
             states: Fitted state of every member, in the order of the feature.
         """
         self._recipe, self._blocks = recipe, blocks
@@ -155,12 +155,7 @@ class Featurizer(GradientFeaturizer):
 
     @classmethod
     def open(
-        cls,
-        task: Task,
-        recipe: Recipe,
-        states: Mapping[str, State],
-        compute: Compute | None = None,
-        models: EnsembleModels | None = None,
+        cls, task: Task, recipe: Recipe, states: Mapping[str, State], compute: Compute | None = None
     ) -> Self:
         """Load every member of an index.
 
@@ -169,7 +164,6 @@ class Featurizer(GradientFeaturizer):
             recipe: The index's recipe.
             states: Member name -> fitted state.
             compute: Device and precision; queries need no more than a CPU.
-            models: The members' models of the same Task and recipe, where this process has loaded them already.
 
         Returns:
             The featurizer.
@@ -177,7 +171,7 @@ class Featurizer(GradientFeaturizer):
         Raises:
             InvalidTask: The Task has other members than the index.
         """
-        loaded = models or EnsembleModels(task, recipe, compute)
+        loaded = EnsembleModels(task, recipe, compute)
         members = recipe.members.of(task.checkpoints)
         for member in members:
             if member.name not in states:
@@ -225,7 +219,7 @@ class Featurizer(GradientFeaturizer):
 
         Args:
             items: Complete items.
-            target: What is attributed; None takes the recipe's.
+            target: Attributed target; None takes the recipe's.
             mean: Make one feature for the mean of the target over all items.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Which training points a curvature is fitted on: the same for a build and for queries that solve."""
+"""The sample of training points that a curvature is fitted on, the same for builds and for queries that solve."""
 
 import numpy as np
 import torch

@@ -60,7 +60,7 @@ class TrainingProducts:
 
     @property
     def batches(self) -> int:
-        """How many batches the sample has."""
+        """Number of batches of the sample."""
         return len(self._batches)
 
     def mean(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
@@ -95,7 +95,7 @@ class QuerySolver:
     Args:
         model: The member.
         curvature: Says how.
-        state: What the build fitted: the damping.
+        state: Fitted state: the damping.
     """
 
     def __init__(self, model: MemberModel, curvature: IterativeCurvature, state: State) -> None:

@@ -1,4 +1,4 @@
-"""Learning how a model sees a batch: which axis of each operation's output runs over the examples.
+"""Learn a model's batch axes: the axis of each operation's output that runs over the examples.
 
 Shapes say which axes may be it; the gradients of single examples' values say which one is.
 """
@@ -29,8 +29,8 @@ def learn_separation(collector: "GradientCollector", objective: Objective, sampl
     """Learn from batches of two and of three examples.
 
     Args:
-        collector: Of the model.
-        objective: What is differentiated.
+        collector: The model's collector.
+        objective: The differentiated function.
         sample: Batches of the first n of three examples.
 
     Raises:
@@ -105,7 +105,7 @@ def _operation_layout(
 ) -> Layout:
     axes = leading or len(three.shape) - 1
     options = [o for o in candidates(two.shape, three.shape) if o.axis < axes or o == SHARED]
-    if leading:  # a convolution's positions are describe_fault apart along its first axis alone
+    if leading:  # a convolution's positions are told apart along its first axis alone
         options = [o for o in options if o != SHARED]
     return _owned(options, grads, f"the layer with '{three.place[1]}'")
 

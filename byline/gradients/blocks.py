@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 Form = Literal["matrix", "transposed", "vector"]
-"""How the first parameter becomes the block's matrix: as it is, transposed (Hugging Face's Conv1D), as one column."""
+"""Form of the block's first parameter in its matrix: unchanged, transposed (Hugging Face's Conv1D), or one column."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Holding a collector against plain autograd, before anything is built or served with it.
+"""Compare a collector with plain autograd before anything is built or served with it.
 
 A few examples are differentiated in a batch and alone. Where one pass for a batch is not exact, examples are taken one
 at a time from then on; differences that vanish in a higher precision are rounding.
@@ -25,10 +25,11 @@ from byline.task import Batch, LayerSelection, Objective
 RELATIVE_TOLERANCE = 2e-3
 """Largest difference from autograd, in the length of a block's gradient; float32 sums stay far below it."""
 ROUNDING = 1e-6
-"""The same, in the length of the whole gradient: blocks whose gradient nearly vanishes are differences of large numbers."""
+"""Largest difference in the length of the whole gradient: blocks whose gradient nearly vanishes are differences of
+large numbers."""
 
 Sample = Callable[[int], Batch]
-"""n -> a collated batch of the first n of three fixed examples, the third equal to the first."""
+"""Makes a collated batch of the first n of three fixed examples, of which the third equals the first."""
 
 
 def build_collector(
@@ -38,7 +39,7 @@ def build_collector(
 
     Args:
         model: In evaluation mode; it belongs to the collector from now on.
-        objective: What will be differentiated.
+        objective: The function to differentiate.
         sample: Batches of 1, 2 and 3 examples.
         layers: Which modules to attribute.
 
@@ -123,9 +124,9 @@ def last_layer(
 
     Args:
         model: In evaluation mode.
-        objective: What will be differentiated.
+        objective: The function to differentiate.
         sample: Batches of 1, 2 and 3 examples.
-        layers: What to choose from.
+        layers: Candidate modules.
 
     Returns:
         A selection of that module alone.
@@ -166,7 +167,7 @@ def check_objective(collector: GradientCollector, objective: Objective, sample: 
         collector: Knows how the model sees a batch.
         objective: The loss, or a negated target.
         sample: Batches of 1, 2 and 3 examples.
-        words: What the objective is called in messages.
+        words: Name of the objective in messages.
 
     Raises:
         UnsupportedModel: A single example's gradient cannot be taken.
@@ -188,7 +189,7 @@ def check_batches(collector: GradientCollector, objective: Objective, sample: Sa
         return
     if collector.separation is not None:
         _give_up_batches(
-            collector, f"the {words}'s gradient by '{block}' is another one in a batch than alone"
+            collector, f"the {words}'s gradient by '{block}' differs between a batch and an example alone"
         )
         check_batches(collector, objective, sample, words)
     else:
@@ -216,7 +217,7 @@ def _take_alone(
 
 
 def _is_rounding(collector: GradientCollector, objective: Objective, sample: Sample) -> bool:
-    """Whether the difference vanishes in a higher precision."""
+    """Tell whether the difference vanishes in a higher precision."""
     for precise, cast in _precisely(collector, sample):
         try:
             if _differing_block(precise, objective, cast) is None:
@@ -260,7 +261,7 @@ def _worst_block(
     """The block that differs most, if one does by more than rounding.
 
     Args:
-        collector: Has the blocks.
+        collector: A collector with the blocks.
         found: Batches of one.
         expected: Parameter -> gradient, of each.
     """

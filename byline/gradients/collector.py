@@ -55,11 +55,11 @@ class GradientCollector:
         self.unused: tuple[str, ...] = ()
         """Attributed parameters that no probed example has a gradient of."""
         self.separation: Separation | None = None
-        """How a batch is cut into its examples; None where it is not, and examples are taken one at a time."""
+        """Layouts that cut a batch into its examples; None where examples are differentiated one at a time."""
         self.independent = True
         """Whether an example's value is the same in every batch."""
         self.notice: str | None = None
-        """Why examples are taken one at a time, for people."""
+        """Reason for differentiating examples one at a time, for people."""
         self.captures = True
         """Whether operations are captured; else autograd differentiates every parameter as it is."""
         self.copies = False
@@ -121,7 +121,7 @@ class GradientCollector:
                 alone, values_N[place], rtol=max(1e-3, 8 * torch.finfo(alone.dtype).eps), atol=1e-6
             ):
                 raise UnsupportedModel(
-                    f"the value of example {place} of a batch of {len(values_N)} is another one alone: the "
+                    f"the value of example {place} of a batch of {len(values_N)} differs from its value alone: the "
                     f"examples of a batch influence one another; pass the examples one at a time"
                 )
 
@@ -199,11 +199,11 @@ class GradientCollector:
         return SingleExamplePass(trace, values_N, self.index, self.parameters)
 
     def watched(self, modules: Mapping[str, nn.Module]) -> TraceTargets:
-        """What a pass records, with the calls of some modules."""
+        """List the targets of a trace, with the calls of some modules."""
         return TraceTargets(self.names, self.index.forms, modules, self.copies)
 
     def report(self) -> ParameterReport:
-        """What became of the selected parameters."""
+        """Report the attributed, unused and frozen parameters."""
         return ParameterReport(
             attributed=tuple(name for name in self.parameters if name not in self.unused),
             unused=self.unused,
@@ -237,7 +237,7 @@ class GradientCollector:
             yield
 
     def _is_familiar(self, passed: BatchPass) -> bool:
-        """Whether a batch looks like one whose examples were describe_fault apart before.
+        """Tell whether a batch has the shapes and operations of one that was cut into examples before.
 
         Where examples could be mistaken for one another, every new look is checked; elsewhere the 1st, 2nd, 4th, 8th ...
         """
@@ -301,7 +301,7 @@ def _refuse_counting(name: str, module: nn.Embedding | nn.EmbeddingBag) -> None:
 
 
 def require_values(values: Tensor, count: int) -> Tensor:
-    """Hold that an objective returned one number an example.
+    """Require that an objective returned one number an example.
 
     Raises:
         InvalidTask: It returned something else.

@@ -1,4 +1,4 @@
-"""Batches of one -> one batch: factors of different numbers of positions side by side.
+"""Concatenate batches of one example: factors of different numbers of positions side by side.
 
 Shapes: N examples, T positions, D numbers of a vector.
 """
@@ -30,7 +30,7 @@ def concatenate_batches(parts: Sequence[BatchGradients]) -> BatchGradients:
 
 
 Kind = tuple[bool, bool, bool]
-"""Of a use: whether the left and the right factor are one-hot, and whether the right one appends a 1."""
+"""Kind of a use: whether the left and the right factor are one-hot, and whether the right one appends a 1."""
 
 
 def _kind(use: Use) -> Kind:

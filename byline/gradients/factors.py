@@ -309,7 +309,7 @@ def _is_finite(values: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class BatchGradients:
-    """What differentiating one batch gives: the objective's values and every block's gradients."""
+    """The objective's values and every block's gradients of one batch."""
 
     objective_N: Float[Tensor, "N"]
     blocks: Mapping[str, KroneckerGradient]

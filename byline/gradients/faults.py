@@ -1,4 +1,4 @@
-"""Exceptions of a user's model, describe_fault as one line that names the module they came from."""
+"""Describe exceptions of a user's model in one line that names the module."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ def named_fault(model: nn.Module) -> Iterator[None]:
     """Turn what a model or its loss raises into an error that names the module.
 
     Args:
-        model: Where modules are looked up.
+        model: The model that has the modules.
 
     Raises:
         UnsupportedModel: Something else than an error of Byline was raised.
@@ -36,7 +36,7 @@ def named_fault(model: nn.Module) -> Iterator[None]:
 
 
 def describe_fault(model: nn.Module, error: BaseException) -> str:
-    """Which module raised what."""
+    """Name the module and its error."""
     return f"{_place(model, error.__traceback__)} raised {type(error).__name__}: {first_line(error)}"
 
 

@@ -20,7 +20,7 @@ from byline.randomness import random_bits, stream_key
 
 @dataclass(frozen=True)
 class _Places:
-    """Where the examples' positions go; places that none goes to count nothing."""
+    """Places of the examples' positions in their groups; empty places count nothing."""
 
     place_N: Tensor
     groups: int
@@ -40,9 +40,9 @@ def sum_groups(gradients: BatchGradients, group_N: Tensor, weights_N: Tensor) ->
     """Add gradients up, group by group: G_j = sum of w_n G_n over the examples n of group j.
 
     Args:
-        gradients: Of N examples.
+        gradients: Gradients of N examples.
         group_N: int64, each example's group: numbers from 0 without gaps.
-        weights_N: What each example counts.
+        weights_N: Weight of each example.
 
     Returns:
         A batch of J, one for each group.
@@ -73,7 +73,7 @@ def sum_micro_batches(gradients: BatchGradients, rows: NDArray[np.int64], size: 
     micro-batch has examples. Second moments of either factor stay what they are.
 
     Args:
-        gradients: Of N examples, in a random order.
+        gradients: Gradients of N examples, in a random order.
         rows: Their rows in the training set, [N].
         size: Examples of a micro-batch; the last one may have fewer.
 

@@ -1,4 +1,4 @@
-"""What became of a model's selected parameters, for people and for the manifest."""
+"""A report of a model's selected parameters, for people and for the manifest."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,12 +15,12 @@ class ParameterReport:
     frozen: tuple[str, ...] = ()
     """Parameters with `requires_grad=False`: training does not change them, so they are left out."""
     passes: Literal["batch", "example"] = "batch"
-    """Whether a pass serves a batch of examples, or each example has its own."""
+    """`batch` where one pass serves a batch of examples, `example` where each example has a pass of its own."""
     reason: str | None = None
     """Why each example has a pass of its own."""
 
     def notices(self) -> tuple[str, ...]:
-        """What a person should know before a build, a line each."""
+        """List notices for people before a build, a line each."""
         lines = []
         if self.reason is not None:
             lines.append(self.reason)

@@ -1,4 +1,4 @@
-"""Which parameters of a model are attributed: those that training could change, cut into blocks."""
+"""The selection of attributed parameters: those that training could change, cut into blocks."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Selection:
     """The parameters of a model, sorted."""
 
     blocks: tuple[Block, ...]
-    """What is attributed."""
+    """Blocks of attributed parameters."""
     frozen: tuple[str, ...]
     """Selected parameters that are not attributed, since `requires_grad` is False."""
 

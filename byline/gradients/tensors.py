@@ -1,4 +1,4 @@
-"""Gradients as tensors shaped like the parameters, computed elsewhere: checked, and brought to the collector's form."""
+"""Check gradients that were computed elsewhere, shaped like the parameters, and convert them to the collector's form."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from byline.gradients.blocks import Block
 from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, OneHotFactor, Use
 
 PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""Of gradients that clients may send."""
+"""Precisions of gradients that clients may send."""
 
 
 def dense_gradients(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> BatchGradients:
@@ -80,7 +80,7 @@ def flat_vectors(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> Tens
 
 
 def check_gradients(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Hold that gradient tensors have the right names, shapes and finite numbers.
+    """Require that gradient tensors have the right names, shapes and finite numbers.
 
     Raises:
         InvalidQuery: They have not.

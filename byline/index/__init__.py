@@ -1,1 +1,1 @@
-"""What is kept on disk: an immutable, checksummed directory that is written in blocks and opened read-only."""
+"""The index on disk: an immutable, checksummed directory that is written in blocks and opened read-only."""

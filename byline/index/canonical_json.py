@@ -1,4 +1,4 @@
-"""The one way in which JSON is written where its bytes are hashed."""
+"""Write JSON whose bytes are hashed, in one form."""
 
 import hashlib
 import json

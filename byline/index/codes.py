@@ -25,26 +25,26 @@ class Codes:
     """An index's codes and what is known about them."""
 
     file: SearchFile
-    """Has the codes."""
+    """The FAISS file with the codes."""
     source: RowSource
-    """What candidates are scored by: stored rows, or decoded codes where nothing else is kept."""
+    """Vectors that score candidates: stored rows, or decoded codes where nothing else is kept."""
     centre_K: NDArray[np.float32]
-    """What was subtracted from every row before it was coded, float32 [K]."""
+    """Vector that was subtracted from every row before it was coded, float32 [K]."""
     losses_R: NDArray[np.float32]
-    """Length of what each row's code lost, float32 [R]."""
+    """Length of the part of each row that its code lost, float32 [R]."""
     factor: int = FIRST_FACTOR
     """Candidates for each result to begin with."""
     fixed: bool = False
-    """Whether that was asked for: then more are taken only to tell ties apart."""
+    """Whether the build file fixed `factor`: more candidates are then taken only to tell ties apart."""
     decoded: bool = False
     """Whether `source` decodes codes: estimates then differ from its scores by rounding alone."""
     measured: float = 1.0
-    """Recall that was measured on the worst kind of query: told where an answer's own bound says nothing."""
+    """Measured recall of the worst kind of query, for answers whose own bound says nothing."""
 
 
 @dataclass(frozen=True)
 class MeasuredRecall:
-    """How well compressed search finds the exact best ten."""
+    """Measured recall of compressed search."""
 
     plain_factor: int
     """Candidates for each result that plain FAISS needs."""

@@ -1,4 +1,4 @@
-"""What a finished build hands to the writer."""
+"""The contents of an index, as a finished build hands them to the writer."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from byline.recipes import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Groups:
-    """What the rows of an index are groups of."""
+    """The groups of an index's rows."""
 
     members: GroupPartition
     record: GroupRecord
@@ -35,15 +35,15 @@ class IndexContents:
     recipe: Recipe
     """The method."""
     fingerprint: Fingerprint
-    """Of what the build was made from."""
+    """Digests of everything that the build was made from."""
     task: TaskRecord
-    """Which Task."""
+    """Reference, digest and name of the Task."""
     blocks: tuple[Block, ...]
-    """What was attributed: with it an index projects gradients although its Task is not at hand."""
+    """Attributed parameter blocks: an index projects gradients with them when its Task is not at hand."""
     parameters: ParameterReport
-    """What became of the selected parameters."""
+    """Attributed, unused and frozen parameters."""
     members: tuple[MemberLayout, ...]
-    """In the order of the stretches of a vector."""
+    """The ensemble, in the order of the stretches of a vector."""
     rows: int
     """R, the number of training points, or of groups."""
     features: Callable[[], Iterator[NDArray[np.float32]]]
@@ -62,11 +62,11 @@ class IndexContents:
     """Makes features [Q, K] of real queries, by the target that they attribute: what the recall of compressed search is
     measured on beside the rows. Called once, and only where there are codes."""
     groups: Groups | None = None
-    """What the rows are groups of; None where they are points."""
+    """Groups that the rows stand for; None where rows are training points."""
     rotation: RotationLayout | None = None
     """The one stretch of features that a PCA made; None where they are the members' side by side."""
     storage: StorageOptions = field(default_factory=StorageOptions)
-    """How vectors are kept and searched."""
+    """Storage and search of the vectors."""
 
     @property
     def stretches(self) -> tuple[Stretch, ...]:

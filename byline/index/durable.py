@@ -1,4 +1,4 @@
-"""Writing so that a crash leaves the old state or the new one, and nothing between."""
+"""Write files so that a crash leaves the old state or the new one, and nothing between."""
 
 import os
 import time

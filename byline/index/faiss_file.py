@@ -1,8 +1,8 @@
-"""The one module that imports FAISS: writes `search.faiss` in blocks, opens it, asks it for candidates.
+"""Write `search.faiss` in blocks, open it, and search it for candidates: the one module that imports FAISS.
 
 Legend: Q queries, K numbers of a vector, C candidates.
 
-FAISS builds an index in memory and then writes it. Here the bytes are written as they come: FAISS serialises
+FAISS builds an index in memory and then writes it. Here the bytes are written as they come: FAISS serializes
 an empty, trained index, the few counts in it are patched, and the codes of one block of rows after another are
 put in their place. Before anything is written, the layout is compared with what FAISS itself writes for a few
 rows, so that a release with another layout raises instead of leaving a file that only looks right.
@@ -12,6 +12,8 @@ its matrix costs no bytes. FastScan loses recall at width (faiss 1.15.1: of 200 
 dimensions is .93 after a random rotation and 1.00 after a Hadamard one, at 4,096 .59 and .64; its 16-bit sums are
 the likely cause), the plain RaBitQ index does not: codes of more than 1,024 dimensions are searched by that one.
 """
+
+# One module of 480 lines, since FAISS is imported in one place and its layout is checked by the code that writes it.
 
 import struct
 from collections.abc import Callable, Iterator
@@ -55,18 +57,18 @@ def version() -> str:
 
 @dataclass(frozen=True)
 class _Template:
-    """A serialised empty index and how to make a full one of it."""
+    """A serialized empty index and how to make a full one of it."""
 
     empty: bytes
     codes_at: int
-    """Where the codes go."""
+    """Offset of the codes."""
     counts: tuple[tuple[int, Callable[[int], int]], ...]
     """(offset of an int64, its value for a number of rows)."""
     code_bytes: Callable[[int], int]
     """Bytes of the codes of a number of rows."""
 
     def head(self, rows: int) -> bytes:
-        """What comes before the codes of this many rows."""
+        """Make the bytes before the codes of this many rows."""
         head = bytearray(self.empty[: self.codes_at])
         for offset, value in self.counts:
             struct.pack_into("<q", head, offset, value(rows))
@@ -74,7 +76,7 @@ class _Template:
 
     @property
     def tail(self) -> bytes:
-        """What comes after the codes."""
+        """Bytes after the codes."""
         return self.empty[self.codes_at :]
 
 
@@ -229,7 +231,7 @@ def write_codes(file: BinaryIO, rows: Rows, shape: tuple[int, int], seed: int, b
         file: Open for writing; the index is appended.
         rows: Reads stored vectors less their centre.
         shape: (R, K).
-        seed: Of the rotation.
+        seed: Seed of the rotation.
         block: Rows to hold at a time, a multiple of 32.
 
     Yields:
@@ -266,7 +268,7 @@ def code_losses(rows_BK: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
 
     Args:
         rows_BK: Rows less the centre, float32 [B, K].
-        seed: Of the rotation.
+        seed: Seed of the rotation.
 
     Returns:
         float32 [B].
@@ -393,8 +395,8 @@ class DecodedCodes:
 
         Args:
             path: The file.
-            seed: Of the rotation.
-            centre_K: What was subtracted from every row before it was coded, float32 [K].
+            seed: Seed of the rotation.
+            centre_K: Vector that was subtracted from every row before it was coded, float32 [K].
         """
         self._centre_K = centre_K
         self._index = cast(Any, faiss.read_index(str(path)))
@@ -461,9 +463,9 @@ class Clusters:
         """Find centres by k-means.
 
         Args:
-            vectors_ND: What they are found on, at least as many as there are centres.
+            vectors_ND: Vectors to cluster, at least as many as there are centres.
             count: Number of centres.
-            seed: Of the beginning.
+            seed: Seed of the start.
         """
         kmeans = faiss.Kmeans(
             vectors_ND.shape[1],

@@ -1,4 +1,4 @@
-"""What an index was made from: another recipe, weight, example, Task or setting gives another name.
+"""The fingerprint of an index: another recipe, weight, example, Task or setting gives another name.
 
 A version's directory is named by its fingerprint, so an index of something else is never found in its
 place, and a build that would give the same bytes finds the finished one.
@@ -26,19 +26,19 @@ class Fingerprint(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str
-    """Every field of the recipe."""
+    """Digest of every field of the recipe."""
     weights: tuple[str, ...]
-    """Each checkpoint's tensors, in the Task's order."""
+    """Digests of each checkpoint's tensors, in the Task's order."""
     data: str
-    """Every training item and its metadata, in order."""
+    """Digest of every training item and its metadata, in order."""
     task: str
     """The source that declares the Task: losses, targets, collation; the modules beside it that it imports."""
     storage: str
-    """How vectors are kept and searched."""
+    """Digest of the storage and search options."""
     revision: int = 1
     """`METHOD_REVISION` of the release that computed the numbers."""
     build: str
-    """Numerics of the build: block and batch sizes, threads, the sample that a curvature was fitted on."""
+    """Digest of the numerics of the build: block and batch sizes, threads, the sample that a curvature was fitted on."""
 
     @classmethod
     def of(

@@ -54,17 +54,17 @@ class AttributionIndex:
         self.path = path
         """The version's directory."""
         self.manifest = manifest
-        """What the index is."""
+        """The checked manifest."""
         self.quality: CardReading = read_card(path, manifest)
-        """What was measured about it, as the file beside it said when it was last read."""
+        """The quality card beside the version, as it was last read."""
         self.slices = stretch_slices(manifest.stretches)
-        """Where each stretch lies in a vector: every member's, or one of all with a PCA."""
+        """Position of each stretch in a vector: one for each member, or a single one with a PCA."""
         self.examples = ExampleStore(path / EXAMPLES)
         """The rows' metadata."""
         self.search_file = faiss_file.SearchFile(path / SEARCH)
         """The FAISS index."""
         self.row_source: RowSource = self._open_rows()
-        """What scores are computed from: stored rows, or decoded codes where nothing else is kept."""
+        """Vectors that scores are computed from: stored rows, or decoded codes where nothing else is kept."""
         self.self_influence: NDArray[np.float64] = _column(path / SELF_INFLUENCE, (manifest.rows,))
         """Score of each training point with itself, float64 [R]."""
         self.row_weights: NDArray[np.float64] | None = (
@@ -72,7 +72,7 @@ class AttributionIndex:
         )
         """Weights that are multiplied into the stored vectors, float64 [R]; None for ones."""
         self.groups = self._open_groups()
-        """Which training points the rows are groups of; None where they are points."""
+        """Training points of each group; None where rows are training points."""
         self.owners = self._open_owners()
         """Owners of the rows and the sums of their vectors."""
         if self.search_file.shape != (manifest.rows, manifest.width) or self.examples.rows != manifest.rows:
@@ -133,7 +133,7 @@ class AttributionIndex:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What the index was built from."""
+        """Digests of everything that the index was built from."""
         return self.manifest.fingerprint
 
     @property
@@ -147,7 +147,7 @@ class AttributionIndex:
         return self.rows if self.manifest.groups is None else self.manifest.groups.points
 
     def points_of(self, rows: NDArray[np.int64]) -> int:
-        """How many training points some rows stand for."""
+        """Count the training points that some rows stand for."""
         return len(rows) if self.groups is None else int(self.groups.sizes[rows].sum())
 
     def _open_groups(self) -> GroupPartition | None:

@@ -50,7 +50,7 @@ def block_rows(width: int) -> int:
 
 
 class StorageOptions(BaseModel):
-    """How vectors are kept and searched. Part of the fingerprint."""
+    """Options of storage and search. Part of the fingerprint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -84,17 +84,17 @@ class MemberLayout(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
-    """Names its curvature file and the gradients that clients send."""
+    """Name of the member's curvature file and prefix of the gradients that clients send."""
     checkpoint: int
     """Position in the Task's checkpoints."""
     mask_seed: int | None = None
-    """Seed of its dropout mask."""
+    """Seed of the member's dropout mask."""
     adapter: int | None = None
     """Position in the checkpoint's LoRA adapters."""
     weight: float | None = Field(default=None, gt=0)
-    """What its scores weigh, relative to the others'; null where all weigh the same."""
+    """Weight of the member's scores, relative to the others; null where all weigh the same."""
     width: int = Field(ge=1)
-    """Numbers in its stretch; of its feature before the PCA, where there is one."""
+    """Numbers in the member's stretch; with a PCA, of its feature before the PCA."""
     scale_exponent: int = 0
     """A stored number is the feature's times 2 to this power; chosen by the writer."""
 
@@ -115,20 +115,20 @@ Stretch = MemberLayout | RotationLayout
 
 
 class GroupRecord(BaseModel):
-    """What the rows of an index are groups of."""
+    """The groups that the rows of an index stand for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     options: GroupOptions
-    """How points were put together."""
+    """Options that made the groups."""
     points: int = Field(ge=1)
     """Training points in all groups."""
     owners_apart: bool
-    """Whether no group mixes owners: only then are owners' shares known."""
+    """True where no group mixes owners; only then are owners' shares known."""
 
 
 class TaskRecord(BaseModel):
-    """Which Task the index was built from; the index answers gradients and features without it."""
+    """The Task that the index was built from; the index answers gradients and features without it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -142,7 +142,7 @@ class TaskRecord(BaseModel):
 
 
 def stretch_slices(stretches: Sequence[Stretch]) -> tuple[slice, ...]:
-    """Where each stretch lies in a vector."""
+    """Compute the slice of each stretch in a vector."""
     ends = np.cumsum([stretch.width for stretch in stretches]).tolist()
     return tuple(slice(end - stretch.width, end) for end, stretch in zip(ends, stretches, strict=True))
 

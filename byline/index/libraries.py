@@ -1,4 +1,4 @@
-"""Versions of what computes and writes an index."""
+"""Versions of the libraries that compute and write an index."""
 
 import platform
 import sqlite3

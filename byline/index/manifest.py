@@ -1,4 +1,4 @@
-"""The manifest: what an index is, and the size and SHA-256 of every file in it. Written last.
+"""The manifest: the description of an index, and the size and SHA-256 of every file. Written last.
 
 It holds no time and no host name, and of paths only the Task file's, relative to the index directory: so the
 same build in folders that lie alike gives the same bytes, wherever these are. The file is the canonical JSON of
@@ -38,30 +38,30 @@ class FileRecord(BaseModel):
     size: int = Field(ge=0)
     """Bytes."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Of the whole file."""
+    """SHA-256 of the whole file."""
 
 
 class RecallRecord(BaseModel):
-    """What compressed search finds of the best ten, for one kind of query, both ends."""
+    """Recall of compressed search for one kind of query, at both ends of the ranking."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     """`training rows`, `random`, `orthogonal to the mean row`, or `target NAME`: real queries attributed by it."""
     rankings: int
-    """That were measured: two a query."""
+    """Rankings that were measured, two for each query."""
     recall_at_10: float
-    """Mean, as answers find them: with candidates widened for each query."""
+    """Mean recall of answers, whose candidates are widened for each query."""
     recall_at_least: float
-    """The same less two standard errors: what is told where an answer's own bound says nothing."""
+    """Mean recall less two standard errors, for answers whose own bound says nothing."""
     plain_recall_at_10: float
-    """Mean with `rescore_factor` candidates for each result and no more, as plain FAISS finds them."""
+    """Mean recall with `rescore_factor` candidates for each result, as plain FAISS finds them."""
     scanned: float
-    """Part of the rankings for which codes were given up for an exact scan."""
+    """Fraction of the rankings that needed an exact scan."""
 
 
 class SearchRecord(BaseModel):
-    """How `search.faiss` is to be searched, and what was measured when it was made."""
+    """Search of `search.faiss`, and measurements from its build."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -75,7 +75,7 @@ class SearchRecord(BaseModel):
     recall_at_10: float | None = None
     """The lowest of `recall`; None without codes."""
     recall: tuple[RecallRecord, ...] = ()
-    """By kind of query, measured when the index was built; empty without codes."""
+    """Recall by kind of query, measured when the index was built; empty without codes."""
 
     @property
     def recall_at_least(self) -> float:
@@ -84,38 +84,38 @@ class SearchRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an index is."""
+    """The description of an index."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    """Of the directory's format."""
+    """Version of the directory's format."""
     fingerprint: Fingerprint
-    """What it was built from."""
+    """Digests of everything that the index was built from."""
     recipe: Mapping[str, JsonValue]
     """The method, as `Recipe.model_dump`."""
     task: TaskRecord
-    """Which Task."""
+    """Reference, digest and name of the Task."""
     rows: int = Field(ge=1)
     """Training points, or groups of them."""
     groups: GroupRecord | None = None
-    """What the rows are groups of; null where they are points."""
+    """Groups that the rows stand for; null where rows are training points."""
     blocks: tuple[Block, ...] = Field(min_length=1)
     """Parameters that were attributed, as the matrices that gradients are projected by."""
     parameters: ParameterReport
-    """Which of the selected parameters are attributed, frozen and unused."""
+    """Attributed, frozen and unused parameters of those selected."""
     members: tuple[MemberLayout, ...] = Field(min_length=1)
     """The ensemble, in the order of the stretches of a vector."""
     rotation: RotationLayout | None = None
     """The one stretch of an index with a PCA; None where every member has its own."""
     storage: StorageOptions
-    """How vectors are kept."""
+    """Storage of the vectors."""
     search: SearchRecord
-    """How they are searched."""
+    """Search of the vectors, and what was measured about it."""
     build: Mapping[str, JsonValue]
     """Settings of the build that bits depend on."""
     libraries: Mapping[str, str]
-    """Versions of what wrote the bytes."""
+    """Versions of the libraries that wrote the bytes."""
     files: Mapping[str, FileRecord]
     """Every file but this one, by path relative to the manifest."""
 

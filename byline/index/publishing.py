@@ -1,4 +1,4 @@
-"""Makes a finished index visible, at one moment: renamed into place, then pointed at."""
+"""Publish a finished index at one moment: rename it into place, then point to it."""
 
 import re
 import shutil

@@ -27,7 +27,7 @@ MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class CardReading:
-    """What lies beside a version."""
+    """The result of reading a quality card."""
 
     card: QualityCard | None = None
     """None where nothing was measured, or the file cannot be used."""
@@ -36,12 +36,12 @@ class CardReading:
 
 
 def card_path(version: Path) -> Path:
-    """Where the card of a version's directory lies."""
+    """Return the path of a version's card."""
     return version.with_name(f"{version.name}.quality.json")
 
 
 def read_card(version: Path, manifest: "Manifest") -> CardReading:
-    """Read the card beside a version; one that cannot be used is no reason not to open the index.
+    """Read the card beside a version; an unusable card does not keep the index from opening.
 
     Args:
         version: The version's directory.
@@ -84,7 +84,7 @@ def add_measurement(version: Path, manifest: "Manifest", new: Measurement) -> Qu
     Args:
         version: The version's directory.
         manifest: Its manifest.
-        new: What was measured.
+        new: The measurement.
 
     Returns:
         The card as it is now.

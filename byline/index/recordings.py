@@ -30,7 +30,7 @@ HEAD, CLOSING = "head.json", "recording.json"
 
 
 class RecordingHead(BaseModel):
-    """What was recorded."""
+    """The description of a recording."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,7 +78,7 @@ class RecordingWriter:
 
     Args:
         folder: An empty or new one; `create` makes it.
-        head: What is recorded.
+        head: Description of the recording.
         span_bytes: Bytes of projected gradients that make a span.
     """
 
@@ -192,7 +192,7 @@ def open_recording(folder: Path) -> Recording:
     """Open a recorded run; its spans are read and checked later, one by one.
 
     Args:
-        folder: What `Checkpoint.recording` names.
+        folder: Folder of `Checkpoint.recording`.
 
     Returns:
         The recording.
@@ -231,7 +231,7 @@ def require_recording(folder: Path | None, expected: RecordingHead) -> Recording
 
     Args:
         folder: `Checkpoint.recording`.
-        expected: What a recorder of the same Task and recipe would write.
+        expected: Head that a recorder of the same Task and recipe would write.
 
     Returns:
         The recording.

@@ -1,4 +1,4 @@
-"""Safetensors files whose tensors stay what they were, and whose modes are those of any other file."""
+"""Read and write safetensors: the tensors outlive the file, and the file has the usual mode."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stored vectors: how they are scaled, written in shards and read back through memory maps.
+"""Stored vectors: scaled, written in shards, and read back through memory maps.
 
 Legend: B rows of a block, R rows of the index, K numbers of a vector, M members.
 A stored number is feature x row weight x 2^exponent, the exponent being its stretch's.
@@ -34,7 +34,7 @@ _GATHER_BYTES = 1 << 20
 
 
 class RowSource(Protocol):
-    """Where vectors come from: memory-mapped rows, or what codes decode to."""
+    """A source of vectors: memory-mapped rows, or decoded codes."""
 
     rows: int
     width: int
@@ -245,7 +245,7 @@ class VectorRows:
 
         Args:
             rows: int64 [N].
-            out: Where to write, float32 [N or more, K]; None makes an array.
+            out: Array to write to, float32 [N or more, K]; None makes an array.
 
         Returns:
             float32 [N, K]: the beginning of `out`, where there is one.

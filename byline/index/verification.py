@@ -1,4 +1,4 @@
-"""Holds an index directory to its manifest: every file there, none besides, each with its size and SHA-256."""
+"""Compare an index directory with its manifest: the same files, each with its size and SHA-256."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ class DigestCache:
             self._entries[str(new.resolve() / key.removeprefix(gone))] = self._entries.pop(key)
 
     def save(self) -> None:
-        """Keep what was learnt; where the place is read-only, the next opening reads again."""
+        """Keep what was learned; where the place is read-only, the next opening reads again."""
         if self._path is None or not self._changed:
             return
         try:
@@ -96,19 +96,19 @@ class Finding:
     path: str
     """Relative to the version's directory."""
     problem: str
-    """In a few words."""
+    """The problem, in a few words."""
 
 
 @dataclass(frozen=True)
 class VerificationReport:
-    """What `verify` found."""
+    """The result of `verify`."""
 
     files: int
-    """That were read and compared, the manifest included."""
+    """Number of files that were compared, the manifest included."""
     size: int
-    """Bytes of these."""
+    """Bytes of all compared files."""
     findings: tuple[Finding, ...]
-    """Empty where the index is what was written."""
+    """Differences from the manifest; empty for an intact index."""
 
     @property
     def intact(self) -> bool:
@@ -119,7 +119,7 @@ class VerificationReport:
 def verify(
     directory: Path, progress: Progress | None = None, remember: DigestCache | None = None
 ) -> VerificationReport:
-    """Read every byte of an index and compare it with the manifest; no cache is asked.
+    """Read every byte of an index and compare it with the manifest, without a cache.
 
     Args:
         directory: A version's directory.
@@ -180,7 +180,7 @@ def require_intact(directory: Path, manifest: Manifest, cache: DigestCache | Non
     Args:
         directory: A version's directory.
         manifest: Its manifest.
-        cache: Where digests come from; None compares names and sizes only.
+        cache: Cache of digests; None compares names and sizes only.
 
     Raises:
         CorruptIndex: Names the first file that is wrong.

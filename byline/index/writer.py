@@ -1,4 +1,4 @@
-"""Writes an index from a finished build, in blocks: memory does not grow with rows beyond a few small columns.
+"""Write an index from a finished build, in blocks: memory does not grow with rows beyond a few small columns.
 
 Legend: R rows of the index, K numbers of a vector.
 """
@@ -111,7 +111,7 @@ def _prepare(work: Path) -> None:
         strangers = {path.name for path in work.iterdir()} - known
         if strangers:
             raise BuildFailed(
-                f"{work}: holds {len(strangers)} things that are no part of an index: choose another place"
+                f"{work}: holds {len(strangers)} entries that do not belong to an index: choose another place"
             )
         shutil.rmtree(work)
     for folder in FOLDERS:

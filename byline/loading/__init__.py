@@ -1,1 +1,1 @@
-"""Task files: loading, the modules beside them, and failures of their code."""
+"""Load Task files and the modules beside them, and name failures of their code."""

@@ -1,4 +1,4 @@
-"""Failures of code that is not Byline's, in one line: which function, what it raised and where."""
+"""Describe failures of a Task's code in one line: the function, its error and the place."""
 
 import sysconfig
 import traceback
@@ -28,7 +28,7 @@ OWN_FOLDERS = tuple(
 """Byline's own code: installed, and in a checkout."""
 _INSTALLED = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib", "platlib"))
 OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
-"""What is raised where there is no room: nothing is wrong with the input."""
+"""Errors of a full memory: nothing is wrong with the input."""
 
 
 @contextmanager
@@ -36,8 +36,8 @@ def task_code_failures(name: str, advice: str = "correct it") -> Iterator[None]:
     """Run code of a Task: whatever it raises names the function that raised.
 
     Args:
-        name: What is run: `Task.collate`.
-        advice: What to do about it.
+        name: Name of the code: `Task.collate`.
+        advice: Advice of the message.
 
     Yields:
         Nothing.
@@ -72,5 +72,5 @@ def error_place(error: BaseException) -> str:
 
 
 def is_users(file: str) -> bool:
-    """Whether a source file is neither Byline's nor installed."""
+    """Tell whether a source file is neither Byline's nor installed."""
     return not file.startswith((*(f"{own}/" for own in OWN_FOLDERS), *_INSTALLED, "<"))

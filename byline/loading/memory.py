@@ -178,13 +178,13 @@ def _global_names(code: CodeType) -> list[str]:
 
 
 def _is_foreign(kind: type) -> bool:
-    """Whether fields of such an object are left out; Byline's own options and dataclasses are values."""
+    """Tell whether fields of such an object are left out; Byline's own options and dataclasses are values."""
     return _is_installed(kind.__module__) and kind.__module__.partition(".")[0] != _OWN_NAME
 
 
 @functools.cache
 def _is_installed(module: str | None) -> bool:
-    """Whether a module is of Python, of Byline or of an installed package, and not the user's own code."""
+    """Tell whether a module is of Python, of Byline or of an installed package, and not the user's own code."""
     if module is None or module.partition(".")[0] in {_OWN_NAME, *sys.stdlib_module_names}:
         return module != "__main__"
     file = getattr(sys.modules.get(module), "__file__", None)

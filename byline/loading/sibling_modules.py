@@ -1,4 +1,4 @@
-"""Modules that lie beside a Task's file: imported as a script imports them, and kept apart from others.
+"""Import modules beside a Task's file as a script imports them, and keep them apart from others.
 
 Two Tasks may each have a `losses.py`. `sys.modules` knows one module of a name, so a Task's own modules are
 there while the Task is loaded and at no other time.
@@ -74,7 +74,7 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 
 
 def _hides(name: str, module: ModuleType, folder: Path) -> bool:
-    """Whether a module from elsewhere would be taken for one of the folder's."""
+    """Tell whether a module from elsewhere would be taken for one of the folder's."""
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names:
         return False

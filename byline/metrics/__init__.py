@@ -1,4 +1,4 @@
-"""How well scores agree with what retraining really does: pure arithmetic on arrays.
+"""Metrics of scores against retrained models: pure arithmetic on arrays.
 
 Letters: Q queries, R rows of an index, S retrained subsets, T seeds that each subset was trained with.
 """

@@ -1,4 +1,4 @@
-"""How well a number tells wrong rows from right ones. Letter: R rows."""
+"""Area under the ROC curve of a number that should tell wrong rows from right ones. Letter: R rows."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ def auc_interval(
         values_R: As for `auc`.
         wrong_R: As for `auc`.
         draws: Resamples.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         From the 2.5th to the 97.5th percentile.

@@ -33,7 +33,7 @@ def pearson(a_SQ: Floats, b_SQ: Floats) -> Floats:
 
     Args:
         a_SQ: Finite numbers, [S, Q].
-        b_SQ: As many.
+        b_SQ: The other table, of the same shape.
 
     Returns:
         float64 [Q]; NaN where a column is constant.
@@ -48,7 +48,7 @@ def spearman(a_SQ: Floats, b_SQ: Floats) -> Floats:
 
     Args:
         a_SQ: Finite numbers, [S, Q].
-        b_SQ: As many.
+        b_SQ: The other table, of the same shape.
 
     Returns:
         float64 [Q]; NaN where a column is constant.

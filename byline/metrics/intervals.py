@@ -1,4 +1,4 @@
-"""How wide an interval around a mean of few units must be: quantiles of Student's t.
+"""Confidence intervals around a mean of few units: quantiles of Student's t.
 
 The standard error of a mean over U independent units is itself estimated from U numbers. The normal
 distribution's 1.96 then covers too little: .70 with two units and .81 with three in place of .95.
@@ -13,7 +13,7 @@ from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 
 LEVEL = Decimal("0.95")
-"""Of the intervals that are shown."""
+"""Confidence level of the intervals."""
 _DIGITS = Context(prec=45)
 _CLOSE = Decimal("1e-30")
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510")

@@ -1,4 +1,4 @@
-"""How well summed scores rank the outputs of models that were retrained on subsets.
+"""Linear datamodeling score: the rank correlation of summed scores with outputs of models retrained on subsets.
 
 The linear datamodelling score (LDS; Ilyas et al. 2022, Park et al. 2023) of a query is the Spearman correlation, over
 the subsets, of the sum of the scores of the subset's rows and the output of the model trained on that subset. Where every
@@ -21,7 +21,7 @@ Correlation = Callable[[Floats, Floats], Floats]
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a mean lies, with 95 % confidence."""
+    """A mean and its 95 % confidence interval."""
 
     low: float
     high: float
@@ -50,7 +50,7 @@ def agreement(predicted_SQ: Floats, outputs_SQ: Floats, correlation: Correlation
 
     Args:
         predicted_SQ: From `predicted_outputs`.
-        outputs_SQ: What the retrained models say, averaged over their seeds.
+        outputs_SQ: Outputs of the retrained models, averaged over their seeds.
         correlation: Spearman's for the LDS.
 
     Returns:
@@ -76,10 +76,10 @@ def two_way_interval(
 
     Args:
         predicted_SQ: From `predicted_outputs`.
-        outputs_SQ: What the retrained models say.
+        outputs_SQ: Outputs of the retrained models.
         correlation: As for `agreement`.
         draws: Resamples.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         The interval; None where no query's outputs vary.

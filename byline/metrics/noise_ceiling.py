@@ -1,4 +1,4 @@
-"""How well the best scores could do, since retrained models differ by their seeds.
+"""The noise ceiling: the best correlation that scores could reach, since retrained models differ by their seeds.
 
 Letters: T seeds, S subsets, Q queries.
 """
@@ -17,13 +17,13 @@ MOST_SPLITS = 50
 
 @dataclass(frozen=True)
 class NoiseCeiling:
-    """What the seeds leave to be predicted."""
+    """The noise ceiling and its ingredients."""
 
     halves: float
     """r: correlation over the subsets between the mean outputs of two disjoint halves of the seeds, T // 2 seeds each,
     averaged over queries and over splits."""
     ceiling: float
-    """What scores that knew the expected output would reach against the mean over all T seeds:
+    """Correlation that perfect scores would reach against the mean over all T seeds:
     1 / sqrt(1 + v / T), with the noise v = (T // 2) (1 / r - 1) of one seed in units of the signal's variance; for an
     even T it is the square root of the Spearman-Brown reliability, sqrt(2 r / (1 + r)). 0 where r is not positive."""
 

@@ -1,4 +1,4 @@
-"""Where the variance of a score comes from, and how many checkpoints and masks are worth their cost.
+"""Variance components of a score, and the numbers of checkpoints and masks that are worth their cost.
 
 Over the training points of one query, the score of checkpoint c under mask d is taken as
 
@@ -102,9 +102,9 @@ class Choice:
 
     checkpoints: int
     masks: int
-    """Of each checkpoint; 1 is a member a checkpoint, with a mask or without."""
+    """Masks of each checkpoint; 1 stands for one member a checkpoint, with a mask or without."""
     variance: float
-    """Of the mean score, in units of one member's."""
+    """Variance of the mean score, in units of one member's."""
     reliability: float
     """Expected correlation with endlessly many members."""
     cost: float

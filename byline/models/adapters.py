@@ -22,7 +22,7 @@ from byline.index.tensors import read_tensors
 from byline.task import Checkpoint, LayerSelection
 
 ADAPTER_LAYERS = LayerSelection(include=("*lora_A.*", "*lora_B.*"))
-"""What is attributed of a model with an adapter: the adapter's matrices and nothing else."""
+"""Attributed layers of a model with an adapter: the adapter's matrices and nothing else."""
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 """peft's files."""
 PREFIX = "base_model.model."
@@ -32,7 +32,7 @@ _UNIMPORTANT = ("peft_version", "base_model_name_or_path", "revision", "inferenc
 
 
 def adapter_folder(checkpoint: Checkpoint, number: int) -> Path:
-    """Where the adapter of this number is.
+    """Return the folder of an adapter.
 
     Raises:
         InvalidRecipe: The checkpoint does not have as many.
@@ -128,7 +128,7 @@ def inject(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
 
     Args:
         model: Changed in place.
-        settings: Of peft's `LoraConfig`.
+        settings: Settings of peft's `LoraConfig`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft tells that it corrects fan_in_fan_out for transposed layers
@@ -152,7 +152,7 @@ def adapter_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def require_same_blocks(checkpoints: Mapping[int, Checkpoint], count: int) -> None:
-    """Hold that all adapters change the same layers by matrices of the same shapes.
+    """Require that all adapters change the same layers by matrices of the same shapes.
 
     Args:
         checkpoints: Those that are used, by their positions.
@@ -206,6 +206,6 @@ def _document(folder: Path) -> dict[str, Any]:
 
 
 def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What this release of peft knows of the settings."""
+    """Keep the settings that this release of peft knows."""
     known = peft().LoraConfig.__dataclass_fields__
     return {n: v for n, v in document.items() if n in known and n not in {"peft_type", *_UNIMPORTANT}}

@@ -57,7 +57,7 @@ def checkpoint_digests(
 
     Args:
         checkpoint: The weights.
-        adapters: How many of its LoRA adapters are used; the others may come and go.
+        adapters: Number of its LoRA adapters that are used; the others do not count.
         recorded: Whether its recorded run is used.
         moments: Whether its optimizer state is used, where it has one.
 
@@ -90,7 +90,7 @@ def pin_checkpoints(task: Task, digests: Mapping[int, CheckpointDigests]) -> Tas
 
     Args:
         task: The Task.
-        digests: Of its checkpoints, by their positions.
+        digests: Digests of its checkpoints, by their positions.
 
     Returns:
         The same Task; its checkpoints say what is expected of them.

@@ -1,4 +1,4 @@
-"""Where and how precisely gradients are computed."""
+"""Device and precision of a model's passes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """Where and how precisely gradients are computed."""
+    """Device and precision of a model's passes."""
 
     device: torch.device = CPU
     """`cuda` computes there; features come back the same to rounding."""

@@ -45,9 +45,5 @@ class EnsembleModels:
             self._models[member] = model
         return self._models[member]
 
-    def keep_only(self, member: Member) -> None:
-        """Let go of the models with other weights than a member's, so that their memory is free before it is loaded."""
-        self._models = {known: model for known, model in self._models.items() if known.same_model(member)}
-
     def _find(self, fits: Callable[[Member], bool]) -> MemberModel | None:
         return next((model for known, model in self._models.items() if fits(known)), None)

@@ -18,7 +18,8 @@ from byline.task import Batch, Item, Objective
 TOLERANCE = 2e-3
 """Difference in units of a block's gradient that is rounding."""
 OF_THE_WHOLE = 1e-4
-"""The same in units of the whole gradient: blocks whose gradient nearly vanishes are differences of large numbers."""
+"""Difference in units of the whole gradient that is rounding: blocks whose gradient nearly vanishes are differences
+of large numbers."""
 _ENTRIES = 1 << 20
 ENOUGH = 8
 """Padded batches that are compared with an item alone: a loss depends on padding always, or never."""
@@ -68,7 +69,7 @@ def same_gradients(one: BatchGradients, other: BatchGradients, rounding: float =
     Args:
         one: Gradients of a model.
         other: Gradients of the same examples.
-        rounding: What the precision of the passes loses, where it is more than float32's.
+        rounding: Relative rounding of the passes' precision, where it is coarser than float32.
     """
     total_N = torch.stack([g.squared_norms() for g in one.blocks.values()]).sum(dim=0).clamp_min(0).sqrt()
     coarse = max(rounding, 4 * torch.finfo(one.objective_N.dtype).eps)
@@ -99,7 +100,7 @@ class ItemPasses:
     """Differentiates items that are not collated yet, so that any of them can be taken alone.
 
     Args:
-        collector: Of the model.
+        collector: The model's collector.
         batch_of: Collates items.
     """
 
@@ -147,7 +148,7 @@ class ItemPasses:
             Values and gradients, in the items' order.
 
         Raises:
-            UnsupportedModel: An item's gradient in a batch is another one than alone.
+            UnsupportedModel: An item's gradient in a batch differs from its gradient alone.
         """
         collector = self._collector
         together = len(items) > 1 and collector.separation is not None

@@ -21,7 +21,7 @@ from byline.gradients.concatenation import concatenate_batches
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError
 from byline.models.passes import MemberPasses, require_outputs
-from byline.models.training_points import named_fault_of_items
+from byline.models.training_points import faulty_item_named
 from byline.task import Batch, Item, Objective, Outputs
 
 
@@ -29,7 +29,7 @@ class LabelGradients:
     """Differentiates a member's loss at other labels than the data's.
 
     Args:
-        passes: Of the member.
+        passes: Passes of the member.
     """
 
     def __init__(self, passes: MemberPasses) -> None:
@@ -41,7 +41,7 @@ class LabelGradients:
         Args:
             items: Complete items of the data set's kind.
             rows_N: int64, their rows in the training set, which seed the draws.
-            labels: Whose labels.
+            labels: Labels of the gradients.
 
         Yields:
             Gradients of the whole batch: once for given and sampled labels, once a class for exact ones.
@@ -63,7 +63,7 @@ class LabelGradients:
 
         Args:
             items: Complete items of the data set's kind.
-            labels: Whose labels the curvature is fitted with.
+            labels: Labels that the curvature is fitted with.
 
         Yields:
             Gradients of the whole batch: once, or once a class.
@@ -123,7 +123,7 @@ class LabelGradients:
         collect = collector.collect if count == 1 else collector.collect_batch
         for objective, other in self._labelled(outputs, z, batch, keys_N, choose(outputs, z)):
             with (
-                named_fault_of_items(items, lambda item: self._passes.gradients([item])),
+                faulty_item_named(items, lambda item: self._passes.gradients([item])),
                 self._passes.within(),
             ):
                 made = collect(objective, other, count)

@@ -69,7 +69,7 @@ class QueryPasses:
         yield from zip(members, models[0].masked_gradients(models, items, target), strict=True)
 
     def _agree(self, item: Item, target: str) -> bool:
-        """Whether one pass for all masks of the first model with several gives what a pass for each gives."""
+        """Tell whether one pass for all masks of the first model with several gives what a pass for each gives."""
         group = next(group for group in self._groups.values() if len(group) > 1)[:2]
         alone = [self._models[member].gradients([item], target) for member in group]
         try:

@@ -24,7 +24,7 @@ from byline.models.device import Compute
 from byline.models.label_gradients import LabelGradients
 from byline.models.network import load_collector, make_mask_plan
 from byline.models.passes import MemberPasses, require_outputs
-from byline.models.training_points import named_fault_of_items
+from byline.models.training_points import faulty_item_named
 from byline.recipes import Recipe
 from byline.task import Batch, Item, Objective, Task, TrainSet
 
@@ -85,17 +85,17 @@ class MemberModel:
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """What is attributed."""
+        """Attributed parameter blocks."""
         return self._passes.collector.blocks
 
     @property
     def report(self) -> ParameterReport:
-        """What became of the selected parameters."""
+        """Report of attributed, unused and frozen parameters."""
         return self._passes.collector.report()
 
     @property
     def train_set(self) -> TrainSet:
-        """What the model was trained on."""
+        """The model's training set."""
         return self._passes.task.train_set
 
     def gradients(self, items: Sequence[Item], target: str = "loss") -> BatchGradients:
@@ -145,7 +145,7 @@ class MemberModel:
         masks = [other._passes.mask for other in others if other._passes.mask is not None]
         count = len(items) * len(masks)
         with (
-            named_fault_of_items(items, lambda item: self.masked_gradients(others, [item], target)),
+            faulty_item_named(items, lambda item: self.masked_gradients(others, [item], target)),
             self._passes.precision(),
         ):
             batch = self._passes.batch([*items] * len(masks))
@@ -179,7 +179,7 @@ class MemberModel:
                     values_N = require_values(objective(self.model, batch), len(weights_N))
                     return (values_N * weights_N.to(values_N)).sum()
 
-            with named_fault_of_items(items, lambda item: self.gradients([item], target)):
+            with faulty_item_named(items, lambda item: self.gradients([item], target)):
                 part = summed_gradient(self.model, self.blocks, total)
                 refuse_non_finite(dense_gradients(self.blocks, part))
             added = {name: added[name] + tensor if added else tensor for name, tensor in part.items()}
@@ -204,7 +204,7 @@ class MemberModel:
         objective = self._passes.task.objective(target)
         if len(items) > 1 and not self._passes.independent(objective, items):
             return torch.cat([self.values([item], target) for item in items])
-        with named_fault_of_items(items, lambda item: self.values([item], target)):
+        with faulty_item_named(items, lambda item: self.values([item], target)):
             batch = self._passes.batch(items)
             with torch.no_grad(), self._passes.within():
                 values_N = require_values(objective(self.model, batch), len(items))
@@ -237,7 +237,7 @@ class MemberModel:
             with self._passes.within():
                 return require_values(self._passes.task.loss(self.model, batch), len(items)).sum()
 
-        with named_fault_of_items(items, lambda item: self.gradients([item])):
+        with faulty_item_named(items, lambda item: self.gradients([item])):
             if matrix == "hessian":
                 found = hessian_products(self.model, total, vectors)
             else:

@@ -18,7 +18,7 @@ from byline.models.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, 
 from byline.models.checkpoints import load_checkpoint
 from byline.models.device import CPU, Compute, to_device
 from byline.models.item_passes import item_shape
-from byline.models.training_points import collate_items, named_fault_of_items, read_items
+from byline.models.training_points import collate_items, faulty_item_named, read_items
 from byline.recipes import Recipe
 from byline.task import Item, LayerSelection, Task
 
@@ -29,7 +29,7 @@ def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.M
     Args:
         task: Declares the model and its checkpoints.
         member: Which checkpoint, which adapter.
-        device: Where the network is wanted.
+        device: Device of the network.
 
     Returns:
         The network, in evaluation mode.
@@ -69,8 +69,8 @@ def make_collector(
     Args:
         task: Declares the objectives.
         recipe: Names the signal and the layers.
-        model: Of the Task's architecture; it belongs to the collector from now on.
-        compute: Where it is put.
+        model: A network of the Task's architecture; it belongs to the collector from now on.
+        compute: Device and precision.
         layers: Which modules to attribute; None takes the Task's.
 
     Returns:
@@ -136,7 +136,7 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
             loss = float(require_values(task.loss(model, batch), 1)[0].detach())
         return loss if math.isfinite(loss) else -math.inf  # its row is named where all rows are read
 
-    with named_fault_of_items(items, loss_of):
+    with faulty_item_named(items, loss_of):
         losses = [loss_of(item) for item in items]
     order = sorted(range(len(items)), key=lambda place: -losses[place])
     first = items[order[0]]
@@ -152,7 +152,7 @@ def make_mask_plan(task: Task, model: nn.Module, compute: Compute) -> MaskPlan:
     Args:
         task: Declares the objectives.
         model: With its weights, in evaluation mode.
-        compute: Where it is.
+        compute: Its device and precision.
 
     Returns:
         The plan, for all masks of the model.

@@ -1,4 +1,4 @@
-"""Adam's moments of a checkpoint: taken from an optimiser when training ends, and read again for recipes that use them."""
+"""Adam's moments of a checkpoint: taken from an optimizer when training ends, and read again for recipes that use them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,14 +21,14 @@ def adam_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, 
     """Take the moments from an Adam or AdamW: what `Checkpoint.optimizer_state` holds.
 
     Args:
-        optimizer: Has taken at least one step.
+        optimizer: An optimizer after at least one step.
         model: Its parameters name the moments.
 
     Returns:
         `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, on the CPU; save them with `safetensors.torch.save_file`.
 
     Raises:
-        InvalidTask: The optimiser keeps no such moments of any parameter of this model.
+        InvalidTask: The optimizer keeps no such moments of any parameter of this model.
     """
     found = {
         f"{moment}/{name}": optimizer.state[parameter][moment].detach().cpu().clone()
@@ -38,7 +38,7 @@ def adam_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, 
     }
     if not found:
         raise InvalidTask(
-            f"expected an optimiser with exp_avg and exp_avg_sq of the model's parameters (Adam, AdamW) after a step, "
+            f"expected an optimizer with exp_avg and exp_avg_sq of the model's parameters (Adam, AdamW) after a step, "
             f"got {type(optimizer).__name__} without: leave Checkpoint.optimizer_state out and they are estimated"
         )
     return found
@@ -59,7 +59,7 @@ def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
     try:
         return read_tensors(path)
     except (SafetensorError, OSError) as error:
-        raise InvalidTask(f"{path} is no readable safetensors file: {type(error).__name__}") from error
+        raise InvalidTask(f"{path} cannot be read as safetensors: {type(error).__name__}") from error
 
 
 def load_moments(task: Task, member: Member, blocks: Sequence[Block]) -> State | None:

@@ -13,7 +13,7 @@ from byline.gradients.factors import BatchGradients
 from byline.gradients.masks.mask import DropoutMask
 from byline.models.device import Compute
 from byline.models.item_passes import ItemPasses
-from byline.models.training_points import collate_items, named_fault_of_items
+from byline.models.training_points import collate_items, faulty_item_named
 from byline.task import Batch, Item, Objective, Outputs, Task
 
 
@@ -44,18 +44,18 @@ class MemberPasses:
             target: `"loss"` or one of the Task's targets.
             masked: Whether the mask is on.
         """
-        with named_fault_of_items(items, lambda item: self.gradients([item], target, masked=masked)):
+        with faulty_item_named(items, lambda item: self.gradients([item], target, masked=masked)):
             within = self.within if masked else self.precision
             return self._items.gradients(self.task.objective(target), items, within)
 
     def independent(self, objective: Objective, items: Sequence[Item]) -> bool:
         """Tell whether items have the same values in a batch as alone, so that a batch serves them all."""
-        with named_fault_of_items(items, lambda item: self.gradients([item])):
+        with faulty_item_named(items, lambda item: self.gradients([item])):
             return self._items.independent(objective, items, self.within)
 
     def batch(self, items: Sequence[Item]) -> Batch:
         """Collate items on the network's device."""
-        with named_fault_of_items(items, lambda item: self.gradients([item])):
+        with faulty_item_named(items, lambda item: self.gradients([item])):
             return collate_items(self.task, items, self.compute.device)
 
     def outputs(self, outputs: Outputs, batch: Batch) -> Tensor:

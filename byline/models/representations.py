@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from byline.errors import InvalidTask
 from byline.models.device import CPU
-from byline.models.training_points import collate_items, named_fault_of_items
+from byline.models.training_points import collate_items, faulty_item_named
 from byline.task import Item, Objective, Task
 
 
@@ -20,8 +20,8 @@ class Representations:
     Args:
         task: Declares it.
         model: A trained network in evaluation mode, on `device`.
-        purpose: What needs them, for the message where the Task declares none.
-        device: Where the model is.
+        purpose: Consumer of the representations, for the message where the Task declares none.
+        device: The model's device.
 
     Raises:
         InvalidTask: The Task declares no representation.
@@ -44,7 +44,7 @@ class Representations:
             InvalidTask: It does not return one row an item.
         """
         batch = collate_items(self._task, items, self._device)
-        with torch.no_grad(), named_fault_of_items(items, lambda item: self.of([item])):
+        with torch.no_grad(), faulty_item_named(items, lambda item: self.of([item])):
             found = self._represent(self._model, batch)
         if not isinstance(found, Tensor) or found.ndim < 2 or len(found) != len(items):
             got = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
@@ -57,7 +57,7 @@ def require_representation(task: Task, purpose: str) -> Objective:
 
     Args:
         task: Declares it.
-        purpose: What needs it, for the message.
+        purpose: Consumer of the representation, for the message.
 
     Raises:
         InvalidTask: It declares none.

@@ -1,4 +1,4 @@
-"""Reading training points: the one place where Byline calls a Task's data, so that what is wrong there names its row.
+"""Read training points: the one place where Byline calls a Task's data, so that an error names its row.
 
 Items that are read here know their rows. Where a batch of them fails later, in `Task.collate`, in the loss or with a NaN,
 the point that fails alone is named.
@@ -19,9 +19,9 @@ from byline.task import Batch, Item, Task, TrainSet
 
 Result = TypeVar("Result")
 TRAINING = "row {} of the training set"
-"""How a message names a training point."""
+"""Name of a training point in messages."""
 EVALUATION = "row {} of the evaluation set"
-"""How a message names an item of the evaluation set."""
+"""Name of an item of the evaluation set in messages."""
 REPAIR = "repair that point, or leave it out of the data set"
 
 
@@ -29,8 +29,8 @@ class NamedItems(list[Item]):
     """Items, and how a message names each.
 
     Args:
-        items: Of the data set's kind.
-        names: As many: `row 3 of the training set`.
+        items: Items of the data set's kind.
+        names: Name of each item: `row 3 of the training set`.
     """
 
     def __init__(self, items: Iterable[Item], names: Iterable[str]) -> None:
@@ -54,7 +54,7 @@ def read_items(train_set: TrainSet, rows: Iterable[int], name: str = TRAINING) -
 
     Args:
         train_set: A Task's training or evaluation set.
-        rows: Which.
+        rows: Row numbers.
         name: `TRAINING` or `EVALUATION`.
 
     Returns:
@@ -98,14 +98,14 @@ def collate_items(task: Task, items: Sequence[Item], device: torch.device = CPU)
     """Make a batch on a device.
 
     Args:
-        task: Has the `collate`.
+        task: The Task, with `collate`.
         items: Complete items of the data set's kind.
-        device: Where the batch is wanted.
+        device: Device of the batch.
 
     Raises:
         InvalidTask: `Task.collate` fails; names the row where the items were read by their rows.
     """
-    with named_fault_of_items(items, lambda item: task.collate([item])):
+    with faulty_item_named(items, lambda item: task.collate([item])):
         batch = task.collate(list(items))
     return to_device(batch, device)
 
@@ -136,12 +136,12 @@ def _word(ask: Callable[[Item], str] | None, item: Item, name: str) -> str:
 
 
 @contextmanager
-def named_fault_of_items(items: Sequence[Item], alone: Callable[[Item], object]) -> Iterator[None]:
+def faulty_item_named(items: Sequence[Item], alone: Callable[[Item], object]) -> Iterator[None]:
     """Name the item that is at fault where something fails on a batch.
 
     Args:
-        items: What is processed; nothing is named where they do not know their rows.
-        alone: The same for one item.
+        items: The processed items; nothing is named where they do not know their rows.
+        alone: The same process for one item.
 
     Yields:
         Nothing.

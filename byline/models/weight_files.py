@@ -1,4 +1,4 @@
-"""Weights on a disk: one file, the shards of one, a folder of either, or what a training loop kept beside its state.
+"""Read weights from a disk: a file, its shards, a folder of either, or a training loop's checkpoint.
 
 Weights are data and are read as such: safetensors, or `torch.load` with `weights_only`.
 """
@@ -23,8 +23,8 @@ IN_FOLDERS = (
 )
 """Files of a folder's weights, in the order in which `from_pretrained` looks for them."""
 _IN_CHECKPOINTS = ("state_dict", "model_state_dict", "model", "module", "net", "network")
-"""Where training loops keep the weights beside an optimiser's state and a step: Lightning, PyTorch's tutorials, nanoGPT,
-DeepSpeed."""
+"""Keys under which training loops keep the weights, beside an optimizer's state and a step: Lightning, PyTorch's
+tutorials, nanoGPT, DeepSpeed."""
 
 
 def weights_file(path: Path) -> Path:
@@ -101,7 +101,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
             return read_tensors(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, ValueError, OSError, EOFError) as error:
-        raise InvalidTask(f"{path} is no readable checkpoint: {type(error).__name__}") from error
+        raise InvalidTask(f"{path} cannot be read as a checkpoint: {type(error).__name__}") from error
     except Exception as error:  # torch raises pickle.UnpicklingError for anything but weights
         raise InvalidTask(
             f"{path} holds more than weights and is not unpickled: save model.state_dict(), best as safetensors"

@@ -1,4 +1,4 @@
-"""Stored names of weights to a model's own names, as `from_pretrained` and PyTorch understand them.
+"""Match stored names of weights to a model's own names, as `from_pretrained` and PyTorch do.
 
 The same weight has other names where the model was wrapped when it was saved (`module.`, `_orig_mod.`), where the
 library was older (`gamma`, `weight_g`, `weight_orig`), and where it was saved with or without what held it (`bert.`,

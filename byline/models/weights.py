@@ -1,4 +1,4 @@
-"""Putting stored weights into a model: every parameter gets one tensor of its own, or the checkpoint is refused."""
+"""Put stored weights into a model: every parameter gets one tensor of its own, or the checkpoint is refused."""
 
 import re
 import sys
@@ -53,7 +53,7 @@ def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def _missing(model: nn.Module, fitted: Mapping[str, Tensor]) -> list[str]:
-    """What must be stored and is not: parameters, and buffers that training changes."""
+    """List names that must be stored and are missing: parameters, and buffers that training changes."""
     own = model.state_dict(keep_vars=True)
     stored = {id(own[name]) for name in fitted if name in own}
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
@@ -68,7 +68,7 @@ def _missing(model: nn.Module, fitted: Mapping[str, Tensor]) -> list[str]:
 
 
 def _unknown(model: nn.Module, names: list[str]) -> list[str]:
-    """What is stored and has no place, but for buffers that are not part of a state dict any more."""
+    """List stored names without a place, except buffers that left the state dict."""
     buffers = {name for name, _ in model.named_buffers()}
     ignored = [
         re.compile(pattern) for pattern in getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()
@@ -102,7 +102,7 @@ def _misfit(model: nn.Module, weights: Mapping[str, Tensor], missing: list[str],
 
 
 def _refuse_other_numbers(model: nn.Module, fitted: Mapping[str, Tensor]) -> None:
-    """Hold that parameters are stored as numbers of their own kind; integers are what quantised files hold."""
+    """Require that parameters are stored as numbers of their own kind; integers are what quantized files hold."""
     for name, parameter in model.named_parameters(remove_duplicate=False):
         tensor = fitted.get(name)
         if tensor is None:
@@ -111,12 +111,12 @@ def _refuse_other_numbers(model: nn.Module, fitted: Mapping[str, Tensor]) -> Non
         if not same or tensor.is_complex() != parameter.is_complex():
             raise InvalidTask(
                 f"expected '{name}' to be stored as {str(parameter.dtype).removeprefix('torch.')} or another precision "
-                f"of it, got {str(tensor.dtype).removeprefix('torch.')}: pass the weights before they were quantised"
+                f"of it, got {str(tensor.dtype).removeprefix('torch.')}: pass the weights before they were quantized"
             )
 
 
 def _refuse_untied(model: nn.Module, fitted: Mapping[str, Tensor]) -> None:
-    """Hold that one parameter is not stored with two values: the model that was trained had two."""
+    """Require that one parameter is not stored with two values: the model that was trained had two."""
     first: dict[int, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         if name not in fitted:
@@ -130,7 +130,7 @@ def _refuse_untied(model: nn.Module, fitted: Mapping[str, Tensor]) -> None:
 
 
 def _refuse_overflow(model: nn.Module, fitted: Mapping[str, Tensor]) -> None:
-    """Hold that the weights are numbers, and stayed so in the model's precision."""
+    """Require that the weights are numbers, and stayed so in the model's precision."""
     for name, parameter in model.named_parameters():
         if name not in fitted or bool(parameter.isfinite().all()):
             continue
@@ -158,7 +158,7 @@ def _as_from_pretrained(
         The tensors by the model's names, and the stored names that have no place; None where it understands nothing.
     """
     if any(name.endswith("weight") and not tensor.is_floating_point() for name, tensor in weights.items()):
-        return None  # quantised, which it would take for numbers
+        return None  # quantized, which it would take for numbers
     stored = {_unwrapped(name): tensor for name, tensor in weights.items()}
     best: tuple[dict[str, Tensor], list[str]] | None = None
     while stored:
@@ -192,7 +192,7 @@ def _converted(model: Any, stored: Mapping[str, Tensor]) -> tuple[dict[str, Tens
 
 
 def _is_other_head(model: Any, name: str, stored: Mapping[str, Tensor]) -> bool:
-    """Whether a stored tensor is of a head that this model does not have: what its base model computes is the same."""
+    """Tell whether a stored tensor belongs to a head that this model lacks; its base model computes the same."""
     base, first = f"{model.base_model_prefix}.", name.partition(".")[0]
     if any(part == "pooler" for part in name.split(".")):
         return not any("pooler" in own.split(".") for own in model.state_dict())

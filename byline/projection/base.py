@@ -1,4 +1,4 @@
-"""What every projection is: gradients of a batch -> k numbers an example.
+"""The interface of projections: from a batch's gradients to k numbers an example.
 
 Shapes: N examples, K numbers of a feature.
 """

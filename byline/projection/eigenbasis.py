@@ -35,7 +35,7 @@ class EigenbasisProjection(BaseModel):
 
 @dataclass(frozen=True)
 class KeptCoordinates:
-    """What is kept of one block: the eigenvectors that matter, and which of their products."""
+    """Kept coordinates of one block: eigenvectors, and the kept products of them."""
 
     name: str
     left: Basis

@@ -6,7 +6,7 @@ from taking every direction (docs/ensembles.md has what it gains). A stored vect
 its members' parts V_m^T q_m, whose sum is the query's vector. So each member's own score comes from the very same
 stored numbers.
 
-The directions come from a randomised range finder (Halko, Martinsson & Tropp 2011) in sums over blocks of rows, with
+The directions come from a randomized range finder (Halko, Martinsson & Tropp 2011) in sums over blocks of rows, with
 Y = X Q, W = X^T Y and Q random signs at first:
 
     T = (Y^T Y)^(-1/2)      W T = X^T orth(Y)      V = the right singular vectors of orth(Y)^T X
@@ -44,14 +44,14 @@ class Pca(BaseModel):
     passes: int = Field(default=2, ge=1, le=8)
     """Passes over the features that find the directions; two are close to exact."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Of the random signs that the first pass begins with."""
+    """Seed of the random signs of the first pass."""
 
     def kept(self, rows: int, width: int) -> int:
-        """How many numbers k are kept of features of this width, fitted on this many rows."""
+        """Count the numbers k that are kept of features of this width, fitted on this many rows."""
         return min(self.size, rows, width)
 
     def sketched(self, rows: int, width: int) -> int:
-        """How many numbers L a sketch has."""
+        """Count the numbers L of a sketch."""
         return min(self.kept(rows, width) + OVERSAMPLING, width)
 
 
@@ -62,7 +62,7 @@ def first_directions(seed: int, member: str, shape: tuple[int, int]) -> Tensor:
 
 
 def fit_scales(squared_norms_N: Tensor, weights_N: Tensor) -> Tensor:
-    """What rows are multiplied by for the fit: float64 [N].
+    """Compute the factors of rows for the fit: float64 [N].
 
     Args:
         squared_norms_N: |x|^2 over all members, without the row weight.
@@ -76,7 +76,7 @@ def fit_scales(squared_norms_N: Tensor, weights_N: Tensor) -> Tensor:
 
 
 def mixing_matrix(sketch_LL: Tensor, moment_LL: Tensor, size: int) -> Tensor:
-    """What turns the sums W = X^T Y into directions: V = W S.
+    """Compute the matrix S that turns the sums W = X^T Y into directions: V = W S.
 
     Args:
         sketch_LL: Y^T Y, float64.

@@ -75,7 +75,7 @@ class SjltProjector:
 
 @dataclass(frozen=True)
 class Hashed:
-    """Which coordinate each of P numbers is added to, and with which sign."""
+    """Target coordinates and signs of P numbers."""
 
     target_P: Tensor
     sign_P: Tensor
@@ -88,7 +88,7 @@ class Hashed:
             key: Names the coordinates and signs.
             start: Position of the stretch's first number, which with the key decides where it goes.
             numbers: P.
-            phi_NK: What will be added to.
+            phi_NK: The features that numbers will be added to.
 
         Returns:
             Coordinates, and signs of the kind that is added to.
@@ -106,7 +106,7 @@ def add_hashed(phi_NK: Tensor, part_NP: Tensor, key: int, start: int = 0) -> Non
     """Add every number to a random coordinate with a random sign, in place.
 
     Args:
-        phi_NK: What is added to.
+        phi_NK: The features that numbers are added to.
         part_NP: A stretch of P numbers of N examples.
         key: Names the coordinates and signs.
         start: Position of the stretch's first number, which with the key decides where it goes.

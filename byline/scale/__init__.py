@@ -1,1 +1,1 @@
-"""What a gradient is multiplied by, entry by entry, before it is projected: one module a scale."""
+"""Scales that multiply a gradient's entries before the projection, one module each."""

@@ -29,14 +29,14 @@ class AdamDirection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     linear: ClassVar[bool] = False
-    """The direction of a sum of gradients is no sum of directions."""
+    """The direction of a sum of gradients is not the sum of their directions."""
     uses_moments: ClassVar[bool] = True
     """Reads `Checkpoint.optimizer_state`."""
     kind: Literal["adam"] = "adam"
     beta1: float = Field(default=0.9, ge=0, lt=1)
-    """How much of the direction is the mean gradient's; 0 leaves it the point's own."""
+    """Weight of the mean gradient in the direction; 0 leaves the point's own gradient."""
     beta2: float = Field(default=0.999, ge=0, lt=1)
-    """How much of the second moment is the checkpoint's."""
+    """Weight of the checkpoint's second moment."""
     epsilon: float = Field(default=1e-8, gt=0, le=1)
     """Added to the root of the second moment, as in Adam."""
     sample: int | None = Field(default=None, ge=1)

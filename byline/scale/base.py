@@ -1,6 +1,6 @@
-"""What every scale is: statistics, and what their result makes of the gradients of either side.
+"""The interface of scales: statistics, and the scaling of gradients on either side.
 
-A scale acts in the space of the parameters, before the projection, where optimisers act too.
+A scale acts in the space of the parameters, before the projection, where optimizers act too.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ class Scaler(Protocol):
     """A fitted scale."""
 
     def train(self, gradients: BatchGradients) -> BatchGradients:
-        """What training points' gradients become."""
+        """Scale training points' gradients."""
 
     def query(self, gradients: BatchGradients) -> BatchGradients:
-        """What queries' gradients become."""
+        """Scale queries' gradients."""
 
 
 class NoScale(BaseModel):
@@ -30,9 +30,9 @@ class NoScale(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     linear: ClassVar[bool] = True
-    """Whether a sum of gradients becomes the sum of what they become, on both sides alike."""
+    """True where scaling is linear, and the same on both sides."""
     uses_moments: ClassVar[bool] = False
-    """Whether a checkpoint's optimiser state is read."""
+    """True where the scale reads a checkpoint's optimizer state."""
     kind: Literal["none"] = "none"
 
     def statistics(self, blocks: Sequence[Block], given: State | None) -> tuple[Statistic, ...]:

@@ -1,4 +1,4 @@
-"""Blocks and entries of a batch's gradients that are computed when they are asked for, so that memory stays bounded.
+"""Lazy blocks and entries of a batch's gradients, so that memory stays bounded.
 
 Shapes: as in `byline.gradients.factors`.
 """

@@ -1,7 +1,7 @@
 """First and second moments of every parameter's gradient: Adam's own, or estimated from the training points.
 
 Estimated: exp_avg = (1/n) sum_i g_i and exp_avg_sq = (1/n) sum_i g_i^2, entry by entry, over single training points. An
-optimiser's own are of batches, whose mean gradients are shorter; ratios between parameters are what counts here.
+optimizer's own are of batches, whose mean gradients are shorter; ratios between parameters are what counts here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ FIRST, SECOND = "exp_avg", "exp_avg_sq"
 
 
 def block_moments(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> State:
-    """Bring an optimiser's moments to the form of the blocks.
+    """Bring an optimizer's moments to the form of the blocks.
 
     Args:
-        blocks: What is attributed.
+        blocks: Attributed parameter blocks.
         tensors: `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, shaped like the parameters.
 
     Returns:
@@ -80,7 +80,7 @@ class MomentStatistic(EveryFit):
         return sums
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """The optimiser's moments where there are any, else the means."""
+        """The optimizer's moments where there are any, else the means."""
         del state
         return self._given or {name: (total / count).float() for name, total in sums.items()}
 

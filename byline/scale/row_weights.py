@@ -1,4 +1,4 @@
-"""What multiplies a training point's feature, besides its gradient: one number a member, averaged over the members.
+"""Row weights that multiply training points' features: one number a member, averaged over the members.
 
     one_minus_p      1 - p_i, p_i the probability of the point's own label (TRAK, Park et al. 2023)
     leverage         1 / (1 - h_i), h_i = (1/n) E_c[g_ic^T H^-1 g_ic] over the labels c that the curvature is fitted with:

@@ -1,4 +1,4 @@
-"""Gradients divided by the root of the optimiser's second moment (TrackStar, Chang et al. 2024).
+"""Gradients divided by the root of the optimizer's second moment (TrackStar, Chang et al. 2024).
 
 Dividing entry by entry would leave no outer products. Adafactor (Shazeer & Stern 2018), which trained the paper's models,
 keeps a second moment of rank one, by row and by column of each matrix:
@@ -93,7 +93,7 @@ class MarginalStatistic(EveryFit):
         return sums
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """What both sides of every block are multiplied by."""
+        """Compute the factors of both sides of every block."""
         del state
         fitted: State = {}
         for block in self._blocks:

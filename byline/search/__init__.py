@@ -1,1 +1,1 @@
-"""Finds the rows of an index with the largest and the smallest scores, exactly or through 1-bit codes."""
+"""Find the rows of an index with the largest and the smallest scores, exactly or through 1-bit codes."""

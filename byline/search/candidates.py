@@ -1,4 +1,4 @@
-"""Keeps the rows that can still be among the best of one query while approximate scores come in.
+"""Keep the rows that can still be among the best of one query while approximate scores come in.
 
 A row is dropped only if its score is lower than those of k others by more than both could be wrong, so the
 exact best k are always among those kept, ties included, whatever computed the approximate scores.
@@ -21,17 +21,17 @@ _RESCORE = 2_048
 
 @dataclass(frozen=True)
 class Certainty:
-    """How sure it is that nothing stronger was missed."""
+    """Certainty that no stronger row was missed."""
 
     exact: bool
-    """Whether every row that could have come back was scored from the stored rows: then nothing was missed."""
+    """True where every allowed row was scored from the stored rows, so that nothing was missed."""
     candidates: int
     """Rows that were scored."""
     expected_recall: float
-    """At least this part of the hits is expected to be what an exact scan returns; 1 where it was one."""
+    """Lower bound of the expected recall, compared with an exact scan; 1 for an exact scan."""
 
     def joined(self, other: "Certainty") -> "Certainty":
-        """What holds for both of two searches."""
+        """Combine the certainties of two searches."""
         return Certainty(
             exact=self.exact and other.exact,
             candidates=max(self.candidates, other.candidates),
@@ -48,7 +48,7 @@ class Hits:
     scores_QK: NDArray[np.float64]
     """float64 [Q, k]: descending, or ascending for opponents."""
     certainties_Q: tuple[Certainty, ...]
-    """How sure each query's rows are."""
+    """Certainty of each query's rows."""
     parts_QkM: NDArray[np.float64]
     """float64 [Q, k, stretches]: each stretch's part of the scores; they add up to them."""
 

@@ -41,16 +41,16 @@ class Proposal:
     approximate_C: NDArray[np.float32]
     """Their float32 scores by the source's vectors."""
     estimated: int
-    """How many of them have the best estimates; the others have the largest losses."""
+    """Number of candidates with the best estimates; the others have the largest losses."""
     enough: bool
-    """Whether they are expected to hold `ENOUGH` of the source's best k."""
+    """True where the candidates are expected to hold `ENOUGH` of the source's best k."""
     expected_recall: float
-    """At least this part of the best k by stored rows is expected among them."""
+    """Lower bound of the part of the best k, by stored rows, that is expected among the candidates."""
     certain_C: NDArray[np.bool_]
-    """Whether all rows that equal this one must be among them too."""
+    """True where all rows that equal this candidate are candidates too."""
 
     def holds_ties(self, rows: NDArray[np.int64]) -> bool:
-        """Whether every row that equals one of these candidates is a candidate."""
+        """Tell whether every row that equals one of these candidates is a candidate."""
         return bool(self.certain_C[np.searchsorted(self.rows_C, rows)].all())
 
 
@@ -122,7 +122,7 @@ class CodeSearch:
         return np.ldexp(estimates_C.astype(np.float64), _SMALL) + shift, rows_C
 
     def _observed(self, errors_C: NDArray[np.float64], deviations_C: NDArray[np.float64]) -> float:
-        """How much larger errors are than they should be, root mean square over candidates.
+        """Compute the root mean square ratio of errors to their predicted deviations, over candidates.
 
         What the rotation promises is not undercut, as the best estimates are a chosen few, but for decoded codes.
         """

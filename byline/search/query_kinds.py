@@ -1,4 +1,4 @@
-"""Kinds of queries that the recall of codes is measured on: what is easy for them, and what is hard.
+"""Kinds of queries that measure the recall of codes, from easy to hard.
 
 A row is its own nearest, which flatters codes; a query that has nothing of what all rows share is their hardest.
 
@@ -39,7 +39,7 @@ def query_kinds(
         vectors: Stored rows.
         stretches: With their scale exponents.
         centre_K: Mean of the stored rows, float32 [K].
-        seed: Of what is drawn.
+        seed: Seed of the drawn queries.
         real: Features of real queries [Q, K] by target, not scaled.
 
     Returns:

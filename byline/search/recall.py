@@ -1,4 +1,4 @@
-"""Measures what compressed search finds of the exact best ten, for each kind of query, both ends of a ranking.
+"""Measure the recall@10 of compressed search, for each kind of query, at both ends of a ranking.
 
 Legend: Q rankings, T results of a ranking, K numbers of a vector, B rows of a block.
 """
@@ -28,12 +28,12 @@ _SAME = 1e-9
 
 @dataclass(frozen=True)
 class _Ranking:
-    """One query's best ten: the truth, and what was found of it."""
+    """Recall of one query's best ten."""
 
     recall: float
     plain_recall: float
     scanned: bool
-    """Whether it took an exact scan."""
+    """True where the ranking took an exact scan."""
 
 
 def measure_recall(

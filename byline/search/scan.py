@@ -20,8 +20,8 @@ def row_blocks(
     """Read vectors in blocks, each written over the one before.
 
     Args:
-        source: Where from.
-        rows: Which, sorted; None for all.
+        source: Source of the vectors.
+        rows: Row numbers, sorted; None for all.
 
     Yields:
         (rows int64 [B], vectors float32 [B, K]), which hold until the next block is taken.
@@ -49,7 +49,7 @@ def scan(
     """Offer every row to every query's shortlist, by one matrix product a block.
 
     Args:
-        source: Where vectors come from.
+        source: Source of the vectors.
         queries_QK: float32 [Q, K].
         shortlists: One a query.
         rows: Which rows, sorted; None for all.

@@ -1,4 +1,4 @@
-"""Finds the strongest rows of an index: both ends, filtered, exact or through codes; the same bits however asked.
+"""Find the strongest rows of an index: both ends, filtered, exact or through codes, with the same bits for any batch.
 
 Legend: Q queries, R rows, K numbers of a vector (or the k of a search), M members, O owners, C candidates.
 
@@ -30,7 +30,7 @@ from byline.search.scores import normalize_queries, pair_scores, part_scores, ro
 Ranked = tuple[NDArray[np.int64], NDArray[np.float64]]
 """(rows [k], parts of their scores [k, stretches])."""
 Found = tuple[Ranked, Certainty]
-"""What one query found, and how sure it is."""
+"""Ranked rows of one query, and their certainty."""
 MemberScores = Callable[[int, NDArray[np.float32]], NDArray[np.float64]]
 """(number of a query, stored vectors [N, K]) -> each member's scores, float64 [N, M]."""
 
@@ -104,7 +104,7 @@ class Searcher:
 
         Args:
             features_QK: The query features that were searched for.
-            hits: What was found.
+            hits: Hits of a search.
             parts_QMK: The members' parts of the features, [Q, M, K]: needed where the index has a PCA.
 
         Returns:
@@ -147,7 +147,7 @@ class Searcher:
         return np.stack([np.concatenate(blocks) for blocks in found])
 
     def _member_scores(self, features_QK: Any, parts_QMK: Tensor | None) -> MemberScores:
-        """What scores stored vectors by member."""
+        """Make the function that scores stored vectors by member."""
         queries_QK = self._queries(features_QK)
         if self._own_stretches or parts_QMK is None:
             return lambda q, vectors_NK: (
@@ -162,7 +162,7 @@ class Searcher:
 
         Args:
             features_QK: Query features, [Q, K].
-            out: Where to write, float32 [Q, R], e.g. a memory-mapped file; None makes an array.
+            out: Array to write to, float32 [Q, R], e.g. a memory-mapped file; None makes an array.
 
         Returns:
             float32 [Q, R].
@@ -255,7 +255,7 @@ class Searcher:
         return self._scan(query_1K, k, None)[0]
 
     def _scanned(self, rows: int) -> Certainty:
-        """How sure a look at all of these rows is: scores by decoded codes are no more so than was measured."""
+        """Return the certainty of a scan; scores of decoded codes are as certain as their measured recall."""
         exact = self.index.exact
         recall = 1.0 if exact else self.index.manifest.search.recall_at_least
         return Certainty(exact=exact, candidates=rows, expected_recall=recall)

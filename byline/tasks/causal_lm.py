@@ -26,16 +26,16 @@ from byline.tasks.token_objectives import (
 
 
 class Generation(BaseModel):
-    """How a missing completion is generated. Deterministic: a seed, and no state between calls."""
+    """Options that generate a missing completion. Deterministic: a seed, and no state between calls."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: int = Field(default=16, ge=1, le=4096)
-    """At most so many; fewer where the context is full or the text ends."""
+    """Most tokens to generate; fewer where the context is full or the text ends."""
     temperature: float = Field(default=0.0, ge=0, le=10)
-    """0 takes the most probable token; above it tokens are drawn."""
+    """Sampling temperature; 0 takes the most probable token."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of the draws."""
+    """Seed of the draws."""
 
 
 @torch.no_grad()
@@ -92,10 +92,10 @@ def causal_language_model(
     over target tokens.
 
     Args:
-        name: Of the task.
+        name: Name of the Task.
         local: The folder, the checkpoints, the context.
         documents: The training set, in a fixed order.
-        generation: How a missing completion is generated: greedily by default.
+        generation: Options that generate a missing completion: greedily by default.
 
     Returns:
         The task, with the targets `margin` (log p/(1-p) of the mean token probability) and
@@ -129,7 +129,7 @@ def causal_language_model(
 
 
 class TextQueries:
-    """How a text becomes an item, and how its completion is found."""
+    """Queries of a text: parsed into items, and completed."""
 
     def __init__(self, tokens: Tokens, context: int, generation: Generation) -> None:
         self._tokens = tokens

@@ -51,8 +51,8 @@ def objectives(logits: Logits, labels: Labels) -> tuple[Objective, dict[str, Obj
     """Make a classifier's loss and targets.
 
     Args:
-        logits: How to run the model on a batch.
-        labels: Where the batch keeps its labels.
+        logits: Function that runs the model on a batch.
+        labels: Function that takes a batch's labels.
 
     Returns:
         Cross-entropy, and the targets `margin` and `logit` (the label's).
@@ -74,8 +74,8 @@ def categorical_outputs(logits: Logits, labels: Labels, relabel: Callable[[Batch
     """Declare what a classifier predicts a distribution with.
 
     Args:
-        logits: How to run the model on a batch.
-        labels: Where the batch keeps its labels.
+        logits: Function that runs the model on a batch.
+        labels: Function that takes a batch's labels.
         relabel: Puts other labels there, in a batch of its own.
 
     Returns:
@@ -150,7 +150,7 @@ def most_probable(logits_C: Tensor, classes: Sequence[str]) -> tuple[int, dict[s
     """Choose the class and describe the choice.
 
     Args:
-        logits_C: Of one query.
+        logits_C: Logits of one query.
         classes: Names in the order of the logits.
 
     Returns:

@@ -32,17 +32,17 @@ class Document:
     """A text with its owner, as a user hands it in."""
 
     text: str
-    """What the model was trained on; the prompt, where there is a completion."""
+    """Training text; the prompt, where there is a completion."""
     completion: str | None = None
-    """For models trained on completions only: what the loss was taken over, given the text."""
+    """Completion of the text, for models whose loss was taken over completions only."""
     id: str | None = None
     """The user's own, different for each document; None takes a digest of the content."""
     owner: str | None = None
-    """Who is credited, and paid."""
+    """Owner that is credited and paid."""
     license: str | None = None
     """SPDX expression or the license's own words."""
     uri: str | None = None
-    """Where the document is to be found."""
+    """URI of the document."""
     label: str | None = None
     """A category, for filters."""
     attributes: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -54,7 +54,7 @@ def document_ids(documents: Sequence[Document], contents: Sequence[Sequence[str 
 
     Args:
         documents: In row order.
-        contents: What the digest of each is made of, where it has no id.
+        contents: Values that each digest is made of, where a document has no id.
 
     Returns:
         As many different ids.
@@ -70,7 +70,7 @@ def document_ids(documents: Sequence[Document], contents: Sequence[Sequence[str 
 
 
 def _require_text(document: Document, position: int) -> None:
-    """Hold that a document's texts are text that a tokenizer takes."""
+    """Require that a document's texts are valid input of a tokenizer."""
     for name in ("text", "completion", "id", "owner", "license", "uri", "label"):
         value = getattr(document, name)
         if value is None and name != "text":
@@ -92,7 +92,7 @@ def example_of(
     """Describe a row: its document's metadata, and how its text begins.
 
     Args:
-        document: Where the row comes from.
+        document: The row's document.
         example_id: The row's own.
         text: The row's text.
         place: Further attributes.
@@ -113,7 +113,7 @@ def example_of(
 
 @dataclass(frozen=True)
 class Chunk:
-    """Where a row comes from."""
+    """The origin of a row."""
 
     document: int
     """Position of the document."""
@@ -138,7 +138,7 @@ class Chunks:
         Args:
             documents: In a fixed order.
             encode: The tokenizer.
-            cut: How long chunks are.
+            cut: Lengths of the chunks.
 
         Raises:
             InvalidTask: An id occurs twice, a document is too short to be learned from, or a prompt
@@ -212,7 +212,7 @@ class Chunks:
 
 @dataclass(frozen=True)
 class ChunkOptions:
-    """How documents become chunks."""
+    """Options that cut documents into chunks."""
 
     context: int
     """Most tokens of a chunk."""

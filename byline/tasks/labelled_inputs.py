@@ -1,4 +1,4 @@
-"""What tasks with (input, label) items have in common: the model maps inputs to logits."""
+"""Tasks with (input, label) items: the model maps inputs to logits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ class TrainedModel:
     """A model and what it was trained on: the same five things for every kind of input."""
 
     name: str
-    """Of the task: a word for people and for the default index name."""
+    """Name of the Task, for people and for the default index name."""
     model: Callable[[], nn.Module]
     """Builds the model with any weights; it is called with a batch of inputs."""
     checkpoints: Sequence[Checkpoint]
     """Its trained weights; several make an ensemble."""
     data: TrainingData
-    """What it was trained on."""
+    """Training data."""
     layers: LayerSelection = EVERY_LAYER
-    """Which modules are attributed."""
+    """Attributed modules."""
 
 
 def classifier_task(
@@ -48,8 +48,8 @@ def classifier_task(
     Args:
         trained: The model and its training data.
         classes: Names in the order of the logits.
-        field: Of the payload, that holds the input.
-        payload: What queries look like; has `field` and `label`.
+        field: Name of the payload's field that holds the input.
+        payload: Model of a query; has `field` and `label`.
 
     Returns:
         The task, with the targets `margin` and `logit`.

@@ -1,4 +1,4 @@
-"""What queries look like on the wire: pydantic models, made to measure for each task.
+"""Payloads of queries: pydantic models that fit each Task.
 
 Every length has a bound and every number must be finite, so that nothing unusable reaches a model.
 """
@@ -171,7 +171,7 @@ def as_input(numbers: object, like: Tensor, name: str, *, flat: bool = False) ->
     Args:
         numbers: Lists of finite numbers.
         like: A training input: gives shape and type.
-        name: Of the payload's field, for messages.
+        name: Name of the payload's field, for messages.
         flat: Also take all numbers in one list, and leave out axes of size 1.
 
     Returns:

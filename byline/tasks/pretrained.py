@@ -35,7 +35,7 @@ class LocalModel(BaseModel):
     """Drops the rest at the end of a longer document where it has fewer tokens. Losses are means,
     so the few tokens of a short rest weigh as much as a whole chunk's: set it as in training."""
     layers: LayerSelection = LayerSelection()
-    """Which modules are attributed."""
+    """Attributed modules."""
 
     def weights(self) -> list[Checkpoint]:
         """List the checkpoints.

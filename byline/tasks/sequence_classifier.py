@@ -37,7 +37,7 @@ def sequence_classifier(
     that are longer are refused. Queries are `{"text": ..., "label": optional}`.
 
     Args:
-        name: Of the task.
+        name: Name of the Task.
         local: The folder, the checkpoints, the context.
         documents: The training set, in a fixed order; each one's `label` names its class.
         classes: Names in the order of the logits; None takes the configuration's `id2label`.

@@ -98,7 +98,7 @@ TOKEN_OUTPUTS = Outputs(
     loss=lambda logits_NTV, batch: _mean(*_losses(logits_NTV, batch)),
     relabel=_relabelled,
 )
-"""What a causal language model predicts a distribution with: logits and mean token loss."""
+"""Predictive distribution of a causal language model: logits and mean token loss."""
 
 
 def likelihood(model: nn.Module, batch: Batch) -> Tensor:

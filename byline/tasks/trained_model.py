@@ -51,7 +51,7 @@ def from_model(
             `(model(inputs), labels)` without a reduction. Any other callable is `(model, batch) -> losses_N`.
         classes: Names of a classifier's logits; None numbers them.
         examples: Metadata of the training points, in their order; None names them by their content.
-        name: Of the Task.
+        name: Name of the Task.
 
     Returns:
         The Task.

@@ -20,7 +20,7 @@ from byline.task import TrainSet
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a model was trained on, and who each point belongs to."""
+    """A training set, and the owner of each point."""
 
     items: TrainSet
     """(input, label) pairs in a fixed order: inputs of one shape, labels as class positions or
@@ -56,7 +56,7 @@ class TrainingData:
             inputs_N: Numbers of shape [N, ...].
             labels_N: Class positions (integers) or numbers to regress on (floating), shape [N].
             examples: One for each point; None names the points by their content.
-            dtype: Of the model's weights.
+            dtype: Precision of the model's weights.
 
         Returns:
             The training data.

@@ -115,7 +115,7 @@ SQUARED_ERROR = Outputs(
     relabel=lambda batch, labels: (batch[0], labels),
     kind="gaussian",
 )
-"""What a regression with constant noise predicts a distribution with: its mean. Squared error is the negative
+"""Predictive distribution of a regression with constant noise: its mean. Squared error is the negative
 log-likelihood of a variance of one half."""
 
 

@@ -20,7 +20,7 @@ from byline.index.tensors import write_tensors
 from byline.loading.failures import error_text
 from byline.models.adapters import ADAPTER_LAYERS, CONFIG, PREFIX, WEIGHTS, inject, peft
 from byline.models.checkpoints import checkpoint_digests, load_checkpoint
-from byline.models.training_points import collate_items, named_fault_of_items, read_items
+from byline.models.training_points import collate_items, faulty_item_named, read_items
 from byline.paths import local_path
 from byline.task import Checkpoint, Item, Task
 from byline_indexer.progress import Observer, Silent
@@ -143,7 +143,7 @@ def _train(
             for group in optimiser.param_groups:
                 group["lr"] = options.learning_rate * (1 - step / len(steps))
             items = read_items(task.train_set, rows)
-            with named_fault_of_items(items, lambda item: _finite_loss(task, model, [item])):
+            with faulty_item_named(items, lambda item: _finite_loss(task, model, [item])):
                 loss = _finite_loss(task, model, items)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

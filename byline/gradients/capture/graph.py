@@ -1,4 +1,4 @@
-"""Autograd's own graph: which operations of a forward pass read a parameter, and which move rows by their content.
+"""Read autograd's graph: the operations of a forward pass that read a parameter, and those that move rows by content.
 
 Autograd numbers the operations of a thread in the order in which they run. A parameter that is read at a moment which no
 recorded call covers is used in a way that nothing else here would see.
@@ -38,7 +38,7 @@ def now() -> int:
 
 @dataclass(frozen=True)
 class ForwardGraph:
-    """What autograd recorded of a forward pass."""
+    """Autograd's graph of a forward pass."""
 
     reads: dict[int, set[int]]
     """`id(leaf)` -> numbers of the operations that have it as an input."""
@@ -128,7 +128,7 @@ _MOVING = (
     "Topk",
     "Unbind",
 )
-"""What the names of operations that move rows begin with."""
+"""Prefixes of the names of operations that move rows."""
 _PRODUCTS = ("Mm", "Bmm")
 _BATCH_AXES = {0, 1}
 """Axes that may run over the examples."""
@@ -137,7 +137,7 @@ _CONTENTS = ("_saved_index", "_saved_indices", "_saved_mask")
 
 
 def _moved(name: str, node: Any) -> Iterator[Any]:
-    """What an operation moves along the first axis; nothing where it leaves the examples in their places.
+    """List the indices by which an operation moves rows along the first axis.
 
     Yields:
         One hashable value at the most.
@@ -173,7 +173,7 @@ def _between_rows(node: Any) -> list[Tensor]:
 
 
 def _is_table(node: Any) -> bool:
-    """Whether an embedding looks up a parameter, and not rows that the model has computed."""
+    """Tell whether an embedding looks up a parameter, and not rows that the model has computed."""
     parent = node.next_functions[0][0]
     return parent is None or hasattr(parent, "variable")
 
@@ -190,7 +190,7 @@ def _tensors(saved: Any) -> list[Any]:
 
 
 def _stays(indices: list[Any]) -> bool:
-    """Whether an index leaves the axes that may run over examples alone: `x[:, :, i]`, or `x[arange(N), i]`."""
+    """Tell whether an index leaves the axes that may run over examples alone: `x[:, :, i]`, or `x[arange(N), i]`."""
     first = indices[0] if indices else None
     if first is None:
         return len(indices) < 2 or indices[1] is None

@@ -1,4 +1,4 @@
-"""The one place where hooks are registered: watching a model's calls, and dropping its features.
+"""Register hooks, in this module alone: to observe a model's calls, and to drop its features.
 
 Hooks live for one `with` block, belong to the thread that entered it, and leave nothing on the model.
 """
@@ -28,7 +28,7 @@ def observed_calls(
     Args:
         modules: Name -> module.
         now: Number of the next operation.
-        called: Told when a call ends.
+        called: Called at the end of each call.
 
     Yields:
         Nothing; the modules are themselves again afterwards.
@@ -68,7 +68,7 @@ def multiplied_outputs(factors: Mapping[str, Factor], model: nn.Module) -> Itera
 
     Args:
         factors: Module name -> function from its output to what multiplies it.
-        model: Where the names are looked up.
+        model: The model that has the names.
 
     Yields:
         Nothing; the model is itself again afterwards.
@@ -106,7 +106,7 @@ def observed_outputs(
 
     Args:
         modules: Name -> module.
-        look: Told a module's name and its output; a tensor that it returns takes the output's place.
+        look: Called with a module's name and its output; a returned tensor replaces the output.
 
     Yields:
         Nothing; the modules are themselves again afterwards.

@@ -1,4 +1,4 @@
-"""The one table of operations: how each turns its input and its output's gradient into outer products.
+"""The table of captured operations, each with its outer products of an input and an output's gradient.
 
 What is captured is the operation that reads a parameter, not the module that owns it: `F.linear(x, self.head.weight)`, a
 subclass of `nn.Embedding` and a tied weight are the same operations as those of plain modules.
@@ -29,7 +29,7 @@ class Application:
 
 @dataclass(frozen=True)
 class Products:
-    """What adds up to the gradients of a weight and a bias over the leading axes."""
+    """Products that add up to the gradients of a weight and a bias over the leading axes."""
 
     left: Tensor
     """[..., O], or int64 [...]: the rows of an embedding, named by their numbers."""
@@ -48,7 +48,7 @@ class Products:
 
 @dataclass(frozen=True)
 class Operation:
-    """How one kind of operation is captured."""
+    """One kind of captured operation."""
 
     name: str
     bind: Callable[..., Application | None]

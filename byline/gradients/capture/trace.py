@@ -1,4 +1,4 @@
-"""What one forward pass did with the parameters: the operations that read them, and the calls of some modules."""
+"""Record a forward pass: the operations that read parameters, and the calls of some modules."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -35,9 +35,9 @@ class OperationCall:
     bias: str | None
     span: Span
     edge: GradientEdge
-    """Where the gradient of its output arrives, whatever is written into the output later."""
+    """Edge of autograd's graph at which the output's gradient arrives, even if the output is overwritten later."""
     shape: tuple[int, ...]
-    """Of its output."""
+    """Shape of the output."""
     version: int
     output: Tensor | None = None
     """Detached, where it is a view of another tensor."""
@@ -54,7 +54,7 @@ class OperationCall:
         return self.application.input._version != self.version
 
     def is_lost(self, graph: ForwardGraph, parameters: Mapping[str, Tensor]) -> bool:
-        """Whether the values depend on the call, and not through its output as it was.
+        """Tell whether the values depend on the call, and not through its output as it was.
 
         Autograd drops the history of an output that is a view of another tensor when something writes into it.
         """
@@ -81,7 +81,7 @@ class ModuleCall:
     versions: tuple[int, ...]
     output_versions: tuple[int, ...]
     views: tuple[bool, ...]
-    """Which outputs are views of other tensors: autograd drops their history when something writes into them."""
+    """Flags of outputs that are views of other tensors: autograd drops their history when something writes into them."""
 
     @property
     def inputs(self) -> list[Any]:
@@ -96,7 +96,7 @@ class ModuleCall:
 
     @property
     def overwritten(self) -> tuple[bool, ...]:
-        """Which outputs something wrote into after the call."""
+        """Flags of outputs that were overwritten after the call."""
         return tuple(
             leaf is not None and leaf._version != version
             for leaf, version in zip(self.outputs, self.output_versions, strict=True)
@@ -113,7 +113,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class TraceTargets:
-    """What is recorded."""
+    """The parameters and modules that a trace records."""
 
     names: Mapping[int, str]
     """`id(parameter)` -> name, of the attributed parameters."""
@@ -130,7 +130,7 @@ def record_trace(watched: TraceTargets, spread: Spread) -> Iterator[Trace]:
     """Record a forward pass of this thread.
 
     Args:
-        watched: What is recorded.
+        watched: Targets of the trace.
         spread: Applied to every output that is recorded, before the model goes on with it.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Following which axis of a tensor holds features, through the operations of a forward pass.
+"""Axes of tensors, and the parts of them that hold features, through the operations of a forward pass.
 
 A size says nothing about an axis: T may equal D. What made it does. So every operation that a model performs is watched,
 and each axis of each tensor is known as a product of parts, each a feature or not: merging and splitting axes (`view`)
@@ -17,20 +17,20 @@ from torch.utils._pytree import tree_leaves
 
 
 class Source:
-    """Where a part of an axis comes from; the same, or joined, where tensors are added entry by entry."""
+    """The origin of a part of an axis; shared where tensors are added entry by entry."""
 
     def __init__(self, parents: Iterable["Source"] = ()) -> None:
         self._parents, self._joined = list(parents), self
 
     @property
     def root(self) -> "Source":
-        """What all that are joined with this one have in common."""
+        """The common source of all that are joined with this one."""
         while self._joined is not self._joined._joined:
             self._joined = self._joined._joined
         return self._joined
 
     def join(self, other: "Source") -> None:
-        """Hold that both are the same stretch of numbers."""
+        """Join two sources that are the same stretch of numbers."""
         one, two = self.root, other.root
         if one is not two:
             one._joined = two
@@ -64,7 +64,7 @@ Axes = tuple[Axis, ...]
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a tensor."""
+    """Known axes and origins of a tensor."""
 
     axes: Axes
     weight: bool = False
@@ -83,11 +83,11 @@ class Operation:
     """One operation that ran."""
 
     arguments: Mapping[str, Any]
-    """By the names of the operation's schema."""
+    """Arguments by the names of the operation's schema."""
     outputs: Sequence[Tensor]
     known: Callable[[Tensor], Known]
     consume: Callable[[Axis], None]
-    """Told which axis of its input a layer with weights takes as features."""
+    """Called with the axis that a layer with weights takes as features."""
 
     def tensors(self, *names: str) -> list[Tensor]:
         """Tensors among its arguments, or among some of them."""
@@ -112,7 +112,7 @@ def join_axes(axes: Sequence[tuple[Axis, bool]]) -> Axis:
     """Bring together what is known of one axis from several tensors that are combined entry by entry.
 
     Args:
-        axes: What each tensor says, and whether it is a weight; data are believed before weights.
+        axes: The axis in each tensor, and whether that is a weight; data take precedence over weights.
     """
     data = [axis for axis, weight in axes if not weight] or [axis for axis, _ in axes]
     chosen = next((axis for axis in data if any(part.feature for part in axis)), data[0])

@@ -1,4 +1,4 @@
-"""Watching a forward pass, to know of every tensor which of its axes holds features."""
+"""Follow a forward pass, and note the axis of every tensor that holds features."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         """Operations so far."""
 
     def known(self, tensor: Tensor) -> Known:
-        """What is known of a tensor."""
+        """Look up the known axes of a tensor."""
         found: Known | None = self._known.get(tensor)  # type: ignore[no-untyped-call]
         if found is None:
             found = Known(unknown_axes(tensor.shape), weight=self._is_weight(tensor))
@@ -40,11 +40,11 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         return any(tensor is own for own in (*self._model.parameters(), *self._model.buffers()))
 
     def consumer(self, axes: Axes, since: int) -> int | None:
-        """Which axis the first layer with weights after a moment takes as its features.
+        """Find the axis that the first layer with weights after a moment takes as its features.
 
         Args:
-            axes: Of the tensor in question.
-            since: What the clock said then.
+            axes: Axes of the tensor.
+            since: Reading of the clock at that time.
 
         Returns:
             The axis; None where no such layer follows, or where it takes several together.
@@ -88,7 +88,7 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
 
 
 def _followed(rule: Rule, operation: Operation) -> Sequence[Axes]:
-    """What a rule says; nothing where it does not expect such arguments."""
+    """Apply a rule; nothing is known where it does not expect such arguments."""
     try:
         return rule(operation)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):

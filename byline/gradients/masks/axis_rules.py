@@ -1,4 +1,4 @@
-"""The table of operations: what is known of the axes of their outputs, from what is known of their inputs.
+"""The table of axis rules: known axes of an operation's output from those of its inputs.
 
 Operations are those that remain when PyTorch has taken a model apart: `nn.Linear` is `addmm`, `einsum` is `bmm`. One
 that is not in the table leaves nothing known, and where that matters the mask is refused rather than guessed.
@@ -27,12 +27,12 @@ from byline.gradients.masks.axes import (
 
 
 def makes_probabilities(func: Any) -> bool:
-    """Whether an operation is a softmax."""
+    """Tell whether an operation is a softmax."""
     return _name(func) in {"_softmax", "_safe_softmax", "_masked_softmax"}
 
 
 def keeps_probabilities(inputs: Sequence[Tensor], known: Sequence[Known], output: Tensor) -> bool:
-    """Whether all that an operation takes, but for smaller tensors that it spreads over them, are probabilities."""
+    """Tell whether all that an operation takes, but for smaller tensors that it spreads over them, are probabilities."""
     whole = [k for t, k in zip(inputs, known, strict=True) if t.numel() == output.numel() and not k.weight]
     floating = output.is_floating_point() and bool(whole)
     return floating and all(

@@ -37,8 +37,8 @@ class DropoutMask:
             model: A model with dropout modules.
             seed: Names the sub-network.
             rate: Share of features that is dropped; None takes each module's own rate.
-            plan: What each module drops, from `plan_masks`. None decides while the mask is active, by what came before
-                a module alone: slower, and refused where only what comes after it tells.
+            plan: Features that each module drops, from `plan_masks`. None decides while the mask is active, by the
+                operations before a module alone: slower, and refused where only later operations tell.
 
         Raises:
             InvalidRecipe: The model has no dropout module with a rate above zero, or all that it calls drop nothing.
@@ -85,7 +85,7 @@ class DropoutMask:
 
     @property
     def plan(self) -> MaskPlan | None:
-        """What each module drops, where it was decided beforehand."""
+        """Plan of the features that each module drops, if there is one."""
         return self._plan
 
     def _factors(self, place: Callable[[str, Tensor], DropoutSite]) -> dict[str, Factor]:
@@ -134,7 +134,7 @@ def stack_masks(masks: Sequence[DropoutMask], model: nn.Module) -> Iterator[None
     """Run several sub-networks in one pass: a batch of as many copies, one after the other, each under its own mask.
 
     Args:
-        masks: Of one model and one plan.
+        masks: Masks of one model and one plan.
         model: Called with a batch whose first examples are the first mask's.
 
     Yields:

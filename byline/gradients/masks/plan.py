@@ -1,4 +1,4 @@
-"""Deciding once, for every dropout module, what a mask drops: which axis, of how many features, or nothing.
+"""Decide once, for every dropout module, the features that a mask drops: an axis and its size, or nothing.
 
 The decision is by what a tensor is, never by its name or by one batch's sizes. In this order:
 
@@ -39,15 +39,15 @@ Series = Sequence[Callable[[], object]]
 
 @dataclass(frozen=True)
 class DropoutSite:
-    """What is dropped from a module's outputs with so many dimensions."""
+    """The features that a mask drops from a module's outputs of one number of dimensions."""
 
     dimensions: int
     axis: int | None
-    """Which holds features; None where nothing is dropped."""
+    """Axis of the features; None where nothing is dropped."""
     size: int = 0
     """Features on it."""
     batch: int | None = None
-    """Which axis runs over the examples first; None where none does, or where that was not seen."""
+    """Axis that runs over the examples first; None where no axis does, or none was found."""
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Tell whether a tensor of this shape may be one."""
@@ -64,12 +64,12 @@ class MaskPlan:
     """Every dropout module's decision."""
 
     places: Mapping[str, tuple[DropoutSite, ...]]
-    """By name, of modules that were called; several where a module is called with different outputs."""
+    """Decisions by name of the called modules; several where a module has different outputs."""
     refused: Mapping[str, str]
-    """By name, why there is no decision."""
+    """Reasons for a missing decision, by module name."""
 
     def refuse_undecided(self, names: Sequence[str]) -> None:
-        """Hold that every one of these modules can be masked, if it was called.
+        """Require that every one of these modules can be masked, if it was called.
 
         Raises:
             UnsupportedModel: One cannot.
@@ -119,13 +119,13 @@ NOTHING = MaskPlan({}, {})
 
 @dataclass(frozen=True)
 class DropoutCall:
-    """What one call of a dropout module gave."""
+    """The output of one call of a dropout module."""
 
     shape: tuple[int, ...]
     axes: Axes
     features: frozenset[int]
     probabilities: bool
-    normalised: bool
+    normalized: bool
     """Whether every row along the last axis is non-negative and sums to one."""
     consumer: int | None = None
 
@@ -145,7 +145,7 @@ class DropoutObserver:
             axes=known.axes,
             features=known.features,
             probabilities=known.probabilities,
-            normalised=_normalised(output),
+            normalized=_normalised(output),
         )
         self._seen.append((name, self.follower.clock, call))
         return call
@@ -218,7 +218,7 @@ def decide_site(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> D
     """Decide what is masked at one place of a model.
 
     Args:
-        name: Of the dropout module, for messages.
+        name: Name of the dropout module, for messages.
         module: The dropout module.
         calls: Its calls there; the first three on one, two and three times the same example, if so many.
 
@@ -269,7 +269,7 @@ def _undecided(name: str, module: nn.Module, call: DropoutCall, cause: str) -> U
 
 
 def _are_probabilities(calls: Sequence[DropoutCall]) -> bool:
-    return all(call.normalised for call in calls) and any(call.shape[-1] > 1 for call in calls)
+    return all(call.normalized for call in calls) and any(call.shape[-1] > 1 for call in calls)
 
 
 def _normalised(output: Tensor) -> bool:

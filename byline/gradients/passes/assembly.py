@@ -1,4 +1,4 @@
-"""Captured operations and finished gradients -> the outer products of blocks.
+"""Assemble the outer products of blocks from captured operations and finished gradients.
 
 Shapes: N examples, T positions, O rows and I columns of a block; `...` leading axes of an operation's output.
 """
@@ -22,7 +22,7 @@ class BlockIndex:
     """Finds the block of a parameter.
 
     Args:
-        blocks: What is attributed.
+        blocks: Attributed parameter blocks.
     """
 
     def __init__(self, blocks: Sequence[Block]) -> None:
@@ -171,10 +171,10 @@ def gather_blocks(
     """Gather uses by block, with zeros for blocks that have none.
 
     Args:
-        blocks: What is attributed.
+        blocks: Attributed parameter blocks.
         uses: Block name, use.
         count: N.
-        like: Has the device and the precision.
+        like: A tensor with the device and the precision.
     """
     gathered: dict[str, list[Use]] = {block.name: [] for block in blocks}
     for name, use in uses:

@@ -1,6 +1,6 @@
-"""All examples' gradients from one pass over a batch: the trace cut up by the layouts that were learnt for the model.
+"""Take all examples' gradients from one pass over a batch: cut the trace by the layouts that were learned for the model.
 
-Whatever is not as it was when the layouts were learnt is inseparable; the caller then goes one example at a time.
+Whatever is not as it was when the layouts were learned is inseparable; the caller then goes one example at a time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ from byline.gradients.passes.module_gradients import ModuleLayout, module_gradie
 
 @dataclass(frozen=True)
 class Separation:
-    """How a model's passes are cut into examples."""
+    """Layouts that cut a model's passes into examples."""
 
     operations: Mapping[Place, Layout] = field(default_factory=dict)
     modules: Mapping[Place, ModuleLayout] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Separation:
         """The layout of an operation's output.
 
         Raises:
-            InseparableError: None was learnt.
+            InseparableError: None was learned.
         """
         if place in self.operations:
             return self.operations[place]
@@ -69,7 +69,7 @@ class Separation:
         """The layout of a module's call.
 
         Raises:
-            InseparableError: None was learnt.
+            InseparableError: None was learned.
         """
         if place not in self.modules:
             raise InseparableError(f"module '{place[1]}' is called more often than when the model was loaded")
@@ -101,7 +101,7 @@ class BatchPass:
 
     @cached_property
     def graph(self) -> ForwardGraph:
-        """What autograd recorded."""
+        """Autograd's graph of the pass."""
         return forward_graph(self.values_N)
 
     @property
@@ -111,7 +111,7 @@ class BatchPass:
 
     @cached_property
     def movements(self) -> tuple[Any, ...]:
-        """What moves rows before the last call: behind it, no captured output can be taken for another example's."""
+        """Operations that move rows before the last call; later ones cannot mix captured outputs."""
         ends = [c.span.end for c in self.trace.operations] + [c.span.end for c in self.trace.modules]
         last = max(ends, default=0)
         return tuple(moved for moment, moved in self.graph.movements if moment < last)
@@ -145,7 +145,7 @@ class BatchPass:
             found: `edge_gradients` of all examples.
 
         Raises:
-            InseparableError: Something is not as it was learnt.
+            InseparableError: Something is not as it was learned.
         """
         self._refuse_uncovered()
         values_N = self.values_N.detach()
@@ -158,13 +158,13 @@ class BatchPass:
         return BatchGradients(values_N, gradients)
 
     def refuse_mixed(self, found: Sequence[Sequence[Tensor | None]], rounding: float) -> None:
-        """Hold that each example's part has the gradient of its own value, by weighing the values differently.
+        """Require that each example's part has the gradient of its own value, by weighing the values differently.
 
         The weights are powers of two, by which every precision multiplies exactly.
 
         Args:
             found: `edge_gradients` with all weights one.
-            rounding: What the model's precision loses.
+            rounding: Relative rounding of the model's precision.
 
         Raises:
             InseparableError: A part has something of another example.
@@ -250,7 +250,7 @@ class BatchPass:
         return {n: added[n] if n in added else like.new_zeros(self.count, *shape) for n, shape in shapes}
 
     def _inside(self, span: Span, parameter: str) -> bool:
-        """Whether a call is a part of a module's call that is differentiated by this parameter as a whole."""
+        """Tell whether a call is a part of a module's call that is differentiated by this parameter as a whole."""
         return any(
             span.inside(call.span) and parameter in self.separation.differentiated[call.name]
             for call in self.trace.modules

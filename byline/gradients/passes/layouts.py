@@ -1,4 +1,4 @@
-"""How a tensor sees the batch: which of its axes runs over the examples.
+"""The layout of a batch in a tensor: the axis that runs over the examples.
 
 Learnt from batches of two and three examples; a tensor whose batches contradict one another has no layout.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the examples of a batch are in a tensor."""
+    """The place of a batch's examples in a tensor."""
 
     axis: int = 0
     kind: Literal["own", "major", "minor", "shared"] = "own"

@@ -1,4 +1,4 @@
-"""Modules that no captured operation explains, differentiated on their own input: example by example, vectorised.
+"""Differentiate modules that no captured operation explains on their own input: example by example, vectorized.
 
 Shapes: N examples.
 """
@@ -20,12 +20,12 @@ from byline.gradients.passes.layouts import SHARED, Layout
 
 @dataclass(frozen=True)
 class ModuleLayout:
-    """How a module's call sees the batch."""
+    """The layouts of a module's call."""
 
     inputs: tuple[Layout, ...]
-    """Of the leaves of its arguments; shared where a leaf is no tensor."""
+    """Layouts of the arguments' leaves; shared where a leaf is not a tensor."""
     outputs: tuple[Layout, ...]
-    """Of the leaves of what it returns."""
+    """Layouts of the output's leaves."""
 
     def fits(self, call: ModuleCall, count: int) -> bool:
         """Tell whether a call is of a batch of N examples."""
@@ -53,7 +53,7 @@ def module_gradients(
     Args:
         call: Its arguments.
         output_grads: Gradients of the leaves of what it returned; None where nothing depends on one.
-        layout: How the call sees the batch.
+        layout: Layouts of the call.
         parameters: The module's own name for a parameter -> parameter.
         count: N.
 
@@ -87,7 +87,7 @@ def module_gradients(
         return dict(found)
     except (InseparableError, torch.OutOfMemoryError):
         raise
-    except Exception:  # whatever an operator raises that cannot be vectorised; what follows is exact
+    except Exception:  # whatever an operator raises that cannot be vectorized; what follows is exact
         rows = [dict(zip(places, each, strict=True)) for each in _rows(parts, count)]
         return _one_by_one(single, values, grads, rows, wanted)
 
@@ -137,7 +137,7 @@ def _one_by_one(
 
 
 def _refuse_other(call: ModuleCall, found: Sequence[Tensor], wanted: Sequence[Tensor | None]) -> None:
-    """Hold that the module gives the same again, for each example alone.
+    """Require that the module gives the same again, for each example alone.
 
     Raises:
         InseparableError: It knows more than its arguments.

@@ -1,4 +1,4 @@
-"""One example's gradient from the trace of a forward pass: exact for every model, since autograd decides all of it.
+"""Take one example's gradient from the trace of a forward pass: exact for every model, since autograd decides all of it.
 
 Parameters that are read by captured operations alone are taken as outer products; all others come from autograd.
 """
@@ -32,8 +32,8 @@ class SingleExamplePass:
 
     Args:
         trace: Its calls.
-        values_N: What it returned.
-        index: What is attributed.
+        values_N: The pass's values.
+        index: Attributed parameter blocks.
         parameters: Name -> parameter, of the blocks.
     """
 

@@ -30,7 +30,7 @@ def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     return F.cross_entropy(model(batch[0]), batch[1], reduction="none")
 
 
-def load_index_task(model: Counted) -> Task:
+def task_of(model: Counted) -> Task:
     weights = [model().state_dict(), {n: 2 * t for n, t in model().state_dict().items()}]
     model.built = 0
     return Task(
@@ -45,7 +45,7 @@ def load_index_task(model: Counted) -> Task:
 
 def test_members_of_the_same_weights_share_one_network_that_is_built_once() -> None:
     model = Counted()
-    models = EnsembleModels(load_index_task(model), recipe("grad_dot", members={"masks": 2}))
+    models = EnsembleModels(task_of(model), recipe("grad_dot", members={"masks": 2}))
     first, second, other = (models.load(member) for member in (Member(0, 0), Member(0, 1), Member(1, 0)))
     assert first.model is second.model
     assert first.model is not other.model
@@ -54,7 +54,7 @@ def test_members_of_the_same_weights_share_one_network_that_is_built_once() -> N
 
 
 def test_a_shared_network_gives_each_member_its_own_gradients() -> None:
-    task = load_index_task(Counted())
+    task = task_of(Counted())
     chosen = recipe("grad_dot", members={"masks": 2})
     models = EnsembleModels(task, chosen)
     members = [Member(0, 0), Member(0, 1)]
@@ -62,13 +62,3 @@ def test_a_shared_network_gives_each_member_its_own_gradients() -> None:
     alone = [MemberModel.load(task, chosen, member).gradients(ITEMS).dense() for member in members]
     torch.testing.assert_close(loaded, alone)
     assert not torch.equal(*loaded)
-
-
-def test_only_the_weights_of_the_kept_member_stay() -> None:
-    model = Counted()
-    models = EnsembleModels(load_index_task(model), recipe("grad_dot", members={"masks": 2}))
-    kept, gone = models.load(Member(0, 0)), models.load(Member(1, 0))
-    models.keep_only(Member(0, 1))
-    assert models.load(Member(0, 0)) is kept
-    assert models.load(Member(1, 0)) is not gone
-    assert model.built == 3

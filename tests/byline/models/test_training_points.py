@@ -18,7 +18,7 @@ from byline.models.training_points import (
     NamedItems,
     collate_items,
     describe_row,
-    named_fault_of_items,
+    faulty_item_named,
     read_items,
 )
 from byline.recipes import recipe
@@ -140,11 +140,11 @@ def test_what_fails_for_every_item_is_no_items_fault() -> None:
     def always(_item: object) -> None:
         raise TypeError("always")
 
-    with pytest.raises(TypeError, match=r"^always$"), named_fault_of_items(items, always):
+    with pytest.raises(TypeError, match=r"^always$"), faulty_item_named(items, always):
         always(None)
-    with pytest.raises(UnsupportedModel, match=r"^module"), named_fault_of_items(items, lambda item: None):
+    with pytest.raises(UnsupportedModel, match=r"^module"), faulty_item_named(items, lambda item: None):
         raise UnsupportedModel("module")
-    with pytest.raises(TypeError, match=r"^a query$"), named_fault_of_items([1, 2], lambda item: None):
+    with pytest.raises(TypeError, match=r"^a query$"), faulty_item_named([1, 2], lambda item: None):
         raise TypeError("a query")
 
 

@@ -179,11 +179,11 @@ def test_statistics_of_a_norm_must_be_stored() -> None:
 
 
 def test_numbers_of_another_kind() -> None:
-    quantised = {"weight": torch.zeros(2, 2, dtype=torch.int8), "bias": torch.zeros(2)}
-    with pytest.raises(InvalidTask, match=r"'weight' to be stored as float32.*got int8: .*quantised"):
-        put_weights(nn.Linear(2, 2), quantised)
+    quantized = {"weight": torch.zeros(2, 2, dtype=torch.int8), "bias": torch.zeros(2)}
+    with pytest.raises(InvalidTask, match=r"'weight' to be stored as float32.*got int8: .*quantized"):
+        put_weights(nn.Linear(2, 2), quantized)
     with pytest.raises(InvalidTask, match=r"got complex64"):
-        put_weights(nn.Linear(2, 2), {**quantised, "weight": torch.zeros(2, 2, dtype=torch.complex64)})
+        put_weights(nn.Linear(2, 2), {**quantized, "weight": torch.zeros(2, 2, dtype=torch.complex64)})
 
 
 def test_numbers_that_are_none_or_too_large() -> None:
@@ -286,5 +286,5 @@ def test_experts_that_are_stored_one_by_one(tmp_path_factory: pytest.TempPathFac
 def test_a_quantised_file_of_a_pretrained_model_is_refused() -> None:
     stored = bert("BertForMaskedLM", 1).state_dict()
     old = {n.replace("LayerNorm.weight", "LayerNorm.gamma"): t.to(torch.int8) for n, t in stored.items()}
-    with pytest.raises(InvalidTask, match="quantised"):
+    with pytest.raises(InvalidTask, match="quantized"):
         put_weights(bert("BertForMaskedLM", 2), old)

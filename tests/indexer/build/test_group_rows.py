@@ -295,8 +295,8 @@ def test_columns_and_random_groups() -> None:
         ({"name": "datainf"}, {"by": "owner"}, "one_sided"),
         ({"name": "rif"}, {"by": "owner"}, "leverage"),
         ({"name": "trackstar"}, {"by": "owner", "build": "fast"}, "do not add up"),
-        ({"name": "less", "unit_norm": False}, {"by": "owner"}, "optimiser step"),
-        ({"name": "less", "unit_norm": False}, {"by": "owner", "build": "fast"}, "optimiser step"),
+        ({"name": "less", "unit_norm": False}, {"by": "owner"}, "optimizer step"),
+        ({"name": "less", "unit_norm": False}, {"by": "owner", "build": "fast"}, "optimizer step"),
         ({"name": "relatif"}, {"by": "owner", "build": "fast"}, "take 'sums'"),
         (
             {"name": "datainf", "sides": "two_sided"},

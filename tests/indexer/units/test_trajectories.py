@@ -52,12 +52,12 @@ def config(runs: Path, index: Path, **changes: object) -> BuildConfig:
     )
 
 
-def load_index_task(runs: Path) -> Task:
+def task_of(runs: Path) -> Task:
     return load_task(f"{runs / 'recorded_task.py'}:recorded").task
 
 
 def planned(runs: Path, work: Path, **changes: object) -> tuple[BuildPlan, Task]:
-    task = load_index_task(runs)
+    task = task_of(runs)
     return make_plan(config(runs, work / "index", **changes), task, work / "work"), task
 
 
@@ -186,7 +186,7 @@ def test_a_recording_of_another_training_set_or_model_is_refused(tmp_path: Path)
         build(config(tmp_path, tmp_path / "index"))
     runs = tmp_path / "whole"
     recorded.record(runs, CHOSEN)
-    task = load_index_task(runs)
+    task = task_of(runs)
     less = replace(task, layers=replace(task.layers, exclude=("3",)))
     with pytest.raises(InvalidTask, match="Task's 1 blocks of parameters, got one of 2 others"):
         make_plan(config(runs, tmp_path / "index"), less)
@@ -194,7 +194,7 @@ def test_a_recording_of_another_training_set_or_model_is_refused(tmp_path: Path)
 
 def test_no_recording_is_said_so(runs: Path, tmp_path: Path) -> None:
     chosen = config(runs, tmp_path / "index")
-    task = load_index_task(runs)
+    task = task_of(runs)
     with pytest.raises(InvalidTask, match=r"expected Checkpoint\.recording"):
         make_plan(chosen, tiny_task.task())
     gone = [replace(each, recording=tmp_path / "nowhere") for each in task.checkpoints]

@@ -169,7 +169,7 @@ def test_several_masks_in_one_pass_equal_each_alone_or_are_refused(name: str) ->
                 torch.testing.assert_close(own, model(*batch_of(items)))
 
 
-def load_index_task(case: Masked, items: list[Tensor]) -> Task:
+def task_of(case: Masked, items: list[Tensor]) -> Task:
     """A Task whose items may ask to be padded further: (item, width)."""
 
     def collate(pairs: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
@@ -204,7 +204,7 @@ def loaded(request: pytest.FixtureRequest) -> Loaded:
     case = MODELS[request.param]
     items = case.items(POOL)
     chosen = recipe("grad_dot", members={"masks": 1, "mask_seed": SEED, "mask_rate": RATE})
-    member = MemberModel.load(load_index_task(case, items), chosen, Member(0, SEED))
+    member = MemberModel.load(task_of(case, items), chosen, Member(0, SEED))
     member.model.double()
     hand = by_hand(case)
     names = [name for block in member.blocks for name in block.parameters]
@@ -228,7 +228,7 @@ def test_an_items_gradient_does_not_depend_on_its_batch(loaded: Loaded, rows: li
 
 def test_members_of_one_model_are_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     case = MODELS["transformer"]
-    task, plans = load_index_task(case, case.items(POOL)), []
+    task, plans = task_of(case, case.items(POOL)), []
     monkeypatch.setattr(
         "byline.models.network.plan_masks", lambda *a: plans.append(plan_masks(*a)) or plans[-1]
     )
