@@ -1,27 +1,33 @@
-"""The README's own-model section, followed by a newcomer: its files, its commands, as printed."""
+"""The README and docs/getting-started.md, followed by a newcomer: their files, their commands, as printed."""
 
 import json
+import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from byline.recipes import RECIPES
+from examples.service_process import started
 
 ROOT = Path(__file__).resolve().parents[2]
 BYLINE = [sys.executable, "-m", "byline"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+STARTED = (ROOT / "docs/getting-started.md").read_text(encoding="utf-8")
+PATHS = os.pathsep.join(str(ROOT / name) for name in ("", "indexer", "service"))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("newcomer")
-    task = re.search(r"```python\n(# mytask\.py.*?)```", (ROOT / "docs/tasks.md").read_text(), re.DOTALL)
-    toml = re.search(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    task = re.search(r"```python\n(# mytask\.py.*?)```", STARTED, re.DOTALL)
+    toml = re.search(r"```toml\n(.*?)```", STARTED, re.DOTALL)
     assert task is not None
     assert toml is not None
     (place / "mytask.py").write_text(task[1])
@@ -32,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def commands() -> list[list[str]]:
     """The lines that begin with `byline`, and the second command that a comment names."""
-    block = re.search(r"```\n(byline build.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    block = re.search(r"```\n(byline build.*?)```", STARTED, re.DOTALL)
     assert block is not None
     lines = block[1].splitlines()
     named = [part for line in lines for part in re.findall(r"# and: (byline .*)", line)]
@@ -40,7 +46,7 @@ def commands() -> list[list[str]]:
 
 
 def run(folder: Path, arguments: list[str]) -> str:
-    env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    env = {"PYTHONPATH": PATHS, "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*BYLINE, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False
     )
@@ -68,19 +74,63 @@ def test_a_task_that_retrains_is_measured_and_tuned(folder: Path, tmp_path: Path
     assert task is not None
     (tmp_path / "mytask.py").write_text(task[1])
     (tmp_path / "mytask.toml").write_text((folder / "mytask.toml").read_text())
-    block = re.search(r"```\n(byline evaluate.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    block = re.search(r"```\n(byline evaluate.*?)```", STARTED, re.DOTALL)
     assert block is not None
     evaluated, tuned = (run(tmp_path, shlex.split(line)[1:]) for line in block[1].splitlines())
     assert "LDS" in evaluated
     assert "curvature.damping = " in tuned
 
 
-def test_every_page_and_recipe_is_named() -> None:
-    text = (ROOT / "README.md").read_text()
-    pages = [f"(docs/{page.name})" for page in (ROOT / "docs").glob("*.md")]
-    assert not [name for name in [*pages, *(f"`{name}`" for name in RECIPES)] if name not in text]
-    changes = (ROOT / "CHANGELOG.md").read_text()
-    assert not [name for name in RECIPES if f"`{name}`" not in changes]
+def test_the_python_of_the_readme_prints_what_it_says(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    said = re.search(r"```\n( +direction.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    assert said is not None
+    (tmp_path / "quickstart.py").write_text("".join(blocks))
+    env = {"PYTHONPATH": PATHS, "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "quickstart.py"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed, written = done.stdout.splitlines(), said[1].splitlines()
+    assert printed[0] == written[0]
+    assert [line.split()[1] for line in printed[1:7]] == [line.split()[1] for line in written[1:7]]
+    assert set(json.loads(printed[7].replace(" ", ","))) == {0, 1, 2}
+    assert len(blocks[1].splitlines()) <= 10
+
+
+def test_the_curl_of_the_readme_is_answered(folder: Path, tmp_path: Path) -> None:
+    """The same address, headers and body, sent by the client of Python's library."""
+    block = re.search(r"```\nbyline build.*?(curl .*?)```", README, re.DOTALL)
+    assert block is not None
+    words = shlex.split(block[1].replace("\\\n", " "))
+    body = words[words.index("-d") + 1]
+    run(folder, ["build", "mytask.toml"])
+    with started(folder / "index", tmp_path / "service.log", tmp_path / "data") as (address, key):
+        request = urllib.request.Request(  # noqa: S310 - this machine
+            words[1].replace("http://127.0.0.1:8000", address),
+            data=body.encode(),
+            headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            answer = json.load(response)
+    assert len(answer["proponents"]) == 3
+
+
+def test_every_page_is_named() -> None:
+    pages = [f"(docs/{page.name})" for page in (ROOT / "docs").glob("*.*")]
+    assert not [name for name in pages if name not in README]
+
+
+def test_every_recipe_is_named() -> None:
+    methods, changes = ((ROOT / name).read_text() for name in ("docs/methods.md", "CHANGELOG.md"))
+    assert not [name for name in RECIPES if f"`{name}`" not in methods or f"`{name}`" not in changes]
 
 
 def test_serve_starts_and_stops(folder: Path) -> None:
@@ -89,7 +139,7 @@ def test_serve_starts_and_stops(folder: Path) -> None:
     with subprocess.Popen(
         [*BYLINE, *serve, "--port", "0"],
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "BYLINE_DATA_DIR": str(folder / "data")},
+        env={"PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1", "BYLINE_DATA_DIR": str(folder / "data")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
