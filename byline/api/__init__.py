@@ -1,1 +1,1 @@
-"""Documents of requests and answers, shared by the server, the client and the command line."""
+"""Wire documents: requests and answers as pydantic models, for the server, the client and the command line."""

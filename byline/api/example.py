@@ -1,4 +1,4 @@
-"""The metadata of one training point: what leads from a row of the index back to a document and its owner."""
+"""The metadata of a training point, which connects a row of the index with a document and its owner."""
 
 import math
 import re
@@ -11,36 +11,36 @@ from byline.api.validation import printable
 from byline.errors import InvalidTask
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-"""What Python strings can hold and Unicode cannot: half of a pair, as `errors="surrogateescape"` leaves it."""
+"""Half of a surrogate pair, which Python strings can hold and Unicode cannot, as from `errors="surrogateescape"`."""
 _LONE = "expected text that is valid Unicode, got a lone surrogate (read files with errors='replace')"
 MAX_PREVIEW = 2_000
-"""Characters of a preview that are kept; of a longer one the last of these is an ellipsis."""
+"""Largest number of characters of a preview. A longer one ends with an ellipsis."""
 
 
 class Example(BaseModel):
-    """One training point as people see it: one row of the index.
+    """The metadata of one training point, which is one row of the index.
 
-    A document that is cut into chunks has one `Example` a chunk, all with the same `uri` (or the same
-    attribute), each with an id of its own.
+    A document in chunks has one `Example` for each chunk. The chunks share their `uri` (or an attribute), and each one has
+    its own id.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     id: str = Field(min_length=1, max_length=200)
-    """Stable and unique: the user's own, or `content_id(item)`."""
+    """Stable and unique id: your own, or `content_id(item)`."""
     owner: str | None = None
-    """Who is credited, and paid."""
+    """Owner of the training point, who receives credit and compensation."""
     license: str | None = None
-    """SPDX expression or the license's own words."""
+    """License as an SPDX expression or as text."""
     uri: str | None = None
-    """Where the document is to be found."""
+    """Location of the document."""
     label: str | None = None
-    """Class or other category, for filters and for people."""
+    """Class or another category, to filter by."""
     preview: str | None = None
-    """A few words to recognise the example by; plain text, cut to `MAX_PREVIEW` characters. Lone surrogates, which are no
-    Unicode, become U+FFFD here and are refused everywhere else."""
+    """A few words of plain text to recognize the training point by, cut to `MAX_PREVIEW` characters. Lone surrogates become
+    U+FFFD here; all other fields refuse them."""
     attributes: Mapping[str, JsonValue] = Field(default_factory=dict)
-    """Whatever else the user wants to see or to filter by; numbers are finite."""
+    """Further values to show or to filter by. Numbers must be finite."""
 
     @field_validator("id", "owner", "license", "uri", "label", mode="before")
     @classmethod
@@ -60,7 +60,7 @@ class Example(BaseModel):
     @field_validator("attributes", mode="before")
     @classmethod
     def _storable(cls, attributes: Any) -> Any:
-        """Hold that attributes can be written as JSON; pydantic holds the rest."""
+        """Require attributes that JSON can represent. Pydantic checks the types."""
         for name, value in attributes.items() if isinstance(attributes, Mapping) else ():
             shown = printable(str(name))
             if not _is_finite(value):

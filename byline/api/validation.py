@@ -1,4 +1,4 @@
-"""pydantic's errors in Byline's words: which field, what was expected, what kind of thing came, and none of its content."""
+"""Validation against pydantic models, with messages that name the field and the types but never the content."""
 
 import difflib
 import re
@@ -14,14 +14,14 @@ from byline.errors import BylineError, InvalidQuery
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 SHOWN = 5
-"""Errors that one message lists."""
+"""Number of errors that a message lists."""
 MOST_NAMES = 12
-"""Names of fields that one message lists."""
+"""Number of field names that a message lists."""
 LONGEST_NAME = 64
-"""Characters of a made-up name that a message repeats."""
+"""Number of characters of an unknown name that a message repeats."""
 
 _ECHOING = {"value_error", "assertion_error", "json_invalid"}
-"""Kinds of pydantic errors whose message may contain the input."""
+"""Types of pydantic errors whose message may contain the input."""
 _KINDS: Mapping[str, str] = {
     "missing": "expected this field, got none",
     "string_type": "expected text",
@@ -58,7 +58,7 @@ _KINDS: Mapping[str, str] = {
     "union_tag_invalid": "expected {discriminator} to be one of {expected_tags}",
     "union_tag_not_found": "expected the field {discriminator}, got none",
 }
-"""pydantic's kinds of errors to what was expected."""
+"""Expectations by pydantic's error type."""
 _SHOWS_TYPE = re.compile(r"_type$|_parsing$")
 _TYPES: Mapping[type, str] = {
     str: "text",
@@ -112,14 +112,14 @@ def _surrogates_in(payload: Any) -> list[str]:
 
 
 def describe_errors(error: ValidationError, model: type[BaseModel]) -> str:
-    """Put pydantic's errors into one line of places and reasons, without any of the input.
+    """Describe pydantic's errors on one line of places and reasons, without the input.
 
     Args:
-        error: pydantic's.
-        model: What was validated against.
+        error: Errors of the validation.
+        model: Model of the validation.
 
     Returns:
-        `section.field: expected …; …`. Of the input it names types, lengths, and fields that the model does not have.
+        `section.field: expected …; …`. The line names types, lengths and unknown fields of the input.
     """
     details = error.errors(include_url=False)
     lines = [_line(detail, model) for detail in details[:SHOWN]]
@@ -128,10 +128,10 @@ def describe_errors(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def reason(detail: Mapping[str, Any]) -> str:
-    """Say what one of pydantic's errors means.
+    """Explain one of pydantic's errors.
 
     Args:
-        detail: Of `ValidationError.errors()`.
+        detail: Element of `ValidationError.errors()`.
     """
     kind, context = str(detail["type"]), detail.get("ctx", {})
     if isinstance(context.get("error"), BylineError):
@@ -149,17 +149,16 @@ def reason(detail: Mapping[str, Any]) -> str:
 
 
 def type_name(value: object) -> str:
-    """Name the kind of a value as people name it who write JSON or TOML."""
+    """Name the type of a value in the terms of JSON and TOML."""
     return _TYPES.get(type(value), f"a {type(value).__name__}")
 
 
 def unknown_field(place: Sequence[object], known: frozenset[str]) -> str:
-    """Refuse a name that somebody made up, and say which ones are near it.
+    """Describe an unknown field, with the nearest known name.
 
     Args:
-        place: Where it is, the name last: of it only what is printable is repeated, and no more than `LONGEST_NAME`
-            characters.
-        known: The names that exist there.
+        place: Path of the field. The message repeats the printable characters of its name, at most `LONGEST_NAME`.
+        known: Names of the known fields.
     """
     shown = printable(str(place[-1]))
     where = ".".join([*map(str, place[:-1]), shown])
@@ -172,7 +171,7 @@ def unknown_field(place: Sequence[object], known: frozenset[str]) -> str:
 
 
 def printable(name: str) -> str:
-    """Make a name from outside fit for a line of a message or log."""
+    """Make a foreign name safe for one line of a message or log."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_NAME])
     return f"{shown}…" if len(name) > LONGEST_NAME else shown
 
@@ -187,9 +186,9 @@ def _line(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
 
 
 def _walked(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], frozenset[str]]:
-    """Name a place as a person would, and the fields that it has.
+    """Resolve a location to readable names, and list the fields there.
 
-    A key that the caller made up is shown as `*`; the parts that pydantic puts in for a union's choice are left out.
+    An unknown key appears as `*`. The parts that pydantic inserts for the choice of a union are left out.
     """
     schema = _schema(model)
     nodes, names = _expanded(schema, [schema]), []
@@ -207,7 +206,7 @@ def _walked(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[li
 def _step(
     schema: Mapping[str, Any], nodes: list[dict[str, Any]], part: int | str
 ) -> tuple[list[dict[str, Any]], str] | None:
-    """Go one part of a location down: what is there and what it is called; None where the schema has no such part."""
+    """Descend by one part of a location. Returns None if the schema has no such part."""
     for node in nodes:
         mapping = node.get("discriminator", {}).get("mapping", {})
         if part in mapping:
@@ -224,12 +223,12 @@ def _step(
 
 
 def _is_choice(nodes: list[dict[str, Any]]) -> bool:
-    """Whether pydantic's next part names one of several types."""
+    """Check whether pydantic's next part names one of several types."""
     return any("anyOf" in node or "oneOf" in node for node in nodes)
 
 
 def _expanded(schema: Mapping[str, Any], nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The nodes and all that they refer to or may be."""
+    """Add the nodes behind references and unions."""
     found: list[dict[str, Any]] = []
     waiting = list(nodes)
     while waiting:
@@ -245,7 +244,7 @@ def _expanded(schema: Mapping[str, Any], nodes: list[dict[str, Any]]) -> list[di
 
 
 def _counted(text: str) -> str:
-    """`1 characters` is one of them."""
+    """Correct the plural in `1 characters`."""
     return re.sub(r"\b1 (character|item)s\b", r"1 \1", text)
 
 
@@ -253,12 +252,12 @@ def _counted(text: str) -> str:
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
     try:
         return model.model_json_schema()
-    except Exception:  # a field that JSON cannot describe: the model's own fields are known all the same
+    except Exception:  # a field without a JSON schema: the names of the fields are known anyway
         return {"properties": {name: {} for name in model.model_fields}}
 
 
 def described(error: ValidationError) -> str:
-    """Put pydantic's errors into one line where the model is not at hand: it is named, and places are pydantic's."""
+    """Describe pydantic's errors on one line without the model: the line has its name, and pydantic's places."""
     details = error.errors(include_url=False)
     lines = []
     for detail in details[:SHOWN]:

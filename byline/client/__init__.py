@@ -1,4 +1,4 @@
-"""The Python client of a Byline service, for calling and for awaiting. See docs/client.md."""
+"""The Python client of a Byline service, synchronous and asynchronous. See docs/client.md."""
 
 from byline.api.accounts import NewKeyBody, Scope
 from byline.api.attributions import Progress

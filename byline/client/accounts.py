@@ -1,4 +1,4 @@
-"""Keys, the audit log and usage: what the methods of both clients send."""
+"""Calls for keys, the audit log and usage."""
 
 from byline.api.accounts import (
     AuditLine,
@@ -14,66 +14,68 @@ from byline.client.calls import Flow, Pages, change, document, entries_of, get, 
 
 
 def caller() -> Flow[KeyInfo]:
-    """Describe the key that asks: what it allows, and until when."""
+    """Describe the key of this client: its permissions and its expiry."""
     return get(path_of("caller"), document(KeyInfo))
 
 
 def keys(page_size: int | None = None) -> Pages[KeyInfo]:
-    """Go through all keys, ended ones too, page by page.
+    """Iterate over all keys, including expired and revoked ones.
 
     Args:
-        page_size: Keys that are fetched at a time.
+        page_size: Number of keys to fetch at a time.
     """
     read = entries_of(KeyPage, lambda page: page.keys)
     return Pages(path=path_of("keys"), read=read, page_size=page_size)
 
 
 def create_key(wanted: NewKeyBody) -> Flow[NewKey]:
-    """Make a key. The answer alone shows it, so it is sent once: revoke the key if the answer is lost.
+    """Create a key. Only this answer contains its secret, so the client never repeats the call.
+
+    If the answer is lost, revoke the key.
 
     Args:
-        wanted: Name, person, scopes, owners, end and quotas.
+        wanted: Name, person, scopes, owners, expiry and quotas.
     """
     sent = wanted.model_dump(mode="json", exclude_unset=True)
     return one(change("POST", path_of("keys"), NewKey, sent))
 
 
 def rotate_key(key_id: str, overlap_hours: float = 24.0) -> Flow[NewKey]:
-    """Make a key that takes another one's place. The answer alone shows it.
+    """Create a key that replaces another one. Only this answer contains its secret.
 
     Args:
-        key_id: The old key: its 12 characters after `byl_`.
-        overlap_hours: How long the old one stays valid.
+        key_id: Id of the old key: its 12 characters after `byl_`.
+        overlap_hours: Hours for which the old key stays valid.
     """
     sent = {"overlap_hours": float(overlap_hours)}
     return one(change("POST", path_of("keys", key_id, "rotate"), NewKey, sent))
 
 
 def revoke_key(key_id: str) -> Flow[None]:
-    """End a key at once; ending it twice is no mistake.
+    """Revoke a key at once. Revoking it again changes nothing.
 
     Args:
-        key_id: The key: its 12 characters after `byl_`.
+        key_id: Id of the key: its 12 characters after `byl_`.
     """
     return one(nothing("DELETE", path_of("keys", key_id), repeatable=True))
 
 
 def audit(page_size: int | None = None) -> Pages[AuditLine]:
-    """Go through what was changed and by whom, the newest first, page by page.
+    """Iterate over the audit log, newest change first.
 
     Args:
-        page_size: Changes that are fetched at a time.
+        page_size: Number of changes to fetch at a time.
     """
     read = entries_of(AuditPage, lambda page: page.lines)
     return Pages(path=path_of("audit"), read=read, page_size=page_size)
 
 
 def usage(days: int = 31, page_size: int | None = None) -> Pages[UsageRow]:
-    """Go through what was asked by day, key and index: of every key for admins, of their own for others.
+    """Iterate over usage by day, key and index. Admins see every key, other callers their own.
 
     Args:
-        days: How many days back, today included.
-        page_size: Rows that are fetched at a time.
+        days: Number of days, including today.
+        page_size: Number of rows to fetch at a time.
     """
     read = entries_of(UsagePage, lambda page: page.usage)
     query = [("days", str(days))]

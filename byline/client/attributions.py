@@ -1,4 +1,4 @@
-"""Asking an index: what the methods of both clients send."""
+"""Calls that ask an index."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
@@ -46,9 +46,9 @@ def attribute(index: str, query: Payload, **options: Unpack[QueryOptions]) -> Fl
     """Find the most influential training points of one query.
 
     Args:
-        index: Its name.
-        query: As the index's `query_schema` has it; what it leaves open is predicted first.
-        **options: How much is wanted.
+        index: Name of the index.
+        query: Query that fits the index's `query_schema`. The model predicts what it leaves out.
+        **options: Fields of `byline.api.query.AttributionOptions`, and `on_progress` and `timeout`.
     """
     return one(_ask(index, {"query": dict(query)}, document(Answer), options))
 
@@ -56,12 +56,12 @@ def attribute(index: str, query: Payload, **options: Unpack[QueryOptions]) -> Fl
 def attribute_batch(
     index: str, queries: Sequence[Payload], **options: Unpack[QueryOptions]
 ) -> Flow[list[Answer]]:
-    """Find the most influential training points of each of several queries, in one request.
+    """Find the most influential training points of each query of a batch, in one request.
 
     Args:
-        index: Its name.
-        queries: The queries.
-        **options: How much is wanted of each.
+        index: Name of the index.
+        queries: Queries that fit the index's `query_schema`.
+        **options: Fields of `byline.api.query.AttributionOptions`, and `on_progress` and `timeout`.
     """
     return one(_ask(index, {"queries": [dict(query) for query in queries]}, _batch, options))
 
@@ -71,12 +71,12 @@ def _batch(body: bytes) -> list[Answer]:
 
 
 def attribute_set(index: str, queries: Sequence[Payload], **options: Unpack[QueryOptions]) -> Flow[Answer]:
-    """Find the most influential training points of the mean of the target over several queries.
+    """Find the most influential training points of the mean target over several queries.
 
     Args:
-        index: Its name.
-        queries: The queries.
-        **options: How much is wanted.
+        index: Name of the index.
+        queries: Queries that fit the index's `query_schema`.
+        **options: Fields of `byline.api.query.AttributionOptions`, and `on_progress` and `timeout`.
     """
     return one(_ask(index, {"query_set": [dict(query) for query in queries]}, document(Answer), options))
 
@@ -85,9 +85,9 @@ def attribute_feature(index: str, feature: Sequence[float], **options: Unpack[Op
     """Find the most influential training points of a finished query feature.
 
     Args:
-        index: Its name.
-        feature: As many numbers as the index's `width`.
-        **options: How much is wanted.
+        index: Name of the index.
+        feature: Numbers of the feature, as many as the index's `width`.
+        **options: Fields of `byline.api.query.AttributionOptions`, and `on_progress` and `timeout`.
     """
     return one(_ask(index, {"feature": [float(number) for number in feature]}, document(Answer), options))
 
@@ -95,14 +95,14 @@ def attribute_feature(index: str, feature: Sequence[float], **options: Unpack[Op
 def attribute_tensors(
     index: str, tensors: "Mapping[str, Tensor]", **options: Unpack[Options]
 ) -> Flow[Answer]:
-    """Find the most influential training points of a gradient that is at hand.
+    """Find the most influential training points of a given gradient.
 
-    The tensors are sent while they are read, a mebibyte at a time.
+    The client copies and sends the tensors one mebibyte at a time.
 
     Args:
-        index: Its name.
-        tensors: By `member/parameter`, named and shaped as the index's `gradients` lists them.
-        **options: How much is wanted; a `filter` by id, owner, license and label.
+        index: Name of the index.
+        tensors: Gradients by `member/parameter`, with the names and shapes in the index's `gradients`.
+        **options: Options as of `attribute`, without `target` and `baseline`. A `filter` cannot select by attributes.
     """
     return one(
         Call(
@@ -119,37 +119,37 @@ def attribute_tensors(
 
 
 def attribute_gradient(index: str, model: "Models", loss: "Loss", **options: Unpack[Options]) -> Flow[Answer]:
-    """Find the most influential training points of a loss, by its gradient in the caller's own model.
+    """Find the most influential training points of a loss, from its gradient in your own model.
 
-    The index says which gradients it wants; see `gradient_of` for what is computed.
+    The index lists the gradients that it needs. `gradient_of` describes the computation.
 
     Args:
-        index: Its name.
-        model: The model; or models by member, `{"c0": first, "c1": second}`, where the index is of an ensemble.
-        loss: A function of the model that returns one number: the query's loss, or a target with a minus sign. The
-            number itself will do where the index wants one model's gradient.
-        **options: How much is wanted; a `filter` by id, owner, license and label.
+        index: Name of the index.
+        model: The model. For an index of an ensemble: models by member, `{"c0": first, "c1": second}`.
+        loss: A function of the model that returns one number: the query's loss, or a target with a minus sign. If the
+            index needs the gradient of a single model, the number itself is enough.
+        **options: Options as of `attribute`, without `target` and `baseline`. A `filter` cannot select by attributes.
 
     Yields:
-        The calls.
+        Calls to execute.
 
     Returns:
         The answer.
 
     Raises:
-        InvalidQuery: The model or the loss is not what the index wants.
+        InvalidQuery: The model or the loss does not fit the index.
     """
     info: IndexInfo = yield from indexes.index(index)
     return (yield from attribute_tensors(index, gradient_of(model, loss, info), **options))
 
 
 def shares(index: str, query: Payload, **options: Unpack[SharesOptions]) -> Flow[SharesAnswer]:
-    """Compute each owner's share of one query's answer, over all rows.
+    """Compute the share of each owner in one query's answer, over all rows.
 
     Args:
-        index: Its name.
-        query: As the index's `query_schema` has it; what it leaves open is predicted first.
-        **options: How much is wanted.
+        index: Name of the index.
+        query: Query that fits the index's `query_schema`. The model predicts what it leaves out.
+        **options: `target`, `owners_limit`, `on_progress` and `timeout`.
     """
     return one(_ask(index, {"query": dict(query)}, document(SharesAnswer), options, "shares"))
 
@@ -157,12 +157,12 @@ def shares(index: str, query: Payload, **options: Unpack[SharesOptions]) -> Flow
 def shares_of_set(
     index: str, queries: Sequence[Payload], **options: Unpack[SharesOptions]
 ) -> Flow[SharesAnswer]:
-    """Compute each owner's share of the mean of the target over several queries, over all rows.
+    """Compute the share of each owner in the mean target over several queries, over all rows.
 
     Args:
-        index: Its name.
-        queries: The queries.
-        **options: How much is wanted.
+        index: Name of the index.
+        queries: Queries that fit the index's `query_schema`.
+        **options: `target`, `owners_limit`, `on_progress` and `timeout`.
     """
     asked = {"query_set": [dict(query) for query in queries]}
     return one(_ask(index, asked, document(SharesAnswer), options, "shares"))
@@ -171,12 +171,12 @@ def shares_of_set(
 def shares_of_feature(
     index: str, feature: Sequence[float], **options: Unpack[SharesOptions]
 ) -> Flow[SharesAnswer]:
-    """Compute each owner's share of the answer to a finished query feature, over all rows.
+    """Compute the share of each owner in the answer to a finished query feature, over all rows.
 
     Args:
-        index: Its name.
-        feature: As many numbers as the index's `width`.
-        **options: How much is wanted.
+        index: Name of the index.
+        feature: Numbers of the feature, as many as the index's `width`.
+        **options: `target`, `owners_limit`, `on_progress` and `timeout`.
     """
     asked = {"feature": [float(number) for number in feature]}
     return one(_ask(index, asked, document(SharesAnswer), options, "shares"))
@@ -207,7 +207,7 @@ def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_parameters(options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Options of a body that has no room for them."""
+    """Write options as query parameters, for a body of tensors."""
     sent = _as_json(options)
     chosen = sent.pop("filter", None) or {}
     if set(chosen) - {"id", "owner", "license", "label"}:

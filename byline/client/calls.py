@@ -1,4 +1,4 @@
-"""What is sent and what is made of the answer, without a socket: both clients carry out the same calls."""
+"""Requests and the reading of answers, without a socket. Both clients execute the same calls."""
 
 import inspect
 import json
@@ -23,26 +23,26 @@ Cursor = Literal["after", "before"]
 
 
 class Body(Protocol):
-    """What a request carries; it can be sent again."""
+    """The body of a request. The client can send it again."""
 
     @property
     def content_type(self) -> str:
-        """The media type of the bytes."""
+        """Media type of the bytes."""
         ...
 
     @property
     def length(self) -> int:
-        """Bytes of all chunks together."""
+        """Total number of bytes."""
         ...
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, a part at a time, from the start each time it is called."""
+        """Iterate over the bytes in parts. Each call starts from the beginning."""
         ...
 
 
 @dataclass(frozen=True)
 class JsonBody:
-    """A JSON document."""
+    """A JSON body."""
 
     data: bytes
     content_type: str = JSON
@@ -51,21 +51,26 @@ class JsonBody:
     def of(cls, document: Any) -> "JsonBody":
         """Write a document as strict JSON.
 
+        Args:
+            document: Plain values.
+
         Raises:
-            InvalidQuery: It cannot be written: a number is NaN or infinite, or a value is of another kind.
+            InvalidQuery: JSON cannot represent the document: a number is NaN or infinite, or a value has another type.
         """
         try:
             return cls(json.dumps(document, allow_nan=False).encode())
         except (TypeError, ValueError) as error:
-            raise InvalidQuery(f"expected what JSON can hold, with finite numbers: {error}") from None
+            raise InvalidQuery(
+                f"expected values that JSON can represent, with finite numbers: {error}"
+            ) from None
 
     @property
     def length(self) -> int:
-        """Bytes of the document."""
+        """Number of bytes of the document."""
         return len(self.data)
 
     def chunks(self) -> Iterator[bytes]:
-        """All of it at once.
+        """Yield the whole document at once.
 
         Yields:
             The document.
@@ -75,30 +80,30 @@ class JsonBody:
 
 @dataclass(frozen=True, kw_only=True)
 class Call(Generic[T]):
-    """One request, and how its answer is read."""
+    """A request, with the function that reads its answer."""
 
     method: str
     path: str
-    """Below the service's address: `/v1/indexes`."""
+    """Path below the service's address, such as `/v1/indexes`."""
     read: Callable[[bytes], T]
-    """Makes the answer of a successful response's body."""
+    """Function that reads the answer from the body of a successful response."""
     query: Sequence[tuple[str, str]] = ()
     body: Body | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = False
-    """Whether sending it twice does no more than sending it once."""
+    """Whether a second attempt has no further effect."""
     on_progress: OnProgress | None = None
-    """Told how far the answer is; the answer is then streamed."""
+    """Function to call with the progress of the answer. The service then streams."""
     timeout: float | None = None
-    """Seconds without a byte from the service after which it is given up; None takes the client's."""
+    """Seconds without a byte from the service before the client gives up. None takes the client's timeout."""
 
 
 Flow = Generator[Call[Any], Any, T]
-"""Calls that follow from one another: each call that is yielded is carried out, and its answer sent back."""
+"""Dependent calls: the client executes each yielded call and sends its answer back."""
 
 
 def one(call: Call[T]) -> Flow[T]:
-    """A flow of one call.
+    """Make a flow of one call.
 
     Args:
         call: The call.
@@ -107,35 +112,39 @@ def one(call: Call[T]) -> Flow[T]:
         The call.
 
     Returns:
-        Its answer.
+        The answer of the call.
     """
     answer: T = yield call
     return answer
 
 
 def document(model: type[D]) -> Callable[[bytes], D]:
-    """Read a document of one kind."""
+    """Make a function that reads a document.
+
+    Args:
+        model: Class of the document.
+    """
     return model.model_validate_json
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pages(Generic[T]):
-    """A list that comes page by page."""
+    """A list in pages."""
 
     path: str
     read: Callable[[bytes], tuple[Sequence[T], str | None]]
-    """Makes the entries of a page, and the name of the page that follows."""
+    """Function that reads the entries of a page, and the cursor of the next page."""
     query: Sequence[tuple[str, str]] = ()
     page_size: int | None = None
-    """Entries of a page; None takes the service's own."""
+    """Number of entries on a page. None takes the service's default."""
     cursor: Cursor = "after"
-    """The parameter that names a page."""
+    """Query parameter of the cursor."""
 
     def page(self, place: str | None) -> Call[tuple[Sequence[T], str | None]]:
-        """The call for one page.
+        """Make the call for one page.
 
         Args:
-            place: Names it; None is the first one.
+            place: Cursor of the page. None means the first page.
         """
         query = list(self.query)
         query += [("limit", str(self.page_size))] if self.page_size else []
@@ -146,14 +155,14 @@ class Pages(Generic[T]):
 def entries_of(
     page: type[D], entries: Callable[[D], Sequence[T]]
 ) -> Callable[[bytes], tuple[Sequence[T], str | None]]:
-    """Read pages of one kind.
+    """Make a function that reads pages.
 
     Args:
-        page: The page's document, which names the page that follows in its `next`.
-        entries: Takes the entries out of it.
+        page: Class of the page's document, whose `next` is the cursor of the next page.
+        entries: Function that takes the entries from a page.
 
     Returns:
-        What `Pages.read` is.
+        A function for `Pages.read`.
     """
 
     def read(body: bytes) -> tuple[Sequence[T], str | None]:
@@ -165,23 +174,23 @@ def entries_of(
 
 
 def path_of(*parts: str) -> str:
-    """An address below `/v1`, with every part quoted.
+    """Join a path below `/v1`, with each part quoted.
 
     Args:
-        *parts: As in `/v1/indexes/{name}`.
+        *parts: Parts of the path, such as `indexes` and a name.
     """
     return "/".join(["/v1", *(quote(part, safe="") for part in parts)])
 
 
 def change(method: str, path: str, answer: type[D], body: Any = None, *, repeatable: bool = False) -> Call[D]:
-    """A call that changes something.
+    """Make a call that changes something.
 
     Args:
-        method: Of HTTP.
-        path: Its address.
-        answer: The document that answers it.
-        body: JSON; None sends none.
-        repeatable: Whether the same again changes nothing.
+        method: HTTP method.
+        path: Path of the operation.
+        answer: Class of the answer's document.
+        body: Plain values of a JSON body. None sends no body.
+        repeatable: Whether a second attempt has no further effect.
     """
     sent = None if body is None else JsonBody.of(body)
     return Call(method=method, path=path, read=document(answer), body=sent, repeatable=repeatable)
@@ -190,34 +199,34 @@ def change(method: str, path: str, answer: type[D], body: Any = None, *, repeata
 def nothing(
     method: str, path: str, query: Sequence[tuple[str, str]] = (), *, repeatable: bool = False
 ) -> Call[None]:
-    """A call that is answered without a document.
+    """Make a call without a document in the answer.
 
     Args:
-        method: Of HTTP.
-        path: Its address.
-        query: Parameters.
-        repeatable: Whether the same again changes nothing.
+        method: HTTP method.
+        path: Path of the operation.
+        query: Query parameters.
+        repeatable: Whether a second attempt has no further effect.
     """
     return Call(method=method, path=path, read=lambda _: None, query=query, repeatable=repeatable)
 
 
 def get(path: str, read: Callable[[bytes], T], query: Sequence[tuple[str, str]] = ()) -> Flow[T]:
-    """A flow that reads one document.
+    """Make a flow that reads one document.
 
     Args:
-        path: Its address.
-        read: Makes the answer of it.
-        query: Parameters.
+        path: Path of the operation.
+        read: Function that reads the answer.
+        query: Query parameters.
     """
     return one(Call(method="GET", path=path, read=read, query=query, repeatable=True))
 
 
 def presented(build: Callable[..., Any], result: Any = None) -> Callable[[F], F]:
-    """Give a method the name, the words and the signature of what builds its calls, for `help` and editors.
+    """Give a method the name, the docstring and the signature of the function that builds its calls.
 
     Args:
-        build: Returns a `Flow` of an answer, or `Pages` of entries.
-        result: What the method returns of these: `Iterator` of entries; None returns the answer itself.
+        build: Function that returns a `Flow` of an answer, or `Pages` of entries.
+        result: Return type of the method around the entries, such as `Iterator`. None returns the answer itself.
     """
 
     def named(method: F) -> F:

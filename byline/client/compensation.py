@@ -1,7 +1,7 @@
-"""Booking and paying: what the methods of both clients send.
+"""Calls for events, policies, statement runs and the ledger.
 
-Whatever costs money is sent under an `Idempotency-Key`, so that it happens once however often it is sent. One is made for
-each call, unless the caller names one, as must be done to repeat a call of a program that was restarted in between.
+The client sends each change of money with an `Idempotency-Key`, so that repeated attempts have one effect. It makes a new
+key for each call. Pass your own key to repeat a call after a restart of your program.
 """
 
 import secrets
@@ -47,50 +47,50 @@ D = TypeVar("D", bound=BaseModel)
 
 
 class Once(TypedDict):
-    """How a call is told from its repetitions."""
+    """The identity of a call across repeated attempts."""
 
     idempotency_key: NotRequired[str]
-    """Up to 200 printable ASCII characters; the same for the same thing to be done. By default a new one."""
+    """Idempotency key of up to 200 printable ASCII characters. The client makes a new one by default."""
 
 
 class Booking(Once):
-    """What an event is booked with."""
+    """The options of an event."""
 
     weight: NotRequired[int]
-    """How much of the pool it draws, relative to other events: 1."""
+    """Weight of the event when a pool is divided. The default is 1."""
     reference: NotRequired[str]
-    """The caller's own name for the generation."""
+    """Your own name for the generation."""
     target: NotRequired[str]
-    """Of queries: one of the index's `targets`; by default the recipe's."""
+    """One of the index's `targets`. The recipe sets the default."""
 
 
 class GradientBooking(Once):
-    """What an event of a gradient is booked with."""
+    """The options of an event of a gradient or a feature."""
 
     weight: NotRequired[int]
-    """How much of the pool it draws, relative to other events: 1."""
+    """Weight of the event when a pool is divided. The default is 1."""
     reference: NotRequired[str]
-    """The caller's own name for the generation."""
+    """Your own name for the generation."""
 
 
 def book_event(index: str, query: Payload, **booking: Unpack[Booking]) -> Flow[EventDocument]:
-    """Attribute one generation, and book what each owner's score was.
+    """Attribute one generation and book the score of each owner.
 
     Args:
-        index: Its name.
-        query: As the index's `query_schema` has it, with what was generated.
-        **booking: Weight, reference, target.
+        index: Name of the index.
+        query: Query that fits the index's `query_schema`, including the generated output.
+        **booking: Weight, reference, target and idempotency key.
     """
     return one(_book(index, JsonBody.of({"query": dict(query)} | _booked(booking)), booking))
 
 
 def book_event_set(index: str, queries: Sequence[Payload], **booking: Unpack[Booking]) -> Flow[EventDocument]:
-    """Book the mean of the target over several queries as one event.
+    """Book the mean target over several queries as one event.
 
     Args:
-        index: Its name.
-        queries: The queries.
-        **booking: Weight, reference, target.
+        index: Name of the index.
+        queries: Queries that fit the index's `query_schema`.
+        **booking: Weight, reference, target and idempotency key.
     """
     asked = {"query_set": [dict(query) for query in queries]}
     return one(_book(index, JsonBody.of(asked | _booked(booking)), booking))
@@ -99,12 +99,12 @@ def book_event_set(index: str, queries: Sequence[Payload], **booking: Unpack[Boo
 def book_event_feature(
     index: str, feature: Sequence[float], **booking: Unpack[GradientBooking]
 ) -> Flow[EventDocument]:
-    """Book an event whose query feature is at hand.
+    """Book an event of a finished query feature.
 
     Args:
-        index: Its name.
-        feature: As many numbers as the index's `width`.
-        **booking: Weight, reference.
+        index: Name of the index.
+        feature: Numbers of the feature, as many as the index's `width`.
+        **booking: Weight, reference and idempotency key.
     """
     asked = {"feature": [float(number) for number in feature]}
     return one(_book(index, JsonBody.of(asked | _booked(booking)), booking))
@@ -113,12 +113,12 @@ def book_event_feature(
 def book_event_tensors(
     index: str, tensors: "Mapping[str, Tensor]", **booking: Unpack[GradientBooking]
 ) -> Flow[EventDocument]:
-    """Book an event whose gradient is at hand.
+    """Book an event of a given gradient.
 
     Args:
-        index: Its name.
-        tensors: By `member/parameter`, named and shaped as the index's `gradients` lists them.
-        **booking: Weight, reference.
+        index: Name of the index.
+        tensors: Gradients by `member/parameter`, with the names and shapes in the index's `gradients`.
+        **booking: Weight, reference and idempotency key.
     """
     query = [(name, str(value)) for name, value in _booked(booking).items()]
     return one(_book(index, TensorsBody(tensors), booking, query))
@@ -127,30 +127,30 @@ def book_event_tensors(
 def book_event_gradient(
     index: str, model: "Models", loss: "Loss", **booking: Unpack[GradientBooking]
 ) -> Flow[EventDocument]:
-    """Book an event by the gradient of its loss in the caller's own model; see `attribute_gradient`.
+    """Book an event of a loss, from its gradient in your own model. See `attribute_gradient`.
 
     Args:
-        index: Its name.
-        model: The model, or models by member.
+        index: Name of the index.
+        model: The model. For an index of an ensemble: models by member.
         loss: A function of the model that returns one number.
-        **booking: Weight, reference.
+        **booking: Weight, reference and idempotency key.
 
     Yields:
-        The calls.
+        Calls to execute.
 
     Returns:
-        The event.
+        The booked event.
     """
     info: IndexInfo = yield from indexes.index(index)
     return (yield from book_event_tensors(index, gradient_of(model, loss, info), **booking))
 
 
 def events(index: str, page_size: int | None = None) -> Pages[EventDocument]:
-    """Go through the events of an index, the newest first, page by page.
+    """Iterate over the events of an index, newest first.
 
     Args:
-        index: Its name.
-        page_size: Events that are fetched at a time.
+        index: Name of the index.
+        page_size: Number of events to fetch at a time.
     """
     read = entries_of(EventPage, lambda page: page.events)
     path = path_of("indexes", index, "events")
@@ -161,97 +161,97 @@ def event(index: str, event_id: str) -> Flow[EventDetails]:
     """Read an event with its scores and shares.
 
     Args:
-        index: Its name.
-        event_id: The event.
+        index: Name of the index.
+        event_id: Id of the event.
     """
     return get(path_of("indexes", index, "events", event_id), document(EventDetails))
 
 
 def revise_policy(policy: PolicyBody, **how: Unpack[Once]) -> Flow[PolicyDocument]:
-    """Make a policy, or add a revision to it.
+    """Create a policy, or add a revision to it.
 
     Args:
-        policy: A new name makes one; a known one adds a revision.
-        **how: The idempotency key.
+        policy: The policy. A new name creates one; a known name adds a revision.
+        **how: Idempotency key.
     """
     return one(_once("policies", document_of=PolicyDocument, body=_sent(policy), how=how))
 
 
 def policies(page_size: int | None = None) -> Pages[PolicyDocument]:
-    """Go through the newest revisions of all policies, by name, page by page.
+    """Iterate over the newest revisions of all policies, ordered by name.
 
     Args:
-        page_size: Policies that are fetched at a time.
+        page_size: Number of policies to fetch at a time.
     """
     read = entries_of(PolicyPage, lambda page: page.policies)
     return Pages(path=path_of("policies"), read=read, page_size=page_size)
 
 
 def policy(name: str) -> Flow[list[PolicyDocument]]:
-    """Read every revision of a policy, the first first.
+    """Read every revision of a policy, oldest first.
 
     Args:
-        name: The policy.
+        name: Name of the policy.
     """
     return get(path_of("policies", name), lambda body: PolicyPage.model_validate_json(body).policies)
 
 
 def draft_run(draft: AllocationBody | ReleaseBody | ReversalBody, **how: Unpack[Once]) -> Flow[RunDocument]:
-    """Draft a statement run: divide a pool, pay escrow out, or take a posted run back.
+    """Draft a statement run that divides a pool, pays out escrow, or reverses a posted run.
 
     Args:
-        draft: What it does.
-        **how: The idempotency key.
+        draft: Content of the run.
+        **how: Idempotency key.
     """
     sent = JsonBody.of({"draft": draft.model_dump(mode="json", exclude_unset=True)})
     return one(_once("statement-runs", document_of=RunDocument, body=sent, how=how))
 
 
 def approve_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
-    """Approve a draft; the person who drafted it cannot.
+    """Approve a draft. Another person than the drafter must approve it.
 
     Args:
-        run: The run.
-        **how: The idempotency key.
+        run: Id of the run.
+        **how: Idempotency key.
     """
     return one(_once("statement-runs", run, "approve", document_of=RunDocument, how=how))
 
 
 def post_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
-    """Post an approved run: its entries go into the ledger.
+    """Post an approved run, which adds its entries to the ledger.
 
     Args:
-        run: The run.
-        **how: The idempotency key.
+        run: Id of the run.
+        **how: Idempotency key.
     """
     return one(_once("statement-runs", run, "post", document_of=RunDocument, how=how))
 
 
 def void_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
-    """Give a run up that is not posted; a posted one is taken back by a reversal.
+    """Void a run that is not posted. Use a reversal for a posted run.
 
     Args:
-        run: The run.
-        **how: The idempotency key.
+        run: Id of the run.
+        **how: Idempotency key.
     """
     return one(_once("statement-runs", run, "void", document_of=RunDocument, how=how))
 
 
 def run(run: str) -> Flow[RunDocument]:
-    """Read where a run stands.
+    """Read the state of a run.
 
     Args:
-        run: The run.
+        run: Id of the run.
     """
     return get(path_of("statement-runs", run), document(RunDocument))
 
 
 def runs(policy: str | None = None, page_size: int | None = None) -> Pages[RunDocument]:
-    """Go through the statement runs, the newest first, page by page.
+    """Iterate over the statement runs, newest first.
 
     Args:
-        policy: Only this policy's.
-        page_size: Runs that are fetched at a time.
+        policy: Name of a policy, to select its rows.
+        page_size: Number of runs to fetch at a time.
     """
     read = entries_of(RunPage, lambda page: page.runs)
     query = _of_policy(policy)
@@ -259,61 +259,61 @@ def runs(policy: str | None = None, page_size: int | None = None) -> Pages[RunDo
 
 
 def statements(page_size: int | None = None) -> Pages[RunDocument]:
-    """Go through the posted runs, the newest first, page by page; those that the key sees a line of.
+    """Iterate over the posted runs that the key can see, newest first.
 
     Args:
-        page_size: Runs that are fetched at a time.
+        page_size: Number of runs to fetch at a time.
     """
     read = entries_of(RunPage, lambda page: page.runs)
     return Pages(path=path_of("statements"), read=read, page_size=page_size, cursor="before")
 
 
 def statement(run: str, owner: str | None = None) -> Flow[StatementDocument]:
-    """Read a run's statement: each owner's line, and what they add up to.
+    """Read the statement of a run: the line of each owner, and the totals.
 
     Args:
-        run: The run.
-        owner: Only this owner's line.
+        run: Id of the run.
+        owner: Name of an owner, to select their line.
     """
     return get(path_of("statements", run), document(StatementDocument), _of_owner(owner))
 
 
 def statement_csv(run: str, owner: str | None = None) -> Flow[str]:
-    """Read a statement's lines as CSV for a spreadsheet; amounts are in major units.
+    """Read the lines of a statement as CSV for a spreadsheet, with amounts in major units.
 
     Args:
-        run: The run.
-        owner: Only this owner's line.
+        run: Id of the run.
+        owner: Name of an owner, to select their line.
     """
     return get(f"{path_of('statements', run)}.csv", bytes.decode, _of_owner(owner))
 
 
 def ledger(policy: str | None = None, page_size: int | None = None) -> Pages[EntryDocument]:
-    """Go through the ledger's entries in their order, page by page.
+    """Iterate over the entries of the ledger, oldest first.
 
     Args:
-        policy: Only this policy's.
-        page_size: Entries that are fetched at a time.
+        policy: Name of a policy, to select its rows.
+        page_size: Number of entries to fetch at a time.
     """
     read = entries_of(LedgerPage, lambda page: page.entries)
     return Pages(path=path_of("ledger"), read=read, query=_of_policy(policy), page_size=page_size)
 
 
 def balances(policy: str | None = None) -> Flow[list[BalanceDocument]]:
-    """Add up the ledger's accounts, by policy, account and owner.
+    """Read the balances of the ledger, by policy, account and owner.
 
     Args:
-        policy: Only this policy's.
+        policy: Name of a policy, to select its rows.
     """
     path = path_of("ledger", "balances")
     return get(path, lambda body: BalanceList.model_validate_json(body).balances, _of_policy(policy))
 
 
 def verify_ledger() -> Flow[VerificationDocument]:
-    """Have the journal held to its rules and every statement computed again; takes a while.
+    """Verify the journal and recompute every statement. This takes a while.
 
     Returns:
-        How much was verified, and what is wrong: empty `findings` where nothing is.
+        Counts of the verified records, and the discrepancies. `findings` is empty if the ledger is intact.
     """
     return get(path_of("ledger", "verification"), document(VerificationDocument))
 
@@ -347,7 +347,7 @@ def _once(
     body: Body | None = None,
     query: Sequence[tuple[str, str]] = (),
 ) -> Call[D]:
-    """A call that happens once: it may be sent again, since it says which one it is."""
+    """Make a call that has one effect. Its key lets the client repeat it safely."""
     return Call(
         method="POST",
         path=path_of(*path),

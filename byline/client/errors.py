@@ -1,29 +1,29 @@
-"""What can go wrong on the way to an answer, one class for each decision that a caller can take.
+"""The errors of the client, one class for each decision that a caller can take.
 
 ```
 ClientError                  (a BylineError)
-├── Unreachable              no connection, or none that held: look at the address and the network
-├── UnexpectedAnswer         what came is no answer of this release's service: look at what stands between
+├── Unreachable              no connection, or a lost one: check the address and the network
+├── UnexpectedAnswer         not an answer of this release's service: check the proxies between
 └── ServiceError             the service refused, with an RFC 9457 problem document
     ├── InvalidRequest       correct the request                                 400, 405, 415, 421, 422
     │   ├── TooLarge         send less at a time                                 413
-    │   ├── KeyReused        an idempotency key came again with another request  422
-    │   └── NotPayable       no policy could pay for this event: it is not booked 422
+    │   ├── KeyReused        the idempotency key belongs to another request      422
+    │   └── NotPayable       no policy could pay for this event: not booked      422
     ├── NonFinite            the query has no finite gradient                    422
     ├── Unauthorized         send a valid key                                    401
-    ├── Forbidden            ask for another scope                               403
+    ├── Forbidden            use a key with another scope                        403
     ├── NotFound             no such index, example or statement                 404
-    ├── Conflict             something else happened first: read again, decide   409, 412
-    │   └── InProgress       the first request with this idempotency key goes on 409
+    ├── Conflict             the state has changed: read it again, then decide   409, 412
+    │   └── InProgress       the first request with this key is still running    409
     ├── QuotaExceeded        wait, or ask for a larger quota                     429
-    ├── Unavailable          no room, starting, or shutting down: wait           503
+    ├── Unavailable          full, starting, or shutting down: wait              503
     ├── DeadlineExceeded     ask for less, or stream the progress                504
     └── ServiceFault         tell the operator, with the request id              500
         └── DiskFull         the service's disk is full                          507
 ```
 
-Classes are also those of `byline.errors` where one of these says the same, so that code which handles an offline
-`NotFound` handles the service's too.
+Each class also inherits from the class of `byline.errors` with the same meaning. Code that handles an offline `NotFound`
+also handles the service's.
 """
 
 from collections.abc import Mapping
@@ -36,38 +36,38 @@ _PREFIX = "urn:byline:problem:"
 
 
 class ProblemDocument(BaseModel):
-    """RFC 9457, as the service writes it."""
+    """A problem document of RFC 9457."""
 
     type: str = "about:blank"
-    """Stable name of the kind of problem."""
+    """Stable identifier of the kind of problem."""
     title: str = ""
-    """The kind of problem, for people."""
+    """Readable name of the kind of problem."""
     status: int = 0
-    """The HTTP status."""
+    """HTTP status."""
     detail: str = ""
-    """What was expected, what came, and what to do."""
+    """Explanation of this problem and its solution."""
     request_id: str | None = None
-    """Finds the request in the service's log."""
+    """Id of the request in the service's log."""
 
 
 class ClientError(errors.BylineError):
-    """The root of what the client raises."""
+    """The root of the client's errors."""
 
 
 class Unreachable(ClientError):
-    """No connection, or none that held long enough."""
+    """The service is unreachable, or the connection was lost."""
 
 
 class UnexpectedAnswer(ClientError):
-    """What came is no answer of this release's service."""
+    """The answer does not come from a service of this release."""
 
 
 class ServiceError(ClientError):
     """The service refused.
 
     Args:
-        problem: What it said.
-        retry_after: Seconds after which it says to try again; None where it said none.
+        problem: Problem document of the service.
+        retry_after: Seconds after which to try again. None if the service named none.
     """
 
     def __init__(self, problem: ProblemDocument, retry_after: float | None = None) -> None:
@@ -77,22 +77,22 @@ class ServiceError(ClientError):
 
     @property
     def kind(self) -> str:
-        """The problem's type without its prefix: `invalid-input`."""
+        """Type of the problem without its prefix, such as `invalid-input`."""
         return self.problem.type.removeprefix(_PREFIX)
 
     @property
     def status(self) -> int:
-        """The HTTP status."""
+        """HTTP status."""
         return self.problem.status
 
     @property
     def request_id(self) -> str | None:
-        """Finds the request in the service's log."""
+        """Id of the request in the service's log."""
         return self.problem.request_id
 
 
 class InvalidRequest(ServiceError, errors.InvalidQuery):
-    """The request is wrong: correct it."""
+    """The request is invalid: correct it."""
 
 
 class TooLarge(InvalidRequest, errors.InputTooLarge):
@@ -100,11 +100,11 @@ class TooLarge(InvalidRequest, errors.InputTooLarge):
 
 
 class KeyReused(InvalidRequest, errors.ReusedKey):
-    """An idempotency key came again with another request."""
+    """The idempotency key belongs to another request."""
 
 
 class NotPayable(InvalidRequest):
-    """No policy could pay for this event, such as one whose scores have no standard error: nothing was booked."""
+    """No policy could pay for this event, for example without a standard error. Nothing was booked."""
 
 
 class NonFinite(ServiceError, errors.NonFiniteGradient):
@@ -112,43 +112,43 @@ class NonFinite(ServiceError, errors.NonFiniteGradient):
 
 
 class Unauthorized(ServiceError, errors.Unauthorized):
-    """No key, or none that is valid."""
+    """The key is missing or invalid."""
 
 
 class Forbidden(ServiceError, errors.Forbidden):
-    """The key does not allow this."""
+    """The key lacks the permission."""
 
 
 class NotFound(ServiceError, errors.NotFound):
-    """There is no such thing."""
+    """The requested object does not exist."""
 
 
 class Conflict(ServiceError, errors.Conflict):
-    """Something else happened first: read again, then decide."""
+    """The state has changed: read it again, then decide."""
 
 
 class InProgress(Conflict, errors.InProgress):
-    """The first request with this idempotency key is not finished: it was tried again as often as it may."""
+    """The first request with this idempotency key is still running after all attempts."""
 
 
 class QuotaExceeded(ServiceError, errors.QuotaExceeded):
-    """The key's quota is used up: wait, or ask for a larger one."""
+    """The quota of the key is used up: wait, or ask for a larger quota."""
 
 
 class Unavailable(ServiceError, errors.Overloaded):
-    """There is no room now, or the service is starting, shutting down or without its database: wait."""
+    """The service is full, starting, shutting down or without its database: wait."""
 
 
 class DeadlineExceeded(ServiceError, errors.DeadlineExceeded):
-    """The answer was not ready in time: ask for less, or stream the progress."""
+    """The answer was not ready in time: ask for less, or pass `on_progress`."""
 
 
 class ServiceFault(ServiceError):
-    """The service made a mistake: tell its operator, with the request id."""
+    """The service failed: tell its operator, with the request id."""
 
 
 class DiskFull(ServiceFault, errors.DiskFull):
-    """The service's disk is full: nothing was written."""
+    """The disk of the service is full. Nothing was written."""
 
 
 _BY_KIND: Mapping[str, type[ServiceError]] = {
@@ -165,7 +165,7 @@ _BY_STATUS: Mapping[int, type[ServiceError]] = {
     412: Conflict,
     413: TooLarge,
     429: QuotaExceeded,
-    502: Unavailable,  # 502 is a proxy's, without a service behind it
+    502: Unavailable,  # from a proxy without a service behind it
     503: Unavailable,
     504: DeadlineExceeded,
     507: DiskFull,
@@ -176,12 +176,12 @@ def error_of(body: bytes, status: int | None = None, retry_after: float | None =
     """Make the error of a refusal.
 
     Args:
-        body: A problem document; what a proxy sent in its place is not repeated.
-        status: Of the response; None takes the document's.
-        retry_after: Seconds, where the response said so.
+        body: Problem document. The message never repeats another body, such as a proxy's.
+        status: Status of the response. None takes the document's status.
+        retry_after: Seconds after which to try again. None if the response named none.
 
     Returns:
-        An error of the class that the kind or the status calls for.
+        An error of the class that fits the kind or the status.
     """
     try:
         problem = ProblemDocument.model_validate_json(body)

@@ -1,6 +1,6 @@
-"""The gradients that an index asks for, computed in the caller's own loop.
+"""The gradients that an index needs, computed in your own model.
 
-An index lists them as `member/parameter` (`IndexInfo.gradients`). A member is one model of its ensemble: `c0` is its first
+An index lists them as `member/parameter` (`IndexInfo.gradients`). A member is one model of its ensemble: `c0` is the first
 checkpoint, `c1-a0` the first LoRA adapter of the second one, `c0-m3` the first one under the dropout mask of seed 3.
 """
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 
 _MASK = re.compile(r"-m(\d+)$")
 _SHOWN = 5
-"""Names that a message lists."""
+"""Number of names that a message lists."""
 
 
 def gradient_of(model: "Models", loss: "Loss", info: IndexInfo) -> "dict[str, Tensor]":
-    """Compute the gradients that an index asks for.
+    """Compute the gradients that an index needs.
 
-    Parameters that are tied may go by any of their names, `DistributedDataParallel` and `torch.compile` may be around the
-    model, and parameters that the loss does not depend on have a gradient of zeros. Where the index wants a model under
-    dropout masks, the same masks are put in place here, so put the model in evaluation mode first.
+    A tied parameter may have any of its names. `DistributedDataParallel` and `torch.compile` may wrap the model. The
+    gradient of an unused parameter is zero. If the index needs a model under dropout masks, this function applies the
+    same masks, so set the model to evaluation mode first.
 
     Args:
-        model: The model; or models by member, or by member without its mask: `{"c0": first, "c1": second}`.
-        loss: The query's loss, or a target with a minus sign, as one number: a function of the model that is called once
-            for every member, and once more where there are masks; or the number itself, where the index wants the gradients
-            of one model without a mask.
-        info: The index's description, `client.index(name)`.
+        model: The model. For an ensemble: models by member, with or without the mask, `{"c0": first, "c1": second}`.
+        loss: The query's loss, or a target with a minus sign, as one number. A function of the model is called once for
+            each member, and once more if there are masks. If the index needs the gradient of a single model without a
+            mask, the number itself is enough.
+        info: Description of the index, from `client.index(name)`.
 
     Returns:
-        `member/parameter` -> gradient, shaped like the parameter.
+        Gradients by `member/parameter`, shaped like the parameters.
 
     Raises:
-        InvalidQuery: The models, their parameters or the loss are not what the index wants.
+        InvalidQuery: The models, their parameters or the loss do not fit the index.
     """
     wanted = _by_member(info)
     _check_number(loss, wanted)
@@ -62,9 +62,7 @@ def gradient_of(model: "Models", loss: "Loss", info: IndexInfo) -> "dict[str, Te
 
 def _by_member(info: IndexInfo) -> dict[str, dict[str, Sequence[int]]]:
     if info.gradients is None:
-        raise InvalidQuery(
-            f"expected an index that takes gradients, got '{info.name}', which does not: send a query or a feature"
-        )
+        raise InvalidQuery(f"the index '{info.name}' takes no gradients: send a query or a feature")
     wanted: dict[str, dict[str, Sequence[int]]] = {}
     for name, shape in info.gradients.items():
         member, _, parameter = name.partition("/")
@@ -76,19 +74,19 @@ def _check_number(loss: "Loss", wanted: Mapping[str, object]) -> None:
     if callable(loss) or (len(wanted) == 1 and not _MASK.search(next(iter(wanted)))):
         return
     raise InvalidQuery(
-        f"expected loss to be a function of the model, since this index wants its gradient under {len(wanted)} members "
+        f"expected loss to be a function of the model, because this index needs its gradient under {len(wanted)} members "
         f"({_listed(wanted)}), got a finished number: pass `lambda model: ...`"
     )
 
 
 def _model_of(models: "Models", member: str, wanted: Mapping[str, object]) -> "tuple[nn.Module, bool]":
-    """A member's model, and whether the member's mask is still to be put in place."""
+    """Find the model of a member, and whether it still needs the member's mask."""
     whole = _MASK.sub("", member)
     if not isinstance(models, Mapping):
         others = sorted({_MASK.sub("", each) for each in wanted})
         if len(others) > 1:
             raise InvalidQuery(
-                f"expected a model for each of {_listed(others)}, since this index is of an ensemble, got one model: "
+                f"expected a model for each of {_listed(others)}, because this index has an ensemble, got one model: "
                 f"pass {{'{others[0]}': ..., '{others[1]}': ...}}"
             )
         return models, whole != member
@@ -97,12 +95,12 @@ def _model_of(models: "Models", member: str, wanted: Mapping[str, object]) -> "t
     if whole in models:
         return models[whole], True
     raise InvalidQuery(
-        f"expected a model named '{whole}', got models named {_listed(models)}: this index wants {_listed(wanted)}"
+        f"expected a model named '{whole}', got models named {_listed(models)}: this index needs {_listed(wanted)}"
     )
 
 
 def _unwrapped(model: "nn.Module") -> "nn.Module":
-    """What the wrappers of `torch.compile` and of data parallelism are around."""
+    """Unwrap a model from `torch.compile` and data parallelism."""
     from torch import nn
 
     inner = model
@@ -116,7 +114,7 @@ def _unwrapped(model: "nn.Module") -> "nn.Module":
 
 
 def _planned(inner: "nn.Module", loss: "Loss", model: "nn.Module") -> "MaskPlan":
-    """What each dropout module drops, from one call of the loss."""
+    """Plan the masks of each dropout module, from one call of the loss."""
     from byline.gradients import plan_masks
 
     assert callable(loss)
@@ -137,7 +135,7 @@ def _mask(
 def _parameters(
     model: "nn.Module", shapes: Mapping[str, Sequence[int]], member: str
 ) -> "dict[str, nn.Parameter]":
-    """The parameters that are wanted; tied ones by any of their names."""
+    """Select the needed parameters. A tied parameter may have any of its names."""
     there = dict(model.named_parameters(remove_duplicate=False))
     missing = [name for name in shapes if name not in there]
     if missing:
@@ -173,12 +171,12 @@ def _differentiated(
 
 @contextmanager
 def _learning(parameters: "Mapping[str, nn.Parameter]", *, frozen_too: bool) -> Iterator[None]:
-    """Let frozen parameters have gradients, where the loss is yet to be computed."""
+    """Give frozen parameters a gradient while the loss is computed."""
     frozen = {name: each for name, each in parameters.items() if not each.requires_grad}
     if frozen and not frozen_too:
         raise InvalidQuery(
             f"expected parameters that require gradients, got the frozen {_listed(frozen)}: pass the loss as a function of "
-            f"the model, which is then called with them thawed"
+            f"the model, which Byline then calls with these parameters unfrozen"
         )
     for each in frozen.values():
         each.requires_grad = True

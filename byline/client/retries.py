@@ -1,4 +1,4 @@
-"""When a call is tried again, and after how long."""
+"""Repeated attempts of a call, and the pauses between them."""
 
 import random
 import time
@@ -16,27 +16,27 @@ from byline.client.errors import InProgress, QuotaExceeded, ServiceError, Unavai
 
 @dataclass(frozen=True, kw_only=True)
 class Retries:
-    """How often a call is tried again, at most: only those that do no more the second time.
+    """The limits of repeated attempts. The client repeats a call only if a second attempt has no further effect.
 
-    The service's `Retry-After` is honoured; where there is none, pauses double. Up to a quarter is added at random to
-    each, so that many clients do not come back at once.
+    The client honors the service's `Retry-After`. Without it, the pauses double. A random addition of up to a quarter
+    keeps many clients from returning at the same time.
     """
 
     attempts: int = 5
-    """Times that a call is sent, the first one included; 1 never tries again."""
+    """Number of attempts, including the first one. 1 means no repetition."""
     total_seconds: float = 60.0
-    """From the first attempt to the last one's start. A pause that would end later is not begun."""
+    """Seconds from the first attempt to the start of the last one."""
     first_seconds: float = 0.5
-    """The first pause."""
+    """Seconds of the first pause."""
     longest_seconds: float = 20.0
-    """The longest pause, unless the service asks for more."""
+    """Seconds of the longest pause, unless the service asks for more."""
 
     def pause(self, attempt: int, asked: float | None) -> float:
-        """Seconds before the next attempt.
+        """Compute the seconds before the next attempt.
 
         Args:
-            attempt: Attempts so far, at least 1.
-            asked: What the service asked for.
+            attempt: Number of attempts so far, at least 1.
+            asked: Seconds that the service asked for. None if it named none.
         """
         doubled = min(self.longest_seconds, self.first_seconds * 2 ** (attempt - 1))
         least = doubled if asked is None else asked
@@ -48,16 +48,16 @@ NEVER = Retries(attempts=1)
 
 
 _LARGE = 1 << 16
-"""Bytes of a body that may still be on their way when it is refused."""
+"""Bytes of a body that may still be in transit when the service refuses it."""
 
 
 class Attempts:
-    """The attempts at one call.
+    """The attempts of one call.
 
     Args:
         call: The call.
-        retries: How often it may be tried.
-        clock: Seconds, as `time.monotonic`.
+        retries: Limits of repeated attempts.
+        clock: Function that returns seconds, such as `time.monotonic`.
     """
 
     def __init__(
@@ -67,17 +67,17 @@ class Attempts:
         self._began, self._made = clock(), 0
 
     def failed(self, error: ServiceError | httpx.HTTPError) -> float:
-        """Take note of an attempt that failed.
+        """Count a failed attempt.
 
         Args:
-            error: What the service said, or why nothing came.
+            error: Refusal of the service, or failure of the connection.
 
         Returns:
             Seconds to wait before the next attempt.
 
         Raises:
-            ServiceError: There is none; this is what it said.
-            Unreachable: There is none, and nothing came.
+            ServiceError: The service refused, and no attempt is left.
+            Unreachable: The connection failed, and no attempt is left.
         """
         refused = isinstance(error, ServiceError)
         pause = self._next(error.retry_after if isinstance(error, ServiceError) else None)
@@ -87,15 +87,15 @@ class Attempts:
             raise error
         times = f" ({self._made} attempts)" if self._made > 1 else ""
         raise Unreachable(
-            f"expected an answer from the service, got {type(error).__name__}{times}: look at the address, at the "
-            f"network, and whether the service runs{self._refused_unread()}"
+            f"no answer from the service, {type(error).__name__}{times}: check the address and the network, and that the "
+            f"service runs{self._refused_unread()}"
         ) from error
 
     def _refused_unread(self) -> str:
-        """A service that refuses a large body closes the connection, and its answer may be lost with it."""
+        """Mention a possible refusal: a service that refuses a large body closes the connection, maybe before its answer."""
         size = self._call.body.length if self._call.body else 0
         return (
-            f"; or it refused {size:,} bytes unread: look at the key and the tensors" if size > _LARGE else ""
+            f"; or it refused {size:,} bytes unread: check the key and the tensors" if size > _LARGE else ""
         )
 
     def _next(self, asked: float | None) -> float | None:
@@ -108,13 +108,13 @@ class Attempts:
 
 
 def _passes(error: ServiceError | httpx.HTTPError) -> bool:
-    """Whether the cause may be gone the next time."""
-    # In progress: an attempt's connection was lost, and the service is still at it.
+    """Check whether the cause may have passed at the next attempt."""
+    # In progress: the connection of an earlier attempt was lost, and the service still works on it.
     return isinstance(error, InProgress | QuotaExceeded | Unavailable | httpx.TransportError)
 
 
 def seconds_of(retry_after: str | None) -> float | None:
-    """Read a `Retry-After` header: seconds, or a date."""
+    """Read a `Retry-After` header, which holds seconds or a date."""
     if retry_after is None:
         return None
     if retry_after.isascii() and retry_after.strip().isdigit():

@@ -1,7 +1,7 @@
-"""Gradient tensors as a safetensors body that is written while it is sent: one mebibyte at a time.
+"""A safetensors body that the client writes while it sends it, one mebibyte at a time.
 
-The format: eight bytes with the header's length, a JSON header with every tensor's type, shape and place, the tensors'
-bytes one after the other (little endian).
+The format has eight bytes with the length of the header, a JSON header with the type, shape and offsets of each tensor,
+and the bytes of the tensors in order (little endian).
 """
 
 import json
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 SAFETENSORS = "application/vnd.safetensors"
 CHUNK_BYTES = 1 << 20
-"""Bytes that are copied from a tensor at a time."""
+"""Bytes to copy from a tensor at a time."""
 
 
 class TensorsBody:
-    """A safetensors file that is never whole in memory.
+    """A safetensors file that is never complete in memory.
 
-    Half precisions are sent as they are; everything else becomes float32, which is what the service computes in.
+    Half precisions stay as they are. All other types become float32, the precision of the service.
 
     Args:
-        tensors: By name, on any device; kept, not copied.
+        tensors: Tensors by name, on any device. They are not copied.
     """
 
     content_type = SAFETENSORS
 
     def __init__(self, tensors: "Mapping[str, Tensor]") -> None:
-        # Wider numbers first, so that each tensor begins at a multiple of its numbers' size.
+        # Wide types first, so that each tensor starts at a multiple of its item size.
         ordered = sorted(tensors.items(), key=lambda each: (-_sent_as(*each).itemsize, each[0]))
         self._tensors = dict(ordered)
         self._header = self._written_header()
@@ -56,14 +56,14 @@ class TensorsBody:
 
     @property
     def length(self) -> int:
-        """Bytes of the whole file."""
+        """Number of bytes of the file."""
         return len(self._header) + self._data_bytes
 
     def chunks(self) -> Iterator[bytes]:
-        """The file's bytes, from the start each time it is called.
+        """Iterate over the bytes of the file. Each call starts from the beginning.
 
         Yields:
-            At most `CHUNK_BYTES`, but for the header.
+            The header, then parts of at most `CHUNK_BYTES`.
         """
         import torch
 

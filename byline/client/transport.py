@@ -1,4 +1,4 @@
-"""What both clients share around the socket: addresses, headers, and reading responses."""
+"""Addresses, headers and the reading of responses, for both clients."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -17,16 +17,16 @@ CONNECT_SECONDS = 10.0
 
 
 class Exchange:
-    """Makes requests of calls.
+    """Makes HTTP requests from calls.
 
     Args:
-        url: The service's address, which may have a path of its own.
-        key: An API key; None sends none.
-        timeout: Of calls that have none.
-        retries: How often a call is tried again.
+        url: Address of the service, which may include a path.
+        key: API key. None sends no key.
+        timeout: Seconds, for calls without a timeout.
+        retries: Limits of repeated attempts.
 
     Raises:
-        InvalidInput: The address or the key is none.
+        InvalidInput: The address or the key is invalid.
     """
 
     def __init__(self, url: str, key: str | None, timeout: float, retries: Retries) -> None:
@@ -34,11 +34,11 @@ class Exchange:
         self._headers = {"User-Agent": f"byline-client/{__version__}", **_authorization(key)}
 
     def attempts(self, call: Call[Any]) -> Attempts:
-        """The attempts at a call."""
+        """Start counting the attempts of a call."""
         return Attempts(call, self._retries)
 
     def parts(self, call: Call[Any]) -> dict[str, Any]:
-        """What `httpx` builds a request of, but for the body."""
+        """List the arguments of `httpx.Client.build_request`, without the body."""
         streamed = call.on_progress is not None
         headers = {**self._headers, **call.headers, "Accept": f"{EVENTS}, {JSON}" if streamed else JSON}
         if call.body is not None:
@@ -60,7 +60,7 @@ def _address(url: str) -> str:
     unwanted = parsed.userinfo or parsed.query or parsed.fragment
     if parsed.scheme not in {"http", "https"} or not parsed.host or unwanted:
         raise InvalidInput(
-            "expected the service's address like https://byline.example.org, got something else (the key goes beside it)"
+            "invalid address of the service: expected a URL such as https://byline.example.org, without a key in it"
         )
     return str(parsed).rstrip("/")
 
@@ -69,62 +69,68 @@ def _authorization(key: str | None) -> dict[str, str]:
     if key is None:
         return {}
     if not key or " " in key or not (key.isascii() and key.isprintable()):
-        raise InvalidInput(f"expected a key like byl_..., got {len(key)} characters that are none")
+        raise InvalidInput(
+            f"invalid API key of {len(key)} characters: expected a key such as byl_..., from `byline keys create`"
+        )
     return {"Authorization": f"Bearer {key}"}
 
 
 def timeout_of(seconds: float) -> httpx.Timeout:
-    """Seconds without a byte; a connection must be there sooner."""
+    """Limit the seconds without a byte. The limit for a connection is lower."""
     return httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
 
 
 def is_stream(response: httpx.Response) -> bool:
-    """Whether a response is a stream of events."""
+    """Check whether a response is a stream of events."""
     kind: str = response.headers.get("content-type", "")
     return kind.startswith(EVENTS)
 
 
 def refusal(response: httpx.Response) -> ServiceError:
-    """The error that a response means; its body was read."""
+    """Make the error of a response whose body was read."""
     return error_of(response.content, response.status_code, seconds_of(response.headers.get("retry-after")))
 
 
 def answer_of(call: Call[T], body: bytes) -> T:
     """Read an answer.
 
+    Args:
+        call: The answered call.
+        body: Bytes of the answer.
+
     Raises:
-        UnexpectedAnswer: It is none.
+        UnexpectedAnswer: The bytes are no valid answer.
     """
     try:
         return call.read(body)
     except ValueError as error:
         raise UnexpectedAnswer(
-            f"expected an answer of this release's service to {call.method} {call.path}, got {len(body)} bytes that are "
-            f"none: look at what answers at this address, and at its release"
+            f"invalid answer of {len(body)} bytes to {call.method} {call.path}: check that a Byline service of the same "
+            f"release answers at this address"
         ) from error
 
 
 @dataclass(frozen=True)
 class Result(Generic[T]):
-    """The answer that ends a stream."""
+    """The answer at the end of a stream."""
 
     answer: T
 
 
 def result_of(call: Call[T], name: str, data: str) -> Result[T] | None:
-    """Take an event of a stream.
+    """Read an event of a stream.
 
     Args:
-        call: What is answered; its `on_progress` is told.
-        name: The event's. Names that this release does not know are for later ones.
-        data: The event's.
+        call: The answered call. Its `on_progress` receives the progress.
+        name: Name of the event. Unknown names are ignored, because later releases may add events.
+        data: Data of the event.
 
     Returns:
-        The answer, once it has come.
+        The answer, if the event holds it.
 
     Raises:
-        ServiceError: A problem came.
-        UnexpectedAnswer: The data are not what the name says.
+        ServiceError: The event holds a problem.
+        UnexpectedAnswer: The data do not fit the name.
     """
     match name:
         case "answer":
@@ -135,6 +141,8 @@ def result_of(call: Call[T], name: str, data: str) -> Result[T] | None:
             try:
                 progress = Progress.model_validate_json(data)
             except ValueError as error:
-                raise UnexpectedAnswer("expected how far an answer is, got something else") from error
+                raise UnexpectedAnswer(
+                    "invalid progress event: check that a Byline service of the same release answers here"
+                ) from error
             call.on_progress(progress)
     return None

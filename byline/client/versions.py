@@ -1,86 +1,86 @@
-"""Versions of an index and the names that stand for them: what the methods of both clients send."""
+"""Calls for versions and aliases."""
 
 from byline.api.versions import AliasChangeInfo, AliasHistory, AliasInfo, AliasPage, VersionInfo, VersionPage
 from byline.client.calls import Flow, Pages, change, document, entries_of, get, nothing, one, path_of
 
 
 def versions(index: str, page_size: int | None = None) -> Pages[VersionInfo]:
-    """Go through the versions of an index by name, page by page.
+    """Iterate over the versions of an index, ordered by name.
 
     Args:
-        index: The index, or an alias of it.
-        page_size: Versions that are fetched at a time.
+        index: Name of the index, or an alias.
+        page_size: Number of versions to fetch at a time.
     """
     read = entries_of(VersionPage, lambda page: page.versions)
     return Pages(path=path_of("indexes", index, "versions"), read=read, page_size=page_size)
 
 
 def version(index: str, name: str) -> Flow[VersionInfo]:
-    """Describe a version of an index; while it is verified, how far that is.
+    """Describe a version of an index, with the progress of a running verification.
 
     Args:
-        index: The index, or an alias of it.
-        name: The version.
+        index: Name of the index, or an alias.
+        name: Name of the version.
     """
     return get(path_of("indexes", index, "versions", name), document(VersionInfo))
 
 
 def register_version(index: str, name: str) -> Flow[VersionInfo]:
-    """Make a version known; the same again changes nothing.
+    """Register a version. Registering it again changes nothing.
 
     Args:
-        index: The index.
-        name: Name of a directory inside the index's own.
+        index: Name of the index.
+        name: Name of a directory inside the index's directory.
     """
     path = path_of("indexes", index, "versions")
     return one(change("POST", path, VersionInfo, {"version": name}, repeatable=True))
 
 
 def verify_version(index: str, name: str) -> Flow[VersionInfo]:
-    """Begin to verify a version; `version` says how far it is, until its `verifying` is None.
+    """Start the verification of a version. `version` reports its progress until `verifying` is None.
 
     Args:
-        index: The index.
-        name: The version.
+        index: Name of the index.
+        name: Name of the version.
     """
     return one(change("POST", path_of("indexes", index, "versions", name, "verify"), VersionInfo))
 
 
 def retire_version(index: str, name: str) -> Flow[VersionInfo]:
-    """Take a version out of service for good; refused while an alias stands for it.
+    """Retire a version for good. The service refuses while an alias points to it.
 
     Args:
-        index: The index.
-        name: The version.
+        index: Name of the index.
+        name: Name of the version.
     """
     return one(change("POST", path_of("indexes", index, "versions", name, "retire"), VersionInfo))
 
 
 def aliases(page_size: int | None = None) -> Pages[AliasInfo]:
-    """Go through the aliases by name, the indexes' own names among them, page by page.
+    """Iterate over the aliases, including the indexes' own names, ordered by name.
 
     Args:
-        page_size: Aliases that are fetched at a time.
+        page_size: Number of aliases to fetch at a time.
     """
     read = entries_of(AliasPage, lambda page: page.aliases)
     return Pages(path=path_of("aliases"), read=read, page_size=page_size)
 
 
 def alias(name: str) -> Flow[AliasInfo]:
-    """Say which version a name stands for.
+    """Read the version that an alias points to.
 
     Args:
-        name: The alias.
+        name: Name of the alias.
     """
     return get(path_of("aliases", name), document(AliasInfo))
 
 
 def alias_history(name: str, page_size: int | None = None) -> Pages[AliasChangeInfo]:
-    """Go through what a name stood for, the latest change first, page by page.
+    """Iterate over the changes of an alias, newest first.
 
     Args:
-        name: The alias.
-        page_size: Changes that are fetched at a time.
+        name: Name of the alias.
+        page_size: Number of changes to fetch at a time.
     """
     read = entries_of(AliasHistory, lambda page: page.changes)
     path = path_of("aliases", name, "history")
@@ -88,45 +88,45 @@ def alias_history(name: str, page_size: int | None = None) -> Pages[AliasChangeI
 
 
 def switch(name: str, index: str, version: str, expected: str | None) -> Flow[AliasInfo]:
-    """Have a name stand for a verified version, if it stands for what is expected: all or nothing.
+    """Switch an alias to a verified version, if it points to the expected one.
 
-    It is sent once: where the answer is lost, read the alias again before you decide.
+    The client never repeats the call. If the answer is lost, read the alias again before you decide.
 
     Args:
-        name: The alias, such as the index's own name.
-        index: The index.
-        version: The version that it shall stand for.
-        expected: The version that it stands for now; None where there is no such alias yet.
+        name: Name of the alias, such as the index's own name.
+        index: Name of the index.
+        version: New version of the alias.
+        expected: Current version of the alias. None if the alias does not exist yet.
 
     Raises:
-        Conflict: It stands for something else.
+        Conflict: The alias points to another version.
     """
     wanted = {"index": index, "version": version, "expected": expected}
     return one(change("PUT", path_of("aliases", name), AliasInfo, wanted))
 
 
 def roll_back(name: str, expected: str) -> Flow[AliasInfo]:
-    """Return a name to the version that it stood for before, if it stands for what is expected.
+    """Return an alias to its previous version, if it points to the expected one.
 
     Args:
-        name: The alias.
-        expected: The version that it stands for now.
+        name: Name of the alias.
+        expected: Current version of the alias.
 
     Raises:
-        Conflict: It stands for something else.
+        Conflict: The alias points to another version.
     """
     return one(change("POST", path_of("aliases", name, "rollback"), AliasInfo, {"expected": expected}))
 
 
 def delete_alias(name: str, expected: str) -> Flow[None]:
-    """Forget a name, if it stands for what is expected; an index's own name stays.
+    """Delete an alias, if it points to the expected version. An index's own name cannot be deleted.
 
     Args:
-        name: The alias.
-        expected: The version that it stands for now.
+        name: Name of the alias.
+        expected: Current version of the alias.
 
     Raises:
-        Conflict: It stands for something else.
+        Conflict: The alias points to another version.
     """
     query = [("expected", expected)]
     return one(nothing("DELETE", path_of("aliases", name), query))
