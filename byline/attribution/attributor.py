@@ -115,7 +115,7 @@ class Attributor:
         threads: int | None = None,
         name: str | None = None,
     ) -> Self:
-        """Open an index whose Task is not at hand: it answers gradients and features.
+        """Open an index without its Task: it answers gradients and features.
 
         Args:
             path: An index directory, or one version of it.

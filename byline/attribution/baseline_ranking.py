@@ -130,7 +130,7 @@ class Similarities:
             asked: With its items.
 
         Returns:
-            The ends that were asked for.
+            The requested ends.
 
         Raises:
             Overloaded: The baseline is not fitted yet.

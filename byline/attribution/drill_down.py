@@ -59,7 +59,7 @@ class DrillDown:
 
         Args:
             asked: The question with its feature.
-            found: The top groups at each end that was asked for.
+            found: The top groups at each requested end.
 
         Returns:
             The points, and how many were scored.
@@ -186,7 +186,7 @@ def make_drill_down(
 
 
 def most_points_of(index: AttributionIndex, groups: int) -> int:
-    """Points that a drill-down into so many groups differentiates at most."""
+    """Count the points that a drill-down into this many groups differentiates at most."""
     assert index.groups is not None
     largest = np.sort(index.groups.sizes)[::-1][:groups]
     return min(int(largest.sum()), MOST_POINTS)

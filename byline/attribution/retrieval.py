@@ -55,9 +55,9 @@ class SearchResult:
     drilled: int | None = None
     """Groups whose points were scored; None without a drill-down."""
     noise: NDArray[np.float64] | None = None
-    """[S] scores of the noise sample; None where no examples were asked for."""
+    """[S] scores of the noise sample; None where no examples were requested."""
     owners: NDArray[np.float64] | None = None
-    """[O, M] sums over the owners' rows by member, where they were asked for; [O, 1] where the members' own are
+    """[O, M] sums over the owners' rows by member, where they were requested; [O, 1] where the members' own are
     not known."""
 
     @property

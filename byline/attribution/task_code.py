@@ -20,7 +20,7 @@ def task_code() -> Iterator[None]:
     """The Task's code may raise anything on an odd query: the query is refused, the cause is kept.
 
     Whether the query or the Task is at fault cannot be told, so applications show where the cause
-    was raised to whoever runs them.
+    was raised to their operators.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """The interface of curvatures: statistics that are summed over training points, and a damped power of the result.
 
 A fit is a list of `Statistic`s. Each measures batches, its sums are added up in float64 and in a fixed
-order by whoever runs the fit, and `finish` turns them into state. Nothing here keeps anything.
+order by the caller, and `finish` turns them into state. Statistics are stateless.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ class Statistic(Protocol):
 
 
 class EveryFit:
-    """A pass that a fit needs whatever the number of training points."""
+    """A pass that a fit needs for any number of training points."""
 
     def needed(self, rows: int) -> bool:
         """Always."""

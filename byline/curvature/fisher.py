@@ -135,6 +135,7 @@ def inverse_root(matrix_KK: Tensor, damping: float) -> Tensor:
     """
     added = damping * replace_zeros(matrix_KK.diagonal().mean())
     identity_KK = torch.eye(len(matrix_KK)).to(matrix_KK)
+    # `cholesky_ex` reports a failure instead of raising: rounding may leave a tiny negative eigenvalue.
     lower_KK, failed = torch.linalg.cholesky_ex(matrix_KK + added * identity_KK)
     if not bool(failed):
         root_KK: Tensor = torch.linalg.solve_triangular(lower_KK, identity_KK, upper=False)

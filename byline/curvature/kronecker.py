@@ -89,7 +89,7 @@ def _eigenbasis(projection: ProjectionSpec) -> EigenbasisProjection:
 
 
 class DiagonalPreconditioner:
-    """A curvature that is diagonal in the coordinates at hand."""
+    """A curvature that is diagonal in the kept coordinates."""
 
     def __init__(self, damped_K: Tensor) -> None:
         self._damped_K = damped_K

@@ -98,6 +98,7 @@ class MemberFeaturizer:
         feature_NK = self._precondition(phi_NK, on_train if side is Side.TRAIN else on_query)
         if not self._recipe.unit_norm:
             return feature_NK
+        # A feature of zeros stays zero; torch's default epsilon would leave small features shorter than one.
         tiny = torch.finfo(feature_NK.dtype).tiny
         return torch.nn.functional.normalize(feature_NK, dim=1, eps=tiny)
 

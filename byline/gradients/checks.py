@@ -69,7 +69,7 @@ def build_collector(
 
 
 def _refuse_failing(collector: GradientCollector, objective: Objective, sample: Sample) -> None:
-    """Run the model by itself: what it raises here is its own, or its data's.
+    """Run the model without capturing: an error here comes from the model or its data.
 
     Raises:
         UnsupportedModel: It raises, is random, or its value depends on no attributed parameter.
@@ -120,7 +120,7 @@ def last_layer(
     """Select the module with attributed parameters that an objective calls last: the head.
 
     A weight that the head shares with other modules becomes its own, with the same numbers, so that only what the
-    head does with it is attributed. The model must belong to nobody else.
+    head does with it is attributed. The model must have no other user.
 
     Args:
         model: In evaluation mode.
@@ -310,7 +310,7 @@ def _precisely(collector: GradientCollector, sample: Sample) -> Iterator[tuple[G
             model = copy.deepcopy(collector.model).to(dtype)
         except torch.OutOfMemoryError:
             raise
-        except Exception:  # whatever a model raises that cannot be copied
+        except Exception:  # any error of a model that cannot be copied
             return
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in collector.parameters)

@@ -229,7 +229,7 @@ class GradientCollector:
 
     @contextmanager
     def differentiable(self) -> Iterator[None]:
-        """Record the graph of attributed parameters, and of no others, while the block runs."""
+        """Record the graph of attributed parameters alone while the block runs."""
         for parameter in self.parameters.values():
             if not parameter.requires_grad:
                 parameter.requires_grad_()

@@ -132,7 +132,9 @@ class ExampleStore:
 
     def __init__(self, path: Path):
         self._path = path
+        # One connection for all threads: sqlite3 lets them share it, and the lock keeps their cursors apart.
         self._lock = threading.Lock()
+        # Immutable: SQLite then takes no file lock and writes no journal beside a read-only index.
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         weakref.finalize(self, self._connection.close)

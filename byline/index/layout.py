@@ -65,7 +65,7 @@ class StorageOptions(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the rotation before the codes and of the queries that recall is measured on."""
     rescore_factor: int | None = Field(default=None, ge=1, le=MAX_FACTOR)
-    """Candidates for each result that is asked for, and no more; None widens them for each query until they are enough."""
+    """Fixed number of candidates for each requested result; None widens them for each query until they are enough."""
 
     @property
     def exact(self) -> bool:

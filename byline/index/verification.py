@@ -50,7 +50,7 @@ class DigestCache:
         return self.read(path)
 
     def read(self, path: Path) -> str:
-        """Digest of a file, read whatever the cache holds, and remembered."""
+        """Read and digest a file without the cache, and remember the digest."""
         before = _identity(path)
         digest = sha256_of(path)
         if _identity(path) == before:

@@ -64,7 +64,7 @@ def shortest(items: Sequence[Item]) -> int | None:
 
 
 def same_gradients(one: BatchGradients, other: BatchGradients, rounding: float = 0.0) -> bool:
-    """Compare block by block, some rows at a time, so that no whole gradient is held.
+    """Compare gradients block by block, some rows at a time, so that no whole gradient is in memory.
 
     Args:
         one: Gradients of a model.
@@ -174,6 +174,7 @@ class ItemPasses:
             UnsupportedModel: They differ.
         """
         self._batches += 1
+        # n & (n - 1) is zero for powers of two.
         if self._batches & (self._batches - 1) and not self._collector.fresh:
             return
         place = (self._batches * 7 + 1) % len(items)

@@ -93,6 +93,7 @@ def mixing_matrix(sketch_LL: Tensor, moment_LL: Tensor, size: int) -> Tensor:
 def _inverse_root(matrix_LL: Tensor, size: int) -> Tensor:
     """U D^(-1/2) of the strongest eigenvalues, zero where they are rounding."""
     values_L, vectors_LL = torch.linalg.eigh((matrix_LL + matrix_LL.T) / 2)
+    # `eigh` sorts eigenvalues upward.
     strongest, vectors = values_L.flip(0)[:size], vectors_LL.flip(1)[:, :size]
     sound = strongest > _RANK_TOLERANCE * strongest[:1].clamp_min(0)
     roots = strongest.clamp_min(torch.finfo(torch.float64).tiny).rsqrt() * sound

@@ -48,7 +48,7 @@ def map_blocks(
 class EntrywiseGradient(KroneckerGradient):
     """A function of every entry of each example's gradient: no sum of a few outer products any more.
 
-    `uses` are those of the gradient itself. What is asked for is written out in stretches of whole rows.
+    `uses` are those of the gradient itself. Results are written out in stretches of whole rows.
     """
 
     function: Entrywise

@@ -26,6 +26,7 @@ def pair_scores(
     Returns:
         float64 [N, M]: parts that add up to the scores.
     """
+    # numpy's pairwise sum depends on the width alone; BLAS' order of summation depends on threads and on the batch.
     products_NK = vectors_NK.astype(np.float64) * query_K
     return np.stack([products_NK[:, stretch].sum(axis=1) for stretch in slices], axis=1)
 
@@ -70,7 +71,7 @@ def normalize_queries(
 
 
 def rounding_bound(width: int) -> float:
-    """Relative bound on the error of a float32 inner product, whatever the order of the sum.
+    """Bound the relative error of a float32 inner product, for any order of the sum.
 
     `|computed - exact| <= n u / (1 - n u) |x|.|y|` with u = 2^-24 (Higham 2002, section 3.1), by Cauchy-Schwarz at
     most that times the lengths.

@@ -35,7 +35,7 @@ MemberScores = Callable[[int, NDArray[np.float32]], NDArray[np.float64]]
 """(number of a query, stored vectors [N, K]) -> each member's scores, float64 [N, M]."""
 
 _FLAT_QUERIES = 2
-"""Up to so many queries FAISS reads stored rows as they are; a product of decoded blocks is faster for more."""
+"""Up to this many queries, FAISS reads stored rows as they are; for more, a product of decoded blocks is faster."""
 _FLAT_MARGIN = 32
 _FLAT_MOST = 1_024
 _QUERY_BATCH = 64

@@ -203,4 +203,4 @@ OPERATIONS: dict[Any, Operation] = {
     F.layer_norm: LAYER_NORM,
     F.rms_norm: RMS_NORM,
 }
-"""torch's function -> how it is captured. Whatever is not here is differentiated as a whole module, or by autograd."""
+"""torch's function -> its capture. Other functions are differentiated as a whole module, or by autograd."""

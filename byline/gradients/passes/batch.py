@@ -1,6 +1,6 @@
 """Take all examples' gradients from one pass over a batch: cut the trace by the layouts that were learned for the model.
 
-Whatever is not as it was when the layouts were learned is inseparable; the caller then goes one example at a time.
+A pass that differs from those that the layouts were learned on is inseparable; the caller then takes one example a time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -87,7 +87,7 @@ def module_gradients(
         return dict(found)
     except (InseparableError, torch.OutOfMemoryError):
         raise
-    except Exception:  # whatever an operator raises that cannot be vectorized; what follows is exact
+    except Exception:  # any error of an operator that cannot be vectorized; the loop below is exact
         rows = [dict(zip(places, each, strict=True)) for each in _rows(parts, count)]
         return _one_by_one(single, values, grads, rows, wanted)
 
