@@ -47,7 +47,7 @@ class CheckedRequest:
     """Passes over the curvature's sample that solving it may take, over all members."""
 
     @property
-    def batched(self) -> int:
+    def batch_cost(self) -> int:
         """Gradients that must be computed, at least 1; and 1 more for every thousand entries listed."""
         listed = self.request.entries // ENTRIES_OF_A_GRADIENT
         return max(1, len(self.payloads)) + listed + self.drilled
@@ -55,7 +55,7 @@ class CheckedRequest:
     @property
     def cost(self) -> int:
         """The same, and the passes of a recipe that solves each query: queries of one batch share them."""
-        return self.batched + self.passes
+        return self.batch_cost + self.passes
 
 
 @dataclass(kw_only=True)
@@ -140,7 +140,7 @@ class QueryPreparer:
 
         Questions that a baseline ranks get their items only.
         """
-        queries = self.completed(questions, watch)
+        queries = self.make_items(questions, watch)
         with watch.stage("gradient"):
             self._differentiate([each for each in queries if each.is_differentiated])
         with watch.stage("transform"):
@@ -152,7 +152,7 @@ class QueryPreparer:
                 _attempt(each, _check_size)
         return queries
 
-    def completed(self, questions: Sequence[CheckedRequest], watch: StageTimer) -> list[PreparedQuery]:
+    def make_items(self, questions: Sequence[CheckedRequest], watch: StageTimer) -> list[PreparedQuery]:
         """Make each question's items, predicting what its payloads leave open, and no feature yet."""
         queries = [PreparedQuery(question=question) for question in questions]
         with watch.stage("predict"):

@@ -65,7 +65,7 @@ class SearchResult:
         """Certainty that nothing stronger was missed at either end; None without a search."""
         ends = [end.certainty for end in (self.proponents, self.opponents) if end is not None]
         known = [certainty for certainty in ends if certainty is not None]
-        return reduce(Certainty.joined, known) if known else None
+        return reduce(Certainty.combine, known) if known else None
 
 
 class Retrieval:

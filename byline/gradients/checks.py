@@ -63,7 +63,7 @@ def build_collector(
     except RuntimeError as error:  # what autograd says of operations in place
         _give_up_batches(collector, f"the layers cannot be watched ({first_line(error)})")
     check_batches(collector, objective, sample, "train signal")
-    reached = collector.reached(objective, sample(1))
+    reached = collector.reached_parameters(objective, sample(1))
     collector.unused = tuple(name for name in collector.parameters if name not in reached)
     return collector
 
@@ -145,7 +145,7 @@ def last_layer(
     with (
         named_fault(model),
         collector.differentiable(),
-        record_trace(collector.watched(owners), spread) as trace,
+        record_trace(collector.trace_targets(owners), spread) as trace,
     ):
         objective(model, sample(1))
     if not trace.modules:

@@ -106,7 +106,7 @@ def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -
             break
         batch = collate_items(task, read_items(task.train_set, [row]), compute.device)
         for target in ("loss", *task.targets):
-            waiting -= collector.reached(task.objective(target), batch)
+            waiting -= collector.reached_parameters(task.objective(target), batch)
     return tuple(name for name in collector.unused if name in waiting)
 
 

@@ -46,13 +46,13 @@ class Pca(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the random signs of the first pass."""
 
-    def kept(self, rows: int, width: int) -> int:
+    def kept_size(self, rows: int, width: int) -> int:
         """Count the numbers k that are kept of features of this width, fitted on this many rows."""
         return min(self.size, rows, width)
 
-    def sketched(self, rows: int, width: int) -> int:
+    def sketch_size(self, rows: int, width: int) -> int:
         """Count the numbers L of a sketch."""
-        return min(self.kept(rows, width) + OVERSAMPLING, width)
+        return min(self.kept_size(rows, width) + OVERSAMPLING, width)
 
 
 def first_directions(seed: int, member: str, shape: tuple[int, int]) -> Tensor:

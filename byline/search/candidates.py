@@ -30,7 +30,7 @@ class Certainty:
     expected_recall: float
     """Lower bound of the expected recall, compared with an exact scan; 1 for an exact scan."""
 
-    def joined(self, other: "Certainty") -> "Certainty":
+    def combine(self, other: "Certainty") -> "Certainty":
         """Combine the certainties of two searches."""
         return Certainty(
             exact=self.exact and other.exact,
