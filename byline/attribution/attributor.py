@@ -140,7 +140,7 @@ class Attributor:
         return self.index.fingerprint.recipe
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
-        """Names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""
+        """List the names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""
         return self._questions.expected_gradients()
 
     def check(self, request: AttributionRequest) -> CheckedRequest:

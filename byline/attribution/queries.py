@@ -97,7 +97,7 @@ class QueryPreparer:
         self._passes = _passes(recipe, featurizer)
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the gradient tensors that a request may carry.
+        """List the names and shapes of the gradient tensors that a request may carry.
 
         Raises:
             InvalidQuery: The index cannot project gradients.

@@ -57,7 +57,7 @@ class Statistic(Protocol):
         """Tell whether a fit to this many training points needs this pass."""
 
     def measure(self, batch: Any, state: State) -> State:
-        """Sums over one batch of what `source` says, float64; they are added to those of other batches."""
+        """Compute the sums over one batch of what `source` says, float64; they are added to those of other batches."""
 
     def finish(self, sums: State, count: int, state: State) -> State:
         """New entries of the state, from the sums over `count` examples."""
@@ -67,7 +67,7 @@ class EveryFit:
     """A pass that a fit needs for any number of training points."""
 
     def needed(self, rows: int) -> bool:
-        """Always."""
+        """Return True."""
         del rows
         return True
 
@@ -87,12 +87,12 @@ class NoCurvature(BaseModel):
     kind: Literal["none"] = "none"
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """Nothing to fit."""
+        """Return no statistic: nothing is fitted."""
         del blocks, projection
         return ()
 
     def preconditioner(self, state: State) -> Preconditioner:
-        """Leaves every vector as it is."""
+        """Make the identity."""
         del state
         return _as_it_is
 

@@ -45,7 +45,7 @@ class Explicit(BaseModel):
     """Training points that the matrix is fitted on, drawn at random; None takes all."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """One pass.
+        """List the one pass.
 
         Raises:
             InvalidRecipe: The matrix would be too large.
@@ -79,7 +79,7 @@ class MatrixStatistic(EveryFit):
         return {"matrix": part_NK.T @ part_NK}
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """The damped mean's Cholesky factor, lower."""
+        """Compute the damped mean's Cholesky factor, lower."""
         del state
         matrix = sums["matrix"] / count
         mean = replace_zeros(matrix.diagonal().mean())

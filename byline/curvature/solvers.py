@@ -276,7 +276,7 @@ def ritz_pairs(basis_SP: Tensor, products_SP: Tensor, size: int | None = None) -
 
 
 def ritz_pairs_of(basis_SP: Tensor, projected_SS: Tensor, size: int | None = None) -> RitzPairs:
-    """As `ritz_pairs`, from Q H Q^T itself."""
+    """Compute Ritz pairs as `ritz_pairs` does, from Q H Q^T itself."""
     symmetric_SS = (projected_SS + projected_SS.T) / 2
     values_S, vectors_SS = torch.linalg.eigh(symmetric_SS.double())
     kept = slice(None, size)

@@ -103,12 +103,12 @@ class MemberFeaturizer:
         return torch.nn.functional.normalize(feature_NK, dim=1, eps=tiny)
 
     def quadratic(self, phi_NK: Tensor) -> Tensor:
-        """g^T H^-1 g of every row: float64 [N]."""
+        """Compute g^T H^-1 g of every row: float64 [N]."""
         inverse_NK, whole_NK = self._precondition(phi_NK, -1.0), self._precondition(phi_NK, 0.0)
         return (inverse_NK.double() * whole_NK.double()).sum(dim=1)
 
     def row_weights(self, phi_NK: Tensor, objective_N: Tensor) -> Tensor:
-        """This member's weights of training rows, but for the leverage, which needs other gradients too.
+        """Compute this member's weights of training rows, except the leverage, which needs other gradients too.
 
         Args:
             phi_NK: Projected gradients of the train signal.

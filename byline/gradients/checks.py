@@ -283,7 +283,7 @@ def _worst_block(
 def autograd(
     collector: GradientCollector, objective: Objective, batch: Batch, count: int
 ) -> dict[str, Tensor]:
-    """Gradients of the summed objective, for every attributed parameter; zeros where it takes no part."""
+    """Compute the gradients of the summed objective, for every attributed parameter; zeros where it takes no part."""
     with named_fault(collector.model), collector.differentiable():
         total = require_values(objective(collector.model, batch), count).sum()
         parameters = list(collector.parameters.values())

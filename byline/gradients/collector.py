@@ -213,7 +213,7 @@ class GradientCollector:
         )
 
     def reached_parameters(self, objective: Objective, batch: Batch) -> frozenset[str]:
-        """The attributed parameters that an objective of one example leads to: a forward pass and nothing more."""
+        """Find the attributed parameters that an objective of one example leads to: a forward pass and nothing more."""
         with named_fault(self.model), self.differentiable():
             used = forward_graph(require_values(objective(self.model, batch), 1)).reads
         return frozenset(name for name, p in self.parameters.items() if id(p) in used)

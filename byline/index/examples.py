@@ -225,7 +225,7 @@ class ExampleStore:
         return [(name, count) for name, count in self._fetch(query)]
 
     def owner_numbers(self) -> NDArray[np.int32]:
-        """Number of each row's owner in `owners()`, int32 [R]; -1 where a row has none."""
+        """Read the number of each row's owner in `owners()`, int32 [R]; -1 where a row has none."""
         query = """SELECT coalesce(number, -1) FROM examples LEFT JOIN owners ON owner = name ORDER BY row"""
         with self._reading() as connection:
             cursor = connection.execute(query)

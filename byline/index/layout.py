@@ -35,17 +35,17 @@ MAX_FACTOR = 1_000
 
 
 def curvature_file(member: str) -> str:
-    """Path of a member's fitted state."""
+    """Return the path of a member's fitted state."""
     return f"curvature/{member}.safetensors"
 
 
 def shard_file(number: int) -> str:
-    """Path of a shard of vectors."""
+    """Return the path of a shard of vectors."""
     return f"vectors/{number:05d}.npy"
 
 
 def block_rows(width: int) -> int:
-    """Rows in a block of vectors of this width: a multiple of 32, which is what FAISS packs together."""
+    """Compute the rows in a block of vectors of this width: a multiple of 32, which FAISS packs together."""
     return max(32, min(4096, BLOCK_BYTES // (4 * width)) // 32 * 32)
 
 

@@ -263,7 +263,7 @@ def require_recording(folder: Path | None, expected: RecordingHead) -> Recording
 
 
 def recording_digest(folder: Path | None) -> str:
-    """SHA-256 that names every number of a checkpoint's recording.
+    """Compute the SHA-256 that names every number of a checkpoint's recording.
 
     Raises:
         InvalidTask: There is none, or it is incomplete.

@@ -111,7 +111,7 @@ def weighted_blocks(
 
 
 def largest_magnitudes(blocks: Features, stretches: Sequence[Stretch]) -> list[float]:
-    """Largest absolute number in each stretch, over a whole stream."""
+    """Compute the largest absolute number in each stretch, over a whole stream."""
     slices = stretch_slices(stretches)
     largest = [0.0] * len(slices)
     for block_BK in blocks:
@@ -121,7 +121,7 @@ def largest_magnitudes(blocks: Features, stretches: Sequence[Stretch]) -> list[f
 
 
 def fp16_exponent(largest: float) -> int:
-    """Power of two that brings the largest number of a stretch just below the end of fp16.
+    """Compute the power of two that brings the largest number of a stretch just below the end of fp16.
 
     Args:
         largest: Largest absolute number; zero for a stretch of zeros.

@@ -145,7 +145,7 @@ def choices(
 
 
 def recommend_choice(found: Sequence[Choice], tolerance: float = 0.01) -> Choice | None:
-    """The cheapest choice whose reliability is within a tolerance of the best."""
+    """Find the cheapest choice whose reliability is within a tolerance of the best."""
     known = [choice for choice in found if not np.isnan(choice.reliability)]
     if not known:
         return None

@@ -78,7 +78,7 @@ def checkpoint_digests(
 
 
 def weights_digest(digests: CheckpointDigests) -> str:
-    """One digest of weights, adapters and recording: the weights' own where they stand alone."""
+    """Combine the digests of weights, adapters and recording; weights alone keep their own."""
     if not digests.adapters and digests.recording is None:
         return digests.weights
     parts = (f"recording:{digests.recording}", *(f"adapter:{adapter}" for adapter in digests.adapters))

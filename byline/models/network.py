@@ -117,7 +117,7 @@ SHAPES_FROM = 64
 
 
 def probed_rows(task: Task, most: int = PROBED_FROM) -> list[int]:
-    """Rows of a few training points, spread over the training set."""
+    """Choose the rows of a few training points, spread over the training set."""
     size = len(task.train_set)
     return sorted({place * size // most for place in range(most)})
 

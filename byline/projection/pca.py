@@ -56,7 +56,7 @@ class Pca(BaseModel):
 
 
 def first_directions(seed: int, member: str, shape: tuple[int, int]) -> Tensor:
-    """Random signs to begin with: float32 [K, L], different for every member."""
+    """Draw random signs to start with: float32 [K, L], different for every member."""
     rows, columns = shape
     return random_signs(stream_key(seed, "pca", member), 0, rows, columns, torch.device("cpu"))
 
@@ -113,12 +113,12 @@ def encode_directions(directions_Kk: Tensor) -> State:
 
 
 def decode_directions(state: State) -> Tensor | None:
-    """A member's directions, float32 [K, k]; None where the index has no PCA."""
+    """Decode a member's directions, float32 [K, k]; None where the index has no PCA."""
     return state[CODES].float() * state[SCALES] if CODES in state else None
 
 
 def rotate_features(features: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
-    """Each member's part of the rotated feature.
+    """Compute each member's part of the rotated feature.
 
     Args:
         features: One [N, K_m] a member, scaled as in a concatenation.

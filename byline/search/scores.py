@@ -16,7 +16,7 @@ _UNIT = 2.0**-24
 def pair_scores(
     query_K: NDArray[np.float64], vectors_NK: NDArray[np.float32], slices: Sequence[slice]
 ) -> NDArray[np.float64]:
-    """Each stretch's part of the scores of one query with some rows.
+    """Compute each stretch's part of the scores of one query with some rows.
 
     Args:
         query_K: float64 [K], divided by the scales of the stored numbers.
@@ -32,7 +32,7 @@ def pair_scores(
 
 
 def part_scores(parts_MK: NDArray[np.float64], vectors_NK: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Each member's part of the scores of one query with some rows, where members share all numbers.
+    """Compute each member's part of the scores of one query with some rows, where members share all numbers.
 
     Args:
         parts_MK: The members' parts of the query, float64 [M, K], divided by the scales of the stored numbers.

@@ -100,7 +100,7 @@ class Searcher:
     def member_scores(
         self, features_QK: Any, hits: Hits, parts_QMK: Tensor | None = None
     ) -> NDArray[np.float64]:
-        """Each member's own scores of hits.
+        """Compute each member's own scores of hits.
 
         Args:
             features_QK: The query features that were searched for.
@@ -126,7 +126,7 @@ class Searcher:
         return np.stack([np.concatenate(blocks) if blocks else none for blocks in found])
 
     def owner_scores(self, features_QK: Any, parts_QMK: Tensor | None = None) -> NDArray[np.float64]:
-        """Each owner's sum of scores over all of its rows, from the stored sums.
+        """Compute each owner's sum of scores over all of its rows, from the stored sums.
 
         Args:
             features_QK: Query features, [Q, K].
@@ -158,7 +158,7 @@ class Searcher:
         return lambda q, vectors_NK: part_scores(unscaled_parts[q], vectors_NK) * members
 
     def scores(self, features_QK: Any, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Scores of all rows; to float32 accuracy, and with last bits that depend on the batch.
+        """Compute the scores of all rows, to float32 accuracy; the last bits depend on the batch.
 
         Args:
             features_QK: Query features, [Q, K].
@@ -175,7 +175,7 @@ class Searcher:
         return out
 
     def score_blocks(self, features_QK: Any) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Scores of all rows, a block of rows at a time.
+        """Compute the scores of all rows, a block of rows at a time.
 
         Args:
             features_QK: Query features, [Q, K].

@@ -75,7 +75,7 @@ class DropoutMask:
             yield
 
     def factors(self, name: str, size: int, device: torch.device) -> Tensor:
-        """0 or 1/(1 - rate) for every feature of a module: float64 [size]."""
+        """Compute 0 or 1/(1 - rate) for every feature of a module: float64 [size]."""
         return _drawn(stream_key(self._seed, "dropout", name), self._rates[name], size, device)
 
     @property
@@ -109,7 +109,7 @@ class _Decisions:
         self._modules, self._plan = modules, NOTHING
 
     def place(self, observer: DropoutObserver, name: str, output: Tensor) -> DropoutSite:
-        """The decision about an output."""
+        """Look up the decision about an output."""
         call = observer.call(name, output)
         try:
             place = decide_site(name, self._modules[name], [call])

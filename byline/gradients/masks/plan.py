@@ -151,7 +151,7 @@ class DropoutObserver:
         return call
 
     def calls(self) -> dict[str, list[DropoutCall]]:
-        """All calls in their order, by module, with what came after them."""
+        """List all calls in their order, by module, with what came after them."""
         found: dict[str, list[DropoutCall]] = {}
         for name, moment, call in self._seen:
             consumer = self.follower.consumer(call.axes, moment)
@@ -160,7 +160,7 @@ class DropoutObserver:
 
 
 def dropout_modules(model: nn.Module) -> dict[str, _DropoutNd]:
-    """The dropout modules of a model, by name."""
+    """List the dropout modules of a model, by name."""
     return {name: module for name, module in model.named_modules() if isinstance(module, _DropoutNd)}
 
 
