@@ -78,7 +78,7 @@ def _end(line: str, error: BaseException, code: int) -> NoReturn:
 
 
 def _unexpected(error: Exception) -> tuple[str, BaseException, int]:
-    """Say in one line what nobody foresaw: a Task's own code at fault, no memory, or a mistake of Byline's."""
+    """Describe an unforeseen error in one line: an error of a Task's own code, a full memory, or a defect of Byline."""
     from byline.loading.failures import OUT_OF_MEMORY, error_place, error_text
 
     advice = f"{TRACEBACK}=1 shows where"

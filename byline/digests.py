@@ -13,7 +13,7 @@ from byline.errors import InvalidTask, StaleIndex
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over tensors' names, shapes and numbers."""
+    """Compute the SHA-256 over tensors' names, shapes and numbers."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
@@ -44,7 +44,7 @@ _LISTS = {list, tuple}
 
 
 def content_digest(value: Any) -> bytes:
-    """Digest of a dataset item's content, the same on every machine and in every process.
+    """Digest a dataset item's content, the same on every machine and in every process.
 
     Args:
         value: Tensors, arrays, strings, bytes, numbers, None, pydantic models, and mappings and

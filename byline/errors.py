@@ -120,7 +120,7 @@ class DeadlineExceeded(BylineError):
 
 
 class Unauthorized(BylineError):
-    """Nobody knows who asks: no key, or none that is valid."""
+    """The caller is unknown: no key came, or an invalid one."""
 
 
 class Forbidden(BylineError):
@@ -157,4 +157,4 @@ class DatabaseUnavailable(BylineError):
 
 
 class DiskFull(BylineError):
-    """There is no room on the disk; what was asked for was not written."""
+    """The disk is full; the result was not written."""

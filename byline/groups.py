@@ -107,6 +107,6 @@ class GroupPartition:
         return self.rows_R[start : int(self.ends_J[group])]
 
     def points(self, groups: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows of several groups, group after group."""
+        """List the rows of several groups, group after group."""
         parts = [self[int(group)] for group in groups]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)

@@ -51,8 +51,8 @@ class MemberPlan(BaseModel):
     checkpoints: tuple[int, ...] | None = None
     """Positions in `Task.checkpoints`; None takes all. Independently trained ones help most, and cost most."""
     adapters: int = Field(default=0, ge=0, le=1024)
-    """The first so many LoRA adapters of each checkpoint; 0 attributes the models' own parameters. Only the
-    adapters' parameters are attributed: fewer numbers, cheaper passes."""
+    """Number of LoRA adapters of each checkpoint that are members, from the first; 0 attributes the models' own
+    parameters. With adapters, only their parameters are attributed: fewer numbers, cheaper passes."""
     masks: int = Field(default=0, ge=0, le=1024)
     """Seeded dropout masks for each checkpoint; 0 leaves the models whole. Ten cost ten gradient passes and no training."""
     mask_rate: float | None = Field(default=None, gt=0, lt=1)

@@ -1,8 +1,8 @@
 """Progress of a long computation, without a callback through every layer.
 
-Whoever wants to know puts a function in place around the call (`report_to`); code that takes long says what it is at
-(`stage`) and counts its steps (`count_steps`, `count_items`). Counts may lie within one another: six members of a hundred
-iterations each. Without a function in place all of this does nothing.
+A caller puts a function in place around the call (`report_to`). Long-running code names its stages
+(`stage`) and counts its steps (`count_steps`, `count_items`). Counts nest: six members of a hundred iterations each.
+Without a function in place, all of this does nothing.
 
 The function is called in the computation's own thread, between steps. It ends the computation by raising `Cancelled`.
 """

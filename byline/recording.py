@@ -83,7 +83,7 @@ class TrainingRecorder:
             The recorder.
 
         Raises:
-            InvalidInput: The folder is not empty, or the recipe is of no recorded run.
+            InvalidInput: The folder is not empty, or the recipe needs no recorded run.
             InvalidTask: The model is not the Task's.
             UnsupportedModel: Its gradients cannot be taken example by example.
         """

@@ -20,7 +20,7 @@ from byline.errors import InvalidTask
 from byline.paths import local_path
 
 Item = Any
-"""One element of the data set: whatever `collate` understands."""
+"""One element of the data set, in any form that `collate` understands."""
 Batch = Any
 """The result of `collate`, which losses and targets get unchanged but for its device."""
 Objective = Callable[[nn.Module, Batch], Tensor]
@@ -41,7 +41,7 @@ class CheckpointDigests:
     """SHA-256 of what a checkpoint is made of; None for parts that are not used."""
 
     weights: str
-    """The state dict's names, shapes and numbers, whatever file format holds them."""
+    """Digest of the state dict's names, shapes and numbers, in any file format."""
     adapters: tuple[str, ...] = ()
     """Settings and numbers of the LoRA adapters that are used."""
     recording: str | None = None
@@ -90,7 +90,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """The model's predictive distribution, for curvature beyond the labels at hand.
+    """The model's predictive distribution, for curvature beyond the data's own labels.
 
     `loss(compute(model, batch), batch)` must equal `Task.loss(model, batch)`.
     """

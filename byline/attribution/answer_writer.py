@@ -70,18 +70,18 @@ class AnswerWriter:
             self._summed_up = card, summary
         return summary
 
-    def answer(self, asked: PreparedQuery, found: SearchResult, timings: Timings) -> Answer:
+    def answer(self, query: PreparedQuery, found: SearchResult, timings: Timings) -> Answer:
         """Write one answer.
 
         Args:
-            asked: The question, with its predictions.
+            query: The question, with its predictions.
             found: The search's result.
             timings: Times of the stages so far.
 
         Returns:
             The answer.
         """
-        request, index = asked.question.request, self._index
+        request, index = query.question.request, self._index
         influence = request.baseline is None
         return Answer(
             index=self._name,
@@ -94,10 +94,10 @@ class AnswerWriter:
             exact=_is_exact(found, index.points),
             search=_certainty(found),
             quality_card=self._card() if influence else None,
-            target=asked.question.target,
-            prediction=asked.predictions[0] if request.query is not None else None,
-            predictions=tuple(asked.predictions) if request.query_set is not None else None,
-            prediction_member=self._predictor(asked),
+            target=query.question.target,
+            prediction=query.predictions[0] if request.query is not None else None,
+            predictions=tuple(query.predictions) if request.query_set is not None else None,
+            prediction_member=self._predictor(query),
             standard_error_scope=error_scope(self._known(found)),
             standard_error_units=unit_count(self._known(found)),
             timings=timings,
@@ -125,9 +125,9 @@ class AnswerWriter:
                 return self._of_columns(by_member)
         return self._members
 
-    def _predictor(self, asked: PreparedQuery) -> str | None:
+    def _predictor(self, query: PreparedQuery) -> str | None:
         """The first member without its mask, as `Featurizer.model` is."""
-        predicted = any(prediction is not None for prediction in asked.predictions)
+        predicted = any(prediction is not None for prediction in query.predictions)
         return replace(self._members[0], mask_seed=None).name if predicted else None
 
     def _attributions(self, end: RankedRows | None, *, members: bool) -> tuple[Attribution, ...] | None:

@@ -115,7 +115,7 @@ class Attributor:
         threads: int | None = None,
         name: str | None = None,
     ) -> Self:
-        """Open an index whose Task is not at hand: it answers gradients and features.
+        """Open an index without its Task: it answers gradients and features.
 
         Args:
             path: An index directory, or one version of it.
@@ -140,7 +140,7 @@ class Attributor:
         return self.index.fingerprint.recipe
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
-        """Names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""
+        """List the names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""
         return self._questions.expected_gradients()
 
     def check(self, request: AttributionRequest) -> CheckedRequest:
@@ -336,31 +336,31 @@ class Attributor:
             For each question its answer, or the error that it alone met.
         """
         watch = StageTimer()
-        asked = self._questions.features(questions, watch)
+        queries = self._questions.features(questions, watch)
         with watch.stage("search"):
-            found = self._find(asked)
+            found = self._find(queries)
         with watch.stage("join"):
             answers = {
-                place: self._writer.answer(asked[place], what, watch.timings())
+                place: self._writer.answer(queries[place], what, watch.timings())
                 for place, what in found.items()
             }
         timings = watch.timings()
         return [
             each.error or answers[place].model_copy(update={"timings": timings})
-            for place, each in enumerate(asked)
+            for place, each in enumerate(queries)
         ]
 
-    def _find(self, asked: Sequence[PreparedQuery]) -> dict[int, SearchResult]:
+    def _find(self, queries: Sequence[PreparedQuery]) -> dict[int, SearchResult]:
         """Search for every question without an error, by its position; influence in one go."""
-        ready = [place for place, each in enumerate(asked) if each.feature is not None and not each.error]
-        searched = self._lookup.find([asked[place] for place in ready]) if ready else []
+        ready = [place for place, each in enumerate(queries) if each.feature is not None and not each.error]
+        searched = self._lookup.find([queries[place] for place in ready]) if ready else []
         found: dict[int, SearchResult] = {}
         for place, what in zip(ready, searched, strict=True):
             try:
-                found[place] = self._drilled(asked[place], what)
+                found[place] = self._drilled(queries[place], what)
             except BylineError as error:
-                asked[place].error = error
-        for place, each in enumerate(asked):
+                queries[place].error = error
+        for place, each in enumerate(queries):
             if each.question.request.baseline is not None and not each.error:
                 try:
                     found[place] = self.similarities.find(each)
@@ -368,12 +368,12 @@ class Attributor:
                     each.error = error
         return found
 
-    def _drilled(self, asked: PreparedQuery, found: SearchResult) -> SearchResult:
-        question = asked.question
+    def _drilled(self, query: PreparedQuery, found: SearchResult) -> SearchResult:
+        question = query.question
         request = question.request
         if self._drill is None or not (request.examples and request.drill_down):
             return found
-        return self._drill.into_points(asked, found)
+        return self._drill.into_points(query, found)
 
 
 def shares_answer(answer: Answer) -> SharesAnswer:

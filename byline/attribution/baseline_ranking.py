@@ -123,25 +123,25 @@ class Similarities:
             model = self._featurizer.model if isinstance(self._featurizer, Featurizer) else None
             self._fitted[name] = fit_baseline(self._index, self._task, name, FitOptions(model=model))
 
-    def find(self, asked: PreparedQuery) -> SearchResult:
+    def find(self, query: PreparedQuery) -> SearchResult:
         """Rank the training points of one question; of a `query_set` by the mean of its queries' scores.
 
         Args:
-            asked: With its items.
+            query: With its items.
 
         Returns:
-            The ends that were asked for.
+            The requested ends.
 
         Raises:
             Overloaded: The baseline is not fitted yet.
             InvalidQuery: The Task failed on the query, or the filter does not fit.
         """
-        request = asked.question.request
+        request = query.question.request
         baseline = None if request.baseline is None else self._fitted.get(request.baseline)
         if baseline is None:
             raise Overloaded("the baseline is being fitted: try again in a while")
         with task_code():
-            scores_R = baseline.scores(asked.items).mean(axis=0)
+            scores_R = baseline.scores(query.items).mean(axis=0)
         chosen = request.filter
         rows = np.arange(len(scores_R)) if chosen is None else self._index.examples.rows_matching(chosen)
         return SearchResult(

@@ -54,12 +54,12 @@ class DrillDown:
         self._members = members
         self._kept: OrderedDict[int, list[NDArray[np.float32]]] = OrderedDict()
 
-    def into_points(self, asked: PreparedQuery, found: SearchResult) -> SearchResult:
+    def into_points(self, query: PreparedQuery, found: SearchResult) -> SearchResult:
         """Replace the top groups by their top points.
 
         Args:
-            asked: The question with its feature.
-            found: The top groups at each end that was asked for.
+            query: The question with its feature.
+            found: The top groups at each requested end.
 
         Returns:
             The points, and how many were scored.
@@ -68,8 +68,8 @@ class DrillDown:
             InvalidQuery: No group is small enough to go into.
         """
         groups = self._affordable([end for end in (found.proponents, found.opponents) if end is not None])
-        rows_P, by_member_PM = self._scored(asked, groups)
-        k = asked.question.request.k
+        rows_P, by_member_PM = self._scored(query, groups)
+        k = query.question.request.k
 
         def top(name: Direction) -> RankedRows:
             scores_P = by_member_PM.mean(axis=1)
@@ -115,7 +115,7 @@ class DrillDown:
         return np.array(sorted(taken), dtype=np.int64)
 
     def _scored(
-        self, asked: PreparedQuery, groups: NDArray[np.int64]
+        self, query: PreparedQuery, groups: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Rows [P], and scores by member [P, M]; [P, 1] where the members' own are not known."""
         assert self._index.groups is not None
@@ -123,16 +123,16 @@ class DrillDown:
         with count_steps("drill", int(self._index.groups.sizes[groups].sum())) as advance:
             for group in groups:
                 for part_NK in self._vectors(int(group)):
-                    parts.append(self._by_member(asked, part_NK))
+                    parts.append(self._by_member(query, part_NK))
                     advance(len(part_NK))
         by_member = np.concatenate(parts) if parts else np.zeros((0, len(self._index.members)))
         return self._index.groups.points(groups), by_member
 
-    def _by_member(self, asked: PreparedQuery, vectors_NK: NDArray[np.float32]) -> NDArray[np.float64]:
-        assert asked.feature is not None
-        query_K = asked.feature.double().numpy()
-        if asked.parts is not None:
-            parts_NM = vectors_NK.astype(np.float64) @ asked.parts.double().numpy().T
+    def _by_member(self, query: PreparedQuery, vectors_NK: NDArray[np.float32]) -> NDArray[np.float64]:
+        assert query.feature is not None
+        query_K = query.feature.double().numpy()
+        if query.parts is not None:
+            parts_NM = vectors_NK.astype(np.float64) @ query.parts.double().numpy().T
         elif len(self._index.slices) == len(self._index.members):
             products_NK = vectors_NK.astype(np.float64) * query_K
             parts_NM = np.stack([products_NK[:, own].sum(axis=1) for own in self._index.slices], axis=1)
@@ -186,7 +186,7 @@ def make_drill_down(
 
 
 def most_points_of(index: AttributionIndex, groups: int) -> int:
-    """Points that a drill-down into so many groups differentiates at most."""
+    """Count the points that a drill-down into this many groups differentiates at most."""
     assert index.groups is not None
     largest = np.sort(index.groups.sizes)[::-1][:groups]
     return min(int(largest.sum()), MOST_POINTS)

@@ -19,7 +19,7 @@ def load_index_task(index: AttributionIndex, task: Task | None = None) -> Task:
         task: The Task, where it is loaded already: then only its weights are compared.
 
     Returns:
-        The Task. Weights that are loaded through it are held to the manifest's digests then, tensor by tensor: these
+        The Task. Weights that are loaded through it must match the manifest's digests, tensor by tensor: these
         are not read twice.
 
     Raises:

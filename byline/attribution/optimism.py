@@ -27,7 +27,7 @@ MOST_FURTHER = 256
 
 
 def candidate_count(k: int) -> int:
-    """Rows that are looked at to estimate the optimism of k: those that leaving out a unit may bring up."""
+    """Count the rows that estimate the optimism of k: those that leaving out a unit may bring up."""
     return k + min(k, MOST_FURTHER) + 16
 
 

@@ -6,7 +6,7 @@ Letters: O owners, M members, U independent units (`uncertainty.member_units`).
     share_j = max(S_j, 0) / sum_l max(S_l, 0)
 
 The positive part is taken after the owner's sum, so splitting an owner whose works have one sign
-changes nothing. What is clipped is reported: it is the influence that nobody is charged for.
+changes nothing. What is clipped is reported: no owner is charged for this influence.
 Standard errors of the shares are the delete-one jackknife over the units,
 sqrt((U-1)/U sum_u (share_(-u) - mean)^2): unlike the delta method it sees an owner who is clipped
 in some units and not in others. (Times the root of `uncertainty.imbalance` where units have unequal numbers of
@@ -87,7 +87,7 @@ def _parts(score_O: NDArray[np.float64]) -> NDArray[np.float64] | None:
 
 
 def _parts_without(units_OU: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Parts without each unit, [U, O]; without a unit that all positive sums hang on, nobody has one."""
+    """Parts without each unit, [U, O]; zeros without a unit that all positive sums depend on."""
     count = units_OU.shape[-1]
     without_OU = (units_OU.sum(axis=-1, keepdims=True) - units_OU) / (count - 1)
     parts = [_parts(without_OU[:, u]) for u in range(count)]

@@ -47,7 +47,7 @@ class CheckedRequest:
     """Passes over the curvature's sample that solving it may take, over all members."""
 
     @property
-    def batched(self) -> int:
+    def batch_cost(self) -> int:
         """Gradients that must be computed, at least 1; and 1 more for every thousand entries listed."""
         listed = self.request.entries // ENTRIES_OF_A_GRADIENT
         return max(1, len(self.payloads)) + listed + self.drilled
@@ -55,7 +55,7 @@ class CheckedRequest:
     @property
     def cost(self) -> int:
         """The same, and the passes of a recipe that solves each query: queries of one batch share them."""
-        return self.batched + self.passes
+        return self.batch_cost + self.passes
 
 
 @dataclass(kw_only=True)
@@ -97,7 +97,7 @@ class QueryPreparer:
         self._passes = _passes(recipe, featurizer)
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the gradient tensors that a request may carry.
+        """List the names and shapes of the gradient tensors that a request may carry.
 
         Raises:
             InvalidQuery: The index cannot project gradients.
@@ -140,25 +140,25 @@ class QueryPreparer:
 
         Questions that a baseline ranks get their items only.
         """
-        asked = self.completed(questions, watch)
+        queries = self.make_items(questions, watch)
         with watch.stage("gradient"):
-            self._differentiate([each for each in asked if each.is_differentiated])
+            self._differentiate([each for each in queries if each.is_differentiated])
         with watch.stage("transform"):
-            for each in asked:
+            for each in queries:
                 if not each.question.payloads:
                     _attempt(each, self._transform)
-        for each in asked:
+        for each in queries:
             if each.feature is not None:
                 _attempt(each, _check_size)
-        return asked
+        return queries
 
-    def completed(self, questions: Sequence[CheckedRequest], watch: StageTimer) -> list[PreparedQuery]:
+    def make_items(self, questions: Sequence[CheckedRequest], watch: StageTimer) -> list[PreparedQuery]:
         """Make each question's items, predicting what its payloads leave open, and no feature yet."""
-        asked = [PreparedQuery(question=question) for question in questions]
+        queries = [PreparedQuery(question=question) for question in questions]
         with watch.stage("predict"):
-            for each in asked:
+            for each in queries:
                 _attempt(each, self._complete)
-        return asked
+        return queries
 
     def _target(self, name: str | None) -> str:
         if name is None:
@@ -206,13 +206,13 @@ class QueryPreparer:
             raise InvalidQuery(f"expected a feature of finite numbers up to {LARGEST_NUMBER:.0e}")
         return feature_K.to(torch.float32)
 
-    def _complete(self, asked: PreparedQuery) -> None:
+    def _complete(self, query: PreparedQuery) -> None:
         """Parse every payload, and predict what it leaves open."""
-        for number, payload in enumerate(asked.question.payloads, 1):
-            with _numbered(asked.question.request, number):
+        for number, payload in enumerate(query.question.payloads, 1):
+            with _numbered(query.question.request, number):
                 item, prediction = self._item(payload)
-            asked.items.append(item)
-            asked.predictions.append(prediction)
+            query.items.append(item)
+            query.predictions.append(prediction)
 
     def _item(self, payload: BaseModel) -> tuple[Item, Mapping[str, JsonValue] | None]:
         interface = self._interface()
@@ -222,10 +222,10 @@ class QueryPreparer:
         prediction = predict_query(interface, self._models().model, parsed.item)
         return prediction.item, prediction.output
 
-    def _differentiate(self, asked: Sequence[PreparedQuery]) -> None:
+    def _differentiate(self, queries: Sequence[PreparedQuery]) -> None:
         """Queries with one target share a batch; where the batch fails, each is tried alone."""
         by_target: dict[str | None, list[PreparedQuery]] = {}
-        for each in asked:
+        for each in queries:
             if each.question.request.query_set is not None:
                 _attempt(each, self._differentiate_alone)
             else:
@@ -240,25 +240,25 @@ class QueryPreparer:
             for place, each in enumerate(group):
                 _take(each, made, place)
 
-    def _differentiate_alone(self, asked: PreparedQuery) -> None:
-        request, target = asked.question.request, asked.question.target
+    def _differentiate_alone(self, query: PreparedQuery) -> None:
+        request, target = query.question.request, query.question.target
         mean = request.query_set is not None
         try:
             with task_code():
-                made = self._models().features(asked.items, target, mean=mean)
+                made = self._models().features(query.items, target, mean=mean)
         except (InvalidQuery, InvalidTask, NonFiniteGradient):
-            for number, item in enumerate(asked.items, 1):  # the first that fails alone is named
+            for number, item in enumerate(query.items, 1):  # the first that fails alone is named
                 with _numbered(request, number), task_code():
                     self._models().features([item], target)
             raise
-        _take(asked, made, 0)
+        _take(query, made, 0)
 
-    def _transform(self, asked: PreparedQuery) -> None:
-        request = asked.question.request
+    def _transform(self, query: PreparedQuery) -> None:
+        request = query.question.request
         if request.gradient is not None:
-            _take(asked, self._needs_featurizer().features_of(request.gradient), 0)
+            _take(query, self._needs_featurizer().features_of(request.gradient), 0)
         else:
-            asked.feature = self._feature(request)
+            query.feature = self._feature(request)
 
 
 def _name(request: AttributionRequest, number: int) -> str:
@@ -284,23 +284,23 @@ def _passes(recipe: Recipe, featurizer: GradientFeaturizer | None) -> int:
     return recipe.curvature.passes * len(featurizer.members)
 
 
-def _take(asked: PreparedQuery, made: QueryFeatures, place: int) -> None:
-    asked.feature = made.whole_QK[place]
-    asked.parts = None if made.parts_QMK is None else made.parts_QMK[place]
+def _take(query: PreparedQuery, made: QueryFeatures, place: int) -> None:
+    query.feature = made.whole_QK[place]
+    query.parts = None if made.parts_QMK is None else made.parts_QMK[place]
 
 
-def _attempt(asked: PreparedQuery, step: Callable[[PreparedQuery], None]) -> None:
+def _attempt(query: PreparedQuery, step: Callable[[PreparedQuery], None]) -> None:
     """Take a step for one question, unless it failed before; its error stays with it."""
-    if asked.error is not None:
+    if query.error is not None:
         return
     try:
-        step(asked)
+        step(query)
     except BylineError as error:
-        asked.error = error
+        query.error = error
 
 
-def _check_size(asked: PreparedQuery) -> None:
-    feature_K = asked.feature
+def _check_size(query: PreparedQuery) -> None:
+    feature_K = query.feature
     if feature_K is None:
         return
     if not torch.isfinite(feature_K).all():

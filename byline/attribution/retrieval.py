@@ -55,9 +55,9 @@ class SearchResult:
     drilled: int | None = None
     """Groups whose points were scored; None without a drill-down."""
     noise: NDArray[np.float64] | None = None
-    """[S] scores of the noise sample; None where no examples were asked for."""
+    """[S] scores of the noise sample; None where no examples were requested."""
     owners: NDArray[np.float64] | None = None
-    """[O, M] sums over the owners' rows by member, where they were asked for; [O, 1] where the members' own are
+    """[O, M] sums over the owners' rows by member, where they were requested; [O, 1] where the members' own are
     not known."""
 
     @property
@@ -65,7 +65,7 @@ class SearchResult:
         """Certainty that nothing stronger was missed at either end; None without a search."""
         ends = [end.certainty for end in (self.proponents, self.opponents) if end is not None]
         known = [certainty for certainty in ends if certainty is not None]
-        return reduce(Certainty.joined, known) if known else None
+        return reduce(Certainty.combine, known) if known else None
 
 
 class Retrieval:
@@ -83,46 +83,46 @@ class Retrieval:
         self._searcher = searcher
         self._sample_SK: NDArray[np.float32] | None = None
 
-    def find(self, asked: Sequence[PreparedQuery]) -> list[SearchResult]:
+    def find(self, queries: Sequence[PreparedQuery]) -> list[SearchResult]:
         """Answer questions that have their features; those with the same options are searched together."""
-        found = [SearchResult() for _ in asked]
-        wanted = [q for q, each in enumerate(asked) if each.question.request.examples]
-        self._find_examples(asked, wanted, found)
+        found = [SearchResult() for _ in queries]
+        wanted = [q for q, each in enumerate(queries) if each.question.request.examples]
+        self._find_examples(queries, wanted, found)
         for with_parts in (False, True):
             shared = [
                 q
-                for q, each in enumerate(asked)
+                for q, each in enumerate(queries)
                 if each.question.request.shares and (each.parts is not None) == with_parts
             ]
-            self._find_owners([asked[q] for q in shared], [found[q] for q in shared])
+            self._find_owners([queries[q] for q in shared], [found[q] for q in shared])
         return found
 
-    def _find_owners(self, asked: Sequence[PreparedQuery], found: Sequence[SearchResult]) -> None:
-        if not asked:
+    def _find_owners(self, queries: Sequence[PreparedQuery], found: Sequence[SearchResult]) -> None:
+        if not queries:
             return
-        owners_QOM = self._searcher.owner_scores(*_stacked(asked))
+        owners_QOM = self._searcher.owner_scores(*_stacked(queries))
         for each, owners_OM in zip(found, owners_QOM, strict=True):
             each.owners = np.asarray(owners_OM, dtype=np.float64)
 
     def _find_examples(
-        self, asked: Sequence[PreparedQuery], wanted: Sequence[int], found: Sequence[SearchResult]
+        self, queries: Sequence[PreparedQuery], wanted: Sequence[int], found: Sequence[SearchResult]
     ) -> None:
         if not wanted:
             return
-        features_QK, _ = _stacked([asked[q] for q in wanted])
+        features_QK, _ = _stacked([queries[q] for q in wanted])
         for q, noise_S in zip(wanted, self._noise(features_QK), strict=True):
             found[q].noise = noise_S
         groups: dict[str, list[int]] = {}
         for q in wanted:
-            request, whole = asked[q].question.request, asked[q].parts is None
+            request, whole = queries[q].question.request, queries[q].parts is None
             groups.setdefault(repr((request.filter, request.searched, request.direction, whole)), []).append(
                 q
             )
         for members in groups.values():
-            self._find_group([asked[q] for q in members], [found[q] for q in members])
+            self._find_group([queries[q] for q in members], [found[q] for q in members])
 
-    def _find_group(self, asked: Sequence[PreparedQuery], found: Sequence[SearchResult]) -> None:
-        request = asked[0].question.request
+    def _find_group(self, queries: Sequence[PreparedQuery], found: Sequence[SearchResult]) -> None:
+        request = queries[0].question.request
         rows = self._rows(request.filter)
         searched = self._index.rows if rows is None else len(rows)
         ends: dict[Direction, bool] = {
@@ -131,16 +131,16 @@ class Retrieval:
         }
         for name, asked_for in ends.items():
             if asked_for:
-                for each, end in zip(found, self._end(asked, request.searched, rows, name), strict=True):
+                for each, end in zip(found, self._end(queries, request.searched, rows, name), strict=True):
                     setattr(each, name, end)
         for each in found:
             each.searched = searched
             each.points = self._index.points if rows is None else self._index.points_of(rows)
 
     def _end(
-        self, asked: Sequence[PreparedQuery], k: int, rows: NDArray[np.int64] | None, name: Direction
+        self, queries: Sequence[PreparedQuery], k: int, rows: NDArray[np.int64] | None, name: Direction
     ) -> list[RankedRows]:
-        features_QK, parts_QMK = _stacked(asked)
+        features_QK, parts_QMK = _stacked(queries)
         if rows is not None and not len(rows):
             nothing = np.zeros((0, len(self._members)))
             certain = Certainty(exact=True, candidates=0, expected_recall=1.0)
@@ -177,8 +177,8 @@ class Retrieval:
         return (queries_QK @ torch.from_numpy(self._sample_SK).T).numpy().astype(np.float64)
 
 
-def _stacked(asked: Sequence[PreparedQuery]) -> tuple[Tensor, Tensor | None]:
+def _stacked(queries: Sequence[PreparedQuery]) -> tuple[Tensor, Tensor | None]:
     """Features [Q, K], and the members' parts [Q, M, K] where all have them."""
-    parts = [each.parts for each in asked if each.parts is not None]
-    features = [each.feature for each in asked if each.feature is not None]
-    return torch.stack(features), torch.stack(parts) if len(parts) == len(asked) else None
+    parts = [each.parts for each in queries if each.parts is not None]
+    features = [each.feature for each in queries if each.feature is not None]
+    return torch.stack(features), torch.stack(parts) if len(parts) == len(queries) else None

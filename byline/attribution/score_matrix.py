@@ -54,8 +54,8 @@ def by_requests(preparer: QueryPreparer, searcher: Searcher, questions: Sequence
     """
 
     def fill(start: int, part_QR: NDArray[np.float32]) -> None:
-        asked = preparer.features(questions[start : start + len(part_QR)], StageTimer())
-        found = without_errors(asked, start)
+        queries = preparer.features(questions[start : start + len(part_QR)], StageTimer())
+        found = without_errors(queries, start)
         features_QK = torch.stack([each.feature for each in found if each.feature is not None])
         searcher.scores(features_QK, out=part_QR)
 

@@ -13,7 +13,7 @@ BASELINES: Mapping[Baseline, type[FittedBaseline]] = {
     "representation": Representation,
     "knn_shapley": KnnShapley,
 }
-"""Every baseline by the name that it is asked for."""
+"""Every baseline by the name in requests."""
 
 __all__ = [
     "BASELINES",

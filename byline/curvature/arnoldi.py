@@ -57,7 +57,7 @@ class Arnoldi(BaseModel):
         return "given"
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """One for each step."""
+        """List one statistic for each step."""
         assert isinstance(projection, RitzProjection)
         width = sum(block.rows * block.columns for block in blocks)
         last = min(self.steps, width) - 1
@@ -100,12 +100,12 @@ class LanczosStatistic(EveryFit):
         self._matrix, self._width, self._step, self._size = options.matrix, width, step, size
 
     def measure(self, batch: BatchProducts, state: State) -> State:
-        """The product over one batch."""
+        """Compute the product over one batch."""
         direction_P = state[_direction(self._step)] if self._step else _first(self._width)
         return {"product": batch(direction_P[None].double(), self._matrix)[0]}
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """The next direction; or, at the last step, the Ritz pairs.
+        """Compute the next direction; or, at the last step, the Ritz pairs.
 
         Raises:
             InvalidRecipe: No Ritz value is positive.

@@ -1,7 +1,7 @@
 """The interface of curvatures: statistics that are summed over training points, and a damped power of the result.
 
 A fit is a list of `Statistic`s. Each measures batches, its sums are added up in float64 and in a fixed
-order by whoever runs the fit, and `finish` turns them into state. Nothing here keeps anything.
+order by the caller, and `finish` turns them into state. Statistics are stateless.
 """
 
 from collections.abc import Sequence
@@ -57,17 +57,17 @@ class Statistic(Protocol):
         """Tell whether a fit to this many training points needs this pass."""
 
     def measure(self, batch: Any, state: State) -> State:
-        """Sums over one batch of what `source` says, float64; they are added to those of other batches."""
+        """Compute the sums over one batch of what `source` says, float64; they are added to those of other batches."""
 
     def finish(self, sums: State, count: int, state: State) -> State:
         """New entries of the state, from the sums over `count` examples."""
 
 
 class EveryFit:
-    """A pass that a fit needs whatever the number of training points."""
+    """A pass that a fit needs for any number of training points."""
 
     def needed(self, rows: int) -> bool:
-        """Always."""
+        """Return True."""
         del rows
         return True
 
@@ -87,12 +87,12 @@ class NoCurvature(BaseModel):
     kind: Literal["none"] = "none"
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """Nothing to fit."""
+        """Return no statistic: nothing is fitted."""
         del blocks, projection
         return ()
 
     def preconditioner(self, state: State) -> Preconditioner:
-        """Leaves every vector as it is."""
+        """Make the identity."""
         del state
         return _as_it_is
 

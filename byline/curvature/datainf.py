@@ -44,7 +44,7 @@ class DataInf(BaseModel):
     over all classes."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """The mean squared lengths, which damp; then the matrices.
+        """List the mean squared lengths, which damp; then the matrices.
 
         Raises:
             InvalidRecipe: A matrix would be too large.
@@ -73,7 +73,7 @@ class LengthStatistic(EveryFit):
         self.sample, self.labels = options.sample, options.labels
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """Sum of squares of every layer."""
+        """Compute the sum of squares of every layer."""
         del state
         assert isinstance(batch, Tensor)
         parts = torch.split(batch.double(), list(self._widths.values()), dim=1)
@@ -97,7 +97,7 @@ class SingleInverseStatistic(EveryFit):
         self.sample, self.labels = options.sample, options.labels
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """The part of one batch."""
+        """Compute the part of one batch."""
         assert isinstance(batch, Tensor)
         parts = torch.split(batch.double(), list(self._widths.values()), dim=1)
         sums = {}

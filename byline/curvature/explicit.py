@@ -37,7 +37,7 @@ class Explicit(BaseModel):
     damping: float = Field(default=1.0, gt=0, le=1e6)
     """Damping, in units of the mean eigenvalue."""
     matrix: Matrix = "ggn"
-    """Outer products of gradients, or the `hessian` itself: indefinite, so it goes with sides = 'one_sided' and the
+    """Outer products of gradients, or the `hessian` itself: indefinite, so it needs sides = 'one_sided' and the
     projection 'identity'."""
     labels: Labels = "exact"
     """`exact` is the GGN: as many backward passes as there are classes. The Hessian is always of the data's labels."""
@@ -45,7 +45,7 @@ class Explicit(BaseModel):
     """Training points that the matrix is fitted on, drawn at random; None takes all."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """One pass.
+        """List the one pass.
 
         Raises:
             InvalidRecipe: The matrix would be too large.
@@ -79,7 +79,7 @@ class MatrixStatistic(EveryFit):
         return {"matrix": part_NK.T @ part_NK}
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """The damped mean's Cholesky factor, lower."""
+        """Compute the damped mean's Cholesky factor, lower."""
         del state
         matrix = sums["matrix"] / count
         mean = replace_zeros(matrix.diagonal().mean())
@@ -116,7 +116,7 @@ class HessianStatistic(EveryFit):
             InvalidRecipe: Damping does not make it invertible.
         """
         del state
-        matrix = (sums["hessian"] + sums["hessian"].T) / (2 * count)
+        matrix = (sums["hessian"] + sums["hessian"].T) / (2 * count)  # products are symmetric up to rounding
         mean = matrix.diagonal().mean()
         values, vectors = torch.linalg.eigh(matrix)
         damped = values + self._damping * mean

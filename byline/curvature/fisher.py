@@ -44,7 +44,7 @@ class Fisher(BaseModel):
     """Share of the matrix that is of the Task's evaluation set, as queries; the rest is of training points."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """One pass over the projected gradients; before it one over the evaluation set's, if they have a share.
+        """List one pass over the projected gradients; before it one over the evaluation set's, if they have a share.
 
         Raises:
             InvalidRecipe: A matrix would be too large.
@@ -82,7 +82,7 @@ class FisherStatistic(EveryFit):
         return _outer_products(batch, self._widths)
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """Roots of the damped means' inverses, float32, in the order of the blocks."""
+        """Compute the roots of the damped means' inverses, float32, in the order of the blocks."""
         share = self._evaluation
         means = {name: sums[name] / count for name in self._widths}
         if share:
@@ -112,7 +112,7 @@ class EvaluationStatistic(EveryFit):
         return _outer_products(batch, self._widths)
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """The means, for the Fisher matrix to be mixed with."""
+        """Compute the means, for the Fisher matrix to be mixed with."""
         del state
         return {f"{EVALUATED}{name}": total / count for name, total in sums.items()}
 
@@ -135,6 +135,7 @@ def inverse_root(matrix_KK: Tensor, damping: float) -> Tensor:
     """
     added = damping * replace_zeros(matrix_KK.diagonal().mean())
     identity_KK = torch.eye(len(matrix_KK)).to(matrix_KK)
+    # `cholesky_ex` reports a failure instead of raising: rounding may leave a tiny negative eigenvalue.
     lower_KK, failed = torch.linalg.cholesky_ex(matrix_KK + added * identity_KK)
     if not bool(failed):
         root_KK: Tensor = torch.linalg.solve_triangular(lower_KK, identity_KK, upper=False)

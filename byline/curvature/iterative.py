@@ -46,10 +46,10 @@ class SampleProducts(Protocol):
         """Number of batches of the sample."""
 
     def mean(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
-        """H v of every row, H the mean over the sample: float64."""
+        """Compute H v of every row, H the mean over the sample: float64."""
 
     def of_batch(self, vectors_VP: Tensor, batch: int, matrix: Matrix) -> Tensor:
-        """H v of every row, H the mean over one batch: float64."""
+        """Compute H v of every row, H the mean over one batch: float64."""
 
 
 class Cg(BaseModel):
@@ -86,12 +86,12 @@ class Cg(BaseModel):
         return self.iterations
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """The mean eigenvalue."""
+        """List the mean eigenvalue."""
         del projection
         return (TraceStatistic(blocks, self.matrix, self.damping, self.sample),)
 
     def preconditioner(self, state: State) -> Preconditioner:
-        """Leaves stored vectors as they are."""
+        """Make the identity: stored vectors stay as they are."""
         del state
         return _as_it_is
 
@@ -155,7 +155,7 @@ class Lissa(BaseModel):
         return "given"
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """The mean eigenvalue, and the largest of any batch."""
+        """List the mean eigenvalue, and the largest of any batch."""
         del projection
         return (
             TraceStatistic(blocks, "ggn", self.damping, self.sample),
@@ -163,7 +163,7 @@ class Lissa(BaseModel):
         )
 
     def preconditioner(self, state: State) -> Preconditioner:
-        """Leaves stored vectors as they are."""
+        """Make the identity: stored vectors stay as they are."""
         del state
         return _as_it_is
 
@@ -204,14 +204,14 @@ class TraceStatistic(EveryFit):
         self._matrix, self._damping, self.sample = matrix, damping, sample
 
     def measure(self, batch: BatchProducts, state: State) -> State:
-        """Mean over the probes of z^T H z."""
+        """Compute the mean over the probes of z^T H z."""
         del state
         signs_VP = random_signs(stream_key(0, "trace"), 0, PROBES, self._width, torch.device("cpu")).double()
         products_VP = batch(signs_VP, self._matrix)
         return {"trace": (products_VP * signs_VP.to(products_VP)).sum()[None] / PROBES}
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """The damping as a number.
+        """Compute the damping as a number.
 
         Raises:
             InvalidRecipe: The mean eigenvalue is not positive.
@@ -238,13 +238,13 @@ class ScaleStatistic(EveryFit):
         self.sample = sample
 
     def measure(self, batch: BatchProducts, state: State) -> State:
-        """A high power of the batch's largest eigenvalue."""
+        """Compute a high power of the batch's largest eigenvalue."""
         del state
         start_1P = random_signs(stream_key(0, "scale"), 0, 1, self._width, torch.device("cpu")).double()
         found = largest_eigenvalue(lambda v_1P: batch(v_1P, "ggn").to(v_1P) / len(batch), start_1P[0])
         return {"scale": torch.tensor([found**_POWER], dtype=torch.float64)}
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """The root of the sum: the maximum, times at most the 16th root of the number of batches."""
+        """Compute the root of the sum: the maximum, times at most the 16th root of the number of batches."""
         del count, state
         return {SCALE: sums["scale"] ** (1 / _POWER)}

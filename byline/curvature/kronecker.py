@@ -63,7 +63,7 @@ class Kfac(_Kronecker):
     kind: Literal["kfac"] = "kfac"
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """The factors; the kept coordinates follow from their eigenvalues."""
+        """List the factors; the kept coordinates follow from their eigenvalues."""
         return (FactorStatistic(blocks, _eigenbasis(projection), self, selects=True),)
 
 
@@ -73,7 +73,7 @@ class Ekfac(_Kronecker):
     kind: Literal["ekfac"] = "ekfac"
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """The factors; the eigenvalues, which select coordinates; these coordinates' own, on all points."""
+        """List the factors; the eigenvalues, which select coordinates; these coordinates' own, on all points."""
         eigenbasis = _eigenbasis(projection)
         fit = (
             FactorStatistic(blocks, eigenbasis, self, selects=False),
@@ -89,7 +89,7 @@ def _eigenbasis(projection: ProjectionSpec) -> EigenbasisProjection:
 
 
 class DiagonalPreconditioner:
-    """A curvature that is diagonal in the coordinates at hand."""
+    """A curvature that is diagonal in the kept coordinates."""
 
     def __init__(self, damped_K: Tensor) -> None:
         self._damped_K = damped_K
@@ -122,7 +122,7 @@ class FactorStatistic(EveryFit):
         self.sample, self.labels = options.sample, options.labels
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """Sums of l l^T and r r^T over active positions, and their number."""
+        """Compute the sums of l l^T and r r^T over active positions, and their number."""
         del state
         assert isinstance(batch, BatchGradients)
         sums: State = {}
@@ -171,7 +171,7 @@ class EigenvalueStatistic(EveryFit):
         self.sample, self.labels = options.sample, options.labels
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """Sums of R^2, and of the whole gradients' squared lengths."""
+        """Compute the sums of R^2, and of the whole gradients' squared lengths."""
         assert isinstance(batch, BatchGradients)
         sums: State = {}
         for block in self._blocks:
@@ -187,7 +187,7 @@ class EigenvalueStatistic(EveryFit):
         return sums
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """The kept coordinates and their eigenvalues."""
+        """Compute the kept coordinates and their eigenvalues."""
         del state
         spectra = {b.name: sums[f"{b.name}.squares"] / count for b in self._blocks}
         means = {b.name: sums[f"{b.name}.total"] / count / (b.rows * b.columns) for b in self._blocks}
@@ -205,11 +205,11 @@ class KeptEigenvalueStatistic:
         self._fitted_on, self.labels = fitted_on, labels
 
     def needed(self, rows: int) -> bool:
-        """Unless the eigenvalues were measured on all points anyway."""
+        """Tell whether the eigenvalues were fitted on a sample."""
         return rows > self._fitted_on
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """Sum of squares of every kept coordinate."""
+        """Compute the sum of squares of every kept coordinate."""
         del state
         assert isinstance(batch, Tensor)
         return {"squares": batch.double().square().sum(dim=0)}

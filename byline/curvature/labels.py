@@ -55,6 +55,7 @@ def sampled_labels(outputs: Outputs, z: Tensor, batch: Batch, rows_N: Tensor) ->
     weights_N = torch.ones(len(z), dtype=z.dtype, device=z.device)
     rows_N = rows_N.to(z.device)
     if outputs.kind == "gaussian":
+        # The inverse of the normal distribution function would be infinite at zero.
         uniform_N = random_uniform(stream_key(0, "labels"), rows_N * POSITIONS).clamp_min(2.0**-54)
         normal_N = torch.erfinv(2 * uniform_N - 1) * 2**0.5
         deviation_N = _output_curvature(outputs, z, batch).rsqrt()
@@ -63,6 +64,7 @@ def sampled_labels(outputs: Outputs, z: Tensor, batch: Batch, rows_N: Tensor) ->
     counters = rows_N[:, None] * POSITIONS + positions
     uniform = random_uniform(stream_key(0, "labels"), counters)[..., None]
     cumulative = z.double().softmax(dim=-1).cumsum(dim=-1).reshape(*counters.shape, z.shape[-1])
+    # Scaled by the last cumulative sum, which rounding keeps from being exactly one.
     drawn = (cumulative < uniform * cumulative[..., -1:]).sum(dim=-1).clamp_max(z.shape[-1] - 1)
     return WeightedLabels(labels=drawn if z.dim() == 3 else drawn[:, 0], weights_N=weights_N)
 

@@ -51,7 +51,7 @@ LARGEST = 20_000
 
 
 def replace_zeros(means: Tensor) -> Tensor:
-    """Mean eigenvalues that damping is measured by: ones in place of zeros, which only gradients of zero have.
+    """Replace mean eigenvalues of zero, which only gradients of zero have, by one: damping is in units of them.
 
     A small mean is left as it is: a fixed least one in its place would be damping alone.
     """

@@ -1,6 +1,6 @@
 """Inverse products H^-1 b, largest eigenvalue and Ritz pairs of a symmetric matrix that only multiplies vectors.
 
-`product(v)` is H v with whatever damping is wanted, of several vectors at once:
+`product(v)` is H v, damping included, of several vectors at once:
 
     conjugate gradients     the best x in the Krylov space of b; H must be positive definite (Hestenes & Stiefel 1952)
     LiSSA                   x <- b + x - H x / s, one batch's H at a time (Agarwal et al. 2017; Koh & Liang 2017)
@@ -226,7 +226,7 @@ def coordinates(vector_P: Tensor, basis_SP: Tensor) -> Tensor:
 
 def orthogonalize(vector_P: Tensor, basis_SP: Tensor) -> Tensor:
     """Take a basis' directions out of a vector, twice, since once leaves rounding of their size behind."""
-    for _ in range(2):
+    for _ in range(2):  # "twice is enough" (Parlett): one pass leaves rounding of the basis behind
         along_S = coordinates(vector_P, basis_SP)
         parts = [along_S @ part_SC.to(vector_P) for part_SC in torch.split(basis_SP, _COLUMNS, dim=1)]
         vector_P = vector_P - torch.cat(parts)
@@ -266,7 +266,7 @@ def ritz_pairs(basis_SP: Tensor, products_SP: Tensor, size: int | None = None) -
     Args:
         basis_SP: Orthonormal rows.
         products_SP: H times each.
-        size: Keep the largest so many; None keeps all.
+        size: Number of the largest pairs to keep; None keeps all.
 
     Returns:
         Values in descending order, with sign, and their vectors.
@@ -276,7 +276,7 @@ def ritz_pairs(basis_SP: Tensor, products_SP: Tensor, size: int | None = None) -
 
 
 def ritz_pairs_of(basis_SP: Tensor, projected_SS: Tensor, size: int | None = None) -> RitzPairs:
-    """As `ritz_pairs`, from Q H Q^T itself."""
+    """Compute Ritz pairs as `ritz_pairs` does, from Q H Q^T itself."""
     symmetric_SS = (projected_SS + projected_SS.T) / 2
     values_S, vectors_SS = torch.linalg.eigh(symmetric_SS.double())
     kept = slice(None, size)

@@ -46,7 +46,7 @@ class Trajectory(BaseModel):
         return "given"
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """Nothing to fit: the matrices follow from the recording.
+        """Return no statistic: the matrices follow from the recording.
 
         Raises:
             InvalidRecipe: A matrix would be too large.
@@ -55,7 +55,7 @@ class Trajectory(BaseModel):
         return ()
 
     def preconditioner(self, state: State) -> Preconditioner:
-        """Leaves a query's vector as it is; a training point's comes from the recording."""
+        """Make the identity for queries; training points' features come from the recording."""
         del state
         return _of_queries
 

@@ -98,16 +98,17 @@ class MemberFeaturizer:
         feature_NK = self._precondition(phi_NK, on_train if side is Side.TRAIN else on_query)
         if not self._recipe.unit_norm:
             return feature_NK
+        # A feature of zeros stays zero; torch's default epsilon would leave small features shorter than one.
         tiny = torch.finfo(feature_NK.dtype).tiny
         return torch.nn.functional.normalize(feature_NK, dim=1, eps=tiny)
 
     def quadratic(self, phi_NK: Tensor) -> Tensor:
-        """g^T H^-1 g of every row: float64 [N]."""
+        """Compute g^T H^-1 g of every row: float64 [N]."""
         inverse_NK, whole_NK = self._precondition(phi_NK, -1.0), self._precondition(phi_NK, 0.0)
         return (inverse_NK.double() * whole_NK.double()).sum(dim=1)
 
     def row_weights(self, phi_NK: Tensor, objective_N: Tensor) -> Tensor:
-        """This member's weights of training rows, but for the leverage, which needs other gradients too.
+        """Compute this member's weights of training rows, except the leverage, which needs other gradients too.
 
         Args:
             phi_NK: Projected gradients of the train signal.

@@ -71,7 +71,7 @@ class GradientFeaturizer:
         return sum(f.width for f in self._featurizers.values())
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes that `from_gradients` takes: one gradient for each member, or each whole model."""
+        """List the names and shapes that `from_gradients` takes: one gradient for each member, or each whole model."""
         return {
             f"{self._source(member)}/{name}": shape
             for member in self._featurizers

@@ -64,14 +64,14 @@ class TrainingProducts:
         return len(self._batches)
 
     def mean(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
-        """H v of every row, H the mean over the sample: float64."""
+        """Compute H v of every row, H the mean over the sample: float64."""
         total_VP = torch.zeros_like(vectors_VP)
         for number in count_items(None, range(self.batches)):
             total_VP += self._sum(vectors_VP, number, matrix)
         return total_VP / len(self._rows)
 
     def of_batch(self, vectors_VP: Tensor, batch: int, matrix: Matrix) -> Tensor:
-        """H v of every row, H the mean over one batch: float64."""
+        """Compute H v of every row, H the mean over one batch: float64."""
         return self._sum(vectors_VP, batch, matrix) / len(self._batches[batch])
 
     def _sum(self, vectors_VP: Tensor, number: int, matrix: Matrix) -> Tensor:

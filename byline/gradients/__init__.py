@@ -1,4 +1,10 @@
-"""Per-example gradients by hooks, as sums of outer products."""
+"""Per-example gradients as sums of outer products.
+
+`build_collector` (in `checks`) makes a `collector` for a model and compares it with autograd. A collector records a pass
+(`capture`) and turns it into gradients (`passes`), of the parameters of `selection`, cut into `blocks`. The gradients
+are `factors`; they are joined by `concatenation`, summed by `grouping`, and written out by `tensors`. `batch_axes` learns
+which axes of a model run over the examples, `masks` has seeded dropout masks, and `faults` names the module of an error.
+"""
 
 from byline.gradients.blocks import Block
 from byline.gradients.checks import build_collector

@@ -58,7 +58,7 @@ def learn_separation(collector: "GradientCollector", objective: Objective, sampl
 
 def _watched_pass(collector: "GradientCollector", objective: Objective, batch: Batch) -> BatchPass:
     modules = _watchable(collector.model, collector.names)
-    watched = collector.watched(modules)
+    watched = collector.trace_targets(modules)
     with collector.differentiable(), record_trace(watched, lambda _place, output: output) as trace:
         values_N = objective(collector.model, batch)
     return BatchPass(trace, values_N, Separation(), collector.index, collector.parameters)

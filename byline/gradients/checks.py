@@ -63,13 +63,13 @@ def build_collector(
     except RuntimeError as error:  # what autograd says of operations in place
         _give_up_batches(collector, f"the layers cannot be watched ({first_line(error)})")
     check_batches(collector, objective, sample, "train signal")
-    reached = collector.reached(objective, sample(1))
+    reached = collector.reached_parameters(objective, sample(1))
     collector.unused = tuple(name for name in collector.parameters if name not in reached)
     return collector
 
 
 def _refuse_failing(collector: GradientCollector, objective: Objective, sample: Sample) -> None:
-    """Run the model by itself: what it raises here is its own, or its data's.
+    """Run the model without capturing: an error here comes from the model or its data.
 
     Raises:
         UnsupportedModel: It raises, is random, or its value depends on no attributed parameter.
@@ -120,7 +120,7 @@ def last_layer(
     """Select the module with attributed parameters that an objective calls last: the head.
 
     A weight that the head shares with other modules becomes its own, with the same numbers, so that only what the
-    head does with it is attributed. The model must belong to nobody else.
+    head does with it is attributed. The model must have no other user.
 
     Args:
         model: In evaluation mode.
@@ -145,7 +145,7 @@ def last_layer(
     with (
         named_fault(model),
         collector.differentiable(),
-        record_trace(collector.watched(owners), spread) as trace,
+        record_trace(collector.trace_targets(owners), spread) as trace,
     ):
         objective(model, sample(1))
     if not trace.modules:
@@ -283,7 +283,7 @@ def _worst_block(
 def autograd(
     collector: GradientCollector, objective: Objective, batch: Batch, count: int
 ) -> dict[str, Tensor]:
-    """Gradients of the summed objective, for every attributed parameter; zeros where it takes no part."""
+    """Compute the gradients of the summed objective, for every attributed parameter; zeros where it takes no part."""
     with named_fault(collector.model), collector.differentiable():
         total = require_values(objective(collector.model, batch), count).sum()
         parameters = list(collector.parameters.values())
@@ -310,7 +310,7 @@ def _precisely(collector: GradientCollector, sample: Sample) -> Iterator[tuple[G
             model = copy.deepcopy(collector.model).to(dtype)
         except torch.OutOfMemoryError:
             raise
-        except Exception:  # whatever a model raises that cannot be copied
+        except Exception:  # any error of a model that cannot be copied
             return
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in collector.parameters)

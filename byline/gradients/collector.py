@@ -167,7 +167,7 @@ class GradientCollector:
     ) -> BatchPass:
         every = dict(self.model.named_modules()) if separation.differentiated else {}
         modules = {name: every[name] for name in separation.differentiated}
-        watched = self.watched(modules)
+        watched = self.trace_targets(modules)
         try:
             with (
                 self.differentiable(),
@@ -191,14 +191,14 @@ class GradientCollector:
 
     def traced_pass(self, objective: Objective, batch: Batch, count: int) -> SingleExamplePass:
         """Run a forward pass of which single examples are differentiated."""
-        watched = self.watched({})
+        watched = self.trace_targets({})
         with self.differentiable(), record_trace(watched, lambda _place, output: output) as trace:
             values_N = require_values(objective(self.model, batch), count)
         if not self.captures:
             trace = Trace()
         return SingleExamplePass(trace, values_N, self.index, self.parameters)
 
-    def watched(self, modules: Mapping[str, nn.Module]) -> TraceTargets:
+    def trace_targets(self, modules: Mapping[str, nn.Module]) -> TraceTargets:
         """List the targets of a trace, with the calls of some modules."""
         return TraceTargets(self.names, self.index.forms, modules, self.copies)
 
@@ -212,8 +212,8 @@ class GradientCollector:
             reason=self.notice,
         )
 
-    def reached(self, objective: Objective, batch: Batch) -> frozenset[str]:
-        """The attributed parameters that an objective of one example leads to: a forward pass and nothing more."""
+    def reached_parameters(self, objective: Objective, batch: Batch) -> frozenset[str]:
+        """Find the attributed parameters that an objective of one example leads to: a forward pass and nothing more."""
         with named_fault(self.model), self.differentiable():
             used = forward_graph(require_values(objective(self.model, batch), 1)).reads
         return frozenset(name for name, p in self.parameters.items() if id(p) in used)
@@ -229,7 +229,7 @@ class GradientCollector:
 
     @contextmanager
     def differentiable(self) -> Iterator[None]:
-        """Record the graph of attributed parameters, and of no others, while the block runs."""
+        """Record the graph of attributed parameters alone while the block runs."""
         for parameter in self.parameters.values():
             if not parameter.requires_grad:
                 parameter.requires_grad_()

@@ -60,19 +60,19 @@ class Factor(Protocol):
         """T."""
 
     def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
-        """Coordinates of every vector in a basis."""
+        """Compute the coordinates of every vector in a basis."""
 
     def dense(self) -> Float[Tensor, "N T D"]:
-        """Every vector, written out."""
+        """Write every vector out."""
 
     def nonzero(self) -> Tensor:
         """Bool [N, T]: which vectors are not exactly zero."""
 
     def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
-        """Sum over the active positions of v v^T, or of its diagonal, for a float64 sum: [D, D] or [D]."""
+        """Compute the sum over the active positions of v v^T, or of its diagonal, for a float64 sum: [D, D] or [D]."""
 
     def examples(self, chosen: slice) -> "Factor":
-        """The vectors of some of the examples."""
+        """Take the vectors of some of the examples."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class DenseFactor:
         return self.values_NTD.shape[1]
 
     def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
-        """Coordinates of every vector in a basis."""
+        """Compute the coordinates of every vector in a basis."""
         if isinstance(basis, CoordinateBasis):
             return self.dense()[:, :, basis.columns_K.to(self.values_NTD.device)]
         matrix_DK = basis.matrix_DK.to(self.values_NTD)
@@ -102,7 +102,7 @@ class DenseFactor:
         return self.values_NTD @ matrix_DK[:-1] + matrix_DK[-1]
 
     def dense(self) -> Float[Tensor, "N T D"]:
-        """Every vector, written out."""
+        """Write every vector out."""
         if not self.append_one:
             return self.values_NTD
         return torch.cat([self.values_NTD, torch.ones_like(self.values_NTD[..., :1])], dim=2)
@@ -114,14 +114,14 @@ class DenseFactor:
         return (self.values_NTD != 0).any(dim=2)
 
     def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
-        """Sum over the active positions: products in the vectors' precision, to be added up in float64."""
+        """Compute the sum over the active positions: products in the vectors' precision, to be added up in float64."""
         vectors_VD = self.dense()[active_NT]
         if diagonal:
             return vectors_VD.square().sum(dim=0).double()
         return (vectors_VD.T @ vectors_VD).double()
 
     def examples(self, chosen: slice) -> "DenseFactor":
-        """The vectors of some of the examples."""
+        """Take the vectors of some of the examples."""
         return DenseFactor(self.values_NTD[chosen], self.append_one)
 
 
@@ -139,7 +139,7 @@ class OneHotFactor:
         return self.indices_NT.shape[1]
 
     def along(self, basis: Basis) -> Float[Tensor, "N T K"]:
-        """Coordinates of every vector in a basis: a look-up."""
+        """Compute the coordinates of every vector in a basis: a look-up."""
         if isinstance(basis, MatrixBasis):
             return basis.matrix_DK.to(self.indices_NT.device, self.dtype)[self.indices_NT]
         size = basis.size
@@ -150,7 +150,7 @@ class OneHotFactor:
         return hot.scatter_(2, places_NT[..., None], 1.0)[..., :size]
 
     def dense(self) -> Float[Tensor, "N T D"]:
-        """Every vector, written out."""
+        """Write every vector out."""
         return torch.nn.functional.one_hot(self.indices_NT, self.width).to(self.dtype)
 
     def nonzero(self) -> Tensor:
@@ -163,7 +163,7 @@ class OneHotFactor:
         return counts_D if diagonal else torch.diag(counts_D)
 
     def examples(self, chosen: slice) -> "OneHotFactor":
-        """The vectors of some of the examples."""
+        """Take the vectors of some of the examples."""
         return OneHotFactor(self.indices_NT[chosen], self.width, self.dtype)
 
 
@@ -207,7 +207,7 @@ class KroneckerGradient:
         return self.uses[0].left.width, self.uses[0].right.width
 
     def project(self, left: Basis, right: Basis) -> Float[Tensor, "N K1 K2"]:
-        """Coordinates of every gradient in the product of two bases: (L^T G_n R)."""
+        """Compute the coordinates of every gradient in the product of two bases: (L^T G_n R)."""
         total: Tensor | None = None
         for use in self.uses:
             left_NTK, right_NTK = use.left.along(left), use.right.along(right)
@@ -220,7 +220,7 @@ class KroneckerGradient:
         return total
 
     def gather(self, left: Basis, right: Basis, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
-        """Some coordinates only: entry j is (L^T G_n R)[rows_K[j], columns_K[j]].
+        """Compute some coordinates only: entry j is (L^T G_n R)[rows_K[j], columns_K[j]].
 
         With one position an example the K products are formed and nothing else.
         """
@@ -233,7 +233,7 @@ class KroneckerGradient:
         return self.project(left, right)[:, rows_K, columns_K]
 
     def entries(self, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
-        """Some entries of every gradient, G_n[rows_K[j], columns_K[j]]; no other is formed."""
+        """Compute some entries of every gradient, G_n[rows_K[j], columns_K[j]]; no other is formed."""
         used_rows, left_K = torch.unique(rows_K, return_inverse=True)
         used_columns, right_K = torch.unique(columns_K, return_inverse=True)
         total: Tensor | None = None
@@ -248,7 +248,7 @@ class KroneckerGradient:
         return total
 
     def squared_norms(self) -> Float[Tensor, "N"]:
-        """Squared length of every gradient, from inner products of the factors where those are fewer."""
+        """Compute the squared length of every gradient, from inner products of the factors where those are fewer."""
         rows, columns = self.shape
         positions = max(use.left.positions for use in self.uses)
         if positions * (rows + columns) > rows * columns:
@@ -269,14 +269,14 @@ class KroneckerGradient:
         return torch.stack(parts).sum(dim=0)
 
     def dense(self) -> Float[Tensor, "N O I"]:
-        """Every gradient, written out."""
+        """Write every gradient out."""
         total = _product(self.uses[0].left.dense(), self.uses[0].right)
         for use in self.uses[1:]:
             total = total + _product(use.left.dense(), use.right)
         return total
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "N o I"]:
-        """Rows `start` to `stop` of every gradient: what keeps dense projections in bounded memory."""
+        """Write out rows `start` to `stop` of every gradient, so that dense projections need bounded memory."""
         chosen = torch.arange(start, stop, device=_device(self.uses[0]))
         return torch.stack(
             [_product(use.left.along(CoordinateBasis(chosen)), use.right) for use in self.uses]
@@ -318,7 +318,7 @@ class BatchGradients:
         return self.objective_N.shape[0]
 
     def examples(self, chosen: slice) -> "BatchGradients":
-        """The gradients of some of the examples."""
+        """Take the gradients of some of the examples."""
         blocks = {
             name: replace(
                 gradient,
@@ -329,5 +329,5 @@ class BatchGradients:
         return BatchGradients(self.objective_N[chosen], blocks)
 
     def dense(self) -> Float[Tensor, "N P"]:
-        """The whole gradient of every example, block after block: for small models and tests."""
+        """Write out the whole gradient of every example, block after block: for small models and tests."""
         return torch.cat([g.dense().flatten(1) for g in self.blocks.values()], dim=1)

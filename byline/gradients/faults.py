@@ -41,7 +41,7 @@ def describe_fault(model: nn.Module, error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, shortened."""
+    """Take the first line of an error's text, shortened."""
     lines = str(error).strip().splitlines() or ["no message"]
     return lines[0][:200]
 

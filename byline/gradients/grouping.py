@@ -2,7 +2,7 @@
 
 A gradient is a sum of outer products over positions, so a group's gradient is the same sum over all its members'
 positions: J groups of at most S members look like J examples of S x T positions. Nothing is multiplied out here;
-whoever projects them forms B_j^T A_j at the size of its result.
+projections form B_j^T A_j at the size of their result.
 
 Shapes: N examples, T positions, D numbers of a vector, J groups, S members of the largest group.
 """
@@ -69,7 +69,7 @@ def sum_micro_batches(gradients: BatchGradients, rows: NDArray[np.int64], size: 
     """Add gradients up in micro-batches, each with a random sign s_n = +1 or -1 that its row's hash says.
 
     Over the signs, the expectation of (sum_n s_n g_n)(sum_n s_n g_n)^T is sum_n g_n g_n^T: second moments of the
-    sums estimate those of the examples, whatever the gradients' mean, and for as many times fewer vectors as a
+    sums estimate those of the examples for any mean of the gradients, and with as many times fewer vectors as a
     micro-batch has examples. Second moments of either factor stay what they are.
 
     Args:

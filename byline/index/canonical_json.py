@@ -31,5 +31,5 @@ def canonical_json(value: Any) -> bytes:
 
 
 def canonical_digest(value: Any) -> str:
-    """SHA-256 of `canonical_json(value)`, as 64 hexadecimal characters."""
+    """Compute the SHA-256 of `canonical_json(value)`, as 64 hexadecimal characters."""
     return hashlib.sha256(canonical_json(value)).hexdigest()

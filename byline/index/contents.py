@@ -39,7 +39,7 @@ class IndexContents:
     task: TaskRecord
     """Reference, digest and name of the Task."""
     blocks: tuple[Block, ...]
-    """Attributed parameter blocks: an index projects gradients with them when its Task is not at hand."""
+    """Attributed parameter blocks: an index projects gradients with them when it is opened without its Task."""
     parameters: ParameterReport
     """Attributed, unused and frozen parameters."""
     members: tuple[MemberLayout, ...]

@@ -62,7 +62,7 @@ def atomic_replacement(path: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if durable:
-            sync(temporary)
+            sync(temporary)  # before the rename: else a crash could leave the new name with an empty file
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

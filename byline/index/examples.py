@@ -132,7 +132,9 @@ class ExampleStore:
 
     def __init__(self, path: Path):
         self._path = path
+        # One connection for all threads: sqlite3 lets them share it, and the lock keeps their cursors apart.
         self._lock = threading.Lock()
+        # Immutable: SQLite then takes no file lock and writes no journal beside a read-only index.
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         weakref.finalize(self, self._connection.close)
@@ -223,7 +225,7 @@ class ExampleStore:
         return [(name, count) for name, count in self._fetch(query)]
 
     def owner_numbers(self) -> NDArray[np.int32]:
-        """Number of each row's owner in `owners()`, int32 [R]; -1 where a row has none."""
+        """Read the number of each row's owner in `owners()`, int32 [R]; -1 where a row has none."""
         query = """SELECT coalesce(number, -1) FROM examples LEFT JOIN owners ON owner = name ORDER BY row"""
         with self._reading() as connection:
             cursor = connection.execute(query)

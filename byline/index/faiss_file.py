@@ -51,7 +51,7 @@ _GPU_ROUNDING = 2.0**-9
 
 
 def version() -> str:
-    """Version of the FAISS library."""
+    """Read the version of the FAISS library."""
     return str(faiss.__version__)
 
 
@@ -260,7 +260,7 @@ def write_codes(file: BinaryIO, rows: Rows, shape: tuple[int, int], seed: int, b
 
 
 def code_losses(rows_BK: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """Length of what the codes of some rows lose.
+    """Compute the length of what the codes of some rows lose.
 
     A code decodes to the signs s of the D rotated numbers y, as long as makes their product with y right:
     s |y|^2 / |y|_1. What is lost is orthogonal to y, of length |y| sqrt(1 / c^2 - 1) with the cosine
@@ -290,7 +290,7 @@ def code_losses(rows_BK: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
 
 
 def refine_head(shape: tuple[int, int]) -> bytes:
-    """First bytes of an `IndexRefine`: what follows is its codes, its flat index and `refine_tail`.
+    """Make the first bytes of an `IndexRefine`: its codes, its flat index and `refine_tail` follow.
 
     Raises:
         IncompatibleIndex: The installed FAISS has another layout.
@@ -307,7 +307,7 @@ def refine_head(shape: tuple[int, int]) -> bytes:
 
 
 def refine_tail(factor: int) -> bytes:
-    """Last bytes of an `IndexRefine`: candidates for each result."""
+    """Make the last bytes of an `IndexRefine`: candidates for each result."""
     return struct.pack("<f", factor)
 
 
@@ -355,7 +355,7 @@ class SearchFile:
     def candidates(
         self, query_1K: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Rows with the largest estimated scores by the codes, in one thread.
+        """Find the rows with the largest estimated scores by the codes, in one thread.
 
         Args:
             query_1K: float32 [1, K].
@@ -369,7 +369,7 @@ class SearchFile:
     def nearest(
         self, query_1K: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Rows with the largest float32 scores by the stored rows; arguments and results as in `candidates`."""
+        """Find the rows with the largest float32 scores by the stored rows; arguments and results as in `candidates`."""
         return self._search(self._flat, query_1K, count)
 
     @staticmethod
@@ -436,7 +436,7 @@ class GpuRows:
     def nearest(
         self, queries_QK: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Rows with the largest scores: (float32 [Q, C], int64 [Q, C])."""
+        """Find the rows with the largest scores: (float32 [Q, C], int64 [Q, C])."""
         scores_QC, rows_QC = self._index.search(queries_QK, count)
         return scores_QC, rows_QC
 
@@ -480,6 +480,6 @@ class Clusters:
         return cls(np.asarray(kmeans.centroids, dtype=np.float32))
 
     def nearest(self, vectors_ND: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Number of the nearest centre of every vector."""
+        """Find the number of the nearest centre of every vector."""
         found: NDArray[np.int64] = self._flat.search(np.ascontiguousarray(vectors_ND, dtype=np.float32), 1)[1]
         return found[:, 0]

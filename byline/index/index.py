@@ -260,7 +260,7 @@ class AttributionIndex:
         return np.array(_column(self.path / CODE_CENTRE, (self.width,)))
 
     def codes(self) -> Codes | None:
-        """The codes of a compressed index; None for an exact one."""
+        """Open the codes of a compressed index; None for an exact one."""
         storage = self.manifest.storage
         if storage.search == "exact":
             return None

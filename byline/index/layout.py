@@ -35,17 +35,17 @@ MAX_FACTOR = 1_000
 
 
 def curvature_file(member: str) -> str:
-    """Path of a member's fitted state."""
+    """Return the path of a member's fitted state."""
     return f"curvature/{member}.safetensors"
 
 
 def shard_file(number: int) -> str:
-    """Path of a shard of vectors."""
+    """Return the path of a shard of vectors."""
     return f"vectors/{number:05d}.npy"
 
 
 def block_rows(width: int) -> int:
-    """Rows in a block of vectors of this width: a multiple of 32, which is what FAISS packs together."""
+    """Compute the rows in a block of vectors of this width: a multiple of 32, which FAISS packs together."""
     return max(32, min(4096, BLOCK_BYTES // (4 * width)) // 32 * 32)
 
 
@@ -65,7 +65,7 @@ class StorageOptions(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the rotation before the codes and of the queries that recall is measured on."""
     rescore_factor: int | None = Field(default=None, ge=1, le=MAX_FACTOR)
-    """Candidates for each result that is asked for, and no more; None widens them for each query until they are enough."""
+    """Fixed number of candidates for each requested result; None widens them for each query until they are enough."""
 
     @property
     def exact(self) -> bool:

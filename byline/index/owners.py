@@ -55,7 +55,9 @@ def write_owner_sums(
         wide_BK = np.empty(room_BK.shape, dtype=np.float64)
         for start in range(0, len(order_R), size):
             rows_B = order_R[start : start + size]
-            owners_B = owner_rows[rows_B]
+            owners_B = owner_rows[
+                rows_B
+            ]  # ascending: an owner's rows are one run, which may go on in the next block
             cuts = np.flatnonzero(np.diff(owners_B)) + 1
             vectors_BK = wide_BK[: len(rows_B)]
             np.copyto(vectors_BK, vectors.gather(rows_B, room_BK))

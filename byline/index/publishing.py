@@ -50,7 +50,7 @@ def publish(work: Path, destination: Path, progress: Progress | None = None) -> 
 
 
 def _discard(broken: Path) -> None:
-    """Take a broken version out of the way: renamed first, so that nobody opens half of it."""
+    """Move a broken version out of the way: rename it first, so that no reader opens half of it."""
     broken.rename(_aside(broken))
     shutil.rmtree(_aside(broken))
 

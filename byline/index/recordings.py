@@ -74,7 +74,7 @@ def _span_path(folder: Path, number: int) -> Path:
 
 
 class RecordingWriter:
-    """Appends steps; what is not yet a whole span is held in memory.
+    """Appends steps; an incomplete span stays in memory.
 
     Args:
         folder: An empty or new one; `create` makes it.
@@ -116,7 +116,7 @@ class RecordingWriter:
             self._write_span()
 
     def close(self) -> None:
-        """Write what is held, and the file that makes the recording complete.
+        """Write the last span, and the file that makes the recording complete.
 
         Raises:
             InvalidInput: No step was recorded.
@@ -177,7 +177,9 @@ class Recording:
         """
         path, record = _span_path(self.folder, number), self.spans[number]
         try:
-            data = path.read_bytes()  # what is digested is what is used, whatever becomes of the file
+            data = (
+                path.read_bytes()
+            )  # the digested bytes are those that are used, even if the file changes now
             if hashlib.sha256(data).hexdigest() != record.sha256:
                 raise InvalidTask(f"{path} differs from its checksum: restore the recording, or record again")
             tensors = load(data)
@@ -261,7 +263,7 @@ def require_recording(folder: Path | None, expected: RecordingHead) -> Recording
 
 
 def recording_digest(folder: Path | None) -> str:
-    """SHA-256 that names every number of a checkpoint's recording.
+    """Compute the SHA-256 that names every number of a checkpoint's recording.
 
     Raises:
         InvalidTask: There is none, or it is incomplete.

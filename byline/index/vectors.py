@@ -111,7 +111,7 @@ def weighted_blocks(
 
 
 def largest_magnitudes(blocks: Features, stretches: Sequence[Stretch]) -> list[float]:
-    """Largest absolute number in each stretch, over a whole stream."""
+    """Compute the largest absolute number in each stretch, over a whole stream."""
     slices = stretch_slices(stretches)
     largest = [0.0] * len(slices)
     for block_BK in blocks:
@@ -121,7 +121,7 @@ def largest_magnitudes(blocks: Features, stretches: Sequence[Stretch]) -> list[f
 
 
 def fp16_exponent(largest: float) -> int:
-    """Power of two that brings the largest number of a stretch just below the end of fp16.
+    """Compute the power of two that brings the largest number of a stretch just below the end of fp16.
 
     Args:
         largest: Largest absolute number; zero for a stretch of zeros.
@@ -166,6 +166,7 @@ def write_vectors(
             written = 0
             while written < count:
                 block_BK = next(pending)
+                # In float64: a product with a power of two is then exact, and is rounded once, to the stored type.
                 file.write(np.ldexp(block_BK.astype(np.float64), exponents_K).astype(stored).tobytes())
                 written += len(block_BK)
                 yield start + written
@@ -278,7 +279,7 @@ class VectorRows:
             (first row, float32 [B, K]); a block never spans two files, and holds until the next one is taken.
         """
         size = min(size or block_rows(self.width), self.rows)
-        room_BK = torch.empty((size, self.width), dtype=torch.float32)
+        room_BK = torch.empty((size, self.width), dtype=torch.float32)  # one buffer for all blocks
         for first, tensor in zip(self._starts, self._tensors, strict=False):
             for start in range(0, len(tensor), size):
                 stored_BK = tensor[start : start + size]
@@ -293,6 +294,6 @@ class VectorRows:
 
 
 def _private_map(path: Path) -> mmap.mmap:
-    """Map a file so that nothing can reach it; writable, or torch would warn of what nobody does."""
+    """Map a file privately: writes cannot reach it. Writable, since torch warns of read-only memory."""
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)

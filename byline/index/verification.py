@@ -20,7 +20,7 @@ _CHUNK = 1 << 20
 
 
 def sha256_of(path: Path) -> str:
-    """Digest of a file's content, read in blocks."""
+    """Digest a file's content, block by block."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -41,7 +41,7 @@ class DigestCache:
         self._changed = False
 
     def sha256(self, path: Path) -> str:
-        """Digest of a file, from the cache where it holds."""
+        """Digest a file, or take its digest from the cache where it holds."""
         key = str(path.resolve())
         before = _identity(path)
         entry = self._entries.get(key)
@@ -50,7 +50,7 @@ class DigestCache:
         return self.read(path)
 
     def read(self, path: Path) -> str:
-        """Digest of a file, read whatever the cache holds, and remembered."""
+        """Read and digest a file without the cache, and remember the digest."""
         before = _identity(path)
         digest = sha256_of(path)
         if _identity(path) == before:

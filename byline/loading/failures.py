@@ -33,7 +33,7 @@ OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
 @contextmanager
 def task_code_failures(name: str, advice: str = "correct it") -> Iterator[None]:
-    """Run code of a Task: whatever it raises names the function that raised.
+    """Run code of a Task, and name the function in every error that it raises.
 
     Args:
         name: Name of the code: `Task.collate`.

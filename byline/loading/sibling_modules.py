@@ -16,13 +16,15 @@ from byline.loading.failures import OWN_FOLDERS
 
 TASK_PREFIX = "byline_task_"
 """Begins the names under which Task files themselves are imported: these are unique, and stay."""
+# `sys.modules` and `sys.path` belong to the process: Tasks are loaded one after the other. Reentrant, since loading a Task
+# may load another.
 _LOADING = threading.RLock()
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
 @contextmanager
 def own_modules(folder: Path) -> Iterator[dict[str, ModuleType]]:
-    """Let a Task import modules of its folder, whatever else has been imported under their names.
+    """Let a Task import modules of its folder, even if other modules were imported under their names.
 
     What is loaded already from that folder, or under a name that the folder has, is set aside and put back:
     a Task always gets fresh modules, so that its digest does not depend on what ran before.

@@ -32,7 +32,7 @@ class Components:
     rho_within: float | None
     """Covariance of two masks of one checkpoint; None where the pilot had no two."""
     rho_between: float | None
-    """Covariance of two checkpoints; None where the pilot had one: nobody can know it then."""
+    """Covariance of two checkpoints; None where the pilot had a single checkpoint, which cannot tell."""
 
     def variance(self, checkpoints: int, masks: int) -> float:
         """Predicted variance of the mean over an ensemble; what is unknown counts as if it added nothing new.
@@ -145,7 +145,7 @@ def choices(
 
 
 def recommend_choice(found: Sequence[Choice], tolerance: float = 0.01) -> Choice | None:
-    """The cheapest choice whose reliability is within a tolerance of the best."""
+    """Find the cheapest choice whose reliability is within a tolerance of the best."""
     known = [choice for choice in found if not np.isnan(choice.reliability)]
     if not known:
         return None

@@ -72,7 +72,7 @@ class Adapter:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over its settings and numbers, whatever order they were written in."""
+        """SHA-256 over the adapter's settings and numbers, in an order of its own."""
         settings = {name: value for name, value in self.document.items() if name not in _UNIMPORTANT}
         both = f"{canonical_digest(_ordered(settings))}:{tensors_digest(self.tensors)}"
         return hashlib.sha256(both.encode()).hexdigest()

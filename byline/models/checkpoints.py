@@ -41,7 +41,7 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
 
 
 def _checked_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Weights in memory, held to the digest that is expected of these very tensors."""
+    """Load weights, and compare these very tensors with the expected digest."""
     weights = load_weights(checkpoint)
     if checkpoint.expected is not None:
         own = isinstance(checkpoint.weights, Mapping)
@@ -78,7 +78,7 @@ def checkpoint_digests(
 
 
 def weights_digest(digests: CheckpointDigests) -> str:
-    """One digest of weights, adapters and recording: the weights' own where they stand alone."""
+    """Combine the digests of weights, adapters and recording; weights alone keep their own."""
     if not digests.adapters and digests.recording is None:
         return digests.weights
     parts = (f"recording:{digests.recording}", *(f"adapter:{adapter}" for adapter in digests.adapters))
@@ -86,7 +86,7 @@ def weights_digest(digests: CheckpointDigests) -> str:
 
 
 def pin_checkpoints(task: Task, digests: Mapping[int, CheckpointDigests]) -> Task:
-    """Have every later loading of some checkpoints held to digests.
+    """Compare every later loading of some checkpoints with digests.
 
     Args:
         task: The Task.

@@ -10,7 +10,7 @@ from byline.task import Task
 
 
 class EnsembleModels:
-    """Loads members when they are asked for, and keeps them.
+    """Loads members at their first use, and keeps them.
 
     Members with the same weights share one network and its collector, so that the gradients are compared with autograd
     once. Adapters of one checkpoint share the weights below them.

@@ -30,7 +30,7 @@ Shape = Any
 
 
 def item_shape(item: Item) -> Shape:
-    """The shapes of an item's tensors and the lengths of its sequences."""
+    """Collect the shapes of an item's tensors and the lengths of its sequences."""
     if isinstance(item, Tensor) or hasattr(item, "__array_interface__"):
         return tuple(item.shape)
     if isinstance(item, str | bytes):
@@ -49,14 +49,14 @@ def item_shape(item: Item) -> Shape:
 
 
 def size(shape: Shape) -> int:
-    """All numbers of a shape added up: what orders items by their length."""
+    """Add up all numbers of a shape: items are ordered by this sum."""
     if isinstance(shape, tuple):
         return sum(map(size, shape))
     return shape if isinstance(shape, int) else 0
 
 
 def shortest(items: Sequence[Item]) -> int | None:
-    """The place of the shortest of some items; None where all have the same shape."""
+    """Find the place of the shortest item; None where all have the same shape."""
     shapes = [item_shape(item) for item in items]
     if all(shape == shapes[0] for shape in shapes):
         return None
@@ -64,7 +64,7 @@ def shortest(items: Sequence[Item]) -> int | None:
 
 
 def same_gradients(one: BatchGradients, other: BatchGradients, rounding: float = 0.0) -> bool:
-    """Compare block by block, some rows at a time, so that no whole gradient is held.
+    """Compare gradients block by block, some rows at a time, so that no whole gradient is in memory.
 
     Args:
         one: Gradients of a model.
@@ -174,6 +174,7 @@ class ItemPasses:
             UnsupportedModel: They differ.
         """
         self._batches += 1
+        # n & (n - 1) is zero for powers of two.
         if self._batches & (self._batches - 1) and not self._collector.fresh:
             return
         place = (self._batches * 7 + 1) % len(items)

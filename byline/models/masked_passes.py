@@ -80,7 +80,7 @@ class QueryPasses:
 
 
 def _close(one: BatchGradients, other: BatchGradients) -> bool:
-    """Block by block, so that no whole gradient is held."""
+    """Compare gradients block by block, so that no whole gradient is in memory."""
     for name, gradient in one.blocks.items():
         rows, _ = gradient.shape
         step = max(1, (1 << 20) // gradient.shape[1])

@@ -106,7 +106,7 @@ def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -
             break
         batch = collate_items(task, read_items(task.train_set, [row]), compute.device)
         for target in ("loss", *task.targets):
-            waiting -= collector.reached(task.objective(target), batch)
+            waiting -= collector.reached_parameters(task.objective(target), batch)
     return tuple(name for name in collector.unused if name in waiting)
 
 
@@ -117,7 +117,7 @@ SHAPES_FROM = 64
 
 
 def probed_rows(task: Task, most: int = PROBED_FROM) -> list[int]:
-    """Rows of a few training points, spread over the training set."""
+    """Choose the rows of a few training points, spread over the training set."""
     size = len(task.train_set)
     return sorted({place * size // most for place in range(most)})
 

@@ -63,7 +63,7 @@ def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
 
 
 def load_moments(task: Task, member: Member, blocks: Sequence[Block]) -> State | None:
-    """The moments of a member's parameters; None where they must be estimated: a LoRA adapter has none.
+    """Load the moments of a member's parameters; None where they must be estimated: a LoRA adapter has none.
 
     Raises:
         InvalidTask: They are there, and do not fit the model.

@@ -184,7 +184,7 @@ def _at_fault(
         try:
             alone(item)
             passed = True
-        except Exception as own:  # whatever it is, it is this item's
+        except Exception as own:  # any error here is this item's
             failed = failed or (name, own)
         if passed and failed:
             return failed

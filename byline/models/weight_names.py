@@ -44,7 +44,7 @@ def own_names(stored: Iterable[str], own: Iterable[str]) -> dict[str, str]:
 
 
 def plain_name(name: str) -> str:
-    """One spelling of a name, whatever wrapped the model and whichever release named it."""
+    """Normalize a name, without wrappers of the model and in the spelling of today's releases."""
     parts = [part for part in name.split(".") if part not in WRAPPERS]
     if parts:
         parts[-1] = _OLD_ENDINGS.get(parts[-1], parts[-1])

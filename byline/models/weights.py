@@ -19,7 +19,7 @@ _RECOMPUTED = re.compile(
 
 
 def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put weights into a model, whatever wrapped it when they were saved and whichever release named them.
+    """Put weights into a model, without wrappers from when they were saved, and with names of any release.
 
     Tied weights may be stored once, under either name. Numbers are converted to the model's own precision. Buffers
     that a model computes by itself may be missing, or be left over from an older release.
@@ -176,6 +176,7 @@ def _as_from_pretrained(
 
 def _converted(model: Any, stored: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]] | None:
     options = {"dtype": model.dtype, "attn_implementation": model.config._attn_implementation}
+    # `from_pretrained` draws the weights of missing layers: the caller's generator stays as it was.
     with _quietly(), torch.random.fork_rng(devices=[]):
         try:
             made, info = type(model).from_pretrained(

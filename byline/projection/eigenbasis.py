@@ -56,6 +56,7 @@ def block_basis(name: str, side: str, state: State) -> Basis:
 def _kept(name: str, state: State) -> KeptCoordinates:
     left, right = block_basis(name, "left", state), block_basis(name, "right", state)
     kept_K = state[f"{name}.kept"]
+    # Only eigenvectors of kept coordinates are multiplied: positions are renumbered among these.
     used_rows, rows_K = torch.unique(kept_K // right.size, return_inverse=True)
     used_columns, columns_K = torch.unique(kept_K % right.size, return_inverse=True)
     return KeptCoordinates(name, _subset(left, used_rows), _subset(right, used_columns), rows_K, columns_K)

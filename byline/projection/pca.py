@@ -46,17 +46,17 @@ class Pca(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the random signs of the first pass."""
 
-    def kept(self, rows: int, width: int) -> int:
+    def kept_size(self, rows: int, width: int) -> int:
         """Count the numbers k that are kept of features of this width, fitted on this many rows."""
         return min(self.size, rows, width)
 
-    def sketched(self, rows: int, width: int) -> int:
+    def sketch_size(self, rows: int, width: int) -> int:
         """Count the numbers L of a sketch."""
-        return min(self.kept(rows, width) + OVERSAMPLING, width)
+        return min(self.kept_size(rows, width) + OVERSAMPLING, width)
 
 
 def first_directions(seed: int, member: str, shape: tuple[int, int]) -> Tensor:
-    """Random signs to begin with: float32 [K, L], different for every member."""
+    """Draw random signs to start with: float32 [K, L], different for every member."""
     rows, columns = shape
     return random_signs(stream_key(seed, "pca", member), 0, rows, columns, torch.device("cpu"))
 
@@ -93,6 +93,7 @@ def mixing_matrix(sketch_LL: Tensor, moment_LL: Tensor, size: int) -> Tensor:
 def _inverse_root(matrix_LL: Tensor, size: int) -> Tensor:
     """U D^(-1/2) of the strongest eigenvalues, zero where they are rounding."""
     values_L, vectors_LL = torch.linalg.eigh((matrix_LL + matrix_LL.T) / 2)
+    # `eigh` sorts eigenvalues upward.
     strongest, vectors = values_L.flip(0)[:size], vectors_LL.flip(1)[:, :size]
     sound = strongest > _RANK_TOLERANCE * strongest[:1].clamp_min(0)
     roots = strongest.clamp_min(torch.finfo(torch.float64).tiny).rsqrt() * sound
@@ -112,12 +113,12 @@ def encode_directions(directions_Kk: Tensor) -> State:
 
 
 def decode_directions(state: State) -> Tensor | None:
-    """A member's directions, float32 [K, k]; None where the index has no PCA."""
+    """Decode a member's directions, float32 [K, k]; None where the index has no PCA."""
     return state[CODES].float() * state[SCALES] if CODES in state else None
 
 
 def rotate_features(features: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
-    """Each member's part of the rotated feature.
+    """Compute each member's part of the rotated feature.
 
     Args:
         features: One [N, K_m] a member, scaled as in a concatenation.

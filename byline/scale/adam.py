@@ -43,7 +43,7 @@ class AdamDirection(BaseModel):
     """Training points that missing moments are estimated from, drawn at random; None takes all."""
 
     def statistics(self, blocks: Sequence[Block], given: State | None) -> tuple[Statistic, ...]:
-        """The moments, where they are not given."""
+        """List the moments, where they are not given."""
         return (MomentStatistic(blocks, self.sample, given),)
 
     def scaler(self, state: State) -> Scaler:

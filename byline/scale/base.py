@@ -36,12 +36,12 @@ class NoScale(BaseModel):
     kind: Literal["none"] = "none"
 
     def statistics(self, blocks: Sequence[Block], given: State | None) -> tuple[Statistic, ...]:
-        """Nothing to fit."""
+        """Return no statistic: nothing is fitted."""
         del blocks, given
         return ()
 
     def scaler(self, state: State) -> Scaler:
-        """Leaves every gradient as it is."""
+        """Make the identity."""
         del state
         return _AsItIs()
 

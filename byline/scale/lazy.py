@@ -48,7 +48,7 @@ def map_blocks(
 class EntrywiseGradient(KroneckerGradient):
     """A function of every entry of each example's gradient: no sum of a few outer products any more.
 
-    `uses` are those of the gradient itself. What is asked for is written out in stretches of whole rows.
+    `uses` are those of the gradient itself. Results are written out in stretches of whole rows.
     """
 
     function: Entrywise
@@ -56,20 +56,20 @@ class EntrywiseGradient(KroneckerGradient):
     """Further arguments of the function, by entry."""
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "N o I"]:
-        """Rows `start` to `stop`."""
+        """Write out rows `start` to `stop`."""
         return self.function(super().rows(start, stop), *(table[start:stop] for table in self.tables))
 
     def dense(self) -> Float[Tensor, "N O I"]:
-        """Everything, written out."""
+        """Write everything out."""
         return self.function(super().dense(), *self.tables)
 
     def entries(self, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
-        """Some entries; no other is formed."""
+        """Compute some entries; no other is formed."""
         own = (table[rows_K.to(table.device), columns_K.to(table.device)] for table in self.tables)
         return self.function(super().entries(rows_K, columns_K), *own)
 
     def project(self, left: Basis, right: Basis) -> Float[Tensor, "N K1 K2"]:
-        """Coordinates in the product of two bases, added up over the stretches."""
+        """Compute the coordinates in the product of two bases, added up over the stretches."""
         total: Tensor | None = None
         for piece in self._pieces():
             part = piece.project(left, right)
@@ -78,11 +78,11 @@ class EntrywiseGradient(KroneckerGradient):
         return total
 
     def gather(self, left: Basis, right: Basis, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
-        """Some coordinates of `project`."""
+        """Compute some coordinates of `project`."""
         return self.project(left, right)[:, rows_K, columns_K]
 
     def squared_norms(self) -> Float[Tensor, "N"]:
-        """Squared length of every example's."""
+        """Compute the squared length of every example's gradient."""
         return self._norms_by_rows()
 
     def _pieces(self) -> Iterator[KroneckerGradient]:

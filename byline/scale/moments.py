@@ -70,7 +70,7 @@ class MomentStatistic(EveryFit):
         self.sample = 0 if given is not None else sample
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """Sums of gradients and of their squares, stretch after stretch."""
+        """Compute the sums of gradients and of their squares, stretch after stretch."""
         del state
         assert isinstance(batch, BatchGradients)
         sums: State = {}
@@ -80,13 +80,13 @@ class MomentStatistic(EveryFit):
         return sums
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """The optimizer's moments where there are any, else the means."""
+        """Return the optimizer's moments where there are any, else the means."""
         del state
         return self._given or {name: (total / count).float() for name, total in sums.items()}
 
 
 def moment_sums(gradient: KroneckerGradient, count: int) -> tuple[Tensor, Tensor]:
-    """Sum over the examples of G_n and of its square, entry by entry.
+    """Compute the sum over the examples of G_n and of its square, entry by entry.
 
     Args:
         gradient: One block.

@@ -22,16 +22,16 @@ LARGEST_LEVERAGE = 0.9
 
 
 def one_minus_p(objective_N: Tensor) -> Tensor:
-    """1 - p of the margin m = log p/(1-p), whose objective is -m: float64 [N]."""
+    """Compute 1 - p of the margin m = log p/(1-p), whose objective is -m: float64 [N]."""
     return torch.sigmoid(objective_N.double())
 
 
 def inverse_lengths(vectors_NK: Tensor) -> Tensor:
-    """1 / |v|, and 0 for a vector of zeros, whose influence is zero anyway: float64 [N]."""
+    """Compute 1 / |v|, and 0 for a vector of zeros, whose influence is zero anyway: float64 [N]."""
     lengths_N = vectors_NK.double().norm(dim=1)
     return torch.where(lengths_N > 0, 1 / lengths_N, torch.zeros_like(lengths_N))
 
 
 def leverage_weights(leverage_N: Tensor) -> Tensor:
-    """1 / (1 - h), h held below `LARGEST_LEVERAGE`: float64 [N]."""
+    """Compute 1 / (1 - h), h held below `LARGEST_LEVERAGE`: float64 [N]."""
     return 1 / (1 - leverage_N.double().clamp(0, LARGEST_LEVERAGE))

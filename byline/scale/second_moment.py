@@ -61,7 +61,7 @@ class SecondMoment(BaseModel):
     """Training points that a missing second moment is estimated from, drawn at random; None takes all."""
 
     def statistics(self, blocks: Sequence[Block], given: State | None) -> tuple[Statistic, ...]:
-        """The second moments, where they are not given."""
+        """List the second moments, where they are not given."""
         if self.factored:
             return (MarginalStatistic(blocks, self, given),)
         return (MomentStatistic(blocks, self.sample, given),)
@@ -83,7 +83,7 @@ class MarginalStatistic(EveryFit):
         self.sample = 0 if given is not None else options.sample
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """Sums of squares by row and by column."""
+        """Compute the sums of squares by row and by column."""
         del state
         assert isinstance(batch, BatchGradients)
         sums: State = {}

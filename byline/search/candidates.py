@@ -1,7 +1,7 @@
 """Keep the rows that can still be among the best of one query while approximate scores come in.
 
 A row is dropped only if its score is lower than those of k others by more than both could be wrong, so the
-exact best k are always among those kept, ties included, whatever computed the approximate scores.
+exact best k are always among those kept, ties included, for any source of approximate scores.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Certainty:
     expected_recall: float
     """Lower bound of the expected recall, compared with an exact scan; 1 for an exact scan."""
 
-    def joined(self, other: "Certainty") -> "Certainty":
+    def combine(self, other: "Certainty") -> "Certainty":
         """Combine the certainties of two searches."""
         return Certainty(
             exact=self.exact and other.exact,
@@ -101,6 +101,7 @@ class Shortlist:
         rows = np.concatenate(self._rows) if self._rows else np.empty(0, dtype=np.int64)
         approximate = np.concatenate(self._approximate) if self._rows else np.empty(0, dtype=np.float32)
         if len(rows) > self._k:
+            # An approximate score may be too low by the error, and the k-th too high by it: hence twice the error.
             kth = float(np.partition(approximate, len(rows) - self._k)[len(rows) - self._k])
             self.threshold = max(self.threshold, kth - self._margin)
             kept = approximate >= self.threshold

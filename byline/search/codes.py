@@ -29,7 +29,7 @@ _MOST_CANDIDATES = 8
 _SAME = 1 + 1e-5
 """Equal rows have equal losses, to rounding."""
 _SMALL = 20
-"""Codes are asked with queries over 2^this: FAISS adds the squared length to every estimate and takes it away again."""
+"""Queries are divided by 2^this for the codes: FAISS adds the squared length to every estimate and subtracts it again."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CodeSearch:
 
         Args:
             query_K: float32 [K], its largest number in [.5, 1), or all zeros.
-            k: Results that are wanted.
+            k: Number of results.
 
         Yields:
             Candidates that are expected to hold the best k, or, where their number is fixed, that number first.

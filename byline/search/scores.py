@@ -16,7 +16,7 @@ _UNIT = 2.0**-24
 def pair_scores(
     query_K: NDArray[np.float64], vectors_NK: NDArray[np.float32], slices: Sequence[slice]
 ) -> NDArray[np.float64]:
-    """Each stretch's part of the scores of one query with some rows.
+    """Compute each stretch's part of the scores of one query with some rows.
 
     Args:
         query_K: float64 [K], divided by the scales of the stored numbers.
@@ -26,12 +26,13 @@ def pair_scores(
     Returns:
         float64 [N, M]: parts that add up to the scores.
     """
+    # numpy's pairwise sum depends on the width alone; BLAS' order of summation depends on threads and on the batch.
     products_NK = vectors_NK.astype(np.float64) * query_K
     return np.stack([products_NK[:, stretch].sum(axis=1) for stretch in slices], axis=1)
 
 
 def part_scores(parts_MK: NDArray[np.float64], vectors_NK: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Each member's part of the scores of one query with some rows, where members share all numbers.
+    """Compute each member's part of the scores of one query with some rows, where members share all numbers.
 
     Args:
         parts_MK: The members' parts of the query, float64 [M, K], divided by the scales of the stored numbers.
@@ -70,7 +71,7 @@ def normalize_queries(
 
 
 def rounding_bound(width: int) -> float:
-    """Relative bound on the error of a float32 inner product, whatever the order of the sum.
+    """Bound the relative error of a float32 inner product, for any order of the sum.
 
     `|computed - exact| <= n u / (1 - n u) |x|.|y|` with u = 2^-24 (Higham 2002, section 3.1), by Cauchy-Schwarz at
     most that times the lengths.

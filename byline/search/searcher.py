@@ -27,15 +27,15 @@ from byline.search.codes import CodeSearch
 from byline.search.scan import row_blocks, scan
 from byline.search.scores import normalize_queries, pair_scores, part_scores, rounding_bound, sum_parts
 
-Ranked = tuple[NDArray[np.int64], NDArray[np.float64]]
+_Rows = tuple[NDArray[np.int64], NDArray[np.float64]]
 """(rows [k], parts of their scores [k, stretches])."""
-Found = tuple[Ranked, Certainty]
+_Result = tuple[_Rows, Certainty]
 """Ranked rows of one query, and their certainty."""
 MemberScores = Callable[[int, NDArray[np.float32]], NDArray[np.float64]]
 """(number of a query, stored vectors [N, K]) -> each member's scores, float64 [N, M]."""
 
 _FLAT_QUERIES = 2
-"""Up to so many queries FAISS reads stored rows as they are; a product of decoded blocks is faster for more."""
+"""Up to this many queries, FAISS reads stored rows as they are; for more, a product of decoded blocks is faster."""
 _FLAT_MARGIN = 32
 _FLAT_MOST = 1_024
 _QUERY_BATCH = 64
@@ -100,7 +100,7 @@ class Searcher:
     def member_scores(
         self, features_QK: Any, hits: Hits, parts_QMK: Tensor | None = None
     ) -> NDArray[np.float64]:
-        """Each member's own scores of hits.
+        """Compute each member's own scores of hits.
 
         Args:
             features_QK: The query features that were searched for.
@@ -126,7 +126,7 @@ class Searcher:
         return np.stack([np.concatenate(blocks) if blocks else none for blocks in found])
 
     def owner_scores(self, features_QK: Any, parts_QMK: Tensor | None = None) -> NDArray[np.float64]:
-        """Each owner's sum of scores over all of its rows, from the stored sums.
+        """Compute each owner's sum of scores over all of its rows, from the stored sums.
 
         Args:
             features_QK: Query features, [Q, K].
@@ -158,7 +158,7 @@ class Searcher:
         return lambda q, vectors_NK: part_scores(unscaled_parts[q], vectors_NK) * members
 
     def scores(self, features_QK: Any, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Scores of all rows; to float32 accuracy, and with last bits that depend on the batch.
+        """Compute the scores of all rows, to float32 accuracy; the last bits depend on the batch.
 
         Args:
             features_QK: Query features, [Q, K].
@@ -175,7 +175,7 @@ class Searcher:
         return out
 
     def score_blocks(self, features_QK: Any) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Scores of all rows, a block of rows at a time.
+        """Compute the scores of all rows, a block of rows at a time.
 
         Args:
             features_QK: Query features, [Q, K].
@@ -211,14 +211,14 @@ class Searcher:
             )
         return allowed
 
-    def _nothing(self) -> Found:
+    def _nothing(self) -> _Result:
         return (np.empty(0, dtype=np.int64), np.empty((0, len(self._slices)))), Certainty(
             exact=True, candidates=0, expected_recall=1.0
         )
 
     def _search(
         self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None
-    ) -> list[Found]:
+    ) -> list[_Result]:
         if allowed is not None:
             return self._scan_in_batches(queries_QK, k, allowed)
         codes = self._codes
@@ -231,8 +231,8 @@ class Searcher:
         return self._scan_in_batches(queries_QK, k, None)
 
     def _each(
-        self, answer: Callable[[NDArray[np.float64]], Found], queries_QK: NDArray[np.float64]
-    ) -> list[Found]:
+        self, answer: Callable[[NDArray[np.float64]], _Result], queries_QK: NDArray[np.float64]
+    ) -> list[_Result]:
         """Answer one query a time, so that nothing depends on its neighbours; in threads if there are several."""
         each = [query_K[None] for query_K in queries_QK]
         if self._threads == 1 or len(each) < 2:
@@ -240,7 +240,7 @@ class Searcher:
         with ThreadPoolExecutor(min(self._threads, len(each))) as pool:
             return list(pool.map(answer, each))
 
-    def _by_codes(self, codes: CodeSearch, query_1K: NDArray[np.float64], k: int) -> Found:
+    def _by_codes(self, codes: CodeSearch, query_1K: NDArray[np.float64], k: int) -> _Result:
         """Candidates by codes, until they are enough and no row that ties with the last hit can be missing."""
         moved_1K, norm_1 = normalize_queries(query_1K)
         for proposal in codes.proposals(moved_1K[0], k):
@@ -260,7 +260,7 @@ class Searcher:
         recall = 1.0 if exact else self.index.manifest.search.recall_at_least
         return Certainty(exact=exact, candidates=rows, expected_recall=recall)
 
-    def _by_flat(self, query_1K: NDArray[np.float64], k: int) -> Found:
+    def _by_flat(self, query_1K: NDArray[np.float64], k: int) -> _Result:
         """Candidates by FAISS on stored rows, one query."""
         moved_1K, norm_1 = normalize_queries(query_1K)
         count = min(self.index.rows, k + _FLAT_MARGIN)
@@ -272,7 +272,7 @@ class Searcher:
         shortlist.offer(rows_C, scores_C)
         return shortlist.finish(), self._scanned(self.index.rows)
 
-    def _by_gpu(self, gpu: GpuRows, queries_QK: NDArray[np.float64], k: int) -> list[Found]:
+    def _by_gpu(self, gpu: GpuRows, queries_QK: NDArray[np.float64], k: int) -> list[_Result]:
         """Candidates by a GPU, all queries at once; those with too close a call are scanned."""
         moved_QK, norms_Q = normalize_queries(queries_QK)
         count = min(self.index.rows, gpu.MAX_K, max(4 * k, k + 256))
@@ -290,15 +290,15 @@ class Searcher:
 
     def _scan_in_batches(
         self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None
-    ) -> list[Found]:
-        found: list[Found] = []
+    ) -> list[_Result]:
+        found: list[_Result] = []
         for start in range(0, len(queries_QK), _QUERY_BATCH):
             found += self._scan(queries_QK[start : start + _QUERY_BATCH], k, allowed)
         return found
 
     def _scan(
         self, queries_QK: NDArray[np.float64], k: int, allowed: NDArray[np.int64] | None
-    ) -> list[Found]:
+    ) -> list[_Result]:
         moved_QK, norms_Q = normalize_queries(queries_QK)
         shortlists = [
             self._shortlist(query_K, k, float(norm))

@@ -46,7 +46,7 @@ class Document:
     label: str | None = None
     """A category, for filters."""
     attributes: Mapping[str, JsonValue] = field(default_factory=dict)
-    """Whatever else people want to see or to filter by."""
+    """Further attributes, for people and for filters."""
 
 
 def document_ids(documents: Sequence[Document], contents: Sequence[Sequence[str | None]]) -> list[str]:

@@ -72,7 +72,7 @@ class LocalModel(BaseModel):
     def factory(self, config: Any, head: Head) -> Callable[[], nn.Module]:
         """Make `Task.model`: the architecture from the configuration alone, in evaluation mode and in float32.
 
-        Whatever precision the weights are stored in: gradients of a model in half precision would be its rounding.
+        Weights of any precision are loaded in float32: gradients of a model in half precision would be its rounding.
         """
         auto = getattr(transformers(), head)
 
@@ -142,7 +142,7 @@ class Tokens:
 
         Args:
             text: Any.
-            limit: Cut to so many tokens; None keeps all.
+            limit: Most tokens to keep; None keeps all.
 
         Returns:
             Tokens.

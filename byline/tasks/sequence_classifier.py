@@ -91,7 +91,7 @@ class LabelledTexts:
         Args:
             documents: Each with a label.
             tokens: The tokenizer.
-            context: Texts are cut to so many tokens.
+            context: Most tokens of a text; longer texts are cut.
             classes: Names in the order of the logits.
 
         Raises:

@@ -171,7 +171,7 @@ def _by_baseline(
     out: NDArray[np.float32],
 ) -> None:
     part = questions[first : first + len(out)]
-    for place, each in enumerate(without_errors(ask.completed(part, StageTimer()), first)):
+    for place, each in enumerate(without_errors(ask.make_items(part, StageTimer()), first)):
         try:
             with task_code():
                 out[place] = baseline.scores(each.items)[0]

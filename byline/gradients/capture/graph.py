@@ -32,7 +32,7 @@ class Span:
 
 
 def now() -> int:
-    """Number of the next operation that this thread records."""
+    """Read the number of the next operation that this thread records."""
     return int(torch._C._autograd._get_sequence_nr())
 
 

@@ -61,7 +61,7 @@ class Operation:
     """Axes of the input behind the leading ones; None where it has no position of its own for each example."""
 
     def features(self, output: Tensor) -> tuple[int, ...]:
-        """The shape that a bias must have: one that is broadcast in another way is not captured."""
+        """Compute the shape that a bias must have: a bias that is broadcast in another way is not captured."""
         return (output.shape[1 if self.trailing is None else -1],)
 
 
@@ -203,4 +203,4 @@ OPERATIONS: dict[Any, Operation] = {
     F.layer_norm: LAYER_NORM,
     F.rms_norm: RMS_NORM,
 }
-"""torch's function -> how it is captured. Whatever is not here is differentiated as a whole module, or by autograd."""
+"""torch's function -> its capture. Other functions are differentiated as a whole module, or by autograd."""

@@ -74,8 +74,8 @@ class DropoutMask:
         with multiplied_outputs(self._factors(place), self._model), observer.follower:
             yield
 
-    def kept(self, name: str, size: int, device: torch.device) -> Tensor:
-        """0 or 1/(1 - rate) for every feature of a module: float64 [size]."""
+    def factors(self, name: str, size: int, device: torch.device) -> Tensor:
+        """Compute 0 or 1/(1 - rate) for every feature of a module: float64 [size]."""
         return _drawn(stream_key(self._seed, "dropout", name), self._rates[name], size, device)
 
     @property
@@ -99,7 +99,7 @@ class DropoutMask:
             return None
         shape = [1] * output.dim()
         shape[place.axis] = place.size
-        return self.kept(name, place.size, output.device).to(output.dtype).reshape(shape)
+        return self.factors(name, place.size, output.device).to(output.dtype).reshape(shape)
 
 
 class _Decisions:
@@ -109,7 +109,7 @@ class _Decisions:
         self._modules, self._plan = modules, NOTHING
 
     def place(self, observer: DropoutObserver, name: str, output: Tensor) -> DropoutSite:
-        """The decision about an output."""
+        """Look up the decision about an output."""
         call = observer.call(name, output)
         try:
             place = decide_site(name, self._modules[name], [call])
@@ -117,7 +117,7 @@ class _Decisions:
             if not any(known.fits(call.shape) for known in self._plan.places.get(name, ())):
                 raise
         else:
-            self._plan = self._plan.joined(name, [place])
+            self._plan = self._plan.add_sites(name, [place])
         return self._plan.place(name, output)
 
 
@@ -156,7 +156,7 @@ def _stacked_factor(masks: Sequence[DropoutMask], name: str, output: Tensor) -> 
             f"shape {tuple(output.shape)} that is not known to hold them one after the other: take one mask a pass"
         )
     each = output.shape[place.batch] // len(masks)
-    kept_MD = torch.stack([mask.kept(name, place.size, output.device) for mask in masks])
+    kept_MD = torch.stack([mask.factors(name, place.size, output.device) for mask in masks])
     factor = kept_MD.to(output.dtype).repeat_interleave(each, dim=0)
     shape = [1] * output.dim()
     shape[place.batch], shape[place.axis] = output.shape[place.batch], place.size

@@ -100,7 +100,7 @@ class MaskPlan:
             f"of shape {shape}: give each use its own nn.Dropout, and features an axis of constant size"
         )
 
-    def joined(self, name: str, places: Sequence[DropoutSite]) -> "MaskPlan":
+    def add_sites(self, name: str, places: Sequence[DropoutSite]) -> "MaskPlan":
         """Add decisions about a module; one that is no longer clear is refused."""
         own = tuple(dict.fromkeys((*self.places.get(name, ()), *places)))
         for place in own:
@@ -151,7 +151,7 @@ class DropoutObserver:
         return call
 
     def calls(self) -> dict[str, list[DropoutCall]]:
-        """All calls in their order, by module, with what came after them."""
+        """List all calls in their order, by module, with what came after them."""
         found: dict[str, list[DropoutCall]] = {}
         for name, moment, call in self._seen:
             consumer = self.follower.consumer(call.axes, moment)
@@ -160,7 +160,7 @@ class DropoutObserver:
 
 
 def dropout_modules(model: nn.Module) -> dict[str, _DropoutNd]:
-    """The dropout modules of a model, by name."""
+    """List the dropout modules of a model, by name."""
     return {name: module for name, module in model.named_modules() if isinstance(module, _DropoutNd)}
 
 
@@ -189,7 +189,7 @@ def plan_masks(model: nn.Module, objectives: Sequence[Series]) -> MaskPlan:
             except UnsupportedModel as error:
                 plan = replace(plan, refused={name: str(error), **plan.refused})
             else:
-                plan = plan.joined(name, places) if places else plan
+                plan = plan.add_sites(name, places) if places else plan
     return plan
 
 

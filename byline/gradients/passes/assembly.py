@@ -43,12 +43,12 @@ def full_precision(tensor: Tensor) -> Tensor:
 
 
 def to_dense(grad: Tensor) -> Tensor:
-    """A gradient written out: that of an embedding with `sparse=True` is sparse."""
+    """Write a gradient out: that of an embedding with `sparse=True` is sparse."""
     return grad.to_dense() if grad.is_sparse else grad
 
 
 def outer_products(call: OperationCall, grad: Tensor) -> Products:
-    """The outer products of a call, given the gradient of its output.
+    """Compute the outer products of a call, given the gradient of its output.
 
     Where the examples share the call, its output was spread over them, and so is its input here.
     """
@@ -132,12 +132,12 @@ def _weight_use(sides: Sides, *, folded: bool, together: bool) -> Use:
 
 
 def vector_use(grad_NP: Tensor) -> Use:
-    """A gradient that is known as such, as a block of one column."""
+    """Write a finished gradient as a block of one column."""
     return Use(DenseFactor(grad_NP[:, None, :]), DenseFactor(grad_NP.new_ones(grad_NP.shape[0], 1, 1)))
 
 
 def tensor_use(block: Block, tensors: Mapping[str, Tensor]) -> Use:
-    """A gradient that is known as such.
+    """Write a finished gradient as outer products.
 
     Args:
         block: Its block.
@@ -159,7 +159,7 @@ def matrix_use(matrix_NOI: Tensor) -> Use:
 
 
 def zero_use(block: Block, count: int, like: Tensor) -> Use:
-    """The gradient of a block that took no part."""
+    """Write the zero gradient of a block that took no part."""
     like = full_precision(like)
     left, right = like.new_zeros(count, 1, block.rows), like.new_zeros(count, 1, block.columns)
     return Use(DenseFactor(left), DenseFactor(right))

@@ -1,6 +1,6 @@
 """Take all examples' gradients from one pass over a batch: cut the trace by the layouts that were learned for the model.
 
-Whatever is not as it was when the layouts were learned is inseparable; the caller then goes one example at a time.
+A pass that differs from those that the layouts were learned on is inseparable; the caller then takes one example a time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ class Separation:
         )
 
     def operation(self, place: Place) -> Layout:
-        """The layout of an operation's output.
+        """Look up the layout of an operation's output.
 
         Raises:
             InseparableError: None was learned.
@@ -66,7 +66,7 @@ class Separation:
         return others.pop()
 
     def module(self, place: Place) -> ModuleLayout:
-        """The layout of a module's call.
+        """Look up the layout of a module's call.
 
         Raises:
             InseparableError: None was learned.
@@ -124,7 +124,7 @@ class BatchPass:
         return hash((self.count, shapes, outputs, self.graph.operations, self.movements))
 
     def edge_gradients(self, weights_N: Sequence[float], *, keep: bool) -> list[list[Tensor | None]]:
-        """Gradients by the outputs of all operations, then of all modules, of the weighted sum of the values."""
+        """Compute the gradients by the outputs of all operations, then of all modules, of the weighted sum of the values."""
         with torch.enable_grad():
             value = (self.values_N * self.values_N.new_tensor(weights_N)).sum()
         if not value.requires_grad:  # these examples depend on no attributed parameter
@@ -307,6 +307,6 @@ def _own_names(module: nn.Module, wanted: Mapping[int, str]) -> dict[str, str]:
 
 
 def owner(calls: Sequence[ModuleCall], moment: int, parameter: Tensor) -> ModuleCall | None:
-    """The innermost call at a moment of a module that has a parameter below it."""
+    """Find the innermost call at a moment of a module that has a parameter below it."""
     inside = [c for c in calls if c.span.holds(moment) and any(p is parameter for p in c.module.parameters())]
     return min(inside, key=lambda call: call.span.end - call.span.begin, default=None)

@@ -87,7 +87,7 @@ def module_gradients(
         return dict(found)
     except (InseparableError, torch.OutOfMemoryError):
         raise
-    except Exception:  # whatever an operator raises that cannot be vectorized; what follows is exact
+    except Exception:  # any error of an operator that cannot be vectorized; the loop below is exact
         rows = [dict(zip(places, each, strict=True)) for each in _rows(parts, count)]
         return _one_by_one(single, values, grads, rows, wanted)
 
@@ -102,7 +102,7 @@ class _Single:
     wanted: list[bool]
 
     def outputs(self, values: Mapping[str, Tensor], own: Mapping[int, Tensor]) -> list[Tensor]:
-        """Leaves of what the module returns, those that something depends on."""
+        """List the leaves of the module's output that something depends on."""
         given = [own.get(n, _precise(leaf)) for n, leaf in enumerate(self.leaves)]
         args, kwargs = pytree.tree_unflatten(given, self.structure)
         returned = functional_call(self.call.module, dict(values), args, kwargs)

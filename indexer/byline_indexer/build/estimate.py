@@ -182,7 +182,7 @@ def _rotation(plan: BuildPlan, every: int) -> tuple[int, tuple[Pass, ...]]:
     pca, rows = plan.recipe.pca, plan.rotation_sample
     if pca is None:
         return every, ()
-    size, sketched = pca.kept(rows, every), pca.sketched(rows, every)
+    size, sketched = pca.kept_size(rows, every), pca.sketch_size(rows, every)
     a_product = _product_time(sketched) * every * sketched
     reading = every * 4 / _READ_BYTES
     fitted = Pass("fit the pca", rows * pca.passes, rows * pca.passes * 2 * (a_product + reading))
@@ -195,7 +195,7 @@ def _rotation_room(plan: BuildPlan, every: int) -> int:
     pca, rows = plan.recipe.pca, plan.rotation_sample
     if pca is None:
         return 0
-    sketched = pca.sketched(rows, every)
+    sketched = pca.sketch_size(rows, every)
     return sketched * (rows * 4 + every * (8 + 4) * pca.passes)
 
 

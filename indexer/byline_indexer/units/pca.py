@@ -106,7 +106,7 @@ class Rotation:
 
     def _columns(self, number: int, last: int) -> int:
         widths = [block_features(self._workspace, m.name, 0).shape[1] for m in self._plan.members]
-        return self._pca.kept(self._plan.rotation_sample, sum(widths)) if self._last(number) else last
+        return self._pca.kept_size(self._plan.rotation_sample, sum(widths)) if self._last(number) else last
 
     def _sums(self, number: int, member: str) -> Tensor:
         return self._workspace.read(Unit(Stage.GATHER, member, 0, self._plan.pass_name(number)))["sums"]
@@ -122,7 +122,7 @@ class Rotation:
     def _first(self) -> list[Tensor]:
         members = self._plan.members
         widths = [block_features(self._workspace, m.name, 0).shape[1] for m in members]
-        size = self._pca.sketched(self._plan.rotation_sample, sum(widths))
+        size = self._pca.sketch_size(self._plan.rotation_sample, sum(widths))
         pairs = zip(members, widths, strict=True)
         return [first_directions(self._pca.seed, member.name, (width, size)) for member, width in pairs]
 

@@ -164,12 +164,12 @@ class ComputeThread:
     def _take(self) -> list[Job]:
         """Take the oldest job, and all others for its index that fit the budget."""
         batch, left, cost = [self._jobs.popleft()], deque[Job](), 0
-        cost = batch[0].question.batched
+        cost = batch[0].question.batch_cost
         for job in self._jobs:
             same_index = job.attributor is batch[0].attributor
-            if same_index and cost + job.question.batched <= self._batch_cost:
+            if same_index and cost + job.question.batch_cost <= self._batch_cost:
                 batch.append(job)
-                cost += job.question.batched
+                cost += job.question.batch_cost
             else:
                 left.append(job)
         self._jobs, self._computing = left, sum(job.question.cost for job in batch)

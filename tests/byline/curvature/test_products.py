@@ -100,7 +100,7 @@ def test_a_mask_is_part_of_the_network() -> None:
     case = models.mlp(dropout=0.5)
     mask = DropoutMask(case.model, 3)
     written_out = nn.Sequential(*case.model)
-    factors = mask.kept("2", 7, torch.device("cpu"))
+    factors = mask.factors("2", 7, torch.device("cpu"))
     written_out[2] = models.Scale(factors)
     vectors = vectors_like(case.model)
 

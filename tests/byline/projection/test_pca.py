@@ -25,7 +25,7 @@ def features(rows: int, widths: tuple[int, ...], rank: int, seed: int = 0) -> li
 def directions(parts: list[torch.Tensor], options: Pca) -> list[torch.Tensor]:
     """The passes of a build, over one block."""
     rows, width = len(parts[0]), sum(p.shape[1] for p in parts)
-    sketched = options.sketched(rows, width)
+    sketched = options.sketch_size(rows, width)
     V = [
         first_directions(options.seed, f"c{m}", (p.shape[1], sketched)).double() for m, p in enumerate(parts)
     ]
@@ -33,7 +33,9 @@ def directions(parts: list[torch.Tensor], options: Pca) -> list[torch.Tensor]:
         last = number == options.passes - 1
         Y = sum(p @ v for p, v in zip(parts, V, strict=True))
         W = [p.T @ Y for p in parts]
-        S = mixing_matrix(Y.T @ Y, sum(w.T @ w for w in W), options.kept(rows, width) if last else sketched)
+        S = mixing_matrix(
+            Y.T @ Y, sum(w.T @ w for w in W), options.kept_size(rows, width) if last else sketched
+        )
         V = [w @ S for w in W]
     return V
 

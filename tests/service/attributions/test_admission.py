@@ -261,7 +261,7 @@ def test_a_solved_query_counts_its_passes_in_the_queue_and_shares_them_in_a_batc
         recipe(name), attributor.index.width, task=attributor.task, featurizer=featurizer
     )
     asked = questions.check(AttributionRequest(query={"text": "a"}))
-    assert (asked.cost, asked.batched) == (1 + 3 * passes, 1)
+    assert (asked.cost, asked.batch_cost) == (1 + 3 * passes, 1)
     several = questions.check(AttributionRequest(query_set=[{"text": "a"}, {"text": "b"}]))
     assert several.cost == 2 + 3 * passes, "the mean of a set is solved once"
     gradient = {name: torch.zeros(shape) for name, shape in featurizer.expected_gradients().items()}
