@@ -1,1 +1,1 @@
-"""Every figure that the documentation states, as a command that anyone can repeat."""
+"""Commands that measure the figures of the documentation."""

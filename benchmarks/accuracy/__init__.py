@@ -1,1 +1,1 @@
-"""How well scores predict retraining."""
+"""Accuracy: how well scores predict retraining."""

@@ -1,46 +1,52 @@
-"""Accuracy on digits: LDS of the recipes against models really retrained on random halves.
+"""Accuracy on digits: LDS of the recipes against models that were really retrained on random halves.
 
-    python -m benchmarks.accuracy.digits            # about 5 minutes on 2 cores
-    python -m benchmarks.accuracy.digits --smoke    # seconds: fewer models, no figure means anything
+    python -m benchmarks.accuracy.digits            # about 10 minutes on 2 cores
+    python -m benchmarks.accuracy.digits --smoke    # seconds: few models, and no figure means anything
     python -m benchmarks.accuracy.digits --only if_exact datainf --models 1
     python -m benchmarks.accuracy.digits --tune     # how the dampings were chosen, on queries that are not reported
 
-MLP 64-128-64-10 with dropout 0.1, 1,000 training points, 100 queries, 100 random halves x 3 seeds, trained as
-dattri's benchmark trains its MLP (SGD .01, momentum .9, 50 epochs, batches of 64). f = minus the loss. Rows with
-one checkpoint are the mean over five indexes, one for each of five independently trained models, so that no
-single model's luck decides.
+MLP 64-128-64-10 with dropout 0.1, 1,000 training points, 100 queries, 100 random halves x 3 seeds. Training is that of
+dattri's MLP benchmark: SGD .01, momentum .9, 50 epochs, batches of 64. f is minus the loss. Each index is measured by
+`byline evaluate --truth`. Rows with one checkpoint are means over five indexes, one for each of five independently trained
+models, so that no single model decides.
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from scipy.stats import spearmanr
 
-from benchmarks.accuracy.lds import interval, lds
+from benchmarks.accuracy.evaluation import (
+    Row,
+    Score,
+    damping_table,
+    measure,
+    seed_agreement,
+)
 from benchmarks.report import Targets
-from benchmarks.tasks import CACHE
-from benchmarks.tasks.digits import ALONG, FULL, SMOKE, keep, keep_runs, runs, smoke, task
-from benchmarks.tasks.networks import Protocol, digits, full_models, retrained_outputs, subsets
-from byline.baselines import BASELINES, FitOptions
-from byline.features.queries import Featurizer
+from benchmarks.tasks.digits import (
+    ALONG,
+    FULL,
+    MODELS,
+    SMOKE,
+    keep_models,
+    keep_runs,
+    keep_truths,
+    reference_of,
+    truth_of,
+)
+from benchmarks.tasks.networks import Protocol
+from benchmarks.tasks.truth import Subject
+from byline.attribution.opening import load_featurizer
 from byline.index.index import AttributionIndex
-from byline.members import Member
-from byline.models.network import load_network
-from byline.models.representations import Representations
+from byline.loading.task_file import load_task
 from byline.search.searcher import Searcher
 from byline_indexer.build.build import build
-from byline_indexer.config import BuildConfig
 
-MODELS = 5
 TUNED = [
     "trak",
     "logra",
@@ -60,26 +66,11 @@ TUNED = [
 DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a recipe with changes, or a baseline with its options, by how many checkpoints."""
-
-    label: str
-    name: str
-    checkpoints: int = 1
-    changes: dict[str, Any] = field(default_factory=dict)
-    search: str = "exact"
-    run: bool = False
-    """Whether the checkpoints of one run stand in for its last one."""
-    least: float | None = None
-    """LDS that it must reach."""
-
-
 ROWS = [
     Row("grad_dot", "grad_dot"),
     Row("grad_cos", "grad_cos"),
     Row("tracin, last checkpoint", "tracin"),
-    Row("tracin, 5 checkpoints of the run", "tracin", run=True),
+    Row("tracin, 5 checkpoints of the run", "tracin", along=len(ALONG)),
     Row("representation", "representation"),
     Row("knn_shapley, K = 5", "knn_shapley"),
     Row("knn_shapley, K = 50", "knn_shapley", changes={"neighbours": 50}),
@@ -132,141 +123,93 @@ ROWS = [
     Row("ekfac 2,048", "ekfac", MODELS),
     Row("ekfac_margin 2,048", "ekfac_margin", MODELS),
 ]
+SMOKE_ROWS = [Row("logra", "logra"), Row("ekfac", "ekfac", 2), Row("knn_shapley", "knn_shapley")]
+TOP = 10
 
 
 def main() -> int:
-    """Retrain, build every index, and print the table; 1 if a target is missed."""
+    """Retrain, build every index and print the table; 1 if a target is missed."""
+    options = _options()
+    protocol = SMOKE if options.smoke else FULL
+    models = min(options.models, MODELS[protocol])
+    keep_truths(protocol)
+    keep_models(protocol)
+    if options.tune:
+        tuned = subject_of(protocol, "tuning")
+        Console(width=120).print(damping_table(tuned, options.only or TUNED, DAMPINGS, models))
+        return 0
+    rows = [
+        row for row in (SMOKE_ROWS if options.smoke else ROWS) if not options.only or row.name in options.only
+    ]
+    if any(row.along > 1 for row in rows):
+        keep_runs(protocol)
+    subject = subject_of(protocol)
+    scores = report(subject, rows, models)
+    return judge(scores, recall(subject), smoke=options.smoke)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
+    parser.add_argument("--smoke", action="store_true", help="a tiny run, to see that it works")
     parser.add_argument(
         "--tune", action="store_true", help="LDS by damping on the tuning queries, which are not reported"
     )
-    parser.add_argument("--only", nargs="+", default=[], metavar="RECIPE", help="these recipes' rows")
-    parser.add_argument("--models", type=int, default=MODELS, help="models that rows with one checkpoint use")
-    options = parser.parse_args()
-    tiny = options.smoke
-    protocol, trained = (SMOKE, 2) if tiny else (FULL, MODELS)
-    models = min(options.models, trained)
-    outputs = retrained_outputs(digits(protocol), protocol, CACHE)
-    keep(full_models(digits(protocol), protocol, trained), protocol)
-    keep_runs(protocol, trained)
-    reported = slice(0, protocol.queries)
-    if options.tune:
-        tune(Measured(protocol, outputs, models, slice(protocol.queries, None)), options.only or TUNED)
-        return 0
-    measured = Measured(protocol, outputs, models, reported)
+    parser.add_argument("--only", nargs="+", default=[], metavar="RECIPE", help="rows of these recipes only")
+    parser.add_argument(
+        "--models", type=int, default=MODELS[FULL], help="models behind each row with one checkpoint"
+    )
+    return parser.parse_args()
+
+
+def subject_of(protocol: Protocol, name: str = "task") -> Subject:
+    """Name a Task of the digits with its truth."""
+    truth = truth_of(protocol, "tuning" if name == "tuning" else "truth")
+    return Subject(reference_of(protocol, name), truth, {"threads": torch.get_num_threads()})
+
+
+def report(subject: Subject, rows: list[Row], models: int) -> list[tuple[Row, Score]]:
+    """Measure every row, and print the table and the noise ceiling."""
     table = Table(
         "recipe", "checkpoints", "numbers a row", "LDS", "95 % interval", title="digits, LDS (f = -loss)"
     )
-    small = [Row("logra", "logra"), Row("ekfac", "ekfac", 2), Row("knn_shapley", "knn_shapley")]
-    rows = small if tiny else ROWS
-    rows = [row for row in rows if not options.only or row.name in options.only]
-    found: list[tuple[Row, float]] = []
+    found = []
     for row in track(rows, description="indexes"):
-        cells = measured.row(row)
-        table.add_row(row.label, str(row.checkpoints), *cells)
-        print(row.label, row.checkpoints, *cells, sep=" | ", flush=True)
-        found.append((row, float(cells[1].split()[0])))
+        score = measure(subject_of(FULL, "runs") if row.along > 1 else subject, row, models)
+        table.add_row(row.label, str(row.checkpoints), *score.cells)
+        print(row.label, row.checkpoints, *score.cells, sep=" | ", flush=True)
+        found.append((row, score))
     console = Console(width=120)
     console.print(table)
-    console.print(
-        f"noise ceiling, one seed against the mean of the others: {ceiling(outputs[:, :, reported]):.3f}"
-    )
+    ceiling = seed_agreement(subject.read().outputs_TSE)
+    console.print(f"noise ceiling, one seed against the mean of the others: {ceiling:.3f}")
+    return found
+
+
+def judge(scores: list[tuple[Row, Score]], found: float, *, smoke: bool) -> int:
+    """Compare the figures with their targets, and return the exit code."""
     targets = Targets()
-    targets.at_least("compressed search's top 10 in exact search's, recall", measured.recall(), 0.999)
-    for row, score in found:
-        if row.least is not None and not tiny:
-            targets.at_least(f"LDS of {row.label}, {row.checkpoints} checkpoint", score, row.least)
-    return 0 if tiny else targets.exit_code()
+    targets.at_least(f"compressed search's top {TOP} in exact search's, recall", found, 0.999)
+    for row, score in scores:
+        if row.least is not None and not smoke:
+            targets.at_least(f"LDS of {row.label}, {row.checkpoints} checkpoint", score.value, row.least)
+    return 0 if smoke else targets.exit_code()
 
 
-class Measured:
-    """Indexes of the digits models, and how well their scores rank the truth."""
-
-    def __init__(self, protocol: Protocol, outputs: np.ndarray, models: int, queries: slice) -> None:
-        data = digits(protocol)
-        self._reference = f"benchmarks.tasks.digits:{'task' if protocol == FULL else 'smoke'}"
-        self._task = task() if protocol == FULL else smoke()
-        self._queries = list(zip(data.query_x, data.query_y, strict=True))[queries]
-        self._models = models
-        self._subsets_SR = subsets(protocol)
-        self._truth_SQ = outputs.mean(axis=0)[:, queries]
-
-    def row(self, row: Row) -> tuple[str, str, str]:
-        """Numbers stored for a row, mean LDS, and a two-way bootstrap interval over queries and subsets."""
-        groups = (
-            [[m] for m in range(self._models)] if row.checkpoints == 1 else [list(range(row.checkpoints))]
-        )
-        if row.run:
-            groups = [list(range(m * len(ALONG), (m + 1) * len(ALONG))) for m in range(self._models)]
-        found: list[float] = []
-        bounds: list[tuple[float, float]] = []
-        for checkpoints in groups:
-            scores_QR, width = self._scores(row, checkpoints)
-            found.append(float(np.nanmean(lds(scores_QR, self._subsets_SR, self._truth_SQ))))
-            bounds.append(interval(scores_QR, self._subsets_SR, self._truth_SQ))
-        spread = f" (models {min(found):.3f} to {max(found):.3f})" if len(found) > 1 else ""
-        low, high = np.mean(bounds, axis=0)
-        return f"{width:,}", f"{np.mean(found):.3f}{spread}", f"{low:.3f} to {high:.3f}"
-
-    def _scores(self, row: Row, checkpoints: list[int]) -> tuple[np.ndarray, int]:
-        """Scores of every training point for every query, and how many numbers a row they came from."""
-        if row.name in BASELINES:
-            network = load_network(self._task, Member(checkpoints[0]))
-            fitted = BASELINES[row.name].fit(self._task, FitOptions(model=network, **row.changes))
-            width = Representations(self._task, network, purpose=row.name).of(self._queries[:1]).shape[1]
-            return fitted.scores(self._queries), width
-        with self._built(row, checkpoints) as (index, features_QK):
-            return Searcher(index).scores(features_QK), index.width
-
-    def recall(self) -> float:
-        """Share of exact search's top 10 that compressed search returns, over all queries."""
-        tops = []
-        for search in ("exact", "compressed"):
-            with self._built(Row("", "ekfac", search=search), [0]) as (index, features_QK):
-                tops.append(Searcher(index).search(features_QK, 10).rows_QK)
-        return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(*tops, strict=True)]))
-
-    @contextmanager
-    def _built(self, row: Row, checkpoints: list[int]) -> Iterator[tuple[AttributionIndex, np.ndarray]]:
-        """Build an index through the indexer's own path, with the features of all queries."""
-        changes = {**row.changes, "members": {**row.changes.get("members", {}), "checkpoints": checkpoints}}
+def recall(subject: Subject) -> float:
+    """Measure the share of exact search's top that compressed search returns, over all queries."""
+    task, tops = load_task(subject.task).task, []
+    recipe = {"name": "ekfac", "members": {"checkpoints": [0]}}
+    for search in ("exact", "compressed"):
         with tempfile.TemporaryDirectory() as folder:
-            config = {
-                "task": "benchmarks.tasks.digits:runs" if row.run else self._reference,
-                "recipe": {"name": row.name, **changes},
-                "index": {"path": folder, "search": row.search},
-                "build": {"threads": torch.get_num_threads()},
-            }
-            with AttributionIndex.open(build(BuildConfig.model_validate(config)).path) as index:
-                states = {member.name: index.states(member.name) for member in index.members}
-                yield (
-                    index,
-                    Featurizer.open(runs() if row.run else self._task, index.recipe, states)
-                    .query(self._queries)
-                    .numpy(),
-                )
-
-
-def tune(measured: Measured, recipes: list[str]) -> None:
-    """Print the LDS of every damping: how the recipes' defaults were chosen."""
-    table = Table("recipe", *map(str, DAMPINGS), title="LDS on the tuning queries, by damping")
-    for name in recipes:
-        rows = [Row(name, name, changes={"curvature": {"damping": damping}}) for damping in DAMPINGS]
-        table.add_row(name, *[measured.row(row)[1].split()[0] for row in rows])
-    Console(width=120).print(table)
-
-
-def ceiling(outputs: np.ndarray) -> float:
-    """Spearman correlation over the subsets between one seed's outputs and the mean of the others'."""
-    found = [
-        spearmanr(outputs[seed][:, q], np.delete(outputs, seed, axis=0).mean(axis=0)[:, q]).statistic
-        for seed in range(outputs.shape[0])
-        for q in range(outputs.shape[2])
-    ]
-    return float(np.nanmean(found))
+            config = subject.config(recipe, folder)
+            chosen = config.index.model_copy(update={"search": search})
+            built = build(config.model_copy(update={"index": chosen}))
+            with AttributionIndex.open(built.path) as index:
+                features_QK = load_featurizer(index, task).query(list(task.evaluation_set or ()))
+                tops.append(Searcher(index).search(features_QK.numpy(), TOP).rows_QK)
+    return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(*tops, strict=True)]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""By how much the best scores of an answer are too high, on models that took no part in picking them.
+"""Optimism of an answer's best scores, measured on models that took no part in the selection.
 
     python -m benchmarks.accuracy.optimism          # a minute on one core
     python -m benchmarks.accuracy.optimism --smoke  # seconds: fewer models, no figure means anything
@@ -21,26 +21,24 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import Targets
-from benchmarks.tasks.networks import Protocol, digits, full_models
-from byline.api.example import Example
+from benchmarks.tasks.digits import declare, digits, full_models
+from benchmarks.tasks.networks import Protocol
 from byline.attribution.optimism import candidate_count, optimism
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex
 from byline.members import Member
 from byline.task import Checkpoint, Task
-from byline.tasks import TrainedModel, TrainingData, vector_classification
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
-from examples.digits.task import model
 
 MODELS, DRAWS, QUERIES, K = 20, 20, 60, 10
 SMOKE = Protocol(train=120, queries=10, tuning=10, epochs=3)
 LEFT = 0.03
-"""Most that may be left of the optimism, over all recipes and ensembles."""
+"""Largest optimism that may remain, over all recipes and ensembles."""
 
 
 def main() -> int:
-    """Print the table; 0 if what is left is within its bound."""
+    """Print the table; 1 if too much optimism remains."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -62,7 +60,7 @@ def main() -> int:
 
 
 def ensemble(scores_QRM: np.ndarray, order_M: np.ndarray, units: int) -> tuple[float, float, float, float]:
-    """Mean over the queries of the best k scores: as they are, corrected in both ways, and by the other models."""
+    """Average the best k scores over the queries: as they are, corrected in both ways, and by the other models."""
     members = tuple(Member(checkpoint) for checkpoint in range(units))
     means = []
     for scores_RM in scores_QRM:
@@ -79,7 +77,7 @@ def ensemble(scores_QRM: np.ndarray, order_M: np.ndarray, units: int) -> tuple[f
 
 
 def scores(recipe: str, task_name: str) -> np.ndarray:
-    """Scores of every training point for every query by model, [Q, R, M]."""
+    """Score every training point for every query by model, [Q, R, M]."""
     config = {
         "task": f"benchmarks.accuracy.optimism:{task_name}",
         "recipe": {"name": recipe, "projection": {"size": 512}},
@@ -89,8 +87,7 @@ def scores(recipe: str, task_name: str) -> np.ndarray:
         with AttributionIndex.open(build(BuildConfig.model_validate(config)).path) as index:
             states = {member.name: index.states(member.name) for member in index.members}
             protocol = SMOKE if task_name == "smoke" else Protocol()
-            data = digits(protocol)
-            asked = list(zip(data.query_x, data.query_y, strict=True))[: min(QUERIES, protocol.queries)]
+            asked = digits(protocol).queries[: min(QUERIES, protocol.queries)]
             features_QK = Featurizer.open(_task(protocol), index.recipe, states).query(asked)
             asked_QK = np.asarray(index.query_vectors(torch.as_tensor(features_QK)), dtype=np.float64)
             stored_RK = np.asarray(index.row_source.gather(np.arange(index.rows)), dtype=np.float64)
@@ -99,26 +96,18 @@ def scores(recipe: str, task_name: str) -> np.ndarray:
 
 
 def task() -> Task:
-    """The whole benchmark's Task."""
+    """Declare the Task."""
     return _task(Protocol())
 
 
 def smoke() -> Task:
-    """The tiny run's Task."""
+    """Declare the Task of the smallest protocol."""
     return _task(SMOKE)
 
 
 @lru_cache
 def _task(protocol: Protocol) -> Task:
-    data = digits(protocol)
-    examples = [Example(id=f"digit-{row}", label=str(int(y))) for row, y in enumerate(data.y)]
-    trained = TrainedModel(
-        name="digits",
-        model=model,
-        checkpoints=[Checkpoint(weights=state) for state in full_models(data, protocol, MODELS)],
-        data=TrainingData.from_arrays(data.x, data.y, examples),
-    )
-    return vector_classification(trained, classes=[str(digit) for digit in range(10)])
+    return declare(protocol, [Checkpoint(weights=state) for state in full_models(protocol, MODELS)])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a PCA of ten masks' features holds as the training set grows: errors, ranks and bytes against no PCA.
+"""A PCA of ten masks' features as the training set grows: errors, ranks and bytes against no PCA.
 
     python -m benchmarks.accuracy.pca_sizes            # 1,000, 5,000 and 60,000 images: about 15 minutes on 2 cores
     python -m benchmarks.accuracy.pca_sizes --smoke    # seconds: no figure means anything
@@ -23,7 +23,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.tasks import fashion as fashion_task
+from benchmarks.tasks import fashion
 from benchmarks.tasks.networks import Data, Protocol, state_dicts, train_many
 from byline.api.example import Example
 from byline.features.featurizer import combine, member_parts
@@ -48,12 +48,12 @@ from examples.digits.task import model
 ROWS = (1_000, 5_000, 60_000)
 SIZES = (128, 256, 512)
 QUERIES = 50
-WEIGHTS = fashion_task.KEPT / "small.safetensors"
+WEIGHTS = fashion.KEPT / "small.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What one size keeps of the scores."""
+    """Accuracy of one size of the PCA."""
 
     size: int
     scores: float
@@ -61,17 +61,17 @@ class Kept:
     ranks: float
     """Mean Spearman correlation with the scores without a PCA."""
     top: float
-    """Share of the top ten that stays."""
+    """Share of the top ten that remains."""
     members: float
     """Relative error of the members' own scores."""
     errors: float
     """Correlation of the standard errors with those without a PCA."""
     directions: int
-    """Bytes."""
+    """Bytes of the directions."""
 
 
 def small(part: Data) -> Data:
-    """Images at 8 x 8 pixels, the border of two left out."""
+    """Shrink images to 8 x 8 pixels, without the border of two."""
 
     def pooled(x: Tensor) -> Tensor:
         return F.avg_pool2d(x.reshape(-1, 1, 28, 28)[:, :, 2:26, 2:26], 3).flatten(1)
@@ -80,8 +80,8 @@ def small(part: Data) -> Data:
 
 
 def task(rows: int) -> Task:
-    """The first images."""
-    points = small(fashion_task.data(rows))
+    """Declare a Task of the first images."""
+    points = small(fashion.data(rows))
     examples = [Example(id=f"image-{row}", label=str(int(y))) for row, y in enumerate(points.y)]
     trained = TrainedModel(
         name="fashion-small",
@@ -98,7 +98,7 @@ def train(rows: int) -> None:
     """Train the network that is attributed, once."""
     if WEIGHTS.exists():
         return
-    points = small(fashion_task.data(rows))
+    points = small(fashion.data(rows))
     protocol = Protocol(train=rows, epochs=5, learning_rate=0.05)
     WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
     save_file(state_dicts(train_many(points, torch.arange(rows)[None], protocol, 5))[0], WEIGHTS)
@@ -135,7 +135,7 @@ def measure(rows: int, sizes: Sequence[int], masks: int, width: int) -> list[Kep
 
 
 def _query_features(plan: BuildPlan, workspace: Workspace, part: Task) -> list[Tensor]:
-    """One [Q, K] a member."""
+    """Compute the queries' features, one [Q, K] a member."""
     states = {m: read_state(plan, workspace, m.name) for m in plan.members}
     models: dict = {}
     for member in plan.members:
@@ -184,11 +184,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
-    parser.add_argument("--rows", type=int, action="append", help="only so many images")
+    parser.add_argument("--smoke", action="store_true", help="a tiny run, to see that it works")
+    parser.add_argument("--rows", type=int, action="append", help="number of images; repeatable")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    train(fashion_task.LARGEST)
+    train(fashion.LARGEST)
     rows_of, sizes, masks, width = (
         ((200,), (16,), 2, 64) if options.smoke else (options.rows or ROWS, SIZES, 10, 1024)
     )

@@ -1,4 +1,4 @@
-"""Recipe dvemb from recorded runs: LDS on digits, what recording costs, and peak memory on the GPT.
+"""Recipe dvemb from recorded runs: LDS on digits, the cost of recording, and peak memory on the GPT.
 
     python -m benchmarks.accuracy.recorded            # about 15 minutes on one core
     python -m benchmarks.accuracy.recorded --smoke
@@ -29,19 +29,16 @@ from rich.table import Table
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from benchmarks.accuracy.lds import interval, lds
-from benchmarks.tasks import CACHE
-from benchmarks.tasks import gpt as gpt_task
-from benchmarks.tasks.digits import FULL, SMOKE, keep, kept
-from benchmarks.tasks.digits import smoke as smoke_task
+from benchmarks.accuracy.evaluation import Row, Score, measure_recipe
+from benchmarks.tasks import gpt
+from benchmarks.tasks.digits import FULL, SMOKE, digits, keep_models, keep_truths, truth_of
 from benchmarks.tasks.digits import task as full_task
-from benchmarks.tasks.networks import Protocol, digits, full_models, retrained_outputs, subsets
-from byline.attribution.opening import load_featurizer
-from byline.index.index import AttributionIndex
+from benchmarks.tasks.digits import task_smoke as smoke_task
+from benchmarks.tasks.networks import Protocol
+from benchmarks.tasks.truth import Subject
 from byline.index.recordings import open_recording
 from byline.recipes import recipe
 from byline.recording import TrainingRecorder
-from byline.search.searcher import Searcher
 from byline.task import Checkpoint, Task
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
@@ -58,7 +55,7 @@ GPT_SMALL = {"size_in": 16, "size_out": 16}
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How models are trained, and what is built of them."""
+    """A way to train models, and the recipes that are built of them."""
 
     label: str
     momentum: float
@@ -79,7 +76,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
+    parser.add_argument("--smoke", action="store_true", help="a tiny run, to see that it works")
     parser.add_argument(
         "--one", nargs=2, metavar=("TASK", "EPOCHS"), help="record the GPT once, print the peak"
     )
@@ -95,11 +92,10 @@ def main() -> int:
 
 
 def accuracy(*, tiny: bool) -> Table:
-    """LDS of every run, and what recording cost."""
+    """Measure the LDS of every run, and the cost of recording."""
     protocol, models = (SMOKE, 1) if tiny else (FULL, MODELS)
-    if not kept(protocol):
-        keep(full_models(digits(protocol), protocol, 1), protocol)
-    outputs = retrained_outputs(digits(protocol), protocol, CACHE)[:, :, : protocol.queries].mean(axis=0)
+    keep_truths(protocol)
+    keep_models(protocol)
     table = Table(
         "run", "recipe", "numbers a row", "LDS", "95 % interval", "recorded / plain", "recording, MB"
     )
@@ -109,7 +105,7 @@ def accuracy(*, tiny: bool) -> Table:
             costs = np.array([recorded(run, protocol, folder, seed) for seed, folder in enumerate(folders)])
             recorded_rows: list[tuple[str, dict[str, Any]]] = [("dvemb", {}), ("dvemb", JOINT)]
             for name, changes in [*recorded_rows, *((name, {}) for name in run.others)]:
-                cells = measured(name, changes, protocol, folders, outputs)
+                cells = measured(name, changes, protocol, folders)
                 cost = (
                     [f"{costs[:, 0].mean():.1f}", f"{costs[:, 1].mean() / 1e6:.0f}"]
                     if name == "dvemb"
@@ -122,7 +118,7 @@ def accuracy(*, tiny: bool) -> Table:
 
 
 def recorded(run: Run, protocol: Protocol, folder: Path, seed: int) -> tuple[float, float]:
-    """Train once without and once with a recorder; returns how many times longer, and the recording's bytes."""
+    """Train without and with a recorder, and return the ratio of the times and the recording's bytes."""
     task = full_task() if protocol == FULL else smoke_task()
     next(steps(from_seed(task, seed), task, run, protocol, seed))  # the first step allocates
     model, start = from_seed(task, seed), time.perf_counter()
@@ -143,30 +139,30 @@ def recorded(run: Run, protocol: Protocol, folder: Path, seed: int) -> tuple[flo
 
 
 def from_seed(task: Task, seed: int) -> nn.Module:
-    """A network before its first step."""
+    """Make a network before its first step."""
     torch.manual_seed(500 + seed)
     return task.model().train()
 
 
 def steps(model: nn.Module, task: Task, run: Run, protocol: Protocol, seed: int) -> Iterator[Tensor]:
-    """Train as the models of the truth are trained; yields the rows of each step before it is taken."""
+    """Train as the models of the truth are trained; yield the rows of each step before it is taken."""
     data = digits(protocol)
-    optimiser = torch.optim.SGD(model.parameters(), lr=run.rate, momentum=run.momentum)
+    optimizer = torch.optim.SGD(model.parameters(), lr=run.rate, momentum=run.momentum)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(protocol.epochs):
         for rows in torch.randperm(protocol.train, generator=generator).split(protocol.batch):
             if len(rows) * 2 < protocol.batch:
                 continue
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             task.loss(
                 model, task.collate([(data.x[row], data.y[row]) for row in rows.tolist()])
             ).mean().backward()
             yield rows
-            optimiser.step()
+            optimizer.step()
 
 
 def write_task(folder: Path, name: str) -> None:
-    """A Task's file beside the run that it is of."""
+    """Write a Task file beside its run."""
     (folder / "task.py").write_text(
         "from pathlib import Path\n\nfrom benchmarks.accuracy.recorded import ran\n\n\n"
         f"def task():\n    return ran({name!r}, Path(__file__).parent)\n"
@@ -174,43 +170,24 @@ def write_task(folder: Path, name: str) -> None:
 
 
 def ran(name: str, folder: Path) -> Task:
-    """A Task with the weights and the recording of one run."""
+    """Declare a Task with the weights and the recording of one run."""
     makers = {"digits": full_task, "digits_smoke": smoke_task}
-    base = makers[name]() if name in makers else getattr(gpt_task, name)()
+    base = makers[name]() if name in makers else getattr(gpt, name)()
     run = Checkpoint(weights=folder / "weights.safetensors", recording=folder / "steps")
     return replace(base, checkpoints=[run])
 
 
-def measured(
-    name: str, changes: dict[str, Any], protocol: Protocol, folders: list[Path], outputs_SQ: np.ndarray
-) -> list[str]:
-    """Numbers a row, LDS and its interval, the mean over the models."""
-    data = digits(protocol)
-    queries = list(zip(data.query_x, data.query_y, strict=True))[: protocol.queries]
-    found, bounds, width = [], [], 0
+def measured(name: str, changes: dict[str, Any], protocol: Protocol, folders: list[Path]) -> list[str]:
+    """Evaluate a recipe: numbers a row, LDS and its interval, the mean over the models."""
+    scores = []
     for folder in folders:
-        with tempfile.TemporaryDirectory() as path:
-            config = {
-                "task": f"{folder / 'task.py'}:task",
-                "recipe": {"name": name, **changes},
-                "index": {"path": path},
-            }
-            with AttributionIndex.open(build(BuildConfig.model_validate(config)).path) as index:
-                task = ran("digits" if protocol == FULL else "digits_smoke", folder)
-                scores_QR = Searcher(index).scores(load_featurizer(index, task).query(queries).numpy())
-                width = index.width
-        found.append(float(np.nanmean(lds(scores_QR, subsets(protocol), outputs_SQ))))
-        bounds.append(interval(scores_QR, subsets(protocol), outputs_SQ))
-    low, high = np.mean(bounds, axis=0)
-    return [
-        f"{width:,}",
-        f"{np.mean(found):.3f} ({min(found):.3f} to {max(found):.3f})",
-        f"{low:.3f} to {high:.3f}",
-    ]
+        subject = Subject(f"{folder / 'task.py'}:task", truth_of(protocol))
+        scores.append(measure_recipe(subject, Row(name, name, changes=changes), [0]))
+    return list(Score.mean(scores).cells)
 
 
 def memory(*, tiny: bool) -> Table:
-    """Peak of recording the GPT's run and building its index, in a process of its own."""
+    """Measure the peaks of recording the GPT's run and of building its index, in a process of its own."""
     runs = {"64 texts, 1 epoch": ("short_64", 1)} if tiny else GPT_RUNS
     table = Table("GPT, 0.94 M", "peak after recording, MB", "peak after the build, MB", "recording, MB")
     for label, (task, epochs) in runs.items():
@@ -225,21 +202,21 @@ def gpt_once(name: str, epochs: int) -> None:
     chosen = {"name": "dvemb", "projection": GPT_SMALL}
     with tempfile.TemporaryDirectory() as path:
         folder = Path(path)
-        task: Task = getattr(gpt_task, name)()
+        task: Task = getattr(gpt, name)()
         torch.manual_seed(0)
         model = task.model()
-        optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
         with TrainingRecorder(
             task, recipe("dvemb", projection=GPT_SMALL), model, folder / "steps"
         ) as recorder:
             for _ in range(epochs):
                 for rows in torch.randperm(len(task.train_set)).split(GPT_BATCH):
-                    optimiser.zero_grad()
+                    optimizer.zero_grad()
                     task.loss(
                         model, task.collate([task.train_set[row] for row in rows.tolist()])
                     ).mean().backward()
                     recorder.step(rows, 0.05)
-                    optimiser.step()
+                    optimizer.step()
         save_file(dict(model.named_parameters()), folder / "weights.safetensors")
         write_task(folder, name)
         recording = sum(span.size for span in open_recording(folder / "steps").spans)
@@ -250,7 +227,7 @@ def gpt_once(name: str, epochs: int) -> None:
 
 
 def peak() -> float:
-    """Peak resident memory of this process, MB."""
+    """Read the peak resident memory of this process, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

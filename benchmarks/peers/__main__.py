@@ -28,6 +28,8 @@ from benchmarks.peers.language_model import speeches_problem
 from benchmarks.peers.methods import Method, methods
 from benchmarks.tasks import CACHE
 from benchmarks.tasks.digits import FULL, SMOKE
+from benchmarks.tasks.sotu.model import FULL as SPEECHES
+from benchmarks.tasks.sotu.task import truth_of
 
 ENVIRONMENT = CACHE / "peers"
 SMOKE_ROWS = ["dattri grad_dot", "kronfluence ekfac, given labels", "dattri rps, against ours"]
@@ -54,7 +56,7 @@ def main() -> None:
         report("digits", Bench(problem), wanted(methods(dense), options.only), python)
     if options.smoke:
         return
-    if not (CACHE / "sotu" / "truth.npz").exists():
+    if not truth_of(SPEECHES).exists():
         print("the language model is left out: its truth is made by `make bench-sotu`")
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -63,12 +65,12 @@ def main() -> None:
 
 
 def wanted(asked: Sequence[Method], only: Sequence[str] | None) -> list[Method]:
-    """Those whose names begin so."""
+    """Select methods by the beginnings of their names."""
     return [method for method in asked if not only or method.name.startswith(tuple(only))]
 
 
 def report(title: str, bench: Bench, asked: Sequence[Method], python: Path | None) -> None:
-    """Run and print."""
+    """Run methods and print the table."""
     table = Table(*COLUMNS, title=f"{title}, 1 checkpoint")
     for method in asked:
         cells = bench.compare(method, python)

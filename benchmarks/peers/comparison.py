@@ -1,4 +1,4 @@
-"""One library's scores beside the formula's and Byline's."""
+"""Compare one library's scores with the formula's and Byline's."""
 
 import json
 import subprocess
@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy.lds import lds
 from benchmarks.peers.methods import Method
-from byline.features.queries import Featurizer
+from benchmarks.tasks.truth import Subject
+from byline.attribution.opening import load_featurizer
 from byline.index.index import AttributionIndex
 from byline.search.searcher import Searcher
 from byline.task import Task
 from byline_indexer.build.build import build
-from byline_indexer.config import BuildConfig
+from byline_indexer.evaluation.comparison import compare
 
 HERE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a method said, and how many CPU seconds it took."""
+    """Scores of a method, and its CPU seconds."""
 
     scores_QN: np.ndarray
     prepare: float = 0.0
@@ -33,32 +33,29 @@ class Scores:
 
     @property
     def seconds(self) -> str:
-        """For people."""
+        """Seconds to prepare and for the queries, as a cell."""
         return f"{self.prepare:.1f} + {self.queries:.2f}"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Model, data and truth. What the libraries are handed lies in a folder."""
+    """Model, data and truth."""
 
     folder: Path
-    reference: str
-    """Of the Task."""
+    """Input and output of the libraries."""
+    subject: Subject
     task: Task
-    queries: list[Any]
-    subsets_SN: np.ndarray
-    truth_SQ: np.ndarray
 
 
 class Bench:
     """Runs methods on one problem."""
 
     def __init__(self, problem: Problem) -> None:
-        self._problem = problem
+        self._problem, self._truth = problem, problem.subject.read()
         self._made: dict[str, Scores] = {}
 
     def compare(self, method: Method, python: Path | None) -> tuple[str, ...]:
-        """One line of the table."""
+        """Compute the cells of one method."""
         formula_QN = method.formula()
         ours = self._ours(method.ours.recipe, method.ours.changes)
         peer = Scores(formula_QN) if python is None else self._peer(method, python)
@@ -80,7 +77,7 @@ class Bench:
         if not np.isfinite(scores.scores_QN).all():
             broken = int((~np.isfinite(scores.scores_QN)).any(axis=1).sum())
             return f"NaN ({broken} of {len(scores.scores_QN)} queries)"
-        return f"{np.nanmean(lds(scores.scores_QN, self._problem.subsets_SN, self._problem.truth_SQ)):.3f}"
+        return f"{compare(scores.scores_QN, self._truth.subsets_SJ, self._truth.outputs_TSE).value:.3f}"
 
     def _peer(self, method: Method, python: Path) -> Scores | None:
         (self._problem.folder / "options.json").write_text(json.dumps(method.options))
@@ -101,35 +98,26 @@ class Bench:
         return self._made[key]
 
     def _build(self, recipe: str, changes: dict[str, Any]) -> Scores:
+        queries, subject = list(self._problem.task.evaluation_set or ()), self._problem.subject
         with tempfile.TemporaryDirectory() as folder:
-            config = {
-                "task": self._problem.reference,
-                "recipe": {"name": recipe, **changes, "members": {"checkpoints": [0]}},
-                "index": {"path": folder},
-                "build": {"threads": 1},
-            }
+            config = subject.config({"name": recipe, **changes, "members": {"checkpoints": [0]}}, folder)
             start = time.process_time()
-            path = build(BuildConfig.model_validate(config)).path
+            path = build(config).path
             built = time.process_time()
             with AttributionIndex.open(path) as index:
-                states = {member.name: index.states(member.name) for member in index.members}
-                features_QK = (
-                    Featurizer.open(self._problem.task, index.recipe, states)
-                    .query(self._problem.queries)
-                    .numpy()
-                )
-                scores_QN = Searcher(index).scores(features_QK)
+                features_QK = load_featurizer(index, self._problem.task).query(queries)
+                scores_QN = Searcher(index).scores(features_QK.numpy())
             return Scores(scores_QN, built - start, time.process_time() - built)
 
 
 def agreement(one_QN: np.ndarray, other_QN: np.ndarray) -> float:
-    """Mean over queries of Pearson's correlation of two methods' scores."""
+    """Average Pearson's correlation of two methods' scores over the queries."""
     pairs = zip(one_QN.astype(np.float64), other_QN.astype(np.float64), strict=True)
     return float(np.mean([np.corrcoef(one, other)[0, 1] for one, other in pairs]))
 
 
 def difference(one_QN: np.ndarray, other_QN: np.ndarray) -> float:
-    """Largest difference over the largest score, after the one factor that brings the first nearest to the other."""
+    """Divide the largest difference by the largest score, after one factor for all scores of the first."""
     one, other = one_QN.astype(np.float64), other_QN.astype(np.float64)
     factor = (one * other).sum() / (one * one).sum()
     return float(np.abs(factor * one - other).max() / np.abs(other).max())

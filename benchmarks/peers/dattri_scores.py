@@ -103,7 +103,7 @@ def datainf(ridge):
 
 
 def ekfac(damping, repaired):
-    """`repaired`: 0 as it is; 1 with the eigenvectors transposed; 2 with biases beside their weights' rows as well."""
+    """Score by EK-FAC; `repaired` 1 transposes the eigenvectors, 2 also moves biases beside their weights."""
     if repaired >= 1:
         decompose = fisher.estimate_eigenvector
         fisher.estimate_eigenvector = lambda moments: {
@@ -136,7 +136,7 @@ def rps(strength):
 
 
 class AsSequences(torch.nn.Module):
-    """Every image a sequence of one position."""
+    """Turn every image into a sequence of one position."""
 
     def __init__(self, network):
         super().__init__()
@@ -147,7 +147,7 @@ class AsSequences(torch.nn.Module):
 
 
 def logra(damping, size, positions):
-    """`positions` hands the layers sequences of one, since rows without positions raise."""
+    """Score by LoGra; `positions` passes sequences of length one, since rows without positions raise."""
     model = AsSequences(job.model) if positions else job.model
     whole = AttributionTask(loss_func=hooked_loss, model=model, checkpoints=model.state_dict())
     attributor = LoGraAttributor(whole, damping=damping, proj_dim=size, offload="none")

@@ -1,4 +1,4 @@
-"""The methods' formulas without projection or truncation, in float64: what every score is held against.
+"""The methods' formulas in float64, without projection or truncation: the reference of every score.
 
 Shapes: N training points, Q queries, P parameters.
 """
@@ -19,7 +19,7 @@ LAYERS = ("0", "3", "6")
 
 @dataclass(frozen=True)
 class Dense:
-    """An MLP's gradients by hand: two products a layer."""
+    """Gradients of an MLP by hand: two products a layer."""
 
     weights: dict[str, Tensor]
     x: Tensor
@@ -28,26 +28,26 @@ class Dense:
     query_y: Tensor
 
     def grad_dot(self) -> np.ndarray:
-        """q . g"""
+        """Compute q . g."""
         return (self.query_loss @ self.train_loss.T).numpy()
 
     def trak(self, ridge: float) -> np.ndarray:
-        """q^T (G^T G + ridge)^-1 g (1 - p), with the margin's gradients and no projection."""
+        """Compute q^T (G^T G + ridge)^-1 g (1 - p) from gradients of the margin."""
         train_NP, p_N = self._gradients(self.x, self.y, margin=True)
         query_QP, _ = self._gradients(self.query_x, self.query_y, margin=True)
         return (ridge_scores(query_QP, train_NP, ridge) * (1 - p_N)).numpy()
 
     def trak_scale(self) -> float:
-        """Sum of the squared entries of the margin's gradients: what ridges are multiples of."""
+        """Sum the squared entries of the margin's gradients: the unit of ridges."""
         return float(self._gradients(self.x, self.y, margin=True)[0].square().sum())
 
     def ekfac(self, damping: float, *, absolute: bool = False, all_classes: bool = False) -> np.ndarray:
-        """EK-FAC.
+        """Compute the scores of EK-FAC.
 
         Args:
             damping: In units of each layer's mean eigenvalue, or as it is if `absolute`.
-            absolute: The same for all layers.
-            all_classes: Fit on the model's own labels, in expectation: what sampling them tends to.
+            absolute: Use the same damping for all layers.
+            all_classes: Fit on the expectation over the model's own labels, the limit of sampling them.
         """
         total = torch.zeros(len(self.query_x), len(self.x), dtype=torch.float64)
         fitted = list(self._labelled()) if all_classes else [(torch.ones(len(self.x)).double(), self.factors)]
@@ -65,11 +65,11 @@ class Dense:
         return total.numpy()
 
     def fisher_by_layer(self, damping: float, numbers: int) -> np.ndarray:
-        """LoGra's score without projection: ridges are `damping` times a mean over `numbers` eigenvalues."""
+        """Compute LoGra's scores without projection; ridges are `damping` times a mean over `numbers` eigenvalues."""
         return fisher_by_layer(self._by_layer(), damping, numbers)
 
     def datainf(self, ridge: float) -> np.ndarray:
-        """Mean over training points i of q^T (ridge + g_i g_i^T)^-1 g, by layer (Kwon et al. 2023)."""
+        """Average q^T (ridge + g_i g_i^T)^-1 g over training points i, by layer (Kwon et al. 2023)."""
         total = torch.zeros(len(self.query_x), len(self.x), dtype=torch.float64)
         for train_NP, query_QP in self._by_layer():
             kernel_NN, asked_QN = train_NP @ train_NP.T, query_QP @ train_NP.T
@@ -78,12 +78,12 @@ class Dense:
         return total.numpy()
 
     def mean_eigenvalue(self) -> float:
-        """Mean over all parameters of the mean squared gradient entry."""
+        """Average the squared gradient entries over points and parameters."""
         return float(self.train_loss.square().mean())
 
     @cached_property
     def factors(self) -> Factors:
-        """Of the training losses."""
+        """Factors of the training losses' gradients."""
         return self.factors_of(self.x, self.y)[0]
 
     @cached_property
@@ -97,7 +97,7 @@ class Dense:
         return self._gradients(self.query_x, self.query_y, margin=False)[0]
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Inputs of every layer, and the probabilities [N, C]."""
+        """Compute the inputs of every layer, and the probabilities [N, C]."""
         inputs, h = [], x.double()
         for name in LAYERS:
             inputs.append(h)
@@ -106,7 +106,7 @@ class Dense:
         return inputs, h.softmax(dim=1)
 
     def factors_of(self, x: Tensor, y: Tensor, *, margin: bool = False) -> tuple[Factors, Tensor]:
-        """Factors of the losses' or margins' gradients, and p of the labels."""
+        """Compute factors of the losses' or margins' gradients, and p of the labels."""
         inputs, p_NC = self.forward(x)
         right_NC = F.one_hot(y, p_NC.shape[1]).double()
         left = p_NC - right_NC
@@ -121,7 +121,7 @@ class Dense:
         return [(left, with_one(right)) for left, right in pairs], (p_NC * right_NC).sum(dim=1)
 
     def _labelled(self) -> Iterator[tuple[Tensor, Factors]]:
-        """Probability of every class, and the factors as if it were the label."""
+        """Yield each class's probabilities, and the factors with that class as the label."""
         for label in range(self.forward(self.x)[1].shape[1]):
             factors, p_N = self.factors_of(self.x, torch.full_like(self.y, label))
             yield p_N, factors
@@ -142,14 +142,14 @@ def with_one(rows: Tensor) -> Tensor:
 
 
 def ridge_scores(query_QP: Tensor, train_NP: Tensor, ridge: float) -> Tensor:
-    """q^T (G^T G + ridge)^-1 g through the N x N kernel."""
+    """Compute q^T (G^T G + ridge)^-1 g through the N x N kernel."""
     kernel_NN = train_NP @ train_NP.T
     kernel_NN.diagonal().add_(ridge)
     return torch.linalg.solve(kernel_NN, train_NP @ query_QP.T).T
 
 
 def fisher_by_layer(layers: Iterable[tuple[Tensor, Tensor]], damping: float, numbers: int) -> np.ndarray:
-    """Sum over layers of q^T (G^T G / N + ridge)^-1 g, from (train_NP, query_QP) of each."""
+    """Sum q^T (G^T G / N + ridge)^-1 g over layers, given as (train_NP, query_QP)."""
     total = [
         len(train_NP) * ridge_scores(query_QP, train_NP, damping * float(train_NP.square().sum()) / numbers)
         for train_NP, query_QP in layers

@@ -8,31 +8,27 @@ from safetensors.torch import load_file
 
 from benchmarks.peers.comparison import Problem
 from benchmarks.peers.dense import Dense
-from benchmarks.tasks import CACHE
-from benchmarks.tasks.digits import FULL, keep, smoke, task
-from benchmarks.tasks.networks import Protocol, digits, full_models, retrained_outputs, subsets
+from benchmarks.tasks.digits import digits, keep_models, keep_truths, reference_of, truth_of
+from benchmarks.tasks.networks import Protocol
+from benchmarks.tasks.truth import Subject
+from byline.loading.task_file import load_task
 
 
 def digits_problem(protocol: Protocol, folder: Path) -> tuple[Problem, Dense]:
-    """Retrain what is missing, and write what the libraries read: network.py."""
-    data, full = digits(protocol), protocol == FULL
-    reported = slice(0, protocol.queries)
-    outputs = retrained_outputs(data, protocol, CACHE)
-    if not list((CACHE / f"digits-{protocol.train}-{protocol.epochs}").glob("seed-*.safetensors")):
-        keep(full_models(data, protocol, 5 if full else 2), protocol)
-    declared = task() if full else smoke()
-    weights = load_file(str(declared.checkpoints[0].weights))
-    asked = data.query_x[reported], data.query_y[reported]
+    """Retrain what is missing, and write the libraries' input (network.py).
+
+    Args:
+        protocol: Sizes and training.
+        folder: Where the input goes.
+    """
+    keep_truths(protocol)
+    keep_models(protocol)
+    subject = Subject(reference_of(protocol), truth_of(protocol), {"threads": 1})
+    task, data = load_task(subject.task).task, digits(protocol)
+    weights = load_file(str(task.checkpoints[0].weights))
+    asked = data.query_x[: protocol.queries], data.query_y[: protocol.queries]
     dense = Dense(weights, data.x, data.y, *asked)
     torch.save(weights, folder / "weights.pt")
     arrays = {name: getattr(dense, name).numpy() for name in ("x", "y", "query_x", "query_y")}
     np.savez(folder / "data.npz", **arrays)
-    problem = Problem(
-        folder=folder,
-        reference=f"benchmarks.tasks.digits:{'task' if full else 'smoke'}",
-        task=declared,
-        queries=list(zip(*asked, strict=True)),
-        subsets_SN=subsets(protocol),
-        truth_SQ=outputs.mean(axis=0)[:, reported],
-    )
-    return problem, dense
+    return Problem(folder, subject, task), dense

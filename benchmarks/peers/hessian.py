@@ -24,7 +24,7 @@ class Hessian:
     dense: Dense
 
     def inverse(self, ridge: float, tolerance: float = 1e-8) -> np.ndarray:
-        """q^T (H + ridge)^-1 g, by conjugate gradients run to the tolerance.
+        """Compute q^T (H + ridge)^-1 g by conjugate gradients, run to the tolerance.
 
         Raises:
             ValueError: H + ridge has a direction of negative curvature.
@@ -34,7 +34,7 @@ class Hessian:
         return (torch.cat(solved) @ self.dense.train_loss.T).numpy()
 
     def strongest(self, ridge: float, kept: int, steps: int) -> np.ndarray:
-        """q^T (H + ridge)^-1 g within the eigenvectors of the `kept` largest eigenvalues, by Lanczos."""
+        """Compute q^T (H + ridge)^-1 g within the `kept` largest eigenpairs, by Lanczos."""
         vector = torch.rand(self.dense.train_loss.shape[1], generator=torch.Generator().manual_seed(0))
         basis = [vector.double() / vector.double().norm()]
         matrix = torch.zeros(steps, steps, dtype=torch.float64)
@@ -53,14 +53,14 @@ class Hessian:
         return (asked @ directions @ self.dense.train_loss.T).numpy()
 
     def estimated_mean_eigenvalue(self) -> float:
-        """By Byline's own probes (Hutchinson 1990), so that dampings in its units can be matched exactly."""
+        """Estimate it with Byline's own probes (Hutchinson 1990), to match dampings in its units exactly."""
         signs = random_signs(
             stream_key(0, "trace"), 0, PROBES, self.dense.train_loss.shape[1], torch.device("cpu")
         )
         return float((signs.double() * self.product(signs.double())).sum() / signs.numel())
 
     def product(self, directions_QP: Tensor) -> Tensor:
-        """H v for every direction."""
+        """Multiply H with every direction."""
         dense = self.dense
         inputs, p_NC = dense.forward(dense.x)
         weights = [dense.weights[f"{name}.weight"].double() for name in LAYERS]
@@ -115,7 +115,7 @@ class LastLayer:
     dense: Dense
 
     def inverse(self, ridge: float, batch: int | None = None) -> np.ndarray:
-        """q^T (H + ridge)^-1 g; or with the sum over batches of their own inverses, which is no inverse."""
+        """Compute q^T (H + ridge)^-1 g; with `batch`, sum the inverses of the batches, as dattri does."""
         rows = len(self.dense.x)
         train_NP = self._gradients(self.dense.x, self.dense.y)
         query_QP = self._gradients(self.dense.query_x, self.dense.query_y)
@@ -126,36 +126,36 @@ class LastLayer:
         return (query_QP @ total_PP @ train_NP.T).numpy()
 
     def mean_eigenvalue(self) -> float:
-        """Of H."""
+        """Average the eigenvalues of H."""
         return float(self._matrix(slice(None)).diagonal().mean())
 
     def representers(self) -> np.ndarray:
-        """(1{y = c} - p_c) (f . f' + 1), with c the query's label: what the logit gains, its bias included."""
+        """Compute (1{y = c} - p_c) (f . f' + 1) for the query's label c: the gain of its logit, bias included."""
         features_NH, p_NC = self._features(self.dense.x)
         right_NC = F.one_hot(self.dense.y, p_NC.shape[1])
         return self._products(right_NC - p_NC, with_one(features_NH), with_one(self._asked()))
 
     def tuned_representers(self, strength: float) -> np.ndarray:
-        """Yeh et al. 2018: the weights (no bias) tuned to the model's own answers under an L2 penalty, to the minimum."""
+        """Compute representers of weights (no bias) tuned to the model's answers under an L2 penalty (Yeh et al. 2018)."""
         features_NH, p_NC = self._features(self.dense.x)
         tuned_NC = (features_NH @ self.tuned_weight(strength).T).softmax(dim=1)
         return self._products(p_NC - tuned_NC, features_NH, self._asked())
 
     def tuned_weight(self, strength: float) -> Tensor:
-        """The minimum itself [C, H]."""
+        """Find the minimum [C, H] of the penalized loss."""
         features_NH, p_NC = self._features(self.dense.x)
         weight = self.dense.weights[f"{LAYERS[-1]}.weight"].double().clone().requires_grad_()
-        optimiser = torch.optim.LBFGS(
+        optimizer = torch.optim.LBFGS(
             [weight], max_iter=2000, tolerance_grad=1e-10, tolerance_change=0, line_search_fn="strong_wolfe"
         )
 
         def closure() -> Tensor:
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss = F.cross_entropy(features_NH @ weight.T, p_NC) + strength * weight.square().sum()
             loss.backward()
             return loss
 
-        optimiser.step(closure)
+        optimizer.step(closure)
         return weight.detach()
 
     def _products(self, shares_NC: Tensor, features_NH: Tensor, asked_QH: Tensor) -> np.ndarray:

@@ -19,7 +19,9 @@ from benchmarks.peers.comparison import Problem
 from benchmarks.peers.dense import fisher_by_layer
 from benchmarks.peers.methods import SIDE, Method, Ours
 from benchmarks.tasks.sotu.model import FULL
-from benchmarks.tasks.sotu.task import folder_of, make_task
+from benchmarks.tasks.sotu.task import folder_of, make_task, truth_of
+from benchmarks.tasks.truth import Subject
+from byline.loading.task_file import load_task
 from byline.task import LayerSelection, Task
 from byline.tasks.token_objectives import collate_causal, mean_token_loss
 
@@ -27,30 +29,21 @@ LAYERS = ("transformer.h.*.attn.*", "transformer.h.*.mlp.*")
 
 
 def task() -> Task:
-    """The benchmark's Task, with the layers' weights alone."""
+    """Declare the Task of the benchmark, with the layers' weights alone."""
     return replace(make_task(FULL), layers=LayerSelection(include=LAYERS))
 
 
 def speeches_problem(folder: Path) -> tuple[Problem, list[Method]]:
-    """Write what bergson reads, and list what it is asked. `benchmarks.accuracy.sotu` must have been run."""
-    declared = task()
-    found = np.load(folder_of(FULL) / "truth.npz", allow_pickle=False)
-    reported = slice(0, FULL.queries)
-    items = declared.evaluation_set or []
-    queries = [items[place] for place in range(len(items))][reported]
+    """Write bergson's input, and list its methods; `benchmarks.accuracy.sotu` must have been run."""
+    subject = Subject(f"{__name__}:task", truth_of(FULL), {"threads": 1})
+    declared = load_task(subject.task).task
+    items = declared.evaluation_set or ()
+    queries = [items[place] for place in range(len(items))]
     train = [declared.train_set[row] for row in range(len(declared.train_set))]
     shutil.copy(folder_of(FULL) / "config.json", folder / "config.json")
     shutil.copy(str(declared.checkpoints[0].weights), folder / "weights.safetensors")
     np.savez(folder / "tokens.npz", train=_tokens(train), queries=_tokens(queries))
-    problem = Problem(
-        folder=folder,
-        reference="benchmarks.peers.language_model:task",
-        task=declared,
-        queries=queries,
-        subsets_SN=found["subsets"],
-        truth_SQ=found["outputs"].mean(axis=0)[:, reported],
-    )
-    return problem, _methods(declared, train, queries)
+    return Problem(folder, subject, declared), _methods(declared, train, queries)
 
 
 def _methods(declared: Task, train: Sequence[Any], queries: Sequence[Any]) -> list[Method]:
@@ -77,7 +70,7 @@ def _methods(declared: Task, train: Sequence[Any], queries: Sequence[Any]) -> li
 
 
 def _gradients(declared: Task, items: Sequence[Any]) -> list[Tensor]:
-    """One [rows, P] a layer, weight and bias, in float64: one backward pass an item."""
+    """Compute one [rows, P] a layer, weight and bias, in float64 by one backward pass an item."""
     model = declared.model().double().eval()
     weights = load_file(str(declared.checkpoints[0].weights))
     model.load_state_dict({name: w.double() for name, w in weights.items()}, strict=False)

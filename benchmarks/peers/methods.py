@@ -1,4 +1,4 @@
-"""Which methods of the other libraries are run, with what, and which formula and recipe stand beside each."""
+"""The methods of the other libraries, each with its options, its formula and Byline's recipe."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from benchmarks.peers.hessian import Hessian, LastLayer
 TRAK_DAMPING, TRAK_SIZE = 3.0, 1024
 EKFAC_DAMPING = 0.1
 HESSIAN_RIDGE = 0.1
-"""The network's Hessian has eigenvalues from -.037 to 3.8: this makes it positive definite."""
+"""Makes the network's Hessian positive definite: its eigenvalues are from -.037 to 3.8."""
 SIDE = 32
 RPS_STRENGTH = 0.003
 
@@ -22,7 +22,7 @@ Formula = Callable[[], np.ndarray]
 
 @dataclass(frozen=True)
 class Method:
-    """One method of another library, the formula that it is held against, and the same with Byline."""
+    """One method of another library, with its formula and Byline's recipe."""
 
     name: str
     script: str
@@ -34,7 +34,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Ours:
-    """A recipe with changes, and changes under which nothing is projected away (None where there are none)."""
+    """A recipe with changes, and changes that switch its projection off, if there are any."""
 
     recipe: str
     changes: dict[str, Any] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Ours:
 
 
 def methods(dense: Dense) -> list[Method]:
-    """Every line of the table; ridges are turned into the units of each library."""
+    """List every line of the table, with ridges in the units of each library."""
     return [
         *_plain(dense),
         *_trak(dense),

@@ -1,4 +1,4 @@
-"""What every library's script starts from and ends with. Runs in the peers' environment, which has no Byline."""
+"""Input and output of every library's script. Runs in the peers' environment, which has no Byline."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from torch.utils.data import TensorDataset
 
 @dataclass(frozen=True)
 class Given:
-    """The network with its weights, the data, and what the method is asked."""
+    """The trained network, the data, and the options of the method."""
 
     folder: Path
     options: dict[str, Any]
@@ -24,18 +24,18 @@ class Given:
     asked: TensorDataset
 
     def write(self, scores_QN: Any, prepared: float) -> None:
-        """Hand back scores; `prepared` is the clock before the first query."""
+        """Write scores; `prepared` is the clock before the first query."""
         write(self.folder, scores_QN, (prepared - START, clock() - prepared))
 
 
 def write(folder: Path, scores_QN: Any, seconds: tuple[float, float]) -> None:
-    """Hand back scores, and CPU seconds to prepare and for all queries."""
+    """Write scores, and CPU seconds to prepare and for all queries."""
     (folder / "seconds.json").write_text(json.dumps(dict(zip(("prepare", "queries"), seconds, strict=True))))
     np.save(folder / "scores.npy", np.asarray(scores_QN))
 
 
 def clock() -> float:
-    """CPU seconds of this process: other work on the machine does not count."""
+    """Read the CPU seconds of this process, so that other work on the machine does not count."""
     return time.process_time()
 
 

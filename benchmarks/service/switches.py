@@ -1,4 +1,4 @@
-"""Switches an alias a thousand times while clients ask: no request may fail, and each answer must be of one version.
+"""Switch an alias a thousand times under load: no request may fail, and each answer must be of one version.
 
     python -m benchmarks.service.switches                        # 1,000 switches
     python -m benchmarks.service.switches --smoke                # 20
@@ -15,8 +15,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -28,13 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Targets
+from benchmarks.service.cases import Case
+from benchmarks.service.serving import PATIENCE, Server, serving
 from benchmarks.tasks.tiny import build_tiny
 
-START_SECONDS = 120.0
 QUERIES = [{"features": [0.5 - n / 7, -1.0, 0.25 * n, 2.0, 0.0, 1.0], "label": str(n % 3)} for n in range(12)]
 K = 8
 TOLERANCE = 1e-5
-"""Relative: the last bits of a score depend on which queries share its batch."""
+"""Relative tolerance: the last bits of a score depend on the other queries of its batch."""
 
 
 def two_versions(folder: Path) -> tuple[Path, list[str]]:
@@ -57,7 +56,7 @@ Scores = dict[str, float]
 
 
 def offline(index: Path, versions: list[str]) -> dict[str, list[Scores]]:
-    """What each version answers to each query, without the service."""
+    """Compute each version's answer to each query, without the service."""
     from byline.attribution.attributor import Attributor
     from byline.attribution.request import AttributionRequest
 
@@ -70,79 +69,27 @@ def offline(index: Path, versions: list[str]) -> dict[str, list[Scores]]:
 
 
 def scores_of(answer: Mapping[str, Any]) -> Scores:
-    """The training points of an answer, with their scores."""
+    """Read the training points of an answer, with their scores."""
     return {each["example"]["id"]: each["score"] for each in answer["proponents"]}
 
 
 def same(found: Scores, expected: Scores) -> bool:
-    """Whether two answers are the same but for last bits."""
+    """Compare two answers up to the last bits."""
     largest = max(abs(score) for score in expected.values())
     return found.keys() == expected.keys() and all(
         abs(found[name] - score) <= TOLERANCE * largest for name, score in expected.items()
     )
 
 
-@dataclass
-class Server:
-    """A running service."""
-
-    process: subprocess.Popen[str]
-    port: int
-    key: str
-
-    def connect(self) -> HTTPConnection:
-        """A connection of one client."""
-        return HTTPConnection("127.0.0.1", self.port, timeout=60)
-
-    def call(
-        self, connection: HTTPConnection, method: str, path: str, body: object = None
-    ) -> tuple[int, dict[str, Any]]:
-        """Send a request; returns the status and the answer."""
-        headers = {"content-type": "application/json", "authorization": f"Bearer {self.key}"}
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        response = connection.getresponse()
-        content = response.read()
-        return response.status, json.loads(content)
-
-    @property
-    def resident(self) -> int:
-        """Bytes of memory that it holds."""
-        fields = Path(f"/proc/{self.process.pid}/statm").read_text().split()
-        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def start(index: Path, data: Path) -> Server:
-    """Start `byline serve` on a free port with a database of its own, and wait until it is ready."""
-    environment = os.environ | {"BYLINE_DATA_DIR": str(data), "BYLINE_LOG_LEVEL": "error"}
-    command = [sys.executable, "-m", "byline", "serve", f"bench={index}", "--port", "0", "--threads", "1"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    )
-    assert process.stdout is not None
-    port, key = 0, ""
-    for line in process.stdout:
-        if " at http://" in line:
-            port = int(line.split("127.0.0.1:")[1].split("/")[0])
-        if "byl_" in line and not key:
-            key = "byl_" + line.split("byl_")[1].split()[0]
-        if port and key:
-            break
-    else:
-        raise SystemExit("the server did not start: run `byline serve` by hand to see why")
-    threading.Thread(target=process.stdout.read, daemon=True).start()
-    server = Server(process, port, key)
-    end = time.monotonic() + START_SECONDS
-    connection = server.connect()
-    while server.call(connection, "GET", "/readyz")[0] != 200:
-        if time.monotonic() > end:
-            raise SystemExit("the server was not ready in time")
-        time.sleep(0.05)
-    return server
+def resident(server: Server) -> int:
+    """Read a server's resident memory in bytes."""
+    fields = Path(f"/proc/{server.process.pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass
 class Phase:
-    """What the clients saw in one phase."""
+    """Answers of one phase, over all clients."""
 
     milliseconds: list[float] = field(default_factory=list)
     by_version: Counter[str] = field(default_factory=Counter)
@@ -150,13 +97,13 @@ class Phase:
     wrong: int = 0
 
     def percentile(self, share: float) -> float:
-        """Of the latencies, in milliseconds."""
+        """Compute a percentile of the latencies, in milliseconds."""
         ordered = sorted(self.milliseconds)
         return ordered[int(share * (len(ordered) - 1))]
 
 
 class Client(threading.Thread):
-    """Asks one query after another, so many a second, until told to stop; never later than it is due."""
+    """A client that sends queries at a steady rate until it is stopped."""
 
     def __init__(
         self, server: Server, truth: dict[str, list[Scores]], phase: Phase, pace: tuple[float, float]
@@ -167,7 +114,7 @@ class Client(threading.Thread):
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Ask until told to stop."""
+        """Send queries until it is stopped."""
         connection = self._server.connect()
         due, number = time.perf_counter() + self._wait, int(self._wait * 1e6)
         while not self.stopping.is_set():
@@ -199,7 +146,7 @@ class Client(threading.Thread):
 def under_load(
     server: Server, truth: dict[str, list[Scores]], load: tuple[int, float], work: Callable[[], None]
 ) -> Phase:
-    """Do something while clients ask.
+    """Run work under load.
 
     Args:
         server: Whom they ask.
@@ -223,7 +170,7 @@ def under_load(
 
 @dataclass
 class Switching:
-    """Switches from one version to the other and back."""
+    """A client that switches from one version to the other and back."""
 
     server: Server
     versions: list[str]
@@ -234,7 +181,7 @@ class Switching:
     """Switches after which the old version still answered."""
 
     def run(self) -> None:
-        """Switch so many times.
+        """Switch a number of times.
 
         Raises:
             SystemExit: A switch failed.
@@ -254,18 +201,18 @@ class Switching:
                 connection, "POST", "/v1/indexes/bench/attributions", {"query": QUERIES[0]}
             )
             self.late += answer.get("version") != then
-            self.resident.append(self.server.resident)
+            self.resident.append(resident(self.server))
             now = then
 
 
 def verified(server: Server, versions: list[str]) -> None:
-    """Register and verify what is not served yet."""
+    """Register and verify versions that are not served yet."""
     connection = server.connect()
     for version in versions:
         server.call(connection, "POST", "/v1/indexes/bench/versions", {"version": version})
         path = f"/v1/indexes/bench/versions/{version}"
         server.call(connection, "POST", f"{path}/verify")
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + PATIENCE
         while (found := server.call(connection, "GET", path)[1])["verifying"] is not None:
             if time.monotonic() > end:
                 raise SystemExit("a version was not verified in time")
@@ -278,8 +225,7 @@ def measure(folder: Path, switches: int, load: tuple[int, float], seconds: float
     """Measure both phases."""
     index, versions = two_versions(folder)
     truth = offline(index, versions)
-    server = start(index, folder / "data")
-    try:
+    with serving(Case("bench", index, QUERIES), log_level="error") as server:
         verified(server, versions)
         Switching(server, versions, min(switches, 20)).run()  # warms up
         under_load(server, truth, load, lambda: time.sleep(1))
@@ -287,9 +233,6 @@ def measure(folder: Path, switches: int, load: tuple[int, float], seconds: float
         switching = Switching(server, versions, switches)
         busy = under_load(server, truth, load, switching.run)
         _, history = server.call(server.connect(), "GET", "/v1/aliases/bench/history?limit=1")
-    finally:
-        server.process.terminate()
-        server.process.wait(60)
     tenth = max(1, len(switching.resident) // 10)
     return {
         "switches": len(switching.milliseconds),

@@ -4,7 +4,7 @@
     python -m benchmarks.speed.build_time --smoke
 
 The plain passes differentiate the mean loss of every batch with respect to all parameters, as a training step
-does (no optimiser step). A build's time is everything that `byline build` does: reading and digesting the data,
+does (no optimizer step). A build's time is everything that `byline build` does: reading and digesting the data,
 checking the gradients against autograd, every pass, curvature, features, search file, checksums. Plain passes run
 before and after each build, and their mean counts, so that a machine that slows down does so for both.
 """
@@ -21,8 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import Targets
-from benchmarks.tasks.digits import FULL, SMOKE, keep
-from benchmarks.tasks.networks import digits, full_models
+from benchmarks.tasks.digits import FULL, keep_models
 from byline.loading.task_file import load_task
 from byline.models.checkpoints import load_checkpoint
 from byline.models.device import to_device
@@ -35,13 +34,13 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Case:
-    """One build."""
+    """One build to time."""
 
     task: str
     recipe: dict[str, Any]
     words: str
     most: float | None = None
-    """Times the plain passes that the build may take."""
+    """Largest ratio of the build's time to that of the plain passes."""
 
 
 GPT = "benchmarks.tasks.gpt:texts_2048"
@@ -61,13 +60,13 @@ SMOKE_CASES = [Case("benchmarks.tasks.gpt:texts_64", CASES[0].recipe, CASES[0].w
 
 @dataclass
 class Phases:
-    """Seconds of every phase of a build: an observer."""
+    """An observer that adds up the seconds of every phase of a build."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     _last: float = field(default_factory=time.perf_counter)
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Count the time since the last note as this phase's."""
+        """Add the time since the last call to this phase."""
         del total
         now = time.perf_counter()
         if done:
@@ -75,7 +74,7 @@ class Phases:
         self._last = now
 
     def message(self, message: str) -> None:
-        """Nothing to note."""
+        """Ignore messages."""
 
 
 def main() -> int:
@@ -83,12 +82,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
+    parser.add_argument("--smoke", action="store_true", help="a tiny run, to see that it works")
     tiny = parser.parse_args().smoke
     torch.set_num_threads(1)
-    protocol = SMOKE if tiny else FULL
     if not tiny:
-        keep(full_models(digits(protocol), protocol, 1), protocol)
+        keep_models(FULL)
     table = Table("model, rows", "recipe", "plain, s", "build, s", "ratio", "where the build's time goes")
     ratios: list[tuple[Case, float]] = []
     for case in SMOKE_CASES if tiny else CASES:
@@ -104,7 +102,7 @@ def main() -> int:
 
 
 def measure(case: Case) -> tuple[str, ...]:
-    """One line of the table."""
+    """Measure one line of the table."""
     task = load_task(case.task).task
     plain_passes(task)  # warms up
     before, phases = timed(lambda: plain_passes(task)), Phases()
@@ -126,7 +124,7 @@ def measure(case: Case) -> tuple[str, ...]:
 
 
 def plain_passes(task: Task) -> None:
-    """Forward and backward over the whole training set, gradients of all parameters."""
+    """Run forward and backward over the whole training set, for gradients of all parameters."""
     model = task.model()
     load_checkpoint(model, task.checkpoints[0])
     model.eval()
@@ -138,7 +136,7 @@ def plain_passes(task: Task) -> None:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that something takes."""
+    """Measure the seconds of a call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Indexes of points and of groups: what they cost, and their scores.
+"""Indexes of points and of groups: their costs and their scores.
 
 All times are CPU time of one thread.
 """
@@ -36,10 +36,10 @@ NUMERICS = Numerics(block_rows=256, batch_rows=BATCH, threads=1, device="cpu", p
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What an index costs."""
+    """Costs of an index."""
 
     build: float
-    """Seconds, everything included."""
+    """CPU seconds of the whole build."""
     vectors: int
     """Bytes of the rows."""
     whole: int
@@ -56,11 +56,11 @@ class Bench:
 
     @cached_property
     def task(self) -> Task:
-        """The problem's Task."""
+        """Task of the problem."""
         return self.problem.task()
 
     def config(self, name: str, groups: dict[str, Any] | None) -> BuildConfig:
-        """A build file."""
+        """Write a build file."""
         sized = "-".join(str(value) for value in (groups or {"by": "points"}).values())
         return BuildConfig.model_validate(
             {
@@ -75,7 +75,7 @@ class Bench:
     def measured(
         self, name: str, groups: dict[str, Any] | None = None, repeats: int = 1
     ) -> tuple[Path, Cost]:
-        """Build an index from nothing, as often as asked; the fastest counts."""
+        """Build an index from nothing, some times over; the fastest counts."""
         config = self.config(name, groups)
         seconds = []
         for _ in range(repeats):
@@ -97,11 +97,11 @@ class Bench:
         )
 
     def published(self, name: str, groups: dict[str, Any] | None = None) -> Path:
-        """An index that was measured before."""
+        """Build an index, or take the one that is published."""
         return build(self.config(name, groups)).path
 
     def scores(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of every row for each query [Q, R], and for minus the mean loss of the held-out points [R]."""
+        """Score every row for each query [Q, R], and for minus the mean loss of the held-out points [R]."""
         queries = self.problem.protocol.queries
         with AttributionIndex.open(path) as index:
             features_QK = self._queries(index, None)
@@ -110,7 +110,7 @@ class Bench:
             return searcher.scores(features_QK[:queries]), searcher.scores(mean_K)[0]
 
     def grouping(self, groups: dict[str, Any]) -> tuple[float, GroupPartition]:
-        """Group the training set; seconds, and the groups."""
+        """Group the training set, and return the seconds and the groups."""
         task, chosen = self.task, recipe("ekfac")
         return timed(lambda: partition(task, chosen, GroupOptions.model_validate(groups), NUMERICS, Silent()))
 
@@ -125,7 +125,7 @@ class Bench:
 
 
 def timed(work: Callable[[], Result]) -> tuple[float, Result]:
-    """CPU seconds and the result."""
+    """Call a function, and return its CPU seconds and its result."""
     start = time.process_time()
     result = work()
     return time.process_time() - start, result

@@ -1,7 +1,7 @@
-"""A plain loop over single examples, which the builds are held against: one forward and backward pass each.
+"""A plain loop over single examples, with one forward and backward pass each: the baseline of the builds.
 
 It is measured on some rows and extrapolated to all. The features are those of the builds; projections are kept, so that
-a Fisher matrix is one product in the end, as anybody would write it.
+a Fisher matrix is one product in the end.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Loop:
         self._model = MemberModel.load(task, self._recipe, self._recipe.members.of(task.checkpoints)[0])
 
     def seconds(self) -> tuple[float, float]:
-        """CPU seconds over all rows: of the features, with the curvature given; and with its fit."""
+        """Measure CPU seconds over all rows: of the features alone, and with the fit of the curvature."""
         state: State = {}
         fit = 0.0
         for statistic in statistics(self._recipe, self._model.blocks):
@@ -83,7 +83,7 @@ class Loop:
         return self._model.gradients([self._task.train_set[row]], self._recipe.train_signal)
 
     def _every(self, one: Callable[[int], None]) -> float:
-        """Seconds over all rows, after one to warm up."""
+        """Extrapolate the seconds over all rows, after one to warm up."""
         one(0)
         spent, _ = timed(lambda: [one(row) for row in self._sample])
         return spent / len(self._sample) * self._rows

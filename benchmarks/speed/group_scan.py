@@ -1,4 +1,4 @@
-"""Search in as many rows as large training sets have: what 64 times fewer rows bring."""
+"""Search in as many rows as large training sets have, and in 64 times fewer."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What HTTP adds to a query's own compute: latency at the client minus the timings in the answer.
+"""Time that HTTP adds to a query: latency at the client minus the timings in the answer.
 
     python -m benchmarks.speed.http_overhead                          # a tiny index that it builds itself
     python -m benchmarks.speed.http_overhead --smoke                  # the same, 50 requests
@@ -13,87 +13,43 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
+from benchmarks.service.cases import Case
+from benchmarks.service.serving import Server, serving
 from benchmarks.tasks.tiny import QUERY, build_tiny
 
 TARGET = 10.0
 """Milliseconds that HTTP may add at the median."""
-START_SECONDS = 120.0
 
 
-def start(index: Path, data: Path) -> tuple[subprocess.Popen[str], int, str]:
-    """Start a server with its accounts in a new folder.
-
-    Returns:
-        Its process, the port and the key that it printed.
-    """
-    command = [sys.executable, "-m", "byline", "serve", f"bench={index}", "--port", "0"]
-    environment = os.environ | {"BYLINE_DATA_DIR": str(data)}
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if " at http://" not in line:
-        raise SystemExit("the server did not start: run `byline serve` by hand to see why")
-    key = process.stdout.readline().split(": ")[1].strip()
-    return process, int(line.split("127.0.0.1:")[1].split("/")[0]), key
-
-
-def wait_ready(connection: HTTPConnection) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        connection.request("GET", "/readyz")
-        response = connection.getresponse()
-        response.read()
-        if response.status == 200:
-            return
-        time.sleep(0.05)
-    raise SystemExit(f"the server was not ready within {START_SECONDS:g} s")
-
-
-def ask(connection: HTTPConnection, key: str, body: bytes) -> tuple[float, float]:
-    """Ask once.
+def ask(server: Server, connection: HTTPConnection, body: dict[str, Any]) -> tuple[float, float]:
+    """Send one request.
 
     Returns:
-        Milliseconds at the client, and those of compute that the answer reports.
+        Milliseconds at the client, and those of compute in the answer's timings.
     """
     begun = time.perf_counter()
-    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
-    connection.request("POST", "/v1/indexes/bench/attributions", body, headers)
-    response = connection.getresponse()
-    content = response.read()
+    status, answer = server.call(connection, "POST", server.path, body)
     latency = (time.perf_counter() - begun) * 1e3
-    if response.status != 200:
-        raise SystemExit(f"status {response.status}: {content.decode()}")
-    timings = json.loads(content)["timings"]
-    return latency, sum(value for stage, value in timings.items() if stage != "queue")
+    if status != 200:
+        raise SystemExit(f"status {status}: {answer}")
+    return latency, sum(value for stage, value in answer["timings"].items() if stage != "queue")
 
 
 def measure(index: Path, query: str, requests: int, k: int) -> dict[str, float]:
-    """Ask many times, one after another; the first tenth only warms up."""
-    body = json.dumps({"query": json.loads(query), "k": k, "shares": True}).encode()
-    with tempfile.TemporaryDirectory() as data:
-        return measured_figures(index, body, requests, Path(data))
-
-
-def measured_figures(index: Path, body: bytes, requests: int, data: Path) -> dict[str, float]:
-    process, port, key = start(index, data)
-    try:
-        connection = HTTPConnection("127.0.0.1", port, timeout=60)
-        wait_ready(connection)
+    """Send many requests, one after another; the first tenth warms up."""
+    case = Case("bench", index, [json.loads(query)])
+    body = {"query": case.queries[0], "k": k, "shares": True}
+    with serving(case, threads=os.cpu_count() or 1) as server:
+        connection = server.connect()
         for _ in range(max(5, requests // 10)):
-            ask(connection, key, body)
-        measured = [ask(connection, key, body) for _ in range(requests)]
-    finally:
-        process.terminate()
-        process.wait(60)
+            ask(server, connection, body)
+        measured = [ask(server, connection, body) for _ in range(requests)]
     added = sorted(latency - compute for latency, compute in measured)
     return {
         "requests": requests,

@@ -41,9 +41,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "ekfac_margin": {"curvature": {"sample": SAMPLE}},
     "relatif": {"curvature": {"sample": SAMPLE}},
 }
-"""Of the recipes whose defaults are for other models: sizes that the build-time benchmark has too."""
+"""Sizes for recipes whose defaults are for other models, as in the build-time benchmark."""
 REFUSED = {"if_exact"}
-"""Write a matrix of all parameters, and say at once that they are too many."""
+"""Recipes that write a matrix of all parameters, and refuse so many."""
 COMPRESSED = ("logra", "ekfac")
 """Recipes that are built with compressed search too."""
 
@@ -53,7 +53,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
+    parser.add_argument("--smoke", action="store_true", help="a tiny run, to see that it works")
     parser.add_argument("--only", nargs="+", metavar="RECIPE", help="these recipes")
     parser.add_argument(
         "--one", nargs=3, metavar=("TASK", "RECIPE", "SEARCH"), help="build once, print the peak"
@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def every_case(recipes: list[str]) -> list[tuple[str, str]]:
-    """Recipes and searches, in the order of the table."""
+    """List recipes and searches, in the order of the table."""
     chosen = [name for name in recipes if name not in REFUSED and not RECIPES[name].recorded]
     return [(name, "exact") for name in chosen] + [
         (name, "compressed") for name in chosen if name in COMPRESSED
@@ -87,13 +87,13 @@ def every_case(recipes: list[str]) -> list[tuple[str, str]]:
 
 
 def peak(task: str, recipe: str, search: str) -> float:
-    """Peak resident memory in MB of a build in a process of its own."""
+    """Build in a process of its own, and return its peak resident memory in MB."""
     command = [sys.executable, "-m", "benchmarks.speed.memory", "--one", task, recipe, search]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def build_once(task: str, recipe: str, search: str) -> None:
-    """Build, and print this process's peak."""
+    """Build, and print the peak memory of this process."""
     from byline_indexer.build.build import build
     from byline_indexer.config import BuildConfig
 

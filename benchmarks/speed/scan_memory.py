@@ -1,4 +1,4 @@
-"""What an exact scan leaves on the heap: several queries at once over an index, in a process of its own.
+"""Heap memory of an exact scan: several queries at once over an index, in a process of its own.
 
 Run it with `make bench-scan-memory`. Anonymous memory (`RssAnon`) is what the process itself holds; pages of the mapped
 index are not in it. The peak is looked at every two milliseconds.
@@ -27,7 +27,7 @@ EACH_SECONDS = 0.002
 
 
 def anonymous_mb() -> float:
-    """Anonymous memory of this process, in MB."""
+    """Read the anonymous memory of this process, in MB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) * 1024 / 1e6
@@ -35,7 +35,7 @@ def anonymous_mb() -> float:
 
 
 class Peak:
-    """Watches the anonymous memory in a thread of its own."""
+    """A thread that samples the anonymous memory."""
 
     def __init__(self) -> None:
         self.mb = anonymous_mb()
@@ -48,14 +48,14 @@ class Peak:
             self.mb = max(self.mb, anonymous_mb())
 
     def stop(self) -> float:
-        """End the watch: the largest number, in MB."""
+        """Stop, and return the largest sample, in MB."""
         self._done.set()
         self._thread.join()
         return self.mb
 
 
 def scan(path: Path, queries: int) -> None:
-    """Print what is held before, at the peak of, and after some scans, and the median seconds of one."""
+    """Print the memory before, at the peak of, and after some scans, and the median seconds of one."""
     torch.set_num_threads(1)
     with AttributionIndex.open(path, verify=False) as index:
         searcher = Searcher(index, threads=1)

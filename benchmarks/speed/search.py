@@ -59,14 +59,14 @@ def gradient_like(rows: int, width: int, seed: int) -> NDArray[np.float32]:
 
 
 def with_shared(rows: int, width: int, seed: int) -> NDArray[np.float32]:
-    """The same with a direction that all rows share, each as long as it likes."""
+    """Draw the same, with a direction that all rows share at lengths of their own."""
     generator = np.random.default_rng([seed, 1])
     lengths = SHARED * np.exp(0.3 * generator.standard_normal((rows, 1), dtype=np.float32))
     return gradient_like(rows, width, seed) + lengths * shared(width)
 
 
 def shared(width: int) -> NDArray[np.float32]:
-    """What rows of the second case share: a direction of length one."""
+    """Draw the shared direction, of length one."""
     drawn = np.random.default_rng(3).standard_normal(width, dtype=np.float32)
     return drawn / np.linalg.norm(drawn)
 
@@ -75,7 +75,7 @@ Draw = Callable[[int, int, int], NDArray[np.float32]]
 
 
 def contents(rows: int, width: int, search: str, draw: Draw = gradient_like) -> IndexContents:
-    """A build of `rows` vectors that are drawn block by block."""
+    """Describe a build of `rows` vectors that are drawn block by block."""
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         for number, start in enumerate(range(0, rows, BLOCK)):

@@ -29,7 +29,7 @@ KINDS = (1, 5, 6, 7, 8, 9, 13)
 
 @cache
 def rows() -> list[list[str]]:
-    """All 32,561 people, 15 columns each."""
+    """Read all 32,561 people, 15 columns each."""
     path = KEPT / "adult.data"
     if not path.exists():
         _fetch()
@@ -38,7 +38,7 @@ def rows() -> list[list[str]]:
 
 
 def data(points: int, queries: int) -> Data:
-    """The first people as training points, and the next ones as queries: numbers standardised, kinds as one-hot."""
+    """Take the first people as training points, and the next ones as queries: numbers standardized, kinds as one-hot."""
     people = rows()
     numbers = np.array([[float(person[column]) for column in NUMBERS] for person in people])
     numbers[:, 2:4] = np.log1p(numbers[:, 2:4])

@@ -1,149 +1,112 @@
-"""What ensembles are measured on: Tasks with the outputs of really retrained models."""
+"""Problems for ensembles: Tasks with the truth of real retraining, and the price of training one checkpoint."""
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import torch
 
-from benchmarks.accuracy.sotu import model as sotu_model
-from benchmarks.tasks import CACHE
-from benchmarks.tasks import digits as digits_task
-from benchmarks.tasks import fashion as fashion_task
-from benchmarks.tasks.networks import Protocol, digits, full_models, retrained_outputs, subsets
-from benchmarks.tasks.sotu.task import make_task, prepare, train_models
-from benchmarks.tasks.sotu.truth import gather, retrain
+from benchmarks.tasks import digits, fashion
+from benchmarks.tasks.networks import Protocol
+from benchmarks.tasks.sotu import model as sotu_model
+from benchmarks.tasks.sotu import task as sotu
+from benchmarks.tasks.truth import Subject
 from byline.loading.task_file import load_task
-from byline.task import Item, Task
+from byline.task import Task
 from byline_indexer.adapters import AdapterOptions
 
 FIVE = 5
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """Queries that choices are made on, and that are not reported."""
-
-    queries: Sequence[Item]
-    truth_SQ: np.ndarray
-
-
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Something to attribute, with its truth."""
+    """A Task to attribute, with its truth."""
 
     name: str
-    reference: str
-    queries: Sequence[Item]
-    subsets_SR: np.ndarray
-    truth_SQ: np.ndarray
+    subject: Subject
+    """The Task with the reported queries."""
     train_seconds: float
-    """Of one checkpoint."""
+    """CPU time of training one checkpoint."""
+    tuning: Subject | None = None
+    """The same Task with the queries on which choices are made."""
     recipes: tuple[str, ...] = ("ekfac", "ekfac_margin")
     repeats: int = 3
     """Checkpoints that rows with one are the mean of."""
     adapters: AdapterOptions = field(
         default_factory=lambda: AdapterOptions(rank=8, epochs=2, batch=64, learning_rate=5e-3)
     )
-    build: dict[str, Any] = field(default_factory=dict)
-    tuning: Tuning | None = None
-    """Measured beside the reported queries, where rates are looked for."""
 
 
-def digits_problem(protocol: Protocol = digits_task.FULL) -> Problem:
-    """The digits of `benchmarks.accuracy.digits`."""
-    data = digits(protocol)
-    outputs = retrained_outputs(data, protocol, CACHE)
-    count = FIVE if protocol == digits_task.FULL else 2
-    digits_task.keep(full_models(data, protocol, count), protocol)
-    full = protocol == digits_task.FULL
-    reference = f"benchmarks.tasks.digits:{'task' if full else 'smoke'}"
-    seconds = plain_seconds(load_task(reference).task, protocol.epochs, protocol.batch)
-    queries, truth_SQ = list(zip(data.query_x, data.query_y, strict=True)), outputs.mean(axis=0)
+def digits_problem(protocol: Protocol = digits.FULL) -> Problem:
+    """Prepare the digits; missing truths and models are made."""
+    digits.keep_truths(protocol)
+    digits.keep_models(protocol)
+    reference, full = digits.reference_of(protocol), protocol == digits.FULL
     return Problem(
         name="digits" if full else "smoke",
-        reference=reference,
-        queries=queries[: protocol.queries],
-        subsets_SR=subsets(protocol),
-        truth_SQ=truth_SQ[:, : protocol.queries],
-        train_seconds=seconds,
+        subject=Subject(reference, digits.truth_of(protocol)),
+        tuning=Subject(digits.reference_of(protocol, "tuning"), digits.truth_of(protocol, "tuning")),
+        train_seconds=plain_seconds(load_task(reference).task, protocol.epochs, protocol.batch),
         repeats=FIVE if full else 1,
-        tuning=Tuning(queries[protocol.queries :], truth_SQ[:, protocol.queries :]),
     )
 
 
 def fashion_problem() -> Problem:
-    """4,000 images of Fashion-MNIST."""
-    outputs = fashion_task.truth()
-    task, protocol = fashion_task.task(), fashion_task.FULL
-    seconds = plain_seconds(task, protocol.epochs, protocol.batch)
+    """Prepare 4,000 images of Fashion-MNIST; missing truths and models are made."""
+    fashion.prepare()
+    protocol = fashion.FULL
     return Problem(
         name="fashion",
-        reference="benchmarks.tasks.fashion:task",
-        queries=_queries(task),
-        subsets_SR=subsets(fashion_task.FULL),
-        truth_SQ=outputs.mean(axis=0),
-        train_seconds=seconds,
+        subject=Subject(f"{fashion.__name__}:task", fashion.TRUTH),
+        train_seconds=plain_seconds(fashion.task(), protocol.epochs, protocol.batch),
         repeats=2,
     )
 
 
 def sotu_problem() -> Problem:
-    """The small GPT of `benchmarks.accuracy.sotu`, whose truth and models are made first where they are missing."""
-    protocol = sotu_model.FULL
-    prepare(protocol)
-    retrain(protocol)
-    train_models(protocol)
-    found = np.load(gather(protocol), allow_pickle=False)
-    queries, truth_SQ = _queries(make_task(protocol)), found["outputs"].mean(axis=0)
+    """Prepare the small GPT on speeches; missing truths and models are made."""
+    protocol, build = sotu_model.FULL, {"batch_rows": 16, "block_rows": 128}
+    sotu.keep_truths(protocol)
+    sotu.train_models(protocol)
     return Problem(
         name="sotu",
-        reference="benchmarks.tasks.sotu.task:task",
-        queries=queries[: protocol.queries],
-        subsets_SR=found["subsets"],
-        truth_SQ=truth_SQ[:, : protocol.queries],
-        train_seconds=float(found["train_seconds"]),
+        subject=Subject(sotu.reference_of(protocol), sotu.truth_of(protocol), build),
+        tuning=Subject(sotu.reference_of(protocol, "tuning"), sotu.truth_of(protocol, "tuning"), build),
+        train_seconds=sotu.train_seconds(protocol),
         recipes=("ekfac",),
         adapters=AdapterOptions(rank=8, epochs=1, batch=protocol.batch, learning_rate=1e-3),
-        build={"batch_rows": 16, "block_rows": 128},
-        tuning=Tuning(queries[protocol.queries :], truth_SQ[:, protocol.queries :]),
     )
 
 
 def given_problem(options: argparse.Namespace) -> Problem:
-    """A Task with a file of retrained outputs."""
-    found = np.load(options.truth, allow_pickle=False)
-    outputs = found["outputs"]
+    """Take a Task and a truth file of the caller's own."""
+    build = {"batch_rows": options.batch, "block_rows": options.batch * 8}
     return Problem(
         name=options.name,
-        reference=options.task,
-        queries=_queries(load_task(options.task).task)[: options.queries],
-        subsets_SR=found["subsets"].astype(bool),
-        truth_SQ=(outputs.mean(axis=0) if outputs.ndim == 3 else outputs)[:, : options.queries],
-        train_seconds=float(found["train_seconds"]),
+        subject=Subject(options.task, options.truth, build),
+        train_seconds=options.train_seconds,
         recipes=tuple(options.recipe or ["ekfac"]),
         adapters=AdapterOptions(rank=8, epochs=1, batch=options.batch, learning_rate=options.learning_rate),
-        build={"batch_rows": options.batch, "block_rows": options.batch * 8},
     )
 
 
+PROBLEMS: dict[str, Callable[[], Problem]] = {
+    "digits": digits_problem,
+    "sotu": sotu_problem,
+    "fashion": fashion_problem,
+}
+
+
 def plain_seconds(task: Task, epochs: int, batch: int) -> float:
-    """How long a training of all parameters takes in the loop that adapters are trained in: one epoch, times all."""
+    """Time the training of all parameters in the loop in which adapters are trained: one epoch, times all."""
     model = task.model().train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     rows = len(task.train_set)
     start = time.process_time()
     for first in range(0, rows, batch):
         items = [task.train_set[row] for row in range(first, min(first + batch, rows))]
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         task.loss(model, task.collate(items)).mean().backward()
-        optimiser.step()
+        optimizer.step()
     return (time.process_time() - start) * epochs
-
-
-def _queries(task: Task) -> list[Item]:
-    items = task.evaluation_set or []
-    return [items[place] for place in range(len(items))]

@@ -1,4 +1,4 @@
-"""A small GPT of 0.94 M parameters over synthetic text: what build time and memory are measured on.
+"""A small GPT of 0.94 M parameters over synthetic text, for build time and memory.
 
 4 layers, width 128, 4 heads, context 128, vocabulary 1,024 (tied head). Tokens follow Zipf's law; the weights are
 as initialised, since passes cost the same whatever the weights are.
@@ -13,9 +13,9 @@ from byline.task import Checkpoint, Outputs, Task
 
 VOCABULARY, WIDTH, LAYERS, HEADS, CONTEXT = 1024, 128, 4, 4, 128
 SHORT = 32
-"""Tokens of a text where every recipe is built."""
+"""Tokens of a text in the benchmark that builds every recipe."""
 EVALUATED = 32
-"""Texts that stand for queries, where a recipe's curvature asks for them."""
+"""Texts in place of queries, for recipes whose curvature needs them."""
 
 
 class Layer(nn.Module):
@@ -56,7 +56,7 @@ class GPT(nn.Module):
 
 
 class Texts:
-    """`count` texts, each made when it is asked for: the data set itself needs no memory."""
+    """`count` texts, each made on access: the data set itself needs no memory."""
 
     def __init__(self, count: int, tokens: int) -> None:
         self._count, self._tokens = count, tokens
@@ -79,7 +79,7 @@ def loss(model: nn.Module, batch: list[Tensor]) -> Tensor:
 
 
 def logits(model: nn.Module, batch: list[Tensor]) -> Tensor:
-    """What predicts the second and every further token, [N, T, V]."""
+    """Compute the logits of the second and every further token, [N, T, V]."""
     found: Tensor = model(batch[0])
     return found
 

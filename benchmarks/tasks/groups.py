@@ -1,26 +1,32 @@
-"""The two problems of the group benchmark: Fashion-MNIST's images and Adult's table, each with one trained network."""
+"""Two problems for groups of training points: Fashion-MNIST's images and Adult's table, each with one network.
 
-from collections.abc import Callable
+Letters: R training points, J groups, S subsets of the groups, T seeds.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from benchmarks.tasks import CACHE
-from benchmarks.tasks import adult as adult_task
-from benchmarks.tasks import fashion as fashion_task
-from benchmarks.tasks.networks import Data, Protocol, digits, forward, state_dicts, train_many
+from benchmarks.tasks import CACHE, adult, fashion
+from benchmarks.tasks.digits import digits
+from benchmarks.tasks.networks import Data, Protocol, query_losses, state_dicts, train_many
+from benchmarks.tasks.truth import Retraining, keep_truth
 from byline.api.example import Example
+from byline.groups import GroupPartition
 from byline.task import Checkpoint, Task
 from byline.tasks import TrainedModel, TrainingData, vector_classification
+from byline_indexer.evaluation.truth import points_of
 
 TOGETHER = 10
-"""Networks trained as one: what fits a processor's cache."""
+"""Networks that are trained as one: as many as fit in a processor's cache."""
 FULL_SEED = 77
 IGNORED = -100
 """Label that cross-entropy ignores."""
@@ -28,66 +34,95 @@ IGNORED = -100
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A data set, a network and how it is trained."""
+    """A data set, a network and its training."""
 
     name: str
     widths: tuple[int, ...]
     protocol: Protocol
     load: Callable[[], Data] = field(repr=False)
     held_out: int
-    """Points that the removal curves' loss is taken on: those after the queries."""
+    """Number of points for the loss of the removal curves: those after the queries."""
 
     @property
     def folder(self) -> Path:
-        """Where its weights, indexes and truths are kept."""
+        """The folder of weights, indexes and truths."""
         return CACHE / f"groups-{self.name}"
 
     @property
     def reference(self) -> str:
         """The Task, as a build file names it."""
-        return f"benchmarks.tasks.groups:{self.name}"
+        return f"{__name__}:{self.name}"
 
     @property
     def data(self) -> Data:
-        """Training points, and queries followed by the held-out points."""
+        """Training points, and the queries followed by the held-out points."""
         return _loaded(self.name)
 
     def network(self) -> nn.Module:
-        """Linear layers with ReLU and dropout between them."""
+        """Build linear layers with ReLU and dropout between them."""
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(self.widths):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(self.protocol.dropout)]
         return nn.Sequential(*layers[:-2])
 
+    def truth(self, groups: GroupPartition, count: int, seeds: int) -> Path:
+        """Retrain on random halves of the points, whole groups at a time; finished files stay.
+
+        Args:
+            groups: The groups.
+            count: S, subsets.
+            seeds: T, networks for each subset.
+
+        Returns:
+            A file that `byline evaluate --truth` reads, about the queries.
+        """
+        rng = np.random.default_rng(1)
+        subsets_SJ = np.stack([_half(groups, rng) for _ in range(count)])
+        rows = [groups.points(np.flatnonzero(subset)) for subset in subsets_SJ]
+
+        def train(_: range, seed: int) -> np.ndarray:
+            return -self.losses(rows, 1 + seed)[:, : self.protocol.queries]
+
+        subsets_SR = points_of(subsets_SJ, groups)
+        key = hashlib.sha256(subsets_SR.tobytes() + repr((self.protocol, self.widths, seeds)).encode())
+        path = self.folder / f"truth-{key.hexdigest()[:12]}.npz"
+        keep_truth(
+            Retraining(subsets_SR=subsets_SR, seeds=seeds, together=count, train=train), {path: slice(None)}
+        )
+        return path
+
+    def losses(self, rows: Sequence[np.ndarray], seed: int) -> np.ndarray:
+        """Retrain on some lists of rows.
+
+        Shorter lists are filled up with a point of zero loss, so that all networks take equally many steps.
+
+        Args:
+            rows: The training points of each network.
+            seed: Seed of the training.
+
+        Returns:
+            Loss of every query and held-out point under each network: [lists, points].
+        """
+        longest = max(map(len, rows))
+        filled = [np.concatenate([each, np.full(longest - len(each), self.protocol.train)]) for each in rows]
+        lists = torch.from_numpy(np.stack(filled).astype(np.int64))
+        losses = []
+        for number, part in enumerate(lists.split(TOGETHER)):
+            start = seed * 1000 + number * TOGETHER
+            parameters = train_many(self._filled, part, self.protocol, start, self.widths)
+            losses.append(query_losses(parameters, self.data))
+        found: np.ndarray = torch.cat(losses).numpy()
+        return found
+
     @property
-    def filled(self) -> Data:
-        """The data with one more training point, the last row, whose loss is zero: what uneven lists are filled with."""
+    def _filled(self) -> Data:
+        """The data with one more training point, the last row, whose loss is zero."""
         data = self.data
         x = torch.cat([data.x, torch.zeros_like(data.x[:1])])
         return replace(data, x=x, y=torch.cat([data.y, torch.full_like(data.y[:1], IGNORED)]))
 
-    def trained(self, rows: list[Tensor], seed: int) -> list[Tensor]:
-        """Retrain on some rows each; all lists must have the same length.
-
-        Returns:
-            Loss of every query and held-out point under each network: [models, points].
-        """
-        losses: list[Tensor] = []
-        data = self.filled
-        for start in range(0, len(rows), TOGETHER):
-            part = torch.stack(rows[start : start + TOGETHER])
-            parameters = train_many(data, part, self.protocol, seed * 1000 + start, self.widths)
-            losses += list(self._losses(parameters, len(part)))
-        return losses
-
-    def _losses(self, parameters: list[Tensor], models: int) -> Tensor:
-        with torch.no_grad():
-            logits = forward(parameters, self.data.query_x.expand(models, -1, -1)).flatten(0, 1)
-        labels = self.data.query_y.repeat(models)
-        return F.cross_entropy(logits, labels, reduction="none").reshape(models, -1)
-
     def task(self) -> Task:
-        """The Task over the network that was trained on everything; trains it if it is not there."""
+        """Declare the Task over the network of the whole training set, which is trained where it is missing."""
         weights = self.folder / "full.safetensors"
         if not weights.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -104,19 +139,34 @@ class Problem:
             ),
             classes=[str(label) for label in range(self.widths[-1])],
         )
-        return replace(made, representation=_last_hidden)
+        queries = self.data.queries[: self.protocol.queries]
+        return replace(made, representation=_last_hidden, evaluation_set=queries)
 
 
 def _last_hidden(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    """What the last layer reads."""
+    """Compute the input of the last layer."""
     assert isinstance(model, nn.Sequential)
     hidden: Tensor = model[:-1](batch[0])
     return hidden
 
 
+def _half(groups: GroupPartition, rng: np.random.Generator) -> np.ndarray:
+    """Take groups in a random order until they hold half of the points, the last one only if that comes nearer."""
+    order = rng.permutation(len(groups))
+    reached = np.cumsum(groups.sizes[order])
+    half = reached[-1] / 2
+    number = int(np.searchsorted(reached, half)) + 1
+    before = reached[number - 2] if number > 1 else 0
+    if half - before < reached[number - 1] - half:
+        number -= 1
+    chosen = np.zeros(len(groups), dtype=bool)
+    chosen[order[: max(1, number)]] = True
+    return chosen
+
+
 def _fashion() -> Data:
-    x, y = fashion_task._images("train")
-    query_x, query_y = fashion_task._images("t10k")
+    x, y = fashion.images("train")
+    query_x, query_y = fashion.images("t10k")
     return Data(x[:4096], y[:4096], query_x[:1100], query_y[:1100])
 
 
@@ -134,7 +184,7 @@ PROBLEMS = {
             name="tabular",
             widths=(89, 64, 32, 2),
             protocol=Protocol(train=8192, queries=100, epochs=12, learning_rate=0.05),
-            load=lambda: adult_task.data(8192, 1100),
+            load=lambda: adult.data(8192, 1100),
             held_out=1000,
         ),
         Problem(
@@ -154,15 +204,15 @@ def _loaded(name: str) -> Data:
 
 
 def image() -> Task:
-    """4,096 images of clothes."""
+    """Declare 4,096 images of clothes."""
     return PROBLEMS["image"].task()
 
 
 def tabular() -> Task:
-    """8,192 people of a census."""
+    """Declare 8,192 people of a census."""
     return PROBLEMS["tabular"].task()
 
 
 def smoke() -> Task:
-    """A tiny problem that needs no download."""
+    """Declare a tiny problem that needs no download."""
     return PROBLEMS["smoke"].task()

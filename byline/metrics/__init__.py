@@ -5,7 +5,7 @@ Letters: Q queries, R rows of an index, S retrained subsets, T seeds that each s
 
 from byline.metrics.auc import auc, auc_interval
 from byline.metrics.correlation import pearson, ranks, spearman
-from byline.metrics.lds import Interval, agreement, predicted_outputs, two_way_interval
+from byline.metrics.lds import Interval, agreement, predicted_outputs, resampled_means, two_way_interval
 from byline.metrics.noise_ceiling import NoiseCeiling, noise_ceiling
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "pearson",
     "predicted_outputs",
     "ranks",
+    "resampled_means",
     "spearman",
     "two_way_interval",
 ]

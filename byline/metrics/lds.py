@@ -71,9 +71,6 @@ def two_way_interval(
 ) -> Interval | None:
     """Bootstrap the mean agreement over queries and subsets at once.
 
-    Each draw takes S subsets and Q queries with replacement, from the queries whose real outputs vary, and averages over
-    those that still do; the interval is from the 2.5th to the 97.5th percentile of the means.
-
     Args:
         predicted_SQ: From `predicted_outputs`.
         outputs_SQ: Outputs of the retrained models.
@@ -82,7 +79,36 @@ def two_way_interval(
         seed: Seed of the draws.
 
     Returns:
-        The interval; None where no query's outputs vary.
+        From the 2.5th to the 97.5th percentile of `resampled_means`; None where no query's outputs vary.
+    """
+    means = resampled_means(predicted_SQ, outputs_SQ, correlation, draws, seed)
+    if not len(means):
+        return None
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(float(low), float(high))
+
+
+def resampled_means(
+    predicted_SQ: Floats,
+    outputs_SQ: Floats,
+    correlation: Correlation = spearman,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Floats:
+    """Average the agreement over resampled queries and subsets.
+
+    Each draw takes S subsets and Q queries with replacement, from the queries whose real outputs vary, and averages over
+    those that still do. The draws depend on the outputs alone: two predictions of the same outputs have paired draws.
+
+    Args:
+        predicted_SQ: From `predicted_outputs`.
+        outputs_SQ: Outputs of the retrained models.
+        correlation: As for `agreement`.
+        draws: Number of resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        One mean a draw, float64; draws in which no output varies are left out.
     """
     varies_Q = np.ptp(outputs_SQ, axis=0) > 0
     predicted_SQ, outputs_SQ = predicted_SQ[:, varies_Q], outputs_SQ[:, varies_Q]
@@ -94,7 +120,4 @@ def two_way_interval(
         found_Q = agreement(predicted_SQ[pick], outputs_SQ[pick], correlation)
         if not np.isnan(found_Q).all():
             means.append(np.nanmean(found_Q))
-    if not means:
-        return None
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float(low), float(high))
+    return np.array(means)

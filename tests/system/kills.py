@@ -1,4 +1,4 @@
-"""Kills builds with SIGKILL at random moments: a resumed index must be that of an undisturbed build.
+"""Kill builds with SIGKILL at random moments: a resumed index must equal that of an undisturbed build.
 
     python -m tests.system.kills --kills 30
     python -m tests.system.kills --smoke
@@ -53,7 +53,7 @@ workers = {workers}
 
 @dataclass
 class Report:
-    """What happened."""
+    """Counts of a run."""
 
     kills: int = 0
     rounds: int = 0
@@ -61,12 +61,12 @@ class Report:
     corrupt_opened: int = 0
     opened_after_kill: int = 0
     refused_after_kill: int = 0
-    """Damaged versions, and pointers at none: right in a round with `--force`, corrupt in any other."""
+    """Versions that were refused: right in a round with `--force`, corrupt in any other."""
     killed_in: Counter[str] = field(default_factory=Counter)
-    """Which stage's receipt was the last one."""
+    """Kills by the stage of the last receipt."""
 
     def passed(self, *, smoke: bool) -> bool:
-        """Whether all went well; a run that opened nothing after a kill has shown nothing."""
+        """Tell whether nothing went wrong; a run that opened nothing after a kill has shown nothing."""
         return not self.mismatches and not self.corrupt_opened and (smoke or self.opened_after_kill > 0)
 
 
@@ -113,7 +113,7 @@ class Rounds:
         self.report = Report()
 
     def run(self, setting: Setting, most_kills: int) -> None:
-        """Build once, killed at least once and at most so many times."""
+        """Build once, with one kill or more, up to a limit."""
         self._prepare(setting)
         build_file = self._build_file(setting, "killed")
         if setting.forced:
@@ -133,7 +133,7 @@ class Rounds:
         shutil.rmtree(self._folder / "killed")
 
     def _prepare(self, setting: Setting) -> None:
-        """Build undisturbed, once for each kind: for the bytes, and to count its units."""
+        """Build undisturbed, once for each kind, for the bytes and the number of units."""
         if setting in self._units:
             return
         build_file = self._build_file(setting, "undisturbed")
@@ -156,7 +156,7 @@ class Rounds:
         return path
 
     def _killed(self, build: list[str], setting: Setting) -> bool:
-        """Start a build and kill it; False where it was finished before.
+        """Start a build and kill it; return False if it finished first.
 
         Moments are spread over the units rather than over time, most of which is imports: a random number of
         them must be finished, or (one time in four) the index must be on its way to be written, or published.
@@ -188,7 +188,7 @@ class Rounds:
         return True
 
     def _open_what_is_there(self, setting: Setting) -> None:
-        """Open every version that a reader would find: by the pointer, and by its name."""
+        """Open every version that a reader would find, by the pointer and by its name."""
         index = self._folder / "killed"
         pointed = [index] if (index / "current").exists() else []
         for place in [*pointed, *(path.parent for path in index.glob("[!.]*/manifest.json"))]:
@@ -229,7 +229,7 @@ def environment() -> dict[str, str]:
 
 
 def start(build: list[str]) -> "subprocess.Popen[bytes]":
-    """Begin to build, in a process group of its own."""
+    """Start a build in a process group of its own."""
     return subprocess.Popen(
         build,
         env=environment(),
@@ -240,18 +240,18 @@ def start(build: list[str]) -> "subprocess.Popen[bytes]":
 
 
 def receipts(index: Path) -> int:
-    """Units that are finished. Folders may vanish under a walk, which `glob` does not take."""
+    """Count finished units. Folders may vanish during the walk, where `glob` would raise."""
     walked = (names for _, _, names in os.walk(index))
     return sum(name.endswith(".json") and name[:-5].isdigit() for names in walked for name in names)
 
 
 def is_writing(index: Path) -> bool:
-    """Whether the index itself is being written."""
+    """Tell whether the index itself is being written."""
     return any(index.glob(".build-*/version"))
 
 
 def is_published(index: Path) -> bool:
-    """Whether a version is there."""
+    """Tell whether a version is published."""
     return any(index.glob("[!.]*/manifest.json"))
 
 
@@ -263,7 +263,7 @@ def finish(build: list[str]) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every byte that was published.
+    """Read every byte that was published.
 
     A reader's cache of digests is no part of it, nor is what a kill may leave of it or of the pointer: a small
     file under a temporary name beside the versions, which nobody reads and a later build sweeps.
@@ -280,7 +280,7 @@ def is_abandoned(path: Path, folder: Path) -> bool:
 
 
 def last_stage(index: Path, *, forced: bool) -> str:
-    """Where a build was when it was killed; a forced one may have published or not, which looks the same."""
+    """Name the stage of a killed build; a forced one looks the same before and after publishing."""
     if is_writing(index):
         return "write"
     units = sorted(index.glob(".build-*/receipts/*/*/*.json"), key=lambda path: path.stat().st_mtime_ns)
@@ -290,7 +290,7 @@ def last_stage(index: Path, *, forced: bool) -> str:
 
 
 def run_kills(kills: int, rows: int, seed: int, kinds: Iterator[Setting]) -> Report:
-    """Kill this many builds.
+    """Kill a number of builds.
 
     Args:
         kills: SIGKILLs to send.
@@ -299,7 +299,7 @@ def run_kills(kills: int, rows: int, seed: int, kinds: Iterator[Setting]) -> Rep
         kinds: The rounds' settings.
 
     Returns:
-        What happened.
+        The counts.
     """
     with tempfile.TemporaryDirectory(prefix="byline-kills-") as folder:
         rounds = Rounds(Path(folder), rows, seed)

@@ -1,9 +1,9 @@
-"""Writes the table of docs/tasks.md: kinds of models, with their largest error against float64 autograd.
+"""Write the table of docs/tasks.md: kinds of models, with their largest error against float64 autograd.
 
     python -m tests.system.model_table            # about a minute on one core
     python -m tests.system.model_table --smoke    # a few kinds, printed and not written
 
-The cases are those of tests/byline/gradients. Nothing is written where one of them is not as it should be.
+The cases are those of tests/byline/gradients. Nothing is written if one of them fails.
 """
 
 import argparse
@@ -46,14 +46,14 @@ class Row:
 
 
 def all_cases() -> list[ModelCase]:
-    """Every case of the table, in its order."""
+    """List every case of the table, in its order."""
     from tests.byline.gradients import families
 
     return [*torch_modules.cases(), *structures.cases(), *families.cases()]
 
 
 def rows(cases: Sequence[ModelCase]) -> tuple[list[Row], list[str]]:
-    """Examine cases: the rows of the table, and what is wrong."""
+    """Examine cases, and return the rows of the table and the faults."""
     found: dict[str, Row] = {}
     wrong = []
     for case in cases:
@@ -70,7 +70,7 @@ def rows(cases: Sequence[ModelCase]) -> tuple[list[Row], list[str]]:
 
 
 def joined(forms: Iterable[str]) -> str:
-    """Forms of one kind, with those that are tested in two places named once."""
+    """Join the forms of one kind; forms that are tested in two places are named once."""
     every = list(dict.fromkeys(forms))
     parted = [
         next(((p, f.removeprefix(p).lstrip(", ")) for p in PLACES if f.startswith(p)), ("", f)) for f in every
@@ -84,7 +84,7 @@ def joined(forms: Iterable[str]) -> str:
 
 
 def number(error: float) -> str:
-    """An error to one digit: `2e-7`."""
+    """Write an error to one digit: `2e-7`."""
     if error == 0:
         return "0"
     digits, exponent = f"{error:.0e}".split("e")
@@ -92,7 +92,7 @@ def number(error: float) -> str:
 
 
 def written(page: str, table: Sequence[Row]) -> str:
-    """A page with the table between its markers."""
+    """Put the table between the markers of a page."""
     before, rest = page.split(BEGIN)
     after = rest.split(END)[1]
     lines = "\n".join(map(str, table))
@@ -100,7 +100,7 @@ def written(page: str, table: Sequence[Row]) -> str:
 
 
 def main() -> int:
-    """Examine every case and write the table; 1 if one is not as it should be."""
+    """Examine every case and write the table; 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="a few kinds, printed and not written")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Random small models: what the gradient collector does with each, held against float64 autograd.
+"""Compare the gradient collector with float64 autograd on random small models.
 
     python -m tests.system.random_models                       # 2,000 models, about 5 minutes on one core
     python -m tests.system.random_models --models 500 --first 2000
@@ -6,7 +6,7 @@
 
 Every model has a random layout of its batch, random parts in a random order, and random parameters that are frozen
 or tied (`tests/byline/gradients/random_models`). Its gradients are collected over batches of many compositions. Exit code 0
-means: no gradient differed in silence, and nothing but `UnsupportedModel` was raised.
+means that no gradient differed silently, and that nothing but `UnsupportedModel` was raised.
 """
 
 import argparse
@@ -27,8 +27,8 @@ MODELS, SMOKE_MODELS = 2000, 10
 def main() -> int:
     """Examine models one by one and print the counts; 1 if one was wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", type=int, default=MODELS, help="how many")
-    parser.add_argument("--first", type=int, default=0, help="seed of the first")
+    parser.add_argument("--models", type=int, default=MODELS, help="number of models")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first model")
     parser.add_argument("--smoke", action="store_true", help=f"{SMOKE_MODELS} models")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -49,12 +49,12 @@ def main() -> int:
 
 
 def without_names(message: str) -> str:
-    """A refusal without the names and numbers of one model, so that equal ones are counted together."""
+    """Strip a refusal of names and numbers, so that equal ones are counted together."""
     return re.sub(r"\d+(\.\d+)?(e[-+]\d+)?", "#", re.sub(r"'[^']*'", "'…'", message))[:160]
 
 
 def show(outcomes: Counter[str], reasons: Counter[str], largest: float) -> None:
-    """Print the counts, and why models were refused."""
+    """Print the counts, and the reasons of refusals."""
     table = Table("outcome", "models", "")
     table.add_row("exact", str(outcomes["exact"]), f"largest error {largest:.0e} of the largest gradient")
     table.add_row("refused", str(outcomes["refused"]), "")

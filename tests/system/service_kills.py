@@ -1,4 +1,4 @@
-"""Kills the service with SIGKILL while clients book events and a treasurer posts runs: nothing may be lost or doubled.
+"""Kill the service with SIGKILL while clients book events and post runs: nothing may be lost or doubled.
 
     python -m tests.system.service_kills                               # 100 kills, SQLite
     python -m tests.system.service_kills --database postgresql --kills 30
@@ -38,31 +38,31 @@ from tests.system.serving import SOURCES, START_SECONDS, tiny_index
 
 CLIENTS = 4
 LONGEST_LIFE = 2.0
-"""Seconds after which a service that is ready is killed at the latest."""
+"""Longest time in seconds before a ready service is killed."""
 SURE = (200, 201)
 REFUSED = (404, 422)
-"""Answers that end an attempt: what was asked for cannot be done now."""
+"""Statuses that end an attempt: the request cannot be done now."""
 
 
 @dataclass
 class Books:
-    """What clients know: who was acknowledged, and how often they had to ask."""
+    """Acknowledgements and failures, as the clients saw them."""
 
     acknowledged: dict[str, str] = field(default_factory=dict)
     """Idempotency key -> id of its event."""
     posted: list[str] = field(default_factory=list)
     """Runs whose posting was acknowledged."""
     replayed: int = 0
-    """Answers that were repeated: the first time was done, and its answer lost."""
+    """Repeated answers: the request was done before, and its answer lost."""
     broken: int = 0
     """Requests that got no answer."""
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-    """Answers that should not be."""
+    """Unexpected answers."""
 
 
 class Service:
-    """A `byline serve` that is killed and started again at the same address.
+    """A `byline serve` that is killed and restarted at the same address.
 
     Args:
         folder: Holds the index, and the accounts' data.
@@ -89,7 +89,7 @@ class Service:
         return done.stdout.strip()
 
     def start(self) -> None:
-        """Start, and wait until it is ready."""
+        """Start the service, and wait until it is ready."""
         command = [sys.executable, "-m", "byline", "serve", "tiny=index", "--port", str(self.port)]
         with (self._folder / "service.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -110,7 +110,7 @@ class Service:
         raise SystemExit(f"the service did not start: see {self._folder / 'service.log'}")
 
     def kill(self) -> None:
-        """End it without a warning."""
+        """Send SIGKILL."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -118,7 +118,7 @@ class Service:
 
 @dataclass
 class Answer:
-    """What came back."""
+    """The answer to one request."""
 
     status: int
     body: Any
@@ -142,12 +142,12 @@ def request(port: int, method: str, path: str, key: str, *, body: Any = None, on
 
 
 class Client(threading.Thread):
-    """Does one thing after the other, each until it is acknowledged.
+    """A client that repeats each request until it is acknowledged.
 
     Args:
-        service: Where.
-        books: What it tells of.
-        stop: Ends it after what it is doing.
+        service: The service.
+        books: Its records.
+        stop: Ends it after the current request.
     """
 
     def __init__(self, service: Service, books: Books, stop: threading.Event) -> None:
@@ -155,7 +155,7 @@ class Client(threading.Thread):
         self.service, self.books, self.stopped = service, books, stop
 
     def until_answered(self, path: str, key: str, once: str, body: Any = None) -> Answer:
-        """Send a request again with the same idempotency key until there is an answer to it."""
+        """Repeat a request with the same idempotency key until it is answered."""
         while True:
             try:
                 answer = request(self.service.port, "POST", path, key, body=body, once=once)
@@ -173,7 +173,7 @@ class Client(threading.Thread):
 
 
 class Booker(Client):
-    """Books events."""
+    """A client that books events."""
 
     def __init__(self, service: Service, books: Books, stop: threading.Event, key: str, number: int) -> None:
         super().__init__(service, books, stop)
@@ -192,7 +192,7 @@ class Booker(Client):
 
 
 class Treasurers(Client):
-    """Draft, approve and post runs, two persons."""
+    """A client that drafts, approves and posts runs as two persons."""
 
     def __init__(self, service: Service, books: Books, stop: threading.Event, keys: tuple[str, str]) -> None:
         super().__init__(service, books, stop)
@@ -216,14 +216,14 @@ class Treasurers(Client):
 
 
 def body_of(once: str, n: int) -> dict[str, Any]:
-    """An event's body; the same for the same key."""
+    """Write an event's body, the same for the same key."""
     query = {"x": [0.5 - n % 7, -1.0, 0.25 * (n % 5), 2.0, 0.0, 1.0], "label": n % 3}
     return {"query": query, "reference": once, "weight": 1 + n % 3}
 
 
 @contextmanager
 def databases(kind: str, folder: Path) -> Iterator[dict[str, str]]:
-    """The environment of a service on a new database.
+    """Prepare the environment of a service on a new database.
 
     Yields:
         Environment variables.
@@ -240,10 +240,10 @@ def databases(kind: str, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def run_kills(service: Service, kills: int, seed: int) -> Books:
-    """Book while the service is killed this many times.
+    """Book events while the service is killed a number of times.
 
     Returns:
-        What the clients know.
+        The records of the clients.
     """
     chance = random.Random(seed)
     books, stop = Books(), threading.Event()
@@ -272,7 +272,7 @@ def run_kills(service: Service, kills: int, seed: int) -> Books:
 
 
 def _ask_again(service: Service, books: Books, key: str, chance: random.Random) -> None:
-    """Send some acknowledged requests again: the same answers must come."""
+    """Repeat some acknowledged requests: the answers must be the same."""
     known = sorted(books.acknowledged)
     for once in chance.sample(known, min(50, len(known))):
         body = body_of(once, int(once.rpartition("-")[2]))
@@ -282,7 +282,7 @@ def _ask_again(service: Service, books: Books, key: str, chance: random.Random) 
 
 
 def booked(journal: Path) -> tuple[Counter[str], dict[str, str], int]:
-    """Read an exported journal: how often each reference was booked, its id, and the number of postings."""
+    """Read an exported journal: bookings of each reference, their ids, and the number of postings."""
     references: Counter[str] = Counter()
     ids, postings = {}, 0
     for line in journal.read_text().splitlines():
@@ -295,7 +295,7 @@ def booked(journal: Path) -> tuple[Counter[str], dict[str, str], int]:
 
 
 def report(folder: Path, service: Service, books: Books, kills: int) -> int:
-    """Hold what is stored to what was acknowledged, and print it.
+    """Compare the journal with the acknowledgements, and print the result.
 
     Returns:
         The exit code.

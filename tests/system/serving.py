@@ -54,7 +54,7 @@ class Served:
 
 
 def tiny_index(folder: Path) -> Path:
-    """Build the index of the tests' tiny Task."""
+    """Build an index of the tiny Task of the indexer's tests."""
     from byline_indexer.build.build import build
     from byline_indexer.config import load_config
 

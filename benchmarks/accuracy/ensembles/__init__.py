@@ -1,1 +1,1 @@
-"""What ensembles cost and bring; see `__main__`."""
+"""Costs and accuracy of ensembles."""

@@ -1,17 +1,17 @@
-"""What ensembles cost and bring; five trained models against masks, adapters and forward-only masks of one.
+"""Costs and accuracy of ensembles: five trained models against masks, adapters and forward-only masks of one.
 
     python -m benchmarks.accuracy.ensembles                     # digits and the small GPT: about an hour on one core
     python -m benchmarks.accuracy.ensembles --problem digits
     python -m benchmarks.accuracy.ensembles --problem digits --recipe ekfac --rates --repeats 1
     python -m benchmarks.accuracy.ensembles --sizes             # bytes and times at 5,000 chunks, no LDS: 7 minutes of CPU
     python -m benchmarks.accuracy.ensembles --smoke             # seconds: no figure means anything
-    python -m benchmarks.accuracy.ensembles --task FILE.py:task --truth truth.npz --name gpt --recipe ekfac
+    python -m benchmarks.accuracy.ensembles --task FILE.py:task --truth truth.npz --train-seconds 60 --recipe ekfac
 
-A Task of one's own needs an `evaluation_set` (the queries) and a truth file with `subsets` (bool [subsets, training
-points]), `outputs` (minus the loss [seeds, subsets, queries], or [subsets, queries]) of models retrained on them and
-`train_seconds` of one checkpoint, trained in the same kind of loop as the adapters are. Rows with one checkpoint are means
-over several, one after the other. Training is in units of one checkpoint's, adapters counted by their measured time; a
-query's milliseconds are CPU time of one query at a time, feature and search, on one thread, the median of twenty.
+A Task of one's own needs an `evaluation_set` of at most 100 queries, and a truth file of minus the loss that
+`byline evaluate --truth` reads. --train-seconds is the CPU time of one checkpoint, trained in the same kind of loop as the
+adapters. Rows with one checkpoint are means over several, one after the other. Training is in units of one checkpoint, and
+adapters count by their measured time. Milliseconds are the CPU time of one query at a time, feature and search, on one
+thread: the median of twenty.
 """
 
 import argparse
@@ -29,21 +29,14 @@ from benchmarks.accuracy.ensembles.sizes import FULL as LONGER
 from benchmarks.accuracy.ensembles.sizes import SMOKE as SMALLEST
 from benchmarks.accuracy.ensembles.sizes import weigh
 from benchmarks.report import Targets
-from benchmarks.tasks import digits as digits_task
-from benchmarks.tasks.ensembles import (
-    Problem,
-    digits_problem,
-    fashion_problem,
-    given_problem,
-    sotu_problem,
-)
+from benchmarks.tasks.digits import SMOKE as DIGITS
+from benchmarks.tasks.ensembles import PROBLEMS, Problem, digits_problem, given_problem
 
-PROBLEMS = {"digits": digits_problem, "sotu": sotu_problem, "fashion": fashion_problem}
 DEFAULT = ["digits", "sotu"]
 
 
 def main() -> int:
-    """Measure every problem that was asked for; 1 if a target is missed."""
+    """Measure the chosen problems; 1 if a target is missed."""
     options = _options()
     torch.set_num_threads(1)  # networks this small gain nothing by more
     targets, console = Targets(), Console(width=150)
@@ -78,27 +71,27 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
-    parser.add_argument("--problem", choices=list(PROBLEMS), action="append", help="only this one")
+    parser.add_argument("--smoke", action="store_true", help="a tiny run, to see that it works")
+    parser.add_argument("--problem", choices=list(PROBLEMS), action="append", help="this problem only")
     parser.add_argument("--task", help="a Task of one's own")
-    parser.add_argument("--truth", type=Path, help="its truth file")
-    parser.add_argument("--name", default="given", help="how it is called")
+    parser.add_argument("--truth", type=Path, help="truth file of this Task")
+    parser.add_argument("--name", default="given", help="name of this Task in the table")
     parser.add_argument("--recipe", action="append", help="recipes to measure with")
-    parser.add_argument("--only", action="append", default=[], help="rows with this in their label alone")
-    parser.add_argument("--rates", action="store_true", help="ten masks by their rate, and nothing else")
+    parser.add_argument("--only", action="append", default=[], help="only rows with this text in their label")
+    parser.add_argument("--rates", action="store_true", help="only ten masks, by their rate")
+    parser.add_argument("--sizes", action="store_true", help="only the GPT's bytes and times at 5,000 chunks")
+    parser.add_argument("--repeats", type=int, help="checkpoints behind each row with one")
     parser.add_argument(
-        "--sizes", action="store_true", help="the GPT's bytes and times at 5,000 chunks alone"
+        "--train-seconds", type=float, default=1.0, help="CPU time of training one checkpoint"
     )
-    parser.add_argument("--repeats", type=int, help="checkpoints that rows with one are the mean of")
-    parser.add_argument("--queries", type=int, help="only the first so many of the evaluation set")
-    parser.add_argument("--batch", type=int, default=16, help="rows differentiated, or trained on, together")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="of the adapters")
+    parser.add_argument("--batch", type=int, default=16, help="rows of a batch in builds and trainings")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="learning rate of the adapters")
     return parser.parse_args()
 
 
 def _problems(options: argparse.Namespace) -> list[Problem]:
     if options.smoke:
-        problems = [digits_problem(digits_task.SMOKE)]
+        problems = [digits_problem(DIGITS)]
     elif options.task:
         problems = [given_problem(options)]
     else:

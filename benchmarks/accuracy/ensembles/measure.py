@@ -1,4 +1,4 @@
-"""Builds the index of an ensemble, asks it, and holds it to the truth."""
+"""Build the index of an ensemble, evaluate it, time its queries and weigh its files."""
 
 import json
 import statistics
@@ -6,71 +6,75 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.accuracy.ensembles.rows import ADAPTERS, Row
-from benchmarks.accuracy.lds import bootstrap, lds
+from benchmarks.accuracy.evaluation import evaluated
 from benchmarks.tasks import CACHE
 from benchmarks.tasks.ensembles import Problem
+from benchmarks.tasks.truth import Subject
+from byline.attribution.opening import load_featurizer
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
+from byline.metrics import predicted_outputs, resampled_means
 from byline.search.searcher import Searcher
 from byline.task import Item
 from byline_indexer.adapters import train_adapters
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
+from byline_indexer.evaluation.comparison import compare
 
 TIMED = 20
-"""Queries that the clock is held to."""
+"""Queries that are timed."""
 
 
 @dataclass(kw_only=True)
 class Result:
-    """What one row costs and brings."""
+    """Figures of one row."""
 
     recipe: str
     label: str
     lds: float
     tuning: float | None
-    """LDS on the queries that choices are made on, where they are measured."""
+    """LDS on the queries on which choices are made, where it is measured."""
     draws: np.ndarray
     """Mean LDS of resampled queries and subsets, of the same draws in every row."""
     training: float
-    """In units of one checkpoint's."""
+    """Price of the training, in units of one checkpoint's."""
     passes: int
-    """Gradients a query takes."""
+    """Gradients that a query takes."""
     milliseconds: float
-    """Of one query."""
+    """CPU time of one query."""
     size: int
     """Bytes of the index."""
     states: int
-    """Bytes of these that do not grow with the rows: fitted states and directions."""
+    """Bytes that do not grow with the rows: fitted states and directions."""
 
     def above(self, other: "Result") -> tuple[float, float, float]:
-        """LDS over another row's, with its paired 95 % interval."""
+        """Subtract the LDS of another row; the difference, and its paired 95 % interval."""
         low, high = np.quantile(self.draws - other.draws, (0.025, 0.975))
         return self.lds - other.lds, float(low), float(high)
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What an index takes."""
+    """Figures of one index."""
 
     milliseconds: float
     """CPU time of a query, the median."""
     size: int
     """Bytes of all files."""
     states: int
-    """Bytes of these that do not grow with the rows."""
+    """Bytes that do not grow with the rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Evaluated:
     """One index of a row."""
 
     lds: float
@@ -83,16 +87,16 @@ class Bench:
     """Measures ensembles of one problem."""
 
     def __init__(self, problem: Problem) -> None:
-        self._problem = problem
+        self._problem, self._subject = problem, problem.subject
         self._folder = CACHE / f"ensembles-{problem.name}"
         self._adapter_seconds = 0.0
-        self.reference = problem.reference
-        self.available = len(load_task(problem.reference).task.checkpoints)
+        self._truth, self._queries = problem.subject.read(), queries_of(problem.subject)
+        self.available = len(load_task(problem.subject.task).task.checkpoints)
 
     def adapt(self) -> None:
-        """Train adapters of the first checkpoints, once, and take a Task that lists them."""
+        """Train adapters of the first checkpoints, once, and attribute a Task that lists them."""
         problem = self._problem
-        task = load_task(problem.reference).task
+        task = load_task(problem.subject.task).task
         folders, seconds = [], []
         for checkpoint in range(min(problem.repeats, self.available)):
             out = self._folder / f"c{checkpoint}"
@@ -107,18 +111,18 @@ class Bench:
         file = self._folder / "adapted.py"
         file.write_text(
             "from dataclasses import replace\nfrom byline.loading.task_file import load_task\n\n\ndef task():\n"
-            f"    task, adapters = load_task({problem.reference!r}).task, {listed!r}\n"
+            f"    task, adapters = load_task({problem.subject.task!r}).task, {listed!r}\n"
             "    given = [*adapters, *[[]] * len(task.checkpoints)]\n"
             "    checkpoints = [replace(c, adapters=a) for c, a in zip(task.checkpoints, given, strict=False)]\n"
             "    return replace(task, checkpoints=checkpoints)\n"
         )
-        self.reference = f"{file}:task"
+        self._subject = replace(problem.subject, task=f"{file}:task")
 
     def row(self, recipe: str, row: Row) -> Result:
-        """Build, ask and compare with the truth."""
+        """Evaluate every index of a row, and average."""
         repeats = min(self._problem.repeats, self.available) if row.checkpoints == 1 else 1
         groups = [[c] for c in range(repeats)] if row.checkpoints == 1 else [list(range(row.checkpoints))]
-        found = [self._asked(recipe, row, group) for group in groups]
+        found = [self._evaluated(recipe, row, group) for group in groups]
         adapters = row.members.get("adapters", 0)
         return Result(
             recipe=recipe,
@@ -133,58 +137,58 @@ class Bench:
             states=int(statistics.median(each.costs.states for each in found)),
         )
 
-    def _asked(self, recipe: str, row: Row, checkpoints: list[int]) -> Asked:
-        problem = self._problem
-        with built(self.reference, problem.build, recipe, row, checkpoints) as (index, featurizer):
-            spent = costs(index, featurizer, problem.queries)
-            scores_QR = _scores(index, featurizer, problem.queries)
-            tuning = problem.tuning
-            tuned_QR = _scores(index, featurizer, tuning.queries) if tuning else None
-        against = (scores_QR, problem.subsets_SR, problem.truth_SQ)
-        kept = None
-        if tuning is not None and tuned_QR is not None:
-            kept = float(np.nanmean(lds(tuned_QR, problem.subsets_SR, tuning.truth_SQ)))
-        return Asked(
-            lds=float(np.nanmean(lds(*against))), tuning=kept, draws=bootstrap(*against), costs=spent
-        )
+    def _evaluated(self, recipe: str, row: Row, checkpoints: list[int]) -> Evaluated:
+        truth, tuning = self._truth, self._problem.tuning
+        with built(self._subject, recipe, row, checkpoints) as (config, index):
+            featurizer = load_featurizer(index, load_task(self._subject.task).task)
+            spent = costs(index, featurizer, self._queries)
+            score = evaluated(config, self._subject.truth, config.index.path.parent)
+            predicted_SQ = predicted_outputs(_scores(index, featurizer, self._queries), truth.subsets_SJ)
+            tuned = None
+            if tuning is not None:
+                others = tuning.read()
+                scores_QR = _scores(index, featurizer, queries_of(tuning))
+                tuned = compare(scores_QR, others.subsets_SJ, others.outputs_TSE).value
+        draws = resampled_means(predicted_SQ, truth.outputs_TSE.mean(axis=0))
+        return Evaluated(lds=score.value, tuning=tuned, draws=draws, costs=spent)
+
+
+def queries_of(subject: Subject) -> list[Item]:
+    """Read the whole evaluation set."""
+    items = load_task(subject.task).task.evaluation_set or ()
+    return [items[place] for place in range(len(items))]
 
 
 @contextmanager
 def built(
-    reference: str, options: dict[str, Any], recipe: str, row: Row, checkpoints: list[int]
-) -> Iterator[tuple[AttributionIndex, Featurizer]]:
-    """Build the index of a row in a temporary folder, and open what turns queries into features.
+    subject: Subject, recipe: str, row: Row, checkpoints: list[int]
+) -> Iterator[tuple[BuildConfig, AttributionIndex]]:
+    """Build the index of a row in a temporary folder.
 
     Args:
-        reference: The Task.
-        options: Of the build.
+        subject: The Task and the options of the build.
         recipe: Name of the recipe that the row changes.
         row: Members and changes.
         checkpoints: Places of the checkpoints in the Task.
 
     Yields:
-        The index and its featurizer.
+        The build file and the opened index.
     """
     members = {**row.members, "checkpoints": checkpoints}
+    subject = replace(subject, build={"threads": 1, **subject.build})
     with tempfile.TemporaryDirectory() as folder:
-        config = {
-            "task": reference,
-            "recipe": {"name": recipe, **row.changes, "members": members},
-            "index": {"path": folder},
-            "build": {"threads": 1, **options},
-        }
-        path = build(BuildConfig.model_validate(config)).path
-        with AttributionIndex.open(path) as index:
-            states = {member.name: index.states(member.name) for member in index.members}
-            yield index, Featurizer.open(load_task(reference).task, index.recipe, states)
+        chosen = {"name": recipe, **row.changes, "members": members}
+        config = subject.config(chosen, Path(folder) / "index")
+        with AttributionIndex.open(build(config).path) as index:
+            yield config, index
 
 
 def costs(index: AttributionIndex, featurizer: Featurizer, queries: Sequence[Item]) -> Costs:
-    """Time the first queries, one at a time, and weigh the files.
+    """Time the first queries, one at a time, and add up the sizes of the files.
 
     Args:
-        index: What is searched.
-        featurizer: What makes the queries' features.
+        index: The index.
+        featurizer: Computes the queries' features.
         queries: At least one; the first `TIMED` are taken, after one that warms up.
     """
     searcher = Searcher(index, threads=1)

@@ -1,4 +1,4 @@
-"""The table of a problem, and the savings that the issue asks for."""
+"""The table of a problem, and the targets: savings without a loss of LDS."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,9 @@ ROUNDING = 1e-9
 
 def show(problem: Problem, results: Sequence[Result], console: Console) -> None:
     """Print the table of one problem."""
-    rows, points = len(problem.queries), problem.subsets_SR.shape[1]
-    table = Table(
-        title=f"{problem.name}: {points:,} training points, {rows} queries, {len(problem.subsets_SR)} subsets"
-    )
+    truth = problem.subject.read()
+    (subsets, points), queries = truth.subsets_SJ.shape, truth.outputs_TSE.shape[2]
+    table = Table(title=f"{problem.name}: {points:,} training points, {queries} queries, {subsets} subsets")
     names = (
         "recipe",
         "ensemble",
@@ -60,9 +59,9 @@ def _cells(result: Result, five: Result) -> list[str]:
 
 
 def judge(problem: Problem, results: Sequence[Result], targets: Targets) -> None:
-    """The best of what saves enough, held to the LDS of five checkpoints of the same recipe.
+    """Compare the best ensemble that saves enough with five checkpoints of the same recipe.
 
-    Met if the upper end of the paired 95 % interval of the difference is not below zero; the difference is printed too.
+    A target is met if the upper end of the paired 95 % interval of the difference is not below zero.
     """
     for recipe in problem.recipes:
         own, five = [each for each in results if each.recipe == recipe], _five(results, recipe)

@@ -18,11 +18,11 @@ class Row:
     members: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     margin: bool | None = None
-    """Only for recipes with (True) or without (False) the weight 1 - p; None for all."""
+    """Restrict the row to recipes with (True) or without (False) the weight 1 - p; None takes all."""
 
     @property
     def masks_asked(self) -> int:
-        """Masks that a query is differentiated under; 1 without."""
+        """Number of masks under which a query is differentiated; 1 without masks."""
         return 1 if self.members.get("queries") == "whole" else max(1, self.members.get("masks", 0))
 
 
@@ -75,12 +75,12 @@ RATES = [
         for whole in (False, True)
     ),
 ]
-"""How the rate was looked for."""
+"""Rows by which the rate was chosen."""
 SMOKE = ["0.3, whole queries", "forward-only", "1 x 5 masks at .5, whole queries, pca", "adapters, pca"]
 
 
 def rows_of(kinds: Sequence[Row], available: int, only: Sequence[str]) -> list[Row]:
-    """List the ensembles, the five checkpoints that others are held to first.
+    """List the ensembles, the five checkpoints that are the baseline first.
 
     Args:
         kinds: `COMMON` or `RATES`.

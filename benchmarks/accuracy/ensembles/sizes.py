@@ -1,7 +1,7 @@
 """Bytes and query times of the GPT's ensembles at about 5,000 training points: no truth, no retraining, no LDS.
 
-The models of `benchmarks.accuracy.sotu` are attributed to 52,000 characters of each of the speeches whose first 2,000 they
-were trained on: what an index weighs and a query takes does not depend on whether a point was trained on.
+The models of `benchmarks.accuracy.sotu` were trained on the first 2,000 characters of each speech, and are attributed to
+52,000 characters of each. Bytes and times do not depend on whether a point was trained on.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.accuracy.ensembles.measure import Costs, built, costs
+from benchmarks.accuracy.ensembles.measure import Costs, built, costs, queries_of
 from benchmarks.accuracy.ensembles.rows import Row, masks, pca
-from benchmarks.accuracy.sotu import model
 from benchmarks.tasks.ensembles import FIVE
-from benchmarks.tasks.sotu.task import prepare, train_models
+from benchmarks.tasks.sotu import model
+from benchmarks.tasks.sotu.task import prepare, train_models, truth_of
+from benchmarks.tasks.truth import Subject
+from byline.attribution.opening import load_featurizer
 from byline.loading.task_file import load_task
 
 RECIPE = "ekfac"
 BUILD = {"batch_rows": 64, "block_rows": 256}
 FITTED = {"curvature": {"sample": 256}}
-"""Curvatures are fitted on so many points in every row: their bytes do not depend on it."""
+"""Points on which curvatures are fitted in every row: their bytes do not depend on it."""
 ROWS = [
     Row("5 checkpoints", FIVE, changes=FITTED),
     Row("1 x 10 masks at .3, pca 512", members=masks(10, 0.3), changes={**FITTED, **pca(512)}),
@@ -33,37 +35,36 @@ SMOKE_ROWS = [
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is weighed: a Task over trained models, and its rows."""
+class Comparison:
+    """A Task over trained models, and the ensembles that are compared."""
 
     protocol: model.Protocol
     task: str
     rows: list[Row]
 
 
-FULL = Subject(model.FULL, "benchmarks.tasks.sotu.task:longer", ROWS)
-SMOKE = Subject(model.SMOKE, "benchmarks.tasks.sotu.task:longer_smoke", SMOKE_ROWS)
+FULL = Comparison(model.FULL, "benchmarks.tasks.sotu.task:longer", ROWS)
+SMOKE = Comparison(model.SMOKE, "benchmarks.tasks.sotu.task:longer_smoke", SMOKE_ROWS)
 
 
-def weigh(subject: Subject, console: Console) -> None:
+def weigh(compared: Comparison, console: Console) -> None:
     """Build every row, time its queries, weigh its files, and print the table.
 
     Args:
-        subject: The Task and its rows; the first is what the others are held to. Models are trained where they are missing.
-        console: Where the table goes.
+        compared: The Task and its rows, of which the first is the baseline. Missing models are trained.
+        console: Prints the table.
     """
-    prepare(subject.protocol)
-    train_models(subject.protocol)
-    task = load_task(subject.task).task
-    items = task.evaluation_set or []
-    queries = [items[place] for place in range(subject.protocol.queries)]
+    prepare(compared.protocol)
+    train_models(compared.protocol)
+    subject = Subject(compared.task, truth_of(compared.protocol), BUILD)
+    task, queries = load_task(compared.task).task, queries_of(subject)
     found: list[tuple[Row, Costs]] = []
-    for row in subject.rows:
-        with built(subject.task, BUILD, RECIPE, row, list(range(row.checkpoints))) as (index, featurizer):
-            found.append((row, costs(index, featurizer, queries)))
+    for row in compared.rows:
+        with built(subject, RECIPE, row, list(range(row.checkpoints))) as (_, index):
+            found.append((row, costs(index, load_featurizer(index, task), queries)))
         print(row.label, found[-1][1], flush=True)
     console.print(
-        _table(found, f"{subject.protocol.name}: {len(task.train_set):,} training points, {RECIPE}")
+        _table(found, f"{compared.protocol.name}: {len(task.train_set):,} training points, {RECIPE}")
     )
 
 

@@ -1,4 +1,4 @@
-"""Groups of training points (GGDA): what they cost and hide, against single examples and real retraining.
+"""Groups of training points (GGDA): costs and accuracy, against single examples and real retraining.
 
     python -m benchmarks.accuracy.groups                     # both problems: about 20 minutes on 2 cores
     python -m benchmarks.accuracy.groups --problem tabular
@@ -16,21 +16,20 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.accuracy.evaluation import evaluated
 from benchmarks.accuracy.groups.drill import drilled
 from benchmarks.accuracy.groups.removal import budgets, held_out_losses, removed
-from benchmarks.accuracy.lds import interval, lds
 from benchmarks.report import Targets
 from benchmarks.speed.group_indexes import RECIPES, Bench, Cost
 from benchmarks.speed.group_loop import Loop
 from benchmarks.speed.group_scan import scans
-from benchmarks.tasks.group_truth import halves
 from benchmarks.tasks.groups import PROBLEMS
 from byline.groups import GroupPartition
 
 KMEANS = ("inputs", "representations", "last_layer_gradients")
 TABLES = ("sizes", "accuracy", "groupings", "micro_batches", "removal", "drill_down")
 LEAST_GROUPS = 8
-"""Fewer have too few halves for an LDS."""
+"""Smallest number of groups with enough halves for an LDS."""
 
 
 class Report:
@@ -98,8 +97,7 @@ class Report:
             for size in self._sizes:
                 _, members = self._bench.grouping(by_random(size))
                 if len(members) >= LEAST_GROUPS:
-                    path = self._bench.published(name, by_random(size))
-                    table.add_row(name, str(size), *self._lds(name, path, members))
+                    table.add_row(name, str(size), *self._lds(name, by_random(size), members))
         self._console.print(table)
 
     def groupings(self) -> None:
@@ -111,15 +109,15 @@ class Report:
         for options in self._groupings():
             seconds, members = self._bench.grouping(options)
             for name in self._recipes:
-                path, cost = self._bench.measured(name, options)
+                _, cost = self._bench.measured(name, options)
                 table.add_row(
                     options.get("of", "random"), str(len(members)), str(members.sizes.max()), f"{seconds:.2f}", name,
-                    f"{cost.build:.2f}", *self._lds(name, path, members),
+                    f"{cost.build:.2f}", *self._lds(name, options, members),
                 )  # fmt: skip
         self._console.print(table)
 
     def micro_batches(self) -> None:
-        """What the fast build's curvature costs and loses."""
+        """Cost and LDS of the fast build's curvature."""
         table = self._table(
             f"micro-batches, random groups of {self._main}",
             "recipe",
@@ -132,9 +130,10 @@ class Report:
         for name in [each for each in self._recipes if each != "tracin"]:
             for size in (None, 1, 8, 64):
                 changes = {"build": "sums"} if size is None else {"micro_batch": size}
-                path, cost = self._bench.measured(name, by_random(self._main) | changes)
+                options = by_random(self._main) | changes
+                _, cost = self._bench.measured(name, options)
                 words = "build = sums: every point" if size is None else f"micro_batch = {size}"
-                table.add_row(name, words, f"{cost.build:.2f}", *self._lds(name, path, members)[:2])
+                table.add_row(name, words, f"{cost.build:.2f}", *self._lds(name, options, members)[:2])
         self._console.print(table)
 
     def removal(self) -> None:
@@ -184,19 +183,14 @@ class Report:
         clustered = [by_random(self._main) | {"by": "kmeans", "of": of} for of in KMEANS]
         return [by_random(self._main), *clustered]
 
-    def _lds(self, name: str, path: Any, members: GroupPartition) -> tuple[str, str, str]:
+    def _lds(self, name: str, options: dict[str, Any], members: GroupPartition) -> tuple[str, str, str]:
         """LDS of groups with its interval, and of single points' scores added up, on the same truth."""
-        truth = halves(self._problem, members, self._subsets, self._seeds)
-        scores_QJ, _ = self._bench.scores(path)
-        points_QR, _ = self._bench.scores(self._bench.published(name))
-        starts = np.r_[0, members.ends_J[:-1]]
-        summed_QJ = np.add.reduceat(points_QR[:, members.rows_R], starts, axis=1)
-        found, reference = (
-            float(np.nanmean(lds(scores, truth.subsets_SJ, truth.outputs_SQ)))
-            for scores in (scores_QJ, summed_QJ)
+        truth = self._problem.truth(members, self._subsets, self._seeds)
+        groups, points = (
+            evaluated(self._bench.config(name, each), truth, self._problem.folder / "evaluation")
+            for each in (options, None)
         )
-        low, high = interval(scores_QJ, truth.subsets_SJ, truth.outputs_SQ)
-        return f"{found:.3f}", f"{low:.3f} to {high:.3f}", f"{reference:.3f}"
+        return f"{groups.value:.3f}", f"{groups.low:.3f} to {groups.high:.3f}", f"{points.value:.3f}"
 
     def _table(self, title: str, *columns: str) -> Table:
         return Table(*columns, title=f"{self._problem.name}: {title}")
@@ -217,7 +211,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--smoke", action="store_true", help="a tiny run that shows that it works")
+    parser.add_argument("--smoke", action="store_true", help="a tiny run, to see that it works")
     parser.add_argument("--problem", choices=["image", "tabular"])
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--only", nargs="+", choices=[*TABLES, "scans"], help="these tables")

@@ -1,4 +1,4 @@
-"""What a drill-down finds of the index of points' top 10, and what it costs."""
+"""Overlap of a drill-down with the top 10 of the index of points, and its cost."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,26 +23,26 @@ class Drilled:
     searched: float
     """Share of the points that were scored."""
     overlap: float
-    """Share of the index of points' top 10 that came back."""
+    """Share of the top 10 of the index of points that it returned."""
     first: float
-    """CPU milliseconds of a query, in a first round: its groups may have been met by an earlier one."""
+    """CPU milliseconds of a query in a first round, in which queries may share groups."""
     again: float
-    """In a second round: all groups' features are kept."""
+    """CPU milliseconds in a second round, with the features of all groups in memory."""
     plain: float
-    """The same query without a drill-down."""
+    """CPU milliseconds of the same query without a drill-down."""
 
 
 def drilled(
     problem: Problem, points: Path, groups: Path, depths: tuple[int, ...], queries: int
 ) -> list[Drilled]:
-    """Ask both indexes the same questions.
+    """Send both indexes the same queries.
 
     Args:
         problem: Has the queries.
         points: An index of points.
         groups: An index of groups.
-        depths: How many groups are gone into.
-        queries: How many questions.
+        depths: Numbers of groups to drill into.
+        queries: Number of queries.
     """
     asked = payloads(problem, queries)
     every = Attributor.open(points)
@@ -68,12 +68,12 @@ def _at(coarse: Attributor, asked: list[dict[str, Any]], best: list[set[int]], d
 
 
 def rows_of(answer: Answer) -> set[int]:
-    """Rows of the proponents."""
+    """Read the rows of the proponents."""
     return {each.row for each in answer.proponents or []}
 
 
 def payloads(problem: Problem, queries: int) -> list[dict[str, Any]]:
-    """Queries as a client sends them."""
+    """Write queries as a client sends them."""
     data = problem.data
     pairs = zip(data.query_x[:queries], data.query_y[:queries].tolist(), strict=True)
     return [{"features": x.tolist(), "label": str(y)} for x, y in pairs]

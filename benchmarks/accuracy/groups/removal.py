@@ -1,25 +1,24 @@
-"""Removal curves: retrain without the groups, or points, that an index says helped the held-out points most."""
+"""Removal curves: retrain without the groups or points with the largest scores for the held-out points."""
 
 import numpy as np
 
-from benchmarks.tasks.group_truth import retrained
 from benchmarks.tasks.groups import Problem
 from byline.groups import GroupPartition
 
 FRACTIONS = (0.05, 0.10, 0.20)
 UNIT = 64
-"""Numbers of removed points are multiples of this, so that random groups of 64 can match them."""
+"""Unit of the numbers of removed points, so that random groups of 64 can match them."""
 
 
 def budgets(problem: Problem) -> list[int]:
-    """Points to remove."""
+    """List the numbers of points to remove."""
     rows = problem.protocol.train
     unit = UNIT if rows > 10 * UNIT else 4
     return [round(fraction * rows / unit) * unit for fraction in FRACTIONS]
 
 
 def removed(members: GroupPartition, scores_J: np.ndarray, budget: int) -> np.ndarray:
-    """Rows of the groups with the largest scores, as many as fit in the budget.
+    """Take the rows of the groups with the largest scores, as many as fit in the budget.
 
     Args:
         members: The groups.
@@ -48,5 +47,6 @@ def held_out_losses(
     """
     every = np.arange(problem.protocol.train)
     rows = [np.setdiff1d(every, each) for each in removals]
-    losses = retrained(problem, rows, seeds)[:, :, problem.protocol.queries :].mean(axis=2)
+    every_seed = [problem.losses(rows, 1 + seed)[:, problem.protocol.queries :] for seed in range(seeds)]
+    losses = np.stack(every_seed).mean(axis=2)
     return losses.mean(axis=0), losses.std(axis=0, ddof=1) / seeds**0.5

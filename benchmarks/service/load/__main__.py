@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import Targets
+from benchmarks.service.cases import digits, gpt, tiny
 from benchmarks.service.load import crowd, memory, overload, soak, stages, throughput
-from benchmarks.service.load.cases import digits, gpt, tiny
-from benchmarks.service.load.serving import Server, serving
+from benchmarks.service.serving import Server, serving
 
 PARTS = ("throughput", "overload", "crowd", "stages", "memory", "soak")
 CASES = {"digits": digits, "code-lm": gpt}
@@ -25,7 +25,7 @@ Part = Callable[[Server, Targets], None]
 
 
 def full() -> dict[str, Part]:
-    """Each part as it is reported; both indexes are held to each target."""
+    """List the parts of a full run, with targets for both indexes."""
 
     def flat(server: Server, targets: Targets) -> None:
         if server.case.name == "digits":
@@ -41,7 +41,7 @@ def full() -> dict[str, Part]:
 
 
 def smoke() -> dict[str, Part]:
-    """The same in seconds, without bounds on speed."""
+    """List the parts of a run of seconds, without targets of speed."""
     return {
         "throughput": lambda server, _: throughput.measure(server, None, rounds=1, seconds=0.3),
         "overload": lambda server, _: overload.measure(server, Targets(), seconds=0.5),
@@ -52,7 +52,7 @@ def smoke() -> dict[str, Part]:
 
 
 def main() -> int:
-    """Measure; 1 if a target is missed."""
+    """Run the parts; 1 if a target is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

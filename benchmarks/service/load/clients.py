@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from benchmarks.service.load.serving import Server
+from benchmarks.service.serving import Server
 
 SETTLING = 0.2
-"""Of an open loop's time, in which its load sets in: it is not counted."""
+"""Share of an open loop's time before it counts answers: the load sets in."""
 PATIENCE = 90.0
-"""Seconds that an answer may take before the benchmark itself gives up."""
+"""Seconds until the benchmark gives up on an answer."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back."""
+    """The answer to one request."""
 
     status: int
     seconds: float
@@ -27,18 +27,18 @@ class Reply:
 
 @dataclass
 class Tally:
-    """What came back to many requests."""
+    """Counts and times of many answers."""
 
     seconds: float = 0.0
-    """From the first request to the last answer; of an open loop from when it has settled to the last request."""
+    """Time that is counted: from the first request to the last answer, or of an open loop once it has settled."""
     latencies: dict[int, list[float]] = field(default_factory=dict)
-    """By status, in seconds."""
+    """Latencies in seconds, by status."""
     outside: int = 0
-    """Answers that an open loop does not count: they came while its load set in, or after it had ended."""
+    """Answers of an open loop that do not count: before it has settled, or after its end."""
     broken: int = 0
     """Connections that ended without an answer."""
     without_retry: int = 0
-    """Refusals without Retry-After."""
+    """Refusals without a Retry-After header."""
 
     def note(self, reply: Reply) -> None:
         """Count a reply."""
@@ -48,17 +48,17 @@ class Tally:
 
     @property
     def statuses(self) -> Counter[int]:
-        """How many replies had which status."""
+        """Number of replies by status."""
         return Counter({status: len(each) for status, each in sorted(self.latencies.items())})
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return (len(self.latencies.get(200, ())) - self.outside) / self.seconds
 
 
 class Client:
-    """One connection, asked one request after another; another one where the server ended it with its answer."""
+    """One connection at a time, opened again after the server closes it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: Server) -> None:
         self._reader, self._writer, self._server = reader, writer, server
@@ -66,11 +66,11 @@ class Client:
 
     @classmethod
     async def open(cls, server: Server) -> Self:
-        """Connect."""
+        """Open a connection."""
         return cls(*await asyncio.open_connection("127.0.0.1", server.port), server)
 
     async def ask(self, body: bytes, path: str | None = None, **headers: str) -> Reply:
-        """POST a body and read what comes back.
+        """POST a body and read the answer.
 
         Raises:
             ConnectionRefusedError: The server had ended the last connection, and takes no other.
@@ -91,12 +91,12 @@ class Client:
         return Reply(int(head[0].split()[1]), time.perf_counter() - begun, named, content)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._writer.close()
 
 
 def request(server: Server, body: bytes, path: str | None = None, **headers: str) -> bytes:
-    """The bytes of a POST; `content_type="..."` stands for a header."""
+    """Write the bytes of a POST; `content_type="..."` stands for a header."""
     named = {**server.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
     lines = [f"{name}: {value}" for name, value in named.items()]
     head = "\r\n".join([f"POST {path or server.path} HTTP/1.1", *lines, f"content-length: {len(body)}"])
@@ -110,7 +110,7 @@ async def closed_loop(
     note: Callable[[Reply], None] = lambda _: None,
     bodies: Sequence[bytes] = (),
 ) -> Tally:
-    """Clients that ask again as soon as they have their answer.
+    """Run clients that send the next request as soon as they have an answer.
 
     Args:
         server: Who is asked.
@@ -139,7 +139,7 @@ async def closed_loop(
 
 
 async def open_loop(server: Server, rate: float, seconds: float) -> Tally:
-    """Requests at a constant rate, whether or not the ones before were answered; its rate is of answers in that time.
+    """Send requests at a constant rate, whether or not earlier ones are answered.
 
     Args:
         server: Who is asked.

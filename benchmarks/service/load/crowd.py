@@ -1,4 +1,4 @@
-"""Ordinary clients among others: bodies that hardly come, answers that nobody reads, clients that leave."""
+"""Ordinary clients among slow bodies, unread answers and clients that disconnect."""
 
 import asyncio
 import json
@@ -9,18 +9,18 @@ from benchmarks.report import Targets
 from benchmarks.service.load.clients import closed_loop, request
 from benchmarks.service.load.figures import percentile
 from benchmarks.service.load.memory import LARGE_K, gradients
-from benchmarks.service.load.serving import Server
+from benchmarks.service.serving import Server
 
 CLIENTS = 16
 SLOW = 12
-"""Clients of each slow kind, all at once. A slow body holds a place until its deadline: together less than the queue."""
+"""Clients of each slow kind. A slow body occupies a place until its deadline, so they must be fewer than the queue."""
 LEAVING_EVERY = 0.05
 SHARE = 0.5
-"""Of the throughput without the others that ordinary clients keep: the others ask for answers too."""
+"""Share of their throughput that ordinary clients must keep: the others ask for answers too."""
 
 
 def measure(server: Server, targets: Targets, *, seconds: float) -> None:
-    """Print what ordinary clients get, and hold it."""
+    """Print the throughput of ordinary clients, and compare it with its target."""
     case = server.case
     asyncio.run(closed_loop(server, CLIENTS, seconds / 4))
     alone = asyncio.run(closed_loop(server, CLIENTS, seconds))
@@ -52,7 +52,7 @@ async def _crowded(server: Server, seconds: float):
 
 
 async def _slow_body(server: Server) -> None:
-    """A body of which a byte comes now and then."""
+    """Send a body byte by byte, with pauses."""
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     whole = request(server, server.case.bodies[0])
     head = whole.index(b"\r\n\r\n") + 4
@@ -63,7 +63,7 @@ async def _slow_body(server: Server) -> None:
 
 
 async def _slow_reader(server: Server) -> None:
-    """Large answers, of which a few bytes are read now and then."""
+    """Ask for large answers and read a few bytes at a time."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
     writer.write(request(server, json.dumps({"query": server.case.queries[0], "k": LARGE_K}).encode()))
     while await reader.read(16):
@@ -71,7 +71,7 @@ async def _slow_reader(server: Server) -> None:
 
 
 async def _leaving(server: Server, seconds: float, statuses: Counter[str]) -> None:
-    """Clients that ask and hang up."""
+    """Send requests and disconnect."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -83,13 +83,13 @@ async def _leaving(server: Server, seconds: float, statuses: Counter[str]) -> No
 
 
 async def _large(server: Server, tensors: bytes, seconds: float, statuses: Counter[str]) -> None:
-    """Gradient bodies, one after another."""
+    """Send gradient bodies, one after another."""
     tally = await closed_loop_of(server, tensors, seconds)
     statuses.update({str(status): count for status, count in tally.items()})
 
 
 async def closed_loop_of(server: Server, tensors: bytes, seconds: float) -> Counter[int]:
-    """One client that sends gradients as soon as it has its answer."""
+    """Run one client that sends gradients as soon as it has an answer."""
     from benchmarks.service.load.clients import Client
 
     client, found, end = await Client.open(server), Counter[int](), time.perf_counter() + seconds

@@ -1,4 +1,4 @@
-"""Sums over measurements: pure, so that tests hold them."""
+"""Statistics of measurements."""
 
 import math
 import statistics
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that so many percent of all lie at or below (nearest rank)."""
+    """Find a percentile by the nearest rank."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(percent * len(ordered) / 100) - 1)]
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Least-squares slope of y over x."""
+    """Fit the least-squares slope of y over x."""
     middle_x = statistics.fmean(x for x, _ in points)
     middle_y = statistics.fmean(y for _, y in points)
     spread = sum((x - middle_x) ** 2 for x, _ in points)

@@ -1,4 +1,4 @@
-"""Memory over many mixed requests: after a warm-up it must stay where it is."""
+"""Memory over many mixed requests: after a warm-up it must not grow."""
 
 import asyncio
 import itertools
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from benchmarks.report import Targets
 from benchmarks.service.load.clients import Client, request
 from benchmarks.service.load.figures import slope
-from benchmarks.service.load.serving import Server
+from benchmarks.service.serving import Server
 
 CLIENTS = 8
 LARGE_K = 200
 MOST_BYTES = 1024.0
-"""Bytes that a query may leave behind, by the slope over all queries after the warm-up: 10 MB in 10,000."""
+"""Bytes by which memory may grow per query after the warm-up: 10 MB in 10,000 queries."""
 CHUNK = 500
 LEAVING = "leaves"
 
 
 def measure(server: Server, targets: Targets, *, queries: int, warm_up: int) -> None:
-    """Print the slope of the memory, and hold it."""
+    """Print the slope of the memory, and compare it with its target."""
     case = server.case
     kinds = mixed(server)
     counts: Counter[str] = Counter()
@@ -43,7 +43,7 @@ def measure(server: Server, targets: Targets, *, queries: int, warm_up: int) -> 
 
 
 def mixed(server: Server) -> Iterator[tuple[str, bytes, str | None, dict[str, str]]]:
-    """Kinds of requests in turn, for ever: (kind, body, path, headers)."""
+    """Yield requests of every kind in turn, without end: (kind, body, path, headers)."""
     queries, options = server.case.queries, server.case.options
     gradient = gradients(json.loads(server.read(f"/v1/indexes/{server.case.name}"))["gradients"])
     tensors = {"content_type": "application/vnd.safetensors"}
@@ -60,7 +60,7 @@ def mixed(server: Server) -> Iterator[tuple[str, bytes, str | None, dict[str, st
 
 
 def gradients(expected: dict[str, list[int]]) -> bytes:
-    """A safetensors body of small numbers, shaped as the index lists them."""
+    """Write a safetensors body of small numbers in the shapes of the index."""
     header, offset = {}, 0
     for name, shape in expected.items():
         size = 4
@@ -78,7 +78,7 @@ def _body(**document: object) -> bytes:
 
 
 async def _chunk(server: Server, kinds: Iterator, counts: Counter[str]) -> None:
-    """Ask a few hundred, by several clients."""
+    """Send a few hundred requests by several clients."""
     asked = list(itertools.islice(kinds, CHUNK))
 
     async def one() -> None:
@@ -101,7 +101,7 @@ async def _chunk(server: Server, kinds: Iterator, counts: Counter[str]) -> None:
 
 
 async def _leave(server: Server, body: bytes) -> None:
-    """Ask, and hang up at once."""
+    """Send a request and disconnect at once."""
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(request(server, body))
     await writer.drain()

@@ -1,13 +1,13 @@
-"""Three times the load that the service can answer, at a constant rate; then again a load that it can."""
+"""Three times the load that the service can answer, at a constant rate, and then a load that it can."""
 
 import asyncio
 
 from benchmarks.report import Targets
-from benchmarks.service.load.cases import Case
+from benchmarks.service.cases import Case
 from benchmarks.service.load.clients import Tally, closed_loop, open_loop
 from benchmarks.service.load.figures import percentile
-from benchmarks.service.load.serving import Server
 from benchmarks.service.load.throughput import CLIENTS
+from benchmarks.service.serving import Server
 
 TIMES = 3.0
 GOODPUT = 0.9
@@ -15,7 +15,7 @@ ALLOWED = {200, 429, 503}
 
 
 def measure(server: Server, targets: Targets, *, seconds: float) -> None:
-    """Print what came back, and hold it."""
+    """Print the answers under overload, and compare them with the targets."""
     case = server.case
     asyncio.run(closed_loop(server, CLIENTS, seconds / 4))  # warms up
     before = asyncio.run(closed_loop(server, CLIENTS, seconds)).rate
@@ -51,7 +51,7 @@ def _hold(case: Case, targets: Targets, tally: Tally, capacity: float, server: S
 
 
 def _queue(server: Server) -> int:
-    """Requests that may be inside: nobody should wait for twice as many."""
+    """Count the requests that may be inside: no client should wait for twice as many."""
     from byline_service.settings import Settings
 
     del server

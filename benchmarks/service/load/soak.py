@@ -1,4 +1,4 @@
-"""Servers that are ended by SIGTERM while they are asked: every request that was taken is answered, and all exit with 0.
+"""Servers that get SIGTERM under load: every accepted request is answered, and all exit with 0.
 
 Each server also answers the same queries, one at a time and together, and the answers are compared over restarts, search
 threads and batches.
@@ -11,19 +11,19 @@ import signal
 from collections import Counter
 
 from benchmarks.report import Targets
-from benchmarks.service.load.cases import Case
+from benchmarks.service.cases import Case
 from benchmarks.service.load.clients import Client, Reply
 from benchmarks.service.load.figures import differences
-from benchmarks.service.load.serving import PATIENCE, Server, serving
+from benchmarks.service.serving import PATIENCE, Server, serving
 
 CLIENTS = 8
 COMPARED = 8
 TOLERANCE = 1e-4
-"""Of scores over batches, in units of an answer's largest score: gradients of a batch are summed in another order."""
+"""Tolerance of scores over batches, relative to an answer's largest: a batch sums gradients in another order."""
 
 
 def measure(case: Case, targets: Targets, *, rounds: int) -> None:
-    """Print how the rounds ended, and hold it."""
+    """Print the outcome of the rounds, and compare it with the targets."""
     statuses, exits, chance = Counter[str](), Counter[int](), random.Random(0)  # noqa: S311 - when to end a server
     alone: list[list[dict]] = []
     apart, same_order, batched = 0.0, 0, 0
@@ -54,7 +54,7 @@ def measure(case: Case, targets: Targets, *, rounds: int) -> None:
 
 
 async def _alone(server: Server) -> list[dict]:
-    """Answers to some queries, asked one after another."""
+    """Ask some queries, one after another."""
     client = await Client.open(server)
     answers = [json.loads((await client.ask(body)).content) for body in server.case.bodies[:COMPARED]]
     client.close()
@@ -62,7 +62,7 @@ async def _alone(server: Server) -> list[dict]:
 
 
 async def _together(server: Server) -> list[dict]:
-    """Answers to the same queries, computed in one batch."""
+    """Ask the same queries at once, so that one batch computes them."""
     client = await Client.open(server)
     body = {"queries": list(server.case.queries[:COMPARED]), **server.case.options}
     reply = await client.ask(json.dumps(body).encode())
@@ -72,7 +72,7 @@ async def _together(server: Server) -> list[dict]:
 
 
 async def _ended_while_asked(server: Server, seconds: float) -> Counter[str]:
-    """Ask by several clients, and end the server in the middle; a client stops at the first answer that is none."""
+    """Ask by several clients, and end the server meanwhile; a client stops at its first failure."""
     statuses: Counter[str] = Counter()
     started = [await Client.open(server) for _ in range(CLIENTS)]
 

@@ -1,4 +1,4 @@
-"""Where the time goes: the stages of the answers' own timings, and what HTTP adds to them."""
+"""The stages of the answers' own timings, and the time that HTTP adds to them."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from rich.table import Table
 
 from benchmarks.service.load.clients import Reply, closed_loop
 from benchmarks.service.load.figures import percentile
-from benchmarks.service.load.serving import Server
+from benchmarks.service.serving import Server
 
 STAGES = ("queue", "predict", "gradient", "transform", "search", "join")
 AT_ONCE = (1, 8, 32)

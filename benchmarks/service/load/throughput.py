@@ -1,4 +1,4 @@
-"""Answers a second over HTTP at 32 clients, next to what the same process computes without it."""
+"""Answers per second over HTTP at 32 clients, beside those of the same process without HTTP."""
 
 import asyncio
 import statistics
@@ -6,21 +6,21 @@ import statistics
 from benchmarks.report import Targets
 from benchmarks.service.load import wrk
 from benchmarks.service.load.clients import closed_loop
-from benchmarks.service.load.serving import Server
+from benchmarks.service.serving import Server
 
 CLIENTS = 32
 RATIO = 0.8
 
 
 def over_http(server: Server, clients: int, seconds: float) -> float:
-    """Answers a second; by wrk where it is installed."""
+    """Measure answers per second, by wrk where it is installed."""
     if wrk.INSTALLED:
         return wrk.throughput(server, clients, seconds)
     return asyncio.run(closed_loop(server, clients, seconds)).rate
 
 
 def measure(server: Server, targets: Targets | None, *, rounds: int, seconds: float) -> None:
-    """Print one line a round, and the medians; hold the ratio where targets are given."""
+    """Print one line a round, and the medians; compare the ratio with the targets, if there are any."""
     ratios, direct, http = [], [], []
     case = server.case
     over_http(server, CLIENTS, seconds)  # warms up

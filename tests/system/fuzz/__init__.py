@@ -1,1 +1,1 @@
-"""What a service answers to whatever comes: requests made from its OpenAPI document, and raw bytes."""
+"""Fuzz a service: requests made from its OpenAPI document, and raw bytes."""

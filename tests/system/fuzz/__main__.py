@@ -1,12 +1,12 @@
-"""Everything that a stranger can send to a service, for some minutes.
+"""Send a service everything that a stranger can, for some minutes.
 
     python -m tests.system.fuzz --minutes 20
     python -m tests.system.fuzz --smoke
     python -m tests.system.fuzz --postgresql
 
 Against a real `byline serve` over a small real index: first every broken shape, then schemathesis in all its phases
-with all its checks, then mutations of valid requests. Held: no answer of 500, none that the OpenAPI document does not
-declare, the server lives, answers as before, and logs nothing at level error.
+with all its checks, then mutations of valid requests. No answer may be a 500 or undeclared in the OpenAPI document. The
+server must live on, answer as before, and log nothing at level error.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def _errors(log: Path) -> list[str]:
 
 @contextmanager
 def database(*, wanted: bool) -> Iterator[dict[str, str]]:
-    """A migrated PostgreSQL, if it is wanted.
+    """Start a migrated PostgreSQL, if it is wanted.
 
     Yields:
         The settings of a service that uses it.

@@ -24,10 +24,10 @@ ACCEPTED = ("2xx", "401", "403", "404", "409", "412", "429", "503")
 
 @dataclass
 class Findings:
-    """What a run sent, and what it got."""
+    """Requests and answers of a run."""
 
     requests: "collections.Counter[str]" = field(default_factory=collections.Counter)
-    """By phase."""
+    """Requests by phase."""
     statuses: "collections.Counter[int]" = field(default_factory=collections.Counter)
     """Answers by status."""
     failures: dict[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ def configuration(
     values: Mapping[str, str] | None = None,
     max_seconds: int | None = None,
 ) -> SchemathesisConfig:
-    """Configure a run that is the same whenever its seed is.
+    """Configure a run that its seed determines.
 
     Args:
         examples: Requests for each operation in the fuzzing phase, and scenarios of the stateful one.

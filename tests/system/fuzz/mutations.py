@@ -1,4 +1,4 @@
-"""A seeded generator: valid requests of every route, changed in one or a few places."""
+"""Generate requests from a seed: valid ones of every route, changed in one or a few places."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ INTERESTING = (
     b"true", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"9223372036854775808", b"-9223372036854775809", b"'", b"<script>",
     b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: evil.example\r\n", b"HTTP/1.0", b"a" * 5000,
 )  # fmt: skip
-"""What is put in, or put in place of something."""
+"""Values to insert, or to put in place of others."""
 
 Change = Callable[[random.Random, bytes], bytes]
 
@@ -101,4 +101,4 @@ CHANGES: tuple[Change, ...] = (
     _body,
     _body,
 )
-"""Bodies most of all: what is behind the parser of HTTP is ours."""
+"""Weights of the changes: mostly bodies, since the parser of HTTP is not ours."""

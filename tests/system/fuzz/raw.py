@@ -17,11 +17,11 @@ from tests.system.fuzz.wire import Exchange, Reply, exchange
 from tests.system.serving import QUERY, Served
 
 ANY_REQUEST = frozenset({400, 404, 405, 413, 421})
-"""What any request can get, wherever it goes: it is broken, goes nowhere, is too large, or names another host."""
+"""Statuses that any request can get: it is broken, goes nowhere, is too large, or names another host."""
 PAGES = frozenset({200, 206, 303, 304, 307, 416})
-"""What pages and their files answer beside."""
+"""Further statuses of pages and their files."""
 REFUSALS = ("application/problem+json", "text/html; charset=utf-8")
-"""Forms of a refusal; pages say it to people."""
+"""Media types of a refusal; pages answer in HTML."""
 SECURITY_HEADERS = frozenset(
     {
         "content-security-policy",
@@ -32,13 +32,13 @@ SECURITY_HEADERS = frozenset(
     }
 )
 BELOW = 400
-"""What is answered to what is no request: it never reaches the application."""
+"""Answer to bytes that are not a request: they never reach the application."""
 CONNECTIONS = 16
 
 
 @dataclass
 class Sent:
-    """What was sent, and what came back."""
+    """Counts of requests and answers."""
 
     requests: int = 0
     statuses: "collections.Counter[int]" = field(default_factory=collections.Counter)
@@ -48,12 +48,12 @@ class Sent:
 
 
 def known(served: Served) -> Known:
-    """What shapes need to know of a server."""
+    """Collect the facts about a server that shapes need."""
     return Known(index="tiny", query=QUERY, key=served.key)
 
 
 def document(served: Served) -> dict[str, Any]:
-    """Its OpenAPI document."""
+    """Read its OpenAPI document."""
     status, body = served.get("/openapi.json")
     assert status == 200, body
     found: dict[str, Any] = json.loads(body)
@@ -61,7 +61,7 @@ def document(served: Served) -> dict[str, Any]:
 
 
 def declared(document: Mapping[str, Any]) -> frozenset[int]:
-    """Every status that some operation declares, 500 apart: that one is never right."""
+    """List every declared status but 500, which is never right."""
     responses = (operation["responses"] for _, _, operation in valid.operations(document))
     return frozenset(int(status) for found in responses for status in found if int(status) != 500)
 
@@ -72,7 +72,7 @@ def send_shapes(served: Served) -> Sent:
 
 
 def send_mutations(served: Served, seed: int, *, count: int | None = None, seconds: float = 1e9) -> Sent:
-    """Send mutated requests, so many or so long."""
+    """Send a number of mutated requests, or for a time."""
     written = document(served)
     starts = valid.requests(written, known(served), valid.settled(served))
     changed = (

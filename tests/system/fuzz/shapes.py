@@ -19,35 +19,35 @@ class Shape:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the service that is asked, so that a request fails for one reason only."""
+    """Facts about the service, so that a request fails for one reason only."""
 
     index: str
     query: bytes
-    """JSON of a query that it answers."""
+    """JSON of a valid query."""
     key: str | None = None
 
     @property
     def ask(self) -> bytes:
-        """Where it is asked."""
+        """Path of attributions."""
         return f"/v1/indexes/{self.index}/attributions".encode()
 
     def head(self, method: bytes, path: bytes, *lines: bytes, host: bytes = b"localhost") -> bytes:
-        """The head of a request, with what identifies the caller."""
+        """Write the head of a request, with the caller's key."""
         named = [b"Host: " + host, *([f"Authorization: Bearer {self.key}".encode()] if self.key else [])]
         return b"\r\n".join([method + b" " + path + b" HTTP/1.1", *named, *lines, b"", b""])
 
     def get(self, path: bytes, *lines: bytes) -> bytes:
-        """A request without a body; the last on its connection."""
+        """Write a request without a body, the last on its connection."""
         return self.head(b"GET", path, b"Connection: close", *lines)
 
     def post(self, path: bytes, body: bytes, *lines: bytes, kind: bytes = JSON) -> bytes:
-        """A request with a body; the last on its connection."""
+        """Write a request with a body, the last on its connection."""
         length = b"Content-Length: %d" % len(body)
         return self.head(b"POST", path, b"Content-Type: " + kind, length, b"Connection: close", *lines) + body
 
 
 def shapes(known: Known) -> Iterator[Shape]:
-    """Every shape, for one service."""
+    """List every shape, for one service."""
     for made in (_lengths, _smuggling, _heads, _addresses, _bodies, _connections, _credentials):
         for name, *pieces in made(known):
             yield Shape(name, tuple(pieces))
@@ -265,7 +265,7 @@ def _bodies(known: Known) -> Iterator[tuple[str, bytes]]:
 
 
 def json_bodies(query: bytes) -> dict[bytes | str, bytes]:
-    """Bodies that are no JSON, or more than JSON should be."""
+    """List bodies that are not JSON, or are excessive JSON."""
     huge = b"1" + b"0" * 400
     return {
         "empty": b"",

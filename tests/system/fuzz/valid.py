@@ -1,4 +1,4 @@
-"""A valid request of every route, from the OpenAPI document: what mutations start from."""
+"""Write a valid request of every route, from the OpenAPI document: mutations start from these."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ def requests(document: Mapping[str, Any], known: Known, values: Mapping[str, str
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[tuple[bytes, str, Mapping[str, Any]]]:
-    """Each operation's method, path and description."""
+    """List each operation's method, path and description."""
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if method in {"get", "post", "put", "patch", "delete"}:
@@ -51,7 +51,7 @@ def operations(document: Mapping[str, Any]) -> Iterator[tuple[bytes, str, Mappin
 
 
 def bodies(known: Known) -> dict[str, bytes]:
-    """Bodies by operation id."""
+    """Write bodies by operation id."""
     query = json.loads(known.query)
     switch = {"index": known.index, "version": "0123456789ab", "expected": 1}
     return {
@@ -80,7 +80,7 @@ def bodies(known: Known) -> dict[str, bytes]:
 
 
 def settled(served: Served) -> dict[str, str]:
-    """Have something of everything in a service: what mutated requests read and change.
+    """Create one of everything in a service, for mutated requests to read and change.
 
     Returns:
         Values of path parameters.
@@ -112,7 +112,7 @@ def settled(served: Served) -> dict[str, str]:
 
 
 class Values(dict[str, str]):
-    """Values of path parameters; one that is not known is 1."""
+    """Fill path parameters; unknown ones are 1."""
 
     def __missing__(self, name: str) -> str:
         return "1"

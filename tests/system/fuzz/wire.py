@@ -1,4 +1,4 @@
-"""Bytes to a port and back: no client library stands between, which would refuse to send most of them."""
+"""Send bytes to a port without a client library, which would refuse most of them."""
 
 import socket
 import time
@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 SECONDS = 10.0
-"""How long anything may take."""
+"""Seconds until a connection is given up."""
 CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer, as far as it is one."""
+    """One answer, complete or not."""
 
     status: int
     headers: dict[str, str]
@@ -21,19 +21,19 @@ class Reply:
 
     @property
     def by_the_application(self) -> bool:
-        """Whether the application answered; else the HTTP layer below it did."""
+        """Tell whether the application answered, or the HTTP layer below it."""
         return "x-request-id" in self.headers
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """What came back on one connection."""
+    """Answers of one connection."""
 
     replies: tuple[Reply, ...]
     rest: bytes
-    """What is no whole answer."""
+    """Bytes after the last complete answer."""
     closed: bool
-    """Whether the server ended the connection, in place of waiting on."""
+    """Whether the server closed the connection."""
 
 
 def exchange(port: int, pieces: Sequence[bytes], *, pause: float = 0.0, patience: float = 0.25) -> Exchange:
@@ -65,7 +65,7 @@ def exchange(port: int, pieces: Sequence[bytes], *, pause: float = 0.0, patience
 
 
 def _read(connection: socket.socket, received: bytearray, seconds: float) -> bool:
-    """Read on; whether the server closed the connection."""
+    """Read on, and tell whether the server closed the connection."""
     connection.settimeout(seconds)
     try:
         while chunk := connection.recv(CHUNK):
@@ -78,7 +78,7 @@ def _read(connection: socket.socket, received: bytearray, seconds: float) -> boo
 
 
 def parse(received: bytes) -> tuple[list[Reply], bytes]:
-    """Cut what came into answers.
+    """Split bytes into answers.
 
     Returns:
         The whole answers, and what is left over.

@@ -1,4 +1,4 @@
-"""What is served: the index of the digit classifier, that of the small GPT of the demo, and a tiny one for smoke runs."""
+"""Indexes to serve: the digits classifier, the small GPT of the demo, and a tiny one for smoke runs."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.tasks.tiny import build_tiny
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 DIGITS, GPT = ROOT / ".demo" / "digits" / "index", ROOT / ".demo" / "index"
 TEXTS = (
     "def __init__(self, name, value):\n        self.name = name",
@@ -25,28 +25,29 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class Case:
-    """An index, and queries that it takes."""
+    """An index with queries."""
 
     name: str
     index: Path
     queries: Sequence[dict]
-    words: str
+    words: str = ""
+    """Description in a table."""
     options: dict = field(default_factory=lambda: {"k": 10})
 
     @property
     def bodies(self) -> list[bytes]:
-        """One JSON body for each query."""
+        """JSON bodies, one for each query."""
         return [json.dumps({"query": query, **self.options}).encode() for query in self.queries]
 
 
 def tiny(folder: Path) -> Case:
-    """Built in seconds."""
+    """Build a tiny index."""
     queries = [{"features": [0.1 * number, -1, 0.25, 2, 0, 1]} for number in range(32)]
     return Case("tiny", build_tiny(folder), queries, "tiny index")
 
 
 def digits() -> Case:
-    """Trained and built if it is not there."""
+    """Take the index of the digits example; missing models and indexes are made."""
     if not (DIGITS / "current").exists():
         _run("-m", "examples.digits.train")
         _run("-m", "byline", "build", "examples/digits/byline.toml")
@@ -58,7 +59,7 @@ def digits() -> Case:
 
 
 def gpt() -> Case:
-    """What `make demo` makes; it is made if it is not there."""
+    """Take the index of `make demo`, which is made where it is missing."""
     if not (GPT / "current").exists():
         _run("-m", "examples.demo")
     return Case(

@@ -1,4 +1,4 @@
-"""The server's process, from outside: started, asked for direct figures, looked at, ended by its pid."""
+"""The server's process: start it, ask it for direct figures, read its memory, end it by its pid."""
 
 import json
 import os
@@ -10,15 +10,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from benchmarks.service.load.cases import Case
+from benchmarks.service.cases import Case
 
 PATIENCE = 180.0
-"""Seconds until a server must be ready, or must have ended."""
+"""Seconds until a server must be ready, or must have exited."""
 
 
 class Server:
@@ -55,14 +56,27 @@ class Server:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """Headers of every request."""
         key = {"authorization": f"Bearer {self.key}"} if self.key else {}
         return {"host": f"127.0.0.1:{self.port}", "content-type": "application/json", **key}
 
     @property
     def path(self) -> str:
-        """Where attributions are asked for."""
+        """Path of attributions."""
         return f"/v1/indexes/{self.case.name}/attributions"
+
+    def connect(self) -> HTTPConnection:
+        """Open a connection."""
+        return HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def call(
+        self, connection: HTTPConnection, method: str, path: str, body: object = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Send a request, and return the status and the JSON of the answer."""
+        connection.request(method, path, None if body is None else json.dumps(body), self.headers)
+        response = connection.getresponse()
+        content = response.read()
+        return response.status, json.loads(content)
 
     def read(self, path: str) -> bytes:
         """GET a page."""
@@ -72,7 +86,7 @@ class Server:
             return content
 
     def direct(self, batch: int, seconds: float) -> float:
-        """Queries a second that the compute thread answers without HTTP."""
+        """Measure the queries per second that the compute thread answers without HTTP."""
         queries = [self.case.queries[number % len(self.case.queries)] for number in range(batch)]
         asked = {
             "name": self.case.name,
@@ -89,21 +103,21 @@ class Server:
         raise SystemExit(f"the server ended: {self.log.read_text()[-2000:]}")
 
     def resident(self) -> int:
-        """Bytes of memory that are its own."""
+        """Read its anonymous memory in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(r"RssAnon:\s+(\d+) kB", status)
         assert found
         return 1024 * int(found[1])
 
     def end(self) -> int:
-        """SIGTERM; its exit code."""
+        """Send SIGTERM and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
 
 @contextmanager
 def serving(case: Case, threads: int = 1, **settings: str) -> Iterator[Server]:
-    """Serve a case for as long as the block runs.
+    """Serve a case while the block runs.
 
     Args:
         case: What is served.
@@ -115,7 +129,7 @@ def serving(case: Case, threads: int = 1, **settings: str) -> Iterator[Server]:
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        command = [sys.executable, "-m", "benchmarks.service.load.served", f"{case.name}={case.index}"]
+        command = [sys.executable, "-m", "benchmarks.service.served", f"{case.name}={case.index}"]
         with (
             log.open("w") as errors,
             subprocess.Popen(

@@ -1,6 +1,6 @@
-"""`byline serve` as it is, in a process that also computes without HTTP when its standard input asks for it.
+"""`byline serve`, in a process that also computes without HTTP on request from its standard input.
 
-    python -m benchmarks.service.load.served NAME=INDEX --port 0 ...
+    python -m benchmarks.service.served NAME=INDEX --port 0 ...
 
 Each line of standard input is a JSON document `{"name", "queries", "options", "seconds"}`: the compute thread answers
 batches of these queries for so long, and a line `direct {"rate": ...}` says how many a second.
@@ -17,7 +17,7 @@ from byline.attribution.request import AttributionRequest
 
 
 class Measured(byline_service.server.Server):
-    """Listens to its standard input as well."""
+    """A server that also reads its standard input."""
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)

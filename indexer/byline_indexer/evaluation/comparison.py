@@ -1,0 +1,66 @@
+"""Hold scores against a truth: pure arithmetic, whatever the scores come from.
+
+Letters: J rows of the index, S subsets, T seeds, Q queries.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byline.metrics import (
+    Interval,
+    NoiseCeiling,
+    agreement,
+    noise_ceiling,
+    pearson,
+    predicted_outputs,
+    two_way_interval,
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How well summed scores predict the outputs of retrained models."""
+
+    rank_Q: NDArray[np.float64]
+    """Spearman's correlation over the subsets, for each query; NaN where the outputs do not vary."""
+    linear_Q: NDArray[np.float64]
+    """Pearson's correlation, in the same way."""
+    interval: Interval | None
+    """95 % bootstrap interval of the mean rank correlation, over queries and subsets."""
+    ceiling: NoiseCeiling | None
+    """The limit that the seeds set; None for one seed."""
+
+    @property
+    def value(self) -> float:
+        """Mean rank correlation over the queries whose outputs vary: the LDS, on random subsets."""
+        return float(np.nanmean(self.rank_Q))
+
+    @property
+    def dropped(self) -> int:
+        """Number of queries whose outputs do not vary."""
+        return int(np.isnan(self.rank_Q).sum())
+
+
+def compare(
+    scores_QJ: NDArray[np.floating], subsets_SJ: NDArray[np.bool_], outputs_TSQ: NDArray[np.float64]
+) -> Comparison:
+    """Compare summed scores with outputs of models that were retrained on subsets.
+
+    Args:
+        scores_QJ: Score of every row for every query.
+        subsets_SJ: The rows that each model was trained on.
+        outputs_TSQ: Outputs of the model of every seed and subset for every query.
+
+    Returns:
+        The comparison.
+    """
+    predicted_SQ = predicted_outputs(scores_QJ, subsets_SJ)
+    outputs_SQ = outputs_TSQ.mean(axis=0)
+    return Comparison(
+        rank_Q=agreement(predicted_SQ, outputs_SQ),
+        linear_Q=agreement(predicted_SQ, outputs_SQ, pearson),
+        interval=two_way_interval(predicted_SQ, outputs_SQ),
+        ceiling=noise_ceiling(outputs_TSQ),
+    )
