@@ -30,6 +30,7 @@ from byline_indexer.build.group_rows import (
 from byline_indexer.units.data_digests import DataDigests
 from byline_indexer.units.outputs import block_features, block_weights
 from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.schedule import parameters_met
 from byline_indexer.units.state import read_state
 from byline_indexer.units.unit import ENSEMBLE, Stage, Unit
 from byline_indexer.units.workspace import Workspace
@@ -81,7 +82,7 @@ def index_contents(
         fingerprint=identity.fingerprint,
         task=identity.record,
         blocks=plan.parameter_blocks,
-        parameters=plan.parameters,
+        parameters=parameters_met(plan, workspace),
         members=member_layouts(plan, workspace),
         rotation=rotation_layout(plan, workspace),
         rows=own.rows,

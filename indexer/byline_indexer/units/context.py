@@ -12,6 +12,7 @@ from byline.errors import InvalidTask
 from byline.features.featurizer import MemberFeaturizer, statistics
 from byline.features.sampling import cut_batches
 from byline.gradients.factors import BatchGradients
+from byline.gradients.pass_log import NOTHING_MET, PassReport
 from byline.loading.task_file import load_task
 from byline.members import Member
 from byline.models.checkpoints import pin_checkpoints
@@ -83,6 +84,10 @@ class WorkerContext:
 
     def _loaded(self, member: Member, sibling: MemberModel | None) -> MemberModel:
         return MemberModel.load(self.task(), self._plan.recipe, member, self._plan.numerics.compute, sibling)
+
+    def read_passes(self) -> PassReport:
+        """Report what gradient passes met since the last reading."""
+        return NOTHING_MET if self._model is None else self._model[1].read_passes()
 
     def statistic(self, unit: Unit) -> Statistic:
         """The statistic that a unit measures or reduces."""

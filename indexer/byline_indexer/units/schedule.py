@@ -5,7 +5,9 @@ One member at a time keeps the disk bounded: projections and partial sums of one
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
+from byline.gradients.report import ParameterReport
 from byline_indexer.progress import Observer
 from byline_indexer.units.executor import Executor
 from byline_indexer.units.plan import BuildPlan
@@ -38,7 +40,13 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
     for name in every_phase(plan):
         observer.progress(name, 0, totals[name])
 
+    told = False
+
     def on_done(unit: Unit, receipt: Receipt) -> None:
+        nonlocal told
+        if receipt.passes.reason is not None and not told:
+            told = True
+            observer.message(taken_apart(plan, unit, receipt.passes.reason))
         workspace.delivered(unit, receipt)
         discard_read(plan, workspace, unit)
         done[phase(unit)] += plan.weight(unit)
@@ -47,6 +55,36 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
     for stage in stages:
         executor.run(stage, on_done)
         discard_traces(plan, workspace, stage[0])
+
+
+def taken_apart(plan: BuildPlan, unit: Unit, reason: str) -> str:
+    """Say that a batch could not be cut into its examples, why, and what that costs."""
+    return (
+        f"{unit}: the examples of a batch are differentiated one at a time, which takes up to "
+        f"{plan.numerics.batch_rows} times as long for such a batch: {reason}"
+    )
+
+
+def parameters_met(plan: BuildPlan, workspace: Workspace) -> ParameterReport:
+    """Complete the report on parameters with what the passes of all units met.
+
+    Args:
+        plan: All its units are finished.
+        workspace: Has their receipts.
+
+    Returns:
+        The plan's report; a parameter that some example has a gradient of is not listed as unused.
+    """
+    if not plan.parameters.unused:
+        return plan.parameters
+    reached: set[str] = set()
+    for stage in (*plan.weigh_stages(), *(each for m in plan.members for each in plan.stages(m.name))):
+        for unit in stage:
+            receipt = workspace.receipt(unit)
+            reached |= set() if receipt is None else set(receipt.passes.reached)
+    unused = tuple(name for name in plan.parameters.unused if name not in reached)
+    every = [name for block in plan.parameter_blocks for name in block.parameters]
+    return replace(plan.parameters, unused=unused, attributed=tuple(n for n in every if n not in unused))
 
 
 def phase(unit: Unit) -> str:

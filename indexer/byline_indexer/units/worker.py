@@ -62,7 +62,9 @@ class Worker:
         """
         self._context.at = None
         try:
-            return self.workspace.write(unit, self._actions[unit.stage](unit))
+            self._context.read_passes()  # what was noted before is no part of this unit
+            made = self._actions[unit.stage](unit)
+            return self.workspace.write(unit, made, self._context.read_passes())
         except Exception as error:
             at = self._context.at
             rows = "" if at is None else f", rows {at[0]} to {at[-1]}"

@@ -8,13 +8,14 @@ if the power fails, a receipt that is lost or torn costs its unit, and nothing e
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from byline.errors import BuildFailed
+from byline.gradients.pass_log import NOTHING_MET, PassReport
 from byline.index.durable import TEMPORARY, atomic_replacement
 from byline.index.tensors import write_tensors
 from byline.index.verification import sha256_of
@@ -29,6 +30,8 @@ class Receipt:
     """Bytes of its output."""
     sha256: str
     """Digest of its output."""
+    passes: PassReport = NOTHING_MET
+    """What its gradient passes met."""
 
 
 class Workspace:
@@ -39,12 +42,13 @@ class Workspace:
         self.version = root / "version"
         """Where the finished index is put together."""
 
-    def write(self, unit: Unit, tensors: Mapping[str, Tensor]) -> Receipt:
+    def write(self, unit: Unit, tensors: Mapping[str, Tensor], passes: PassReport = NOTHING_MET) -> Receipt:
         """Keep a unit's output, then its receipt.
 
         Args:
             unit: The unit that made them.
             tensors: On any device; saved as safetensors.
+            passes: What the unit's gradient passes met.
 
         Returns:
             The receipt.
@@ -54,9 +58,8 @@ class Workspace:
         output.parent.mkdir(parents=True, exist_ok=True)
         with atomic_replacement(output) as temporary:
             write_tensors(temporary, kept)
-        receipt = Receipt(output.stat().st_size, sha256_of(output))
-        text = json.dumps({"unit": str(unit.path), "size": receipt.size, "sha256": receipt.sha256})
-        _keep_text(self._receipt(unit), text)
+        receipt = Receipt(output.stat().st_size, sha256_of(output), passes)
+        _keep_text(self._receipt(unit), json.dumps({"unit": str(unit.path), **asdict(receipt)}))
         return receipt
 
     def read(self, unit: Unit, names: Sequence[str] | None = None) -> dict[str, Tensor]:
@@ -82,7 +85,9 @@ class Workspace:
         """The unit's receipt, if there is one, whether or not its output is still there."""
         try:
             record = json.loads(self._receipt(unit).read_text())
-            return Receipt(int(record["size"]), str(record["sha256"]))
+            passes = record["passes"]
+            reached = tuple(map(str, passes.pop("reached")))
+            return Receipt(int(record["size"]), str(record["sha256"]), PassReport(reached=reached, **passes))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
