@@ -1,4 +1,4 @@
-"""From a configuration to a published index: plan, run what is not finished, pack, publish."""
+"""Build an index: plan, run the units that are not finished, write the index, publish it."""
 
 import json
 import shutil
@@ -35,12 +35,12 @@ from byline_indexer.units.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult:
-    """What a build left behind."""
+    """A published version, and whether this build made it."""
 
     path: Path
     """The version's directory."""
     fresh: bool
-    """False where the version had been published before."""
+    """False if the version had been published before."""
 
 
 def build(
@@ -92,7 +92,7 @@ def _declared(config: BuildSettings) -> LoadedTask:
 
 
 def _planned(config: BuildSettings, sources: Sources, observer: Observer, *, force: bool) -> BuildResult:
-    """Plan, and build what is not published."""
+    """Plan the build, and run it unless its version is published."""
     probed = probed_plan(config, sources.task)
     plan = probed.plan
     for notice in plan.parameters.notices():
@@ -136,7 +136,7 @@ def _work_of(version: Path) -> Path:
 
 
 def _mention_others(work: Path, observer: Observer) -> None:
-    """An interrupted build of other settings goes on only with those settings; until then it takes room."""
+    """Name the unfinished builds of other settings: they take room until they are finished or deleted."""
     others = sorted(path.name for path in work.parent.glob(".build-*") if path.is_dir() and path != work)
     if others:
         observer.message(
@@ -201,7 +201,7 @@ def executor_for(plan: BuildPlan, task: Task, workers: int, model: MemberModel |
 
 
 def prepare(plan: BuildPlan, observer: Observer) -> Workspace:
-    """Open the work directory; what was computed with other numerics is not reused.
+    """Open the work directory; outputs that were computed with other numerics are deleted.
 
     Args:
         plan: The build.

@@ -1,4 +1,4 @@
-"""What grouping costs, and how many groups there will be.
+"""Estimate the cost of grouping and the number of groups.
 
 Letters: R rows, J groups, D numbers that k-means compares.
 """
@@ -18,15 +18,15 @@ from byline_indexer.units.plan import BuildPlan
 
 @dataclass(frozen=True)
 class Grouping:
-    """What grouping makes and takes."""
+    """Number of groups, and the seconds of grouping."""
 
     groups: int
-    """For k-means at most so many: those that no point is nearest to fall away."""
+    """An upper bound for k-means, which drops centers without a point."""
     seconds: float
 
 
 def grouping(plan: BuildPlan, task: Task) -> Grouping:
-    """Count the groups. A column is really read, all of it; k-means is tried on one batch.
+    """Count the groups: a column is read in full, k-means is tried on one batch.
 
     Args:
         plan: Names how points are grouped.
@@ -50,10 +50,10 @@ def grouping(plan: BuildPlan, task: Task) -> Grouping:
     start = time.perf_counter()
     vectors_ND = vectors(batch).detach().float().cpu()
     a_vector = (time.perf_counter() - start) / len(batch)
-    centres_DJ = torch.ones(vectors_ND.shape[1], min(count, 1024))
-    vectors_ND @ centres_DJ
+    centers_DJ = torch.ones(vectors_ND.shape[1], min(count, 1024))
+    vectors_ND @ centers_DJ
     start = time.perf_counter()
-    vectors_ND @ centres_DJ
-    a_distance = (time.perf_counter() - start) / (len(batch) * centres_DJ.shape[1])
+    vectors_ND @ centers_DJ
+    a_distance = (time.perf_counter() - start) / (len(batch) * centers_DJ.shape[1])
     compares = sample * KMEANS_PASSES + plan.rows
     return Grouping(count, (sample + plan.rows) * a_vector + compares * count * a_distance)

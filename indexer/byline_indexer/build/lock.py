@@ -1,4 +1,4 @@
-"""Keeps two builds of the same index version apart."""
+"""Keep two builds of the same index version apart."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The seam between what is to be done and what does it: run units, report receipts.
+"""Run units and report their receipts, in this process or in several.
 
 An executor knows nothing of stages: it gets units that do not depend on one another and runs them in any
 order, at least once each. Anything that can call `Worker.perform` somewhere can be one.
@@ -148,7 +148,7 @@ def _start_worker(folder: Path) -> None:
 
 
 def _check_libraries(plan: BuildPlan) -> None:
-    """Refuse to work with other libraries than the plan was made with: somebody installed some meanwhile.
+    """Refuse libraries other than the plan was made with: they were changed during the build.
 
     Raises:
         BuildFailed: Their versions differ.

@@ -1,4 +1,4 @@
-"""Performs the units of a fit: sums over blocks of its sample, their end, and projections that are kept for it."""
+"""Perform the units of a fit: sums over blocks of its sample, their end, and the projections kept for it."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ from byline_indexer.units.workspace import Workspace
 
 
 class FitStage:
-    """MEASURE, REDUCE and PROJECT.
+    """Performs MEASURE, REDUCE and PROJECT units.
 
     Args:
         plan: What is built.
@@ -46,7 +46,7 @@ class FitStage:
     def _measured(
         self, unit: Unit, statistic: Statistic
     ) -> Iterator[BatchGradients | Tensor | BatchProducts]:
-        """What a statistic measures of one fit block: kept projections, gradients at its labels, or curvature products.
+        """Make the batches that a statistic measures: kept projections, gradients at its labels, or products.
 
         Yields:
             A batch of gradients, or their phi_NK, or the batch's products.

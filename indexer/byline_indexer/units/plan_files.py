@@ -1,4 +1,4 @@
-"""Hands a plan to worker processes through files.
+"""Hand a plan to worker processes through files.
 
 A process that is spawned gets its arguments through a pipe that holds 64 KB; if it dies before it reads them, whoever
 writes more waits for ever. So it gets the name of a folder.
@@ -44,13 +44,13 @@ def take_over(folder: Path) -> BuildPlan:
 
 
 def any_started(folder: Path) -> bool:
-    """Whether a process has read the plan."""
+    """Tell whether a process has read the plan."""
     return any(folder.glob(f"{_STARTED}*"))
 
 
 @cache
 def _adapters() -> dict[str, TypeAdapter[Any]]:
-    """What writes and reads each field."""
+    """Make the adapters that write and read each field."""
     hints = get_type_hints(BuildPlan)
     return {
         field.name: TypeAdapter(hints[field.name]) for field in fields(BuildPlan) if field.name != "groups"

@@ -1,4 +1,4 @@
-"""Runs what is not finished yet, and deletes what nobody reads again.
+"""Run the units that are not finished, and delete outputs that no unit reads again.
 
 One member at a time keeps the disk bounded: projections and partial sums of one member, features of all.
 """
@@ -58,7 +58,7 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
 
 
 def taken_apart(plan: BuildPlan, unit: Unit, reason: str) -> str:
-    """Say that a batch could not be cut into its examples, why, and what that costs."""
+    """Write that a batch could not be cut into its examples, why, and the price."""
     return (
         f"{unit}: the examples of a batch are differentiated one at a time, which takes up to "
         f"{plan.numerics.batch_rows} times as long for such a batch: {reason}"
@@ -88,12 +88,12 @@ def parameters_met(plan: BuildPlan, workspace: Workspace) -> ParameterReport:
 
 
 def phase(unit: Unit) -> str:
-    """What people are shown while such a unit runs."""
+    """Name the phase of a unit for people."""
     return f"{unit.stage} {unit.family}".rstrip()
 
 
 def every_phase(plan: BuildPlan) -> list[str]:
-    """All phases of the plan's units, in order."""
+    """List all phases of the plan's units, in order."""
     stages = [*plan.weigh_stages(), *plan.stages(plan.members[0].name), *plan.rotation_stages()]
     return list(dict.fromkeys(phase(stage[0]) for stage in stages))
 
@@ -144,7 +144,7 @@ def unfinished(
 
 
 def carries_to_make(plan: BuildPlan, member: str, finished: set[Unit]) -> set[int]:
-    """Spans of a recorded run whose carries are read, or must be made for another that is.
+    """List the spans of a recorded run whose carries are needed.
 
     A span's units read the carry of the span after it; where that is not there, it is made from the next.
     """
@@ -190,7 +190,7 @@ def unfinished_rotation(plan: BuildPlan, workspace: Workspace) -> list[list[Unit
 
 
 def _read_by(unit: Unit) -> set[tuple[Stage, str]]:
-    """Stages of the PCA whose outputs a unit reads, with their pass."""
+    """List the stages of the PCA whose outputs a unit reads, with their pass."""
     same = unit.statistic
     match unit.stage:
         case Stage.SKETCH:
@@ -206,7 +206,7 @@ def _read_by(unit: Unit) -> set[tuple[Stage, str]]:
 
 
 def _finished(workspace: Workspace, units: Sequence[Unit], observer: Observer | None) -> set[Unit]:
-    """The units whose outputs are there, byte for byte."""
+    """Find the units whose outputs are there, byte for byte."""
     begun = [unit for unit in units if workspace.receipt(unit) is not None]
     finished = set()
     for place, unit in enumerate(begun):

@@ -1,4 +1,4 @@
-"""Performs units: the only place where a build's files meet the mathematics.
+"""Perform units: the only place where a build's files meet the mathematics.
 
 What a worker computes depends on the plan and the unit alone, so any worker may perform any unit, and perform it again.
 """

@@ -1,4 +1,4 @@
-"""The work directory of a build: immutable outputs, and a receipt for each.
+"""Keep the work directory of a build: immutable outputs, and a receipt for each.
 
 An output is written under a temporary name, flushed to the disk and renamed; its receipt follows. So a receipt
 says that the output was complete, and its digest says whether it still is. Names and receipts are not flushed:
@@ -24,14 +24,14 @@ from byline_indexer.units.unit import Unit
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a finished unit left behind."""
+    """Size, digest and passes of a finished unit's output."""
 
     size: int
     """Bytes of its output."""
     sha256: str
     """Digest of its output."""
     passes: PassReport = NOTHING_MET
-    """What its gradient passes met."""
+    """Report of its gradient passes."""
 
 
 class Workspace:
@@ -82,7 +82,7 @@ class Workspace:
             ) from error
 
     def receipt(self, unit: Unit) -> Receipt | None:
-        """The unit's receipt, if there is one, whether or not its output is still there."""
+        """Read the unit's receipt, if there is one, whether or not its output is still there."""
         try:
             record = json.loads(self._receipt(unit).read_text())
             passes = record["passes"]
@@ -92,7 +92,7 @@ class Workspace:
             return None
 
     def finished(self, unit: Unit) -> bool:
-        """Tell whether the output is there, byte for byte as its receipt promises."""
+        """Tell whether the output is there, byte for byte as its receipt says."""
         receipt, output = self.receipt(unit), self._output(unit)
         return (
             receipt is not None
@@ -106,7 +106,7 @@ class Workspace:
         self._output(unit).unlink(missing_ok=True)
 
     def delivered(self, unit: Unit, receipt: Receipt) -> None:
-        """Hold that what a receipt promises has arrived: an executor may run units anywhere.
+        """Require the output that a receipt promises: an executor may run units anywhere.
 
         Raises:
             BuildFailed: The output is not there, or of another size.
@@ -121,7 +121,7 @@ class Workspace:
             )
 
     def sweep(self) -> None:
-        """Delete what a killed build left half written."""
+        """Delete files that a killed build left half written."""
         for path in self.root.rglob(f"{TEMPORARY}*"):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.version, ignore_errors=True)
