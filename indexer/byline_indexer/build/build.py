@@ -19,9 +19,9 @@ from byline.models.member import MemberModel
 from byline.search.recall import measure_recall
 from byline.task import Task
 from byline_indexer.build.contents import BuildIdentity, index_contents
-from byline_indexer.build.lock import exclusive
+from byline_indexer.build.lock import build_lock
 from byline_indexer.build.partition import partition
-from byline_indexer.build.probe import ProbedPlan, few_sums, probed_plan
+from byline_indexer.build.probe import ProbedPlan, few_sums_warning, probed_plan
 from byline_indexer.build.recall_queries import real_queries
 from byline_indexer.build.sources import Sources
 from byline_indexer.config import BuildSettings
@@ -79,7 +79,7 @@ def build(
     version = None if force else sources.published()
     if version is None:
         return _planned(config, sources, observer, force=force)
-    with exclusive(_work_of(version).with_name(f"{_work_of(version).name}.lock")):
+    with build_lock(_work_of(version).with_name(f"{_work_of(version).name}.lock")):
         return _finished(version, observer)
 
 
@@ -103,10 +103,10 @@ def _planned(config: BuildSettings, sources: Sources, observer: Observer, *, for
     plan = replace(plan, work=work, task_digest=sources.task_digest, checkpoints=sources.checkpoints)
     probed.plan = plan
     _mention_others(work, observer)
-    warning = few_sums(plan)
+    warning = few_sums_warning(plan)
     if warning is not None:
         observer.message(warning)
-    with exclusive(work.with_name(f"{work.name}.lock")):
+    with build_lock(work.with_name(f"{work.name}.lock")):
         if version.exists() and not force:
             return _finished(version, observer)
         _build_version(config, probed, identity, observer)
@@ -149,7 +149,7 @@ def _build_version(
     config: BuildSettings, probed: ProbedPlan, identity: BuildIdentity, observer: Observer
 ) -> None:
     plan = probed.plan
-    workspace = prepare(plan, observer)
+    workspace = open_workspace(plan, observer)
     identity.digests.keep(plan.work)
     plan = with_groups(plan, workspace, identity.task, observer)
     with executor_for(plan, identity.task, config.build.workers, probed.take_model()) as executor:
@@ -200,7 +200,7 @@ def executor_for(plan: BuildPlan, task: Task, workers: int, model: MemberModel |
     return InProcess(plan, task, model) if workers == 1 else Processes(plan, workers)
 
 
-def prepare(plan: BuildPlan, observer: Observer) -> Workspace:
+def open_workspace(plan: BuildPlan, observer: Observer) -> Workspace:
     """Open the work directory; outputs that were computed with other numerics are deleted.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 
 from byline.index.faiss_file import KMEANS_PASSES
 from byline.task import Task
-from byline_indexer.build.partition import compared, found_on, partition
+from byline_indexer.build.partition import clustering_sample, comparison_vectors, partition
 from byline_indexer.progress import Silent
 from byline_indexer.units.plan import BuildPlan
 
@@ -43,8 +43,8 @@ def grouping(plan: BuildPlan, task: Task) -> Grouping:
         members = partition(task, plan.recipe, options, plan.numerics, Silent())
         return Grouping(len(members), time.perf_counter() - start)
     count = options.number(plan.rows)
-    sample = min(plan.rows, found_on(count))
-    vectors = compared(task, plan.recipe, options, plan.numerics.compute)
+    sample = min(plan.rows, clustering_sample(count))
+    vectors = comparison_vectors(task, plan.recipe, options, plan.numerics.compute)
     batch = np.arange(min(plan.rows, plan.numerics.batch_rows), dtype=np.int64)
     vectors(batch)
     start = time.perf_counter()

@@ -68,7 +68,7 @@ def partition(
         return GroupPartition.of(_dealt(rows, options))
     if options.by != "kmeans":
         return GroupPartition.of(_by_column(task, options.by, observer))
-    vectors = compared(task, recipe, options, numerics.compute)
+    vectors = comparison_vectors(task, recipe, options, numerics.compute)
     return GroupPartition.of(_clustered(vectors, rows, options, numerics.batch_rows, observer))
 
 
@@ -107,7 +107,7 @@ def _by_column(task: Task, by: str, observer: Observer) -> NDArray[np.int64]:
     return np.array([next(alone) if v is None else numbers[v] for v in values], dtype=np.int64)
 
 
-def found_on(centers: int) -> int:
+def clustering_sample(centers: int) -> int:
     """Bound the number of points that k-means finds so many centers on."""
     return max(centers, min(POINTS_A_CENTER * centers, MOST_FOUND_ON))
 
@@ -116,7 +116,7 @@ def _clustered(
     vectors: Vectors, rows: int, options: GroupOptions, batch_rows: int, observer: Observer
 ) -> NDArray[np.int64]:
     count = options.number(rows)
-    chosen = fit_sample(rows, found_on(count))
+    chosen = fit_sample(rows, clustering_sample(count))
     found = list(
         _in_batches(
             vectors, chosen, batch_rows, lambda done: observer.progress("find groups", done, len(chosen))
@@ -139,7 +139,7 @@ def _in_batches(
         on_done(min(start + size, len(rows)))
 
 
-def compared(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute) -> Vectors:
+def comparison_vectors(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute) -> Vectors:
     """Make the function that gives the vectors which k-means compares.
 
     Args:

@@ -160,7 +160,7 @@ def chosen_micro_batch(statistic: Statistic, rows: int) -> int:
     return max(1, min(LARGEST_MICRO_BATCH, measured // ENOUGH_SUMS))
 
 
-def few_sums(plan: BuildPlan) -> str | None:
+def few_sums_warning(plan: BuildPlan) -> str | None:
     """Warn if the build file's micro-batches leave too few sums to fit a matrix on."""
     if plan.grouping is None or plan.grouping.micro_batch in {None, 1} or not plan.fast:
         return None

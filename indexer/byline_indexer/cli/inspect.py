@@ -76,14 +76,14 @@ def self_influence(index: IndexPath, *, limit: Limit = 20, offset: Offset = 0, a
 
     opened = AttributionIndex.open(index)
     refuse_no_self_influence(opened.recipe)
-    found = strongest(opened, limit, offset)
+    found = strongest_points(opened, limit, offset)
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         Console().print(self_influence_table(found))
 
 
-def strongest(opened: "AttributionIndex", limit: int, offset: int) -> list[dict[str, object]]:
+def strongest_points(opened: "AttributionIndex", limit: int, offset: int) -> list[dict[str, object]]:
     """Find the training points with the largest self-influence, ties by row.
 
     Args:

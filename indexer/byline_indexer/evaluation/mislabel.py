@@ -112,7 +112,7 @@ def check(subject: Subject) -> None:
             "expected Task.train, (rows, seed) -> state dict: --metric mislabel trains on wrong labels; add it to the "
             "Task (docs/tasks.md)"
         )
-    drawn(len(task.train_set), subject.options.wrong, subject.options.seed)
+    draw_wrong_points(len(task.train_set), subject.options.wrong, subject.options.seed)
     refuse_no_self_influence(recipe)
     if recipe.recorded:
         raise InvalidInput(
@@ -132,7 +132,7 @@ def check(subject: Subject) -> None:
 def mislabel(subject: Subject, index: AttributionIndex) -> Measured:
     """Train on wrong labels, index that model in the same way, and rank its training points by self-influence."""
     options = subject.options
-    wrong_R = drawn(index.rows, options.wrong, options.seed)
+    wrong_R = draw_wrong_points(index.rows, options.wrong, options.seed)
     values_R = _self_influence(subject, index, np.flatnonzero(wrong_R))
     if np.ptp(values_R) == 0:
         raise InvalidInput("every training point has the same self-influence: it ranks nothing")
@@ -162,7 +162,7 @@ def mislabel(subject: Subject, index: AttributionIndex) -> Measured:
     return Measured(measurement, tuple(details))
 
 
-def drawn(rows: int, share: float, seed: int) -> NDArray[np.bool_]:
+def draw_wrong_points(rows: int, share: float, seed: int) -> NDArray[np.bool_]:
     """Draw the training points that get wrong labels, bool [R]: some, and not all.
 
     Raises:

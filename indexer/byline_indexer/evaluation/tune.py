@@ -87,7 +87,7 @@ def tune(
     tried = []
     queries = 0
     for number, candidate in enumerate(chosen, start=1):
-        observer.message(f"candidate {number} of {len(chosen)}: {described(candidate)}")
+        observer.message(f"candidate {number} of {len(chosen)}: {describe_candidate(candidate)}")
         found_Q, interval = _lds(subject, candidate, items)
         queries = int((~np.isnan(found_Q)).sum())
         if not queries:
@@ -101,7 +101,7 @@ def tune(
     return tuned
 
 
-def described(candidate: Candidate) -> str:
+def describe_candidate(candidate: Candidate) -> str:
     """Describe a candidate in a few words."""
     parts = {"target": candidate.signal, "damping": candidate.damping, "size": candidate.size}
     return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)

@@ -49,10 +49,10 @@ class EmitStage:
             return self._emit_recorded(featurizer, unit)
         if self._plan.keeps_projections:
             raw = self._workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
-            made = emitted(featurizer, self._context.to_device(raw))
+            made = emit_batch(featurizer, self._context.to_device(raw))
         else:
             batches = self._context.gradients(unit.member, self._context.block(unit))
-            made = join_states([emitted(featurizer, featurizer.project_training(g)) for g in batches])
+            made = join_states([emit_batch(featurizer, featurizer.project_training(g)) for g in batches])
         if self._plan.recipe.row_weight == "leverage":
             made["weight"] = leverage_weights(
                 self._leverage(featurizer, unit.member, self._context.block(unit))
@@ -67,7 +67,7 @@ class EmitStage:
         made = []
         for g in self._context.gradients(unit.member, rows):
             projected = featurizer.project_training(g)
-            made.append(emitted(featurizer, projected, next(own)))
+            made.append(emit_batch(featurizer, projected, next(own)))
             if self._plan.groups is not None:  # a group's own score needs the sum of both sides
                 made[-1]["query"] = featurizer.feature(projected["phi"], Side.QUERY).float()
         return join_states(made)
@@ -121,7 +121,7 @@ class EmitStage:
         return join_states(parts)
 
 
-def emitted(featurizer: MemberFeaturizer, projected: State, train_NK: Tensor | None = None) -> State:
+def emit_batch(featurizer: MemberFeaturizer, projected: State, train_NK: Tensor | None = None) -> State:
     """Make the output of an EMIT unit of one batch.
 
     Args:

@@ -20,7 +20,7 @@ from byline.models.member import MemberModel
 from byline.task import Task
 from byline_indexer.processes import interrupts_held, spawned
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.plan_files import any_started, hand_over, take_over
+from byline_indexer.units.plan_files import any_started, read_plan, write_plan
 from byline_indexer.units.unit import Unit
 from byline_indexer.units.worker import Worker
 from byline_indexer.units.workspace import Receipt
@@ -116,7 +116,7 @@ class Processes:
                 future.cancel()
 
     def __enter__(self) -> Self:
-        hand_over(self._plan, self._folder)
+        write_plan(self._plan, self._folder)
         return self
 
     def __exit__(
@@ -135,7 +135,7 @@ _workers: list[Worker | BuildFailed] = []
 
 def _start_worker(folder: Path) -> None:
     try:
-        plan = take_over(folder)
+        plan = read_plan(folder)
         _check_libraries(plan)
     except (
         Exception

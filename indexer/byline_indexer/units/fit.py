@@ -17,7 +17,7 @@ from byline.models.training_points import EVALUATION, read_items
 from byline.types import Rows, State
 from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.state import add_state, gathered, join_states
+from byline_indexer.units.state import add_state, gather_projections, join_states
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
 
@@ -62,7 +62,7 @@ class FitStage:
             yield from self._projected(unit.member, rows)
             return
         if statistic.source == "projected":
-            yield from gathered(self._fit_projections(unit, rows, statistic))
+            yield from gather_projections(self._fit_projections(unit, rows, statistic))
             return
         yield from self._fit_gradients(unit, rows, statistic)
 

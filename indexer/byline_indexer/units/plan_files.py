@@ -21,7 +21,7 @@ from byline_indexer.units.plan import BuildPlan
 _PLAN, _GROUPS, _STARTED = "plan.json", "groups.npy", "started-"
 
 
-def hand_over(plan: BuildPlan, folder: Path) -> None:
+def write_plan(plan: BuildPlan, folder: Path) -> None:
     """Write a plan into a folder; groups, which grow with the rows, in a file of their own."""
     shutil.rmtree(folder, ignore_errors=True)  # what a killed build left there says nothing of this one
     folder.mkdir(parents=True)
@@ -33,7 +33,7 @@ def hand_over(plan: BuildPlan, folder: Path) -> None:
         np.save(folder / _GROUPS, plan.groups.group_of_rows, allow_pickle=False)
 
 
-def take_over(folder: Path) -> BuildPlan:
+def read_plan(folder: Path) -> BuildPlan:
     """Read a plan, and note that this process lives."""
     parts = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
     plan = BuildPlan(**{name: adapter.validate_python(parts[name]) for name, adapter in _adapters().items()})

@@ -60,7 +60,7 @@ GATHERED = 256
 """Vectors that are measured together."""
 
 
-def gathered(parts: Iterator[Tensor]) -> Iterator[Tensor]:
+def gather_projections(parts: Iterator[Tensor]) -> Iterator[Tensor]:
     """Put projections together: second moments of many vectors cost little more than those of a few.
 
     Args:

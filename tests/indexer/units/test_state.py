@@ -9,7 +9,7 @@ from byline_indexer.units.state import (
     GATHERED,
     add_state,
     fitted_before,
-    gathered,
+    gather_projections,
     join_states,
     read_states,
     without_scratch,
@@ -30,7 +30,7 @@ def test_sums_are_added_without_touching_a_batch() -> None:
 @pytest.mark.parametrize("sizes", [[1], [100, 100, 100], [GATHERED, 1], [3] * 200])
 def test_gathered_projections_are_the_same_rows_in_fewer_tensors(sizes: list[int]) -> None:
     parts = [torch.randn(size, 2) for size in sizes]
-    found = list(gathered(iter(parts)))
+    found = list(gather_projections(iter(parts)))
     assert torch.equal(torch.cat(found), torch.cat(parts))
     assert all(len(part) >= GATHERED for part in found[:-1])
 
