@@ -18,10 +18,10 @@ from byline.gradients.capture.trace import Trace, TraceTargets, record_trace
 from byline.gradients.concatenation import concatenate_batches
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError, describe_fault, named_fault
+from byline.gradients.pass_log import PassLog
 from byline.gradients.passes.assembly import BlockIndex
 from byline.gradients.passes.batch import BatchPass, Separation
 from byline.gradients.passes.single_example import SingleExamplePass
-from byline.gradients.pass_log import PassLog
 from byline.gradients.report import ParameterReport
 from byline.gradients.selection import select
 from byline.task import Batch, LayerSelection, Objective

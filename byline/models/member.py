@@ -15,8 +15,8 @@ from byline.gradients.collector import GradientCollector, refuse_non_finite, req
 from byline.gradients.factors import BatchGradients
 from byline.gradients.masks.mask import DropoutMask, stack_masks
 from byline.gradients.masks.plan import MaskPlan
-from byline.gradients.passes.assembly import summed_gradient
 from byline.gradients.pass_log import PassReport
+from byline.gradients.passes.assembly import summed_gradient
 from byline.gradients.report import ParameterReport
 from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
 from byline.members import Member
