@@ -1,6 +1,9 @@
 """Files and folders of this machine: a URL is refused before a folder is made of its name."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated
 
@@ -32,5 +35,31 @@ def local_path(path: Path | str, what: str = "it") -> Path:
     )
 
 
+_task_folder: ContextVar[Path] = ContextVar("task_folder", default=Path())
+
+
+@contextmanager
+def relative_to(folder: Path) -> Iterator[None]:
+    """Make `TaskPath`s relative to the folder of the Task's file while its code runs.
+
+    Args:
+        folder: The folder of the file.
+
+    Yields:
+        Nothing.
+    """
+    token = _task_folder.set(folder)
+    try:
+        yield
+    finally:
+        _task_folder.reset(token)
+
+
+def _in_task_folder(path: Path) -> Path:
+    return _task_folder.get() / path  # an absolute path stays as it is
+
+
+TaskPath = Annotated[Path, AfterValidator(local_path), AfterValidator(_in_task_folder)]
+"""A path that a Task's file names: relative to that file, or to the current folder for a Task in memory."""
 LocalPath = Annotated[Path, AfterValidator(local_path)]
 """A setting that names a file or folder of this machine."""

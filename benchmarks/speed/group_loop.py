@@ -18,7 +18,7 @@ from byline.models.member import MemberModel
 from byline.recipes import recipe
 from byline.task import Task
 from byline_indexer.build.survey import read_row
-from byline_indexer.units.emit import emitted
+from byline_indexer.units.emit import emit_batch
 from byline_indexer.units.state import add_state
 
 State = dict[str, Tensor]
@@ -75,7 +75,7 @@ class Loop:
 
         def one(row: int) -> None:
             read_row(self._task, row)
-            emitted(featurizer, featurizer.project_training(self._gradients(row)))
+            emit_batch(featurizer, featurizer.project_training(self._gradients(row)))
 
         return self._every(one)
 

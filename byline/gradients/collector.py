@@ -18,6 +18,7 @@ from byline.gradients.capture.trace import Trace, TraceTargets, record_trace
 from byline.gradients.concatenation import concatenate_batches
 from byline.gradients.factors import BatchGradients
 from byline.gradients.faults import InseparableError, describe_fault, named_fault
+from byline.gradients.pass_log import PassLog
 from byline.gradients.passes.assembly import BlockIndex
 from byline.gradients.passes.batch import BatchPass, Separation
 from byline.gradients.passes.single_example import SingleExamplePass
@@ -66,6 +67,8 @@ class GradientCollector:
         """Whether the model writes into outputs of layers that are views of other tensors."""
         self.fresh = False
         """Whether the last batch that was taken together was computed in another way than all before it."""
+        self.log = PassLog()
+        """What passes meet from now on."""
         self._looks: set[int] = set()
         self._ways: set[tuple[str, ...]] = set()
 
@@ -160,6 +163,7 @@ class GradientCollector:
             passed.refuse_mixed(found, self.rounding)
         self._remember(passed)
         refuse_non_finite(gradients)
+        self.log.note_gradients(gradients, self.unused, self.blocks)
         return gradients
 
     def _traced_batch(
@@ -187,6 +191,7 @@ class GradientCollector:
         parts = [passed.differentiate(n, keep=n + 1 < count) for n in range(count)]
         gradients = concatenate_batches(parts)
         refuse_non_finite(gradients)
+        self.log.note_gradients(gradients, self.unused, self.blocks)
         return gradients
 
     def traced_pass(self, objective: Objective, batch: Batch, count: int) -> SingleExamplePass:

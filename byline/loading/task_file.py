@@ -17,7 +17,7 @@ from types import ModuleType
 from byline.errors import BylineError, InvalidTask
 from byline.loading.failures import task_code_failures
 from byline.loading.sibling_modules import TASK_PREFIX, own_modules
-from byline.paths import local_path
+from byline.paths import local_path, relative_to
 from byline.task import Checkpoint, Task
 
 
@@ -69,7 +69,7 @@ def _load_file(path: Path, function: str, reference: str) -> LoadedTask:
     if not path.is_file():
         raise InvalidTask(f"expected a Python file at {path}, found none")
     before = _sources({path})
-    with own_modules(path.parent) as modules:
+    with own_modules(path.parent) as modules, relative_to(path.parent):
         module = _import_file(path)
         before |= _sources(_files(modules) - {path})
         task = _anchored(_made(module, function, reference), path.parent)

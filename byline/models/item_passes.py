@@ -132,6 +132,7 @@ class ItemPasses:
             with within():
                 allowed = max(1e-3, self._collector.rounding) * (float(alone.abs()) + 1e-3)
         if not float((beside - alone).abs()) <= allowed and bool(alone.isfinite()):
+            self._collector.log.note_batch("an example's value depends on the padding of its batch")
             return False
         self._padded += 1
         return True
@@ -158,8 +159,8 @@ class ItemPasses:
                     found = collector.collect_batch(objective, self._batch_of(items), len(items))
                 self._check_alone(objective, items, found, within)
                 return found
-            except InseparableError:
-                pass
+            except InseparableError as error:
+                collector.log.note_batch(str(error))
         return collector.one_by_one(objective, (self._batch_of([item]) for item in items), within)
 
     def _check_alone(

@@ -98,8 +98,9 @@ class LabelGradients:
                     yield found
                     done += 1
                 return
-            except InseparableError:
-                pass
+            except InseparableError as error:
+                if self._passes.collector.separation is not None:
+                    self._passes.collector.log.note_batch(str(error))
         singles = [list(self._at_labels([item], keys_N[n : n + 1], choose)) for n, item in enumerate(items)]
         yield from (concatenate_batches(parts) for parts in list(zip(*singles, strict=True))[done:])
 

@@ -15,6 +15,7 @@ from byline.gradients.collector import GradientCollector, refuse_non_finite, req
 from byline.gradients.factors import BatchGradients
 from byline.gradients.masks.mask import DropoutMask, stack_masks
 from byline.gradients.masks.plan import MaskPlan
+from byline.gradients.pass_log import PassReport
 from byline.gradients.passes.assembly import summed_gradient
 from byline.gradients.report import ParameterReport
 from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
@@ -92,6 +93,10 @@ class MemberModel:
     def report(self) -> ParameterReport:
         """Report of attributed, unused and frozen parameters."""
         return self._passes.collector.report()
+
+    def read_passes(self) -> PassReport:
+        """Report what passes met since the last reading, by this member and by those that share its model."""
+        return self._passes.collector.log.read()
 
     @property
     def train_set(self) -> TrainSet:
@@ -185,6 +190,7 @@ class MemberModel:
             added = {name: added[name] + tensor if added else tensor for name, tensor in part.items()}
         gradients = dense_gradients(self.blocks, added)
         refuse_non_finite(gradients)
+        self._passes.collector.log.note_gradients(gradients, self._passes.collector.unused, self.blocks)
         return gradients
 
     def values(self, items: Sequence[Item], target: str = "loss") -> Tensor:

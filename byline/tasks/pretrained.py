@@ -11,6 +11,7 @@ from torch import nn
 
 from byline.errors import InputTooLarge, InvalidQuery, InvalidTask
 from byline.models.weight_files import IN_FOLDERS, weights_file
+from byline.paths import TaskPath
 from byline.task import Checkpoint, LayerSelection
 from byline.tasks.documents import Encode
 
@@ -22,10 +23,11 @@ class LocalModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    folder: Path
-    """Holds `config.json` and the tokenizer's files."""
-    checkpoints: tuple[Path, ...] = ()
-    """Files or folders as `Checkpoint.weights` takes them, whole or in shards; empty takes `folder`'s own."""
+    folder: TaskPath
+    """Holds `config.json` and the tokenizer's files. A relative path is relative to the Task's file."""
+    checkpoints: tuple[TaskPath, ...] = ()
+    """Files or folders as `Checkpoint.weights` takes them, whole or in shards; empty takes `folder`'s own. Relative
+    paths are relative to the Task's file."""
     context: int | None = Field(default=None, ge=2, le=2**20)
     """Most tokens of a chunk and of a query; None takes the model's own limit."""
     start_token: bool = False

@@ -1,1 +1,1 @@
-"""The offline application: reads a training set and leaves an index behind."""
+"""Read a training set and build an index from it: the offline application."""

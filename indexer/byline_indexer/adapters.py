@@ -1,4 +1,4 @@
-"""Trains LoRA adapters on top of one checkpoint: members of an ensemble that cost a fraction of a training.
+"""Train LoRA adapters on one checkpoint: ensemble members at a fraction of the cost of a training.
 
 Nothing here knows a model: the Task's own loss is lowered on the Task's own training set.
 """
@@ -31,26 +31,26 @@ TRAINING = "training.json"
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterOptions:
-    """How adapters are trained."""
+    """Options of adapter training."""
 
     rank: int = 8
     """Columns of the two matrices of a layer. More can follow more of the training set, and cost more everywhere."""
     alpha: float = 16.0
     """The adapter's output is multiplied by alpha / rank."""
     dropout: float = 0.0
-    """Of the adapters' inputs while they are trained."""
+    """Dropout rate of the adapters' inputs during training."""
     targets: tuple[str, ...] | None = None
     """Names of modules, or the ends of such; None takes every linear layer whose weight is not shared."""
     epochs: int = 1
     """Passes over the training set."""
     batch: int = 32
-    """Examples of a step."""
+    """Training examples of one step."""
     learning_rate: float = 1e-3
-    """Of AdamW, falling linearly to zero."""
+    """Learning rate of AdamW, which falls linearly to zero."""
     seed: int = 0
     """Adapter number l begins with, and orders its data by, seed + l."""
     device: str = "cpu"
-    """Where it is trained."""
+    """Device of the training."""
 
 
 def train_adapters(
@@ -137,17 +137,17 @@ def _train(
             ) from error
         steps = list(_batches(len(task.train_set), options, seed))
         trained = [p for n, p in model.named_parameters() if ADAPTER_LAYERS.selects(n)]
-        optimiser = torch.optim.AdamW(trained, lr=options.learning_rate, weight_decay=0.0)
+        optimizer = torch.optim.AdamW(trained, lr=options.learning_rate, weight_decay=0.0)
         _training_mode(model)
         for step, rows in enumerate(steps):
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = options.learning_rate * (1 - step / len(steps))
             items = read_items(task.train_set, rows)
             with faulty_item_named(items, lambda item: _finite_loss(task, model, [item])):
                 loss = _finite_loss(task, model, items)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            optimiser.step()
+            optimizer.step()
             observer.progress(f"adapter {number}", step + 1, len(steps))
     return model, settings
 
@@ -179,7 +179,7 @@ def _save(model: nn.Module, settings: dict[str, Any], folder: Path, record: dict
 
 
 def _settings(model: nn.Module, options: AdapterOptions) -> dict[str, Any]:
-    """What peft calls the options."""
+    """Translate the options into peft's names."""
     return {
         "r": options.rank,
         "lora_alpha": options.alpha,
@@ -189,7 +189,7 @@ def _settings(model: nn.Module, options: AdapterOptions) -> dict[str, Any]:
 
 
 def _linear_layers(model: nn.Module) -> str:
-    """All linear layers with a weight of their own, as peft takes exact names: one regular expression."""
+    """Name all linear layers with a weight of their own, in one regular expression as peft takes it."""
     owners: dict[int, int] = {}
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
@@ -207,7 +207,7 @@ def _linear_layers(model: nn.Module) -> str:
 
 
 def _training_mode(model: nn.Module) -> None:
-    """Dropout drops; batch statistics stay those of the checkpoint."""
+    """Turn dropout on and leave batch statistics as the checkpoint has them."""
     model.train()
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -1,4 +1,4 @@
-"""The build file: a TOML document that names a Task and a recipe.
+"""Read the build file: a TOML document that names a Task, a recipe and an index.
 
 `docs/configuration.md` explains every field with an example.
 """
@@ -24,21 +24,21 @@ class _Section(BaseModel):
 
 
 class IndexSection(StorageOptions):
-    """`[index]`: where the index goes, and how its vectors are kept and searched."""
+    """`[index]`: the folder of the index, and the storage and search of its vectors."""
 
     path: LocalPath
     """The index directory; versions lie in it side by side. Relative to the TOML file."""
 
     def storage(self) -> StorageOptions:
-        """The part that the index writer takes."""
+        """Return the options that the index writer takes."""
         return StorageOptions(**self.model_dump(exclude={"path"}))
 
 
 class BuildSection(_Section):
-    """`[build]`: how the work is cut and done."""
+    """`[build]`: the division of the work, and where it is computed."""
 
     block_rows: int = Field(default=256, ge=1)
-    """Rows of one unit of work: what a killed build loses at most, for each worker."""
+    """Rows of one unit of work. A killed build loses at most one unit of each worker."""
     batch_rows: int = Field(default=32, ge=1)
     """Rows that are differentiated together. Lower it if memory runs out, raise it on a GPU. Divides
     block_rows."""
@@ -65,12 +65,12 @@ class BuildSettings(_Section):
     """Everything that decides a build besides the Task."""
 
     task: str | None = None
-    """Where the Task is declared; None for a Task in memory."""
+    """Reference to the Task's source; None for a Task in memory."""
     recipe: Recipe
-    """A recipe's name, and what is changed in it."""
+    """Name of a recipe, and changes of its fields."""
     index: IndexSection
     groups: GroupOptions | None = None
-    """`[groups]`: one row of the index for a group of training points; left out, one for each point."""
+    """`[groups]`: one row of the index for each group of training points. Without it, one for each point."""
     build: BuildSection = BuildSection()
 
     @model_validator(mode="after")
@@ -106,7 +106,7 @@ def load_config(path: Path) -> BuildConfig:
         The configuration, with absolute paths.
 
     Raises:
-        InvalidInput: The file is missing, is no TOML, or a field is wrong; names the field.
+        InvalidInput: The file is missing, is not TOML, or a field is wrong; names the field.
     """
     local_path(path, "the build file")
     try:
@@ -114,7 +114,7 @@ def load_config(path: Path) -> BuildConfig:
     except OSError as error:
         raise InvalidInput(f"expected a build file at {path}: {error.strerror}") from error
     except ValueError as error:
-        raise InvalidInput(f"{path} is no TOML: {error}") from error
+        raise InvalidInput(f"expected a TOML document in {path}: {error}") from error
     try:
         config = BuildConfig.model_validate(document)
     except ValidationError as error:
@@ -135,7 +135,7 @@ def absolute_task(reference: str, folder: Path) -> str:
     """Make a reference to a Task's file independent of the current folder.
 
     Raises:
-        InvalidTask: It is no reference.
+        InvalidTask: The text is not a reference.
         InvalidInput: It is a URL.
     """
     place, separator, function = reference.rpartition(":")

@@ -1,4 +1,4 @@
-"""A small ensemble's scores on a sample: what `byline plan-ensemble` learns from.
+"""Score a sample with a small ensemble, for `byline plan-ensemble`.
 
 Shapes: I checkpoints, D masks (or adapters) of each, Q queries, R training points of the sample.
 """
@@ -43,9 +43,9 @@ class Pilot:
 
     scores_IDQR: NDArray[np.float64]
     within: str
-    """What members of one checkpoint differ by: `masks`, `adapters`, or `nothing`."""
+    """Difference between members of one checkpoint: `masks`, `adapters`, or `nothing`."""
     held_out: bool
-    """Whether the queries are of the Task's evaluation set; else they are training points outside the sample."""
+    """Whether queries come from the Task's evaluation set; otherwise they are training points outside the sample."""
 
 
 def run_pilot(
@@ -118,7 +118,7 @@ def _has_masks(task: Task, rate: float | None) -> bool:
 
 
 def _queries(task: Task, sample: Rows, count: int) -> list[Item]:
-    """Items that the sample does not hold, spread evenly."""
+    """Take items outside the sample, spread evenly."""
     if task.evaluation_set is not None and len(task.evaluation_set):
         return read_items(task.evaluation_set, _spread(len(task.evaluation_set), count), EVALUATION)
     others = np.setdiff1d(np.arange(len(task.train_set)), sample)
@@ -130,7 +130,7 @@ def _spread(size: int, count: int) -> list[int]:
 
 
 def _scores(plan: BuildPlan, workspace: Workspace, task: Task, asked: Sequence[Item]) -> NDArray[np.float64]:
-    """float64 [M, Q, R]."""
+    """Score the sample for the queries, float64 [M, Q, R]."""
     weights_R = torch.cat(
         [block_weights(plan, workspace, block) for block in range(plan.block_count)]
     ).numpy()

@@ -1,4 +1,4 @@
-"""Spawned processes of this machine that share work: started alike, and never left behind."""
+"""Spawn processes of this machine that share work and end with their parent."""
 
 import multiprocessing
 import os
@@ -46,7 +46,7 @@ def interrupts_held() -> Iterator[None]:
 
 
 def end_in_unguarded_script() -> None:
-    """End a spawned process that is only importing the script it was spawned from, and came upon the call that spawns.
+    """End a spawned process that imports its parent's script and meets the call that spawns.
 
     Its parent is told that the process ended, and says what to do.
 
@@ -64,7 +64,7 @@ def _start(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
 
 
 def _end_with_parent() -> None:
-    """A killed parent leaves no process behind that would go on writing."""
+    """End this process with its parent, so that none goes on writing."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""How far a build is: one bar over all phases, with the time that remains."""
+"""Report the progress of a build, and estimate the time that remains."""
 
 import time
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Observer(Protocol):
-    """Whoever wants to know how a build goes."""
+    """Receives the progress and the messages of a build."""
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """A phase has come this far; `done` 0 announces it.
+        """Report how far a phase is; `done` 0 announces the phase.
 
         Args:
             phase: In words: `"read the training set"`.
@@ -18,17 +18,17 @@ class Observer(Protocol):
         """
 
     def message(self, message: str) -> None:
-        """Something that a person should know."""
+        """Report a message for a person."""
 
 
 class Silent:
-    """Does not want to know."""
+    """Ignores progress and messages."""
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Ignore it."""
+        """Ignore the report."""
 
     def message(self, message: str) -> None:
-        """Ignore it."""
+        """Ignore the report."""
 
 
 class RemainingTime:
@@ -53,7 +53,7 @@ class RemainingTime:
         self._progress[phase] = (done, total)
 
     def seconds(self) -> float | None:
-        """Seconds that remain; None while nothing is known."""
+        """Estimate the seconds that remain; None while no speed is known."""
         speeds = {p: self._seconds[p] / d for p, (d, _) in self._progress.items() if d and p in self._seconds}
         if not speeds:
             return None
@@ -61,6 +61,6 @@ class RemainingTime:
         return sum((total - done) * speeds.get(p, slowest) for p, (done, total) in self._progress.items())
 
     def fraction(self) -> float:
-        """Part of all announced work that is done, by time where it is known."""
+        """Compute the finished part of all announced work, by time."""
         left, spent = self.seconds(), sum(self._seconds.values())
         return 0.0 if left is None or spent + left == 0 else spent / (spent + left)

@@ -1,4 +1,4 @@
-"""All scores of many queries, written block by block into one file.
+"""Write all scores of many queries block by block into one file.
 
 Letters: Q queries, R training points, K numbers of a feature.
 """
@@ -44,7 +44,7 @@ class Chosen:
 
     name: Baseline
     neighbours: int = 5
-    """K of `knn_shapley`."""
+    """Number of neighbors K of `knn_shapley`."""
 
 
 def read_requests(path: Path) -> list[AttributionRequest]:

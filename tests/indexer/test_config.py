@@ -74,3 +74,17 @@ def test_a_missing_file_and_a_bad_reference_are_refused(tmp_path: Path) -> None:
         load_config(tmp_path / "none.toml")
     with pytest.raises(InvalidTask, match=r"file\.py:function"):
         load_config(written(tmp_path, GOOD.replace("mine.py:task", "mine.py")))
+
+
+def test_the_task_and_the_index_are_relative_to_the_build_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    (folder / "a.toml").write_text(
+        'task = "tasks/t.py:task"\n[recipe]\nname = "ekfac"\n[index]\npath = "index"\n'
+    )
+    found = load_config(Path("project/a.toml"))
+    assert found.task == f"{folder / 'tasks/t.py'}:task"
+    assert found.index.path == folder / "index"

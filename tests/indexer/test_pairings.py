@@ -14,7 +14,7 @@ from byline.groups import GroupOptions
 from byline.loading.task_file import load_task
 from byline.recipes import recipe, refuse_unsummable
 from byline.task import Task
-from byline_indexer.build.build import prepare, with_groups
+from byline_indexer.build.build import open_workspace, with_groups
 from byline_indexer.build.contents import combined_blocks, group_blocks, member_state
 from byline_indexer.build.probe import make_plan
 from byline_indexer.config import BuildConfig, BuildSection, IndexSection
@@ -176,7 +176,7 @@ def test_what_is_accepted_builds_and_holds_together(choice: Choice, task: Task, 
         plan = make_plan(configured(choice), task, tmp_path / "work")
     except (InvalidRecipe, InvalidTask):
         return  # no recording, no adapters: told before any work
-    workspace = prepare(plan, Silent())
+    workspace = open_workspace(plan, Silent())
     plan = with_groups(plan, workspace, task, Silent())
     with InProcess(plan, task) as executor:
         run_units(plan, workspace, executor, Silent())

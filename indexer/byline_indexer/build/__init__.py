@@ -1,1 +1,1 @@
-"""Builds an index: from a build file to a published folder."""
+"""Build an index: from a build file or a Task to a published folder."""

@@ -1,4 +1,4 @@
-"""From a configuration to a published index: plan, run what is not finished, pack, publish."""
+"""Build an index: plan, run the units that are not finished, write the index, publish it."""
 
 import json
 import shutil
@@ -19,9 +19,9 @@ from byline.models.member import MemberModel
 from byline.search.recall import measure_recall
 from byline.task import Task
 from byline_indexer.build.contents import BuildIdentity, index_contents
-from byline_indexer.build.lock import exclusive
+from byline_indexer.build.lock import build_lock
 from byline_indexer.build.partition import partition
-from byline_indexer.build.probe import ProbedPlan, few_sums, probed_plan
+from byline_indexer.build.probe import ProbedPlan, few_sums_warning, probed_plan
 from byline_indexer.build.recall_queries import real_queries
 from byline_indexer.build.sources import Sources
 from byline_indexer.config import BuildSettings
@@ -35,12 +35,12 @@ from byline_indexer.units.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult:
-    """What a build left behind."""
+    """A published version, and whether this build made it."""
 
     path: Path
     """The version's directory."""
     fresh: bool
-    """False where the version had been published before."""
+    """False if the version had been published before."""
 
 
 def build(
@@ -79,7 +79,7 @@ def build(
     version = None if force else sources.published()
     if version is None:
         return _planned(config, sources, observer, force=force)
-    with exclusive(_work_of(version).with_name(f"{_work_of(version).name}.lock")):
+    with build_lock(_work_of(version).with_name(f"{_work_of(version).name}.lock")):
         return _finished(version, observer)
 
 
@@ -92,7 +92,7 @@ def _declared(config: BuildSettings) -> LoadedTask:
 
 
 def _planned(config: BuildSettings, sources: Sources, observer: Observer, *, force: bool) -> BuildResult:
-    """Plan, and build what is not published."""
+    """Plan the build, and run it unless its version is published."""
     probed = probed_plan(config, sources.task)
     plan = probed.plan
     for notice in plan.parameters.notices():
@@ -103,10 +103,10 @@ def _planned(config: BuildSettings, sources: Sources, observer: Observer, *, for
     plan = replace(plan, work=work, task_digest=sources.task_digest, checkpoints=sources.checkpoints)
     probed.plan = plan
     _mention_others(work, observer)
-    warning = few_sums(plan)
+    warning = few_sums_warning(plan)
     if warning is not None:
         observer.message(warning)
-    with exclusive(work.with_name(f"{work.name}.lock")):
+    with build_lock(work.with_name(f"{work.name}.lock")):
         if version.exists() and not force:
             return _finished(version, observer)
         _build_version(config, probed, identity, observer)
@@ -136,7 +136,7 @@ def _work_of(version: Path) -> Path:
 
 
 def _mention_others(work: Path, observer: Observer) -> None:
-    """An interrupted build of other settings goes on only with those settings; until then it takes room."""
+    """Name the unfinished builds of other settings: they take room until they are finished or deleted."""
     others = sorted(path.name for path in work.parent.glob(".build-*") if path.is_dir() and path != work)
     if others:
         observer.message(
@@ -149,7 +149,7 @@ def _build_version(
     config: BuildSettings, probed: ProbedPlan, identity: BuildIdentity, observer: Observer
 ) -> None:
     plan = probed.plan
-    workspace = prepare(plan, observer)
+    workspace = open_workspace(plan, observer)
     identity.digests.keep(plan.work)
     plan = with_groups(plan, workspace, identity.task, observer)
     with executor_for(plan, identity.task, config.build.workers, probed.take_model()) as executor:
@@ -200,8 +200,8 @@ def executor_for(plan: BuildPlan, task: Task, workers: int, model: MemberModel |
     return InProcess(plan, task, model) if workers == 1 else Processes(plan, workers)
 
 
-def prepare(plan: BuildPlan, observer: Observer) -> Workspace:
-    """Open the work directory; what was computed with other numerics is not reused.
+def open_workspace(plan: BuildPlan, observer: Observer) -> Workspace:
+    """Open the work directory; outputs that were computed with other numerics are deleted.
 
     Args:
         plan: The build.

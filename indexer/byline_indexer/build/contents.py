@@ -1,4 +1,4 @@
-"""From finished units to what the index writer takes.
+"""Gather the contents of an index from finished units.
 
 Features and examples stream; of each row only two float64 numbers are held.
 """
@@ -30,6 +30,7 @@ from byline_indexer.build.group_rows import (
 from byline_indexer.units.data_digests import DataDigests
 from byline_indexer.units.outputs import block_features, block_weights
 from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.schedule import parameters_met
 from byline_indexer.units.state import read_state
 from byline_indexer.units.unit import ENSEMBLE, Stage, Unit
 from byline_indexer.units.workspace import Workspace
@@ -81,7 +82,7 @@ def index_contents(
         fingerprint=identity.fingerprint,
         task=identity.record,
         blocks=plan.parameter_blocks,
-        parameters=plan.parameters,
+        parameters=parameters_met(plan, workspace),
         members=member_layouts(plan, workspace),
         rotation=rotation_layout(plan, workspace),
         rows=own.rows,
@@ -98,7 +99,7 @@ def index_contents(
 
 @dataclass(frozen=True, kw_only=True)
 class _OfRows:
-    """What the rows of the index are, be they points or groups."""
+    """Rows of the index: training points or groups."""
 
     rows: int
     features: Callable[[], Blocks]
@@ -109,7 +110,7 @@ class _OfRows:
 
 
 def _of_groups(plan: BuildPlan, workspace: Workspace, task: Task, progress: Progress | None) -> _OfRows:
-    """Rows that are groups, which are sums of their points on either side."""
+    """Make the rows of groups: sums of their points' features on either side."""
     assert plan.groups is not None
     assert plan.grouping is not None
     described_groups = group_examples(task, plan.grouping, plan.groups, progress)
@@ -132,7 +133,7 @@ def _of_groups(plan: BuildPlan, workspace: Workspace, task: Task, progress: Prog
 
 
 def group_blocks(plan: BuildPlan, workspace: Workspace) -> Blocks:
-    """Yield float32 [B, K] of groups: sums of their points' features, or what was made of them at once."""
+    """Yield features of groups, float32 [B, K]: sums of points' features, or the features of a fast build."""
     if plan.fast_groups is None:
         yield from summed_blocks(plan, workspace, combined_blocks(plan, workspace))
         return
@@ -142,7 +143,7 @@ def group_blocks(plan: BuildPlan, workspace: Workspace) -> Blocks:
 
 
 def own_scores(plan: BuildPlan, workspace: Workspace) -> NDArray[np.float64]:
-    """Each group's score with itself, float64 [J]: with its row weights on both sides, the squared length of its row."""
+    """Compute each group's score with itself, float64 [J]: the squared length of its row."""
     if plan.recipe.sides == "solved":
         assert plan.groups is not None
         return np.zeros(len(plan.groups))  # queries are solved, and rows are not
@@ -183,7 +184,7 @@ def combined_blocks(
 
 
 def rotation_layout(plan: BuildPlan, workspace: Workspace) -> RotationLayout | None:
-    """Where the rotated features are; None where the recipe has no PCA."""
+    """Lay out the rotated features; None if the recipe has no PCA."""
     if plan.recipe.pca is None:
         return None
     first = workspace.read(Unit(Stage.ROTATE, ENSEMBLE, 0))["features"]
@@ -191,7 +192,7 @@ def rotation_layout(plan: BuildPlan, workspace: Workspace) -> RotationLayout | N
 
 
 def member_state(plan: BuildPlan, workspace: Workspace, member: str) -> State:
-    """What a query needs of a member: its fitted state, and its directions where the recipe has a PCA."""
+    """Read the state that queries need of a member: its fitted state, and its directions of a PCA."""
     state = read_state(plan, workspace, member)
     if plan.recipe.pca is not None:
         last = plan.pass_name(plan.recipe.pca.passes - 1)
@@ -200,7 +201,7 @@ def member_state(plan: BuildPlan, workspace: Workspace, member: str) -> State:
 
 
 def member_layouts(plan: BuildPlan, workspace: Workspace) -> tuple[MemberLayout, ...]:
-    """Where each member's stretch of a feature is, and what made it."""
+    """Lay out each member's stretch of a feature."""
     return tuple(
         MemberLayout(
             name=member.name,

@@ -1,4 +1,4 @@
-"""What a build will cost, extrapolated from the units of two batches. Leaves nothing on the disk."""
+"""Estimate the cost of a build from the units of two batches. Leaves nothing on the disk."""
 
 import hashlib
 import resource
@@ -36,12 +36,12 @@ class Pass:
     name: str
     rows: int
     seconds: float
-    """With the workers that the build file asks for."""
+    """Seconds with the build file's number of workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a build will cost."""
+    """Time, memory and bytes of a build."""
 
     rows: int
     members: int
@@ -51,7 +51,7 @@ class Estimate:
     memory: int
     """Peak bytes of all processes together."""
     parameters: ParameterReport
-    """What becomes of the selected parameters."""
+    """Selected parameters that are attributed, frozen and unused."""
     vectors: int
     """Bytes of the stored rows."""
     search: int
@@ -61,7 +61,7 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """The whole build."""
+        """Seconds of the whole build."""
         return sum(each.seconds for each in self.passes)
 
 
@@ -155,21 +155,21 @@ def _read(task: Task, rows: range) -> None:
 
 
 def _left_by_fits(plan: BuildPlan, trial: Trial) -> int:
-    """Bytes of the fitted state of all members."""
+    """Count the bytes of the fitted state of all members."""
     return len(plan.members) * sum(
         each.size for unit, each in trial.receipts.items() if unit.stage is Stage.REDUCE
     )
 
 
 def _partial_sums(plan: BuildPlan, trial: Trial) -> int:
-    """Bytes of the partial sums of one statistic, the largest."""
+    """Count the bytes of the partial sums of the largest statistic."""
     member = plan.members[0].name
     fits = (plan.measures(member, statistic.name) for statistic in plan.statistics)
     return int(max((len(units) * trial.bytes_of(units[0]) for units in fits if units), default=0))
 
 
 def _kept_for_a_member(plan: BuildPlan, trial: Trial) -> int:
-    """Bytes of one member's kept projections or traced spans."""
+    """Count the bytes of one member's kept projections or traced spans."""
     member = plan.members[0].name
     kept = trial.bytes_of(Unit(Stage.PROJECT, member, 0)) / plan.numerics.batch_rows * plan.rows
     visits = max(map(sum, plan.recordings.values()), default=0)
@@ -178,7 +178,7 @@ def _kept_for_a_member(plan: BuildPlan, trial: Trial) -> int:
 
 
 def _rotation(plan: BuildPlan, every: int) -> tuple[int, tuple[Pass, ...]]:
-    """Numbers of a stored vector, and the PCA's passes over features of so many numbers, where there is one."""
+    """Estimate the width of a stored vector, and the passes of a PCA over features of `every` numbers."""
     pca, rows = plan.recipe.pca, plan.rotation_sample
     if pca is None:
         return every, ()
@@ -191,7 +191,7 @@ def _rotation(plan: BuildPlan, every: int) -> tuple[int, tuple[Pass, ...]]:
 
 
 def _rotation_room(plan: BuildPlan, every: int) -> int:
-    """Bytes of one pass's sketches, sums and directions."""
+    """Count the bytes of one PCA pass: sketches, sums and directions."""
     pca, rows = plan.recipe.pca, plan.rotation_sample
     if pca is None:
         return 0
@@ -204,14 +204,14 @@ _READ_BYTES = 1e9
 
 
 def _product_time(columns: int) -> float:
-    """Seconds of one multiplication and addition in a product of matrices."""
+    """Measure the seconds of one multiplication and addition in a product of matrices."""
     left, right = torch.ones(256, 1024), torch.ones(1024, columns)
     _, seconds = _warm(lambda: left @ right)
     return seconds / (256 * 1024 * columns)
 
 
 def stored_bytes(rows: int, width: int, storage: StorageOptions) -> tuple[int, int]:
-    """Bytes of the stored rows and of the search file, roughly."""
+    """Estimate the bytes of the stored rows and of the search file."""
     flat = rows * width * storage.stored_type.itemsize
     codes = rows * (width // 8 + 12)
     if storage.keep == "codes":
@@ -226,7 +226,7 @@ def _seconds(work: Callable[[range], None], batch: range) -> float:
 
 
 def _write_time(width: int) -> float:
-    """Seconds a row: it is read, converted, written and digested, about twice each."""
+    """Measure the seconds of writing a row, which is read, converted, written and digested about twice."""
     block_BK = np.ones((256, width), dtype=np.float32)
     start = time.perf_counter()
     for _ in range(2):
@@ -245,6 +245,6 @@ def _warm(work: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def _peak_memory() -> int:
-    """Peak resident bytes of this process; Linux counts in KiB, macOS in bytes."""
+    """Read the peak resident bytes of this process; Linux counts in KiB, macOS in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

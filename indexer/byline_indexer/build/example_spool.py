@@ -1,4 +1,4 @@
-"""Keeps what `Task.describe` said of every row, so that it is asked once a row however often a build reads metadata."""
+"""Keep the metadata of every row, so that a build calls `Task.describe` once a row however often it reads them."""
 
 import tempfile
 import weakref

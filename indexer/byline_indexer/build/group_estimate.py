@@ -1,4 +1,4 @@
-"""What grouping costs, and how many groups there will be.
+"""Estimate the cost of grouping and the number of groups.
 
 Letters: R rows, J groups, D numbers that k-means compares.
 """
@@ -11,22 +11,22 @@ import torch
 
 from byline.index.faiss_file import KMEANS_PASSES
 from byline.task import Task
-from byline_indexer.build.partition import compared, found_on, partition
+from byline_indexer.build.partition import clustering_sample, comparison_vectors, partition
 from byline_indexer.progress import Silent
 from byline_indexer.units.plan import BuildPlan
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """What grouping makes and takes."""
+    """Number of groups, and the seconds of grouping."""
 
     groups: int
-    """For k-means at most so many: those that no point is nearest to fall away."""
+    """An upper bound for k-means, which drops centers without a point."""
     seconds: float
 
 
 def grouping(plan: BuildPlan, task: Task) -> Grouping:
-    """Count the groups. A column is really read, all of it; k-means is tried on one batch.
+    """Count the groups: a column is read in full, k-means is tried on one batch.
 
     Args:
         plan: Names how points are grouped.
@@ -43,17 +43,17 @@ def grouping(plan: BuildPlan, task: Task) -> Grouping:
         members = partition(task, plan.recipe, options, plan.numerics, Silent())
         return Grouping(len(members), time.perf_counter() - start)
     count = options.number(plan.rows)
-    sample = min(plan.rows, found_on(count))
-    vectors = compared(task, plan.recipe, options, plan.numerics.compute)
+    sample = min(plan.rows, clustering_sample(count))
+    vectors = comparison_vectors(task, plan.recipe, options, plan.numerics.compute)
     batch = np.arange(min(plan.rows, plan.numerics.batch_rows), dtype=np.int64)
     vectors(batch)
     start = time.perf_counter()
     vectors_ND = vectors(batch).detach().float().cpu()
     a_vector = (time.perf_counter() - start) / len(batch)
-    centres_DJ = torch.ones(vectors_ND.shape[1], min(count, 1024))
-    vectors_ND @ centres_DJ
+    centers_DJ = torch.ones(vectors_ND.shape[1], min(count, 1024))
+    vectors_ND @ centers_DJ
     start = time.perf_counter()
-    vectors_ND @ centres_DJ
-    a_distance = (time.perf_counter() - start) / (len(batch) * centres_DJ.shape[1])
+    vectors_ND @ centers_DJ
+    a_distance = (time.perf_counter() - start) / (len(batch) * centers_DJ.shape[1])
     compares = sample * KMEANS_PASSES + plan.rows
     return Grouping(count, (sample + plan.rows) * a_vector + compares * count * a_distance)

@@ -1,4 +1,4 @@
-"""What an index of groups is made of: sums of features, and how each group is described to people.
+"""Make the rows of an index of groups: sums of features, and an example that describes each group.
 
 Letters: R rows, J groups, K numbers of a feature.
 """
@@ -63,7 +63,7 @@ def summed_blocks(
 
 
 def products(left: Blocks, right: Blocks) -> NDArray[np.float64]:
-    """Inner product of every row of the one with the same row of the other, float64 [J]."""
+    """Compute the inner products of rows at the same place, float64 [J]."""
     found = [
         np.einsum("jk,jk->j", a_BK.astype(np.float64), b_BK.astype(np.float64))
         for a_BK, b_BK in zip(left, right, strict=True)
@@ -72,7 +72,7 @@ def products(left: Blocks, right: Blocks) -> NDArray[np.float64]:
 
 
 def squared_lengths(features: Blocks) -> NDArray[np.float64]:
-    """Each group's score with itself, float64 [J]."""
+    """Compute the squared length of each row, float64 [J]."""
     return np.concatenate([np.square(part_BK.astype(np.float64)).sum(axis=1) for part_BK in features])
 
 
@@ -89,7 +89,7 @@ class _Summary:
 def group_examples(
     task: Task, options: GroupOptions, members: GroupPartition, progress: Progress | None = None
 ) -> list[Example]:
-    """Describe every group as one example: what all its points share, and how many they are.
+    """Describe every group as one example: the metadata that all its points share, and their number.
 
     Args:
         task: Describes the points.

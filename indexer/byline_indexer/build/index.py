@@ -1,4 +1,4 @@
-"""Build an index from Python: of a Task in memory, or of one that a file declares. No build file is needed."""
+"""Build an index from Python, without a build file: of a Task in memory, or of one that a file declares."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from byline_indexer.progress import Observer
 
 
 class BuildOptions(BuildSection):
-    """How an index is built and kept; every field has a default."""
+    """Options of a build; every field has a default."""
 
     storage: StorageOptions = StorageOptions()
     """How vectors are stored and searched."""

@@ -1,4 +1,4 @@
-"""Keeps two builds of the same index version apart."""
+"""Keep two builds of the same index version apart."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from byline.errors import BuildFailed
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def build_lock(path: Path) -> Iterator[None]:
     """Hold a file lock; the kernel releases it when the process ends, however it ends.
 
     Args:

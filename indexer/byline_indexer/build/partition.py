@@ -1,6 +1,6 @@
-"""Puts training points into groups: by a column, at random, or by k-means on what is alike.
+"""Put training points into groups: by a column, at random, or by k-means.
 
-Memory is a few bytes a row, and for k-means the vectors of the points that its centres are found on; all others are
+Memory is a few bytes a row, and for k-means the vectors of the points that its centers are found on; all others are
 read in blocks.
 
 Letters: R rows, J groups, D numbers that are compared.
@@ -35,12 +35,12 @@ from byline_indexer.progress import Observer
 if TYPE_CHECKING:
     from byline_indexer.units.plan import Numerics
 
-POINTS_A_CENTRE = 64
-"""Points that k-means finds each centre on, drawn at random; all points are then put to the nearest centre."""
+POINTS_A_CENTER = 64
+"""Points that k-means finds each center on, drawn at random; all points are then put to the nearest center."""
 COMPARED = 512
 """Numbers at most of the last layer's gradient that k-means compares: wider ones are hashed to so many."""
 MOST_FOUND_ON = 1 << 18
-"""Points at most that centres are found on, unless there are more centres: memory does not grow with the training set."""
+"""Points at most that centers are found on, unless there are more centers: memory does not grow with the training set."""
 Vectors = Callable[[NDArray[np.int64]], Tensor]
 """Rows -> vectors [N, D] that are compared."""
 
@@ -68,7 +68,7 @@ def partition(
         return GroupPartition.of(_dealt(rows, options))
     if options.by != "kmeans":
         return GroupPartition.of(_by_column(task, options.by, observer))
-    vectors = compared(task, recipe, options, numerics.compute)
+    vectors = comparison_vectors(task, recipe, options, numerics.compute)
     return GroupPartition.of(_clustered(vectors, rows, options, numerics.batch_rows, observer))
 
 
@@ -107,16 +107,16 @@ def _by_column(task: Task, by: str, observer: Observer) -> NDArray[np.int64]:
     return np.array([next(alone) if v is None else numbers[v] for v in values], dtype=np.int64)
 
 
-def found_on(centres: int) -> int:
-    """How many points, at most, k-means finds so many centres on."""
-    return max(centres, min(POINTS_A_CENTRE * centres, MOST_FOUND_ON))
+def clustering_sample(centers: int) -> int:
+    """Bound the number of points that k-means finds so many centers on."""
+    return max(centers, min(POINTS_A_CENTER * centers, MOST_FOUND_ON))
 
 
 def _clustered(
     vectors: Vectors, rows: int, options: GroupOptions, batch_rows: int, observer: Observer
 ) -> NDArray[np.int64]:
     count = options.number(rows)
-    chosen = fit_sample(rows, found_on(count))
+    chosen = fit_sample(rows, clustering_sample(count))
     found = list(
         _in_batches(
             vectors, chosen, batch_rows, lambda done: observer.progress("find groups", done, len(chosen))
@@ -139,8 +139,8 @@ def _in_batches(
         on_done(min(start + size, len(rows)))
 
 
-def compared(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute) -> Vectors:
-    """Make what k-means compares.
+def comparison_vectors(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute) -> Vectors:
+    """Make the function that gives the vectors which k-means compares.
 
     Args:
         task: Has the points.
@@ -186,7 +186,7 @@ def _of_like_sizes(inputs: list[Tensor]) -> Tensor:
 
 
 def _flat(item: object) -> Tensor:
-    """The first tensor of an item, flattened.
+    """Flatten the first tensor of an item.
 
     Raises:
         InvalidTask: There is none.

@@ -1,4 +1,4 @@
-"""From a configuration and a Task to a plan, and to what identifies the index."""
+"""Load and check the first member's model, and lay out the build from what it shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,11 +26,11 @@ from byline_indexer.units.trajectories import recorded_visits
 
 @dataclass(kw_only=True)
 class ProbedPlan:
-    """A plan, and the model that was loaded and checked to make it."""
+    """A plan, and the checked model that it was made with."""
 
     plan: BuildPlan
     model: MemberModel | None
-    """The first member's, until it is taken."""
+    """Model of the first member, until it is taken."""
 
     def take_model(self) -> MemberModel | None:
         """Hand the model to its one user: nothing here keeps its memory when the next member's model is loaded."""
@@ -97,7 +97,7 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
 
 
 def _try_on_a_point(model: MemberModel, recipe: Recipe, fits: Sequence[StatisticPlan], task: Task) -> None:
-    """Take one point through what a recipe needs beyond gradients: what the Task lacks is told before any work begins."""
+    """Take one point through the recipe's labels and products: a Task that lacks something fails before any work."""
     items, row_1 = read_items(task.train_set, [0]), torch.zeros(1, dtype=torch.int64)
     for labels in sorted({fit.labels for fit in fits} - {"given"}):
         next(model.label_gradients(items, row_1, labels))
@@ -107,7 +107,7 @@ def _try_on_a_point(model: MemberModel, recipe: Recipe, fits: Sequence[Statistic
 
 
 def _moments_of_all(recipe: Recipe, task: Task, blocks: Sequence[Block]) -> State | None:
-    """The first member's moments if every member has them: only then is none estimated."""
+    """Read the first member's moments if every member has moments: only then is none estimated."""
     if not recipe.scale.uses_moments:
         return None
     members = recipe.members.of(task.checkpoints)
@@ -116,7 +116,7 @@ def _moments_of_all(recipe: Recipe, task: Task, blocks: Sequence[Block]) -> Stat
 
 
 def _evaluation_rows(statistics: Sequence[StatisticPlan], task: Task) -> int:
-    """How many items of the evaluation set are read."""
+    """Count the items of the evaluation set that are read."""
     if not any(statistic.source == "evaluation" for statistic in statistics):
         return 0
     if not task.evaluation_set:
@@ -149,7 +149,7 @@ def _statistic_plan(statistic: Statistic, groups: GroupOptions | None, rows: int
 
 
 def chosen_micro_batch(statistic: Statistic, rows: int) -> int:
-    """Points of a micro-batch, where the build file says nothing.
+    """Choose the points of a micro-batch, if the build file does not.
 
     Second moments of single numbers and of either side of a gradient hardly depend on it. A matrix of projected gradients
     does: it is fitted on as many vectors as there are micro-batches, and these must not be few beside its width.
@@ -160,8 +160,8 @@ def chosen_micro_batch(statistic: Statistic, rows: int) -> int:
     return max(1, min(LARGEST_MICRO_BATCH, measured // ENOUGH_SUMS))
 
 
-def few_sums(plan: BuildPlan) -> str | None:
-    """Say that micro-batches which the build file asks for leave a matrix too few sums to be fitted on."""
+def few_sums_warning(plan: BuildPlan) -> str | None:
+    """Warn if the build file's micro-batches leave too few sums to fit a matrix on."""
     if plan.grouping is None or plan.grouping.micro_batch in {None, 1} or not plan.fast:
         return None
     counts = [

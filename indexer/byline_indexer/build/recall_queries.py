@@ -1,4 +1,4 @@
-"""Features of real queries: what the recall of compressed search is measured on, for every target of the Task.
+"""Make features of real queries, which the recall of compressed search is measured on.
 
 Shapes: Q queries, K numbers of a feature.
 """

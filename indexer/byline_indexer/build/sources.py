@@ -1,4 +1,4 @@
-"""What a build is made of: everything that it reads is read once to be digested, and held to that from then on."""
+"""Read and digest a Task, its weights and its data; every later reading is compared with these digests."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ from byline_indexer.units.plan import BuildPlan, Numerics, settings_record
 
 
 class Sources:
-    """A Task, its weights and its data.
+    """A Task, its weights and its data, with their digests.
 
     Args:
         config: The settings of the build.
@@ -42,7 +42,7 @@ class Sources:
 
     @property
     def task_digest(self) -> str:
-        """Of the source that declares the Task."""
+        """Digest of the source or the declarations of the Task."""
         return self._loaded.digest
 
     @cached_property
@@ -62,12 +62,12 @@ class Sources:
 
     @cached_property
     def task(self) -> Task:
-        """The Task, its weights held to their digests whenever they are loaded."""
+        """The Task; its weights are compared with their digests whenever they are loaded."""
         return pin_checkpoints(self._loaded.task, self.checkpoints)
 
     @cached_property
     def survey(self) -> Survey:
-        """What identifies the training set: reads all of it."""
+        """Digests and metadata of the training set; the first use reads all of it."""
         return scan_training_set(
             self._loaded.task, lambda done, rows: self._observer.progress("read training set", done, rows)
         )
@@ -98,7 +98,7 @@ class Sources:
         )
 
     def published(self) -> Path | None:
-        """Find the version that this build would give, if it is published: its training set is read once, no model runs.
+        """Find the published version that this build would make. Reads the training set once and runs no model.
 
         Only a reading can tell that data are what they were. Where no version has this recipe, source and weights, nothing
         is read.
@@ -108,7 +108,7 @@ class Sources:
         return same[0] if same else None
 
     def _versions(self) -> Iterator[tuple[Path, Manifest]]:
-        """Published versions whose manifests can be read; a damaged one is found by its name later.
+        """List published versions whose manifests can be read; a damaged one is found by its name later.
 
         Yields:
             Their directories and manifests.
@@ -122,7 +122,7 @@ class Sources:
                 yield path, manifest
 
     def _is_alike(self, manifest: Manifest) -> bool:
-        """Whether a version is of the same things but perhaps of other data."""
+        """Tell whether a version agrees in everything but perhaps the data."""
         build = self._config.build
         settings = settings_record(Numerics.of(build), self._config.groups, self.members)
         optional = {"groups", "member_weights"}
@@ -149,7 +149,7 @@ class Sources:
 
     @cached_property
     def _evaluation(self) -> tuple[str, Digests]:
-        """Digest of the evaluation set, and of each of its items."""
+        """Digests of the evaluation set and of each of its items."""
         items = self._loaded.task.evaluation_set or []
         digest, each_E = hashlib.sha256(), np.empty(len(items), dtype=np.uint64)
         for row in range(len(items)):

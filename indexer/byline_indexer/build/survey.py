@@ -1,4 +1,4 @@
-"""A first look at the training set: does it hold together, and what identifies it.
+"""Read the whole training set once: check it, digest it, and keep its metadata.
 
 One pass in the order of the rows; memory is 24 bytes a row. Metadata are kept as they are read: a build asks
 `Task.describe` once a row.
@@ -24,7 +24,7 @@ REPORT_EVERY = 256
 
 @dataclass(frozen=True)
 class Survey:
-    """What identifies a training set."""
+    """Size, digests and metadata of a training set."""
 
     rows: int
     digest: str
@@ -91,7 +91,7 @@ def _short_hash(text: str) -> int:
 def _refuse_shared_ids(
     examples: ExampleSpool, id_hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]"
 ) -> None:
-    """Rows whose hashes agree are looked at again: a hash is no proof."""
+    """Refuse rows that share an id; rows with equal hashes are compared in full."""
     order = np.argsort(id_hashes, kind="stable")
     ordered = id_hashes[order]
     for first, second in zip(

@@ -1,4 +1,4 @@
-"""Runs a build's real units on its first rows, in a temporary work directory, to learn what a unit costs.
+"""Run a build's real units on its first rows, in a temporary work directory, to measure their cost.
 
 The trial is a build of its own: the same recipe and statistics, the first member, two batches. So it meets what the build
 will meet, and no stage is re-enacted. Two blocks of a stage run where there are two: the first one allocates and compiles.
@@ -28,16 +28,16 @@ PRODUCT_ROWS = 4
 
 @dataclass(kw_only=True)
 class Trial:
-    """What the units of a trial took and left behind."""
+    """Seconds and receipts of the units of a trial."""
 
     plan: BuildPlan
-    """The trial's own."""
+    """Plan of the trial."""
     width: int = 0
     """Numbers of one member's feature."""
     seconds: dict[Unit, float] = field(default_factory=dict)
-    """What each unit took."""
+    """Seconds of each unit."""
     receipts: dict[Unit, Receipt] = field(default_factory=dict)
-    """What each unit left behind."""
+    """Receipt of each unit."""
 
     @classmethod
     def run(cls, probed: ProbedPlan, task: Task, groups: int) -> Self:
@@ -68,7 +68,7 @@ class Trial:
         return trial
 
     def rate(self, unit: Unit) -> float:
-        """Seconds of such a unit for each row that it passes over, by the last block of its stage that was tried."""
+        """Compute the seconds of a unit for each row that it passes over, from the last block that was tried."""
         alike = self._alike(unit)
         if not alike:  # a trial has one span, and a carry costs what a trace does
             return self.rate(replace(unit, stage=Stage.TRACE)) if unit.stage is Stage.CARRY else 0.0
@@ -77,7 +77,7 @@ class Trial:
         return sum(self.seconds[each] for each in tried) / sum(map(self.plan.weight, tried))
 
     def bytes_of(self, unit: Unit) -> float:
-        """Bytes of such a unit's output, the mean of those that were tried."""
+        """Compute the mean bytes of the outputs of such units."""
         sizes = [self.receipts[each].size for each in self._alike(unit)]
         return sum(sizes) / len(sizes) if sizes else 0.0
 

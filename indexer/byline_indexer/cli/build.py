@@ -14,16 +14,16 @@ DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Try one batch of every pass, then say how long the build will take, how much memory it needs and "
-        "how many bytes it leaves. Writes nothing. Example: `byline build mytask.toml --dry-run`",
+        help="Run the build on two batches and print an estimate of its time, its memory and its bytes. Leaves nothing "
+        "on the disk. Example: `byline build mytask.toml --dry-run`",
     ),
 ]
 Force = Annotated[
     bool,
     typer.Option(
         "--force",
-        help="Build again although this version is published, for instance because its files are "
-        "damaged. Example: `byline build mytask.toml --force`",
+        help="Build a published version again, for example because its files are damaged. "
+        "Example: `byline build mytask.toml --force`",
     ),
 ]
 
@@ -33,7 +33,7 @@ def build(
 ) -> None:
     """Build an index from a build file.
 
-    A build that was interrupted, however rudely, goes on where it was: run the same command again.
+    To resume an interrupted build, run the same command again: finished work is kept.
 
     Example: `byline build mytask.toml --workers 2`
     """
@@ -65,7 +65,7 @@ def _estimate(config: "BuildConfig") -> None:
 
 
 def recipes() -> None:
-    """List the recipes: each is one method of attribution.
+    """List the recipes. Each recipe is one method of attribution.
 
     Example: `byline recipes`
     """

@@ -1,4 +1,4 @@
-"""What `byline plan-ensemble` says: a table of sizes, a recommendation, and what both assume."""
+"""Present the answer of `byline plan-ensemble`: a table of sizes, a recommendation, and their assumptions."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,18 +15,18 @@ _SHOWN = (1, 2, 3, 5, 10, 20, 50)
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """What follows from a pilot."""
+    """Sizes of an ensemble that a pilot compares."""
 
     components: Components
     available: int
-    """Checkpoints that the Task has."""
+    """Number of the Task's checkpoints."""
     budget: int
     train_cost: float | None
     choices: tuple[Choice, ...]
     recommended: Choice | None
 
     def lines(self, pilot: Pilot) -> Iterator[str]:
-        """Say what is recommended, and what it rests on.
+        """Write the recommendation and its grounds.
 
         Yields:
             One sentence a line.
@@ -81,7 +81,7 @@ def advice(components: Components, available: int, budget: int, train_cost: floa
 
 
 def ensemble_table(found: Advice) -> Table:
-    """Sizes of an ensemble with what is predicted of them."""
+    """Lay out ensemble sizes with their predictions."""
     parts = {
         "s2": found.components.s2,
         "rho_within": found.components.rho_within,
@@ -108,7 +108,7 @@ def ensemble_table(found: Advice) -> Table:
 
 
 def facts(pilot: Pilot, found: Advice) -> dict[str, Any]:
-    """The same as JSON."""
+    """Give the same facts as JSON."""
     checkpoints, masks, queries, rows = pilot.scores_IDQR.shape
     return {
         "pilot": {"checkpoints": checkpoints, pilot.within: masks, "queries": queries, "rows": rows},

@@ -13,7 +13,7 @@ Folder = Annotated[
         "--out", help="Folder of the adapters' folders. Example: `--out adapters/c0`", show_default=False
     ),
 ]
-Count = Annotated[int, typer.Option(min=1, max=1024, help="How many. Example: `--count 5`")]
+Count = Annotated[int, typer.Option(min=1, max=1024, help="Number of adapters. Example: `--count 5`")]
 Position = Annotated[
     int, typer.Option(min=0, help="Position of the weights in Task.checkpoints. Example: `--checkpoint 0`")
 ]
@@ -22,7 +22,8 @@ Alpha = Annotated[
     float, typer.Option(help="The adapter's output is multiplied by alpha / rank. Example: `--alpha 16`")
 ]
 Dropout = Annotated[
-    float, typer.Option(min=0, max=0.99, help="Of the adapters' inputs. Example: `--dropout 0.1`")
+    float,
+    typer.Option(min=0, max=0.99, help="Dropout rate of the adapters' inputs. Example: `--dropout 0.1`"),
 ]
 Targets = Annotated[
     list[str] | None,
@@ -33,12 +34,16 @@ Targets = Annotated[
     ),
 ]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the training set. Example: `--epochs 1`")]
-Batch = Annotated[int, typer.Option(min=1, help="Examples of a step. Example: `--batch 32`")]
+Batch = Annotated[int, typer.Option(min=1, help="Training examples of one step. Example: `--batch 32`")]
 Rate = Annotated[
-    float, typer.Option(min=0, help="Of AdamW, falling to zero. Example: `--learning-rate 0.001`")
+    float,
+    typer.Option(min=0, help="Learning rate of AdamW, which falls to zero. Example: `--learning-rate 0.001`"),
 ]
 Seed = Annotated[
-    int, typer.Option(min=0, help="Of the first adapter; the others follow. Example: `--seed 0`")
+    int,
+    typer.Option(
+        min=0, help="Seed of the first adapter; the next adapter takes the next seed. Example: `--seed 0`"
+    ),
 ]
 
 
@@ -77,11 +82,10 @@ def train_adapters(  # noqa: PLR0913 - a command's options are its arguments
     learning_rate: Rate = 1e-3,
     seed: Seed = 0,
 ) -> None:
-    """Train LoRA adapters on top of one checkpoint: members of an ensemble for a fraction of a training.
+    """Train LoRA adapters on one checkpoint: ensemble members at a fraction of the cost of a training.
 
-    They lower the Task's loss on its training set, each from other first weights and in another order. An interrupted
-    run goes on with the first adapter that is not finished. List the folders in `Checkpoint.adapters`, and set
-    `members.adapters` in the recipe.
+    Each adapter has first weights and an order of the data of its own. To resume an interrupted run, run the same
+    command again. Then list the printed folders in `Checkpoint.adapters`, and set `members.adapters` in the recipe.
 
     Example: `byline train-adapters mytask.toml --count 5 --out adapters`
     """
@@ -118,7 +122,7 @@ def plan_ensemble(
     queries: SampleQueries = 32,
     as_json: Json = False,
 ) -> None:
-    """Say how many checkpoints and masks are worth their cost, from a pilot of up to 3 checkpoints x 4 masks.
+    """Recommend numbers of checkpoints and masks, from a pilot of up to 3 checkpoints x 4 masks.
 
     Scores of a sample of the training points are split into what all checkpoints agree on, what a checkpoint adds and what
     a mask adds; from these follows how well an ensemble of any size agrees with an endless one.

@@ -19,7 +19,7 @@ Options = TypeVar("Options", bound="BaseModel")
 
 
 class MetricName(StrEnum):
-    """What is measured; `byline_indexer.evaluation.metrics.METRICS` has the functions."""
+    """Names of metrics; `byline_indexer.evaluation.metrics.METRICS` has their functions."""
 
     LDS = "lds"
     LOO = "loo"
@@ -61,7 +61,7 @@ Seeds = Annotated[
     typer.Option(
         "--seeds",
         min=1,
-        help="Models to train on each subset; two or more tell how much noise the truth has. Example: `--seeds 2`",
+        help="Models to train on each subset. Two or more also measure the noise of the truth. Example: `--seeds 2`",
     ),
 ]
 Queries = Annotated[
@@ -84,7 +84,7 @@ Tuning = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", min=0, help="Of the drawing of subsets and queries. Example: `--seed 1`"),
+    typer.Option("--seed", min=0, help="Seed of the draw of subsets and queries. Example: `--seed 1`"),
 ]
 Output = Annotated[
     str | None,
@@ -135,11 +135,11 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
     workers: Workers = None,
     batch: QueryBatch = 32,
 ) -> None:
-    """Measure how well an index's scores predict what retraining does, and write its quality card.
+    """Measure how well an index's scores predict the effects of retraining, and write its quality card.
 
-    Retrains models through the Task's `train` on parts of the training set, and compares their outputs on the Task's
-    `evaluation_set` with what the scores say. A run that was stopped goes on where it was. The card lies beside the
-    index; `byline inspect`, the service and its page show it.
+    Retrains models through the Task's `train` on parts of the training set. Compares their outputs on the Task's
+    `evaluation_set` with the scores. To resume a stopped run, run the same command again. The card lies beside the
+    index; `byline inspect`, the service and its dashboard show it.
 
     Example: `byline evaluate mytask.toml --metric lds --subsets 40 --workers 4 --out evaluation`
     """

@@ -21,9 +21,9 @@ Offset = Annotated[
 
 
 def inspect(index: IndexPath, *, as_json: Json = False) -> None:
-    """Say what an index holds: recipe, members, rows, owners, bytes.
+    """Show the recipe, the members, the rows, the owners and the bytes of an index.
 
-    Checks sizes, not contents; `byline verify` does.
+    Checks the sizes of its files; `byline verify` checks their contents.
 
     Example: `byline inspect indexes/digits`
     """
@@ -40,9 +40,9 @@ def inspect(index: IndexPath, *, as_json: Json = False) -> None:
 
 
 def verify(index: IndexPath) -> None:
-    """Compare every byte of an index with its manifest's checksums.
+    """Compare every file of an index with the checksums in its manifest.
 
-    Exit code 0 if all agree; 1, and the name of the file, if not.
+    The exit code is 0 if all files agree, and 1 otherwise; then the damaged files are named.
 
     Example: `byline verify indexes/digits`
     """
@@ -62,7 +62,7 @@ def verify(index: IndexPath) -> None:
 
 
 def self_influence(index: IndexPath, *, limit: Limit = 20, offset: Offset = 0, as_json: Json = False) -> None:
-    """List the training points that hold themselves up most: mislabelled and odd ones come first.
+    """List the training points with the largest self-influence: mislabeled and unusual points come first.
 
     Self-influence is the score of a training point for itself.
 
@@ -76,15 +76,15 @@ def self_influence(index: IndexPath, *, limit: Limit = 20, offset: Offset = 0, a
 
     opened = AttributionIndex.open(index)
     refuse_no_self_influence(opened.recipe)
-    found = strongest(opened, limit, offset)
+    found = strongest_points(opened, limit, offset)
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         Console().print(self_influence_table(found))
 
 
-def strongest(opened: "AttributionIndex", limit: int, offset: int) -> list[dict[str, object]]:
-    """The training points of the largest self-influence, ties by row.
+def strongest_points(opened: "AttributionIndex", limit: int, offset: int) -> list[dict[str, object]]:
+    """Find the training points with the largest self-influence, ties by row.
 
     Args:
         opened: The index.

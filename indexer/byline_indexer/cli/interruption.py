@@ -1,4 +1,4 @@
-"""How a long command ends before its end: by Ctrl-C, or because the disk said no."""
+"""End a long command that Ctrl-C or an error of the disk stops, with a line that says what to do next."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The bar that people watch while an index is built."""
+"""Show the progress of a build: a bar in a terminal, lines elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ _STEPS = 10_000
 
 
 class Bar:
-    """Shows one bar over all phases; where nobody watches, a line for each finished phase."""
+    """One bar over all phases; outside a terminal, a line for each finished phase."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

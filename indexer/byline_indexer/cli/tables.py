@@ -1,4 +1,4 @@
-"""What people are shown: tables of recipes, estimates, indexes and answers."""
+"""Lay out recipes, estimates, indexes, answers and measurements as tables."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ PREVIEW = 60
 
 
 def recipes_table() -> Table:
-    """Every recipe, one a row."""
+    """Lay out every recipe, one a row."""
     table = Table(title="Recipes")
     for column in ("name", "gradient of", "projection", "curvature"):
         table.add_column(column, no_wrap=True)
@@ -48,7 +48,7 @@ _PURPOSES = {
     "relatif": "as ekfac, where extreme points crowd every answer",
     "trak": "comparison with the literature on classifiers",
     "logra": "large models: one pass, projected factors",
-    "trackstar": "unit norms, an optimiser's scale",
+    "trackstar": "unit norms, an optimizer's scale",
     "less": "each point's own Adam step",
     "kfac": "as ekfac, one pass less",
     "ekfac": "the default: best measured at every size",
@@ -61,7 +61,7 @@ _PURPOSES = {
 
 
 def estimate_table(found: Estimate) -> Table:
-    """What a build will cost."""
+    """Lay out the estimate of a build."""
     table = Table("what", "how much", title="Estimate: nothing was written")
     table.add_row("rows x numbers", f"{found.rows:,} x {found.width:,} ({found.members} members)")
     table.add_section()
@@ -80,7 +80,7 @@ def estimate_table(found: Estimate) -> Table:
 
 
 def _parameter_lines(report: ParameterReport) -> Iterator[tuple[str, str]]:
-    """What became of the selected parameters, a line for each kind.
+    """List the selected parameters, a line for each kind.
 
     Yields:
         What the line is about, and the line.
@@ -102,12 +102,12 @@ MOST_NAMES = 12
 
 
 def plain(text: str) -> Text:
-    """Text of others, such as owners and previews, as it is: no markup, and nothing that a terminal obeys."""
+    """Make text of others, such as owners and previews, safe: no markup, and no control characters."""
     return Text("".join(each if each.isprintable() else " " for each in text))
 
 
 def index_facts(index: AttributionIndex) -> dict[str, Any]:
-    """What an index holds, as JSON."""
+    """Describe an index as JSON."""
     owners = [owner for owner, _, _ in index.examples.owners()]
     return {
         "path": str(index.path),
@@ -128,7 +128,7 @@ def index_facts(index: AttributionIndex) -> dict[str, Any]:
 
 
 def index_table(index: AttributionIndex) -> Table:
-    """The same for people."""
+    """Lay out the facts of an index."""
     facts = index_facts(index)
     table = Table("what", "value", title=plain(f"{facts['task']}, version {facts['version']}"))
     storage = facts["manifest"]["storage"]
@@ -166,7 +166,7 @@ def _grouped(index: AttributionIndex) -> str:
 
 
 def quality_lines(found: CardReading) -> list[str]:
-    """What a quality card says, a line a measurement; why it is not used, where it is not."""
+    """List a quality card's measurements, a line each, or the reason why it is not used."""
     if found.problem is not None:
         return [f"no card: {found.problem}"]
     if found.card is None or not found.card.measurements:
@@ -181,7 +181,7 @@ def _measured(each: Measurement) -> str:
 
 
 def self_influence_table(found: Sequence[dict[str, Any]]) -> Table:
-    """Training points, the strongest first."""
+    """Lay out training points, the strongest first."""
     table = Table("rank", "row", "self-influence", "id", "owner", "label", "preview")
     for each in found:
         example = each["example"]
@@ -196,7 +196,7 @@ def self_influence_table(found: Sequence[dict[str, Any]]) -> Table:
 
 
 def answer_tables(answer: Answer) -> Iterator[Table]:
-    """Lay out an answer: what was predicted, its influencers, its owners' shares.
+    """Lay out an answer: the prediction, its training points, its owners' shares.
 
     Yields:
         Tables, one for each end and one for the shares.
@@ -214,7 +214,7 @@ def answer_tables(answer: Answer) -> Iterator[Table]:
 
 
 def _searched(answer: Answer) -> str | None:
-    """What was searched, where that is not simply everything."""
+    """Describe the search, if it did not go over every row."""
     searched, total = f"{answer.coverage.searched:,}", f"{answer.coverage.total:,}"
     if answer.drilled_groups is not None:
         return f"the points of {answer.drilled_groups:,} groups: {searched} of {total} training points"
@@ -224,7 +224,7 @@ def _searched(answer: Answer) -> str | None:
 
 
 def _trusted(answer: Answer, optimism: float | None) -> str | None:
-    """What the intervals come from, and how much of the best scores is luck."""
+    """Describe the source of the intervals, and the optimism of the best scores."""
     if answer.standard_error_units is None:
         return None
     counted = "checkpoints" if answer.standard_error_scope == "between_checkpoints" else "adapters or masks"
@@ -234,7 +234,7 @@ def _trusted(answer: Answer, optimism: float | None) -> str | None:
 
 
 def _certainty(answer: Answer) -> str | None:
-    """How much of an exact scan's answer is expected, where the search was none."""
+    """Describe the expected recall of a search that was not exact."""
     search = answer.search
     if search is None or search.exact:
         return None
@@ -277,7 +277,7 @@ def _short(text: str | None) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes as people read them."""
+    """Write a number of bytes with its unit."""
     amount = float(count)
     for unit in ("B", "KB", "MB", "GB"):
         if amount < 1000:
@@ -287,7 +287,7 @@ def size(count: int) -> str:
 
 
 def measurement_table(found: Measurement) -> Table:
-    """One measurement with its protocol."""
+    """Lay out one measurement with its protocol."""
     protocol = found.protocol
     table = Table("what", "value", title=plain(found.text), title_justify="left")
     rows = {
@@ -312,7 +312,7 @@ def measurement_table(found: Measurement) -> Table:
 
 
 def tuning_table(tuned: Tuned) -> Table:
-    """Every candidate, the best one marked."""
+    """Lay out every candidate, the best one marked."""
     table = Table(
         "target", "damping", "size", "LDS", "95 % interval", "", title=f"{tuned.queries} tuning queries"
     )

@@ -1,4 +1,4 @@
-"""Which changes of a recipe `byline tune` tries."""
+"""List the changes of a recipe that `byline tune` tries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ DAMPINGS = (0.01, 0.1, 1.0, 10.0)
 
 
 class Grid(BaseModel):
-    """What is tried; None takes the defaults, and nothing where the recipe has no such part."""
+    """Values to try. None takes the defaults, and nothing if the recipe has no such part."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     signals: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """What is differentiated, on both sides: by default `loss`, and `margin` where the Task has it."""
+    """Targets to differentiate on both sides: by default `loss`, and `margin` if the Task has it."""
     dampings: tuple[PositiveFloat, ...] | None = Field(default=None, min_length=1)
-    """Of the curvature: by default `DAMPINGS` and the recipe's own."""
+    """Dampings of the curvature: by default `DAMPINGS` and the recipe's own."""
     sizes: tuple[PositiveInt, ...] | None = Field(default=None, min_length=1)
-    """Of the projection: by default the recipe's own and a quarter of it."""
+    """Sizes of the projection: by default the recipe's own and a quarter of it."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One recipe that is tried."""
+    """One recipe to try."""
 
     recipe: Recipe
     signal: str
@@ -38,7 +38,7 @@ class Candidate:
     size: int | None
 
     def toml(self) -> str:
-        """What a build file's `[recipe]` says to get this recipe; other lines stay as they are."""
+        """Write the lines of a build file's `[recipe]` that give this recipe; other lines stay as they are."""
         lines: dict[str, Any] = {
             "train_signal": self.recipe.train_signal,
             "query_target": self.recipe.query_target,
@@ -98,7 +98,7 @@ def _refuse_missing(option: str, asked: object, own: float | None, base: Recipe)
 
 
 def _candidate(base: Recipe, size: int | None, signal: str, damping: float | None) -> Candidate | None:
-    """The recipe with these changes; None where they do not go together."""
+    """Change the recipe; None if the changes do not go together."""
     row = base.model_dump()
     weight = "one_minus_p" if signal == "margin" and base.row_weight == "none" else base.row_weight
     if signal != "margin" and weight == "one_minus_p":

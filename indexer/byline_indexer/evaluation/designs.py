@@ -1,4 +1,4 @@
-"""Which rows of an index are kept in each retraining, and the seeds of the training.
+"""Draw the rows of an index that each retraining keeps, and the seeds of the trainings.
 
 A longer list begins with the shorter one, so that asking for more retrains only what is new.
 """
@@ -17,10 +17,10 @@ _SEEDS_APART = 1_000_000
 
 @dataclass(frozen=True)
 class Design:
-    """What is to be retrained."""
+    """Subsets of rows to retrain on."""
 
     subsets_SJ: Subsets
-    """Which rows of the index are kept."""
+    """Bool [S, J]: rows of the index that each subset keeps."""
     training_seed: Callable[[int, int], int]
     """(subset, repetition) -> seed that `Task.train` is called with."""
 

@@ -1,4 +1,4 @@
-"""From a build file to a quality card: build, retrain, compare, write."""
+"""Measure the index of a build file and write its quality card."""
 
 import json
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ REPORT = "report.json"
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation leaves behind."""
+    """Results of an evaluation."""
 
     measured: Measured
     card: QualityCard
@@ -33,7 +33,7 @@ class Evaluated:
 
 
 def evaluate(config: BuildConfig, options: EvaluationOptions, observer: Observer | None = None) -> Evaluated:
-    """Measure an index, which is built where it is not there yet.
+    """Measure an index; it is built first if it is missing.
 
     Args:
         config: The build file.

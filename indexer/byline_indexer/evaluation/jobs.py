@@ -1,4 +1,4 @@
-"""Training jobs: each writes one file, named by everything that determines it, and is never done twice."""
+"""Run training jobs: each writes one file, named by everything that determines it, and never runs twice."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, as_completed
@@ -20,29 +20,29 @@ from byline_indexer.progress import Observer
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What all jobs of an evaluation share."""
+    """Settings that all jobs of an evaluation share."""
 
     task: str
     """`/absolute/file.py:function` or `package.module:function`."""
     source: str
-    """Digest of the Task's source, which every process is held to: retraining takes hours."""
+    """Digest of the Task's source; every process refuses another one, since retraining takes hours."""
     content: str
     """Digest of the Task's source, its training set and its evaluation set."""
     folder: Path
-    """Where finished jobs lie."""
+    """Folder of the files of finished jobs."""
     batch_rows: int
     """Items that are evaluated together."""
     threads: int
     """Threads of each process."""
     device: str
-    """Where trained models are evaluated."""
+    """Device on which trained models are evaluated."""
 
 
 class Job(Protocol):
     """One training."""
 
     def finished(self, setting: Setting) -> bool:
-        """Whether its file is there and whole."""
+        """Tell whether the file is there and whole."""
 
     def perform(self, setting: Setting, task: Task) -> None:
         """Train, and write the file atomically."""
@@ -50,7 +50,7 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Workforce:
-    """Who does jobs."""
+    """Runs jobs, in this process or in several."""
 
     setting: Setting
     task: Task

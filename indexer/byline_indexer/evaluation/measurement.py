@@ -1,4 +1,4 @@
-"""What a metric finds, and what goes on every measurement."""
+"""Hold the result of a metric, with the date and the libraries of its measurement."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from byline.api.quality_card import Measurement
 
 @dataclass(frozen=True)
 class Measured:
-    """What a metric found."""
+    """A measurement and its details."""
 
     measurement: Measurement
     details: tuple[Mapping[str, Any], ...]
-    """A document for each query, or for whatever else the value is made of."""
+    """One document for each query, or for each other part of the value."""
 
 
 def today() -> date:
-    """The date of a measurement, UTC."""
+    """Return today's date, UTC."""
     return datetime.now(UTC).date()
 
 
 def libraries() -> dict[str, str]:
-    """Versions of what measures."""
+    """List the versions of Byline and of the libraries that compute."""
     return {"byline": byline.__version__, "torch": torch.__version__, "numpy": np.__version__}

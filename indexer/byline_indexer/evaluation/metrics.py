@@ -1,4 +1,4 @@
-"""The table of metrics. A metric is a row: a function from an evaluation and its index to a measurement.
+"""List the metrics. A metric is a row: a function from an evaluation and its index to a measurement.
 
 Letters: J rows of the index, S subsets, T seeds, Q reported queries.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from byline.api.quality_card import Measurement, MeasurementProtocol
 from byline.errors import InvalidInput
 from byline.index.index import AttributionIndex
-from byline_indexer.evaluation import mislabel as mislabelling
+from byline_indexer.evaluation import mislabel as mislabeling
 from byline_indexer.evaluation.comparison import compare
 from byline_indexer.evaluation.designs import leave_one_out, random_subsets
 from byline_indexer.evaluation.measurement import Measured, libraries, today
@@ -26,22 +26,22 @@ class Metric:
     """One row of the table."""
 
     purpose: str
-    """For people."""
+    """Purpose of the metric, as tables show it."""
     check: Callable[[Subject], None]
     """Raises where the Task or the recipe lacks something; called before anything is built."""
     measure: Callable[[Subject, AttributionIndex], Measured]
-    """Measures."""
+    """Measures the index."""
 
 
 def lds(subject: Subject, index: AttributionIndex) -> Measured:
-    """Linear datamodelling score: models retrained on random subsets."""
+    """Measure the linear datamodeling score (LDS), with models retrained on random subsets."""
     truth = subject.random_truth(IndexRows.of(index))
     alpha = None if truth.source == "file" else subject.options.alpha
     return _compared(subject, index, truth, title="LDS", alpha=alpha)
 
 
 def loo(subject: Subject, index: AttributionIndex) -> Measured:
-    """Leave-one-out: models retrained without single rows."""
+    """Measure leave-one-out, with models retrained without single rows."""
     options = subject.options
     truth = subject.truth(
         IndexRows.of(index), lambda: leave_one_out(index.rows, options.points, options.seed)
@@ -57,7 +57,7 @@ def loo(subject: Subject, index: AttributionIndex) -> Measured:
 def _compared(
     subject: Subject, index: AttributionIndex, truth: Truth, *, title: str, alpha: float | None
 ) -> Measured:
-    """Hold summed scores against retrained outputs, on the reported queries alone."""
+    """Compare summed scores with retrained outputs, on the reported queries alone."""
     options, reported = subject.options, subject.split.reported
     write_truth(subject.folder() / f"truth-{options.metric}.npz", truth, index.groups)
     outputs_TSQ = truth.of(reported)
@@ -127,6 +127,6 @@ def _check_lds(subject: Subject) -> None:
 METRICS: dict[str, Metric] = {
     "lds": Metric("models retrained on random subsets", _check_lds, lds),
     "loo": Metric("models retrained without single points", _check, loo),
-    "mislabel": Metric("self-influence of wrong labels", mislabelling.check, mislabelling.mislabel),
+    "mislabel": Metric("self-influence of wrong labels", mislabeling.check, mislabeling.mislabel),
 }
 """Every metric, by name."""

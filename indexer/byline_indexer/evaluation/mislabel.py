@@ -1,4 +1,4 @@
-"""Mislabel detection: training points whose labels are made wrong should have the largest self-influence.
+"""Measure mislabel detection: training points with wrong labels should have the largest self-influence.
 
 Letter: R training points.
 """
@@ -40,12 +40,12 @@ class WrongTraining:
     wrong: tuple[int, ...]
     """Training points whose labels are wrong, ascending."""
     labels_seed: int
-    """That `Task.mislabelled` is called with."""
+    """Seed that `Task.mislabelled` is called with."""
     seed: int
-    """That `Task.train` is called with."""
+    """Seed that `Task.train` is called with."""
 
     def path(self, setting: Setting) -> Path:
-        """Where its file lies."""
+        """Path of the file."""
         key = {
             "content": setting.content,
             "wrong": self.wrong,
@@ -56,7 +56,7 @@ class WrongTraining:
         return setting.folder / f"{canonical_digest(key)[:32]}.safetensors"
 
     def finished(self, setting: Setting) -> bool:
-        """Whether its file is there and can be read."""
+        """Tell whether the file is there and can be read."""
         try:
             return bool(load_file(self.path(setting)))
         except (OSError, SafetensorError):
@@ -99,7 +99,7 @@ def mislabelled(task: Task, rows: Sequence[int], seed: int) -> Task:
 
 
 def check(subject: Subject) -> None:
-    """Hold that the Task and the recipe can be measured by mislabel detection.
+    """Require a Task and a recipe that mislabel detection can measure.
 
     Raises:
         InvalidTask: The Task lacks `mislabelled` or `train`.
@@ -112,7 +112,7 @@ def check(subject: Subject) -> None:
             "expected Task.train, (rows, seed) -> state dict: --metric mislabel trains on wrong labels; add it to the "
             "Task (docs/tasks.md)"
         )
-    drawn(len(task.train_set), subject.options.wrong, subject.options.seed)
+    draw_wrong_points(len(task.train_set), subject.options.wrong, subject.options.seed)
     refuse_no_self_influence(recipe)
     if recipe.recorded:
         raise InvalidInput(
@@ -132,7 +132,7 @@ def check(subject: Subject) -> None:
 def mislabel(subject: Subject, index: AttributionIndex) -> Measured:
     """Train on wrong labels, index that model in the same way, and rank its training points by self-influence."""
     options = subject.options
-    wrong_R = drawn(index.rows, options.wrong, options.seed)
+    wrong_R = draw_wrong_points(index.rows, options.wrong, options.seed)
     values_R = _self_influence(subject, index, np.flatnonzero(wrong_R))
     if np.ptp(values_R) == 0:
         raise InvalidInput("every training point has the same self-influence: it ranks nothing")
@@ -162,8 +162,8 @@ def mislabel(subject: Subject, index: AttributionIndex) -> Measured:
     return Measured(measurement, tuple(details))
 
 
-def drawn(rows: int, share: float, seed: int) -> NDArray[np.bool_]:
-    """Draw which training points get wrong labels, bool [R]: some, and not all.
+def draw_wrong_points(rows: int, share: float, seed: int) -> NDArray[np.bool_]:
+    """Draw the training points that get wrong labels, bool [R]: some, and not all.
 
     Raises:
         InvalidInput: So few points have no such share.
@@ -179,7 +179,7 @@ def drawn(rows: int, share: float, seed: int) -> NDArray[np.bool_]:
 def _self_influence(
     subject: Subject, index: AttributionIndex, wrong: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Self-influence of every point in an index of the models that were trained on wrong labels, [R]."""
+    """Compute the self-influence of every point, [R], in an index of the models trained on wrong labels."""
     workforce = subject.workforce(index.fingerprint.data)
     rows = tuple(int(row) for row in wrong)
     used = sorted({member.checkpoint for member in index.members})

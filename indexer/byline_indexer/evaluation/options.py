@@ -1,4 +1,4 @@
-"""What `byline evaluate` and `byline tune` are asked to do."""
+"""Options of `byline evaluate` and `byline tune`."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,22 +9,22 @@ MOST_BY_DEFAULT = 100
 
 
 class EvaluationOptions(BaseModel):
-    """How a measurement is made."""
+    """Options of a measurement."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     out: LocalPath
-    """Folder of reports, retrained outputs and whatever else a later run uses again."""
+    """Folder of reports, retrained outputs and other files that a later run uses again."""
     metric: str = "lds"
     """A name of `byline_indexer.evaluation.metrics.METRICS`."""
     target: str | None = None
-    """What the scores attribute; None takes the recipe's query target."""
+    """Target that the scores attribute; None takes the recipe's query target."""
     output: str | None = None
     """f of the retrained models: minus the `loss`, or a target of the Task; None takes what is attributed."""
     subsets: int = Field(default=100, ge=2)
     """Subsets to retrain on, for `lds`."""
     alpha: float = Field(default=0.5, gt=0, lt=1)
-    """Share of the rows that is in each."""
+    """Share of the rows that each subset keeps."""
     points: int = Field(default=50, ge=2)
     """Rows that are left out one by one, for `loo`."""
     wrong: float = Field(default=0.1, gt=0, lt=1)
@@ -36,7 +36,7 @@ class EvaluationOptions(BaseModel):
     tuning: int | None = Field(default=None, ge=0)
     """Items that are set apart for `byline tune` and never reported."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Of the drawing of subsets, queries and wrong labels."""
+    """Seed of the draw of subsets, queries and wrong labels."""
     truth: LocalPath | None = None
     """Outputs of models that were retrained elsewhere, in place of retraining."""
     batch: int = Field(default=32, ge=1)

@@ -1,4 +1,4 @@
-"""Which items of the evaluation set are reported, and which are for tuning: never the same ones."""
+"""Split the evaluation set into reported and tuning queries, which never meet."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ REPORT = "tuning.json"
 
 @dataclass(frozen=True)
 class Split:
-    """Positions in the evaluation set."""
+    """Positions of queries in the evaluation set."""
 
     reported: NDArray[np.int64]
     tuning: NDArray[np.int64]
@@ -49,7 +49,7 @@ def split(items: int, options: EvaluationOptions) -> Split:
 
 
 def tuned_queries(folder: Path, evaluation: str) -> set[int]:
-    """Read which queries earlier runs of `byline tune` chose by.
+    """Read the queries that earlier runs of `byline tune` chose by.
 
     Args:
         folder: Of the evaluation.
@@ -67,7 +67,7 @@ def tuned_queries(folder: Path, evaluation: str) -> set[int]:
 
 
 def refuse_tuned(folder: Path, evaluation: str, reported: NDArray[np.int64]) -> None:
-    """Hold that no reported query took part in a choice.
+    """Refuse reported queries that took part in a choice.
 
     Args:
         folder: Of the evaluation.

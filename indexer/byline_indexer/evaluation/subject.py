@@ -1,4 +1,4 @@
-"""What is being evaluated: an index, the Task that it was built from, and who retrains.
+"""Hold one evaluation: its options, its Task, and its trainings.
 
 Letters: J rows of the index, Q queries.
 """
@@ -32,12 +32,12 @@ from byline_indexer.scores import score_items
 
 @dataclass(frozen=True)
 class IndexRows:
-    """What subsets are made of."""
+    """Rows of an index, which subsets are made of."""
 
     count: int
-    """J."""
+    """Number of rows, J."""
     groups: GroupPartition | None
-    """Which training points they are groups of; None where they are points."""
+    """Training points of each row; None if rows are points."""
     data: str
     """Digest of the training set."""
 
@@ -49,7 +49,7 @@ class IndexRows:
 
 @dataclass(frozen=True)
 class Subject:
-    """One evaluation: what is asked, and everything that it is asked of."""
+    """One evaluation: build file, options and Task."""
 
     config: BuildConfig
     options: EvaluationOptions
@@ -78,21 +78,21 @@ class Subject:
 
     @property
     def split(self) -> Split:
-        """Which of these are reported, and which are for tuning."""
+        """Split these items into reported and tuning queries."""
         return split(len(self.evaluation_set), self.options)
 
     @property
     def target(self) -> str:
-        """What the scores attribute."""
+        """Name of the target that the scores attribute."""
         return self.options.target or self.config.recipe.query_target
 
     @property
     def output(self) -> str:
-        """f: minus the loss, or a target."""
+        """Name of f: minus the loss, or a target."""
         return self.options.output or self.target
 
     def check(self) -> None:
-        """Hold that the Task has what retraining needs, before anything is built.
+        """Require the parts of the Task that retraining needs, before anything is built.
 
         Raises:
             InvalidTask: It has no `evaluation_set`, no `train` where no truth is given, or no such target.
@@ -113,7 +113,7 @@ class Subject:
             from_file(self.options.truth, len(self.task.train_set), items, None)
 
     def workforce(self, data: str) -> Workforce:
-        """Who trains models.
+        """Make the processes that train models.
 
         Args:
             data: Digest of the training set.
@@ -155,7 +155,7 @@ class Subject:
         return retrained(design(), self.options.seeds, self.output, rows.groups, self.workforce(rows.data))
 
     def random_truth(self, rows: IndexRows) -> Truth:
-        """The same, of random subsets as the options have them."""
+        """Retrain on random subsets as the options describe them."""
         options = self.options
         return self.truth(
             rows, lambda: random_subsets(rows.count, options.subsets, options.alpha, options.seed)

@@ -1,4 +1,4 @@
-"""One training through the Task's own `train`, and what the trained model says of the evaluation set.
+"""Train through the Task's own `train`, and evaluate the model on the evaluation set.
 
 Letter: E items of the evaluation set.
 """
@@ -48,9 +48,9 @@ class Retraining:
     chosen: bytes
     """A bit for each training point, as `numpy.packbits` has them: many jobs wait in memory."""
     points: int
-    """R, training points of the Task."""
+    """Number of the Task's training points, R."""
     seed: int
-    """That `Task.train` is called with."""
+    """Seed that `Task.train` is called with."""
 
     @classmethod
     def of(cls, chosen_R: NDArray[np.bool_], seed: int) -> Self:
@@ -59,12 +59,12 @@ class Retraining:
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """The training points, ascending."""
+        """Rows of the training points, ascending."""
         bits = np.unpackbits(np.frombuffer(self.chosen, dtype=np.uint8), count=self.points)
         return np.flatnonzero(bits).astype(np.int64)
 
     def path(self, setting: Setting) -> Path:
-        """Where its file lies."""
+        """Path of the file."""
         key = {
             "content": setting.content,
             "chosen": self.chosen.hex(),
@@ -74,7 +74,7 @@ class Retraining:
         return setting.folder / f"{canonical_digest(key)[:32]}.npz"
 
     def finished(self, setting: Setting) -> bool:
-        """Whether its file is there and whole."""
+        """Tell whether the file is there and whole."""
         return self.read(setting) is not None
 
     def read(self, setting: Setting) -> dict[str, NDArray[np.float64]] | None:

@@ -1,4 +1,4 @@
-"""What models retrained on subsets really say: from trainings, or from a file.
+"""Get the outputs of models retrained on subsets: from trainings, or from a file.
 
 Letters: R training points, J rows of the index, S subsets, T seeds, E items of the evaluation set.
 """
@@ -23,13 +23,13 @@ class Truth:
     """Subsets, and the outputs of models that were trained on them."""
 
     subsets_SJ: Subsets
-    """Which rows of the index each model saw."""
+    """Bool [S, J]: rows of the index that each model was trained on."""
     outputs_TSE: NDArray[np.float64]
     """f of every item under the model of every seed and subset."""
     source: Literal["retrained", "file"]
 
     def of(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
-        """F of some items only, [T, S, Q].
+        """Select f of some items, [T, S, Q].
 
         Raises:
             InvalidInput: Not all of them are finite.
@@ -69,7 +69,7 @@ def retrained(
 
 
 def _kept(job: Retraining, output: str, setting: Setting) -> NDArray[np.float64]:
-    """What a finished job left of one output, float64 [E]."""
+    """Read one output of a finished job, float64 [E]."""
     found = job.read(setting) or {}
     if output not in found:
         raise BuildFailed(
@@ -79,12 +79,12 @@ def _kept(job: Retraining, output: str, setting: Setting) -> NDArray[np.float64]
 
 
 def points_of(subsets_SJ: Subsets, members: GroupPartition | None) -> Subsets:
-    """Which training points are kept, bool [S, R], where rows of the index are."""
+    """Turn subsets of index rows into subsets of training points, bool [S, R]."""
     return subsets_SJ if members is None else subsets_SJ[:, members.group_of_rows]
 
 
 def rows_of(subsets_SR: Subsets, members: GroupPartition | None) -> Subsets:
-    """Which rows of the index are kept, bool [S, J], where training points are.
+    """Turn subsets of training points into subsets of index rows, bool [S, J].
 
     Raises:
         InvalidInput: A subset keeps some points of a group and leaves others out.

@@ -1,4 +1,4 @@
-"""Chooses target, damping and size by the LDS on the tuning queries; the reported ones are never looked at.
+"""Choose target, damping and size by the LDS on the tuning queries; the reported queries take no part.
 
 Letters: J rows of an index, Q tuning queries.
 """
@@ -33,27 +33,27 @@ from byline_indexer.progress import Observer, Silent
 
 @dataclass(frozen=True)
 class Tried:
-    """A candidate and how good it is."""
+    """A candidate and its LDS."""
 
     candidate: Candidate
     lds: float
-    """Mean over the tuning queries."""
+    """Mean LDS over the tuning queries."""
     interval: Interval | None
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """All candidates."""
+    """All candidates with their LDS."""
 
     tried: Sequence[Tried]
-    """In the order in which they were tried."""
+    """Candidates in the order in which they were tried."""
     queries: int
     """Tuning queries whose truth varies."""
     report_file: Path
 
     @property
     def best(self) -> Tried:
-        """The largest LDS; of equal ones the first, which is the smaller."""
+        """Candidate with the largest LDS; of equal ones the first, which is the smaller."""
         return max(self.tried, key=lambda each: each.lds)
 
 
@@ -87,7 +87,7 @@ def tune(
     tried = []
     queries = 0
     for number, candidate in enumerate(chosen, start=1):
-        observer.message(f"candidate {number} of {len(chosen)}: {described(candidate)}")
+        observer.message(f"candidate {number} of {len(chosen)}: {describe_candidate(candidate)}")
         found_Q, interval = _lds(subject, candidate, items)
         queries = int((~np.isnan(found_Q)).sum())
         if not queries:
@@ -101,8 +101,8 @@ def tune(
     return tuned
 
 
-def described(candidate: Candidate) -> str:
-    """A candidate in a few words."""
+def describe_candidate(candidate: Candidate) -> str:
+    """Describe a candidate in a few words."""
     parts = {"target": candidate.signal, "damping": candidate.damping, "size": candidate.size}
     return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
 
@@ -110,7 +110,7 @@ def described(candidate: Candidate) -> str:
 def _lds(
     subject: Subject, candidate: Candidate, items: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], Interval | None]:
-    """LDS of each tuning query, [Q], and the interval of their mean."""
+    """Compute the LDS of each tuning query, [Q], and the interval of their mean."""
     index = subject.config.index.model_copy(update={"path": subject.folder() / "candidate"})
     config = subject.config.model_copy(update={"recipe": candidate.recipe, "index": index})
     own = replace(
@@ -128,7 +128,7 @@ def _lds(
 
 
 def _scores(subject: Subject, items: NDArray[np.int64]) -> tuple[NDArray[np.float32], IndexRows]:
-    """Scores of the tuning queries in a candidate's index, which is built and deleted, or those kept of it."""
+    """Score the tuning queries in a candidate's index, or read the scores that an earlier run kept."""
     config, observer = subject.config, subject.observer
     plan = make_plan(config, subject.task)
     fingerprint = Sources(config, subject.loaded, observer).identity(plan).fingerprint

@@ -1,1 +1,1 @@
-"""Units of work: planned, run by workers, and never run twice."""
+"""Units of work, which workers run and no build runs twice."""

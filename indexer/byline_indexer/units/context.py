@@ -1,4 +1,4 @@
-"""One Task, and at a time one member's model and fitted state: what every unit of a build works with."""
+"""Load the Task, and one member's model and fitted state at a time, for the units of a build."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,7 @@ from byline.errors import InvalidTask
 from byline.features.featurizer import MemberFeaturizer, statistics
 from byline.features.sampling import cut_batches
 from byline.gradients.factors import BatchGradients
+from byline.gradients.pass_log import NOTHING_MET, PassReport
 from byline.loading.task_file import load_task
 from byline.members import Member
 from byline.models.checkpoints import pin_checkpoints
@@ -28,7 +29,7 @@ from byline_indexer.units.workspace import Workspace
 
 
 class WorkerContext:
-    """What a worker has in memory; loaded when a unit asks for it, kept until one asks for another.
+    """The Task and the model of a worker, loaded when a unit asks for them.
 
     Args:
         plan: What is built.
@@ -51,7 +52,7 @@ class WorkerContext:
         """The rows that were looked at last: where an error is."""
 
     def task(self) -> Task:
-        """The Task.
+        """Load the Task once.
 
         Raises:
             InvalidTask: Its source makes another one in every process.
@@ -72,7 +73,7 @@ class WorkerContext:
         return self._task
 
     def model(self, member: str) -> MemberModel:
-        """One member's model; members of the same weights share it."""
+        """Load one member's model; members of the same weights share it."""
         wanted = self._plan.member(member)
         if self._model is None or self._model[0] != wanted:
             same_weights = self._model is not None and self._model[0].same_model(wanted)
@@ -84,8 +85,12 @@ class WorkerContext:
     def _loaded(self, member: Member, sibling: MemberModel | None) -> MemberModel:
         return MemberModel.load(self.task(), self._plan.recipe, member, self._plan.numerics.compute, sibling)
 
+    def read_passes(self) -> PassReport:
+        """Report what gradient passes met since the last reading."""
+        return NOTHING_MET if self._model is None else self._model[1].read_passes()
+
     def statistic(self, unit: Unit) -> Statistic:
-        """The statistic that a unit measures or reduces."""
+        """Find the statistic that a unit measures or reduces."""
         recipe, blocks = self._plan.recipe, self.model(unit.member).blocks
         member = self._plan.member(unit.member)
         uses = recipe.scale.uses_moments
@@ -94,7 +99,7 @@ class WorkerContext:
         return next(statistic for statistic in every if statistic.name == unit.statistic)
 
     def state(self, member: str, before: str | None = None) -> State:
-        """What the statistics that come before this one left behind; all of them for None."""
+        """Read the fitted state of the statistics before this one; of all statistics for None."""
         names = fitted_before(self._plan, before)
         known = self._fitted_state
         if known is None or known[0] != member or names[: len(known[1])] != known[1]:
@@ -106,7 +111,7 @@ class WorkerContext:
         return self._fitted_state[2]
 
     def featurizer(self, member: str, before: str | None = None) -> MemberFeaturizer:
-        """A featurizer with the statistics that come before one, or with all."""
+        """Make a featurizer of the statistics before this one; of all statistics for None."""
         key = f"{member}/{before}"
         if self._featurizer is None or self._featurizer[0] != key:
             self._featurizer = None
@@ -120,7 +125,7 @@ class WorkerContext:
         return {name: tensor.to(self._plan.numerics.device) for name, tensor in state.items()}
 
     def block(self, unit: Unit) -> Rows:
-        """The rows of a unit's block of the grid."""
+        """List the rows of a unit's block of the grid."""
         return np.asarray(self._plan.block_rows(unit.block), dtype=np.int64)
 
     def items(self, batch: Rows) -> list[Item]:

@@ -1,4 +1,4 @@
-"""Performs the units that make features and row weights.
+"""Perform the units that make features and row weights.
 
 Shapes: N examples, K numbers of a feature.
 """
@@ -24,7 +24,7 @@ from byline_indexer.units.workspace import Workspace
 
 
 class EmitStage:
-    """EMIT and WEIGH.
+    """Performs EMIT and WEIGH units.
 
     Args:
         plan: What is built.
@@ -49,10 +49,10 @@ class EmitStage:
             return self._emit_recorded(featurizer, unit)
         if self._plan.keeps_projections:
             raw = self._workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
-            made = emitted(featurizer, self._context.to_device(raw))
+            made = emit_batch(featurizer, self._context.to_device(raw))
         else:
             batches = self._context.gradients(unit.member, self._context.block(unit))
-            made = join_states([emitted(featurizer, featurizer.project_training(g)) for g in batches])
+            made = join_states([emit_batch(featurizer, featurizer.project_training(g)) for g in batches])
         if self._plan.recipe.row_weight == "leverage":
             made["weight"] = leverage_weights(
                 self._leverage(featurizer, unit.member, self._context.block(unit))
@@ -60,20 +60,20 @@ class EmitStage:
         return made
 
     def _emit_recorded(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
-        """Features from the recorded run; gradients at the final weights are what the rows' own scores are taken with."""
+        """Make features from the recorded run; gradients at the final weights give the rows' own scores."""
         rows = self._context.block(unit)
         train_NK = self._trajectories.features(unit.member, rows).to(self._plan.numerics.device)
         own = iter(torch.split(train_NK, self._plan.numerics.batch_rows))
         made = []
         for g in self._context.gradients(unit.member, rows):
             projected = featurizer.project_training(g)
-            made.append(emitted(featurizer, projected, next(own)))
+            made.append(emit_batch(featurizer, projected, next(own)))
             if self._plan.groups is not None:  # a group's own score needs the sum of both sides
                 made[-1]["query"] = featurizer.feature(projected["phi"], Side.QUERY).float()
         return join_states(made)
 
     def _emit_groups(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
-        """Features of groups whose weighted sums are differentiated."""
+        """Make features of groups whose weighted sums are differentiated."""
         groups = self._plan.fast_groups
         assert groups is not None
         made = GroupPass(
@@ -87,13 +87,13 @@ class EmitStage:
         return {"features": made.features([groups[group] for group in self._plan.emit_groups(unit.block)])}
 
     def _weights(self, rows: Rows) -> Tensor:
-        """Row weights, float64 [N]; those of all rows are read once."""
+        """Read row weights, float64 [N]; the weights of all rows are read once."""
         if self._weights_R is None:
             self._weights_R = every_weight(self._plan, self._workspace)
         return self._weights_R[torch.from_numpy(rows)]
 
     def _leverage(self, featurizer: MemberFeaturizer, member: str, rows: Rows) -> Tensor:
-        """h_N = (1/n) E[g^T H^-1 g], the expectation over the labels that the curvature is fitted with."""
+        """Compute h_N = (1/n) E[g^T H^-1 g], the expectation over the labels that the curvature is fitted with."""
         parts = []
         for batch in cut_batches(rows, self._plan.numerics.batch_rows):
             each = self._context.model(member).expected_gradients(
@@ -104,7 +104,7 @@ class EmitStage:
         return torch.cat(parts) / self._plan.rows
 
     def weigh(self, unit: Unit) -> State:
-        """Mean of the row weights under all forward masks of one model."""
+        """Average the row weights under all forward masks of one model."""
         plan = self._plan
         member = plan.member(unit.member)
         model = self._context.model(unit.member)
@@ -121,8 +121,8 @@ class EmitStage:
         return join_states(parts)
 
 
-def emitted(featurizer: MemberFeaturizer, projected: State, train_NK: Tensor | None = None) -> State:
-    """What a block of rows leaves behind.
+def emit_batch(featurizer: MemberFeaturizer, projected: State, train_NK: Tensor | None = None) -> State:
+    """Make the output of an EMIT unit of one batch.
 
     Args:
         featurizer: Of the member.

@@ -1,4 +1,4 @@
-"""The seam between what is to be done and what does it: run units, report receipts.
+"""Run units and report their receipts, in this process or in several.
 
 An executor knows nothing of stages: it gets units that do not depend on one another and runs them in any
 order, at least once each. Anything that can call `Worker.perform` somewhere can be one.
@@ -20,7 +20,7 @@ from byline.models.member import MemberModel
 from byline.task import Task
 from byline_indexer.processes import interrupts_held, spawned
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.plan_files import any_started, hand_over, take_over
+from byline_indexer.units.plan_files import any_started, read_plan, write_plan
 from byline_indexer.units.unit import Unit
 from byline_indexer.units.worker import Worker
 from byline_indexer.units.workspace import Receipt
@@ -116,7 +116,7 @@ class Processes:
                 future.cancel()
 
     def __enter__(self) -> Self:
-        hand_over(self._plan, self._folder)
+        write_plan(self._plan, self._folder)
         return self
 
     def __exit__(
@@ -135,7 +135,7 @@ _workers: list[Worker | BuildFailed] = []
 
 def _start_worker(folder: Path) -> None:
     try:
-        plan = take_over(folder)
+        plan = read_plan(folder)
         _check_libraries(plan)
     except (
         Exception
@@ -148,7 +148,7 @@ def _start_worker(folder: Path) -> None:
 
 
 def _check_libraries(plan: BuildPlan) -> None:
-    """Refuse to work with other libraries than the plan was made with: somebody installed some meanwhile.
+    """Refuse libraries other than the plan was made with: they were changed during the build.
 
     Raises:
         BuildFailed: Their versions differ.

@@ -1,4 +1,4 @@
-"""Performs the units of a fit: sums over blocks of its sample, their end, and projections that are kept for it."""
+"""Perform the units of a fit: sums over blocks of its sample, their end, and the projections kept for it."""
 
 from collections.abc import Iterator
 
@@ -17,13 +17,13 @@ from byline.models.training_points import EVALUATION, read_items
 from byline.types import Rows, State
 from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.state import add_state, gathered, join_states
+from byline_indexer.units.state import add_state, gather_projections, join_states
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
 
 
 class FitStage:
-    """MEASURE, REDUCE and PROJECT.
+    """Performs MEASURE, REDUCE and PROJECT units.
 
     Args:
         plan: What is built.
@@ -46,7 +46,7 @@ class FitStage:
     def _measured(
         self, unit: Unit, statistic: Statistic
     ) -> Iterator[BatchGradients | Tensor | BatchProducts]:
-        """What a statistic measures of one fit block: kept projections, gradients at its labels, or curvature products.
+        """Make the batches that a statistic measures: kept projections, gradients at its labels, or products.
 
         Yields:
             A batch of gradients, or their phi_NK, or the batch's products.
@@ -62,7 +62,7 @@ class FitStage:
             yield from self._projected(unit.member, rows)
             return
         if statistic.source == "projected":
-            yield from gathered(self._fit_projections(unit, rows, statistic))
+            yield from gather_projections(self._fit_projections(unit, rows, statistic))
             return
         yield from self._fit_gradients(unit, rows, statistic)
 

@@ -1,4 +1,4 @@
-"""Features of groups from their summed gradients: one pass for many small groups, or many passes for a large one.
+"""Make features of groups from summed gradients: one pass for many small groups, many for a large one.
 
 A group of more than a batch is differentiated as one number, its weighted sum. Smaller groups share a batch, whose
 factors are added up by group. No single point's gradient is formed either way.
@@ -22,20 +22,20 @@ from byline.types import Rows
 
 @dataclass(frozen=True, kw_only=True)
 class GroupPass:
-    """What groups are differentiated with."""
+    """The model and the data that groups are differentiated with."""
 
     model: MemberModel
     featurizer: MemberFeaturizer
     read: Callable[[Rows], list[Item]]
-    """Training points of some rows."""
+    """Reads the training points of some rows."""
     weights: Callable[[Rows], Tensor]
-    """What each of these rows counts."""
+    """Gives the weights of some rows."""
     batch_rows: int
     signal: str
-    """What is differentiated."""
+    """Name of the train signal."""
 
     def features(self, groups: Sequence[Rows]) -> Tensor:
-        """One member's features of some groups.
+        """Make one member's features of some groups.
 
         Args:
             groups: Rows of each, ascending.
@@ -53,7 +53,7 @@ class GroupPass:
         return self.featurizer.feature(phi_JK, Side.TRAIN).float()
 
     def _alone(self, rows: Rows) -> Tensor:
-        """A large group's projected gradient, [K]."""
+        """Project a large group's gradient, [K]."""
 
         def batches() -> Iterator[tuple[list[Item], Tensor]]:
             for batch in cut_batches(rows, self.batch_rows):
@@ -62,7 +62,7 @@ class GroupPass:
         return self.featurizer.project(self.model.group_gradient(batches(), self.signal), Side.TRAIN)[0]
 
     def _together(self, groups: Sequence[Rows]) -> Tensor:
-        """Projected gradients of groups that fit in one batch, [J, K]."""
+        """Project the gradients of groups that fit in one batch, [J, K]."""
         batch = torch.cat([torch.from_numpy(rows) for rows in groups]).numpy()
         group_N = torch.arange(len(groups)).repeat_interleave(torch.tensor([len(rows) for rows in groups]))
         gradients = self.model.gradients(self.read(batch), self.signal)

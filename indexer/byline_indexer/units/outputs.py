@@ -1,4 +1,4 @@
-"""Reading what the units that make features left behind, block by block."""
+"""Read the outputs of EMIT and WEIGH units, block by block."""
 
 import torch
 from torch import Tensor
@@ -10,13 +10,13 @@ from byline_indexer.units.workspace import Workspace
 
 
 def block_features(workspace: Workspace, member: str, block: int, side: Side = Side.TRAIN) -> Tensor:
-    """One member's features of one block of rows, of the side that is stored or as queries: float32 [B, K]."""
+    """Read one member's features of one block, of the stored side or as queries: float32 [B, K]."""
     name = "features" if side is Side.TRAIN else "query"
     return workspace.read(Unit(Stage.EMIT, member, block), (name,))[name]
 
 
 def block_weights(plan: BuildPlan, workspace: Workspace, block: int) -> Tensor:
-    """Row weights of one block: float64 [B]; ones where the recipe has none.
+    """Read the row weights of one block, float64 [B]; ones if the recipe has none.
 
     The mean over the members, or over the models under the masks that serve the weight alone.
     """
@@ -35,5 +35,5 @@ def block_weights(plan: BuildPlan, workspace: Workspace, block: int) -> Tensor:
 
 
 def every_weight(plan: BuildPlan, workspace: Workspace) -> Tensor:
-    """Row weights of the whole training set, float64 [R]."""
+    """Read the row weights of the whole training set, float64 [R]."""
     return torch.cat([block_weights(plan, workspace, block) for block in range(plan.block_count)])

@@ -1,4 +1,4 @@
-"""The units of a PCA over all members' features; the mathematics is in `byline.projection.pca`.
+"""Perform the units of a PCA over all members' features (the mathematics: `byline.projection.pca`).
 
 Nothing here holds more than one block of rows, one member's sums and the members' directions.
 
@@ -42,7 +42,7 @@ class Rotation:
         self._directions: tuple[int, list[Tensor]] | None = None
 
     def sketch(self, unit: Unit) -> State:
-        """Y = X Q of the fit's rows in one block, and what these rows are multiplied by."""
+        """Compute Y = X Q of the fit's rows in one block, and the factors of these rows."""
         plan, chosen = self._plan, torch.from_numpy(self._plan.rotation_rows(unit.block))
         features = [self._fitted_on(m.name, unit.block) for m in plan.members]
         weights_B = block_weights(plan, self._workspace, unit.block)[chosen]
@@ -54,7 +54,7 @@ class Rotation:
         return {"sketch": sketch_BL, "scales": scales_B}
 
     def gather(self, unit: Unit) -> State:
-        """W = X^T Y of one member, float64, added up in the order of the blocks."""
+        """Compute W = X^T Y of one member, float64, in the order of the blocks."""
         sums: Tensor | None = None
         for block in self._plan.rotation_blocks:
             sketch = self._workspace.read(self._plan.sketch_unit(unit.number, block))
@@ -65,7 +65,7 @@ class Rotation:
         return {"sums": sums}
 
     def mix(self, unit: Unit) -> State:
-        """S, which turns every member's sums into directions."""
+        """Compute S, which turns every member's sums into directions."""
         plan, workspace = self._plan, self._workspace
         units = (plan.sketch_unit(unit.number, block) for block in plan.rotation_blocks)
         sketch_LL = _sum_of_squares(workspace.read(u, ("sketch",))["sketch"].double() for u in units)
@@ -75,13 +75,13 @@ class Rotation:
         }
 
     def direct(self, unit: Unit) -> State:
-        """One member's directions: rounded after the last pass."""
+        """Compute one member's directions; they are rounded after the last pass."""
         mixed = self._workspace.read(self._plan.mix_unit(unit.number))["mixing"]
         directions = (self._sums(unit.number, unit.member) @ mixed).float()
         return encode_directions(directions) if self._last(unit.number) else {"directions": directions}
 
     def rotate(self, unit: Unit) -> State:
-        """Features of one block over all members, rotated."""
+        """Rotate the features of one block over all members."""
         features = [
             self._moved(block_features(self._workspace, m.name, unit.block)) for m in self._plan.members
         ]
@@ -89,7 +89,7 @@ class Rotation:
         return {"features": member_parts(features, directions, member_shares(self._plan.members)).sum(dim=1)}
 
     def _fitted_on(self, member: str, block: int) -> Tensor:
-        """A member's features of the fit's rows in a block, as much as its weight makes of them."""
+        """Read a member's features of the fit's rows in a block, times its share."""
         names = [each.name for each in self._plan.members]
         share = member_shares(self._plan.members)[names.index(member)]
         chosen = torch.from_numpy(self._plan.rotation_rows(block))
@@ -112,7 +112,7 @@ class Rotation:
         return self._workspace.read(Unit(Stage.GATHER, member, 0, self._plan.pass_name(number)))["sums"]
 
     def _begin(self, number: int) -> list[Tensor]:
-        """What a pass begins with, and after all passes the final directions: one [K, L] a member."""
+        """Read the start of a pass, or the final directions after all passes: one [K, L] a member."""
         if self._directions is None or self._directions[0] != number:
             self._directions = None
             made = [self._moved(d) for d in (self._first() if number == 0 else self._of_pass(number - 1))]
@@ -137,7 +137,7 @@ class Rotation:
 
 
 def _sum_of_squares(parts: Iterator[Tensor]) -> Tensor:
-    """Sum of A^T A, one part after the other."""
+    """Add up A^T A, one part after the other."""
     total: Tensor | None = None
     for part in parts:
         square = part.T @ part

@@ -1,4 +1,4 @@
-"""What a build will do: the fixed grid of row blocks, the fit samples, and the list of units.
+"""Plan a build: the fixed grid of row blocks, the fit samples, and the list of units.
 
 Everything here follows from the plan alone, so that every worker, and every restart, sees the same units.
 """
@@ -44,7 +44,7 @@ class Numerics:
 
     @classmethod
     def of(cls, build: BuildSection) -> Self:
-        """Take them from a build file."""
+        """Take the numerics from a build file."""
         return cls(
             block_rows=build.block_rows,
             batch_rows=build.batch_rows,
@@ -55,7 +55,7 @@ class Numerics:
 
     @property
     def compute(self) -> Compute:
-        """Where and how precisely gradients are computed."""
+        """Device and precision of gradients."""
         return Compute(device=torch.device(self.device), precision=self.precision)
 
 
@@ -68,7 +68,7 @@ class StatisticPlan:
     sample: int | None
     """Rows to fit on; None takes all. 0: what it would measure is given, and only its end is run."""
     labels: Labels = "given"
-    """Whose labels the gradients are taken at."""
+    """Labels that gradients are taken at."""
     fresh: bool = False
     """Whether gradients are taken anew, in a random order, even where projections could be kept: no other pass is over
     single points."""
@@ -77,7 +77,7 @@ class StatisticPlan:
 
     @property
     def reads_projections(self) -> bool:
-        """Whether it reads what PROJECT units kept; gradients at other labels are taken anew."""
+        """Whether it reads the projections of PROJECT units; gradients at other labels are taken anew."""
         return self.source == "projected" and self.labels == "given" and not self.fresh
 
 
@@ -90,9 +90,9 @@ class BuildPlan:
     process can load."""
     recipe: Recipe
     parameter_blocks: tuple[Block, ...]
-    """What is attributed, as the manifest keeps it. All other blocks here are blocks of rows."""
+    """Attributed parameters as the manifest lists them. All other blocks here are blocks of rows."""
     parameters: ParameterReport
-    """What became of the selected parameters."""
+    """Selected parameters that are attributed, frozen and unused."""
     members: tuple[Member, ...]
     rows: int
     numerics: Numerics
@@ -102,15 +102,15 @@ class BuildPlan:
     evaluation_rows: int = 0
     """Items of the evaluation set that a statistic is measured on."""
     grouping: GroupOptions | None = None
-    """How points are grouped; None where every point has a row of its own."""
+    """Options of grouping; None if every point has a row of its own."""
     groups: GroupPartition | None = None
-    """Which points are in which group."""
+    """Groups of the points, once they are made."""
     recordings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Visits in every span of each member's recorded run; empty where features come from gradients."""
     task_digest: str | None = None
-    """Of the Task's source: what every worker's own loading is held to; None holds it to nothing."""
+    """Digest of the Task's source, which every worker compares; None compares nothing."""
     checkpoints: Mapping[int, CheckpointDigests] = field(default_factory=dict)
-    """Of the weights and what else belongs to the checkpoints that are used: what every loading is held to."""
+    """Digests of the checkpoints that are used, which every loading compares."""
     libraries: Mapping[str, str] = field(default_factory=libraries)
     """Versions that the plan was made with: every worker has the same."""
 
@@ -121,7 +121,7 @@ class BuildPlan:
 
     @property
     def fast_groups(self) -> GroupPartition | None:
-        """The groups, where their gradients are taken at once."""
+        """Groups whose gradients are taken at once; None for other builds."""
         return self.groups if self.fast else None
 
     @property
@@ -132,14 +132,14 @@ class BuildPlan:
         return -(-len(self.fast_groups) // self._groups_a_unit)
 
     def emit_groups(self, block: int) -> range:
-        """The groups that one EMIT unit of a fast build makes."""
+        """List the groups that one EMIT unit of a fast build makes."""
         assert self.fast_groups is not None
         size = self._groups_a_unit
         return range(block * size, min((block + 1) * size, len(self.fast_groups)))
 
     @cached_property
     def _groups_a_unit(self) -> int:
-        """So many that a unit passes over a block's points, if groups are of like sizes."""
+        """Groups of one EMIT unit, which passes over about as many points as a block has."""
         assert self.fast_groups is not None
         return max(1, self.numerics.block_rows * len(self.fast_groups) // self.rows)
 
@@ -149,12 +149,12 @@ class BuildPlan:
         return -(-self.rows // self.numerics.block_rows)
 
     def statistic(self, name: str) -> StatisticPlan:
-        """The statistic of this name."""
+        """Find the statistic of this name."""
         return next(statistic for statistic in self.statistics if statistic.name == name)
 
     @property
     def first_of_projections(self) -> str | None:
-        """The first statistic of kept projections, which are made with what comes before it; None where there is none."""
+        """Name of the first statistic of kept projections; None if there is none."""
         return next((s.name for s in self.statistics if s.reads_projections), None)
 
     @property
@@ -163,7 +163,7 @@ class BuildPlan:
         return any(statistic.reads_projections for statistic in self.statistics)
 
     def member(self, name: str) -> Member:
-        """The member of this name."""
+        """Find the member of this name."""
         return next(member for member in (*self.members, *self.weighers) if member.name == name)
 
     @property
@@ -186,12 +186,12 @@ class BuildPlan:
             yield [Unit(Stage.WEIGH, member.name, block) for block in range(self.block_count)]
 
     def block_rows(self, block: int) -> range:
-        """The rows of one block of the grid."""
+        """List the rows of one block of the grid."""
         start = block * self.numerics.block_rows
         return range(start, min(start + self.numerics.block_rows, self.rows))
 
     def fit_blocks(self, statistic: str) -> list[Rows]:
-        """The rows that each measuring unit of a statistic reads."""
+        """List the rows that each MEASURE unit of a statistic reads."""
         return self._fit_blocks[statistic]
 
     def _measured(self, statistic: StatisticPlan) -> int:
@@ -245,21 +245,21 @@ class BuildPlan:
         return tuple(np.unique(self._rotation_fit // self.numerics.block_rows).tolist())
 
     def rotation_rows(self, block: int) -> Rows:
-        """Which rows of a block the PCA is fitted on, counted within the block."""
+        """List the rows of a block that the PCA is fitted on, counted within the block."""
         own = self.block_rows(block)
         first, end = np.searchsorted(self._rotation_fit, (own.start, own.stop))
         return self._rotation_fit[first:end] - own.start
 
     def pass_name(self, number: int) -> str:
-        """Names a pass of the PCA in its units."""
+        """Name a pass of the PCA in its units."""
         return str(number)
 
     def sketch_unit(self, number: int, block: int) -> Unit:
-        """The unit that sketches one block in one pass."""
+        """Make the unit that sketches one block in one pass."""
         return Unit(Stage.SKETCH, ENSEMBLE, block, self.pass_name(number))
 
     def mix_unit(self, number: int) -> Unit:
-        """The unit that ends one pass for all members."""
+        """Make the unit that ends one pass for all members."""
         return Unit(Stage.MIX, ENSEMBLE, 0, self.pass_name(number))
 
     def rotation_stages(self) -> Iterator[list[Unit]]:
@@ -279,12 +279,12 @@ class BuildPlan:
         yield [Unit(Stage.ROTATE, ENSEMBLE, block) for block in range(self.block_count)]
 
     def measures(self, member: str, statistic: str) -> list[Unit]:
-        """The units that measure a statistic, in the order in which their sums are added."""
+        """List the units that measure a statistic, in the order in which their sums are added."""
         count = len(self.fit_blocks(statistic))
         return [Unit(Stage.MEASURE, member, block, statistic) for block in range(count)]
 
     def weight(self, unit: Unit) -> int:
-        """Rows that a unit passes over: its share of the work, roughly."""
+        """Count the rows that a unit passes over: roughly its share of the work."""
         match unit.stage:
             case Stage.MEASURE:
                 return len(self.fit_blocks(unit.statistic)[unit.block])
@@ -301,7 +301,7 @@ class BuildPlan:
                 return len(self.block_rows(unit.block))
 
     def record(self) -> dict[str, JsonValue]:
-        """What the manifest keeps: the numerics, and the size of each fit sample."""
+        """Record the numerics and the sizes of the fit samples for the manifest."""
         samples: dict[str, JsonValue] = {
             family(s.name): sum(map(len, self.fit_blocks(s.name))) for s in self.statistics
         }
@@ -320,7 +320,7 @@ class BuildPlan:
 def settings_record(
     numerics: Numerics, groups: GroupOptions | None, members: Sequence[Member]
 ) -> dict[str, JsonValue]:
-    """The part of a plan's record that the build file and the Task say by themselves."""
+    """Record the settings that the build file and the Task determine without a plan."""
     weights: list[JsonValue] = [member.weight for member in members]
     return {
         "block_rows": numerics.block_rows,

@@ -1,4 +1,4 @@
-"""Hands a plan to worker processes through files.
+"""Hand a plan to worker processes through files.
 
 A process that is spawned gets its arguments through a pipe that holds 64 KB; if it dies before it reads them, whoever
 writes more waits for ever. So it gets the name of a folder.
@@ -21,7 +21,7 @@ from byline_indexer.units.plan import BuildPlan
 _PLAN, _GROUPS, _STARTED = "plan.json", "groups.npy", "started-"
 
 
-def hand_over(plan: BuildPlan, folder: Path) -> None:
+def write_plan(plan: BuildPlan, folder: Path) -> None:
     """Write a plan into a folder; groups, which grow with the rows, in a file of their own."""
     shutil.rmtree(folder, ignore_errors=True)  # what a killed build left there says nothing of this one
     folder.mkdir(parents=True)
@@ -33,7 +33,7 @@ def hand_over(plan: BuildPlan, folder: Path) -> None:
         np.save(folder / _GROUPS, plan.groups.group_of_rows, allow_pickle=False)
 
 
-def take_over(folder: Path) -> BuildPlan:
+def read_plan(folder: Path) -> BuildPlan:
     """Read a plan, and note that this process lives."""
     parts = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
     plan = BuildPlan(**{name: adapter.validate_python(parts[name]) for name, adapter in _adapters().items()})
@@ -44,13 +44,13 @@ def take_over(folder: Path) -> BuildPlan:
 
 
 def any_started(folder: Path) -> bool:
-    """Whether a process has read the plan."""
+    """Tell whether a process has read the plan."""
     return any(folder.glob(f"{_STARTED}*"))
 
 
 @cache
 def _adapters() -> dict[str, TypeAdapter[Any]]:
-    """What writes and reads each field."""
+    """Make the adapters that write and read each field."""
     hints = get_type_hints(BuildPlan)
     return {
         field.name: TypeAdapter(hints[field.name]) for field in fields(BuildPlan) if field.name != "groups"

@@ -1,11 +1,13 @@
-"""Runs what is not finished yet, and deletes what nobody reads again.
+"""Run the units that are not finished, and delete outputs that no unit reads again.
 
 One member at a time keeps the disk bounded: projections and partial sums of one member, features of all.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
+from byline.gradients.report import ParameterReport
 from byline_indexer.progress import Observer
 from byline_indexer.units.executor import Executor
 from byline_indexer.units.plan import BuildPlan
@@ -38,7 +40,13 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
     for name in every_phase(plan):
         observer.progress(name, 0, totals[name])
 
+    told = False
+
     def on_done(unit: Unit, receipt: Receipt) -> None:
+        nonlocal told
+        if receipt.passes.reason is not None and not told:
+            told = True
+            observer.message(taken_apart(plan, unit, receipt.passes.reason))
         workspace.delivered(unit, receipt)
         discard_read(plan, workspace, unit)
         done[phase(unit)] += plan.weight(unit)
@@ -49,13 +57,43 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
         discard_traces(plan, workspace, stage[0])
 
 
+def taken_apart(plan: BuildPlan, unit: Unit, reason: str) -> str:
+    """Write that a batch could not be cut into its examples, why, and the price."""
+    return (
+        f"{unit}: the examples of a batch are differentiated one at a time, which takes up to "
+        f"{plan.numerics.batch_rows} times as long for such a batch: {reason}"
+    )
+
+
+def parameters_met(plan: BuildPlan, workspace: Workspace) -> ParameterReport:
+    """Complete the report on parameters with what the passes of all units met.
+
+    Args:
+        plan: All its units are finished.
+        workspace: Has their receipts.
+
+    Returns:
+        The plan's report; a parameter that some example has a gradient of is not listed as unused.
+    """
+    if not plan.parameters.unused:
+        return plan.parameters
+    reached: set[str] = set()
+    for stage in (*plan.weigh_stages(), *(each for m in plan.members for each in plan.stages(m.name))):
+        for unit in stage:
+            receipt = workspace.receipt(unit)
+            reached |= set() if receipt is None else set(receipt.passes.reached)
+    unused = tuple(name for name in plan.parameters.unused if name not in reached)
+    every = [name for block in plan.parameter_blocks for name in block.parameters]
+    return replace(plan.parameters, unused=unused, attributed=tuple(n for n in every if n not in unused))
+
+
 def phase(unit: Unit) -> str:
-    """What people are shown while such a unit runs."""
+    """Name the phase of a unit for people."""
     return f"{unit.stage} {unit.family}".rstrip()
 
 
 def every_phase(plan: BuildPlan) -> list[str]:
-    """All phases of the plan's units, in order."""
+    """List all phases of the plan's units, in order."""
     stages = [*plan.weigh_stages(), *plan.stages(plan.members[0].name), *plan.rotation_stages()]
     return list(dict.fromkeys(phase(stage[0]) for stage in stages))
 
@@ -106,7 +144,7 @@ def unfinished(
 
 
 def carries_to_make(plan: BuildPlan, member: str, finished: set[Unit]) -> set[int]:
-    """Spans of a recorded run whose carries are read, or must be made for another that is.
+    """List the spans of a recorded run whose carries are needed.
 
     A span's units read the carry of the span after it; where that is not there, it is made from the next.
     """
@@ -152,7 +190,7 @@ def unfinished_rotation(plan: BuildPlan, workspace: Workspace) -> list[list[Unit
 
 
 def _read_by(unit: Unit) -> set[tuple[Stage, str]]:
-    """Stages of the PCA whose outputs a unit reads, with their pass."""
+    """List the stages of the PCA whose outputs a unit reads, with their pass."""
     same = unit.statistic
     match unit.stage:
         case Stage.SKETCH:
@@ -168,7 +206,7 @@ def _read_by(unit: Unit) -> set[tuple[Stage, str]]:
 
 
 def _finished(workspace: Workspace, units: Sequence[Unit], observer: Observer | None) -> set[Unit]:
-    """The units whose outputs are there, byte for byte."""
+    """Find the units whose outputs are there, byte for byte."""
     begun = [unit for unit in units if workspace.receipt(unit) is not None]
     finished = set()
     for place, unit in enumerate(begun):

@@ -1,4 +1,4 @@
-"""What a member's statistics left behind, read and merged; and sums that batches add up to.
+"""Read and merge the fitted state of a member, and add up the sums of batches.
 
 Shapes: N examples, K numbers of a feature.
 """
@@ -16,7 +16,7 @@ from byline_indexer.units.workspace import Workspace
 
 
 def read_state(plan: BuildPlan, workspace: Workspace, member: str, before: str | None = None) -> State:
-    """Merge what a member's statistics left behind.
+    """Merge the outputs of a member's statistics.
 
     Args:
         plan: The build.
@@ -32,13 +32,13 @@ def read_state(plan: BuildPlan, workspace: Workspace, member: str, before: str |
 
 
 def fitted_before(plan: BuildPlan, before: str | None) -> tuple[str, ...]:
-    """Names of the statistics that come before one; of all for None."""
+    """List the statistics that come before one; all of them for None."""
     names = tuple(statistic.name for statistic in plan.statistics)
     return names if before is None else names[: names.index(before)]
 
 
 def read_states(workspace: Workspace, member: str, statistics: Sequence[str]) -> State:
-    """Merge what some of a member's statistics left behind, on the CPU."""
+    """Merge the outputs of some of a member's statistics, on the CPU."""
     state: State = {}
     for name in statistics:
         state |= workspace.read(Unit(Stage.REDUCE, member, 0, name))
@@ -46,7 +46,7 @@ def read_states(workspace: Workspace, member: str, statistics: Sequence[str]) ->
 
 
 def without_scratch(state: State) -> State:
-    """Leave out what only later statistics read."""
+    """Drop the parts that only later statistics read."""
     return {name: tensor for name, tensor in state.items() if not name.startswith(SCRATCH)}
 
 
@@ -60,7 +60,7 @@ GATHERED = 256
 """Vectors that are measured together."""
 
 
-def gathered(parts: Iterator[Tensor]) -> Iterator[Tensor]:
+def gather_projections(parts: Iterator[Tensor]) -> Iterator[Tensor]:
     """Put projections together: second moments of many vectors cost little more than those of a few.
 
     Args:

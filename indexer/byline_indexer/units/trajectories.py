@@ -1,4 +1,4 @@
-"""Features that come from a recorded run: its spans are followed to the final weights, the last one first.
+"""Make features from a recorded run, by following its spans to the final weights, the last span first.
 
 A TRACE unit leaves what each visit of its span did to the final weights, sorted by row; a CARRY unit the product that
 the span before it begins with; an EMIT unit adds up its rows' visits over all spans. So memory holds one span, whatever
@@ -39,14 +39,14 @@ class Trajectories:
         self._plan, self._workspace, self._task = plan, workspace, task
 
     def trace(self, unit: Unit) -> State:
-        """What the visits of one span did: `rows` int64 [N] ascending, `traced` float32 [N, K] in their order."""
+        """Trace the visits of one span: `rows` int64 [N] ascending, `traced` float32 [N, K] in their order."""
         span = self._span(unit)
         traced_NK = trace_span(span, self._carries(unit))
         order = torch.argsort(span.rows_N, stable=True)
         return {"rows": span.rows_N[order], "traced": traced_NK[order]}
 
     def carry(self, unit: Unit) -> State:
-        """The product that the span before this one begins with: float64 [k, k] for each block."""
+        """Compute the product that the span before this one begins with: float64 [k, k] for each block."""
         span = self._span(unit)
         sorted_NK = self._workspace.read(self._trace_unit(unit.member, unit.block), ("traced",))["traced"]
         traced_NK = torch.empty_like(sorted_NK)
@@ -90,7 +90,7 @@ class Trajectories:
         )
 
     def _carries(self, unit: Unit) -> Sequence[Tensor]:
-        """What the later spans left; the identity after the last one."""
+        """Read the product of the later spans; the identity after the last one."""
         device = self._plan.numerics.device
         if unit.block + 1 < len(self._plan.recordings[unit.member]):
             kept = self._workspace.read(Unit(Stage.CARRY, unit.member, unit.block + 1))
@@ -103,7 +103,7 @@ class Trajectories:
 
 
 def matrix_widths(recipe: Recipe, blocks: Sequence[Block]) -> tuple[int, ...]:
-    """Widths of the matrices of a recorded run; nothing for other recipes."""
+    """List the widths of the matrices of a recorded run; none for other recipes."""
     if not isinstance(recipe.curvature, Trajectory):
         return ()
     return recipe.curvature.cut(recipe.projection.projector(blocks, {}).widths)

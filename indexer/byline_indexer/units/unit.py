@@ -1,4 +1,4 @@
-"""The units of a build: small tasks that any engine can run, in any order, as often as it likes."""
+"""Define the units of a build: small tasks that can run in any order, any number of times."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 
 class Stage(StrEnum):
-    """What a unit does, in the order in which a member goes through it."""
+    """Stages of a build, in the order in which a member goes through them."""
 
     MEASURE = "measure"
     """Adds up a statistic over one block of the fit sample."""
@@ -31,7 +31,7 @@ class Stage(StrEnum):
     GATHER = "gather"
     """Adds up one member's features times the sketches, over all blocks."""
     MIX = "mix"
-    """Orthonormalises the sums of all members together."""
+    """Orthonormalizes the sums of all members together."""
     DIRECT = "direct"
     """Makes one member's directions."""
     ROTATE = "rotate"
@@ -43,7 +43,7 @@ ENSEMBLE = "ensemble"
 
 
 def family(statistic: str) -> str:
-    """A statistic's name without the number of its step, which follows a dot: what people are shown."""
+    """Strip the number of its step, which follows a dot, from a statistic's name."""
     return statistic.partition(".")[0]
 
 
@@ -59,18 +59,18 @@ class Unit:
 
     @property
     def path(self) -> PurePosixPath:
-        """Where its output and its receipt are, without a suffix."""
+        """Path of its output and its receipt, without a suffix."""
         stage = f"{self.stage}-{self.statistic}" if self.statistic else str(self.stage)
         return PurePosixPath(self.member) / stage / f"{self.block:07d}"
 
     @property
     def family(self) -> str:
-        """The statistic's name without the number of its step."""
+        """Name of the statistic without the number of its step."""
         return family(self.statistic)
 
     @property
     def number(self) -> int:
-        """The PCA's pass that it belongs to."""
+        """Number of the PCA's pass that it belongs to."""
         return int(self.statistic)
 
     def __str__(self) -> str:

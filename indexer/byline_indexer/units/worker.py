@@ -1,4 +1,4 @@
-"""Performs units: the only place where a build's files meet the mathematics.
+"""Perform units: the only place where a build's files meet the mathematics.
 
 What a worker computes depends on the plan and the unit alone, so any worker may perform any unit, and perform it again.
 """
@@ -62,7 +62,9 @@ class Worker:
         """
         self._context.at = None
         try:
-            return self.workspace.write(unit, self._actions[unit.stage](unit))
+            self._context.read_passes()  # what was noted before is no part of this unit
+            made = self._actions[unit.stage](unit)
+            return self.workspace.write(unit, made, self._context.read_passes())
         except Exception as error:
             at = self._context.at
             rows = "" if at is None else f", rows {at[0]} to {at[-1]}"

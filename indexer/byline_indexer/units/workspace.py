@@ -1,4 +1,4 @@
-"""The work directory of a build: immutable outputs, and a receipt for each.
+"""Keep the work directory of a build: immutable outputs, and a receipt for each.
 
 An output is written under a temporary name, flushed to the disk and renamed; its receipt follows. So a receipt
 says that the output was complete, and its digest says whether it still is. Names and receipts are not flushed:
@@ -8,13 +8,14 @@ if the power fails, a receipt that is lost or torn costs its unit, and nothing e
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from byline.errors import BuildFailed
+from byline.gradients.pass_log import NOTHING_MET, PassReport
 from byline.index.durable import TEMPORARY, atomic_replacement
 from byline.index.tensors import write_tensors
 from byline.index.verification import sha256_of
@@ -23,12 +24,14 @@ from byline_indexer.units.unit import Unit
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a finished unit left behind."""
+    """Size, digest and passes of a finished unit's output."""
 
     size: int
     """Bytes of its output."""
     sha256: str
     """Digest of its output."""
+    passes: PassReport = NOTHING_MET
+    """Report of its gradient passes."""
 
 
 class Workspace:
@@ -39,12 +42,13 @@ class Workspace:
         self.version = root / "version"
         """Where the finished index is put together."""
 
-    def write(self, unit: Unit, tensors: Mapping[str, Tensor]) -> Receipt:
+    def write(self, unit: Unit, tensors: Mapping[str, Tensor], passes: PassReport = NOTHING_MET) -> Receipt:
         """Keep a unit's output, then its receipt.
 
         Args:
             unit: The unit that made them.
             tensors: On any device; saved as safetensors.
+            passes: What the unit's gradient passes met.
 
         Returns:
             The receipt.
@@ -54,9 +58,8 @@ class Workspace:
         output.parent.mkdir(parents=True, exist_ok=True)
         with atomic_replacement(output) as temporary:
             write_tensors(temporary, kept)
-        receipt = Receipt(output.stat().st_size, sha256_of(output))
-        text = json.dumps({"unit": str(unit.path), "size": receipt.size, "sha256": receipt.sha256})
-        _keep_text(self._receipt(unit), text)
+        receipt = Receipt(output.stat().st_size, sha256_of(output), passes)
+        _keep_text(self._receipt(unit), json.dumps({"unit": str(unit.path), **asdict(receipt)}))
         return receipt
 
     def read(self, unit: Unit, names: Sequence[str] | None = None) -> dict[str, Tensor]:
@@ -79,15 +82,17 @@ class Workspace:
             ) from error
 
     def receipt(self, unit: Unit) -> Receipt | None:
-        """The unit's receipt, if there is one, whether or not its output is still there."""
+        """Read the unit's receipt, if there is one, whether or not its output is still there."""
         try:
             record = json.loads(self._receipt(unit).read_text())
-            return Receipt(int(record["size"]), str(record["sha256"]))
+            passes = record["passes"]
+            reached = tuple(map(str, passes.pop("reached")))
+            return Receipt(int(record["size"]), str(record["sha256"]), PassReport(reached=reached, **passes))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def finished(self, unit: Unit) -> bool:
-        """Tell whether the output is there, byte for byte as its receipt promises."""
+        """Tell whether the output is there, byte for byte as its receipt says."""
         receipt, output = self.receipt(unit), self._output(unit)
         return (
             receipt is not None
@@ -101,7 +106,7 @@ class Workspace:
         self._output(unit).unlink(missing_ok=True)
 
     def delivered(self, unit: Unit, receipt: Receipt) -> None:
-        """Hold that what a receipt promises has arrived: an executor may run units anywhere.
+        """Require the output that a receipt promises: an executor may run units anywhere.
 
         Raises:
             BuildFailed: The output is not there, or of another size.
@@ -116,7 +121,7 @@ class Workspace:
             )
 
     def sweep(self) -> None:
-        """Delete what a killed build left half written."""
+        """Delete files that a killed build left half written."""
         for path in self.root.rglob(f"{TEMPORARY}*"):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.version, ignore_errors=True)

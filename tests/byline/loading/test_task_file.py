@@ -17,6 +17,8 @@ from byline.errors import InvalidTask, StaleIndex
 from byline.loading.task_file import load_task
 from byline.models.checkpoints import checkpoint_digests, load_checkpoint, load_weights, pin_checkpoints
 from byline.task import Checkpoint
+from byline.tasks import LocalModel
+from tests.indexer.conftest import TINY
 from tests.reference.models import TinyTransformer
 
 SOURCE = """
@@ -237,3 +239,39 @@ def test_a_source_that_changes_while_it_runs_is_refused(folder: Path) -> None:
     path.write_text(path.read_text().replace("def task():\n", "def task():\n" + touch))
     with pytest.raises(InvalidTask, match=r"mytask\.py changed while"):
         load_task("mytask.py:task", base=folder)
+
+
+def test_paths_that_a_task_names_are_relative_to_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a command is typed; a model that is declared in memory is looked up from the current folder."""
+    folder, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    (folder / "mytask.py").write_text(
+        f"""from dataclasses import replace
+from pathlib import Path
+from byline.loading.task_file import load_task
+from byline.task import Checkpoint
+from byline.tasks import LocalModel
+
+def task():
+    local = LocalModel(folder="model", checkpoints=("weights/a.safetensors", "{elsewhere}/b.safetensors"))
+    tiny = load_task("{TINY}:task").task
+    return replace(
+        tiny,
+        checkpoints=[Checkpoint(weights=path) for path in (*local.checkpoints, Path("c.safetensors"))],
+        text=lambda item: str(local.folder),
+    )
+"""
+    )
+    task = load_task("../project/mytask.py:task").task
+    assert task.text is not None
+    assert task.text(None) == str(folder / "model")
+    assert [checkpoint.weights for checkpoint in task.checkpoints] == [
+        folder / "weights/a.safetensors",
+        elsewhere / "b.safetensors",
+        folder / "c.safetensors",
+    ]
+    assert LocalModel(folder=Path("model")).folder == Path("model")

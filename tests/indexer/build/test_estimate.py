@@ -4,14 +4,9 @@ from typing import Any
 import pytest
 import torch
 
-from byline.groups import GroupOptions
 from byline.models.member import MemberModel
-from byline.task import Task
 from byline_indexer.build.build import build
 from byline_indexer.build.estimate import estimate, stored_bytes
-from byline_indexer.build.probe import probed_plan
-from byline_indexer.build.trial import Trial, trial_plan
-from byline_indexer.units.unit import Stage, Unit
 from tests.indexer.conftest import SMALL, Config
 
 
@@ -57,28 +52,6 @@ def test_every_class_is_a_pass_of_an_exact_curvature(
     watch("expected_gradients")
     estimate(config("logra", changes={"curvature": {"labels": labels}, "row_weight": "leverage"}))
     assert set(taken) == {("label_gradients", fitted), ("expected_gradients", 3)}
-
-
-def test_a_pass_takes_its_units_times_what_a_unit_took(config: Config, tiny: Task) -> None:
-    chosen = config("logra", workers=2)
-    probed = probed_plan(chosen, tiny)
-    trial = Trial.run(probed, tiny, 90)
-    assert probed.model is None
-    assert {unit.block for unit in trial.seconds if unit.stage is Stage.EMIT} == {0, 1}
-    emit = Unit(Stage.EMIT, "c0", 5)
-    assert trial.rate(emit) == pytest.approx(trial.seconds[Unit(Stage.EMIT, "c0", 1)] / 8)
-    assert trial.width == 28
-    assert not probed.plan.work.joinpath("outputs").exists()
-
-
-def test_a_trial_has_whole_groups(config: Config, tiny: Task, tmp_path: Path) -> None:
-    chosen = config("logra", changes={"members": {"checkpoints": [0]}})
-    grouped = chosen.model_copy(update={"groups": GroupOptions(by="random", size=30, build="fast")})
-    plan = trial_plan(probed_plan(grouped, tiny).plan, 3, tmp_path)
-    assert plan.groups is not None
-    assert plan.groups.sizes.tolist() == [30]
-    found = {each.name: each.rows for each in estimate(grouped).passes}
-    assert found["project and emit"] == 90
 
 
 def test_time_and_memory_are_positive_and_threads_are_put_back(config: Config) -> None:

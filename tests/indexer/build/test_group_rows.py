@@ -17,7 +17,7 @@ from byline.groups import GroupOptions, GroupPartition
 from byline.index.index import AttributionIndex
 from byline_indexer.build.build import build
 from byline_indexer.build.estimate import estimate
-from byline_indexer.build.partition import MOST_FOUND_ON, found_on, partition
+from byline_indexer.build.partition import MOST_FOUND_ON, clustering_sample, partition
 from byline_indexer.build.probe import chosen_micro_batch
 from byline_indexer.config import BuildConfig
 from byline_indexer.progress import Silent
@@ -266,9 +266,9 @@ def test_kmeans_of_inputs_wants_them_of_one_size() -> None:
 
 
 def test_kmeans_finds_its_centres_on_so_many_points() -> None:
-    assert found_on(10) == 640
-    assert found_on(100_000) == MOST_FOUND_ON
-    assert found_on(1 << 20) == 1 << 20
+    assert clustering_sample(10) == 640
+    assert clustering_sample(100_000) == MOST_FOUND_ON
+    assert clustering_sample(1 << 20) == 1 << 20
 
 
 def test_columns_and_random_groups() -> None:

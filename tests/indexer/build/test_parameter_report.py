@@ -72,15 +72,50 @@ def test_the_manifest_the_build_and_the_dry_run_tell_it(tmp_path: Path) -> None:
     built = build(chosen, recorder)
     with AttributionIndex.open(built.path.parent) as index:
         report = index.manifest.parameters
-        assert report.attributed == ("head.weight", "head.bias")
-        assert report.unused == ("pooler.weight", "pooler.bias", "rare.weight", "rare.bias")
+        assert report.attributed == ("head.weight", "head.bias", "rare.weight", "rare.bias")
+        assert report.unused == ("pooler.weight", "pooler.bias")
         assert report.frozen == ("body.weight", "body.bias")
         assert any("2 parameters are (body.weight, body.bias) frozen" in line for line in recorder.said)
         assert any("4 parameters are (pooler.weight" in line for line in recorder.said)
-        for text in (printed(index_table(index)), printed(estimate_table(estimate(chosen)))):
+        told = (
+            (index_table(index), "2: pooler.weight, pooler.bias"),
+            (estimate_table(estimate(chosen)), "4: pooler."),
+        )
+        for table, unused in told:
+            text = printed(table)
             assert "parameters frozen" in text
             assert "2: body.weight, body.bias" in text
-            assert "4: pooler.weight, pooler.bias, rare.weight, rare.bias" in text
+            assert unused in text
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_batch_that_is_taken_apart_is_told_once_with_its_module_and_its_price(
+    tmp_path: Path, workers: int
+) -> None:
+    """Row 33 takes a branch that no other row takes, so its batch is not cut as the batches that were probed."""
+    chosen, recorder = config(tmp_path), Recorder()
+    chosen = chosen.model_copy(update={"build": chosen.build.model_copy(update={"workers": workers})})
+    built = build(chosen, recorder)
+    said = [line for line in recorder.said if "one at a time" in line]
+    assert len(said) == 1
+    assert "rare" in said[0]
+    assert "up to 8 times as long" in said[0]
+    with AttributionIndex.open(built.path.parent) as index:
+        assert index.manifest.parameters.unused == ("pooler.weight", "pooler.bias")
+
+
+def test_what_receipts_say_of_parameters_survives_an_interruption(tmp_path: Path) -> None:
+    chosen = config(tmp_path)
+
+    class Stopping(Recorder):
+        def progress(self, phase: str, done: int, total: int) -> None:
+            if phase == "write vectors":
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(chosen, Stopping())
+    with AttributionIndex.open(build(chosen).path.parent) as index:
+        assert index.manifest.parameters.unused == ("pooler.weight", "pooler.bias")
 
 
 def test_a_branch_that_no_probed_row_takes_is_attributed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from byline.loading.task_file import load_task
 from byline.recipes import recipe
 from byline_indexer.config import BuildConfig
 from byline_indexer.evaluation.evaluate import evaluate
-from byline_indexer.evaluation.mislabel import drawn, mislabelled
+from byline_indexer.evaluation.mislabel import draw_wrong_points, mislabelled
 from byline_indexer.evaluation.options import EvaluationOptions
 from tests.indexer.evaluation.conftest import SOURCE
 
@@ -29,7 +29,7 @@ def test_the_area_is_scikit_learns_of_the_wrong_models_index(
 ) -> None:
     done = evaluate(config, mislabel)
     assert trainings() == ["40 0"]
-    wrong = drawn(40, 0.1, 0)
+    wrong = draw_wrong_points(40, 0.1, 0)
     details = sorted(done.measured.details, key=lambda each: each["row"])
     assert [each["wrong"] for each in details] == wrong.tolist()
     found = done.measured.measurement
@@ -74,6 +74,6 @@ def test_labels_that_stay_right_are_an_error(config: BuildConfig) -> None:
 
 
 def test_some_labels_are_wrong_and_some_are_not() -> None:
-    assert drawn(100, 0.1, 0).sum() == 10
+    assert draw_wrong_points(100, 0.1, 0).sum() == 10
     with pytest.raises(InvalidInput, match="--wrong"):
-        drawn(3, 0.1, 0)
+        draw_wrong_points(3, 0.1, 0)

@@ -17,7 +17,7 @@ from byline.task import Task
 from byline_indexer.build.probe import make_plan
 from byline_indexer.units.executor import Processes
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.plan_files import any_started, hand_over, take_over
+from byline_indexer.units.plan_files import any_started, read_plan, write_plan
 from byline_indexer.units.unit import Stage, Unit
 from tests.indexer.conftest import SMALL, TINY, Config
 
@@ -41,9 +41,9 @@ def test_a_plan_comes_over_as_it_is(config: Config, tiny: Task, tmp_path: Path, 
         grouping=GroupOptions(by="random", size=7),
         groups=GroupPartition.of(np.arange(90) % 13),
     )
-    hand_over(plan, tmp_path / "handover")
+    write_plan(plan, tmp_path / "handover")
     assert not any_started(tmp_path / "handover")
-    found = take_over(tmp_path / "handover")
+    found = read_plan(tmp_path / "handover")
     assert same(found, plan)
     assert [member.weight for member in found.members] == [0.1] * len(plan.members)
     assert any_started(tmp_path / "handover")
@@ -53,8 +53,8 @@ def test_a_plan_comes_over_as_it_is(config: Config, tiny: Task, tmp_path: Path, 
 def test_what_a_process_is_spawned_with_does_not_grow_with_the_rows(plan: BuildPlan) -> None:
     large = replace(plan, rows=1_000_000)
     assert large.fit_blocks(plan.statistics[0].name)  # samples that are known are derived again
-    hand_over(large, plan.work / "large")
-    hand_over(plan, plan.work / "small")
+    write_plan(large, plan.work / "large")
+    write_plan(plan, plan.work / "small")
     sizes = [(plan.work / name / "plan.json").stat().st_size for name in ("large", "small")]
     assert sizes[0] - sizes[1] < 100
 
