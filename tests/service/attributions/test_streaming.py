@@ -160,10 +160,10 @@ def test_what_is_begun_ends_at_its_next_step_once_nobody_waits():
     for job in jobs:
         compute.submit(job)
     assert begun.wait(10)
-    jobs[0].give_up()
+    jobs[0].abandon()
     reached = len(steps)
     until(lambda: len(steps) > reached + 5)  # the other one still waits
-    jobs[-1].give_up()
+    jobs[-1].abandon()
     compute.stop()
     assert len(steps) < 100_000
 
