@@ -1,4 +1,4 @@
-"""The application: what a request meets, from the outside in."""
+"""The application: routes, middleware and the lifespan of a service."""
 
 import asyncio
 import math
@@ -44,9 +44,9 @@ from byline_service.http import problems
 from byline_service.http.middleware import AllowedHosts, BodyLimit, RequestLog
 from byline_service.http.problems import Failures
 from byline_service.ledger.verify_job import Verifier
-from byline_service.maintenance import Usage, run_maintenance, write
+from byline_service.maintenance import UsageBuffer, run_maintenance, write
 from byline_service.observability.metrics import Metrics
-from byline_service.observability.tracing import TraceRequests, Tracing
+from byline_service.observability.tracing import Tracing, TracingMiddleware
 from byline_service.pages import ask, statement_print
 from byline_service.pages import compensation as compensation_pages
 from byline_service.pages import indexes as index_pages
@@ -75,13 +75,13 @@ def create_app(
     directories: Mapping[str, IndexDirectory] | None = None,
     tracing: Tracing | None = None,
 ) -> FastAPI:
-    """Make the application.
+    """Create the application.
 
     Args:
-        settings: How it runs.
+        settings: The configuration.
         attributors: Opened indexes, by the name that they are served under.
-        directories: Where the versions of indexes lie, by the index's name: these follow the database.
-        tracing: Makes spans of requests; None makes none. Closed with the application.
+        directories: Directories of the indexes that follow the database, by the index's name.
+        tracing: The tracer of requests; None makes no spans. It is closed with the application.
 
     Returns:
         An ASGI application; its lifespan starts and ends the compute thread.
@@ -95,7 +95,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=problems.declared(400, 401, 403, 421, 429, 503),
+        responses=problems.problem_responses(400, 401, 403, 421, 429, 503),
     )
     app.state.service = service
     problems.install(app)
@@ -123,7 +123,7 @@ def create_app(
     app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
     app.add_middleware(RequestLog, metrics=service.metrics)
     if tracing is not None:
-        app.add_middleware(TraceRequests, tracing=tracing)
+        app.add_middleware(TracingMiddleware, tracing=tracing)
     app.add_middleware(
         OverloadMiddleware, admission=service.admission, failures=service.failures, metrics=service.metrics
     )
@@ -137,7 +137,7 @@ def build_state(
     directories: Mapping[str, IndexDirectory],
     tracing: Tracing | None = None,
 ) -> AppState:
-    """Wire the parts of a service.
+    """Create the parts of a service and connect them.
 
     Args:
         settings: The configuration.
@@ -157,7 +157,7 @@ def build_state(
     admission = Admission(capacity, metrics.inside.set)
     compute = ComputeThread(batch_cost=settings.batch_cost, threads=settings.threads, metrics=metrics)
     database = open_database(settings)
-    database.on_failure = metrics.database_error
+    database.on_failure = metrics.count_database_error
     switcher = Switcher(database=database, registry=versions, opener=Opener(directories), metrics=metrics)
     state = AppState(
         settings=settings,
@@ -167,7 +167,7 @@ def build_state(
         database_readiness=DatabaseReadiness(database, settings.key_grace_seconds),
         accounts=_key_cache(database, settings),
         quotas=_quotas(database, settings),
-        usage=Usage(),
+        usage=UsageBuffer(),
         admission=admission,
         compute=compute,
         failures=Failures(partial(_retry_after, admission, compute)),
@@ -261,15 +261,15 @@ async def _warm(service: AppState) -> None:
         await asyncio.wrap_future(service.compute.call(attributor.warm))
         log.info("warm", index=name, version=attributor.index.version)
         for baseline, reason in attributor.similarities.missing.items():
-            log.warning("baseline not offered", index=name, baseline=baseline, detail=reason)
+            log.warning("baseline not available", index=name, baseline=baseline, detail=reason)
     service.on_ready()
     service.ready = True
 
 
 def _log_failure(warming: "asyncio.Future[None]") -> None:
-    """An index that cannot answer keeps the service from being ready; the log says why."""
+    """Log why an index cannot answer: the service does not become ready."""
     if not warming.cancelled() and (error := warming.exception()):
-        detail = str(error) if isinstance(error, BylineError) else None  # those never repeat content
+        detail = str(error) if isinstance(error, BylineError) else None  # Byline's messages hold no content
         log.error("not ready", error=type(error).__name__, detail=detail, exc_info=error)
 
 

@@ -1,4 +1,8 @@
-"""Requests that happen once, however often they are sent: the header `Idempotency-Key`."""
+"""Idempotent requests: the header `Idempotency-Key`, and the answers that are stored under it.
+
+The stored answer is written in the transaction that it belongs to: both are committed, or neither. A second request with
+the same key waits for the first transaction and then finds its answer.
+"""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,45 +26,45 @@ from byline_service.http.bodies import JSON
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of a request."""
+    """One request with an `Idempotency-Key`."""
 
     key_id: str
-    """Whose: two callers' keys have nothing to do with each other."""
+    """Public part of the caller's API key; keys of two callers are independent."""
     route: str
-    """`POST /v1/statement-runs`, with the names in its path."""
+    """Method and path of the request: `POST /v1/statement-runs`."""
     key: str
-    """The header `Idempotency-Key`."""
+    """Value of the header `Idempotency-Key`."""
     body_digest: bytes
-    """SHA-256 of the body."""
+    """SHA-256 of the request body."""
 
     @staticmethod
     def of(key_id: str, route: str, key: str, body: bytes) -> "Attempt":
-        """Name a try by its body."""
+        """Create an attempt from a request body."""
         return Attempt(key_id, route, key, hashlib.sha256(body).digest())
 
 
 @dataclass(frozen=True)
 class Replay:
-    """The answer that a request got the first time."""
+    """The stored answer of the first request."""
 
     status: int
-    """Its HTTP status."""
+    """HTTP status of the answer."""
     body: str
-    """Its JSON."""
+    """JSON body of the answer."""
 
 
 async def begin(transaction: Connection, attempt: Attempt) -> Replay | None:
-    """Begin a request within the transaction that will do its work.
+    """Reserve an idempotency key, or return the stored answer.
 
     Args:
         transaction: The open transaction.
-        attempt: The try.
+        attempt: The request.
 
     Returns:
-        The answer of the first time; None: this is the first time, and `finish` must follow.
+        The stored answer; None for the first request, and `finish` must follow.
 
     Raises:
-        ReusedKey: The key came before with another body.
+        ReusedKey: The key was used with another body.
     """
     make = sqlite.insert if transaction.dialect.name == "sqlite" else postgresql.insert
     added = make(idempotency).values(
@@ -73,33 +77,33 @@ async def begin(transaction: Connection, attempt: Attempt) -> Replay | None:
 
 
 async def find(transaction: Connection, attempt: Attempt) -> Replay | None:
-    """Find the answer of the first time; None: there was none.
+    """Return the stored answer of a request; None if there is none.
 
     Raises:
-        ReusedKey: The key came before with another body.
+        ReusedKey: The key was used with another body.
     """
     row = (await transaction.execute(select(idempotency).where(*_same(attempt)))).mappings().first()
     if row is None:
         return None
     if bytes(row["body_digest"]) != attempt.body_digest:
         raise ReusedKey(
-            "expected the body that came with this Idempotency-Key before, got another one: take a new key"
+            "expected the body that was sent with this Idempotency-Key before, got another one: use a new key"
         )
     assert row["status"] is not None, "`finish` must follow in the transaction of `begin`"
     return Replay(row["status"], row["body"])
 
 
 async def finish(transaction: Connection, attempt: Attempt, answer: Replay) -> None:
-    """Store the answer, in the transaction that `begin` was called in."""
+    """Store the answer in the transaction of `begin`."""
     done = update(idempotency).where(*_same(attempt)).values(status=answer.status, body=answer.body)
     await transaction.execute(done)
 
 
 async def forget(transaction: Connection, before: datetime) -> int:
-    """Delete answers that nobody will ask for again.
+    """Delete stored answers that are older than a time.
 
     Returns:
-        How many.
+        Number of deleted rows.
     """
     return (await transaction.execute(delete(idempotency).where(idempotency.c.created_at < before))).rowcount
 
@@ -118,7 +122,7 @@ if TYPE_CHECKING:
     from byline_service.state import AppState
 
 HEADER = "Idempotency-Key"
-DECLARED: dict[str, Any] = {
+IDEMPOTENCY_PARAMETER: dict[str, Any] = {
     "parameters": [
         {
             "name": HEADER,
@@ -129,13 +133,13 @@ DECLARED: dict[str, Any] = {
         }
     ]
 }
-"""What an endpoint that uses `run_once` adds to its `openapi_extra`."""
+"""OpenAPI declaration of the header, for the `openapi_extra` of an endpoint that uses `run_once`."""
 LONGEST = 200
 Prepared = TypeVar("Prepared")
 
 
-async def nothing() -> None:
-    """Prepare nothing."""
+async def no_preparation() -> None:
+    """Return at once: for endpoints without slow preparation."""
 
 
 async def run_once(
@@ -145,27 +149,27 @@ async def run_once(
     prepare: Callable[[], Awaitable[Prepared]],
     book: Callable[[Connection, Prepared], Awaitable[tuple[int, BaseModel]]],
 ) -> Response:
-    """Do what a request asks for, or repeat the answer that it got the first time.
+    """Execute a request once, or repeat its stored answer.
 
     Args:
-        request: Its header `Idempotency-Key` names the request.
-        caller: Who asks.
-        body: Its body as it came.
-        prepare: What takes long, outside any transaction; `nothing` where there is none. It may run again.
-        book: Does the work in the transaction that it is given, with what `prepare` returned, and returns status
-            and answer. Its effects and the stored answer are committed together.
+        request: The request, with the header `Idempotency-Key`.
+        caller: The caller.
+        body: The raw request body.
+        prepare: Slow work outside any transaction; it may run again. `no_preparation` where there is none.
+        book: Writes in the given transaction, with the result of `prepare`, and returns status and answer. Its effects
+            and the stored answer are committed together.
 
     Returns:
-        The answer; a repeated one has the header `Idempotency-Replayed: true`.
+        The answer. A repeated one has the header `Idempotency-Replayed: true`.
 
     Raises:
-        InvalidQuery: There is no such header, or it is too long.
-        ReusedKey: The key came before with another body.
-        InProgress: The first request with this key is not finished.
+        InvalidQuery: The header is missing or too long.
+        ReusedKey: The key was used with another body.
+        InProgress: The first request with this key is still running.
     """
     service: AppState = request.app.state.service
     attempt = Attempt.of(caller.key_id, f"{request.method} {request.url.path}"[:LONGEST], _key(request), body)
-    with _alone(service.in_progress, attempt):
+    with _exclusive(service.in_progress, attempt):
         async with service.database.read() as reading:
             replay = await find(reading, attempt)
         if replay is not None:
@@ -186,20 +190,22 @@ def _key(request: Request) -> str:
     if not (0 < len(key) <= LONGEST and key.isascii() and key.isprintable()):
         raise InvalidQuery(
             f"expected a header {HEADER} of 1 to {LONGEST} printable ASCII characters, got {len(key)}: "
-            "send a new one with each request, and the same one with its repetitions"
+            "send a new value with each request, and the same value with its repetitions"
         )
     return key
 
 
 @contextmanager
-def _alone(in_progress: set[Attempt], attempt: Attempt) -> "Iterator[None]":
-    """Refuse a repetition while the first request runs in this process; other replicas' wait in `begin`.
+def _exclusive(in_progress: set[Attempt], attempt: Attempt) -> "Iterator[None]":
+    """Refuse a repeated request while the first one runs in this process; other replicas wait in `begin`.
 
     Yields:
-        While it runs.
+        None, while the request runs.
     """
     if any(attempt.key == each.key and attempt.key_id == each.key_id for each in in_progress):
-        raise InProgress("the first request with this Idempotency-Key is not finished: try again in a moment")
+        raise InProgress(
+            "the first request with this Idempotency-Key is still running: try again in a moment"
+        )
     in_progress.add(attempt)
     try:
         yield

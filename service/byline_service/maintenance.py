@@ -1,4 +1,4 @@
-"""What is written now and then, away from requests: usage, when keys were used; and what is forgotten."""
+"""Periodic work outside requests: usage and last use of keys are written, expired rows are deleted."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from byline.errors import BylineError
 from byline_service import idempotency
 from byline_service.accounts import key_queries, quota_queries, usage
 from byline_service.accounts.quotas import SECONDS as QUOTA_SECONDS
-from byline_service.accounts.usage import UsageOf, Used
+from byline_service.accounts.usage import UsageKey, UsageTotals
 
 if TYPE_CHECKING:
     from byline_service.accounts.key_cache import KeyCache
@@ -19,43 +19,43 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("service")
 SECONDS = 5.0
-"""Between two times; a crash loses the usage of at most as long."""
+"""Seconds between two writes; a crash loses the usage of at most this time."""
 FORGET_SECONDS = 3600.0
 IDEMPOTENCY_DAYS = 30
-"""How long an answer is kept for repetitions of its request."""
+"""Days for which an answer is kept for repeated requests."""
 STEPPED_SECONDS = 3600.0
-"""A clock that was set by more since the start is not trusted with what is too old to keep."""
+"""Seconds of a clock change after which no old row is deleted: the clock is not trusted then."""
 
 
-class Usage:
-    """Sums up what was asked, until it is written."""
+class UsageBuffer:
+    """Accumulates usage in memory until it is written."""
 
     def __init__(self) -> None:
-        self._sums: dict[UsageOf, Used] = {}
+        self._sums: dict[UsageKey, UsageTotals] = {}
 
     def add(self, key_id: str, index: str, queries: int, milliseconds: float) -> None:
         """Count one answered request."""
-        used = self._sums.setdefault(UsageOf(datetime.now(UTC).date(), key_id, index), Used())
+        used = self._sums.setdefault(UsageKey(datetime.now(UTC).date(), key_id, index), UsageTotals())
         used.requests += 1
         used.queries += queries
         used.milliseconds += milliseconds
 
-    def take(self) -> dict[UsageOf, Used]:
-        """Take the sums to write them."""
+    def take(self) -> dict[UsageKey, UsageTotals]:
+        """Return the sums and start again from zero."""
         sums, self._sums = self._sums, {}
         return sums
 
-    def give_back(self, sums: dict[UsageOf, Used]) -> None:
-        """Keep sums that could not be written."""
+    def give_back(self, sums: dict[UsageKey, UsageTotals]) -> None:
+        """Add sums back that could not be written."""
         for which, more in sums.items():
-            used = self._sums.setdefault(which, Used())
+            used = self._sums.setdefault(which, UsageTotals())
             used.requests += more.requests
             used.queries += more.queries
             used.milliseconds += more.milliseconds
 
 
-async def run_maintenance(database: "Database", accounts: "KeyCache", used: Usage) -> None:
-    """Write and forget for ever; what cannot be written waits until it can."""
+async def run_maintenance(database: "Database", accounts: "KeyCache", used: UsageBuffer) -> None:
+    """Write usage and delete expired rows until cancelled; a failed write is tried again later."""
     passed, ahead = FORGET_SECONDS, _ahead()
     while True:
         await asyncio.sleep(SECONDS)
@@ -65,35 +65,35 @@ async def run_maintenance(database: "Database", accounts: "KeyCache", used: Usag
             passed = 0.0
 
 
-async def write(database: "Database", accounts: "KeyCache", used: Usage) -> None:
-    """Write what was summed up so far."""
-    sums, touched = used.take(), accounts.take_used()
+async def write(database: "Database", accounts: "KeyCache", used: UsageBuffer) -> None:
+    """Write the usage that was accumulated."""
+    sums, touched = used.take(), accounts.take_last_used()
     if not sums and not touched:
         return
     try:
         async with database.begin() as transaction:
             await usage.add(transaction, sums)
             await key_queries.touch(transaction, touched)
-    except BaseException as error:  # a cancelled one too: its sums are written at the end
+    except BaseException as error:  # also when cancelled: the sums are written at shutdown
         used.give_back(sums)
         if not isinstance(error, BylineError):
             raise
-        log.warning("usage not written yet", detail=str(error))
+        log.warning("usage not written", detail=str(error))
 
 
 def _ahead() -> float:
-    """The clock of the day, beside the one that nobody sets."""
+    """Return the difference between the wall clock and the monotonic clock."""
     return time.time() - time.monotonic()
 
 
 async def forget(database: "Database") -> bool:
-    """Delete what is too old to matter.
+    """Delete expired rows.
 
     Args:
-        database: Where it is.
+        database: The database.
 
     Returns:
-        Whether that could be done.
+        Whether the rows could be deleted.
     """
     now = datetime.now(UTC)
     try:

@@ -1,4 +1,4 @@
-"""Running the application under uvicorn, and ending well."""
+"""The uvicorn server: start, drain and stop."""
 
 import asyncio
 import gc
@@ -12,23 +12,23 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from byline_service.http.connections import Connection, patient_for
+from byline_service.http.connections import Connection, connection_class
 from byline_service.settings import Settings
 
 SWITCH_SECONDS = 0.0005
-"""After how long the compute thread gives the interpreter's lock to the event loop. Each request takes the lock several
-times, after every read and write: at Python's own 5 ms even refusing takes so long that refusals queue up."""
+"""Seconds after which the compute thread gives the interpreter's lock to the event loop. Each request takes the lock
+after every read and write. At Python's default of 5 ms, refusals alone would queue up."""
 
 
 class Server(uvicorn.Server):
-    """A server that drains before it stops: `/readyz` says 503, then connections are refused.
+    """A uvicorn server that drains before it stops: `/readyz` answers 503, then connections are refused.
 
-    uvicorn's own would stop listening at once and end with the signal's status; this ends with 0.
+    uvicorn itself would stop listening at once and exit with the signal's status. This server exits with 0.
 
     Args:
         app: The application.
-        settings: How it runs.
-        announce: Called once connections are accepted and signals are handled.
+        settings: The configuration.
+        announce: Called once connections are accepted and signal handlers are installed.
     """
 
     def __init__(self, app: FastAPI, settings: Settings, announce: Callable[[], None]) -> None:
@@ -36,7 +36,7 @@ class Server(uvicorn.Server):
             app,
             host=settings.host,
             port=settings.port,
-            http=patient_for(settings.head_seconds, lambda: self._admission.closed),
+            http=connection_class(settings.head_seconds, lambda: self._admission.closed),
             ws="none",
             log_config=None,
             access_log=False,
@@ -51,7 +51,7 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, then say so: whoever reads it may send requests and signals."""
+        """Start as uvicorn does, then announce that requests and signals may come."""
         sys.setswitchinterval(SWITCH_SECONDS)
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
@@ -59,20 +59,20 @@ class Server(uvicorn.Server):
             self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain; a second signal ends the draining at once."""
+        """Begin to drain; a second signal ends the drain at once."""
         del sig, frame
         if self._admission.closed:
             self.should_exit = True
             return
         self._admission.close()
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._last_answers)
+            self._loop.call_soon_threadsafe(self._close_after_answers)
         timer = threading.Timer(self._drain_seconds, self._stop)
         timer.daemon = True
         timer.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop as uvicorn does, once every connection that the system made for us is taken."""
+        """Stop as uvicorn does, after every connection in the listen queue is accepted."""
         waiting = select.poll()
         for listener in sockets or ():
             waiting.register(listener.fileno(), select.POLLIN)
@@ -80,21 +80,21 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0.001)
         await super().shutdown(sockets)
 
-    def _last_answers(self) -> None:
-        """Have clients open other connections, which a load balancer then takes elsewhere."""
+    def _close_after_answers(self) -> None:
+        """Close each connection after its answer, so that a load balancer opens the next one elsewhere."""
         for connection in self.server_state.connections:
             if isinstance(connection, Connection):
-                connection.last_answer()
+                connection.close_after_answer()
 
     def _stop(self) -> None:
         self.should_exit = True
 
 
 def freeze_garbage_collector() -> None:
-    """Collect once, and leave what is alive now out of later collections.
+    """Collect once, and leave every living object out of later collections.
 
-    Call it when what is served was loaded, and again when it was replaced: what was set aside before is then
-    looked at once more, so that cycles of an old version go.
+    Call it once the indexes are loaded, and again after a version was replaced. Frozen objects are then examined once
+    more, so that reference cycles of the old version are freed.
     """
     gc.unfreeze()
     gc.collect()

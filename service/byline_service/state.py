@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from byline_service.http.problems import Failures
     from byline_service.idempotency import Attempt
     from byline_service.ledger.verify_job import Verifier
-    from byline_service.maintenance import Usage
+    from byline_service.maintenance import UsageBuffer
     from byline_service.observability.metrics import Metrics
     from byline_service.observability.tracing import Tracing
     from byline_service.settings import Settings
@@ -43,7 +43,7 @@ class AppState:
     """The keys and their owners."""
     quotas: "Quotas"
     """Limits on requests and queries a minute."""
-    usage: "Usage"
+    usage: "UsageBuffer"
     """Usage that was counted and is not written yet."""
     admission: "Admission"
     """Limits on concurrent requests."""

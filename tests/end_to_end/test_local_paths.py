@@ -18,7 +18,7 @@ from byline_indexer.config import load_config
 from byline_indexer.evaluation.options import EvaluationOptions
 from byline_indexer.scores import read_requests, write_scores
 from byline_service.settings import Settings
-from byline_service.versions.startup import GivenIndex
+from byline_service.versions.startup import IndexArgument
 from tests.indexer.conftest import TINY
 from tests.indexer.tiny_task import task
 
@@ -61,7 +61,7 @@ SETTINGS: dict[str, Callable[[Path], object]] = {
     "the Task": lambda _: load_task("https://example.org/task.py:task"),
     "a checkpoint's file": lambda _: Checkpoint(weights=Path("s3://bucket/weights.pt")),
     "the index": lambda _: AttributionIndex.open("s3://bucket/index"),
-    "the index of a service": lambda _: GivenIndex.parse("name=s3://bucket/index", Settings()),
+    "the index of a service": lambda _: IndexArgument.parse("name=s3://bucket/index", Settings()),
     "--out": lambda folder: write_scores(folder, [], Path("s3://bucket/scores.npy")),
     "--queries": lambda _: read_requests(Path("s3://bucket/queries.jsonl")),
     "data_dir": lambda _: Settings(data_dir=Path("s3://bucket/data")),

@@ -316,7 +316,7 @@ def test_connections_are_closed_after_what_uses_them_has_ended(tmp_path):
     service = app.state.service
     dispose = service.database.dispose
 
-    async def look():
+    async def poll():
         looking.set()
         try:
             await asyncio.sleep(60)
@@ -328,7 +328,7 @@ def test_connections_are_closed_after_what_uses_them_has_ended(tmp_path):
         order.append("closed")
         await dispose()
 
-    service.follower.look, service.database.dispose = look, noted
+    service.follower.poll, service.database.dispose = poll, noted
     with TestClient(app, base_url="http://localhost"):
         assert looking.wait(20)
     assert order == ["follower ended", "closed"]

@@ -108,7 +108,7 @@ def test_a_clock_that_was_set_ahead_forgets_no_answer(database, clock, monkeypat
 
     async def keep_house(used):
         house = asyncio.ensure_future(
-            maintenance.run_maintenance(used, key_cache.KeyCache(used, b"s" * 32), maintenance.Usage())
+            maintenance.run_maintenance(used, key_cache.KeyCache(used, b"s" * 32), maintenance.UsageBuffer())
         )
         await asyncio.sleep(0.05)
         assert not house.done()

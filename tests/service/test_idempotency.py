@@ -14,7 +14,7 @@ from byline_service.accounts import audit
 from byline_service.accounts.permissions import caller_of, requires
 from byline_service.database import Database
 from byline_service.database.tables.accounts import audit as audit_table
-from byline_service.idempotency import Attempt, Replay, nothing, run_once
+from byline_service.idempotency import Attempt, Replay, no_preparation, run_once
 
 PATH = "/v1/once"
 
@@ -36,7 +36,7 @@ def running(serve, database):
                 raise InvalidQuery("told to fail")
             return 201, Health(status="ok")
 
-        return await run_once(request, caller_of(request), body, nothing, book)
+        return await run_once(request, caller_of(request), body, no_preparation, book)
 
     served.app.include_router(router)
     return served

@@ -8,10 +8,10 @@ from byline.errors import DatabaseUnavailable
 from byline_service import idempotency
 from byline_service.accounts import usage
 from byline_service.accounts.key_cache import KeyCache
-from byline_service.accounts.usage import UsageOf, Used
+from byline_service.accounts.usage import UsageKey, UsageTotals
 from byline_service.database import Database
 from byline_service.idempotency import Attempt
-from byline_service.maintenance import Usage, write
+from byline_service.maintenance import UsageBuffer, write
 from tests.service.conftest import client_without_key
 from tests.service.keys import SECRET, bearer
 
@@ -40,7 +40,7 @@ def test_usage_is_by_day_key_and_index_and_each_sees_its_own(serve, database):
 
 
 def test_what_cannot_be_written_is_written_later(database, monkeypatch):
-    used = Usage()
+    used = UsageBuffer()
     accounts = KeyCache(database.database, SECRET.encode())
     used.add("k" * 12, "fake", 3, 1.5)
     with monkeypatch.context() as patched:
@@ -59,14 +59,16 @@ def gone(self):
 
 def test_usage_is_paged_newest_day_first(database):
     days = [date(2026, 1, day) for day in (1, 2, 3)]
-    sums = {UsageOf(day, key, name): Used(1, 1, 1) for day in days for key in "ab" for name in ("x", "y")}
+    sums = {
+        UsageKey(day, key, name): UsageTotals(1, 1, 1) for day in days for key in "ab" for name in ("x", "y")
+    }
     database.booked(usage.add, sums)
     database.booked(usage.add, sums)
     found, last = [], None
     while rows := database.booked(usage.page, days[0], None, last, 5):
         found += rows
-        last = UsageOf(rows[-1]["day"], rows[-1]["key_id"], rows[-1]["index_name"])
-    assert [UsageOf(row["day"], row["key_id"], row["index_name"]) for row in found] == sorted(
+        last = UsageKey(rows[-1]["day"], rows[-1]["key_id"], rows[-1]["index_name"])
+    assert [UsageKey(row["day"], row["key_id"], row["index_name"]) for row in found] == sorted(
         sums, reverse=True
     )
     assert {row["queries"] for row in found} == {2}

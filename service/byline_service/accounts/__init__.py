@@ -1,1 +1,1 @@
-"""Who asks and what they may: keys, scopes, sessions, quotas."""
+"""Accounts: keys, scopes, sessions and quotas."""

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, when. Rows are only ever added."""
+"""The audit log of changes. Rows are only ever added."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from byline_service.database import Connection
 from byline_service.database.tables.accounts import audit
 
 OPERATOR = Caller(key_id="", person="operator", scopes=frozenset())
-"""Who uses the command line: whoever may read the database's files or its password."""
+"""The caller of the command line: anyone who can read the database's files or its password."""
 
 
 async def record(
@@ -21,14 +21,14 @@ async def record(
     subject: str,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a line, in the transaction of what it tells of.
+    """Write a line of the audit log in the transaction of the change.
 
     Args:
         transaction: The open transaction.
-        caller: Who did it; `OPERATOR` on the command line.
-        action: What was done: `keys.create`, `aliases.switch`, `statements.approve`.
-        subject: What it was done to: an id or a name.
-        details: More, as JSON; never a secret, and nothing of a query or a training point.
+        caller: The person who made the change; `OPERATOR` on the command line.
+        action: The change: `keys.create`, `aliases.switch`, `statements.approve`.
+        subject: Id or name of the changed object.
+        details: More values, as JSON; never a secret, and nothing of a query or a training point.
     """
     await transaction.execute(
         insert(audit).values(
@@ -43,12 +43,12 @@ async def record(
 
 
 async def page(transaction: Connection, before: int | None, limit: int) -> list[Mapping[str, Any]]:
-    """Read lines, the newest first.
+    """Return lines, the newest first.
 
     Args:
         transaction: An open transaction.
         before: Only lines older than this one.
-        limit: How many at most.
+        limit: Most lines to return.
     """
     chosen = select(audit).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:

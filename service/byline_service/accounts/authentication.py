@@ -1,4 +1,4 @@
-"""Finding out who asks, before anything else is done: a bearer's key, or a browser's session."""
+"""Authentication of requests: by a bearer key, or by a browser's session."""
 
 from urllib.parse import quote
 
@@ -21,12 +21,12 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Authentication:
-    """Lets nobody past without a valid key, but to public addresses.
+    """Refuses requests without a valid key, except those of public paths.
 
     Args:
-        app: What is wrapped.
-        accounts: Knows the keys.
-        failures: Writes what is refused.
+        app: The wrapped application.
+        accounts: The keys.
+        failures: Writes problem documents.
     """
 
     def __init__(self, app: ASGIApp, accounts: KeyCache, failures: Failures) -> None:
@@ -40,7 +40,7 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
-            return  # there are no WebSockets
+            return  # the service has no WebSockets
         try:
             key = await authenticate(scope, self._accounts)
         except Unauthorized as error:
@@ -64,18 +64,18 @@ class Authentication:
 
 
 async def authenticate(scope: RequestScope, accounts: KeyCache) -> StoredKey:
-    """Find out who asks.
+    """Find the key of a request.
 
     Args:
-        scope: The request's.
-        accounts: Knows the keys.
+        scope: The ASGI scope of the request.
+        accounts: The keys.
 
     Returns:
         The key.
 
     Raises:
-        Unauthorized: There is no valid key.
-        Forbidden: Another site sent the browser here.
+        Unauthorized: The request has no valid key.
+        Forbidden: Another site made the browser send the request.
     """
     headers = Headers(scope=scope)
     given = headers.get("authorization")
@@ -93,10 +93,10 @@ async def authenticate(scope: RequestScope, accounts: KeyCache) -> StoredKey:
 
 
 def require_same_origin(scope: RequestScope) -> None:
-    """Refuse a change that a browser was sent to make by another site.
+    """Refuse a change that another site made the browser send.
 
     Raises:
-        Forbidden: The browser says so, or does not say where it comes from.
+        Forbidden: The browser names another origin, or none.
     """
     headers = Headers(scope=scope)
     site = headers.get("sec-fetch-site")
@@ -105,11 +105,11 @@ def require_same_origin(scope: RequestScope) -> None:
     else:
         same = headers.get("origin", "").partition("://")[2] == headers.get("host")
     if not same:
-        raise Forbidden("expected a request from this service's own pages, got one from elsewhere")
+        raise Forbidden("expected a request from this service's own pages, got one from another origin")
 
 
 def login_address(scope: RequestScope) -> str:
-    """Where a browser signs in, and from where it comes back."""
+    """Return the address of the login page, which leads back to the request."""
     query = scope["query_string"].decode("latin-1")
     return f"/login?next={quote(scope['path'] + (f'?{query}' if query else ''), safe='')}"
 

@@ -1,4 +1,4 @@
-"""The first key: a service without configuration makes one, for this machine; others refuse to start without."""
+"""The first key: the service creates one if only this machine can connect, and refuses to start without one otherwise."""
 
 from datetime import UTC, datetime
 
@@ -15,10 +15,10 @@ FIRST = key_management.NewKey(name="first", person=OPERATOR.person, scopes=froze
 
 
 def require_names(settings: Settings) -> None:
-    """Refuse to listen to others under no name of their own.
+    """Require allowed hosts if the service listens beyond loopback.
 
     Raises:
-        InvalidInput: There is none.
+        InvalidInput: The settings name none.
     """
     if settings.host not in LOOPBACK and set(settings.allowed_hosts) <= set(LOOPBACK):
         raise InvalidInput(
@@ -28,10 +28,10 @@ def require_names(settings: Settings) -> None:
 
 
 async def require_any_key(database: Database, settings: Settings) -> None:
-    """Refuse to answer others than this machine where nobody could sign in.
+    """Require a valid key if the service listens beyond loopback.
 
     Raises:
-        InvalidInput: There is no valid key.
+        InvalidInput: The database has no valid key.
     """
     async with database.read() as reading:
         if settings.loopback_only or await key_queries.any_active(reading, datetime.now(UTC)):
@@ -43,10 +43,10 @@ async def require_any_key(database: Database, settings: Settings) -> None:
 
 
 async def first_key(database: Database, settings: Settings) -> ApiKey | None:
-    """Make a key where nobody could sign in: call it when nothing is left that may keep the key from being shown.
+    """Create a key if there is no valid one. Call it last, so that nothing can keep the key from being shown.
 
     Returns:
-        The key in the clear; None where there is a valid key.
+        The key in the clear; None if there is a valid key.
     """
     secret = read_secret(settings, is_sqlite=database.is_sqlite)
     async with database.begin() as transaction:

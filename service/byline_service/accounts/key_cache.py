@@ -1,8 +1,8 @@
-"""Who asks: keys and sessions checked against the database, which may be away for a while.
+"""A cache of keys, so that known keys work while the database is unavailable.
 
-A key that was found is believed for `fresh_seconds` without asking again, and for `grace_seconds` while the
-database does not answer: loaded indexes then go on answering whoever asked before. The price is that a key that
-another process revoked goes on working that long. Expiry is checked every time.
+A key is trusted for `fresh_seconds` without a query, and for `grace_seconds` while the database does not answer: loaded
+indexes then continue to answer known callers. In return, a key that another process revoked may work that long. The
+expiry is checked with every request.
 """
 
 import asyncio
@@ -21,26 +21,26 @@ from byline_service.accounts.sessions import read_session
 from byline_service.database import Database
 
 REMEMBERED = 10_000
-"""Keys that are remembered at most."""
+"""Most keys in the cache."""
 
 
 @dataclass(frozen=True)
-class _Remembered:
+class _CachedKey:
     key: StoredKey
     found: float
-    """When the database last told of it."""
+    """Time at which the database last returned the key."""
     asked: float
-    """When the database was last asked; where it does not answer, waiting for that each time would take too long."""
+    """Time of the last query. While the database does not answer, a query with each request would take too long."""
 
 
 class KeyCache:
     """Checks keys and sessions.
 
     Args:
-        database: Where the keys are.
-        secret: What their digests and the sessions are made with.
-        fresh_seconds: How long a key that was found is believed without asking again.
-        grace_seconds: The same while the database does not answer.
+        database: The database of the keys.
+        secret: Secret of digests and sessions.
+        fresh_seconds: Seconds for which a key is trusted without a query.
+        grace_seconds: Seconds for which a key is trusted while the database does not answer.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class KeyCache:
         self._database = database
         self._fresh_seconds = fresh_seconds
         self._grace_seconds = grace_seconds
-        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
+        self._remembered: OrderedDict[str, _CachedKey] = OrderedDict()
         self._used: dict[str, datetime] = {}
         self._fitted: dict[str, tuple[bytes, bytes]] = {}
         self._asking: dict[str, asyncio.Future[StoredKey | None]] = {}
@@ -59,14 +59,14 @@ class KeyCache:
         """Check a key.
 
         Args:
-            text: As the client sent it.
+            text: The key from the client.
 
         Returns:
-            What the database knows of it.
+            The stored key.
 
         Raises:
-            Unauthorized: It is unknown, revoked or expired.
-            DatabaseUnavailable: It is not remembered, and the database does not answer.
+            Unauthorized: The key is unknown, revoked or expired.
+            DatabaseUnavailable: The key is not cached, and the database does not answer.
         """
         given = parse_key(text)
         stored = await self._find(given.id)
@@ -75,7 +75,7 @@ class KeyCache:
         return self._active(stored)
 
     def _fits(self, given: ApiKey, stored: StoredKey) -> bool:
-        """Whether a key is the stored one; remembers the last that was, by a digest that costs less than the HMAC."""
+        """Return whether a key matches the stored one. A cheaper digest of the last match saves the HMAC."""
         seen = sha256(given.text.encode()).digest()
         fitted, by_digest = self._fitted.get(stored.id, (b"", b""))
         if same_digest(by_digest, stored.digest) and same_digest(fitted, seen):
@@ -88,14 +88,14 @@ class KeyCache:
         return fits
 
     async def by_session(self, cookie: str) -> StoredKey:
-        """Check a session's cookie.
+        """Check a session cookie.
 
         Returns:
-            What the database knows of its key.
+            The stored key of the session.
 
         Raises:
-            Unauthorized: The session is over, or its key is revoked or expired.
-            DatabaseUnavailable: The key is not remembered, and the database does not answer.
+            Unauthorized: The session has expired, or its key is revoked or expired.
+            DatabaseUnavailable: The key is not cached, and the database does not answer.
         """
         stored = await self._find(read_session(cookie, time.time(), self.secret))
         if stored is None:
@@ -103,18 +103,18 @@ class KeyCache:
         return self._active(stored)
 
     def forget(self, key_id: str) -> None:
-        """Ask the database again about a key: it was changed."""
+        """Drop a changed key from the cache."""
         self._remembered.pop(key_id, None)
 
-    def take_used(self) -> dict[str, datetime]:
-        """Take when keys were used since the last time this was called."""
+    def take_last_used(self) -> dict[str, datetime]:
+        """Return the times of use since the last call, by key."""
         used, self._used = self._used, {}
         return used
 
     def _active(self, stored: StoredKey) -> StoredKey:
         now = datetime.now(UTC)
         if not stored.active(now):
-            raise Unauthorized("expected a key that is still valid, got one that is revoked or expired")
+            raise Unauthorized("expected a valid key, got one that is revoked or expired")
         self._used[stored.id] = now
         return stored
 
@@ -125,7 +125,7 @@ class KeyCache:
             return known.key
         asking = self._asking.get(key_id)
         if asking is None:
-            # One for all who wait: when a key is no longer fresh, every client of it comes at once.
+            # One query for all requests: when a cached key expires, every client that uses it arrives at once.
             asking = self._asking[key_id] = asyncio.ensure_future(self._ask(key_id, known, now))
             asking.add_done_callback(partial(self._asked, key_id))
         return await asyncio.shield(asking)
@@ -133,9 +133,9 @@ class KeyCache:
     def _asked(self, key_id: str, asking: "asyncio.Future[StoredKey | None]") -> None:
         self._asking.pop(key_id, None)
         if not asking.cancelled():
-            asking.exception()  # whoever waited may have left
+            asking.exception()  # marks it as retrieved: the waiting request may have been cancelled
 
-    async def _ask(self, key_id: str, known: _Remembered | None, now: float) -> StoredKey | None:
+    async def _ask(self, key_id: str, known: _CachedKey | None, now: float) -> StoredKey | None:
         try:
             async with self._database.read() as reading:
                 stored = await key_queries.find(reading, key_id)
@@ -149,7 +149,7 @@ class KeyCache:
         return stored
 
     def _remember(self, stored: StoredKey, now: float) -> None:
-        self._remembered[stored.id] = _Remembered(stored, now, now)
+        self._remembered[stored.id] = _CachedKey(stored, now, now)
         self._remembered.move_to_end(stored.id)
         if len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)

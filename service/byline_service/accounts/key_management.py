@@ -1,4 +1,4 @@
-"""Making, rotating and revoking keys: what the command line and the API share. Each is a line of the audit log."""
+"""Creation, rotation and revocation of keys, for the command line and the API. Each writes a line of the audit log."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,29 +12,29 @@ from byline_service.accounts.scopes import Caller
 from byline_service.database import Connection
 
 LAST_YEAR = 9000
-"""Keys end before it: whatever zone their end is written and read in, it stays a date."""
+"""Limit on expiry dates: a date before this year is valid in every time zone."""
 MOST_OWNERS = 1000
-"""Owners that one key may see, unless it sees everybody's."""
+"""Most owners that one key may see."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewKey:
-    """A key to be made."""
+    """The properties of a key that is to be created."""
 
     name: str
-    """What it is for."""
+    """Purpose of the key."""
     person: str
-    """Who answers for it."""
+    """Person who is responsible for the key."""
     scopes: frozenset[Scope]
-    """What it allows."""
+    """Scopes of the key."""
     owners: frozenset[str] | None = None
-    """Whose rows it sees; None: everybody's. Such a key has the scope `read` alone."""
+    """Owners whose rows the key sees; None for all. A key with owners has the scope `read` alone."""
     expires_at: datetime | None = None
-    """When it ends by itself."""
+    """Expiry of the key; None for never."""
     requests_per_minute: int | None = None
-    """Its own quota; None: the service's."""
+    """Requests a minute; None for the service's quota."""
     queries_per_minute: int | None = None
-    """Its own quota; None: the service's."""
+    """Queries a minute; None for the service's quota."""
 
     def __post_init__(self) -> None:
         if not self.scopes:
@@ -48,8 +48,8 @@ class NewKey:
                 raise InvalidInput("expected quotas of at least 1 a minute, got another number")
         if self.expires_at is not None and not 2000 <= self.expires_at.year < LAST_YEAR:
             raise InvalidInput(
-                f"expected expires_at to be from 2000 to before {LAST_YEAR}, got another year: leave it out for a "
-                "key that does not end by itself"
+                f"expected expires_at from 2000 to before {LAST_YEAR}, got another year: leave it out for a "
+                "key without expiry"
             )
         for name, text in (("name", self.name), ("person", self.person)):
             if not (len(text.strip()) > 0 and len(text) <= 100 and text.isprintable()):
@@ -57,16 +57,16 @@ class NewKey:
 
 
 async def create(transaction: Connection, caller: Caller, wanted: NewKey, secret: bytes) -> ApiKey:
-    """Make a key.
+    """Create a key.
 
     Args:
         transaction: The open transaction.
-        caller: Who makes it.
-        wanted: What it is to be.
-        secret: The service's.
+        caller: The caller.
+        wanted: The properties of the key.
+        secret: The service's secret.
 
     Returns:
-        The key in the clear: show it once.
+        The key in the clear: show it once and do not store it.
     """
     made = new_key()
     await key_queries.add(transaction, _stored(made, wanted, secret, replaces=None))
@@ -75,12 +75,12 @@ async def create(transaction: Connection, caller: Caller, wanted: NewKey, secret
 
 
 async def revoke(transaction: Connection, caller: Caller, key_id: str) -> None:
-    """End a key at once; ending it twice is no mistake.
+    """Revoke a key at once; a second revocation has no effect.
 
     Raises:
-        NotFound: There is no such key.
+        NotFound: No key has this id.
     """
-    await key_queries.find_or_refuse(transaction, key_id)
+    await key_queries.get_key(transaction, key_id)
     if await key_queries.revoke(transaction, key_id, datetime.now(UTC)):
         await audit.record(transaction, caller, "keys.revoke", key_id)
 
@@ -88,27 +88,27 @@ async def revoke(transaction: Connection, caller: Caller, key_id: str) -> None:
 async def rotate(
     transaction: Connection, caller: Caller, key_id: str, secret: bytes, overlap: timedelta
 ) -> ApiKey:
-    """Make a key that takes another one's place; both are valid for a while.
+    """Create a key that replaces another one; both are valid for a while.
 
-    A key that ends by itself is replaced by one that lives as long, counted from now.
+    The replacement of a key with an expiry has the same lifetime, counted from now.
 
     Args:
         transaction: The open transaction.
-        caller: Who rotates.
-        key_id: The key that is replaced.
-        secret: The service's.
-        overlap: How long it goes on being valid.
+        caller: The caller.
+        key_id: The key to replace.
+        secret: The service's secret.
+        overlap: Time for which the old key stays valid.
 
     Returns:
-        The new key in the clear: show it once.
+        The new key in the clear: show it once and do not store it.
 
     Raises:
-        NotFound: There is no such key.
-        Conflict: It is not valid any more, or was rotated before, or the one that it replaced is valid still.
-        InvalidInput: The overlap is none that a calendar has.
+        NotFound: No key has this id.
+        Conflict: The key is revoked or expired, was rotated before, or the key that it replaced is still valid.
+        InvalidInput: The overlap is too long for a calendar date.
     """
     now = datetime.now(UTC)
-    old = await key_queries.find_or_refuse(transaction, key_id)
+    old = await key_queries.get_key(transaction, key_id)
     if not old.active(now):
         raise Conflict(
             "expected a key that is still valid, got one that is revoked or expired: create a new one"

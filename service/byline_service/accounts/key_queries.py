@@ -1,4 +1,4 @@
-"""Keys in the database."""
+"""SQL of keys."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,42 +16,42 @@ from byline_service.database.tables.accounts import keys
 
 @dataclass(frozen=True, kw_only=True)
 class StoredKey:
-    """What the database knows of a key."""
+    """A key as the database stores it."""
 
     id: str
-    """Its public part."""
+    """Public part of the key."""
     name: str
-    """What it is for, in the operator's words."""
+    """Purpose of the key, in the operator's words."""
     person: str
-    """Who answers for it."""
+    """Person who is responsible for the key."""
     digest: bytes = field(repr=False)
     """HMAC-SHA256 of the whole key, 32 bytes."""
     scopes: frozenset[Scope]
-    """What it allows."""
+    """Scopes of the key."""
     owners: frozenset[str] | None
-    """Whose rows it sees; None: everybody's."""
+    """Owners whose rows the key sees; None for all."""
     requests_per_minute: int | None
-    """Its own quota; None: the service's."""
+    """Requests a minute; None for the service's quota."""
     queries_per_minute: int | None
-    """Its own quota; None: the service's."""
+    """Queries a minute; None for the service's quota."""
     replaces: str | None
-    """The key that it was rotated from."""
+    """The key that this one replaced."""
     created_at: datetime
-    """When it was made."""
+    """Time of creation."""
     expires_at: datetime | None
-    """When it ends by itself; None: never."""
+    """Expiry; None for never."""
     revoked_at: datetime | None
-    """When it was ended."""
+    """Time of revocation."""
     last_used_at: datetime | None
-    """When it was last used, to a few seconds."""
+    """Time of the last use, to a few seconds."""
 
     def active(self, now: datetime) -> bool:
-        """Whether it is valid at a moment."""
+        """Return whether the key is valid at a time."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     @property
     def caller(self) -> Caller:
-        """Who asks with it."""
+        """Return the caller that the key stands for."""
         return Caller(key_id=self.id, person=self.person, scopes=self.scopes, owners=self.owners)
 
 
@@ -75,33 +75,35 @@ async def add(transaction: Connection, key: StoredKey) -> None:
 
 
 async def find(transaction: Connection, key_id: str) -> StoredKey | None:
-    """Find a key by its id."""
+    """Return a key by its id; None if there is none."""
     row = (await transaction.execute(select(keys).where(keys.c.id == key_id))).mappings().first()
     return None if row is None else _stored(row)
 
 
-async def find_or_refuse(transaction: Connection, key_id: str) -> StoredKey:
-    """Find a key by its id, and let no other transaction change it before this one's end.
+async def get_key(transaction: Connection, key_id: str) -> StoredKey:
+    """Return a key by its id, and lock it until the end of the transaction.
 
     Raises:
-        NotFound: There is none.
+        NotFound: No key has this id.
     """
     chosen = (
         select(keys).where(keys.c.id == key_id).with_for_update()
-    )  # SQLite has one writer at a time anyway
+    )  # SQLite has one writer at a time and needs no lock
     row = (await transaction.execute(chosen)).mappings().first()
     if row is None:
-        raise NotFound("expected the id of a key, got another one")
+        raise NotFound(
+            "expected the id of an existing key, got another one: `byline keys list` shows the ids"
+        )
     return _stored(row)
 
 
 async def page(transaction: Connection, after: str | None, limit: int) -> list[StoredKey]:
-    """Read keys by id.
+    """Return keys in the order of their ids.
 
     Args:
         transaction: An open transaction.
-        after: Only ids beyond this one.
-        limit: How many at most.
+        after: Only keys with larger ids.
+        limit: Most keys to return.
     """
     chosen = select(keys).order_by(keys.c.id).limit(limit)
     if after is not None:
@@ -110,13 +112,13 @@ async def page(transaction: Connection, after: str | None, limit: int) -> list[S
 
 
 async def any_active(transaction: Connection, now: datetime) -> bool:
-    """Whether anybody could sign in."""
+    """Return whether any key is valid."""
     chosen = select(keys.c.id).where(keys.c.revoked_at.is_(None), _unexpired(now)).limit(1)
     return (await transaction.execute(chosen)).first() is not None
 
 
 async def active_predecessor(transaction: Connection, key: StoredKey, now: datetime) -> str | None:
-    """The key that this one was rotated from, where it is valid still."""
+    """Return the key that this one replaced, if it is still valid."""
     if key.replaces is None:
         return None
     before = await find(transaction, key.replaces)
@@ -124,24 +126,24 @@ async def active_predecessor(transaction: Connection, key: StoredKey, now: datet
 
 
 async def successor(transaction: Connection, key: StoredKey) -> str | None:
-    """The key that this one was rotated to."""
+    """Return the key that replaced this one."""
     chosen = select(keys.c.id).where(keys.c.replaces == key.id).limit(1)
     found: str | None = (await transaction.execute(chosen)).scalar_one_or_none()
     return found
 
 
 async def revoke(transaction: Connection, key_id: str, now: datetime) -> bool:
-    """End a key.
+    """Revoke a key.
 
     Returns:
-        Whether it was not ended before.
+        Whether it was valid before.
     """
     ended = update(keys).where(keys.c.id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=now)
     return (await transaction.execute(ended)).rowcount == 1
 
 
 async def end_at(transaction: Connection, key_id: str, end: datetime) -> None:
-    """Have a key end at a moment, unless it ends before."""
+    """Set the expiry of a key, unless it expires earlier."""
     await transaction.execute(
         update(keys)
         .where(keys.c.id == key_id, or_(keys.c.expires_at.is_(None), keys.c.expires_at > end))
@@ -150,14 +152,14 @@ async def end_at(transaction: Connection, key_id: str, end: datetime) -> None:
 
 
 async def touch(transaction: Connection, used: Mapping[str, datetime]) -> None:
-    """Remember when keys were last used."""
-    for key_id, moment in sorted(used.items()):  # one order in all replicas: no deadlock
+    """Store the times of the last use of keys."""
+    for key_id, moment in sorted(used.items()):  # the same order in all replicas, so that none deadlocks
         later = or_(keys.c.last_used_at.is_(None), keys.c.last_used_at < moment)
         await transaction.execute(update(keys).where(keys.c.id == key_id, later).values(last_used_at=moment))
 
 
 async def count(transaction: Connection) -> int:
-    """How many keys there are, ended ones too."""
+    """Return the number of keys, including revoked and expired ones."""
     return int((await transaction.execute(select(func.count()).select_from(keys))).scalar_one())
 
 

@@ -1,10 +1,10 @@
-"""API keys: `byl_`, a public id, a secret, and checksum characters that catch a typing error.
+"""API keys: `byl_`, a public id, a secret, and a checksum that catches typing errors.
 
     byl_ 4Kq2mB8xZr1T 9f…(32 characters, 190 bits)…Qe 0aB3xY
-         id           secret                          CRC-32 of all before, in base 62
+         id           secret                          CRC-32 of the characters before, in base 62
 
-Only an HMAC-SHA256 of the whole key under the service's secret is stored. The key itself is random, so that a
-slow hash would add nothing.
+Only an HMAC-SHA256 of the whole key under the service's secret is stored. The key is random, so a slow hash would add
+no security.
 """
 
 import hmac
@@ -24,32 +24,32 @@ NO_KEY = "expected a valid key as `Authorization: Bearer byl_…`"
 
 @dataclass(frozen=True)
 class ApiKey:
-    """One key in the clear: shown once, never stored, never logged."""
+    """A key in the clear: shown once, never stored, never logged."""
 
     id: str
-    """Names the key in lists, in the log and in the database."""
+    """Public id in lists, in the log and in the database."""
     text: str = field(repr=False)
     """The whole key."""
 
 
 def new_key() -> ApiKey:
-    """Make a random key."""
+    """Create a random key."""
     key_id, secret = _random(ID_LENGTH), _random(SECRET_LENGTH)
     body = f"{PREFIX}{key_id}{secret}"
     return ApiKey(key_id, body + checksum(body))
 
 
 def parse_key(text: str) -> ApiKey:
-    """Read a key.
+    """Parse a key.
 
     Args:
-        text: What a client sent.
+        text: The key from the client.
 
     Returns:
-        The key; whether it is a known one, only the database says.
+        The key. Whether it exists is for the database to say.
 
     Raises:
-        Unauthorized: It is no key, or a character of it is wrong.
+        Unauthorized: The text is not a key, or its checksum is wrong.
     """
     body, check = text[:-CHECK_LENGTH], text[-CHECK_LENGTH:]
     if not PATTERN.fullmatch(text) or checksum(body) != check:
@@ -58,7 +58,7 @@ def parse_key(text: str) -> ApiKey:
 
 
 def checksum(body: str) -> str:
-    """CRC-32 of a key's other characters, as six characters in base 62."""
+    """Return the CRC-32 of a key's other characters, as six characters in base 62."""
     number, digits = zlib.crc32(body.encode()), []
     for _ in range(CHECK_LENGTH):
         number, digit = divmod(number, len(ALPHABET))
@@ -67,12 +67,12 @@ def checksum(body: str) -> str:
 
 
 def digest_key(key: ApiKey, secret: bytes) -> bytes:
-    """What is stored of a key: HMAC-SHA256 under the service's secret, 32 bytes."""
+    """Return the stored digest of a key: HMAC-SHA256 under the service's secret, 32 bytes."""
     return hmac.digest(secret, key.text.encode(), "sha256")
 
 
 def same_digest(stored: bytes, given: bytes) -> bool:
-    """Compare two digests in a time that does not depend on where they differ."""
+    """Compare two digests in constant time."""
     return hmac.compare_digest(stored, given)
 
 

@@ -1,4 +1,4 @@
-"""What each route asks of its caller. A route that asks for nothing, and is not in `PUBLIC`, stops the start."""
+"""Permissions of routes. A route without a requirement that is not in `PUBLIC` stops the start."""
 
 from typing import Any
 
@@ -12,20 +12,20 @@ from byline_service.accounts.quotas import Kind
 from byline_service.accounts.scopes import Caller
 
 PUBLIC = frozenset({"/livez", "/readyz", "/metrics", "/login", "/static", "/docs", "/openapi.json"})
-"""Addresses that need no key. `/metrics` decides for itself, see `byline_service.api.health`."""
+"""Paths that need no key. `/metrics` checks for itself, see `byline_service.api.health`."""
 
 
 def is_public(path: str) -> bool:
-    """Whether an address needs no key."""
+    """Return whether a path needs no key."""
     return path in PUBLIC or path.startswith("/static/")
 
 
 class Requirement:
-    """A dependency that lets some callers in.
+    """A dependency that admits callers by the scopes and owners of their key.
 
     Args:
-        scope: What their key must allow; None: any valid key will do.
-        owner_scoped: Whether keys that see some owners only are let in: the route then narrows what it shows.
+        scope: The scope that the key needs; None admits any valid key.
+        owner_scoped: Whether keys with owners are admitted: the route then narrows its answer to these owners.
     """
 
     def __init__(self, scope: Scope | None, *, owner_scoped: bool) -> None:
@@ -33,64 +33,66 @@ class Requirement:
         self.owner_scoped = owner_scoped
 
     async def __call__(self, request: Request) -> Caller:
-        """Let the caller in.
+        """Admit the caller, and charge a request to the key's quota.
 
         Returns:
-            Who asks.
+            The caller.
 
         Raises:
-            Forbidden: The key does not allow it.
-            QuotaExceeded: The key's requests of this minute are used up.
+            Forbidden: The key lacks the scope, or sees some owners only.
+            QuotaExceeded: The key's quota of requests is used up for this minute.
         """
         caller = caller_of(request)
         await charge(request, "requests")
         if self.scope is not None and not caller.may(self.scope):
             raise Forbidden(f"expected a key with the scope {self.scope}")
         if caller.owners is not None and not self.owner_scoped:
-            raise Forbidden("expected a key that sees every owner: this cannot be narrowed to some")
+            raise Forbidden(
+                "expected a key that sees every owner: this operation cannot be narrowed to some owners"
+            )
         return caller
 
 
 def requires(scope: Scope, *, owner_scoped: bool = False) -> Any:
-    """Let callers in whose key allows something.
+    """Return the dependency that admits callers with a scope.
 
     In a route: `dependencies=[requires(Scope.QUERY)]`, or a parameter `caller: Annotated[Caller, requires(Scope.READ)]`.
 
     Args:
-        scope: What their key must allow.
-        owner_scoped: Whether keys that see some owners only are let in: the route then narrows what it shows.
+        scope: The scope that the key needs.
+        owner_scoped: Whether keys with owners are admitted: the route then narrows its answer to these owners.
     """
     return Depends(Requirement(scope, owner_scoped=owner_scoped))
 
 
 def signed_in() -> Any:
-    """Let everybody in who has a valid key, whatever it allows."""
+    """Return the dependency that admits every valid key."""
     return Depends(Requirement(None, owner_scoped=True))
 
 
 async def charge(request: Request, kind: Kind, cost: int = 1) -> None:
-    """Take from the caller's quota; the answer's headers say what is left.
+    """Charge a cost to the caller's quota; headers of the answer report the rest.
 
     Raises:
-        Unauthorized: The address is a public one: nobody asked who asks.
-        QuotaExceeded: There is not enough left.
+        Unauthorized: The path is public, so that there is no caller.
+        QuotaExceeded: The rest of the quota is too small.
     """
     caller_of(request)
     state, service = request.scope["state"], request.app.state.service
     try:
         window = await service.quotas.take(state["key"], kind, cost)
     except QuotaExceeded:
-        service.metrics.quota_refused(kind)
+        service.metrics.count_quota_refusal(kind)
         raise
     if window is not None:
         state.setdefault("windows", []).append(window)
 
 
 def caller_of(request: Request) -> Caller:
-    """Who asks, as the middleware found out.
+    """Return the caller that the authentication middleware found.
 
     Raises:
-        Unauthorized: Nobody did: the address is a public one.
+        Unauthorized: The path is public, so that there is no caller.
     """
     caller: Caller | None = request.scope["state"].get("caller")
     if caller is None:
@@ -99,10 +101,10 @@ def caller_of(request: Request) -> Caller:
 
 
 def require_guarded(app: FastAPI) -> None:
-    """Refuse an application with a route that anybody may ask.
+    """Refuse an application that has an unprotected route.
 
     Raises:
-        RuntimeError: A route neither asks for a scope nor is in `PUBLIC`.
+        RuntimeError: A route has no requirement and is not in `PUBLIC`.
     """
     for route in iter_route_contexts(app.routes):
         if not _guarded(getattr(route, "dependant", None)) and not is_public(str(route.path)):

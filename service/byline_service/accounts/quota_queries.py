@@ -1,4 +1,4 @@
-"""The quotas' windows, where replicas share them: one statement a request, atomic."""
+"""SQL of quota windows that replicas share: one atomic statement per request."""
 
 from datetime import datetime, timedelta
 
@@ -12,21 +12,21 @@ from byline_service.database.tables.accounts import quota_windows as windows
 async def take(
     transaction: Connection, name: str, cost: int, limit: int, now: datetime, length: timedelta
 ) -> tuple[bool, int, datetime]:
-    """Take from a window, unless it would hold more than its limit; one that is over begins anew.
+    """Take a cost from a window unless the limit would be passed; an expired window starts again.
 
-    So does one that ends later than two windows from now: a clock was ahead, and was put right. Replicas whose
-    clocks differ by less than a window share windows all the same.
+    So does a window that ends later than two lengths from now: a clock was ahead and was put right. Replicas whose
+    clocks differ by less than one length share windows nonetheless.
 
     Args:
         transaction: The open transaction.
-        name: Whose window it is.
-        cost: How much is taken.
-        limit: The most that it may hold; `cost` is no larger.
-        now: The moment.
-        length: Of a window.
+        name: Name of the window.
+        cost: The cost.
+        limit: The most that the window may hold; `cost` is no larger.
+        now: The current time.
+        length: Length of a window.
 
     Returns:
-        (whether it was taken, how much the window holds, when the window ends).
+        (whether the cost was taken, the content of the window, the end of the window).
     """
     make = sqlite.insert if transaction.dialect.name == "sqlite" else postgresql.insert
     first = make(windows).values(name=name, amount=cost, expires_at=now + length)
@@ -48,7 +48,7 @@ async def take(
 
 
 async def forget(transaction: Connection, now: datetime, length: timedelta) -> None:
-    """Delete windows that are over."""
+    """Delete expired windows."""
     await transaction.execute(delete(windows).where(_over(now, length)))
 
 

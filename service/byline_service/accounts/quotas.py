@@ -1,4 +1,4 @@
-"""How much a key may ask a minute. On PostgreSQL all replicas count together, otherwise each process counts alone."""
+"""Quotas of keys per minute. On PostgreSQL all replicas count together, on SQLite each process counts alone."""
 
 import math
 import time
@@ -18,41 +18,41 @@ from byline_service.database import Database
 Kind = Literal["requests", "queries"]
 SECONDS = 60
 PUT_BACK_SECONDS = 1.0
-"""By how much a clock must be put back to be noticed."""
+"""Seconds that the clock must be set back to be noticed."""
 ALONE_SECONDS = 5.0
-"""How long a replica counts alone before it asks a database again that did not answer."""
+"""Seconds for which a replica counts alone after the database did not answer."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What a quota's current minute holds."""
+    """The state of a quota in the current minute."""
 
     kind: Kind
-    """What is counted."""
+    """The counted quantity."""
     limit: int
-    """The most in a minute."""
+    """Most per minute."""
     remaining: int
-    """How much is left."""
+    """Rest of the quota."""
     seconds: int
-    """When the next minute begins."""
+    """Seconds until the next minute."""
 
 
 class Counter(Protocol):
-    """Counts what is taken in windows of a minute."""
+    """Counts costs in windows of a minute."""
 
     async def take(self, name: str, cost: int, limit: int) -> tuple[bool, int, float]:
-        """Take from a window.
+        """Take a cost from a window.
 
         Returns:
-            (whether there was enough, how much the window holds, seconds until it ends).
+            (whether the cost was taken, the content of the window, seconds until its end).
         """
 
 
 class MemoryCounter:
     """Counts in this process.
 
-    Windows end by the clock of the day. Where that is put back, all of them begin anew: nobody waits for a minute
-    that lies in the future.
+    Windows end by the wall clock. If the clock is set back, all windows start again, so that none lasts until a minute
+    in the future.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class MemoryCounter:
         self._ahead = time.time() - time.monotonic()
 
     async def take(self, name: str, cost: int, limit: int) -> tuple[bool, int, float]:
-        """Take from a window, unless it would hold more than the limit."""
+        """Take a cost from a window, unless the limit would be passed."""
         await self._begin_anew_if_put_back()
         item = RateLimitItemPerMinute(limit)
         taken = await self._limiter.test(item, name, cost=cost)
@@ -78,7 +78,7 @@ class MemoryCounter:
 
 
 class SharedCounter:
-    """Counts in the database, together with other replicas; in this process while it does not answer."""
+    """Counts in the database with the other replicas; in this process while the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -86,7 +86,7 @@ class SharedCounter:
         self._alone_until = 0.0
 
     async def take(self, name: str, cost: int, limit: int) -> tuple[bool, int, float]:
-        """Take from a window, unless it would hold more than the limit."""
+        """Take a cost from a window, unless the limit would be passed."""
         if time.monotonic() < self._alone_until:
             return await self._alone.take(name, cost, limit)
         now = datetime.now(UTC)
@@ -102,11 +102,11 @@ class SharedCounter:
 
 
 class Quotas:
-    """Holds callers to their quotas.
+    """Enforces the quotas of keys.
 
     Args:
-        counter: Counts.
-        requests_per_minute: Of a key that has no quota of its own; None: as many as there is room for.
+        counter: The counter.
+        requests_per_minute: Quota of keys without one of their own; None sets no limit.
         queries_per_minute: The same for queries.
     """
 
@@ -120,18 +120,18 @@ class Quotas:
         }
 
     async def take(self, key: StoredKey, kind: Kind, cost: int = 1) -> Window | None:
-        """Take from a key's quota.
+        """Charge a cost to a key's quota.
 
         Args:
-            key: Whose.
-            kind: Which.
-            cost: How much.
+            key: The key.
+            kind: The quantity.
+            cost: The cost.
 
         Returns:
-            What is left; None where the key has no such quota.
+            The state of the quota; None if the key has no such quota.
 
         Raises:
-            QuotaExceeded: There is not enough left; nothing was taken.
+            QuotaExceeded: The rest is too small; nothing was taken.
         """
         own = key.requests_per_minute if kind == "requests" else key.queries_per_minute
         limit = own or self._defaults[kind]
@@ -145,14 +145,14 @@ class Quotas:
         window = Window(kind, limit, max(0, limit - held), max(1, math.ceil(seconds)))
         if not taken:
             raise QuotaExceeded(
-                f"the key's quota of {limit} {kind} a minute has {window.remaining} left: wait",
+                f"quota of {limit} {kind} a minute exceeded, {window.remaining} left: wait {window.seconds} s",
                 window.seconds,
             )
         return window
 
 
 def quota_headers(windows: list[Window]) -> dict[str, str]:
-    """Write the headers `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers)."""
+    """Return the headers `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers)."""
     if not windows:
         return {}
     return {

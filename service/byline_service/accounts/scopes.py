@@ -1,4 +1,4 @@
-"""What a key allows, and who holds it."""
+"""Scopes of keys, and the caller that a key stands for."""
 
 from dataclasses import dataclass
 
@@ -8,30 +8,30 @@ from byline.errors import Forbidden
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who asks, as their key says."""
+    """The caller of a request, as the key describes it."""
 
     key_id: str
-    """The public part of the key."""
+    """Public part of the key."""
     person: str
-    """Who answers for it: two keys of one person are one person."""
+    """Person who is responsible for the key: two keys of one person are one person."""
     scopes: frozenset[Scope]
-    """What the key allows."""
+    """Scopes of the key."""
     owners: frozenset[str] | None = None
-    """Whose rows the key sees; None: everybody's."""
+    """Owners whose rows the key sees; None for all."""
 
     def may(self, scope: Scope) -> bool:
-        """Whether the key allows something; `admin` allows everything."""
+        """Return whether the key has a scope; `admin` includes every scope."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
     def sees(self, owner: str | None) -> bool:
-        """Whether the key sees an owner's rows."""
+        """Return whether the key sees an owner's rows."""
         return self.owners is None or owner in self.owners
 
     def require_owner(self, owner: str | None) -> None:
-        """Refuse an owner whom the key does not see.
+        """Refuse an owner that the key does not see.
 
         Raises:
-            Forbidden: It does not.
+            Forbidden: The key does not see the owner.
         """
         if not self.sees(owner):
             raise Forbidden("expected one of the owners that this key may see, got another one")

@@ -1,4 +1,4 @@
-"""The service's secret, and where its database is: from the settings, or kept in the data folder."""
+"""The secret and the database of the service: from the settings, or from files in the data folder."""
 
 import os
 import secrets
@@ -12,15 +12,15 @@ from byline_service.settings import SHORTEST_SECRET, Settings
 
 
 def open_database(settings: Settings) -> Database:
-    """The database of the settings; SQLite's folder is made.
+    """Open the database of the settings; the folder of SQLite is created.
 
     Raises:
-        InvalidInput: The address is none, or the folder cannot be made or written.
+        InvalidInput: The URL is not valid, or the folder cannot be created or written.
     """
     if settings.database_url is not None:
         return Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
     folder = _folder(settings)
-    if not os.access(folder, os.W_OK):  # SQLite writes there even to read
+    if not os.access(folder, os.W_OK):  # SQLite writes into the folder even to read
         raise InvalidInput(
             f"expected a data folder that can be written, got {folder}, which is read-only or another user's: set "
             "BYLINE_DATA_DIR"
@@ -29,14 +29,14 @@ def open_database(settings: Settings) -> Database:
 
 
 def read_secret(settings: Settings, *, is_sqlite: bool) -> bytes:
-    """The service's secret; with SQLite it is made on the first start, readable by this user alone.
+    """Return the service's secret; with SQLite it is created on the first start, readable by this user alone.
 
     Args:
-        settings: How the service runs.
+        settings: The settings.
         is_sqlite: Whether the database is SQLite.
 
     Raises:
-        InvalidInput: PostgreSQL needs one in the settings, since replicas share it; or the file cannot be used.
+        InvalidInput: PostgreSQL needs a secret in the settings, which all replicas share; or the file cannot be used.
     """
     if settings.secret is not None:
         return settings.secret.get_secret_value().encode()
@@ -59,7 +59,7 @@ def read_secret(settings: Settings, *, is_sqlite: bool) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Make the file whole or not at all: another process may start at the same moment."""
+    """Create the file atomically: another process may start at the same time."""
     if path.exists():
         return
     partial = path.with_name(f"secret.{secrets.token_hex(8)}")

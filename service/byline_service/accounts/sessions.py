@@ -1,6 +1,6 @@
-"""A browser's session: a signed cookie that names a key and when it ends. Nothing is stored on the server.
+"""Browser sessions: a signed cookie with a key and an expiry. The server stores nothing.
 
-Revoking the key, or its expiry, ends the session too, since the key is looked up at every request.
+The key is looked up with every request, so its revocation or expiry ends the session too.
 """
 
 import base64
@@ -12,35 +12,35 @@ from byline.errors import Unauthorized
 
 COOKIE = "byline_session"
 SECONDS = 12 * 3600
-"""How long a browser stays signed in."""
+"""Length of a session in seconds."""
 EXPIRED = "expected a session that is still valid: sign in again at /login"
 
 
 def write_session(key_id: str, now: float, secret: bytes) -> str:
-    """Write the cookie of a session that begins now.
+    """Return the cookie of a new session.
 
     Args:
-        key_id: The key that was shown at the login.
+        key_id: The key of the login.
         now: Seconds since 1970.
-        secret: The service's.
+        secret: The service's secret.
     """
     payload = _encoded(json.dumps([key_id, int(now) + SECONDS]).encode())
     return f"{payload}.{_encoded(_signature(payload, secret))}"
 
 
 def read_session(cookie: str, now: float, secret: bytes) -> str:
-    """Read a session's cookie.
+    """Check a session cookie.
 
     Args:
-        cookie: What the browser sent.
+        cookie: The cookie from the browser.
         now: Seconds since 1970.
-        secret: The service's.
+        secret: The service's secret.
 
     Returns:
         The id of the key.
 
     Raises:
-        Unauthorized: It was not written by this service, or the session is over.
+        Unauthorized: This service did not sign the cookie, or the session has expired.
     """
     payload, _, signature = cookie.partition(".")
     try:
@@ -49,7 +49,7 @@ def read_session(cookie: str, now: float, secret: bytes) -> str:
         key_id, end = json.loads(_decoded(payload))
     except (binascii.Error, UnicodeError, ValueError):
         raise Unauthorized(EXPIRED) from None
-    # A clock that was far ahead and was put right must not leave a session that lasts for years.
+    # If the clock was far ahead and was put right, a session must not last for years.
     if not 0 < end - now <= 2 * SECONDS:
         raise Unauthorized(EXPIRED)
     return str(key_id)

@@ -1,4 +1,4 @@
-"""What keys asked of indexes, by day."""
+"""SQL of usage: requests and queries by day, key and index."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,33 +13,33 @@ from byline_service.database.tables.accounts import usage
 
 
 @dataclass(frozen=True, order=True)
-class UsageOf:
-    """Which sum something belongs to."""
+class UsageKey:
+    """Identity of a usage row."""
 
     day: date
-    """In UTC."""
+    """Day in UTC."""
     key_id: str
-    """Whose key."""
+    """Key of the requests."""
     index_name: str
-    """Which index."""
+    """Index of the requests."""
 
 
 @dataclass
-class Used:
-    """A sum."""
+class UsageTotals:
+    """Totals of a usage row."""
 
     requests: int = 0
-    """Answered."""
+    """Number of answered requests."""
     queries: int = 0
-    """In them."""
+    """Number of queries in them."""
     milliseconds: float = 0.0
-    """From queue to answer, summed over queries."""
+    """Time from queue to answer, summed over queries."""
 
 
-async def add(transaction: Connection, sums: Mapping[UsageOf, Used]) -> None:
-    """Add sums to those of the database."""
+async def add(transaction: Connection, sums: Mapping[UsageKey, UsageTotals]) -> None:
+    """Add totals to the rows of the database."""
     make = sqlite.insert if transaction.dialect.name == "sqlite" else postgresql.insert
-    for which in sorted(sums):  # one order in all replicas: no deadlock
+    for which in sorted(sums):  # the same order in all replicas, so that none deadlocks
         more = sums[which]
         row = make(usage).values(
             day=which.day,
@@ -56,16 +56,16 @@ async def add(transaction: Connection, sums: Mapping[UsageOf, Used]) -> None:
 
 
 async def page(
-    transaction: Connection, since: date, key_id: str | None, before: UsageOf | None, limit: int
+    transaction: Connection, since: date, key_id: str | None, before: UsageKey | None, limit: int
 ) -> list[Mapping[str, Any]]:
-    """Read sums, the newest day first.
+    """Return usage rows, the newest day first.
 
     Args:
         transaction: An open transaction.
-        since: The first day.
-        key_id: Of one key; None: of all.
-        before: Only what follows this one.
-        limit: How many at most.
+        since: First day.
+        key_id: Only rows of this key; None for all keys.
+        before: Only rows that follow this one.
+        limit: Most rows to return.
     """
     order = (usage.c.day, usage.c.key_id, usage.c.index_name)
     chosen = select(usage).where(usage.c.day >= since).order_by(*(each.desc() for each in order)).limit(limit)

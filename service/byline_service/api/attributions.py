@@ -12,7 +12,7 @@ from byline.api.answer import Answer, SharesAnswer
 from byline.api.attributions import Answers
 from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
-from byline_service.attributions.handler import ClientGoneError, ask
+from byline_service.attributions.handler import ClientGoneError, handle
 from byline_service.attributions.requests import (
     GradientOptions,
     ParsedRequest,
@@ -22,11 +22,11 @@ from byline_service.attributions.requests import (
 )
 from byline_service.attributions.streaming import EVENTS, EventStream, wants_events
 from byline_service.http.bodies import JSON, SAFETENSORS, media_type
-from byline_service.http.problems import declared
+from byline_service.http.problems import problem_responses
 from byline_service.settings import Settings
 
 router = APIRouter(prefix="/v1/indexes/{name}", tags=["Asking"], dependencies=[requires(Scope.QUERY)])
-FAILURES = declared(404, 413, 415, 422, 500, 503, 504)
+FAILURES = problem_responses(404, 413, 415, 422, 500, 503, 504)
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; with `Accept: text/event-stream` the events `progress` (any number), then `answer` "
@@ -86,9 +86,9 @@ async def shares(request: Request, name: str) -> Response:
 
 async def _answered(request: Request, name: str, parse: "partial[ParsedRequest]") -> Response:
     if wants_events(request):
-        return EventStream(request, partial(ask, request, name, parse))
+        return EventStream(request, partial(handle, request, name, parse))
     try:
-        written = await ask(request, name, parse)
+        written = await handle(request, name, parse)
     except (ClientGoneError, ClientDisconnect):
         return Response(status_code=499)  # nobody reads it; the log shows it
     return Response(written, media_type=JSON)

@@ -10,15 +10,15 @@ from byline.errors import InvalidQuery
 from byline_service.accounts import audit, usage
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
-from byline_service.accounts.usage import UsageOf
-from byline_service.http.problems import declared
+from byline_service.accounts.usage import UsageKey
+from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1", tags=["Accounts"])
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
 
 
-@router.get("/audit", operation_id="list_audit", responses=declared(422))
+@router.get("/audit", operation_id="list_audit", responses=problem_responses(422))
 async def list_audit(
     request: Request,
     caller: Annotated[Caller, requires(Scope.ADMIN)],
@@ -34,7 +34,7 @@ async def list_audit(
     return AuditPage(lines=lines, next=lines[-1].id if len(found) > limit else None)
 
 
-@router.get("/usage", operation_id="list_usage", responses=declared(422))
+@router.get("/usage", operation_id="list_usage", responses=problem_responses(422))
 async def list_usage(
     request: Request,
     caller: Annotated[Caller, requires(Scope.READ)],
@@ -61,13 +61,13 @@ def _next(row: UsageRow) -> str:
     return f"{row.day.isoformat()}~{row.key_id}~{row.index}"
 
 
-def _last(after: str | None) -> UsageOf | None:
+def _last(after: str | None) -> UsageKey | None:
     if after is None:
         return None
     try:
         day, key_id, index = after.split("~")
         if "\0" in after:
             raise ValueError
-        return UsageOf(date.fromisoformat(day), key_id, index)
+        return UsageKey(date.fromisoformat(day), key_id, index)
     except ValueError:
         raise InvalidQuery("expected after to be the next of a page, got something else") from None

@@ -26,17 +26,17 @@ from byline.api.validation import validated
 from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
-from byline_service.attributions.handler import ClientGoneError, ask_once_read
+from byline_service.attributions.handler import ClientGoneError, handle_read_body
 from byline_service.attributions.requests import ParsedRequest, event_request, gradient_event_request
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
 from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
 from byline_service.compensation.integer_shares import exact_shares
-from byline_service.compensation.timestamps import moment_text
+from byline_service.compensation.timestamps import timestamp_text
 from byline_service.database import Connection
-from byline_service.http.bodies import JSON, SAFETENSORS, declared_body, media_type, parse_json, read_body
-from byline_service.http.problems import declared
-from byline_service.idempotency import DECLARED, run_once
+from byline_service.http.bodies import JSON, SAFETENSORS, media_type, parse_json, read_body, request_body
+from byline_service.http.problems import problem_responses
+from byline_service.idempotency import IDEMPOTENCY_PARAMETER, run_once
 from byline_service.ledger import event_queries
 from byline_service.ledger.booking import book_event
 from byline_service.state import AppState
@@ -58,9 +58,9 @@ class GradientEventOptions(BaseModel):
 
 def _with_gradients() -> dict[str, Any]:
     """Declare both bodies and the key."""
-    body = declared_body(EventBody)
+    body = request_body(EventBody)
     body["requestBody"]["content"][SAFETENSORS] = {"schema": {"type": "string", "format": "binary"}}
-    return body | DECLARED
+    return body | IDEMPOTENCY_PARAMETER
 
 
 @router.post(
@@ -68,7 +68,7 @@ def _with_gradients() -> dict[str, Any]:
     operation_id="book_event",
     status_code=201,
     response_model=EventDocument,
-    responses=declared(404, 409, 413, 415, 422, 500, 504, 507),
+    responses=problem_responses(404, 409, 413, 415, 422, 500, 504, 507),
     openapi_extra=_with_gradients(),
 )
 async def book(
@@ -98,13 +98,13 @@ async def book(
         async with service.database.read() as reading:
             if (attributor.name, attributor.index.version) in await event_queries.quarantined(reading):
                 raise not_payable([Reason.QUARANTINED])
-        (answer,) = await ask_once_read(request, name, parse)
+        (answer,) = await handle_read_body(request, name, parse)
         answerer = Answerer(
             members=attributor.members,
             manifest=attributor.index.manifest.digest,
             card=attributor.index.quality.card,
         )
-        now = moment_text(datetime.now(UTC))
+        now = timestamp_text(datetime.now(UTC))
         return event_of(Booking(id=secrets.token_hex(16), at=now, **booking), answerer, answer)
 
     async def write(transaction: Connection, event: Event) -> tuple[int, BaseModel]:
@@ -120,7 +120,9 @@ async def book(
     return response
 
 
-@router.get("", operation_id="list_events", responses=declared(422), dependencies=[requires(Scope.READ)])
+@router.get(
+    "", operation_id="list_events", responses=problem_responses(422), dependencies=[requires(Scope.READ)]
+)
 async def list_events(
     request: Request,
     name: str,
@@ -140,7 +142,7 @@ async def list_events(
 @router.get(
     "/{event_id}",
     operation_id="get_event",
-    responses=declared(404, 422),
+    responses=problem_responses(404, 422),
     dependencies=[requires(Scope.READ)],
 )
 async def get_event(request: Request, name: str, event_id: str) -> EventDetails:

@@ -9,7 +9,7 @@ from byline.api.accounts import Scope
 from byline.api.attributions import Health
 from byline.errors import Forbidden, Overloaded
 from byline_service.accounts.authentication import authenticate
-from byline_service.http.problems import declared
+from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 
 router = APIRouter(tags=["Health"])
@@ -24,7 +24,9 @@ async def livez() -> Health:
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", operation_id="readyz", responses=declared(503), response_model_exclude_defaults=True)
+@router.get(
+    "/readyz", operation_id="readyz", responses=problem_responses(503), response_model_exclude_defaults=True
+)
 async def readyz(request: Request) -> Health:
     """Whether to send requests: every index is verified and answered a first query, and the database is migrated."""
     service: AppState = request.app.state.service
@@ -43,14 +45,17 @@ async def _require_ready(service: AppState) -> None:
         raise Overloaded("the service is shutting down")
     if not service.ready:
         raise Overloaded("the first queries are still being answered")
-    await service.database_readiness.hold()
+    await service.database_readiness.require()
 
 
 @router.get(
     "/metrics",
     operation_id="metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **declared(401, 403, 503)},
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        **problem_responses(401, 403, 503),
+    },
 )
 async def metrics(request: Request) -> Response:
     """Counters and histograms in Prometheus' text format.

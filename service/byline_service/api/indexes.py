@@ -29,7 +29,7 @@ from byline.errors import InvalidQuery, NotFound
 from byline.recipes import refuse_no_self_influence
 from byline_service.accounts.permissions import caller_of, requires
 from byline_service.http.pagination import cursor, row_of_cursor
-from byline_service.http.problems import declared
+from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 from byline_service.versions.catalogue import Catalogue
 
@@ -82,7 +82,7 @@ def _summary(name: str, attributor: Attributor) -> dict[str, str | int]:
     }
 
 
-@router.get("/{name}", operation_id="get_index", responses=declared(404, 422), dependencies=NARROWED)
+@router.get("/{name}", operation_id="get_index", responses=problem_responses(404, 422), dependencies=NARROWED)
 def get_index(request: Request, name: str) -> IndexInfo:
     """Describe an index: its recipe, ensemble and counts, and what a query to it looks like."""
     attributor = _attributor(request, name)
@@ -119,7 +119,10 @@ def _gradients(attributor: Attributor) -> dict[str, tuple[int, ...]] | None:
 
 
 @router.get(
-    "/{name}/examples", operation_id="list_examples", responses=declared(404, 422), dependencies=NARROWED
+    "/{name}/examples",
+    operation_id="list_examples",
+    responses=problem_responses(404, 422),
+    dependencies=NARROWED,
 )
 def list_examples(request: Request, name: str, after: After = None, limit: Limit = 100) -> ExamplePage:
     """List the training points by row."""
@@ -140,7 +143,7 @@ def list_examples(request: Request, name: str, after: After = None, limit: Limit
 @router.get(
     "/{name}/examples/{example_id:path}",
     operation_id="get_example",
-    responses=declared(404, 422),
+    responses=problem_responses(404, 422),
     dependencies=NARROWED,
 )
 def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
@@ -155,7 +158,9 @@ def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
     return ExampleRow(row=row, example=example)
 
 
-@router.get("/{name}/owners", operation_id="list_owners", responses=declared(404, 422), dependencies=NARROWED)
+@router.get(
+    "/{name}/owners", operation_id="list_owners", responses=problem_responses(404, 422), dependencies=NARROWED
+)
 def list_owners(request: Request, name: str, after: After = None, limit: Limit = 1000) -> OwnerPage:
     """List the owners by name, with their numbers of examples and their licenses."""
     catalogue = _catalogue(request, name)
@@ -174,7 +179,7 @@ def list_owners(request: Request, name: str, after: After = None, limit: Limit =
 @router.get(
     "/{name}/coverage",
     operation_id="get_coverage",
-    responses=declared(404, 422),
+    responses=problem_responses(404, 422),
     dependencies=[requires(Scope.READ)],
 )
 def get_coverage(request: Request, name: str) -> OwnerCoverage:
@@ -192,7 +197,7 @@ def get_coverage(request: Request, name: str) -> OwnerCoverage:
 @router.get(
     "/{name}/self-influence",
     operation_id="list_self_influence",
-    responses=declared(404, 422),
+    responses=problem_responses(404, 422),
     dependencies=NARROWED,
 )
 def list_self_influence(

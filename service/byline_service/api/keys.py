@@ -11,8 +11,8 @@ from byline_service.accounts import key_management, key_queries
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.permissions import requires, signed_in
 from byline_service.accounts.scopes import Caller
-from byline_service.http.bodies import declared_body, json_body
-from byline_service.http.problems import declared
+from byline_service.http.bodies import json_body, request_body
+from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1", tags=["Accounts"])
@@ -28,7 +28,7 @@ async def get_caller(request: Request) -> KeyInfo:
     return described(request.scope["state"]["key"])
 
 
-@router.get("/keys", operation_id="list_keys", responses=declared(422))
+@router.get("/keys", operation_id="list_keys", responses=problem_responses(422))
 async def list_keys(
     request: Request,
     caller: Admin,
@@ -50,8 +50,8 @@ async def list_keys(
     "/keys",
     operation_id="create_key",
     status_code=201,
-    responses=declared(413, 415, 422, 504, 507),
-    openapi_extra=declared_body(NewKeyBody),
+    responses=problem_responses(413, 415, 422, 504, 507),
+    openapi_extra=request_body(NewKeyBody),
 )
 async def create_key(request: Request, caller: Admin) -> NewKey:
     """Make a key. This answer alone shows it."""
@@ -68,7 +68,7 @@ async def create_key(request: Request, caller: Admin) -> NewKey:
     )
     async with service.database.begin() as transaction:
         made = await key_management.create(transaction, caller, wanted, service.accounts.secret)
-        stored = await key_queries.find_or_refuse(transaction, made.id)
+        stored = await key_queries.get_key(transaction, made.id)
     return NewKey(key=made.text, **vars(described(stored)))
 
 
@@ -76,8 +76,8 @@ async def create_key(request: Request, caller: Admin) -> NewKey:
     "/keys/{key_id}/rotate",
     operation_id="rotate_key",
     status_code=201,
-    responses=declared(404, 409, 413, 415, 422, 504, 507),
-    openapi_extra=declared_body(RotateBody),
+    responses=problem_responses(404, 409, 413, 415, 422, 504, 507),
+    openapi_extra=request_body(RotateBody),
 )
 async def rotate_key(request: Request, caller: Admin, key_id: KeyId) -> NewKey:
     """Make a key that takes another one's place; both are valid for a while, two at most. This answer alone shows it."""
@@ -86,13 +86,13 @@ async def rotate_key(request: Request, caller: Admin, key_id: KeyId) -> NewKey:
     overlap = timedelta(hours=body.overlap_hours)
     async with service.database.begin() as transaction:
         made = await key_management.rotate(transaction, caller, key_id, service.accounts.secret, overlap)
-        stored = await key_queries.find_or_refuse(transaction, made.id)
+        stored = await key_queries.get_key(transaction, made.id)
     service.accounts.forget(key_id)
     return NewKey(key=made.text, **vars(described(stored)))
 
 
 @router.delete(
-    "/keys/{key_id}", operation_id="revoke_key", status_code=204, responses=declared(404, 422, 507)
+    "/keys/{key_id}", operation_id="revoke_key", status_code=204, responses=problem_responses(404, 422, 507)
 )
 async def revoke_key(request: Request, caller: Admin, key_id: KeyId) -> Response:
     """End a key at once; other replicas notice within `key_fresh_seconds`."""

@@ -17,7 +17,7 @@ from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.money import minor_digits
-from byline_service.http.problems import declared
+from byline_service.http.problems import problem_responses
 from byline_service.ledger import entry_queries, journal_queries
 from byline_service.ledger.entry_queries import Balance, EntryRow
 from byline_service.state import AppState
@@ -29,7 +29,7 @@ FINDINGS = 100
 PolicyFilter = Annotated[str | None, Query(max_length=64)]
 
 
-@router.get("", operation_id="list_ledger", responses=declared(422))
+@router.get("", operation_id="list_ledger", responses=problem_responses(422))
 async def list_entries(
     request: Request,
     caller: Reading,
@@ -49,7 +49,7 @@ async def list_entries(
     )
 
 
-@router.get("/balances", operation_id="list_balances", responses=declared(422))
+@router.get("/balances", operation_id="list_balances", responses=problem_responses(422))
 async def list_balances(request: Request, caller: Reading, policy: PolicyFilter = None) -> BalanceList:
     """Add up the accounts, by policy, account and owner."""
     service: AppState = request.app.state.service

@@ -10,7 +10,7 @@ from byline.api.attributions import AttributionBody, Progress, SharesBody
 from byline.api.compensation import EventBody
 from byline.recipes import Recipe
 from byline_service.accounts.permissions import is_public
-from byline_service.http.bodies import DECLARED
+from byline_service.http.bodies import REQUEST_BODIES
 from byline_service.http.problems import Problem
 from byline_service.state import AppState
 
@@ -33,7 +33,7 @@ def document(app: FastAPI, service: AppState) -> dict[str, Any]:
         Problem,
         Progress,
         Recipe,
-        *DECLARED.values(),
+        *REQUEST_BODIES.values(),
     ]
     for model in models:
         _add(schemas, model.__name__, model)

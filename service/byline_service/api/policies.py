@@ -14,9 +14,9 @@ from byline_service.accounts.scopes import Caller
 from byline_service.compensation.money import minor_digits
 from byline_service.compensation.policy import Policy
 from byline_service.database import Connection
-from byline_service.http.bodies import declared_body, json_body
-from byline_service.http.problems import declared
-from byline_service.idempotency import DECLARED, run_once
+from byline_service.http.bodies import json_body, request_body
+from byline_service.http.problems import problem_responses
+from byline_service.idempotency import IDEMPOTENCY_PARAMETER, run_once
 from byline_service.ledger import policy_queries
 from byline_service.ledger.booking import revise_policy
 from byline_service.state import AppState
@@ -34,8 +34,8 @@ Administrator = Annotated[Caller, requires(Scope.ADMIN)]
     operation_id="revise_policy",
     status_code=201,
     response_model=PolicyDocument,
-    responses=declared(409, 413, 415, 422, 504, 507),
-    openapi_extra=declared_body(PolicyBody) | DECLARED,
+    responses=problem_responses(409, 413, 415, 422, 504, 507),
+    openapi_extra=request_body(PolicyBody) | IDEMPOTENCY_PARAMETER,
 )
 async def revise(request: Request, caller: Administrator) -> Response:
     """Make a policy, or add a revision to it, once for each `Idempotency-Key`."""
@@ -50,7 +50,9 @@ async def revise(request: Request, caller: Administrator) -> Response:
     return await run_once(request, caller, body, prepare, write)
 
 
-@router.get("", operation_id="list_policies", responses=declared(422), dependencies=[requires(Scope.READ)])
+@router.get(
+    "", operation_id="list_policies", responses=problem_responses(422), dependencies=[requires(Scope.READ)]
+)
 async def list_policies(
     request: Request,
     after: Annotated[str | None, Query(max_length=64)] = None,
@@ -69,7 +71,7 @@ async def list_policies(
 @router.get(
     "/{policy}",
     operation_id="get_policy",
-    responses=declared(404, 422),
+    responses=problem_responses(404, 422),
     dependencies=[requires(Scope.READ)],
 )
 async def get_policy(request: Request, policy: str) -> PolicyPage:

@@ -14,9 +14,9 @@ from byline_service.accounts.scopes import Caller
 from byline_service.compensation.statements import AllocationStatement
 from byline_service.compensation.timestamps import period_text
 from byline_service.database import Connection
-from byline_service.http.bodies import declared_body, json_body, read_body
-from byline_service.http.problems import declared
-from byline_service.idempotency import DECLARED, nothing, run_once
+from byline_service.http.bodies import json_body, read_body, request_body
+from byline_service.http.problems import problem_responses
+from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
 from byline_service.ledger import run_workflow, statement_queries
 from byline_service.ledger.statement_documents import run_document
 from byline_service.ledger.statement_queries import RunRow
@@ -25,7 +25,7 @@ from byline_service.state import AppState
 router = APIRouter(prefix="/v1/statement-runs", tags=["Compensation"])
 Compensating = Annotated[Caller, requires(Scope.COMPENSATE)]
 Approving = Annotated[Caller, requires(Scope.APPROVE)]
-STEP_FAILURES = declared(404, 409, 413, 422, 504, 507)
+STEP_FAILURES = problem_responses(404, 409, 413, 422, 504, 507)
 Step = Callable[[Connection, Caller, str], Awaitable[RunRow]]
 
 
@@ -34,8 +34,8 @@ Step = Callable[[Connection, Caller, str], Awaitable[RunRow]]
     operation_id="draft_run",
     status_code=201,
     response_model=RunDocument,
-    responses=declared(404, 409, 413, 415, 422, 504, 507),
-    openapi_extra=declared_body(RunBody) | DECLARED,
+    responses=problem_responses(404, 409, 413, 415, 422, 504, 507),
+    openapi_extra=request_body(RunBody) | IDEMPOTENCY_PARAMETER,
 )
 async def draft(request: Request, caller: Compensating) -> Response:
     """Draft a run: divide a pool (`allocation`), pay escrow out (`release`), or take a posted run back (`reversal`)."""
@@ -69,7 +69,7 @@ async def draft(request: Request, caller: Compensating) -> Response:
     operation_id="approve_run",
     response_model=RunDocument,
     responses=STEP_FAILURES,
-    openapi_extra=DECLARED,
+    openapi_extra=IDEMPOTENCY_PARAMETER,
 )
 async def approve(request: Request, run: str, caller: Approving) -> Response:
     """Approve a draft; the person who drafted it cannot."""
@@ -81,7 +81,7 @@ async def approve(request: Request, run: str, caller: Approving) -> Response:
     operation_id="post_run",
     response_model=RunDocument,
     responses=STEP_FAILURES,
-    openapi_extra=DECLARED,
+    openapi_extra=IDEMPOTENCY_PARAMETER,
 )
 async def post(request: Request, run: str, caller: Approving) -> Response:
     """Post an approved run: its entries go into the ledger."""
@@ -93,14 +93,16 @@ async def post(request: Request, run: str, caller: Approving) -> Response:
     operation_id="void_run",
     response_model=RunDocument,
     responses=STEP_FAILURES,
-    openapi_extra=DECLARED,
+    openapi_extra=IDEMPOTENCY_PARAMETER,
 )
 async def void(request: Request, run: str, caller: Compensating) -> Response:
     """Give a run up that is not posted; a posted one is taken back by a `reversal`."""
     return await _step(request, caller, run, run_workflow.void)
 
 
-@router.get("", operation_id="list_runs", responses=declared(422), dependencies=[requires(Scope.READ)])
+@router.get(
+    "", operation_id="list_runs", responses=problem_responses(422), dependencies=[requires(Scope.READ)]
+)
 async def list_runs(
     request: Request,
     before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
@@ -115,7 +117,10 @@ async def list_runs(
 
 
 @router.get(
-    "/{run}", operation_id="get_run", responses=declared(404, 422), dependencies=[requires(Scope.READ)]
+    "/{run}",
+    operation_id="get_run",
+    responses=problem_responses(404, 422),
+    dependencies=[requires(Scope.READ)],
 )
 async def get_run(request: Request, run: str) -> RunDocument:
     """Read where a run stands; `/v1/statements/{run}` has its lines."""
@@ -138,4 +143,4 @@ async def _step(request: Request, caller: Caller, run: str, step: Step) -> Respo
         del prepared
         return 200, run_document(await step(transaction, caller, run))
 
-    return await run_once(request, caller, body, nothing, write)
+    return await run_once(request, caller, body, no_preparation, write)

@@ -10,7 +10,7 @@ from byline.api.statements import RunPage, StatementDocument
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.api.statement_runs import run_page
-from byline_service.http.problems import declared, text_response
+from byline_service.http.problems import problem_responses, text_response
 from byline_service.ledger import statement_queries
 from byline_service.ledger.statement_documents import read_statement, statement_csv
 from byline_service.state import AppState
@@ -21,7 +21,7 @@ Owner = Annotated[str | None, Query(max_length=1000)]
 CSV = "text/csv"
 
 
-@router.get("", operation_id="list_statements", responses=declared(422))
+@router.get("", operation_id="list_statements", responses=problem_responses(422))
 async def list_statements(
     request: Request,
     caller: Reading,
@@ -39,7 +39,7 @@ async def list_statements(
     "/{run}.csv",
     operation_id="get_statement_csv",
     response_class=Response,
-    responses=text_response(CSV, "The lines") | declared(404, 422),
+    responses=text_response(CSV, "The lines") | problem_responses(404, 422),
 )
 async def get_csv(request: Request, caller: Reading, run: str, owner: Owner = None) -> Response:
     """Read a statement's lines for a spreadsheet; amounts are in major units."""
@@ -48,7 +48,7 @@ async def get_csv(request: Request, caller: Reading, run: str, owner: Owner = No
     return Response(statement_csv(found), media_type=CSV, headers=headers)
 
 
-@router.get("/{run}", operation_id="get_statement", responses=declared(404, 422))
+@router.get("/{run}", operation_id="get_statement", responses=problem_responses(404, 422))
 async def get_statement(
     request: Request, caller: Reading, run: str, owner: Owner = None
 ) -> StatementDocument:

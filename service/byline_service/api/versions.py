@@ -24,8 +24,8 @@ from byline.api.versions import (
 )
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
-from byline_service.http.bodies import declared_body, json_body
-from byline_service.http.problems import declared
+from byline_service.http.bodies import json_body, request_body
+from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 from byline_service.versions import queries, transactions
 from byline_service.versions.records import AFTER, AliasChange, AliasRecord, VersionFacts, VersionRecord
@@ -37,7 +37,7 @@ _TAG = re.compile(r'^"?([0-9]{1,18})"?$')
 """An ETag; some clients leave its quotes out."""
 Alias = Annotated[str, Path(pattern=NAME_PATTERN, description="The name")]
 IfMatch = Annotated[str, Header(pattern=_TAG.pattern, description="The alias' `ETag`, as it was read")]
-_CHANGED = declared(404, 409, 412, 413, 415, 422, 507)
+_CHANGED = problem_responses(404, 409, 412, 413, 415, 422, 507)
 Name = Annotated[str, Path(pattern=NAME_PATTERN, description="The index, or an alias of it")]
 Version = Annotated[str, Path(pattern=NAME_PATTERN, description="Name of the version")]
 Admin = Annotated[Caller, requires(Scope.ADMIN)]
@@ -52,7 +52,7 @@ def _service(request: Request) -> AppState:
     "",
     operation_id="list_versions",
     dependencies=[requires(Scope.READ)],
-    responses=declared(404, 422),
+    responses=problem_responses(404, 422),
 )
 async def list_versions(
     request: Request,
@@ -73,7 +73,7 @@ async def list_versions(
     "/{version}",
     operation_id="get_version",
     dependencies=[requires(Scope.READ)],
-    responses=declared(404, 422),
+    responses=problem_responses(404, 422),
 )
 async def get_version(request: Request, name: Name, version: Version) -> VersionInfo:
     """Describe a version; while it is verified, how far that is."""
@@ -85,8 +85,8 @@ async def get_version(request: Request, name: Name, version: Version) -> Version
 @router.post(
     "",
     operation_id="register_version",
-    responses=declared(404, 409, 413, 415, 422, 507),
-    openapi_extra=declared_body(RegisterBody),
+    responses=problem_responses(404, 409, 413, 415, 422, 507),
+    openapi_extra=request_body(RegisterBody),
 )
 async def register_version(request: Request, name: Name, caller: Admin) -> VersionInfo:
     """Make a version known, by the name of a directory inside the index's own.
@@ -103,7 +103,7 @@ async def register_version(request: Request, name: Name, caller: Admin) -> Versi
     "/{version}/verify",
     operation_id="verify_version",
     status_code=202,
-    responses=declared(404, 409, 422, 507),
+    responses=problem_responses(404, 409, 422, 507),
 )
 async def verify_version(
     request: Request, response: Response, name: Name, version: Version, caller: Admin
@@ -123,7 +123,7 @@ async def verify_version(
 @router.post(
     "/{version}/retire",
     operation_id="retire_version",
-    responses=declared(404, 409, 422, 507),
+    responses=problem_responses(404, 409, 422, 507),
 )
 async def retire_version(request: Request, name: Name, version: Version, caller: Admin) -> VersionInfo:
     """Take a version out of service for good; refused while an alias stands for it.
@@ -140,7 +140,7 @@ async def _described(service: AppState, record: VersionRecord) -> VersionInfo:
 
 
 @alias_router.get(
-    "", operation_id="list_aliases", dependencies=[requires(Scope.READ)], responses=declared(422)
+    "", operation_id="list_aliases", dependencies=[requires(Scope.READ)], responses=problem_responses(422)
 )
 async def list_aliases(
     request: Request,
@@ -156,7 +156,10 @@ async def list_aliases(
 
 
 @alias_router.get(
-    "/{alias}", operation_id="get_alias", dependencies=[requires(Scope.READ)], responses=declared(404, 422)
+    "/{alias}",
+    operation_id="get_alias",
+    dependencies=[requires(Scope.READ)],
+    responses=problem_responses(404, 422),
 )
 async def get_alias(request: Request, response: Response, alias: Alias) -> AliasInfo:
     """Say what a name stands for; the header `ETag` is for `If-Match`."""
@@ -170,7 +173,7 @@ async def get_alias(request: Request, response: Response, alias: Alias) -> Alias
     "/{alias}/history",
     operation_id="get_alias_history",
     dependencies=[requires(Scope.READ)],
-    responses=declared(422),
+    responses=problem_responses(422),
 )
 async def get_alias_history(
     request: Request,
@@ -186,7 +189,7 @@ async def get_alias_history(
 
 
 @alias_router.put(
-    "/{alias}", operation_id="put_alias", responses=_CHANGED, openapi_extra=declared_body(AliasBody)
+    "/{alias}", operation_id="put_alias", responses=_CHANGED, openapi_extra=request_body(AliasBody)
 )
 async def put_alias(
     request: Request, response: Response, alias: Alias, caller: Admin, if_match: IfMatch = ""
@@ -208,7 +211,7 @@ async def put_alias(
     "/{alias}/rollback",
     operation_id="roll_back_alias",
     responses=_CHANGED,
-    openapi_extra=declared_body(ExpectedBody),
+    openapi_extra=request_body(ExpectedBody),
 )
 async def roll_back_alias(
     request: Request, response: Response, alias: Alias, caller: Admin, if_match: IfMatch = ""
@@ -221,7 +224,10 @@ async def roll_back_alias(
 
 
 @alias_router.delete(
-    "/{alias}", operation_id="delete_alias", status_code=204, responses=declared(404, 409, 412, 422, 507)
+    "/{alias}",
+    operation_id="delete_alias",
+    status_code=204,
+    responses=problem_responses(404, 409, 412, 422, 507),
 )
 async def delete_alias(
     request: Request,

@@ -1,1 +1,1 @@
-"""Attribution requests: admission, the queue, the compute thread, streaming."""
+"""Attribution requests: admission, queue, compute thread and streaming."""

@@ -1,4 +1,4 @@
-"""The one door: how much may be inside at once. Lives in the event loop's thread, unlocked."""
+"""Limits on concurrent requests. The counters belong to the event loop's thread and need no lock."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from byline.errors import Overloaded
 
 @dataclass
 class Capacity:
-    """What is inside, or may be."""
+    """Amounts of concurrent work: the current ones, or the largest ones allowed."""
 
     requests: int = 0
     cost: int = 0
@@ -17,13 +17,13 @@ class Capacity:
 
 
 class Admission:
-    """Admits requests while there is room for them: by number, by bytes of body and by queries.
+    """Admits requests within limits on their number, their queries and the bytes of their bodies.
 
-    A place is taken before the body is read, so that waiting bodies are bounded too.
+    A ticket is issued before the body is read, so that waiting bodies are bounded too.
 
     Args:
-        room: The most that may be inside.
-        changed: Told the number of requests inside whenever it changes.
+        room: The limits.
+        changed: Called with the number of admitted requests whenever it changes.
     """
 
     def __init__(self, room: Capacity, changed: Callable[[int], None] = lambda _: None) -> None:
@@ -34,47 +34,47 @@ class Admission:
 
     @property
     def cost(self) -> int:
-        """Queries inside now."""
+        """Return the number of admitted queries."""
         return self._inside.cost
 
     @property
     def closed(self) -> bool:
-        """Whether the service is shutting down."""
+        """Return whether the service is shutting down."""
         return self._closed
 
     @property
     def full(self) -> bool:
-        """Whether as many requests are inside as may be."""
+        """Return whether the limit on requests is reached."""
         return self._inside.requests >= self._room.requests
 
     @property
     def no_place(self) -> str:
-        """What a request is told that finds the service full."""
+        """Return the message of a request that is refused by number."""
         return f"{self._room.requests} requests are waiting already: try again later"
 
     def close(self) -> None:
-        """Admit nobody from now on; who is inside stays."""
+        """Admit no further request; admitted ones continue."""
         self._closed = True
 
     @contextmanager
     def place(self, body_bytes: int) -> Iterator["AdmissionTicket"]:
-        """Hold a place for one request.
+        """Admit one request, for the length of the context.
 
         Args:
-            body_bytes: Memory to set aside for its body.
+            body_bytes: Bytes to reserve for its body.
 
         Yields:
-            The place.
+            The ticket of the request.
 
         Raises:
-            Overloaded: There is no room, or the service is shutting down.
+            Overloaded: A limit is reached, or the service is shutting down.
         """
         if self._closed:
             raise Overloaded("the service is shutting down: try another replica, or again later")
         if self.full:
             raise Overloaded(self.no_place)
         if self._inside.body_bytes + body_bytes > self._room.body_bytes and self._inside.requests:
-            raise Overloaded("the bodies of other requests fill the memory set aside: try again later")
+            raise Overloaded("the bodies of other requests fill the reserved memory: try again later")
         place = AdmissionTicket(self._inside, self._room)
         self._inside.requests += 1
         self._inside.body_bytes += body_bytes
@@ -89,7 +89,7 @@ class Admission:
 
 
 class AdmissionTicket:
-    """One request's place inside."""
+    """The share of one request in the admitted work."""
 
     def __init__(self, inside: Capacity, room: Capacity) -> None:
         self._inside = inside
@@ -97,10 +97,10 @@ class AdmissionTicket:
         self.taken = 0
 
     def take(self, cost: int) -> None:
-        """Take room for queries, once it is known how many.
+        """Reserve room for queries, once their number is known.
 
         Raises:
-            Overloaded: The queries inside leave no room. A request alone is always admitted.
+            Overloaded: The limit on queries is reached. A request alone is always admitted.
         """
         if self._inside.cost and self._inside.cost + cost > self._room.cost:
             raise Overloaded(f"{self._inside.cost} queries are waiting already: try again later")

@@ -1,4 +1,4 @@
-"""Limits on request bodies: a gradient may be as large as the index's gradients are."""
+"""Limits on the size of request bodies; a gradient body may be as large as the index's gradients."""
 
 from starlette.types import Scope
 

@@ -1,8 +1,8 @@
-"""The one thread that owns torch and FAISS, and the queue before it.
+"""The one thread that owns torch and FAISS, and its queue.
 
-Both libraries keep thread pools of their own: called from many threads they start many times more
-threads than there are cores, so everything that computes runs here. Whatever waits for one index
-when the thread is free is answered in one batch, up to a budget; nothing waits for one to fill.
+Both libraries keep thread pools of their own. Called from several threads, they would start many times more threads than
+there are cores, so everything that computes runs here. All jobs that wait for one index when the thread is free are
+answered in one batch, up to a budget. No job waits for a batch to fill.
 """
 
 import asyncio
@@ -26,7 +26,10 @@ from byline_service.observability.metrics import Metrics
 
 
 class LoopCallbacks:
-    """Calls functions in an event loop's thread, in the order in which they were posted.
+    """Calls functions in an event loop's thread, in the order of posting.
+
+    `call_soon_threadsafe` writes to a pipe and releases the interpreter's lock each time. The compute thread would then
+    wait for the lock after every answer of a batch, so functions that are posted together wake the loop once.
 
     Args:
         loop: The event loop.
@@ -38,16 +41,16 @@ class LoopCallbacks:
         self._woken = False
 
     def post(self, function: Callable[[], None]) -> None:
-        """Have a function called soon; from any thread. Dropped where the loop has ended."""
+        """Post a function from any thread. It is dropped if the loop has ended."""
         self._posted.append(function)
         if self._woken:
             return
         self._woken = True
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._arrive)
+            self._loop.call_soon_threadsafe(self._run_posted)
 
-    def _arrive(self) -> None:
-        # First, so that whoever posts after the last look below wakes the loop again.
+    def _run_posted(self) -> None:
+        # Cleared first: a function that is posted after the last check below must wake the loop again.
         self._woken = False
         while self._posted:
             self._posted.popleft()()
@@ -55,22 +58,22 @@ class LoopCallbacks:
 
 @dataclass(eq=False, kw_only=True)
 class Job:
-    """One question that waits for its answer."""
+    """One checked request that waits for its answer."""
 
     attributor: Attributor
     question: CheckedRequest
     deadline: float
-    """In `time.monotonic` seconds: past it, nobody waits any more."""
+    """Time in `time.monotonic` seconds after which the answer is of no use."""
     answer: "Future[Answer]" = field(default_factory=Future)
     submitted: float = field(default_factory=time.monotonic)
     step: Step | None = None
-    """Where its computation is; None before it is begun. The compute thread writes it."""
-    wanted: bool = True
-    """Whether somebody waits for the answer."""
+    """Progress of the computation; None before it starts. The compute thread writes it."""
+    awaited: bool = True
+    """Whether a client still waits for the answer."""
 
-    def give_up(self) -> None:
-        """Nobody waits any more: what is not begun is dropped, what is ends at its next counted step."""
-        self.wanted = False
+    def abandon(self) -> None:
+        """Drop the job if it has not started; stop it at its next counted step if it has."""
+        self.awaited = False
         self.answer.cancel()
 
 
@@ -78,12 +81,12 @@ _Call = tuple[Callable[[], None], "Future[None]"]
 
 
 class ComputeThread:
-    """Answers jobs, several at a time.
+    """Answers jobs in batches.
 
     Args:
         batch_cost: Most queries that are computed together.
-        threads: Threads of the libraries; None leaves their own number.
-        metrics: Where batches are counted.
+        threads: Threads of the libraries; None leaves their default.
+        metrics: The counters of batches.
     """
 
     def __init__(self, *, batch_cost: int, threads: int | None, metrics: Metrics) -> None:
@@ -100,7 +103,7 @@ class ComputeThread:
 
     @property
     def seconds_each(self) -> float:
-        """Recent seconds of compute for one query: a running mean."""
+        """Return the running mean of compute seconds per query."""
         return self._seconds_each
 
     def start(self) -> None:
@@ -108,7 +111,7 @@ class ComputeThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is queued, then end the thread."""
+        """Finish the queued jobs, then end the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -116,20 +119,20 @@ class ComputeThread:
             self._thread.join()
 
     def submit(self, *jobs: Job) -> None:
-        """Queue jobs, together; an `answer` is set when done, and may be cancelled until it is begun."""
+        """Queue jobs together. Each `answer` future can be cancelled until its job starts."""
         with self._changed:
             self._jobs.extend(jobs)
             self._changed.notify()
 
     def ahead(self, job: Job) -> int:
-        """Queries that are computed, or wait, before a job's turn; 0 once it is begun."""
+        """Return the number of queries before a job: computing or queued; 0 once the job has started."""
         with self._changed:
             waiting = [each.question.cost for each in takewhile(lambda each: each is not job, self._jobs)]
             begun = len(waiting) == len(self._jobs)
             return 0 if begun else sum(waiting) + self._computing
 
     def call(self, function: Callable[[], None]) -> "Future[None]":
-        """Run a function in the thread, before the jobs that wait."""
+        """Run a function in the thread, before the queued jobs."""
         done: Future[None] = Future()
         with self._changed:
             self._calls.append((function, done))
@@ -144,16 +147,16 @@ class ComputeThread:
             pass
 
     def _step(self) -> bool:
-        """Run what waits; False once there is nothing more to come.
+        """Run the next call or batch; return False once the queue is empty and the thread should end.
 
-        A function of its own, so that a thread that waits keeps nothing of what it ran alive.
+        It is a function of its own so that a waiting thread keeps no reference to the previous batch.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._calls or self._stopping)
             if not self._jobs and not self._calls:
                 return False
             call = self._calls.popleft() if self._calls else None
-            batch = [] if call else self._take()
+            batch = [] if call else self._next_batch()
         if call:
             _run_call(*call)
         else:
@@ -161,8 +164,8 @@ class ComputeThread:
             self._computing = 0
         return True
 
-    def _take(self) -> list[Job]:
-        """Take the oldest job, and all others for its index that fit the budget."""
+    def _next_batch(self) -> list[Job]:
+        """Take the oldest job, and every other job of its index that fits the budget."""
         batch, left, cost = [self._jobs.popleft()], deque[Job](), 0
         cost = batch[0].question.batch_cost
         for job in self._jobs:
@@ -177,12 +180,12 @@ class ComputeThread:
 
     def _run(self, batch: Sequence[Job]) -> None:
         begun = time.monotonic()
-        wanted = [job for job in batch if job.answer.set_running_or_notify_cancel()]
-        live = [job for job in wanted if job.deadline > begun]
-        for job in wanted:
+        taken = [job for job in batch if job.answer.set_running_or_notify_cancel()]
+        live = [job for job in taken if job.deadline > begun]
+        for job in taken:
             if job.deadline <= begun:
-                job.answer.set_exception(DeadlineExceeded("the deadline passed before the query's turn came"))
-        self._metrics.batch(batch[0].attributor.name, len(live), len(batch) - len(live))
+                job.answer.set_exception(DeadlineExceeded("the deadline passed before the query's turn"))
+        self._metrics.count_batch(batch[0].attributor.name, len(live), len(batch) - len(live))
         if not live:
             return
         for job, outcome in zip(live, _outcomes(live), strict=True):
@@ -195,10 +198,10 @@ class ComputeThread:
 
 
 def _outcomes(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:
-    """Answer a batch as long as somebody waits for one of its answers."""
+    """Answer a batch; stop once no client waits for any of its answers."""
 
     def report(step: Step) -> None:
-        if not any(job.wanted for job in jobs):
+        if not any(job.awaited for job in jobs):
             raise Cancelled
         for job in jobs:
             job.step = step
@@ -207,11 +210,11 @@ def _outcomes(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:
         with report_to(report):
             return _answers(jobs)
     except Cancelled:
-        return [DeadlineExceeded("nobody waited for the answer any more")] * len(jobs)
+        return [DeadlineExceeded("the client left before the answer was computed")] * len(jobs)
 
 
 def _answers(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:
-    """Answer a batch; where it fails as a whole, each job alone: one must not fail the others."""
+    """Answer a batch. If the batch fails, answer each job alone, so that one failure does not affect the others."""
     try:
         return jobs[0].attributor.answer([job.question for job in jobs])
     except Exception as error:

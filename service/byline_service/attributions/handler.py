@@ -1,4 +1,4 @@
-"""One request's way through the service: admit, read, check, compute, answer."""
+"""The handling of one attribution request: admission, body, checks, computation and answer."""
 
 import asyncio
 import time
@@ -23,76 +23,78 @@ from byline_service.http.bodies import read_body
 from byline_service.state import AppState
 
 LARGE_BODY = 64 << 10
-"""Bytes from which a body is parsed in a thread of its own, so as not to hold up other requests."""
+"""Bytes from which a body is parsed in a worker thread, so that the event loop is not blocked."""
 
 
 LARGE_ANSWER = 200
-"""Entries from which an answer is written in a thread of its own, for the same reason."""
+"""Entries from which an answer is serialized in a worker thread, so that the event loop is not blocked."""
 
 
 class ClientGoneError(Exception):
-    """The client left before its answer was ready."""
+    """The client disconnected before its answer was ready."""
 
 
 class ProgressListener(Protocol):
-    """Looks on while an answer is made."""
+    """Receives the progress of a request while it is computed."""
 
     interval: float
-    """Seconds between two looks."""
+    """Seconds between two reports."""
 
-    async def look(self, jobs: Sequence[Job]) -> None:
-        """See how far the jobs are; called once they are queued, and again and again until they are done."""
+    async def report(self, jobs: Sequence[Job]) -> None:
+        """Report the state of the jobs; called after they are queued, then periodically until they are done."""
 
 
-async def ask(
+async def handle(
     request: Request,
     name: str,
     parse: Callable[[bytes], ParsedRequest],
-    watch: ProgressListener | None = None,
+    listener: ProgressListener | None = None,
 ) -> str:
-    """Answer one HTTP request.
+    """Answer one attribution request.
 
     Args:
-        request: Its body is read once a place inside is taken.
-        name: The index.
-        parse: Turns the body into questions; must be safe to run in any thread.
-        watch: Looks on; a request that is watched may take `stream_seconds`.
+        request: The request. Its body is read after admission.
+        name: The index or alias.
+        parse: Parses the body; it must be thread-safe.
+        listener: Receives the progress; the request may then take `stream_seconds`.
 
     Returns:
-        The JSON that answers it.
+        The answer as JSON.
 
     Raises:
-        ClientGoneError: The client left.
-        DeadlineExceeded: The time was up.
-        QuotaExceeded: The key's queries of this minute are used up.
+        ClientGoneError: The client disconnected.
+        DeadlineExceeded: The deadline passed.
+        QuotaExceeded: The key's quota of queries is used up for this minute.
     """
     service: AppState = request.app.state.service
     settings = service.settings
-    seconds = settings.deadline_seconds if watch is None else settings.stream_seconds
+    seconds = settings.deadline_seconds if listener is None else settings.stream_seconds
     begun = time.monotonic()
-    service.versions.pin(request.scope, name)  # before the body is read: who names no index need not send it
+    service.versions.pin(
+        request.scope, name
+    )  # before the body is read: a client with a wrong name need not send it
     with service.admission.place(_declared_bytes(request)) as place:
         body = await read_body(request, settings.deadline_seconds)
         asking = AttributionHandler(request, name, partial(parse, body), seconds, begun)
-        requested, answers = await asking.answers(place, large=len(body) > LARGE_BODY, watch=watch)
+        requested, answers = await asking.answers(place, large=len(body) > LARGE_BODY, listener=listener)
     write = partial(_written, requested, answers)
     return await asyncio.to_thread(write) if requested.entries > LARGE_ANSWER else write()
 
 
-async def ask_once_read(request: Request, name: str, parse: Callable[[], ParsedRequest]) -> list[Answer]:
-    """Answer a request whose body was read before.
+async def handle_read_body(request: Request, name: str, parse: Callable[[], ParsedRequest]) -> list[Answer]:
+    """Answer a request whose body was read already.
 
     Args:
         request: The request.
-        name: The index.
-        parse: Makes the questions; must be safe to run in any thread.
+        name: The index or alias.
+        parse: Makes the attribution requests; it must be thread-safe.
 
     Returns:
-        One answer a question.
+        One answer per attribution request.
 
     Raises:
-        ClientGoneError: The client left.
-        DeadlineExceeded: The time was up.
+        ClientGoneError: The client disconnected.
+        DeadlineExceeded: The deadline passed.
     """
     service: AppState = request.app.state.service
     seconds = service.settings.deadline_seconds
@@ -104,32 +106,32 @@ async def ask_once_read(request: Request, name: str, parse: Callable[[], ParsedR
 
 @dataclass(frozen=True)
 class AttributionHandler:
-    """A request on its way to the compute thread."""
+    """One HTTP request and its deadline."""
 
     request: Request
     name: str
     parse: Callable[[], ParsedRequest]
     seconds: float
-    """How long it may take."""
+    """Seconds that the request may take."""
     begun: float
-    """When it began, in `time.monotonic` seconds."""
+    """Start of the request, in `time.monotonic` seconds."""
 
     async def answers(
-        self, place: AdmissionTicket, *, large: bool, watch: ProgressListener | None = None
+        self, place: AdmissionTicket, *, large: bool, listener: ProgressListener | None = None
     ) -> tuple[ParsedRequest, list[Answer]]:
-        """Check, queue and await the questions.
+        """Check, queue and await the attribution requests.
 
         Args:
-            place: Inside the service.
-            large: Whether parsing takes long enough for a thread of its own.
-            watch: Looks on.
+            place: The admission ticket.
+            large: Whether the body is parsed in a worker thread.
+            listener: Receives the progress.
 
         Returns:
-            What was asked, and one answer a question.
+            The parsed request, and one answer per attribution request.
 
         Raises:
-            ClientGoneError: The client left.
-            DeadlineExceeded: The time was up.
+            ClientGoneError: The client disconnected.
+            DeadlineExceeded: The deadline passed.
         """
         service: AppState = self.request.app.state.service
         attributor = service.versions.pin(self.request.scope, self.name).attributor
@@ -139,7 +141,7 @@ class AttributionHandler:
         await charge(self.request, "queries", cost)
         place.take(cost)
         jobs = [Job(attributor=attributor, question=q, deadline=self.begun + self.seconds) for q in questions]
-        answers = await _computed(service, jobs, self.request.receive, watch)
+        answers = await _computed(service, jobs, self.request.receive, listener)
         if answers is None:
             raise DeadlineExceeded(
                 f"expected an answer within {self.seconds:g} seconds: ask for less at a time"
@@ -147,7 +149,7 @@ class AttributionHandler:
         if service.tracing is not None:
             service.tracing.record_stages(answers, [job.submitted for job in jobs])
         for answer in answers:
-            service.metrics.answer(attributor.name, answer.timings)
+            service.metrics.count_answer(attributor.name, answer.timings)
         milliseconds = (time.monotonic() - self.begun) * 1e3
         service.usage.add(caller_of(self.request).key_id, attributor.name, len(questions), milliseconds)
         return requested, answers
@@ -165,25 +167,25 @@ def _checked(
 
 
 def _declared_bytes(request: Request) -> int:
-    """Bytes to set aside: what the client declared, or the most it may send."""
+    """Return the bytes to reserve: the declared length of the body, or its limit."""
     limit: int = request.scope["state"]["body_limit"]
     return min(limit, int(request.headers.get("content-length", limit)))
 
 
 async def _computed(
-    service: AppState, jobs: Sequence[Job], receive: Receive, watch: ProgressListener | None
+    service: AppState, jobs: Sequence[Job], receive: Receive, listener: ProgressListener | None
 ) -> list[Answer] | None:
-    """Queue jobs and wait for their answers, as long as somebody wants them; None once the time is up."""
+    """Queue jobs and await their answers while the client is connected; None once the deadline has passed."""
     over = _Completion(service.callbacks, jobs)
     late = asyncio.get_running_loop().call_later(max(0.0, jobs[0].deadline - time.monotonic()), over.end)
     service.compute.submit(*jobs)
     gone = asyncio.ensure_future(_disconnected(receive))
     gone.add_done_callback(over.end)
     try:
-        if watch is not None:
+        if listener is not None:
             while not over.ended.done():
-                await watch.look(jobs)
-                await asyncio.wait((over.ended,), timeout=watch.interval)
+                await listener.report(jobs)
+                await asyncio.wait((over.ended,), timeout=listener.interval)
         await over.ended
         if over.answered:
             return _results(jobs)
@@ -194,11 +196,11 @@ async def _computed(
         late.cancel()
         gone.cancel()
         for job in jobs:
-            job.give_up()
+            job.abandon()
 
 
 def _results(jobs: Sequence[Job]) -> list[Answer]:
-    """The answers; raises what the first job that failed met, though others may not be done."""
+    """Return the answers; raise the error of the first failed job, even if other jobs are not done."""
     for job in jobs:
         if job.answer.done() and (error := job.answer.exception()):
             raise error
@@ -206,7 +208,7 @@ def _results(jobs: Sequence[Job]) -> list[Answer]:
 
 
 class _Completion:
-    """Ends the wait for jobs in the event loop, once all have their answers or the first has failed."""
+    """Ends the wait for jobs, once all have answers or the first one has failed."""
 
     def __init__(self, arrivals: LoopCallbacks, jobs: Sequence[Job]) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -216,7 +218,7 @@ class _Completion:
             job.answer.add_done_callback(lambda answer: arrivals.post(partial(self._count, answer)))
 
     def end(self, _: object = None) -> None:
-        """Wake who waits."""
+        """End the wait."""
         if not self.ended.done():
             self.ended.set_result(None)
 

@@ -1,8 +1,8 @@
-"""A full service says so at once: before anything else looks at the request.
+"""Refusal of attribution requests while the service is full, before any other middleware.
 
-A refusal takes the event loop, and so the interpreter's lock, from what computes. At several times the load that can be
-answered most requests are refused, and their price decides how much is still answered. So it is written once, and its
-log is one line a second.
+A refusal takes the event loop, and so the interpreter's lock, from the compute thread. At several times the capacity most
+requests are refused, and the cost of a refusal decides how much is still answered. So the problem document is prepared
+once, and the log has one line a second.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from byline_service.observability.metrics import Metrics
 
 log = structlog.get_logger("service.overload")
 LOG_SECONDS = 1.0
-"""Between two lines of the log about refusals."""
-asked_path = re.compile(r"^/v1/indexes/([^/]+)/(attributions|shares)$").match
-"""Matches the addresses where questions are asked: index and kind."""
+"""Seconds between two log lines about refusals."""
+match_question_path = re.compile(r"^/v1/indexes/([^/]+)/(attributions|shares)$").match
+"""Matches the paths of attribution requests: index and kind."""
 
 
 class OverloadMiddleware:
-    """Refuses questions while there is no place inside.
+    """Refuses attribution requests while the service is full.
 
     Args:
-        app: What is wrapped.
-        admission: Knows whether there is.
-        failures: Knows when to come again.
-        metrics: Where refusals are counted.
+        app: The wrapped application.
+        admission: The limits.
+        failures: Estimates `Retry-After`.
+        metrics: The counters of requests.
     """
 
     def __init__(self, app: ASGIApp, admission: Admission, failures: Failures, metrics: Metrics) -> None:
@@ -45,9 +45,9 @@ class OverloadMiddleware:
         self._headers = [(b"content-type", MEDIA_TYPE.encode()), *raw_security_headers(())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, unless it is a question and the service is full."""
+        """Pass a request on, unless it asks for an attribution and the service is full."""
         if scope["type"] == "http" and scope["method"] == "POST" and self._admission.full:
-            asked = asked_path(scope["path"])
+            asked = match_question_path(scope["path"])
             if asked is not None:
                 await self._refuse(asked[2], send)
                 return
@@ -69,7 +69,7 @@ class OverloadMiddleware:
         }
         await send(start)
         await send({"type": "http.response.body", "body": body})
-        self._metrics.request(
+        self._metrics.count_request(
             "POST", f"/v1/indexes/{{name}}/{kind}", self._kind.status, time.perf_counter() - begun
         )
         self._note()
@@ -80,5 +80,5 @@ class OverloadMiddleware:
         self._refused += 1
 
     def _log(self) -> None:
-        log.warning("refused", status=self._kind.status, requests=self._refused)
+        log.warning("requests refused", status=self._kind.status, requests=self._refused)
         self._refused = 0

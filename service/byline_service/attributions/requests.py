@@ -1,4 +1,4 @@
-"""From parsed bodies to the requests that an `Attributor` answers."""
+"""Attribution requests from parsed HTTP bodies."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ _EVENT: dict[str, Any] = {"k": 1, "shares": True, "members": True, "examples": F
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedRequest:
-    """What one HTTP request asks for, and how it wants its answers."""
+    """One HTTP request: its attribution requests and the form of its answer."""
 
     requests: Sequence[AttributionRequest]
-    """One, or one for each query of a batch."""
+    """One attribution request, or one per query of a batch."""
     document: Callable[[list[Answer]], BaseModel] = lambda answers: answers[0]
-    """Makes the HTTP answer of the answers to `requests`."""
+    """Makes the HTTP answer from the answers to `requests`."""
 
     @property
     def entries(self) -> int:
-        """Most training points and owners that the answer can list."""
+        """Return the most training points and owners that the answer can list."""
         return sum(request.entries for request in self.requests)
 
 
@@ -59,10 +59,10 @@ class GradientOptions(RankingOptions):
 
 
 def gradient_request(settings: Settings, options: GradientOptions, body: bytes) -> ParsedRequest:
-    """The question of a safetensors body.
+    """Parse a safetensors body.
 
     Raises:
-        InvalidQuery: The body holds no safetensors, or the options exceed a limit.
+        InvalidQuery: The body is not safetensors, or the options exceed a limit.
     """
     _check_k(settings, options)
     request = AttributionRequest(
@@ -72,10 +72,10 @@ def gradient_request(settings: Settings, options: GradientOptions, body: bytes) 
 
 
 def attribution_requests(settings: Settings, body: bytes) -> ParsedRequest:
-    """The questions of a JSON body: one, or one for each of `queries`.
+    """Parse a JSON body: one attribution request, or one per entry of `queries`.
 
     Raises:
-        InvalidQuery: The body does not fit, or exceeds a limit.
+        InvalidQuery: The body is not valid, or exceeds a limit.
     """
     parsed = validated(AttributionBody, parse_json(body), "body")
     _check_k(settings, parsed)
@@ -95,10 +95,10 @@ def attribution_requests(settings: Settings, body: bytes) -> ParsedRequest:
 
 
 def shares_request(settings: Settings, body: bytes) -> ParsedRequest:
-    """The question of a shares body.
+    """Parse the body of a request for shares.
 
     Raises:
-        InvalidQuery: The body does not fit, or exceeds a limit.
+        InvalidQuery: The body is not valid, or exceeds a limit.
     """
     parsed = validated(SharesBody, parse_json(body), "body")
     _check_count(settings, len(parsed.query_set or ()))
@@ -108,24 +108,24 @@ def shares_request(settings: Settings, body: bytes) -> ParsedRequest:
 
 
 def event_request(settings: Settings, asked: QueryBody) -> ParsedRequest:
-    """The question of an event: every owner's score, by member.
+    """Make the attribution request of an event: every owner's score, by member.
 
     Args:
-        settings: Limits.
-        asked: A parsed body.
+        settings: The limits.
+        asked: The parsed body.
 
     Raises:
-        InvalidQuery: It exceeds a limit.
+        InvalidQuery: The body exceeds a limit.
     """
     _check_count(settings, len(asked.query_set or ()))
     return ParsedRequest(requests=[AttributionRequest(**_fields(asked, QueryBody), **_EVENT)])
 
 
 def gradient_event_request(body: bytes) -> ParsedRequest:
-    """The question of an event whose body is safetensors.
+    """Make the attribution request of an event from a safetensors body.
 
     Raises:
-        InvalidQuery: The body holds no safetensors.
+        InvalidQuery: The body is not safetensors.
     """
     return ParsedRequest(requests=[AttributionRequest(gradient=parse_tensors(body), **_EVENT)])
 
@@ -137,7 +137,7 @@ def _fields(values: BaseModel, of: type[BaseModel]) -> dict[str, Any]:
 
 def _check_k(settings: Settings, options: RankingOptions) -> None:
     if max(options.k, options.drill_groups) > settings.max_k:
-        raise InvalidQuery(f"expected k and drill_groups to be at most {settings.max_k}, got a larger number")
+        raise InvalidQuery(f"expected k and drill_groups of at most {settings.max_k}, got a larger number")
 
 
 def _check_count(settings: Settings, count: int) -> None:
@@ -146,10 +146,10 @@ def _check_count(settings: Settings, count: int) -> None:
 
 
 def _checked(settings: Settings, requested: ParsedRequest) -> ParsedRequest:
-    """Hold that the answer stays within what one request may list."""
+    """Check that the answer stays within the limit on entries."""
     if requested.entries > settings.max_entries:
         raise InvalidQuery(
             f"expected at most {settings.max_entries} entries in one answer (BYLINE_MAX_ENTRIES: queries x "
-            f"(k x ends + owners_limit with shares)), got {requested.entries}: ask for less at a time"
+            f"(k x directions + owners_limit with shares)), got {requested.entries}: ask for fewer"
         )
     return requested

@@ -1,11 +1,11 @@
-"""Answers that take long, as streams of events: progress, then the answer or the problem.
+"""Streams of server-sent events for slow answers: progress, then the answer or a problem.
 
-Server-sent events (WHATWG HTML, 9.2): each is `event: NAME`, a line `data: JSON` and an empty line. A comment line comes
-where nothing else does, so that nobody between takes the connection for dead.
+The format is that of WHATWG HTML, 9.2: each event is `event: NAME`, a line `data: JSON` and an empty line. A comment is sent
+when there is no event for a while, so that proxies keep the connection open.
 
-FastAPI writes the events. Its `EventSourceResponse` does not serve here: it makes every answer of a route a stream, sends
-the head before the first event is there (a refusal could not have its own status), and pings every 15 seconds. One route
-answers as JSON or as events here, by the `Accept` header.
+FastAPI formats the events. Its `EventSourceResponse` does not fit: it makes every answer of a route a stream, and sends the
+head before the first event, so that a refusal could not have a status of its own. A route here answers with JSON or with
+events, as the `Accept` header asks.
 """
 
 import time
@@ -22,28 +22,28 @@ from byline.errors import Overloaded
 from byline.progress import Step
 from byline_service.attributions.compute import Job
 from byline_service.attributions.handler import ClientGoneError, ProgressListener
-from byline_service.http.problems import explained, problem
+from byline_service.http.problems import describe_error, problem
 from byline_service.state import AppState
 
 EVENTS = "text/event-stream"
 INTERVAL = 0.25
-"""Seconds between two looks at what is computed, and so between two events at least."""
+"""Seconds between two checks of the progress, and so the least time between two events."""
 KEEP_ALIVE = 10.0
 """Seconds without an event after which a comment is sent."""
 
 
 def wants_events(request: Request) -> bool:
-    """Whether the client asked for a stream by its `Accept` header."""
+    """Return whether the `Accept` header of a request asks for events."""
     accepted = request.headers.get("accept", "").split(",")
     return any(each.partition(";")[0].strip().lower() == EVENTS for each in accepted)
 
 
 class EventStream(Response):
-    """Answers with events. What fails before the first one is answered as it would be without them.
+    """A response of events. A failure before the first event is answered as it would be without events.
 
     Args:
-        request: What is answered.
-        answer: Makes the answer's JSON, looked on by what it is given.
+        request: The request.
+        answer: Makes the answer as JSON, and reports progress to the given listener.
     """
 
     def __init__(self, request: Request, answer: Callable[[ProgressListener], Awaitable[str]]) -> None:
@@ -53,28 +53,31 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
-        watch = StreamWatch(self._request.app.state.service, self.raw_headers, send)
+        sender = EventSender(self._request.app.state.service, self.raw_headers, send)
         try:
-            name, data = "answer", await self._answer(watch)
+            name, data = "answer", await self._answer(sender)
         except (ClientGoneError, ClientDisconnect):
-            if not watch.begun:
+            if not sender.begun:
                 await Response(status_code=499)(scope, receive, send)
             return
         except Exception as error:
-            if not watch.begun:
+            if not sender.begun:
                 raise
             request_id = scope.get("state", {}).get("request_id")
-            name, data = "problem", problem(*explained(error), request_id).model_dump_json(exclude_none=True)
-        await watch.send(format_sse_event(event=name, data_str=data), more=False)
+            name, data = (
+                "problem",
+                problem(*describe_error(error), request_id).model_dump_json(exclude_none=True),
+            )
+        await sender.send(format_sse_event(event=name, data_str=data), more=False)
 
 
-class StreamWatch:
-    """Sends what it sees.
+class EventSender:
+    """Sends progress as events.
 
     Args:
-        service: Knows the queue, and whether it is shutting down.
-        headers: Of the response, which begins with the first look.
-        send: Takes the response's messages.
+        service: The state of the service: its queue, and whether it shuts down.
+        headers: Headers of the response, which begins with the first report.
+        send: Sends ASGI messages.
     """
 
     interval = INTERVAL
@@ -87,11 +90,11 @@ class StreamWatch:
         self._closing: float | None = None
         self.begun = False
 
-    async def look(self, jobs: Sequence[Job]) -> None:
-        """Send an event if something changed.
+    async def report(self, jobs: Sequence[Job]) -> None:
+        """Send an event if the progress changed.
 
         Raises:
-            Overloaded: The service has been shutting down for as long as any other request may take.
+            Overloaded: The service has been shutting down for longer than an ordinary request may take.
         """
         now = time.monotonic()
         self._check_open(now)
@@ -105,7 +108,7 @@ class StreamWatch:
             await self.send(format_sse_event(comment="still here"))
 
     async def send(self, event: bytes, *, more: bool = True) -> None:
-        """Send a part of the stream, after its head."""
+        """Send a part of the body; the first part begins the response."""
         if not self.begun:
             self.begun = True
             await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
@@ -119,13 +122,13 @@ class StreamWatch:
 
 
 class StageClock:
-    """Estimates what is left of a stage from the time that it has taken."""
+    """Estimates the rest of a stage from the time that it took so far."""
 
     def __init__(self) -> None:
         self._stage, self._began = "", 0.0
 
     def left(self, step: Step, now: float) -> float | None:
-        """Seconds that the rest of a stage takes at the pace so far; None where that is not known."""
+        """Return the seconds that the rest of a stage takes at the current pace; None if unknown."""
         if step.stage != self._stage:
             self._stage, self._began = step.stage, now
         if not step.fraction:
@@ -134,16 +137,16 @@ class StageClock:
 
 
 def progress_of(service: AppState, jobs: Sequence[Job], clock: StageClock, seconds: float) -> Progress:
-    """Describe how far a request is.
+    """Describe the progress of a request.
 
     Args:
-        service: Knows the queue.
-        jobs: The request's questions.
-        clock: Of this request.
-        seconds: Since the request came.
+        service: The state of the service, with its queue.
+        jobs: The jobs of the request.
+        clock: The clock of the request's stages.
+        seconds: Seconds since the request began.
     """
     answered = sum(job.answer.done() for job in jobs)
-    # The jobs of a batch are begun in their order: the last one that was says what is done now.
+    # Jobs of a batch start in order: the last started one has the current step.
     begun = [job for job in jobs if job.step is not None]
     step = (begun[-1].step if begun else None) or Step("queue")
     ahead = 0 if begun else service.compute.ahead(jobs[0])

@@ -1,4 +1,4 @@
-"""The service's commands: `byline serve`, `migrate`, `keys`, `versions`, `ledger`. Heavy imports are inside the commands."""
+"""Commands of the service: `byline serve`, `migrate`, `keys`, `versions`, `ledger`. They import heavy modules late."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""What the commands share: settings, and a piece of work on the database."""
+"""Shared parts of the commands: settings and database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,10 +15,10 @@ def read_settings(**given: object) -> "Settings":
     """Read the settings.
 
     Args:
-        given: Options of the command line, which win over the environment; None leaves one out.
+        given: Options of the command line, which override the environment; None leaves the setting unchanged.
 
     Raises:
-        InvalidInput: A setting is wrong.
+        InvalidInput: A setting is not valid.
     """
     from pydantic import ValidationError
 
@@ -35,14 +35,14 @@ def read_settings(**given: object) -> "Settings":
 
 
 def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[Result]]") -> Result:
-    """Do a piece of work on the database: SQLite is migrated first, PostgreSQL must be.
+    """Run a function on the database. SQLite is migrated first, PostgreSQL must be migrated.
 
     Args:
-        settings: Where the database is.
-        work: What to do.
+        settings: The settings of the database.
+        work: The function.
 
     Raises:
-        DatabaseUnavailable: It does not answer, or has another revision.
+        DatabaseUnavailable: The database does not answer, or has another revision.
     """
     from byline_service.accounts.secret import open_database
     from byline_service.database import migrate

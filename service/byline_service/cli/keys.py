@@ -1,4 +1,4 @@
-"""`byline keys`: who may ask the service."""
+"""`byline keys`: the API keys of the service."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
     from byline_service.accounts.keys import ApiKey
     from byline_service.database import Database
 
-app = typer.Typer(help="API keys: who may ask the service, and what.", no_args_is_help=True)
-KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `byline keys list` shows it.")]
+app = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as `byline keys list` shows it.")]
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What the key is for.")],
-    person: Annotated[str, typer.Option(help="Who answers for it; approvals need two persons.")],
+    name: Annotated[str, typer.Argument(help="Purpose of the key.")],
+    person: Annotated[str, typer.Option(help="Person responsible for the key; approvals need two persons.")],
     scope: Annotated[
         list[str], typer.Option(help="query, read, compensate, approve or admin; repeat it for several.")
     ],
     owner: Annotated[
-        list[str] | None, typer.Option(help="See this owner's rows only (with `--scope read`); repeatable.")
+        list[str] | None, typer.Option(help="Show rows of this owner only (with `--scope read`); repeatable.")
     ] = None,
     days: Annotated[
-        int | None, typer.Option(min=1, max=36_500, help="Ends by itself after so many days.")
+        int | None, typer.Option(min=1, max=36_500, help="Days until the key expires; never by default.")
     ] = None,
     per_minute: Annotated[
         tuple[int, int] | None,
-        typer.Option(metavar="REQUESTS QUERIES", help="The key's own quotas, in place of the service's."),
+        typer.Option(metavar="REQUESTS QUERIES", help="Quotas a minute, in place of the service's."),
     ] = None,
 ) -> None:
-    """Make a key and print it, once.
+    """Create a key and print it once.
 
     Example: `byline keys create training-loop --person ada --scope query --scope read`
     """
@@ -82,7 +82,7 @@ def list_keys() -> None:
 
 @app.command()
 def revoke(key_id: KeyId) -> None:
-    """End a key at once; a running service notices within seconds."""
+    """Revoke a key at once; running services notice within seconds."""
     from byline_service.accounts import key_management
     from byline_service.accounts.audit import OPERATOR
 
@@ -98,10 +98,10 @@ def revoke(key_id: KeyId) -> None:
 def rotate(
     key_id: KeyId,
     overlap_hours: Annotated[
-        float, typer.Option(min=0, max=2160, help="How long the old key stays valid beside the new one.")
+        float, typer.Option(min=0, max=2160, help="Hours for which the old key stays valid.")
     ] = 24.0,
 ) -> None:
-    """Make a key that takes another one's place, and print it, once."""
+    """Create a key that replaces another one, and print it once."""
     from byline_service.accounts import key_management
     from byline_service.accounts.audit import OPERATOR
     from byline_service.accounts.secret import read_secret
@@ -137,4 +137,4 @@ def _state(key: "StoredKey", now: datetime) -> str:
 
 def _show(key: "ApiKey") -> None:
     typer.echo(key.text)
-    typer.echo(f"This key (id {key.id}) is shown this once: keep it like a password.", err=True)
+    typer.echo(f"Key {key.id} is shown only this once: keep it like a password.", err=True)

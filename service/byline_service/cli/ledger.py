@@ -1,4 +1,4 @@
-"""`byline ledger`: is the ledger right, and everything that it rests on?"""
+"""`byline ledger`: verification and export of the ledger."""
 
 import json
 from pathlib import Path
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from byline_service.database import Database
     from byline_service.ledger.verify import Verification
 
-app = typer.Typer(help="The ledger: verify it, export it.", no_args_is_help=True)
+app = typer.Typer(help="Verify and export the ledger.", no_args_is_help=True)
 SHOWN = 50
-"""Findings that are written out."""
+"""Number of findings that are printed."""
 
 
 @app.command()
@@ -23,19 +23,19 @@ def verify(
         str | None,
         typer.Option(
             metavar="SEQUENCE:HASH",
-            help="A head that was noted before: the journal must still have it. Finds a chain that was written anew.",
+            help="An earlier head, which the journal must still have. It reveals a journal that was replaced.",
         ),
     ] = None,
 ) -> None:
-    """Read the journal from its first record, hold every rule, compute every statement again, and compare all tables.
+    """Verify the journal from its first record: every rule, every statement recomputed, every table compared.
 
-    Ends with 1, and says what is wrong and where, unless everything is right.
+    The exit status is 1 if anything is wrong; each finding is printed with its place.
 
     Example: `byline ledger verify --head 1234:9f2c…`
     """
     from byline_service.ledger.verify import verify as verified
 
-    noted = None if head is None else _noted(head)
+    noted = None if head is None else _parse_head(head)
 
     async def work(database: "Database") -> "Verification":
         return await verified(database, noted)
@@ -48,18 +48,18 @@ def verify(
         raise typer.Exit(1)
     typer.echo(
         f"{found.records:,} records, {found.events:,} events, {found.runs:,} runs ({found.posted:,} posted): "
-        "chain, rules, balances and tables are right; every statement is the same, computed again."
+        "chain, rules, balances and tables are right; every recomputed statement is the same."
     )
     typer.echo(f"head {found.records}:{found.head}")
 
 
 @app.command()
 def export(
-    path: Annotated[Path, typer.Argument(help="File to write: the journal, one record a line.")],
+    path: Annotated[Path, typer.Argument(help="File to write, one journal record per line.")],
 ) -> None:
-    """Write the whole journal to a file, in the bytes that its hashes are of, for an auditor or a safe place.
+    """Write the whole journal to a file, in the exact bytes that were hashed.
 
-    Each line is a JSON object: `hash`, and `document` with the record's canonical JSON as text.
+    Each line is a JSON object with `hash`, and with the record's canonical JSON as text in `document`.
 
     Example: `byline ledger export journal.jsonl`
     """
@@ -69,7 +69,7 @@ def export(
 
     local_path(path, "PATH")
     if not path.parent.is_dir():
-        raise InvalidInput(f"expected a file to write in a folder that exists, {path.parent} is none")
+        raise InvalidInput(f"expected a file in an existing folder, got {path.parent}, which is not a folder")
 
     async def work(database: "Database") -> int:
         written = 0
@@ -83,7 +83,7 @@ def export(
     typer.echo(f"{with_database(read_settings(), work):,} records in {path}")
 
 
-def _noted(text: str) -> tuple[int, str]:
+def _parse_head(text: str) -> tuple[int, str]:
     from byline.errors import InvalidInput
 
     sequence, _, noted = text.partition(":")

@@ -1,4 +1,4 @@
-"""`byline migrate`: the database's tables."""
+"""`byline migrate`: migration of the database."""
 
 import asyncio
 
@@ -8,9 +8,9 @@ from byline_service.cli.common import read_settings
 
 
 def migrate() -> None:
-    """Bring the database to this release's tables; run it before the service, once for all replicas.
+    """Migrate the database to this release. Run it before the service, once for all replicas.
 
-    The database is that of BYLINE_DATABASE_URL, or SQLite in BYLINE_DATA_DIR (which `byline serve` migrates by itself).
+    The database is BYLINE_DATABASE_URL, or SQLite in BYLINE_DATA_DIR, which `byline serve` migrates by itself.
 
     Example: `byline migrate`
     """

@@ -1,4 +1,4 @@
-"""`byline serve`: indexes over HTTP on this machine."""
+"""`byline serve`: serve indexes over HTTP."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from byline_service.versions.directory import IndexDirectory
     from byline_service.versions.records import AliasRecord
     from byline_service.versions.served_version import ServedVersion
-    from byline_service.versions.startup import GivenIndex
+    from byline_service.versions.startup import IndexArgument
 
 
 def serve(
@@ -26,45 +26,48 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8000]")] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="Address to listen on; any but loopback needs a key and BYLINE_ALLOWED_HOSTS."),
+        typer.Option(
+            help="Address to listen on; other than loopback it needs a key and BYLINE_ALLOWED_HOSTS."
+        ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of torch and FAISS.")] = None,
     baselines: Annotated[
         str | None,
         typer.Option(
-            help="Also rank by similarity, a pass over the training set each. Example: `--baselines bm25,representation`"
+            help="Offer baselines by similarity, each after a pass over the training set. "
+            "Example: `--baselines bm25,representation`"
         ),
     ] = None,
     *,
     without_task: Annotated[
-        bool, typer.Option("--without-task", help="Load no models: answer gradients and finished features.")
+        bool, typer.Option("--without-task", help="Load no models: answer gradients and features only.")
     ] = False,
 ) -> None:
-    """Serve indexes over HTTP, with a page to ask them at / and the API's documentation at /docs.
+    """Serve indexes over HTTP: a query page at / and the API reference at /docs.
 
-    The first start on loopback makes a key and prints it, once; `byline keys` makes others.
-    Every other setting is an environment variable BYLINE_..., see docs/service.md.
+    The first start on loopback creates a key and prints it once; `byline keys` creates others.
+    All other settings are environment variables BYLINE_..., see docs/service.md.
 
     Example: `byline serve indexes/digits --port 8000`
     """
     settings = read_settings(port=port, host=host, threads=threads, baselines=baselines)
-    given = _given(indexes, settings, with_task=not without_task)
+    given = _parse_indexes(indexes, settings, with_task=not without_task)
     _check_listening(settings)
     _run(settings, _open(given, settings), {each.name: each.directory for each in given if each.managed})
 
 
 def _check_listening(settings: "Settings") -> None:
-    """Refuse to answer others without a name or a key: before indexes are opened, which may take minutes."""
+    """Check names and keys before indexes are opened, which may take minutes."""
     from byline.errors import DatabaseUnavailable
     from byline_service.accounts.bootstrap import require_any_key, require_names
 
     require_names(settings)
-    with suppress(DatabaseUnavailable):  # nobody unknown gets in then
+    with suppress(DatabaseUnavailable):  # without a database nobody is admitted
         with_database(settings, lambda database: require_any_key(database, settings))
 
 
 def _first_key(settings: "Settings") -> "ApiKey | None":
-    """Make a key if nobody could sign in, and only this machine is answered."""
+    """Create a key if there is no valid one and only this machine can connect."""
     from byline.errors import DatabaseUnavailable
     from byline_service.accounts.bootstrap import first_key
 
@@ -73,16 +76,16 @@ def _first_key(settings: "Settings") -> "ApiKey | None":
     try:
         return with_database(settings, lambda database: first_key(database, settings))
     except DatabaseUnavailable:
-        return None  # as `_aliases` said
+        return None  # `_aliases` has reported it
 
 
-def _given(indexes: list[str], settings: "Settings", *, with_task: bool) -> "list[GivenIndex]":
+def _parse_indexes(indexes: list[str], settings: "Settings", *, with_task: bool) -> "list[IndexArgument]":
     from byline.errors import InvalidInput
-    from byline_service.versions.startup import GivenIndex
+    from byline_service.versions.startup import IndexArgument
 
-    found: dict[str, GivenIndex] = {}
+    found: dict[str, IndexArgument] = {}
     for text in indexes:
-        given = GivenIndex.parse(text, settings, with_task=with_task)
+        given = IndexArgument.parse(text, settings, with_task=with_task)
         if given.name in found:
             raise InvalidInput(
                 f"two indexes are named {given.name}: give one of them another name, NAME=DIRECTORY"
@@ -91,7 +94,7 @@ def _given(indexes: list[str], settings: "Settings", *, with_task: bool) -> "lis
     return list(found.values())
 
 
-def _open(indexes: "list[GivenIndex]", settings: "Settings") -> "dict[str, ServedVersion]":
+def _open(indexes: "list[IndexArgument]", settings: "Settings") -> "dict[str, ServedVersion]":
     from byline_service.versions.startup import open_first
 
     aliases = _aliases(indexes, settings)
@@ -99,7 +102,7 @@ def _open(indexes: "list[GivenIndex]", settings: "Settings") -> "dict[str, Serve
     for index in indexes:
         typer.echo(f"Opening and verifying {index.folder.parent} …", err=True)
         if index.unusable is not None:
-            typer.echo(f"{index.unusable}. Serving what the database says.", err=True)
+            typer.echo(f"{index.unusable}. Serving the versions of the database.", err=True)
         own = [alias for alias in aliases if alias.index == index.name]
         for alias in own:
             points = index.folder.name if index.unusable is None else alias.version
@@ -116,8 +119,8 @@ def _open(indexes: "list[GivenIndex]", settings: "Settings") -> "dict[str, Serve
     return opened
 
 
-def _aliases(indexes: "list[GivenIndex]", settings: "Settings") -> "list[AliasRecord]":
-    """What the database says; where it does not answer, nothing: the service follows it once it does."""
+def _aliases(indexes: "list[IndexArgument]", settings: "Settings") -> "list[AliasRecord]":
+    """Return the aliases of the database. If it does not answer, the service follows it later."""
     from byline.errors import DatabaseUnavailable
     from byline_service.versions.startup import aliases_of
 
@@ -125,7 +128,7 @@ def _aliases(indexes: "list[GivenIndex]", settings: "Settings") -> "list[AliasRe
     try:
         return with_database(settings, lambda database: aliases_of(database, names))
     except DatabaseUnavailable as error:
-        typer.echo(f"Serving what the directories point at, for now: {error}", err=True)
+        typer.echo(f"Serving the current versions of the directories for now: {error}", err=True)
         return []
 
 
@@ -148,9 +151,9 @@ def _run(
                 typer.echo(f"Key, shown this once: {first.text}")
                 typer.echo(f"Sign in: {url}/login#key={first.text}")
             who = "Only this machine can connect. " if settings.loopback_only else ""
-            typer.echo(f"{who}Ctrl+C ends the service.")
+            typer.echo(f"{who}Press Ctrl+C to stop the service.")
 
-        app = create_app(settings, served, directories, Tracing.configured(settings))
+        app = create_app(settings, served, directories, Tracing.from_settings(settings))
         first = _first_key(settings)
         server = Server(app, settings, announce)
         server.run([listening])
@@ -169,7 +172,7 @@ def _listening(settings: "Settings") -> "socket":
             f"cannot listen on {settings.host} port {settings.port} ({error.strerror}): "
             "choose another one with --port, or 0 for a free one"
         ) from None
-    # Inherited by every connection. asyncio sets it on sockets that it made itself; without it an
-    # answer's body waits 40 ms for the client's acknowledgement of its head.
+    # Inherited by every connection. asyncio sets it on its own sockets only; without it the body of an
+    # answer waits 40 ms for the client's acknowledgement of its head.
     listening.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
     return listening

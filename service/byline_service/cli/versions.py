@@ -1,4 +1,4 @@
-"""`byline versions`: which version of an index is served. Works on the database; running services follow it."""
+"""`byline versions`: versions of an index, in the database. Running services follow it."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,18 +10,19 @@ if TYPE_CHECKING:
     from byline_service.database import Database
     from byline_service.versions.directory import Progress
     from byline_service.versions.records import AliasRecord, VersionRecord
-    from byline_service.versions.startup import GivenIndex
+    from byline_service.versions.startup import IndexArgument
 
 app = typer.Typer(
-    help="Versions of an index: known, verified, served, retired. Running services follow within about a second.",
+    help="Register, verify, switch and retire versions of an index. Running services follow within about a second.",
     no_args_is_help=True,
 )
-Index = Annotated[str, typer.Argument(metavar="INDEX", help="The index's directory, or NAME=DIRECTORY.")]
+Index = Annotated[str, typer.Argument(metavar="INDEX", help="Directory of the index, or NAME=DIRECTORY.")]
 Version = Annotated[
-    str, typer.Argument(metavar="VERSION", help="Name of a directory inside the index's own.")
+    str, typer.Argument(metavar="VERSION", help="Name of a version directory inside the index's directory.")
 ]
 Alias = Annotated[
-    str | None, typer.Option("--alias", help="Another name than the index's own, made if there is none yet.")
+    str | None,
+    typer.Option("--alias", help="Alias to switch instead of the index's own name; created if new."),
 ]
 WithoutTask = Annotated[
     bool, typer.Option("--without-task", help="Load no models, as `byline serve --without-task` does.")
@@ -36,12 +37,12 @@ def list_versions(index: Index) -> None:
     """
     from byline_service.versions import queries
 
-    given = _given(index)
+    given = _parse_index(index)
 
     async def work(database: "Database") -> "tuple[list[VersionRecord], list[AliasRecord]]":
         async with database.read() as tx:
             known = await queries.list_versions(tx, given.name, "", 1_000_000)
-            return known, [each.alias for each in await queries.wanted(tx, [given.name])]
+            return known, [each.alias for each in await queries.target_versions(tx, [given.name])]
 
     known, aliases = with_database(read_settings(), work)
     for version in sorted(known, key=lambda each: each.registered_at):
@@ -61,26 +62,28 @@ def list_versions(index: Index) -> None:
 
 @app.command()
 def register(index: Index, version: Version) -> None:
-    """Make a version known by the name of its directory.
+    """Register a version by the name of its directory.
 
     Example: `byline versions register indexes/digits 3f2a9c41d07e`
     """
     from byline_service.accounts.audit import OPERATOR
     from byline_service.versions import transactions
 
-    facts = _given(index).directory.facts(version)
-    _tell(with_database(read_settings(), lambda database: transactions.register(database, OPERATOR, facts)))
+    facts = _parse_index(index).directory.facts(version)
+    _print_version(
+        with_database(read_settings(), lambda database: transactions.register(database, OPERATOR, facts))
+    )
 
 
 @app.command()
 def verify(index: Index, version: Version, *, without_task: WithoutTask = False) -> None:
-    """Read every byte of a version, load its Task and models, and ask it once; a damaged one goes to quarantine.
+    """Verify a version: every byte, its Task and models, and a first query. A damaged version is quarantined.
 
     Example: `byline versions verify indexes/digits 3f2a9c41d07e`
     """
-    given = _given(index, with_task=not without_task)
+    given = _parse_index(index, with_task=not without_task)
     found = with_database(read_settings(), lambda database: _verified(database, given, version))
-    _tell(found)
+    _print_version(found)
     if found.reason:
         raise typer.Exit(1)
 
@@ -90,13 +93,11 @@ def switch(
     index: Index,
     version: Version,
     alias: Alias = None,
-    expected: Annotated[
-        str | None, typer.Option(help="Only if this version is served now; otherwise, whatever is.")
-    ] = None,
+    expected: Annotated[str | None, typer.Option(help="Switch only if this version is served now.")] = None,
     *,
     without_task: WithoutTask = False,
 ) -> None:
-    """Serve another version of an index; one that is not verified yet is registered and verified first.
+    """Serve another version of an index. A version that is not verified is registered and verified first.
 
     Example: `byline versions switch indexes/digits 3f2a9c41d07e`
     """
@@ -106,7 +107,7 @@ def switch(
     from byline_service.versions.records import VersionFacts
     from byline_service.versions.transactions import Expected
 
-    given = _given(index, with_task=not without_task)
+    given = _parse_index(index, with_task=not without_task)
     name = alias or given.name
     facts = VersionFacts(index=given.name, version=version)
 
@@ -115,7 +116,7 @@ def switch(
             known = await queries.find_version(tx, given.name, version)
         if known is None or known.state in {VersionState.REGISTERED, VersionState.RETIRED}:
             await transactions.register(database, OPERATOR, given.directory.facts(version))
-            _tell(await _verified(database, given, version))
+            _print_version(await _verified(database, given, version))
         async with database.read() as tx:
             found = await queries.find_alias(tx, name)
         was = None if found is None else found.version
@@ -123,12 +124,12 @@ def switch(
         pinned = Expected(version=expected or was, revision=revision)
         return await transactions.switch(database, OPERATOR, name, facts, pinned)
 
-    _tell_alias(with_database(read_settings(), work))
+    _print_alias(with_database(read_settings(), work))
 
 
 @app.command()
 def rollback(index: Index, alias: Alias = None) -> None:
-    """Serve again what was served before; the same again undoes that.
+    """Serve the previous version again; a second rollback undoes the first.
 
     Example: `byline versions rollback indexes/digits`
     """
@@ -136,7 +137,7 @@ def rollback(index: Index, alias: Alias = None) -> None:
     from byline_service.versions import transactions
     from byline_service.versions.transactions import Expected
 
-    name = alias or _given(index).name
+    name = alias or _parse_index(index).name
 
     async def work(database: "Database") -> "AliasRecord":
         async with database.read() as tx:
@@ -145,12 +146,12 @@ def rollback(index: Index, alias: Alias = None) -> None:
             database, OPERATOR, name, Expected(version=found.version, revision=found.revision)
         )
 
-    _tell_alias(with_database(read_settings(), work))
+    _print_alias(with_database(read_settings(), work))
 
 
 @app.command()
 def retire(index: Index, version: Version) -> None:
-    """Take a version out of service for good; its directory may be deleted afterwards.
+    """Take a version out of service permanently; its directory may be deleted afterwards.
 
     Example: `byline versions retire indexes/digits 3f2a9c41d07e`
     """
@@ -158,17 +159,19 @@ def retire(index: Index, version: Version) -> None:
     from byline_service.versions import transactions
     from byline_service.versions.records import VersionFacts
 
-    facts = VersionFacts(index=_given(index).name, version=version)
-    _tell(with_database(read_settings(), lambda database: transactions.retire(database, OPERATOR, facts)))
+    facts = VersionFacts(index=_parse_index(index).name, version=version)
+    _print_version(
+        with_database(read_settings(), lambda database: transactions.retire(database, OPERATOR, facts))
+    )
 
 
-def _given(index: str, *, with_task: bool = True) -> "GivenIndex":
-    from byline_service.versions.startup import GivenIndex
+def _parse_index(index: str, *, with_task: bool = True) -> "IndexArgument":
+    from byline_service.versions.startup import IndexArgument
 
-    return GivenIndex.parse(index, read_settings(), with_task=with_task)
+    return IndexArgument.parse(index, read_settings(), with_task=with_task)
 
 
-async def _verified(database: "Database", given: "GivenIndex", version: str) -> "VersionRecord":
+async def _verified(database: "Database", given: "IndexArgument", version: str) -> "VersionRecord":
     import asyncio
 
     from byline_service.accounts.audit import OPERATOR
@@ -182,11 +185,11 @@ async def _verified(database: "Database", given: "GivenIndex", version: str) -> 
     return await verification.finish(database, OPERATOR, facts, read)
 
 
-def _tell(record: "VersionRecord") -> None:
+def _print_version(record: "VersionRecord") -> None:
     reason = f": {record.reason}" if record.reason else ""
     typer.echo(f"{record.index} {record.version} is {record.state}{reason}")
 
 
-def _tell_alias(record: "AliasRecord") -> None:
+def _print_alias(record: "AliasRecord") -> None:
     before = f", before that {record.previous}" if record.previous else ""
     typer.echo(f"{record.alias} stands for {record.version} (revision {record.revision}{before})")

@@ -1,12 +1,12 @@
-"""Dividing a pool: events and a policy in, whole minor units out, which add up to the pool exactly.
+"""Division of a pool by events and a policy, into whole minor units that add up to the pool exactly.
 
 An event is divided into 2^64 parts, by largest remainder:
 
     paid_j   = max(share_j - z SE_j, 0)        escrow_j = share_j - paid_j        z = Policy.z(event)
-    or all of it unallocated, where no owner's sum is positive
+    or all of it unallocated, if no owner's sum is positive
 
-Parts of events are added by the events' weights, and the pool is divided by the sums, by largest remainder again.
-So an owner's amount is within one minor unit of the exact one, and every sum is exact.
+Parts of events are added by the events' weights. The pool is then divided by the sums, again by largest remainder.
+An owner's amount is therefore within one minor unit of the exact one, and every sum is exact.
 """
 
 from collections import Counter
@@ -20,44 +20,44 @@ from byline_service.compensation.integer_shares import exact_shares
 from byline_service.compensation.policy import Policy
 
 PARTS = 1 << 64
-"""Parts of one event."""
+"""Number of parts of one event."""
 Part = tuple[str, ...]
 """`("paid", owner)`, `("escrow", owner)` or `("unallocated",)`."""
 
 
 class Line(Stored):
-    """One owner's part of a run, in minor units."""
+    """One owner's amounts in a run, in minor units."""
 
     owner: str
-    """Who is credited."""
+    """Owner who is credited."""
     earned: Integer
-    """The lower bounds of the owner's shares."""
+    """Lower bounds of the owner's shares."""
     brought: Integer
-    """Carried from earlier runs, since it was below the floor."""
+    """Amount carried from earlier runs, since it was below the floor."""
     payable: Integer
-    """To be paid out now: earned and brought, once they reach the floor."""
+    """Amount to pay out now: earned and brought forward, once they reach the floor."""
     carried: Integer
-    """Kept for the next run, since it is below the floor."""
+    """Amount that is carried to the next run, since it is below the floor."""
     escrow: Integer
-    """The rest of the shares: held until they are better known."""
+    """Rest of the shares, held until they are known better."""
 
 
 class Allocation(Stored):
-    """How a pool was divided."""
+    """The division of a pool."""
 
     pool: Integer
-    """What is divided, in minor units."""
+    """Divided amount, in minor units."""
     lines: tuple[Line, ...]
-    """By owner; without owners who get nothing."""
+    """Lines by owner, without owners who get nothing."""
     unallocated: Integer
-    """Of events where no owner's sum is positive."""
+    """Amount of the events in which no owner's sum is positive."""
 
 
 def event_parts(event: Event, z: Fraction) -> dict[Part, int]:
     """Divide one event.
 
     Args:
-        event: With complete coverage and a standard error.
+        event: An event with complete coverage and a standard error.
         z: Multiplier of the standard error.
 
     Returns:
@@ -75,9 +75,9 @@ def allocate(policy: Policy, events: Sequence[Event], carried: Mapping[str, int]
     """Divide a policy's pool over events.
 
     Args:
-        policy: How.
-        events: All of them payable; at least one.
-        carried: What owners bring from earlier runs of the policy, in minor units.
+        policy: The policy.
+        events: At least one event, all of them payable.
+        carried: Amounts that owners bring from earlier runs of the policy, in minor units.
 
     Returns:
         Lines in whole minor units.
@@ -116,14 +116,18 @@ Key = TypeVar("Key", bound="str | tuple[str, ...]")
 
 
 def apportion(weights: Mapping[Key, int], total: int) -> dict[Key, int]:
-    """Divide whole units in proportion to weights.
+    """Divide whole units in proportion to weights, by largest remainder (Hamilton).
+
+    Each key gets the whole units of its exact amount. The units that are left go one each to the largest remainders,
+    ties in the order of the keys, so no amount is moved by a whole unit.
 
     Args:
-        weights: None negative, one at least positive. The exact amount of a part is total x weight / sum of weights.
-        total: Whole units.
+        weights: Weights that are not negative, at least one of them positive. The exact amount of a key is
+            total x weight / sum of weights.
+        total: Number of units.
 
     Returns:
-        Each key's units, in the order of the keys; they add up to `total`.
+        Units of each key, in the order of the keys; they add up to `total`.
     """
     assert all(weight >= 0 for weight in weights.values()), "no weight is negative"
     whole = sum(weights.values())

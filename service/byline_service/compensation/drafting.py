@@ -1,4 +1,4 @@
-"""Drafting statements: the same functions draft a run and, from what is stored, recompute it."""
+"""Drafts of statements. The same functions draft a run and recompute it from the journal."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ MOST_SCORES = 10_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """Which events a run looks at, and what the ledger said then."""
+    """The events of a run, and the state of the ledger at its draft."""
 
     since: str | None
-    """First moment; None for all before."""
+    """First time of the period; None for no lower limit."""
     until: str
-    """First moment after it."""
+    """First time after the period."""
     basis: int
     """Sequence of the last journal record that counts."""
 
@@ -44,27 +44,27 @@ def draft_allocation(
     carried: Mapping[str, int],
     quarantined: Collection[tuple[str, str]] = frozenset(),
 ) -> AllocationStatement:
-    """Divide a pool over what can be paid for.
+    """Divide a pool over the payable events of a period.
 
     Args:
-        policy: How.
-        period: Where the events are from.
+        policy: The policy.
+        period: The period of the events.
         events: Every event of the period that the policy covers and that no posted run of it has paid for.
-        carried: What owners have below the floor.
-        quarantined: (index, version) of versions that are quarantined.
+        carried: Amounts below the floor, by owner.
+        quarantined: Quarantined versions as (index, version) pairs.
 
     Returns:
         The statement.
 
     Raises:
         NotPayable: None of the events can be paid for.
-        InvalidInput: There is no event, or there are too many.
+        InvalidInput: There are no events, or too many.
     """
     if not events:
         raise InvalidInput("expected events in the period that no posted run has paid for, found none")
     if len(events) > MOST_EVENTS:
         raise InvalidInput(
-            f"expected at most {MOST_EVENTS} events in one run, found more: take a shorter period"
+            f"expected at most {MOST_EVENTS} events in one run, found more: choose a shorter period"
         )
     reasons = [policy.refusals(event, quarantined) for event in events]
     payable = [event for event, why in zip(events, reasons, strict=True) if not why]
@@ -72,7 +72,7 @@ def draft_allocation(
         raise not_payable([each for why in reasons for each in why], "every event of the period")
     if policy.spread == "event" and policy.pool * sum(event.weight for event in payable) > LARGEST_AMOUNT:
         raise InvalidInput(
-            f"expected events that cost at most {LARGEST_AMOUNT} minor units together, they cost more"
+            f"expected events that cost at most {LARGEST_AMOUNT} minor units together, got a larger sum"
         )
     return AllocationStatement(
         policy=policy,
@@ -93,23 +93,23 @@ def draft_release(
     """Release escrow.
 
     Args:
-        policy: Whose escrow.
-        reason: Why, in words.
+        policy: The policy of the escrow accounts.
+        reason: The reason, in words.
         amounts: Minor units by owner; None releases all of it.
-        balances: The policy's accounts.
+        balances: Balances of the policy's accounts.
 
     Returns:
         The statement.
 
     Raises:
-        RunConflict: There is less in escrow, or nothing.
+        RunConflict: An escrow account holds less, or all are empty.
     """
     held = {
         owner: have for (account, owner), have in balances.items() if account == "escrow" and owner and have
     }
     wanted = held if amounts is None else amounts
     if not wanted:
-        raise RunConflict("expected escrow to release, there is none")
+        raise RunConflict("expected escrow to release, found none")
     if any(amount > held.get(owner, 0) for owner, amount in wanted.items()):
         raise RunConflict("expected amounts of at most what each owner has in escrow, got more for one")
     lines = (ReleaseLine(owner=owner, amount=amount) for owner, amount in sorted(wanted.items()))
@@ -117,11 +117,11 @@ def draft_release(
 
 
 def draft_reversal(run: Run, reason: str) -> ReversalStatement:
-    """Take a posted run back.
+    """Reverse a posted run.
 
     Args:
-        run: Posted; not a reversal itself.
-        reason: Why, in words.
+        run: A posted run that is not a reversal.
+        reason: The reason, in words.
 
     Returns:
         The statement.
@@ -130,6 +130,6 @@ def draft_reversal(run: Run, reason: str) -> ReversalStatement:
         RunConflict: The run is not posted, or is a reversal.
     """
     if run.state != "posted" or isinstance(run.statement, ReversalStatement):
-        raise RunConflict("expected a posted run that is no reversal itself")
+        raise RunConflict("expected a posted run that is not a reversal")
     statement = run.statement
     return ReversalStatement(policy=statement.policy, reason=reason, run=run.id, posted=statement.entries())

@@ -1,4 +1,4 @@
-"""Why an attributed generation is not paid for: reasons that programs can read."""
+"""Reasons why an attributed generation is not paid for, as codes and in words."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,22 @@ EXPLANATIONS = {
     Reason.NO_INTERVAL: "the scores have no standard error: build the index with several checkpoints",
     Reason.WITHIN_CHECKPOINT: "the standard error misses the variance between models: build with several "
     "checkpoints, or set allow_within_checkpoint in the policy",
-    Reason.NO_QUALITY: "nothing was measured about what was attributed: run byline evaluate for this version and target",
+    Reason.NO_QUALITY: "this target was not measured: run byline evaluate for this version and target",
     Reason.LOW_QUALITY: "the quality card is below the policy's threshold",
     Reason.QUARANTINED: "the version is quarantined",
 }
-"""What each reason means, and what to do."""
+"""Meaning of each reason, and the remedy."""
 
 
 def not_payable(reasons: Sequence[Reason], subject: str = "this answer") -> NotPayable:
     """Write the error of an answer, or of all events of a period, that cannot be paid for.
 
     Args:
-        reasons: Every reason; repeated ones are named once.
-        subject: The answer or the events, as the message names them.
+        reasons: All reasons; repeated ones are named once.
+        subject: The answer or the events, for the message.
 
     Returns:
-        The error, to be raised.
+        The error to raise.
     """
     unique = tuple(dict.fromkeys(reasons))
     details = "; ".join(f"{reason}: {EXPLANATIONS[reason]}" for reason in unique)

@@ -1,4 +1,4 @@
-"""From an answer to an event: what is kept of it for ever."""
+"""Events from answers: the part of an answer that is kept permanently."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,37 +18,37 @@ LDS = "lds"
 
 @dataclass(frozen=True, kw_only=True)
 class Booking:
-    """What the client and the service say about an event, beside its answer."""
+    """Properties of an event that its answer does not have."""
 
     id: str
-    """Given by the service."""
+    """Id from the service."""
     at: str
-    """Now, UTC; set again when it is written, so that records are in the order of time."""
+    """Current time in UTC; it is set again at the write, so that the times of records ascend."""
     weight: int = 1
-    """How much of the pool it draws, relative to other events."""
+    """Part of the pool, relative to other events."""
     reference: str | None = None
-    """The client's own name for the generation."""
+    """Client's own name for the generation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answerer:
-    """The version that answered."""
+    """The version of the index that answered."""
 
     members: Sequence[Member]
-    """The ensemble."""
+    """Members of the ensemble."""
     manifest: str
-    """Digest of its manifest."""
+    """Digest of the manifest."""
     card: QualityCard | None
-    """What was measured about it."""
+    """Quality card of the version."""
 
 
 def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
-    """Keep an answer as an event.
+    """Make an event from an answer.
 
     Args:
         booking: Identity, time and weight.
-        answerer: The version that answered.
-        answer: With all owners' shares, broken down by member.
+        answerer: The version of the index that answered.
+        answer: An answer with the shares of all owners, by member.
 
     Returns:
         The event.
@@ -94,13 +94,13 @@ def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
 
 
 def quality_of(card: QualityCard | None, target: str | None) -> QualityFigure | None:
-    """The card's LDS of what was attributed; None where that was not measured.
+    """Return the LDS of a target; None if it was not measured.
 
-    A gradient or a feature has a target of its own, which nobody measured.
+    A gradient or a feature has a target of its own, which was not measured.
 
     Args:
-        card: Beside the version.
-        target: What was attributed.
+        card: The quality card of the version.
+        target: The attributed target.
     """
     for each in card.measurements if card is not None and target is not None else ():
         if each.metric == LDS and each.protocol.target == target:

@@ -1,4 +1,4 @@
-"""Scores as integers with one power-of-two scale an event, so that whoever recomputes gets the same bits.
+"""Scores as integers with one power-of-two scale per event, so that a recomputation gets the same bits.
 
 Letters: O owners, M members.
 
@@ -17,11 +17,11 @@ from math import frexp
 from byline.errors import NonFiniteGradient
 
 BITS = 52
-"""No integer is larger than 2^BITS."""
+"""Most bits of an integer: none is larger than 2^BITS."""
 
 
 def power(scale: int) -> Fraction:
-    """2^scale, exactly."""
+    """Return 2^scale, exactly."""
     return Fraction(2) ** scale
 
 
@@ -29,10 +29,10 @@ def fixed_point(scores: Mapping[str, Sequence[float]]) -> tuple[int, dict[str, t
     """Round scores to integers.
 
     Args:
-        scores: Each owner's scores by member.
+        scores: Scores of each owner by member.
 
     Returns:
-        (e, each owner's integers n by member): a score is n 2^-e.
+        (e, integers n of each owner by member): a score is n 2^-e.
 
     Raises:
         NonFiniteGradient: A score is NaN or infinite.

@@ -1,4 +1,4 @@
-"""Each owner's share of one event and its standard error, in integers alone.
+"""Owners' shares of one event and their standard errors, in integers.
 
 Letters: O owners, M members, U units, n_jm the stored integers, w_u the part of the members that unit u has.
 
@@ -25,33 +25,33 @@ ROOT_BITS = 64
 
 @dataclass(frozen=True)
 class ExactShare:
-    """One owner's part of one event."""
+    """One owner's share of one event."""
 
     positive: int
     """max(S_j, 0)."""
     total: int
-    """The sum of all owners' positive sums; the same for each."""
+    """Sum of all owners' positive sums; the same for every owner."""
     root: int
-    """The share's standard error in units of 2^-ROOT_BITS, rounded up."""
+    """Standard error of the share in units of 2^-ROOT_BITS, rounded up."""
 
     @property
     def share(self) -> Fraction:
-        """Part of one."""
+        """Return the share as a fraction."""
         return Fraction(self.positive, self.total)
 
     @property
     def standard_error(self) -> Fraction:
-        """Of the share, rounded up."""
+        """Return the standard error of the share, rounded up."""
         return Fraction(self.root, 1 << ROOT_BITS)
 
     def lower(self, multiplier: Fraction) -> Fraction:
-        """max(share - multiplier x SE, 0)."""
+        """Return max(share - multiplier x SE, 0)."""
         return max(self.share - multiplier * self.standard_error, Fraction(0))
 
     def bounded(self, multiplier: Fraction) -> tuple[int, int]:
-        """Share and lower bound, both times one factor that is the same for all owners of an event.
+        """Return the share and its lower bound, both times a factor that is the same for all owners of an event.
 
-        Whole numbers, since thousands of events with hundreds of owners take a minute in fractions.
+        They are integers: with fractions, thousands of events with hundreds of owners would take a minute.
         """
         share = self.positive * multiplier.denominator << ROOT_BITS
         return share, max(share - multiplier.numerator * self.root * self.total, 0)
@@ -61,10 +61,10 @@ def exact_shares(event: Event) -> dict[str, ExactShare]:
     """Compute every owner's share of an event.
 
     Args:
-        event: With a spread between its members.
+        event: An event with a spread between its members.
 
     Returns:
-        Owners with a positive share or a standard error above zero, by name; empty where no owner's sum is positive.
+        Owners with a positive share or a standard error above zero, by name; empty if no owner's sum is positive.
     """
     sums = {owner: sum(by_member) for owner, by_member in event.scores.items()}
     total = sum(value for value in sums.values() if value > 0)
@@ -79,7 +79,7 @@ def exact_shares(event: Event) -> dict[str, ExactShare]:
 
 
 def _unit_scores(event: Event) -> dict[str, tuple[int, ...]]:
-    """Each owner's mean over each unit's members, all times one common factor: shares do not see it."""
+    """Return each owner's mean over each unit's members, times a common factor that cancels in the shares."""
     units = sorted({member.unit for member in event.members})
     columns = [[m for m, member in enumerate(event.members) if member.unit == unit] for unit in units]
     common = lcm(*(len(column) for column in columns))
@@ -90,13 +90,13 @@ def _unit_scores(event: Event) -> dict[str, tuple[int, ...]]:
 
 
 def _imbalance(event: Event) -> Fraction:
-    """U sum_u w_u^2, as `byline.attribution.uncertainty.imbalance`."""
+    """Return U sum_u w_u^2, as `byline.attribution.uncertainty.imbalance` does."""
     sizes = Counter(member.unit for member in event.members).values()
     return Fraction(len(sizes) * sum(size**2 for size in sizes), len(event.members) ** 2)
 
 
 def _jackknife(units: Mapping[str, Sequence[int]], imbalance: Fraction) -> dict[str, int]:
-    """Standard errors by owner; a unit without which nobody is positive gives everybody a share of 0."""
+    """Return standard errors by owner; a unit whose removal leaves no positive sum gives every owner a share of 0."""
     count = len(next(iter(units.values())))
     if count < 2:
         return dict.fromkeys(units, 0)
@@ -113,14 +113,14 @@ def _jackknife(units: Mapping[str, Sequence[int]], imbalance: Fraction) -> dict[
 
 
 def _spread(numerators: Sequence[int], denominator: int, imbalance: Fraction) -> int:
-    """sqrt(imbalance (U-1)/U sum_u (x_u - mean)^2) of x_u = numerator / denominator, in 2^-ROOT_BITS, rounded up."""
+    """Return sqrt(imbalance (U-1)/U sum_u (x_u - mean)^2), x_u = numerator / denominator, in 2^-ROOT_BITS, rounded up."""
     count, total = len(numerators), sum(numerators)
     squares = (count - 1) * sum((count * each - total) ** 2 for each in numerators)
     return root_up(squares * imbalance.numerator, count * (count * denominator) ** 2 * imbalance.denominator)
 
 
 def root_up(numerator: int, denominator: int) -> int:
-    """The least number of 2^-ROOT_BITS that is not below sqrt(numerator / denominator)."""
+    """Return the least multiple of 2^-ROOT_BITS that is not below sqrt(numerator / denominator), as an integer."""
     scaled = -(-(numerator << 2 * ROOT_BITS) // denominator)
     root = isqrt(scaled)
     return root + (root * root < scaled)

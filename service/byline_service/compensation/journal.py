@@ -1,10 +1,10 @@
-"""The journal: everything that counts, in one chain of hashes.
+"""The journal: one chain of hashes over all events, policies and runs.
 
     hash_n = SHA-256(canonical JSON of record n, which holds hash_(n-1))
 
-A record that is changed, taken out, put in or moved breaks the chain from there on. Whoever can write to the database
-could write the whole chain anew: note its head (sequence and hash) elsewhere from time to time, and
-`byline ledger verify --head` holds the chain to it.
+A record that is changed, removed, inserted or moved breaks the chain. Anyone who can write to the database could replace
+the whole chain, so note its head (sequence and hash) elsewhere from time to time. `byline ledger verify --head` compares
+the chain with it.
 """
 
 import hashlib
@@ -16,76 +16,76 @@ from byline.api.compensation import Integer
 from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.statements import Statement
-from byline_service.compensation.timestamps import MomentText
+from byline_service.compensation.timestamps import TimestampText
 
 GENESIS = "0" * 64
-"""The hash before the first record."""
+"""Hash before the first record."""
 
 
 class EventBooked(Stored):
-    """An event was booked."""
+    """The booking of an event."""
 
     kind: Literal["event"] = "event"
-    """What this is."""
+    """Kind of the record."""
     event: Event
-    """The event."""
+    """Booked event."""
 
 
 class PolicyRevised(Stored):
-    """A policy got a revision."""
+    """A revision of a policy."""
 
     kind: Literal["policy"] = "policy"
-    """What this is."""
+    """Kind of the record."""
     policy: Policy
-    """The revision."""
+    """Revised policy."""
 
 
 class RunDrafted(Stored):
-    """A statement run was drafted."""
+    """The draft of a statement run."""
 
     kind: Literal["draft"] = "draft"
-    """What this is."""
+    """Kind of the record."""
     run: str
-    """Its id."""
+    """Id of the run."""
     statement: Statement
-    """What it would post."""
+    """Statement that the run would post."""
 
 
 class RunStepped(Stored):
-    """A run was approved, posted or voided."""
+    """The approval, posting or void of a run."""
 
     kind: Literal["approval", "posting", "void"]
-    """Which."""
+    """Kind of the step."""
     run: str
-    """Which run."""
+    """Id of the run."""
     digest: str
-    """SHA-256 of the statement that was looked at."""
+    """SHA-256 of the statement that the person acted on."""
 
 
 Fact = Annotated[EventBooked | PolicyRevised | RunDrafted | RunStepped, Field(discriminator="kind")]
-"""What a record says."""
+"""Content of a record."""
 
 
 class Record(Stored):
-    """One link of the chain."""
+    """A record of the journal."""
 
     sequence: Integer
-    """1 for the first, without gaps."""
-    at: MomentText
-    """When, UTC."""
+    """Position in the journal, from 1 without gaps."""
+    at: TimestampText
+    """Time in UTC."""
     person: str
-    """Who."""
+    """Person who acted."""
     fact: Fact
-    """What."""
+    """Content of the record."""
     previous: str
-    """Hash of the record before."""
+    """Hash of the previous record."""
 
     @property
     def hash(self) -> str:
-        """SHA-256 of all of the record."""
+        """Return the SHA-256 of the whole record."""
         return record_hash(self.canonical())
 
 
 def record_hash(canonical: bytes) -> str:
-    """SHA-256 of a record's canonical JSON."""
+    """Return the SHA-256 of a record's canonical JSON."""
     return hashlib.sha256(canonical).hexdigest()

@@ -5,22 +5,22 @@ from byline.errors import InvalidInput
 
 
 def minor_digits(currency: str) -> int:
-    """Look up the decimal digits of a currency's minor unit.
+    """Return the number of decimal digits of a currency's minor unit.
 
     Raises:
-        InvalidInput: It is no currency of ISO 4217.
+        InvalidInput: ISO 4217 has no such currency.
     """
     if currency not in MINOR_DIGITS:
         raise InvalidInput("expected currency to be a code of ISO 4217, such as EUR, got another text")
     return MINOR_DIGITS[currency]
 
 
-def written(amount: int, currency: str) -> str:
-    """Write an amount for people and spreadsheets: `12.34`, `-0.005`, `7`; no grouping, a point for decimals.
+def format_minor(amount: int, currency: str) -> str:
+    """Write an amount in major units: `12.34`, `-0.005`, `7`; no grouping, and a decimal point.
 
     Args:
-        amount: In minor units.
-        currency: Its code.
+        amount: The amount in minor units.
+        currency: The code of the currency.
 
     Returns:
         The amount in major units, with all minor digits.

@@ -1,4 +1,4 @@
-"""A policy: how a pool is divided over events and owners, and what is not paid for. A revision never changes."""
+"""Policies: the division of a pool over events and owners, and the events that are not payable. A revision never changes."""
 
 from collections.abc import Collection
 from decimal import Decimal
@@ -25,10 +25,10 @@ class Policy(PolicyRevision, Stored):
         return self
 
     def z(self, event: Event) -> Fraction:
-        """The multiplier of the standard error of an event's shares.
+        """Return the multiplier of the standard error of an event's shares.
 
         Args:
-            event: With a standard error.
+            event: An event with a standard error.
         """
         if self.confidence is None:
             assert self.multiplier is not None
@@ -36,17 +36,17 @@ class Policy(PolicyRevision, Stored):
         return Fraction(student_multiplier(self.confidence, event.units), TEN_THOUSAND)
 
     def covers(self, event: Event) -> bool:
-        """Whether an event is of one of the policy's indexes."""
+        """Return whether an event belongs to one of the policy's indexes."""
         return not self.indexes or event.index in self.indexes
 
     def refusals(
         self, event: Event, quarantined: Collection[tuple[str, str]] = frozenset()
     ) -> tuple[Reason, ...]:
-        """Why an event is not paid for; empty where it is.
+        """Return the reasons why an event is not payable; empty if it is payable.
 
         Args:
             event: The event.
-            quarantined: (index, version) of versions that are quarantined now.
+            quarantined: Quarantined versions as (index, version) pairs.
         """
         found = [*unpayable(event)]
         if event.error_scope == "within_checkpoint" and not self.allow_within_checkpoint:
@@ -59,7 +59,7 @@ class Policy(PolicyRevision, Stored):
 
 
 def unpayable(event: Event) -> tuple[Reason, ...]:
-    """Why no policy at all could pay for an event."""
+    """Return the reasons why no policy could pay for an event."""
     found = [] if event.complete else [Reason.INCOMPLETE_COVERAGE]
     return (*found, *([] if event.error_scope and event.units > 1 else [Reason.NO_INTERVAL]))
 
@@ -75,11 +75,11 @@ def _quality_refusal(event: Event, wanted: MinimumQuality) -> list[Reason]:
 
 
 def student_multiplier(confidence: int, units: int) -> int:
-    """The z of a one-sided bound by Student's t, in ten-thousandths, rounded up: the same on every machine.
+    """Return z of a one-sided bound by Student's t, in ten-thousandths, rounded up: the same on every machine.
 
     Args:
-        confidence: Thousandths.
-        units: Independent units behind the standard error; one less is the degrees of freedom.
+        confidence: Confidence in thousandths.
+        units: Number of independent units behind the standard error; the degrees of freedom are one less.
     """
     quantile = Fraction(student_quantile(Decimal(confidence) / 1000, units - 1))
     return ceil(quantile * TEN_THOUSAND)

@@ -1,7 +1,7 @@
-"""The journal read from its first record: every rule held, every statement computed again.
+"""Replay of the journal from its first record: every rule is checked, and every statement is recomputed.
 
-`LedgerReplay.read` takes records in order, with the events that a draft is computed from, and collects what is wrong.
-The tables beside the journal must say the same events, runs and balances.
+`LedgerReplay.read` takes the records in order, with the events of each draft, and collects the errors that it finds. The
+tables beside the journal must have the same events, runs and balances.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,17 +34,17 @@ from byline_service.compensation.statements import (
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong."""
+    """An error in the stored ledger."""
 
     where: str
-    """`journal 12`, `events …`: table and row."""
+    """Table and row: `journal 12`, `events …`."""
     what: str
-    """What is wrong there."""
+    """Description of the error."""
 
 
 @dataclass(frozen=True)
-class Booked:
-    """Where an event is, without its scores."""
+class BookedEvent:
+    """Identity of a booked event, without its scores."""
 
     id: str
     sequence: int
@@ -56,8 +56,8 @@ class Booked:
 
 
 @dataclass(frozen=True)
-class Posted:
-    """One entry of a posted run."""
+class PostedRun:
+    """An entry of a posted run."""
 
     sequence: int
     line: int
@@ -68,7 +68,7 @@ class Posted:
 
 @dataclass(frozen=True)
 class Stamp:
-    """Who recorded something, and when."""
+    """Person and time of a record."""
 
     sequence: int
     person: str
@@ -77,39 +77,39 @@ class Stamp:
 
 @dataclass
 class LedgerReplay:
-    """What the journal says."""
+    """The state of the ledger after the records that were read."""
 
     findings: list[Finding] = field(default_factory=list)
     head: tuple[int, str] = (0, GENESIS)
     """Sequence and hash of the last record."""
-    events: dict[str, Booked] = field(default_factory=dict)
+    events: dict[str, BookedEvent] = field(default_factory=dict)
     policies: dict[tuple[str, int], tuple[int, Policy]] = field(default_factory=dict)
-    """(name, revision) -> sequence of its record, and the policy."""
+    """(name, revision) -> sequence of the record, and the policy."""
     runs: dict[str, Run] = field(default_factory=dict)
     stamps: dict[tuple[str, str], Stamp] = field(default_factory=dict)
-    """(run, `draft` or a step) -> its record."""
+    """(run, `draft` or a step) -> person and time of its record."""
     claims: dict[tuple[str, str], list[tuple[int, str]]] = field(default_factory=dict)
-    """(policy, event) -> sequences and runs that paid for it, or took that back, in turn."""
-    entries: list[Posted] = field(default_factory=list)
+    """(policy, event) -> sequences and runs of its claims, which pay for the event and reverse that, in turn."""
+    entries: list[PostedRun] = field(default_factory=list)
     owners: set[str] = field(default_factory=set)
-    """Who ever had a score."""
+    """Owners that ever had a score."""
     reversed: set[str] = field(default_factory=set)
-    """Runs that were taken back."""
+    """Runs that were reversed."""
 
     def wanted(self, record: Record) -> list[int]:
-        """Sequences of the events that `read` needs to compute a draft again."""
+        """Return the sequences of the events that `read` needs to recompute a draft."""
         fact = record.fact
         if not (isinstance(fact, RunDrafted) and isinstance(fact.statement, AllocationStatement)):
             return []
         return [each.sequence for each in self.events.values() if self._open(each, fact.statement)]
 
     def read(self, record: Record, stored_hash: str, events: Mapping[int, Event]) -> None:
-        """Take the next record.
+        """Read the next record.
 
         Args:
-            record: As stored.
-            stored_hash: The hash that is stored beside it.
-            events: Those that are `wanted`, by sequence.
+            record: The stored record.
+            stored_hash: The hash that is stored with it.
+            events: The events of `wanted`, by sequence.
         """
         where = f"journal {record.sequence}"
         if record.sequence != self.head[0] + 1:
@@ -123,11 +123,11 @@ class LedgerReplay:
             self._wrong(where, str(error))
 
     def balances(self, policy: str, upto: int | None = None) -> dict[AccountKey, int]:
-        """Add up a policy's accounts.
+        """Return the balance of each account of a policy.
 
         Args:
-            policy: Its name.
-            upto: Sequence of the last record that counts; None counts all.
+            policy: Name of the policy.
+            upto: Sequence of the last record to count; None counts all records.
         """
         found: dict[AccountKey, int] = {}
         for each in self.entries:
@@ -152,15 +152,15 @@ class LedgerReplay:
 
     def _book(self, record: Record, event: Event, where: str) -> None:
         if event.id in self.events:
-            self._wrong(where, "the event was booked before")
+            self._wrong(where, "the event was booked already")
         if event.booked_at != record.at:
-            self._wrong(where, "the event's time is not its record's")
+            self._wrong(where, "the event has another time than its record")
         for reason in unpayable(event):
-            self._wrong(where, f"the event cannot be paid for ({reason}) and was booked")
+            self._wrong(where, f"the event is not payable ({reason}) and was booked")
         if any(abs(n) > 1 << BITS for row in event.scores.values() for n in row):
             self._wrong(where, f"a score is larger than 2^{BITS}")
         self.owners.update(event.scores)
-        self.events[event.id] = Booked(
+        self.events[event.id] = BookedEvent(
             event.id,
             record.sequence,
             record.at,
@@ -176,33 +176,33 @@ class LedgerReplay:
         if (before is None) != (policy.revision == 1) or (policy.name, policy.revision) in self.policies:
             self._wrong(where, "the policy's revisions are not 1, 2, 3 …")
         elif before is not None and before.currency != policy.currency:
-            self._wrong(where, "the policy changed its currency")
+            self._wrong(where, "the policy has another currency than before")
         self.policies[policy.name, policy.revision] = record.sequence, policy
 
     def _draft(self, record: Record, fact: RunDrafted, where: str, events: Mapping[int, Event]) -> None:
         statement = fact.statement
         if fact.run in self.runs:
-            self._wrong(where, "the run was drafted before")
+            self._wrong(where, "the run was drafted already")
         _, policy = self.policies.get((statement.policy.name, statement.policy.revision), (0, None))
         if policy != statement.policy:
             self._wrong(where, "the run's policy is not the revision that it names")
         self.runs[fact.run] = Run(id=fact.run, drafted_by=record.person, statement=statement)
         self.stamps[fact.run, "draft"] = Stamp(record.sequence, record.person, record.at)
         if self._recomputed(record, statement, events).canonical() != statement.canonical():
-            self._wrong(where, "the statement is not what its events and policy give, to the byte")
+            self._wrong(where, "the recomputed statement differs")
 
     def _recomputed(self, record: Record, statement: Statement, events: Mapping[int, Event]) -> Statement:
         name = statement.policy.name
         if isinstance(statement, ReversalStatement):
             run = self.runs.get(statement.run)
             if run is None:
-                raise InvalidInput("the run that is taken back is not there")
+                raise InvalidInput("the reversed run does not exist")
             return draft_reversal(run, statement.reason)
         if isinstance(statement, ReleaseStatement):
             amounts = {line.owner: line.amount for line in statement.lines}
             return draft_release(statement.policy, statement.reason, amounts, self.balances(name))
         if statement.basis >= record.sequence:
-            raise InvalidInput("the run was drafted on records that came after it")
+            raise InvalidInput("the run was drafted on later records")
         return self._reallocated(statement, [events[sequence] for sequence in sorted(events)])
 
     def _reallocated(self, statement: AllocationStatement, events: Sequence[Event]) -> AllocationStatement:
@@ -213,8 +213,8 @@ class LedgerReplay:
         period = Period(since=statement.since, until=statement.until, basis=basis)
         return draft_allocation(policy, period, events, carried, quarantined)
 
-    def _open(self, booked: Booked, statement: AllocationStatement) -> bool:
-        """Whether a run looks at an event: in its period, covered, and not paid for at its basis."""
+    def _open(self, booked: BookedEvent, statement: AllocationStatement) -> bool:
+        """Return whether an event belongs to a run: in its period, covered, and not paid for at its basis."""
         policy = statement.policy
         claims = self.claims.get((policy.name, booked.id), [])
         return (
@@ -227,9 +227,9 @@ class LedgerReplay:
     def _step(self, record: Record, fact: RunStepped, where: str) -> None:
         run = self.runs.get(fact.run)
         if run is None:
-            raise InvalidInput("the run is not there")
+            raise InvalidInput("the run does not exist")
         if fact.digest != run.statement.sha256:
-            self._wrong(where, "the statement is not the one that was looked at")
+            self._wrong(where, "the person acted on another statement")
         if fact.kind == "approval":
             run.require_approvable(record.person)
         elif fact.kind == "void":
@@ -251,10 +251,10 @@ class LedgerReplay:
         require_balanced(entries)
         balances_after(statement, self.balances(statement.policy.name))
         if any(entry.owner is not None and entry.owner not in self.owners for entry in entries):
-            raise InvalidInput("an owner is paid whom no event knows")
+            raise InvalidInput("a paid owner has no score in any event")
         self._claim(record, run)
         self.entries += [
-            Posted(record.sequence, line, run.id, statement.policy, entry)
+            PostedRun(record.sequence, line, run.id, statement.policy, entry)
             for line, entry in enumerate(entries, start=1)
         ]
 
@@ -263,11 +263,11 @@ class LedgerReplay:
         paid: Statement | None = statement
         if isinstance(statement, ReversalStatement):
             if statement.run in self.reversed:
-                raise InvalidInput("the run was taken back before")
+                raise InvalidInput("the run was reversed already")
             self.reversed.add(statement.run)
             run_taken = self.runs.get(statement.run)
             if run_taken is None:
-                raise InvalidInput("the run that is taken back is not there")
+                raise InvalidInput("the reversed run does not exist")
             paid = run_taken.statement
         if not isinstance(paid, AllocationStatement):
             return

@@ -1,4 +1,4 @@
-"""A statement run's way: draft -> approved by another person -> posted; or void before that."""
+"""Steps of a statement run: draft -> approved by another person -> posted; or void before that."""
 
 import unicodedata
 from collections.abc import Collection, Mapping
@@ -10,61 +10,61 @@ from byline_service.compensation.allocation import Line
 from byline_service.compensation.statements import AllocationStatement, Entry, ReversalStatement, Statement
 
 AccountKey = tuple[str, str | None]
-"""(account, owner) of one policy."""
+"""(account, owner) of one policy; the owner is None for the policy's own accounts."""
 Balances = Mapping[AccountKey, int]
-"""Minor units by account."""
+"""Balances in minor units, by account."""
 
 
 class RunConflict(Conflict):
-    """The run's state does not allow this, or somebody else was faster: look at the run again."""
+    """The run's state does not allow the step, or another person was faster: read the run again."""
 
 
-class NotAnotherPerson(Forbidden):
-    """Whoever drafted a run cannot approve it."""
+class SamePerson(Forbidden):
+    """The person who drafted a run cannot approve it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run as it stands."""
+    """A statement run and its state."""
 
     id: str
-    """Given by the service."""
+    """Id from the service."""
     drafted_by: str
-    """Who drafted it."""
+    """Person who drafted the run."""
     statement: Statement
-    """What it would post, or has posted."""
+    """Statement that the run would post, or has posted."""
     steps: Mapping[Step, str] = field(default_factory=dict)
-    """Who took which step."""
+    """Person of each step."""
 
     @property
     def state(self) -> State:
-        """Where the run stands."""
+        """Return the state of the run."""
         return state_of(self.steps)
 
     def require_approvable(self, person: str) -> None:
-        """Hold that a person may approve the run.
+        """Check that a person may approve the run.
 
         Raises:
-            RunConflict: It is no draft any more.
-            NotAnotherPerson: The person drafted it.
+            RunConflict: The run is not a draft.
+            SamePerson: The person drafted it.
         """
         self._require("draft")
         if same_person(person, self.drafted_by):
-            raise NotAnotherPerson("expected another person to approve a run than the one who drafted it")
+            raise SamePerson("expected another person to approve a run than the one who drafted it")
 
     def require_postable(self) -> None:
-        """Hold that the run is approved, and neither posted nor void.
+        """Check that the run is approved, and neither posted nor void.
 
         Raises:
-            RunConflict: It is not.
+            RunConflict: The run is in another state.
         """
         self._require("approved")
 
     def require_voidable(self) -> None:
-        """Hold that the run is not posted yet.
+        """Check that the run is not posted or void.
 
         Raises:
-            RunConflict: It is; a posted run is taken back by a reversal.
+            RunConflict: The run is posted or void; a reversal takes a posted run back.
         """
         self._require("draft", "approved")
 
@@ -74,7 +74,7 @@ class Run:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two names are one person's: case, kinds of characters and spaces make nobody another person."""
+    """Return whether two names belong to one person, without regard to case, spaces and kinds of characters."""
     return _folded(one) == _folded(other)
 
 
@@ -83,7 +83,7 @@ def _folded(person: str) -> str:
 
 
 def state_of(steps: Collection[str]) -> State:
-    """Where a run stands after these steps."""
+    """Return the state of a run after its steps."""
     if "void" in steps:
         return "void"
     if "posting" in steps:
@@ -92,17 +92,17 @@ def state_of(steps: Collection[str]) -> State:
 
 
 def balances_after(statement: Statement, balances: Balances) -> dict[AccountKey, int]:
-    """Post a statement's entries.
+    """Return the balances after a statement is posted.
 
     Args:
-        statement: What is posted.
-        balances: The policy's accounts before.
+        statement: The statement.
+        balances: Balances of the policy's accounts before.
 
     Returns:
-        The accounts after it.
+        Balances of the policy's accounts after it.
 
     Raises:
-        RunConflict: The statement was drafted on other balances, or takes more out of an account than is in it.
+        RunConflict: The statement was drafted on other balances, or an account holds less than it takes.
     """
     _require_carried(statement, balances)
     after = dict(balances)
@@ -123,10 +123,10 @@ def balances_after(statement: Statement, balances: Balances) -> dict[AccountKey,
 
 
 def require_balanced(entries: tuple[Entry, ...]) -> None:
-    """Hold that a transaction adds up to zero.
+    """Check that a transaction adds up to zero.
 
     Raises:
-        RunConflict: It does not.
+        RunConflict: The entries add up to another amount.
     """
     if sum(entry.amount for entry in entries):
         raise RunConflict("expected entries that add up to zero")
@@ -143,7 +143,7 @@ def _require_carried(statement: Statement, balances: Balances) -> None:
 
 
 def carried_of(balances: Balances) -> dict[str, int]:
-    """What owners have below the floor, by owner."""
+    """Return the amounts below the floor, by owner."""
     return {
         owner: balance
         for (account, owner), balance in balances.items()
@@ -152,7 +152,7 @@ def carried_of(balances: Balances) -> dict[str, int]:
 
 
 def lines_of(statement: Statement) -> tuple[Line, ...]:
-    """Each owner's part of any statement, by owner; of a release or a reversal, what it changes."""
+    """Return the lines of a statement by owner: amounts, or for a release or a reversal the changes of amounts."""
     if isinstance(statement, AllocationStatement):
         return statement.allocation.lines
     changed: dict[str, dict[str, int]] = {}

@@ -1,4 +1,4 @@
-"""Statement runs as documents, and the balanced entries that posting them makes."""
+"""Statements as documents, and the balanced entries that they post."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -10,18 +10,18 @@ from byline.api.statements import Account, RefusedEvent
 from byline_service.compensation.allocation import Allocation
 from byline_service.compensation.event import Stored
 from byline_service.compensation.policy import Policy
-from byline_service.compensation.timestamps import MomentText
+from byline_service.compensation.timestamps import TimestampText
 
 
 class Entry(Stored):
-    """One side of a transaction."""
+    """One entry of a balanced transaction."""
 
     account: Account
-    """Which account of the policy."""
+    """Account of the policy."""
     owner: str | None
-    """Whose, of `payable`, `escrow` and `carried`."""
+    """Owner of a `payable`, `escrow` or `carried` account; null for the others."""
     amount: Integer
-    """Minor units: into the account, or out of it where negative."""
+    """Amount in minor units: positive into the account, negative out of it."""
 
 
 class EventRef(Stored):
@@ -34,27 +34,27 @@ class EventRef(Stored):
 
 
 class AllocationStatement(Stored):
-    """A pool, divided over events."""
+    """The division of a pool over events."""
 
     kind: Literal["allocation"] = "allocation"
-    """What this is."""
+    """Kind of the statement."""
     policy: Policy
-    """By which it was divided."""
-    since: MomentText | None
-    """First moment of the period; null for all before."""
-    until: MomentText
-    """First moment after the period."""
+    """Policy of the division."""
+    since: TimestampText | None
+    """First time of the period; null for no lower limit."""
+    until: TimestampText
+    """First time after the period."""
     basis: Integer
     """Sequence of the last journal record that was counted."""
     events: tuple[EventRef, ...]
-    """What is paid for, in the order of booking."""
+    """Events that are paid for, in the order of booking."""
     refused: tuple[RefusedEvent, ...]
-    """What is not, and why; a later run may."""
+    """Events that are not paid for, with the reasons; a later run may pay for them."""
     allocation: Allocation
-    """The result."""
+    """Result of the division."""
 
     def entries(self) -> tuple[Entry, ...]:
-        """The transaction: the pool goes out of `funding`; carried amounts change by what is new."""
+        """Return the entries: the pool leaves `funding`, and carried amounts change by the difference."""
         found = [Entry(account="funding", owner=None, amount=-self.allocation.pool)]
         for line in self.allocation.lines:
             found += [
@@ -67,28 +67,28 @@ class AllocationStatement(Stored):
 
 
 class ReleaseLine(Stored):
-    """What one owner gets out of escrow."""
+    """An amount that an owner gets out of escrow."""
 
     owner: str
-    """Whose."""
+    """Owner of the escrow account."""
     amount: Annotated[int, Field(strict=True, ge=1)]
-    """Minor units."""
+    """Amount in minor units."""
 
 
 class ReleaseStatement(Stored):
-    """Escrow that is paid out, since the shares are better known now or somebody answers for them."""
+    """A payout of escrow, because the shares are known better or a person takes responsibility."""
 
     kind: Literal["release"] = "release"
-    """What this is."""
+    """Kind of the statement."""
     policy: Policy
-    """Whose escrow."""
+    """Policy of the escrow accounts."""
     reason: str
-    """Why, in words."""
+    """Reason in words."""
     lines: tuple[ReleaseLine, ...]
-    """By owner."""
+    """Lines by owner."""
 
     def entries(self) -> tuple[Entry, ...]:
-        """The transaction: out of `escrow`, into `payable`."""
+        """Return the entries: out of `escrow`, into `payable`."""
         sides = [("escrow", -1), ("payable", 1)]
         return _moved(
             [
@@ -100,26 +100,26 @@ class ReleaseStatement(Stored):
 
 
 class ReversalStatement(Stored):
-    """A posted run taken back: its entries with the other sign."""
+    """The reversal of a posted run."""
 
     kind: Literal["reversal"] = "reversal"
-    """What this is."""
+    """Kind of the statement."""
     policy: Policy
-    """Of the run that is taken back."""
+    """Policy of the reversed run."""
     reason: str
-    """Why, in words."""
+    """Reason in words."""
     run: str
-    """The run."""
+    """Id of the reversed run."""
     posted: tuple[Entry, ...]
-    """Its entries."""
+    """Entries of the reversed run."""
 
     def entries(self) -> tuple[Entry, ...]:
-        """The transaction: every entry of the run with the other sign."""
+        """Return every entry of the run with the opposite sign."""
         return tuple(entry.model_copy(update={"amount": -entry.amount}) for entry in self.posted)
 
 
 Statement = Annotated[AllocationStatement | ReleaseStatement | ReversalStatement, Field(discriminator="kind")]
-"""What a run holds."""
+"""The statement of a run."""
 
 
 def _moved(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -1,4 +1,4 @@
-"""The database: SQLite in the data folder, or PostgreSQL. SQL itself lives in `service/repositories`."""
+"""The database: SQLite in the data folder, or PostgreSQL. Each domain holds its own SQL."""
 
 from byline_service.database.engine import Connection, Database
 

@@ -1,4 +1,4 @@
-"""Connections and transactions, on SQLite and on PostgreSQL, and what their errors mean."""
+"""Connections and transactions on SQLite and PostgreSQL, and the translation of their errors."""
 
 import asyncio
 import errno
@@ -19,32 +19,32 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from byline.errors import BylineError, DatabaseUnavailable, DiskFull, InvalidInput, InvalidQuery
 
 Connection = AsyncConnection
-"""A connection within a transaction: what repositories take."""
+"""A connection within a transaction, as every query function takes it."""
 
 BUSY_SECONDS = 10
-"""How long a SQLite transaction waits for another process's."""
+"""Seconds that a SQLite transaction waits for the one of another process."""
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
 READING, MIGRATING = "byline_reading", "byline_migrating"
 _ALONE = ("SET LOCAL statement_timeout = 0", "SELECT pg_advisory_xact_lock(108177345965669)")
-"""Before a migration of PostgreSQL: no time limit, and a lock that one migration holds."""
+"""Statements before a PostgreSQL migration: no time limit, and a lock for one migration at a time."""
 _MEANT = (SQLAlchemyError, OSError, OverflowError)
-"""What a database's driver raises; SQLite's raises an overflow for an integer of more than 64 bits."""
+"""Errors of database drivers; SQLite's raises OverflowError for an integer of more than 64 bits."""
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _POSTGRES_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
 def database_url(text: str) -> URL:
-    """Read a database's address.
+    """Parse the URL of a database.
 
     Args:
         text: `sqlite:///path`, or `postgresql://user:password@host/name`.
 
     Returns:
-        The same with the driver that Byline uses.
+        The URL with the driver that Byline uses.
 
     Raises:
-        InvalidInput: It is neither.
+        InvalidInput: The URL has another scheme.
     """
     try:
         url = make_url(text)
@@ -58,19 +58,19 @@ def database_url(text: str) -> URL:
 
 
 def sqlite_url(path: Path) -> str:
-    """The address of a SQLite file."""
+    """Return the URL of a SQLite file."""
     return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
 
 
 class Database:
-    """A database that transactions are begun on. Nothing is connected before the first.
+    """A database. It connects when its first transaction begins.
 
-    On SQLite one transaction writes at a time, and each is on the disk when it is committed (write-ahead log,
+    SQLite has one writing transaction at a time, and each is on the disk when it is committed (write-ahead log,
     `synchronous=FULL`); readers never wait. A transaction must not begin another one.
 
     Args:
         url: `sqlite:///path`, or `postgresql://…`.
-        pool_size: Connections kept open.
+        pool_size: Number of connections that are kept open.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
@@ -78,57 +78,57 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(self.url, pool_size) if self.is_sqlite else _postgresql(self.url, pool_size)
         self.on_failure: Callable[[str], None] = lambda _: None
-        # PostgreSQL's default would show each statement of a transaction another moment.
+        # PostgreSQL's default isolation would show each statement of a transaction another state.
         of_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._reading = self.engine.execution_options(**{READING: True}, **of_one_moment)
         self._writing: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Connection]:
-        """Begin a transaction that may write: committed at the end, rolled back on any exception.
+        """Begin a transaction that may write. It is committed at the end and rolled back on any exception.
 
         Yields:
-            Its connection.
+            The connection of the transaction.
 
         Raises:
             DatabaseUnavailable: The database does not answer, or was not migrated.
-            DiskFull: There is no room; nothing was written.
-            InvalidQuery: A value that the database cannot hold; nothing was written.
+            DiskFull: The disk is full; nothing was written.
+            InvalidQuery: The database cannot hold a value; nothing was written.
         """
         async with self._writing:
             try:
                 async with self.engine.begin() as connection:
                     yield connection
             except _MEANT as error:
-                raise self._meaning(error) from error
+                raise self._translate_error(error) from error
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
-        """Begin a transaction that only reads, of one moment.
+        """Begin a read-only transaction, which sees one state of the database.
 
         Yields:
-            Its connection.
+            The connection of the transaction.
 
         Raises:
             DatabaseUnavailable: The database does not answer, or was not migrated.
-            InvalidQuery: A value that the database cannot hold, and that therefore is not there.
+            InvalidQuery: The database cannot hold a value of the query, so no row has it.
         """
         try:
             async with self._reading.connect() as connection:
                 yield connection
         except _MEANT as error:
-            raise self._meaning(error) from error
+            raise self._translate_error(error) from error
 
     @asynccontextmanager
     async def migration(self) -> AsyncIterator[Connection]:
-        """Begin a transaction that may change tables: one process at a time, foreign keys checked at its end.
+        """Begin a transaction that may change tables. One process holds it at a time; foreign keys are checked at its end.
 
         Yields:
-            Its connection.
+            The connection of the transaction.
 
         Raises:
             DatabaseUnavailable: The database does not answer.
-            DiskFull: There is no room; nothing was changed.
+            DiskFull: The disk is full; nothing was changed.
         """
         async with self._writing:
             try:
@@ -139,23 +139,23 @@ class Database:
                             await connection.exec_driver_sql(statement)
                         yield connection
                         await self._check_foreign_keys(connection)
-                    await connection.invalidate()  # it does not hold foreign keys
+                    await connection.invalidate()  # foreign keys are off on this connection
             except (SQLAlchemyError, OSError) as error:
-                raise self._meaning(error) from error
+                raise self._translate_error(error) from error
 
     async def _check_foreign_keys(self, connection: Connection) -> None:
         if self.is_sqlite:
             broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).first()
             assert broken is None, "a migration broke a foreign key"
 
-    def _meaning(self, error: Exception) -> BylineError:
-        found = meaning(error)
+    def _translate_error(self, error: Exception) -> BylineError:
+        found = translate_error(error)
         if isinstance(found, DatabaseUnavailable | DiskFull):
             self.on_failure("full" if isinstance(found, DiskFull) else "unavailable")
         return found
 
     async def dispose(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         await self.engine.dispose()
 
 
@@ -167,7 +167,7 @@ def _sqlite(url: URL, pool_size: int) -> AsyncEngine:
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
-    """Leave transactions to `_begin_sqlite`: Python's driver would begin them late, and not for DDL."""
+    """Leave transactions to `_begin_sqlite`: Python's driver begins them late, and not for DDL."""
     del record
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -177,9 +177,9 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 
 
 def _begin_sqlite(connection: SyncConnection) -> None:
-    """A transaction that may write takes its lock at once: one that takes it later can only fail."""
+    """Take the lock of a writing transaction at once: a transaction that takes it later can only fail."""
     options = connection.get_execution_options()
-    if MIGRATING in options:  # a table that is written anew is dropped first; only outside a transaction
+    if MIGRATING in options:  # a rewritten table is dropped first, which works only outside a transaction
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
     connection.exec_driver_sql("BEGIN" if READING in options else "BEGIN IMMEDIATE")
 
@@ -195,11 +195,11 @@ def _postgresql(url: URL, pool_size: int) -> AsyncEngine:
     )
 
 
-def meaning(error: Exception) -> BylineError:
-    """What a caller can do about a database's error; a mistake in a statement stays what it is.
+def translate_error(error: Exception) -> BylineError:
+    """Translate an error of a driver; an error of the statement itself is raised unchanged.
 
     Raises:
-        Exception: It is a mistake of the service, such as a broken constraint.
+        Exception: The statement is wrong, such as one that breaks a constraint.
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.DataError | OverflowError):
@@ -208,10 +208,10 @@ def meaning(error: Exception) -> BylineError:
         return DiskFull("the database's disk is full: nothing was written")
     if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
         return DatabaseUnavailable(
-            "the database's file is damaged, or no SQLite file: restore it from a backup"
+            "the database file is damaged or not a SQLite file: restore it from a backup"
         )
     if isinstance(error, PoolTimeoutError | OSError) or _is_gone(error, cause):
-        return DatabaseUnavailable("the database does not answer now, or was not migrated: try again later")
+        return DatabaseUnavailable("the database does not answer or is not migrated: try again later")
     raise error
 
 
@@ -225,5 +225,5 @@ def _is_gone(error: Exception, cause: BaseException | None) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
-        return True  # not migrated yet
+        return True  # a table is missing: the database is not migrated yet
     return isinstance(cause, sqlite3.OperationalError | psycopg.OperationalError | psycopg.InterfaceError)

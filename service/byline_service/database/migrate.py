@@ -1,4 +1,4 @@
-"""Migrations, called in process: no `alembic.ini`, no second configuration."""
+"""Migrations by Alembic, called in process: no `alembic.ini` and no second configuration."""
 
 from collections.abc import Callable
 from functools import cache
@@ -22,20 +22,20 @@ def _config() -> Config:
 
 @cache
 def head() -> str:
-    """The newest revision of this release."""
+    """Return the newest revision of this release."""
     newest = ScriptDirectory.from_config(_config()).get_current_head()
     assert newest is not None
     return newest
 
 
 def revisions() -> list[str]:
-    """Every revision, the oldest first."""
+    """Return all revisions, the oldest first."""
     scripts = ScriptDirectory.from_config(_config())
     return [script.revision for script in reversed(list(scripts.walk_revisions()))]
 
 
 async def current(database: Database) -> str | None:
-    """The revision that a database has; None where it was never migrated."""
+    """Return the revision of a database; None if it was never migrated."""
     async with database.read() as connection:
         return await connection.run_sync(_current)
 
@@ -45,10 +45,10 @@ def _current(connection: Connection) -> str | None:
 
 
 async def require_migrated(database: Database) -> None:
-    """Refuse a database of another revision.
+    """Require a database at the newest revision.
 
     Raises:
-        DatabaseUnavailable: It has another revision, or does not answer.
+        DatabaseUnavailable: The database has another revision, or does not answer.
     """
     found = await current(database)
     if found == head():
@@ -72,22 +72,22 @@ def _newer(found: str | None) -> str:
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring a database to a revision, in one transaction; one process at a time.
+    """Upgrade a database in one transaction; one process at a time does so.
 
     Args:
-        database: Which one.
-        revision: Where to; the newest by default.
+        database: The database.
+        revision: The target; the newest revision by default.
 
     Raises:
-        InvalidInput: A newer release migrated it: nothing was changed.
-        DatabaseUnavailable: It does not answer.
-        DiskFull: There is no room; nothing was changed.
+        InvalidInput: A newer release migrated the database; nothing was changed.
+        DatabaseUnavailable: The database does not answer.
+        DiskFull: The disk is full; nothing was changed.
     """
     await _migrate(database, command.upgrade, revision)
 
 
 async def downgrade(database: Database, revision: str) -> None:
-    """Bring a database back to an older revision (`base`: to an empty one), in one transaction."""
+    """Downgrade a database to an older revision in one transaction; `base` empties it."""
     await _migrate(database, command.downgrade, revision)
 
 

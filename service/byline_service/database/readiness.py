@@ -1,4 +1,4 @@
-"""Whether the database is there, and what that means for a service that runs without it for a while."""
+"""Readiness of the database, also for a service that runs without it for a while."""
 
 import time
 
@@ -12,12 +12,12 @@ log = structlog.get_logger("service")
 
 
 class DatabaseReadiness:
-    """Watches one database for one service.
+    """Checks the database of a service.
 
     Args:
-        database: Which.
-        grace_seconds: How long the service stays ready while a database that was there does not answer: as long as
-            keys are believed without it.
+        database: The database.
+        grace_seconds: Seconds for which the service stays ready while the database does not answer: as long as cached keys
+            are trusted.
     """
 
     def __init__(self, database: Database, grace_seconds: float) -> None:
@@ -26,22 +26,22 @@ class DatabaseReadiness:
         self._seen: float | None = None
 
     async def prepare(self) -> None:
-        """Migrate SQLite; look whether PostgreSQL was. Neither keeps the service from starting.
+        """Migrate SQLite, or check the revision of PostgreSQL. A failure does not stop the start.
 
-        It becomes ready as soon as the database is; until then `/readyz` says what is wrong.
+        The service becomes ready as soon as the database is; until then `/readyz` names the reason.
         """
         try:
             if self._database.is_sqlite:
                 await migrate.upgrade(self._database)
-            await self.hold()
+            await self.require()
         except BylineError as error:
             log.error("database not ready", detail=str(error))
 
-    async def hold(self) -> None:
-        """Refuse to be ready without the database, unless it was there a short while ago.
+    async def require(self) -> None:
+        """Require the database, unless it answered a short while ago.
 
         Raises:
-            DatabaseUnavailable: It does not answer, or was not migrated.
+            DatabaseUnavailable: The database does not answer, or is not migrated.
         """
         try:
             await migrate.require_migrated(self._database)

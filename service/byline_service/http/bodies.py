@@ -1,4 +1,4 @@
-"""Reading bodies: strict JSON and safetensors. Whatever is wrong with one is the caller's error."""
+"""Request bodies: strict JSON and safetensors. A body that is not valid is the caller's error."""
 
 import asyncio
 import math
@@ -20,15 +20,15 @@ JSON = "application/json"
 SAFETENSORS = "application/vnd.safetensors"
 LARGEST_INTEGER = 2**63 - 1
 ModelT = TypeVar("ModelT", bound=BaseModel)
-DECLARED: dict[str, type[BaseModel]] = {}
-"""Bodies that endpoints read by hand, for the OpenAPI document."""
+REQUEST_BODIES: dict[str, type[BaseModel]] = {}
+"""Models of the bodies that endpoints parse themselves, for the OpenAPI document."""
 
 
 def media_type(request: Request, *accepted: str) -> str:
-    """The content type of a body, without its parameters.
+    """Return the content type of a body, without its parameters.
 
     Raises:
-        HTTPException: 415, it is none of `accepted`.
+        HTTPException: 415, the type is not one of `accepted`.
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in accepted:
@@ -37,10 +37,10 @@ def media_type(request: Request, *accepted: str) -> str:
 
 
 async def read_body(request: Request, seconds: float) -> bytes:
-    """Read a whole body; how long it may be is the middleware's business.
+    """Read a whole body. The middleware limits its length.
 
     Raises:
-        DeadlineExceeded: The client did not send it in time.
+        DeadlineExceeded: The client did not send the body in time.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -50,37 +50,37 @@ async def read_body(request: Request, seconds: float) -> bytes:
 
 
 async def json_body(request: Request, model: type[ModelT]) -> tuple[ModelT, bytes]:
-    """Read a JSON body and check it.
+    """Read a JSON body and validate it.
 
     Args:
         request: The request.
-        model: What is expected.
+        model: The model of the body.
 
     Returns:
-        The checked body, and its bytes as they came (for `byline_service.idempotency.once`).
+        The validated body, and its raw bytes for `byline_service.idempotency.run_once`.
 
     Raises:
-        HTTPException: 415, it is no JSON by its content type.
-        InvalidQuery: It does not fit.
-        DeadlineExceeded: It did not come in time.
+        HTTPException: 415, the content type is not JSON.
+        InvalidQuery: The body does not fit the model.
+        DeadlineExceeded: The body did not arrive in time.
     """
     media_type(request, JSON)
     body = await read_body(request, request.app.state.service.settings.deadline_seconds)
     return validated(model, parse_json(body), "body"), body
 
 
-def declared_body(model: type[BaseModel]) -> dict[str, Any]:
-    """Declare the body that an endpoint reads by `json_body`: its `openapi_extra`."""
-    DECLARED[model.__name__] = model
+def request_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Declare the JSON body of an endpoint, for its `openapi_extra`."""
+    REQUEST_BODIES[model.__name__] = model
     reference = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {JSON: {"schema": reference}}}}
 
 
 def parse_json(body: bytes) -> Any:
-    """Parse JSON as RFC 8259 has it: no NaN, no lone surrogates, nothing that overflows.
+    """Parse JSON by RFC 8259: no NaN, no lone surrogates, no number that overflows.
 
     Raises:
-        InvalidQuery: It is no such JSON, or nested more than 200 deep.
+        InvalidQuery: The body is not such JSON, or is nested more than 200 levels deep.
     """
     try:
         value = from_json(body, allow_inf_nan=False)
@@ -97,7 +97,7 @@ def _check_numbers(root: Any) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidQuery("expected finite numbers in the JSON body, got one beyond 1.8e308")
         if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
-            raise InvalidQuery("expected integers of at most 64 bits in the JSON body, got a longer one")
+            raise InvalidQuery("expected integers of at most 64 bits in the JSON body, got a larger one")
         if isinstance(value, dict):
             waiting.extend(value.values())
         elif isinstance(value, list):
@@ -108,20 +108,20 @@ def parse_tensors(body: bytes) -> Mapping[str, Tensor]:
     """Parse a safetensors body.
 
     Raises:
-        InvalidQuery: It is none.
+        InvalidQuery: The body is not safetensors.
     """
     try:
         tensors: dict[str, Tensor] = load(body)
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OverflowError):
         raise InvalidQuery(
-            f"expected a safetensors body, got {len(body)} bytes that are none: write it with "
+            f"expected a safetensors body, got {len(body)} bytes in another format: write it with "
             "safetensors.torch.save"
         ) from None
     return tensors
 
 
 def tensors_limit(expected: Mapping[str, tuple[int, ...]]) -> int:
-    """Largest body for these gradients: float32 numbers and the header, and 1 %."""
+    """Return the largest body of gradients in bytes: float32 numbers and the header, and 1 %."""
     numbers = sum(math.prod(shape) for shape in expected.values())
     header = sum(len(name.encode()) + 120 for name in expected) + 1024
     return math.ceil(1.01 * (4 * numbers + header))

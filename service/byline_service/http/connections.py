@@ -1,7 +1,7 @@
-"""How long a connection may take to say what it wants, what is no request, and how a connection ends.
+"""HTTP/1.1 connections: deadlines for request heads, strict parsing, and an orderly end.
 
-The parser is llhttp, of Node.js, by httptools. It is laxer than HTTP in some points, and has no limit on a head; uvicorn
-alone waits for ever.
+The parser is llhttp of Node.js, through httptools. It is more lenient than HTTP in some points and has no limit on a
+head. uvicorn by itself waits without limit.
 """
 
 import asyncio
@@ -15,42 +15,42 @@ from byline_service.http.problems import MEDIA_TYPE, Kind, problem
 
 BROKEN = Kind(400, "bad-request")
 HEAD_BYTES = 1 << 16
-"""Longest head of a request: its address and its headers."""
+"""Longest head of a request: its target and its headers."""
 FRESH_SECONDS = 0.25
-"""How long a new connection has to begin its request when the service ends: its client may be about to send it."""
+"""Seconds that a new connection has to begin its request during shutdown: its client may be about to send it."""
 
 
 class _BrokenHeadError(Exception):
-    """A head that the parser lets pass."""
+    """A head that the parser accepts and HTTP does not allow."""
 
 
 class Connection(HttpToolsProtocol):
-    """A connection of HTTP/1.1 that is closed when the head of a request does not come.
+    """An HTTP/1.1 connection that is closed if the head of a request does not arrive in time.
 
-    A client that opens many and sends a byte now and then would hold them all, and no key is asked before the head
-    is there. Bodies have the deadline of their request. Between requests uvicorn's own limit holds: 5 seconds
+    Without a deadline, a client could hold many connections open by sending a byte now and then, before any key is
+    checked. Bodies have the deadline of their request. Between requests, uvicorn's own limit applies: 5 seconds
     without a byte.
     """
 
     head_seconds: float
     _late: asyncio.TimerHandle | None = None
     _head_bytes = 0
-    """Of the head that is being read."""
+    """Bytes of the current head."""
     _unread = 0
-    """Bytes that came since the last head, or piece of a body, was complete."""
+    """Bytes since the last complete head or part of a body."""
     _in_head = True
     _broken = False
-    """Whether what came after the requests that are being answered is none."""
+    """Whether the bytes after the current requests are not a valid request."""
     _last = False
-    """Whether the request that is being answered, or the next one, is the last."""
+    """Whether the current request, or the next one, is the last."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first head."""
+        """Start the deadline of the first head."""
         super().connection_made(transport)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; wait for the rest of a head that has begun."""
+        """Parse bytes; start a deadline for the rest of an incomplete head."""
         if self._broken:
             return
         self._unread += len(data)
@@ -62,34 +62,34 @@ class Connection(HttpToolsProtocol):
         elif self._late is None:
             self._wait()
         if self._latest is not None and self._latest.response_complete and self._late is None:
-            self._idle()  # the rest of a body that was refused: uvicorn waits for ever for what follows
+            self._idle()  # the rest of a refused body has come: uvicorn would wait without limit for the next request
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Cancel the deadline."""
         self._stop_waiting()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """Begin a head."""
+        """Start a head."""
         super().on_message_begin()
         self._in_head, self._head_bytes, self._unread = True, 0, max(1, self._unread)
 
     def on_url(self, url: bytes) -> None:
-        """Read on in the address."""
+        """Count a part of the request target."""
         self._head_bytes += len(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; one behind a body is none of the request's."""
+        """Take a header; trailers after a body are dropped."""
         if self._in_head:
             self._head_bytes += len(name) + len(value)
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Hold that the head is one, and begin to answer.
+        """Check the head and start the request.
 
         Raises:
-            _BrokenHeadError: It is not: the parser then reports an error.
+            _BrokenHeadError: The head is not valid; the parser then reports an error.
         """
         self._in_head, self._unread = False, 0
         hosts = sum(name == b"host" for name, _ in self.headers)
@@ -100,50 +100,50 @@ class Connection(HttpToolsProtocol):
             raise _BrokenHeadError
         super().on_headers_complete()
         if self._last or self.parser.should_upgrade():
-            self.cycle.keep_alive = False  # what follows an upgrade that was asked for is not HTTP/1.1
+            self.cycle.keep_alive = False  # bytes after a requested upgrade are not HTTP/1.1
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of a body."""
+        """Take a part of a body."""
         self._unread = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End a request: what comes then is another head."""
+        """End a request; the next bytes are another head."""
         self._in_head, self._unread = True, 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, or say that what followed is none."""
+        """Continue with the next request, or refuse the invalid bytes after this one."""
         pending = bool(self.pipeline)
         super().on_response_complete()
         if self._broken and not pending and not self.transport.is_closing():
             self._refuse()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no request as everything else is refused, once the requests before it are answered."""
+        """Refuse bytes that are not a request, after the requests before them are answered."""
         del msg
         self._broken = True
         cycle = self._latest
         if cycle is None or cycle.response_complete:
             self._refuse()
         elif cycle.more_body and self.pipeline:
-            self.pipeline.popleft()  # its body is none: the refusal is its answer, after those before
+            self.pipeline.popleft()  # its body is not valid: the refusal is its answer, after the earlier ones
         elif cycle.more_body:
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:
-                self.transport.abort()  # in the middle of an answer: there is no way left to say so
+                self.transport.abort()  # an answer has begun: it cannot be replaced by a refusal
             else:
                 self._refuse()
 
-    def last_answer(self) -> None:
-        """Tell the client with the next answer that there will be no other on this connection."""
+    def close_after_answer(self) -> None:
+        """Close the connection after the next answer, and say so in its headers."""
         self._last = True
         if (cycle := self._latest) is not None:
             cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """End the connection, unless a request is being answered, or there is one that was not read yet."""
+        """Close the connection, unless a request is in progress or its first bytes wait to be read."""
         self._last = True
         if self._unread or self._readable():
             return
@@ -160,7 +160,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _latest(self) -> RequestResponseCycle | None:
-        """The last request whose head was read, with its answer."""
+        """Return the last request whose head was read, with its answer."""
         return self.cycle
 
     def _end_if_idle(self) -> None:
@@ -190,15 +190,15 @@ class Connection(HttpToolsProtocol):
             self._late = None
 
 
-def patient_for(seconds: float, draining: Callable[[], bool]) -> type[Connection]:
-    """The class of a server's connections; uvicorn makes one for each.
+def connection_class(seconds: float, draining: Callable[[], bool]) -> type[Connection]:
+    """Return the class of a server's connections; uvicorn creates one per connection.
 
     Args:
-        seconds: How long they wait for a head.
-        draining: Whether the service is about to end: each answer is then the last on its connection.
+        seconds: Deadline of a head.
+        draining: Whether the service is shutting down: every answer is then the last on its connection.
     """
 
-    class Patient(Connection):
+    class ServerConnection(Connection):
         head_seconds = seconds
 
         def on_headers_complete(self) -> None:
@@ -206,4 +206,4 @@ def patient_for(seconds: float, draining: Callable[[], bool]) -> type[Connection
             if draining():
                 self.cycle.keep_alive = False
 
-    return Patient
+    return ServerConnection

@@ -5,13 +5,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_cell(value: object) -> object:
-    """Escape the value of a cell: names of owners come from users, and a spreadsheet must not compute them.
+    """Escape the value of a cell. Owners choose their names, and a spreadsheet must not compute them.
 
     Args:
         value: Any value; None is an empty cell.
 
     Returns:
-        Text with an apostrophe before it where a spreadsheet would take it for a formula; else the value.
+        The value; text that a spreadsheet would take for a formula begins with an apostrophe.
     """
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"

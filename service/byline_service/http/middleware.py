@@ -1,6 +1,6 @@
-"""What wraps every request: an id and a log line, careful headers, a limit on bodies.
+"""ASGI middleware: request ids and logs, security headers, allowed hosts, and limits on bodies.
 
-Pure ASGI, so that nothing is buffered and a client's leaving is seen.
+It is pure ASGI, so that no answer is buffered and the disconnect of a client is seen.
 """
 
 import asyncio
@@ -32,35 +32,40 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Sent with every answer: scripts and styles come from this server's own files only, and nothing is kept."""
+"""Headers of every answer: scripts and styles come from this server only, and no answer is cached."""
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _PROCESS = secrets.token_hex(10)
-"""Begins every request's id; a number ends it. Random numbers for each would be a system call each."""
+"""Start of every request id, followed by a number. Random bytes for each id would cost a system call each."""
 _NUMBERS = itertools.count()
 
 
 def new_request_id() -> str:
-    """An id that no other request has."""
+    """Return a new, unique request id."""
     return f"{_PROCESS}{next(_NUMBERS):012x}"
 
 
 CLIENT_GONE = 499
-"""In the log and the metrics alone."""
+"""Status of a request whose client disconnected, in the log and the metrics."""
 LINGER_SECONDS, LINGER_BYTES = 1.0, 64 << 20
-"""How long, and how much, a refused body is read on before its connection is closed."""
+"""Limits on the rest of a refused body that is read before its connection is closed."""
 PROBES = frozenset({"/livez", "/readyz"})
-"""Asked by address, by orchestrators."""
+"""Paths that orchestrators request by IP address."""
 
 
 class RequestLog:
-    """Gives each request an id; logs and counts it when it is over, without body or query."""
+    """Gives each request an id, and logs and counts it without its body and query.
+
+    Args:
+        app: The wrapped application.
+        metrics: The counters of requests.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, under its id."""
+        """Pass a request on, with its id."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -79,16 +84,16 @@ class RequestLog:
             try:
                 await self._app(scope, receive, send_named)
             except ClientDisconnect:
-                status = status or CLIENT_GONE  # it left in the middle of its body, and reads nothing
+                status = status or CLIENT_GONE  # it disconnected in the middle of its body
             except Exception as error:
-                # Here and not in Starlette's own handler, which is outside and would not be logged.
+                # Here and not in Starlette's own handler, which is outside of this middleware and would not be logged.
                 response = internal_error(error, request_id)
                 if status == 0:
                     await response(scope, receive, send_named)
             finally:
                 seconds = time.perf_counter() - start
                 route = getattr(scope.get("route"), "path", "unmatched")
-                self._metrics.request(scope["method"], route, status, seconds)
+                self._metrics.count_request(scope["method"], route, status, seconds)
                 log.info(
                     "request",
                     method=scope["method"],
@@ -100,29 +105,29 @@ class RequestLog:
 
 
 def _asked_by(scope: Scope) -> dict[str, str]:
-    """The public id of the key, never the key."""
+    """Return the public id of the key, never the key."""
     caller = scope["state"].get("caller")
     return {} if caller is None else {"key_id": caller.key_id}
 
 
 def _with_headers(given: Iterable[RawHeader], request_id: str) -> list[RawHeader]:
-    """An answer's own headers, the request's id, and the security headers that it does not set itself."""
+    """Add the request id and the missing security headers to an answer's headers."""
     headers = list(given)
     return [*headers, (b"x-request-id", request_id.encode()), *raw_security_headers(headers)]
 
 
 def raw_security_headers(given: Iterable[RawHeader]) -> list[RawHeader]:
-    """The security headers that an answer does not set itself."""
+    """Return the security headers that an answer does not set itself."""
     named = {name for name, _ in given}
     return [header for header in _RAW_HEADERS if header[0] not in named]
 
 
 class AllowedHosts:
-    """Refuses requests that a browser was tricked into sending here under another host's name.
+    """Refuses requests for other hosts: a browser can be tricked into sending them (DNS rebinding).
 
     Args:
-        app: What is wrapped.
-        hosts: The names that are answered. Probes of `/livez` and `/readyz` may use any.
+        app: The wrapped application.
+        hosts: Accepted names. Probes of `/livez` and `/readyz` may use any.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
@@ -130,7 +135,7 @@ class AllowedHosts:
         self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on if it named this service."""
+        """Pass a request on if its host is accepted."""
         if (
             scope["type"] != "http"
             or scope["path"] in PROBES
@@ -154,11 +159,11 @@ def _host_name(headers: Headers) -> str:
 
 
 class BodyLimit:
-    """Refuses a body that is too large before it is read, or as soon as that shows.
+    """Refuses a body that is too large: before it is read, or as soon as the limit is passed.
 
     Args:
-        app: What is wrapped.
-        limit: Largest body in bytes, by request.
+        app: The wrapped application.
+        limit: Returns the largest body of a request in bytes.
     """
 
     def __init__(self, app: ASGIApp, limit: Callable[[Scope], int]) -> None:
@@ -166,7 +171,7 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its body counted."""
+        """Pass a request on, and count the bytes of its body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -178,7 +183,7 @@ class BodyLimit:
             return
         declared = headers.get("content-length", "0")
         if not (declared.isascii() and declared.isdigit()) or len(declared) > 18 or int(declared) > limit:
-            await _too_large(limit, scope)(scope, receive, _lingering(receive, send))
+            await _too_large(limit, scope)(scope, receive, _drained_sender(receive, send))
             return
 
         async def receive_counted() -> Message:
@@ -192,8 +197,8 @@ class BodyLimit:
         await self._app(scope, receive_counted, send)
 
 
-def _lingering(receive: Receive, send: Send) -> Send:
-    """Send an answer whole, then read on for a moment: closing a connection with bytes unread loses the answer."""
+def _drained_sender(receive: Receive, send: Send) -> Send:
+    """Send an answer, then read on for a moment: closing a connection with unread bytes would lose the answer."""
 
     async def send_lingering(message: Message) -> None:
         if message["type"] != "http.response.body":
@@ -218,7 +223,7 @@ def _refusal(limit: int) -> str:
 
 
 def _two_lengths(scope: Scope) -> ASGIApp:
-    """A proxy may have read another body than we would: what follows could be another client's request."""
+    """Refuse two lengths: a proxy may have read another body, and the rest could be another client's request."""
     return problem_response(
         Kind(400, "bad-request"),
         "expected a Content-Length or a Transfer-Encoding header, got both: send one of them",
@@ -229,7 +234,7 @@ def _two_lengths(scope: Scope) -> ASGIApp:
 
 def _too_large(limit: int, scope: Scope) -> ASGIApp:
     error = InputTooLarge(_refusal(limit))
-    # The rest of the body is not read: the connection cannot be used again.
+    # The rest of the body is not read, so the connection cannot be reused.
     return problem_response(
         kind_of(error),
         str(error),

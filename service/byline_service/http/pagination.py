@@ -1,39 +1,43 @@
-"""Cursors of paged lists: the key of the last row seen, bound to the version it was seen in."""
+"""Cursors of paged lists. A cursor names the last row of a page, and the version of the index."""
 
 import base64
 import binascii
 
 from byline.errors import InvalidQuery
 
+INVALID = "invalid cursor in 'after'; pass the 'next' value of the previous page"
+
 
 def cursor(version: str, row: int) -> str:
-    """Make the cursor of the page that follows a row."""
+    """Return the cursor of the page after a row."""
     return base64.urlsafe_b64encode(f"{version}:{row}".encode()).decode().rstrip("=")
 
 
 def row_of_cursor(text: str | None, version: str, rows: int) -> int | None:
-    """Read a cursor.
+    """Parse a cursor.
 
     Args:
-        text: What the client sent; None for the first page.
+        text: The cursor from the client; None for the first page.
         version: The version that is served.
-        rows: Rows of the index.
+        rows: Number of rows of the index.
 
     Returns:
-        The last row of the page before; None for the first page.
+        The last row of the previous page; None for the first page.
 
     Raises:
-        InvalidQuery: It is no cursor, or one of another version.
+        InvalidQuery: The cursor is not valid, or belongs to another version.
     """
     if text is None:
         return None
     try:
         decoded = base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)).decode()
     except (binascii.Error, ValueError):
-        raise InvalidQuery("expected after to be the next of a page, got something else") from None
+        raise InvalidQuery(INVALID) from None
     named, _, digits = decoded.rpartition(":")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 16 and int(digits) < rows):
-        raise InvalidQuery("expected after to be the next of a page, got something else")
+        raise InvalidQuery(INVALID)
     if named != version:
-        raise InvalidQuery("after belongs to another version of this index: start again without it")
+        raise InvalidQuery(
+            "invalid cursor in 'after': it belongs to another version of this index; start again without it"
+        )
     return int(digits)

@@ -126,11 +126,11 @@ def problem_response(
 
 def internal_error(error: Exception, request_id: str | None) -> Response:
     """Answer an unexpected error; only the log names where it was raised."""
-    kind, detail = explained(error)
+    kind, detail = describe_error(error)
     return problem_response(kind, detail, request_id=request_id)
 
 
-def explained(error: Exception) -> tuple[Kind, str]:
+def describe_error(error: Exception) -> tuple[Kind, str]:
     """Return the problem of an error, and log the details that its document must not contain.
 
     Args:
@@ -162,7 +162,7 @@ def _is_foreign(error: BaseException) -> bool:
     return False
 
 
-def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Declare the failures of an endpoint for the OpenAPI document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     retry = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
@@ -205,7 +205,7 @@ class Failures:
             error: The error that was raised.
             scope: The ASGI scope of the request.
         """
-        kind, detail = explained(error)
+        kind, detail = describe_error(error)
         return problem_response(
             kind, detail, request_id=_request_id(scope), headers=self._headers(error, kind)
         )

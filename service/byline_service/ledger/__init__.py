@@ -1,1 +1,1 @@
-"""Compensation in the database: each function does one thing in the transaction that it is given."""
+"""Compensation in the database. Each function works in the transaction that it is given."""

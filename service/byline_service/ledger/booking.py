@@ -1,4 +1,4 @@
-"""Booking events and revising policies."""
+"""Booking of events and revision of policies."""
 
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
@@ -14,14 +14,14 @@ async def book_event(transaction: Connection, caller: Caller, event: Event) -> E
     """Book an event.
 
     Args:
-        transaction: Commits it with whatever else is done in it.
-        caller: Who books.
-        event: Its time is set here, so that records are in the order of time.
+        transaction: The open transaction, which commits the event with its other changes.
+        caller: The person who books.
+        event: The event. Its time is set here, so that the times of records ascend.
 
     Returns:
-        The event as it is booked.
+        The booked event.
     """
-    place = await journal_queries.next_place(transaction)
+    place = await journal_queries.next_position(transaction)
     booked = event.model_copy(update={"booked_at": place.at})
     await journal_queries.write(transaction, place, caller.person, EventBooked(event=booked))
     await event_queries.add(transaction, booked, place.sequence)
@@ -31,24 +31,24 @@ async def book_event(transaction: Connection, caller: Caller, event: Event) -> E
 
 
 async def revise_policy(transaction: Connection, caller: Caller, policy: Policy) -> Policy:
-    """Add a revision of a policy; the first makes it.
+    """Add a revision of a policy; the first revision creates the policy.
 
     Args:
-        transaction: Commits it.
-        caller: Who revises.
-        policy: Its number is set here.
+        transaction: The open transaction.
+        caller: The person who revises.
+        policy: The policy. The number of its revision is set here.
 
     Returns:
         The revision.
 
     Raises:
-        RunConflict: It would change the policy's currency.
+        RunConflict: The revision has another currency.
     """
-    place = await journal_queries.next_place(transaction)
+    place = await journal_queries.next_position(transaction)
     before = await policy_queries.newest(transaction, policy.name)
     if before is not None and before.currency != policy.currency:
         raise RunConflict(
-            "expected the currency of the policy's first revision: its accounts are in that one; make another policy"
+            "expected the currency of the policy's first revision, which its accounts have: create another policy"
         )
     revised = policy.model_copy(update={"revision": 1 if before is None else before.revision + 1})
     await journal_queries.write(transaction, place, caller.person, PolicyRevised(policy=revised))

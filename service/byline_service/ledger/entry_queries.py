@@ -1,4 +1,4 @@
-"""Entries of posted runs, and what they add up to."""
+"""SQL of ledger entries and account balances."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from byline_service.database.tables.compensation import ledger_entries
 
 @dataclass(frozen=True)
 class EntryRow:
-    """An entry where it is stored."""
+    """A stored entry."""
 
     sequence: int
     line: int
@@ -26,7 +26,7 @@ class EntryRow:
 
 @dataclass(frozen=True)
 class Balance:
-    """What is in an account."""
+    """The balance of an account."""
 
     policy: str
     currency: str
@@ -37,7 +37,7 @@ class Balance:
 
 @dataclass(frozen=True)
 class Posting:
-    """Where a run's entries go."""
+    """The run and the journal record of some entries."""
 
     sequence: int
     run_id: str
@@ -46,12 +46,12 @@ class Posting:
 
 
 async def add(transaction: Connection, posting: Posting, entries: Sequence[Entry]) -> None:
-    """Add a transaction's entries, whose record was written.
+    """Add the entries of a posted run.
 
     Args:
-        transaction: The one that wrote it.
-        posting: Where they go.
-        entries: They add up to zero.
+        transaction: The transaction that wrote the journal record.
+        posting: The run and its record.
+        entries: The entries; they add up to zero.
     """
     rows = [
         {**vars(posting), "line": line, **entry.model_dump()} for line, entry in enumerate(entries, start=1)
@@ -61,12 +61,12 @@ async def add(transaction: Connection, posting: Posting, entries: Sequence[Entry
 
 
 async def balances(transaction: Connection, policy: str, upto: int | None = None) -> dict[AccountKey, int]:
-    """Add up a policy's accounts.
+    """Return the balance of each account of a policy.
 
     Args:
         transaction: An open transaction.
-        policy: Its name.
-        upto: Sequence of the last record that counts; None counts all.
+        policy: Name of the policy.
+        upto: Sequence of the last record to count; None counts all records.
     """
     account, owner = ledger_entries.c.account, ledger_entries.c.owner
     chosen = select(account, owner, func.sum(ledger_entries.c.amount)).where(
@@ -81,12 +81,12 @@ async def balances(transaction: Connection, policy: str, upto: int | None = None
 async def balance_page(
     transaction: Connection, policy: str | None, owners: Collection[str] | None
 ) -> list[Balance]:
-    """Add up accounts, by policy, account and owner.
+    """Return balances by policy, account and owner.
 
     Args:
         transaction: An open transaction.
-        policy: Only of this policy.
-        owners: Only of these owners; None takes all, and the accounts that are nobody's.
+        policy: Only accounts of this policy.
+        owners: Only accounts of these owners; None for all accounts, including those without an owner.
     """
     columns = [ledger_entries.c[name] for name in ("policy", "currency", "account", "owner")]
     chosen = _narrowed(select(*columns, func.sum(ledger_entries.c.amount)), policy, owners)
@@ -105,14 +105,14 @@ async def page(
     policy: str | None = None,
     owners: Collection[str] | None = None,
 ) -> list[EntryRow]:
-    """Read entries in their order.
+    """Return entries in the order of the journal.
 
     Args:
         transaction: An open transaction.
         after: Only entries after this sequence and line.
-        limit: How many at most.
-        policy: Only of this policy.
-        owners: Only of these owners; None takes all.
+        limit: Most entries to return.
+        policy: Only entries of this policy.
+        owners: Only entries of these owners; None for all.
     """
     sequence, line = ledger_entries.c.sequence, ledger_entries.c.line
     chosen = _narrowed(select(ledger_entries), policy, owners).order_by(sequence, line).limit(limit)

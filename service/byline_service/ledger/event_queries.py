@@ -1,4 +1,4 @@
-"""Booked events: where each is in the journal, and which runs paid for it."""
+"""SQL of booked events and of the runs that paid for them."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from byline_service.compensation.drafting import MOST_EVENTS, MOST_SCORES, Perio
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import EventBooked
 from byline_service.compensation.policy import Policy
-from byline_service.compensation.timestamps import moment_of
+from byline_service.compensation.timestamps import parse_timestamp
 from byline_service.database import Connection
 from byline_service.database.tables.compensation import event_claims, events
 from byline_service.database.tables.versions import index_versions
@@ -17,17 +17,17 @@ from byline_service.ledger import journal_queries
 
 
 async def add(transaction: Connection, event: Event, sequence: int) -> None:
-    """Add an event whose record was written.
+    """Add a booked event.
 
     Args:
-        transaction: The one that wrote it.
+        transaction: The transaction that wrote the journal record.
         event: The event.
-        sequence: Of its record.
+        sequence: Sequence of the record.
     """
     values = {
         "id": event.id,
         "sequence": sequence,
-        "booked_at": moment_of(event.booked_at),
+        "booked_at": parse_timestamp(event.booked_at),
         "index_name": event.index,
         "version": event.version,
         "reference": event.reference,
@@ -37,10 +37,10 @@ async def add(transaction: Connection, event: Event, sequence: int) -> None:
 
 
 async def find(transaction: Connection, index: str, event_id: str) -> Event:
-    """Read an event.
+    """Return an event.
 
     Raises:
-        NotFound: The index has no event of that id.
+        NotFound: The index has no event of this id.
     """
     chosen = select(events.c.sequence).where(events.c.id == event_id, events.c.index_name == index)
     sequence = (await transaction.execute(chosen)).scalar()
@@ -52,13 +52,13 @@ async def find(transaction: Connection, index: str, event_id: str) -> Event:
 async def page(
     transaction: Connection, index: str, before: int | None, limit: int
 ) -> list[tuple[int, Event]]:
-    """Read events of an index, the newest first.
+    """Return events of an index, the newest first.
 
     Args:
         transaction: An open transaction.
-        index: Its name.
+        index: Name of the index.
         before: Only events older than this sequence.
-        limit: How many at most.
+        limit: Most events to return.
 
     Returns:
         Sequences and events.
@@ -74,25 +74,25 @@ async def page(
 
 
 async def at_sequences(transaction: Connection, sequences: Sequence[int]) -> list[Event]:
-    """Read events by the sequences of their records."""
+    """Return events by the sequences of their records."""
     facts = [record.fact for record in await journal_queries.records(transaction, sequences)]
     assert all(isinstance(fact, EventBooked) for fact in facts)
     return [fact.event for fact in facts if isinstance(fact, EventBooked)]
 
 
 async def open_events(transaction: Connection, policy: Policy, period: Period) -> list[Event]:
-    """Read the events that a run looks at: in its period, covered by its policy, not paid for by another run of it.
+    """Return the events of a run's period that its policy covers and that no other run of the policy has paid for.
 
     Args:
         transaction: An open transaction.
         policy: The policy.
-        period: Which events, and as of which record.
+        period: The period, and the last record that counts.
 
     Returns:
-        In the order of booking; at most one more than a run may have.
+        Events in the order of booking; at most one more than a run may have.
 
     Raises:
-        InvalidInput: They have more scores than a run may have.
+        InvalidInput: The events have more scores than a run may have.
     """
     claims = (
         select(func.count())
@@ -104,10 +104,10 @@ async def open_events(transaction: Connection, policy: Policy, period: Period) -
         .scalar_subquery()
     )
     chosen = select(events.c.sequence).where(
-        events.c.sequence <= period.basis, events.c.booked_at < moment_of(period.until), claims % 2 == 0
+        events.c.sequence <= period.basis, events.c.booked_at < parse_timestamp(period.until), claims % 2 == 0
     )
     if period.since is not None:
-        chosen = chosen.where(events.c.booked_at >= moment_of(period.since))
+        chosen = chosen.where(events.c.booked_at >= parse_timestamp(period.since))
     if policy.indexes:
         chosen = chosen.where(events.c.index_name.in_(policy.indexes))
     rows = await transaction.execute(chosen.order_by(events.c.sequence).limit(MOST_EVENTS + 1))
@@ -119,17 +119,17 @@ async def open_events(transaction: Connection, policy: Policy, period: Period) -
         scores += sum(len(event.scores) * len(event.members) for event in part)
         if scores > MOST_SCORES:
             raise InvalidInput(
-                f"expected at most {MOST_SCORES} scores in one run, the period's events have more: take a shorter one"
+                f"expected at most {MOST_SCORES} scores in one run, the period's events have more: choose a shorter one"
             )
         found += part
     return found
 
 
 async def claims_of(transaction: Connection, policy: str, event_ids: Sequence[str]) -> dict[str, int]:
-    """Count how often events were paid for or taken back by runs of a policy.
+    """Count the claims of a policy's runs on events.
 
     Returns:
-        Event -> number; odd: it is paid for. Events without any are left out.
+        Event -> number of claims. An odd number means that the event is paid for. Events without claims are left out.
     """
     found: dict[str, int] = {}
     for start in range(0, len(event_ids), journal_queries.PAGE):
@@ -144,7 +144,7 @@ async def claims_of(transaction: Connection, policy: str, event_ids: Sequence[st
 
 
 async def versions_of(transaction: Connection, event_ids: Sequence[str]) -> set[tuple[str, str]]:
-    """Read which versions answered for events: (index, version)."""
+    """Return the (index, version) pairs that answered for events."""
     found: set[tuple[str, str]] = set()
     for start in range(0, len(event_ids), journal_queries.PAGE):
         part = event_ids[start : start + journal_queries.PAGE]
@@ -156,14 +156,14 @@ async def versions_of(transaction: Connection, event_ids: Sequence[str]) -> set[
 async def add_claims(
     transaction: Connection, policy: str, claims: Sequence[tuple[str, int]], run_id: str, sequence: int
 ) -> None:
-    """Note that a posted run pays for events, or takes that back.
+    """Add the claims of a posted run on events.
 
     Args:
-        transaction: The one that posts the run.
+        transaction: The transaction that posts the run.
         policy: Name of its policy.
-        claims: Events, and how often each was paid for or taken back before.
+        claims: Events, each with its number of earlier claims.
         run_id: The run.
-        sequence: Of the posting's record.
+        sequence: Sequence of the posting's record.
     """
     rows = [
         {"policy": policy, "event_id": event_id, "claim": claim, "run_id": run_id, "sequence": sequence}
@@ -174,7 +174,7 @@ async def add_claims(
 
 
 async def quarantined(transaction: Connection) -> set[tuple[str, str]]:
-    """Read which versions are quarantined: (index, version)."""
+    """Return the quarantined versions as (index, version) pairs."""
     columns = index_versions.c.index_name, index_versions.c.version
     chosen = select(*columns).where(index_versions.c.state == "quarantined")
     return {(row[0], row[1]) for row in await transaction.execute(chosen)}

@@ -1,4 +1,4 @@
-"""Every row that the tables beside the journal must have, column by column."""
+"""The rows that the tables beside the journal must have, column by column."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from byline_service.compensation.money import minor_digits
 from byline_service.compensation.replay import LedgerReplay
 from byline_service.compensation.runs import lines_of
 from byline_service.compensation.statements import ReversalStatement
-from byline_service.compensation.timestamps import moment_of
+from byline_service.compensation.timestamps import parse_timestamp
 from byline_service.database.tables import compensation as tables
 
 Row = Mapping[str, Any]
 
 
 def expected_rows(book: LedgerReplay) -> dict[Table, dict[tuple[Any, ...], Row]]:
-    """Make the rows that the journal stands for.
+    """Derive every table's rows from the journal.
 
     Args:
         book: The journal, read to its end.
@@ -44,7 +44,7 @@ def _events(book: LedgerReplay) -> Iterable[Row]:
         yield {
             "id": each.id,
             "sequence": each.sequence,
-            "booked_at": moment_of(each.at),
+            "booked_at": parse_timestamp(each.at),
             "index_name": each.index,
             "version": each.version,
             "reference": each.reference,
@@ -74,7 +74,7 @@ def _runs(book: LedgerReplay) -> Iterable[Row]:
             "revision": statement.policy.revision,
             "reverses": statement.run if isinstance(statement, ReversalStatement) else None,
             "drafted_by": stamp.person,
-            "drafted_at": moment_of(stamp.at),
+            "drafted_at": parse_timestamp(stamp.at),
         }
 
 
@@ -86,7 +86,7 @@ def _steps(book: LedgerReplay) -> Iterable[Row]:
                 "step": step,
                 "sequence": stamp.sequence,
                 "person": stamp.person,
-                "at": moment_of(stamp.at),
+                "at": parse_timestamp(stamp.at),
             }
 
 

@@ -1,4 +1,4 @@
-"""The journal's rows. One transaction at a time adds to it: whoever comes second waits."""
+"""SQL of the journal. One transaction at a time adds records; a second one waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,28 +8,28 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, insert, select, text
 
 from byline_service.compensation.journal import GENESIS, Fact, Record, record_hash
-from byline_service.compensation.timestamps import moment_of, moment_text
+from byline_service.compensation.timestamps import parse_timestamp, timestamp_text
 from byline_service.database import Connection
 from byline_service.database.tables.compensation import journal
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7164220591)")
 PAGE = 500
-"""Records read at a time."""
+"""Number of records that are read at a time."""
 
 
 @dataclass(frozen=True)
 class ChainHead:
-    """Where the next record goes; nobody else can take it before the transaction ends."""
+    """The position of the next record. The transaction holds it until its end."""
 
     sequence: int
     at: str
-    """Now, and after the record before, whatever the clocks of two replicas say."""
+    """Current time, but never before the last record: clocks of replicas differ."""
     previous: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """A record as it is stored."""
+    """A stored record."""
 
     sequence: int
     at: datetime
@@ -37,13 +37,13 @@ class Row:
     hash: str
 
 
-async def next_place(transaction: Connection) -> ChainHead:
-    """Take the place of the next record.
+async def next_position(transaction: Connection) -> ChainHead:
+    """Reserve the position of the next record.
 
-    On SQLite a transaction that may write is alone anyway; on PostgreSQL a lock is taken until its end.
+    On SQLite a writing transaction is alone. On PostgreSQL a lock is held until its end.
 
     Args:
-        transaction: One that may write.
+        transaction: A writing transaction.
     """
     if transaction.dialect.name != "sqlite":
         await transaction.execute(_LOCK)
@@ -56,23 +56,23 @@ async def next_place(transaction: Connection) -> ChainHead:
 
 def _after(last: datetime | None) -> str:
     now = datetime.now(UTC)
-    return moment_text(now if last is None else max(now, last + timedelta(microseconds=1)))
+    return timestamp_text(now if last is None else max(now, last + timedelta(microseconds=1)))
 
 
 async def next_moment(transaction: Connection) -> str:
-    """Now, and after all records: a clock that was put back leaves none of them in the future."""
+    """Return the current time, but never before the last record: the clock may have been set back."""
     chosen = select(journal.c.at).order_by(journal.c.sequence.desc()).limit(1)
     return _after((await transaction.execute(chosen)).scalar())
 
 
 async def write(transaction: Connection, place: ChainHead, person: str, fact: Fact) -> Record:
-    """Add a record.
+    """Write a record.
 
     Args:
-        transaction: The one that took the place.
-        place: Where it goes.
-        person: Who did it.
-        fact: What was done.
+        transaction: The transaction that reserved the position.
+        place: The position.
+        person: The person who acts.
+        fact: The content of the record.
 
     Returns:
         The record.
@@ -81,7 +81,7 @@ async def write(transaction: Connection, place: ChainHead, person: str, fact: Fa
     written = record.canonical()
     values = {
         "sequence": place.sequence,
-        "at": moment_of(place.at),
+        "at": parse_timestamp(place.at),
         "document": written.decode("ascii"),
         "hash": record_hash(written),
     }
@@ -90,19 +90,19 @@ async def write(transaction: Connection, place: ChainHead, person: str, fact: Fa
 
 
 async def last_sequence(transaction: Connection) -> int:
-    """The sequence of the last record; 0 where there is none."""
+    """Return the sequence of the last record; 0 if there is none."""
     found: int | None = (await transaction.execute(select(func.max(journal.c.sequence)))).scalar()
     return found or 0
 
 
 async def records(transaction: Connection, sequences: Sequence[int]) -> list[Record]:
-    """Read some records, in the order of their sequences."""
+    """Return records in the order of their sequences."""
     found: list[Record] = []
     for start in range(0, len(sequences), PAGE):
         part = sequences[start : start + PAGE]
         chosen = select(journal.c.document).where(journal.c.sequence.in_(part)).order_by(journal.c.sequence)
         documents = (await transaction.execute(chosen)).scalars().all()
-        # In a thread: 500 events of many owners would hold up every other request for a second.
+        # In a thread: to parse 500 events with many owners would block the event loop for a second.
         found += await asyncio.to_thread(_parsed, documents)
     return found
 
@@ -112,10 +112,10 @@ def _parsed(documents: Sequence[str]) -> list[Record]:
 
 
 async def rows(transaction: Connection) -> AsyncIterator[Row]:
-    """Read all rows in their order, a page at a time.
+    """Read all rows in order, a page at a time.
 
     Yields:
-        Each row as it is stored.
+        Each stored row.
     """
     last: int | None = None
     while True:

@@ -1,4 +1,4 @@
-"""Revisions of policies."""
+"""SQL of policy revisions."""
 
 from sqlalchemy import func, insert, select
 
@@ -12,12 +12,12 @@ from byline_service.ledger import journal_queries
 
 
 async def add(transaction: Connection, policy: Policy, sequence: int) -> None:
-    """Add a revision whose record was written.
+    """Add a revision.
 
     Args:
-        transaction: The one that wrote it.
+        transaction: The transaction that wrote the journal record.
         policy: The revision.
-        sequence: Of its record.
+        sequence: Sequence of the record.
     """
     values = {
         "name": policy.name,
@@ -30,34 +30,34 @@ async def add(transaction: Connection, policy: Policy, sequence: int) -> None:
 
 
 async def newest(transaction: Connection, name: str) -> Policy | None:
-    """Read the newest revision of a policy; None where there is none."""
+    """Return the newest revision of a policy; None if there is no such policy."""
     chosen = select(policies.c.sequence).where(policies.c.name == name).order_by(policies.c.revision.desc())
     sequence = (await transaction.execute(chosen.limit(1))).scalar()
     return None if sequence is None else (await _at(transaction, [sequence]))[0]
 
 
 async def find(transaction: Connection, name: str, revision: int | None = None) -> Policy:
-    """Read a revision of a policy; the newest by default.
+    """Return a revision of a policy; the newest by default.
 
     Raises:
-        NotFound: There is none.
+        NotFound: There is no such revision.
     """
     chosen = select(policies.c.sequence).where(policies.c.name == name)
     if revision is not None:
         chosen = chosen.where(policies.c.revision == revision)
     sequence = (await transaction.execute(chosen.order_by(policies.c.revision.desc()).limit(1))).scalar()
     if sequence is None:
-        raise NotFound("expected the name and revision of a policy, got others")
+        raise NotFound("expected the name and revision of a policy, got another name or revision")
     return (await _at(transaction, [sequence]))[0]
 
 
 async def page(transaction: Connection, after: str | None, limit: int) -> list[Policy]:
-    """Read the newest revision of each policy, by name.
+    """Return the newest revision of each policy, by name.
 
     Args:
         transaction: An open transaction.
         after: Only names after this one.
-        limit: How many at most.
+        limit: Most policies to return.
     """
     chosen = select(func.max(policies.c.sequence), policies.c.name).group_by(policies.c.name)
     if after is not None:
@@ -68,10 +68,10 @@ async def page(transaction: Connection, after: str | None, limit: int) -> list[P
 
 
 async def revisions(transaction: Connection, name: str) -> list[Policy]:
-    """Read every revision of a policy, the first first.
+    """Return all revisions of a policy, the first one first.
 
     Raises:
-        NotFound: There is none.
+        NotFound: There is no such policy.
     """
     chosen = select(policies.c.sequence).where(policies.c.name == name).order_by(policies.c.sequence)
     found = await _at(transaction, list((await transaction.execute(chosen)).scalars()))

@@ -1,4 +1,4 @@
-"""Statement runs: drafted, approved by another person, posted or void. Every step is a record of the journal."""
+"""Statement runs: drafted, approved by another person, then posted, or void. Every step is a journal record."""
 
 import asyncio
 import secrets
@@ -26,13 +26,13 @@ from byline_service.ledger.statement_queries import RunRow
 async def prepare_allocation(
     database: Database, name: str, since: str | None, until: str | None
 ) -> AllocationStatement:
-    """Divide a policy's pool over a period's events, on what the journal says at this moment.
+    """Divide a policy's pool over the events of a period, as the journal has them now.
 
     Args:
-        database: Only read.
-        name: The policy; its newest revision counts.
-        since: First moment of the period; None for all before.
-        until: First moment after it; None for now, and after all records even where the clock was put back.
+        database: The database; it is only read.
+        name: The policy; its newest revision is used.
+        since: First time of the period; None for no lower limit.
+        until: First time after the period; None for now, and for all records even if the clock was set back.
 
     Returns:
         The statement.
@@ -40,7 +40,7 @@ async def prepare_allocation(
     Raises:
         NotFound: There is no such policy.
         NotPayable: None of the events can be paid for.
-        InvalidInput: There is no event, or there are too many.
+        InvalidInput: There are no events, or too many.
     """
     async with database.read() as reading:
         basis = await journal_queries.last_sequence(reading)
@@ -56,93 +56,93 @@ async def draft(transaction: Connection, caller: Caller, statement: Statement) -
     """Draft a run.
 
     Args:
-        transaction: Commits it.
-        caller: Who drafts: somebody else must approve.
-        statement: What it would post.
+        transaction: The open transaction.
+        caller: The person who drafts. Another person must approve.
+        statement: The statement that the run would post.
 
     Returns:
         The run.
     """
-    return await _drafted(transaction, caller, await journal_queries.next_place(transaction), statement)
+    return await _drafted(transaction, caller, await journal_queries.next_position(transaction), statement)
 
 
 async def release(
     transaction: Connection, caller: Caller, name: str, reason: str, amounts: dict[str, int] | None
 ) -> RunRow:
-    """Draft a run that releases escrow of a policy.
+    """Draft a run that releases a policy's escrow.
 
     Args:
-        transaction: Commits it.
-        caller: Who drafts.
+        transaction: The open transaction.
+        caller: The person who drafts.
         name: The policy.
-        reason: Why, in words.
+        reason: The reason, in words.
         amounts: Minor units by owner; None releases all of it.
 
     Raises:
         NotFound: There is no such policy.
-        RunConflict: There is less in escrow.
+        RunConflict: An escrow account holds less.
     """
-    place = await journal_queries.next_place(transaction)
+    place = await journal_queries.next_position(transaction)
     policy = await policy_queries.find(transaction, name)
     statement = draft_release(policy, reason, amounts, await entry_queries.balances(transaction, name))
     return await _drafted(transaction, caller, place, statement)
 
 
 async def reverse(transaction: Connection, caller: Caller, run_id: str, reason: str) -> RunRow:
-    """Draft a run that takes a posted one back.
+    """Draft a run that reverses a posted run.
 
     Args:
-        transaction: Commits it.
-        caller: Who drafts.
+        transaction: The open transaction.
+        caller: The person who drafts.
         run_id: The posted run.
-        reason: Why, in words.
+        reason: The reason, in words.
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: It is not posted, or was taken back before.
+        RunConflict: The run is not posted, or is reversed already.
     """
-    place = await journal_queries.next_place(transaction)
+    place = await journal_queries.next_position(transaction)
     _, run = await statement_queries.find(transaction, run_id)
     await _require_not_reversed(transaction, run_id)
     return await _drafted(transaction, caller, place, draft_reversal(run, reason))
 
 
 async def approve(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
-    """Approve a draft of another person.
+    """Approve the draft of another person.
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: It is no draft.
-        NotAnotherPerson: The caller drafted it.
+        RunConflict: The run is not a draft.
+        SamePerson: The caller drafted the run.
     """
-    place = await journal_queries.next_place(transaction)
+    place = await journal_queries.next_position(transaction)
     _, run = await statement_queries.find(transaction, run_id)
     run.require_approvable(caller.person)
     return await _stepped(transaction, caller, place, run, "approval")
 
 
 async def void(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
-    """Give a run up that is not posted.
+    """Void a run that is not posted.
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: It is posted, or void already.
+        RunConflict: The run is posted or void.
     """
-    place = await journal_queries.next_place(transaction)
+    place = await journal_queries.next_position(transaction)
     _, run = await statement_queries.find(transaction, run_id)
     run.require_voidable()
     return await _stepped(transaction, caller, place, run, "void")
 
 
 async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
-    """Post an approved run: its entries go into the ledger.
+    """Post an approved run: write its entries into the ledger.
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: It is not approved, an event of it was paid for or its version quarantined since, or an
-            account has less than it takes.
+        RunConflict: The run is not approved, one of its events was paid for or its version quarantined in the meantime, or
+            an account holds less than the run takes.
     """
-    place = await journal_queries.next_place(transaction)
+    place = await journal_queries.next_position(transaction)
     row, run = await statement_queries.find(transaction, run_id)
     run.require_postable()
     entries = run.statement.entries()
@@ -158,19 +158,20 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
 
 
 async def _require_sound_versions(transaction: Connection, statement: Statement) -> None:
-    """A version may have been found damaged after the draft."""
+    """Refuse a run with a version that was quarantined after the draft."""
     quarantined = await event_queries.quarantined(transaction)
     if not (quarantined and isinstance(statement, AllocationStatement)):
         return
     paid = await event_queries.versions_of(transaction, [event.id for event in statement.events])
     if paid & quarantined:
         raise RunConflict(
-            "expected events of sound versions, one of theirs was quarantined since: void it and draft it again"
+            "expected events of versions that are not quarantined, one was quarantined since: "
+            "void the run and draft it again"
         )
 
 
 async def _claims(transaction: Connection, statement: Statement) -> list[tuple[str, int]]:
-    """Events that a run pays for or takes back, and how often each was before."""
+    """Return the events that a run pays for or reverses, each with its number of earlier claims."""
     paid: Statement = statement
     if isinstance(statement, ReversalStatement):
         await _require_not_reversed(transaction, statement.run)
@@ -183,14 +184,14 @@ async def _claims(transaction: Connection, statement: Statement) -> list[tuple[s
     claims = [(event_id, before.get(event_id, 0)) for event_id in ids]
     if any(claim % 2 != (paid is not statement) for _, claim in claims):
         raise RunConflict(
-            "expected events that no posted run has paid for, one was since: void it and draft it again"
+            "expected events that no posted run has paid for, one was paid for since: void the run and draft it again"
         )
     return claims
 
 
 async def _require_not_reversed(transaction: Connection, run_id: str) -> None:
     if await statement_queries.is_reversed(transaction, run_id):
-        raise RunConflict("expected a run that was not taken back, this one was")
+        raise RunConflict("expected a run that is not reversed, this one is")
 
 
 async def _drafted(transaction: Connection, caller: Caller, place: ChainHead, statement: Statement) -> RunRow:

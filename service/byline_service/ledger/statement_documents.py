@@ -1,4 +1,4 @@
-"""Statements as they are read: narrowed to what a key may see, as documents, as CSV and for print."""
+"""Statements as documents and as CSV, narrowed to the owners that a key may see."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from byline.api.statements import RunDocument, RunStep, StatementDocument, State
 from byline.errors import NotFound
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.allocation import Line
-from byline_service.compensation.money import minor_digits, written
+from byline_service.compensation.money import format_minor, minor_digits
 from byline_service.compensation.runs import Run
 from byline_service.compensation.statements import AllocationStatement, Statement
 from byline_service.database import Connection
@@ -38,16 +38,16 @@ def run_document(row: RunRow) -> RunDocument:
 async def read_statement(
     reading: Connection, caller: Caller, run_id: str, owner: str | None
 ) -> StatementDocument:
-    """Read a statement as its reader may see it.
+    """Return a statement as a caller may see it.
 
     Args:
         reading: An open transaction.
-        caller: Who reads. A key that sees some owners sees their lines of posted runs.
+        caller: The reader. A key with owners sees their lines of posted runs.
         run_id: The run.
-        owner: Only this owner's line; None for all.
+        owner: Only the line of this owner; None for all.
 
     Returns:
-        The statement; totals where every owner is in it.
+        The statement; it has totals if it includes every owner.
 
     Raises:
         NotFound: There is no such run, or none that the key may see.
@@ -71,7 +71,7 @@ def _document(
     return StatementDocument.model_validate(
         {
             **run_document(row).model_dump(),
-            "reason": _reason(statement) if all_events else None,  # its words may name other owners
+            "reason": _reason(statement) if all_events else None,  # the reason may name other owners
             "since": divided.since if divided else None,
             "until": divided.until if divided else None,
             "events": len(divided.events) if divided else 0,
@@ -96,19 +96,19 @@ def _totals(statement: Statement) -> StatementTotals:
 
 
 def statement_csv(statement: StatementDocument) -> str:
-    """Write a statement's lines for a spreadsheet: amounts in major units with a point.
+    """Return a statement's lines as CSV; amounts are in major units with a decimal point.
 
     Args:
-        statement: As its reader may see it.
+        statement: The statement as its reader may see it.
 
     Returns:
-        RFC 4180, with a header.
+        CSV by RFC 4180, with a header.
     """
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(["statement", "policy", "revision", "state", "owner", "currency", *COLUMNS])
     head = [statement.id, statement.policy, statement.revision, statement.state]
     for line in statement.lines:
-        amounts = [written(getattr(line, column), statement.currency) for column in COLUMNS]
+        amounts = [format_minor(getattr(line, column), statement.currency) for column in COLUMNS]
         writer.writerow([*head, csv_cell(line.owner), statement.currency, *amounts])
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Statement runs, their steps, and each owner's lines."""
+"""SQL of statement runs, their steps and their lines."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from byline_service.compensation.allocation import Line
 from byline_service.compensation.journal import Record, RunDrafted, RunStepped
 from byline_service.compensation.runs import Run, lines_of, state_of
 from byline_service.compensation.statements import ReversalStatement
-from byline_service.compensation.timestamps import moment_of, moment_text
+from byline_service.compensation.timestamps import parse_timestamp, timestamp_text
 from byline_service.database import Connection
 from byline_service.database.tables.compensation import policies, run_steps, statement_lines, statement_runs
 from byline_service.ledger import journal_queries
@@ -31,20 +31,20 @@ class RunRow:
     drafted_by: str
     drafted_at: str
     steps: dict[str, tuple[str, str]]
-    """Step -> who took it, and when."""
+    """Person and time of each step."""
 
     @property
     def state(self) -> State:
-        """Where the run stands."""
+        """Return the state of the run."""
         return state_of(self.steps)
 
 
 async def add(transaction: Connection, record: Record) -> None:
-    """Add a run and its lines, whose record was written.
+    """Add a drafted run and its lines.
 
     Args:
-        transaction: The one that wrote it.
-        record: Of a draft.
+        transaction: The transaction that wrote the journal record.
+        record: The record of the draft.
     """
     assert isinstance(record.fact, RunDrafted)
     run_id, statement = record.fact.run, record.fact.statement
@@ -56,7 +56,7 @@ async def add(transaction: Connection, record: Record) -> None:
         "revision": statement.policy.revision,
         "reverses": statement.run if isinstance(statement, ReversalStatement) else None,
         "drafted_by": record.person,
-        "drafted_at": moment_of(record.at),
+        "drafted_at": parse_timestamp(record.at),
     }
     await transaction.execute(insert(statement_runs).values(values))
     lines = [{"run_id": run_id, **line.model_dump()} for line in lines_of(statement)]
@@ -65,11 +65,11 @@ async def add(transaction: Connection, record: Record) -> None:
 
 
 async def add_step(transaction: Connection, record: Record) -> None:
-    """Add a step, whose record was written.
+    """Add a step of a run.
 
     Args:
-        transaction: The one that wrote it.
-        record: Of the step.
+        transaction: The transaction that wrote the journal record.
+        record: The record of the step.
     """
     assert isinstance(record.fact, RunStepped)
     values = {
@@ -77,16 +77,16 @@ async def add_step(transaction: Connection, record: Record) -> None:
         "step": record.fact.kind,
         "sequence": record.sequence,
         "person": record.person,
-        "at": moment_of(record.at),
+        "at": parse_timestamp(record.at),
     }
     await transaction.execute(insert(run_steps).values(values))
 
 
 async def find(transaction: Connection, run_id: str) -> tuple[RunRow, Run]:
-    """Read a run with its statement.
+    """Return a run with its statement.
 
     Raises:
-        NotFound: There is none of that id.
+        NotFound: There is no run of this id.
     """
     rows = await _rows(transaction, _chosen().where(statement_runs.c.id == run_id))
     if not rows:
@@ -101,12 +101,12 @@ async def find(transaction: Connection, run_id: str) -> tuple[RunRow, Run]:
 async def page(
     transaction: Connection, before: int | None, limit: int, policy: str | None = None
 ) -> list[RunRow]:
-    """Read runs, the newest first.
+    """Return runs, the newest first.
 
     Args:
         transaction: An open transaction.
         before: Only runs older than this sequence.
-        limit: How many at most.
+        limit: Most runs to return.
         policy: Only runs of this policy.
     """
     chosen = _chosen().order_by(statement_runs.c.sequence.desc()).limit(limit)
@@ -120,13 +120,13 @@ async def page(
 async def posted_page(
     transaction: Connection, before: int | None, limit: int, owners: Collection[str] | None
 ) -> list[RunRow]:
-    """Read posted runs, the newest first.
+    """Return posted runs, the newest first.
 
     Args:
         transaction: An open transaction.
         before: Only runs older than this sequence.
-        limit: How many at most.
-        owners: Only runs with a line of one of these; None takes all.
+        limit: Most runs to return.
+        owners: Only runs with a line of one of these owners; None for all.
     """
     posted = select(run_steps.c.run_id).where(run_steps.c.step == "posting")
     chosen = _chosen().where(statement_runs.c.id.in_(posted))
@@ -139,12 +139,12 @@ async def posted_page(
 
 
 async def lines(transaction: Connection, run_id: str, owners: Collection[str] | None) -> list[Line]:
-    """Read lines of a run by owner.
+    """Return the lines of a run, by owner.
 
     Args:
         transaction: An open transaction.
         run_id: The run.
-        owners: Only lines of these; None takes all.
+        owners: Only lines of these owners; None for all.
     """
     chosen = select(statement_lines).where(statement_lines.c.run_id == run_id)
     if owners is not None:
@@ -155,7 +155,7 @@ async def lines(transaction: Connection, run_id: str, owners: Collection[str] | 
 
 
 async def is_reversed(transaction: Connection, run_id: str) -> bool:
-    """Whether a posted run takes this one back."""
+    """Return whether a posted run reverses this one."""
     chosen = (
         select(statement_runs.c.id)
         .join(run_steps, run_steps.c.run_id == statement_runs.c.id)
@@ -176,14 +176,14 @@ async def _rows(transaction: Connection, chosen: Select[Any]) -> list[RunRow]:
     wanted = select(run_steps).where(run_steps.c.run_id.in_([row["id"] for row in rows]))
     steps: dict[str, dict[str, tuple[str, str]]] = {}
     for step in (await transaction.execute(wanted)).mappings():
-        steps.setdefault(step["run_id"], {})[step["step"]] = step["person"], moment_text(step["at"])
+        steps.setdefault(step["run_id"], {})[step["step"]] = step["person"], timestamp_text(step["at"])
     return [
         RunRow(
             **{
                 key: row[key]
                 for key in ("id", "sequence", "kind", "policy", "revision", "currency", "drafted_by")
             },
-            drafted_at=moment_text(row["drafted_at"]),
+            drafted_at=timestamp_text(row["drafted_at"]),
             steps=steps.get(row["id"], {}),
         )
         for row in rows

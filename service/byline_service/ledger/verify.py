@@ -1,4 +1,4 @@
-"""Holding everything that is stored to the journal, and the journal to itself: `byline ledger verify`."""
+"""Verification of the journal, and of all tables against it: `byline ledger verify`."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, Table, select, text
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import EventBooked, Record, record_hash
 from byline_service.compensation.replay import Finding, LedgerReplay
-from byline_service.compensation.timestamps import moment_text
+from byline_service.compensation.timestamps import timestamp_text
 from byline_service.database import Connection, Database
 from byline_service.database.tables.compensation import APPEND_ONLY
 from byline_service.ledger import journal_queries
@@ -20,7 +20,7 @@ from byline_service.ledger.journal_queries import Row
 
 Key = tuple[Any, ...]
 PIECE = 500
-"""Rows that are compared at a time."""
+"""Number of rows that are compared at a time."""
 _TRIGGERS = {
     "sqlite": text("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"),
     "postgresql": text(
@@ -33,33 +33,33 @@ _EXPECTED_TRIGGERS = {"sqlite": ("{}_no_update", "{}_no_delete"), "postgresql": 
 
 @dataclass
 class Verification:
-    """What `verify` found."""
+    """The result of a verification."""
 
     findings: list[Finding] = field(default_factory=list)
-    """What is wrong; empty where nothing is."""
+    """Errors that were found."""
     records: int = 0
-    """Records of the journal."""
+    """Number of journal records."""
     head: str = ""
-    """Hash of the last one: note it elsewhere."""
+    """Hash of the last record: keep a copy elsewhere."""
     events: int = 0
-    """Booked events."""
+    """Number of booked events."""
     runs: int = 0
-    """Statement runs."""
+    """Number of statement runs."""
     posted: int = 0
-    """Those that are posted."""
+    """Number of posted runs."""
 
 
 async def verify(database: Database, noted: tuple[int, str] | None = None) -> Verification:
-    """Verify the journal and every table beside it, in one moment of the database.
+    """Verify the journal, and every table against it, in one state of the database.
 
-    What takes long is done in threads: a service that verifies goes on answering.
+    Long computations run in threads, so that a service goes on answering.
 
     Args:
-        database: Only read.
-        noted: Sequence and hash of a head that was noted elsewhere.
+        database: The database; it is only read.
+        noted: Sequence and hash of an earlier head.
 
     Returns:
-        What was found.
+        The result.
     """
     async with database.read() as reading:
         book, noted_hash = LedgerReplay(), None
@@ -93,7 +93,7 @@ async def _read(reading: Connection, book: LedgerReplay, row: Row) -> None:
 
 
 def _parsed(row: Row) -> tuple[Record | None, list[Finding]]:
-    """Read a row's document; None where it cannot be read."""
+    """Parse the document of a row; None if it is not readable."""
     where = f"journal {row.sequence}"
     try:
         record = Record.model_validate_json(row.document)
@@ -104,13 +104,13 @@ def _parsed(row: Row) -> tuple[Record | None, list[Finding]]:
         wrong.append(Finding(where, "its document is not canonical"))
     if record_hash(row.document.encode()) != row.hash:
         wrong.append(Finding(where, "its document does not have the stored hash"))
-    if (record.sequence, record.at) != (row.sequence, moment_text(row.at)):
+    if (record.sequence, record.at) != (row.sequence, timestamp_text(row.at)):
         wrong.append(Finding(where, "sequence or time beside the document are others than in it"))
     return record, wrong
 
 
 async def _events(reading: Connection, wanted: list[int]) -> dict[int, Event]:
-    """Read events again; they were readable, or they would not be wanted."""
+    """Read events again; they were readable before."""
     facts = [(each.sequence, each.fact) for each in await journal_queries.records(reading, wanted)]
     return {sequence: fact.event for sequence, fact in facts if isinstance(fact, EventBooked)}
 
@@ -118,7 +118,7 @@ async def _events(reading: Connection, wanted: list[int]) -> dict[int, Event]:
 async def _compared(
     reading: Connection, table: Table, rows: Mapping[Key, Mapping[str, Any]]
 ) -> list[Finding]:
-    """Hold a table to what its rows must be: none missing, none more, none with another value."""
+    """Compare a table with its expected rows: none missing, none extra, none with another value."""
     findings: list[Finding] = []
     left = dict(rows)
     streamed = await reading.stream(select(table).execution_options(yield_per=PIECE))
@@ -133,7 +133,7 @@ async def _compared(
 def _differing(
     found: Sequence[RowMapping], table: Table, left: dict[Key, Mapping[str, Any]]
 ) -> list[Finding]:
-    """Compare some rows, and take them out of those that are left to be found."""
+    """Compare some rows, and remove them from the expected rows that are left."""
     findings: list[Finding] = []
     for stored in found:
         key = tuple(stored[column.name] for column in table.primary_key.columns)
@@ -152,7 +152,7 @@ async def _missing_triggers(reading: Connection) -> list[Finding]:
     dialect = reading.dialect.name
     found = {tuple(row) for row in await reading.execute(_TRIGGERS[dialect])}
     return [
-        Finding(f"table {table.name}", "nothing refuses to change its rows: a trigger is missing")
+        Finding(f"table {table.name}", "its rows can be changed: a trigger is missing")
         for table in APPEND_ONLY
         for name in _EXPECTED_TRIGGERS[dialect]
         if (name.format(table.name), table.name) not in found

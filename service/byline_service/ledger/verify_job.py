@@ -1,4 +1,4 @@
-"""Verifying the ledger beside a service's work: one at a time."""
+"""Verification of the ledger beside the work of a service, one at a time."""
 
 import asyncio
 import time
@@ -8,14 +8,14 @@ from byline_service.database import Database
 from byline_service.ledger.verify import Verification, verify
 
 KEPT_SECONDS = 120.0
-"""How long a result waits for those who were told to ask again."""
+"""Seconds for which a result is kept for callers who were told to ask again."""
 
 
 class Verifier:
-    """Verifies a ledger whenever somebody asks; who asks meanwhile gets the same result.
+    """Verifies a ledger on request; a request during a verification gets its result.
 
     Args:
-        database: Whose ledger.
+        database: The database of the ledger.
     """
 
     def __init__(self, database: Database) -> None:
@@ -25,17 +25,16 @@ class Verifier:
         self._ended = 0.0
 
     async def verify(self, patience: float) -> Verification:
-        """Verify, or wait for the verification that runs.
+        """Verify the ledger, or wait for the verification that runs.
 
         Args:
             patience: Seconds to wait for the result.
 
         Returns:
-            What was found. After `Overloaded`, whoever asks next gets the result of the verification that was waited
-            for.
+            The result. A request after `Overloaded` gets the result of the verification that was waited for.
 
         Raises:
-            Overloaded: It takes longer.
+            Overloaded: The verification takes longer than `patience`.
             DatabaseUnavailable: The database does not answer.
         """
         if self._running is None or (self._running.done() and not self._awaited()):
@@ -50,10 +49,10 @@ class Verifier:
         return found
 
     def _awaited(self) -> bool:
-        """Whether somebody was told to come back for a result that is there now."""
+        """Return whether a caller was told to ask again for the present result."""
         return self._late and time.monotonic() - self._ended < KEPT_SECONDS
 
     def _note_end(self, ended: "asyncio.Future[Verification]") -> None:
         self._ended = time.monotonic()
         if not ended.cancelled() and ended.exception() is not None:
-            self._late = False  # the next one tries again
+            self._late = False  # the next request starts another verification

@@ -1,6 +1,6 @@
 """JSON log lines on standard error: names, counts and times; never bodies or training text.
 
-What an exception says may hold any of them: only its type is logged, and where it was raised.
+The message of an exception may hold either, so only the exception's type and frames are logged.
 """
 
 import logging
@@ -14,19 +14,19 @@ from typing import Any, TextIO
 import structlog
 
 _FRAMES = 30
-"""Innermost frames of an exception that are logged."""
-GATHERED_SECONDS = 0.1
-"""How long ordinary lines are gathered before they are written: each write gives up the interpreter's lock."""
-_GATHERED_LINES = 200
+"""Number of innermost frames that are logged per exception."""
+BUFFER_SECONDS = 0.1
+"""Seconds for which ordinary lines are buffered: each write releases the interpreter's lock."""
+_BUFFERED_LINES = 200
 _CAUSES = 5
-"""Exceptions of a chain that are logged."""
+"""Number of chained exceptions that are logged."""
 
 
 def configure(level: str) -> None:
-    """Write structlog's and uvicorn's records as JSON lines.
+    """Configure structlog and the standard library to write JSON lines.
 
     Args:
-        level: The least level that is written.
+        level: Lowest level that is written.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -41,7 +41,7 @@ def configure(level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = Gathering(sys.stderr)
+    handler = BufferedHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -56,13 +56,13 @@ def configure(level: str) -> None:
     root.setLevel(level.upper())
 
 
-class Gathering(logging.StreamHandler[TextIO]):
-    """Writes ordinary lines several at a time; a warning, and what came before it, at once.
+class BufferedHandler(logging.StreamHandler[TextIO]):
+    """Writes ordinary lines in groups; a warning, and the lines before it, at once.
 
-    A killed process loses what it gathered: the lines of the last `GATHERED_SECONDS`.
+    A process that is killed loses the lines of the last `BUFFER_SECONDS`.
 
     Args:
-        stream: Where they go.
+        stream: The output.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -70,21 +70,21 @@ class Gathering(logging.StreamHandler[TextIO]):
         self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a line."""
+        """Buffer a line."""
         try:
             self._lines.append(self.format(record) + self.terminator)
         except Exception:
             self.handleError(record)
             return
-        if record.levelno > logging.INFO or len(self._lines) >= _GATHERED_LINES:
+        if record.levelno > logging.INFO or len(self._lines) >= _BUFFERED_LINES:
             self.flush()
         elif len(self._lines) == 1:
-            later = threading.Timer(GATHERED_SECONDS, self.flush)
+            later = threading.Timer(BUFFER_SECONDS, self.flush)
             later.daemon = True
             later.start()
 
     def flush(self) -> None:
-        """Write what was gathered; also called when the process ends."""
+        """Write the buffered lines; also called at the end of the process."""
         self.acquire()
         try:
             lines, self._lines = self._lines, []
@@ -95,14 +95,14 @@ class Gathering(logging.StreamHandler[TextIO]):
             self.release()
 
 
-def traced(error: BaseException) -> list[dict[str, Any]]:
-    """Describe an exception and what caused it, without a word of what they say.
+def describe_exception(error: BaseException) -> list[dict[str, Any]]:
+    """Describe an exception and its causes, without their messages.
 
     Args:
         error: The exception.
 
     Returns:
-        The type and the frames of each, the outermost exception first.
+        Type and frames of each exception, the outermost one first.
     """
     return [
         {
@@ -125,13 +125,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _rendered(
     exc_info: tuple[type[BaseException], BaseException, TracebackType | None],
 ) -> list[dict[str, Any]]:
-    return traced(exc_info[1])
+    return describe_exception(exc_info[1])
 
 
 def _without_repeated_content(
     logger: object, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Libraries' messages about an exception, asyncio's above all, repeat what it says."""
+    """Drop the message of library records with an exception: asyncio's above all repeat the exception's message."""
     del logger, method
     if event.get("exc_info") and event.get("_from_structlog") is False:
         event["event"] = "exception"

@@ -1,4 +1,4 @@
-"""What `/metrics` shows, in a registry of its own: several applications can live in one process."""
+"""Prometheus metrics, in a registry of their own: one process can hold several applications."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
@@ -11,7 +11,7 @@ _QUERIES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """Counters and histograms of one application."""
+    """The counters and histograms of one application."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -22,14 +22,14 @@ class Metrics:
         )
         self._seconds = Histogram(
             "byline_request_seconds",
-            "Time of a request",
+            "Duration of a request",
             ["route"],
             buckets=_SECONDS,
             registry=self.registry,
         )
         self._stages = Histogram(
             "byline_stage_seconds",
-            "Time of a stage of an answer, as in its timings",
+            "Duration of a stage of an answer, as in its timings",
             ["index", "stage"],
             buckets=_SECONDS,
             registry=self.registry,
@@ -49,7 +49,10 @@ class Metrics:
         self.events = Counter("byline_events", "Events booked", ["index"], registry=self.registry)
         self.loaded = Gauge("byline_versions_loaded", "Versions in memory", registry=self.registry)
         self._switches = Counter(
-            "byline_alias_switches", "Versions that took another's place", ["alias"], registry=self.registry
+            "byline_alias_switches",
+            "Switches of an alias to another version",
+            ["alias"],
+            registry=self.registry,
         )
         self._quarantined = Counter(
             "byline_quarantined", "Versions found unusable", ["index"], registry=self.registry
@@ -60,44 +63,44 @@ class Metrics:
         )
         self._database_errors = Counter(
             "byline_database_errors",
-            "Transactions that failed: unavailable, full",
+            "Failed transactions, by cause: unavailable, full",
             ["kind"],
             registry=self.registry,
         )
 
-    def quota_refused(self, kind: str) -> None:
-        """Count a request beyond its key's quota of requests or queries."""
+    def count_quota_refusal(self, kind: str) -> None:
+        """Count a request that exceeds its key's quota of requests or queries."""
         self._quota_refused.labels(kind).inc()
 
-    def database_error(self, kind: str) -> None:
-        """Count a transaction that the database did not do."""
+    def count_database_error(self, kind: str) -> None:
+        """Count a failed transaction."""
         self._database_errors.labels(kind).inc()
 
-    def switched(self, alias: str) -> None:
-        """Count a version that took another's place in this process."""
+    def count_switch(self, alias: str) -> None:
+        """Count a switch of an alias in this process."""
         self._switches.labels(alias).inc()
 
-    def quarantined(self, index: str) -> None:
+    def count_quarantine(self, index: str) -> None:
         """Count a version that this process found unusable."""
         self._quarantined.labels(index).inc()
 
-    def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request that is over."""
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a finished request."""
         known = method if method in {"GET", "HEAD", "POST"} else "other"
         self._requests.labels(known, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def answer(self, index: str, timings: Timings) -> None:
-        """Count an answer's stages."""
+    def count_answer(self, index: str, timings: Timings) -> None:
+        """Record the stages of an answer."""
         for stage, milliseconds in timings.model_dump().items():
             self._stages.labels(index, stage).observe(milliseconds / 1e3)
 
-    def batch(self, index: str, queries: int, dropped: int) -> None:
-        """Count a batch and what was dropped from it."""
+    def count_batch(self, index: str, queries: int, dropped: int) -> None:
+        """Count a batch, and the queries that were dropped from it."""
         if queries:
             self._batches.labels(index).observe(queries)
         self._dropped.inc(dropped)
 
     def text(self) -> bytes:
-        """Everything in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry (`byline[otel]`): a span for each request, with one for its wait and for each stage of its answer.
+"""OpenTelemetry traces (`byline[otel]`): a span per request, with one for its wait and one per stage of its answer.
 
-Off unless `OTEL_EXPORTER_OTLP_ENDPOINT` (or `..._TRACES_ENDPOINT`) names a collector; the SDK reads every other `OTEL_...`
-variable itself. Spans have names, counts and times; never bodies, queries or training text.
+Tracing is off unless `OTEL_EXPORTER_OTLP_ENDPOINT` (or `..._TRACES_ENDPOINT`) names a collector. The SDK reads every
+other `OTEL_...` variable itself. Spans hold names, counts and times; never bodies, queries or training text.
 """
 
 import time
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _UNTRACED = ("/livez", "/readyz", "/metrics", "/static/")
-"""What is asked every few seconds, or holds no work."""
+"""Paths that are requested every few seconds, or that do no work."""
 
 
 class Tracing:
-    """Makes spans.
+    """Creates spans.
 
     Args:
-        provider: Where they go.
+        provider: The OpenTelemetry provider that exports them.
     """
 
     def __init__(self, provider: "TracerProvider") -> None:
@@ -37,11 +37,11 @@ class Tracing:
         self.tracer = provider.get_tracer("byline", __version__)
 
     @classmethod
-    def configured(cls, settings: Settings) -> Self | None:
-        """What the settings ask for; None where they name no collector.
+    def from_settings(cls, settings: Settings) -> Self | None:
+        """Create the tracer of the settings; None if no collector is configured.
 
         Raises:
-            InvalidInput: They name one, and the packages are not installed.
+            InvalidInput: A collector is configured, and the packages are not installed.
         """
         if settings.traces_endpoint is None:
             return None
@@ -55,7 +55,7 @@ class Tracing:
                 "expected the packages of byline[otel], since OTEL_EXPORTER_OTLP_ENDPOINT names a collector, got none: "
                 "install them, or leave the variable out"
             ) from None
-        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over ours.
+        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
         ours = Resource({"service.name": "byline", "service.version": __version__})
         provider = TracerProvider(
             resource=Resource.create().merge(ours).merge(OTELResourceDetector().detect())
@@ -64,18 +64,18 @@ class Tracing:
         return cls(provider)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Export the remaining spans."""
         self._provider.shutdown()
 
     def record_stages(self, answers: Sequence[Answer], submitted: Sequence[float]) -> None:
         """Add a span for each stage of the answers, with the current span as the parent.
 
-        Stages follow one another, so each begins where the one before it ended. Questions that were answered in one batch
+        Stages follow one another, so each begins at the end of the one before. Questions that were answered in one batch
         share its times and get one set of spans.
 
         Args:
             answers: The answers of one request.
-            submitted: When each question was queued, in `time.monotonic` seconds.
+            submitted: Time at which each question was queued, in `time.monotonic` seconds.
         """
         batches: dict[str, tuple[float, Answer, int]] = {}
         for queued, answer in zip(submitted, answers, strict=True):
@@ -100,12 +100,12 @@ class Tracing:
                 start = end
 
 
-class TraceRequests:
-    """Wraps each request in a span, whose parent the client may have named (`traceparent`).
+class TracingMiddleware:
+    """Wraps each request in a span. The client may name the parent span (`traceparent`).
 
     Args:
-        app: What is wrapped.
-        tracing: Makes the spans.
+        app: The wrapped application.
+        tracing: Creates the spans.
     """
 
     def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
@@ -124,7 +124,7 @@ class TraceRequests:
 
             async def send_noted(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    _note(span, scope, message["status"])
+                    _name_span(span, scope, message["status"])
                 await send(message)
 
             trace_id = trace.format_trace_id(span.get_span_context().trace_id)
@@ -132,8 +132,8 @@ class TraceRequests:
                 await self._app(scope, receive, send_noted)
 
 
-def _note(span: "Span", scope: Scope, status: int) -> None:
-    """Name the span after its route, as OpenTelemetry's conventions for HTTP servers have it."""
+def _name_span(span: "Span", scope: Scope, status: int) -> None:
+    """Name the span after its route, by OpenTelemetry's conventions for HTTP servers."""
     from opentelemetry.trace import Status, StatusCode
 
     route = getattr(scope.get("route"), "path", "unmatched")

@@ -1,1 +1,1 @@
-"""Pages for people, made on the server: what the API answers, as text, pictures and tables."""
+"""HTML pages, rendered on the server from the documents of the API."""

@@ -1,4 +1,4 @@
-"""Pages for people: asking, and the API's documentation. All they load comes from this server."""
+"""The query page, the login page and the API reference. All scripts and styles come from this server."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -23,13 +23,13 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 class _Files(StaticFiles):
-    """Small files, whole: whoever asks for a range of one gets all of it, as RFC 9110 allows."""
+    """Static files without ranges: a request for a part gets the whole file, as RFC 9110 allows."""
 
     async def get_response(self, path: str, scope: RequestScope) -> Response:
-        """Answer with a file; a broken range would be refused with other than a problem document."""
+        """Answer with a file. An invalid range would otherwise be refused without a problem document."""
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"range"]
         response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = "no-cache"  # kept, and asked again whether it changed
+        response.headers["Cache-Control"] = "no-cache"  # stored, and revalidated with each use
         return response
 
 
@@ -42,7 +42,7 @@ def mount_static(app: FastAPI) -> None:
 async def ask_page(
     request: Request, caller: Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
 ) -> Response:
-    """Pick an index, type a query, see who made the model predict it. Keys of owners begin with their statements."""
+    """Show the query page. A key with owners is sent to its statements."""
     service: AppState = request.app.state.service
     if caller.owners is not None:
         return RedirectResponse("/compensation", status_code=303)
@@ -57,19 +57,19 @@ async def ask_page(
 
 @router.get("/login")
 async def login_page(request: Request) -> HTMLResponse:
-    """Where a person shows a key."""
+    """Show the login page."""
     return page(request, "login.html", here="login")
 
 
 @router.get("/docs")
 async def docs_page(request: Request) -> HTMLResponse:
-    """The API, endpoint by endpoint, from its OpenAPI document."""
-    await _recognise(request)
+    """Show the API reference, made from the OpenAPI document."""
+    await _recognize_caller(request)
     return page(request, "docs.html", here="docs", **reference(request.app.openapi()))
 
 
-async def _recognise(request: Request) -> None:
-    """Find out who asks for a public page, so that the bar above it is the one that they know."""
+async def _recognize_caller(request: Request) -> None:
+    """Authenticate the caller of a public page, if possible, so that the navigation bar is theirs."""
     service: AppState = request.app.state.service
     with suppress(BylineError):
         request.scope["state"]["caller"] = (await authenticate(request.scope, service.accounts)).caller

@@ -1,47 +1,47 @@
-"""Geometry of charts: numbers to places in a box.
+"""Geometry of charts: from numbers to positions in a box.
 
-Templates draw them; `charts.js` draws the same for answers, with their intervals.
+Templates draw the charts. `charts.js` draws the same ones for answers, with their intervals.
 
-Text is never part of a picture: it stands beside it as HTML, so that it wraps, scales and is read aloud.
+A chart holds no text. Text stands beside it as HTML, so that it wraps, scales and is read aloud.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH = 200.0
-"""Of a bar's box; it is stretched to the room there is."""
+"""Width of a bar's box, which is stretched to the available room."""
 HEIGHT = 100.0
-"""Of a column chart's box."""
+"""Height of a column chart's box."""
 COLUMN = 10.0
-"""Of one column's place."""
+"""Width of a column's place."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One bar as it is asked for."""
+    """The label and value of one bar."""
 
     label: str
-    """Names it."""
+    """Label beside the bar."""
     value: float
-    """Its length; negative ones go to the left."""
+    """Length of the bar; negative values go to the left."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar as it is drawn, in a box of `WIDTH`."""
+    """A bar in a box of `WIDTH`."""
 
     label: str
     value: float
     x: float
-    """Left edge."""
+    """Left edge of the bar."""
     width: float
-    """Never negative."""
+    """Width of the bar; never negative."""
     zero: float
-    """Where 0 is."""
+    """Position of 0."""
 
 
 def bars(entries: Sequence[Entry]) -> list[Bar]:
-    """Place bars on one scale that begins at 0, or holds it."""
+    """Place bars on one scale that includes 0."""
     low = min([0.0, *(each.value for each in entries)])
     high = max([0.0, *(each.value for each in entries)])
     span = (high - low) or 1.0
@@ -63,36 +63,36 @@ def bars(entries: Sequence[Entry]) -> list[Bar]:
 
 @dataclass(frozen=True)
 class BarSegment:
-    """A part of a stacked bar."""
+    """A segment of a stacked bar."""
 
     label: str
     value: float
     share: float
-    """Of the whole."""
+    """Share of the whole bar."""
     x: float
     width: float
-    colour: int
-    """1 to 6; the last is for the rest."""
+    color: int
+    """Number of the color, 1 to 6; the last one is for the rest."""
 
 
-def stacked(parts: Sequence[tuple[str, float]], rest: str = "others") -> list[BarSegment]:
-    """Cut one bar into parts, largest first; the sixth and later ones are put together.
+def stacked_bar(parts: Sequence[tuple[str, float]], rest: str = "others") -> list[BarSegment]:
+    """Divide one bar into segments, the largest first; the sixth and later ones are combined.
 
     Args:
-        parts: Names and sizes, none negative.
-        rest: Name of what is put together.
+        parts: Names and sizes; no size is negative.
+        rest: Name of the combined segment.
 
     Returns:
-        The segments; none where all sizes are 0.
+        The segments; empty if all sizes are 0.
     """
     ordered = sorted(parts, key=lambda part: -part[1])
     shown = ordered if len(ordered) <= 6 else [*ordered[:5], (rest, sum(size for _, size in ordered[5:]))]
     total = sum(size for _, size in shown)
     segments, x = list[BarSegment](), 0.0
-    for colour, (label, size) in enumerate(shown, start=1):
+    for color, (label, size) in enumerate(shown, start=1):
         if size > 0:
             width = WIDTH * size / total
-            segments.append(BarSegment(label, size, size / total, round(x, 2), round(width, 2), colour))
+            segments.append(BarSegment(label, size, size / total, round(x, 2), round(width, 2), color))
             x += width
     return segments
 
@@ -109,10 +109,10 @@ class Column:
 
 
 def columns(values: Sequence[tuple[str, float]]) -> tuple[list[Column], float]:
-    """Stand values beside one another.
+    """Place the columns of a chart side by side.
 
     Args:
-        values: Labels and values in order, none negative.
+        values: Labels and values in order; no value is negative.
 
     Returns:
         The columns, and the value at the top of the box.
@@ -131,7 +131,7 @@ def columns(values: Sequence[tuple[str, float]]) -> tuple[list[Column], float]:
 
 
 def nice_top(value: float) -> float:
-    """The next of 1, 2, 2.5, 5, 10 … that is not below a value."""
+    """Return the smallest of 1, 2, 2.5, 5, 10 … that is not below a value."""
     if value <= 0:
         return 1.0
     power = float(10 ** (len(str(int(value))) - 1)) if value >= 1 else 1.0
@@ -140,7 +140,7 @@ def nice_top(value: float) -> float:
 
 @dataclass(frozen=True)
 class Gauge:
-    """One figure on a scale with its interval and what could be reached, in a box of `WIDTH`."""
+    """A value on a scale, with its interval and its ceiling, in a box of `WIDTH`."""
 
     value: float
     zero: float
@@ -148,13 +148,13 @@ class Gauge:
     high: float | None
     ceiling: float | None
     start: float
-    """What the left edge means."""
+    """Value at the left edge."""
     end: float
-    """What the right edge means."""
+    """Value at the right edge."""
 
 
 def gauge(value: float, interval: tuple[float, float] | None, ceiling: float | None) -> Gauge:
-    """Place a figure on a scale from 0 to 1, or wider where it needs that."""
+    """Place a value on a scale from 0 to 1, or a wider one if necessary."""
     ends: list[float] = [value, *(interval or ()), *(() if ceiling is None else (ceiling,))]
     start: float = min(0.0, *ends)
     end: float = max(1.0, *ends)

@@ -1,4 +1,4 @@
-"""The Compensation pages: what owners are due, the runs that say so, and the ledger. Keys of owners see their own."""
+"""The compensation pages: owners' accounts, statement runs and the ledger. A key with owners sees their part."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -17,7 +17,7 @@ from byline_service.compensation.eligibility import EXPLANATIONS
 from byline_service.compensation.runs import same_person
 from byline_service.pages.csv import Row, csv_response, csv_stream, major
 from byline_service.pages.errors import PageRoute
-from byline_service.pages.owner_totals import Standing, balanced, draw, periods, standings, totals
+from byline_service.pages.owner_totals import OwnerTotal, balanced, owner_bars, owner_totals, periods, totals
 from byline_service.pages.rendering import page
 
 router = APIRouter(prefix="/compensation", include_in_schema=False, route_class=PageRoute)
@@ -36,11 +36,11 @@ async def compensation_page(
     policy: Policy = None,
     before: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
-    """Where all owners stand under one policy."""
+    """Show the accounts of all owners under one policy."""
     known = await _policies(request, caller)
     chosen = await _chosen(request, caller, policy, known)
     balances = await _balances(request, caller, chosen)
-    owners = standings(balances)
+    owners = owner_totals(balances)
     runs = await _runs(request, caller, chosen, before)
     names, columns = periods(await _posted(request, caller, chosen))
     return page(
@@ -52,9 +52,9 @@ async def compensation_page(
         policy=known.get(chosen or ""),
         currency=_currency(balances, known, chosen),
         owners=owners,
-        drawn=draw(owners[:DRAWN_OWNERS]),
+        drawn=owner_bars(owners[:DRAWN_OWNERS]),
         totals=totals(balances),
-        colours=names,
+        colors=names,
         periods=columns,
         runs=runs.runs,
         runs_next=runs.next,
@@ -65,20 +65,20 @@ async def compensation_page(
 
 @router.get("/owners.csv")
 async def owners_csv(request: Request, caller: Reading, policy: Policy = None) -> Response:
-    """Every owner's accounts, in major units."""
+    """Export every owner's accounts, in major units."""
     chosen = await _chosen(request, caller, policy, await _policies(request, caller))
     balances = await _balances(request, caller, chosen)
     currency = balances[0].currency if balances else ""
     rows = [
         (each.owner, currency, *(major(n, currency) for n in (each.payable, each.escrow, each.carried)))
-        for each in standings(balances)
+        for each in owner_totals(balances)
     ]
     return csv_response("owners", ("owner", "currency", "payable", "escrow", "carried"), rows)
 
 
 @router.get("/periods.csv")
 async def periods_csv(request: Request, caller: Reading, policy: Policy = None) -> Response:
-    """What each posted run pays each owner, in major units."""
+    """Export the amounts of each posted run by owner, in major units."""
     chosen = await _chosen(request, caller, policy, await _policies(request, caller))
     posted = await _posted(request, caller, chosen)
     rows = [
@@ -91,19 +91,19 @@ async def periods_csv(request: Request, caller: Reading, policy: Policy = None) 
 
 @router.get("/runs/{run}")
 async def run_page(request: Request, caller: Reading, run: str) -> Response:
-    """One run: its lines, and what can be done with it."""
+    """Show one run with its lines and its next steps."""
     statement = await statements.get_statement(request, caller, run)
     lines = sorted(
         statement.lines, key=lambda line: (-(line.payable + line.escrow + line.carried), line.owner)
     )
-    own = [Standing(each.owner, each.payable, each.escrow, each.carried) for each in lines]
+    own = [OwnerTotal(each.owner, each.payable, each.escrow, each.carried) for each in lines]
     return page(
         request,
         "run.html",
         here="compensation",
         statement=statement,
         lines=lines,
-        drawn=draw(own[:DRAWN_OWNERS]),
+        drawn=owner_bars(own[:DRAWN_OWNERS]),
         obstacle=_obstacle(caller, statement),
         explanations=EXPLANATIONS,
     )
@@ -113,7 +113,7 @@ async def run_page(request: Request, caller: Reading, run: str) -> Response:
 async def ledger_page(
     request: Request, caller: Reading, after: Annotated[str | None, Query(max_length=40)] = None
 ) -> Response:
-    """The ledger, entry by entry."""
+    """Show the entries of the ledger."""
     found = await ledger.list_entries(request, caller, after, LISTED_ENTRIES)
     balances = await ledger.list_balances(request, caller)
     return page(
@@ -131,7 +131,7 @@ async def ledger_page(
 
 @router.get("/ledger.csv")
 async def ledger_csv(request: Request, caller: Reading) -> Response:
-    """All of the ledger's entries, in major units."""
+    """Export all entries of the ledger, in major units."""
 
     async def pages() -> AsyncIterator[list[Row]]:
         after: str | None = ""
@@ -157,16 +157,16 @@ async def ledger_csv(request: Request, caller: Reading) -> Response:
 
 
 def _obstacle(caller: Caller, run: RunDocument) -> str | None:
-    """Why the caller cannot approve a run; None where nothing is in the way. The service decides again when it is done."""
+    """Return why the caller cannot approve a run; None if they can. The approval itself checks again."""
     if not caller.may(Scope.APPROVE):
         return "Your key does not have the scope approve."
     if same_person(caller.person, run.drafted_by):
-        return "You drafted this run: another person must approve it."
+        return "You drafted this run. Another person must approve it."
     return None
 
 
 async def _policies(request: Request, caller: Caller) -> dict[str, PolicyDocument]:
-    """The newest revisions by name; owners' keys see the policies that they have accounts under, by name alone."""
+    """Return the newest revisions by name; for a key with owners none, since it sees the names of policies only."""
     if caller.owners is not None:
         return {}
     found = await policies.list_policies(request, None, 1000)
@@ -176,7 +176,7 @@ async def _policies(request: Request, caller: Caller) -> dict[str, PolicyDocumen
 async def _chosen(
     request: Request, caller: Caller, policy: str | None, known: dict[str, PolicyDocument]
 ) -> str | None:
-    """The policy that is looked at: the one that was asked for, or the first."""
+    """Return the chosen policy: the requested one, or the first."""
     names = set(known)
     if caller.owners is not None:
         names = {each.policy for each in (await ledger.list_balances(request, caller)).balances}
@@ -196,7 +196,7 @@ async def _runs(request: Request, caller: Caller, policy: str | None, before: in
 
 
 async def _posted(request: Request, caller: Caller, policy: str | None) -> list[StatementDocument]:
-    """The last posted runs with their lines."""
+    """Return the last posted runs with their lines."""
     if policy is None:
         return []
     found = (await statements.list_statements(request, caller, None, 100)).runs

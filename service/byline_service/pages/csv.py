@@ -1,4 +1,4 @@
-"""Tables as files for spreadsheets."""
+"""CSV downloads of tables."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from starlette.responses import Response, StreamingResponse
 
-from byline_service.compensation.money import written
+from byline_service.compensation.money import format_minor
 from byline_service.http.csv_cells import csv_cell
 
 Row = Sequence[object]
@@ -15,12 +15,12 @@ MEDIA_TYPE = "text/csv; charset=utf-8"
 
 
 def csv_response(name: str, head: Sequence[str], rows: Iterable[Row]) -> Response:
-    """Write a CSV file as RFC 4180 has it.
+    """Write a CSV file by RFC 4180.
 
     Args:
-        name: Of the file, without its ending: made of an index's name and constants.
+        name: Name of the file without its suffix, made of an index's name and constants.
         head: Names of the columns.
-        rows: Their values; None is an empty cell.
+        rows: Values of the rows; None is an empty cell.
 
     Returns:
         The file, as a download.
@@ -29,15 +29,15 @@ def csv_response(name: str, head: Sequence[str], rows: Iterable[Row]) -> Respons
 
 
 async def csv_stream(name: str, head: Sequence[str], pages: AsyncIterator[list[Row]]) -> Response:
-    """Write a CSV file of any length, a page of rows at a time.
+    """Write a CSV file of any length, one page of rows at a time.
 
-    What fails with the first page is answered as any failure; later, the connection is closed before the file's end,
-    so that no client takes a part for the whole.
+    A failure of the first page is answered like any failure. After a later failure the connection is closed before the end
+    of the file, so that the client does not take the part for the whole.
 
     Args:
-        name: As for `csv_response`.
+        name: Name of the file, as for `csv_response`.
         head: Names of the columns.
-        pages: Their values.
+        pages: Values of the rows, by page.
 
     Returns:
         The file, as a download.
@@ -53,8 +53,8 @@ async def csv_stream(name: str, head: Sequence[str], pages: AsyncIterator[list[R
 
 
 def major(minor: int, currency: str) -> Decimal:
-    """An amount in major units, exactly: a number, which no sign makes a formula."""
-    return Decimal(written(minor, currency))
+    """Return an amount in major units, exactly. It is a number, so no spreadsheet takes its sign for a formula."""
+    return Decimal(format_minor(minor, currency))
 
 
 def _headers(name: str) -> dict[str, str]:

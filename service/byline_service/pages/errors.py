@@ -1,4 +1,4 @@
-"""Failures of pages: the same table as the API's, said on a page."""
+"""Error pages, from the same table of errors as the API's problem documents."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -9,34 +9,34 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from byline.errors import BylineError
-from byline_service.http.problems import INTERNAL, WRONG_TASK, kind_of
+from byline_service.http.problems import INTERNAL, WRONG_TASK, kind_of, title_of
 from byline_service.pages.rendering import page
 
 
 class PageRoute(APIRoute):
-    """A route whose failures are pages too; what nobody expected is left to the log and its problem document."""
+    """A route that answers errors with a page. Unexpected errors are left to the log and its problem document."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the handler."""
+        """Wrap the handler of the route."""
         handle = super().get_route_handler()
 
-        async def handle_or_say(request: Request) -> Response:
+        async def handle_with_error_page(request: Request) -> Response:
             try:
                 return await handle(request)
             except RequestValidationError:
-                return _said(
-                    request, 422, "This address is not understood", "Part of it is not what this page takes."
+                return _error_page(
+                    request, 422, title_of(422), "the address has a parameter that this page does not accept"
                 )
             except BylineError as error:
                 kind = kind_of(error)
                 if kind in (INTERNAL, WRONG_TASK):
                     raise
-                return _said(request, kind.status, kind.title, str(error))
+                return _error_page(request, kind.status, kind.title, str(error))
 
-        return handle_or_say
+        return handle_with_error_page
 
 
-def _said(request: Request, status: int, title: str, detail: str) -> Response:
+def _error_page(request: Request, status: int, title: str, detail: str) -> Response:
     return page(
         request, "error.html", here=None, status=status, title=title, detail=detail[:1].upper() + detail[1:]
     )

@@ -1,31 +1,31 @@
-"""How pages write numbers, times and text. The reader's locale is put in by `numbers.js`, from the exact value."""
+"""Formats of numbers, times and text in pages. `numbers.js` applies the reader's locale to the exact values."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from markupsafe import Markup, escape
 
-from byline_service.compensation.money import written
+from byline_service.compensation.money import format_minor
 
 MINUS = "\u2212"
 
 
 def number(value: float | int | Decimal | None, digits: int = 0) -> Markup:
-    """Write a number with so many decimals; a dash where there is none."""
+    """Write a number with a fixed number of decimals; a dash for None."""
     if value is None:
         return _nothing()
     return _data(value, f"{value:,.{digits}f}", digits=digits)
 
 
 def percent(value: float | None, digits: int = 1) -> Markup:
-    """Write a part of 1 in percent."""
+    """Write a fraction as a percentage."""
     if value is None:
         return _nothing()
     return _data(value, f"{100 * value:,.{digits}f}%", digits=digits, style="percent")
 
 
 def money(minor: int | None, currency: str, exponent: int = 2) -> Markup:
-    """Write an amount of a currency, without any rounding.
+    """Write an amount of money without rounding.
 
     Args:
         minor: Integer minor units.
@@ -45,12 +45,12 @@ def plain_amount(minor: int, currency: str) -> str:
         minor: Integer minor units.
         currency: ISO 4217 code.
     """
-    whole, point, rest = written(abs(minor), currency).partition(".")
+    whole, point, rest = format_minor(abs(minor), currency).partition(".")
     return f"{'-' if minor < 0 else ''}{int(whole):,}{point}{rest}"
 
 
 def short(value: float | None) -> str:
-    """Write a score: four significant digits, with an exponent only where it helps."""
+    """Write a score with four significant digits, and an exponent only for very large or small ones."""
     if value is None:
         return "\u2013"
     large = abs(value) >= 1e6 or 0 < abs(value) < 1e-3
@@ -59,7 +59,7 @@ def short(value: float | None) -> str:
 
 
 def moment(value: datetime | None) -> Markup:
-    """Write a time as ISO 8601 has it, in UTC and to the second."""
+    """Write a time in the form of ISO 8601, in UTC and to the second."""
     if value is None:
         return _nothing()
     utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
@@ -74,14 +74,14 @@ def stamp(text: str | None) -> Markup:
 
 
 def day(value: date | None) -> Markup:
-    """Write a day as ISO 8601 has it."""
+    """Write a day in the form of ISO 8601."""
     return (
         _nothing() if value is None else Markup('<time datetime="{0}">{0}</time>').format(value.isoformat())
     )
 
 
 def code(text: str) -> Markup:
-    """Set what stands in backticks as code."""
+    """Set text in backticks as code."""
     parts = [escape(part) for part in text.split("`")]
     coded = [Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)]
     return Markup().join(coded)

@@ -1,4 +1,4 @@
-"""The Index pages: what a model was trained on, how its scores are made, and how far they were found to hold."""
+"""The index pages: training set, owners, versions, recipe and quality card."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from byline.errors import DatabaseUnavailable, InvalidQuery
 from byline_service.accounts.permissions import requires
 from byline_service.api import indexes as api
 from byline_service.api import versions
-from byline_service.pages.charts import Entry, Gauge, bars, gauge, stacked
+from byline_service.pages.charts import Entry, Gauge, bars, gauge, stacked_bar
 from byline_service.pages.csv import Row, csv_response, csv_stream
 from byline_service.pages.errors import PageRoute
 from byline_service.pages.rendering import page
@@ -30,14 +30,14 @@ router = APIRouter(
 DRAWN_OWNERS = 12
 SHOWN_ALONE = 8
 LISTED = 1000
-"""Lines of a list at most, and those of a file that are read at a time."""
+"""Most rows of a list, and rows of a file that are read at a time."""
 After = Annotated[str | None, Query(max_length=400)]
 From = Annotated[int, Query(ge=1, le=10**9, alias="from")]
 
 
 @router.get("")
 def indexes_page(request: Request) -> Response:
-    """List the indexes."""
+    """Show the list of indexes."""
     found = [api.get_index(request, each.name) for each in api.list_indexes(request).indexes]
     return page(request, "indexes.html", here="indexes", indexes=found)
 
@@ -52,7 +52,7 @@ async def index_page(request: Request, name: str, after: After = None, alone_fro
 
 
 def _described(request: Request, name: str, after: str | None, alone_from: int) -> dict[str, Any]:
-    """What files say of an index."""
+    """Return what the index itself says."""
     index = api.get_index(request, name)
     owners, coverage = _owners(request, index), api.get_coverage(request, name)
     alone = _self_influence(request, name, after, SHOWN_ALONE)
@@ -63,11 +63,13 @@ def _described(request: Request, name: str, after: str | None, alone_from: int) 
         "index": index,
         "recipe": json.dumps(index.model_dump(mode="json")["recipe_document"], indent=2),
         "unit_plural": "groups" if index.unit == "group" else "training points",
-        "judged": [judged(each) for each in index.quality_card.measurements] if index.quality_card else [],
+        "judged": [summarize(each) for each in index.quality_card.measurements] if index.quality_card else [],
         "owners": owners,
         "drawn": bars([Entry(each.owner, each.examples) for each in owners[:DRAWN_OWNERS]]),
         "coverage": coverage,
-        "licenses": stacked([(each.license or "none stated", each.examples) for each in coverage.licenses]),
+        "licenses": stacked_bar(
+            [(each.license or "none stated", each.examples) for each in coverage.licenses]
+        ),
         "alone": alone.examples,
         "alone_bars": bars([Entry(each.example.id, each.self_influence) for each in alone.examples]),
         "alone_from": alone_from,
@@ -77,7 +79,7 @@ def _described(request: Request, name: str, after: str | None, alone_from: int) 
 
 
 async def _versions(request: Request, index: IndexInfo) -> dict[str, Any]:
-    """What the database says of an index; a page is shown without that where it does not answer."""
+    """Return what the database says of an index; the page works without it while the database is unavailable."""
     try:
         listed = await versions.list_versions(request, index.name, "", LISTED)
         named = await versions.list_aliases(request, "", LISTED)
@@ -89,7 +91,7 @@ async def _versions(request: Request, index: IndexInfo) -> dict[str, Any]:
 
 @router.get("/{name}/owners.csv")
 def owners_csv(request: Request, name: str) -> Response:
-    """All owners of an index."""
+    """Export all owners of an index."""
     rows = [
         (each.owner, each.examples, "; ".join(each.licenses))
         for each in _owners(request, api.get_index(request, name))
@@ -99,14 +101,14 @@ def owners_csv(request: Request, name: str) -> Response:
 
 @router.get("/{name}/licenses.csv")
 def licenses_csv(request: Request, name: str) -> Response:
-    """All licenses of an index."""
+    """Export all licenses of an index."""
     rows = [(each.license, each.examples) for each in api.get_coverage(request, name).licenses]
     return csv_response(f"{name}-licenses", ("license", "examples"), rows)
 
 
 @router.get("/{name}/quality.csv")
 def quality_csv(request: Request, name: str) -> Response:
-    """What was measured about an index."""
+    """Export the quality card of an index."""
     card = api.get_index(request, name).quality_card
     rows = [
         (
@@ -127,7 +129,7 @@ def quality_csv(request: Request, name: str) -> Response:
 
 @router.get("/{name}/self-influence.csv")
 async def self_influence_csv(request: Request, name: str) -> Response:
-    """All points, those with the largest self-influence first."""
+    """Export all points, the largest self-influence first."""
 
     async def pages() -> AsyncIterator[list[Row]]:
         after: str | None = ""
@@ -144,7 +146,7 @@ async def self_influence_csv(request: Request, name: str) -> Response:
 
 
 def _owners(request: Request, index: IndexInfo) -> Sequence[OwnerInfo]:
-    """All of them, those with most first."""
+    """Return all owners, the largest first."""
     found, after = list[OwnerInfo](), None
     while True:
         part = api.list_owners(request, index.name, after, 1000)
@@ -155,7 +157,7 @@ def _owners(request: Request, index: IndexInfo) -> Sequence[OwnerInfo]:
 
 
 def _self_influence(request: Request, name: str, after: str | None, limit: int) -> SelfInfluencePage:
-    """A page of the list; an empty one where the recipe has none."""
+    """Return a page of self-influences; an empty one if the recipe has none."""
     try:
         return api.list_self_influence(request, name, after, limit)
     except InvalidQuery:
@@ -166,35 +168,35 @@ def _self_influence(request: Request, name: str, after: str | None, limit: int) 
 
 _MEANINGS: Mapping[str, str] = {
     "lds": (
-        "Models were retrained on random parts of the training set. This is how well summed scores ranked what those "
-        "models then predicted: 0 is chance, 1 is perfect."
+        "Models were retrained on random parts of the training set. The figure says how well summed scores rank what those "
+        "models predict: 0 is chance, 1 is perfect."
     ),
     "loo": (
-        "Models were retrained without single rows. This is how well scores ranked the effect of each row: 0 is "
+        "Models were retrained without single rows. The figure says how well scores rank the effect of each row: 0 is "
         "chance, 1 is perfect."
     ),
     "mislabel": (
-        "Labels were made wrong on purpose. This is how often self-influence ranked a wrong label above a right one: "
+        "Labels were made wrong on purpose. The figure says how often self-influence ranks a wrong label above a right one: "
         ".50 is chance, 1 is perfect."
     ),
 }
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One measurement as the page shows it."""
+class MeasurementSummary:
+    """A measurement in words, for the page."""
 
     measurement: Measurement
     meaning: str
-    """What was done, and what the figure means."""
+    """Method of the measurement, and the meaning of its figure."""
     verdict: str
-    """What it says about this index."""
+    """Conclusion for this index."""
     picture: Gauge
 
 
-def judged(measurement: Measurement) -> Judged:
-    """Put a measurement in words."""
-    return Judged(
+def summarize(measurement: Measurement) -> MeasurementSummary:
+    """Describe a measurement in words."""
+    return MeasurementSummary(
         measurement=measurement,
         meaning=_MEANINGS.get(measurement.metric, measurement.statistic),
         verdict=_verdict(measurement),
@@ -213,11 +215,11 @@ def _verdict(measurement: Measurement) -> str:
             )
         else:
             sentences.append(
-                f"Not shown to be better than chance: the interval from {figure(low)} to {figure(high)} holds "
+                f"Not shown to be better than chance: the interval from {figure(low)} to {figure(high)} includes "
                 f"{figure(chance)}."
             )
     if measurement.ceiling is not None:
         sentences.append(
-            f"Perfect scores would reach {figure(measurement.ceiling)}, since trainings differ by chance."
+            f"Perfect scores would reach {figure(measurement.ceiling)}, since training itself is random."
         )
     return " ".join(sentences)

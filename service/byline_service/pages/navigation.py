@@ -1,4 +1,4 @@
-"""Which pages there are, and what of them a caller is offered. What a caller may do is decided where it is done."""
+"""The navigation bar, and the actions that pages offer to a caller. The action itself checks the permission again."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ from byline_service.accounts.scopes import Caller
 
 @dataclass(frozen=True)
 class Entry:
-    """One page in the bar at the top."""
+    """A page in the navigation bar."""
 
     name: str
-    """What pages call themselves."""
+    """Name by which a page refers to itself."""
     title: str
     path: str
     scope: Scope | None
-    """What a key must allow; None: it is public."""
+    """Scope that the page needs; None for a public page."""
     owner_scoped: bool = False
-    """Whether keys that see some owners only have it."""
+    """Whether keys with owners may open the page."""
 
 
 ENTRIES = (
@@ -30,7 +30,7 @@ ENTRIES = (
 
 
 def entries(caller: Caller | None) -> list[Entry]:
-    """The pages that a caller can open; those that are public where nobody is signed in."""
+    """Return the pages that a caller can open; without a caller, the public ones."""
     return [each for each in ENTRIES if each.scope is None or _opens(caller, each.scope, each.owner_scoped)]
 
 
@@ -39,25 +39,25 @@ def _opens(caller: Caller | None, scope: Scope, owner_scoped: bool) -> bool:  # 
 
 
 @dataclass(frozen=True)
-class Offered:
-    """What pages offer a caller to see and to do."""
+class Permissions:
+    """Actions that pages offer to a caller."""
 
     read_all: bool = False
-    """See every owner."""
+    """See all owners."""
     ask: bool = False
-    """Ask questions."""
+    """Send queries."""
     book: bool = False
-    """Ask, and book the answer as an event."""
+    """Send queries, and book their answers as events."""
     compensate: bool = False
     """Draft runs."""
     approve: bool = False
-    """Approve and post them."""
+    """Approve and post runs."""
     admin: bool = False
-    """Switch versions, read the audit log."""
+    """Switch versions, and read the audit log."""
 
     @classmethod
-    def to(cls, caller: Caller | None) -> "Offered":
-        """What a caller is offered; nothing where nobody is signed in, little where the key sees some owners only."""
+    def of(cls, caller: Caller | None) -> "Permissions":
+        """Return the actions of a caller; none without a caller, and none for keys with owners."""
         if caller is None or caller.owners is not None:
             return cls()
         return cls(

@@ -1,4 +1,4 @@
-"""Where owners stand: accounts and statements added up for charts. Integers in minor units; no database."""
+"""Sums of owners' accounts and statements for charts, in integer minor units."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from byline.api.statements import BalanceDocument, StatementDocument
-from byline_service.pages.charts import WIDTH, BarSegment, nice_top, stacked
+from byline_service.pages.charts import WIDTH, BarSegment, nice_top, stacked_bar
 
 PARTS = ("payable", "escrow", "carried")
-"""Accounts that are an owner's, in the order of drawing."""
+"""Accounts of an owner, in the order of drawing."""
 NAMED = 5
-"""Owners with a colour of their own."""
+"""Number of owners with a color of their own."""
 OTHERS = "others"
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One owner's accounts."""
+class OwnerTotal:
+    """The accounts of one owner."""
 
     owner: str
     payable: int
@@ -26,31 +26,31 @@ class Standing:
 
     @property
     def total(self) -> int:
-        """All that is the owner's, held or not."""
+        """Return the sum of the owner's accounts."""
         return self.payable + self.escrow + self.carried
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """An owner's bar."""
+class OwnerBar:
+    """The bar of one owner."""
 
-    standing: Standing
+    total: OwnerTotal
     segments: Sequence[tuple[str, float, float]]
     """(account, x, width) of each part, on one scale for all owners."""
 
 
-def standings(balances: Sequence[BalanceDocument]) -> list[Standing]:
-    """Put owners' accounts together, those with most first."""
+def owner_totals(balances: Sequence[BalanceDocument]) -> list[OwnerTotal]:
+    """Combine accounts by owner, the largest payable amount first."""
     found: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(PARTS, 0))
     for each in balances:
         if each.owner is not None and each.account in PARTS:
             found[each.owner][each.account] += each.amount
-    whole = [Standing(owner=owner, **amounts) for owner, amounts in found.items()]
+    whole = [OwnerTotal(owner=owner, **amounts) for owner, amounts in found.items()]
     return sorted(whole, key=lambda each: (-each.payable, -each.total, each.owner))
 
 
 def totals(balances: Sequence[BalanceDocument]) -> dict[str, int]:
-    """Add up each account over all owners."""
+    """Sum each account over all owners."""
     found = dict.fromkeys((*PARTS, "unallocated", "funding"), 0)
     for each in balances:
         found[each.account] += each.amount
@@ -58,15 +58,15 @@ def totals(balances: Sequence[BalanceDocument]) -> dict[str, int]:
 
 
 def balanced(balances: Sequence[BalanceDocument]) -> bool:
-    """Whether the accounts of every policy add up to zero: amounts of two currencies are no sum."""
+    """Return whether the accounts of every policy add up to zero; amounts of two currencies are never added."""
     found: dict[str, int] = defaultdict(int)
     for each in balances:
         found[each.policy] += each.amount
     return not any(found.values())
 
 
-def draw(owners: Sequence[Standing]) -> list[Drawn]:
-    """Place owners' bars on one scale."""
+def owner_bars(owners: Sequence[OwnerTotal]) -> list[OwnerBar]:
+    """Place the bars of owners on one scale."""
     most = max((each.total for each in owners), default=0) or 1
     drawn = []
     for each in owners:
@@ -75,33 +75,33 @@ def draw(owners: Sequence[Standing]) -> list[Drawn]:
             width = round(WIDTH * max(0, getattr(each, part)) / most, 2)
             segments += [(part, x, width)] if width else []
             x = round(x + width, 2)
-        drawn.append(Drawn(each, segments))
+        drawn.append(OwnerBar(each, segments))
     return drawn
 
 
 @dataclass(frozen=True)
 class Period:
-    """One posted run as a column."""
+    """A posted run as a column of a chart."""
 
     run: str
     label: str
-    """The period's last day, or the day of its draft."""
+    """Last day of the period, or the day of the draft."""
     amounts: Mapping[str, int]
-    """Payable of the named owners and of the others together."""
+    """Payable amounts of the named owners, and of all others together."""
     total: int
     segments: Sequence[tuple[int, float, float]]
-    """(colour, y, height) of each part, from the ground up, in a box of 100."""
+    """(color, y, height) of each part, from the bottom up, in a box of 100."""
 
 
 def periods(statements: Sequence[StatementDocument]) -> tuple[list[str], list[Period]]:
-    """Divide what runs pay by owner, for a chart over time.
+    """Divide the amounts of runs by owner, for a chart over time.
 
     Args:
-        statements: Posted runs in any order; reversals count against what they take back.
+        statements: Posted runs in any order; reversals count negatively.
 
     Returns:
-        Owners with a colour of their own, those who got most first, with the others where there are any; and the periods
-        in their order.
+        Owners with a color of their own, the largest first, then the others if there are any; and the periods in
+        order.
     """
     sums: dict[str, int] = defaultdict(int)
     for statement in statements:
@@ -128,10 +128,10 @@ def _amounts(statement: StatementDocument, names: Sequence[str], shown: Sequence
 
 def _column(row: Mapping[str, int], top: float) -> list[tuple[int, float, float]]:
     y, segments = 100.0, list[tuple[int, float, float]]()
-    for colour, amount in enumerate(row.values(), start=1):
+    for color, amount in enumerate(row.values(), start=1):
         height = round(100 * max(0, amount) / top, 2)
         y = round(y - height, 2)
-        segments += [(colour, y, height)] if height else []
+        segments += [(color, y, height)] if height else []
     return segments
 
 
@@ -143,5 +143,5 @@ def _day(statement: StatementDocument) -> str:
 
 
 def mix(totals: Mapping[str, int]) -> list[BarSegment]:
-    """Divide all that was funded by account."""
-    return stacked([(name, max(0, totals[name])) for name in (*PARTS, "unallocated")])
+    """Divide the funded amount by account."""
+    return stacked_bar([(name, max(0, totals[name])) for name in (*PARTS, "unallocated")])

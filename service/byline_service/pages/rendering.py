@@ -1,4 +1,4 @@
-"""Templates to HTML. All that a page loads comes from this server; what it shows is text until a template says else."""
+"""Rendering of templates. Values are escaped as text, and all scripts and styles come from this server."""
 
 import json
 from typing import Any
@@ -35,17 +35,17 @@ _TEMPLATES.filters |= {
 def page(
     request: Request, template: str, *, here: str | None, status: int = 200, **values: Any
 ) -> HTMLResponse:
-    """Write a page.
+    """Render a page.
 
     Args:
-        request: Whom it is for.
-        template: Its file.
-        here: Its name in `navigation`; None where it is not in the bar.
-        status: Of the answer.
-        **values: What the template shows.
+        request: The request of the page.
+        template: File name of the template.
+        here: Name of the page in `navigation`; None for a page outside the bar.
+        status: HTTP status of the answer.
+        **values: Values of the template.
 
     Returns:
-        The page; browsers do not keep it.
+        The page; browsers do not store it.
     """
     caller = request.scope.get("state", {}).get("caller")
     written = _TEMPLATES.get_template(template).render(
@@ -53,7 +53,7 @@ def page(
         here=here,
         caller=caller,
         navigation=navigation.entries(caller),
-        may=navigation.Offered.to(caller),
+        may=navigation.Permissions.of(caller),
         **values,
     )
     return HTMLResponse(written, status_code=status, headers={"Cache-Control": "no-store"})

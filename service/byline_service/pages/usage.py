@@ -1,4 +1,4 @@
-"""The Usage page: who asked how much, how long answers take, what was refused; and for admins what was changed."""
+"""The usage page: requests, latency and refusals; for admins also the audit log."""
 
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -26,28 +26,28 @@ Reading = Annotated[Caller, requires(Scope.READ)]
 Days = Annotated[int, Query(ge=1, le=366)]
 DRAWN = 12
 MOST_ROWS = 20_000
-"""Rows that the page adds up; it says so where there are more."""
+"""Most rows that the page sums; it says so if there are more."""
 LISTED = 20
-ENDINGS = {
-    401: "without a valid key",
-    403: "not allowed by the key",
-    404: "no such thing",
-    409: "lost against another change",
-    413: "too large",
-    422: "not understood",
-    429: "beyond the key's quota",
-    499: "the client left",
-    500: "a mistake of the service",
-    503: "no room, or not ready",
-    504: "not ready in time",
-    507: "no disk",
+STATUS_MEANINGS = {
+    401: "missing or invalid key",
+    403: "not allowed for this key",
+    404: "not found",
+    409: "conflict with another change",
+    413: "content too large",
+    422: "invalid request",
+    429: "quota exceeded",
+    499: "client disconnected",
+    500: "internal error",
+    503: "overloaded or not ready",
+    504: "deadline exceeded",
+    507: "disk full",
 }
-"""Statuses in words."""
+"""Meanings of HTTP statuses."""
 
 
 @dataclass(frozen=True)
-class Sum:
-    """Usage added up."""
+class UsageSum:
+    """Summed usage."""
 
     name: str
     requests: int
@@ -56,7 +56,7 @@ class Sum:
 
     @property
     def mean(self) -> float | None:
-        """Milliseconds a request."""
+        """Return the mean milliseconds per request."""
         return self.milliseconds / self.requests if self.requests else None
 
 
@@ -67,14 +67,16 @@ async def usage_page(
     days: Days = 31,
     after: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
 ) -> Response:
-    """Show a caller's usage; all of it, and the audit log, to admins."""
+    """Show the usage of the caller's key; for admins, of all keys, with the audit log."""
     service: AppState = request.app.state.service
     rows, complete = await _rows(request, caller, days)
     by_day = _by_day(rows, days)
     names = await _names(request, caller)
-    by_key = added((names.get(row.key_id, row.key_id), row) for row in rows)
+    by_key = sum_by_name((names.get(row.key_id, row.key_id), row) for row in rows)
     drawn, top = columns([(each.name, each.queries) for each in by_day])
-    refused = {status: count for status, count in endings(service.metrics.registry).items() if status >= 400}
+    refused = {
+        status: count for status, count in request_statuses(service.metrics.registry).items() if status >= 400
+    }
     audit = (
         await audit_and_usage.list_audit(request, caller, after, LISTED) if caller.may(Scope.ADMIN) else None
     )
@@ -91,11 +93,11 @@ async def usage_page(
         today=by_day[-1],
         by_key=by_key,
         key_bars=bars([Entry(each.name, each.queries) for each in by_key[:DRAWN]]),
-        by_index=added((row.index, row) for row in rows),
+        by_index=sum_by_name((row.index, row) for row in rows),
         stages=stage_times(service.metrics.registry),
         stage_bars=bars([Entry(each.stage, each.p99) for each in stage_times(service.metrics.registry)]),
         refused=sorted(refused.items(), key=lambda item: -item[1]),
-        endings=ENDINGS,
+        status_meanings=STATUS_MEANINGS,
         audit=audit,
         audit_first=after is None,
     )
@@ -103,7 +105,7 @@ async def usage_page(
 
 @router.get("/usage.csv")
 async def usage_csv(request: Request, caller: Reading, days: Days = 31) -> Response:
-    """The same rows as the API's."""
+    """Export the rows of the API's usage list."""
     head = ("day", "key_id", "index", "requests", "queries", "milliseconds")
 
     async def pages() -> AsyncIterator[list[Row]]:
@@ -113,8 +115,8 @@ async def usage_csv(request: Request, caller: Reading, days: Days = 31) -> Respo
     return await csv_stream("usage", head, pages())
 
 
-def added(named: Iterable[tuple[str, UsageRow]]) -> list[Sum]:
-    """Add rows up by name, those with most queries first."""
+def sum_by_name(named: Iterable[tuple[str, UsageRow]]) -> list[UsageSum]:
+    """Sum rows by name, those with most queries first."""
     groups: dict[str, list[UsageRow]] = defaultdict(list)
     for name, row in named:
         groups[name].append(row)
@@ -122,8 +124,8 @@ def added(named: Iterable[tuple[str, UsageRow]]) -> list[Sum]:
     return sorted(sums, key=lambda each: (-each.queries, each.name))
 
 
-def _sum(name: str, rows: Sequence[UsageRow]) -> Sum:
-    return Sum(
+def _sum(name: str, rows: Sequence[UsageRow]) -> UsageSum:
+    return UsageSum(
         name,
         sum(row.requests for row in rows),
         sum(row.queries for row in rows),
@@ -131,8 +133,8 @@ def _sum(name: str, rows: Sequence[UsageRow]) -> Sum:
     )
 
 
-def _by_day(rows: Sequence[UsageRow], days: int) -> list[Sum]:
-    """One sum a day, days without usage too."""
+def _by_day(rows: Sequence[UsageRow], days: int) -> list[UsageSum]:
+    """Return one sum per day, including days without usage."""
     found: dict[date, list[UsageRow]] = defaultdict(list)
     for row in rows:
         found[row.day].append(row)
@@ -142,7 +144,7 @@ def _by_day(rows: Sequence[UsageRow], days: int) -> list[Sum]:
 
 
 async def _rows(request: Request, caller: Caller, days: int) -> tuple[list[UsageRow], bool]:
-    """The newest rows, and whether these are all."""
+    """Return the newest rows, and whether these are all."""
     found: list[UsageRow] = []
     async for part in _pages(request, caller, days):
         found += part
@@ -162,7 +164,7 @@ async def _pages(request: Request, caller: Caller, days: int) -> AsyncIterator[l
 
 
 async def _names(request: Request, caller: Caller) -> Mapping[str, str]:
-    """What keys are for, by id: admins know them by name."""
+    """Return the names of keys by id; only admins see the names of other keys."""
     if not caller.may(Scope.ADMIN):
         return {caller.key_id: "this key"}
     found = await keys.list_keys(request, caller, None, 1000)
@@ -174,18 +176,18 @@ STAGES = ("queue", "predict", "gradient", "transform", "search", "join")
 
 @dataclass(frozen=True)
 class StageTimes:
-    """One stage of answers, in milliseconds."""
+    """The duration of one stage of answers, in milliseconds."""
 
     stage: str
     count: int
-    """Answers that had it."""
+    """Number of answers with this stage."""
     mean: float
     median: float
     p99: float
 
 
 def stage_times(registry: CollectorRegistry) -> list[StageTimes]:
-    """Sum up `byline_stage_seconds` over indexes; stages that took no time are left out."""
+    """Sum `byline_stage_seconds` over indexes; stages that took no time are left out."""
     buckets: dict[str, Counter[float]] = defaultdict(Counter)
     sums: dict[str, float] = defaultdict(float)
     for family in registry.collect():
@@ -205,11 +207,11 @@ def _times(stage: str, cumulative: Sequence[tuple[float, int]], seconds: float) 
 
 
 def quantile(cumulative: Sequence[tuple[float, int]], q: float) -> float:
-    """Estimate a quantile as Prometheus' `histogram_quantile` does: evenly spread within a bucket.
+    """Estimate a quantile as Prometheus' `histogram_quantile` does, by linear interpolation within a bucket.
 
     Args:
         cumulative: (upper bound, observations at or below it), ascending, the last bound infinite.
-        q: Between 0 and 1.
+        q: A number between 0 and 1.
     """
     rank = q * cumulative[-1][1]
     below, start = 0, 0.0
@@ -220,8 +222,8 @@ def quantile(cumulative: Sequence[tuple[float, int]], q: float) -> float:
     return start
 
 
-def endings(registry: CollectorRegistry) -> Mapping[int, int]:
-    """Requests to the API by how they ended, as HTTP status; pages and their files are left out."""
+def request_statuses(registry: CollectorRegistry) -> Mapping[int, int]:
+    """Count the API's requests by HTTP status; pages and their files are left out."""
     found: Counter[int] = Counter()
     for family in registry.collect():
         for sample in family.samples:

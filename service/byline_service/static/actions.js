@@ -1,4 +1,4 @@
-// Buttons that change something: they ask first, and are done once however often they are pressed.
+// Buttons with effects: they ask for confirmation, and a repeated press has no further effect.
 import { get, send } from "./api.js";
 import { confirmed, during, freshKey } from "./confirm.js";
 import { element } from "./dom.js";
@@ -18,7 +18,7 @@ for (const button of document.querySelectorAll("[data-dialog]")) {
   button.addEventListener("click", () => document.getElementById(button.dataset.dialog).showModal());
 }
 
-// A day is its first moment in UTC, as periods are.
+// A day means its first moment in UTC, as in periods.
 function moment(day) {
   return day ? `${day}T00:00:00Z` : null;
 }
@@ -33,7 +33,7 @@ function draftOf(form) {
 
 for (const form of document.querySelectorAll("form[data-draft]")) {
   let key = freshKey();
-  form.addEventListener("input", () => (key = freshKey())); // another body is another intention
+  form.addEventListener("input", () => (key = freshKey())); // another body is another request
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     during(form.closest("dialog"), form.querySelector(".status"), async () => {

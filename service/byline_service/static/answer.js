@@ -1,4 +1,4 @@
-// Showing an answer: the prediction, how far to trust it, the influencers as cards, the owners' shares, where time went.
+// The view of an answer: prediction, trust, examples as cards, owners' shares, and timings.
 import { bar, bars, figure, key, scaleOf, stacked } from "./charts.js";
 import { element, place } from "./dom.js";
 import { milliseconds, shareWithin, short, within } from "./formats.js";
@@ -7,7 +7,7 @@ import { RANKINGS, trustView } from "./trust.js";
 
 const DRAWN_OWNERS = 7;
 
-// onZoom(example) is called to go from a group to its points.
+// onZoom(example) is called to show the points of a group.
 export function answerView(answer, query, onZoom) {
   const ends = endsOf(answer);
   return [
@@ -20,8 +20,8 @@ export function answerView(answer, query, onZoom) {
 
 function endsOf({ baseline, proponents, opponents, stands_out: clear, optimism }) {
   const [best, worst] = baseline
-    ? [["Most alike", "These are alike to the query, whatever training on them did."], ["Least alike", "These are least like the query."]]
-    : [["Proponents", "Training on these raised the target."], ["Opponents", "Training on these lowered the target."]];
+    ? [["Most similar", "The most similar examples to the query, regardless of the effect of training on them."], ["Least similar", "The least similar examples to the query."]]
+    : [["Proponents", "Training on these examples raised the target."], ["Opponents", "Training on these examples lowered the target."]];
   return [
     { title: best[0], meaning: best[1], found: proponents, clear: clear.proponents, luck: optimism.proponents },
     { title: worst[0], meaning: worst[1], found: opponents, clear: clear.opponents, luck: optimism.opponents },
@@ -33,7 +33,7 @@ function predictionView(answer, query) {
   const given = typeof query?.text === "string" ? query.text : null;
   const wrote = shown?.completion ?? query?.completion;
   if (given !== null && typeof wrote === "string") {
-    const title = shown ? "The model continued" : "The continuation that is attributed";
+    const title = shown ? "The model continued" : "The attributed continuation";
     const text = element("pre", { class: "text", tabindex: 0, role: "region", "aria-label": title }, element("span", { class: "given" }, given), element("mark", {}, wrote));
     return predicted(title, text, facts(shown, ["completion"]));
   }
@@ -94,21 +94,21 @@ function sharesView({ index, shares }) {
       "section",
       { class: "panel", "aria-labelledby": "shares-title" },
       element("h3", { id: "shares-title" }, "Owners\u2019 shares"),
-      element("p", { class: "hint" }, "Each owner\u2019s scores are summed over all of their rows, opponents included and whatever the filter. Owners with a positive sum share."),
+      element("p", { class: "hint" }, "Each owner\u2019s scores are summed over all rows, including opponents and regardless of the filter. Owners with a positive sum have a share."),
       ...children,
     );
-  if (shares.positive <= 0) return section(element("p", { class: "nothing" }, "No owner\u2019s sum is positive: there is nothing to share."));
+  if (shares.positive <= 0) return section(element("p", { class: "nothing" }, "No owner has a positive sum, so there are no shares."));
   const due = shares.owners.filter((each) => each.share > 0);
   const drawn = due.slice(0, DRAWN_OWNERS);
   const picture = bars(drawn.map((each) => ({ label: each.owner, value: each.share, interval: each.share_interval, text: shareWithin(each.share, each.share_interval) })));
-  const label = `Owners\u2019 shares of this answer: ${drawn[0].owner} has most, ${percent.format(drawn[0].share)}`;
+  const label = `Owners\u2019 shares of this answer, the largest is ${drawn[0].owner} with ${percent.format(drawn[0].share)}`;
   const left = due.length - drawn.length + (shares.others?.share > 0 ? shares.others.owners : 0);
   const none = shares.owners.length - due.length;
   const clipped = shares.clipped / (shares.positive + shares.clipped);
   const notes = [
     left > 0 ? `${whole.format(left)} more owners have smaller shares.` : null,
-    none > 0 ? `${none === 1 ? "One owner has" : `${whole.format(none)} owners have`} a negative sum and no share: ${percent.format(clipped)} of all mass is clipped to 0.` : null,
-    shares.coverage.complete ? null : `${whole.format(shares.coverage.total - shares.coverage.searched)} points have no owner and take no part.`,
+    none > 0 ? `${none === 1 ? "One owner has" : `${whole.format(none)} owners have`} a negative sum and no share: ${percent.format(clipped)} of the total is clipped to 0.` : null,
+    shares.coverage.complete ? null : `${whole.format(shares.coverage.total - shares.coverage.searched)} points have no owner and no share.`,
   ];
   return section(figure(label, picture, sharesTable(index, shares)), element("p", { class: "hint" }, notes.filter(Boolean).join(" ")));
 }
@@ -140,7 +140,7 @@ function sharesTable(index, { owners }) {
 function influenceLines(answer) {
   return [
     ["Recipe", `${answer.recipe} (${answer.recipe_fingerprint.slice(0, 12)})`],
-    ["Target", answer.target ?? "as the gradient has it"],
+    ["Target", answer.target ?? "chosen by the gradient"],
   ];
 }
 
@@ -158,7 +158,7 @@ function detailsView(answer) {
   return element(
     "section",
     { class: "panel timing", "aria-labelledby": "details-title" },
-    element("h3", { id: "details-title" }, "Where it came from"),
+    element("h3", { id: "details-title" }, "Details"),
     element("dl", { class: "facts" }, ...parts),
     element("div", { class: "chart" }, stacked(stages)),
     element("ul", { class: "keys", "aria-label": "Time by stage" }, ...keys),

@@ -1,4 +1,4 @@
-// The service's API. A failure is an Error whose message is the problem document as sentences.
+// Requests to the service's API. A failure is an Error with the detail of its problem document.
 
 export async function answered(response) {
   const body = await response.text();
@@ -7,7 +7,7 @@ export async function answered(response) {
   try {
     document = JSON.parse(body);
   } catch {
-    // A proxy's page, for example: the status says enough.
+    // Not JSON, such as a proxy's page: the status is reported.
   }
   if (response.ok && document !== null) return document;
   if (response.status === 401 && location.pathname !== "/login") {
@@ -18,9 +18,8 @@ export async function answered(response) {
 
 export function failed(response, problem) {
   if (problem === null || !problem.title) return new Error(`The service answered with status ${response.status}.`);
-  const detail = problem.detail ? ` ${sentence(problem.detail)}` : "";
   const wait = response.headers.get("retry-after");
-  return new Error(`${sentence(problem.title)}${detail}${wait ? ` Try again in ${wait} s.` : ""}`);
+  return new Error(`${sentence(problem.detail || problem.title)}${wait ? ` Try again in ${wait} s.` : ""}`);
 }
 
 function sentence(text) {

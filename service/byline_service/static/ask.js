@@ -1,5 +1,5 @@
-// The page at /: pick an index, type or pick a query, see who made the model predict it.
-// `/?index=NAME&query=JSON` (and k, direction, target, owner, baseline) asks at once, so that an answer can be linked.
+// The query page at /: choose an index, type or pick a query, read the answer.
+// `/?index=NAME&query=JSON` (and k, direction, target, owner, baseline) sends the query at once, so that an answer can be linked.
 import { get, indexPath, send } from "./api.js";
 import { answerView } from "./answer.js";
 import { confirmed } from "./confirm.js";
@@ -16,7 +16,7 @@ const [form, index, fields, status, answer] = ["form", "index", "fields", "statu
 const options = ["k", "direction", "target", "owner", "baseline"].map(at);
 
 let query = null; // the form of the chosen index's queries
-let asking = null; // aborts the question before
+let asking = null; // aborts the previous query
 
 async function chooseIndex() {
   const name = index.value;
@@ -32,7 +32,7 @@ async function chooseIndex() {
   offerBaselines(info.baselines);
   if (info.query_schema === null) {
     query = null;
-    fields.replaceChildren(element("p", { class: "notice" }, "This index was opened without a Task that parses queries: send gradients or features through the API."));
+    fields.replaceChildren(element("p", { class: "notice" }, "This index has no Task that parses queries. Send gradients or features through the API."));
   } else {
     query = queryForm(info.query_schema);
     fields.replaceChildren(...query.elements);
@@ -73,7 +73,7 @@ function ask() {
   return answered(payload, body(payload), null);
 }
 
-// One question at a time: another one ends the one before.
+// One query at a time: a new one ends the previous one.
 async function answered(payload, asked, group) {
   asking?.abort();
   asking = new AbortController();
@@ -104,12 +104,12 @@ function underWay(now) {
   at("progress").replaceChildren();
   if (!now) return status.classList.remove("busy");
   at("copy").hidden = true;
-  if (at("book")) at("book").hidden = true; // it is not there for keys that may not book
+  if (at("book")) at("book").hidden = true; // absent for keys that cannot book
   said("Asking…");
   status.classList.add("busy");
 }
 
-// A line and a bar for the eye; the status beside them is read aloud, and says once that something is done.
+// A line and a bar show the progress. The status is read aloud, so it changes once only.
 function showProgress(progress) {
   at("step").textContent = progressText(progress, whole);
   const width = 200 * Math.min(1, progress.fraction ?? 0);
@@ -127,11 +127,11 @@ function fail(message) {
   answer.replaceChildren();
 }
 
-// An answer that can be paid for: all rows were searched for the shares, and there is an error to bound them by.
+// An answer is payable if its shares cover all rows and have standard errors.
 function offerBooking(found, { query: payload, target }) {
   const button = at("book");
   if (!button || !found.shares || found.standard_error_scope === null || !found.shares.coverage.complete) return;
-  const words = { title: "Book this answer?", text: "Each owner\u2019s score is stored as an event. The next statement run divides the pool over it.", done: "Book" };
+  const words = { title: "Book this answer?", text: "The scores of all owners are stored as an event. The next statement run divides the pool over it.", done: "Book" };
   button.hidden = false;
   button.onclick = () =>
     confirmed(words, async (key) => {
@@ -160,7 +160,7 @@ function body(payload) {
   };
 }
 
-// Keeps the address a link to this answer, unless that would be too long for a browser.
+// Makes the address a link to this answer, unless it would be too long for a browser.
 function link(payload) {
   const parameters = new URLSearchParams({ index: index.value, query: JSON.stringify(payload) });
   options.filter((each) => each.value && !each.disabled).forEach((each) => parameters.set(each.id, each.value));
@@ -215,7 +215,7 @@ at("copy").addEventListener("click", copyLink);
 at("cancel").addEventListener("click", () => {
   asking.abort();
   underWay(false);
-  said("Cancelled.");
+  said("Canceled.");
   at("ask").focus();
 });
 index.addEventListener("change", () => {

@@ -1,11 +1,11 @@
-// Charts of answers: the marks are SVG, the text beside them HTML, and a table with a CSV file lies under each.
-// `pages/charts.py` draws the same for pages that are made on the server.
+// Charts of answers: marks in SVG, text in HTML, and a table with a CSV file under each.
+// `pages/charts.py` computes the same charts for pages that are rendered on the server.
 import { element, svg } from "./dom.js";
 import { csvLink } from "./csv.js";
 
 const WIDTH = 200;
 
-// Math.max takes its numbers as arguments, of which a browser allows only so many.
+// Math.max takes numbers as arguments, and browsers limit their number.
 function most(values) {
   return values.reduce((largest, value) => Math.max(largest, value), -Infinity);
 }
@@ -19,7 +19,7 @@ export function scaleOf(entries) {
   return (value) => 1 + ((WIDTH - 2) * (Math.min(Math.max(value, low), high) - low)) / width;
 }
 
-// A signed bar with its interval; the numbers stand beside it.
+// A signed bar with its interval.
 export function bar({ value, interval }, x) {
   const parts = [
     svg("rect", { class: value < 0 ? "minus" : "plus", x: Math.min(x(0), x(value)), y: 2, width: Math.abs(x(value) - x(0)), height: 8 }),

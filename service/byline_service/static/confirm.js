@@ -1,6 +1,6 @@
-// The one dialog that asks before something is done; what is done is done once however often it is pressed.
+// The confirmation dialog; a repeated press has no further effect.
 
-// One key for one intention: a repeated press, or a retry after a lost answer, is the same request.
+// One key per request: a repeated press, or a retry after a lost answer, is the same request.
 export function freshKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -11,7 +11,7 @@ export function tell(status, text, kind = "") {
   status.textContent = text;
 }
 
-// Runs an action while its dialog is open and says what went wrong there.
+// Runs an action while its dialog is open, and shows its error there.
 export async function during(dialog, status, action) {
   const buttons = [...dialog.querySelectorAll("button")];
   buttons.forEach((each) => (each.disabled = true));
@@ -27,7 +27,7 @@ export async function during(dialog, status, action) {
   buttons.forEach((each) => (each.disabled = false));
 }
 
-// action(key) is done once the reader agrees; the dialog closes when it succeeds.
+// action(key) runs after confirmation; the dialog closes when it succeeds.
 export function confirmed({ title, text, done }, action) {
   const at = (id) => document.getElementById(id);
   const dialog = at("confirm");

@@ -1,7 +1,7 @@
-// A table as a file for spreadsheets, made in the browser from what the page shows.
+// CSV files of tables, made in the browser.
 import { element } from "./dom.js";
 
-// Owners name themselves: what a spreadsheet would compute stays text.
+// Owners choose their names: text that a spreadsheet would compute is escaped.
 function cell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);

@@ -1,4 +1,4 @@
-// Building elements. Text only ever enters through textContent: previews and predictions are untrusted.
+// Creation of elements. Text enters through textContent only: previews and predictions are untrusted.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -20,7 +20,7 @@ function filled(node, attributes, children) {
   return node;
 }
 
-// Only web addresses become links; anything else a uri may hold is shown as text.
+// Only web addresses become links; other URIs are shown as text.
 export function place(uri) {
   let url;
   try {

@@ -1,4 +1,4 @@
-// A form made from the JSON schema of an index's queries.
+// A form for queries, made from the JSON schema of an index.
 import { element } from "./dom.js";
 
 const LONG = 120;

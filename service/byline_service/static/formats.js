@@ -1,11 +1,11 @@
-// Numbers of answers, as the reader's locale writes them.
+// Numbers of answers in the reader's locale.
 import { percent } from "./numbers.js";
 
 const MINUS = "\u2212";
 const significant = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 4, useGrouping: true });
 const scientific = new Intl.NumberFormat(undefined, { notation: "scientific", maximumFractionDigits: 2 });
 
-// Four significant digits, with an exponent only where it helps.
+// Four significant digits, with an exponent only for very large or small numbers.
 export function short(value) {
   const size = Math.abs(value);
   const text = size !== 0 && (size >= 1e6 || size < 1e-3) ? scientific.format(value) : significant.format(value);

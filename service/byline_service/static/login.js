@@ -1,10 +1,10 @@
-// The page at /login: a key, typed or in the address's fragment (which no server ever sees), becomes a session.
+// The login page: a key becomes a session. It is typed, or comes in the fragment of the address, which is not sent to a server.
 import { post } from "./api.js";
 
 const at = (id) => document.getElementById(id);
 
-// Back to where the browser was sent from; only an address of this service. All of it, with the origin: a path that
-// begins with two slashes would be another host's address.
+// The address to return to, on this service only. It includes the origin, since a path with two leading slashes would
+// name another host.
 function destination() {
   const next = new URLSearchParams(location.search).get("next") ?? "/";
   if (!URL.canParse(next, location.origin)) return "/";

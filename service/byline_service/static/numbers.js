@@ -1,4 +1,4 @@
-// Numbers as the reader's locale writes them. The server writes English ones, and the exact value beside them.
+// Numbers in the reader's locale. The server writes English numbers with their exact values.
 const formats = new Map();
 
 function format(options) {
@@ -18,7 +18,7 @@ export const percent = format({ style: "percent", maximumFractionDigits: 1 });
 
 export function localise(root) {
   for (const each of root.querySelectorAll("data[value]")) {
-    // As a string: amounts may have more digits than a float holds.
+    // A string, since amounts may have more digits than a float.
     const written = format(optionsOf(each.dataset)).format(each.value);
     each.textContent = written.replace("-", "\u2212");
   }

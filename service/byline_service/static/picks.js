@@ -1,4 +1,4 @@
-// Queries to pick from: the schema's own examples, and the beginnings of training points where queries have a text.
+// Queries to pick from: examples of the schema, and for text queries the beginnings of training points.
 import { element } from "./dom.js";
 
 const OFFERED = 12;
@@ -8,10 +8,10 @@ export function offerPicks(field, select, schema, examples, onPick) {
   const own = schema === null ? [] : ownExamples(schema).map((query) => [summary(query), query]);
   const previews = examples.map((each) => each.example).filter((each) => each.preview && each.preview.length > 60);
   const name = schema === null ? null : textField(schema);
-  const step = Math.max(1, Math.floor(previews.length / OFFERED)); // spread, so that not all are of one document
+  const step = Math.max(1, Math.floor(previews.length / OFFERED)); // spread over the documents
   const begun = name === null ? [] : previews.filter((_, i) => i % step === 0).slice(0, OFFERED).map((each) => [summary({ [name]: each.preview }), { [name]: beginning(each.preview) }]);
   const picks = [...own, ...begun];
-  const groups = [["Examples", own], ["As a training point begins", begun]].filter(([, found]) => found.length);
+  const groups = [["Examples", own], ["Beginnings of training points", begun]].filter(([, found]) => found.length);
   let number = 0;
   const options = groups.map(([label, found]) => element("optgroup", { label }, ...found.map(([text]) => element("option", { value: number++ }, text))));
   select.replaceChildren(element("option", { value: "" }, "Choose …"), ...options);
@@ -41,7 +41,7 @@ function summary(query) {
   return text.length > LINE ? `${text.slice(0, LINE)}…` : text;
 }
 
-// Long lists, such as an image's pixels, by their shape: nobody reads the numbers.
+// Long lists, such as an image's pixels, are described by their shape.
 function described(name, value) {
   if (typeof value === "string") return value;
   const shape = [];

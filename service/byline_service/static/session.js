@@ -1,4 +1,4 @@
-// Signing out; the session's cookie is out of scripts' reach, so the service ends it.
+// Sign out. Scripts cannot read the session's cookie, so the service deletes it.
 import { send } from "./api.js";
 
 document.getElementById("sign-out").addEventListener("click", async () => {

@@ -1,4 +1,4 @@
-// An answer as a stream of events: progress as it goes, then the answer or the problem. The same request as without.
+// Answers as streams of events: progress, then the answer or the problem.
 import { answered, failed } from "./api.js";
 
 export async function postStreaming(path, body, signal, onProgress) {
@@ -14,10 +14,10 @@ export async function postStreaming(path, body, signal, onProgress) {
     if (name === "answer") return JSON.parse(data);
     if (name === "problem") throw failed(response, JSON.parse(data));
   }
-  throw new Error("The service ended before the answer was ready. Ask again.");
+  throw new Error("The service stopped before the answer was ready. Send the query again.");
 }
 
-// Server-sent events: blocks of lines, an empty line between two.
+// Server-sent events: blocks of lines, separated by an empty line.
 async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -37,7 +37,7 @@ function parsed(block) {
 }
 
 const STAGES = {
-  queue: "Waiting for its turn",
+  queue: "Waiting in the queue",
   predict: "Predicting",
   gradient: "Computing the query\u2019s gradient",
   solve: "Solving",

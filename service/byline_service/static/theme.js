@@ -1,14 +1,14 @@
-// Light, dark, or as the system has it. A classic script in the head: it runs before anything is painted.
+// Light, dark, or the system's theme. A classic script in the head runs before the first paint.
 (() => {
   const KEY = "byline-theme";
   const NEXT = { auto: "light", light: "dark", dark: "auto" };
-  const NAMES = { auto: "as the system has it", light: "light", dark: "dark" };
+  const NAMES = { auto: "system", light: "light", dark: "dark" };
 
   const stored = () => {
     try {
       return localStorage.getItem(KEY);
     } catch {
-      return null; // storage is switched off: the system decides
+      return null; // storage is off: use the system's theme
     }
   };
   const show = (theme) => {
@@ -20,7 +20,7 @@
 
   addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
-    const label = () => button.setAttribute("aria-label", `Colours: ${NAMES[theme]}. Change to ${NAMES[NEXT[theme]]}`);
+    const label = () => button.setAttribute("aria-label", `Colors: ${NAMES[theme]}. Change to ${NAMES[NEXT[theme]]}`);
     button.hidden = false;
     label();
     button.addEventListener("click", () => {
@@ -30,7 +30,7 @@
       try {
         localStorage.setItem(KEY, theme);
       } catch {
-        // It lasts for this page, then.
+        // Storage is off: the choice lasts for this page.
       }
     });
   });

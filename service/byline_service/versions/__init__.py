@@ -1,1 +1,1 @@
-"""Which version of each index is served, and how another one takes its place without a request being lost."""
+"""Versions of indexes and their aliases: registration, verification, and switches without a lost request."""

@@ -1,4 +1,4 @@
-"""What is listed of an index, sorted once: an index never changes."""
+"""Sorted lists of an index. They are computed once, since an index never changes."""
 
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from byline.index.index import AttributionIndex
 
 
 class Catalogue:
-    """Lists of one index.
+    """Sorted lists of one index.
 
     Args:
         index: The opened index.
@@ -21,22 +21,22 @@ class Catalogue:
 
     @cached_property
     def owners(self) -> list[tuple[str, int, list[str]]]:
-        """Every owner with the number of its rows and its licenses, by name."""
+        """Return every owner with the number of its rows and its licenses, by name."""
         return self.index.examples.owners()
 
     @cached_property
     def licenses(self) -> list[tuple[str | None, int]]:
-        """Every license with the number of its rows, the commonest first."""
+        """Return every license with the number of its rows, the most frequent first."""
         return self.index.examples.licenses()
 
     @cached_property
     def by_self_influence(self) -> NDArray[np.int64]:
-        """Rows, largest self-influence first; ties by row."""
+        """Return the rows by self-influence, the largest first; ties by row."""
         scores_R = np.asarray(self.index.self_influence)
         return np.lexsort((np.arange(len(scores_R)), -scores_R))
 
     def rows_of(self, owners: frozenset[str] | None) -> NDArray[np.int64] | None:
-        """Rows of some owners, ascending; None where everybody's are meant."""
+        """Return the rows of some owners in ascending order; None for all owners."""
         if owners is None:
             return None
         return self.index.examples.rows_matching(Filter(owner=sorted(owners)))

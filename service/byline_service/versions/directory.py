@@ -1,4 +1,4 @@
-"""An index's directory: the versions in it, opened and verified by name."""
+"""The directory of an index: its versions are opened and verified by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,34 +14,34 @@ from byline_service.versions.records import VersionFacts, check_name
 from byline_service.versions.served_version import ServedVersion
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes that were read, and those in all; may raise to end the reading."""
+"""Called with the bytes read and the bytes in all; it may raise to stop the reading."""
 
 
 class UnusableError(Exception):
-    """A version cannot be served; the message says why, without paths of this machine or content."""
+    """A version cannot be served. The message gives the reason without paths of this machine and without content."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexDirectory:
-    """Where the versions of one index lie, and how they are opened. Reading takes time: not on the event loop."""
+    """The directory of one index. Its methods read files: do not call them on the event loop."""
 
     index: str
-    """The name that the index is served under."""
+    """Name under which the index is served."""
     path: Path
-    """The directory that holds the versions' directories."""
+    """Directory that holds the directories of the versions."""
     with_task: bool = True
     """Whether the Task and its models are loaded."""
     threads: int | None = None
-    """Search threads; None leaves the libraries' own number."""
+    """Search threads; None leaves the libraries' default."""
     baselines: tuple[Similarity, ...] = ()
-    """Rankings by similarity that are offered where the Task allows."""
+    """Baselines by similarity that are offered where the Task supports them."""
 
     def folder(self, version: str) -> Path:
-        """Find the directory of a version.
+        """Return the directory of a version.
 
         Raises:
-            InvalidInput: That is no name.
-            NotFound: There is no such directory, or it is a link.
+            InvalidInput: The name is not valid.
+            NotFound: The directory does not exist, or is a link.
         """
         check_name("a version", version)
         folder = self.path / version
@@ -50,11 +50,11 @@ class IndexDirectory:
         return folder
 
     def facts(self, version: str) -> VersionFacts:
-        """Read what identifies a version; of one whose manifest is damaged, its name alone.
+        """Read what identifies a version. If its manifest is damaged, only the name is known.
 
         Raises:
-            InvalidInput: That is no name; or the directory was renamed, and answers would name another version.
-            NotFound: There is no such directory.
+            InvalidInput: The name is not valid, or the directory was renamed, so that answers would name another version.
+            NotFound: The directory does not exist.
         """
         folder = self.folder(version)
         try:
@@ -63,7 +63,7 @@ class IndexDirectory:
             return VersionFacts(index=self.index, version=version)
         if manifest.fingerprint.version != version:
             raise InvalidInput(
-                f"expected the directory of a version to bear its name, {manifest.fingerprint.version}: name it so"
+                f"expected the directory of version {manifest.fingerprint.version} to have its name: rename the directory"
             )
         return VersionFacts(
             index=self.index,
@@ -74,16 +74,16 @@ class IndexDirectory:
         )
 
     def open(self, version: str, manifest_digest: str | None = None) -> ServedVersion:
-        """Open a version, verify it (digests of files that did not change are remembered) and ask it once.
+        """Open a version, verify it and answer a first query. Cached digests are used for files that did not change.
 
         Args:
-            version: Its name.
-            manifest_digest: What it was registered as; None holds it to nothing.
+            version: Name of the version.
+            manifest_digest: Digest of the registered manifest; None accepts any.
 
         Raises:
-            InvalidInput: That is no name.
-            NotFound: There is no such directory.
-            UnusableError: It cannot be served.
+            InvalidInput: The name is not valid.
+            NotFound: The directory does not exist.
+            UnusableError: The version cannot be served.
         """
         folder = self.folder(version)
         try:
@@ -93,18 +93,18 @@ class IndexDirectory:
             attributor.similarities.offer(self.baselines)
             attributor.warm()
         except MemoryError:
-            raise  # says nothing about the version
+            raise  # the version may be intact
         except Exception as error:
             raise UnusableError(self._reason(error)) from error
         return ServedVersion(attributor, version, folder)
 
     def verify(self, version: str, manifest_digest: str | None, progress: Progress) -> ServedVersion:
-        """Read every byte of a version, whatever is remembered, then open it; raises as `open` does.
+        """Read every byte of a version without cached digests, then open it; raises as `open` does.
 
         Args:
-            version: Its name.
-            manifest_digest: What it was registered as; None holds it to nothing.
-            progress: Told how far the reading is.
+            version: Name of the version.
+            manifest_digest: Digest of the registered manifest; None accepts any.
+            progress: Called with the progress of the reading.
         """
         folder = self.folder(version)
         digests = DigestCache(self.path / DIGEST_CACHE)
@@ -120,10 +120,10 @@ class IndexDirectory:
         return self.open(version, manifest_digest)
 
     def _reason(self, error: Exception) -> str:
-        """Why a version is unusable: Byline's messages hold no content; of others, the type."""
+        """Return why a version is unusable: Byline's own message, which holds no content, or the type of another error."""
         if isinstance(error, BylineError):
             return str(error).replace(f"{self.path.resolve()}/", "").replace(f"{self.path}/", "")
-        return f"opening it raised {type(error).__name__}"
+        return f"opening the version raised {type(error).__name__}"
 
 
 def _check_digest(manifest: Manifest, registered: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Follows the database: serves what the aliases stand for, whoever changed them, and reads new quality cards."""
+"""Follows the database: serves the versions of the aliases, and reads new quality cards."""
 
 import asyncio
 from datetime import datetime
@@ -9,25 +9,25 @@ import structlog
 from byline.errors import BylineError, Conflict, NotFound
 from byline.index.quality_card import card_path
 from byline_service.versions import queries, transactions
-from byline_service.versions.records import VersionFacts, WantedVersion
+from byline_service.versions.records import TargetVersion, VersionFacts
 from byline_service.versions.served_version import ServedVersion
 from byline_service.versions.switcher import THIS_PROCESS, Switcher
 
 log = structlog.get_logger("service.versions")
 ABSENT_SECONDS = 10.0
-"""How often to look again for a version whose directory has not been delivered here."""
+"""Seconds between two checks for a version whose directory is not here yet."""
 Attempt = tuple[int, datetime | None]
-"""Which change of an alias, and when the version was last verified: another of either is worth another try."""
+"""Revision of an alias and time of the version's verification. If either changes, the version is tried again."""
 
 
 class Follower:
-    """Keeps one process in step with the database.
+    """Keeps the served versions of one process in step with the database.
 
-    Reads one number, a few times a second; only when it differs from the last one, the aliases.
+    It polls one revision number, and reads the aliases only when the number has changed.
 
     Args:
-        switcher: Carries changes out.
-        seconds: Between two looks.
+        switcher: Opens and serves versions.
+        seconds: Seconds between two polls.
     """
 
     def __init__(self, switcher: Switcher, seconds: float) -> None:
@@ -38,18 +38,18 @@ class Follower:
         self._cards: dict[Path, tuple[int, ...]] = {}
         self._silent = False
         self.behind: tuple[str, ...] = ()
-        """Names that another version is served under than the database says."""
+        """Names whose served version differs from the database."""
 
     async def run(self) -> None:
-        """Follow until cancelled. While the database does not answer, what is loaded goes on being served."""
+        """Follow until cancelled. While the database does not answer, the loaded versions stay in service."""
         while True:
             try:
-                await self.look()
+                await self.poll()
                 self._silent = False
             except BylineError as error:
                 if not self._silent:
                     log.warning(
-                        "database does not answer: serving what is loaded", error=type(error).__name__
+                        "database unavailable, loaded versions stay in service", error=type(error).__name__
                     )
                 self._silent = True
             except Exception as error:
@@ -57,8 +57,8 @@ class Follower:
             await asyncio.to_thread(self._read_cards, list(self._switcher.registry.served.values()))
             await asyncio.sleep(self._seconds)
 
-    async def look(self) -> None:
-        """Serve what the aliases stand for now.
+    async def poll(self) -> None:
+        """Serve the versions that the aliases point to now.
 
         Raises:
             DatabaseUnavailable: The database does not answer.
@@ -72,7 +72,7 @@ class Follower:
             await self._adopt_missing()
             async with self._switcher.database.read() as tx:
                 seen = await queries.revision(tx)
-                wanted = await queries.wanted(tx, list(self._switcher.opener.directories))
+                wanted = await queries.target_versions(tx, list(self._switcher.opener.directories))
             self._again_at = float("inf")
             self._drop({each.alias.alias for each in wanted})
             behind = [each.alias.alias for each in wanted if not await self._follow(each)]
@@ -80,28 +80,28 @@ class Follower:
             self._seen = seen
 
     async def _adopt_missing(self) -> None:
-        """Make the aliases of indexes that the database knows nothing of: they stand for what was opened."""
+        """Create the aliases of indexes that the database does not know: they point to the opened versions."""
         directories, served = self._switcher.opener.directories, self._switcher.registry.served
         async with self._switcher.database.read() as tx:
-            known = {each.alias.alias for each in await queries.wanted(tx, list(directories))}
+            known = {each.alias.alias for each in await queries.target_versions(tx, list(directories))}
         for name in directories.keys() - known:
             if name in served:
                 await transactions.adopt(self._switcher.database, THIS_PROCESS, served[name].facts)
-                log.info("registered what was opened", index=name, version=served[name].version)
+                log.info("opened version registered", index=name, version=served[name].version)
 
     def _drop(self, known: set[str]) -> None:
-        """Serve no alias that was deleted; an index's own name stays."""
+        """Stop serving deleted aliases; an index's own name stays."""
         registry = self._switcher.registry
         for name in set(registry.served) - known - set(self._switcher.opener.directories):
             if registry.served[name].folder is not None:
                 registry.remove(name)
                 log.info("alias deleted", alias=name)
 
-    async def _follow(self, wanted: WantedVersion) -> bool:
-        """Serve what one alias stands for.
+    async def _follow(self, wanted: TargetVersion) -> bool:
+        """Serve the version of one alias.
 
         Returns:
-            Whether it is served now.
+            Whether the version is served now.
         """
         alias = wanted.alias
         if self._switcher.is_fixed(alias.alias):
@@ -116,10 +116,10 @@ class Follower:
         try:
             version = await self._switcher.load(VersionFacts(index=alias.index, version=alias.version))
         except NotFound:
-            log.warning("version not here yet", index=alias.index, version=alias.version)
+            log.warning("version directory not found", index=alias.index, version=alias.version)
             self._again_at = asyncio.get_running_loop().time() + ABSENT_SECONDS
             return False
-        except Conflict:  # it is in quarantine, and the log says why
+        except Conflict:  # the version is in quarantine, and the log has the reason
             self._failed[alias.alias] = attempt
             return False
         self._failed.pop(alias.alias, None)
@@ -127,7 +127,7 @@ class Follower:
         return True
 
     def _read_cards(self, served: list[ServedVersion]) -> None:
-        """Read quality cards that appeared or changed beside what is served."""
+        """Read quality cards that appeared or changed."""
         for version in served:
             if version.folder is None:
                 continue

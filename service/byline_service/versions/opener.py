@@ -1,4 +1,4 @@
-"""Opens versions beside the event loop and the compute thread, one at a time."""
+"""Opening and verification of versions, outside the event loop and the compute thread."""
 
 import asyncio
 import sys
@@ -20,17 +20,17 @@ _TURN_SECONDS = 0.0005
 class Opener:
     """Opens and verifies versions by name.
 
-    There are two threads: one opens what is to be served, so that no more than one version more than needed is in
-    memory; the other verifies, which may take minutes and must not hold up a switch. Neither is the compute thread:
-    requests are answered meanwhile.
+    It has two threads. One opens the versions to serve, one at a time, so that at most one version more than needed is in
+    memory. The other one verifies, which may take minutes and must not delay a switch. The compute thread answers requests
+    in the meantime.
 
     Args:
-        directories: The indexes that this process serves, by name.
+        directories: Directories of the indexes that this process serves, by name.
     """
 
     def __init__(self, directories: Mapping[str, IndexDirectory]) -> None:
         self.directories = directories
-        # A search in one thread each: FAISS's setting is the calling thread's own, and the compute thread's stays.
+        # One search thread each: FAISS's setting belongs to the calling thread, and the compute thread keeps its own.
         self._opening = ThreadPoolExecutor(1, "opening", set_threads, (1,))
         self._verifying = ThreadPoolExecutor(1, "verifying", set_threads, (1,))
         self._closed = False
@@ -38,17 +38,17 @@ class Opener:
         self._usual_turn = sys.getswitchinterval()
 
     def directory(self, index: str) -> IndexDirectory:
-        """Find an index's directory.
+        """Return the directory of an index.
 
         Raises:
-            NotFound: The index is not one that this process serves from its directory.
+            NotFound: This process does not serve the index from a directory.
         """
         if index not in self.directories:
             raise NotFound("expected an index that is served from its directory, got another name")
         return self.directories[index]
 
     async def facts(self, index: str, version: str) -> VersionFacts:
-        """What identifies a version; raises as `IndexDirectory.facts` does."""
+        """Read what identifies a version; raises as `IndexDirectory.facts` does."""
         directory = self.directory(index)
         check_name("a version", version)
         return await asyncio.to_thread(directory.facts, version)
@@ -59,7 +59,7 @@ class Opener:
         return await self._run(self._opening, lambda: directory.open(facts.version, facts.manifest_digest))
 
     async def verify(self, facts: VersionFacts, progress: Progress) -> None:
-        """Verify a version and forget it again; raises as `IndexDirectory.verify` does."""
+        """Verify a version and release it; raises as `IndexDirectory.verify` does."""
         directory = self.directory(facts.index)
 
         def verify() -> None:
@@ -68,7 +68,7 @@ class Opener:
         await self._run(self._verifying, verify)
 
     def close(self) -> None:
-        """Wait for what is being opened; a check under way ends at its next file, without a result."""
+        """Wait for the version that is being opened. A verification stops at its next file, without a result."""
         self._closed = True
         self._opening.shutdown(wait=True, cancel_futures=True)
         self._verifying.shutdown(wait=True, cancel_futures=True)
@@ -87,10 +87,10 @@ class Opener:
 
     @contextmanager
     def _short_turns(self) -> Iterator[None]:
-        """Have Python's threads take short turns while a version is opened.
+        """Switch between Python's threads more often while a version is opened.
 
-        Every operation of torch gives the interpreter's lock away and waits for it afterwards: a whole turn of 5 ms,
-        where another thread runs Python code meanwhile. A query is hundreds of operations.
+        Every operation of torch releases the interpreter's lock and then waits for it: up to 5 ms if another thread runs
+        Python code meanwhile. A query is hundreds of operations.
         """
         self._under_way += 1
         sys.setswitchinterval(_TURN_SECONDS)

@@ -1,4 +1,4 @@
-"""SQL about versions and aliases. Every function takes the open transaction."""
+"""SQL of versions and aliases. Every function takes the open transaction."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -12,9 +12,9 @@ from byline_service.database.tables.versions import alias_changes, aliases, inde
 from byline_service.versions.records import (
     AliasChange,
     AliasRecord,
+    TargetVersion,
     VersionFacts,
     VersionRecord,
-    WantedVersion,
 )
 
 _STAMPS = {
@@ -25,25 +25,25 @@ _STAMPS = {
 
 
 async def next_revision(tx: Connection) -> int:
-    """Begin a change: takes the next number, and a lock that makes changes happen one after another."""
+    """Begin a change: take the next revision, and a lock that orders the changes."""
     statement = update(versions_revision).values(revision=versions_revision.c.revision + 1)
     return int((await tx.execute(statement.returning(versions_revision.c.revision))).scalar_one())
 
 
 async def revision(tx: Connection) -> int:
-    """Number of the last change."""
+    """Return the revision of the last change."""
     return int((await tx.execute(select(versions_revision.c.revision))).scalar_one())
 
 
 async def find_version(tx: Connection, index: str, version: str) -> VersionRecord | None:
-    """Look a version up."""
+    """Return a version; None if it is not registered."""
     statement = select(index_versions).where(_is(index, version))
     row = (await tx.execute(statement)).one_or_none()
     return None if row is None else _version(row)
 
 
 async def list_versions(tx: Connection, index: str, after: str, limit: int) -> list[VersionRecord]:
-    """The next versions of an index by name."""
+    """Return the versions of an index after a name, by name."""
     statement = select(index_versions).where(
         index_versions.c.index_name == index, index_versions.c.version > after
     )
@@ -52,13 +52,13 @@ async def list_versions(tx: Connection, index: str, after: str, limit: int) -> l
 
 
 async def has_index(tx: Connection, name: str) -> bool:
-    """Whether there is an index of that name."""
+    """Return whether an index of this name is registered."""
     statement = select(index_versions.c.version).where(index_versions.c.index_name == name).limit(1)
     return (await tx.execute(statement)).first() is not None
 
 
 async def add_version(tx: Connection, facts: VersionFacts, now: datetime) -> None:
-    """Register a version; one of that name begins its life anew."""
+    """Register a version; a version of the same name is replaced."""
     values = _identity(facts) | {"state": VersionState.REGISTERED, "reason": None, "registered_at": now}
     values |= dict.fromkeys(("verified_at", "quarantined_at", "retired_at", "heard_at"))
     renewed = await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(values))
@@ -68,14 +68,14 @@ async def add_version(tx: Connection, facts: VersionFacts, now: datetime) -> Non
 
 
 async def identify(tx: Connection, facts: VersionFacts) -> None:
-    """Note what a version's manifest says, where it could not be read before."""
+    """Store the facts of a manifest that could not be read before."""
     await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(_identity(facts)))
 
 
 async def set_state(
     tx: Connection, facts: VersionFacts, state: VersionState, now: datetime, reason: str | None = None
 ) -> None:
-    """Move a version on in its life; a check of it is over."""
+    """Set the state of a version and end its verification."""
     values: dict[str, Any] = {"state": state, "reason": reason, "heard_at": None}
     if state in _STAMPS:
         values[_STAMPS[state]] = now
@@ -85,31 +85,31 @@ async def set_state(
 async def note_check(
     tx: Connection, facts: VersionFacts, heard_at: datetime | None, done: int = 0, total: int = 0
 ) -> None:
-    """Note how far a check is; None ends it."""
+    """Store the progress of a verification; None ends it."""
     values = {"heard_at": heard_at, "checked_bytes": done, "total_bytes": total}
     await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(values))
 
 
 async def find_alias(tx: Connection, alias: str) -> AliasRecord | None:
-    """Look an alias up."""
+    """Return an alias; None if there is none."""
     row = (await tx.execute(select(aliases).where(aliases.c.alias == alias))).one_or_none()
     return None if row is None else _alias(row)
 
 
 async def list_aliases(tx: Connection, after: str, limit: int) -> list[AliasRecord]:
-    """The next aliases by name."""
+    """Return the aliases after a name, by name."""
     statement = select(aliases).where(aliases.c.alias > after).order_by(aliases.c.alias).limit(limit)
     return [_alias(row) for row in await tx.execute(statement)]
 
 
 async def aliases_of(tx: Connection, index: str, version: str) -> list[str]:
-    """Names that stand for a version."""
+    """Return the aliases that point to a version."""
     statement = select(aliases.c.alias).where(aliases.c.index_name == index, aliases.c.version == version)
     return list((await tx.execute(statement.order_by(aliases.c.alias))).scalars())
 
 
 async def aliases_by_version(tx: Connection, index: str) -> dict[str, list[str]]:
-    """Names that stand for each version of an index."""
+    """Return the aliases that point to each version of an index."""
     statement = select(aliases.c.alias, aliases.c.version).where(aliases.c.index_name == index)
     found: dict[str, list[str]] = {}
     for row in await tx.execute(statement.order_by(aliases.c.alias)):
@@ -117,18 +117,18 @@ async def aliases_by_version(tx: Connection, index: str) -> dict[str, list[str]]
     return found
 
 
-async def wanted(tx: Connection, indexes: Collection[str]) -> list[WantedVersion]:
-    """What the aliases of some indexes stand for."""
+async def target_versions(tx: Connection, indexes: Collection[str]) -> list[TargetVersion]:
+    """Return the versions that the aliases of some indexes point to."""
     same = and_(
         index_versions.c.index_name == aliases.c.index_name, index_versions.c.version == aliases.c.version
     )
     statement = select(aliases, index_versions.c.verified_at).join(index_versions, same)
     rows = await tx.execute(statement.where(aliases.c.index_name.in_(indexes)).order_by(aliases.c.alias))
-    return [WantedVersion(alias=_alias(row), verified_at=row.verified_at) for row in rows]
+    return [TargetVersion(alias=_alias(row), verified_at=row.verified_at) for row in rows]
 
 
 async def put_alias(tx: Connection, record: AliasRecord, action: str, person: str) -> None:
-    """Have an alias stand for something, and note that in its history."""
+    """Point an alias to a version, and add that to its history."""
     await tx.execute(delete(aliases).where(aliases.c.alias == record.alias))
     await tx.execute(
         insert(aliases).values(
@@ -144,13 +144,13 @@ async def put_alias(tx: Connection, record: AliasRecord, action: str, person: st
 
 
 async def delete_alias(tx: Connection, record: AliasRecord, person: str) -> None:
-    """Forget an alias, and note that in its history; the record has the change's revision and time."""
+    """Delete an alias, and add that to its history; the record has the revision and the time of the change."""
     await tx.execute(delete(aliases).where(aliases.c.alias == record.alias))
     await note_change(tx, record, "delete", person)
 
 
 async def note_change(tx: Connection, record: AliasRecord, action: str, person: str) -> None:
-    """Add a line to an alias' history."""
+    """Add a line to the history of an alias."""
     await tx.execute(
         insert(alias_changes).values(
             alias=record.alias,
@@ -166,7 +166,7 @@ async def note_change(tx: Connection, record: AliasRecord, action: str, person: 
 
 
 async def list_changes(tx: Connection, alias: str, before: int | None, limit: int) -> Sequence[AliasChange]:
-    """The history of an alias, the latest change first."""
+    """Return the history of an alias, the latest change first."""
     statement = select(alias_changes).where(alias_changes.c.alias == alias)
     if before is not None:
         statement = statement.where(alias_changes.c.id < before)

@@ -1,4 +1,4 @@
-"""What the database knows of versions and aliases."""
+"""Names and database records of versions and aliases. A name is never a path."""
 
 import re
 from dataclasses import dataclass
@@ -8,99 +8,99 @@ from byline.api.versions import NAME_PATTERN, VersionState
 from byline.errors import InvalidInput
 
 AFTER = r"^[a-z0-9._-]{0,64}$"
-"""A name, or nothing: the first page of a list."""
+"""Pattern of the last name of the previous page; empty for the first page."""
 NAME = re.compile(NAME_PATTERN)
 
 
 def check_name(kind: str, name: str) -> None:
-    """Refuse what is no name.
+    """Check a name.
 
     Args:
-        kind: What it should name, for people.
-        name: What came.
+        kind: The kind of name, for the message.
+        name: The name.
 
     Raises:
-        InvalidInput: It does not match; the message does not repeat it.
+        InvalidInput: The name does not match the pattern; the message does not repeat it.
     """
     if not NAME.fullmatch(name):
         raise InvalidInput(f"expected {kind} like {NAME.pattern}, got another of {len(name)} characters")
 
 
 SILENT = timedelta(seconds=30)
-"""A check that has not been heard of for so long has ended: its process died."""
+"""Time without news after which a verification has ended: its process died."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VersionFacts:
-    """What identifies a version, as its manifest has it; None where that cannot be read."""
+    """What identifies a version, as its manifest has it; None for what cannot be read."""
 
     index: str
     """Name of the index."""
     version: str
     """Name of its directory."""
     manifest_digest: str | None = None
-    """Of everything in the directory."""
+    """Digest of the manifest, which covers all files of the directory."""
     recipe: str | None = None
-    """The recipe's name."""
+    """Name of the recipe."""
     recipe_fingerprint: str | None = None
-    """Of everything that determines a stored vector."""
+    """Fingerprint of everything that determines a stored vector."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VersionRecord(VersionFacts):
-    """One row of the versions."""
+    """A stored version."""
 
     state: VersionState
-    """Where it is in its life."""
+    """State of the version."""
     reason: str | None
-    """Why it is in quarantine."""
+    """Reason of the quarantine."""
     registered_at: datetime
     verified_at: datetime | None
     quarantined_at: datetime | None
     retired_at: datetime | None
     checked_bytes: int | None
-    """Bytes that the check under way has read."""
+    """Bytes that the running verification has read."""
     total_bytes: int | None
-    """Bytes that it has to read."""
+    """Bytes that the running verification has to read."""
     heard_at: datetime | None
-    """When it last said so; None where none is under way."""
+    """Last news of the running verification; None without one."""
 
     def checking(self, now: datetime) -> bool:
-        """Whether a check is under way."""
-        return self.heard_at is not None and abs(now - self.heard_at) < SILENT  # the clock may be put back
+        """Return whether a verification is running."""
+        return self.heard_at is not None and abs(now - self.heard_at) < SILENT  # the clock may be set back
 
 
 @dataclass(frozen=True, kw_only=True)
 class AliasRecord:
-    """One row of the aliases: what a name stands for."""
+    """A stored alias, and the version that it points to."""
 
     alias: str
-    """The name."""
+    """Name of the alias."""
     index: str
-    """The index."""
+    """Index of the version."""
     version: str
-    """Its version that is served."""
+    """Version that is served."""
     previous: str | None
-    """The version before, which a roll-back returns to."""
+    """Previous version, to which a rollback returns."""
     revision: int
-    """Number of the change that made it so: it only grows, over all aliases."""
+    """Revision of the last change; revisions ascend over all aliases."""
     changed_at: datetime
-    """When."""
+    """Time of the last change."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedVersion:
-    """What a replica should serve under a name, and what is known of that version."""
+class TargetVersion:
+    """The version that a replica should serve under an alias."""
 
     alias: AliasRecord
-    """The row that decides."""
+    """The alias that decides."""
     verified_at: datetime | None
-    """When the version was last found intact: a new date is a reason to try again."""
+    """Last successful verification of the version: a new time is a reason to try again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AliasChange:
-    """One line of an alias' history."""
+    """A line of an alias' history."""
 
     id: int
     alias: str
@@ -112,4 +112,4 @@ class AliasChange:
     revision: int
     at: datetime
     person: str
-    """Whose key it was."""
+    """Person who made the change."""

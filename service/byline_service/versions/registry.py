@@ -1,4 +1,4 @@
-"""Name -> the version that is served under it. Swapped on the event loop; read from any thread."""
+"""The registry of served versions, by name. It changes on the event loop and is read from any thread."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,33 +12,33 @@ from byline_service.versions.served_version import ServedVersion
 
 
 class Registry:
-    """What is served now.
+    """Served versions by name.
 
     Args:
-        served: Versions by the names that they are served under.
+        served: The first versions.
     """
 
     def __init__(self, served: Mapping[str, ServedVersion]) -> None:
         self._served: Mapping[str, ServedVersion] = MappingProxyType(dict(served))
         self._alive: WeakSet[Attributor] = WeakSet(each.attributor for each in served.values())
         self.swaps = 0
-        """How often a name was given another version, or taken away."""
+        """Number of changes: names that got another version or were removed."""
 
     @property
     def served(self) -> Mapping[str, ServedVersion]:
-        """All of them, as they are at this moment."""
+        """Return all served versions, as an immutable mapping."""
         return self._served
 
     @property
     def loaded(self) -> int:
-        """Versions in memory: those that are served, and old ones that a request has not finished with."""
+        """Return the number of versions in memory: the served ones, and old ones that requests still use."""
         return len(self._alive)
 
     def current(self, name: str) -> ServedVersion:
-        """Find the version behind a name.
+        """Return the version behind a name.
 
         Raises:
-            NotFound: Nothing is served under it.
+            NotFound: Nothing is served under the name.
         """
         served = self._served
         if name not in served:
@@ -61,19 +61,19 @@ class Registry:
         return pinned[name]
 
     def loaded_as(self, index: str, version: str) -> ServedVersion | None:
-        """Find a version that another name serves already: two names share one."""
+        """Return a version that is served under another name already: two names share one."""
         for each in self._served.values():
             if (each.attributor.name, each.version) == (index, version):
                 return each
         return None
 
     def swap(self, name: str, version: ServedVersion) -> None:
-        """Serve another version under a name: one assignment, so that a request sees the old or the new one."""
+        """Serve another version under a name, by one assignment: a request sees either the old or the new one."""
         self._alive.add(version.attributor)
         self._served = MappingProxyType({**self._served, name: version})
         self.swaps += 1
 
     def remove(self, name: str) -> None:
-        """Serve nothing under a name any more."""
+        """Stop serving a name."""
         self._served = MappingProxyType({n: v for n, v in self._served.items() if n != name})
         self.swaps += 1

@@ -1,4 +1,4 @@
-"""One version of an index, opened: all that a request needs of it."""
+"""An opened version of an index."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,27 +13,27 @@ from byline_service.versions.records import VersionFacts
 
 @dataclass(frozen=True, eq=False)
 class ServedVersion:
-    """An opened version. It never changes; a request that began with it ends with it.
+    """An opened version. It never changes; a request ends with the version that it began with.
 
-    Nobody closes it: what it holds (memory maps, models, the examples' file) goes with the last reference, which is
-    the last request's once another version has taken its place.
+    No method closes it. Its memory maps, models and files are released with the last reference, which is that of the last
+    request after another version has replaced it.
     """
 
     attributor: Attributor
-    """Answers questions."""
+    """Answers attribution requests."""
     version: str
-    """The name of its directory."""
+    """Name of the version's directory."""
     folder: Path | None = None
-    """Its directory; None where it does not lie in one."""
+    """Directory of the version; None if it has none."""
 
     @classmethod
     def of(cls, attributor: Attributor) -> "ServedVersion":
-        """Wrap an index that was opened elsewhere, named as its manifest names it."""
+        """Wrap an index that was opened elsewhere; its manifest names the version."""
         return cls(attributor, attributor.index.version)
 
     @property
     def facts(self) -> VersionFacts:
-        """What identifies it in the database."""
+        """Return what identifies the version in the database."""
         index = self.attributor.index
         return VersionFacts(
             index=self.attributor.name,
@@ -45,12 +45,12 @@ class ServedVersion:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """Its lists."""
+        """Return the sorted lists of the index."""
         return Catalogue(self.attributor.index)
 
     @cached_property
     def gradient_bytes(self) -> int | None:
-        """Largest gradient body; None where it takes no gradients."""
+        """Return the largest gradient body in bytes; None if the index takes no gradients."""
         try:
             return tensors_limit(self.attributor.expected_gradients())
         except InvalidQuery:

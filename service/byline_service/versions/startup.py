@@ -1,4 +1,4 @@
-"""What is served first: what the aliases say, or where the database knows nothing, what `current` points at."""
+"""The versions that are served at startup: those of the aliases, or without aliases the current one of a directory."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -25,38 +25,38 @@ log = structlog.get_logger("service.versions")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GivenIndex:
-    """An index as the command line names it: `DIRECTORY` or `NAME=DIRECTORY`.
+class IndexArgument:
+    """An index of the command line: `DIRECTORY` or `NAME=DIRECTORY`.
 
-    No name has a slash: in `./a=b` it is part of a directory.
+    A name has no slash, so `./a=b` is a directory.
     """
 
     name: str
-    """Under which it is served: the given one, or its Task's."""
+    """Name under which the index is served: the given one, or that of its Task."""
     folder: Path
-    """The directory of the version that its pointer names, or that was given itself."""
+    """Directory of the current version, or the given version directory."""
     directory: IndexDirectory
-    """Where its other versions lie."""
+    """Directory of the index, with its other versions."""
     managed: bool
-    """Whether the database decides which version is served. Not where the version's directory was renamed: answers
-    would name another version than the alias does, so it is served as it is, by itself."""
+    """Whether the database decides which version is served. A renamed version directory is not managed: its answers would
+    name another version than the alias, so it is served unchanged."""
     unusable: BylineError | None = None
-    """Why what its pointer names cannot be read: `folder` is another version then, which only says what the index is,
-    and an alias must say which one is served."""
+    """Why the current version cannot be read. `folder` is then another version, which identifies the index, and an alias
+    must name the version to serve."""
 
     @classmethod
-    def parse(cls, given: str, settings: "Settings", *, with_task: bool = True) -> "GivenIndex":
+    def parse(cls, given: str, settings: "Settings", *, with_task: bool = True) -> "IndexArgument":
         """Find an index.
 
         Args:
-            given: What was typed.
+            given: The argument.
             settings: Threads and baselines.
-            with_task: Whether its Task is loaded.
+            with_task: Whether the Task is loaded.
 
         Raises:
-            NotFound: There is no index there.
-            UnusableIndex: Its pointer or its manifest is damaged, and there is no other version.
-            InvalidInput: The name is none.
+            NotFound: The directory holds no index.
+            UnusableIndex: The pointer or the manifest is damaged, and there is no other version.
+            InvalidInput: The name is not valid.
         """
         name, separator, path = given.partition("=")
         named = bool(separator) and "/" not in name
@@ -79,7 +79,7 @@ class GivenIndex:
 
 
 def _identified(path: Path) -> tuple[Path, Manifest, BylineError | None]:
-    """The version that an index's pointer names, its manifest, and None; or another version, and why it is that."""
+    """Return the current version of an index and its manifest; if unreadable, another version and the error."""
     try:
         folder = find_version(path)
         return folder, read_manifest(folder), None
@@ -93,48 +93,48 @@ def _identified(path: Path) -> tuple[Path, Manifest, BylineError | None]:
 
 
 async def aliases_of(database: Database, indexes: Collection[str]) -> list[AliasRecord]:
-    """What the database says about some indexes.
+    """Return the aliases of some indexes.
 
     Raises:
-        InvalidInput: One has the name of another's alias.
+        InvalidInput: An index has the name of another index's alias.
     """
     async with database.read() as tx:
         for name in indexes:
             found = await queries.find_alias(tx, name)
             if found is not None:
                 transactions.require_own(found)
-        return [each.alias for each in await queries.wanted(tx, indexes)]
+        return [each.alias for each in await queries.target_versions(tx, indexes)]
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What is served first, and what could not be."""
+class OpenedVersions:
+    """The versions that were opened at startup, and those that cannot be served."""
 
     served: Mapping[str, ServedVersion]
-    """By the name that it is served under."""
+    """Opened versions, by the name under which they are served."""
     unusable: Sequence[tuple[VersionFacts, str]]
-    """Versions that an alias stands for and that cannot be served, with the reasons."""
+    """Versions of aliases that cannot be served, with the reasons."""
 
 
-def open_first(given: GivenIndex, aliases: Sequence[AliasRecord]) -> Opened:
-    """Open what the aliases of an index stand for.
+def open_first(given: IndexArgument, aliases: Sequence[AliasRecord]) -> OpenedVersions:
+    """Open the versions that the aliases of an index point to.
 
-    Where that is unusable, the version before is served: a replica that starts again is no worse off than one that
-    went on.
+    If a version is unusable, the previous one is served: a replica that restarts is then no worse off than one that did
+    not.
 
     Args:
         given: The index.
-        aliases: Those of this index.
+        aliases: The aliases of this index.
 
     Raises:
         UnusableIndex: Nothing can be served under the index's own name.
-        BylineError: The same: no alias says what to serve, and the pointer cannot be followed.
-        NotFound: Its directory is not there.
+        BylineError: The current version is unusable, and no alias names another one.
+        NotFound: A version's directory does not exist.
     """
     if not given.managed:
         opener = Attributor.open if given.directory.with_task else Attributor.open_without_task
         attributor = opener(given.folder, threads=given.directory.threads, name=given.name)
-        return Opened({given.name: ServedVersion.of(attributor)}, [])
+        return OpenedVersions({given.name: ServedVersion.of(attributor)}, [])
     opening = _Opening(given.directory)
     for alias in aliases:
         opening.open(alias, _order(alias))
@@ -142,7 +142,7 @@ def open_first(given: GivenIndex, aliases: Sequence[AliasRecord]) -> Opened:
         if given.unusable is not None:
             raise given.unusable
         opening.open(None, [given.folder.name])
-    return Opened(opening.served, opening.unusable)
+    return OpenedVersions(opening.served, opening.unusable)
 
 
 def _order(alias: AliasRecord) -> list[str]:

@@ -1,4 +1,4 @@
-"""Changes on request, carried out in this process first: a version is opened here before an alias stands for it."""
+"""Changes of versions and aliases. A version is opened in this process before an alias points to it."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -21,15 +21,15 @@ from byline_service.versions.transactions import Expected
 
 log = structlog.get_logger("service.versions")
 THIS_PROCESS = Caller(key_id="", person="service", scopes=frozenset())
-"""Who quarantines what it cannot serve."""
+"""The caller in the audit log when this process quarantines a version."""
 
 
 @dataclass(kw_only=True)
 class Switcher:
-    """What may be done to versions and aliases.
+    """Registers, verifies, switches and retires versions.
 
-    One change is carried out at a time in this process (`changing`), so that at most one version more than is served
-    is in memory, and what follows the database never undoes what was just done.
+    This process makes one change at a time (`changing`). So at most one version more than the served ones is in memory,
+    and the follower never undoes a change that was just made.
     """
 
     database: Database
@@ -40,15 +40,15 @@ class Switcher:
     _checks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def register(self, caller: Caller, index: str, version: str) -> VersionRecord:
-        """Make a version known by the name of its directory.
+        """Register a version by the name of its directory.
 
         Returns:
-            The version: in quarantine at once if its manifest cannot be read.
+            The version. It is in quarantine at once if its manifest cannot be read.
 
         Raises:
-            InvalidInput: That is no name, or not the version's.
-            NotFound: There is no such directory in the index's own.
-            Conflict: An alias stands for other files of that name.
+            InvalidInput: The name is not valid, or not the version's.
+            NotFound: The index's directory has no such directory.
+            Conflict: An alias points to other files of that name.
         """
         facts = await self.opener.facts(index, version)
         record = await transactions.register(self.database, caller, facts)
@@ -58,23 +58,23 @@ class Switcher:
         return record
 
     async def find(self, facts: VersionFacts) -> VersionRecord:
-        """Look a version up.
+        """Return a registered version.
 
         Raises:
-            NotFound: It is not registered.
+            NotFound: The version is not registered.
         """
         async with self.database.read() as tx:
             return await transactions.get_version(tx, facts)
 
     async def begin_verification(self, caller: Caller, index: str, version: str) -> VersionRecord:
-        """Begin to verify a version: every byte, its Task and models, a first question.
+        """Start the verification of a version: every byte, its Task and models, and a first query.
 
         Returns:
-            The version, which says how far the check is while it is under way.
+            The version, with the progress of the verification.
 
         Raises:
-            NotFound: It is not registered, or there is no such directory here.
-            Conflict: It is being verified already, or retired.
+            NotFound: The version is not registered, or its directory is not here.
+            Conflict: The version is being verified already, or is retired.
         """
         facts = await verification.begin(self.database, await self.opener.facts(index, version))
         check = asyncio.create_task(self._check(caller, facts))
@@ -90,7 +90,7 @@ class Switcher:
         except StoppedError:
             return
         except Exception as error:
-            log.error("verification not finished", index=facts.index, version=facts.version, exc_info=error)
+            log.error("verification failed", index=facts.index, version=facts.version, exc_info=error)
             return
         if found.state is VersionState.QUARANTINED:
             self._unusable(facts, found.reason)
@@ -98,25 +98,25 @@ class Switcher:
             log.info("version verified", index=facts.index, version=facts.version)
 
     async def retire(self, caller: Caller, index: str, version: str) -> VersionRecord:
-        """Take a version out of service for good; raises as `changing.retire` does."""
+        """Take a version out of service permanently; raises as `transactions.retire` does."""
         return await transactions.retire(self.database, caller, _facts(index, version))
 
     async def switch(self, caller: Caller, alias: str, to: VersionFacts, expected: Expected) -> AliasRecord:
-        """Open a version, then have an alias stand for it, then serve it.
+        """Open a version, point an alias to it, then serve it.
 
         Returns:
-            The alias; requests that begin from now on are answered by the version.
+            The alias. Requests that begin from now on are answered by the version.
 
         Raises:
-            InvalidInput: A name is none; or the alias is one of another index.
-            NotFound: The version is not registered, or there is no such directory here.
-            Conflict: The alias is not as expected (`StaleAlias`: by its ETag), the version is not verified, or it
+            InvalidInput: A name is not valid, or the alias belongs to another index.
+            NotFound: The version is not registered, or its directory is not here.
+            Conflict: The alias is not as expected (`StaleAlias` by its ETag), the version is not verified, or it
                 turned out to be unusable and is in quarantine now.
         """
         check_name("an alias", alias)
         self.opener.directory(to.index)
         if self.is_fixed(alias):
-            raise InvalidInput("expected another name for the alias: an index has this one for itself")
+            raise InvalidInput("expected another name for the alias: an index has this name")
         async with self.changing:
             async with self.database.read() as tx:
                 await transactions.check_switch(tx, alias, to, expected)
@@ -126,12 +126,12 @@ class Switcher:
         return record
 
     def is_fixed(self, name: str) -> bool:
-        """Whether this process serves an index under a name that no alias may take: the database knows nothing of it."""
+        """Return whether a name belongs to an index that the database does not manage; no alias may take it."""
         served = self.registry.served.get(name)
         return served is not None and served.folder is None and name not in self.opener.directories
 
     async def roll_back(self, caller: Caller, alias: str, expected: Expected) -> AliasRecord:
-        """Return an alias to what it stood for before; raises as `switch` does."""
+        """Return an alias to its previous version; raises as `switch` does."""
         async with self.changing:
             async with self.database.read() as tx:
                 found, to = await transactions.check_roll_back(tx, alias, expected)
@@ -142,18 +142,18 @@ class Switcher:
         return record
 
     async def delete(self, caller: Caller, alias: str, expected: Expected) -> None:
-        """Forget an alias; raises as `changing.delete` does."""
+        """Delete an alias; raises as `transactions.delete` does."""
         async with self.changing:
             await transactions.delete(self.database, caller, alias, expected)
             if alias in self.registry.served:
                 self.registry.remove(alias)
 
     async def load(self, facts: VersionFacts) -> ServedVersion:
-        """Open a registered version, or take the one that another name serves.
+        """Open a registered version, or return it if another name serves it.
 
         Raises:
-            NotFound: It is not registered, or there is no such directory here.
-            Conflict: It cannot be served, and is in quarantine now.
+            NotFound: The version is not registered, or its directory is not here.
+            Conflict: The version cannot be served and is in quarantine now.
         """
         shared = self.registry.loaded_as(facts.index, facts.version)
         if shared is not None:
@@ -170,20 +170,20 @@ class Switcher:
         if self.registry.served.get(alias) is version:
             return
         self.registry.swap(alias, version)
-        self.metrics.switched(alias)
-        log.info("serving", alias=alias, index=version.attributor.name, version=version.version)
+        self.metrics.count_switch(alias)
+        log.info("version served", alias=alias, index=version.attributor.name, version=version.version)
 
     async def quarantine(self, facts: VersionFacts, reason: str) -> None:
-        """Note that a version is unusable; that it is still is no news."""
+        """Quarantine a version; a repeated quarantine changes nothing."""
         if await transactions.quarantine(self.database, THIS_PROCESS, facts, reason):
             self._unusable(facts, reason)
 
     def _unusable(self, facts: VersionFacts, reason: str | None) -> None:
-        self.metrics.quarantined(facts.index)
-        log.error("version in quarantine", index=facts.index, version=facts.version, reason=reason)
+        self.metrics.count_quarantine(facts.index)
+        log.error("version quarantined", index=facts.index, version=facts.version, reason=reason)
 
     async def close(self) -> None:
-        """End checks under way, without a result."""
+        """Stop the verifications that run, without a result."""
         await asyncio.to_thread(self.opener.close)
         await asyncio.gather(*self._checks, return_exceptions=True)
 

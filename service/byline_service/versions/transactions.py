@@ -1,7 +1,7 @@
-"""Changes of versions and aliases: each one transaction, with its line in the audit log.
+"""Transactions that change versions and aliases, each with its line in the audit log.
 
-A change begins by taking the next revision number, which only one transaction can hold at a time. So nothing that is
-read afterwards changes before the commit: no version is retired while an alias is being pointed at it.
+A change first takes the next revision number, which locks out other changes until the commit. So the rows that it reads
+do not change: no version is retired while an alias is being pointed at it.
 """
 
 from dataclasses import dataclass, replace
@@ -18,22 +18,22 @@ from byline_service.versions.records import AliasRecord, VersionFacts, VersionRe
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What a caller believes an alias to be; a change is made only where it is right."""
+    """The expected state of an alias: a change is made only if the alias is in it."""
 
     version: str | None = None
-    """The version that it stands for; None with no `revision`: that there is no such alias."""
+    """Version of the alias; None with no `revision` expects that there is no such alias."""
     revision: int | None = None
-    """Number of the change that made it so, from its ETag: also notices a change there and back."""
+    """Revision from the alias' ETag. It also detects a change there and back."""
 
-    def hold(self, found: AliasRecord | None) -> None:
-        """Refuse a change that somebody else's came before.
+    def require(self, found: AliasRecord | None) -> None:
+        """Refuse a change if the alias is in another state.
 
         Raises:
             StaleAlias: The alias has another revision.
-            Conflict: It stands for another version.
+            Conflict: The alias points to another version.
         """
         if self.revision is not None and (found is None or found.revision != self.revision):
-            raise StaleAlias("expected the alias as the ETag says, it was changed since: read it again")
+            raise StaleAlias("expected the revision of the ETag, the alias was changed since: read it again")
         if self.version is None and self.revision is not None:
             return
         if self.version != (None if found is None else found.version):
@@ -42,10 +42,10 @@ class Expected:
 
 
 async def register(database: Database, caller: Caller, facts: VersionFacts) -> VersionRecord:
-    """Make a version known. The same again changes nothing, but for one that was retired.
+    """Register a version. A repeated registration changes nothing, unless the version was retired.
 
     Raises:
-        Conflict: An alias stands for a version of that name, and its manifest is another one now.
+        Conflict: An alias points to a version of that name, and its manifest has changed.
     """
     async with database.begin() as tx:
         await queries.next_revision(tx)
@@ -67,18 +67,18 @@ async def register(database: Database, caller: Caller, facts: VersionFacts) -> V
 
 
 async def begin_check(database: Database, facts: VersionFacts) -> VersionRecord:
-    """Note that a version's files are about to be read.
+    """Record that a verification starts.
 
     Raises:
-        NotFound: It is not registered.
-        Conflict: A check of it is under way, or it is retired.
+        NotFound: The version is not registered.
+        Conflict: The version is being verified already, or is retired.
     """
     async with database.begin() as tx:
         await queries.next_revision(tx)
         now = datetime.now(UTC)
         known = await get_version(tx, facts)
         if known.checking(now):
-            raise Conflict("this version is being verified already: wait for the end")
+            raise Conflict("this version is being verified already: wait for the result")
         if known.state is VersionState.RETIRED:
             raise Conflict("this version is retired: register it again first")
         await queries.note_check(tx, facts, now)
@@ -86,22 +86,22 @@ async def begin_check(database: Database, facts: VersionFacts) -> VersionRecord:
 
 
 async def note_progress(database: Database, facts: VersionFacts, done: int, total: int) -> None:
-    """Note how far a check is. This is no change that anybody must follow."""
+    """Record the progress of a verification. The revision stays, since no replica must follow this."""
     async with database.begin() as tx:
         await queries.note_check(tx, facts, datetime.now(UTC), done, total)
 
 
 async def give_up_check(database: Database, facts: VersionFacts) -> None:
-    """Note that a check ended without a result."""
+    """Record that a verification ended without a result."""
     async with database.begin() as tx:
         await queries.note_check(tx, facts, None)
 
 
-async def verified(database: Database, caller: Caller, facts: VersionFacts) -> VersionRecord:
-    """Note that a version is intact and answers.
+async def mark_verified(database: Database, caller: Caller, facts: VersionFacts) -> VersionRecord:
+    """Record that a version is intact and answers.
 
     Raises:
-        Conflict: It was retired meanwhile.
+        Conflict: The version was retired in the meantime.
     """
     async with database.begin() as tx:
         await queries.next_revision(tx)
@@ -115,10 +115,10 @@ async def verified(database: Database, caller: Caller, facts: VersionFacts) -> V
 
 
 async def quarantine(database: Database, caller: Caller, facts: VersionFacts, reason: str) -> bool:
-    """Note that a version is unusable, and why.
+    """Record that a version is unusable, and the reason.
 
     Returns:
-        Whether that is news.
+        Whether the state or the reason changed.
     """
     async with database.begin() as tx:
         await queries.next_revision(tx)
@@ -134,17 +134,19 @@ async def quarantine(database: Database, caller: Caller, facts: VersionFacts, re
 
 
 async def retire(database: Database, caller: Caller, facts: VersionFacts) -> VersionRecord:
-    """Take a version out of service for good: its directory may be deleted afterwards.
+    """Take a version out of service permanently: its directory may be deleted afterwards.
 
     Raises:
-        NotFound: It is not registered.
-        Conflict: An alias stands for it.
+        NotFound: The version is not registered.
+        Conflict: An alias points to the version.
     """
     async with database.begin() as tx:
         await queries.next_revision(tx)
         known = await get_version(tx, facts)
         if names := await queries.aliases_of(tx, facts.index, facts.version):
-            raise Conflict(f"{', '.join(names)} stands for this version: switch to another one first")
+            raise Conflict(
+                f"the aliases {', '.join(names)} point to this version: switch them to another one first"
+            )
         if known.state is not VersionState.RETIRED:
             await queries.set_state(tx, facts, VersionState.RETIRED, datetime.now(UTC))
             await _record(tx, caller, "versions.retire", facts, {"was": known.state})
@@ -154,23 +156,23 @@ async def retire(database: Database, caller: Caller, facts: VersionFacts) -> Ver
 async def check_switch(
     tx: Connection, alias: str, to: VersionFacts, expected: Expected
 ) -> AliasRecord | None:
-    """Refuse a switch that cannot be made.
+    """Check that a switch can be made.
 
     Returns:
-        The alias as it is; None where there is none yet.
+        The current alias; None if there is none yet.
 
     Raises:
         NotFound: The version is not registered.
         Conflict: The alias is not as expected, or the version is not verified.
         StaleAlias: The alias was changed since its ETag was read.
-        InvalidInput: It stands for another index.
+        InvalidInput: The alias belongs to another index.
     """
     found = await queries.find_alias(tx, alias)
-    expected.hold(found)
+    expected.require(found)
     if found is not None and found.index != to.index:
-        raise InvalidInput(f"expected a version of the index {found.index}, which the alias stands for")
+        raise InvalidInput(f"expected a version of the index {found.index}, to which the alias belongs")
     if alias != to.index and await queries.has_index(tx, alias):
-        raise InvalidInput("expected another name for the alias: an index has this one for itself")
+        raise InvalidInput("expected another name for the alias: an index has this name")
     known = await get_version(tx, to)
     if known.state is not VersionState.VERIFIED:
         raise Conflict(f"expected a verified version, got one that is {known.state}: verify it first")
@@ -180,7 +182,7 @@ async def check_switch(
 async def switch(
     database: Database, caller: Caller, alias: str, to: VersionFacts, expected: Expected
 ) -> AliasRecord:
-    """Have an alias stand for a version; raises as `check_switch` does."""
+    """Point an alias to a version; raises as `check_switch` does."""
     async with database.begin() as tx:
         revision = await queries.next_revision(tx)
         found = await check_switch(tx, alias, to, expected)
@@ -199,7 +201,7 @@ async def switch(
 
 
 async def roll_back(database: Database, caller: Caller, alias: str, expected: Expected) -> AliasRecord:
-    """Have an alias stand for what it stood for before; raises as `check_roll_back` does."""
+    """Return an alias to its previous version; raises as `check_roll_back` does."""
     async with database.begin() as tx:
         revision = await queries.next_revision(tx)
         found, to = await check_roll_back(tx, alias, expected)
@@ -217,52 +219,54 @@ async def roll_back(database: Database, caller: Caller, alias: str, expected: Ex
 async def check_roll_back(
     tx: Connection, alias: str, expected: Expected | None
 ) -> tuple[AliasRecord, VersionFacts]:
-    """Refuse a roll-back that cannot be made.
+    """Check that a rollback can be made.
 
     Returns:
-        The alias as it is, and the version that it returns to.
+        The current alias, and the version that it returns to.
 
     Raises:
         NotFound: There is no such alias.
-        Conflict: It is not as expected, never stood for another version, or that one is not verified.
+        Conflict: The alias is not as expected, has no previous version, or that version is not verified.
         StaleAlias: The alias was changed since its ETag was read.
     """
     found = await get_alias(tx, alias)
     if expected is not None:
-        expected.hold(found)
+        expected.require(found)
     if found.previous is None:
-        raise Conflict("this alias has stood for no other version: there is nothing to return to")
+        raise Conflict("this alias has no previous version to return to")
     to = VersionFacts(index=found.index, version=found.previous)
     known = await get_version(tx, to)
     if known.state is not VersionState.VERIFIED:
-        raise Conflict(f"expected the previous version to be verified, it is {known.state}")
+        raise Conflict(f"expected the previous version to be verified, it is {known.state}: verify it first")
     return found, to
 
 
 async def delete(database: Database, caller: Caller, alias: str, expected: Expected) -> None:
-    """Forget an alias.
+    """Delete an alias.
 
     Raises:
-        NotFound: There is none.
-        Conflict: It is not as expected, or it is an index's own.
-        StaleAlias: It was changed since its ETag was read.
+        NotFound: There is no such alias.
+        Conflict: The alias is not as expected, or is an index's own name.
+        StaleAlias: The alias was changed since its ETag was read.
     """
     async with database.begin() as tx:
         revision = await queries.next_revision(tx)
         found = await get_alias(tx, alias)
-        expected.hold(found)
+        expected.require(found)
         if found.alias == found.index:
-            raise Conflict("this is the index's own name: it stays as long as the index is served")
+            raise Conflict(
+                "expected an alias, got the index's own name: it stays as long as the index is served"
+            )
         record = replace(found, revision=revision, changed_at=datetime.now(UTC))
         await queries.delete_alias(tx, record, caller.person)
         await audit.record(tx, caller, "aliases.delete", alias, {"index": found.index})
 
 
 async def adopt(database: Database, caller: Caller, facts: VersionFacts) -> AliasRecord:
-    """Have an index's own name stand for a version that was opened and found intact, where it stands for none yet.
+    """Point an index's own name to an opened version, unless it points to one already.
 
     Returns:
-        The alias as it is afterwards: another process may have been faster.
+        The alias afterwards: another process may have been faster.
     """
     async with database.begin() as tx:
         revision = await queries.next_revision(tx)
@@ -289,10 +293,10 @@ async def adopt(database: Database, caller: Caller, facts: VersionFacts) -> Alia
 
 
 def require_own(found: AliasRecord) -> None:
-    """Refuse an index whose name stands for another one.
+    """Refuse an index whose name is the alias of another one.
 
     Raises:
-        InvalidInput: It does.
+        InvalidInput: The name is the alias of another index.
     """
     if found.index != found.alias:
         raise InvalidInput(
@@ -302,10 +306,10 @@ def require_own(found: AliasRecord) -> None:
 
 
 async def get_version(tx: Connection, facts: VersionFacts) -> VersionRecord:
-    """Look a version up.
+    """Return a registered version.
 
     Raises:
-        NotFound: It is not registered.
+        NotFound: The version is not registered.
     """
     known = await queries.find_version(tx, facts.index, facts.version)
     if known is None:
@@ -314,14 +318,14 @@ async def get_version(tx: Connection, facts: VersionFacts) -> VersionRecord:
 
 
 async def get_alias(tx: Connection, alias: str) -> AliasRecord:
-    """Look an alias up.
+    """Return an alias.
 
     Raises:
-        NotFound: There is none of that name.
+        NotFound: There is no alias of this name.
     """
     found = await queries.find_alias(tx, alias)
     if found is None:
-        raise NotFound("expected the name of an alias, got another one")
+        raise NotFound("expected the name of an alias, got another one: GET /v1/aliases lists the names")
     return found
 
 

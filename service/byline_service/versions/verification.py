@@ -1,4 +1,4 @@
-"""Verifying a registered version, and noting how far that is and what came of it."""
+"""Verification of a registered version, with its progress and its result in the database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,22 +15,22 @@ from byline_service.versions.records import VersionFacts, VersionRecord
 log = structlog.get_logger("service.versions")
 _PROGRESS_SECONDS = 1.0
 Read = Callable[[Progress], Awaitable[None]]
-"""Reads a version as `IndexDirectory.verify` does, telling how far it is."""
+"""Reads a version as `IndexDirectory.verify` does, and reports the progress."""
 
 
 async def begin(database: Database, found: VersionFacts) -> VersionFacts:
-    """Note that a version's files are about to be read.
+    """Record that a verification starts.
 
     Args:
-        database: Where it is registered.
-        found: What its manifest says now.
+        database: The database of the versions.
+        found: The version as its manifest is now.
 
     Returns:
-        What it must turn out to be: as it was registered, or where that is not known, as it is now.
+        The version as it must be: as it was registered, or if that is unknown, as it is now.
 
     Raises:
-        NotFound: It is not registered.
-        Conflict: It is being verified already, or retired.
+        NotFound: The version is not registered.
+        Conflict: The version is being verified already, or is retired.
     """
     known = await transactions.begin_check(database, found)
     return VersionFacts(
@@ -43,46 +43,46 @@ async def begin(database: Database, found: VersionFacts) -> VersionFacts:
 
 
 async def finish(database: Database, caller: Caller, facts: VersionFacts, read: Read) -> VersionRecord:
-    """Read a version and note what came of it.
+    """Read a version and record the result.
 
     Args:
-        database: Where `begin` noted that this would happen.
-        caller: Who wants it verified.
-        facts: From `begin`.
-        read: Reads it.
+        database: The database of the versions.
+        caller: The person who asked for the verification.
+        facts: The result of `begin`.
+        read: Reads the version.
 
     Returns:
         The version, verified or in quarantine.
 
     Raises:
-        Exception: `read` ended without a result; the check is given up.
+        Exception: `read` failed without a result; the verification is given up.
     """
     progress = [0, 0]
 
-    def told(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         progress[:] = done, total
 
-    telling = asyncio.create_task(_tell(database, facts, progress))
+    noting = asyncio.create_task(_note_progress(database, facts, progress))
     try:
-        await read(told)
+        await read(report)
     except UnusableError as error:
         await transactions.quarantine(database, caller, facts, str(error))
     except BaseException:
-        telling.cancel()
+        noting.cancel()
         await transactions.give_up_check(database, facts)
         raise
     else:
-        await transactions.verified(database, caller, facts)
+        await transactions.mark_verified(database, caller, facts)
     finally:
-        telling.cancel()
+        noting.cancel()
     async with database.read() as tx:
         return await transactions.get_version(tx, facts)
 
 
-async def _tell(database: Database, facts: VersionFacts, progress: list[int]) -> None:
+async def _note_progress(database: Database, facts: VersionFacts, progress: list[int]) -> None:
     while True:
         await asyncio.sleep(_PROGRESS_SECONDS)
         try:
             await transactions.note_progress(database, facts, *progress)
         except BylineError as error:
-            log.warning("progress not noted", error=type(error).__name__)
+            log.warning("verification progress not stored", error=type(error).__name__)

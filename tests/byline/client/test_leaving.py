@@ -19,7 +19,7 @@ def held(tmp_path, monkeypatch):
     Yields:
         Its address, and the application.
     """
-    monkeypatch.setattr("byline_service.attributions.streaming.StreamWatch.interval", 0.02)
+    monkeypatch.setattr("byline_service.attributions.streaming.EventSender.interval", 0.02)
     attributor, featurizer = fake_attributor()
     app = create_app(prepared(tmp_path), {"fake": attributor})
     with listening(app) as url:

@@ -93,7 +93,7 @@ def test_the_deadline_of_streams_is_their_own(serve):
 
 def test_the_queue_and_the_questions_that_are_answered(monkeypatch, tmp_path):
     monkeypatch.setattr("byline_service.attributions.streaming.KEEP_ALIVE", 0.3)
-    monkeypatch.setattr("byline_service.attributions.streaming.StreamWatch.interval", 0.02)
+    monkeypatch.setattr("byline_service.attributions.streaming.EventSender.interval", 0.02)
     attributor, featurizer = fake_attributor()
     app = create_app(prepared(tmp_path, batch_cost=2), {"fake": attributor})
     with listening(app) as url, httpx.Client(base_url=url, timeout=20, headers=bearer(admin_key())) as client:
@@ -120,7 +120,7 @@ def test_the_queue_and_the_questions_that_are_answered(monkeypatch, tmp_path):
 
 
 def test_who_leaves_is_not_computed_for(monkeypatch, tmp_path):
-    monkeypatch.setattr("byline_service.attributions.streaming.StreamWatch.interval", 0.02)
+    monkeypatch.setattr("byline_service.attributions.streaming.EventSender.interval", 0.02)
     attributor, featurizer = fake_attributor()
     app = create_app(prepared(tmp_path), {"fake": attributor})
     with listening(app) as url:
@@ -160,10 +160,10 @@ def test_what_is_begun_ends_at_its_next_step_once_nobody_waits():
     for job in jobs:
         compute.submit(job)
     assert begun.wait(10)
-    jobs[0].give_up()
+    jobs[0].abandon()
     reached = len(steps)
     until(lambda: len(steps) > reached + 5)  # the other one still waits
-    jobs[-1].give_up()
+    jobs[-1].abandon()
     compute.stop()
     assert len(steps) < 100_000
 
@@ -185,7 +185,7 @@ def long_ones(tmp_path_factory):
 
 
 def test_counted_steps_of_long_answers(long_ones, monkeypatch, tmp_path):
-    monkeypatch.setattr("byline_service.attributions.streaming.StreamWatch.interval", 0.0005)
+    monkeypatch.setattr("byline_service.attributions.streaming.EventSender.interval", 0.0005)
     app = create_app(prepared(tmp_path), long_ones)
     asked = {"groups": {"query": QUERY, "drill_down": True, "drill_groups": 4}, "solved": {"query": QUERY}}
     with listening(app) as url, httpx.Client(base_url=url, timeout=60, headers=bearer(admin_key())) as client:

@@ -24,7 +24,7 @@ def test_a_linked_query_is_answered_and_untrusted_text_stays_text(visit):
     assert "Measured: LDS <b> .50 (.46 to .53), 100 queries" in page.locator(".trust").inner_text()
     page.goto(page.url.replace("target=loss", "target=margin"))
     page.locator(".card").first.wait_for()
-    assert "Nobody has measured the target margin" in page.locator(".trust").inner_text()
+    assert "The target margin is not measured" in page.locator(".trust").inner_text()
     assert page.locator(".card a").first.get_attribute("href").startswith("https://example.org/")
 
 
@@ -33,8 +33,8 @@ def test_scores_come_with_their_intervals_and_what_they_are_worth(visit, served)
     page.locator(".card").first.wait_for()
     assert re.fullmatch(r"[\d.,]+ \(\S+ to \S+\)", page.locator(".card .score").first.inner_text())
     trust = page.locator(".trust").inner_text()
-    assert re.search(r"Intervals are of 95 %, from \d adapters or dropout masks of one model", trust)
-    assert re.search(r"The best scores are too strong.*since they were picked for it", trust, re.DOTALL)
+    assert re.search(r"95 % intervals, from \d adapters or dropout masks of one model", trust)
+    assert re.search(r"The best scores are too high.*since they were chosen as the largest", trust, re.DOTALL)
     drawn = page.locator(".card .whisker").first.get_attribute("d")
     low, high = (float(each) for each in re.match(r"M(\S+) 6H(\S+?)M", drawn).groups())
     assert 1 <= low < high <= 199
@@ -67,7 +67,7 @@ def test_problems_are_shown_as_sentences(visit):
 def test_a_linked_ranking_by_similarity_is_named_as_such(visit):
     page = visit(asked(index="fake", query={"text": "hello number 7"}, k=4, baseline="bm25"))
     expect(page.get_by_text("Ranked by similarity (BM25), not by influence")).to_be_visible()
-    assert page.get_by_role("heading", name="Most alike").is_visible()
+    assert page.get_by_role("heading", name="Most similar").is_visible()
     assert page.get_by_role("heading", name="Owners\u2019 shares").count() == 0
     page = visit(asked(index="fake", query={"text": "hello"}, baseline="representation"))
     expect(page.get_by_role("status")).to_have_text("This index does not offer the ranking in this address.")
@@ -108,7 +108,7 @@ def test_a_query_can_be_picked(visit):
     assert "index=fake" in page.url
 
 
-def test_the_colours_can_be_chosen_and_stay(visit):
+def test_the_colors_can_be_chosen_and_stay(visit):
     page = visit("/", scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(ground)
@@ -128,7 +128,7 @@ def test_a_long_answer_says_how_far_it_is_and_can_be_cancelled(visit, served):
         expect(page.locator("#step")).to_contain_text("…")
         assert page.locator("#progress rect").count() == 2
         page.get_by_role("button", name="Cancel").click()
-        expect(page.get_by_role("status")).to_have_text("Cancelled.")
+        expect(page.get_by_role("status")).to_have_text("Canceled.")
         assert page.evaluate("document.activeElement.id") == "ask"
         assert page.locator("#answer[aria-busy]").count() == 0
     finally:

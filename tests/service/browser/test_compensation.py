@@ -39,7 +39,7 @@ def test_an_answer_becomes_a_posted_statement(visit, people, served):
     page.wait_for_url("**/compensation/runs/*")
     approve = page.get_by_role("button", name="Approve")
     assert approve.is_disabled()
-    assert page.get_by_text("You drafted this run: another person must approve it.").is_visible()
+    assert page.get_by_text("You drafted this run. Another person must approve it.").is_visible()
 
     other = visit(page.url.removeprefix(served.address), key=people["grace"])
     other.get_by_role("button", name="Approve").click()

@@ -16,10 +16,10 @@ from byline_service.compensation.drafting import Period, draft_allocation
 from byline_service.compensation.event import QualityFigure
 from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
 from byline_service.compensation.fixed_point import BITS, fixed_point
-from byline_service.compensation.money import minor_digits, written
+from byline_service.compensation.money import format_minor, minor_digits
 from byline_service.compensation.policy import student_multiplier
-from byline_service.compensation.runs import NotAnotherPerson, Run, same_person
-from byline_service.compensation.timestamps import moment_of, moment_text, period_text
+from byline_service.compensation.runs import Run, SamePerson, same_person
+from byline_service.compensation.timestamps import parse_timestamp, period_text, timestamp_text
 from byline_service.pages.formats import plain_amount
 from tests.service.compensation.reference import AT, event, policy
 
@@ -28,13 +28,13 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 class TestMoney:
     def test_amounts_of_every_number_of_digits(self):
-        assert [written(1234567, code) for code in ("JPY", "EUR", "KWD", "CLF")] == [
+        assert [format_minor(1234567, code) for code in ("JPY", "EUR", "KWD", "CLF")] == [
             "1234567",
             "12345.67",
             "1234.567",
             "123.4567",
         ]
-        assert [written(n, "EUR") for n in (0, 5, -5, 100, -123456)] == [
+        assert [format_minor(n, "EUR") for n in (0, 5, -5, 100, -123456)] == [
             "0.00",
             "0.05",
             "-0.05",
@@ -49,7 +49,7 @@ class TestMoney:
     @given(st.integers(-(10**18), 10**18), st.sampled_from(sorted(MINOR_DIGITS)))
     @settings(deadline=None)
     def test_what_is_written_is_the_amount(self, amount, currency):
-        assert Fraction(written(amount, currency)) * 10 ** minor_digits(currency) == amount
+        assert Fraction(format_minor(amount, currency)) * 10 ** minor_digits(currency) == amount
 
 
 class TestFixedPoint:
@@ -157,9 +157,9 @@ class TestMoments:
     def test_what_sorts_as_text_sorts_in_time(self):
         first = datetime(999, 1, 1, tzinfo=UTC)
         moments = [first, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)]
-        texts = [moment_text(moment) for moment in moments]
+        texts = [timestamp_text(moment) for moment in moments]
         assert texts == sorted(texts)
-        assert [moment_of(text) for text in texts] == moments
+        assert [parse_timestamp(text) for text in texts] == moments
 
     def test_periods_need_a_zone(self):
         noon = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
@@ -179,7 +179,7 @@ class TestPersons:
     def test_another_spelling_is_no_other_person(self, other):
         assert same_person("ada", other)
         drafted = Run(id="run", drafted_by="ada", statement=draft())
-        with pytest.raises(NotAnotherPerson):
+        with pytest.raises(SamePerson):
             drafted.require_approvable(other)
         drafted.require_approvable("adam")
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from byline_service.observability.logs import GATHERED_SECONDS, Gathering
+from byline_service.observability.logs import BUFFER_SECONDS, BufferedHandler
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def written():
         (logger, stream).
     """
     stream, logger = io.StringIO(), logging.Logger("gathered")
-    handler = Gathering(stream)
+    handler = BufferedHandler(stream)
     logger.addHandler(handler)
     yield logger, stream
     handler.close()
@@ -28,9 +28,9 @@ def test_ordinary_lines_come_soon_and_in_order(written):
     logger.info("one")
     logger.info("two")
     assert stream.getvalue() == ""
-    end = time.monotonic() + 100 * GATHERED_SECONDS
+    end = time.monotonic() + 100 * BUFFER_SECONDS
     while not stream.getvalue() and time.monotonic() < end:
-        time.sleep(GATHERED_SECONDS / 10)
+        time.sleep(BUFFER_SECONDS / 10)
     assert stream.getvalue() == "one\ntwo\n"
 
 

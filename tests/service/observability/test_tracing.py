@@ -78,12 +78,12 @@ def test_failures_and_health(traced):
 def test_tracing_is_off_unless_a_collector_is_named(monkeypatch):
     for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
-    assert Tracing.configured(Settings()) is None
+    assert Tracing.from_settings(Settings()) is None
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     settings = Settings()
     assert settings.traces_endpoint == "http://127.0.0.1:9"
     assert Settings.model_validate(settings.model_dump()) == settings
-    tracing = Tracing.configured(settings)
+    tracing = Tracing.from_settings(settings)
     resource = tracing._provider.resource.attributes
     assert resource["service.name"] == "byline"
     tracing.close()
@@ -107,7 +107,7 @@ def test_spans_reach_a_collector(monkeypatch, tmp_path):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
         settings = prepared(tmp_path)
-        app = create_app(settings, {"fake": fake_attributor()[0]}, tracing=Tracing.configured(settings))
+        app = create_app(settings, {"fake": fake_attributor()[0]}, tracing=Tracing.from_settings(settings))
         with TestClient(app, base_url="http://localhost", headers=bearer(admin_key())) as client:
             assert client.post(ASK, json={"query": {"text": "hidden"}}).status_code == 200
         collector.shutdown()
@@ -120,7 +120,7 @@ def test_spans_reach_a_collector(monkeypatch, tmp_path):
 def test_the_services_name_may_be_the_operators(monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "attribution")
-    tracing = Tracing.configured(Settings())
+    tracing = Tracing.from_settings(Settings())
     assert tracing._provider.resource.attributes["service.name"] == "attribution"
     tracing.close()
 
@@ -129,4 +129,4 @@ def test_a_collector_without_the_packages_is_a_mistake(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.sdk.trace", None)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(InvalidInput, match=r"byline\[otel\]"):
-        Tracing.configured(Settings())
+        Tracing.from_settings(Settings())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byline_service.pages.charts import HEIGHT, WIDTH, Entry, bars, columns, gauge, nice_top, stacked
+from byline_service.pages.charts import HEIGHT, WIDTH, Entry, bars, columns, gauge, nice_top, stacked_bar
 
 FINITE = st.floats(-1e9, 1e9, allow_nan=False)
 EXACT = 0.02  # places are rounded to hundredths
@@ -33,14 +33,14 @@ def test_every_mark_stays_inside_the_box(drawn):
 
 
 def test_a_stacked_bar_puts_small_parts_together_and_fills_the_width():
-    segments = stacked(
+    segments = stacked_bar(
         [(name, size) for name, size in zip("abcdefgh", (1, 9, 8, 7, 6, 5, 4, 0), strict=True)]
     )
     assert [each.label for each in segments] == ["b", "c", "d", "e", "f", "others"]
-    assert [each.colour for each in segments] == [1, 2, 3, 4, 5, 6]
+    assert [each.color for each in segments] == [1, 2, 3, 4, 5, 6]
     assert sum(each.share for each in segments) == pytest.approx(1)
     assert segments[-1].x + segments[-1].width == pytest.approx(WIDTH, abs=EXACT)
-    assert stacked([("a", 0)]) == []
+    assert stacked_bar([("a", 0)]) == []
 
 
 def test_columns_stand_on_the_ground_below_a_round_number():

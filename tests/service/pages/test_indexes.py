@@ -49,7 +49,7 @@ def test_self_influence_is_paged_by_key(pages):
 
 
 def test_without_a_card_nothing_is_claimed(served):
-    assert "Nothing was measured about this version yet" in served.client.get("/indexes/fake").text
+    assert "This version is not measured yet" in served.client.get("/indexes/fake").text
 
 
 def test_files_have_what_the_charts_show(pages):

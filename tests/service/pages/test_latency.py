@@ -1,4 +1,4 @@
-"""Times and endings as histograms have them."""
+"""Times and request_statuses as histograms have them."""
 
 from math import inf
 
@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from byline.api.answer import Timings
 from byline_service.observability.metrics import Metrics
-from byline_service.pages.usage import endings, quantile, stage_times
+from byline_service.pages.usage import quantile, request_statuses, stage_times
 
 
 def cumulative(histogram):
@@ -38,8 +38,8 @@ def test_beyond_the_last_bucket_its_bound_is_what_is_known():
 def test_stages_are_summed_over_indexes_and_empty_ones_left_out():
     metrics = Metrics()
     assert stage_times(metrics.registry) == []
-    metrics.answer("a", Timings(gradient=10.0, search=2.0))
-    metrics.answer("b", Timings(gradient=30.0, search=2.0))
+    metrics.count_answer("a", Timings(gradient=10.0, search=2.0))
+    metrics.count_answer("b", Timings(gradient=30.0, search=2.0))
     gradient, search = stage_times(metrics.registry)
     assert (gradient.stage, gradient.count, gradient.mean) == ("gradient", 2, pytest.approx(20))
     assert 5 <= gradient.median <= gradient.p99 <= 50
@@ -54,5 +54,5 @@ def test_endings_are_those_of_the_api():
         ("/v1/indexes/{name}", 429),
         ("/", 500),
     ):
-        metrics.request("GET", route, status, 0.1)
-    assert endings(metrics.registry) == {200: 1, 429: 2}
+        metrics.count_request("GET", route, status, 0.1)
+    assert request_statuses(metrics.registry) == {200: 1, 429: 2}

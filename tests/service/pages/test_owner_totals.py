@@ -3,7 +3,7 @@
 import pytest
 
 from byline.api.statements import BalanceDocument, StatementDocument
-from byline_service.pages.owner_totals import NAMED, balanced, draw, periods, standings, totals
+from byline_service.pages.owner_totals import NAMED, balanced, owner_bars, owner_totals, periods, totals
 
 
 def balance(account, owner, amount):
@@ -37,19 +37,19 @@ BALANCES = [
 
 
 def test_owners_with_most_come_first_and_sums_are_whole():
-    found = standings(BALANCES)
+    found = owner_totals(BALANCES)
     assert [(each.owner, each.total) for each in found] == [("b", 55), ("a", 30), ("c", 5)]
     assert totals(BALANCES) == {"payable": 60, "escrow": 25, "carried": 5, "unallocated": 10, "funding": -100}
 
 
 def test_bars_share_a_scale_and_parts_lie_end_to_end():
-    most, second, least = draw(standings(BALANCES))
+    most, second, least = owner_bars(owner_totals(BALANCES))
     assert [part for part, _, _ in most.segments] == ["payable", "escrow"]
     assert sum(width for _, _, width in most.segments) == pytest.approx(200, abs=0.02)
     assert most.segments[1][1] == pytest.approx(most.segments[0][2])
     assert second.segments[0][2] == pytest.approx(200 * 30 / 55, abs=0.02)
     assert least.segments[0][0] == "carried"
-    assert draw([]) == []
+    assert owner_bars([]) == []
 
 
 def test_periods_are_in_order_and_small_owners_go_together():

@@ -5,7 +5,7 @@ import io
 from datetime import UTC, datetime
 
 from byline_service.accounts import usage
-from byline_service.accounts.usage import UsageOf, Used
+from byline_service.accounts.usage import UsageKey, UsageTotals
 from byline_service.pages import usage as page
 from tests.service.keys import bearer
 
@@ -17,7 +17,7 @@ def test_questions_are_counted_by_day_key_and_stage(served):
         assert served.client.post(ASK, json={"query": {"text": "hello"}}).is_success
     assert served.client.post(ASK, json={"query": 1}).status_code == 422
     text = served.client.get("/usage?days=7").text
-    for part in ("Where the time goes", "gradient", "not understood", "What was changed"):
+    for part in ("Time by stage", "gradient", "invalid request", "Audit log"):
         assert part in text
 
 
@@ -31,8 +31,8 @@ def test_the_audit_log_is_in_words(served):
 def test_others_see_no_audit_log_and_their_own_usage(served):
     key = served.key_for(scopes=["read", "query"])
     text = served.client.get("/usage", headers=bearer(key)).text
-    assert "What this key asked" in text
-    assert "What was changed" not in text
+    assert "Requests and queries of this key" in text
+    assert "Audit log" not in text
 
 
 def test_the_file_has_the_apis_rows(served):
@@ -45,7 +45,7 @@ def test_the_file_has_the_apis_rows(served):
 
 def test_more_rows_than_the_page_adds_up_are_all_in_the_file(served, monkeypatch):
     today = datetime.now(UTC).date()
-    sums = {UsageOf(today, f"{n:012}", "fake"): Used(1, 1, 1.0) for n in range(2_500)}
+    sums = {UsageKey(today, f"{n:012}", "fake"): UsageTotals(1, 1, 1.0) for n in range(2_500)}
 
     async def add(database):
         async with database.begin() as transaction:

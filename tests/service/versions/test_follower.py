@@ -58,16 +58,16 @@ def to(version):
 def test_a_switch_is_served_here_at_once_and_elsewhere_at_the_next_look(run, index):
     async def work(database):
         one, two = replica(database, index, index.a), replica(database, index, index.a)
-        await one.follower.look()
-        await two.follower.look()
+        await one.follower.poll()
+        await two.follower.poll()
         assert (await verified(one, index.b)).state is VersionState.VERIFIED
         first = now(one)
         record = await one.switcher.switch(ADA, "tiny", to(index.b), Expected(version=first))
         assert (now(one), now(two), record.previous) == (index.b, index.a, index.a)
-        await two.follower.look()
+        await two.follower.poll()
         assert now(two) == index.b
         await two.switcher.roll_back(ADA, "tiny", Expected(revision=record.revision))
-        await one.follower.look()
+        await one.follower.poll()
         assert now(one) == now(two) == index.a
         assert one.follower.behind == ()
         assert b'byline_alias_switches_total{alias="tiny"} 2.0' in one.metrics.text()
@@ -80,13 +80,13 @@ def test_a_switch_is_served_here_at_once_and_elsewhere_at_the_next_look(run, ind
 def test_the_first_look_adopts_what_is_served_and_then_the_row_decides(run, index):
     async def work(database):
         one = replica(database, index, index.a)
-        await one.follower.look()
+        await one.follower.poll()
         async with database.read() as tx:
             found = await queries.find_alias(tx, "tiny")
             known = await queries.find_version(tx, "tiny", index.a)
         assert (found.version, known.state) == (index.a, VersionState.VERIFIED)
         two = replica(database, index, index.b)
-        await two.follower.look()
+        await two.follower.poll()
         assert now(two) == index.a
         for each in (one, two):
             await each.switcher.close()
@@ -98,7 +98,7 @@ def test_the_first_look_adopts_what_is_served_and_then_the_row_decides(run, inde
 def test_a_damaged_version_is_quarantined_and_the_old_one_goes_on(run, index, damage):
     async def work(database):
         one = replica(database, index, index.a, with_task=damage is stale_task)
-        await one.follower.look()
+        await one.follower.poll()
         assert (await verified(one, index.b)).state is VersionState.VERIFIED
         damage(index.path / index.b)
         with pytest.raises(Conflict, match="quarantine"):
@@ -119,19 +119,19 @@ def test_a_damaged_version_is_quarantined_and_the_old_one_goes_on(run, index, da
 def test_a_replica_with_a_damaged_copy_stays_with_the_old_one_until_it_is_repaired(run, index):
     async def work(database):
         one = replica(database, index, index.a)
-        await one.follower.look()
+        await one.follower.poll()
         await verified(one, index.b)
         await transactions.switch(database, ADA, "tiny", to(index.b), Expected(version=index.a))
         whole = (index.path / index.b / "search.faiss").read_bytes()
         flip(index.path / index.b / "search.faiss")
         for _ in range(3):
-            await one.follower.look()
+            await one.follower.poll()
         assert (now(one), one.follower.behind) == (index.a, ("tiny",))
         assert (await one.switcher.find(to(index.b))).state is VersionState.QUARANTINED
         assert b'byline_quarantined_total{index="tiny"} 1.0' in one.metrics.text()
         (index.path / index.b / "search.faiss").write_bytes(whole)
         assert (await verified(one, index.b)).state is VersionState.VERIFIED
-        await one.follower.look()
+        await one.follower.poll()
         assert (now(one), one.follower.behind) == (index.b, ())
         await one.switcher.close()
 
@@ -141,11 +141,11 @@ def test_a_replica_with_a_damaged_copy_stays_with_the_old_one_until_it_is_repair
 def test_a_version_that_is_not_delivered_yet_is_no_fault_of_it(run, index):
     async def work(database):
         one = replica(database, index, index.a)
-        await one.follower.look()
+        await one.follower.poll()
         await verified(one, index.b)
         (index.path / index.b).rename(index.folder / "elsewhere")
         await transactions.switch(database, ADA, "tiny", to(index.b), Expected(version=index.a))
-        await one.follower.look()
+        await one.follower.poll()
         assert (now(one), one.follower.behind) == (index.a, ("tiny",))
         assert (await one.switcher.find(to(index.b))).state is VersionState.VERIFIED
         with pytest.raises(NotFound):
@@ -173,7 +173,7 @@ def test_a_damaged_manifest_is_quarantined_when_it_is_registered(run, index):
 def test_without_its_database_a_replica_goes_on_and_catches_up(run, index, monkeypatch):
     async def work(database):
         one = replica(database, index, index.a)
-        await one.follower.look()
+        await one.follower.poll()
         await verified(one, index.b)
 
         def gone():
@@ -200,13 +200,13 @@ def test_without_its_database_a_replica_goes_on_and_catches_up(run, index, monke
 def test_aliases_share_a_version_and_go_when_they_are_deleted(run, index):
     async def work(database):
         one, two = replica(database, index, index.a), replica(database, index, index.a)
-        await one.follower.look()
+        await one.follower.poll()
         await one.switcher.switch(ADA, "staging", to(index.a), Expected())
         assert one.registry.current("staging") is one.registry.current("tiny")
-        await two.follower.look()
+        await two.follower.poll()
         assert now(two, "staging") == index.a
         await one.switcher.delete(ADA, "staging", Expected(version=index.a))
-        await two.follower.look()
+        await two.follower.poll()
         for each in (one, two):
             assert "staging" not in each.registry.served
             await each.switcher.close()

@@ -36,7 +36,7 @@ async def swapped(one, index, times):
 def test_versions_with_their_models_are_freed_at_once_and_nothing_grows(run, index):
     async def work(database):
         one = replica(database, index, index.a, with_task=True)
-        await one.follower.look()
+        await one.follower.poll()
         await verified(one, index.b)
         await swapped(one, index, 6)
         gc.collect()

@@ -8,7 +8,7 @@ from byline.errors import InvalidInput, NotFound, UnusableIndex
 from byline_service.accounts.scopes import Caller
 from byline_service.settings import Settings
 from byline_service.versions import transactions
-from byline_service.versions.startup import GivenIndex, aliases_of, open_first
+from byline_service.versions.startup import IndexArgument, aliases_of, open_first
 from byline_service.versions.transactions import Expected
 from tests.service.versions.building import directory, flip
 
@@ -16,7 +16,7 @@ ADA = Caller(key_id="k", person="ada", scopes=frozenset())
 
 
 def given(index, text=None):
-    return GivenIndex.parse(text or f"tiny={index.path}", Settings(threads=1), with_task=False)
+    return IndexArgument.parse(text or f"tiny={index.path}", Settings(threads=1), with_task=False)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def known(run, index):
         for version, was in ((index.a, None), (index.b, index.a)):
             facts = lies_in.facts(version)
             await transactions.register(database, ADA, facts)
-            await transactions.verified(database, ADA, facts)
+            await transactions.mark_verified(database, ADA, facts)
             await transactions.switch(database, ADA, "tiny", facts, Expected(version=was))
         return await aliases_of(database, ["tiny"])
 

@@ -31,7 +31,7 @@ async def known(database, *wanted):
     for each in wanted:
         await transactions.register(database, ADA, each)
         await transactions.begin_check(database, each)
-        await transactions.verified(database, ADA, each)
+        await transactions.mark_verified(database, ADA, each)
 
 
 async def alias(database, name="digits"):
@@ -60,10 +60,10 @@ def test_the_life_of_a_version(run):
             await transactions.begin_check(database, A)
         await transactions.note_progress(database, A, 5, 9)
         assert (await version(database, A)).checked_bytes == 5
-        done = await transactions.verified(database, ADA, A)
+        done = await transactions.mark_verified(database, ADA, A)
         assert (done.state, done.heard_at) == (VersionState.VERIFIED, None)
         await transactions.switch(database, ADA, "digits", A, Expected())
-        with pytest.raises(Conflict, match="digits stands for this version"):
+        with pytest.raises(Conflict, match="digits point to this version"):
             await transactions.retire(database, ADA, A)
         await known(database, B)
         await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
@@ -123,7 +123,7 @@ def test_a_version_in_quarantine_is_not_switched_to_until_it_is_verified_again(r
         with pytest.raises(Conflict, match="quarantined"):
             await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
         await transactions.begin_check(database, B)
-        assert (await transactions.verified(database, ADA, B)).reason is None
+        assert (await transactions.mark_verified(database, ADA, B)).reason is None
         await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
 
     run(work)
@@ -133,7 +133,7 @@ def test_roll_back_returns_and_returns_again(run):
     async def work(database):
         await known(database, A, B)
         await transactions.switch(database, ADA, "digits", A, Expected())
-        with pytest.raises(Conflict, match="nothing to return to"):
+        with pytest.raises(Conflict, match="no previous version"):
             await transactions.roll_back(database, ADA, "digits", Expected(version="a"))
         await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
         back = await transactions.roll_back(database, ADA, "digits", Expected(version="b"))
@@ -212,7 +212,7 @@ def test_an_alias_stays_with_its_index_and_an_index_keeps_its_name(run):
         await transactions.switch(database, ADA, "staging", A, Expected())
         with pytest.raises(InvalidInput, match="index digits"):
             await transactions.switch(database, ADA, "staging", other, Expected(version="a"))
-        with pytest.raises(InvalidInput, match="an index has this one"):
+        with pytest.raises(InvalidInput, match="an index has this name"):
             await transactions.switch(database, ADA, "letters", A, Expected())
         with pytest.raises(InvalidInput, match="alias of digits"):
             await transactions.adopt(database, ADA, facts("y", index="staging"))
@@ -255,8 +255,8 @@ def test_what_replicas_want(run):
         await transactions.switch(database, ADA, "staging", A, Expected())
         async with database.read() as tx:
             assert await queries.revision(tx) > before
-            found = await queries.wanted(tx, ["digits"])
-            assert await queries.wanted(tx, ["letters"]) == []
+            found = await queries.target_versions(tx, ["digits"])
+            assert await queries.target_versions(tx, ["letters"]) == []
             assert await queries.aliases_by_version(tx, "digits") == {"a": ["digits", "staging"]}
         assert [each.alias.alias for each in found] == ["digits", "staging"]
         assert all(each.verified_at is not None for each in found)

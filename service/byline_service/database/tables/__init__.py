@@ -1,4 +1,4 @@
-"""Tables, one module a subject, all in one `metadata`. Migrations spell them out again: they never change."""
+"""Tables in one `metadata`, one module per domain. Migrations repeat them, since a migration never changes."""
 
 from byline_service.database.tables import accounts, compensation, versions
 from byline_service.database.tables.common import metadata

@@ -1,4 +1,4 @@
-"""Keys, the audit log, idempotency keys, usage, and the quotas' windows."""
+"""Tables of keys, the audit log, idempotency keys, usage and quota windows."""
 
 from sqlalchemy import (
     JSON,
@@ -36,7 +36,7 @@ keys = Table(
     CheckConstraint("requests_per_minute > 0", name="requests_positive"),
     CheckConstraint("queries_per_minute > 0", name="queries_positive"),
 )
-"""API keys: what is stored of them, and what they allow."""
+"""API keys: their stored digests and their permissions."""
 
 audit = Table(
     "audit",
@@ -49,7 +49,7 @@ audit = Table(
     Column("subject", String(200), nullable=False),
     Column("details", JSON, nullable=False),
 )
-"""What was changed, by whom. A trigger refuses to change or delete a row."""
+"""The audit log of changes. A trigger refuses to change or delete a row."""
 
 idempotency = Table(
     "idempotency",
@@ -63,7 +63,7 @@ idempotency = Table(
     Column("created_at", Moment, nullable=False),
     Index("ix_idempotency_created_at", "created_at"),
 )
-"""Answers to requests that must not happen twice, written in the transaction of what they did."""
+"""Stored answers of requests with an `Idempotency-Key`, written in the transaction of their effects."""
 
 usage = Table(
     "usage",
@@ -75,7 +75,7 @@ usage = Table(
     Column("queries", BigInteger, nullable=False),
     Column("milliseconds", BigInteger, nullable=False),
 )
-"""What each key asked of each index, by day in UTC."""
+"""Requests and queries of each key and index, by day in UTC."""
 
 quota_windows = Table(
     "quota_windows",
@@ -84,4 +84,4 @@ quota_windows = Table(
     Column("amount", BigInteger, nullable=False),
     Column("expires_at", Moment, nullable=False),
 )
-"""What was used in the quotas' current minutes, where replicas share them."""
+"""Contents of the current quota windows, where replicas share them."""

@@ -1,4 +1,4 @@
-"""What tables share: the metadata with its names, and column types that mean the same on both databases."""
+"""The shared metadata with its naming rules, and column types that mean the same on both databases."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,29 +16,29 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-"""Every table; each constraint has a name on both databases, so that a migration can drop it."""
+"""The metadata of all tables. Each constraint has a name on both databases, so that a migration can drop it."""
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
-"""An integer primary key that counts up; SQLite counts only plain integers."""
+"""An auto-incrementing integer primary key; SQLite increments plain integers only."""
 
 
 class Moment(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite keeps no zone: it is taken off on the way in and put back on the way out."""
+    """A time in UTC. SQLite stores no zone: it is removed on the way in and restored on the way out."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Bring a moment to UTC."""
+        """Convert a time to UTC."""
         if value is None:
             return None
-        assert value.tzinfo is not None, "a moment needs a zone"
+        assert value.tzinfo is not None, "a time needs a zone"
         return (
             value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value.astimezone(UTC)
         )
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Give a moment its zone."""
+        """Restore the zone of a time."""
         del dialect
         if value is None:
             return None

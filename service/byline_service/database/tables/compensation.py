@@ -1,7 +1,7 @@
-"""The journal, and the tables that say the same for queries: events, policies, statement runs, ledger.
+"""Tables of the journal, and of its contents for queries: events, policies, statement runs, ledger.
 
-Rows are only ever added: a trigger refuses to change or delete one. `byline ledger verify` holds every column of
-every table to the journal.
+Rows are only ever added: a trigger refuses to change or delete one. `byline ledger verify` compares every column of
+every table with the journal.
 """
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text
@@ -16,7 +16,7 @@ journal = Table(
     Column("document", Text, nullable=False),
     Column("hash", String(64), nullable=False),
 )
-"""Records in canonical JSON, chained by their hashes."""
+"""Journal records in canonical JSON, chained by their hashes."""
 
 events = Table(
     "events",
@@ -30,7 +30,7 @@ events = Table(
     Column("weight", BigInteger, nullable=False),
     Index("ix_events_booked_at", "booked_at"),
 )
-"""Attributed generations; their scores are in the journal."""
+"""Attributed generations; the journal holds their scores."""
 
 policies = Table(
     "policies",
@@ -56,7 +56,7 @@ statement_runs = Table(
     Column("drafted_at", Moment, nullable=False),
     Index("ix_statement_runs_policy", "policy"),
 )
-"""Drafted runs; what each would post is in the journal."""
+"""Drafted runs; the journal holds the entries that each would post."""
 
 run_steps = Table(
     "run_steps",
@@ -68,7 +68,7 @@ run_steps = Table(
     Column("at", Moment, nullable=False),
     CheckConstraint("step IN ('approval', 'posting', 'void')", name="step_known"),
 )
-"""What became of them, and by whom."""
+"""Approvals, postings and voids of runs."""
 
 statement_lines = Table(
     "statement_lines",
@@ -82,7 +82,7 @@ statement_lines = Table(
     Column("escrow", BigInteger, nullable=False),
     Index("ix_statement_lines_owner", "owner"),
 )
-"""Each owner's part of a run, in minor units."""
+"""Lines of runs: each owner's amounts, in minor units."""
 
 ledger_entries = Table(
     "ledger_entries",
@@ -97,7 +97,7 @@ ledger_entries = Table(
     Column("amount", BigInteger, nullable=False),
     Index("ix_ledger_entries_policy", "policy", "account", "owner"),
 )
-"""Entries of posted runs: minor units into an account, or out of it where negative."""
+"""Entries of posted runs, in minor units: positive into an account, negative out of it."""
 
 event_claims = Table(
     "event_claims",
@@ -108,7 +108,7 @@ event_claims = Table(
     Column("run_id", String(32), ForeignKey("statement_runs.id"), nullable=False),
     Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False),
 )
-"""Which posted run paid for an event (claims 0, 2, …), and which took that back (1, 3, …): never two at once."""
+"""Claims of posted runs on events: even claims pay an event, odd ones reverse that. No two claims share a number."""
 
 APPEND_ONLY = (
     journal,
@@ -120,4 +120,4 @@ APPEND_ONLY = (
     ledger_entries,
     event_claims,
 )
-"""In the order in which they are made."""
+"""All tables, in the order of their creation."""

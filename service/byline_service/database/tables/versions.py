@@ -1,4 +1,4 @@
-"""Versions of indexes, what aliases point at, and every change of an alias."""
+"""Tables of index versions, aliases, and changes of aliases."""
 
 from sqlalchemy import (
     BigInteger,
@@ -33,7 +33,7 @@ index_versions = Table(
     Column("heard_at", Moment),
     CheckConstraint("state IN ('registered', 'verified', 'quarantined', 'retired')", name="state_known"),
 )
-"""Versions by name; where they lie, only the process that serves an index knows."""
+"""Versions by name. Only the process that serves an index knows their directories."""
 
 aliases = Table(
     "aliases",
@@ -46,7 +46,7 @@ aliases = Table(
     Column("changed_at", Moment, nullable=False),
     ForeignKeyConstraint(["index_name", "version"], ["index_versions.index_name", "index_versions.version"]),
 )
-"""What each name stands for: this row decides which version is served."""
+"""Aliases: the row of an alias decides which version is served."""
 
 alias_changes = Table(
     "alias_changes",
@@ -62,7 +62,7 @@ alias_changes = Table(
     Column("person", String(100), nullable=False),
     Index("ix_alias_changes_alias_id", "alias", "id"),
 )
-"""The history of the aliases. A trigger refuses to change or delete a row."""
+"""History of aliases. A trigger refuses to change or delete a row."""
 
 versions_revision = Table(
     "versions_revision",
@@ -71,4 +71,4 @@ versions_revision = Table(
     Column("revision", BigInteger, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
 )
-"""One row: raised by every change, so that replicas need to read no more, and changes happen one by one."""
+"""One row with a number that each change raises: replicas poll it, and its lock orders the changes."""
