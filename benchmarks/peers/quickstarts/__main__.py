@@ -92,7 +92,19 @@ def installed() -> Path:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder)]
         subprocess.run([*pip, "--no-deps", *PINS], check=True)
         subprocess.run(
-            [*pip, "--no-deps", "matplotlib", "cycler", "kiwisolver", "contourpy", "pyparsing"], check=True
+            [
+                *pip,
+                "--no-deps",
+                "matplotlib",
+                "cycler",
+                "kiwisolver",
+                "contourpy",
+                "pyparsing",
+                "pillow",
+                "python-dateutil",
+                "six",
+            ],
+            check=True,
         )
         ready.write_text("\n".join(PINS))
     return folder
