@@ -62,7 +62,9 @@ def gradient_of(model: "Models", loss: "Loss", info: IndexInfo) -> "dict[str, Te
 
 def _by_member(info: IndexInfo) -> dict[str, dict[str, Sequence[int]]]:
     if info.gradients is None:
-        raise InvalidQuery(f"the index '{info.name}' takes no gradients: send a query or a feature")
+        raise InvalidQuery(
+            f"expected an index that takes gradients, got '{info.name}' without them: send a query or a feature"
+        )
     wanted: dict[str, dict[str, Sequence[int]]] = {}
     for name, shape in info.gradients.items():
         member, _, parameter = name.partition("/")

@@ -1,7 +1,6 @@
 """The clients have every operation of the API, at its address, and both have the same."""
 
 import inspect
-import pydoc
 import re
 
 import torch
@@ -86,16 +85,3 @@ def test_both_clients_have_the_same_methods_and_words():
         if inspect.isfunction(function) and function.__module__ == module.__name__ and name[0] != "_"
     }
     assert flows == built, "each flow is a method of the clients"
-
-
-def test_help_shows_each_methods_own_words_and_arguments():
-    for kind, answer in ((Client, "Answer"), (AsyncClient, "Answer")):
-        written = pydoc.render_doc(kind.attribute, renderer=pydoc.plaintext)
-        assert "attribute(self, /, index: str, query:" in written
-        assert f"-> byline.api.answer.{answer}" in written
-        assert "Find the most influential training points of one query." in written
-    assert inspect.iscoroutinefunction(AsyncClient.attribute)
-    assert not inspect.iscoroutinefunction(Client.attribute)
-    assert inspect.isasyncgenfunction(AsyncClient.owners)
-    assert inspect.isgeneratorfunction(Client.owners)
-    assert list(inspect.signature(Client).parameters) == list(inspect.signature(AsyncClient).parameters)

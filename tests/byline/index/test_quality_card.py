@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from byline.api.quality_card import Measurement, MeasurementProtocol, figure
+from byline.api.quality_card import Measurement, MeasurementProtocol
 from byline.index.index import AttributionIndex
 from byline.index.quality_card import add_measurement, card_path
 from byline.index.verification import verify
@@ -97,14 +97,3 @@ def test_a_card_of_another_build_is_ignored_and_said_so(version: Path, tmp_path:
     card_path(version).rename(card_path(tmp_path / "v2"))
     assert opened(tmp_path / "v2").quality.card is None
     assert "belongs to another build" in str(opened(tmp_path / "v2").quality.problem)
-
-
-def test_figures_are_written_as_in_tables() -> None:
-    assert [figure(v) for v in (0.5, -0.034, 1.0, 0.996, -1.0, 12.3)] == [
-        ".50",
-        "-.03",
-        "1.00",
-        ".996",
-        "-1.00",
-        "12.30",
-    ]
