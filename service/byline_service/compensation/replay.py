@@ -189,7 +189,7 @@ class LedgerReplay:
         self.runs[fact.run] = Run(id=fact.run, drafted_by=record.person, statement=statement)
         self.stamps[fact.run, "draft"] = Stamp(record.sequence, record.person, record.at)
         if self._recomputed(record, statement, events).canonical() != statement.canonical():
-            self._wrong(where, "the recomputed statement differs")
+            self._wrong(where, "the recomputed statement differs: it must agree to the byte")
 
     def _recomputed(self, record: Record, statement: Statement, events: Mapping[int, Event]) -> Statement:
         name = statement.policy.name

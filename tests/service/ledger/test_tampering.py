@@ -188,4 +188,4 @@ def test_a_reversal_of_a_run_that_is_not_there_is_found(told):
             written = canonical_json(record)
             update = "UPDATE journal SET document = ?, hash = ? WHERE sequence = ?"
             connection.execute(update, [written.decode(), record_hash(written), sequence])
-    assert sum("taken back is not there" in each.what for each in found(books)) == 2
+    assert sum("reversed run does not exist" in each.what for each in found(books)) == 2
