@@ -59,7 +59,7 @@ def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
     try:
         return read_tensors(path)
     except (SafetensorError, OSError) as error:
-        raise InvalidTask(f"{path} cannot be read as safetensors: {type(error).__name__}") from error
+        raise InvalidTask(f"{path} is not a readable safetensors file: {type(error).__name__}") from error
 
 
 def load_moments(task: Task, member: Member, blocks: Sequence[Block]) -> State | None:
