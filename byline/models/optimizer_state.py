@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from byline.digests import require_digest, tensors_digest
 from byline.errors import InvalidTask
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.index.tensors import read_tensors
 from byline.members import Member
 from byline.scale.moments import FIRST, SECOND, block_moments
