@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from byline.errors import InvalidInput, InvalidTask
 from byline.features.featurizer import MemberFeaturizer, Side
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.index.recordings import RecordingHead, RecordingWriter
 from byline.models.device import Compute
 from byline.models.member import MemberModel

@@ -5,5 +5,5 @@ import tempfile
 
 from jaxtyping import install_import_hook
 
-install_import_hook("byline.gradients.factors", "beartype.beartype")
+install_import_hook("byline.gradients.outer_products.factors", "beartype.beartype")
 os.environ["BYLINE_DATA_DIR"] = tempfile.mkdtemp(prefix="byline-tests-")  # never the user's own

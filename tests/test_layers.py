@@ -82,10 +82,7 @@ PACKAGES = {
     "byline_indexer": "indexer/byline_indexer",
     "byline_service": "service/byline_service",
 }
-REMAINING_CYCLES = [
-    {"byline/api", "byline/notebook"},  # an answer's methods for notebooks, imported when they are called
-    {"byline/gradients", "byline/gradients/capture", "byline/gradients/masks", "byline/gradients/passes"},
-]
+REMAINING_CYCLES: list[set[str]] = []
 """Groups of folders that import each other in a circle. The list may only shrink."""
 
 

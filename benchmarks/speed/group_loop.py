@@ -13,7 +13,7 @@ from benchmarks.speed.group_indexes import timed
 from benchmarks.tasks.groups import Problem
 from byline.curvature.base import Statistic
 from byline.features.featurizer import MemberFeaturizer, Side, statistics
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.models.member import MemberModel
 from byline.recipes import recipe
 from byline.task import Task

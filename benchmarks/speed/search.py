@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.report import Targets
 from byline.api.example import Example
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.gradients.report import ParameterReport
 from byline.index.contents import IndexContents
 from byline.index.fingerprint import Fingerprint

@@ -151,8 +151,8 @@ class Shares(Document):
     """Coverage of the shares, which include all rows with an owner. Incomplete if a row has no owner."""
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Write the shares as a table, one row an owner; see `byline.notebook.tables.owners_table`."""
-        from byline.notebook.tables import owners_table
+        """Write the shares as a table, one row an owner; see `byline.api.answer_tables.owners_table`."""
+        from byline.api.answer_tables import owners_table
 
         return owners_table(self)
 
@@ -244,14 +244,14 @@ class Answer(AnswerHeader):
     """Share of each owner. Null unless `shares` was requested."""
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Write the training points as a table, proponents first; see `byline.notebook.tables.points_table`."""
-        from byline.notebook.tables import points_table
+        """Write the training points as a table, proponents first; see `byline.api.answer_tables.points_table`."""
+        from byline.api.answer_tables import points_table
 
         return points_table(self)
 
     def _repr_html_(self) -> str:
         """Show the answer in a notebook: the prediction, the training points as cards, the owners' shares."""
-        from byline.notebook.cards import answer_html
+        from byline.api.answer_html import answer_html
 
         return answer_html(self)
 

@@ -297,7 +297,7 @@ class Attributor:
         return f"<byline.Attributor '{self.name}': {facts}>"
 
     def _repr_html_(self) -> str:
-        from byline.notebook.cards import index_html
+        from byline.api.answer_html import index_html
 
         return index_html(self.name, self._facts())
 

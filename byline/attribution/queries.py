@@ -21,7 +21,7 @@ from byline.attribution.task_code import parse_query, predict_query, task_code
 from byline.curvature.iterative import IterativeCurvature
 from byline.errors import BylineError, InvalidQuery, InvalidTask, NonFiniteGradient
 from byline.features.queries import Featurizer, GradientFeaturizer, QueryFeatures
-from byline.gradients.tensors import check_gradients
+from byline.gradients.outer_products.tensors import check_gradients
 from byline.recipes import Recipe
 from byline.task import Item, QueryInterface, Task
 

@@ -24,7 +24,7 @@ from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
 from byline.curvature.solvers import coordinates, next_direction, ritz_pairs_of
 from byline.errors import InvalidRecipe
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.projection.base import ProjectionSpec
 from byline.projection.ritz import VECTORS, RitzProjection
 from byline.randomness import random_normals, random_signs, stream_key

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.projection.base import ProjectionSpec
 from byline.types import State
 

@@ -23,8 +23,8 @@ from byline.curvature.linalg import (
     refuse_too_wide,
     replace_zeros,
 )
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.projection.base import ProjectionSpec
 from byline.types import State
 

@@ -22,8 +22,8 @@ from byline.curvature.labels import Labels
 from byline.curvature.linalg import EigenPreconditioner, refuse_too_wide, replace_zeros
 from byline.curvature.products import Matrix
 from byline.errors import InvalidRecipe
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.projection.base import ProjectionSpec
 from byline.types import State
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from byline.curvature.base import SCRATCH, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import refuse_too_wide, replace_zeros
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.projection.base import ProjectionSpec
 from byline.types import State
 

@@ -23,7 +23,7 @@ from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
 from byline.curvature.solvers import LissaOptions, conjugate_gradients, largest_eigenvalue, lissa
 from byline.errors import InvalidRecipe
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.progress import count_steps
 from byline.projection.base import ProjectionSpec
 from byline.randomness import random_signs, stream_key

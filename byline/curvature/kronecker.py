@@ -1,7 +1,7 @@
 """K-FAC and EK-FAC, with the truncation that makes them an index (Grosse et al. 2023, and ours).
 
 Per block of O x I parameters, over examples n and their positions t, with l and r as in
-`byline.gradients.factors`:
+`byline.gradients.outer_products.factors`:
 
     left factor   B = (1/n) sum_n sum_t l l^T          its eigenvectors U_L
     right factor  A = (1/positions) sum_n sum_t r r^T  its eigenvectors U_R
@@ -28,8 +28,8 @@ from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import replace_zeros
 from byline.errors import InvalidRecipe
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.projection.base import ProjectionSpec
 from byline.projection.eigenbasis import EigenbasisProjection, block_basis
 from byline.types import State

@@ -26,7 +26,7 @@ from byline.curvature.base import Preconditioner, Statistic
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import refuse_too_wide
 from byline.errors import InvalidRecipe, NonFiniteGradient
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.projection.base import ProjectionSpec
 from byline.types import State
 

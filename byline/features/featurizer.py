@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from byline.curvature.base import Preconditioner, Statistic
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.projection.pca import rotate_features
 from byline.recipes import SIDE_POWERS, Recipe
 from byline.scale.base import Scaler

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from byline.curvature.base import Statistic
 from byline.errors import InvalidRecipe
 from byline.features.featurizer import MemberFeaturizer, Side, statistics
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.recipes import Recipe
 from byline.types import State
 

@@ -14,9 +14,9 @@ from byline.curvature.iterative import IterativeCurvature
 from byline.errors import InvalidQuery, InvalidTask
 from byline.features.featurizer import MemberFeaturizer, Side, combine, member_parts
 from byline.features.solving import QuerySolver
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients
-from byline.gradients.tensors import check_gradients, dense_gradients, flat_gradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients
+from byline.gradients.outer_products.tensors import check_gradients, dense_gradients, flat_gradients
 from byline.members import Member, member_shares
 from byline.models.device import Compute
 from byline.models.ensemble import EnsembleModels

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
+from byline.gradients.capture.faults import InseparableError
 from byline.gradients.capture.trace import ModuleCall, OperationCall, record_trace
-from byline.gradients.faults import InseparableError
 from byline.gradients.passes.batch import BatchPass, Separation, owner
 from byline.gradients.passes.layouts import SHARED, Layout, candidates
 from byline.gradients.passes.module_gradients import ModuleLayout

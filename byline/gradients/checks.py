@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from byline.errors import UnsupportedModel
 from byline.gradients.batch_axes import learn_separation
+from byline.gradients.capture.faults import InseparableError, first_line, named_fault
 from byline.gradients.capture.trace import record_trace
 from byline.gradients.collector import GradientCollector, require_values
-from byline.gradients.factors import BatchGradients
-from byline.gradients.faults import InseparableError, first_line, named_fault
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.gradients.passes.assembly import to_dense
 from byline.task import Batch, LayerSelection, Objective
 

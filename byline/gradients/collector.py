@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
+from byline.gradients.capture.faults import InseparableError, describe_fault, named_fault
 from byline.gradients.capture.graph import forward_graph
 from byline.gradients.capture.trace import Trace, TraceTargets, record_trace
-from byline.gradients.concatenation import concatenate_batches
-from byline.gradients.factors import BatchGradients
-from byline.gradients.faults import InseparableError, describe_fault, named_fault
+from byline.gradients.outer_products.concatenation import concatenate_batches
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.gradients.pass_log import PassLog
 from byline.gradients.passes.assembly import BlockIndex
 from byline.gradients.passes.batch import BatchPass, Separation

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, KroneckerGradient
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients, KroneckerGradient
 
 
 @dataclass(frozen=True, kw_only=True)

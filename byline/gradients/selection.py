@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from byline.errors import InvalidTask, UnsupportedModel
-from byline.gradients.blocks import Block, Form
+from byline.gradients.outer_products.blocks import Block, Form
 from byline.task import LayerSelection
 
 

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from byline.api.example import Example
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.gradients.report import ParameterReport
 from byline.groups import GroupPartition
 from byline.index.fingerprint import Fingerprint

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from byline.errors import CorruptIndex, IncompatibleIndex, NotFound
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.gradients.report import ParameterReport
 from byline.index.canonical_json import canonical_digest, canonical_json
 from byline.index.durable import durable_file

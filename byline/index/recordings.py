@@ -21,7 +21,7 @@ from torch import Tensor
 
 from byline.curvature.trajectory import Span
 from byline.errors import InvalidInput, InvalidTask
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.index.durable import TEMPORARY, atomic_replacement, replace_file, sync
 from byline.index.tensors import write_tensors
 from byline.index.verification import sha256_of

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from byline.errors import UnsupportedModel
+from byline.gradients.capture.faults import InseparableError
 from byline.gradients.collector import GradientCollector, Within
-from byline.gradients.factors import BatchGradients, KroneckerGradient
-from byline.gradients.faults import InseparableError
+from byline.gradients.outer_products.factors import BatchGradients, KroneckerGradient
 from byline.task import Batch, Item, Objective
 
 TOLERANCE = 2e-3

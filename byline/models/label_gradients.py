@@ -17,9 +17,9 @@ from byline.curvature.labels import (
     gaussian_weights,
     sampled_labels,
 )
-from byline.gradients.concatenation import concatenate_batches
-from byline.gradients.factors import BatchGradients
-from byline.gradients.faults import InseparableError
+from byline.gradients.capture.faults import InseparableError
+from byline.gradients.outer_products.concatenation import concatenate_batches
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.models.passes import MemberPasses, require_outputs
 from byline.models.training_points import faulty_item_named
 from byline.task import Batch, Item, Objective, Outputs

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 
 from byline.errors import BylineError
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.members import Member
 from byline.models.member import MemberModel
 from byline.task import Item

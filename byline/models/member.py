@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix, ggn_products, hessian_products
 from byline.errors import NonFiniteGradient
-from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector, refuse_non_finite, require_values
-from byline.gradients.factors import BatchGradients
 from byline.gradients.masks.mask import DropoutMask, stack_masks
 from byline.gradients.masks.plan import MaskPlan
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients
+from byline.gradients.outer_products.tensors import dense_gradients, flat_vectors, parameter_tensors
 from byline.gradients.pass_log import PassReport
 from byline.gradients.passes.assembly import summed_gradient
 from byline.gradients.report import ParameterReport
-from byline.gradients.tensors import dense_gradients, flat_vectors, parameter_tensors
 from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS
 from byline.models.device import Compute

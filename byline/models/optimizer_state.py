@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from byline.digests import require_digest, tensors_digest
 from byline.errors import InvalidTask
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.index.tensors import read_tensors
 from byline.members import Member
 from byline.scale.moments import FIRST, SECOND, block_moments
@@ -59,7 +59,7 @@ def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
     try:
         return read_tensors(path)
     except (SafetensorError, OSError) as error:
-        raise InvalidTask(f"{path} cannot be read as safetensors: {type(error).__name__}") from error
+        raise InvalidTask(f"{path} is not a readable safetensors file: {type(error).__name__}") from error
 
 
 def load_moments(task: Task, member: Member, blocks: Sequence[Block]) -> State | None:

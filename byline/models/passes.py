@@ -9,8 +9,8 @@ from torch import Tensor
 
 from byline.errors import InvalidTask
 from byline.gradients.collector import GradientCollector
-from byline.gradients.factors import BatchGradients
 from byline.gradients.masks.mask import DropoutMask
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.models.device import Compute
 from byline.models.item_passes import ItemPasses
 from byline.models.training_points import collate_items, faulty_item_named

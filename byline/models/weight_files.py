@@ -101,7 +101,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
             return read_tensors(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, ValueError, OSError, EOFError) as error:
-        raise InvalidTask(f"{path} cannot be read as a checkpoint: {type(error).__name__}") from error
+        raise InvalidTask(f"{path} is not a readable checkpoint: {type(error).__name__}") from error
     except Exception as error:  # torch raises pickle.UnpicklingError for anything but weights
         raise InvalidTask(
             f"{path} holds more than weights and is not unpickled: save model.state_dict(), best as safetensors"

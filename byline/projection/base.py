@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.types import State
 
 

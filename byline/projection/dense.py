@@ -11,8 +11,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, KroneckerGradient
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients, KroneckerGradient
 from byline.randomness import random_normals, random_signs, stream_key
 from byline.types import State
 

@@ -14,8 +14,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, CoordinateBasis
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients, CoordinateBasis
 from byline.projection.sjlt import add_hashed
 from byline.randomness import stratified_positions, stream_key
 from byline.types import State

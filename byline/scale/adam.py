@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import Statistic
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, KroneckerGradient
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients, KroneckerGradient
 from byline.scale.base import Scaler
 from byline.scale.lazy import EntrywiseGradient, map_blocks
 from byline.scale.moments import FIRST, SECOND, MomentStatistic

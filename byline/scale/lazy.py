@@ -1,6 +1,6 @@
 """Lazy blocks and entries of a batch's gradients, so that memory stays bounded.
 
-Shapes: as in `byline.gradients.factors`.
+Shapes: as in `byline.gradients.outer_products.factors`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byline.gradients.factors import Basis, BatchGradients, DenseFactor, KroneckerGradient, OneHotFactor, Use
+from byline.gradients.outer_products.factors import (
+    Basis,
+    BatchGradients,
+    DenseFactor,
+    KroneckerGradient,
+    OneHotFactor,
+    Use,
+)
 from byline.projection.dense import CHUNK
 
 Entrywise = Callable[..., Tensor]

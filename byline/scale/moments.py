@@ -12,8 +12,8 @@ from torch import Tensor
 from byline.curvature.base import EveryFit, Source
 from byline.curvature.labels import Labels
 from byline.errors import InvalidTask
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients, DenseFactor, KroneckerGradient
 from byline.projection.dense import chunks
 from byline.types import State
 

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from byline.curvature.base import EveryFit, Source, Statistic
 from byline.curvature.labels import Labels
-from byline.gradients.blocks import Block
-from byline.gradients.factors import (
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import (
     BatchGradients,
     DenseFactor,
     Factor,

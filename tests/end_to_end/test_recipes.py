@@ -20,9 +20,9 @@ from byline.curvature.iterative import PROBES
 from byline.curvature.labels import sampled_labels
 from byline.features.queries import Featurizer
 from byline.features.sampling import fit_sample
-from byline.gradients.blocks import Block
 from byline.gradients.masks.mask import DropoutMask
-from byline.gradients.tensors import dense_gradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.tensors import dense_gradients
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
 from byline.members import Member, member_shares

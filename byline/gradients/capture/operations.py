@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from byline.gradients.blocks import Form
+from byline.gradients.outer_products.blocks import Form
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from byline.errors import UnsupportedModel
+from byline.gradients.capture.faults import named_fault
 from byline.gradients.capture.hooks import attention_fast_path_disabled, observed_outputs
-from byline.gradients.faults import named_fault
 from byline.gradients.masks.axes import Axes
 from byline.gradients.masks.axis_follower import AxisFollower
 

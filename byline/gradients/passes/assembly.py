@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from byline.gradients.blocks import Block
 from byline.gradients.capture.operations import Products
 from byline.gradients.capture.trace import OperationCall
-from byline.gradients.factors import DenseFactor, Factor, KroneckerGradient, OneHotFactor, Use
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import DenseFactor, Factor, KroneckerGradient, OneHotFactor, Use
 
 Arrange = Callable[[Tensor], Tensor]
 """[..., D] -> [N, T, D]."""

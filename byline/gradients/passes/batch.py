@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from byline.gradients.blocks import Block
+from byline.gradients.capture.faults import InseparableError
 from byline.gradients.capture.graph import ForwardGraph, Span, forward_graph
 from byline.gradients.capture.trace import ModuleCall, OperationCall, Place, Trace
-from byline.gradients.factors import BatchGradients, KroneckerGradient, Use
-from byline.gradients.faults import InseparableError
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients, KroneckerGradient, Use
 from byline.gradients.passes.assembly import (
     Arrange,
     BlockIndex,

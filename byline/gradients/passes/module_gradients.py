@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.func import functional_call, vjp, vmap
 from torch.utils import _pytree as pytree
 
+from byline.gradients.capture.faults import InseparableError
 from byline.gradients.capture.trace import ModuleCall
-from byline.gradients.faults import InseparableError
 from byline.gradients.passes.assembly import full_precision, to_dense
 from byline.gradients.passes.layouts import SHARED, Layout
 

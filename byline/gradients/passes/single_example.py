@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from byline.gradients.blocks import Block
 from byline.gradients.capture.graph import ForwardGraph, forward_graph
 from byline.gradients.capture.operations import Products
 from byline.gradients.capture.trace import OperationCall, Trace
-from byline.gradients.factors import BatchGradients, Use
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients, Use
 from byline.gradients.passes.assembly import (
     Arrange,
     BlockIndex,

@@ -10,7 +10,7 @@ from byline.curvature.base import Statistic
 from byline.curvature.kronecker import KeptEigenvalueStatistic
 from byline.errors import InvalidInput, InvalidTask
 from byline.features.featurizer import statistics
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.groups import ENOUGH_SUMS, LARGEST_MICRO_BATCH, GroupOptions
 from byline.models.adapters import require_same_blocks
 from byline.models.member import MemberModel

@@ -11,7 +11,7 @@ from byline.digests import require_digest
 from byline.errors import InvalidTask
 from byline.features.featurizer import MemberFeaturizer, statistics
 from byline.features.sampling import cut_batches
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.gradients.pass_log import NOTHING_MET, PassReport
 from byline.loading.task_file import load_task
 from byline.members import Member

@@ -11,8 +11,8 @@ from byline.errors import InvalidTask
 from byline.features.featurizer import Side
 from byline.features.sampling import cut_batches
 from byline.features.solving import ItemProducts
-from byline.gradients.factors import BatchGradients
-from byline.gradients.grouping import sum_micro_batches
+from byline.gradients.outer_products.factors import BatchGradients
+from byline.gradients.outer_products.grouping import sum_micro_batches
 from byline.models.training_points import EVALUATION, read_items
 from byline.types import Rows, State
 from byline_indexer.units.context import WorkerContext

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from byline.features.featurizer import MemberFeaturizer, Side
 from byline.features.sampling import cut_batches
-from byline.gradients.grouping import sum_groups
+from byline.gradients.outer_products.grouping import sum_groups
 from byline.models.member import MemberModel
 from byline.task import Item
 from byline.types import Rows

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from byline.curvature.base import Source
 from byline.curvature.labels import Labels
 from byline.features.sampling import fit_sample
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.gradients.report import ParameterReport
 from byline.groups import GroupOptions, GroupPartition
 from byline.index.libraries import libraries

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from byline.curvature.trajectory import Span, Trajectory, carry_back, trace_span
 from byline.digests import require_digest
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.index.recordings import open_recording, require_recording
 from byline.members import Member
 from byline.recipes import Recipe

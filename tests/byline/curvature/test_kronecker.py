@@ -12,7 +12,7 @@ from byline.features.featurizer import MemberFeaturizer, Side, statistics
 from byline.features.fitting import fit
 from byline.gradients.checks import build_collector
 from byline.gradients.collector import GradientCollector
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.recipes import Recipe, recipe
 from byline.types import State
 from tests.reference import models, reference

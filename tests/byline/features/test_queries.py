@@ -10,8 +10,8 @@ from byline.errors import InvalidQuery, InvalidTask
 from byline.features.featurizer import MemberFeaturizer, Side, combine
 from byline.features.fitting import fit
 from byline.features.queries import Featurizer
-from byline.gradients.blocks import Block
 from byline.gradients.collector import GradientCollector
+from byline.gradients.outer_products.blocks import Block
 from byline.loading.task_file import load_task
 from byline.models.device import Compute
 from byline.models.member import MemberModel

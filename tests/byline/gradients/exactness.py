@@ -18,8 +18,8 @@ from torch.utils.data import default_collate
 
 from byline.api.example import Example
 from byline.errors import InvalidTask, UnsupportedModel
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.models.device import Compute
 from byline.models.member import MemberModel
 from byline.models.network import make_collector

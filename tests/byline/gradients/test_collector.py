@@ -10,7 +10,7 @@ from torch import nn
 from byline.errors import InvalidTask, NonFiniteGradient, UnsupportedModel
 from byline.gradients.checks import build_collector, check_objective, last_layer
 from byline.gradients.collector import GradientCollector
-from byline.gradients.factors import BatchGradients
+from byline.gradients.outer_products.factors import BatchGradients
 from byline.task import LayerSelection
 from tests.reference import models, reference
 

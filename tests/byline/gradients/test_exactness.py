@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import UnsupportedModel
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, Use
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients, DenseFactor, KroneckerGradient, Use
 from tests.byline.gradients import structures
 from tests.byline.gradients.exactness import Subject, examine
 from tests.byline.gradients.random_models import plan, random_subject

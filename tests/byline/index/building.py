@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from byline.api.example import Example
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.gradients.report import ParameterReport
 from byline.index.contents import IndexContents
 from byline.index.fingerprint import Fingerprint

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from byline.errors import InvalidInput, InvalidTask
-from byline.gradients.blocks import Block
+from byline.gradients.outer_products.blocks import Block
 from byline.index.recordings import RecordingHead, RecordingWriter, open_recording
 
 HEAD = RecordingHead(

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from byline.gradients.checks import build_collector
-from byline.gradients.factors import BatchGradients
-from byline.gradients.tensors import dense_gradients
+from byline.gradients.outer_products.factors import BatchGradients
+from byline.gradients.outer_products.tensors import dense_gradients
 from byline.projection import dense as dense_module
 from byline.projection.base import IdentityProjection, ProjectionSpec
 from byline.projection.dense import DenseProjection

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from byline.gradients.checks import build_collector
-from byline.gradients.factors import BatchGradients, CoordinateBasis, MatrixBasis
+from byline.gradients.outer_products.factors import BatchGradients, CoordinateBasis, MatrixBasis
 from byline.scale import lazy
 from byline.scale.lazy import EntrywiseGradient, map_blocks
 from tests.reference import models

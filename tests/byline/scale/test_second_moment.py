@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from byline.gradients.checks import build_collector
-from byline.gradients.factors import DenseFactor, KroneckerGradient, OneHotFactor, Use
-from byline.gradients.tensors import dense_gradients
+from byline.gradients.outer_products.factors import DenseFactor, KroneckerGradient, OneHotFactor, Use
+from byline.gradients.outer_products.tensors import dense_gradients
 from byline.scale.second_moment import SecondMoment, rank_one_scale, scale_use
 from tests.reference import models
 

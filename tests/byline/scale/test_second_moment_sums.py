@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from byline.gradients.checks import build_collector
-from byline.gradients.factors import DenseFactor, KroneckerGradient, OneHotFactor, Use
+from byline.gradients.outer_products.factors import DenseFactor, KroneckerGradient, OneHotFactor, Use
 from byline.scale.second_moment import squares_by_row_and_column
 from tests.reference import models
 

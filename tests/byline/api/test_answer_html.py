@@ -2,8 +2,8 @@
 
 from html.parser import HTMLParser
 
-from byline.notebook.cards import answer_html, index_html, number
-from tests.byline.notebook.answers import answer
+from byline.api.answer_html import answer_html, index_html, number
+from tests.byline.api.answers import answer
 
 
 class Page(HTMLParser):

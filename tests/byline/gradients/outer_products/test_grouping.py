@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from byline.gradients.checks import build_collector
-from byline.gradients.factors import BatchGradients
-from byline.gradients.grouping import sum_groups, sum_micro_batches
+from byline.gradients.outer_products.factors import BatchGradients
+from byline.gradients.outer_products.grouping import sum_groups, sum_micro_batches
 from byline.projection.sjlt import SjltProjection
 from tests.reference import models
 

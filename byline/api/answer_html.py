@@ -59,7 +59,7 @@ def _template(name: str) -> "Template":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("byline.notebook"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("byline.api"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["number"] = number
     return environment.get_template(name)

@@ -6,8 +6,14 @@ import torch
 from torch import Tensor
 
 from byline.errors import InvalidQuery
-from byline.gradients.blocks import Block
-from byline.gradients.factors import BatchGradients, DenseFactor, KroneckerGradient, OneHotFactor, Use
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import (
+    BatchGradients,
+    DenseFactor,
+    KroneckerGradient,
+    OneHotFactor,
+    Use,
+)
 
 PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Precisions of gradients that clients may send."""

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from byline.gradients.factors import BatchGradients, DenseFactor, Factor, KroneckerGradient, OneHotFactor, Use
+from byline.gradients.outer_products.factors import (
+    BatchGradients,
+    DenseFactor,
+    Factor,
+    KroneckerGradient,
+    OneHotFactor,
+    Use,
+)
 
 
 def concatenate_batches(parts: Sequence[BatchGradients]) -> BatchGradients:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from byline.api.answer_tables import OWNER_COLUMNS, POINT_COLUMNS
 from byline.errors import InvalidInput
-from byline.notebook.tables import OWNER_COLUMNS, POINT_COLUMNS
-from tests.byline.notebook.answers import SPITEFUL, answer
+from tests.byline.api.answers import SPITEFUL, answer
 
 
 def test_points() -> None:

@@ -14,7 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from byline.gradients.factors import BatchGradients, DenseFactor, Factor, KroneckerGradient, OneHotFactor, Use
+from byline.gradients.outer_products.factors import (
+    BatchGradients,
+    DenseFactor,
+    Factor,
+    KroneckerGradient,
+    OneHotFactor,
+    Use,
+)
 from byline.randomness import random_bits, stream_key
 
 

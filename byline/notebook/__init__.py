@@ -1,1 +1,0 @@
-"""Show answers and indexes in notebooks, as HTML cards and as pandas tables."""
