@@ -3,10 +3,10 @@
     python -m benchmarks.accuracy.optimism          # a minute on one core
     python -m benchmarks.accuracy.optimism --smoke  # seconds: fewer models, no figure means anything
 
-Twenty models are trained on the same digits as in `benchmarks.accuracy.digits`. Again and again some of them answer, as an
-ensemble; the rows that they list are scored by all the others, whose mean is the truth. Compared: the scores as they
-are, less what `byline.attribution.optimism` finds in the ensemble alone, and shrunk towards their mean as if scores and
-noise were normal (James and Stein), which is the textbook's way.
+Twenty models are trained on the digits of `benchmarks.accuracy.digits`. Again and again, some of them answer as an ensemble,
+and all the others score the rows that it lists: their mean is the truth. Three scores are compared with it: those of the
+answer, those less the optimism that `byline.attribution.optimism` finds in the ensemble alone, and those shrunk towards
+their mean as if scores and noise were normal (James and Stein), the textbook's way.
 
 Letters: Q queries, R training points, M models, U of them in an ensemble, k listed rows.
 """

@@ -48,7 +48,7 @@ SMOKE_ROWS = [Row("bm25", "bm25"), Row("grad_dot", "grad_dot"), Row("logra", "lo
 
 
 def main() -> None:
-    """Train and retrain what is missing, build every index and print the table."""
+    """Train missing models, build every index and print the table."""
     options = _options()
     torch.set_num_threads(1)
     protocol = SMOKE if options.smoke else FULL

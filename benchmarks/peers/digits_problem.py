@@ -15,7 +15,7 @@ from byline.loading.task_file import load_task
 
 
 def digits_problem(protocol: Protocol, folder: Path) -> tuple[Problem, Dense]:
-    """Retrain what is missing, and write the libraries' input (network.py).
+    """Train missing models, and write the libraries' input (network.py).
 
     Args:
         protocol: Sizes and training.

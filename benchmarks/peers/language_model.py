@@ -1,4 +1,4 @@
-"""The small GPT-2 of `benchmarks.accuracy.sotu`, its layers' weights alone: what bergson's own collection attributes.
+"""The small GPT-2 of `benchmarks.accuracy.sotu`, with its layers' weights alone, as bergson's own collection attributes it.
 
 Embeddings, norms and the head are left out on both sides. Shapes: N training chunks, Q queries, P parameters.
 """

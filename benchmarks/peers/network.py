@@ -41,7 +41,7 @@ def clock() -> float:
 
 def given() -> Given:
     """Read the folder that the command line names."""
-    global START  # noqa: PLW0603 - what a library costs begins after its import
+    global START  # noqa: PLW0603 - the clock of a library starts after its import
     torch.set_num_threads(1)
     torch.manual_seed(0)
     folder = Path(sys.argv[1])

@@ -7,7 +7,7 @@ Builds two versions of a tiny index, starts `byline serve`, and has clients ask 
 undisturbed, then while another client switches from one version to the other and back as fast as each switch is
 answered. A switch opens the other version anew every time: files checked, Task and models loaded, a first question.
 
-Every answer is compared with what its version answers offline: the same training points with the same scores. After
+Every answer must equal its version's offline answer: the same training points with the same scores. After
 each switch, the next question must be answered by the new version. Exit code 1: a figure is out of its bound.
 """
 

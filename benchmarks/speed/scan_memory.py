@@ -1,6 +1,6 @@
 """Heap memory of an exact scan: several queries at once over an index, in a process of its own.
 
-Run it with `make bench-scan-memory`. Anonymous memory (`RssAnon`) is what the process itself holds; pages of the mapped
+Run it with `make bench-scan-memory`. Anonymous memory (`RssAnon`) belongs to the process itself; pages of the mapped
 index are not in it. The peak is looked at every two milliseconds.
 """
 

@@ -1,7 +1,7 @@
 """A small GPT of 0.94 M parameters over synthetic text, for build time and memory.
 
 4 layers, width 128, 4 heads, context 128, vocabulary 1,024 (tied head). Tokens follow Zipf's law; the weights are
-as initialised, since passes cost the same whatever the weights are.
+as initialized, since passes cost the same under any weights.
 """
 
 import torch

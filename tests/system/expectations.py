@@ -1,4 +1,4 @@
-"""Collect what a run against a real process must and must not show, and print it."""
+"""Expectations of a run against a real process: counted, printed, and turned into an exit code."""
 
 
 class Expectations:

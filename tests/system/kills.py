@@ -4,7 +4,7 @@
     python -m tests.system.kills --smoke
 
 A round builds an index in a fresh directory and is killed, often more than once, before it may finish.
-After every kill, whatever a reader could open is opened with all its checksums. Rounds alternate between
+After every kill, every version that a reader could open is opened with all its checksums. Rounds alternate between
 one process and two, between killing everything and killing the parent alone (its workers must not go on
 writing), between a recipe that keeps projections and one that does not, between exact and compressed search,
 and between a first build and `--force` over a version that was damaged. Exit code 0 means: no mismatch, nothing
@@ -265,7 +265,7 @@ def finish(build: list[str]) -> None:
 def contents(folder: Path) -> dict[str, bytes]:
     """Read every byte that was published.
 
-    A reader's cache of digests is no part of it, nor is what a kill may leave of it or of the pointer: a small
+    A reader's cache of digests is not part of it. Neither are remains of it or of the pointer after a kill: a small
     file under a temporary name beside the versions, which nobody reads and a later build sweeps.
     """
     return {

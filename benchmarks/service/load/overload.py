@@ -47,7 +47,7 @@ def _hold(case: Case, targets: Targets, tally: Tally, capacity: float, server: S
     targets.at_least(f"{case.name}, goodput over capacity", tally.rate / capacity, GOODPUT)
     bound = 2 * _queue(server) / capacity
     slowest = percentile(tally.latencies.get(200, [0.0]), 99)
-    targets.at_most(f"{case.name}, 99th percentile of what was answered, s", slowest, bound)
+    targets.at_most(f"{case.name}, 99th percentile of the answers, s", slowest, bound)
 
 
 def _queue(server: Server) -> int:

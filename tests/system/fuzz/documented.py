@@ -15,11 +15,11 @@ from schemathesis.schemas import BaseSchema
 CROSS_FIELD = ("attribute", "shares", "create_key", "book_event", "draft_run", "revise_policy")
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another
-body. They may refuse what the schema allows."""
+body. They may refuse bodies that the schema allows."""
 PAGED = ("list_examples", "list_owners", "list_self_influence", "list_ledger", "list_usage")
 """A cursor is any text to the schema, and only that of a page to the service."""
 ACCEPTED = ("2xx", "401", "403", "404", "409", "412", "429", "503")
-"""Answers to what the document allows: never 422, save for the operations above."""
+"""Statuses of documented requests: never 422, save for the operations above."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Findings:
     statuses: "collections.Counter[int]" = field(default_factory=collections.Counter)
     """Answers by status."""
     failures: dict[str, str] = field(default_factory=dict)
-    """One example of each kind of failure: what was expected, and the request as a command of curl."""
+    """One example of each kind of failure: the expectation, and the request as a command of curl."""
 
     @property
     def sent(self) -> int:
