@@ -72,7 +72,7 @@ def train_adapters(
         options: How.
         out: Folder of the adapters' folders.
         count: How many.
-        observer: Told about every step.
+        observer: Receives the progress of every step.
 
     Returns:
         The adapters' folders, for `Checkpoint.adapters`.

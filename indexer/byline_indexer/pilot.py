@@ -57,7 +57,7 @@ def run_pilot(
         config: A build file; its members' masks and checkpoints are replaced by the pilot's.
         rows: Training points, drawn at random; curvature is fitted on them.
         queries: Taken from the evaluation set, or from the other training points.
-        observer: Told how it goes.
+        observer: Receives progress and messages.
 
     Returns:
         The scores.

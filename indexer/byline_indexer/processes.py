@@ -20,8 +20,8 @@ def spawned(workers: int, start: Callable[..., None], arguments: tuple[Any, ...]
     Args:
         workers: How many.
         start: Called in each process before its first call.
-        arguments: What `start` takes; pickled. Less than the 64 KB of a pipe, whatever the data: where a process dies
-            before it reads more, this one would wait for ever.
+        arguments: What `start` takes; pickled. Always less than the 64 KB of a pipe: if a process dies before
+            it reads more, this one would wait forever.
 
     Returns:
         The pool. Its processes start with the first calls: submit these under `interrupts_held`.

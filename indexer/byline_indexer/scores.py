@@ -96,7 +96,7 @@ def write_scores(
         requests: Q queries.
         out: The file.
         batch: Queries that are differentiated together.
-        observer: Told how it goes.
+        observer: Receives progress and messages.
         baseline: Scores by it in place of influence.
 
     Raises:
@@ -147,7 +147,7 @@ def score_items(
         items: Q complete queries.
         target: What is attributed.
         batch: Queries that are differentiated together.
-        observer: Told how it goes.
+        observer: Receives progress and messages.
 
     Returns:
         float32 [Q, R].

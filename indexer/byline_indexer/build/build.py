@@ -54,7 +54,7 @@ def build(
 
     Args:
         config: The build file, or the same settings without a Task.
-        observer: Told how it goes.
+        observer: Receives progress and messages.
         force: Build again although the version is published.
         loaded: The Task, in place of the one that `config.task` names; goes with one worker.
 
@@ -193,7 +193,7 @@ def executor_for(plan: BuildPlan, task: Task, workers: int, model: MemberModel |
 
     Args:
         plan: The build.
-        task: The Task, held to what was read of it.
+        task: The Task, whose items are compared with the first reading.
         workers: Processes; 1 takes this one.
         model: The first member's model, where this process has loaded and checked it.
     """
@@ -205,7 +205,7 @@ def open_workspace(plan: BuildPlan, observer: Observer) -> Workspace:
 
     Args:
         plan: The build.
-        observer: Told what is found there.
+        observer: Receives a message about an interrupted build.
 
     Returns:
         The directory, swept of what a killed build left half written.

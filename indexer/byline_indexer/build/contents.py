@@ -61,7 +61,7 @@ def index_contents(
         workspace: Their outputs.
         identity: The Task, and the digests that identify the index.
         storage: How the index is stored.
-        progress: Told how many points were looked at to describe groups.
+        progress: Receives the number of points whose metadata were read for groups.
 
     Returns:
         The contents; features and examples are read when they are iterated.

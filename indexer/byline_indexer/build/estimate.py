@@ -134,7 +134,7 @@ def _passes(plan: BuildPlan, task: Task, trial: Trial, made: Grouping, workers: 
 
 
 _COUNTED = {Stage.MEASURE, Stage.TRACE, Stage.WEIGH, Stage.EMIT}
-"""Stages whose rows are told; the others end a pass or go before it."""
+"""Stages whose rows an estimate counts; the others end a pass or go before it."""
 
 
 def _pass_name(unit: Unit) -> str:

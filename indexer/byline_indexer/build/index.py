@@ -51,7 +51,7 @@ def build_index(
         recipe: The method: a name of `byline.recipes.RECIPES`, or a `Recipe`.
         path: The index directory; versions lie in it side by side.
         options: Batches, workers, device, storage, groups and seed.
-        observer: Told how the build goes.
+        observer: Receives progress and messages.
 
     Returns:
         The folder of the published version.

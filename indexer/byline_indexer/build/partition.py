@@ -55,7 +55,7 @@ def partition(
         recipe: Names the member whose model k-means looks through: the first.
         options: How to group.
         numerics: Batches and device of k-means' forward passes.
-        observer: Told how far it is.
+        observer: Receives the progress of grouping.
 
     Returns:
         The groups, none of them empty.

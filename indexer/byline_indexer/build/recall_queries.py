@@ -34,7 +34,7 @@ def real_queries(
         plan: The build; all its units are finished.
         workspace: Their outputs.
         task: The Task.
-        say: Told which targets could not be measured: no reason to fail a build.
+        say: Receives the names of targets that could not be measured. They do not fail a build.
 
     Returns:
         Target -> float32 [Q, K].

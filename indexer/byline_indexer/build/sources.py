@@ -32,7 +32,7 @@ class Sources:
     Args:
         config: The settings of the build.
         loaded: The Task and its source.
-        observer: Told how far the training set is read.
+        observer: Receives the progress of reading the training set.
     """
 
     def __init__(self, config: BuildSettings, loaded: LoadedTask, observer: Observer) -> None:
@@ -79,7 +79,7 @@ class Sources:
             plan: Of this build file and Task.
 
         Returns:
-            The Task, held to what was read of it, and the index's fingerprint.
+            The Task, whose items are compared with the first reading, and the index's fingerprint.
         """
         evaluated = plan.evaluation_rows > 0
         digests = DataDigests(self.survey.rows_R, self._evaluation[1] if evaluated else None)

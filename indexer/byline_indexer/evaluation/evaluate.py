@@ -38,7 +38,7 @@ def evaluate(config: BuildConfig, options: EvaluationOptions, observer: Observer
     Args:
         config: The build file.
         options: What is measured, and how.
-        observer: Told how it goes.
+        observer: Receives progress and messages.
 
     Returns:
         The measurement, on the quality card beside the index and in a report.

@@ -68,7 +68,7 @@ def tune(
         config: The build file; its index is not touched.
         options: How models are retrained; `output` is what all candidates are compared by.
         grid: What is tried.
-        observer: Told how it goes.
+        observer: Receives progress and messages.
 
     Returns:
         Every candidate's LDS.

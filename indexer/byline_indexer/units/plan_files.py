@@ -1,7 +1,7 @@
 """Hand a plan to worker processes through files.
 
-A process that is spawned gets its arguments through a pipe that holds 64 KB; if it dies before it reads them, whoever
-writes more waits for ever. So it gets the name of a folder.
+A spawned process gets its arguments through a pipe that holds 64 KB. If it dies before it reads them, a parent that
+writes more waits forever. So it gets the name of a folder.
 """
 
 import json

@@ -22,7 +22,7 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
         plan: The build.
         workspace: Its work directory, swept.
         executor: Runs the units.
-        observer: Told about every finished unit.
+        observer: Receives the progress of every finished unit.
 
     Raises:
         BuildFailed: A unit failed.
@@ -109,7 +109,7 @@ def unfinished(
         plan: The build.
         workspace: What is there already.
         member: The member's name.
-        observer: Told about the outputs that are read and checked.
+        observer: Receives the progress of checking outputs.
 
     Returns:
         The stages that have units left, in order.
