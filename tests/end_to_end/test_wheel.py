@@ -126,6 +126,7 @@ def write_project(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
+@pytest.mark.slow
 def test_a_task_may_have_modules_named_as_bylines_folders(site: Path, tmp_path: Path) -> None:
     write_project(tmp_path)
     run(site, tmp_path, "-m", "byline", "build", "build.toml")
@@ -133,6 +134,7 @@ def test_a_task_may_have_modules_named_as_bylines_folders(site: Path, tmp_path: 
     assert (tmp_path / "index" / "current").exists()
 
 
+@pytest.mark.slow
 def test_byline_runs_beside_packages_named_as_its_folders(site: Path, tmp_path: Path) -> None:
     """The current folder is first on Python's path with `-m`: its packages must not be taken for Byline's."""
     for name in NAMES:
