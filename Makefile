@@ -3,13 +3,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Processes that `make test` runs the tests in.
+# Processes that `make test` and `make test-all` run the tests in.
 WORKERS ?= 2
 # Small matrices: threads that spin cost more than they bring.
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-openmoji test check format bench bench-digits bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches \
+.PHONY: help setup demo demo-openmoji test test-all check format bench bench-digits bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches \
         bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-models bench-peers fuzz test-faiss-gpu test-deploy up wheel clean
 
 help:  ## show this
@@ -28,8 +28,11 @@ demo: $(READY)  ## train a small language model, index it, serve it, ask it (abo
 demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to statement (needs npm)
 	$(BIN)/python -m examples.openmoji.demo
 
-test: $(READY)  ## the tests (about 15 minutes on 2 cores)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+test: $(READY)  ## the tests but the slow ones (under 8 minutes on 2 cores)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m "not slow"
+
+test-all: $(READY)  ## every test, the slow ones too, as continuous integration runs them
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope
 
 check: $(READY)  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

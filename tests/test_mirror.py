@@ -9,7 +9,7 @@ PACKAGES = {
     "service": ROOT / "service/byline_service",
 }
 LINES = 60
-SHARE = 0.45
+SHARE = 0.65
 """Modules of more than `LINES` lines that must have their mirror, at least."""
 
 WITHOUT_MIRROR = set(

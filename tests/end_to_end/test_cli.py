@@ -141,6 +141,7 @@ def test_build_says_where_the_index_is_and_the_second_time_that_it_is_there(
     assert "already published" in err
 
 
+@pytest.mark.slow
 def test_build_with_workers_finds_the_same_version(run: Run, index: Path, folder: Path) -> None:
     code, out, err = run("build", folder / "tiny.toml", "--workers", "2", "--force")
     assert code == 0

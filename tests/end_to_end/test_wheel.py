@@ -33,35 +33,114 @@ def test_contents(wheel: Path) -> None:
         assert set(files) <= set(names), "pages are part of the product"
 
 
-def test_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        str(site),
-        str(wheel),
-    ]
-    subprocess.run(pip, check=True, timeout=120, capture_output=True)
-    for arguments in (["--help"], ["recipes"]):
-        command = [sys.executable, "-m", "byline", *arguments]
-        done = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env={"PYTHONPATH": str(site)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    where = [sys.executable, "-c", "import byline; print(byline.__file__)"]
-    found = subprocess.run(
-        where, cwd=tmp_path, env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=True
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, installed into a folder of its own without its dependencies."""
+    site = tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
+    subprocess.run([*pip, str(site), str(wheel)], check=True, timeout=120, capture_output=True)
+    return site
+
+
+def run(site: Path, folder: Path, *arguments: str) -> str:
+    """Run Python in a folder with the installed wheel before everything else.
+
+    Returns:
+        The standard output.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "BYLINE_DATA_DIR": str(folder / "data")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
-    assert found.stdout.startswith(str(site))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_runs_outside_the_checkout(site: Path, tmp_path: Path) -> None:
+    for arguments in (["--help"], ["recipes"]):
+        run(site, tmp_path, "-m", "byline", *arguments)
+    found = run(site, tmp_path, "-c", "import byline; print(byline.__file__)")
+    assert found.startswith(str(site))
+
+
+NAMES = ("service", "indexer", "tests", "benchmarks", "tasks")
+"""Names of a user's own modules that Byline's folders have or had too."""
+
+TASK = """
+import sys
+from pathlib import Path
+
+import torch
+from byline.api.example import Example
+from byline.task import Checkpoint, Task
+
+from benchmarks.measured import BENCHMARKS
+from indexer import INDEXER
+from service import SERVICE
+from tasks import TASKS
+from tests.helpers import TESTS
+
+HERE = Path(__file__).parent
+SIZES = [SERVICE, INDEXER, TESTS, BENCHMARKS, TASKS]
+assert SIZES == [1, 2, 3, 4, 5], "these modules are the user's own"
+for name in ("service", "indexer", "tests.helpers", "benchmarks.measured", "tasks"):
+    assert Path(sys.modules[name].__file__).is_relative_to(HERE), name
+assert not Path(sys.modules["byline"].__file__).is_relative_to(HERE)
+
+
+def task():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(len(SIZES), 1)
+    rows = torch.randn(20, len(SIZES))
+    return Task(
+        name="own-modules",
+        model=lambda: torch.nn.Linear(len(SIZES), 1),
+        checkpoints=[Checkpoint(weights=model.state_dict())],
+        train_set=[(row, row.sum()) for row in rows],
+        describe=lambda row: Example(id=f"row-{row}"),
+        loss=lambda model, batch: (model(batch[0])[:, 0] - batch[1]).square(),
+    )
+"""
+
+
+def write_project(folder: Path) -> None:
+    """A Task with modules of its own that are named as folders of Byline are, and its build file."""
+    files = {
+        "own.py": TASK,
+        "service.py": "SERVICE = 1\n",
+        "indexer.py": "INDEXER = 2\n",
+        "tests/__init__.py": "",
+        "tests/helpers.py": "TESTS = 3\n",
+        "benchmarks/__init__.py": "",
+        "benchmarks/measured.py": "BENCHMARKS = 4\n",
+        "tasks.py": "TASKS = 5\n",
+        "build.toml": 'task = "own.py:task"\n[recipe]\nname = "grad_dot"\n[index]\npath = "index"\n',
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.mark.slow
+def test_a_task_may_have_modules_named_as_bylines_folders(site: Path, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    run(site, tmp_path, "-m", "byline", "build", "build.toml")
+    assert "agree with their checksums" in run(site, tmp_path, "-m", "byline", "verify", "index")
+    assert (tmp_path / "index" / "current").exists()
+
+
+@pytest.mark.slow
+def test_byline_runs_beside_packages_named_as_its_folders(site: Path, tmp_path: Path) -> None:
+    """The current folder is first on Python's path with `-m`: its packages must not be taken for Byline's."""
+    for name in NAMES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"raise RuntimeError('{name} is not part of Byline')\n")
+    write_project(tmp_path / "project")
+    run(site, tmp_path, "-m", "byline", "build", "project/build.toml")
+    assert (tmp_path / "project" / "index" / "current").exists()
+    run(site, tmp_path, "-m", "byline", "serve", "--help")

@@ -96,6 +96,7 @@ def metadata(fields: dict[str, str]) -> Message:
     return message
 
 
+@pytest.mark.slow
 def test_training_writes_what_the_task_reads(corpus, tmp_path):
     documents = tmp_path / "train.json"
     write_documents(documents, corpus.train)

@@ -57,6 +57,7 @@ def test_the_build_file_is_changed_or_the_demo_fails():
             changed(text, wrong)
 
 
+@pytest.mark.slow
 def test_training_is_reused_where_nothing_changed(tmp_path):
     demo = replace(SMOKE, folder=tmp_path, training=replace(SMOKE.training, seeds=(0,), steps=1))
     corpus = collect(demo.packages[:1], demo.sizes)

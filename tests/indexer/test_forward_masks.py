@@ -49,6 +49,7 @@ def test_the_weight_is_the_mean_over_masks_and_checkpoints(config: Config, tiny:
     )
 
 
+@pytest.mark.slow
 def test_weighs_a_pca_too_and_the_dry_run_counts_it(config: Config, tiny: Task) -> None:
     chosen = config("ekfac_margin", changes={**CHANGES, "pca": {"size": 8}}, workers=2)
     assert {each.name: each.rows for each in estimate(chosen).passes}["weigh"] == 90 * 2 * 3

@@ -159,6 +159,10 @@ def covering(choices: list[Choice]) -> list[Choice]:
 CHOSEN = covering(accepted())
 
 
+def named(choice: Choice) -> str:
+    return "-".join(map(str, choice.values()))
+
+
 @pytest.fixture(scope="module")
 def task() -> Task:
     return load_task(SOURCE).task
@@ -170,7 +174,13 @@ def test_every_kind_is_accepted_beside_some_others() -> None:
     assert seen == every
 
 
-@pytest.mark.parametrize("choice", CHOSEN, ids=lambda choice: "-".join(map(str, choice.values())))
+@pytest.mark.parametrize(
+    "choice",
+    [
+        pytest.param(choice, id=named(choice), marks=[pytest.mark.slow] * (n % 4 > 0))
+        for n, choice in enumerate(CHOSEN)
+    ],
+)
 def test_what_is_accepted_builds_and_holds_together(choice: Choice, task: Task, tmp_path: Path) -> None:
     try:
         plan = make_plan(configured(choice), task, tmp_path / "work")

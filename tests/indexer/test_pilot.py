@@ -1,13 +1,8 @@
 """A pilot's scores are those of an index of the same rows; what the command says of them."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from byline.__main__ import compose
 from byline.errors import InvalidRecipe
 from byline.features.queries import Featurizer
 from byline.index.index import AttributionIndex
@@ -61,21 +56,3 @@ def test_no_more_checkpoints_than_there_are_unless_they_have_a_price() -> None:
     assert {c.checkpoints for c in advice(parts, 2, 10, 5.0).choices} == set(range(1, 11))
     unknown = Components(s2=1.0, rho_within=0.6, rho_between=None)
     assert {c.checkpoints for c in advice(unknown, 1, 10, 5.0).choices} == {1}
-
-
-@pytest.mark.parametrize("checkpoints", [1, 2])
-def test_the_command_says_what_is_unknown(tmp_path: Path, task_file: TaskFile, checkpoints: int) -> None:
-    task_file(CHECKPOINTS=checkpoints)
-    (tmp_path / "build.toml").write_text(
-        'task = "tiny_task.py:task"\n[recipe]\nname = "ekfac"\nprojection.size = 24\n[index]\npath = "index"\n'
-    )
-    run = CliRunner().invoke(compose(), ["plan-ensemble", str(tmp_path / "build.toml"), "--budget", "6"])
-    assert run.exit_code == 0, run.output
-    assert ("rho_between is unknown" in " ".join(run.output.split())) == (checkpoints == 1)
-    run = CliRunner().invoke(
-        compose(), ["plan-ensemble", str(tmp_path / "build.toml"), "--budget", "6", "--json"]
-    )
-    found = json.loads(run.stdout)
-    assert found["recommended"]["checkpoints"] <= checkpoints
-    assert found["pilot"]["masks"] == 4
-    assert not (tmp_path / "index").exists()

@@ -89,6 +89,7 @@ def compensating(serve):
     return lambda **settings: serve({"fake": attributor}, **settings)
 
 
+@pytest.mark.slow
 def test_a_real_disk_that_fills_up(index, disk, tmp_path):  # noqa: F811
     with serving(index, tmp_path) as served:
         body = b'{"query": ' + QUERY + b"}"
@@ -180,6 +181,7 @@ def own_postgres():
     server.remove()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL], ids=lambda each: each.name)
 def test_postgresql_stops_and_comes_back(compensating, own_postgres, how):
     """In good order, as in a crash, and killed: clients book all the while."""

@@ -63,6 +63,7 @@ def fill(disk):
             pass
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing_that_was_acknowledged(index, disk, tmp_path):
     acknowledged, statuses = [], []
     with serving(index, tmp_path) as served:
@@ -117,6 +118,7 @@ def test_a_database_that_turns_read_only(served):
     assert len(served.client.get("/v1/keys").json()["keys"]) == 3
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_said_at_the_start(index, disk, tmp_path):
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     with pytest.raises(SystemExit, match="did not start") as ended, serving(index, tmp_path):

@@ -157,6 +157,7 @@ def test_no_key_is_made_that_is_never_shown(refused):
         assert database.execute("SELECT count(*) FROM keys").fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_processes_that_start_on_one_data_folder_share_it(index, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "BYLINE_DATA_DIR": str(tmp_path / "data")}
     command = [sys.executable, "-m", "byline", "serve", str(index), "--port", "0", "--without-task"]
@@ -191,6 +192,7 @@ def test_a_database_of_a_newer_release_is_refused(refused):
     assert "a newer one migrated it" in refused("--port", "0")
 
 
+@pytest.mark.slow
 def test_a_signal_right_after_the_address_is_printed_ends_with_0(server):
     _, process, log = server
     process.send_signal(signal.SIGTERM)

@@ -9,11 +9,16 @@ import httpx
 import pytest
 
 from byline.attribution.attributor import Attributor
-from byline.client import AsyncClient, Client
+from byline.client import (
+    AsyncClient,
+    Client,
+    Retries,
+)
 from byline_indexer.build.build import build
 from byline_indexer.config import load_config
 from byline_service.app import create_app
 from tests.service.conftest import serve, served  # noqa: F401
+from tests.service.fakes import fake_attributor
 from tests.service.keys import admin_key, prepared
 from tests.service.live import listening
 
@@ -110,3 +115,74 @@ def service_url(attributors, tmp_path_factory):
 @pytest.fixture
 def client(twin, service_url):
     return twin(service_url, admin_key())
+
+
+PAUSE = Retries(first_seconds=1.0, longest_seconds=4.0, total_seconds=60.0)
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """Seconds of the pauses, which take no time."""
+    taken = []
+
+    async def sleep(seconds):
+        if seconds:
+            taken.append(seconds)
+
+    monkeypatch.setattr("byline.client.synchronous.time.sleep", taken.append)
+    monkeypatch.setattr("byline.client.asynchronous.anyio.sleep", sleep)
+    monkeypatch.setattr("byline.client.retries.random.random", lambda: 0.0)
+    return taken
+
+
+@pytest.fixture
+def scripted(twin):
+    """A client whose requests are answered by a script."""
+
+    def make(*script, **options):
+        left, requests = list(script), []
+
+        def answer(request):
+            requests.append((request, request.content))
+            step = left.pop(0)
+            if isinstance(step, Exception):
+                raise step
+            return step
+
+        def answer_now(request):
+            request.read()
+            return answer(request)
+
+        async def answer_awaited(request):
+            await request.aread()
+            return answer(request)
+
+        made = twin(transport=_Transport(answer_now, answer_awaited), **{"retries": PAUSE, **options})
+        return made, requests
+
+    return make
+
+
+class _Transport(httpx.MockTransport):
+    def __init__(self, answer, answer_awaited):
+        super().__init__(answer)
+        self._awaited = answer_awaited
+
+    async def handle_async_request(self, request):
+        return await self._awaited(request)
+
+
+@pytest.fixture
+def held(tmp_path, monkeypatch):
+    """A service whose compute thread is held up.
+
+    Yields:
+        Its address, and the application.
+    """
+    monkeypatch.setattr("byline_service.attributions.streaming.EventSender.interval", 0.02)
+    attributor, featurizer = fake_attributor()
+    app = create_app(prepared(tmp_path), {"fake": attributor})
+    with listening(app) as url:
+        featurizer.gate.clear()
+        yield url, app
+        featurizer.gate.set()

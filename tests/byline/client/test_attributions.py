@@ -1,16 +1,12 @@
 """Both clients against a real service: what they bring back is what the Attributor answers offline."""
 
-import random
-
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from byline.api.query import Filter
 from byline.attribution.request import AttributionRequest
-from byline.client import InvalidRequest, NotFound, ServiceError, TooLarge
 from byline.errors import InvalidQuery
-from byline.errors import NotFound as OfflineNotFound
 from tests.indexer import tiny_task
 
 QUERY = {"x": [0.5, -1.0, 0.25, 2.0, 0.0, 1.0], "label": 2}
@@ -117,41 +113,6 @@ def test_progress_is_told(client, attributors):
     batch = client.attribute_batch("ensemble", [QUERY, OTHER], on_progress=seen.append)
     assert len(batch) == 2
     assert seen[-1].questions == 2
-
-
-def test_indexes_and_their_lists(client, attributors):
-    assert [each.name for each in client.indexes()] == ["ensemble", "groups", "tiny"]
-    info = client.index("ensemble")
-    assert info.rows == 90
-    assert [member.name for member in info.members] == ["c0-m0", "c0-m1", "c1-m0", "c1-m1"]
-    rows = list(client.examples("ensemble", page_size=40))
-    assert [each.row for each in rows] == list(range(90))
-    assert client.example("ensemble", "point-7") == rows[7]
-    assert [each.owner for each in client.owners("ensemble", page_size=3)] == [f"owner-{o}" for o in range(4)]
-    order = [each.self_influence for each in client.self_influence("ensemble", page_size=50)]
-    assert order == sorted(order, reverse=True)
-    assert len(order) == 90
-
-
-def test_pages_are_fetched_as_they_are_needed(client):
-    rows = iter(client.examples("ensemble", page_size=10))
-    assert [next(rows).row for _ in range(11)] == list(range(11))
-
-
-def test_refusals_are_errors_of_their_kind(client):
-    with pytest.raises(NotFound) as caught:
-        client.attribute("another", QUERY)
-    assert isinstance(caught.value, OfflineNotFound)
-    assert (caught.value.status, caught.value.kind) == (404, "not-found")
-    assert caught.value.request_id
-    with pytest.raises(InvalidRequest, match="x"):
-        client.attribute("ensemble", {"x": [1.0]})
-    with pytest.raises(TooLarge):
-        client.attribute("ensemble", {"x": [random.random()] * 100_000})
-    with pytest.raises(ServiceError):
-        client.attribute("groups", {"x": [1.0]}, on_progress=lambda _: None)
-    with pytest.raises(InvalidQuery, match="JSON"):
-        client.attribute("ensemble", {"x": [float("nan")] * 6})
 
 
 def test_a_key_does_not_show(twin):

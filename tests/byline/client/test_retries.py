@@ -9,21 +9,16 @@ import pytest
 
 from byline.client import (
     NEVER,
-    ClientError,
     InvalidRequest,
     QuotaExceeded,
     Retries,
     ServiceFault,
     Unavailable,
-    UnexpectedAnswer,
     Unreachable,
 )
-from byline.client.attributions import attribute
 from byline.client.calls import Call
 from byline.client.errors import Conflict, InProgress
 from byline.client.retries import Attempts, seconds_of
-
-PAUSE = Retries(first_seconds=1.0, longest_seconds=4.0, total_seconds=60.0)
 
 
 def listed():
@@ -35,58 +30,6 @@ def problem(status, kind, **headers):
     return httpx.Response(
         status, json=document, headers={"content-type": "application/problem+json", **headers}
     )
-
-
-@pytest.fixture
-def pauses(monkeypatch):
-    """Seconds of the pauses, which take no time."""
-    taken = []
-
-    async def sleep(seconds):
-        if seconds:
-            taken.append(seconds)
-
-    monkeypatch.setattr("byline.client.synchronous.time.sleep", taken.append)
-    monkeypatch.setattr("byline.client.asynchronous.anyio.sleep", sleep)
-    monkeypatch.setattr("byline.client.retries.random.random", lambda: 0.0)
-    return taken
-
-
-@pytest.fixture
-def scripted(twin):
-    """A client whose requests are answered by a script."""
-
-    def make(*script, **options):
-        left, requests = list(script), []
-
-        def answer(request):
-            requests.append((request, request.content))
-            step = left.pop(0)
-            if isinstance(step, Exception):
-                raise step
-            return step
-
-        def answer_now(request):
-            request.read()
-            return answer(request)
-
-        async def answer_awaited(request):
-            await request.aread()
-            return answer(request)
-
-        made = twin(transport=_Transport(answer_now, answer_awaited), **{"retries": PAUSE, **options})
-        return made, requests
-
-    return make
-
-
-class _Transport(httpx.MockTransport):
-    def __init__(self, answer, answer_awaited):
-        super().__init__(answer)
-        self._awaited = answer_awaited
-
-    async def handle_async_request(self, request):
-        return await self._awaited(request)
 
 
 def test_retry_after_is_honoured(scripted, pauses):
@@ -143,15 +86,6 @@ def test_questions_are_sent_again_with_their_bodies(scripted, pauses):
     assert [json.loads(body) for _, body in requests] == [{"query": {"text": "x"}, "k": 3}] * 3
 
 
-def test_what_does_more_the_second_time_is_sent_once():
-    attempts = Attempts(Call(method="PUT", path="/v1/aliases/a", read=bytes), Retries())
-    with pytest.raises(Unreachable):
-        attempts.failed(httpx.ReadError("gone"))
-    attempts = Attempts(Call(method="PUT", path="/v1/aliases/a", read=bytes), Retries())
-    with pytest.raises(Unavailable):
-        attempts.failed(Unavailable(_document(503), 1))
-
-
 def test_a_repeated_key_that_is_still_at_work_is_waited_for():
     attempts = Attempts(Call(method="POST", path="/v1/events", read=bytes, repeatable=True), Retries())
     working = InProgress(_document(409, "urn:byline:problem:in-progress"), 3)
@@ -182,48 +116,6 @@ def test_a_stream_that_breaks_off_is_asked_for_again(scripted, pauses):
     assert [each.stage for each in seen] == ["queue", "queue"]
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"indexes": [{}]}'])
-def test_what_is_no_answer_says_so(scripted, pauses, body):
-    client, _ = scripted(httpx.Response(200, content=body))
-    with pytest.raises(UnexpectedAnswer):
-        client.indexes()
-
-
-def test_a_proxys_page_is_not_repeated(scripted, pauses):
-    client, _ = scripted(*[httpx.Response(502, content=b"<html>secret</html>")] * 5)
-    with pytest.raises(Unavailable) as caught:
-        client.indexes()
-    assert "secret" not in str(caught.value)
-
-
-def test_redirects_are_not_followed_with_the_key(scripted, pauses):
-    client, requests = scripted(
-        httpx.Response(302, headers={"location": "http://elsewhere.test/"}), key="byl_secret"
-    )
-    with pytest.raises(ClientError):
-        client.indexes()
-    assert len(requests) == 1
-    assert requests[0][0].headers["authorization"] == "Bearer byl_secret"
-
-
-def test_an_address_with_a_path_of_its_own(scripted):
-    client, requests = scripted(listed(), url="https://proxy.test/byline/")
-    client.indexes()
-    assert str(requests[0][0].url) == "https://proxy.test/byline/v1/indexes"
-
-
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "", "https://user:word@host", "https://h/?q=1"])
-def test_addresses_that_are_none(twin, url):
-    with pytest.raises(ValueError, match="address"):
-        twin(url)
-
-
-def test_keys_that_are_none_are_not_shown(twin):
-    with pytest.raises(ValueError, match="key") as caught:
-        twin(key="secret\nkey")
-    assert "secret" not in str(caught.value)
-
-
 def test_retry_after_as_a_date():
     then = datetime.now(UTC) + timedelta(seconds=30)
     assert 28 <= seconds_of(format_datetime(then)) <= 30
@@ -231,11 +123,3 @@ def test_retry_after_as_a_date():
     assert seconds_of("²") is None
     assert seconds_of(None) is None
     assert seconds_of("12") == 12
-
-
-def test_flows_are_built_without_a_socket():
-    flow = attribute("some", {"text": "x"}, shares=True)
-    call = next(flow)
-    assert call.path == "/v1/indexes/some/attributions"
-    assert json.loads(b"".join(call.body.chunks())) == {"query": {"text": "x"}, "shares": True}
-    assert call.repeatable

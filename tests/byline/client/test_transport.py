@@ -5,9 +5,18 @@ import asyncio
 import httpx
 import pytest
 
-from byline.client import AsyncClient, Client, NotFound, UnexpectedAnswer, Unreachable
+from byline.client import (
+    NEVER,
+    AsyncClient,
+    Client,
+    ClientError,
+    NotFound,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+)
 from byline.client.calls import Call
-from byline.client.retries import NEVER
+from tests.byline.client.test_retries import listed
 
 PROGRESS = (
     '{"stage": "search", "ahead": 0, "answered": 0, "questions": 1, "done": 0, "total": 0, "fraction": 0, "seconds": 1, '
@@ -70,3 +79,45 @@ class TestStreams:
     def test_progress_that_is_none(self, kind):
         with pytest.raises(UnexpectedAnswer):
             answered(kind, "event: progress\ndata: {}\n\n")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"indexes": [{}]}'])
+def test_what_is_no_answer_says_so(scripted, pauses, body):
+    client, _ = scripted(httpx.Response(200, content=body))
+    with pytest.raises(UnexpectedAnswer):
+        client.indexes()
+
+
+def test_a_proxys_page_is_not_repeated(scripted, pauses):
+    client, _ = scripted(*[httpx.Response(502, content=b"<html>secret</html>")] * 5)
+    with pytest.raises(Unavailable) as caught:
+        client.indexes()
+    assert "secret" not in str(caught.value)
+
+
+def test_redirects_are_not_followed_with_the_key(scripted, pauses):
+    client, requests = scripted(
+        httpx.Response(302, headers={"location": "http://elsewhere.test/"}), key="byl_secret"
+    )
+    with pytest.raises(ClientError):
+        client.indexes()
+    assert len(requests) == 1
+    assert requests[0][0].headers["authorization"] == "Bearer byl_secret"
+
+
+def test_an_address_with_a_path_of_its_own(scripted):
+    client, requests = scripted(listed(), url="https://proxy.test/byline/")
+    client.indexes()
+    assert str(requests[0][0].url) == "https://proxy.test/byline/v1/indexes"
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "", "https://user:word@host", "https://h/?q=1"])
+def test_addresses_that_are_none(twin, url):
+    with pytest.raises(ValueError, match="address"):
+        twin(url)
+
+
+def test_keys_that_are_none_are_not_shown(twin):
+    with pytest.raises(ValueError, match="key") as caught:
+        twin(key="secret\nkey")
+    assert "secret" not in str(caught.value)

@@ -9,9 +9,11 @@ from tests.byline.gradients.random_models import plan, random_subject
 from tests.byline.gradients.random_models.influencing import Influence
 
 SEEDS = range(60)
+SOME = [pytest.param(seed, marks=[pytest.mark.slow] * (seed >= 30)) for seed in SEEDS]
+"""Every seed; the second half is marked slow."""
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SOME)
 def test_gradients_are_exact_or_refused(seed: int) -> None:
     subject, words = random_subject(seed)
     verdict = examine(subject)

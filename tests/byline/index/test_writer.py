@@ -163,6 +163,7 @@ print(peak)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 @pytest.mark.parametrize("search", ["exact", "compressed"])
 def test_memory_does_not_grow_with_rows(tmp_path: Path, search: str) -> None:

@@ -2,43 +2,16 @@
 
 import numpy as np
 import pytest
-from scipy.stats import pearsonr, rankdata, spearmanr
+from scipy.stats import pearsonr, spearmanr
 
 from byline.metrics import (
     Interval,
     agreement,
-    noise_ceiling,
     pearson,
     predicted_outputs,
-    ranks,
     resampled_means,
-    spearman,
     two_way_interval,
 )
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
-
-
-def test_ranks_are_scipys_with_and_without_ties(rng: np.random.Generator) -> None:
-    for values in (rng.normal(size=(30, 4)), rng.integers(0, 5, (30, 4)).astype(float)):
-        np.testing.assert_array_equal(ranks(values), rankdata(values, axis=0))
-    np.testing.assert_array_equal(ranks(np.zeros((1, 2))), np.ones((1, 2)))
-
-
-def test_correlations_are_scipys(rng: np.random.Generator) -> None:
-    a, b = rng.integers(0, 9, (25, 6)).astype(float), rng.normal(size=(25, 6))
-    for q in range(6):
-        assert spearman(a, b)[q] == pytest.approx(spearmanr(a[:, q], b[:, q]).statistic)
-        assert pearson(a, b)[q] == pytest.approx(pearsonr(a[:, q], b[:, q]).statistic)
-
-
-@pytest.mark.parametrize("scale", [1e-200, 1e200])
-def test_correlations_do_not_depend_on_the_scale(rng: np.random.Generator, scale: float) -> None:
-    a, b = rng.normal(size=(25, 3)), rng.normal(size=(25, 3))
-    np.testing.assert_allclose(pearson(a * scale, b), pearson(a, b))
 
 
 def test_lds_is_the_sum_over_each_subset_correlated_with_its_output(rng: np.random.Generator) -> None:
@@ -107,36 +80,6 @@ def test_queries_of_constant_truth_take_no_part_in_the_interval(rng: np.random.G
         predicted, truth, draws=50
     )
     assert two_way_interval(predicted, np.ones((20, 5)), draws=5) is None
-
-
-@pytest.mark.parametrize("seeds", [2, 3, 4, 5])
-def test_the_ceiling_is_what_the_expected_outputs_reach(seeds: int) -> None:
-    rng = np.random.default_rng(seeds)
-    signal = rng.normal(size=(300, 30))
-    outputs = signal + 1.5 * rng.normal(size=(seeds, 300, 30))
-    found = noise_ceiling(outputs)
-    assert found is not None
-    reached = np.nanmean(agreement(signal, outputs.mean(axis=0)))
-    assert found.ceiling == pytest.approx(reached, abs=0.02)
-    assert found.halves < found.ceiling
-
-
-def test_two_seeds_halves_are_their_correlation(rng: np.random.Generator) -> None:
-    outputs = rng.normal(size=(2, 20, 4)) + rng.normal(size=(20, 4))
-    found = noise_ceiling(outputs)
-    assert found is not None
-    r = np.mean([spearmanr(outputs[0, :, q], outputs[1, :, q]).statistic for q in range(4)])
-    assert found.halves == pytest.approx(r)
-    assert found.ceiling == pytest.approx(np.sqrt(2 * r / (1 + r)))
-
-
-def test_one_seed_has_no_ceiling_and_pure_noise_a_low_one(rng: np.random.Generator) -> None:
-    assert noise_ceiling(rng.normal(size=(1, 20, 4))) is None
-    assert noise_ceiling(np.ones((2, 20, 4))) is None
-    opposite = rng.normal(size=(1, 20, 4)) * np.array([1.0, -1.0])[:, None, None]
-    found = noise_ceiling(opposite)
-    assert found is not None
-    assert found.ceiling == 0.0
 
 
 def test_draws_of_two_predictions_are_paired() -> None:

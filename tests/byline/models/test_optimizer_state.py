@@ -11,7 +11,8 @@ from byline.loading.task_file import load_task
 from byline.members import Member
 from byline.models.optimizer_state import adam_state, load_moments, load_optimizer_state
 from byline.task import Checkpoint
-from tests.byline.features.test_queries import TINY, blocks_of
+from tests.byline.features.conftest import TINY
+from tests.byline.features.test_queries import blocks_of
 
 
 def stepped(kind: type[torch.optim.Optimizer]) -> tuple[torch.nn.Module, torch.optim.Optimizer]:

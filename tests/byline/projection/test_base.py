@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from byline.gradients.checks import build_collector
-from byline.gradients.outer_products.factors import BatchGradients
 from byline.gradients.outer_products.tensors import dense_gradients
 from byline.projection import dense as dense_module
 from byline.projection.base import IdentityProjection, ProjectionSpec
@@ -13,7 +11,6 @@ from byline.projection.dense import DenseProjection
 from byline.projection.factorised import FactorisedProjection
 from byline.projection.masking import FactorisedGrassProjection, GrassProjection, MaskProjection
 from byline.projection.sjlt import SjltProjection
-from tests.reference import models
 
 SPECS: dict[str, ProjectionSpec] = {
     "identity": IdentityProjection(),
@@ -25,13 +22,6 @@ SPECS: dict[str, ProjectionSpec] = {
     "factorised_grass": FactorisedGrassProjection(kept_in=3, kept_out=4, size=7),
     "factorised": FactorisedProjection(size_in=3, size_out=4),
 }
-
-
-@pytest.fixture(params=["mlp", "transformer"])
-def collected(request: pytest.FixtureRequest) -> tuple[tuple, BatchGradients]:
-    case = models.CASES[request.param]()
-    collector = build_collector(case.model, case.loss, case.sample)
-    return collector.blocks, collector.collect(case.loss, case.batch, case.count)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -93,48 +83,3 @@ def test_inner_products_are_kept(spec: ProjectionSpec, slack: float, collected: 
     norms = np.linalg.norm(exact, axis=1)
     error = np.abs(phi @ phi.T - exact @ exact.T) / np.outer(norms, norms)
     assert error.max() < slack / 4096**0.5
-
-
-def test_masks_keep_inner_products_on_average(collected: tuple) -> None:
-    blocks, gradients = collected
-    exact = gradients.dense()
-    drawn = [MaskProjection(size=64, seed=s).projector(blocks, {})(gradients) for s in range(400)]
-    mean = torch.stack([phi @ phi.T for phi in drawn]).mean(dim=0)
-    norms = exact.norm(dim=1)
-    assert float(((mean - exact @ exact.T) / torch.outer(norms, norms)).abs().max()) < 0.2
-
-
-def test_only_the_asked_entries_are_formed(collected: tuple) -> None:
-    _, gradients = collected
-    for gradient in gradients.blocks.values():
-        rows, columns = gradient.shape
-        places = torch.tensor([0, rows * columns - 1, rows * columns // 2, 0])
-        found = gradient.entries(places // columns, places % columns)
-        torch.testing.assert_close(found, gradient.dense().flatten(1)[:, places])
-
-
-def test_a_seed_names_a_projection(collected: tuple) -> None:
-    blocks, gradients = collected
-    one, other = (SjltProjection(size=50, seed=s).projector(blocks, {})(gradients) for s in (0, 1))
-    assert not torch.allclose(one, other)
-
-
-def test_a_dense_projection_is_random_signs() -> None:
-    case = models.mlp()
-    collector = build_collector(case.model, case.loss, case.sample)
-    block = collector.blocks[0]
-    size = block.rows * (block.columns - 1)
-    columns = []
-    for j in range(5):
-        weight = torch.zeros(size)
-        weight[j] = 1
-        tensors = {
-            n: torch.zeros(s) for b in collector.blocks for n, s in zip(b.parameters, b.shapes, strict=True)
-        }
-        tensors[block.parameters[0]] = weight.reshape(block.shapes[0])
-        columns.append(
-            DenseProjection(size=64).projector(collector.blocks, {})(
-                dense_gradients(collector.blocks, tensors)
-            )[0]
-        )
-    torch.testing.assert_close(torch.stack(columns).abs() * 8, torch.ones(5, 64))

@@ -43,6 +43,7 @@ with AttributionIndex.open(sys.argv[1], verify=False) as index:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 @pytest.mark.parametrize("storage", [{}, {"search": "compressed", "keep": "codes"}])
 def test_scans_leave_a_few_blocks_and_not_the_index(tmp_path: Path, storage: dict[str, Any]) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from byline.tasks import Document, LocalModel
+from byline.task import Task
+from byline.tasks import Document, LocalModel, causal_language_model
 
 CONTEXT = 16
 END = "<|end|>"
@@ -60,3 +62,18 @@ def documents() -> list[Document]:
         Document(text=text, id=f"doc-{i}", owner=f"owner {i}", license="MIT", uri=f"file:{i}.py")
         for i, text in enumerate(TEXTS)
     ]
+
+
+@pytest.fixture
+def task(local: LocalModel, documents: list[Document]) -> Task:
+    return causal_language_model("tiny", local, documents)
+
+
+@pytest.fixture
+def model(task: Task) -> nn.Module:
+    from safetensors.torch import load_file
+
+    model = task.model()
+    missing = model.load_state_dict(load_file(task.checkpoints[0].weights), strict=False)  # type: ignore[arg-type]
+    assert missing.missing_keys == ["lm_head.weight"], "GPT-2 ties its head to its embedding"
+    return model.to(torch.float64)

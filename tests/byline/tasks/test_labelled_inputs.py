@@ -4,14 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from byline.api.example import Example
-from byline.errors import InvalidQuery, InvalidTask
+from byline.errors import InvalidTask
 from byline.members import Member
 from byline.models.member import MemberModel
 from byline.models.network import load_network
@@ -48,17 +45,6 @@ def images(shape=(1, 2, 3)):
     return vectors(model=lambda: model, data=data)
 
 
-def test_loss_margin_and_logit_are_those_of_the_probabilities():
-    task = vector_classification(vectors(), classes=CLASSES)
-    model = task.model()
-    batch = task.collate([task.train_set[i] for i in range(5)])
-    logits, labels = model(batch[0]), batch[1]
-    p = logits.softmax(1)[torch.arange(5), labels]
-    torch.testing.assert_close(task.loss(model, batch), -p.log())
-    torch.testing.assert_close(task.targets["margin"](model, batch), torch.log(p / (1 - p)))
-    torch.testing.assert_close(task.targets["logit"](model, batch), logits[torch.arange(5), labels])
-
-
 def test_baselines_have_what_they_compare():
     for task in (
         image_classification(images(), classes=CLASSES),
@@ -71,128 +57,6 @@ def test_baselines_have_what_they_compare():
     regression = vector_regression(TrainedModel(**{**vars(vectors()), "data": vectors().data}))
     assert regression.representation is not None
     assert regression.label is None
-
-
-def test_margin_keeps_its_precision_where_the_probability_rounds_to_one():
-    task = vector_classification(vectors(model=nn.Identity), classes=CLASSES)
-    logits = torch.tensor([[200.0, 0.0, 0.0]], requires_grad=True)
-    margin = task.targets["margin"](nn.Identity(), [logits, torch.tensor([0])])
-    assert margin.item() == pytest.approx(200 - math.log(2))
-    (gradient,) = torch.autograd.grad(margin.sum(), logits)
-    torch.testing.assert_close(gradient, torch.tensor([[1.0, -0.5, -0.5]]))
-
-
-def test_a_label_is_a_name_or_a_position_or_predicted():
-    task = vector_classification(vectors(), classes=CLASSES)
-    features = [0.5, -1, 2, 0]
-    by_name = task.query.parse(task.query.payload(features=features, label="bee"))
-    by_position = task.query.parse(task.query.payload(features=features, label=1))
-    assert by_name.complete
-    assert by_name.item[1].item() == by_position.item[1].item() == 1
-    assert by_name.item[0].dtype == torch.float64
-    parsed = task.query.parse(task.query.payload(features=features))
-    assert not parsed.complete
-    first = task.query.predict(task.model(), parsed.item)
-    assert first.output == task.query.predict(task.model(), parsed.item).output
-    assert first.output["label"] == CLASSES[first.item[1]]
-    assert sum(first.output["probabilities"].values()) == pytest.approx(1)
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        {"features": [1, 2, 3, float("nan")]},
-        {"features": [1, 2, 3, float("inf")]},
-        {"features": [1, 2, 3, "4"]},
-        {"features": [1, 2, 3, True]},
-        {"features": [1, 2, 3, 4, 5]},
-        {"features": [1, 2, 3, 10**400]},
-        {"features": "1234"},
-        {"features": [1, 2, 3, 4], "label": 1.5},
-        {"features": [1, 2, 3, 4], "label": -1},
-        {"features": [1, 2, 3, 4], "more": 1},
-        {},
-    ],
-)
-def test_bad_payloads_are_refused(payload):
-    task = vector_classification(vectors(), classes=CLASSES)
-    with pytest.raises(ValidationError):
-        task.query.payload(**payload)
-
-
-def test_what_types_cannot_say_is_refused_with_shapes():
-    task = vector_classification(vectors(), classes=CLASSES)
-    with pytest.raises(InvalidQuery, match=r"shape \[4\], got \[3\]"):
-        task.query.parse(task.query.payload(features=[1, 2, 3]))
-    with pytest.raises(InvalidQuery, match="3 classes"):
-        task.query.parse(task.query.payload(features=[1, 2, 3, 4], label="dog"))
-    with pytest.raises(InvalidQuery, match="3 classes"):
-        task.query.parse(task.query.payload(features=[1, 2, 3, 4], label=3))
-
-
-def test_numbers_that_overflow_the_inputs_type_are_refused():
-    task = image_classification(images(), classes=CLASSES)
-    with pytest.raises(InvalidQuery, match="float32"):
-        task.query.parse(task.query.payload(image=[1, 2, 3, 4, 5, 1e300]))
-
-
-@pytest.mark.parametrize("pixels", [[1, 2, 3, 4, 5, 6], [[1, 2, 3], [4, 5, 6]], [[[1, 2, 3], [4, 5, 6]]]])
-def test_pixels_come_flat_or_nested(pixels):
-    task = image_classification(images(), classes=CLASSES)
-    item = task.query.parse(task.query.payload(image=pixels)).item
-    torch.testing.assert_close(item[0], torch.arange(1.0, 7.0).reshape(1, 2, 3))
-    assert task.query.predict(task.model(), item).output["label"] in CLASSES
-
-
-@pytest.mark.parametrize("pixels", [[[1, 2, 3], [4, 5]], [[1, 2], [3, 4], [5, 6]], [[[1, 2, 3]]], [1]])
-def test_pixels_of_another_shape_are_refused(pixels):
-    task = image_classification(images(), classes=CLASSES)
-    with pytest.raises((InvalidQuery, ValidationError)):
-        task.query.parse(task.query.payload(image=pixels))
-
-
-def test_payloads_describe_themselves():
-    schema = image_classification(images((3, 8, 8)), classes=CLASSES).query.payload.model_json_schema()
-    assert "[3, 8, 8]" in schema["properties"]["image"]["description"]
-    assert schema["additionalProperties"] is False
-
-
-def test_duplicates_get_distinct_ids_and_labels_are_described():
-    data = TrainingData.from_arrays(np.ones((3, 4)), [1, 1, 0])
-    task = vector_classification(vectors(data=data), classes=CLASSES)
-    examples = [task.describe(i) for i in range(3)]
-    assert examples[1].id == examples[0].id + "~2"
-    assert [e.label for e in examples] == ["bee", "bee", "ant"]
-
-
-def test_the_users_examples_are_kept():
-    examples = [Example(id="a", owner="Ann"), Example(id="b", label="mine")]
-    data = TrainingData.from_arrays(np.ones((2, 4)), [1, 0], examples)
-    task = vector_classification(vectors(data=data), classes=CLASSES)
-    assert task.describe(0) == Example(id="a", owner="Ann", label="bee")
-    assert task.describe(1).label == "mine"
-
-
-def test_examples_that_do_not_fit_are_refused():
-    with pytest.raises(InvalidTask, match="2 items, got 1"):
-        TrainingData.from_arrays(np.ones((2, 4)), [1, 0], [Example(id="a")])
-    with pytest.raises(InvalidTask, match="2 different ids, got 1"):
-        TrainingData.from_arrays(np.ones((2, 4)), [1, 0], [Example(id="a"), Example(id="a")])
-
-
-def test_data_that_cannot_be_trained_on_is_refused():
-    with pytest.raises(InvalidTask, match="finite"):
-        TrainingData.from_arrays(np.array([[np.nan]]), [0])
-    with pytest.raises(InvalidTask, match=r"\[3, 1\] and \[2\]"):
-        TrainingData.from_arrays(np.ones((3, 1)), [0, 1])
-    with pytest.raises(InvalidTask, match="at least one"):
-        TrainingData([])
-    with pytest.raises(InvalidTask, match="pairs"):
-        vector_classification(vectors(data=TrainingData([torch.ones(3)])), classes=CLASSES)
-    with pytest.raises(InvalidTask, match=r"\[C, H, W\]"):
-        image_classification(vectors(), classes=CLASSES)
-    with pytest.raises(InvalidTask, match="two different"):
-        vector_classification(vectors(), classes=["one"])
 
 
 class Returning(nn.Module):
@@ -314,80 +178,8 @@ def test_a_regression_takes_the_tensor_out_as_well():
     assert task.loss(task.model(), task.collate([task.train_set[0]])).shape == (1,)
 
 
-def test_a_row_that_is_not_finite_and_ids_that_repeat_are_named():
-    inputs = torch.zeros(3, 4)
-    inputs[1, 2] = torch.inf
-    with pytest.raises(InvalidTask, match=r"in the inputs of 1 rows, the first 1: "):
-        TrainingData.from_arrays(inputs, [0, 1, 0])
-    with pytest.raises(InvalidTask, match=r"in the labels of 1 rows, the first 2: "):
-        TrainingData.from_arrays(torch.zeros(3, 4), [0.0, 1.0, torch.nan])
-    examples = [Example(id=each) for each in ("a", "b", "a")]
-    with pytest.raises(InvalidTask, match=r"3 different ids, got 2: those at positions 0 and 2 are the same"):
-        TrainingData.from_arrays(torch.zeros(3, 4), [0, 1, 0], examples)
-
-
-def test_a_model_with_other_classes_is_named():
-    task = vector_classification(vectors(), classes=[*CLASSES, "dog"])
-    parsed = task.query.parse(task.query.payload(features=[1, 2, 3, 4]))
-    with pytest.raises(InvalidTask, match="expected 4 logits"):
-        task.query.predict(task.model(), parsed.item)
-
-
 def regression(outputs: int, **options):
     torch.manual_seed(0)
     model = nn.Linear(4, outputs)
     data = TrainingData.from_arrays(torch.randn(5, 4), torch.randn(5))
     return vector_regression(vectors(model=lambda: model, data=data), **options)
-
-
-def test_squared_error_and_prediction():
-    task = regression(1)
-    model, batch = task.model(), task.collate([task.train_set[i] for i in range(5)])
-    mean = model(batch[0])[:, 0]
-    torch.testing.assert_close(task.loss(model, batch), (mean - batch[1]) ** 2)
-    torch.testing.assert_close(task.targets["prediction"](model, batch), mean)
-
-
-def test_gaussian_negative_log_likelihood():
-    task = regression(2, noise="predicted")
-    model, batch = task.model(), task.collate([task.train_set[i] for i in range(5)])
-    mean, log_variance = model(batch[0]).unbind(1)
-    expected = nn.GaussianNLLLoss(reduction="none")(mean, batch[1], log_variance.exp())
-    torch.testing.assert_close(task.loss(model, batch), expected)
-
-
-def test_a_regression_query_takes_the_models_number_where_it_has_none():
-    task = regression(1)
-    parsed = task.query.parse(task.query.payload(features=[1, 2, 3, 4]))
-    assert not parsed.complete
-    predicted = task.query.predict(task.model(), parsed.item)
-    assert predicted.item[1].item() == predicted.output["value"]
-    assert task.query.parse(task.query.payload(features=[1, 2, 3, 4], label=2.5)).item[1] == 2.5
-    with pytest.raises(ValidationError):
-        task.query.payload(features=[1, 2, 3, 4], label=float("nan"))
-
-
-def test_a_model_with_other_outputs_is_refused():
-    task = regression(2)
-    with pytest.raises(InvalidTask, match=r"\[N, 1\], got \[5, 2\]"):
-        task.loss(task.model(), task.collate([task.train_set[i] for i in range(5)]))
-
-
-@pytest.mark.parametrize(
-    ("task", "field"),
-    [
-        (vector_classification(vectors(), classes=CLASSES), "features"),
-        (vector_regression(vectors(model=lambda: nn.Linear(4, 1))), "features"),
-        (image_classification(images(), classes=CLASSES), "image"),
-    ],
-)
-def test_the_schema_shows_the_first_training_input(task, field):
-    shown = task.query.payload.model_json_schema()["properties"][field]["examples"][0]
-    parsed = task.query.parse(task.query.payload(**{field: shown}))
-    assert not parsed.complete
-    torch.testing.assert_close(parsed.item[0], task.train_set[0][0], rtol=1e-3, atol=0)
-
-
-def test_the_schema_shows_no_huge_input():
-    task = image_classification(images((3, 40, 40)), classes=CLASSES)
-    assert "examples" not in task.query.payload.model_json_schema()["properties"]["image"]

@@ -57,7 +57,7 @@ def test_every_recipe_builds_an_index_that_opens(config: Config, recipe: str) ->
     assert not [path for path in built.path.parent.iterdir() if path.name.startswith(".build")]
 
 
-@pytest.mark.parametrize("recipe", ["trak", "ekfac"])
+@pytest.mark.parametrize("recipe", ["trak", pytest.param("ekfac", marks=pytest.mark.slow)])
 def test_workers_do_not_change_a_byte(config: Config, recipe: str) -> None:
     alone = build(config(recipe, index="alone"))
     together = build(config(recipe, index="together", workers=2))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from byline.recipes import recipe
 from byline_indexer.config import BuildConfig, load_config
 from byline_indexer.evaluation.options import EvaluationOptions
 
@@ -48,3 +49,10 @@ def trainings(tmp_path: Path) -> Callable[[], list[str]]:
         return log.read_text().splitlines() if log.exists() else []
 
     return read
+
+
+@pytest.fixture
+def kfac_config(build_file: Path) -> BuildConfig:
+    """The same build with a curvature that tuning can choose the damping of."""
+    chosen = recipe("kfac", projection={"size": 8}, curvature={"damping": 0.05})
+    return load_config(build_file).model_copy(update={"recipe": chosen})

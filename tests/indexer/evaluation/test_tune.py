@@ -1,6 +1,5 @@
 """Tuning looks at the tuning queries alone, and prints lines that give the recipe it chose."""
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +8,9 @@ import pytest
 
 from byline.errors import InvalidInput
 from byline.index.index import AttributionIndex
-from byline.loading.task_file import load_task
-from byline.recipes import recipe
 from byline_indexer.build.build import build
-from byline_indexer.config import BuildConfig, load_config
-from byline_indexer.evaluation.candidates import Grid, candidates
+from byline_indexer.config import BuildConfig
+from byline_indexer.evaluation.candidates import Grid
 from byline_indexer.evaluation.evaluate import evaluate
 from byline_indexer.evaluation.options import EvaluationOptions
 from byline_indexer.evaluation.queries import split
@@ -23,11 +20,11 @@ GRID = Grid(dampings=(0.05, 30.0), sizes=(8,))
 
 
 @pytest.fixture
-def config(build_file: Path) -> BuildConfig:
-    chosen = recipe("kfac", projection={"size": 8}, curvature={"damping": 0.05})
-    return load_config(build_file).model_copy(update={"recipe": chosen})
+def config(kfac_config: BuildConfig) -> BuildConfig:
+    return kfac_config
 
 
+@pytest.mark.slow
 def test_the_best_is_found_on_the_tuning_queries_alone(
     config: BuildConfig,
     options: EvaluationOptions,
@@ -79,35 +76,6 @@ def test_scores_are_kept_and_indexes_are_not(
     assert not config.index.path.exists()
     monkeypatch.setattr("byline_indexer.evaluation.tune.build", None)
     assert tune(config, options, GRID).tried == first.tried
-
-
-def test_the_printed_lines_give_the_recipe(config: BuildConfig, tmp_path: Path) -> None:
-    task = load_task(config.task).task
-    for base in (recipe("ekfac", projection={"size": 64}), recipe("ekfac_margin"), recipe("trak")):
-        for candidate in candidates(base, task, Grid()):
-            document = tomllib.loads(candidate.toml())
-            given = {
-                "task": config.task,
-                "index": {"path": tmp_path},
-                "recipe": document["recipe"],
-            }
-            assert BuildConfig.model_validate(given).recipe == candidate.recipe
-
-
-def test_what_is_tried(config: BuildConfig) -> None:
-    task = load_task(config.task).task
-    found = candidates(recipe("ekfac", projection={"size": 64}), task, Grid())
-    assert {each.size for each in found} == {16, 64}
-    assert {each.signal for each in found} == {"loss", "margin"}
-    assert {each.recipe.row_weight for each in found if each.signal == "margin"} == {"one_minus_p"}
-    assert {0.01, 0.1, 1.0, 10.0} <= {each.damping for each in found}
-    sampled = recipe("ekfac", curvature={"labels": "sampled"})
-    assert {each.signal for each in candidates(sampled, task, Grid())} == {"loss"}
-    assert {each.damping for each in candidates(recipe("grad_dot"), task, Grid())} == {None}
-    with pytest.raises(InvalidInput, match="--damping"):
-        candidates(recipe("grad_dot"), task, Grid(dampings=(1.0,)))
-    with pytest.raises(InvalidInput, match="--size"):
-        candidates(recipe("if_exact"), task, Grid(sizes=(5,)))
 
 
 def test_without_tuning_queries_there_is_nothing_to_tune_on(

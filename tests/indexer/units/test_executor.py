@@ -35,7 +35,7 @@ def ran(plan: BuildPlan, executor: Executor) -> dict[str, bytes]:
     return outputs(plan.work)
 
 
-@pytest.mark.parametrize("recipe", ["trak", "ekfac"])
+@pytest.mark.parametrize("recipe", ["trak", pytest.param("ekfac", marks=pytest.mark.slow)])
 def test_both_executors_leave_the_same_bytes(config: Config, tiny: Task, tmp_path: Path, recipe: str) -> None:
     plans = [make_plan(config(recipe), tiny, tmp_path / name) for name in ("one", "many")]
     alone = ran(plans[0], InProcess(plans[0], tiny))
@@ -117,6 +117,7 @@ def test_threads_are_the_plans_and_are_put_back(plan: BuildPlan, tiny: Task) -> 
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_failing_unit_is_named_and_the_finished_are_kept(
     config: Config, task_file: TaskFile, tmp_path: Path, workers: int
@@ -141,6 +142,7 @@ def test_a_worker_that_dies_is_a_failed_build(config: Config, tmp_path: Path) ->
         ran(plan, Processes(plan, 1))
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_build(task_file: TaskFile, tmp_path: Path) -> None:
     slow = tmp_path / "slow_task.py"
     pid_file = tmp_path / "pid"

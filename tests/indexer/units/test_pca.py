@@ -33,7 +33,10 @@ def opened(index: AttributionIndex, task: Task) -> Featurizer:
     return Featurizer.open(task, index.recipe, {m.name: index.states(m.name) for m in index.members})
 
 
-@pytest.mark.parametrize("recipe", ["ekfac", "ekfac_margin", "trak", "logra"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["logra", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ekfac", "ekfac_margin", "trak"))],
+)
 def test_as_many_numbers_as_rows_keep_the_members_scores(config: Config, tiny: Task, recipe: str) -> None:
     whole = AttributionIndex.open(build(config(recipe, index="whole", storage={"dtype": "fp32"})).path)
     index = AttributionIndex.open(

@@ -87,6 +87,7 @@ build(load_config(Path(sys.argv[1])))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setup", ["", "if __name__ != '__main__':\n    import os; os._exit(3)"])
 def test_a_worker_that_dies_at_its_start_ends_the_build(tmp_path: Path, setup: str) -> None:
     """25,000 rows: what a worker is spawned with once grew with them, past what a pipe holds."""

@@ -101,6 +101,7 @@ def test_blocks_batches_and_spans_change_rounding_only(runs: Path, tmp_path: Pat
     assert not found[list(recorded.NEVER)].any()
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_bytes(runs: Path, tmp_path: Path) -> None:
     one = build(config(runs, tmp_path / "one"))
     two = build(config(runs, tmp_path / "two", build={"workers": 2}))

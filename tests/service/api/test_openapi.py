@@ -38,6 +38,7 @@ def app(tmp_path):
     shutdown_lifespans()
 
 
+@pytest.mark.slow
 def test_every_phase_and_every_check_finds_nothing(app):
     headers = {"Host": "localhost"} | bearer(admin_key()) | bearer(admin_key())
     config = documented.configuration(3, seed=1, headers=headers)

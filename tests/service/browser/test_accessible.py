@@ -20,6 +20,7 @@ PAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_in_either_scheme_and_at_any_width(visit, name):
     page = visit(PAGES[name])

@@ -138,6 +138,7 @@ def test_a_long_answer_says_how_far_it_is_and_can_be_cancelled(visit, served):
     assert page.get_by_role("button", name="Cancel").count() == 0
 
 
+@pytest.mark.slow
 def test_the_button_lies_below_the_fields_and_covers_none(visit):
     page = visit("/")
     page.set_viewport_size({"width": 1280, "height": 500})

@@ -7,23 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byline.api.answer import Answer, Coverage, OwnerShare, Shares
 from byline.api.compensation import MinimumQuality, Reason
 from byline.api.currencies import MINOR_DIGITS
-from byline.errors import InvalidInput, NonFiniteGradient
-from byline.members import Member
-from byline_service.compensation.drafting import Period, draft_allocation
+from byline.errors import InvalidInput
 from byline_service.compensation.event import QualityFigure
-from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
-from byline_service.compensation.fixed_point import BITS, fixed_point
 from byline_service.compensation.money import format_minor, minor_digits
 from byline_service.compensation.policy import student_multiplier
-from byline_service.compensation.runs import Run, SamePerson, same_person
 from byline_service.compensation.timestamps import parse_timestamp, period_text, timestamp_text
 from byline_service.pages.formats import plain_amount
-from tests.service.compensation.reference import AT, event, policy
-
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
+from tests.service.compensation.reference import event, policy
 
 
 class TestMoney:
@@ -50,30 +42,6 @@ class TestMoney:
     @settings(deadline=None)
     def test_what_is_written_is_the_amount(self, amount, currency):
         assert Fraction(format_minor(amount, currency)) * 10 ** minor_digits(currency) == amount
-
-
-class TestFixedPoint:
-    @given(st.dictionaries(st.text(max_size=3), st.lists(FINITE, min_size=2, max_size=2), min_size=1))
-    @settings(deadline=None)
-    def test_rounding_is_as_small_as_documented(self, scores):
-        scale, found = fixed_point(scores)
-        largest = max(abs(Fraction(score)) for row in scores.values() for score in row)
-        for owner, row in scores.items():
-            for score, n in zip(row, found[owner], strict=True):
-                assert abs(n) <= 2**BITS
-                assert abs(Fraction(score) - n * Fraction(2) ** -scale) <= largest / 2**BITS
-
-    @given(st.floats(0.001, 1000), st.integers(-20, 20))
-    @settings(deadline=None)
-    def test_a_power_of_two_moves_the_scale_alone(self, score, exponent):
-        scale, found = fixed_point({"a": [score, 1.0]})
-        assert fixed_point({"a": [score * 2.0**exponent, 2.0**exponent]}) == (scale - exponent, found)
-
-    def test_nothing_and_what_is_not_finite(self):
-        assert fixed_point({"a": [0.0, 0.0]}) == (0, {"a": (0, 0)})
-        for wrong in (float("nan"), float("inf")):
-            with pytest.raises(NonFiniteGradient):
-                fixed_point({"a": [1.0, wrong]})
 
 
 class TestPolicy:
@@ -130,29 +98,6 @@ class TestPolicy:
         assert policy(allow_within_checkpoint=True).refusals(within) == ()
 
 
-class TestBooking:
-    def test_masks_of_an_adapter_are_one_unit_of_the_event(self):
-        members = tuple(Member(0, mask, adapter) for adapter in range(3) for mask in range(2))
-        by_member = {member.name: float(m) for m, member in enumerate(members)}
-        whole = Coverage(searched=4, total=4, complete=True)
-        share = OwnerShare(
-            owner="a",
-            examples=4,
-            score=2.5,
-            standard_error=1.0,
-            share=1.0,
-            share_standard_error=0.0,
-            members=by_member,
-        )
-        answer = Answer.model_construct(
-            index="digits", version="v", recipe_fingerprint="f", target="loss", standard_error_scope="within_checkpoint",
-            shares=Shares(owners=(share,), positive=2.5, clipped=0.0, coverage=whole),
-        )  # fmt: skip
-        booked = event_of(Booking(id="e", at=AT), Answerer(members=members, manifest="m", card=None), answer)
-        assert [member.unit for member in booked.members] == [0, 0, 1, 1, 2, 2]
-        assert (booked.units, len(booked.scores["a"])) == (3, 6)
-
-
 class TestMoments:
     def test_what_sorts_as_text_sorts_in_time(self):
         first = datetime(999, 1, 1, tzinfo=UTC)
@@ -172,18 +117,3 @@ class TestMoments:
     def test_a_zone_may_lead_out_of_the_calendar(self, text):
         with pytest.raises(InvalidInput, match="years 1 to 9999"):
             period_text(datetime.fromisoformat(text))
-
-
-class TestPersons:
-    @pytest.mark.parametrize("other", ["Ada", " ada ", "ADA", "\uff41da"])
-    def test_another_spelling_is_no_other_person(self, other):
-        assert same_person("ada", other)
-        drafted = Run(id="run", drafted_by="ada", statement=draft())
-        with pytest.raises(SamePerson):
-            drafted.require_approvable(other)
-        drafted.require_approvable("adam")
-
-
-def draft():
-    period = Period(since=None, until=AT, basis=1)
-    return draft_allocation(policy(), period, [event({"a": (1, 2, 3)})], {})

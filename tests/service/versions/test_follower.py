@@ -9,7 +9,7 @@ import pytest
 from byline.api.accounts import Scope
 from byline.api.quality_card import Measurement, MeasurementProtocol
 from byline.api.versions import VersionState
-from byline.errors import Conflict, DatabaseUnavailable, NotFound
+from byline.errors import DatabaseUnavailable, NotFound
 from byline.index.quality_card import add_measurement
 from byline_service.accounts.scopes import Caller
 from byline_service.observability.metrics import Metrics
@@ -21,7 +21,6 @@ from byline_service.versions.registry import Registry
 from byline_service.versions.switcher import Switcher
 from byline_service.versions.transactions import Expected
 from tests.service.versions.building import directory, flip
-from tests.service.versions.test_directory import DAMAGES, extra, flipped, missing, stale_task
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 ADA = Caller(key_id="k", person="ada", scopes=frozenset({Scope.ADMIN}))
@@ -55,28 +54,6 @@ def to(version):
     return VersionFacts(index="tiny", version=version)
 
 
-def test_a_switch_is_served_here_at_once_and_elsewhere_at_the_next_look(run, index):
-    async def work(database):
-        one, two = replica(database, index, index.a), replica(database, index, index.a)
-        await one.follower.poll()
-        await two.follower.poll()
-        assert (await verified(one, index.b)).state is VersionState.VERIFIED
-        first = now(one)
-        record = await one.switcher.switch(ADA, "tiny", to(index.b), Expected(version=first))
-        assert (now(one), now(two), record.previous) == (index.b, index.a, index.a)
-        await two.follower.poll()
-        assert now(two) == index.b
-        await two.switcher.roll_back(ADA, "tiny", Expected(revision=record.revision))
-        await one.follower.poll()
-        assert now(one) == now(two) == index.a
-        assert one.follower.behind == ()
-        assert b'byline_alias_switches_total{alias="tiny"} 2.0' in one.metrics.text()
-        for each in (one, two):
-            await each.switcher.close()
-
-    run(work)
-
-
 def test_the_first_look_adopts_what_is_served_and_then_the_row_decides(run, index):
     async def work(database):
         one = replica(database, index, index.a)
@@ -90,28 +67,6 @@ def test_the_first_look_adopts_what_is_served_and_then_the_row_decides(run, inde
         assert now(two) == index.a
         for each in (one, two):
             await each.switcher.close()
-
-    run(work)
-
-
-@pytest.mark.parametrize("damage", [missing, extra, flipped, stale_task], ids=lambda damage: damage.__name__)
-def test_a_damaged_version_is_quarantined_and_the_old_one_goes_on(run, index, damage):
-    async def work(database):
-        one = replica(database, index, index.a, with_task=damage is stale_task)
-        await one.follower.poll()
-        assert (await verified(one, index.b)).state is VersionState.VERIFIED
-        damage(index.path / index.b)
-        with pytest.raises(Conflict, match="quarantine"):
-            await one.switcher.switch(ADA, "tiny", to(index.b), Expected(version=index.a))
-        found = await one.switcher.find(to(index.b))
-        assert found.state is VersionState.QUARANTINED
-        assert DAMAGES[damage] in found.reason
-        assert now(one) == index.a
-        one.registry.current("tiny").attributor.warm()
-        async with database.read() as tx:
-            assert (await queries.find_alias(tx, "tiny")).version == index.a
-        assert b'byline_quarantined_total{index="tiny"} 1.0' in one.metrics.text()
-        await one.switcher.close()
 
     run(work)
 

@@ -32,6 +32,7 @@ async def swapped(one, index, times):
         await one.switcher.switch(ADA, "tiny", to(then), Expected(version=was))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_versions_with_their_models_are_freed_at_once_and_nothing_grows(run, index):
     async def work(database):

@@ -58,6 +58,7 @@ def kill(process):
     process.wait(20)
 
 
+@pytest.mark.slow
 def test_killed_between_registering_and_switching_and_right_after(index, environment):
     with serving(index, environment) as (process, client):
         assert client.post(VERSIONS, json={"version": index.b}).json()["state"] == "registered"

@@ -246,38 +246,6 @@ def test_the_first_start_adopts_what_it_serves_and_the_second_does_not(run):
     run(work)
 
 
-def test_what_replicas_want(run):
-    async def work(database):
-        async with database.read() as tx:
-            before = await queries.revision(tx)
-        await known(database, A, facts("x", index="letters"))
-        await transactions.switch(database, ADA, "digits", A, Expected())
-        await transactions.switch(database, ADA, "staging", A, Expected())
-        async with database.read() as tx:
-            assert await queries.revision(tx) > before
-            found = await queries.target_versions(tx, ["digits"])
-            assert await queries.target_versions(tx, ["letters"]) == []
-            assert await queries.aliases_by_version(tx, "digits") == {"a": ["digits", "staging"]}
-        assert [each.alias.alias for each in found] == ["digits", "staging"]
-        assert all(each.verified_at is not None for each in found)
-
-    run(work)
-
-
-def test_lists_are_paged_by_name(run):
-    async def work(database):
-        await known(database, C, A, B)
-        for name in ("z", "y"):
-            await transactions.switch(database, ADA, name, A, Expected())
-        async with database.read() as tx:
-            assert [v.version for v in await queries.list_versions(tx, "digits", "", 2)] == ["a", "b"]
-            assert [v.version for v in await queries.list_versions(tx, "digits", "b", 2)] == ["c"]
-            assert [a.alias for a in await queries.list_aliases(tx, "", 1)] == ["y"]
-            assert [a.alias for a in await queries.list_aliases(tx, "y", 9)] == ["z"]
-
-    run(work)
-
-
 def test_a_change_that_fails_leaves_no_trace(run, monkeypatch):
     async def work(database):
         await known(database, A, B)

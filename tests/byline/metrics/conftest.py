@@ -1,0 +1,9 @@
+"""Fixtures that the test modules of this folder share."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

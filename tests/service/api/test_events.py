@@ -1,0 +1,73 @@
+"""Events over HTTP: booked once for each key, with the shares of their answers."""
+
+from fractions import Fraction
+
+import pytest
+
+from tests.service.api.conftest import Api
+from tests.service.api.test_statement_runs import EVENTS, QUERY
+from tests.service.fakes import fake_attributor
+from tests.service.keys import bearer
+
+
+def test_an_event_is_booked_once_for_each_key(api):
+    first = api.post(EVENTS, QUERY | {"weight": 3, "reference": "generation 7"}, key="one")
+    assert first.status_code == 201
+    again = api.post(EVENTS, QUERY | {"weight": 3, "reference": "generation 7"}, key="one")
+    assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
+    other = api.post(EVENTS, QUERY, key="one")
+    assert (other.status_code, other.json()["type"]) == (422, "urn:byline:problem:idempotency-mismatch")
+    api.post(EVENTS, QUERY, key="two")
+    listed = api.get(EVENTS).json()["events"]
+    assert [each["weight"] for each in listed] == [1, 3]
+    assert listed[1] == first.json()
+    assert first.json()["reference"] == "generation 7"
+    assert 'byline_events_total{index="fake"} 2.0' in api.get("/metrics").text
+    page = api.get(f"{EVENTS}?limit=1").json()
+    assert api.get(f"{EVENTS}?limit=1&before={page['next']}").json()["events"] == listed[1:]
+
+
+def test_an_events_shares_are_those_of_the_answer(api):
+    booked = api.post(EVENTS, QUERY).json()
+    shares = api.served.client.post("/v1/indexes/fake/shares", json=QUERY).json()["shares"]["owners"]
+    details = api.get(f"{EVENTS}/{booked['id']}").json()
+    kept = {each["owner"]: each for each in details["shares"]}
+    assert len(kept) == booked["owners"] == 3
+    for each in shares:
+        assert kept[each["owner"]]["share"] == pytest.approx(each["share"], abs=1e-12)
+        assert kept[each["owner"]]["standard_error"] == pytest.approx(each["share_standard_error"], abs=1e-12)
+        score = Fraction(sum(kept[each["owner"]]["scores"]), 3) / 2 ** details["scale"]
+        assert float(score) == pytest.approx(each["score"], rel=1e-12)
+    assert [(m["name"], m["unit"]) for m in details["members"]] == [("c0-m0", 0), ("c1-m1", 1), ("c2-m2", 2)]
+
+
+def test_a_key_of_its_own_is_needed(api):
+    response = api.served.client.post(EVENTS, json=QUERY, headers=bearer(api.keys["ada"]))
+    assert response.status_code == 422
+    assert "Idempotency-Key" in response.json()["detail"]
+
+
+def test_what_no_policy_could_pay_for_is_not_booked(serve):
+    for members, checkpoints in ((1, 1),):
+        attributor, _ = fake_attributor(members=members, checkpoints=checkpoints)
+        api = Api(serve({"fake": attributor}))
+        refused = api.post(EVENTS, QUERY)
+        assert (refused.status_code, refused.json()["type"]) == (422, "urn:byline:problem:not-payable")
+        assert "no_interval" in refused.json()["detail"]
+        assert api.get(EVENTS).json()["events"] == []
+
+
+def test_a_feature_and_a_gradient_can_be_booked(api):
+    import torch
+    from safetensors.torch import save
+
+    assert api.post(EVENTS, {"feature": [0.5] * 18}).status_code == 201
+    gradient = save({f"c{m}-m{m}/w": torch.ones(6) for m in range(3)})
+    headers = bearer(api.keys["ada"]) | {
+        "idempotency-key": "g",
+        "content-type": "application/vnd.safetensors",
+    }
+    booked = api.served.client.post(f"{EVENTS}?weight=4", content=gradient, headers=headers)
+    assert (booked.status_code, booked.json()["weight"], booked.json()["target"]) == (201, 4, None)
+    wrong = api.post(f"{EVENTS}?weight=4", QUERY)
+    assert wrong.status_code == 422

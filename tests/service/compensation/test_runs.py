@@ -1,0 +1,22 @@
+"""A run is approved by another person than its author."""
+
+import pytest
+
+from byline_service.compensation.drafting import Period, draft_allocation
+from byline_service.compensation.runs import Run, SamePerson, same_person
+from tests.service.compensation.reference import AT, event, policy
+
+
+class TestPersons:
+    @pytest.mark.parametrize("other", ["Ada", " ada ", "ADA", "\uff41da"])
+    def test_another_spelling_is_no_other_person(self, other):
+        assert same_person("ada", other)
+        drafted = Run(id="run", drafted_by="ada", statement=draft())
+        with pytest.raises(SamePerson):
+            drafted.require_approvable(other)
+        drafted.require_approvable("adam")
+
+
+def draft():
+    period = Period(since=None, until=AT, basis=1)
+    return draft_allocation(policy(), period, [event({"a": (1, 2, 3)})], {})
