@@ -11,6 +11,7 @@ from byline_service.accounts import audit, usage
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.accounts.usage import UsageKey
+from byline_service.http.pagination import INVALID_CURSOR
 from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 
@@ -70,4 +71,4 @@ def _last(after: str | None) -> UsageKey | None:
             raise ValueError
         return UsageKey(date.fromisoformat(day), key_id, index)
     except ValueError:
-        raise InvalidQuery("expected after to be the next of a page, got something else") from None
+        raise InvalidQuery(INVALID_CURSOR) from None

@@ -28,7 +28,7 @@ from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery, NotFound
 from byline.recipes import refuse_no_self_influence
 from byline_service.accounts.permissions import caller_of, requires
-from byline_service.http.pagination import cursor, row_of_cursor
+from byline_service.http.pagination import INVALID_CURSOR, cursor, row_of_cursor
 from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 from byline_service.versions.catalogue import Catalogue
@@ -58,7 +58,7 @@ def _position(rows: NDArray[np.int64], row: int) -> int:
     """
     found = np.flatnonzero(rows == row)
     if len(found) == 0:
-        raise InvalidQuery("expected after to be the next of a page of this caller's, got something else")
+        raise InvalidQuery(INVALID_CURSOR)
     return int(found[0])
 
 

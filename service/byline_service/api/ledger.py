@@ -17,6 +17,7 @@ from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.money import minor_digits
+from byline_service.http.pagination import INVALID_CURSOR
 from byline_service.http.problems import problem_responses
 from byline_service.ledger import entry_queries, journal_queries
 from byline_service.ledger.entry_queries import Balance, EntryRow
@@ -76,7 +77,7 @@ async def verify_ledger(request: Request) -> VerificationDocument:
 def _place(cursor: str) -> tuple[int, int]:
     sequence, _, line = cursor.partition(".")
     if not all(part.isascii() and part.isdigit() and len(part) < 18 for part in (sequence, line)):
-        raise InvalidQuery("expected after to be the next of a page, got something else")
+        raise InvalidQuery(INVALID_CURSOR)
     return int(sequence), int(line)
 
 

@@ -5,7 +5,7 @@ import binascii
 
 from byline.errors import InvalidQuery
 
-INVALID = "invalid cursor in 'after'; pass the 'next' value of the previous page"
+INVALID_CURSOR = "invalid cursor in 'after'; pass the 'next' value of the previous page"
 
 
 def cursor(version: str, row: int) -> str:
@@ -32,10 +32,10 @@ def row_of_cursor(text: str | None, version: str, rows: int) -> int | None:
     try:
         decoded = base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)).decode()
     except (binascii.Error, ValueError):
-        raise InvalidQuery(INVALID) from None
+        raise InvalidQuery(INVALID_CURSOR) from None
     named, _, digits = decoded.rpartition(":")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 16 and int(digits) < rows):
-        raise InvalidQuery(INVALID)
+        raise InvalidQuery(INVALID_CURSOR)
     if named != version:
         raise InvalidQuery(
             "invalid cursor in 'after': it belongs to another version of this index; start again without it"
