@@ -177,11 +177,11 @@ def test_a_full_disk_is_a_failed_build_that_goes_on_later(
 ) -> None:
     real, calls = Workspace.write, list[object]()
 
-    def full(self: object, unit: object, tensors: object) -> object:
+    def full(self: object, unit: object, *made: object) -> object:
         calls.append(unit)
         if len(calls) > 4:
             raise OSError(28, "No space left on device")
-        return real(self, unit, tensors)  # type: ignore[arg-type]
+        return real(self, unit, *made)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr("byline_indexer.units.workspace.Workspace.write", full)
