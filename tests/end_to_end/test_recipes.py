@@ -314,7 +314,7 @@ def label_gradients(task: Task, recipe: Recipe, member: Member, items: list) -> 
         return [gradients(task, recipe, member, items, recipe.train_signal)[0]]
     with_mask = MemberModel.load(task, recipe, member)
     inputs = torch.stack([torch.as_tensor(x) for x, _ in items])
-    with torch.no_grad(), with_mask._within():
+    with torch.no_grad(), with_mask._passes.within():
         logits = with_mask.model(inputs)
     if recipe.labels == "sampled":
         labels = sampled_labels(task.outputs, logits, None, torch.arange(len(items))).labels.tolist()

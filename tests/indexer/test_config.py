@@ -52,7 +52,7 @@ def test_a_module_stays_a_module(tmp_path: Path) -> None:
         ("batch_rows = 16", "batch_rows = 10", "multiple of batch_rows"),
         ('search = "compressed"', 'search = "fuzzy"', "index.search"),
         ('path = "indexes/mine"', "", "index.path"),
-        ("[recipe]", "[recipe", "no TOML"),
+        ("[recipe]", "[recipe", "expected a TOML document"),
         ('name = "ekfac"', "", "byline recipes"),
         ("workers = 2", "workers = 0", "build.workers"),
     ],

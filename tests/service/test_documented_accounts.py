@@ -77,10 +77,10 @@ def test_the_same_on_postgresql(postgres, tmp_path):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("byline ledger export nowhere/journal.jsonl", "a folder that exists"),
+        ("byline ledger export nowhere/journal.jsonl", "a file in an existing folder"),
         ("byline keys create x --person ada --scope root", "expected scopes among"),
         ("byline keys create x --person ada --scope admin --owner a", "the scope read alone"),
-        ("byline keys revoke nobody", "expected the id of a key"),
+        ("byline keys revoke nobody", "expected the id of an existing key"),
         ("byline keys create x --person ada --scope admin --days 99999999", "--days"),
         ("byline keys rotate nobody --overlap-hours 1e300", "--overlap-hours"),
     ],

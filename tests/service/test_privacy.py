@@ -131,13 +131,13 @@ def test_the_client_hears_whose_fault_it_is(answered):
 
 def test_the_log_says_where_the_tasks_code_raised(answered):
     lines = [json.loads(line) for line in answered[1].splitlines() if line.startswith("{")]
-    warned = [line for line in lines if line["event"] == "refused"]
+    warned = [line for line in lines if line["event"] == "request refused"]
     assert {line["level"] for line in warned} == {"warning"}
     innermost = [line["exception"][0]["frames"][-1] for line in warned]
     for function in ("mistaken_parse", "mistaken_predict"):
         assert any("mistaken.py:" in frame and f" in {function}" in frame for frame in innermost)
     assert [line["exception"][0]["type"] for line in warned][:2] == ["ValueError", "KeyError"]
-    wrong = [line for line in lines if line["event"] == "wrong task"]
+    wrong = [line for line in lines if line["event"] == "task failed"]
     assert [line["exception"][0]["type"] for line in wrong] == ["InvalidTask", "UnsupportedModel"]
 
 
@@ -158,12 +158,12 @@ def test_the_command_line_says_where_as_well(folder):
 
 def test_what_libraries_log_of_exceptions_is_left_out(capfd):
     program = (
-        "import logging\nfrom service import logs\nlogs.configure('info')\n"
+        "import logging\nfrom byline_service.observability import logs\nlogs.configure('info')\n"
         "try:\n    raise ValueError('s3cr3t')\n"
         "except ValueError as error:\n    logging.getLogger('asyncio').error('future: %r', error, exc_info=error)\n"
         "import structlog\n"
         "try:\n    {}['s3cr3t']\n"
-        "except KeyError as error:\n    structlog.get_logger('service').error('mistake', exc_info=error)\n"
+        "except KeyError as error:\n    structlog.get_logger('service').error('unexpected error', exc_info=error)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env=ENVIRONMENT)
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]

@@ -60,7 +60,7 @@ def test_the_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_service_is_started_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
-    monkeypatch.setattr("byline_service.cli.serve._given", lambda indexes, settings, with_task: [])
+    monkeypatch.setattr("byline_service.cli.serve._parse_indexes", lambda indexes, settings, with_task: [])
     monkeypatch.setattr("byline_service.cli.serve._open", lambda indexes, settings: {})
     monkeypatch.setattr(
         "byline_service.cli.serve._run", lambda settings, served, directories: started.append(settings)

@@ -153,7 +153,9 @@ def test_what_is_begun_ends_at_its_next_step_once_nobody_waits():
     attributor = SimpleNamespace(answer=answer, name="slow")
     jobs = [
         Job(
-            attributor=attributor, question=SimpleNamespace(cost=1, batched=1), deadline=time.monotonic() + 60
+            attributor=attributor,
+            question=SimpleNamespace(cost=1, batch_cost=1),
+            deadline=time.monotonic() + 60,
         )
         for _ in range(2)
     ]
