@@ -83,7 +83,7 @@ def test_a_task_that_retrains_is_measured_and_tuned(folder: Path, tmp_path: Path
 
 def test_the_python_of_the_readme_prints_what_it_says(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    said = re.search(r"```\n( +direction.*?)```", README, re.DOTALL)
+    said = re.search(r"```\n(row .*?)```", README, re.DOTALL)
     assert len(blocks) == 2
     assert said is not None
     (tmp_path / "quickstart.py").write_text("".join(blocks))
@@ -99,9 +99,8 @@ def test_the_python_of_the_readme_prints_what_it_says(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     printed, written = done.stdout.splitlines(), said[1].splitlines()
-    assert printed[0] == written[0]
-    assert [line.split()[1] for line in printed[1:7]] == [line.split()[1] for line in written[1:7]]
-    assert set(json.loads(printed[7].replace(" ", ","))) == {0, 1, 2}
+    assert [line.split(":")[0] for line in printed[:6]] == [line.split(":")[0] for line in written[:6]]
+    assert set(json.loads(printed[6].replace(" ", ","))) == {0, 1, 2}
     assert len(blocks[1].splitlines()) <= 10
 
 

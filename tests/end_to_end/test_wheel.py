@@ -1,5 +1,6 @@
 """The built wheel carries the product and nothing else, and runs outside the checkout."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -59,6 +60,19 @@ def run(site: Path, folder: Path, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_readme_needs_no_more_than_it_installs(site: Path, tmp_path: Path) -> None:
+    """Packages of the extras that the README's first line leaves out are not there."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "quickstart.py").write_text("".join(blocks))
+    (tmp_path / "blocked.py").write_text(
+        "import sys\n"
+        "for name in ('pandas', 'sklearn', 'scipy', 'transformers', 'tokenizers', 'peft', 'bm25s', 'psutil'):\n"
+        "    sys.modules[name] = None\n"
+    )
+    (tmp_path / "run.py").write_text("import blocked\nimport runpy\nrunpy.run_path('quickstart.py')\n")
+    assert run(site, tmp_path, "run.py").count("row ") == 6
 
 
 def test_runs_outside_the_checkout(site: Path, tmp_path: Path) -> None:
