@@ -91,21 +91,7 @@ def installed() -> Path:
     if not ready.is_file() or ready.read_text() != "\n".join(PINS):
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder)]
         subprocess.run([*pip, "--no-deps", *PINS], check=True)
-        subprocess.run(
-            [
-                *pip,
-                "--no-deps",
-                "matplotlib",
-                "cycler",
-                "kiwisolver",
-                "contourpy",
-                "pyparsing",
-                "pillow",
-                "python-dateutil",
-                "six",
-            ],
-            check=True,
-        )
+        subprocess.run([*pip, "matplotlib", "tqdm", "packaging"], check=True)  # what captum imports
         ready.write_text("\n".join(PINS))
     return folder
 
