@@ -25,7 +25,7 @@ from rich.text import Text
 from safetensors.torch import save_file
 
 from byline.attribution.attributor import Attributor
-from byline_service.ledger.statement_documents import shown
+from byline_service.pages.formats import plain_amount
 from examples.demo import ROOT, console, show_command, stage
 from examples.openmoji import drawings, task
 from examples.openmoji.splitting import gains, summary
@@ -223,10 +223,12 @@ def show(statement: Mapping[str, Any]) -> None:
     pool = statement["totals"]["pool"]
     for line in sorted(lines, key=lambda each: -(each["earned"] + each["escrow"]))[:SHOWN]:
         share = (line["earned"] + line["escrow"]) / pool
-        amounts = [shown(line[name], currency) for name in ("payable", "carried", "escrow")]
+        amounts = [plain_amount(line[name], currency) for name in ("payable", "carried", "escrow")]
         table.add_row(Text(line["owner"]), f"{share:.1%}", *amounts)
     console.print(table)
-    totals = ", ".join(f"{name} {shown(value, currency)}" for name, value in statement["totals"].items())
+    totals = ", ".join(
+        f"{name} {plain_amount(value, currency)}" for name, value in statement["totals"].items()
+    )
     console.print(f"{len(lines)} authors have a line. {totals}.")
 
 

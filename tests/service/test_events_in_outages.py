@@ -132,7 +132,7 @@ def ledger_is_right(**environment):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return "the same, computed again" in done.stdout
+    return "every recomputed statement is the same" in done.stdout
 
 
 @pytest.mark.parametrize(

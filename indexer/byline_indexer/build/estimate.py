@@ -127,14 +127,21 @@ def _passes(plan: BuildPlan, task: Task, trial: Trial, made: Grouping, workers: 
     seconds: dict[str, float] = defaultdict(float)
     for stage in (*plan.weigh_stages(), *(each for m in plan.members for each in plan.stages(m.name))):
         weight, name = sum(map(plan.weight, stage)), _pass_name(stage[0])
-        rows[name] += weight if stage[0].stage in _COUNTED else 0
+        rows[name] += weight * _passes_a_row(plan, stage[0])
         seconds[name] += weight * trial.rate(stage[0]) / min(workers, len(stage))
     for name, count in rows.items():
         yield Pass(name, count, seconds[name])
 
 
-_COUNTED = {Stage.MEASURE, Stage.TRACE, Stage.WEIGH, Stage.EMIT}
-"""Stages whose rows an estimate counts; the others end a pass or go before it."""
+_COUNTED = {Stage.MEASURE, Stage.TRACE, Stage.EMIT}
+"""Stages with one pass over the model for each row."""
+
+
+def _passes_a_row(plan: BuildPlan, unit: Unit) -> int:
+    """Count the passes over the model that a unit makes for each row; 0 for stages that end a pass or go before it."""
+    if unit.stage is Stage.WEIGH:
+        return plan.recipe.members.forward_masks or 1
+    return int(unit.stage in _COUNTED)
 
 
 def _pass_name(unit: Unit) -> str:

@@ -80,7 +80,6 @@ def test_what_fails_is_said_in_the_dialog_and_can_be_cancelled(visit, people):
     assert page.evaluate("document.activeElement.textContent") == "Draft a run", "focus goes back"
 
 
-@pytest.mark.slow
 def test_axe_finds_nothing_on_pages_with_data(visit, served):
     run = call(served, "GET", "/v1/statements")["runs"][0]["id"]
     for path in (
