@@ -113,4 +113,4 @@ def test_from_prediction_to_statement(tmp_path, request):
         "OpenMoji",
     ):
         assert words in done.stdout
-    assert re.search(r"every statement is the same", done.stdout)
+    assert re.search(r"every recomputed statement is the same", done.stdout)
