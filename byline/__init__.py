@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from byline.recipes import RECIPES, Recipe, recipe
     from byline.recording import TrainingRecorder
     from byline.task import Checkpoint, LayerSelection, Outputs, ParsedQuery, Prediction, QueryInterface, Task
+    from byline_indexer.build.index import BuildOptions
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "Attribution",
     "AttributionRequest",
     "Attributor",
+    "BuildOptions",
     "BylineError",
     "Checkpoint",
     "Client",
@@ -80,6 +82,7 @@ _HOMES = {
         "QueryInterface",
         "Task",
     ),
+    "byline_indexer.build.index": ("BuildOptions",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

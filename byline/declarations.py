@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.data import IterableDataset
 
 from byline.errors import InvalidTask
 
@@ -106,7 +107,7 @@ def require_items(name: str, value: Any) -> None:
         InvalidTask: It is an iterator, a loader of batches, or something else.
     """
     lacks = [method for method in ("__len__", "__getitem__") if not hasattr(type(value), method)]
-    if lacks or isinstance(value, Mapping | str | bytes):
+    if lacks or isinstance(value, Mapping | str | bytes | IterableDataset | type):
         raise InvalidTask(
             f"expected {name} to be sized and indexed by row, as a list or torch.utils.data.Dataset is, got "
             f"{kind(value)}: pass the data set itself, without a loader, and list what can only be iterated"

@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from byline.attribution.attributor import Attributor
+from byline.attribution.score_matrix import require_batch
+from byline.declarations import kind
+from byline.errors import InvalidTask
+from byline.paths import local_path
 from byline.recipes import Recipe
 from byline.task import Task
-from byline.tasks.trained_model import Loss, Points, as_items, from_model
+from byline.tasks.classification import dtype_of
+from byline.tasks.points import Points, as_items, require_same_form
+from byline.tasks.trained_model import Loss, from_model
 
 if TYPE_CHECKING:
     from byline_indexer.build.index import BuildOptions
@@ -41,6 +47,7 @@ def build(
 
     Raises:
         InvalidTask: The Task, its weights or its training set is wrong.
+        InvalidInput: The path or the options are wrong.
         InvalidRecipe: There is no such recipe.
         UnsupportedModel: The model's gradients cannot be taken example by example.
         BuildFailed: A unit of work failed. Finished units are kept.
@@ -72,9 +79,14 @@ def open(  # noqa: A001 - as gzip.open: it is called byline.open
 
     Raises:
         NotFound: There is no index at `path`.
+        InvalidInput: `path` is no path, or `task` is no Task.
         UnusableIndex: Its files are damaged, or the Task changed since the build.
     """
-    return Attributor.open(Path(path), verify=verify, task=task)
+    if not isinstance(task, Task | None):
+        raise InvalidTask(
+            f"expected task to be a byline.Task, got {kind(task)}: pass the Task that the index was built from"
+        )
+    return Attributor.open(local_path(path, "path"), verify=verify, task=task)
 
 
 def attribute(
@@ -90,7 +102,8 @@ def attribute(
 
     Args:
         model: The model with its trained weights.
-        train_set: The data that it was trained on: a data set, or inputs [N, ...] and labels [N, ...].
+        train_set: The data that it was trained on: a data set, or inputs [N, ...] and labels [N, ...], as tensors or NumPy
+            arrays.
         queries: What is attributed, in the same form: Q items with their labels.
         loss: How the model was trained: `"cross_entropy"`, `"mse"`, a loss of torch, or
             `(model, batch) -> losses_N`; see `byline.tasks.from_model`.
@@ -102,13 +115,17 @@ def attribute(
 
     Raises:
         InvalidTask: The model, the loss or a data set has another form.
+        InvalidInput: `batch` is no number of items.
         InvalidRecipe: There is no such recipe.
         UnsupportedModel: The model's gradients cannot be taken example by example.
     """
     from byline_indexer.build.index import BuildOptions
 
+    require_batch(batch)
     task = from_model(model, train_set, loss=loss)
+    asked = as_items(queries, "queries", dtype_of(model))
+    require_same_form(asked, task.train_set, "queries")
     options = BuildOptions(batch_rows=batch, block_rows=batch * max(1, 256 // batch))
     with tempfile.TemporaryDirectory(prefix="byline-") as folder:
         index = build(task, recipe, folder, options, progress=False)
-        return index.item_scores(as_items(queries), batch=batch)
+        return index.item_scores(asked, batch=batch)

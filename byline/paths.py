@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from os import PathLike
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +23,12 @@ def local_path(path: Path | str, what: str = "it") -> Path:
         what: Names the setting to people.
 
     Raises:
-        InvalidInput: It is a URL.
+        InvalidInput: It is a URL, or no path at all.
     """
+    if not isinstance(path, str | PathLike):
+        raise InvalidInput(
+            f"expected {what} to be a path, a str or a pathlib.Path, got {type(path).__name__}"
+        )
     url = _URL.match(str(path))
     if url is None:
         return Path(path)

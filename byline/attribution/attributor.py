@@ -6,7 +6,7 @@ Letters: Q questions, M members, k examples of an answer, O owners.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, Unpack, overload
+from typing import Any, Self, TypeGuard, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,15 @@ from byline.attribution.opening import load_featurizer, load_index_task, make_gr
 from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.retrieval import Retrieval, SearchResult
-from byline.attribution.score_matrix import Fill, by_items, by_requests, checked_requests, fill_in_batches
+from byline.attribution.score_matrix import (
+    Fill,
+    by_items,
+    by_requests,
+    checked_requests,
+    fill_in_batches,
+    query_items,
+    require_batch,
+)
 from byline.attribution.stage_timer import StageTimer
 from byline.errors import BylineError, InvalidQuery
 from byline.features.queries import Featurizer, GradientFeaturizer
@@ -29,7 +37,8 @@ from byline.members import Member
 from byline.models.training_points import read_items
 from byline.recipes import refuse_no_self_influence
 from byline.search.searcher import Searcher
-from byline.task import Item, Task, TrainSet
+from byline.task import Task
+from byline.tasks.points import Points
 
 
 class Attributor:
@@ -182,13 +191,16 @@ class Attributor:
         Args:
             query: A payload that fits the Task's `query.payload`; the model predicts what it leaves out. Or a whole
                 `AttributionRequest`, which can also hold a gradient, a feature or a set of queries.
-            **options: Fields of `byline.api.query.AttributionOptions`, as `Client.attribute` takes them.
+            **options: Fields of `byline.api.query.AttributionOptions`, as `Client.attribute` takes them. The first use of
+                a `baseline` fits it, with a pass over the training set.
 
         Raises:
             InvalidQuery: The query or an option does not fit this index.
             NonFiniteGradient: The query's gradient is NaN or infinite.
         """
         request = _request_of(query, options)
+        if request.baseline is not None:
+            self.similarities.offer([request.baseline])
         question = self.check(request)
         if request.baseline is not None:
             self.similarities.fit()
@@ -217,14 +229,12 @@ class Attributor:
         question = self.check(request.changed(shares=True, examples=False))
         return shares_answer(_raised(self.answer([question])[0]))
 
-    def scores(
-        self, queries: Sequence[Any], *, target: str | None = None, batch: int = 32
-    ) -> NDArray[np.float32]:
+    def scores(self, queries: Points, *, target: str | None = None, batch: int = 32) -> NDArray[np.float32]:
         """Score every row of the index for many queries.
 
         Args:
             queries: Q queries. A list of mappings holds payloads, where the Task has a query interface; anything else
-                is a data set of complete items, of the training set's kind.
+                is a data set of complete items, of the training set's kind, or inputs and labels (see `item_scores`).
             target: A target of the Task; None takes the recipe's.
             batch: Queries that are differentiated together.
 
@@ -237,17 +247,18 @@ class Attributor:
         """
         if not self._is_payloads(queries):
             return self.item_scores(queries, target=target, batch=batch)
+        require_batch(batch)
         requests = [AttributionRequest(query=query, target=target) for query in queries]
         questions = checked_requests(self._questions, requests)
         return self._filled(by_requests(self._questions, self._searcher, questions), len(queries), batch)
 
     def item_scores(
-        self, items: TrainSet | Sequence[Item], *, target: str | None = None, batch: int = 32
+        self, items: Points, *, target: str | None = None, batch: int = 32
     ) -> NDArray[np.float32]:
         """Score every row of the index for complete items of the training set's kind; as `scores` in everything else.
 
         Args:
-            items: Q items.
+            items: Q items: a data set, or inputs [Q, ...] and labels [Q, ...] as two tensors or NumPy arrays.
             target: A target of the Task; None takes the recipe's.
             batch: Items that are differentiated together.
 
@@ -255,10 +266,13 @@ class Attributor:
             float32 [Q, R].
 
         Raises:
-            InvalidQuery: The index was opened without its Task.
+            InvalidQuery: The index was opened without its Task, or the items have another form than the training set's.
         """
-        fill = by_items(self._models(), self._searcher, items, target or self.index.recipe.query_target)
-        return self._filled(fill, len(items), batch)
+        require_batch(batch)
+        models = self._models()
+        asked = query_items(models, items)
+        fill = by_items(models, self._searcher, asked, target or self.index.recipe.query_target)
+        return self._filled(fill, len(asked), batch)
 
     def self_influence(self) -> NDArray[np.float64]:
         """Score every row of the index for itself: wrong labels and odd points come out on top.
@@ -277,7 +291,7 @@ class Attributor:
         fill_in_batches(scores_QR, fill, batch)
         return scores_QR
 
-    def _is_payloads(self, queries: Sequence[Any]) -> bool:
+    def _is_payloads(self, queries: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
         has_interface = self.task is not None and self.task.query is not None
         return (
             has_interface

@@ -3,7 +3,7 @@
 Letters: Q queries, R rows of the index, K numbers of a feature.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stage_timer import StageTimer
-from byline.errors import InvalidQuery
+from byline.declarations import kind
+from byline.errors import InvalidInput, InvalidQuery, InvalidTask
 from byline.features.queries import Featurizer
 from byline.search.searcher import Searcher
 from byline.task import Item, TrainSet
+from byline.tasks.classification import dtype_of
+from byline.tasks.points import Points, as_items, require_same_form
 
 Fill = Callable[[int, NDArray[np.float32]], None]
 """(number of the first query, where the scores of a batch go, [q, R])."""
@@ -60,6 +63,40 @@ def by_requests(preparer: QueryPreparer, searcher: Searcher, questions: Sequence
         searcher.scores(features_QK, out=part_QR)
 
     return fill
+
+
+def require_batch(batch: object) -> None:
+    """Require a number of queries that are differentiated together.
+
+    Raises:
+        InvalidInput: It is no whole number of 1 or more.
+    """
+    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+        got = batch if isinstance(batch, int | float) else kind(batch)
+        raise InvalidInput(f"expected batch to be a whole number of 1 or more, got {got}: leave it at 32")
+
+
+def query_items(featurizer: Featurizer, queries: Points) -> TrainSet:
+    """Take queries as complete items of the training set's form.
+
+    Args:
+        featurizer: Has the Task's training set and the precision of its model.
+        queries: Inputs and labels, or a data set.
+
+    Returns:
+        Q items.
+
+    Raises:
+        InvalidQuery: They are one payload, or have another form.
+    """
+    if isinstance(queries, Mapping):
+        raise InvalidQuery("expected a list of queries, got one mapping: put it into a list, [query]")
+    try:
+        items = as_items(queries, "queries", dtype_of(featurizer.model))
+        require_same_form(items, featurizer.train_set, "queries")
+    except InvalidTask as error:
+        raise InvalidQuery(str(error)) from error
+    return items
 
 
 def by_items(

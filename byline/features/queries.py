@@ -25,7 +25,7 @@ from byline.models.member import MemberModel
 from byline.progress import count_steps
 from byline.projection.pca import decode_directions
 from byline.recipes import Recipe
-from byline.task import Item, Task
+from byline.task import Item, Task, TrainSet
 from byline.types import State
 
 
@@ -186,6 +186,11 @@ class Featurizer(GradientFeaturizer):
     def model(self) -> nn.Module:
         """The first member's model without its mask: it predicts what a query left out."""
         return next(iter(self._models.values())).model
+
+    @property
+    def train_set(self) -> TrainSet:
+        """The Task's training set."""
+        return next(iter(self._models.values())).train_set
 
     def train(self, items: Sequence[Item]) -> Tensor:
         """Make training points' features, as an index stores them: row weight included, not scaled.

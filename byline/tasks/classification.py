@@ -174,6 +174,12 @@ def most_probable(logits_C: Tensor, classes: Sequence[str]) -> tuple[int, dict[s
     return best, shown
 
 
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """Tell a model's precision, by its first floating parameter or buffer; single where it has none."""
+    tensors = (*model.parameters(), *model.buffers())
+    return next((each.dtype for each in tensors if each.is_floating_point()), torch.float32)
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Tell where a model lives, by its first parameter or buffer."""
     tensors: Any = (*model.parameters(), *model.buffers())

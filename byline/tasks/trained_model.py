@@ -6,20 +6,28 @@ Shapes: N examples, C classes.
 import copy
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import TensorDataset, default_collate
+from torch.utils.data import default_collate
 
 from byline.api.example import Example
-from byline.declarations import kind
+from byline.declarations import kind, require_list
 from byline.errors import InvalidTask
 from byline.models.training_points import read_items
 from byline.task import Batch, Checkpoint, Objective, Outputs, Task, TrainSet
-from byline.tasks.classification import categorical_outputs, device_of, logits_of, objectives, tensor_of
+from byline.tasks.classification import (
+    categorical_outputs,
+    device_of,
+    dtype_of,
+    logits_of,
+    objectives,
+    tensor_of,
+)
 from byline.tasks.labelled_inputs import TrainedModel
+from byline.tasks.points import Points, as_items
 from byline.tasks.training_data import TrainingData
 from byline.tasks.vector import image_classification, vector_classification, vector_regression
 
@@ -27,8 +35,6 @@ NamedLoss = Literal["cross_entropy", "mse"]
 Loss = NamedLoss | nn.Module | Callable[..., Tensor]
 """How a model was trained. By name, as a criterion or function of torch (`nn.CrossEntropyLoss()`, `F.mse_loss`), or as
 `(model, batch) -> losses_N`."""
-Points = TrainSet | Sequence[Any] | tuple[Tensor, Tensor]
-"""A data set of (input, label) pairs or of any other items, or two tensors: inputs [N, ...] and labels [N, ...]."""
 
 
 def from_model(
@@ -48,8 +54,11 @@ def from_model(
         loss: How it was trained. With `"cross_entropy"` and `"mse"`, or torch's functions and criteria of these names,
             recipes may sample labels, and vectors and images can be asked as JSON (`vector_classification`,
             `image_classification`, `vector_regression`). Any other function or criterion of torch is called on
-            `(model(inputs), labels)` without a reduction. Any other callable is `(model, batch) -> losses_N`.
-        classes: Names of a classifier's logits; None numbers them.
+            `(model(inputs), labels)` without a reduction. Its values are averaged over every axis but the examples'; a
+            criterion with `reduction="sum"` or `"batchmean"` adds them up, as it does for one example. Labels [N] and
+            outputs [N, 1] are compared number by number, and so are [N, 1] and [N]. Any other callable is
+            `(model, batch) -> losses_N`.
+        classes: Names of a classifier's logits, in their order; None numbers them.
         examples: Metadata of the training points, in their order; None names them by their content.
         name: Name of the Task.
 
@@ -66,18 +75,32 @@ def from_model(
         name=name,
         model=lambda: copy.deepcopy(kept),
         checkpoints=[Checkpoint(weights=kept.state_dict())],
-        data=TrainingData(as_items(train_set), examples),
+        data=TrainingData(as_items(train_set, dtype=dtype_of(kept)), examples),
     )
     criterion, output = _criterion(loss), _output_of(kept, trained.data.items)
     if criterion is F.cross_entropy and output is not None and len(output) == 2:
-        return _classifier(trained, classes or [str(number) for number in range(output[1])])
+        return _classifier(trained, _class_names(classes, output[1]))
     if classes is not None:
         raise InvalidTask(
             "expected classes only with the loss 'cross_entropy' and a model whose logits are [N, C]: leave them out"
         )
     if criterion is F.mse_loss and output in ([1], [1, 1]) and _input_axes(trained) == 1:
         return vector_regression(trained)
-    return _plain(trained, _objective(criterion), None)
+    summed = getattr(loss, "reduction", None) in {"sum", "batchmean"}
+    return _plain(trained, _objective(criterion, summed=summed), None)
+
+
+def _class_names(classes: Sequence[str] | None, logits: int) -> Sequence[str]:
+    """Number the classes, or check the names that are given."""
+    if classes is None:
+        return [str(number) for number in range(logits)]
+    require_list("classes", classes, str, "names")
+    if len(classes) != logits:
+        raise InvalidTask(
+            f"expected {logits} classes, one for each logit of the model, got {len(classes)}: name every logit, in their "
+            f"order"
+        )
+    return classes
 
 
 def _classifier(trained: TrainedModel, classes: Sequence[str]) -> Task:
@@ -109,30 +132,6 @@ def _input_axes(trained: TrainedModel) -> int:
         return 0
 
 
-def as_items(points: Points) -> TrainSet:
-    """Take two tensors as a data set of pairs; anything else is a data set already.
-
-    Args:
-        points: See `Points`.
-
-    Returns:
-        A data set.
-
-    Raises:
-        InvalidTask: The tensors have different lengths.
-    """
-    if not (
-        isinstance(points, tuple) and len(points) == 2 and all(isinstance(each, Tensor) for each in points)
-    ):
-        return points
-    inputs, labels = points
-    if not inputs.ndim or not labels.ndim or len(inputs) != len(labels):
-        raise InvalidTask(
-            f"expected inputs [N, ...] and labels [N, ...], got {list(inputs.shape)} and {list(labels.shape)}"
-        )
-    return cast(TrainSet, TensorDataset(inputs, labels))
-
-
 def _output_of(model: nn.Module, items: TrainSet) -> list[int] | None:
     """Find the shape of the model's output for one item; None where it takes no such pair."""
     try:
@@ -145,11 +144,18 @@ def _output_of(model: nn.Module, items: TrainSet) -> list[int] | None:
         )
 
 
-def _objective(criterion: nn.Module | Callable[..., Tensor]) -> Objective:
+def _objective(criterion: nn.Module | Callable[..., Tensor], *, summed: bool) -> Objective:
     if isinstance(criterion, nn.Module):
-        return _of_criterion(criterion)
+        return _per_example(_unreduced(criterion), summed=summed)
+    if criterion is F.mse_loss:
+        return _per_example(
+            lambda output, label: F.mse_loss(
+                output, _aligned(label.to(output.dtype), output), reduction="none"
+            ),
+            summed=summed,
+        )
     if "reduction" in inspect.signature(criterion).parameters:
-        return _per_example(lambda output, label: criterion(output, label, reduction="none"))
+        return _per_example(lambda output, label: criterion(output, label, reduction="none"), summed=summed)
     return criterion
 
 
@@ -178,7 +184,7 @@ def _is_plain(loss: nn.CrossEntropyLoss) -> bool:
     return loss.weight is None and not loss.label_smoothing and loss.ignore_index == -100
 
 
-def _of_criterion(criterion: nn.Module) -> Objective:
+def _unreduced(criterion: nn.Module) -> nn.Module:
     if not hasattr(criterion, "reduction"):
         raise InvalidTask(
             f"expected a criterion of torch.nn with a reduction, got {kind(criterion)}: pass a function "
@@ -186,17 +192,40 @@ def _of_criterion(criterion: nn.Module) -> Objective:
         )
     unreduced = copy.deepcopy(criterion)
     unreduced.__dict__["reduction"] = "none"
-    return _per_example(unreduced)
+    return unreduced
 
 
-def _per_example(unreduced: Callable[[Tensor, Tensor], Tensor]) -> Objective:
-    """Average a loss without reduction over everything but the examples."""
+def _per_example(unreduced: Callable[[Tensor, Tensor], Tensor], *, summed: bool) -> Objective:
+    """Average a loss without reduction, or add it up, over everything but the examples."""
 
     def objective(model: nn.Module, batch: Batch) -> Tensor:
-        losses_N = unreduced(tensor_of(model(batch[0])), batch[1])
-        return losses_N.flatten(1).mean(dim=1) if losses_N.ndim > 1 else losses_N
+        output = tensor_of(model(batch[0]))
+        losses_N = unreduced(output, _aligned(batch[1], output))
+        if losses_N.ndim < 2:
+            return losses_N
+        return losses_N.flatten(1).sum(dim=1) if summed else losses_N.flatten(1).mean(dim=1)
 
     return objective
+
+
+def _aligned(labels: Tensor, output: Tensor) -> Tensor:
+    """Give one number an example the output's shape; integers of another shape are class positions.
+
+    Raises:
+        InvalidTask: Numbers of another shape would be compared with every output of the batch.
+    """
+    if labels.is_floating_point():
+        labels = labels.to(output.dtype)
+    if labels.shape == output.shape:
+        return labels
+    if labels.numel() == output.numel() == len(labels) == len(output):
+        return labels.reshape(output.shape)
+    if labels.is_floating_point():
+        raise InvalidTask(
+            f"expected labels of the shape of the model's outputs, {list(output.shape)} for a batch, got "
+            f"{list(labels.shape)}: make their shapes equal in the training set or in the model's forward"
+        )
+    return labels
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from byline.errors import InvalidTask
+from byline.models.training_points import read_items
 from byline.task import Batch, Item, Objective, Outputs, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import device_of, tensor_of
 from byline.tasks.labelled_inputs import TrainedModel, classifier_task, last_layer_input
@@ -69,7 +70,7 @@ def vector_regression(trained: TrainedModel, *, noise: Noise = "constant") -> Ta
 
     Args:
         trained: The model, whose output is [N] or [N, 1] (`constant`) or [N, 2] (`predicted`), and
-            its training data: vectors of one length, with numbers as labels.
+            its training data: vectors of one length, with numbers as labels, [N] or [N, 1].
         noise: `constant`: squared error, as `torch.nn.MSELoss`. `predicted`: the model's second
             output is the log of the variance, and the loss is the Gaussian negative log-likelihood,
             as `torch.nn.GaussianNLLLoss` (without its constant).
@@ -82,6 +83,7 @@ def vector_regression(trained: TrainedModel, *, noise: Noise = "constant") -> Ta
     """
     like, data = trained.data.input, trained.data
     payload = vector_payload(_vector(trained), _Value)
+    _require_number(trained)
 
     def parse(query: Any) -> ParsedQuery:
         values = as_input(query.features, like, "features")
@@ -111,7 +113,7 @@ def vector_regression(trained: TrainedModel, *, noise: Noise = "constant") -> Ta
 
 SQUARED_ERROR = Outputs(
     compute=lambda model, batch: _outputs(model, batch[0], "constant")[0],
-    loss=lambda means_N, batch: F.mse_loss(means_N, batch[1].to(means_N.dtype), reduction="none"),
+    loss=lambda means_N, batch: F.mse_loss(means_N, _numbers(batch, means_N), reduction="none"),
     relabel=lambda batch, labels: (batch[0], labels),
     kind="gaussian",
 )
@@ -122,12 +124,33 @@ log-likelihood of a variance of one half."""
 def _regression_loss(noise: Noise) -> Objective:
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         mean_N, log_variance_N = _outputs(model, batch[0], noise)
-        error_N = F.mse_loss(mean_N, batch[1].to(mean_N.dtype), reduction="none")
+        error_N = F.mse_loss(mean_N, _numbers(batch, mean_N), reduction="none")
         if log_variance_N is None:
             return error_N
         return 0.5 * (log_variance_N + error_N * torch.exp(-log_variance_N))
 
     return loss
+
+
+def _numbers(batch: Batch, means_N: Tensor) -> Tensor:
+    """Take the labels [N] or [N, 1] of a batch as labels_N: another shape would be compared with every prediction."""
+    labels: Tensor = batch[1]
+    if labels.shape not in {means_N.shape, (len(means_N), 1)}:
+        raise InvalidTask(
+            f"expected one number a label, {list(means_N.shape)} or {[len(means_N), 1]} for a batch, got "
+            f"{list(labels.shape)}: the model predicts one number"
+        )
+    return labels.reshape(means_N.shape).to(means_N.dtype)
+
+
+def _require_number(trained: TrainedModel) -> None:
+    """Refuse labels of several numbers where the Task is declared."""
+    label = read_items(trained.data.items, [0])[0][1]
+    if isinstance(label, Tensor) and label.shape not in {(), (1,)}:
+        raise InvalidTask(
+            f"expected labels of one number each, [N] or [N, 1], as the model predicts one number, got "
+            f"{list(label.shape)} in the first item: give each point one number, or the model as many outputs"
+        )
 
 
 def _outputs(model: nn.Module, inputs_ND: Tensor, noise: Noise) -> tuple[Tensor, Tensor | None]:

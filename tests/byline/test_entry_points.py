@@ -4,15 +4,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
 import byline
 from byline.errors import InvalidInput, InvalidQuery, InvalidRecipe, InvalidTask, NotFound
+from byline.groups import GroupOptions
 
 N, Q = 40, 5
 GENERATOR = torch.Generator().manual_seed(0)
@@ -164,3 +167,132 @@ def test_import_is_fast_and_loads_neither_torch_nor_an_application() -> None:
 def test_an_unknown_name_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match=r"byline\.__all__"):
         byline.atribute  # type: ignore[attr-defined]  # noqa: B018
+
+
+def regression_gradients(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    """Gradients of the squared error in float64, one a row."""
+    model, rows = model.double(), []
+    for n in range(len(inputs)):
+        loss = ((model(inputs[n].double()) - labels[n].double()) ** 2).sum()
+        rows.append(
+            torch.cat([each.flatten() for each in torch.autograd.grad(loss, list(model.parameters()))])
+        )
+    return torch.stack(rows)
+
+
+def line() -> nn.Module:
+    torch.manual_seed(2)
+    return nn.Linear(4, 1)
+
+
+def test_a_regression_with_labels_in_a_column_is_the_one_without() -> None:
+    numbers, asked = X[:, :1].sin(), QUERIES[0][:, :1].cos()
+    truth = (
+        regression_gradients(line(), QUERIES[0], asked) @ regression_gradients(line(), X, numbers).T
+    ).numpy()
+    for shape in ((-1, 1), (-1,)):
+        scores_QN = byline.attribute(
+            line(),
+            (X, numbers.reshape(shape)),
+            (QUERIES[0], asked.reshape(shape)),
+            loss="mse",
+            recipe=PLAIN,
+        )
+        assert np.abs(scores_QN - truth).max() <= 1e-3 * np.abs(truth).max()
+    assert byline.attribute(line(), (X, numbers), (X[:2], numbers[:2]), loss="mse").shape == (2, N)
+
+
+def test_arrays_are_tensors(tmp_path: Path) -> None:
+    data = (X.numpy().astype(np.float64), Y.numpy())
+    asked = (QUERIES[0].numpy().astype(np.float64), QUERIES[1].numpy())
+    assert close(byline.attribute(trained(), data, asked, loss="cross_entropy", recipe=PLAIN))
+    task = byline.tasks.from_model(trained(), data, loss="cross_entropy")
+    index = byline.build(task, PLAIN, tmp_path / "index", progress=False)
+    assert close(index.scores(asked))
+    assert close(index.scores(QUERIES))
+    assert close(index.item_scores(QUERIES, batch=2))
+    double = byline.attribute(
+        trained().double(), data, asked, loss="cross_entropy", recipe=PLAIN
+    )  # keeps the model's precision
+    assert close(double)
+
+
+@pytest.mark.parametrize("batch", [0, -1, 2.5, "8", True])
+def test_a_batch_has_items(batch: Any, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="expected batch to be a whole number of 1 or more"):
+        byline.attribute(trained(), (X, Y), QUERIES, loss="cross_entropy", batch=batch)
+    task = byline.tasks.from_model(trained(), (X, Y), loss="cross_entropy")
+    index = byline.build(task, PLAIN, tmp_path / "index", progress=False)
+    for queries in (QUERIES, [{"features": [0.0] * 4}]):
+        with pytest.raises(InvalidInput, match="expected batch to be a whole number of 1 or more"):
+            index.scores(queries, batch=batch)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"task": trained()}, InvalidTask, r"got a Sequential: byline\.tasks\.from_model"),
+        ({"task": None}, InvalidTask, r"expected a byline\.Task.*got a NoneType"),
+        ({"recipe": 3}, InvalidRecipe, r"byline\.recipe\(name, \.\.\.\)"),
+        ({"options": {"batch_rows": 4}}, InvalidInput, r"got a dict: pass byline\.BuildOptions\("),
+        ({"path": None}, InvalidInput, r"expected path to be a path.*got NoneType"),
+    ],
+)
+def test_a_build_of_something_else_is_refused(
+    change: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    task = byline.tasks.from_model(trained(), (X, Y), loss="cross_entropy")
+    given: dict[str, Any] = {"task": task, "recipe": PLAIN, "path": tmp_path / "index", "options": None}
+    with pytest.raises(error, match=message):
+        byline.build(**given | change, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_of_no_path_or_task_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"expected path to be a path.*got NoneType"):
+        byline.open(None)  # type: ignore[arg-type]
+    with pytest.raises(InvalidTask, match=r"expected task to be a byline\.Task, got a Sequential"):
+        byline.open(tmp_path, task=trained())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("queries", "message"),
+    [
+        ((X[:2],), "inputs and labels.*a tuple of 1"),
+        (X[:2], "a sequence of 2 parts, got a Tensor"),
+        (DataLoader(TensorDataset(X, Y)), "expected queries to be sized.*without a loader"),
+    ],
+)
+def test_queries_without_labels_are_refused(queries: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidTask, match=message):
+        byline.attribute(trained(), (X, Y), queries, loss="cross_entropy", recipe=PLAIN)
+    task = byline.tasks.from_model(trained(), (X, Y), loss="cross_entropy")
+    index = byline.build(task, PLAIN, tmp_path / "index", progress=False)
+    with pytest.raises(InvalidQuery, match=message):
+        index.scores(queries)
+    with pytest.raises(InvalidQuery, match=r"put it into a list, \[query\]"):
+        index.scores({"features": [0.0] * 4})
+
+
+def test_a_baseline_is_fitted_when_it_is_first_asked_for(tmp_path: Path) -> None:
+    linear = nn.Sequential(nn.Linear(4, 3))
+    task = byline.tasks.from_model(linear, (X, Y), loss="cross_entropy")
+    index = byline.build(task, PLAIN, tmp_path / "index", progress=False)
+    answer = index.attribute({"features": QUERIES[0][0].tolist()}, k=N, baseline="representation")
+    assert answer.proponents is not None
+    cosines_N = F.cosine_similarity(QUERIES[0][:1].double(), X.double())
+    best = [point.score for point in answer.proponents]
+    np.testing.assert_allclose(best, cosines_N.sort(descending=True).values, atol=1e-6)
+    with pytest.raises(InvalidQuery, match="cannot answer by the baseline bm25"):
+        index.attribute({"features": QUERIES[0][0].tolist()}, baseline="bm25")
+
+
+def test_options_take_mappings(tmp_path: Path) -> None:
+    assert byline.BuildOptions(groups={"by": "owner"}).groups == GroupOptions(by="owner")
+    examples = [byline.Example(id=str(n), owner=f"owner {n % 3}") for n in range(N)]
+    task = byline.tasks.from_model(trained(), (X, Y), loss="cross_entropy", examples=examples)
+    options = byline.BuildOptions(groups={"by": "owner"}, storage={"dtype": "fp32"})
+    scores_QG = byline.build(task, PLAIN, tmp_path / "index", options, progress=False).scores(QUERIES)
+    sums_QG = np.stack([expected()[:, n::3].sum(axis=1) for n in range(3)], axis=1)
+    assert scores_QG.shape == (Q, 3)
+    assert np.abs(np.sort(scores_QG) - np.sort(sums_QG)).max() <= 1e-3 * np.abs(sums_QG).max()

@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from byline.api.validation import describe_errors
-from byline.errors import InvalidInput
+from byline.declarations import kind
+from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.groups import GroupOptions
 from byline.index.layout import StorageOptions
 from byline.loading.memory import task_in_memory
@@ -64,11 +65,30 @@ def build_index(
         BuildFailed: A unit failed; finished units are kept.
         CorruptIndex: The version is published and damaged; pass `force=True` to build it again.
     """
+    _require_declared(task, recipe, options)
     options = options or BuildOptions()
-    local_path(str(path), "path")
+    local_path(path, "path")
     loaded = task_in_memory(task) if isinstance(task, Task) else load_task(task)
     settings = _settings(loaded, named_recipe(recipe) if isinstance(recipe, str) else recipe, path, options)
     return build(settings, observer, force=options.force, loaded=loaded).path
+
+
+def _require_declared(task: object, recipe: object, options: object) -> None:
+    """Refuse what is often passed in place of a Task, a recipe or options; the message says how to make one."""
+    if not isinstance(task, Task | str):
+        raise InvalidTask(
+            f"expected a byline.Task, or 'file.py:function' that returns one, got {kind(task)}: "
+            f"byline.tasks.from_model(model, train_set, loss=...) makes a Task of a model"
+        )
+    if not isinstance(recipe, Recipe | str):
+        raise InvalidRecipe(
+            f"expected the name of a recipe, or what byline.recipe(name, ...) returns, got {kind(recipe)}"
+        )
+    if not isinstance(options, BuildOptions | None):
+        raise InvalidInput(
+            f"expected options to be a byline.BuildOptions, got {kind(options)}: pass "
+            f"byline.BuildOptions(batch_rows=32, ...)"
+        )
 
 
 def _settings(loaded: LoadedTask, recipe: Recipe, path: Path | str, options: BuildOptions) -> BuildSettings:

@@ -173,10 +173,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
         drill_groups=drill_groups,
         baseline=baseline,
     )
-    attributor = Attributor.open(index)
-    if request.baseline is not None:
-        attributor.similarities.offer([request.baseline])
-    answer = attributor.attribute(request)
+    answer = Attributor.open(index).attribute(request)
     if as_json:
         typer.echo(answer.model_dump_json(indent=2))
         return

@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset, default_collate
 from byline.api.example import Example
 from byline.errors import InvalidTask
 from byline.tasks import from_model
-from byline.tasks.trained_model import as_items
+from byline.tasks.points import as_items
 
 N = 6
 GENERATOR = torch.Generator().manual_seed(0)
@@ -158,3 +158,86 @@ def test_a_data_set_stays_what_it_is() -> None:
     items = [(X[0], CLASSES[0])]
     assert as_items(items) is items
     assert len(as_items((X, CLASSES))) == N
+
+
+def test_a_regression_takes_labels_in_a_column() -> None:
+    trained = model(1)
+    flat = from_model(trained, (X, NUMBERS), loss="mse")
+    column = from_model(trained, (X, NUMBERS[:, None]), loss="mse")
+    expected = (trained.eval()(X)[:, 0] - NUMBERS) ** 2
+    torch.testing.assert_close(losses(column, trained), expected)
+    torch.testing.assert_close(losses(column, trained), losses(flat, trained))
+    assert column.outputs is not None
+    batch = default_collate([column.train_set[row] for row in range(N)])
+    means_N = column.outputs.compute(trained, batch)
+    torch.testing.assert_close(column.outputs.loss(means_N, batch), expected)
+    assert column.describe(1).label == flat.describe(1).label
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", nn.L1Loss(), F.smooth_l1_loss, nn.BCEWithLogitsLoss(), nn.MSELoss(reduction="sum")]
+)
+def test_one_number_an_example_is_compared_with_one_number(loss: Any) -> None:
+    grids = X.reshape(N, 2, 2)
+    columns = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
+    scalars = nn.Sequential(columns, nn.Flatten(0))
+    numbers = NUMBERS.sigmoid()
+    criterion = {"mse": F.mse_loss}.get(loss, loss) if isinstance(loss, str) else loss
+    expected = torch.stack([criterion(scalars(grids[n : n + 1]), numbers[n : n + 1]) for n in range(N)])
+    for trained in (columns, scalars):
+        for labels in (numbers, numbers[:, None], numbers.double()):
+            torch.testing.assert_close(
+                losses(from_model(trained, (grids, labels), loss=loss), trained), expected
+            )
+
+
+@pytest.mark.parametrize("loss", ["mse", nn.L1Loss()])
+def test_labels_that_would_be_broadcast_are_refused(loss: Any) -> None:
+    numbers = torch.stack([NUMBERS, NUMBERS], dim=1)
+    with pytest.raises(InvalidTask, match=r"got (\[2\]|\[6, 2\])"):
+        losses(from_model(model(1), (X, numbers), loss=loss), model(1))
+    with pytest.raises(InvalidTask, match=r"outputs, \[6, 2\] for a batch, got \[6, 1\]"):
+        losses(from_model(model(2), (X, NUMBERS[:, None]), loss=loss), model(2))
+
+
+def test_integers_are_no_class_positions_for_squared_error() -> None:
+    with pytest.raises(InvalidTask, match=r"outputs, \[6, 3\] for a batch, got \[6\]"):
+        losses(from_model(model(), (X, CLASSES), loss="mse"), model())
+    torch.testing.assert_close(
+        losses(from_model(model(1), (X, CLASSES[:, None]), loss="mse"), model(1)),
+        (model(1).eval()(X)[:, 0] - CLASSES) ** 2,
+    )
+
+
+@pytest.mark.parametrize(
+    "loss", [nn.MSELoss(reduction="sum"), nn.HuberLoss(reduction="sum"), nn.KLDivLoss(reduction="batchmean")]
+)
+def test_a_summed_criterion_is_the_criterion_of_one_example(loss: nn.Module) -> None:
+    trained = model(2)
+    targets = torch.stack([NUMBERS, -NUMBERS], dim=1).softmax(1)
+    task = from_model(trained, (X, targets), loss=loss)
+    expected = torch.stack([loss(trained.eval()(X[n : n + 1]), targets[n : n + 1]) for n in range(N)])
+    torch.testing.assert_close(losses(task, trained), expected)
+
+
+def test_a_summed_cross_entropy_adds_up_positions() -> None:
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 6)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.layer(inputs).reshape(len(inputs), 3, 2)
+
+    trained, labels = Positions(), torch.stack([CLASSES, CLASSES.flip(0)], dim=1)
+    for reduction in ("sum", "mean"):
+        criterion = nn.CrossEntropyLoss(reduction=reduction)
+        task = from_model(trained, (X, labels), loss=criterion)
+        expected = torch.stack([criterion(trained(X[n : n + 1]), labels[n : n + 1]) for n in range(N)])
+        torch.testing.assert_close(losses(task, trained), expected)
+
+
+@pytest.mark.parametrize("classes", [["a", "b"], ["a", "b", "c", "d"], [], "abc"])
+def test_every_logit_has_a_name(classes: Any) -> None:
+    with pytest.raises(InvalidTask, match=r"expected (3 classes, one for each logit|classes to be a list)"):
+        from_model(model(), (X, CLASSES), loss="cross_entropy", classes=classes)
