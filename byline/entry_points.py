@@ -72,7 +72,7 @@ def open(  # noqa: A001 - as gzip.open: it is called byline.open
         path: An index directory, or one version of it.
         task: The Task, for an index that was built from an object. None loads the Task that the index names. An index
             of a Task in memory answers gradients and features without it.
-        verify: Whether every file is compared with its checksum.
+        verify: Whether every file is compared with its checksum, and a Task in memory with its digest.
 
     Returns:
         The opened index.

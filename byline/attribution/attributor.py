@@ -94,7 +94,7 @@ class Attributor:
 
         Args:
             path: An index directory, or one version of it.
-            verify: Whether every file is compared with the manifest's checksums.
+            verify: Whether every file is compared with the manifest's checksums, and a Task in memory with its digest.
             task: The Task, already loaded; None loads the one that the manifest names.
             threads: Search threads; None leaves the libraries' own number.
             name: Shown in answers; None takes the Task's.
@@ -106,7 +106,7 @@ class Attributor:
         index = AttributionIndex.open(Path(path), verify=verify)
         if task is None and index.manifest.task.reference is None:
             return cls._without_task(index, threads, name)
-        loaded = load_index_task(index, task)
+        loaded = load_index_task(index, task, verify=verify)
         return cls(
             index,
             Searcher(index, threads=threads),

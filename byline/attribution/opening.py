@@ -5,18 +5,22 @@ from collections.abc import Mapping
 from byline.errors import InvalidTask, StaleIndex
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
+from byline.loading.memory import task_in_memory
 from byline.loading.task_file import load_task
 from byline.members import Member
 from byline.models.checkpoints import checkpoint_digests, pin_checkpoints, weights_digest
 from byline.task import Checkpoint, CheckpointDigests, Task
 
 
-def load_index_task(index: AttributionIndex, task: Task | None = None) -> Task:
+def load_index_task(index: AttributionIndex, task: Task | None = None, *, verify: bool = True) -> Task:
     """Load the Task that an index was built from.
 
     Args:
         index: Its manifest names the Task.
-        task: The Task, where it is loaded already: then only its weights are compared.
+        task: The Task, where it is loaded already. Its weights are compared, and its declarations where the index was
+            built from a Task in memory. The source of a Task from a file is not read again.
+        verify: Whether the declarations of a given Task are compared. False fits an object that the index was just
+            built from.
 
     Returns:
         The Task. Weights that are loaded through it must match the manifest's digests, tensor by tensor: these
@@ -24,9 +28,11 @@ def load_index_task(index: AttributionIndex, task: Task | None = None) -> Task:
 
     Raises:
         InvalidTask: It cannot be loaded, or was declared in memory and is not given.
-        StaleIndex: Its source, an adapter, a recording or the number of its training points is not what the index was
-            built from.
+        StaleIndex: Its source, its declarations, an adapter, a recording or the number of its training points is not
+            what the index was built from.
     """
+    if task is not None and verify:
+        _check_declarations(task, index)
     found = task or _load(index)
     _check_points(found, index)
     return pin_checkpoints(found, _expected(found, index))
@@ -61,6 +67,16 @@ def _load(index: AttributionIndex) -> Task:
             "rebuild the index, or restore the Task's source"
         )
     return loaded.task
+
+
+def _check_declarations(task: Task, index: AttributionIndex) -> None:
+    record = index.manifest.task
+    if record.reference is None and task_in_memory(task).digest != record.digest:
+        raise StaleIndex(
+            f"expected the Task '{record.name}' that this index was built from, got one with another model, loss or other "
+            "declaration: pass the Task of the build, or rebuild the index with this one. A model or function that "
+            "changes its own fields as it runs is another one afterwards: declare the Task anew"
+        )
 
 
 def _expected(task: Task, index: AttributionIndex) -> Mapping[int, CheckpointDigests]:

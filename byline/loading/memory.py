@@ -2,29 +2,38 @@
 
 A Task from a file is identified by its source. A Task in memory has none, so its digest covers the functions that an
 index depends on: their byte code, the values they close over, and the functions, classes and values of the user's own
-modules that they name. Code of installed packages enters by name. Weights and training points are not covered here: an
-index's fingerprint has digests of its own for them.
+modules that they name. Modules of torch enter with every field. Code of installed packages enters by name, and objects of
+their classes enter with their state. Weights and training points are not covered here: an index's fingerprint has digests
+of its own for them.
 """
 
 import dis
 import functools
 import hashlib
 import inspect
+import pickle
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinMethodType, CodeType, FunctionType, MethodType, MethodWrapperType, ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from byline.digests import content_digest
 from byline.loading.task_file import LoadedTask
 from byline.task import Task
 
-_PLAIN = (str, bytes, bool, int, float, complex, type(None), type(...))
+_PLAIN = {str, bytes, bool, int, float, complex, type(None), type(...)}
+_TORCH_NAMES = (torch.dtype, torch.layout, torch.memory_format)
+_INTERNAL = {*vars(nn.Module()), "_compiled_call_impl"}
+"""Fields that torch keeps of every module: its parts, which are fed as such, and its hooks."""
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_UNREADABLE = (TypeError, AttributeError, ValueError, RuntimeError, pickle.PicklingError)
+"""Errors of objects that cannot be pickled."""
 _OWN_NAME = "byline"
 """Byline's own modules count as installed, also in a checkout."""
 
@@ -73,24 +82,43 @@ class _Declarations:
         self._sha.update(f"{len(text)}:{text};".encode())
 
     def _value(self, value: Any) -> None:
-        if isinstance(value, _PLAIN):
+        if type(value) in _PLAIN:
             self._text(f"{type(value).__name__}:{value!r}")
-        elif isinstance(value, Tensor | np.ndarray | np.generic):
-            self._sha.update(content_digest(value))
         elif id(value) in self._numbers:
             self._text(f"again:{self._numbers[id(value)]}")
+        elif isinstance(value, Tensor):
+            self._tensor(value)
+        elif isinstance(value, np.ndarray | np.generic):
+            self._sha.update(content_digest(value))
         else:
-            self._numbers[id(value)] = len(self._kept)
-            self._kept.append(value)
+            if not isinstance(value, tuple | frozenset):  # Python may hold equal constants once or twice
+                self._number(value)
             self._compound(value)
+
+    def _number(self, value: Any) -> bool:
+        """Number a value; False where it has a number, which is fed."""
+        if id(value) in self._numbers:
+            self._text(f"again:{self._numbers[id(value)]}")
+            return False
+        self._numbers[id(value)] = len(self._kept)
+        self._kept.append(value)
+        return True
+
+    def _tensor(self, tensor: Tensor) -> None:
+        if tensor.is_meta:
+            self._each("meta", (str(tensor.dtype), *tensor.shape))
+        else:
+            self._text(str(tensor.layout))
+            dense = tensor if tensor.layout is torch.strided else tensor.detach().to_dense()
+            self._sha.update(content_digest(dense))
 
     def _compound(self, value: Any) -> None:
         forms: tuple[tuple[Any, Callable[[Any], None]], ...] = (
             (list | tuple, lambda each: self._each(type(each).__name__, each)),
-            (set | frozenset, lambda each: self._each("set", sorted(each, key=repr))),
+            (set | frozenset, lambda each: self._each("set", self._sorted(each))),
             (
                 Mapping,
-                lambda each: self._each("mapping", [p for k in sorted(each, key=str) for p in (k, each[k])]),
+                lambda each: self._each("mapping", [p for k in self._sorted(each) for p in (k, each[k])]),
             ),
             (FunctionType, self._function),
             (CodeType, self._code),
@@ -101,7 +129,21 @@ class _Declarations:
             (nn.Module, self._module),
         )
         feed = next((feed for kind, feed in forms if isinstance(value, kind)), self._object)
+        if isinstance(value, list | tuple | set | frozenset | Mapping) and not _is_builtin(type(value)):
+            self._value(type(value))
         feed(value)
+
+    def _sorted(self, values: Iterable[Any]) -> list[Any]:
+        """Sort keys and members of sets by their digests: other orders depend on hashes and addresses."""
+        return sorted(values, key=self._alone)
+
+    def _alone(self, value: Any) -> str:
+        if type(value) in _PLAIN:
+            return f"{type(value).__name__}:{value!r}"
+        other = _Declarations()
+        other._numbers, other._kept, other._weights = dict(self._numbers), [*self._kept], self._weights
+        other._value(value)
+        return other.hex()
 
     def _each(self, kind: str, values: Any) -> None:
         self._text(f"{kind}:{len(values)}")
@@ -137,30 +179,87 @@ class _Declarations:
                 self.feed(name, unwrapped)
 
     def _module(self, module: nn.Module) -> None:
-        for name, part in module.named_modules():
-            self.feed(name, type(part))
-            self._plain_fields(part)
-        for name, tensor in module.state_dict().items():
-            self.feed(name, tensor if self._weights else [str(tensor.dtype), *tensor.shape])
+        """Feed a module with its parts. Tensors of a state dict come first: fields may name them again."""
+        parts = []
+        for name, part in module.named_modules(remove_duplicate=False):
+            self._text(name)
+            if part is module or self._number(part):
+                self._value(type(part))
+                self._registered(part)
+                parts.append(part)
+        weights, self._weights = self._weights, True  # no checkpoint replaces what only a field holds
+        for part in parts:
+            self._fields(part)
+        self._weights = weights
 
-    def _plain_fields(self, module: nn.Module) -> None:
-        fields = {name: value for name, value in vars(module).items() if isinstance(value, _PLAIN)}
-        for name in sorted(fields.keys() - {"training"}):
-            self.feed(name, fields[name])
+    def _registered(self, module: nn.Module) -> None:
+        """Feed the parameters and buffers of one module; those that a checkpoint leaves out with their numbers."""
+        left_out = module._non_persistent_buffers_set
+        named = [
+            *module.named_parameters(recurse=False, remove_duplicate=False),
+            *module.named_buffers(recurse=False, remove_duplicate=False),
+        ]
+        for name, tensor in named:
+            self._text(f"{name}:{tensor.requires_grad}")
+            if self._number(tensor) and (self._weights or name in left_out):
+                self._tensor(tensor)
+            else:
+                self._each("shape", (str(tensor.dtype), *tensor.shape))
+
+    def _fields(self, module: nn.Module) -> None:
+        if isinstance(module, torch.jit.ScriptModule):
+            self._text(getattr(module, "code", ""))
+        elif "_orig_mod" not in module._modules:  # fields of torch.compile's wrapper are the compiler's
+            for name in sorted(vars(module).keys() - _INTERNAL - _recomputed(module)):
+                self.feed(name, vars(module)[name])
+        for name in _HOOKS:
+            self.feed(name, list(vars(module).get(name, {}).values()))  # keys count the hooks of the process
 
     def _object(self, value: Any) -> None:
-        """Any other object: its class, what a wrapper wraps, and the fields of classes of the user's own."""
+        """Any other object: its class, and what a wrapper wraps, its name, or its state."""
         self._value(type(value))
-        if hasattr(value, "__wrapped__"):
+        if isinstance(value, _TORCH_NAMES):
+            self._text(str(value))
+        elif hasattr(value, "__wrapped__"):
             self.feed("wrapped", value.__wrapped__)
         elif hasattr(value, "__qualname__"):  # a function that is not written in Python
             self._text(_name(value))
+            if isinstance(value, BuiltinMethodType | MethodWrapperType):
+                self.feed("of", value.__self__)
         elif hasattr(value, "__dict__") and not _is_foreign(type(value)):
             self._value(vars(value))
+        else:
+            self.feed("state", _state(value))
+
+
+def _state(value: Any) -> Any:
+    """Read what pickle would write of an object of an installed class; what it cannot read has its fields alone."""
+    try:
+        parts = value.__reduce_ex__(4)
+    except _UNREADABLE:
+        return getattr(value, "__dict__", None)
+    if isinstance(parts, str):
+        return parts
+    made, arguments, *rest = parts
+    state, members, pairs = (*rest[:3], None, None, None)[:3]
+    return [made, arguments, state, list(members or ()), list(pairs or ())]
+
+
+def _recomputed(module: nn.Module) -> set[str]:
+    """Tensors that weight normalization, spectral normalization and pruning compute from parameters in each pass."""
+    fields, parameters = vars(module), module._parameters.keys()
+    tensors = {name for name, value in fields.items() if isinstance(value, Tensor)}
+    return {
+        name for name in tensors if {f"{name}_g", f"{name}_v"} <= parameters or f"{name}_orig" in parameters
+    }
 
 
 def _name(named: Any) -> str:
-    return f"{named.__module__}.{named.__qualname__}"
+    return f"{getattr(named, '__module__', None)}.{named.__qualname__}"
+
+
+def _is_builtin(kind: type) -> bool:
+    return kind.__module__ == "builtins"
 
 
 def _is_filled(cell: Any) -> bool:
@@ -178,7 +277,7 @@ def _global_names(code: CodeType) -> list[str]:
 
 
 def _is_foreign(kind: type) -> bool:
-    """Tell whether fields of such an object are left out; Byline's own options and dataclasses are values."""
+    """Tell whether an object is asked for its state; Byline's own options and dataclasses show their fields."""
     return _is_installed(kind.__module__) and kind.__module__.partition(".")[0] != _OWN_NAME
 
 

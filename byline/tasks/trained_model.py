@@ -77,7 +77,7 @@ def from_model(
         checkpoints=[Checkpoint(weights=kept.state_dict())],
         data=TrainingData(as_items(train_set, dtype=dtype_of(kept)), examples),
     )
-    criterion, output = _criterion(loss), _output_of(kept, trained.data.items)
+    criterion, output = _criterion(loss), _output_of(trained.model(), trained.data.items)
     if criterion is F.cross_entropy and output is not None and len(output) == 2:
         return _classifier(trained, _class_names(classes, output[1]))
     if classes is not None:

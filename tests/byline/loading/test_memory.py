@@ -1,8 +1,10 @@
 """The digest of a Task in memory: the same for the same code and values, another for whatever an index depends on."""
 
+import copy
 import functools
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,6 +137,122 @@ def test_numbers_of_a_network_that_a_loss_asks_are_part_of_it() -> None:
     assert digest(loss=distilled) != before
 
 
+class Layered(nn.Module):
+    """A layer with a field of any kind, and a buffer that no checkpoint has."""
+
+    def __init__(self, field: Any = None, buffer: float = 1.0) -> None:
+        super().__init__()
+        self.linear, self.field = nn.Linear(2, 1), field
+        self.register_buffer("scale", torch.full((2,), buffer), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x * self.scale)
+
+
+def hooked(factor: float) -> nn.Module:
+    model = Layered()
+    model.linear.register_forward_hook(lambda module, inputs, output: output * factor)
+    return model
+
+
+def scaled(factor: float, x: Tensor) -> Tensor:
+    return x * factor
+
+
+def patched(factor: float) -> nn.Module:
+    model = Layered()
+    model.forward = functools.partial(scaled, factor)
+    return model
+
+
+def shared_layers(order: tuple[int, ...]) -> nn.Module:
+    layers = (nn.Linear(2, 2), nn.Tanh())
+    return nn.Sequential(*(layers[place] for place in order))
+
+
+def tied(same: bool) -> nn.Module:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    if same:
+        model[1].weight = model[0].weight
+    return model
+
+
+def frozen(part: int) -> nn.Module:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[part].requires_grad_(requires_grad=False)
+    return model
+
+
+def normed(eps: float) -> nn.Module:
+    return nn.utils.parametrizations.spectral_norm(nn.Linear(2, 2), eps=eps)
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module]]] = {
+    "stride": (lambda: nn.Conv2d(1, 4, 3), lambda: nn.Conv2d(1, 4, 3, stride=2)),
+    "kernel": (lambda: nn.MaxPool2d((2, 1)), lambda: nn.MaxPool2d((1, 2))),
+    "function": (lambda: Layered(torch.relu), lambda: Layered(torch.tanh)),
+    "python function": (
+        lambda: Layered(nn.functional.gelu),
+        lambda: Layered(nn.functional.leaky_relu),
+    ),
+    "list": (lambda: Layered([1.0]), lambda: Layered([3.0])),
+    "mapping": (lambda: Layered({"a": 1}), lambda: Layered({"a": 2})),
+    "set": (lambda: Layered({"a", "b"}), lambda: Layered({"a", "c"})),
+    "set of functions": (lambda: Layered({helper, loss}), lambda: Layered({helper, powered})),
+    "mapping of functions": (
+        lambda: Layered({helper: 1, loss: 2}),
+        lambda: Layered({helper: 2, loss: 1}),
+    ),
+    "type of numbers": (lambda: Layered(torch.float32), lambda: Layered(torch.float64)),
+    "slice": (lambda: Layered(slice(0, 1)), lambda: Layered(slice(0, 2))),
+    "namespace": (lambda: Layered(Namespace(scale=1.0)), lambda: Layered(Namespace(scale=2.0))),
+    "own object": (lambda: Layered(Weighted(1.0)), lambda: Layered(Weighted(2.0))),
+    "bound method": (lambda: Layered(Weighted(1.0).of), lambda: Layered(Weighted(2.0).of)),
+    "tensor": (lambda: Layered(torch.ones(2)), lambda: Layered(torch.zeros(2))),
+    "layer in a list": (lambda: Layered([constant(1.0)]), lambda: Layered([constant(2.0)])),
+    "buffer": (lambda: Layered(buffer=1.0), lambda: Layered(buffer=5.0)),
+    "hook": (lambda: hooked(1.0), lambda: hooked(2.0)),
+    "forward": (lambda: patched(1.0), lambda: patched(2.0)),
+    "shared layer": (lambda: shared_layers((0, 1)), lambda: shared_layers((0, 1, 1))),
+    "tied weights": (lambda: tied(same=True), lambda: tied(same=False)),
+    "frozen layer": (lambda: frozen(0), lambda: frozen(1)),
+    "parametrization": (lambda: normed(1e-12), lambda: normed(1e-3)),
+}
+
+
+def constant(value: float) -> nn.Module:
+    layer = nn.Linear(1, 1)
+    nn.init.constant_(layer.weight, value)
+    nn.init.constant_(layer.bias, value)
+    return layer
+
+
+def of_object(model: nn.Module) -> str:
+    return digest(model=lambda: model)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_all_that_a_model_is_made_of_is_part_of_it(kind: str) -> None:
+    first, second = MODELS[kind]
+    assert of_object(first()) == of_object(first())
+    assert of_object(first()) == of_object(copy.deepcopy(first()))
+    assert of_object(first()) != of_object(second())
+
+
+def test_a_field_that_names_a_parameter_leaves_its_numbers_to_the_checkpoints() -> None:
+    model, other = Layered(), Layered()
+    model.field, other.field = [model.linear.weight, model.linear], [other.linear.weight, other.linear]
+    assert of_object(model) == of_object(other)
+    other.field[1] = constant(1.0)
+    assert of_object(model) != of_object(other)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_weights_that_are_computed_in_each_pass_are_left_out() -> None:
+    made = [nn.utils.weight_norm(nn.Linear(2, 2)), nn.utils.weight_norm(nn.Linear(2, 2))]
+    assert of_object(made[0]) == of_object(made[1])
+
+
 def test_values_that_name_themselves_end() -> None:
     cycle: list[Any] = [1.0]
     cycle.append(cycle)
@@ -151,6 +269,20 @@ def test_another_process_finds_the_same_digest() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_seeded_environment()
     )
     assert found.stdout.strip() == task_in_memory(load_task(f"{TINY}:task").task).digest
+
+
+def test_another_process_finds_the_same_digest_of_every_model() -> None:
+    code = (
+        "from tests.byline.loading.test_memory import MODELS, of_object\n"
+        "junk = [object() for _ in range(1000)]\n"
+        "for first, second in MODELS.values():\n"
+        "    print(of_object(first()), of_object(second()))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_seeded_environment()
+    )
+    here = [f"{of_object(first())} {of_object(second())}" for first, second in MODELS.values()]
+    assert found.stdout.split("\n")[:-1] == here
 
 
 def _seeded_environment() -> dict[str, str]:

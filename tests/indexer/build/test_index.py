@@ -164,6 +164,19 @@ def test_a_task_with_other_weights_is_refused_when_the_index_is_opened(tmp_path:
         Attributor.open(path, task=declared(weight=0.75))
 
 
+def test_a_task_with_another_loss_is_refused_when_the_index_is_opened(tmp_path: Path) -> None:
+    path = build_index(declared(), EXACT, tmp_path / "index", SMALL)
+    assert Attributor.open(path, task=declared()).task is not None
+    for other in (declared(scale=7.0), replace(declared(), model=lambda: nn.Sequential(nn.Linear(5, 1)))):
+        with pytest.raises(StaleIndex, match=r"'in-memory'.*another model, loss.*rebuild"):
+            Attributor.open(path, task=other)
+
+
+def test_a_task_in_memory_may_open_an_index_of_a_file(tmp_path: Path, tiny: Task) -> None:
+    path = build_index(f"{TINY}:task", "grad_dot", tmp_path / "index", SMALL)
+    assert Attributor.open(path, task=tiny).task is not None
+
+
 def test_commands_that_load_the_task_say_that_it_is_in_memory(tmp_path: Path) -> None:
     path = build_index(declared(), EXACT, tmp_path / "index", SMALL)
     with pytest.raises(InvalidTask, match="from the Task 'in-memory' in memory, which no file declares"):
