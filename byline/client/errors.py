@@ -13,7 +13,8 @@ ClientError                  (a BylineError)
     ├── Unauthorized         send a valid key                                    401
     ├── Forbidden            use a key with another scope                        403
     ├── NotFound             no such index, example or statement                 404
-    ├── Conflict             the state has changed: read it again, then decide   409, 412
+    ├── Conflict             the state has changed: read it again, then decide   409
+    │   ├── StaleAlias       the alias was changed since its ETag was read       412
     │   └── InProgress       the first request with this key is still running    409
     ├── QuotaExceeded        wait, or ask for a larger quota                     429
     ├── Unavailable          full, starting, or shutting down: wait              503
@@ -103,8 +104,13 @@ class KeyReused(InvalidRequest, errors.ReusedKey):
     """The idempotency key belongs to another request."""
 
 
-class NotPayable(InvalidRequest):
-    """No policy could pay for this event, for example without a standard error. Nothing was booked."""
+class NotPayable(InvalidRequest, errors.NotPayable):
+    """No policy could pay for this event, for example without a standard error. Nothing was booked.
+
+    The message has the reasons. `reasons` is empty: a problem document has no codes.
+    """
+
+    reasons: tuple[str, ...] = ()
 
 
 class NonFinite(ServiceError, errors.NonFiniteGradient):
@@ -125,6 +131,10 @@ class NotFound(ServiceError, errors.NotFound):
 
 class Conflict(ServiceError, errors.Conflict):
     """The state has changed: read it again, then decide."""
+
+
+class StaleAlias(Conflict, errors.StaleAlias):
+    """The alias was changed since its ETag was read: read it again, then decide."""
 
 
 class InProgress(Conflict, errors.InProgress):
@@ -162,7 +172,7 @@ _BY_STATUS: Mapping[int, type[ServiceError]] = {
     403: Forbidden,
     404: NotFound,
     409: Conflict,
-    412: Conflict,
+    412: StaleAlias,
     413: TooLarge,
     429: QuotaExceeded,
     502: Unavailable,  # from a proxy without a service behind it
