@@ -71,17 +71,13 @@ class GradientFeaturizer:
         return sum(f.width for f in self._featurizers.values())
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
-        """List the names and shapes that `from_gradients` takes: one gradient for each member, or each whole model."""
+        """List the names and shapes that `features_of` takes: one gradient for each member, or each whole model."""
         return {
             f"{self._source(member)}/{name}": shape
             for member in self._featurizers
             for block in self._blocks
             for name, shape in zip(block.parameters, block.shapes, strict=True)
         }
-
-    def from_gradients(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Make the feature of one query whose gradients were computed elsewhere: float32 [1, K]."""
-        return self.features_of(tensors).whole_QK
 
     def features_of(self, tensors: Mapping[str, Tensor]) -> QueryFeatures:
         """Make the feature of one query whose gradients were computed elsewhere, with the members' parts.

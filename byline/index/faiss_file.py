@@ -342,11 +342,6 @@ class SearchFile:
         return int(self._index.ntotal), int(self._index.d)
 
     @property
-    def compressed(self) -> bool:
-        """Whether there are codes."""
-        return self._codes is not None
-
-    @property
     def code_dimensions(self) -> int:
         """D, the bits of a code."""
         rotated: Any = faiss.downcast_index(self._codes)

@@ -25,8 +25,6 @@ from byline_indexer.evaluation.truth import Truth, write_truth
 class Metric:
     """One row of the table."""
 
-    purpose: str
-    """Purpose of the metric, as tables show it."""
     check: Callable[[Subject], None]
     """Raises where the Task or the recipe lacks something; called before anything is built."""
     measure: Callable[[Subject, AttributionIndex], Measured]
@@ -125,8 +123,8 @@ def _check_lds(subject: Subject) -> None:
 
 
 METRICS: dict[str, Metric] = {
-    "lds": Metric("models retrained on random subsets", _check_lds, lds),
-    "loo": Metric("models retrained without single points", _check, loo),
-    "mislabel": Metric("self-influence of wrong labels", mislabeling.check, mislabeling.mislabel),
+    "lds": Metric(_check_lds, lds),
+    "loo": Metric(_check, loo),
+    "mislabel": Metric(mislabeling.check, mislabeling.mislabel),
 }
 """Every metric, by name."""

@@ -35,10 +35,6 @@ class Policy(PolicyRevision, Stored):
             return Fraction(self.multiplier, TEN_THOUSAND)
         return Fraction(student_multiplier(self.confidence, event.units), TEN_THOUSAND)
 
-    def covers(self, event: Event) -> bool:
-        """Return whether an event belongs to one of the policy's indexes."""
-        return not self.indexes or event.index in self.indexes
-
     def refusals(
         self, event: Event, quarantined: Collection[tuple[str, str]] = frozenset()
     ) -> tuple[Reason, ...]:

@@ -46,7 +46,7 @@ def test_gradients_from_elsewhere_give_the_same_feature(task: Task, members: dic
             tensors[f"{member.whole.name}/{name}"] = grad
     assert {n: tuple(t.shape) for n, t in tensors.items()} == featurizer.expected_gradients()
     torch.testing.assert_close(
-        featurizer.from_gradients(tensors), featurizer.query([item]), rtol=1e-4, atol=1e-5
+        featurizer.features_of(tensors).whole_QK, featurizer.query([item]), rtol=1e-4, atol=1e-5
     )
 
 
@@ -85,4 +85,4 @@ def test_wrong_gradients_are_refused(featurizer: Featurizer, spoil: str) -> None
         case _:
             tensors[first] = tensors[first].long()
     with pytest.raises(InvalidQuery):
-        featurizer.from_gradients(tensors)
+        featurizer.features_of(tensors)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
-from byline.index import faiss_file
 from byline.index.index import AttributionIndex
 from byline.index.writer import write_index
 from byline.search.query_kinds import query_kinds
@@ -56,4 +56,4 @@ def test_real_queries_are_measured_by_target(tmp_path: Path) -> None:
 def test_the_file_of_an_exact_index_declares_nothing(tmp_path: Path) -> None:
     record = build(tmp_path / "v", rows_of("heavy", 50, 8)).manifest.search
     assert (record.recall, record.recall_at_10, record.rescore_factor) == ((), None, None)
-    assert faiss_file.SearchFile(tmp_path / "v" / "search.faiss").compressed is False
+    assert isinstance(faiss.read_index(str(tmp_path / "v" / "search.faiss")), faiss.IndexScalarQuantizer)
