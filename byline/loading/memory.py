@@ -242,7 +242,14 @@ def _state(value: Any) -> Any:
         return parts
     made, arguments, *rest = parts
     state, members, pairs = (*rest[:3], None, None, None)[:3]
-    return [made, arguments, state, list(members or ()), list(pairs or ())]
+    return [made, arguments, _without_hashes(state), list(members or ()), list(pairs or ())]
+
+
+def _without_hashes(state: Any) -> Any:
+    """Leave out hashes that an object keeps, as configurations of transformers do: each process has others."""
+    if not isinstance(state, dict):
+        return state
+    return {k: v for k, v in state.items() if not (str(k).startswith("_") and str(k).endswith("_hash"))}
 
 
 def _recomputed(module: nn.Module) -> set[str]:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from byline.api.example import Example
 from byline.loading.memory import task_in_memory
@@ -206,6 +207,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module]]] = {
     "type of numbers": (lambda: Layered(torch.float32), lambda: Layered(torch.float64)),
     "slice": (lambda: Layered(slice(0, 1)), lambda: Layered(slice(0, 2))),
     "namespace": (lambda: Layered(Namespace(scale=1.0)), lambda: Layered(Namespace(scale=2.0))),
+    "configuration": (lambda: small_gpt("gelu"), lambda: small_gpt("relu")),
     "own object": (lambda: Layered(Weighted(1.0)), lambda: Layered(Weighted(2.0))),
     "bound method": (lambda: Layered(Weighted(1.0).of), lambda: Layered(Weighted(2.0).of)),
     "tensor": (lambda: Layered(torch.ones(2)), lambda: Layered(torch.zeros(2))),
@@ -218,6 +220,19 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module]]] = {
     "frozen layer": (lambda: frozen(0), lambda: frozen(1)),
     "parametrization": (lambda: normed(1e-12), lambda: normed(1e-3)),
 }
+
+
+def small_gpt(activation: str) -> nn.Module:
+    config = GPT2Config(
+        n_layer=1,
+        n_embd=4,
+        n_head=1,
+        vocab_size=5,
+        bos_token_id=1,
+        eos_token_id=1,
+        activation_function=activation,
+    )
+    return GPT2LMHeadModel(config)
 
 
 def constant(value: float) -> nn.Module:
