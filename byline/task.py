@@ -219,7 +219,7 @@ class Task:
     evaluation_set: TrainSet | None = None
     """Items that the model was not trained on, of the data set's kind: queries of `byline evaluate`, and
     what `curvature.evaluation` mixes into a Fisher matrix."""
-    mislabelled: Callable[[Sequence[int], int], "Task"] | None = None
+    mislabeled: Callable[[Sequence[int], int], "Task"] | None = None
     """`(rows, seed) -> Task` like this one with wrong labels at these rows: for the metric `mislabel`."""
 
     def __post_init__(self) -> None:
@@ -255,7 +255,7 @@ class Task:
             ("text", "(item) -> str"),
             ("label", "(item) -> str"),
             ("train", "(rows, seed) -> state dict"),
-            ("mislabelled", "(rows, seed) -> Task"),
+            ("mislabeled", "(rows, seed) -> Task"),
         ):
             declarations.require_function(f"Task.{name}", getattr(self, name), form, optional=True)
 

@@ -23,7 +23,7 @@ class FitOptions:
     """Model that represents items, in evaluation mode on the CPU; None loads the Task's first checkpoint."""
     batch_rows: int = 64
     """Training points of one forward pass. More is faster until memory runs out."""
-    neighbours: int = 5
+    neighbors: int = 5
     """K of `knn_shapley`: how many nearest points vote on a query's label."""
     on_done: Callable[[int, int], None] = lambda _done, _all: None
     """Called with the number of training points read so far, and the number of all."""

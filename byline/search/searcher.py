@@ -233,7 +233,7 @@ class Searcher:
     def _each(
         self, answer: Callable[[NDArray[np.float64]], _Result], queries_QK: NDArray[np.float64]
     ) -> list[_Result]:
-        """Answer one query a time, so that nothing depends on its neighbours; in threads if there are several."""
+        """Answer one query a time, so that nothing depends on its neighbors; in threads if there are several."""
         each = [query_K[None] for query_K in queries_QK]
         if self._threads == 1 or len(each) < 2:
             return [answer(query_1K) for query_1K in each]

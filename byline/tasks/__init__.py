@@ -2,7 +2,7 @@
 
 from byline.tasks.causal_lm import Generation, causal_language_model
 from byline.tasks.documents import Document
-from byline.tasks.labelled_inputs import TrainedModel
+from byline.tasks.labeled_inputs import TrainedModel
 from byline.tasks.pretrained import LocalModel
 from byline.tasks.sequence_classifier import sequence_classifier
 from byline.tasks.trained_model import from_model

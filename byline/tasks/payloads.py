@@ -135,10 +135,10 @@ def causal_text_payload(context: int) -> type[CausalTextQuery]:
     )
 
 
-def labelled_text_payload(context: int) -> type[Payload]:
+def labeled_text_payload(context: int) -> type[Payload]:
     """Make `{"text": ..., "label": optional}` for a classifier that sees `context` tokens."""
     text = Annotated[StrictStr, Field(min_length=1, max_length=context * CHARACTERS_PER_TOKEN)]
-    return create_model("LabelledTextQuery", __base__=Payload, text=(text, ...), label=(ClassLabel, None))
+    return create_model("LabeledTextQuery", __base__=Payload, text=(text, ...), label=(ClassLabel, None))
 
 
 def class_position(label: str | int, classes: Sequence[str]) -> int:

@@ -86,7 +86,7 @@ def _mean(losses_NT: Tensor, counts_N: Tensor) -> Tensor:
     return losses_NT.sum(1) / counts_N
 
 
-def _relabelled(batch: Batch, labels_NT: Tensor) -> Batch:
+def _relabeled(batch: Batch, labels_NT: Tensor) -> Batch:
     """Other targets where there were targets; what the model reads stays."""
     old_NT = batch["labels"]
     new_NT = torch.cat([old_NT[:, :1], labels_NT], dim=1)
@@ -96,7 +96,7 @@ def _relabelled(batch: Batch, labels_NT: Tensor) -> Batch:
 TOKEN_OUTPUTS = Outputs(
     compute=next_token_logits,
     loss=lambda logits_NTV, batch: _mean(*_losses(logits_NTV, batch)),
-    relabel=_relabelled,
+    relabel=_relabeled,
 )
 """Predictive distribution of a causal language model: logits and mean token loss."""
 

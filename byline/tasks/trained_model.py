@@ -26,7 +26,7 @@ from byline.tasks.classification import (
     objectives,
     tensor_of,
 )
-from byline.tasks.labelled_inputs import TrainedModel
+from byline.tasks.labeled_inputs import TrainedModel
 from byline.tasks.points import Points, as_items
 from byline.tasks.training_data import TrainingData
 from byline.tasks.vector import image_classification, vector_classification, vector_regression

@@ -43,7 +43,7 @@ class Chosen:
     """A baseline with its option."""
 
     name: Baseline
-    neighbours: int = 5
+    neighbors: int = 5
     """Number of neighbors K of `knn_shapley`."""
 
 
@@ -119,7 +119,7 @@ def write_scores(
     else:
         fitting = FitOptions(
             model=featurizer.model,
-            neighbours=baseline.neighbours,
+            neighbors=baseline.neighbors,
             on_done=lambda done, rows: observer.progress("read training points", done, rows),
         )
         baseline_fitted = fit_baseline(opened, task, baseline.name, fitting)

@@ -109,9 +109,9 @@ ScoresBaseline = Annotated[
         help="Score by a baseline instead of influence. Example: `--baseline knn_shapley`",
     ),
 ]
-Neighbours = Annotated[
+Neighbors = Annotated[
     int,
-    typer.Option(min=1, help="Nearest points that vote in knn_shapley. Example: `--neighbours 10`"),
+    typer.Option(min=1, help="Nearest points that vote in knn_shapley. Example: `--neighbors 10`"),
 ]
 QueriesFile = Annotated[
     Path,
@@ -189,7 +189,7 @@ def scores(
     *,
     batch: QueryBatch = 32,
     baseline: ScoresBaseline = None,
-    neighbours: Neighbours = 5,
+    neighbors: Neighbors = 5,
 ) -> None:
     """Write the score of every training point for every query: float32 [queries, training points].
 
@@ -201,7 +201,7 @@ def scores(
     from byline_indexer.scores import Chosen, read_requests, write_scores
 
     requests: list[AttributionRequest] = read_requests(queries)
-    chosen = None if baseline is None else Chosen(baseline, neighbours)
+    chosen = None if baseline is None else Chosen(baseline, neighbors)
     with bar() as observer:
         write_scores(index, requests, out, batch=batch, observer=observer, baseline=chosen)
     typer.echo(str(out))

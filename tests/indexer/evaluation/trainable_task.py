@@ -87,11 +87,11 @@ def declared(x: Tensor, y: Tensor) -> Task:
 def task() -> Task:
     x, y = points(ROWS, seed=0)
 
-    def mislabelled(rows: Sequence[int], seed: int) -> Task:
+    def mislabeled(rows: Sequence[int], seed: int) -> Task:
         generator = torch.Generator().manual_seed(seed)
         wrong = y.clone()
         for row in rows:
             wrong[row] = (y[row] + torch.randint(1, 3, (), generator=generator)) % 3
         return declared(x, wrong)
 
-    return replace(declared(x, y), mislabelled=mislabelled)
+    return replace(declared(x, y), mislabeled=mislabeled)
