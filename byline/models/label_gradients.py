@@ -58,7 +58,7 @@ class LabelGradients:
         """Differentiate the loss so that the outer products of each item add up to the item's own expected curvature.
 
         A draw that serves a fit over all points is far too little for one of them: identical points would get leverages
-        that are several times as large as each other's. So all classes are listed, as many as `MOST_LISTED`; beyond, and
+        that are several times as large as each other's. So all classes are listed, as many as `MOST_LISTED`. Beyond, and
         for sequences, the draw is seeded by the item's content.
 
         Args:

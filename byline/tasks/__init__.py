@@ -1,4 +1,4 @@
-"""Ready-made tasks for the common cases; see docs/tasks.md."""
+"""Ready-made tasks for the common cases. See docs/tasks.md."""
 
 from byline.tasks.causal_lm import Generation, causal_language_model
 from byline.tasks.documents import Document

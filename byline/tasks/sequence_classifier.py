@@ -33,14 +33,14 @@ def sequence_classifier(
 ) -> Task:
     """Declare a classifier of texts.
 
-    Training texts that are longer than the context are cut to it, as they were in training; queries
+    Training texts that are longer than the context are cut to it, as they were in training. Queries
     that are longer are refused. Queries are `{"text": ..., "label": optional}`.
 
     Args:
         name: Name of the Task.
         local: The folder, the checkpoints, the context.
-        documents: The training set, in a fixed order; each one's `label` names its class.
-        classes: Names in the order of the logits; None takes the configuration's `id2label`.
+        documents: The training set, in a fixed order. Each one's `label` names its class.
+        classes: Names in the order of the logits. None takes the configuration's `id2label`.
 
     Returns:
         The task, with the targets `margin` (log p/(1-p) of the label) and `logit` (the label's).

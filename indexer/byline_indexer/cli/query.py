@@ -18,7 +18,7 @@ Payload = Annotated[
     typer.Option(
         "--query",
         "-q",
-        help="The query, as JSON of the Task's own form; `-` reads it from the standard input. A label or "
+        help="The query, as JSON of the Task's own form. `-` reads it from the standard input. A label or "
         'completion that is left out is predicted first. Example: `--query \'{"text": "..."}\'`',
         show_default=False,
     ),
@@ -34,7 +34,7 @@ Ids = Annotated[
     list[str] | None,
     typer.Option(
         "--filter-id",
-        help="Only the training point with this id; repeatable. With `--drill-down`: only this group. "
+        help="Only the training point with this id. Repeatable. With `--drill-down`: only this group. "
         "Example: `--filter-id train-17`",
     ),
 ]
@@ -42,20 +42,20 @@ Owners = Annotated[
     list[str] | None,
     typer.Option(
         "--filter-owner",
-        help="Only training points of this owner; repeatable. Example: `--filter-owner ada`",
+        help="Only training points of this owner. Repeatable. Example: `--filter-owner ada`",
     ),
 ]
 Licenses = Annotated[
     list[str] | None,
     typer.Option(
         "--filter-license",
-        help="Only training points under this license; repeatable. Example: `--filter-license MIT`",
+        help="Only training points under this license. Repeatable. Example: `--filter-license MIT`",
     ),
 ]
 Labels = Annotated[
     list[str] | None,
     typer.Option(
-        "--filter-label", help="Only training points with this label; repeatable. Example: `--filter-label 7`"
+        "--filter-label", help="Only training points with this label. Repeatable. Example: `--filter-label 7`"
     ),
 ]
 ByMember = Annotated[

@@ -35,7 +35,7 @@ from byline_indexer.evaluation.training import REVISION, train
 
 @dataclass(frozen=True)
 class WrongTraining:
-    """A model of the whole training set with some labels made wrong; its file holds the weights."""
+    """A model of the whole training set with some labels made wrong. Its file holds the weights."""
 
     wrong: tuple[int, ...]
     """Training points whose labels are wrong, ascending."""
