@@ -54,13 +54,13 @@ def fit(pixels_ND: torch.Tensor, labels_N: torch.Tensor, seed: int, epochs: int 
     """
     torch.manual_seed(seed)
     classifier = model().train()
-    optimiser = torch.optim.SGD(classifier.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
     for _ in range(epochs):
         for batch in torch.randperm(len(pixels_ND)).split(64):
             loss = F.cross_entropy(classifier(pixels_ND[batch]), labels_N[batch])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
     return classifier.eval()
 
 

@@ -33,7 +33,7 @@ WithoutTask = Annotated[
 
 @app.command("list")
 def list_versions(index: Index) -> None:
-    """List the versions of an index: name, state, recipe, dates, aliases; then the aliases.
+    """List the versions of an index with state, recipe, dates and aliases. The aliases follow.
 
     Example: `byline versions list indexes/digits`
     """
