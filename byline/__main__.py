@@ -56,10 +56,10 @@ def _version(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; what goes wrong is one line on the standard error stream.
+    """Run one command. What goes wrong is one line on the standard error stream.
 
     Args:
-        arguments: The command line; that of the process by default.
+        arguments: The command line. That of the process by default.
     """
     try:
         compose()(args=None if arguments is None else list(arguments), prog_name="byline")

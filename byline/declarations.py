@@ -56,7 +56,7 @@ def require_function(name: str, value: object, form: str, *, optional: bool = Fa
 
 
 def _takes(function: Callable[..., Any], form: str) -> bool:
-    """Tell whether a function can be called as its form says; True where Python cannot tell."""
+    """Tell whether a function can be called as its form says. True where Python cannot tell."""
     arguments = [word for word in form[1 : form.index(")")].split(",") if word.strip()]
     try:
         inspect.signature(function).bind(*arguments)

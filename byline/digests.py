@@ -27,7 +27,7 @@ def require_digest(what: str, found: str, expected: str | None) -> None:
     Args:
         what: Name of the part in messages: `the weights at seed-0.safetensors`.
         found: Digest of what is in memory now.
-        expected: Digest at the start of the build, or in an index's manifest; None accepts every digest.
+        expected: Digest at the start of the build, or in an index's manifest. None accepts every digest.
 
     Raises:
         StaleIndex: They differ.
@@ -67,7 +67,7 @@ def content_id(value: Any) -> str:
 
 
 def _feed(digest: "hashlib._Hash", value: Any) -> None:
-    """Digest a value; the usual types come first, since each further check costs as much as a small tensor."""
+    """Digest a value. The usual types come first, since each further check costs as much as a small tensor."""
     kind = type(value)
     if kind in _LISTS:
         _feed_sequence(digest, value)

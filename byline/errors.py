@@ -40,7 +40,7 @@ class BylineError(Exception):
 
 
 class InvalidInput(BylineError, ValueError):
-    """What was passed in is wrong: correct it and call again."""
+    """An input is wrong: correct it and call again."""
 
 
 class InvalidTask(InvalidInput):
@@ -77,7 +77,7 @@ class ReusedKey(InvalidInput):
 
 
 class UnsupportedModel(BylineError):
-    """The model cannot be attributed exactly; the message names the module and the way out."""
+    """The model cannot be attributed exactly. The message names the module and the way out."""
 
 
 class NonFiniteGradient(BylineError):
@@ -108,7 +108,7 @@ class StaleIndex(UnusableIndex):
 
 
 class BuildFailed(BylineError):
-    """A task of a build failed; finished tasks are kept and the build can be resumed."""
+    """A task of a build failed. Finished tasks are kept and the build can be resumed."""
 
 
 class Overloaded(BylineError):
@@ -124,7 +124,7 @@ class Unauthorized(BylineError):
 
 
 class Forbidden(BylineError):
-    """Who asks is known, and may not do that."""
+    """The caller is known, and lacks the permission."""
 
 
 class Conflict(BylineError):
@@ -157,4 +157,4 @@ class DatabaseUnavailable(BylineError):
 
 
 class DiskFull(BylineError):
-    """The disk is full; the result was not written."""
+    """The disk is full. The result was not written."""

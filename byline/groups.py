@@ -46,7 +46,7 @@ class GroupOptions(BaseModel):
     """`sums`: features of every point, added up. `fast`: one backward pass of a group's summed loss, no gradient of a
     single point."""
     micro_batch: int | None = Field(default=None, ge=1, le=1024)
-    """Points of a random micro-batch: a `fast` build's curvature is fitted on these, not on points. 1 takes points; None
+    """Points of a random micro-batch: a `fast` build's curvature is fitted on these, not on points. 1 takes points. None
     chooses up to 8, so that a matrix is fitted on `ENOUGH_SUMS` of them or more."""
 
     @model_validator(mode="after")

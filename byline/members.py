@@ -1,6 +1,6 @@
 """Members of an ensemble: a checkpoint, a LoRA adapter and a seeded dropout mask.
 
-A plan names them by configuration only; each `Member` becomes one stretch of every stored vector.
+A plan names them by configuration only. Each `Member` becomes one stretch of every stored vector.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ class Member:
     checkpoint: int
     """Position in `Task.checkpoints`."""
     mask_seed: int | None = None
-    """Seed of the dropout mask; None leaves the model whole."""
+    """Seed of the dropout mask. None leaves the model whole."""
     adapter: int | None = None
     """Position in `Checkpoint.adapters`: only its parameters are attributed. None takes the model's own."""
     weight: float | None = field(default=None, compare=False)
-    """Weight of the member's scores, relative to the others; None where all members weigh the same."""
+    """Weight of the member's scores, relative to the others. None where all members weigh the same."""
 
     @property
     def name(self) -> str:
@@ -49,20 +49,20 @@ class MemberPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     checkpoints: tuple[int, ...] | None = None
-    """Positions in `Task.checkpoints`; None takes all. Independently trained ones help most, and cost most."""
+    """Positions in `Task.checkpoints`. None takes all. Independently trained ones help most, and cost most."""
     adapters: int = Field(default=0, ge=0, le=1024)
-    """Number of LoRA adapters of each checkpoint that are members, from the first; 0 attributes the models' own
+    """Number of LoRA adapters of each checkpoint that are members, from the first. 0 attributes the models' own
     parameters. With adapters, only their parameters are attributed: fewer numbers, cheaper passes."""
     masks: int = Field(default=0, ge=0, le=1024)
-    """Seeded dropout masks for each checkpoint; 0 leaves the models whole. Ten cost ten gradient passes and no training."""
+    """Seeded dropout masks for each checkpoint. 0 leaves the models whole. Ten cost ten gradient passes and no training."""
     mask_rate: float | None = Field(default=None, gt=0, lt=1)
-    """Rate of the masks; None takes each dropout module's own (modules with rate 0 then stay whole)."""
+    """Rate of the masks. None takes each dropout module's own (modules with rate 0 then stay whole)."""
     mask_seed: int = Field(default=0, ge=0, lt=2**31)
-    """Seed of the first mask; the others follow."""
+    """Seed of the first mask. The others follow."""
     queries: Literal["masked", "whole"] = "masked"
     """`whole` differentiates a query once for each checkpoint (or adapter), without a mask, and takes the masks on the
     training side alone: most of a query's cost is then independent of their number. Often as good or better on
-    classifiers, with a high `mask_rate`; worse on the language model that it was measured on. A training point's
+    classifiers, with a high `mask_rate`. Worse on the language model that it was measured on. A training point's
     own score, its self-influence, is taken under the masks on both sides."""
 
     forward_masks: int = Field(default=0, ge=0, le=1024)
@@ -123,6 +123,6 @@ class MemberPlan(BaseModel):
 
 
 def member_shares(members: Sequence[Member]) -> list[float]:
-    """Compute each member's weight in the ensemble's scores; the weights add up to one."""
+    """Compute each member's weight in the ensemble's scores. The weights add up to one."""
     weights = [1.0 if member.weight is None else member.weight for member in members]
     return [weight / sum(weights) for weight in weights]

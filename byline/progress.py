@@ -29,7 +29,7 @@ class Step:
     done: int = 0
     """Finished steps of the innermost count with a name."""
     total: int = 0
-    """Steps of that count at most; 0 where steps are not counted."""
+    """Steps of that count at most. 0 where steps are not counted."""
     fraction: float = 0.0
     """Fraction of the whole stage that is done, 0 to 1, over all nested counts."""
 
@@ -96,7 +96,7 @@ def count_steps(name: str | None, total: int) -> Iterator[Callable[[int], None]]
     """Count the steps of the block.
 
     Args:
-        name: Name of the counted steps; None refines the count around this one.
+        name: Name of the counted steps. None refines the count around this one.
         total: Most steps of the block.
 
     Yields:
@@ -124,7 +124,7 @@ def count_items(name: str | None, items: Collection[T]) -> Iterator[T]:
     """Iterate and count.
 
     Args:
-        name: Name of the counted steps; None refines the count around this one.
+        name: Name of the counted steps. None refines the count around this one.
         items: Items to iterate over.
 
     Yields:

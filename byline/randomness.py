@@ -1,6 +1,6 @@
 """Counter-based random bits: the same on every device, in any order, without state.
 
-A generator's stream depends on its device and on what was drawn before; an index built on a GPU must be
+A generator's stream depends on its device and on what was drawn before. An index built on a GPU must be
 queried from a CPU, and chunk 7 of a projection must not depend on chunks 0 to 6. So every number is a
 hash of (seed, stream, counter): the finaliser of SplitMix64 (Steele, Lea & Flood 2014), in wrapping int64
 arithmetic, which is exact on CPUs and GPUs alike.
@@ -24,7 +24,7 @@ def stream_key(seed: int, *names: str | int) -> int:
         names: Purpose of the stream, e.g. `("sjlt", "fc1.weight", 0)`.
 
     Returns:
-        A non-negative key; different names give unrelated streams.
+        A non-negative key. Different names give unrelated streams.
     """
     text = "\x1f".join([str(seed), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
@@ -38,7 +38,7 @@ def random_bits(key: int, counters: Tensor) -> Tensor:
         counters: int64 tensor of any shape.
 
     Returns:
-        int64 tensor of that shape; all 64 bits are random.
+        int64 tensor of that shape. All 64 bits are random.
     """
     x = (counters + 1) * _GOLDEN + key
     x = (x ^ _shift(x, 30)) * _MIX_1
@@ -47,7 +47,7 @@ def random_bits(key: int, counters: Tensor) -> Tensor:
 
 
 def random_integers(key: int, counters: Tensor, high: int) -> Tensor:
-    """Draw integers in [0, high); `high` at most 2^31, so that the bias is below 2^-32."""
+    """Draw integers in [0, high). `high` is at most 2^31, so that the bias is below 2^-32."""
     return _shift(random_bits(key, counters), 32) * high >> 32
 
 
@@ -64,7 +64,7 @@ def random_signs(key: int, start: int, rows: int, columns: int, device: torch.de
         start: First row.
         rows: Number of rows.
         columns: Width of the matrix; part of the stream's layout.
-        device: Device of the result; its content does not depend on it.
+        device: Device of the result. Its content does not depend on it.
 
     Returns:
         float32 [rows, columns] of -1 and +1.
@@ -85,7 +85,7 @@ def random_normals(key: int, start: int, rows: int, columns: int, device: torch.
         start: First row.
         rows: Number of rows.
         columns: Width of the matrix; part of the stream's layout.
-        device: Device of the result; its content depends on it in the last bits of float32 only.
+        device: Device of the result. Its content depends on it in the last bits of float32 only.
 
     Returns:
         float32 [rows, columns].
@@ -102,7 +102,7 @@ def stratified_positions(key: int, high: int, count: int) -> Tensor:
     Args:
         key: From `stream_key`.
         high: Integers to choose from.
-        count: Number of positions; all of them where it is not below `high`.
+        count: Number of positions. All of them where it is not below `high`.
 
     Returns:
         int64 [min(count, high)], ascending.

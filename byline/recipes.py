@@ -3,7 +3,7 @@
 A score is always an inner product of a query feature and a training feature. A recipe says what is
 differentiated on each side, how the gradient becomes k numbers, which curvature preconditions it and on
 which side, whether features are normalized, and which members make the ensemble. Adding a method that
-fits is adding a row; adding a projection or a curvature is adding a class to a union below.
+fits is adding a row. Adding a projection or a curvature is adding a class to a union below.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -188,7 +188,7 @@ class Recipe(BaseModel):
 
     @property
     def product_matrix(self) -> Matrix | None:
-        """The matrix that is met by its products with vectors alone; None where it is made of gradients."""
+        """The matrix that is met by its products with vectors alone. None where it is made of gradients."""
         curvature = self.curvature
         if isinstance(curvature, IterativeCurvature | Arnoldi):
             return curvature.matrix

@@ -42,7 +42,7 @@ class RecorderOptions:
     """Options of a recording; none of them changes a score."""
 
     compute: Compute = field(default_factory=Compute)
-    """Device and precision of the gradients; the model itself may live elsewhere."""
+    """Device and precision of the gradients. The model itself may live elsewhere."""
     batch_rows: int = 64
     """Examples that are differentiated together: bounds the memory of large batches."""
     span_bytes: int = 1 << 25
@@ -53,13 +53,13 @@ class TrainingRecorder:
     """Keeps every example's projected gradient at the step that used it.
 
     The loss that is trained on must be the mean of `Task.loss` over the batch, and the optimizer plain SGD. With
-    momentum m, pass learning rate / (1 - m), which is an approximation; weight decay is not modelled.
+    momentum m, pass learning rate / (1 - m), which is an approximation. Weight decay is not modelled.
 
     Args:
         task: The Task that the index will be built of. Its checkpoint need not be there yet.
         recipe: The index's: a row with curvature 'trajectory', such as `recipe("dvemb")`.
         model: The network that is being trained, of the architecture that `Task.model` makes.
-        folder: A new or empty folder; `Checkpoint.recording` names it afterwards.
+        folder: A new or empty folder. `Checkpoint.recording` names it afterwards.
         options: Device, memory.
     """
 
@@ -98,7 +98,7 @@ class TrainingRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Complete the recording; a run that raised stays incomplete, and is refused by a build."""
+        """Complete the recording. A run that raised stays incomplete, and is refused by a build."""
         run, self._run = self._run, None
         if kind is None and run is not None:
             run.writer.close()
@@ -107,7 +107,7 @@ class TrainingRecorder:
         """Record one step, before the optimizer changes the weights.
 
         Args:
-            rows: Rows of `Task.train_set` in the batch; one that is in it twice counts twice. With accumulated
+            rows: Rows of `Task.train_set` in the batch. One that is in it twice counts twice. With accumulated
                 gradients, the rows of all parts.
             learning_rate: Learning rate of this step.
 

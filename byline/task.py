@@ -29,7 +29,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 class TrainSet(Protocol):
-    """A sized, indexable collection of items; `torch.utils.data.Dataset`s and lists are such."""
+    """A sized, indexable collection of items. `torch.utils.data.Dataset`s and lists are such."""
 
     def __len__(self) -> int: ...
 
@@ -38,7 +38,7 @@ class TrainSet(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointDigests:
-    """SHA-256 of what a checkpoint is made of; None for parts that are not used."""
+    """SHA-256 of what a checkpoint is made of. None for parts that are not used."""
 
     weights: str
     """Digest of the state dict's names, shapes and numbers, in any file format."""
@@ -59,7 +59,7 @@ class Checkpoint:
     (`model.safetensors.index.json`), a folder as `save_pretrained` writes it, or the state dict itself. A relative path is
     relative to the Task's file."""
     name: str | None = None
-    """Shown to people; defaults to the file's name or the position."""
+    """Shown to people. Defaults to the file's name or the position."""
     learning_rate: float | None = None
     """Learning rate of the optimizer when these weights were saved. `tracin` and `less` weigh the checkpoints of a
     run by it."""
@@ -67,7 +67,7 @@ class Checkpoint:
     """Adam's moments, `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, in a `.safetensors` file or as tensors
     (`byline.models.optimizer_state.adam_state` takes them from an optimizer). Where they are missing they are estimated."""
     adapters: Sequence[Path] = ()
-    """Folders of LoRA adapters (peft) that were trained on top of these weights; `members.adapters` uses them."""
+    """Folders of LoRA adapters (peft) that were trained on top of these weights. `members.adapters` uses them."""
     recording: Path | None = None
     """Folder that a `byline.recording.TrainingRecorder` filled while these weights were trained; for `dvemb`. A relative
     path is relative to the Task's file."""
@@ -100,7 +100,7 @@ class Outputs:
     loss: Callable[[Tensor, Batch], Tensor]
     """`(outputs, batch) -> losses_N`."""
     relabel: Callable[[Batch, Tensor], Batch]
-    """`(batch, labels) -> batch` with labels [N] or [N, T] in place of its own; positions that carry no loss
+    """`(batch, labels) -> batch` with labels [N] or [N, T] in place of its own. Positions that carry no loss
     carry none afterwards either."""
     kind: Literal["categorical", "gaussian"] = "categorical"
     """Labels are drawn from softmax(outputs), or from a normal distribution around them whose negative
@@ -201,7 +201,7 @@ class Task:
     collate: Callable[[list[Item]], Batch] = default_collate
     """Makes a batch of a list of items."""
     targets: Mapping[str, Objective] = field(default_factory=dict)
-    """Named functions of the model's output that a query can be attributed by; a positive score raises them."""
+    """Named functions of the model's output that a query can be attributed by. A positive score raises them."""
     layers: LayerSelection = LayerSelection()
     """Attributed modules."""
     query: QueryInterface | None = None
@@ -219,7 +219,7 @@ class Task:
     evaluation_set: TrainSet | None = None
     """Items that the model was not trained on, of the data set's kind: queries of `byline evaluate`, and
     what `curvature.evaluation` mixes into a Fisher matrix."""
-    mislabelled: Callable[[Sequence[int], int], "Task"] | None = None
+    mislabeled: Callable[[Sequence[int], int], "Task"] | None = None
     """`(rows, seed) -> Task` like this one with wrong labels at these rows: for the metric `mislabel`."""
 
     def __post_init__(self) -> None:
@@ -255,7 +255,7 @@ class Task:
             ("text", "(item) -> str"),
             ("label", "(item) -> str"),
             ("train", "(rows, seed) -> state dict"),
-            ("mislabelled", "(rows, seed) -> Task"),
+            ("mislabeled", "(rows, seed) -> Task"),
         ):
             declarations.require_function(f"Task.{name}", getattr(self, name), form, optional=True)
 

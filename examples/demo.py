@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from examples.asking import ask
 from examples.code_lm import train
 from examples.code_lm.corpus import PACKAGES, Corpus, Sizes, collect, write_documents
+from examples.questions import ask
 from examples.service_process import serving
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -73,7 +73,7 @@ ROWS = [
     Row("tracin, 5 checkpoints of the run", "tracin", along=len(ALONG)),
     Row("representation", "representation"),
     Row("knn_shapley, K = 5", "knn_shapley"),
-    Row("knn_shapley, K = 50", "knn_shapley", changes={"neighbours": 50}),
+    Row("knn_shapley, K = 50", "knn_shapley", changes={"neighbors": 50}),
     Row("rps", "rps"),
     Row("trak", "trak"),
     Row("logra 64x32 by layer", "logra", least=0.45),

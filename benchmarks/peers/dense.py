@@ -50,7 +50,7 @@ class Dense:
             all_classes: Fit on the expectation over the model's own labels, the limit of sampling them.
         """
         total = torch.zeros(len(self.query_x), len(self.x), dtype=torch.float64)
-        fitted = list(self._labelled()) if all_classes else [(torch.ones(len(self.x)).double(), self.factors)]
+        fitted = list(self._labeled()) if all_classes else [(torch.ones(len(self.x)).double(), self.factors)]
         asked, _ = self.factors_of(self.query_x, self.query_y)
         for layer, (train, query) in enumerate(zip(self.factors, asked, strict=True)):
             lefts = torch.cat([p_N.sqrt()[:, None] * factors[layer][0] for p_N, factors in fitted])
@@ -120,7 +120,7 @@ class Dense:
         pairs = zip(reversed(lefts), inputs, strict=True)
         return [(left, with_one(right)) for left, right in pairs], (p_NC * right_NC).sum(dim=1)
 
-    def _labelled(self) -> Iterator[tuple[Tensor, Factors]]:
+    def _labeled(self) -> Iterator[tuple[Tensor, Factors]]:
         """Yield each class's probabilities, and the factors with that class as the label."""
         for label in range(self.forward(self.x)[1].shape[1]):
             factors, p_N = self.factors_of(self.x, torch.full_like(self.y, label))

@@ -98,7 +98,7 @@ class KeyPage(Document):
     """A page of API keys, ordered by id."""
 
     keys: list[KeyInfo]
-    """Keys of this page; at most `limit`."""
+    """Keys of this page. At most `limit`."""
     next: str | None
     """Value of `after` for the next page. Null on the last page."""
 
@@ -126,7 +126,7 @@ class AuditPage(Document):
     """A page of the audit log, newest entry first."""
 
     lines: list[AuditLine]
-    """Entries of this page; at most `limit`."""
+    """Entries of this page. At most `limit`."""
     next: int | None
     """Value of `after` for the next page. Null on the last page."""
 
@@ -152,6 +152,6 @@ class UsagePage(Document):
     """A page of usage, newest day first."""
 
     usage: list[UsageRow]
-    """Rows of this page; at most `limit`."""
+    """Rows of this page. At most `limit`."""
     next: str | None
     """Value of `after` for the next page. Null on the last page."""

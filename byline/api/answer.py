@@ -73,7 +73,7 @@ class SearchCertainty(Document):
     exact: bool
     """Whether every row in question was scored. Then the search missed nothing."""
     candidates: int = Field(ge=0)
-    """Number of scored rows; with both ends, the larger number."""
+    """Number of scored rows. With both ends, the larger number."""
     expected_recall: float = Field(ge=0, le=1)
     """Lower bound of the expected fraction of examples that scoring all rows would also return. It follows from the
     error of the codes on the candidates, and is the lower one of both ends. 1 if all rows were scored. An index that
@@ -151,7 +151,7 @@ class Shares(Document):
     """Coverage of the shares, which include all rows with an owner. Incomplete if a row has no owner."""
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Write the shares as a table, one row an owner; see `byline.api.answer_tables.owners_table`."""
+        """Write the shares as a table, one row an owner. See `byline.api.answer_tables.owners_table`."""
         from byline.api.answer_tables import owners_table
 
         return owners_table(self)
@@ -213,7 +213,7 @@ class AnswerHeader(Document):
     """Attributed target. Null for a gradient, a feature and a baseline."""
     prediction: Mapping[str, JsonValue] | None = None
     """Prediction of the model for the missing fields of the query, which is then attributed. `prediction_member` alone
-    makes it; the scores cover all members."""
+    makes it. The scores cover all members."""
     predictions: tuple[Mapping[str, JsonValue] | None, ...] | None = None
     """Predictions for the queries of a `query_set`."""
     prediction_member: str | None = None
@@ -244,7 +244,7 @@ class Answer(AnswerHeader):
     """Share of each owner. Null unless `shares` was requested."""
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Write the training points as a table, proponents first; see `byline.api.answer_tables.points_table`."""
+        """Write the training points as a table, proponents first. See `byline.api.answer_tables.points_table`."""
         from byline.api.answer_tables import points_table
 
         return points_table(self)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 DRAWN_OWNERS = 8
-"""Owners whose shares are drawn; the table of all is `answer.shares.to_pandas()`."""
+"""Owners whose shares are drawn. The table of all is `answer.shares.to_pandas()`."""
 
 
 def answer_html(answer: Answer) -> str:

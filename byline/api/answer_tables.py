@@ -23,7 +23,7 @@ POINT_COLUMNS = (
     "uri",
     "preview",
 )
-"""Columns of `points_table`; one more for each attribute of the examples, and for each member that was asked for."""
+"""Columns of `points_table`. One more for each attribute of the examples, and for each member that was asked for."""
 OWNER_COLUMNS = (
     "owner",
     "share",

@@ -149,7 +149,7 @@ class ExamplePage(Document):
     """A page of training points, ordered by row."""
 
     examples: list[ExampleRow]
-    """Training points of this page; at most `limit`."""
+    """Training points of this page. At most `limit`."""
     next: str | None
     """Value of `after` for the next page. Null on the last page."""
 
@@ -165,7 +165,7 @@ class SelfInfluencePage(Document):
     """A page of training points, largest self-influence first. Mislabeled points come early."""
 
     examples: list[SelfInfluenceRow]
-    """Training points of this page; at most `limit`."""
+    """Training points of this page. At most `limit`."""
     next: str | None
     """Value of `after` for the next page. Null on the last page."""
 
@@ -185,7 +185,7 @@ class OwnerPage(Document):
     """A page of owners, ordered by name."""
 
     owners: list[OwnerInfo]
-    """Owners of this page; at most `limit`."""
+    """Owners of this page. At most `limit`."""
     next: str | None
     """Value of `after` for the next page. Null on the last page."""
 

@@ -85,7 +85,7 @@ class EventPage(Document):
     """A page of events, newest first."""
 
     events: list[EventDocument]
-    """Events of this page; at most `limit`."""
+    """Events of this page. At most `limit`."""
     next: int | None
     """Value of `before` for the next page. Null on the last page."""
 
@@ -129,7 +129,7 @@ class PolicyBody(Body):
     """A new policy, or a new revision of a policy."""
 
     name: PolicyName
-    """Name of the policy. A new name creates a policy; a known name adds a revision."""
+    """Name of the policy. A new name creates a policy. A known name adds a revision."""
     currency: Annotated[str, Field(json_schema_extra={"enum": sorted(MINOR_DIGITS)})]
     """Currency code of ISO 4217."""
     pool: Amount
@@ -212,6 +212,6 @@ class PolicyPage(Document):
     """A page of policies."""
 
     policies: list[PolicyDocument]
-    """Policies of this page; at most `limit`."""
+    """Policies of this page. At most `limit`."""
     next: str | None
     """Value of `after` for the next page. Null on the last page."""

@@ -38,7 +38,7 @@ class Example(BaseModel):
     """Class or another category, to filter by."""
     preview: str | None = None
     """A few words of plain text to recognize the training point by, cut to `MAX_PREVIEW` characters. Lone surrogates become
-    U+FFFD here; all other fields refuse them."""
+    U+FFFD here. All other fields refuse them."""
     attributes: Mapping[str, JsonValue] = Field(default_factory=dict)
     """Further values to show or to filter by. Numbers must be finite."""
 

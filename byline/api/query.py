@@ -20,7 +20,7 @@ LISTED_OWNERS = 100
 
 
 class Filter(BaseModel):
-    """Select the rows that may be returned. Every given field must match; a list matches if one entry does."""
+    """Select the rows that may be returned. Every given field must match. A list matches if one entry does."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -33,7 +33,7 @@ class Filter(BaseModel):
     label: list[str] | None = Field(default=None, max_length=1_000)
     """Labels whose training points may be returned."""
     attributes: Mapping[str, Scalar] = Field(default_factory=dict, max_length=20)
-    """Top-level attributes with their required values. `true` does not equal 1; 1 equals 1.0."""
+    """Top-level attributes with their required values. `true` does not equal 1, while 1 equals 1.0."""
 
 
 class OwnerOptions(Body):
@@ -60,7 +60,7 @@ class RankingOptions(OwnerOptions):
     k: int = Field(default=10, ge=1)
     """Number of training points to return at each end. Fewer come back if fewer exist."""
     direction: Direction = "proponents"
-    """Proponents raised the target (lowered the loss); opponents lowered it."""
+    """Proponents raised the target (lowered the loss). Opponents lowered it."""
     members: bool = False
     """Break each score down by member of the ensemble, for training points and for owners."""
     shares: bool = False
@@ -124,7 +124,7 @@ def options_of(**options: Unpack[AttributionKeywords]) -> AttributionOptions:
         **options: Fields of `AttributionOptions`.
 
     Raises:
-        InvalidQuery: An option is unknown or invalid; the message names the option, never its value.
+        InvalidQuery: An option is unknown or invalid. The message names the option, never its value.
     """
     try:
         return AttributionOptions.model_validate(options)

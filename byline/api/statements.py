@@ -99,7 +99,7 @@ class RunPage(Document):
     """A page of statement runs, newest first."""
 
     runs: list[RunDocument]
-    """Runs of this page; at most `limit`."""
+    """Runs of this page. At most `limit`."""
     next: int | None
     """Value of `before` for the next page. Null on the last page."""
 
@@ -191,7 +191,7 @@ class LedgerPage(Document):
     """A page of ledger entries, oldest first."""
 
     entries: list[EntryDocument]
-    """Entries of this page; at most `limit`."""
+    """Entries of this page. At most `limit`."""
     next: str | None
     """Value of `after` for the next page. Null on the last page."""
 

@@ -1,4 +1,4 @@
-"""Terms that requests, answers and the command line share; importing them costs nothing."""
+"""Terms that requests, answers and the command line share. Importing them costs nothing."""
 
 from typing import Literal
 

@@ -21,7 +21,7 @@ class VersionState(StrEnum):
     VERIFIED = "verified"
     """Every byte matched the manifest, the Task and the models loaded, and the version answered a first question."""
     QUARANTINED = "quarantined"
-    """The version is unusable; `reason` says why. It can be verified again after a repair."""
+    """The version is unusable. `reason` says why. It can be verified again after a repair."""
     RETIRED = "retired"
     """The version is out of service. Its directory may be deleted."""
 
@@ -70,7 +70,7 @@ class VersionPage(Document):
     """A page of versions, ordered by name."""
 
     versions: list[VersionInfo]
-    """Versions of this page; at most `limit`."""
+    """Versions of this page. At most `limit`."""
     next: str | None
     """Value of `after` for the next page. Null on the last page."""
 
@@ -106,7 +106,7 @@ class AliasPage(Document):
     """A page of aliases, ordered by name."""
 
     aliases: list[AliasInfo]
-    """Aliases of this page; at most `limit`."""
+    """Aliases of this page. At most `limit`."""
     next: str | None
     """Value of `after` for the next page. Null on the last page."""
 
@@ -115,7 +115,7 @@ class ExpectedBody(Body):
     """The expected state of an alias. The change fails if the alias has another state."""
 
     expected: Name | None
-    """Current version of the alias. Null expects that the alias does not exist; with `If-Match`, null accepts any
+    """Current version of the alias. Null expects that the alias does not exist. With `If-Match`, null accepts any
     version."""
 
 
@@ -151,6 +151,6 @@ class AliasHistory(Document):
     """The changes of an alias, newest first."""
 
     changes: list[AliasChangeInfo]
-    """Changes of this page, newest first; at most `limit`."""
+    """Changes of this page, newest first. At most `limit`."""
     next: int | None
     """Value of `before` for the next page. Null on the last page."""

@@ -53,7 +53,7 @@ class AnswerWriter:
 
     @cached_property
     def _owners(self) -> list[tuple[str, int, list[str]]]:
-        """In the order of the owners' sums; an index never changes."""
+        """In the order of the owners' sums. An index never changes."""
         known = self._index.examples.owners()
         if self._index.groups is None:
             return known
@@ -116,7 +116,7 @@ class AnswerWriter:
         )
 
     def _of_columns(self, scores_xM: NDArray[np.float64]) -> Sequence[Member]:
-        """The members that scores are by; one in place of all where their own scores are not known."""
+        """The members that scores are by. One in place of all where their own scores are not known."""
         return self._members if scores_xM.shape[-1] == len(self._members) else self._members[:1]
 
     def _known(self, found: SearchResult) -> Sequence[Member]:
@@ -194,7 +194,7 @@ class AnswerWriter:
         )
 
     def _by_name(self, scores_M: NDArray[np.float64]) -> dict[str, float] | None:
-        """Scores by the members' names; None where the members' own are not known."""
+        """Scores by the members' names. None where the members' own are not known."""
         known = len(scores_M) == len(self._members)
         names = (member.name for member in self._members)
         return dict(zip(names, scores_M.tolist(), strict=True)) if known else None
@@ -209,7 +209,7 @@ class AnswerWriter:
 
 
 def _is_exact(found: SearchResult, points: int) -> bool:
-    """Tell whether every possible result was scored; after a drill-down, all training points."""
+    """Tell whether every possible result was scored. After a drill-down, all training points."""
     if found.drilled is not None:
         return found.points == points
     return found.certainty is None or found.certainty.exact

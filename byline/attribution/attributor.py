@@ -44,15 +44,15 @@ from byline.tasks.points import Points
 class Attributor:
     """An opened index with everything that answers questions about it.
 
-    `check` may run in any thread; `answer`, `attribute`, `shares` and `warm` belong to one thread
+    `check` may run in any thread. `answer`, `attribute`, `shares` and `warm` belong to one thread
     at a time.
 
     Args:
         index: The opened index.
         searcher: Searches it.
-        task: The Task that the index was built from; None answers gradients and features only.
-        featurizer: Makes query features; a `Featurizer` of queries too. None answers features only.
-        name: Shown in answers; None takes the Task's.
+        task: The Task that the index was built from. None answers gradients and features only.
+        featurizer: Makes query features. A `Featurizer` of queries too. None answers features only.
+        name: Shown in answers. None takes the Task's.
     """
 
     def __init__(
@@ -94,10 +94,11 @@ class Attributor:
 
         Args:
             path: An index directory, or one version of it.
-            verify: Whether every file is compared with the manifest's checksums, and a Task in memory with its digest.
-            task: The Task, already loaded; None loads the one that the manifest names.
-            threads: Search threads; None leaves the libraries' own number.
-            name: Shown in answers; None takes the Task's.
+            verify: Whether every file is compared with the manifest's checksums, and a Task in memory with its
+                digest.
+            task: The Task, already loaded. None loads the one that the manifest names.
+            threads: Search threads. None leaves the libraries' own number.
+            name: Shown in answers. None takes the Task's.
 
         Raises:
             UnusableIndex: Its files are damaged, or its Task changed since (`StaleIndex`).
@@ -129,8 +130,8 @@ class Attributor:
         Args:
             path: An index directory, or one version of it.
             verify: Whether every file is compared with the manifest's checksums.
-            threads: Search threads; None leaves the libraries' own number.
-            name: Shown in answers; None takes the Task's.
+            threads: Search threads. None leaves the libraries' own number.
+            name: Shown in answers. None takes the Task's.
 
         Raises:
             UnusableIndex: Its files are damaged.
@@ -189,7 +190,7 @@ class Attributor:
         """Find the most influential training points of one query.
 
         Args:
-            query: A payload that fits the Task's `query.payload`; the model predicts what it leaves out. Or a whole
+            query: A payload that fits the Task's `query.payload`. The model predicts what it leaves out. Or a whole
                 `AttributionRequest`, which can also hold a gradient, a feature or a set of queries.
             **options: Fields of `byline.api.query.AttributionOptions`, as `Client.attribute` takes them. The first use of
                 a `baseline` fits it, with a pass over the training set.
@@ -243,7 +244,7 @@ class Attributor:
             the target (lowered the loss).
 
         Raises:
-            InvalidQuery: A query does not fit the index; names its number.
+            InvalidQuery: A query does not fit the index. The message names its number.
         """
         if not self._is_payloads(queries):
             return self.item_scores(queries, target=target, batch=batch)

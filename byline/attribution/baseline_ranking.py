@@ -34,7 +34,7 @@ def fit_baseline(index: AttributionIndex, task: Task, name: Baseline, fitting: F
         The baseline, whose scores are in the order of the index's rows.
 
     Raises:
-        InvalidInput: The index has groups; or the Task declares not what the baseline compares (`InvalidTask`).
+        InvalidInput: The index has groups, or the Task lacks the form that the baseline compares (`InvalidTask`).
         StaleIndex: The Task has another number of training points than the index has rows.
     """
     if index.groups is not None:
@@ -52,7 +52,7 @@ class Similarities:
 
     Args:
         index: Its rows are the Task's training points.
-        task: Says what a training point is; None offers nothing.
+        task: Says what a training point is. None offers nothing.
         featurizer: Its first member's model represents items.
     """
 
@@ -100,7 +100,7 @@ class Similarities:
         """Require that requests may carry this baseline.
 
         Raises:
-            InvalidQuery: They may not; the message says what to do.
+            InvalidQuery: They may not. The message says what to do.
         """
         if name in self._fitted:
             return

@@ -1,7 +1,7 @@
 """Drill-down: an index of groups names the top groups, then their points are scored one by one.
 
 The features of only those groups' points are computed, with the models and fitted states that made the groups, and
-kept for the next query that meets the same groups. So points come at the cost of groups; groups whose points cancel
+kept for the next query that meets the same groups. So points come at the cost of groups. Groups whose points cancel
 can hide a point, which is why the answer says what was searched.
 
 Letters: P points, K numbers of a feature, M members, k examples of an answer.

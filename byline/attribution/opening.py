@@ -45,7 +45,7 @@ def load_featurizer(index: AttributionIndex, task: Task) -> Featurizer:
 
 
 def make_gradient_featurizer(index: AttributionIndex) -> GradientFeaturizer:
-    """Make what projects gradients for an index; it needs no model."""
+    """Make what projects gradients for an index. It needs no model."""
     states = {
         Member(m.checkpoint, m.mask_seed, m.adapter, m.weight): dict(index.states(m.name))
         for m in index.members
@@ -91,7 +91,7 @@ def _expected(task: Task, index: AttributionIndex) -> Mapping[int, CheckpointDig
 
 
 def _digests(checkpoint: Checkpoint, expected: str, index: AttributionIndex) -> CheckpointDigests:
-    """Make a checkpoint's expected digests; the manifest has one digest of weights, adapters and recording together."""
+    """Make a checkpoint's expected digests. The manifest has one digest of weights, adapters and recording together."""
     adapters, recorded = index.recipe.members.adapters, index.recipe.recorded
     if not adapters and not recorded:
         return CheckpointDigests(weights=expected)
@@ -106,7 +106,7 @@ def _digests(checkpoint: Checkpoint, expected: str, index: AttributionIndex) -> 
 
 
 def _check_points(task: Task, index: AttributionIndex) -> None:
-    """Queries that are solved, and drill-downs, read training points by their rows; others need none."""
+    """Queries that are solved, and drill-downs, read training points by their rows. Others need none."""
     reads_points = index.recipe.sides == "solved" or index.groups is not None
     if reads_points and len(task.train_set) != index.points:
         raise StaleIndex(

@@ -43,7 +43,7 @@ def optimism(
         k: Number of scores that are listed.
 
     Returns:
-        Part of one; 0 where nothing had to be picked. None where the members' own scores are not known or have no
+        Part of one. 0 where nothing had to be picked. None where the members' own scores are not known or have no
         standard error, without candidates, or where the best scores are not on their end's side of zero.
     """
     units = unit_count(members)

@@ -34,15 +34,15 @@ class OwnerSums:
     score: NDArray[np.float64]
     """S_j: the signed sum over all of the owner's rows, a mean over the members."""
     score_error: NDArray[np.float64] | None
-    """Standard error of `score`; None with a single member."""
+    """Standard error of `score`. None with a single member."""
     share: NDArray[np.float64] | None
-    """Parts of one; None where no owner's sum is positive, for there is nothing to share then."""
+    """Parts of one. None where no owner's sum is positive, for there is nothing to share then."""
     share_error: NDArray[np.float64] | None
-    """Standard error of `share`; None with a single member or without shares."""
+    """Standard error of `share`. None with a single member or without shares."""
     share_interval: NDArray[np.float64] | None
     """[O, 2]: 95 % interval of `share`, between 0 and 1; None with a single member or without shares."""
     units: int | None
-    """Independent units behind the standard errors; None with a single member."""
+    """Independent units behind the standard errors. None with a single member."""
     positive: float
     """sum_j max(S_j, 0): what is shared."""
     clipped: float
@@ -53,7 +53,7 @@ def owner_sums(scores_OM: NDArray[np.float64], members: Sequence[Member]) -> Own
     """Compute every owner's share of one answer, with its standard error.
 
     Args:
-        scores_OM: Signed sums over each owner's rows by member; their mean is the score.
+        scores_OM: Signed sums over each owner's rows by member. Their mean is the score.
         members: The ensemble, in the order of the last axis.
 
     Returns:
@@ -87,7 +87,7 @@ def _parts(score_O: NDArray[np.float64]) -> NDArray[np.float64] | None:
 
 
 def _parts_without(units_OU: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Parts without each unit, [U, O]; zeros without a unit that all positive sums depend on."""
+    """Parts without each unit, [U, O]. Zeros without a unit that all positive sums depend on."""
     count = units_OU.shape[-1]
     without_OU = (units_OU.sum(axis=-1, keepdims=True) - units_OU) / (count - 1)
     parts = [_parts(without_OU[:, u]) for u in range(count)]

@@ -1,6 +1,6 @@
 """From a request to a query feature: validate, parse, predict, differentiate, project.
 
-`QueryPreparer.check` is cheap, needs no model and may run in any thread; `QueryPreparer.features` computes
+`QueryPreparer.check` is cheap, needs no model and may run in any thread. `QueryPreparer.features` computes
 and belongs to the one thread that owns the model. Letters: Q questions, K numbers of a feature.
 """
 
@@ -40,7 +40,7 @@ class CheckedRequest:
     payloads: tuple[BaseModel, ...] = ()
     """Validated payloads; none where a gradient or a feature came."""
     target: str | None = None
-    """The target's name; None where a gradient or a feature came, or a baseline ranks."""
+    """The target's name. None where a gradient or a feature came, or a baseline ranks."""
     drilled: int = 0
     """Training points that a drill-down may have to differentiate."""
     passes: int = 0
@@ -48,7 +48,7 @@ class CheckedRequest:
 
     @property
     def batch_cost(self) -> int:
-        """Gradients that must be computed, at least 1; and 1 more for every thousand entries listed."""
+        """Gradients that must be computed, at least 1, and 1 more for every thousand entries listed."""
         listed = self.request.entries // ENTRIES_OF_A_GRADIENT
         return max(1, len(self.payloads)) + listed + self.drilled
 
@@ -66,7 +66,7 @@ class PreparedQuery:
     feature: Tensor | None = None
     """[K]"""
     parts: Tensor | None = None
-    """[M, K], the members' parts, where the index has a PCA; a finished feature has none."""
+    """[M, K], the members' parts, where the index has a PCA. A finished feature has none."""
     items: list[Item] = field(default_factory=list)
     predictions: list[Mapping[str, JsonValue] | None] = field(default_factory=list)
     error: BylineError | None = None
@@ -84,7 +84,7 @@ class QueryPreparer:
         recipe: The index's.
         width: Numbers K of a feature.
         task: None where the index is served without its Task: then gradients and features only.
-        featurizer: A `Featurizer` where there is a Task; None answers features only.
+        featurizer: A `Featurizer` where there is a Task. None answers features only.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class QueryPreparer:
         )
 
     def features(self, questions: Sequence[CheckedRequest], watch: StageTimer) -> list[PreparedQuery]:
-        """Compute the feature of each question; one question's error does not touch the others.
+        """Compute the feature of each question. One question's error does not touch the others.
 
         Questions that a baseline ranks get their items only.
         """
@@ -184,7 +184,7 @@ class QueryPreparer:
     def _needs_featurizer(self) -> GradientFeaturizer:
         if self._featurizer is None:
             raise InvalidQuery(
-                "this index was opened without what projects gradients: send a finished feature"
+                "this index was opened without its projection, so it takes no gradients: send a finished feature"
             )
         return self._featurizer
 
@@ -223,7 +223,7 @@ class QueryPreparer:
         return prediction.item, prediction.output
 
     def _differentiate(self, queries: Sequence[PreparedQuery]) -> None:
-        """Queries with one target share a batch; where the batch fails, each is tried alone."""
+        """Queries with one target share a batch. Where the batch fails, each is tried alone."""
         by_target: dict[str | None, list[PreparedQuery]] = {}
         for each in queries:
             if each.question.request.query_set is not None:
@@ -290,7 +290,7 @@ def _take(query: PreparedQuery, made: QueryFeatures, place: int) -> None:
 
 
 def _attempt(query: PreparedQuery, step: Callable[[PreparedQuery], None]) -> None:
-    """Take a step for one question, unless it failed before; its error stays with it."""
+    """Take a step for one question, unless it failed before. Its error stays with it."""
     if query.error is not None:
         return
     try:

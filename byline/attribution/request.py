@@ -98,7 +98,7 @@ class AttributionRequest(AttributionOptions):
 
     @property
     def listed_owners(self) -> int | None:
-        """Number of owners to list; None lists all."""
+        """Number of owners to list. None lists all."""
         return None if self.every_owner else self.owners_limit
 
     @property

@@ -33,13 +33,13 @@ class RankedRows:
     scores: NDArray[np.float64]
     """[k]"""
     by_member: NDArray[np.float64]
-    """[k, M]; the mean over the members is the score. [k, 1] where the members' own are not known."""
+    """[k, M]. The mean over the members is the score. [k, 1] where the members' own are not known."""
     optimism: float | None = None
-    """Fraction of the scores that is luck; None where unknown."""
+    """Fraction of the scores that is luck. None where unknown."""
     certainty: Certainty | None = None
-    """Certainty that no stronger row of the index was missed; None for a baseline, which scores all rows."""
+    """Certainty that no stronger row of the index was missed. None for a baseline, which scores all rows."""
     examples: tuple[Example, ...] | None = None
-    """[k], where the rows are training points of an index of groups; None where the index knows them."""
+    """[k], where the rows are training points of an index of groups. None where the index knows them."""
 
 
 @dataclass(kw_only=True)
@@ -51,18 +51,18 @@ class SearchResult:
     searched: int = 0
     """Rows that could have come back."""
     points: int = 0
-    """Training points that they stand for; those that were scored one by one, after a drill-down."""
+    """Training points that they stand for. Those that were scored one by one, after a drill-down."""
     drilled: int | None = None
-    """Groups whose points were scored; None without a drill-down."""
+    """Groups whose points were scored. None without a drill-down."""
     noise: NDArray[np.float64] | None = None
-    """[S] scores of the noise sample; None where no examples were requested."""
+    """[S] scores of the noise sample. None where no examples were requested."""
     owners: NDArray[np.float64] | None = None
     """[O, M] sums over the owners' rows by member, where they were requested; [O, 1] where the members' own are
     not known."""
 
     @property
     def certainty(self) -> Certainty | None:
-        """Certainty that nothing stronger was missed at either end; None without a search."""
+        """Certainty that nothing stronger was missed at either end. None without a search."""
         ends = [end.certainty for end in (self.proponents, self.opponents) if end is not None]
         known = [certainty for certainty in ends if certainty is not None]
         return reduce(Certainty.combine, known) if known else None
@@ -84,7 +84,7 @@ class Retrieval:
         self._sample_SK: NDArray[np.float32] | None = None
 
     def find(self, queries: Sequence[PreparedQuery]) -> list[SearchResult]:
-        """Answer questions that have their features; those with the same options are searched together."""
+        """Answer questions that have their features. Those with the same options are searched together."""
         found = [SearchResult() for _ in queries]
         wanted = [q for q, each in enumerate(queries) if each.question.request.examples]
         self._find_examples(queries, wanted, found)

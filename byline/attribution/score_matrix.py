@@ -125,7 +125,7 @@ def checked_requests(preparer: QueryPreparer, requests: Sequence[AttributionRequ
     """Check every request before the first one is computed.
 
     Raises:
-        InvalidQuery: A request does not fit the index; names its number, from 1.
+        InvalidQuery: A request does not fit the index. The message names its number, from 1.
     """
     questions = []
     for number, request in enumerate(requests, start=1):
@@ -144,7 +144,7 @@ def without_errors(found: list[PreparedQuery], first: int) -> list[PreparedQuery
         first: Number of its first query, from 0.
 
     Raises:
-        InvalidQuery: A query failed; names its number, from 1.
+        InvalidQuery: A query failed. The message names its number, from 1.
     """
     for place, each in enumerate(found):
         if each.error is not None:

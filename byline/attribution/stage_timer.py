@@ -12,7 +12,7 @@ Stage = Literal["predict", "gradient", "transform", "search", "join"]
 
 
 class StageTimer:
-    """Adds up milliseconds by stage; one for each batch."""
+    """Adds up milliseconds by stage. One for each batch."""
 
     def __init__(self) -> None:
         self._milliseconds: dict[Stage, float] = {}

@@ -61,7 +61,7 @@ def member_units(members: Sequence[Member]) -> tuple[int, ...]:
 
 
 def unit_count(members: Sequence[Member]) -> int | None:
-    """Count the independent units behind a standard error over these members; None where there is no error."""
+    """Count the independent units behind a standard error over these members. None where there is no error."""
     return None if error_scope(members) is None else len(set(member_units(members)))
 
 
@@ -129,7 +129,7 @@ def stands_out(
         searched: Number n of rows that `best` is the best of.
 
     Returns:
-        True or False; None where the sample is too small or has no spread.
+        True or False. None where the sample is too small or has no spread.
     """
     if len(sample_S) < FEWEST_ROWS or searched < 2:
         return None

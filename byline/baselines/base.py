@@ -20,10 +20,10 @@ class FitOptions:
     """Options of a baseline's fit."""
 
     model: nn.Module | None = None
-    """Model that represents items, in evaluation mode on the CPU; None loads the Task's first checkpoint."""
+    """Model that represents items, in evaluation mode on the CPU. None loads the Task's first checkpoint."""
     batch_rows: int = 64
     """Training points of one forward pass. More is faster until memory runs out."""
-    neighbours: int = 5
+    neighbors: int = 5
     """K of `knn_shapley`: how many nearest points vote on a query's label."""
     on_done: Callable[[int, int], None] = lambda _done, _all: None
     """Called with the number of training points read so far, and the number of all."""
@@ -33,7 +33,7 @@ DEFAULT = FitOptions()
 
 
 class FittedBaseline(Protocol):
-    """Fitted once on a training set; then scores any query."""
+    """Fitted once on a training set, then scores any query."""
 
     @classmethod
     def require(cls, task: Task) -> None:

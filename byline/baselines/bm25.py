@@ -6,7 +6,7 @@ Lucene's form of Robertson and Zaragoza 2009, "The Probabilistic Relevance Frame
 
 with f how often t occurs in d, n_t the number of training points with t, |d| the number of words of d, k1 = 1.5 and
 b = 0.75. A word that a query says twice counts twice. Words are runs of letters, digits and underscores, in lower
-case; no stop words are left out, as they weigh next to nothing anyway.
+case. No stop words are left out, as they weigh next to nothing anyway.
 """
 
 import re
@@ -63,7 +63,7 @@ class Bm25:
             fitting: Its model is not used.
 
         Returns:
-            BM25 of this training set; memory grows with its number of words.
+            BM25 of this training set. Memory grows with its number of words.
 
         Raises:
             InvalidTask: `Task.text` is not declared, or no training point has a word.
@@ -85,7 +85,7 @@ class Bm25:
         """Score every training point.
 
         Args:
-            items: Q items; words that no training point has count for nothing.
+            items: Q items. Words that no training point has count for nothing.
 
         Returns:
             float64 [Q, R], none negative.

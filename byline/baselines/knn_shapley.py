@@ -1,6 +1,6 @@
-"""KNN-Shapley: each training point's contribution to a vote of a query's nearest neighbours on its label.
+"""KNN-Shapley: each training point's contribution to a vote of a query's nearest neighbors on its label.
 
-The game is a K-nearest-neighbour classifier in the space of representations: a set S of training points is worth the
+The game is a K-nearest-neighbor classifier in the space of representations: a set S of training points is worth the
 share of its K nearest to the query that have the query's label, v(S) = 1/K sum over k <= min(K, |S|) of
 [y of the k-th = y of the query]. Shapley values of it have a closed form over the points in order of distance
 (Jia et al. 2019, "Efficient Task-Specific Data Valuation for Nearest Neighbor Algorithms", theorem 1; the last one's
@@ -27,12 +27,12 @@ from byline.models.training_points import describe_row, item_label
 from byline.task import Item, Task
 
 
-def shapley_values(matches_R: NDArray[np.bool_], neighbours: int) -> NDArray[np.float64]:
+def shapley_values(matches_R: NDArray[np.bool_], neighbors: int) -> NDArray[np.float64]:
     """Shapley values of the vote.
 
     Args:
         matches_R: Whether each point has the query's label, the nearest point first.
-        neighbours: K.
+        neighbors: K.
 
     Returns:
         float64 [R], in the same order.
@@ -40,18 +40,18 @@ def shapley_values(matches_R: NDArray[np.bool_], neighbours: int) -> NDArray[np.
     rows = len(matches_R)
     matches = matches_R.astype(np.float64)
     places = np.arange(1, rows)
-    steps = (matches[:-1] - matches[1:]) / neighbours * np.minimum(neighbours, places) / places
-    farthest = matches[-1] * min(neighbours, rows) / (neighbours * rows)
+    steps = (matches[:-1] - matches[1:]) / neighbors * np.minimum(neighbors, places) / places
+    farthest = matches[-1] * min(neighbors, rows) / (neighbors * rows)
     above = np.concatenate([np.cumsum(steps[::-1])[::-1], [0.0]])
     return np.asarray(farthest + above)
 
 
 class KnnShapley:
-    """Values training points by what they add to a nearest-neighbour vote on a query's label."""
+    """Values training points by what they add to a nearest-neighbor vote on a query's label."""
 
-    def __init__(self, task: Task, similarity: Representation, labels_R: NDArray[np.str_], neighbours: int):
+    def __init__(self, task: Task, similarity: Representation, labels_R: NDArray[np.str_], neighbors: int):
         self._task, self._similarity = task, similarity
-        self._labels_R, self._neighbours = labels_R, neighbours
+        self._labels_R, self._neighbors = labels_R, neighbors
 
     @classmethod
     def require(cls, task: Task) -> None:
@@ -83,8 +83,8 @@ class KnnShapley:
             InvalidInput: K is below 1.
         """
         cls.require(task)
-        if fitting.neighbours < 1:
-            raise InvalidInput(f"expected at least 1 neighbour, got {fitting.neighbours}")
+        if fitting.neighbors < 1:
+            raise InvalidInput(f"expected at least 1 neighbor, got {fitting.neighbors}")
         labels = [describe_row(task, row).label for row in range(len(task.train_set))]
         known = [label for label in labels if label is not None]
         if len(known) < len(labels):
@@ -92,7 +92,7 @@ class KnnShapley:
                 f"expected a label in every Example, which knn_shapley votes on, got {len(labels) - len(known)} of "
                 f"{len(labels)} without: set it in Task.describe"
             )
-        return cls(task, Representation.fit(task, fitting), np.array(known), fitting.neighbours)
+        return cls(task, Representation.fit(task, fitting), np.array(known), fitting.neighbors)
 
     def scores(self, items: Sequence[Item]) -> NDArray[np.float64]:
         """Value every training point, for one query after the other.
@@ -110,7 +110,7 @@ class KnnShapley:
         values_QR = np.empty_like(cosines_QR)
         for values_R, cosines_R, item in zip(values_QR, cosines_QR, items, strict=True):
             nearest_R = np.argsort(-cosines_R, kind="stable")
-            values_R[nearest_R] = shapley_values(self._matches(item)[nearest_R], self._neighbours)
+            values_R[nearest_R] = shapley_values(self._matches(item)[nearest_R], self._neighbors)
         return values_QR
 
     def _matches(self, item: Item) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
     score(q, d) = h_q . h_d / (|h_q| |h_d|)
 
-with h = `Task.representation`, usually the input of the last layer; 0 where one of them is zero.
+with h = `Task.representation`, usually the input of the last layer. 0 where one of them is zero.
 
 Letters: Q queries, R training points, D numbers of a representation.
 """
@@ -96,7 +96,7 @@ class Representation:
 
 
 def directions(vectors_ND: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide each vector by its length; zero stays zero: float64 [N, D]."""
+    """Divide each vector by its length. Zero stays zero: float64 [N, D]."""
     lengths_N = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
     units_ND = np.zeros_like(vectors_ND)
     np.divide(vectors_ND, lengths_N, out=units_ND, where=lengths_N > 0)

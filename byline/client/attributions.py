@@ -201,7 +201,7 @@ def _ask(
 
 
 def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the options of an answer; the service sets the defaults of those that are left out."""
+    """Check the options of an answer. The service sets the defaults of those that are left out."""
     chosen = {name: value for name, value in options.items() if name not in Waiting.__annotations__}
     return options_of(**chosen).model_dump(mode="json", exclude_unset=True)
 

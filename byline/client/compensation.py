@@ -171,7 +171,7 @@ def revise_policy(policy: PolicyBody, **how: Unpack[Once]) -> Flow[PolicyDocumen
     """Create a policy, or add a revision to it.
 
     Args:
-        policy: The policy. A new name creates one; a known name adds a revision.
+        policy: The policy. A new name creates one. A known name adds a revision.
         **how: Idempotency key.
     """
     return one(_once("policies", document_of=PolicyDocument, body=_sent(policy), how=how))

@@ -1,6 +1,6 @@
 """The strongest eigenpairs of the Hessian or the Gauss-Newton matrix, by Lanczos steps over the training set.
 
-    H ~ sum_k theta_k v_k v_k^T over the largest Ritz pairs;    feature = (v_k . g) / sqrt(theta_k + damping * mean theta)
+    H ~ sum_k theta_k v_k v_k^T over the largest Ritz pairs.    Feature = (v_k . g) / sqrt(theta_k + damping * mean theta)
 
 Arnoldi's iteration of Schioppa et al. 2022 ("Scaling Up Influence Functions"); for a symmetric matrix it is Lanczos',
 here with full reorthogonalization. Ritz values that are not positive are left out, so that the inverse has a root.
@@ -37,7 +37,7 @@ _ROUNDING = 1e-6
 
 
 class Arnoldi(BaseModel):
-    """The curvature matrix within the space of its strongest directions; nothing outside of it has influence."""
+    """The curvature matrix within the space of its strongest directions. Nothing outside of it has influence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,7 +47,7 @@ class Arnoldi(BaseModel):
     steps: int = Field(default=128, ge=1, le=1 << 14)
     """Products over the sample, and directions that are kept meanwhile: twice the projection's size or more."""
     sample: int | None = Field(default=1024, ge=1)
-    """Training points, drawn at random, that every step runs over; None takes all."""
+    """Training points, drawn at random, that every step runs over. None takes all."""
     damping: float = Field(default=0.1, ge=0, le=1e6)
     """Damping, in units of the mean of the kept Ritz values."""
 
@@ -88,7 +88,7 @@ class LanczosStatistic(EveryFit):
         options: The curvature's.
         width: P.
         step: From 0.
-        size: Ritz pairs to keep, at the last step; None at all others.
+        size: Ritz pairs to keep, at the last step. None at all others.
     """
 
     source: Source = "products"
@@ -105,7 +105,7 @@ class LanczosStatistic(EveryFit):
         return {"product": batch(direction_P[None].double(), self._matrix)[0]}
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """Compute the next direction; or, at the last step, the Ritz pairs.
+        """Compute the next direction, or, at the last step, the Ritz pairs.
 
         Raises:
             InvalidRecipe: No Ritz value is positive.

@@ -31,7 +31,7 @@ class BatchProducts(Protocol):
         """Number of examples."""
 
     def __call__(self, vectors_VP: Tensor, matrix: Matrix) -> Tensor:
-        """H v of every row, float64; P runs over all parameters, block after block, as in `BatchGradients.dense`."""
+        """H v of every row, float64. P runs over all parameters, block after block, as in `BatchGradients.dense`."""
 
 
 class Statistic(Protocol):
@@ -51,13 +51,13 @@ class Statistic(Protocol):
 
     @property
     def sample(self) -> int | None:
-        """Number of training points to measure, drawn at random; None measures all."""
+        """Number of training points to measure, drawn at random. None measures all."""
 
     def needed(self, rows: int) -> bool:
         """Tell whether a fit to this many training points needs this pass."""
 
     def measure(self, batch: Any, state: State) -> State:
-        """Compute the sums over one batch of what `source` says, float64; they are added to those of other batches."""
+        """Compute the sums over one batch of what `source` says, float64. They are added to those of other batches."""
 
     def finish(self, sums: State, count: int, state: State) -> State:
         """New entries of the state, from the sums over `count` examples."""

@@ -5,7 +5,7 @@ Per layer l of d_l numbers, with lam_l = damping * mean_i |g_li|^2 / d_l:
     H_l^-1 ~ (1/n) sum_i (lam_l I + g_li g_li^T)^-1 = (1/(n lam_l)) sum_i (I - g_li g_li^T / (lam_l + |g_li|^2))
 
 The inverse of the mean is replaced by the mean of the inverses, each of which Sherman and Morrison's formula gives. The
-sum does not depend on the query, so it is fitted once; it is symmetric and positive definite.
+sum does not depend on the query, so it is fitted once. It is symmetric and positive definite.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,13 +38,13 @@ class DataInf(BaseModel):
     damping: float = Field(default=0.1, gt=0, le=1e6)
     """Damping, in units of each layer's mean squared gradient entry."""
     sample: int | None = Field(default=None, ge=1)
-    """Training points that the matrix is fitted on, drawn at random; None takes all."""
+    """Training points that the matrix is fitted on, drawn at random. None takes all."""
     labels: Literal["given", "sampled"] = "given"
     """Labels of the gradients: the data's, or draws of the model. A matrix of single gradients has no form
     over all classes."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """List the mean squared lengths, which damp; then the matrices.
+        """List the mean squared lengths, which damp, then the matrices.
 
         Raises:
             InvalidRecipe: A matrix would be too large.
@@ -80,7 +80,7 @@ class LengthStatistic(EveryFit):
         return {"squares": torch.stack([part.square().sum() for part in parts])}
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """Damping of every layer."""
+        """Compute the damping of every layer."""
         del state
         widths = torch.tensor(list(self._widths.values()), device=sums["squares"].device)
         return {"datainf.damping": self._damping * replace_zeros(sums["squares"] / count / widths)}
@@ -109,6 +109,6 @@ class SingleInverseStatistic(EveryFit):
         return sums
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """Eigenvectors and eigenvalues of the mean."""
+        """Compute the eigenvectors and eigenvalues of the mean."""
         del state
         return eigendecompose([sums[name] / count for name in self._widths])

@@ -1,7 +1,7 @@
 """The whole curvature matrix, written out and factorised: the yardstick of every approximation, for small models.
 
 H = (1/n) sum_i sum_c p_ic g_ic g_ic^T, over all classes c (the Gauss-Newton matrix), over draws of the model, or at the
-training labels; H + damping * mean eigenvalue * I = L L^T. A feature is L^-1 g: lengths and products are those of H^-1.
+training labels. H + damping * mean eigenvalue * I = L L^T. A feature is L^-1 g: lengths and products are those of H^-1.
 (Koh & Liang 2017, with the GGN in place of the Hessian, which need not be positive definite.)
 
 With `matrix = "hessian"` it is the Hessian of the mean loss itself, by Hessian-vector products with unit vectors, and
@@ -42,7 +42,7 @@ class Explicit(BaseModel):
     labels: Labels = "exact"
     """`exact` is the GGN: as many backward passes as there are classes. The Hessian is always of the data's labels."""
     sample: int | None = Field(default=None, ge=1)
-    """Training points that the matrix is fitted on, drawn at random; None takes all."""
+    """Training points that the matrix is fitted on, drawn at random. None takes all."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
         """List the one pass.
@@ -104,13 +104,13 @@ class HessianStatistic(EveryFit):
         self.sample, self._damping, self._width = options.sample, options.damping, width
 
     def measure(self, batch: BatchProducts, state: State) -> State:
-        """Columns of one batch, some at a time."""
+        """Yield the columns of one batch, some at a time."""
         del state
         units = torch.eye(self._width, dtype=torch.float32)
         return {"hessian": torch.cat([batch(chunk, "hessian") for chunk in torch.split(units, CHUNK)])}
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """Eigenpairs of the damped mean.
+        """Compute the eigenpairs of the damped mean.
 
         Raises:
             InvalidRecipe: Damping does not make it invertible.

@@ -36,12 +36,12 @@ class Fisher(BaseModel):
     damping: float = Field(default=1.0, gt=0, le=1e6)
     """Damping, in units of the mean eigenvalue. Accuracy depends on it: choose it on held-out queries."""
     sample: int | None = Field(default=None, ge=1)
-    """Training points that the matrix is fitted on, drawn at random; None takes all."""
+    """Training points that the matrix is fitted on, drawn at random. None takes all."""
 
     labels: Labels = "given"
     """Labels of the gradients: the data's, draws of the model, or all classes (the exact GGN)."""
     evaluation: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the matrix that is of the Task's evaluation set, as queries; the rest is of training points."""
+    """Share of the matrix that is of the Task's evaluation set, as queries. The rest is of training points."""
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
         """List one pass over the projected gradients; before it one over the evaluation set's, if they have a share.
@@ -77,7 +77,7 @@ class FisherStatistic(EveryFit):
         self._evaluation, self._damping = options.evaluation, options.damping
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """phi^T phi of every block."""
+        """Compute phi^T phi of every block."""
         del state
         return _outer_products(batch, self._widths)
 
@@ -107,7 +107,7 @@ class EvaluationStatistic(EveryFit):
         self._widths = widths
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """phi^T phi of every block."""
+        """Compute phi^T phi of every block."""
         del state
         return _outer_products(batch, self._widths)
 
@@ -131,7 +131,7 @@ def inverse_root(matrix_KK: Tensor, damping: float) -> Tensor:
         damping: Above zero.
 
     Returns:
-        W_KK, lower triangular; another root where so little damping leaves rounding below zero.
+        W_KK, lower triangular. Another root where so little damping leaves rounding below zero.
     """
     added = damping * replace_zeros(matrix_KK.diagonal().mean())
     identity_KK = torch.eye(len(matrix_KK)).to(matrix_KK)

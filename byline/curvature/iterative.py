@@ -2,7 +2,7 @@
 
     score = (H + lam I)^-1 q . g,    lam = damping * mean eigenvalue of H
 
-The query's whole gradient q is solved for, then projected; training gradients g are projected as they are. So an
+The query's whole gradient q is solved for, then projected. Training gradients g are projected as they are. So an
 index costs no more than one without curvature, and each query costs passes over a fixed sample of the training set.
 The mean eigenvalue tr(H)/P is estimated by Hutchinson's estimator (1990), E[z^T H z] = tr(H) over random signs z, when
 the index is built, and kept in it: one number, so that every query is solved with the same matrix.
@@ -64,7 +64,7 @@ class Cg(BaseModel):
     """Damping, in units of the mean eigenvalue, which is estimated when the index is built. Most eigenvalues of a trained
     network are near zero, so the mean is far below the large ones. More damping takes fewer iterations."""
     sample: int | None = Field(default=1024, ge=1)
-    """Training points, drawn at random, that every product runs over; None takes all, at every iteration of a query."""
+    """Training points, drawn at random, that every product runs over. None takes all, at every iteration of a query."""
     iterations: int = Field(default=100, ge=1, le=100_000)
     """The most passes over the sample that a query may cost."""
     tolerance: float = Field(default=1e-3, ge=0, lt=1)
@@ -122,7 +122,7 @@ class Cg(BaseModel):
 
 
 class Lissa(BaseModel):
-    """LiSSA: many cheap steps, each over one batch of the sample; the Gauss-Newton matrix, whose steps contract."""
+    """LiSSA: many cheap steps, each over one batch of the sample. The Gauss-Newton matrix, whose steps contract."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -131,7 +131,7 @@ class Lissa(BaseModel):
     """Damping, in units of the mean eigenvalue, which is estimated when the index is built. Most eigenvalues of a trained
     network are near zero, so the mean is far below the large ones. More damping takes fewer iterations."""
     sample: int | None = Field(default=1024, ge=1)
-    """Training points, drawn at random, that the batches are of; None takes all."""
+    """Training points, drawn at random, that the batches are of. None takes all."""
     batch: int = Field(default=64, ge=1)
     """Training points of one step."""
     depth: int = Field(default=400, ge=1, le=1_000_000)

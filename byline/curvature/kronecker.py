@@ -43,7 +43,7 @@ class _Kronecker(BaseModel):
     damping: float = Field(default=0.3, gt=0, le=1e6)
     """Damping, in units of each block's mean eigenvalue. Between 0.1 and 1 the accuracy is nearly the same."""
     sample: int | None = Field(default=4096, ge=1)
-    """Training points that eigenvectors are fitted on, drawn at random; None takes all. docs/benchmarks.md has
+    """Training points that eigenvectors are fitted on, drawn at random. None takes all. docs/benchmarks.md has
     what it costs in accuracy and saves in time."""
     dense_up_to: int = Field(default=4096, ge=1, le=1 << 15)
     """Widest side that gets eigenvectors; wider ones (vocabularies) keep their own coordinates, the most active first."""
@@ -63,7 +63,7 @@ class Kfac(_Kronecker):
     kind: Literal["kfac"] = "kfac"
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """List the factors; the kept coordinates follow from their eigenvalues."""
+        """List the factors. The kept coordinates follow from their eigenvalues."""
         return (FactorStatistic(blocks, _eigenbasis(projection), self, selects=True),)
 
 
@@ -140,7 +140,7 @@ class FactorStatistic(EveryFit):
         return sums
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """Eigenvectors of both factors, the strongest first, at most `rank` of them."""
+        """Return the eigenvectors of both factors, the strongest first, at most `rank` of them."""
         del state
         fitted: State = {}
         spectra: dict[str, Tensor] = {}
@@ -215,14 +215,14 @@ class KeptEigenvalueStatistic:
         return {"squares": batch.double().square().sum(dim=0)}
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """Eigenvalues in place of the sample's."""
+        """Return the eigenvalues in place of the sample's."""
         names = kept_blocks(state)
         parts = torch.split(sums["squares"] / count, [len(state[f"{name}.kept"]) for name in names])
         return {f"{name}.eigenvalues": part.clone() for name, part in zip(names, parts, strict=True)}
 
 
 def kept_blocks(state: State) -> list[str]:
-    """Blocks with kept coordinates, in the order of the model: that of a feature's stretches."""
+    """List the blocks with kept coordinates, in the order of the model: that of a feature's stretches."""
     names = [key.removesuffix(".kept") for key in state if key.endswith(".kept") and len(state[key])]
     return sorted(names, key=lambda name: int(state[f"{name}.place"]))
 

@@ -79,7 +79,7 @@ def can_list_labels(outputs: Outputs, z: Tensor) -> bool:
 
 
 def content_keys(items: Sequence[Item]) -> Tensor:
-    """Numbers that seed draws in place of rows, the same for the same content: int64 [N]."""
+    """Compute numbers that seed draws in place of rows, the same for the same content: int64 [N]."""
     return torch.tensor([int.from_bytes(content_digest(item)[:5], "little") for item in items])
 
 

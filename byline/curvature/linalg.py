@@ -19,7 +19,7 @@ def eigenpairs(state: State) -> list[tuple[Tensor, Tensor]]:
 
 
 def eigendecompose(matrices: Sequence[Tensor]) -> State:
-    """Eigenvectors (float32) and eigenvalues of symmetric matrices, as `eigenpairs` reads them."""
+    """Compute eigenvectors (float32) and eigenvalues of symmetric matrices, as `eigenpairs` reads them."""
     fitted: State = {}
     for place, matrix in enumerate(matrices):
         values, vectors = torch.linalg.eigh(matrix)

@@ -6,7 +6,7 @@ Of a sum of losses L over a batch, with outputs z, their Jacobian J by the param
     Gauss-Newton (GGN)      J^T Q J v        J v by differentiating J^T u by u (the double-backward trick), then
                                              Q by a small Hessian-vector product, then J^T by one backward pass
 
-The GGN is the Hessian without the model's own curvature; it is positive semi-definite, where the Hessian is not. Both
+The GGN is the Hessian without the model's own curvature. It is positive semi-definite, where the Hessian is not. Both
 are exact for tied weights, since a parameter is one variable wherever it is used, and in the model's precision.
 
 Shapes: V vectors at once, P numbers of all parameters together.
@@ -32,9 +32,9 @@ def hessian_products(model: nn.Module, total: Callable[[], Tensor], vectors: Map
     """Multiply the Hessian of a number by vectors.
 
     Args:
-        model: The network; its parameters may be frozen.
+        model: The network. Its parameters may be frozen.
         total: Runs the model and returns the number, such as a batch's summed loss.
-        vectors: The multiplied vectors; their names say by which parameters the number is differentiated.
+        vectors: The multiplied vectors. Their names say by which parameters the number is differentiated.
 
     Returns:
         Parameter name -> [V, *parameter shape], like `vectors`.
@@ -58,10 +58,10 @@ def ggn_products(
     """Multiply the generalized Gauss-Newton matrix J^T Q J of a number by vectors.
 
     Args:
-        model: The network; its parameters may be frozen.
+        model: The network. Its parameters may be frozen.
         outputs: Runs the model and returns its outputs z, of any shape.
         loss: `z -> number`, such as a batch's summed loss; depends on the parameters through z alone.
-        vectors: The multiplied vectors; their names say by which parameters the outputs are differentiated.
+        vectors: The multiplied vectors. Their names say by which parameters the outputs are differentiated.
 
     Returns:
         Parameter name -> [V, *parameter shape], like `vectors`.
@@ -96,12 +96,12 @@ def _stacked(names: Mapping[str, Tensor], found: Sequence[Sequence[Tensor]]) -> 
 
 
 def _gradients(value: Tensor, by: Sequence[Tensor], weights: Tensor | None = None) -> tuple[Tensor, ...]:
-    """First derivatives that can be differentiated again; zeros where a variable takes no part."""
+    """First derivatives that can be differentiated again. Zeros where a variable takes no part."""
     return torch.autograd.grad(value, by, weights, create_graph=True, materialize_grads=True)
 
 
 def _times(outputs: Sequence[Tensor], by: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Sum of weights times the outputs' derivatives; zeros where they are constants."""
+    """Sum of weights times the outputs' derivatives. Zeros where they are constants."""
     pairs = [(o, w.to(o)) for o, w in zip(outputs, weights, strict=True) if o.requires_grad]
     if not pairs:
         return tuple(torch.zeros_like(each) for each in by)

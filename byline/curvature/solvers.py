@@ -2,7 +2,7 @@
 
 `product(v)` is H v, damping included, of several vectors at once:
 
-    conjugate gradients     the best x in the Krylov space of b; H must be positive definite (Hestenes & Stiefel 1952)
+    conjugate gradients     the best x in the Krylov space of b. H must be positive definite (Hestenes & Stiefel 1952)
     LiSSA                   x <- b + x - H x / s, one batch's H at a time (Agarwal et al. 2017; Koh & Liang 2017)
     power iteration         the largest |eigenvalue|, from below
     Lanczos                 T = Q^T H Q over an orthonormal basis Q of the Krylov space, with full
@@ -25,8 +25,8 @@ Product = Callable[[Tensor], Tensor]
 _TINY = 1e-300
 _HOPELESS = 1e9
 NEGLIGIBLE = 100
-"""What is left of a vector, relative to before and in units of the basis' precision, that is rounding: the Krylov space is
-exhausted, and what seems to be left is as much along the basis as away from it."""
+"""Largest remainder of a vector that counts as rounding, relative to its length before, in units of the basis' precision.
+The Krylov space is then exhausted: the remainder is as much along the basis as away from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,8 @@ def conjugate_gradients(
 ) -> Solution:
     """Solve H x = b for every row, each with its own steps, all with one product an iteration.
 
-    A row stops at `tolerance`, at a direction in which H is not positive, and where its residual is exactly zero;
-    the others go on. A row that has stopped does not change any more, so no number past convergence is ever formed.
+    A row stops at `tolerance`, at a direction in which H is not positive, and where its residual is exactly zero.
+    The others go on. A row that has stopped does not change any more, so no number past convergence is ever formed.
 
     Args:
         product: H, positive definite.
@@ -94,7 +94,7 @@ class LissaOptions:
     depth: int = 1000
     """Steps of a repeat."""
     repeats: int = 1
-    """Runs that are averaged; each begins at another batch."""
+    """Runs that are averaged. Each begins at another batch."""
     damping: float = 0.0
     """Added to H, as a multiple of the identity: an absolute number."""
     scale: float
@@ -108,18 +108,18 @@ def lissa(
 ) -> Solution:
     """Solve (H + damping) x = b by steps with one batch's H each.
 
-    A step is x <- b + x - (H_batch + damping) x / s; its fixed point is s times the solution. With s above every
+    A step is x <- b + x - (H_batch + damping) x / s. Its fixed point is s times the solution. With s above every
     batch's largest eigenvalue plus damping no step lengthens an error, so it cannot diverge. Should the estimate have
     been too low, |x| passes what a contraction allows (|b| s / damping); s is then doubled and the run begins again.
 
     Args:
         product: `(v_VP, batch) -> H_batch v`, positive semi-definite.
         b_VP: Right-hand sides [V, P].
-        batches: Number of batches; steps take them in turn.
+        batches: Number of batches. Steps take them in turn.
         options: Depth, repeats, damping and scale.
 
     Returns:
-        The mean over the repeats; the residual is the last pass' relative change.
+        The mean over the repeats. The residual is the last pass' relative change.
 
     Raises:
         NonFiniteGradient: No scale is large enough: a product is NaN or infinite.
@@ -183,7 +183,7 @@ def _outgrown(x_VP: Tensor, b_VP: Tensor, scale: float, damping: float) -> Tenso
 def largest_eigenvalue(
     product: Product, start_P: Tensor, *, iterations: int = 20, tolerance: float = 1e-3
 ) -> float:
-    """Estimate the largest |eigenvalue| by power iteration; never more than it is, but for rounding.
+    """Estimate the largest |eigenvalue| by power iteration, from below, but for rounding.
 
     Args:
         product: H.
@@ -192,7 +192,7 @@ def largest_eigenvalue(
         tolerance: Relative change at which to stop.
 
     Returns:
-        |H v| of the last unit vector v; zero for a matrix of zeros.
+        |H v| of the last unit vector v. Zero for a matrix of zeros.
     """
     v_1P, found = (start_P / start_P.norm())[None], 0.0
     for _ in range(iterations):
@@ -266,7 +266,7 @@ def ritz_pairs(basis_SP: Tensor, products_SP: Tensor, size: int | None = None) -
     Args:
         basis_SP: Orthonormal rows.
         products_SP: H times each.
-        size: Number of the largest pairs to keep; None keeps all.
+        size: Number of the largest pairs to keep. None keeps all.
 
     Returns:
         Values in descending order, with sign, and their vectors.
@@ -289,10 +289,10 @@ def lanczos(product: Product, start_P: Tensor, steps: int, size: int | None = No
     """Ritz pairs of a symmetric matrix (Arnoldi's method, whose Hessenberg matrix is then tridiagonal).
 
     Args:
-        product: H, symmetric; it may be indefinite.
+        product: H, symmetric. It may be indefinite.
         start_P: First direction: random numbers.
         steps: Products to take, at most P. As many as P give the exact eigenpairs.
-        size: Pairs to keep; None keeps all.
+        size: Pairs to keep. None keeps all.
 
     Returns:
         The pairs of the largest values.

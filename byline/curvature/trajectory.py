@@ -55,12 +55,12 @@ class Trajectory(BaseModel):
         return ()
 
     def preconditioner(self, state: State) -> Preconditioner:
-        """Make the identity for queries; training points' features come from the recording."""
+        """Make the identity for queries. Training points' features come from the recording."""
         del state
         return _of_queries
 
     def cut(self, widths: Mapping[str, int]) -> tuple[int, ...]:
-        """Widths of the blocks that have a matrix each.
+        """List the widths of the blocks that have a matrix each.
 
         Args:
             widths: The projection's, by layer.
@@ -86,7 +86,7 @@ class Span:
     rows_N: Tensor
     """int64: which training point each visit is of."""
     sizes_S: Tensor
-    """int64: visits of each step; they add up to N."""
+    """int64: visits of each step. They add up to N."""
     rates_S: Tensor
     """float64: learning rates."""
 

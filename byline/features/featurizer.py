@@ -75,7 +75,7 @@ class MemberFeaturizer:
         return self._recipe.sides == "solved"
 
     def project(self, gradients: BatchGradients, side: Side) -> Tensor:
-        """phi_NK: scaled for one side and projected, not yet preconditioned; float32 (float64 for a float64 model)."""
+        """Compute phi_NK, scaled for one side and projected, not yet preconditioned. Float64 for a float64 model."""
         scaled = self._scaler.train(gradients) if side is Side.TRAIN else self._scaler.query(gradients)
         phi_NK = self._projector(scaled)
         return phi_NK if phi_NK.dtype == torch.float64 else phi_NK.float()
@@ -84,7 +84,7 @@ class MemberFeaturizer:
         """Project a batch of training points.
 
         Returns:
-            `phi` [N, K], `objective` [N]; and where the scale tells the sides apart `query_phi` [N, K], the same points'
+            `phi` [N, K], `objective` [N], and where the scale tells the sides apart `query_phi` [N, K], the same points'
             as queries.
         """
         made = {"phi": self.project(gradients, Side.TRAIN), "objective": gradients.objective_N}
@@ -133,7 +133,7 @@ def combine(features: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
 
     Args:
         features: One [N, K_m] a member.
-        shares: Weights of the members; they add up to one.
+        shares: Weights of the members. They add up to one.
 
     Returns:
         [N, sum of K_m].
@@ -147,7 +147,7 @@ def member_parts(features: Sequence[Tensor], directions: Sequence[Tensor], share
     Args:
         features: One [N, K_m] a member.
         directions: The PCA's, one [K_m, k] a member.
-        shares: Weights of the members; they add up to one.
+        shares: Weights of the members. They add up to one.
 
     Returns:
         [N, M, k]: each member's part; the sum over the members is the feature.

@@ -84,13 +84,13 @@ class GradientFeaturizer:
 
         Args:
             tensors: `member/parameter` -> gradient of the objective (a loss, or a negated target), shaped
-                like the parameter; see `expected_gradients`.
+                like the parameter. See `expected_gradients`.
 
         Returns:
             The features of one query.
 
         Raises:
-            InvalidQuery: A name is missing or unknown, a shape differs, or a number is not finite; or the recipe's
+            InvalidQuery: A name is missing or unknown, a shape differs, or a number is not finite, or the recipe's
                 inverse is solved with training points, which need the Task.
         """
         check_gradients(tensors, self.expected_gradients())
@@ -133,7 +133,7 @@ class Featurizer(GradientFeaturizer):
     def __init__(
         self, recipe: Recipe, models: Mapping[Member, MemberModel], states: Mapping[Member, State]
     ) -> None:
-        """Prepare every member; `open` loads them.
+        """Prepare every member. `open` loads them.
 
         Args:
             recipe: The index's.
@@ -159,7 +159,7 @@ class Featurizer(GradientFeaturizer):
             task: The Task that the index was built from.
             recipe: The index's recipe.
             states: Member name -> fitted state.
-            compute: Device and precision; queries need no more than a CPU.
+            compute: Device and precision. Queries need no more than a CPU.
 
         Returns:
             The featurizer.
@@ -220,7 +220,7 @@ class Featurizer(GradientFeaturizer):
 
         Args:
             items: Complete items.
-            target: Attributed target; None takes the recipe's.
+            target: Attributed target. None takes the recipe's.
             mean: Make one feature for the mean of the target over all items.
 
         Returns:

@@ -10,12 +10,12 @@ from byline.types import Rows
 def fit_sample(rows: int, sample: int | None, *, ordered: bool = True) -> Rows:
     """Choose the rows that a statistic is fitted on.
 
-    Every row is hashed; those with the smallest hashes are taken. So a sample does not depend on how the rows
+    Every row is hashed. Those with the smallest hashes are taken. So a sample does not depend on how the rows
     are cut, and a smaller sample is part of a larger one.
 
     Args:
         rows: R, rows of the training set.
-        sample: Rows to take; None takes all.
+        sample: Rows to take. None takes all.
         ordered: Whether to sort them; else they stay in the random order of their hashes.
 
     Returns:
@@ -29,5 +29,5 @@ def fit_sample(rows: int, sample: int | None, *, ordered: bool = True) -> Rows:
 
 
 def cut_batches(rows: Rows, size: int) -> list[Rows]:
-    """Cut rows into batches; only the last may be smaller."""
+    """Cut rows into batches. Only the last may be smaller."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]

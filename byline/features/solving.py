@@ -1,6 +1,6 @@
 """Queries of recipes whose inverse is solved: passes over a fixed sample of the training set, batch by batch.
 
-Memory holds one batch, the vectors of the solver and, of small samples, the items; it does not grow with the training
+Memory holds one batch, the vectors of the solver and, of small samples, the items. It does not grow with the training
 set. Shapes: V vectors at once, P numbers of all parameters together.
 """
 
@@ -48,7 +48,7 @@ class TrainingProducts:
 
     Args:
         model: The member.
-        sample: Rows; None takes all.
+        sample: Rows. None takes all.
         batch: Rows that are differentiated together.
     """
 

@@ -1,6 +1,6 @@
 """Learn a model's batch axes: the axis of each operation's output that runs over the examples.
 
-Shapes say which axes may be it; the gradients of single examples' values say which one is.
+Shapes say which axes may be it. The gradients of single examples' values say which one is.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Compare a collector with plain autograd before anything is built or served with it.
 
 A few examples are differentiated in a batch and alone. Where one pass for a batch is not exact, examples are taken one
-at a time from then on; differences that vanish in a higher precision are rounding.
+at a time from then on. Differences that vanish in a higher precision are rounding.
 """
 
 import copy
@@ -23,7 +23,7 @@ from byline.gradients.passes.assembly import to_dense
 from byline.task import Batch, LayerSelection, Objective
 
 RELATIVE_TOLERANCE = 2e-3
-"""Largest difference from autograd, in the length of a block's gradient; float32 sums stay far below it."""
+"""Largest difference from autograd, in the length of a block's gradient. Float32 sums stay far below it."""
 ROUNDING = 1e-6
 """Largest difference in the length of the whole gradient: blocks whose gradient nearly vanishes are differences of
 large numbers."""
@@ -38,7 +38,7 @@ def build_collector(
     """Make a collector for a model, and check that it is exact.
 
     Args:
-        model: In evaluation mode; it belongs to the collector from now on.
+        model: In evaluation mode. It belongs to the collector from now on.
         objective: The function to differentiate.
         sample: Batches of 1, 2 and 3 examples.
         layers: Which modules to attribute.
@@ -47,7 +47,7 @@ def build_collector(
         A collector whose gradients agree with autograd on the sample.
 
     Raises:
-        UnsupportedModel: The model cannot be differentiated; the message names the module.
+        UnsupportedModel: The model cannot be differentiated. The message names the module.
     """
     collector = GradientCollector(model, layers)
     _refuse_failing(collector, objective, sample)
@@ -177,7 +177,7 @@ def check_objective(collector: GradientCollector, objective: Objective, sample: 
 
 
 def check_batches(collector: GradientCollector, objective: Objective, sample: Sample, words: str) -> None:
-    """Hold an objective that works on single examples against autograd, in a batch; see `check_objective`."""
+    """Hold an objective that works on single examples against autograd, in a batch. See `check_objective`."""
     try:
         with named_fault(collector.model):
             block = _differing_block(collector, objective, sample)
@@ -283,7 +283,7 @@ def _worst_block(
 def autograd(
     collector: GradientCollector, objective: Objective, batch: Batch, count: int
 ) -> dict[str, Tensor]:
-    """Compute the gradients of the summed objective, for every attributed parameter; zeros where it takes no part."""
+    """Compute the gradients of the summed objective, for every attributed parameter. Zeros where it takes no part."""
     with named_fault(collector.model), collector.differentiable():
         total = require_values(objective(collector.model, batch), count).sum()
         parameters = list(collector.parameters.values())
@@ -300,7 +300,7 @@ def _precisely(collector: GradientCollector, sample: Sample) -> Iterator[tuple[G
     """The same model and examples in higher precisions.
 
     Yields:
-        A collector and its sample; nothing where the model cannot be copied or cast.
+        A collector and its sample. Nothing where the model cannot be copied or cast.
     """
     current = max(torch.finfo(p.dtype).bits for p in collector.parameters.values())
     for dtype in (torch.float32, torch.float64):

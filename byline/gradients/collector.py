@@ -1,6 +1,6 @@
 """Per-example gradients of a model: one pass for a whole batch where that is exact, one example a pass elsewhere.
 
-A pass records the operations that read attributed parameters and differentiates their outputs alone; the outer
+A pass records the operations that read attributed parameters and differentiates their outputs alone. The outer
 products that would be the gradients are left to the consumer of the factors. Autograd's own graph says, for every
 pass, whether a parameter was read in any other way.
 """
@@ -56,7 +56,7 @@ class GradientCollector:
         self.unused: tuple[str, ...] = ()
         """Attributed parameters that no probed example has a gradient of."""
         self.separation: Separation | None = None
-        """Layouts that cut a batch into its examples; None where examples are differentiated one at a time."""
+        """Layouts that cut a batch into its examples. None where examples are differentiated one at a time."""
         self.independent = True
         """Whether an example's value is the same in every batch."""
         self.notice: str | None = None
@@ -68,7 +68,7 @@ class GradientCollector:
         self.fresh = False
         """Whether the last batch that was taken together was computed in another way than all before it."""
         self.log = PassLog()
-        """What passes meet from now on."""
+        """Report of the passes from now on."""
         self._looks: set[int] = set()
         self._ways: set[tuple[str, ...]] = set()
 
@@ -244,7 +244,7 @@ class GradientCollector:
     def _is_familiar(self, passed: BatchPass) -> bool:
         """Tell whether a batch has the shapes and operations of one that was cut into examples before.
 
-        Where examples could be mistaken for one another, every new look is checked; elsewhere the 1st, 2nd, 4th, 8th ...
+        Where examples could be mistaken for one another, every new look is checked. Elsewhere the 1st, 2nd, 4th, 8th ...
         """
         if passed.look in self._looks:
             return True
@@ -260,7 +260,7 @@ class GradientCollector:
 
 
 def example_of(batch: Batch, place: int, count: int) -> Batch | None:
-    """Cut one example out of a collated batch; None where a part of it does not run over the examples."""
+    """Cut one example out of a collated batch. None where a part of it does not run over the examples."""
     if isinstance(batch, Tensor):
         return batch[place : place + 1] if batch.dim() and batch.shape[0] == count else None
     if isinstance(batch, Mapping):

@@ -9,14 +9,14 @@ from byline.gradients.outer_products.factors import BatchGradients, KroneckerGra
 
 @dataclass(frozen=True, kw_only=True)
 class PassReport:
-    """What some passes met."""
+    """Report of some passes."""
 
     reached: tuple[str, ...] = ()
     """Parameters that no probed example has a gradient of, and an example of these passes has."""
     taken_apart: int = 0
     """Batches whose examples were differentiated one at a time although one pass serves the batches that were probed."""
     reason: str | None = None
-    """Why the first of these batches was taken apart; names the module."""
+    """Why the first of these batches was taken apart. The message names the module."""
 
 
 NOTHING_MET = PassReport()

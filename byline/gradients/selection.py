@@ -66,7 +66,7 @@ def select(model: nn.Module, layers: LayerSelection) -> Selection:
 
 
 def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """A module's own parameters; one without numbers, such as a matrix of no columns, has no gradient."""
+    """A module's own parameters. One without numbers, such as a matrix of no columns, has no gradient."""
     return {name: p for name, p in module.named_parameters(recurse=False) if p.numel()}
 
 

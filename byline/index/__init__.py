@@ -2,5 +2,5 @@
 
 `writer` and `search_writer` write it from `contents`, `publishing` makes it visible, `index` opens it and `verification`
 compares it with its `manifest`. `layout` names its files, `fingerprint` its version. `vectors`, `faiss_file`, `codes`,
-`examples` and `owners` are its parts; `quality_card` and `recordings` lie beside it.
+`examples` and `owners` are its parts. `quality_card` and `recordings` lie beside it.
 """

@@ -60,7 +60,7 @@ class MeasuredRecall:
 
 
 class RecallMeasurement(Protocol):
-    """Measures the recall of the codes while an index is written; `byline.search.recall.measure_recall` is one."""
+    """Measures the recall of the codes while an index is written. `byline.search.recall.measure_recall` is one."""
 
     def __call__(
         self,

@@ -49,7 +49,7 @@ class IndexContents:
     features: Callable[[], Iterator[NDArray[np.float32]]]
     """Starts a stream of float32 [B, K] blocks in row order, combined over members, not row-weighted."""
     row_weights: NDArray[np.float64] | None
-    """[R], multiplied into the stored vectors; None for weights of one."""
+    """[R], multiplied into the stored vectors. None for weights of one."""
     self_influence: NDArray[np.float64]
     """[R]."""
     examples: Callable[[], Iterator[Example]]
@@ -62,9 +62,9 @@ class IndexContents:
     """Makes features [Q, K] of real queries, by the target that they attribute: what the recall of compressed search is
     measured on beside the rows. Called once, and only where there are codes."""
     groups: Groups | None = None
-    """Groups that the rows stand for; None where rows are training points."""
+    """Groups that the rows stand for. None where rows are training points."""
     rotation: RotationLayout | None = None
-    """The one stretch of features that a PCA made; None where they are the members' side by side."""
+    """The one stretch of features that a PCA made. None where they are the members' side by side."""
     storage: StorageOptions = field(default_factory=StorageOptions)
     """Storage and search of the vectors."""
 

@@ -49,7 +49,7 @@ _ATTRIBUTE = "EXISTS (SELECT 1 FROM json_each(attributes) WHERE key = ? AND {})"
 
 
 def write_examples(path: Path, examples: Iterable[Example], rows: int) -> Iterator[int]:
-    """Write the metadata file; the iterator's steps are the rows written so far.
+    """Write the metadata file. The iterator's steps are the rows written so far.
 
     Args:
         path: A file that does not exist yet.
@@ -177,11 +177,11 @@ class ExampleStore:
         """Read the next rows after one, by key and never by a deep offset.
 
         Args:
-            after_row: The last row that is known already; -1 for the first page.
+            after_row: The last row that is known already. -1 for the first page.
             limit: Rows at most.
 
         Returns:
-            (row, example) in row order; empty after the last row.
+            (row, example) in row order. Empty after the last row.
         """
         records = self._fetch(_PAGE, [after_row, limit])
         return [(record[0], _example(record[1:])) for record in records]
@@ -220,12 +220,12 @@ class ExampleStore:
         return [(name, count, json.loads(licenses)) for name, count, licenses in records]
 
     def licenses(self) -> list[tuple[str | None, int]]:
-        """List (license, number of rows), the commonest first; None for rows that state none."""
+        """List (license, number of rows), the commonest first. None for rows that state none."""
         query = "SELECT license, count(*) FROM examples GROUP BY license ORDER BY count(*) DESC, license"
         return [(name, count) for name, count in self._fetch(query)]
 
     def owner_numbers(self) -> NDArray[np.int32]:
-        """Read the number of each row's owner in `owners()`, int32 [R]; -1 where a row has none."""
+        """Read the number of each row's owner in `owners()`, int32 [R]. -1 where a row has none."""
         query = """SELECT coalesce(number, -1) FROM examples LEFT JOIN owners ON owner = name ORDER BY row"""
         with self._reading() as connection:
             cursor = connection.execute(query)

@@ -82,7 +82,7 @@ class _Template:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep FAISS's sums in one order; the setting is the calling thread's own."""
+    """Keep FAISS's sums in one order. The setting is the calling thread's own."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
@@ -201,7 +201,7 @@ def write_flat(
     """Write all stored vectors as a flat inner-product index.
 
     Args:
-        file: Open for writing; the index is appended.
+        file: Open for writing. The index is appended.
         rows: Reads stored vectors.
         shape: (R, K).
         stored: fp16 becomes `IndexScalarQuantizer`, fp32 `IndexFlatIP`.
@@ -228,7 +228,7 @@ def write_codes(file: BinaryIO, rows: Rows, shape: tuple[int, int], seed: int, b
     """Write 1-bit codes of vectors: a rotation, then RaBitQ, FastScan where it is exact enough.
 
     Args:
-        file: Open for writing; the index is appended.
+        file: Open for writing. The index is appended.
         rows: Reads stored vectors less their centre.
         shape: (R, K).
         seed: Seed of the rotation.
@@ -364,7 +364,7 @@ class SearchFile:
     def nearest(
         self, query_1K: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find the rows with the largest float32 scores by the stored rows; arguments and results as in `candidates`."""
+        """Find the rows with the largest float32 scores by the stored rows. Arguments and results as in `candidates`."""
         return self._search(self._flat, query_1K, count)
 
     @staticmethod
@@ -401,7 +401,7 @@ class DecodedCodes:
         self._rotation = faiss.HadamardRotation(int(self._inner.d), seed)
 
     def gather(self, rows: NDArray[np.int64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Rebuild rows in any order; arguments and results as in `VectorRows.gather`."""
+        """Rebuild rows in any order. Arguments and results as in `VectorRows.gather`."""
         decoded_NK = np.empty((len(rows), self.width), np.float32) if out is None else out[: len(rows)]
         step = max(1, _DECODED_BYTES // (4 * int(self._inner.d)))
         with _one_thread():
@@ -437,12 +437,12 @@ class GpuRows:
 
 
 def gpu_count() -> int:
-    """GPUs that FAISS can use; 0 with faiss-cpu."""
+    """Count the GPUs that FAISS can use. With faiss-cpu there are none."""
     return int(faiss.get_num_gpus())
 
 
 def set_threads(threads: int) -> None:
-    """Set how many threads FAISS starts for a search; answers do not depend on it."""
+    """Set how many threads FAISS starts for a search. Answers do not depend on it."""
     faiss.omp_set_num_threads(threads)
 
 

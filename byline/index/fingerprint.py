@@ -59,7 +59,7 @@ class Fingerprint(BaseModel):
             data: Digest of the training set.
             task: Digest of the Task's source.
             storage: Options of the index.
-            build: Settings that bits depend on; no times, paths or host names.
+            build: Settings that bits depend on. No times, paths or host names.
 
         Returns:
             The fingerprint.

@@ -70,9 +70,9 @@ class AttributionIndex:
         self.row_weights: NDArray[np.float64] | None = (
             _column(path / ROW_WEIGHTS, (manifest.rows,)) if ROW_WEIGHTS in manifest.files else None
         )
-        """Weights that are multiplied into the stored vectors, float64 [R]; None for ones."""
+        """Weights that are multiplied into the stored vectors, float64 [R]. None for ones."""
         self.groups = self._open_groups()
-        """Training points of each group; None where rows are training points."""
+        """Training points of each group. None where rows are training points."""
         self.owners = self._open_owners()
         """Owners of the rows and the sums of their vectors."""
         if self.search_file.shape != (manifest.rows, manifest.width) or self.examples.rows != manifest.rows:
@@ -84,8 +84,8 @@ class AttributionIndex:
 
         Args:
             path: A version's directory, or an index directory: then its current version.
-            verify: Compare the SHA-256 of every file; False compares names and sizes only.
-            digest_cache: File that remembers digests; None takes `.digests.json` in the index directory, or
+            verify: Compare the SHA-256 of every file. False compares names and sizes only.
+            digest_cache: File that remembers digests. None takes `.digests.json` in the index directory, or
                 no file for a version that lies alone.
 
         Returns:
@@ -93,7 +93,7 @@ class AttributionIndex:
 
         Raises:
             NotFound: There is no index there.
-            CorruptIndex: A file is missing, besides, truncated or changed; the message names it.
+            CorruptIndex: A file is missing, besides, truncated or changed. The message names it.
             IncompatibleIndex: It was written by another version of the format, or computed by another revision
                 of the method.
         """
@@ -112,7 +112,7 @@ class AttributionIndex:
         return self.quality
 
     def close(self) -> None:
-        """Close what is open; memory maps go with the last array that uses them."""
+        """Close what is open. Memory maps go with the last array that uses them."""
         self.examples.close()
 
     def __enter__(self) -> Self:
@@ -171,7 +171,7 @@ class AttributionIndex:
 
     @property
     def exact(self) -> bool:
-        """Whether scores come from stored rows; False where only compressed codes are kept."""
+        """Whether scores come from stored rows. False where only compressed codes are kept."""
         return self.manifest.storage.exact
 
     @cached_property
@@ -218,7 +218,7 @@ class AttributionIndex:
             features_QK: Query features, [Q, K].
 
         Returns:
-            float32 [Q, K]; their inner products with stored numbers are the scores.
+            float32 [Q, K]. Their inner products with stored numbers are the scores.
 
         Raises:
             InvalidQuery: The features have another width or are not finite.
@@ -229,7 +229,7 @@ class AttributionIndex:
             ).astype(np.float32)
 
     def gpu_rows(self) -> faiss_file.GpuRows | None:
-        """Copy the rows of an exact index to a GPU; None without one, or where they do not fit.
+        """Copy the rows of an exact index to a GPU. None without one, or where they do not fit.
 
         Answers are the same bits either way.
         """
@@ -260,7 +260,7 @@ class AttributionIndex:
         return np.array(_column(self.path / CODE_CENTRE, (self.width,)))
 
     def codes(self) -> Codes | None:
-        """Open the codes of a compressed index; None for an exact one."""
+        """Open the codes of a compressed index. None for an exact one."""
         storage = self.manifest.storage
         if storage.search == "exact":
             return None
@@ -285,7 +285,7 @@ class AttributionIndex:
 
 
 def find_version(path: Path) -> Path:
-    """Follow an index directory's pointer to its current version; a version's directory stays as it is.
+    """Follow an index directory's pointer to its current version. A version's directory stays as it is.
 
     Raises:
         NotFound: There is neither a manifest nor a pointer.

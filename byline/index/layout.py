@@ -1,4 +1,4 @@
-"""Names and options of the parts of an index directory; `docs/index-format.md` describes them."""
+"""Names and options of the parts of an index directory. `docs/index-format.md` describes them."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -65,7 +65,7 @@ class StorageOptions(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the rotation before the codes and of the queries that recall is measured on."""
     rescore_factor: int | None = Field(default=None, ge=1, le=MAX_FACTOR)
-    """Fixed number of candidates for each requested result; None widens them for each query until they are enough."""
+    """Fixed number of candidates for each requested result. None widens them for each query until they are enough."""
 
     @property
     def exact(self) -> bool:
@@ -92,11 +92,11 @@ class MemberLayout(BaseModel):
     adapter: int | None = None
     """Position in the checkpoint's LoRA adapters."""
     weight: float | None = Field(default=None, gt=0)
-    """Weight of the member's scores, relative to the others; null where all weigh the same."""
+    """Weight of the member's scores, relative to the others. Null where all weigh the same."""
     width: int = Field(ge=1)
-    """Numbers in the member's stretch; with a PCA, of its feature before the PCA."""
+    """Numbers in the member's stretch. With a PCA, of its feature before the PCA."""
     scale_exponent: int = 0
-    """A stored number is the feature's times 2 to this power; chosen by the writer."""
+    """A stored number is the feature's times 2 to this power, chosen by the writer."""
 
 
 class RotationLayout(BaseModel):
@@ -107,7 +107,7 @@ class RotationLayout(BaseModel):
     width: int = Field(ge=1)
     """Numbers of a vector."""
     scale_exponent: int = 0
-    """A stored number is the feature's times 2 to this power; chosen by the writer."""
+    """A stored number is the feature's times 2 to this power, chosen by the writer."""
 
 
 Stretch = MemberLayout | RotationLayout
@@ -124,16 +124,16 @@ class GroupRecord(BaseModel):
     points: int = Field(ge=1)
     """Training points in all groups."""
     owners_apart: bool
-    """True where no group mixes owners; only then are owners' shares known."""
+    """True where no group mixes owners. Only then are owners' shares known."""
 
 
 class TaskRecord(BaseModel):
-    """The Task that the index was built from; the index answers gradients and features without it."""
+    """The Task that the index was built from. The index answers gradients and features without it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reference: str | None
-    """`path/to/file.py:function`, the path relative to the index directory, or `package.module:function`; null for a
+    """`path/to/file.py:function`, the path relative to the index directory, or `package.module:function`. Null for a
     Task that was declared in memory."""
     digest: str
     """SHA-256 of the Task's source or declarations, as `byline.loading.task_file.LoadedTask` has it."""

@@ -71,15 +71,15 @@ class SearchRecord(BaseModel):
     """Candidates for each result by plain FAISS: what `k_factor` of the file says, so that it finds .999 of the best ten
     for rows and real queries; None where there are no codes or no rows to rescore by."""
     first_factor: int | None = None
-    """Candidates for each result that an answer begins with; None where there are no codes."""
+    """Candidates for each result that an answer begins with. None where there are no codes."""
     recall_at_10: float | None = None
-    """The lowest of `recall`; None without codes."""
+    """The lowest of `recall`. None without codes."""
     recall: tuple[RecallRecord, ...] = ()
-    """Recall by kind of query, measured when the index was built; empty without codes."""
+    """Recall by kind of query, measured when the index was built. Empty without codes."""
 
     @property
     def recall_at_least(self) -> float:
-        """Recall of the worst kind, less two standard errors; 1 without codes."""
+        """Recall of the worst kind, less two standard errors. 1 without codes."""
         return min((record.recall_at_least for record in self.recall), default=1.0)
 
 
@@ -99,7 +99,7 @@ class Manifest(BaseModel):
     rows: int = Field(ge=1)
     """Training points, or groups of them."""
     groups: GroupRecord | None = None
-    """Groups that the rows stand for; null where rows are training points."""
+    """Groups that the rows stand for. Null where rows are training points."""
     blocks: tuple[Block, ...] = Field(min_length=1)
     """Parameters that were attributed, as the matrices that gradients are projected by."""
     parameters: ParameterReport
@@ -107,7 +107,7 @@ class Manifest(BaseModel):
     members: tuple[MemberLayout, ...] = Field(min_length=1)
     """The ensemble, in the order of the stretches of a vector."""
     rotation: RotationLayout | None = None
-    """The one stretch of an index with a PCA; None where every member has its own."""
+    """The one stretch of an index with a PCA. None where every member has its own."""
     storage: StorageOptions
     """Storage of the vectors."""
     search: SearchRecord

@@ -60,7 +60,7 @@ def _aside(version: Path) -> Path:
 
 
 def point_to_version(index: Path, version: str) -> None:
-    """Make a version the current one; readers see the old pointer or the new one.
+    """Make a version the current one. Readers see the old pointer or the new one.
 
     Args:
         index: The index directory.

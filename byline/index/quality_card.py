@@ -41,7 +41,7 @@ def card_path(version: Path) -> Path:
 
 
 def read_card(version: Path, manifest: "Manifest") -> CardReading:
-    """Read the card beside a version; an unusable card does not keep the index from opening.
+    """Read the card beside a version. An unusable card does not keep the index from opening.
 
     Args:
         version: The version's directory.
@@ -64,7 +64,7 @@ def read_card(version: Path, manifest: "Manifest") -> CardReading:
         card = QualityCard.model_validate(json.loads(data))
     except (ValueError, RecursionError) as error:
         return CardReading(
-            problem=f"{path.name} is no quality card that this release can read{_where(error)}"
+            problem=f"{path.name} cannot be read as a quality card of this release{_where(error)}"
         )
     if card.manifest != manifest.digest:
         return CardReading(problem=f"{path.name} belongs to another build: run `byline evaluate` again")

@@ -74,10 +74,10 @@ def _span_path(folder: Path, number: int) -> Path:
 
 
 class RecordingWriter:
-    """Appends steps; an incomplete span stays in memory.
+    """Appends steps. An incomplete span stays in memory.
 
     Args:
-        folder: An empty or new one; `create` makes it.
+        folder: An empty or new one. `create` makes it.
         head: Description of the recording.
         span_bytes: Bytes of projected gradients that make a span.
     """
@@ -167,7 +167,7 @@ class Recording:
         """Load one span.
 
         Args:
-            number: Its position; 0 holds the first steps.
+            number: Its position. 0 holds the first steps.
 
         Returns:
             Its steps.
@@ -191,7 +191,7 @@ class Recording:
 
 
 def open_recording(folder: Path) -> Recording:
-    """Open a recorded run; its spans are read and checked later, one by one.
+    """Open a recorded run. Its spans are read and checked later, one by one.
 
     Args:
         folder: Folder of `Checkpoint.recording`.

@@ -38,7 +38,7 @@ def write_search(
         vectors: The stored rows.
         work: The index's directory.
         progress: Called after every block.
-        measure_recall: Measures the recall of compressed search; exact search needs none.
+        measure_recall: Measures the recall of compressed search. Exact search needs none.
 
     Returns:
         How the file is to be searched, and what was measured about it.

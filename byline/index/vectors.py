@@ -40,7 +40,7 @@ class RowSource(Protocol):
     width: int
 
     def gather(self, rows: NDArray[np.int64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Vectors of these rows, float32 [N, K], at the beginning of `out` where there is one."""
+        """Read the vectors of these rows, float32 [N, K], at the beginning of `out` where there is one."""
 
 
 def require_features(features_QK: object, width: int) -> NDArray[np.float32]:
@@ -124,10 +124,10 @@ def fp16_exponent(largest: float) -> int:
     """Compute the power of two that brings the largest number of a stretch just below the end of fp16.
 
     Args:
-        largest: Largest absolute number; zero for a stretch of zeros.
+        largest: Largest absolute number. Zero for a stretch of zeros.
 
     Returns:
-        e such that `largest * 2**e` is in [2^14, 2^15); 0 for zero.
+        e such that `largest * 2**e` is in [2^14, 2^15). 0 for zero.
     """
     return 0 if largest == 0 else FP16_TOP_EXPONENT - math.frexp(largest)[1]
 
@@ -139,7 +139,7 @@ def write_vectors(
     rows: int,
     storage: StorageOptions,
 ) -> Iterator[int]:
-    """Write scaled vectors as `vectors/00000.npy`, …; the iterator's steps are the rows written so far.
+    """Write scaled vectors as `vectors/00000.npy`, …. The iterator's steps are the rows written so far.
 
     Args:
         blocks: Checked stream of float32 [B, K].
@@ -246,7 +246,7 @@ class VectorRows:
 
         Args:
             rows: int64 [N].
-            out: Array to write to, float32 [N or more, K]; None makes an array.
+            out: Array to write to, float32 [N or more, K]. None makes an array.
 
         Returns:
             float32 [N, K]: the beginning of `out`, where there is one.
@@ -273,10 +273,10 @@ class VectorRows:
         Blocks of fp16 are written one over the other: `malloc` keeps freed ones, which would add up to the index.
 
         Args:
-            size: Rows of a block; None takes what `block_rows` says.
+            size: Rows of a block. None takes what `block_rows` says.
 
         Yields:
-            (first row, float32 [B, K]); a block never spans two files, and holds until the next one is taken.
+            (first row, float32 [B, K]). A block never spans two files, and holds until the next one is taken.
         """
         size = min(size or block_rows(self.width), self.rows)
         room_BK = torch.empty((size, self.width), dtype=torch.float32)  # one buffer for all blocks

@@ -65,7 +65,7 @@ class DigestCache:
             self._entries[str(new.resolve() / key.removeprefix(gone))] = self._entries.pop(key)
 
     def save(self) -> None:
-        """Keep what was learned; where the place is read-only, the next opening reads again."""
+        """Keep what was learned. Where the place is read-only, the next opening reads again."""
         if self._path is None or not self._changed:
             return
         try:
@@ -108,7 +108,7 @@ class VerificationReport:
     size: int
     """Bytes of all compared files."""
     findings: tuple[Finding, ...]
-    """Differences from the manifest; empty for an intact index."""
+    """Differences from the manifest. Empty for an intact index."""
 
     @property
     def intact(self) -> bool:
@@ -180,7 +180,7 @@ def require_intact(directory: Path, manifest: Manifest, cache: DigestCache | Non
     Args:
         directory: A version's directory.
         manifest: Its manifest.
-        cache: Cache of digests; None compares names and sizes only.
+        cache: Cache of digests. None compares names and sizes only.
 
     Raises:
         CorruptIndex: Names the first file that is wrong.

@@ -54,13 +54,13 @@ def write_index(
 ) -> Path:
     """Write a complete index into a directory of its own, everything on disk when it returns.
 
-    What an interrupted writer left in `work` is overwritten; the same contents give the same bytes.
+    What an interrupted writer left in `work` is overwritten. The same contents give the same bytes.
 
     Args:
         contents: The finished build.
         work: A sibling of the place where the index will be published.
         progress: Called after every block.
-        measure_recall: Measures the recall of compressed search (`byline.search.recall.measure_recall`); exact search
+        measure_recall: Measures the recall of compressed search (`byline.search.recall.measure_recall`). Exact search
             needs none.
 
     Returns:

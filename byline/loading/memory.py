@@ -57,7 +57,7 @@ def task_in_memory(task: Task) -> LoadedTask:
 
 
 class _Declarations:
-    """Feeds a SHA-256 with functions, classes and values; a value that comes again is named by its number."""
+    """Feeds a SHA-256 with functions, classes and values. A value that comes again is named by its number."""
 
     def __init__(self) -> None:
         self._sha = hashlib.sha256()
@@ -73,7 +73,7 @@ class _Declarations:
         self._value(value)
 
     def feed_architecture(self, factory: Any) -> None:
-        """Feed what builds the model. Numbers of a module it returns are left out: checkpoints replace them."""
+        """Feed the code that builds the model. Numbers of a module it returns are left out: checkpoints replace them."""
         self._weights = False
         self.feed("model", factory)
         self._weights = True
@@ -284,7 +284,7 @@ def _global_names(code: CodeType) -> list[str]:
 
 
 def _is_foreign(kind: type) -> bool:
-    """Tell whether an object is asked for its state; Byline's own options and dataclasses show their fields."""
+    """Tell whether an object is asked for its state. Byline's own options and dataclasses show their fields."""
     return _is_installed(kind.__module__) and kind.__module__.partition(".")[0] != _OWN_NAME
 
 

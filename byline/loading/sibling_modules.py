@@ -94,7 +94,7 @@ def _is_users(place: Path, folder: Path) -> bool:
 def _places(module: ModuleType) -> list[Path]:
     """The module's file; for a package without one, its folders.
 
-    Those that Python imports have absolute paths; a relative one, as `torch.ops` has, is a made-up name.
+    Those that Python imports have absolute paths. A relative one, as `torch.ops` has, is a made-up name.
     """
     file = getattr(module, "__file__", None)
     named = [file] if isinstance(file, str) else list(getattr(module, "__path__", ()))

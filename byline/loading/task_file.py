@@ -27,7 +27,7 @@ class LoadedTask:
 
     task: Task
     reference: str | None
-    """`/absolute/file.py:function` or `package.module:function`; None for a Task that was declared in memory."""
+    """`/absolute/file.py:function` or `package.module:function`. None for a Task that was declared in memory."""
     digest: str
     """SHA-256 over the Task's file and every module of its folder that loading it imported; over the module's file
     alone for `package.module:function`; over its declarations for a Task in memory (`byline.loading.memory`)."""
@@ -40,7 +40,7 @@ def load_task(reference: str, base: Path | None = None) -> LoadedTask:
 
     Args:
         reference: `file.py:function`, relative to `base`, or `package.module:function`.
-        base: The folder that relative files are looked up in; the current one by default.
+        base: The folder that relative files are looked up in. The current one by default.
 
     Returns:
         The Task with its source's digest.
@@ -165,11 +165,11 @@ def _import_module(name: str) -> ModuleType:
 
 @contextmanager
 def _loading(what: str) -> Iterator[None]:
-    """Run the user's code; a training script that ends the program must not end Byline."""
+    """Run the user's code. A training script that ends the program must not end Byline."""
     try:
         with task_code_failures(what, "correct the Task's file"):
             yield
     except SystemExit as error:
         raise InvalidTask(
-            f"{what} ended the program: put what a script does under `if __name__ == '__main__':`"
+            f"{what} ended the program: put the statements of a script under `if __name__ == '__main__':`"
         ) from error

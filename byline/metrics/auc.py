@@ -11,8 +11,8 @@ def auc(values_R: NDArray[np.floating], wrong_R: NDArray[np.bool_]) -> float:
     """Area under the ROC curve: how often a wrong row's value is above a right one's, ties counting half.
 
     Args:
-        values_R: A number for each row, finite; large where the row looks wrong.
-        wrong_R: Which rows are; some of each kind.
+        values_R: A number for each row, finite. Large where the row looks wrong.
+        wrong_R: Which rows are. Some of each kind.
 
     Returns:
         0.5 for chance, 1 where all wrong rows come first.

@@ -29,14 +29,14 @@ def ranks(values_SQ: Floats) -> Floats:
 
 
 def pearson(a_SQ: Floats, b_SQ: Floats) -> Floats:
-    """Pearson's correlation of every pair of columns.
+    """Compute Pearson's correlation of every pair of columns.
 
     Args:
         a_SQ: Finite numbers, [S, Q].
         b_SQ: The other table, of the same shape.
 
     Returns:
-        float64 [Q]; NaN where a column is constant.
+        float64 [Q]. NaN where a column is constant.
     """
     constant_Q = (np.ptp(a_SQ, axis=0) == 0) | (np.ptp(b_SQ, axis=0) == 0)
     a, b = _unit(a_SQ), _unit(b_SQ)
@@ -44,20 +44,20 @@ def pearson(a_SQ: Floats, b_SQ: Floats) -> Floats:
 
 
 def spearman(a_SQ: Floats, b_SQ: Floats) -> Floats:
-    """Spearman's rank correlation of every pair of columns: Pearson's, of the ranks.
+    """Compute Spearman's rank correlation of every pair of columns: Pearson's, of the ranks.
 
     Args:
         a_SQ: Finite numbers, [S, Q].
         b_SQ: The other table, of the same shape.
 
     Returns:
-        float64 [Q]; NaN where a column is constant.
+        float64 [Q]. NaN where a column is constant.
     """
     return pearson(ranks(a_SQ), ranks(b_SQ))
 
 
 def _unit(values_SQ: Floats) -> Floats:
-    """Columns about their mean, divided by their length; what is constant becomes zero or rounding."""
+    """Columns about their mean, divided by their length. What is constant becomes zero or rounding."""
     scale_Q = np.abs(values_SQ).max(axis=0, initial=0.0)
     scaled_SQ = values_SQ / np.where(scale_Q > 0, scale_Q, 1.0)  # squares neither overflow nor vanish
     centred_SQ = scaled_SQ - scaled_SQ.mean(axis=0)

@@ -24,7 +24,7 @@ def half_width(error: float, units: int, level: Decimal = LEVEL) -> float:
 
     Args:
         error: Standard error of the mean.
-        units: Independent units U whose spread gave it; at least 2.
+        units: Independent units U whose spread gave it. At least 2.
         level: Probability that the interval holds the truth.
 
     Returns:
@@ -34,7 +34,7 @@ def half_width(error: float, units: int, level: Decimal = LEVEL) -> float:
 
 
 def interval_around(middle: float, error: float, units: int, level: Decimal = LEVEL) -> tuple[float, float]:
-    """Compute the two-sided interval around a mean; arguments as of `half_width`."""
+    """Compute the two-sided interval around a mean. Arguments as of `half_width`."""
     half = half_width(error, units, level)
     return middle - half, middle + half
 

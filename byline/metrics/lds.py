@@ -79,7 +79,7 @@ def two_way_interval(
         seed: Seed of the draws.
 
     Returns:
-        From the 2.5th to the 97.5th percentile of `resampled_means`; None where no query's outputs vary.
+        From the 2.5th to the 97.5th percentile of `resampled_means`. None where no query's outputs vary.
     """
     means = resampled_means(predicted_SQ, outputs_SQ, correlation, draws, seed)
     if not len(means):
@@ -108,7 +108,7 @@ def resampled_means(
         seed: Seed of the draws.
 
     Returns:
-        One mean a draw, float64; draws in which no output varies are left out.
+        One mean a draw, float64. Draws in which no output varies are left out.
     """
     varies_Q = np.ptp(outputs_SQ, axis=0) > 0
     predicted_SQ, outputs_SQ = predicted_SQ[:, varies_Q], outputs_SQ[:, varies_Q]

@@ -38,7 +38,7 @@ def noise_ceiling(outputs_TSQ: Floats, correlation: Correlation = spearman) -> N
         correlation: Spearman's for the LDS.
 
     Returns:
-        The ceiling; None for one seed, or where no query's outputs vary.
+        The ceiling. None for one seed, or where no query's outputs vary.
     """
     seeds = len(outputs_TSQ)
     half = seeds // 2

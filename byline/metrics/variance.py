@@ -30,12 +30,12 @@ class Components:
     s2: float
     """Variance of one member's scores over the training points."""
     rho_within: float | None
-    """Covariance of two masks of one checkpoint; None where the pilot had no two."""
+    """Covariance of two masks of one checkpoint. None where the pilot had no two."""
     rho_between: float | None
-    """Covariance of two checkpoints; None where the pilot had a single checkpoint, which cannot tell."""
+    """Covariance of two checkpoints. None where the pilot had a single checkpoint, which cannot tell."""
 
     def variance(self, checkpoints: int, masks: int) -> float:
-        """Predicted variance of the mean over an ensemble; what is unknown counts as if it added nothing new.
+        """Predict the variance of the mean over an ensemble. Unknown parts count as if they added nothing new.
 
         With one checkpoint in the pilot, checkpoints are taken to agree as its masks do.
         """
@@ -45,7 +45,7 @@ class Components:
         return self.s2 / members + (masks - 1) / members * within + (checkpoints - 1) / checkpoints * between
 
     def reliability(self, checkpoints: int, masks: int) -> float:
-        """Expected correlation of an ensemble's scores with those of endlessly many such members.
+        """Compute the expected correlation of an ensemble's scores with those of endlessly many such members.
 
         Endlessly many masks of one checkpoint where `rho_between` is unknown.
         """
@@ -92,7 +92,7 @@ def variance_components(scores_IDQR: NDArray[np.float64]) -> Components:
 
 
 def _share(sums_Q: NDArray[np.float64], freedom: int) -> NDArray[np.float64]:
-    """A mean square; zero where nothing was free to vary."""
+    """A mean square. Zero where nothing was free to vary."""
     return sums_Q / freedom if freedom else np.zeros_like(sums_Q)
 
 
@@ -102,7 +102,7 @@ class Choice:
 
     checkpoints: int
     masks: int
-    """Masks of each checkpoint; 1 stands for one member a checkpoint, with a mask or without."""
+    """Masks of each checkpoint. 1 stands for one member a checkpoint, with a mask or without."""
     variance: float
     """Variance of the mean score, in units of one member's."""
     reliability: float

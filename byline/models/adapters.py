@@ -88,14 +88,14 @@ def read_adapter(folder: Path) -> Adapter:
 
 
 def put_adapter(model: nn.Module, adapter: Adapter) -> nn.Module:
-    """Put an adapter into a model; names of modules and the way that the model is called stay.
+    """Put an adapter into a model. The names of its modules and the form of its call stay.
 
     Args:
         model: With the weights that the adapter was trained on.
         adapter: Its settings and matrices.
 
     Returns:
-        The same model; LoRA matrices stand beside the layers that they change.
+        The same model. LoRA matrices stand beside the layers that they change.
 
     Raises:
         InvalidTask: The folder holds no LoRA adapter of this model, or more than one.
@@ -112,8 +112,8 @@ def put_adapter(model: nn.Module, adapter: Adapter) -> nn.Module:
     if set(given) != own:
         raise InvalidTask(
             f"{folder}: expected {len(own)} LoRA matrices for this model, got {len(given)} tensors of which "
-            f"{len(set(given) - own)} are not among them: plain LoRA (lora_A, lora_B) without trained biases, "
-            f"embeddings or other modules is what can be attributed"
+            f"{len(set(given) - own)} are not among them. Only plain LoRA (lora_A, lora_B) without trained "
+            f"biases, embeddings or other modules can be attributed"
         )
     try:
         model.load_state_dict(given, strict=False)

@@ -1,6 +1,6 @@
 """The weights of a Task's checkpoints: loaded, digested, and compared with the digests that an index names.
 
-Weights are data and are read as such (`byline.models.weight_files`); nothing is unpickled.
+Weights are data and are read as such (`byline.models.weight_files`). Nothing is unpickled.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's weights into a model; see `byline.models.weights.put_weights` for the names that are understood.
+    """Put a checkpoint's weights into a model. See `byline.models.weights.put_weights` for the names that are understood.
 
     Raises:
         InvalidTask: There are none, or they are not the model's.
@@ -45,7 +45,7 @@ def _checked_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     weights = load_weights(checkpoint)
     if checkpoint.expected is not None:
         own = isinstance(checkpoint.weights, Mapping)
-        place = "that the Task makes (seed what is random in it)" if own else f"at {checkpoint.weights}"
+        place = "that the Task makes (seed its random numbers)" if own else f"at {checkpoint.weights}"
         require_digest(f"the weights {place}", tensors_digest(weights), checkpoint.expected.weights)
     return weights
 
@@ -57,7 +57,7 @@ def checkpoint_digests(
 
     Args:
         checkpoint: The weights.
-        adapters: Number of its LoRA adapters that are used; the others do not count.
+        adapters: Number of its LoRA adapters that are used. The others do not count.
         recorded: Whether its recorded run is used.
         moments: Whether its optimizer state is used, where it has one.
 
@@ -78,7 +78,7 @@ def checkpoint_digests(
 
 
 def weights_digest(digests: CheckpointDigests) -> str:
-    """Combine the digests of weights, adapters and recording; weights alone keep their own."""
+    """Combine the digests of weights, adapters and recording. Weights alone keep their own."""
     if not digests.adapters and digests.recording is None:
         return digests.weights
     parts = (f"recording:{digests.recording}", *(f"adapter:{adapter}" for adapter in digests.adapters))
@@ -93,7 +93,7 @@ def pin_checkpoints(task: Task, digests: Mapping[int, CheckpointDigests]) -> Tas
         digests: Digests of its checkpoints, by their positions.
 
     Returns:
-        The same Task; its checkpoints say what is expected of them.
+        The same Task. Its checkpoints say what is expected of them.
     """
     checkpoints = [
         replace(checkpoint, expected=digests[place]) if place in digests else checkpoint

@@ -18,13 +18,13 @@ class Compute:
     """Device and precision of a model's passes."""
 
     device: torch.device = CPU
-    """`cuda` computes there; features come back the same to rounding."""
+    """`cuda` computes there. Features come back the same to rounding."""
     precision: Precision = "float32"
-    """`bfloat16` runs the model's passes under autocast; everything after them stays in float32."""
+    """`bfloat16` runs the model's passes under autocast. Everything after them stays in float32."""
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Move every tensor of a batch; everything else stays as it is."""
+    """Move every tensor of a batch. Everything else stays as it is."""
     if isinstance(batch, Tensor):
         return batch.to(device)
     if isinstance(batch, Mapping):

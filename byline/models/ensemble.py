@@ -18,7 +18,7 @@ class EnsembleModels:
     Args:
         task: Declares the model and its checkpoints.
         recipe: Names the train signal and the masks' rate.
-        compute: Device and precision; None takes the CPU in single precision.
+        compute: Device and precision. None takes the CPU in single precision.
     """
 
     def __init__(self, task: Task, recipe: Recipe, compute: Compute | None = None) -> None:
@@ -26,7 +26,7 @@ class EnsembleModels:
         self._models: dict[Member, MemberModel] = {}
 
     def load(self, member: Member) -> MemberModel:
-        """Return a member's model; its first call loads the weights and checks the gradients.
+        """Return a member's model. Its first call loads the weights and checks the gradients.
 
         Args:
             member: One of the ensemble's members.

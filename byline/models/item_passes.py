@@ -1,6 +1,6 @@
 """Gradients of items that are not collated yet: in one pass for all where that is exact, one at a time elsewhere.
 
-An item's shape says whether a batch of it is padded; padded batches and some others are compared with one item alone.
+An item's shape says whether a batch of it is padded. Padded batches and some others are compared with one item alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ _ENTRIES = 1 << 20
 ENOUGH = 8
 """Padded batches that are compared with an item alone: a loss depends on padding always, or never."""
 MOST_PARTS = 16
-"""Parts of a list that are looked at one by one; a longer list is a sequence, whose length counts."""
+"""Parts of a list that are looked at one by one. A longer list is a sequence, whose length counts."""
 Shape = Any
 """Nested tuples of numbers; equal for items that need no padding beside each other."""
 
@@ -56,7 +56,7 @@ def size(shape: Shape) -> int:
 
 
 def shortest(items: Sequence[Item]) -> int | None:
-    """Find the place of the shortest item; None where all have the same shape."""
+    """Find the place of the shortest item. None where all have the same shape."""
     shapes = [item_shape(item) for item in items]
     if all(shape == shapes[0] for shape in shapes):
         return None

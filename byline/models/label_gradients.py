@@ -58,7 +58,7 @@ class LabelGradients:
         """Differentiate the loss so that the outer products of each item add up to the item's own expected curvature.
 
         A draw that serves a fit over all points is far too little for one of them: identical points would get leverages
-        that are several times as large as each other's. So all classes are listed, as many as `MOST_LISTED`; beyond, and
+        that are several times as large as each other's. So all classes are listed, as many as `MOST_LISTED`. Beyond, and
         for sequences, the draw is seeded by the item's content.
 
         Args:
@@ -94,7 +94,7 @@ class LabelGradients:
         done = 0
         if len(items) == 1 or self._passes.independent(self._passes.task.loss, items):
             try:
-                for found in self._labelled_batch(items, keys_N, choose):
+                for found in self._labeled_batch(items, keys_N, choose):
                     yield found
                     done += 1
                 return
@@ -104,7 +104,7 @@ class LabelGradients:
         singles = [list(self._at_labels([item], keys_N[n : n + 1], choose)) for n, item in enumerate(items)]
         yield from (concatenate_batches(parts) for parts in list(zip(*singles, strict=True))[done:])
 
-    def _labelled_batch(
+    def _labeled_batch(
         self, items: Sequence[Item], keys_N: Tensor, choose: Callable[[Outputs, Tensor], Labels]
     ) -> Iterator[BatchGradients]:
         """Differentiate the loss at other labels, in one pass for all items.
@@ -122,7 +122,7 @@ class LabelGradients:
         with torch.no_grad():
             z = self._passes.outputs(outputs, batch)
         collect = collector.collect if count == 1 else collector.collect_batch
-        for objective, other in self._labelled(outputs, z, batch, keys_N, choose(outputs, z)):
+        for objective, other in self._labeled(outputs, z, batch, keys_N, choose(outputs, z)):
             with (
                 faulty_item_named(items, lambda item: self._passes.gradients([item])),
                 self._passes.within(),
@@ -130,7 +130,7 @@ class LabelGradients:
                 made = collect(objective, other, count)
             yield made
 
-    def _labelled(
+    def _labeled(
         self, outputs: Outputs, z: Tensor, batch: Batch, rows_N: Tensor, labels: Labels
     ) -> Iterator[tuple[Objective, Batch]]:
         """List what is differentiated, so that the gradients' outer products add up to the curvature.

@@ -1,6 +1,6 @@
 """Gradients of queries under every member: all masks of one model in one pass, where that is exact.
 
-A query under ten masks is a batch of ten copies, each under its own mask; small models and GPUs take hardly longer
+A query under ten masks is a batch of ten copies, each under its own mask. Small models and GPUs take hardly longer
 for it than for one. Models that mix or reshape the batch around their dropout cannot be asked so: the first query is
 differentiated both ways, and where the two differ masks are taken one after the other from then on.
 """
@@ -25,7 +25,7 @@ class QueryPasses:
     """Differentiates queries under every member.
 
     Args:
-        models: Every member's model; those with the same weights share it.
+        models: Every member's model. Those with the same weights share it.
         whole: Leave the masks out: one pass serves all members with the same weights.
     """
 

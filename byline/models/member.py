@@ -231,7 +231,7 @@ class MemberModel:
 
         Raises:
             InvalidTask: The Task does not declare its outputs.
-            NonFiniteGradient: An item's gradient is NaN or infinite; large vectors alone give products that are not finite.
+            NonFiniteGradient: An item's gradient is NaN or infinite. Large vectors alone give products that are not finite.
             UnsupportedModel: The model cannot be differentiated twice.
         """
         if len(items) > 1 and not self._passes.independent(self._passes.task.loss, items):
@@ -283,9 +283,9 @@ class MemberModel:
     def label_gradients(
         self, items: Sequence[Item], rows_N: Tensor, labels: Labels
     ) -> Iterator[BatchGradients]:
-        """Differentiate the loss at the labels that a curvature is fitted with; see `LabelGradients.at_labels`."""
+        """Differentiate the loss at the labels that a curvature is fitted with. See `LabelGradients.at_labels`."""
         return LabelGradients(self._passes).at_labels(items, rows_N, labels)
 
     def expected_gradients(self, items: Sequence[Item], labels: Labels) -> Iterator[BatchGradients]:
-        """Differentiate the loss for each item's own expected curvature; see `LabelGradients.expected`."""
+        """Differentiate the loss for each item's own expected curvature. See `LabelGradients.expected`."""
         return LabelGradients(self._passes).expected(items, labels)

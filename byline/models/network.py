@@ -24,7 +24,7 @@ from byline.task import Item, LayerSelection, Task
 
 
 def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.Module:
-    """Load a member's weights into a network of its own; its mask is left out.
+    """Load a member's weights into a network of its own. Its mask is left out.
 
     Args:
         task: Declares the model and its checkpoints.
@@ -56,7 +56,7 @@ def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.M
 
 
 def load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute) -> GradientCollector:
-    """Load a member's weights and make a checked collector of its network; see `load_network` and `make_collector`."""
+    """Load a member's weights and make a checked collector of its network. See `load_network` and `make_collector`."""
     layers = None if member.adapter is None else ADAPTER_LAYERS
     return make_collector(task, recipe, load_network(task, member, compute.device), compute, layers)
 
@@ -69,9 +69,9 @@ def make_collector(
     Args:
         task: Declares the objectives.
         recipe: Names the signal and the layers.
-        model: A network of the Task's architecture; it belongs to the collector from now on.
+        model: A network of the Task's architecture. It belongs to the collector from now on.
         compute: Device and precision.
-        layers: Which modules to attribute; None takes the Task's.
+        layers: Which modules to attribute. None takes the Task's.
 
     Returns:
         A collector whose gradients of every objective agree with autograd.
@@ -126,7 +126,7 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
     """Choose the item with the largest loss of a few spread over the training set, and one of another shape.
 
     The gradient of a loss near zero is rounding: nothing could be checked on it. Two items of the same shape would not
-    tell positions from examples; where all have the same shape, the second is the one with the next largest loss.
+    tell positions from examples. Where all have the same shape, the second is the one with the next largest loss.
     """
     items = read_items(task.train_set, probed_rows(task))
 

@@ -25,7 +25,7 @@ def adam_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, 
         model: Its parameters name the moments.
 
     Returns:
-        `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, on the CPU; save them with `safetensors.torch.save_file`.
+        `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, on the CPU. Save them with `safetensors.torch.save_file`.
 
     Raises:
         InvalidTask: The optimizer keeps no such moments of any parameter of this model.
@@ -45,7 +45,7 @@ def adam_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, 
 
 
 def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
-    """Read a checkpoint's moments; None where it has none.
+    """Read a checkpoint's moments. None where it has none.
 
     Raises:
         InvalidTask: There is no such file, or it is no safetensors file.
@@ -63,7 +63,7 @@ def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
 
 
 def load_moments(task: Task, member: Member, blocks: Sequence[Block]) -> State | None:
-    """Load the moments of a member's parameters; None where they must be estimated: a LoRA adapter has none.
+    """Load the moments of a member's parameters. None where they must be estimated: a LoRA adapter has none.
 
     Raises:
         InvalidTask: They are there, and do not fit the model.

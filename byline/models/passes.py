@@ -23,7 +23,7 @@ class MemberPasses:
     Args:
         task: Declares the objectives and collates items.
         collector: Differentiates the network.
-        mask: The member's dropout mask; None leaves the network whole.
+        mask: The member's dropout mask. None leaves the network whole.
         compute: Device and precision.
     """
 

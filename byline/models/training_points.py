@@ -61,7 +61,7 @@ def read_items(train_set: TrainSet, rows: Iterable[int], name: str = TRAINING) -
         The items, which know their rows.
 
     Raises:
-        InvalidTask: One cannot be read; names its row.
+        InvalidTask: One cannot be read. The message names its row.
     """
     numbers = [int(row) for row in rows]
     known = (
@@ -83,9 +83,9 @@ def describe_row(task: Task, row: int) -> Example:
     """Take the metadata of one row.
 
     Raises:
-        InvalidTask: `Task.describe` fails, or returns something else; names the row.
+        InvalidTask: `Task.describe` fails, or returns something else. The message names the row.
     """
-    with task_code_failures(f"Task.describe({row})", "correct what it says of that row"):
+    with task_code_failures(f"Task.describe({row})", "correct its result for that row"):
         example = task.describe(row)
     if not isinstance(example, Example):
         raise InvalidTask(
@@ -103,7 +103,7 @@ def collate_items(task: Task, items: Sequence[Item], device: torch.device = CPU)
         device: Device of the batch.
 
     Raises:
-        InvalidTask: `Task.collate` fails; names the row where the items were read by their rows.
+        InvalidTask: `Task.collate` fails. The message names the row where the items were read by their rows.
     """
     with faulty_item_named(items, lambda item: task.collate([item])):
         batch = task.collate(list(items))
@@ -140,7 +140,7 @@ def faulty_item_named(items: Sequence[Item], alone: Callable[[Item], object]) ->
     """Name the item that is at fault where something fails on a batch.
 
     Args:
-        items: The processed items; nothing is named where they do not know their rows.
+        items: The processed items. Nothing is named where they do not know their rows.
         alone: The same process for one item.
 
     Yields:
@@ -175,7 +175,7 @@ def faulty_item_named(items: Sequence[Item], alone: Callable[[Item], object]) ->
 def _at_fault(
     items: NamedItems, error: Exception, alone: Callable[[Item], object]
 ) -> tuple[str, Exception] | None:
-    """The first item that fails alone; None where all of several do, since then it is not the item's fault."""
+    """The first item that fails alone. None where all of several do, since then it is not the item's fault."""
     if len(items) == 1:
         return items.names[0], error
     failed: tuple[str, Exception] | None = None
@@ -200,7 +200,7 @@ def refuse_non_finite_rows(values_ND: Tensor, items: Sequence[Item], what: str) 
         what: Names the numbers.
 
     Raises:
-        InvalidTask: A number is none; names the row.
+        InvalidTask: A number is none. The message names the row.
     """
     bad = (~values_ND.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
     if bad:

@@ -28,7 +28,7 @@ tutorials, nanoGPT, DeepSpeed."""
 
 
 def weights_file(path: Path) -> Path:
-    """Find a folder's weights; a file is its own.
+    """Find a folder's weights. A file is its own.
 
     Args:
         path: A file, or a folder as `save_pretrained` writes it.

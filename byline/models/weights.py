@@ -102,7 +102,7 @@ def _misfit(model: nn.Module, weights: Mapping[str, Tensor], missing: list[str],
 
 
 def _refuse_other_numbers(model: nn.Module, fitted: Mapping[str, Tensor]) -> None:
-    """Require that parameters are stored as numbers of their own kind; integers are what quantized files hold."""
+    """Require that parameters are stored as numbers of their own kind. Integers are what quantized files hold."""
     for name, parameter in model.named_parameters(remove_duplicate=False):
         tensor = fitted.get(name)
         if tensor is None:
@@ -155,7 +155,7 @@ def _as_from_pretrained(
     """Have `from_pretrained` convert the weights: experts that are stored one by one, heads, names of old releases.
 
     Returns:
-        The tensors by the model's names, and the stored names that have no place; None where it understands nothing.
+        The tensors by the model's names, and the stored names that have no place. None where it understands nothing.
     """
     if any(name.endswith("weight") and not tensor.is_floating_point() for name, tensor in weights.items()):
         return None  # quantized, which it would take for numbers
@@ -193,7 +193,7 @@ def _converted(model: Any, stored: Mapping[str, Tensor]) -> tuple[dict[str, Tens
 
 
 def _is_other_head(model: Any, name: str, stored: Mapping[str, Tensor]) -> bool:
-    """Tell whether a stored tensor belongs to a head that this model lacks; its base model computes the same."""
+    """Tell whether a stored tensor belongs to a head that this model lacks. Its base model computes the same."""
     base, first = f"{model.base_model_prefix}.", name.partition(".")[0]
     if any(part == "pooler" for part in name.split(".")):
         return not any("pooler" in own.split(".") for own in model.state_dict())

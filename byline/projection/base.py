@@ -19,7 +19,7 @@ class Projector(Protocol):
 
     @property
     def widths(self) -> Mapping[str, int]:
-        """Numbers for each block, in the order of the vector; one entry `"all"` where blocks are mixed."""
+        """Numbers for each block, in the order of the vector. One entry `"all"` where blocks are mixed."""
 
     def __call__(self, gradients: BatchGradients) -> Tensor:
         """Project a batch to phi_NK, in the gradients' precision."""
@@ -29,7 +29,7 @@ class ProjectionSpec(Protocol):
     """A row of configuration that names a projection."""
 
     def projector(self, blocks: Sequence[Block], state: State) -> Projector:
-        """Make it ready for a model's blocks; `state` is what the curvature's fit left, or empty."""
+        """Make it ready for a model's blocks. `state` is what the curvature's fit left, or empty."""
 
 
 class IdentityProjection(BaseModel):

@@ -29,7 +29,7 @@ class DenseProjection(BaseModel):
     size: int = Field(default=1024, ge=1, le=1 << 20)
     """Numbers a stored vector has, for each member. More is closer to the whole gradient."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Names the projection; the same on every device."""
+    """Names the projection. The same on every device."""
     entries: Literal["rademacher", "gaussian"] = "rademacher"
     """Random signs, or standard normal numbers, which are slower and no more accurate."""
 

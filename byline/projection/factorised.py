@@ -28,7 +28,7 @@ class FactorisedProjection(BaseModel):
     size_out: int = Field(default=32, ge=1, le=1 << 16)
     """Coordinates kept of a layer's output side."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Names the projection; the same on every device."""
+    """Names the projection. The same on every device."""
 
     def projector(self, blocks: Sequence[Block], state: State) -> "FactorisedProjector":
         """Make it ready for a model's blocks."""

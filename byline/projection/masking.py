@@ -30,7 +30,7 @@ class MaskProjection(BaseModel):
     size: int = Field(default=4096, ge=1, le=1 << 20)
     """Coordinates that are kept, over all blocks together."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Names the projection; the same on every device."""
+    """Names the projection. The same on every device."""
 
     def projector(self, blocks: Sequence[Block], state: State) -> "MaskProjector":
         """Make it ready for a model's blocks."""
@@ -49,7 +49,7 @@ class GrassProjection(BaseModel):
     size: int = Field(default=4096, ge=1, le=1 << 20)
     """Numbers a stored vector has, for each member."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Names the projection; the same on every device."""
+    """Names the projection. The same on every device."""
 
     def projector(self, blocks: Sequence[Block], state: State) -> "GrassProjector":
         """Make it ready for a model's blocks."""
@@ -70,7 +70,7 @@ class FactorisedGrassProjection(BaseModel):
     size: int = Field(default=2048, ge=1, le=1 << 20)
     """Numbers of each block; fewer where the kept sides have fewer products."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Names the projection; the same on every device."""
+    """Names the projection. The same on every device."""
 
     def projector(self, blocks: Sequence[Block], state: State) -> "FactorisedGrassProjector":
         """Make it ready for a model's blocks."""

@@ -40,9 +40,9 @@ class Pca(BaseModel):
     size: int = Field(default=512, ge=1, le=1 << 16)
     """Numbers a stored vector has, over all members together."""
     sample: int | None = Field(default=16_384, ge=1)
-    """Training points that the directions are fitted on, drawn at random; None takes all."""
+    """Training points that the directions are fitted on, drawn at random. None takes all."""
     passes: int = Field(default=2, ge=1, le=8)
-    """Passes over the features that find the directions; two are close to exact."""
+    """Passes over the features that find the directions. Two are close to exact."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the random signs of the first pass."""
 
@@ -84,7 +84,7 @@ def mixing_matrix(sketch_LL: Tensor, moment_LL: Tensor, size: int) -> Tensor:
         size: Columns to keep.
 
     Returns:
-        S, float64 [L, size], strongest direction first; zero columns beyond the rank of the rows.
+        S, float64 [L, size], strongest direction first. Zero columns beyond the rank of the rows.
     """
     whiten_LL = _inverse_root(sketch_LL, len(sketch_LL))
     return whiten_LL @ _inverse_root(whiten_LL.T @ moment_LL @ whiten_LL, size)
@@ -113,7 +113,7 @@ def encode_directions(directions_Kk: Tensor) -> State:
 
 
 def decode_directions(state: State) -> Tensor | None:
-    """Decode a member's directions, float32 [K, k]; None where the index has no PCA."""
+    """Decode a member's directions, float32 [K, k]. None where the index has no PCA."""
     return state[CODES].float() * state[SCALES] if CODES in state else None
 
 
@@ -125,7 +125,7 @@ def rotate_features(features: Sequence[Tensor], directions: Sequence[Tensor]) ->
         directions: One [K_m, k] a member.
 
     Returns:
-        [N, M, k]; the sum over the members is the feature.
+        [N, M, k]. The sum over the members is the feature.
     """
     parts = [f.to(V) @ V for f, V in zip(features, directions, strict=True)]
     return torch.stack(parts, dim=1)

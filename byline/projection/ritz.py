@@ -21,7 +21,7 @@ VECTORS = "ritz.vectors"
 
 
 class RitzProjection(BaseModel):
-    """The strongest directions of a curvature matrix; a state holds `size` times as many numbers as the model."""
+    """The strongest directions of a curvature matrix. A state holds `size` times as many numbers as the model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -19,7 +19,7 @@ from byline.randomness import random_bits, random_integers, stream_key
 from byline.types import State
 
 KEPT = 1 << 21
-"""Entries of S that a projector keeps, 12 bytes each; the others are hashed again for every batch."""
+"""Entries of S that a projector keeps, 12 bytes each. The others are hashed again for every batch."""
 
 
 class SjltProjection(BaseModel):
@@ -33,7 +33,7 @@ class SjltProjection(BaseModel):
     nonzeros: int = Field(default=1, ge=1, le=16)
     """Coordinates that each parameter is added to: more is a little more accurate, and as much slower."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Names the projection; the same on every device."""
+    """Names the projection. The same on every device."""
 
     def projector(self, blocks: Sequence[Block], state: State) -> "SjltProjector":
         """Make it ready for a model's blocks."""

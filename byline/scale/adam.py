@@ -34,13 +34,13 @@ class AdamDirection(BaseModel):
     """Reads `Checkpoint.optimizer_state`."""
     kind: Literal["adam"] = "adam"
     beta1: float = Field(default=0.9, ge=0, lt=1)
-    """Weight of the mean gradient in the direction; 0 leaves the point's own gradient."""
+    """Weight of the mean gradient in the direction. 0 leaves the point's own gradient."""
     beta2: float = Field(default=0.999, ge=0, lt=1)
     """Weight of the checkpoint's second moment."""
     epsilon: float = Field(default=1e-8, gt=0, le=1)
     """Added to the root of the second moment, as in Adam."""
     sample: int | None = Field(default=None, ge=1)
-    """Training points that missing moments are estimated from, drawn at random; None takes all."""
+    """Training points that missing moments are estimated from, drawn at random. None takes all."""
 
     def statistics(self, blocks: Sequence[Block], given: State | None) -> tuple[Statistic, ...]:
         """List the moments, where they are not given."""
@@ -67,7 +67,7 @@ class _AdamScaler:
 
 
 def direction(options: AdamDirection, grads: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor) -> Tensor:
-    """Adam's direction, entry by entry.
+    """Compute Adam's direction, entry by entry.
 
     Args:
         options: The betas and epsilon.

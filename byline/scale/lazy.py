@@ -71,7 +71,7 @@ class EntrywiseGradient(KroneckerGradient):
         return self.function(super().dense(), *self.tables)
 
     def entries(self, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
-        """Compute some entries; no other is formed."""
+        """Compute some entries. No other is formed."""
         own = (table[rows_K.to(table.device), columns_K.to(table.device)] for table in self.tables)
         return self.function(super().entries(rows_K, columns_K), *own)
 

@@ -1,7 +1,7 @@
 """First and second moments of every parameter's gradient: Adam's own, or estimated from the training points.
 
 Estimated: exp_avg = (1/n) sum_i g_i and exp_avg_sq = (1/n) sum_i g_i^2, entry by entry, over single training points. An
-optimizer's own are of batches, whose mean gradients are shorter; ratios between parameters are what counts here.
+optimizer's own are of batches, whose mean gradients are shorter. Ratios between parameters are what counts here.
 """
 
 from collections.abc import Mapping, Sequence

@@ -58,7 +58,7 @@ class SecondMoment(BaseModel):
     """Added to the second moments, in units of each block's mean: parameters that hardly ever have a gradient are
     not blown up."""
     sample: int | None = Field(default=None, ge=1)
-    """Training points that a missing second moment is estimated from, drawn at random; None takes all."""
+    """Training points that a missing second moment is estimated from, drawn at random. None takes all."""
 
     def statistics(self, blocks: Sequence[Block], given: State | None) -> tuple[Statistic, ...]:
         """List the second moments, where they are not given."""
@@ -141,7 +141,7 @@ class _FactoredScaler:
 
 
 def scale_use(use: Use, left_O: Float[Tensor, "O"], right_I: Float[Tensor, "I"]) -> Use:
-    """Multiply both sides of outer products; a one-hot side stays one, and the other side takes its number."""
+    """Multiply both sides of outer products. A one-hot side stays one, and the other side takes its number."""
     left, right = use.left, use.right
     if isinstance(left, OneHotFactor):
         right_NTI = right.dense()

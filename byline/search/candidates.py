@@ -28,7 +28,7 @@ class Certainty:
     candidates: int
     """Rows that were scored."""
     expected_recall: float
-    """Lower bound of the expected recall, compared with an exact scan; 1 for an exact scan."""
+    """Lower bound of the expected recall, compared with an exact scan. 1 for an exact scan."""
 
     def combine(self, other: "Certainty") -> "Certainty":
         """Combine the certainties of two searches."""
@@ -54,7 +54,7 @@ class Hits:
 
 
 def best_positions(scores_N: NDArray[np.float64], rows_N: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """Positions of the k best: score descending, then row ascending."""
+    """Find the positions of the k best: score descending, then row ascending."""
     return np.lexsort((rows_N, -scores_N))[:k]
 
 

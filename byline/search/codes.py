@@ -41,7 +41,7 @@ class Proposal:
     approximate_C: NDArray[np.float32]
     """Their float32 scores by the source's vectors."""
     estimated: int
-    """Number of candidates with the best estimates; the others have the largest losses."""
+    """Number of candidates with the best estimates. The others have the largest losses."""
     enough: bool
     """True where the candidates are expected to hold `ENOUGH` of the source's best k."""
     expected_recall: float
@@ -69,7 +69,7 @@ class CodeSearch:
         self._largest: NDArray[np.float64] = codes.losses_R[self._lossy].astype(np.float64)
 
     def proposals(self, query_K: NDArray[np.float32], k: int) -> Iterator[Proposal]:
-        """Propose candidates, more and more of them; an exact scan is due when no proposal is left.
+        """Propose candidates, more and more of them. An exact scan is due when no proposal is left.
 
         Args:
             query_K: float32 [K], its largest number in [.5, 1), or all zeros.

@@ -1,6 +1,6 @@
 """Kinds of queries that measure the recall of codes, from easy to hard.
 
-A row is its own nearest, which flatters codes; a query that has nothing of what all rows share is their hardest.
+A row is its own nearest, which flatters codes. A query that has nothing of what all rows share is their hardest.
 
 Legend: Q queries, K numbers of a vector. All queries here are for stored numbers: divided by their scales.
 """

@@ -48,7 +48,7 @@ def measure_recall(
     """Draw queries of each kind and measure what the codes find for them: a `RecallMeasurement`.
 
     Args:
-        codes: The codes; a fixed factor is kept.
+        codes: The codes. A fixed factor is kept.
         vectors: The stored rows: the truth.
         stretches: The parts of a vector, with their scale exponents.
         seed: Seed of the queries that are drawn.
@@ -71,10 +71,10 @@ def recall_by_kind(
     """Choose how many candidates to begin with, and measure recall@10 of what is then found.
 
     Both factors are doubled from 20. That of plain FAISS until its recall@10 is .999 for rows and real queries. The
-    first one until the candidates of half of these are enough; where codes are given up for most of them it stays 20.
+    first one until the candidates of half of these are enough. Where codes are given up for most of them it stays 20.
 
     Args:
-        codes: The codes; a fixed factor is kept.
+        codes: The codes. A fixed factor is kept.
         vectors: Stored rows: the truth.
         kinds: Kind of query -> queries float32 [Q, K], each with a largest number in [.5, 1).
         progress: Called with ("nearest rows", rows read, rows) and ("recall", rankings, rankings in all).

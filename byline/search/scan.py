@@ -21,7 +21,7 @@ def row_blocks(
 
     Args:
         source: Source of the vectors.
-        rows: Row numbers, sorted; None for all.
+        rows: Row numbers, sorted. None for all.
 
     Yields:
         (rows int64 [B], vectors float32 [B, K]), which hold until the next block is taken.
@@ -52,7 +52,7 @@ def scan(
         source: Source of the vectors.
         queries_QK: float32 [Q, K].
         shortlists: One a query.
-        rows: Which rows, sorted; None for all.
+        rows: Which rows, sorted. None for all.
     """
     moved_QK = torch.from_numpy(queries_QK)
     room = torch.empty(len(queries_QK) * block_rows(source.width))

@@ -2,7 +2,7 @@
 
 Legend: Q queries, N rows, K numbers of a vector, M members.
 Float32 scores from BLAS or FAISS differ in their last bits with the batch, the block and the number of
-threads. They only choose candidates, with a bound on their error; what is returned and ranked comes from here.
+threads. They only choose candidates, with a bound on their error. What is returned and ranked comes from here.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 Legend: Q queries, R rows, K numbers of a vector (or the k of a search), M members, O owners, C candidates.
 
 Every path has two steps. Something fast (FAISS on stored rows, a blocked matrix product, 1-bit codes, a GPU)
-proposes candidates from float32 scores; `byline.search.scores` then scores the few that could be among the best.
+proposes candidates from float32 scores. `byline.search.scores` then scores the few that could be among the best.
 All but the codes are certain to miss nothing; of codes `byline.search.codes` says how certain it is.
 """
 
@@ -49,7 +49,7 @@ class Searcher:
 
         Args:
             index: Opened; must stay open.
-            threads: Threads of a batch of queries; None takes torch's. Answers do not depend on it.
+            threads: Threads of a batch of queries. None takes torch's. Answers do not depend on it.
         """
         self.index = index
         self._threads = threads or torch.get_num_threads()
@@ -74,7 +74,7 @@ class Searcher:
             features_QK: Query features, [Q, K], as the featurizer makes them (not scaled).
             k: Rows to return for each query.
             opponents: Take the smallest scores instead.
-            rows: Rows that may be returned, int64 [N] sorted and different; None allows all.
+            rows: Rows that may be returned, int64 [N] sorted and different. None allows all.
 
         Returns:
             min(k, rows allowed) hits a query.
@@ -108,7 +108,7 @@ class Searcher:
             parts_QMK: The members' parts of the features, [Q, M, K]: needed where the index has a PCA.
 
         Returns:
-            float64 [Q, k, M]; the mean over M is the score. Without the parts that an index with a PCA needs,
+            float64 [Q, k, M]. The mean over M is the score. Without the parts that an index with a PCA needs,
             [Q, k, 1]: the scores themselves, as of one member.
         """
         if self._own_stretches or parts_QMK is None:
@@ -133,7 +133,7 @@ class Searcher:
             parts_QMK: The members' parts of the features, [Q, M, K]: needed where the index has a PCA.
 
         Returns:
-            float64 [Q, O, M], owners as in `index.owners.names`; the mean over M is the sum of the scores. Without
+            float64 [Q, O, M], owners as in `index.owners.names`. The mean over M is the sum of the scores. Without
             the parts that an index with a PCA needs, [Q, O, 1].
         """
         score = self._member_scores(features_QK, parts_QMK)
@@ -158,11 +158,11 @@ class Searcher:
         return lambda q, vectors_NK: part_scores(unscaled_parts[q], vectors_NK) * members
 
     def scores(self, features_QK: Any, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Compute the scores of all rows, to float32 accuracy; the last bits depend on the batch.
+        """Compute the scores of all rows, to float32 accuracy. The last bits depend on the batch.
 
         Args:
             features_QK: Query features, [Q, K].
-            out: Array to write to, float32 [Q, R], e.g. a memory-mapped file; None makes an array.
+            out: Array to write to, float32 [Q, R], e.g. a memory-mapped file. None makes an array.
 
         Returns:
             float32 [Q, R].
@@ -233,7 +233,7 @@ class Searcher:
     def _each(
         self, answer: Callable[[NDArray[np.float64]], _Result], queries_QK: NDArray[np.float64]
     ) -> list[_Result]:
-        """Answer one query a time, so that nothing depends on its neighbours; in threads if there are several."""
+        """Answer one query a time, so that nothing depends on its neighbors. In threads if there are several."""
         each = [query_K[None] for query_K in queries_QK]
         if self._threads == 1 or len(each) < 2:
             return [answer(query_1K) for query_1K in each]
@@ -255,7 +255,7 @@ class Searcher:
         return self._scan(query_1K, k, None)[0]
 
     def _scanned(self, rows: int) -> Certainty:
-        """Return the certainty of a scan; scores of decoded codes are as certain as their measured recall."""
+        """Return the certainty of a scan. Scores of decoded codes are as certain as their measured recall."""
         exact = self.index.exact
         recall = 1.0 if exact else self.index.manifest.search.recall_at_least
         return Certainty(exact=exact, candidates=rows, expected_recall=recall)
@@ -273,7 +273,7 @@ class Searcher:
         return shortlist.finish(), self._scanned(self.index.rows)
 
     def _by_gpu(self, gpu: GpuRows, queries_QK: NDArray[np.float64], k: int) -> list[_Result]:
-        """Candidates by a GPU, all queries at once; those with too close a call are scanned."""
+        """Candidates by a GPU, all queries at once. Those with too close a call are scanned."""
         moved_QK, norms_Q = normalize_queries(queries_QK)
         count = min(self.index.rows, gpu.MAX_K, max(4 * k, k + 256))
         scores_QC, rows_QC = gpu.nearest(moved_QK, count)

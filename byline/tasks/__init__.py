@@ -1,8 +1,8 @@
-"""Ready-made tasks for the common cases; see docs/tasks.md."""
+"""Ready-made tasks for the common cases. See docs/tasks.md."""
 
 from byline.tasks.causal_lm import Generation, causal_language_model
 from byline.tasks.documents import Document
-from byline.tasks.labelled_inputs import TrainedModel
+from byline.tasks.labeled_inputs import TrainedModel
 from byline.tasks.pretrained import LocalModel
 from byline.tasks.sequence_classifier import sequence_classifier
 from byline.tasks.trained_model import from_model

@@ -33,7 +33,7 @@ class Generation(BaseModel):
     tokens: int = Field(default=16, ge=1, le=4096)
     """Most tokens to generate; fewer where the context is full or the text ends."""
     temperature: float = Field(default=0.0, ge=0, le=10)
-    """Sampling temperature; 0 takes the most probable token."""
+    """Sampling temperature. 0 takes the most probable token."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of the draws."""
 
@@ -52,7 +52,7 @@ def generate(
         prompt_T: Tokens, at least one.
         limit: Tokens that prompt and completion may have together; above the prompt's length.
         options: Length, temperature, seed.
-        stop: The token that ends a text; None goes on to the limit.
+        stop: The token that ends a text. None goes on to the limit.
 
     Returns:
         completion_T (on the CPU) and its log probability at temperature 1.
@@ -86,7 +86,7 @@ def causal_language_model(
 ) -> Task:
     """Declare a causal language model.
 
-    Documents are cut into chunks of `context` tokens, one row each; a document with a completion is
+    Documents are cut into chunks of `context` tokens, one row each. A document with a completion is
     one row, whose loss is that of the completion given its prompt. A query is `{"text": ...,
     "completion": optional}`: its loss is that of the completion given the text. Losses are means
     over target tokens.

@@ -32,11 +32,11 @@ class Document:
     """A text with its owner, as a user hands it in."""
 
     text: str
-    """Training text; the prompt, where there is a completion."""
+    """Training text. The prompt, where there is a completion."""
     completion: str | None = None
     """Completion of the text, for models whose loss was taken over completions only."""
     id: str | None = None
-    """The user's own, different for each document; None takes a digest of the content."""
+    """The user's own, different for each document. None takes a digest of the content."""
     owner: str | None = None
     """Owner that is credited and paid."""
     license: str | None = None

@@ -22,7 +22,7 @@ from torch import Tensor
 from byline.errors import InvalidQuery
 
 FiniteNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-"""A number that is neither NaN nor infinite; strings and booleans are refused."""
+"""A number that is neither NaN nor infinite. Strings and booleans are refused."""
 ClassName = Annotated[StrictStr, Field(min_length=1, max_length=500)]
 ClassLabel = Annotated[
     ClassName | Annotated[StrictInt, Field(ge=0, lt=2**31)] | None,
@@ -30,7 +30,7 @@ ClassLabel = Annotated[
 ]
 
 CHARACTERS_PER_TOKEN = 64
-"""Bound of a text payload; the tokens themselves are counted after."""
+"""Bound of a text payload. The tokens themselves are counted after."""
 
 
 class Payload(BaseModel):
@@ -95,7 +95,7 @@ def example_numbers(like: Tensor) -> list[Any] | None:
         like: The input.
 
     Returns:
-        One example to four significant digits; None where it is too long or not finite.
+        One example to four significant digits. None where it is too long or not finite.
     """
     if like.numel() > EXAMPLE_NUMBERS or not torch.isfinite(like).all():
         return None
@@ -135,10 +135,10 @@ def causal_text_payload(context: int) -> type[CausalTextQuery]:
     )
 
 
-def labelled_text_payload(context: int) -> type[Payload]:
+def labeled_text_payload(context: int) -> type[Payload]:
     """Make `{"text": ..., "label": optional}` for a classifier that sees `context` tokens."""
     text = Annotated[StrictStr, Field(min_length=1, max_length=context * CHARACTERS_PER_TOKEN)]
-    return create_model("LabelledTextQuery", __base__=Payload, text=(text, ...), label=(ClassLabel, None))
+    return create_model("LabeledTextQuery", __base__=Payload, text=(text, ...), label=(ClassLabel, None))
 
 
 def class_position(label: str | int, classes: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Hugging Face models from a local folder, as `save_pretrained` writes it; no downloads."""
+"""Hugging Face models from a local folder, as `save_pretrained` writes it. No downloads."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,12 +26,12 @@ class LocalModel(BaseModel):
     folder: TaskPath
     """Holds `config.json` and the tokenizer's files. A relative path is relative to the Task's file."""
     checkpoints: tuple[TaskPath, ...] = ()
-    """Files or folders as `Checkpoint.weights` takes them, whole or in shards; empty takes `folder`'s own. Relative
+    """Files or folders as `Checkpoint.weights` takes them, whole or in shards. Empty takes `folder`'s own. Relative
     paths are relative to the Task's file."""
     context: int | None = Field(default=None, ge=2, le=2**20)
-    """Most tokens of a chunk and of a query; None takes the model's own limit."""
+    """Most tokens of a chunk and of a query. None takes the model's own limit."""
     start_token: bool = False
-    """Begin every text with the tokenizer's start token, as Llama's kind is trained; then the first
+    """Begin every text with the tokenizer's start token, as Llama's kind is trained, then the first
     word is predicted too."""
     shortest: int = Field(default=2, ge=2)
     """Drops the rest at the end of a longer document where it has fewer tokens. Losses are means,
@@ -144,7 +144,7 @@ class Tokens:
 
         Args:
             text: Any.
-            limit: Most tokens to keep; None keeps all.
+            limit: Most tokens to keep. None keeps all.
 
         Returns:
             Tokens.

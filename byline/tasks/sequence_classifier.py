@@ -19,7 +19,7 @@ from byline.tasks.classification import (
     require_classes,
 )
 from byline.tasks.documents import Document, document_ids, example_of
-from byline.tasks.payloads import class_position, labelled_text_payload
+from byline.tasks.payloads import class_position, labeled_text_payload
 from byline.tasks.pretrained import LocalModel, Tokens, require_fit
 from byline.tasks.token_objectives import mean_hidden_state
 
@@ -33,14 +33,14 @@ def sequence_classifier(
 ) -> Task:
     """Declare a classifier of texts.
 
-    Training texts that are longer than the context are cut to it, as they were in training; queries
+    Training texts that are longer than the context are cut to it, as they were in training. Queries
     that are longer are refused. Queries are `{"text": ..., "label": optional}`.
 
     Args:
         name: Name of the Task.
         local: The folder, the checkpoints, the context.
-        documents: The training set, in a fixed order; each one's `label` names its class.
-        classes: Names in the order of the logits; None takes the configuration's `id2label`.
+        documents: The training set, in a fixed order. Each one's `label` names its class.
+        classes: Names in the order of the logits. None takes the configuration's `id2label`.
 
     Returns:
         The task, with the targets `margin` (log p/(1-p) of the label) and `logit` (the label's).
@@ -53,23 +53,23 @@ def sequence_classifier(
     require_classes(names)
     context = local.limit(config)
     tokens = Tokens(local.folder, start_token=local.start_token)
-    train_set = LabelledTexts(documents, tokens, context, names)
+    train_set = LabeledTexts(documents, tokens, context, names)
     pad = tokens.pad if config.pad_token_id is None else config.pad_token_id
     config.pad_token_id = pad  # decoders find the last token by it
     loss, targets = objectives(_logits, lambda batch: batch["labels"])
-    queries = _LabelledQueries(tokens, context, names)
+    queries = _LabeledQueries(tokens, context, names)
     return Task(
         name=name,
         model=local.factory(config, "AutoModelForSequenceClassification"),
         checkpoints=local.weights(),
         train_set=train_set,
         describe=train_set.describe,
-        collate=collate_labelled(pad),
+        collate=collate_labeled(pad),
         loss=loss,
         targets=targets,
         layers=local.layers,
         query=QueryInterface(
-            payload=labelled_text_payload(context), parse=queries.parse, predict=queries.predict
+            payload=labeled_text_payload(context), parse=queries.parse, predict=queries.predict
         ),
         outputs=categorical_outputs(
             _logits, lambda batch: batch["labels"], lambda batch, labels: {**batch, "labels": labels}
@@ -80,7 +80,7 @@ def sequence_classifier(
     )
 
 
-class LabelledTexts:
+class LabeledTexts:
     """The training set: item `i` is `{"input_ids": [T], "labels": []}`, unpadded."""
 
     def __init__(
@@ -123,7 +123,7 @@ class LabelledTexts:
         return self._tokens.decode(item["input_ids"].tolist())
 
 
-def collate_labelled(pad_token: int) -> Callable[[Sequence[dict[str, Tensor]]], dict[str, Tensor]]:
+def collate_labeled(pad_token: int) -> Callable[[Sequence[dict[str, Tensor]]], dict[str, Tensor]]:
     """Make `Task.collate`: texts padded on the right, with their mask and labels."""
 
     def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -137,7 +137,7 @@ def collate_labelled(pad_token: int) -> Callable[[Sequence[dict[str, Tensor]]], 
     return collate
 
 
-class _LabelledQueries:
+class _LabeledQueries:
     def __init__(self, tokens: Tokens, context: int, classes: Sequence[str]) -> None:
         self._tokens, self._context, self._classes = tokens, context, classes
 

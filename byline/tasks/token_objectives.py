@@ -16,11 +16,11 @@ from byline.tasks.documents import IGNORED
 
 
 def collate_causal(items: Sequence[dict[str, Tensor]], pad_token: int) -> dict[str, Tensor]:
-    """Pad rows on the right; positions and the tokens before stay what they are.
+    """Pad rows on the right. Positions and the tokens before stay what they are.
 
     Args:
         items: `{"input_ids": [T], "labels": [T]}` each, of any lengths.
-        pad_token: Fills `input_ids`; never attended to, never a target.
+        pad_token: Fills `input_ids`, never attended to, never a target.
 
     Returns:
         `input_ids`, `labels` and `attention_mask`, each [N, T].
@@ -39,7 +39,7 @@ def token_losses(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         batch: From `collate_causal`.
 
     Returns:
-        losses_NT (zero where there is no target) and counts_N of the targets; T is one less than
+        losses_NT (zero where there is no target) and counts_N of the targets. T is one less than
         the batch's, as nothing predicts a first token.
     """
     return _losses(next_token_logits(model, batch), batch)
@@ -68,7 +68,7 @@ def mean_hidden_state(model: nn.Module, batch: Batch) -> Tensor:
         batch: `input_ids` and `attention_mask`, [N, T].
 
     Returns:
-        [N, D]; padding counts for nothing.
+        [N, D]. Padding counts for nothing.
     """
     mask_NT: Tensor = batch["attention_mask"]
     output: Any = model(input_ids=batch["input_ids"], attention_mask=mask_NT, output_hidden_states=True)
@@ -86,8 +86,8 @@ def _mean(losses_NT: Tensor, counts_N: Tensor) -> Tensor:
     return losses_NT.sum(1) / counts_N
 
 
-def _relabelled(batch: Batch, labels_NT: Tensor) -> Batch:
-    """Other targets where there were targets; what the model reads stays."""
+def _relabeled(batch: Batch, labels_NT: Tensor) -> Batch:
+    """Other targets where there were targets. What the model reads stays."""
     old_NT = batch["labels"]
     new_NT = torch.cat([old_NT[:, :1], labels_NT], dim=1)
     return {**batch, "labels": torch.where(old_NT == IGNORED, old_NT, new_NT)}
@@ -96,7 +96,7 @@ def _relabelled(batch: Batch, labels_NT: Tensor) -> Batch:
 TOKEN_OUTPUTS = Outputs(
     compute=next_token_logits,
     loss=lambda logits_NTV, batch: _mean(*_losses(logits_NTV, batch)),
-    relabel=_relabelled,
+    relabel=_relabeled,
 )
 """Predictive distribution of a causal language model: logits and mean token loss."""
 

@@ -26,7 +26,7 @@ from byline.tasks.classification import (
     objectives,
     tensor_of,
 )
-from byline.tasks.labelled_inputs import TrainedModel
+from byline.tasks.labeled_inputs import TrainedModel
 from byline.tasks.points import Points, as_items
 from byline.tasks.training_data import TrainingData
 from byline.tasks.vector import image_classification, vector_classification, vector_regression
@@ -50,7 +50,7 @@ def from_model(
 
     Args:
         model: The model with its trained weights. A copy of it is kept.
-        train_set: The data that it was trained on; see `Points`.
+        train_set: The data that it was trained on. See `Points`.
         loss: How it was trained. With `"cross_entropy"` and `"mse"`, or torch's functions and criteria of these names,
             recipes may sample labels, and vectors and images can be asked as JSON (`vector_classification`,
             `image_classification`, `vector_regression`). Any other function or criterion of torch is called on
@@ -104,7 +104,7 @@ def _class_names(classes: Sequence[str] | None, logits: int) -> Sequence[str]:
 
 
 def _classifier(trained: TrainedModel, classes: Sequence[str]) -> Task:
-    """Take the ready-made Task for the kind of input; inputs of another kind cannot be asked as JSON."""
+    """Take the ready-made Task for the kind of input. Inputs of another kind cannot be asked as JSON."""
     ready_made = {1: vector_classification, 3: image_classification}.get(_input_axes(trained))
     if ready_made is not None:
         return ready_made(trained, classes=classes)
@@ -125,7 +125,7 @@ def _plain(trained: TrainedModel, loss: Objective, outputs: Outputs | None) -> T
 
 
 def _input_axes(trained: TrainedModel) -> int:
-    """Count the axes of one input; 0 where items do not begin with a tensor of floating numbers."""
+    """Count the axes of one input. 0 where items do not begin with a tensor of floating numbers."""
     try:
         return trained.data.input.ndim
     except InvalidTask:
@@ -133,7 +133,7 @@ def _input_axes(trained: TrainedModel) -> int:
 
 
 def _output_of(model: nn.Module, items: TrainSet) -> list[int] | None:
-    """Find the shape of the model's output for one item; None where it takes no such pair."""
+    """Find the shape of the model's output for one item. None where it takes no such pair."""
     try:
         (item,) = read_items(items, [0])
         with torch.no_grad():

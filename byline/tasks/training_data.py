@@ -26,7 +26,7 @@ class TrainingData:
     """(input, label) pairs in a fixed order: inputs of one shape, labels as class positions or
     numbers."""
     examples: Sequence[Example] | None = None
-    """One for each item, with different ids; None names the items by their content."""
+    """One for each item, with different ids. None names the items by their content."""
 
     def __post_init__(self) -> None:
         require_items("TrainingData.items", self.items)
@@ -55,7 +55,7 @@ class TrainingData:
         Args:
             inputs_N: Numbers of shape [N, ...].
             labels_N: Class positions (integers) or numbers to regress on (floating), shape [N].
-            examples: One for each point; None names the points by their content.
+            examples: One for each point. None names the points by their content.
             dtype: Precision of the model's weights.
 
         Returns:
@@ -128,7 +128,7 @@ def distinct(ids: Sequence[str]) -> list[str]:
     """Tell duplicates apart: the second point with an id gets `~2` behind it, the third `~3`.
 
     Args:
-        ids: In row order; content ids, which equal items share.
+        ids: In row order. Content ids, which equal items share.
 
     Returns:
         As many different ids, the first of each kept as it was.
@@ -145,7 +145,7 @@ def require_distinct(ids: Sequence[str | None]) -> None:
     """Refuse ids of the user's own that name two points.
 
     Args:
-        ids: In row order; None where a point has none.
+        ids: In row order. None where a point has none.
 
     Raises:
         InvalidTask: An id occurs twice.

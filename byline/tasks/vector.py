@@ -12,7 +12,7 @@ from byline.errors import InvalidTask
 from byline.models.training_points import read_items
 from byline.task import Batch, Item, Objective, Outputs, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import device_of, tensor_of
-from byline.tasks.labelled_inputs import TrainedModel, classifier_task, last_layer_input
+from byline.tasks.labeled_inputs import TrainedModel, classifier_task, last_layer_input
 from byline.tasks.payloads import FiniteNumber, as_input, image_payload, vector_payload
 
 Noise = Literal["constant", "predicted"]

@@ -125,8 +125,8 @@ def train_model(chunks: Chunks, config: Any, training: Training, seed: int, prog
     torch.manual_seed(seed)
     config._attn_implementation = "eager"
     model: nn.Module = GPT2LMHeadModel(config).train()
-    optimisers = _optimisers(model, training)
-    schedules = [_warm_up_and_cool_down(optimiser, training.steps) for optimiser in optimisers]
+    optimizers = _optimizers(model, training)
+    schedules = [_warm_up_and_cool_down(optimizer, training.steps) for optimizer in optimizers]
     order = torch.empty(0, dtype=torch.int64)
     for step in range(training.steps):
         if len(order) < training.batch:
@@ -137,15 +137,15 @@ def train_model(chunks: Chunks, config: Any, training: Training, seed: int, prog
         model.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser, schedule in zip(optimisers, schedules, strict=True):
-            optimiser.step()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
             schedule.step()
         if step % 10 == 9 or step + 1 == training.steps:
             progress(seed, step + 1)
     return model.eval()
 
 
-def _optimisers(model: nn.Module, training: Training) -> list[Optimizer]:
+def _optimizers(model: nn.Module, training: Training) -> list[Optimizer]:
     """Muon for the matrices inside the blocks, AdamW for all else."""
     named = list(model.named_parameters())
     matrices = [p for name, p in named if p.ndim == 2 and ".h." in name]
@@ -156,9 +156,9 @@ def _optimisers(model: nn.Module, training: Training) -> list[Optimizer]:
     ]
 
 
-def _warm_up_and_cool_down(optimiser: Optimizer, steps: int) -> OneCycleLR:
-    highest = [group["lr"] for group in optimiser.param_groups]
-    return OneCycleLR(optimiser, highest, total_steps=steps, pct_start=0.1, cycle_momentum=False)
+def _warm_up_and_cool_down(optimizer: Optimizer, steps: int) -> OneCycleLR:
+    highest = [group["lr"] for group in optimizer.param_groups]
+    return OneCycleLR(optimizer, highest, total_steps=steps, pct_start=0.1, cycle_momentum=False)
 
 
 @torch.no_grad()

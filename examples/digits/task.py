@@ -54,13 +54,13 @@ def fit(pixels_ND: torch.Tensor, labels_N: torch.Tensor, seed: int, epochs: int 
     """
     torch.manual_seed(seed)
     classifier = model().train()
-    optimiser = torch.optim.SGD(classifier.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
     for _ in range(epochs):
         for batch in torch.randperm(len(pixels_ND)).split(64):
             loss = F.cross_entropy(classifier(pixels_ND[batch]), labels_N[batch])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
     return classifier.eval()
 
 
@@ -71,17 +71,17 @@ def task(folder: Path = FOLDER) -> Task:
         folder: Holds `seed-N.safetensors`.
 
     Returns:
-        The task. `train`, `evaluation_set` and `mislabelled` are for `byline evaluate`.
+        The task. `train`, `evaluation_set` and `mislabeled` are for `byline evaluate`.
     """
     labels_N = digits()[1][:TRAINED_ON]
 
-    def mislabelled(rows: Sequence[int], seed: int) -> Task:
+    def mislabeled(rows: Sequence[int], seed: int) -> Task:
         generator = torch.Generator().manual_seed(seed)
         wrong_N = labels_N.clone()
         wrong_N[list(rows)] += torch.randint(1, 10, (len(rows),), generator=generator)
         return declared(wrong_N % 10, folder)
 
-    return replace(declared(labels_N, folder), mislabelled=mislabelled)
+    return replace(declared(labels_N, folder), mislabeled=mislabeled)
 
 
 def declared(labels_N: torch.Tensor, folder: Path) -> Task:

@@ -28,7 +28,7 @@ from byline.attribution.attributor import Attributor
 from byline_service.pages.formats import plain_amount
 from examples.demo import ROOT, console, show_command, stage
 from examples.openmoji import drawings, task
-from examples.openmoji.splitting import gains, summary
+from examples.openmoji.split_gains import gains, summary
 from examples.service_process import started
 
 BUILD_FILE = ROOT / "examples" / "openmoji" / "byline.toml"

@@ -52,14 +52,14 @@ def fit(
     torch.manual_seed(seed)
     classifier = model(groups).train()
     steps = epochs * -(-len(images_N) // BATCH)
-    optimiser = torch.optim.SGD(classifier.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=0.1, total_steps=steps)
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=steps)
     for _ in range(epochs):
         for batch in torch.randperm(len(images_N)).split(BATCH):
             loss = F.cross_entropy(classifier(images_N[batch]), labels_N[batch])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
     return classifier.eval()
 

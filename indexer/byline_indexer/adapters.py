@@ -40,7 +40,7 @@ class AdapterOptions:
     dropout: float = 0.0
     """Dropout rate of the adapters' inputs during training."""
     targets: tuple[str, ...] | None = None
-    """Names of modules, or the ends of such; None takes every linear layer whose weight is not shared."""
+    """Names of modules, or the ends of such. None takes every linear layer whose weight is not shared."""
     epochs: int = 1
     """Passes over the training set."""
     batch: int = 32
@@ -64,11 +64,11 @@ def train_adapters(
 ) -> list[Path]:
     """Train adapters that differ by their first weights and the order of their data.
 
-    A finished adapter stays; after an interruption the same call goes on with the first that is not finished.
+    A finished adapter stays. After an interruption the same call goes on with the first that is not finished.
 
     Args:
-        task: The Task; its loss is lowered on its training set.
-        checkpoint: Position of the weights in `Task.checkpoints`; they stay as they are.
+        task: The Task. Its loss is lowered on its training set.
+        checkpoint: Position of the weights in `Task.checkpoints`. They stay as they are.
         options: How.
         out: Folder of the adapters' folders.
         count: How many.
@@ -163,7 +163,7 @@ def _finite_loss(task: Task, model: nn.Module, items: Sequence[Item]) -> Tensor:
 
 
 def _save(model: nn.Module, settings: dict[str, Any], folder: Path, record: dict[str, object]) -> None:
-    """Write peft's two files, and what they were trained with; the folder appears when it is complete."""
+    """Write peft's two files, and what they were trained with. The folder appears when it is complete."""
     temporary = folder.with_name(f"{TEMPORARY}{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)

@@ -27,7 +27,7 @@ class IndexSection(StorageOptions):
     """`[index]`: the folder of the index, and the storage and search of its vectors."""
 
     path: LocalPath
-    """The index directory; versions lie in it side by side. Relative to the TOML file."""
+    """The index directory. Versions lie in it side by side. Relative to the TOML file."""
 
     def storage(self) -> StorageOptions:
         """Return the options that the index writer takes."""
@@ -65,7 +65,7 @@ class BuildSettings(_Section):
     """Everything that decides a build besides the Task."""
 
     task: str | None = None
-    """Reference to the Task's source; None for a Task in memory."""
+    """Reference to the Task's source. None for a Task in memory."""
     recipe: Recipe
     """Name of a recipe, and changes of its fields."""
     index: IndexSection
@@ -100,13 +100,13 @@ def load_config(path: Path) -> BuildConfig:
     """Read a build file.
 
     Args:
-        path: The TOML file; relative paths in it are relative to its folder.
+        path: The TOML file. Relative paths in it are relative to its folder.
 
     Returns:
         The configuration, with absolute paths.
 
     Raises:
-        InvalidInput: The file is missing, is not TOML, or a field is wrong; names the field.
+        InvalidInput: The file is missing, is not TOML, or a field is wrong. The message names the field.
     """
     local_path(path, "the build file")
     try:
@@ -125,7 +125,7 @@ def load_config(path: Path) -> BuildConfig:
 
 
 def with_workers(config: BuildConfig, workers: int | None) -> BuildConfig:
-    """Replace the number of worker processes; None keeps the build file's."""
+    """Replace the number of worker processes. None keeps the build file's."""
     if workers is None:
         return config
     return config.model_copy(update={"build": config.build.model_copy(update={"workers": workers})})

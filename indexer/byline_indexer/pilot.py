@@ -34,7 +34,7 @@ from byline_indexer.units.state import read_state
 from byline_indexer.units.workspace import Workspace
 
 CHECKPOINTS, MASKS = 3, 4
-"""Of a pilot, where the Task has so many."""
+"""Most checkpoints of a pilot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Pilot:
     within: str
     """Difference between members of one checkpoint: `masks`, `adapters`, or `nothing`."""
     held_out: bool
-    """Whether queries come from the Task's evaluation set; otherwise they are training points outside the sample."""
+    """Whether queries come from the Task's evaluation set. Otherwise they are training points outside the sample."""
 
 
 def run_pilot(
@@ -54,8 +54,8 @@ def run_pilot(
     """Score a sample of the training points for some queries, with every member of a small ensemble.
 
     Args:
-        config: A build file; its members' masks and checkpoints are replaced by the pilot's.
-        rows: Training points, drawn at random; curvature is fitted on them.
+        config: A build file. Its members' masks and checkpoints are replaced by the pilot's.
+        rows: Training points, drawn at random. Curvature is fitted on them.
         queries: Taken from the evaluation set, or from the other training points.
         observer: Receives progress and messages.
 

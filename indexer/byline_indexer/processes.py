@@ -20,7 +20,7 @@ def spawned(workers: int, start: Callable[..., None], arguments: tuple[Any, ...]
     Args:
         workers: How many.
         start: Called in each process before its first call.
-        arguments: What `start` takes; pickled. Always less than the 64 KB of a pipe: if a process dies before
+        arguments: What `start` takes, pickled. Always less than the 64 KB of a pipe: if a process dies before
             it reads more, this one would wait forever.
 
     Returns:

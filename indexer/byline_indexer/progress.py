@@ -9,7 +9,7 @@ class Observer(Protocol):
     """Receives the progress and the messages of a build."""
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Report how far a phase is; `done` 0 announces the phase.
+        """Report how far a phase is. `done` 0 announces the phase.
 
         Args:
             phase: In words: `"read the training set"`.
@@ -45,7 +45,7 @@ class RemainingTime:
         self._progress: dict[str, tuple[int, int]] = {}
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Note how far a phase is; the time since the last note is counted as its own."""
+        """Note how far a phase is. The time since the last note is counted as its own."""
         now = self._clock()
         if done:
             self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
@@ -53,7 +53,7 @@ class RemainingTime:
         self._progress[phase] = (done, total)
 
     def seconds(self) -> float | None:
-        """Estimate the seconds that remain; None while no speed is known."""
+        """Estimate the seconds that remain. None while no speed is known."""
         speeds = {p: self._seconds[p] / d for p, (d, _) in self._progress.items() if d and p in self._seconds}
         if not speeds:
             return None

@@ -43,12 +43,12 @@ class Chosen:
     """A baseline with its option."""
 
     name: Baseline
-    neighbours: int = 5
+    neighbors: int = 5
     """Number of neighbors K of `knn_shapley`."""
 
 
 def read_requests(path: Path) -> list[AttributionRequest]:
-    r"""Read one query a line; empty lines are skipped. Only `\n` ends a line: JSON may hold what Unicode calls one.
+    r"""Read one query a line. Empty lines are skipped. Only `\n` ends a line: JSON may hold what Unicode calls one.
 
     Raises:
         InvalidInput: The file cannot be read, holds no query, or a line is no JSON object.
@@ -101,7 +101,7 @@ def write_scores(
 
     Raises:
         InvalidInput: There is no folder for the file, or the baseline does not fit the index or its Task.
-        InvalidQuery: A query does not fit the index; names its number.
+        InvalidQuery: A query does not fit the index. The message names its number.
         StaleIndex: The Task changed since the build.
     """
     observer = observer or Silent()
@@ -119,7 +119,7 @@ def write_scores(
     else:
         fitting = FitOptions(
             model=featurizer.model,
-            neighbours=baseline.neighbours,
+            neighbors=baseline.neighbors,
             on_done=lambda done, rows: observer.progress("read training points", done, rows),
         )
         baseline_fitted = fit_baseline(opened, task, baseline.name, fitting)

@@ -81,10 +81,10 @@ def create_app(
         settings: The configuration.
         attributors: Opened indexes, by the name that they are served under.
         directories: Directories of the indexes that follow the database, by the index's name.
-        tracing: The tracer of requests; None makes no spans. It is closed with the application.
+        tracing: The tracer of requests. None makes no spans. It is closed with the application.
 
     Returns:
-        An ASGI application; its lifespan starts and ends the compute thread.
+        An ASGI application. Its lifespan starts and ends the compute thread.
     """
     service = build_state(settings, attributors, directories or {}, tracing)
     app = FastAPI(
@@ -143,7 +143,7 @@ def build_state(
         settings: The configuration.
         attributors: Opened indexes, by the name that they are served under.
         directories: Directories of the indexes that follow the database, by the index's name.
-        tracing: The tracer of requests; None makes no spans.
+        tracing: The tracer of requests. None makes no spans.
 
     Returns:
         The state, with no thread started and no connection opened.
@@ -256,7 +256,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _warm(service: AppState) -> None:
-    """Answer a first query on every index; the service is ready after that."""
+    """Answer a first query on every index. The service is ready after that."""
     for name, attributor in service.attributors.items():
         await asyncio.wrap_future(service.compute.call(attributor.warm))
         log.info("warm", index=name, version=attributor.index.version)

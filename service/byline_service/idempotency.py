@@ -29,7 +29,7 @@ class Attempt:
     """One request with an `Idempotency-Key`."""
 
     key_id: str
-    """Public part of the caller's API key; keys of two callers are independent."""
+    """Public part of the caller's API key. Keys of two callers are independent."""
     route: str
     """Method and path of the request: `POST /v1/statement-runs`."""
     key: str
@@ -61,7 +61,7 @@ async def begin(transaction: Connection, attempt: Attempt) -> Replay | None:
         attempt: The request.
 
     Returns:
-        The stored answer; None for the first request, and `finish` must follow.
+        The stored answer. None for the first request, and `finish` must follow.
 
     Raises:
         ReusedKey: The key was used with another body.
@@ -77,7 +77,7 @@ async def begin(transaction: Connection, attempt: Attempt) -> Replay | None:
 
 
 async def find(transaction: Connection, attempt: Attempt) -> Replay | None:
-    """Return the stored answer of a request; None if there is none.
+    """Return the stored answer of a request. None if there is none.
 
     Raises:
         ReusedKey: The key was used with another body.
@@ -155,7 +155,7 @@ async def run_once(
         request: The request, with the header `Idempotency-Key`.
         caller: The caller.
         body: The raw request body.
-        prepare: Slow work outside any transaction; it may run again. `no_preparation` where there is none.
+        prepare: Slow work outside any transaction. It may run again. `no_preparation` where there is none.
         book: Writes in the given transaction, with the result of `prepare`, and returns status and answer. Its effects
             and the stored answer are committed together.
 
@@ -197,7 +197,7 @@ def _key(request: Request) -> str:
 
 @contextmanager
 def _exclusive(in_progress: set[Attempt], attempt: Attempt) -> "Iterator[None]":
-    """Refuse a repeated request while the first one runs in this process; other replicas wait in `begin`.
+    """Refuse a repeated request while the first one runs in this process. Other replicas wait in `begin`.
 
     Yields:
         None, while the request runs.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("service")
 SECONDS = 5.0
-"""Seconds between two writes; a crash loses the usage of at most this time."""
+"""Seconds between two writes. A crash loses the usage of at most this time."""
 FORGET_SECONDS = 3600.0
 IDEMPOTENCY_DAYS = 30
 """Days for which an answer is kept for repeated requests."""
@@ -55,7 +55,7 @@ class UsageBuffer:
 
 
 async def run_maintenance(database: "Database", accounts: "KeyCache", used: UsageBuffer) -> None:
-    """Write usage and delete expired rows until cancelled; a failed write is tried again later."""
+    """Write usage and delete expired rows until cancelled. A failed write is tried again later."""
     passed, ahead = FORGET_SECONDS, _ahead()
     while True:
         await asyncio.sleep(SECONDS)

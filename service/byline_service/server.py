@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
             self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain; a second signal ends the drain at once."""
+        """Begin to drain. A second signal ends the drain at once."""
         del sig, frame
         if self._admission.closed:
             self.should_exit = True

@@ -20,7 +20,7 @@ from byline.paths import LocalPath
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Hosts that only this machine can reach."""
 SECRETS = Path("/run/secrets")
-"""Default folder of secrets as files, such as `byline_secret`; `BYLINE_SECRETS_DIR` names another one."""
+"""Default folder of secrets as files, such as `byline_secret`. `BYLINE_SECRETS_DIR` names another one."""
 
 SHORTEST_SECRET = 32
 
@@ -43,34 +43,34 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     """Address to listen on. Any address but loopback needs a key in the database, and `allowed_hosts`."""
     port: int = Field(default=8000, ge=0, le=65535)
-    """TCP port; 0 takes a free one."""
+    """TCP port. 0 takes a free one."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = LOOPBACK
     """Accepted names in the `Host` header: the names under which clients reach the service, as in
     `byline.example.org,localhost`."""
     data_dir: LocalPath = Field(default_factory=_data_dir)
     """Folder of the SQLite database and of the generated secret."""
     database_url: SecretStr | None = None
-    """`postgresql://user:password@host/name`, or `sqlite:///path`; the default is SQLite in `data_dir`."""
+    """`postgresql://user:password@host/name`, or `sqlite:///path`. The default is SQLite in `data_dir`."""
     database_pool: int = Field(default=5, ge=1, le=100)
     """Number of database connections that are kept open."""
     secret: SecretStr | None = None
-    """Secret for the digests of keys and for sessions: 32 or more random characters. PostgreSQL needs one; with SQLite
+    """Secret for the digests of keys and for sessions: 32 or more random characters. PostgreSQL needs one. With SQLite
     one is generated in `data_dir`. A new secret makes every key invalid."""
     key_fresh_seconds: float = Field(default=5.0, ge=0)
     """Seconds for which a key is cached without asking the database: a revoked key may work that long."""
     key_grace_seconds: float = Field(default=300.0, ge=0)
     """Seconds for which a key is cached while the database does not answer."""
     requests_per_minute: int | None = Field(default=None, ge=1, lt=1 << 31)
-    """Requests a minute for a key without a quota of its own; None sets no limit."""
+    """Requests a minute for a key without a quota of its own. None sets no limit."""
     queries_per_minute: int | None = Field(default=None, ge=1, lt=1 << 31)
-    """Queries a minute for a key without a quota of its own, as the queue counts them; None sets no limit."""
+    """Queries a minute for a key without a quota of its own, as the queue counts them. None sets no limit."""
     metrics_token: SecretStr | None = None
-    """Bearer token for `/metrics`, as Prometheus sends it; a key with the scope `read` works too. A service with
+    """Bearer token for `/metrics`, as Prometheus sends it. A key with the scope `read` works too. A service with
     loopback names only needs neither."""
     secure_cookies: bool = False
     """Send the session cookie over https only. Set it behind a proxy that terminates TLS."""
     threads: int | None = Field(default=None, ge=1, le=1024)
-    """Threads of torch and FAISS inside the compute thread; None leaves the libraries' default."""
+    """Threads of torch and FAISS inside the compute thread. None leaves the libraries' default."""
     max_k: int = Field(default=1000, ge=1)
     """Most examples in one answer, in each direction."""
     max_queries: int = Field(default=64, ge=1)
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     body_bytes: int = Field(default=1 << 20, ge=1024)
     """Largest JSON body. Gradient bodies have a limit of their own: the expected bytes and 1 %."""
     queue_requests: int = Field(default=64, ge=1)
-    """Most concurrent requests, waiting or computing; the next one gets status 503."""
+    """Most concurrent requests, waiting or computing. The next one gets status 503."""
     queue_cost: int = Field(default=256, ge=1)
     """Most concurrent queries, over all requests."""
     queue_bytes: int = Field(default=512 << 20, ge=1024)
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     batch_cost: int = Field(default=32, ge=1)
     """Most queries that are computed together. A larger batch raises throughput and latency."""
     deadline_seconds: float = Field(default=30.0, gt=0)
-    """Seconds after which a request gets status 504; a query that has not started is dropped."""
+    """Seconds after which a request gets status 504. A query that has not started is dropped."""
     stream_seconds: float = Field(default=600.0, gt=0)
     """Seconds after which a request that streams its progress ends."""
     head_seconds: float = Field(default=20.0, gt=0)
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         default=None,
         validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
     )
-    """OpenTelemetry collector of traces (`byline[otel]`), from OpenTelemetry's own variables; None makes no traces."""
+    """OpenTelemetry collector of traces (`byline[otel]`), from OpenTelemetry's own variables. None makes no traces."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged, as JSON lines on standard error."""
 

@@ -34,7 +34,7 @@ class AppState:
     metrics: "Metrics"
     """Prometheus counters and histograms."""
     tracing: "Tracing | None"
-    """The tracer of requests; None where no collector is configured."""
+    """The tracer of requests. None where no collector is configured."""
     database: "Database"
     """The database of accounts, versions and the ledger."""
     database_readiness: "DatabaseReadiness"

@@ -69,14 +69,14 @@ def train(
     """SGD with dropout and momentum; `observe` is told of every step before it is taken."""
     torch.manual_seed(0), random.seed(0), np.random.seed(0)  # noqa: NPY002
     model = network().train()
-    optimiser = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9)
     step, end = observe(model) if observe else (lambda *_: None, lambda: None)
     for rows in batches():
         items = task.collate([task.train_set[int(row)] for row in rows])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss(model, items).mean().backward()
         step(model, rows)
-        optimiser.step()
+        optimizer.step()
     end()
     return model
 

@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         lambda: Checkpoint(weights=3),  # type: ignore[arg-type]
         r"Checkpoint\.weights to be a path or a mapping.*got an int",
     ),
-    "an optimiser in place of its state": (
+    "an optimizer in place of its state": (
         lambda: Checkpoint(weights="w.pt", optimizer_state=torch.optim.Adam([torch.zeros(1)])),  # type: ignore[arg-type]
         r"Checkpoint\.optimizer_state to be a path or a mapping.*got an Adam",
     ),

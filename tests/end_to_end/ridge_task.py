@@ -36,16 +36,16 @@ def trained(x: Tensor, y: Tensor) -> nn.Module:
     model = nn.Sequential(nn.Linear(64, 10))
     for parameter in model.parameters():
         nn.init.zeros_(parameter)
-    optimiser = torch.optim.LBFGS(model.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         ridge = sum(p.square().sum() for p in model.parameters())
         loss = F.cross_entropy(model(x), y, reduction="sum") / ROWS + RIDGE / 2 * ridge
         loss.backward()
         return loss
 
-    optimiser.step(closure)
+    optimizer.step(closure)
     return model
 
 

@@ -133,7 +133,7 @@ def test_index_equals_the_dense_formula(name: str, changes: dict, tmp_path: Path
 
 
 @pytest.mark.parametrize(("name", "changes"), TRAINED)
-def test_index_equals_the_dense_formula_of_the_optimisers_moments(
+def test_index_equals_the_dense_formula_of_the_optimizers_moments(
     name: str, changes: dict, tmp_path: Path
 ) -> None:
     hold_formula(tmp_path, name, changes, "trained_task")

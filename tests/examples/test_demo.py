@@ -8,10 +8,10 @@ from importlib.metadata import metadata
 
 import pytest
 
-from examples.asking import held_out_prompts
 from examples.code_lm.corpus import Sizes, collect
 from examples.code_lm.train import Training
 from examples.demo import BUILD_FILE, SMOKE, changed, train_if_needed
+from examples.questions import held_out_prompts
 
 
 @pytest.mark.slow

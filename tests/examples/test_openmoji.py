@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import save_file
 
 from examples.openmoji import drawings
-from examples.openmoji.splitting import Gain, gains, summary
+from examples.openmoji.split_gains import Gain, gains, summary
 from examples.openmoji.task import arrays, model, split, task
 from tests.service.fakes import fake_attributor
 

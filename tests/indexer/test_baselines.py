@@ -211,12 +211,12 @@ def test_scores_of_every_baseline(index: Path, tmp_path: Path, run: Run) -> None
     queries.write_text("\n".join(map(json.dumps, [QUERY, {**OPEN, "label": 0}])))
     for name in BASELINES:
         code, text = run(
-            "scores", index, "--queries", queries, "--out", out, "--baseline", name, "--neighbours", 2
+            "scores", index, "--queries", queries, "--out", out, "--baseline", name, "--neighbors", 2
         )
         assert code == 0, text
         found = np.load(out)
         assert found.dtype == np.float32
-        wanted = [expected(name, q, neighbours=2) for q in (QUERY, {**OPEN, "label": 0})]
+        wanted = [expected(name, q, neighbors=2) for q in (QUERY, {**OPEN, "label": 0})]
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
 
 

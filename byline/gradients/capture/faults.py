@@ -11,7 +11,7 @@ from byline.errors import BylineError, UnsupportedModel
 
 
 class InseparableError(Exception):
-    """A batch cannot be cut into its examples; the message says where."""
+    """A batch cannot be cut into its examples. The message says where."""
 
 
 @contextmanager

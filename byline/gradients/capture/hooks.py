@@ -31,7 +31,7 @@ def observed_calls(
         called: Called at the end of each call.
 
     Yields:
-        Nothing; the modules are themselves again afterwards.
+        Nothing. The modules are themselves again afterwards.
     """
     thread, begun = threading.get_ident(), list[int]()
 
@@ -59,7 +59,7 @@ def observed_calls(
 
 
 Factor = Callable[[Tensor], Tensor | None]
-"""A module's output -> what multiplies it; None leaves it as it is."""
+"""A module's output -> what multiplies it. None leaves it as it is."""
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def multiplied_outputs(factors: Mapping[str, Factor], model: nn.Module) -> Itera
         model: The model that has the names.
 
     Yields:
-        Nothing; the model is itself again afterwards.
+        Nothing. The model is itself again afterwards.
     """
 
     def multiply(name: str, output: Tensor) -> Tensor | None:
@@ -88,7 +88,7 @@ def attention_fast_path_disabled() -> Iterator[None]:
     """Keep torch's transformers from their fast path, which fuses layers and packs batches into nested tensors.
 
     Yields:
-        Nothing; the fast path is as it was afterwards.
+        Nothing. The fast path is as it was afterwards.
     """
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -106,10 +106,10 @@ def observed_outputs(
 
     Args:
         modules: Name -> module.
-        look: Called with a module's name and its output; a returned tensor replaces the output.
+        look: Called with a module's name and its output. A returned tensor replaces the output.
 
     Yields:
-        Nothing; the modules are themselves again afterwards.
+        Nothing. The modules are themselves again afterwards.
     """
     thread = threading.get_ident()
 

@@ -34,7 +34,7 @@ class Products:
     left: Tensor
     """[..., O], or int64 [...]: the rows of an embedding, named by their numbers."""
     right: Tensor | None
-    """[..., I]; None where the weight's gradient is `left` itself, added up."""
+    """[..., I]. None where the weight's gradient is `left` itself, added up."""
     bias: Tensor | None
     """[..., O]: the bias's gradient before it is added up."""
 
@@ -52,13 +52,13 @@ class Operation:
 
     name: str
     bind: Callable[..., Application | None]
-    """The call's arguments -> what matters of them; None where this call cannot be captured."""
+    """The call's arguments -> what matters of them. None where this call cannot be captured."""
     products: Callable[[Tensor, Tensor, Mapping[str, Any]], Products]
     """(input, gradient of the output, settings) -> outer products."""
     form: Form
     """The form of the blocks whose weights it can be captured for."""
     trailing: int | None = 1
-    """Axes of the input behind the leading ones; None where it has no position of its own for each example."""
+    """Axes of the input behind the leading ones. None where it has no position of its own for each example."""
 
     def features(self, output: Tensor) -> tuple[int, ...]:
         """Compute the shape that a bias must have: a bias that is broadcast in another way is not captured."""

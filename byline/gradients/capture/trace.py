@@ -76,7 +76,7 @@ class ModuleCall:
     kwargs: Mapping[str, Any]
     span: Span
     outputs: tuple[Tensor | None, ...]
-    """Detached leaves of what it returned; None where a leaf is no tensor that was differentiated."""
+    """Detached leaves of what it returned. None where a leaf is no tensor that was differentiated."""
     edges: tuple[GradientEdge | None, ...]
     versions: tuple[int, ...]
     output_versions: tuple[int, ...]

@@ -3,8 +3,8 @@
 A size says nothing about an axis: T may equal D. What made it does. So every operation that a model performs is watched,
 and each axis of each tensor is known as a product of parts, each a feature or not: merging and splitting axes (`view`)
 merges and splits parts. A layer with weights decides anew which axis holds features (the last after a matrix product
-or LayerNorm, the second after a convolution or BatchNorm); other operations hand on what is known of their inputs.
-The rules are in `axis_rules`; `axis_follower` watches.
+or LayerNorm, the second after a convolution or BatchNorm). Other operations hand on what is known of their inputs.
+The rules are in `axis_rules`. `axis_follower` watches.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class Source:
-    """The origin of a part of an axis; shared where tensors are added entry by entry."""
+    """The origin of a part of an axis. Shared where tensors are added entry by entry."""
 
     def __init__(self, parents: Iterable["Source"] = ()) -> None:
         self._parents, self._joined = list(parents), self
@@ -90,21 +90,21 @@ class Operation:
     """Called with the axis that a layer with weights takes as features."""
 
     def tensors(self, *names: str) -> list[Tensor]:
-        """Tensors among its arguments, or among some of them."""
+        """List the tensors among its arguments, or among some of them."""
         chosen = [self.arguments.get(name) for name in names] if names else list(self.arguments.values())
         return [leaf for leaf in tree_leaves(chosen) if isinstance(leaf, Tensor)]
 
     def axes(self, name: str) -> Axes:
-        """Axes of one argument."""
+        """Return the axes of one argument."""
         return self.known(self.arguments[name]).axes
 
 
 Rule = Callable[[Operation], Sequence[Axes]]
-"""Operation -> axes of its outputs, in order; outputs beyond those have nothing known of them."""
+"""Operation -> axes of its outputs, in order. Outputs beyond those have nothing known of them."""
 
 
 def unknown_axes(shape: Sequence[int]) -> Axes:
-    """Axes of which nothing is known."""
+    """Return axes of which nothing is known."""
     return tuple((Part(size),) if size != 1 else () for size in shape)
 
 
@@ -112,7 +112,7 @@ def join_axes(axes: Sequence[tuple[Axis, bool]]) -> Axis:
     """Bring together what is known of one axis from several tensors that are combined entry by entry.
 
     Args:
-        axes: The axis in each tensor, and whether that is a weight; data take precedence over weights.
+        axes: The axis in each tensor, and whether that is a weight. Data take precedence over weights.
     """
     data = [axis for axis, weight in axes if not weight] or [axis for axis, _ in axes]
     chosen = next((axis for axis in data if any(part.feature for part in axis)), data[0])
@@ -138,7 +138,7 @@ def regroup_axes(axes: Axes, shape: Sequence[int]) -> Axes:
 
 
 def _taken(waiting: list[Part], size: int) -> Axis | None:
-    """Take parts of one axis off the end of a list; None where they do not come to its size."""
+    """Take parts of one axis off the end of a list. None where they do not come to its size."""
     taken: list[Part] = []
     needed = size
     while needed > 1 and waiting:

@@ -47,7 +47,7 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
             since: Reading of the clock at that time.
 
         Returns:
-            The axis; None where no such layer follows, or where it takes several together.
+            The axis. None where no such layer follows, or where it takes several together.
         """
         roots = [{part.source.root for part in axis} for axis in axes]
         for moment, axis in self._consumed:
@@ -88,7 +88,7 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
 
 
 def _followed(rule: Rule, operation: Operation) -> Sequence[Axes]:
-    """Apply a rule; nothing is known where it does not expect such arguments."""
+    """Apply a rule. Nothing is known where it does not expect such arguments."""
     try:
         return rule(operation)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):

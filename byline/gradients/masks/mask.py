@@ -1,6 +1,6 @@
 """Seeded dropout masks: one mask is one sub-network, the same for every example, training point and query.
 
-A mask drops whole features or channels and is broadcast over batch and positions; attention
+A mask drops whole features or channels and is broadcast over batch and positions. Attention
 probabilities are left alone. (Deng et al. 2024, "Efficient Ensembles Improve Training Data Attribution".)
 What each dropout module drops is decided once, in `mask_plan`, and held on every batch.
 """
@@ -36,7 +36,7 @@ class DropoutMask:
         Args:
             model: A model with dropout modules.
             seed: Names the sub-network.
-            rate: Share of features that is dropped; None takes each module's own rate.
+            rate: Share of features that is dropped. None takes each module's own rate.
             plan: Features that each module drops, from `plan_masks`. None decides while the mask is active, by the
                 operations before a module alone: slower, and refused where only later operations tell.
 
@@ -60,7 +60,7 @@ class DropoutMask:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Drop the features while the block runs; the model is itself again afterwards.
+        """Drop the features while the block runs. The model is itself again afterwards.
 
         Raises:
             UnsupportedModel: A dropout module's output is not what was decided about, or nothing could be decided.
@@ -138,7 +138,7 @@ def stack_masks(masks: Sequence[DropoutMask], model: nn.Module) -> Iterator[None
         model: Called with a batch whose first examples are the first mask's.
 
     Yields:
-        Nothing; the model is itself again afterwards.
+        Nothing. The model is itself again afterwards.
     """
     factors: dict[str, Factor] = {name: partial(_stacked_factor, masks, name) for name in masks[0].rates}
     with multiplied_outputs(factors, model):

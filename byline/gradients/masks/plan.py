@@ -43,11 +43,11 @@ class DropoutSite:
 
     dimensions: int
     axis: int | None
-    """Axis of the features; None where nothing is dropped."""
+    """Axis of the features. None where nothing is dropped."""
     size: int = 0
     """Features on it."""
     batch: int | None = None
-    """Axis that runs over the examples first; None where no axis does, or none was found."""
+    """Axis that runs over the examples first. None where no axis does, or none was found."""
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Tell whether a tensor of this shape may be one."""
@@ -64,7 +64,7 @@ class MaskPlan:
     """Every dropout module's decision."""
 
     places: Mapping[str, tuple[DropoutSite, ...]]
-    """Decisions by name of the called modules; several where a module has different outputs."""
+    """Decisions by name of the called modules. Several where a module has different outputs."""
     refused: Mapping[str, str]
     """Reasons for a missing decision, by module name."""
 
@@ -101,7 +101,7 @@ class MaskPlan:
         )
 
     def add_sites(self, name: str, places: Sequence[DropoutSite]) -> "MaskPlan":
-        """Add decisions about a module; one that is no longer clear is refused."""
+        """Add decisions about a module. One that is no longer clear is refused."""
         own = tuple(dict.fromkeys((*self.places.get(name, ()), *places)))
         for place in own:
             others = [p for p in own if p.dimensions == place.dimensions and p.axis != place.axis]
@@ -220,7 +220,7 @@ def decide_site(name: str, module: nn.Module, calls: Sequence[DropoutCall]) -> D
     Args:
         name: Name of the dropout module, for messages.
         module: The dropout module.
-        calls: Its calls there; the first three on one, two and three times the same example, if so many.
+        calls: Its calls there. The first three on one, two and three times the same example, if so many.
 
     Returns:
         The decision.

@@ -22,7 +22,7 @@ def concatenate_batches(parts: Sequence[BatchGradients]) -> BatchGradients:
     """Join gradients of single examples.
 
     The uses of a block that are of one kind become one use, since a gradient is the sum over both its uses and its
-    positions; shorter examples are filled up with zeros, which add nothing. (No use has unit vectors on both sides: one
+    positions. Shorter examples are filled up with zeros, which add nothing. (No use has unit vectors on both sides: one
     always comes from the gradient of an output.)
 
     Args:
@@ -59,7 +59,7 @@ def _joined(gradients: Sequence[KroneckerGradient]) -> KroneckerGradient:
 
 
 def _side(factors: Sequence[Sequence[Factor]], like: Factor) -> Factor:
-    """One side of all examples; absent positions are zero, or the first unit vector."""
+    """One side of all examples. Absent positions are zero, or the first unit vector."""
     values = [[_values(factor) for factor in each] for each in factors]
     most = max(sum(len(v) for v in each) for each in values)
     first = next(v for each in values for v in each)

@@ -77,7 +77,7 @@ class Factor(Protocol):
 
 @dataclass(frozen=True)
 class DenseFactor:
-    """Vectors written out; `append_one` adds a last coordinate 1, which carries a bias."""
+    """Vectors written out. `append_one` adds a last coordinate 1, which carries a bias."""
 
     values_NTD: Float[Tensor, "N T _"]
     append_one: bool = False
@@ -189,7 +189,7 @@ class Use:
     def active(self) -> Tensor:
         """Bool [N, T]: positions that contribute to the gradient.
 
-        Padding carries a gradient of exactly zero; leaving such positions out of second moments makes the
+        Padding carries a gradient of exactly zero. Leaving such positions out of second moments makes the
         curvature independent of padding.
         """
         return self.left.nonzero() & self.right.nonzero()
@@ -233,7 +233,7 @@ class KroneckerGradient:
         return self.project(left, right)[:, rows_K, columns_K]
 
     def entries(self, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
-        """Compute some entries of every gradient, G_n[rows_K[j], columns_K[j]]; no other is formed."""
+        """Compute some entries of every gradient, G_n[rows_K[j], columns_K[j]]. No other is formed."""
         used_rows, left_K = torch.unique(rows_K, return_inverse=True)
         used_columns, right_K = torch.unique(columns_K, return_inverse=True)
         total: Tensor | None = None

@@ -1,8 +1,8 @@
 """Weighted sums of gradients over groups of a batch's examples, and no example's own gradient.
 
 A gradient is a sum of outer products over positions, so a group's gradient is the same sum over all its members'
-positions: J groups of at most S members look like J examples of S x T positions. Nothing is multiplied out here;
-projections form B_j^T A_j at the size of their result.
+positions: J groups of at most S members look like J examples of S x T positions. Nothing is multiplied out here.
+Projections form B_j^T A_j at the size of their result.
 
 Shapes: N examples, T positions, D numbers of a vector, J groups, S members of the largest group.
 """
@@ -27,14 +27,14 @@ from byline.randomness import random_bits, stream_key
 
 @dataclass(frozen=True)
 class _Places:
-    """Places of the examples' positions in their groups; empty places count nothing."""
+    """Places of the examples' positions in their groups. Empty places count nothing."""
 
     place_N: Tensor
     groups: int
     members: int
 
     def spread(self, values_N: Tensor) -> Tensor:
-        """[N, T, ...] to [J, S T, ...], zeros where no example goes."""
+        """Bring [N, T, ...] to [J, S T, ...], with zeros where no example goes."""
         if len(values_N) == self.groups * self.members:
             spread = values_N[self.place_N.argsort()]
         else:
@@ -82,7 +82,7 @@ def sum_micro_batches(gradients: BatchGradients, rows: NDArray[np.int64], size: 
     Args:
         gradients: Gradients of N examples, in a random order.
         rows: Their rows in the training set, [N].
-        size: Examples of a micro-batch; the last one may have fewer.
+        size: Examples of a micro-batch. The last one may have fewer.
 
     Returns:
         One gradient a micro-batch.

@@ -29,7 +29,7 @@ def dense_gradients(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> B
         tensors: Parameter name -> gradient.
 
     Returns:
-        A batch of one; its objective is unknown and zero.
+        A batch of one. Its objective is unknown and zero.
     """
     gradients: dict[str, KroneckerGradient] = {}
     for block in blocks:

@@ -1,6 +1,6 @@
 """Assemble the outer products of blocks from captured operations and finished gradients.
 
-Shapes: N examples, T positions, O rows and I columns of a block; `...` leading axes of an operation's output.
+Shapes: N examples, T positions, O rows and I columns of a block. `...` leading axes of an operation's output.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -99,7 +99,7 @@ def block_uses(
         call: Names its parameters.
         sides: Its products.
         index: Finds blocks.
-        wanted: Parameters whose gradients are taken from captured operations; others are left out.
+        wanted: Parameters whose gradients are taken from captured operations. Others are left out.
 
     Yields:
         Block name, use.
@@ -193,7 +193,7 @@ def summed_gradient(
         total: Runs the model and returns the number.
 
     Returns:
-        Parameter name -> gradient, shaped like the parameter; zeros where the parameter takes no part.
+        Parameter name -> gradient, shaped like the parameter. Zeros where the parameter takes no part.
     """
     names = [name for block in blocks for name in block.parameters]
     parameters = dict(model.named_parameters())

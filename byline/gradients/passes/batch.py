@@ -1,6 +1,6 @@
 """Take all examples' gradients from one pass over a batch: cut the trace by the layouts that were learned for the model.
 
-A pass that differs from those that the layouts were learned on is inseparable; the caller then takes one example a time.
+A pass that differs from those that the layouts were learned on is inseparable. The caller then takes one example a time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -111,7 +111,7 @@ class BatchPass:
 
     @cached_property
     def movements(self) -> tuple[Any, ...]:
-        """Operations that move rows before the last call; later ones cannot mix captured outputs."""
+        """Operations that move rows before the last call. Later ones cannot mix captured outputs."""
         ends = [c.span.end for c in self.trace.operations] + [c.span.end for c in self.trace.modules]
         last = max(ends, default=0)
         return tuple(moved for moment, moved in self.graph.movements if moment < last)

@@ -1,6 +1,6 @@
 """The layout of a batch in a tensor: the axis that runs over the examples.
 
-Learnt from batches of two and three examples; a tensor whose batches contradict one another has no layout.
+Learnt from batches of two and three examples. A tensor whose batches contradict one another has no layout.
 """
 
 from collections.abc import Iterator, Sequence

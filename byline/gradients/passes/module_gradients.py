@@ -23,7 +23,7 @@ class ModuleLayout:
     """The layouts of a module's call."""
 
     inputs: tuple[Layout, ...]
-    """Layouts of the arguments' leaves; shared where a leaf is not a tensor."""
+    """Layouts of the arguments' leaves. Shared where a leaf is not a tensor."""
     outputs: tuple[Layout, ...]
     """Layouts of the output's leaves."""
 
@@ -52,7 +52,7 @@ def module_gradients(
 
     Args:
         call: Its arguments.
-        output_grads: Gradients of the leaves of what it returned; None where nothing depends on one.
+        output_grads: Gradients of the leaves of what it returned. None where nothing depends on one.
         layout: Layouts of the call.
         parameters: The module's own name for a parameter -> parameter.
         count: N.
@@ -155,7 +155,7 @@ def _rows(parts: list[Tensor], count: int) -> list[list[Tensor]]:
 
 
 def _part(tensor: Tensor, layout: Layout, count: int) -> Tensor:
-    """The examples' parts; a shared output's gradient has them in front already."""
+    """The examples' parts. A shared output's gradient has them in front already."""
     tensor = full_precision(tensor)
     return tensor if layout == SHARED else layout.part(tensor, count)
 

@@ -1,6 +1,6 @@
 """Take one example's gradient from the trace of a forward pass: exact for every model, since autograd decides all of it.
 
-Parameters that are read by captured operations alone are taken as outer products; all others come from autograd.
+Parameters that are read by captured operations alone are taken as outer products. All others come from autograd.
 """
 
 from collections.abc import Mapping, Sequence

@@ -65,7 +65,7 @@ def build(
         InvalidInput: A Task in memory is to be built by several workers.
         InvalidTask: The Task, its weights or its training set is wrong, or there is none.
         UnsupportedModel: Its gradients cannot be taken example by example.
-        BuildFailed: A unit failed; what is finished is kept.
+        BuildFailed: A unit failed. What is finished is kept.
         CorruptIndex: The version is published, and damaged.
     """
     end_in_unguarded_script()
@@ -194,14 +194,14 @@ def executor_for(plan: BuildPlan, task: Task, workers: int, model: MemberModel |
     Args:
         plan: The build.
         task: The Task, whose items are compared with the first reading.
-        workers: Processes; 1 takes this one.
+        workers: Processes. 1 takes this one.
         model: The first member's model, where this process has loaded and checked it.
     """
     return InProcess(plan, task, model) if workers == 1 else Processes(plan, workers)
 
 
 def open_workspace(plan: BuildPlan, observer: Observer) -> Workspace:
-    """Open the work directory; outputs that were computed with other numerics are deleted.
+    """Open the work directory. Outputs that were computed with other numerics are deleted.
 
     Args:
         plan: The build.

@@ -57,14 +57,14 @@ def index_contents(
     """Gather everything that a finished build hands to the index writer.
 
     Args:
-        plan: The build; all its units are finished.
+        plan: The build. All its units are finished.
         workspace: Their outputs.
         identity: The Task, and the digests that identify the index.
         storage: How the index is stored.
         progress: Receives the number of points whose metadata were read for groups.
 
     Returns:
-        The contents; features and examples are read when they are iterated.
+        The contents. Features and examples are read when they are iterated.
     """
     if plan.groups is None:
         row_weights, self_influence = columns(plan, workspace)
@@ -184,7 +184,7 @@ def combined_blocks(
 
 
 def rotation_layout(plan: BuildPlan, workspace: Workspace) -> RotationLayout | None:
-    """Lay out the rotated features; None if the recipe has no PCA."""
+    """Lay out the rotated features. None if the recipe has no PCA."""
     if plan.recipe.pca is None:
         return None
     first = workspace.read(Unit(Stage.ROTATE, ENSEMBLE, 0))["features"]

@@ -57,7 +57,7 @@ class Estimate:
     search: int
     """Bytes of the search file."""
     temporary: int
-    """Bytes of the work directory at its fullest; gone after the build."""
+    """Bytes of the work directory at its fullest, gone after the build."""
 
     @property
     def seconds(self) -> float:
@@ -252,6 +252,6 @@ def _warm(work: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def _peak_memory() -> int:
-    """Read the peak resident bytes of this process; Linux counts in KiB, macOS in bytes."""
+    """Read the peak resident bytes of this process. Linux counts in KiB, macOS in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

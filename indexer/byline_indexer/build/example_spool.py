@@ -7,11 +7,11 @@ from array import array
 from byline.api.example import Example
 
 _IN_MEMORY = 1 << 24
-"""Bytes that are kept in memory; a longer spool goes to a temporary file without a name, which no crash leaves behind."""
+"""Bytes that are kept in memory. A longer spool goes to a temporary file without a name, which no crash leaves behind."""
 
 
 class ExampleSpool:
-    """Examples in the order of their rows, as JSON; memory holds 16 MiB and 8 bytes a row."""
+    """Examples in the order of their rows, as JSON. Memory holds 16 MiB and 8 bytes a row."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # closed with the spool

@@ -38,7 +38,7 @@ def summed_blocks(
         plan: Names the groups.
         workspace: Has the row weights, and room for the sums.
         features: float32 [B, K], block after block of the grid.
-        name: Of the file that keeps the sums; sums that are read side by side need one each.
+        name: Of the file that keeps the sums. Sums that are read side by side need one each.
 
     Yields:
         float32 [B, K] of groups.
@@ -98,7 +98,7 @@ def group_examples(
         progress: Called with (points described, points).
 
     Returns:
-        One example a group; memory grows with the number of groups.
+        One example a group. Memory grows with the number of groups.
     """
     summaries = [_Summary() for _ in range(len(members))]
     for row, group in enumerate(members.group_of_rows.tolist()):

@@ -22,7 +22,7 @@ from byline_indexer.progress import Observer
 
 
 class BuildOptions(BuildSection):
-    """Options of a build; every field has a default."""
+    """Options of a build. Every field has a default."""
 
     storage: StorageOptions = StorageOptions()
     """How vectors are stored and searched."""
@@ -50,7 +50,7 @@ def build_index(
     Args:
         task: The Task, or where it is declared: `file.py:function` or `package.module:function`.
         recipe: The method: a name of `byline.recipes.RECIPES`, or a `Recipe`.
-        path: The index directory; versions lie in it side by side.
+        path: The index directory. Versions lie in it side by side.
         options: Batches, workers, device, storage, groups and seed.
         observer: Receives progress and messages.
 
@@ -62,8 +62,8 @@ def build_index(
         InvalidRecipe: There is no such recipe.
         InvalidTask: The Task, its weights or its training set is wrong.
         UnsupportedModel: Its gradients cannot be taken example by example.
-        BuildFailed: A unit failed; finished units are kept.
-        CorruptIndex: The version is published and damaged; pass `force=True` to build it again.
+        BuildFailed: A unit failed. Finished units are kept.
+        CorruptIndex: The version is published and damaged. Pass `force=True` to build it again.
     """
     _require_declared(task, recipe, options)
     options = options or BuildOptions()

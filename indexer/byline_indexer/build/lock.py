@@ -11,10 +11,10 @@ from byline.errors import BuildFailed
 
 @contextmanager
 def build_lock(path: Path) -> Iterator[None]:
-    """Hold a file lock; the kernel releases it when the process ends, however it ends.
+    """Hold a file lock. The kernel releases it when the process ends, however it ends.
 
     Args:
-        path: The lock file; made if need be, removed at the end.
+        path: The lock file, made if need be, removed at the end.
 
     Raises:
         BuildFailed: Another process holds it.

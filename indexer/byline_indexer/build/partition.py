@@ -1,6 +1,6 @@
 """Put training points into groups: by a column, at random, or by k-means.
 
-Memory is a few bytes a row, and for k-means the vectors of the points that its centers are found on; all others are
+Memory is a few bytes a row, and for k-means the vectors of the points that its centers are found on. All others are
 read in blocks.
 
 Letters: R rows, J groups, D numbers that are compared.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from byline_indexer.units.plan import Numerics
 
 POINTS_A_CENTER = 64
-"""Points that k-means finds each center on, drawn at random; all points are then put to the nearest center."""
+"""Points that k-means finds each center on, drawn at random. All points are then put to the nearest center."""
 COMPARED = 512
 """Numbers at most of the last layer's gradient that k-means compares: wider ones are hashed to so many."""
 MOST_FOUND_ON = 1 << 18

@@ -39,7 +39,7 @@ class ProbedPlan:
 
 
 def make_plan(config: BuildSettings, task: Task, work: Path = Path()) -> BuildPlan:
-    """Lay out a build; see `probed_plan`, which hands out the model too."""
+    """Lay out a build. See `probed_plan`, which hands out the model too."""
     return probed_plan(config, task, work).plan
 
 

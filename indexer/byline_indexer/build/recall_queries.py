@@ -20,7 +20,7 @@ from byline_indexer.units.workspace import Workspace
 QUERIES = 16
 """Queries of each target."""
 SOLVED_QUERIES = 2
-"""Where each query is solved with passes over training points: those of the recipe's own target."""
+"""Number of queries if each is solved with passes over training points, all with the recipe's own target."""
 MOST_TARGETS = 16
 """Targets that are measured; of more, the first by name."""
 
@@ -31,7 +31,7 @@ def real_queries(
     """Make features of some items of the evaluation set, or of the training set where the Task has none.
 
     Args:
-        plan: The build; all its units are finished.
+        plan: The build. All its units are finished.
         workspace: Their outputs.
         task: The Task.
         say: Receives the names of targets that could not be measured. They do not fail a build.

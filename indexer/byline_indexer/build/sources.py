@@ -1,4 +1,4 @@
-"""Read and digest a Task, its weights and its data; every later reading is compared with these digests."""
+"""Read and digest a Task, its weights and its data. Every later reading is compared with these digests."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -62,12 +62,12 @@ class Sources:
 
     @cached_property
     def task(self) -> Task:
-        """The Task; its weights are compared with their digests whenever they are loaded."""
+        """The Task. Its weights are compared with their digests whenever they are loaded."""
         return pin_checkpoints(self._loaded.task, self.checkpoints)
 
     @cached_property
     def survey(self) -> Survey:
-        """Digests and metadata of the training set; the first use reads all of it."""
+        """Digests and metadata of the training set. The first use reads all of it."""
         return scan_training_set(
             self._loaded.task, lambda done, rows: self._observer.progress("read training set", done, rows)
         )
@@ -108,7 +108,7 @@ class Sources:
         return same[0] if same else None
 
     def _versions(self) -> Iterator[tuple[Path, Manifest]]:
-        """List published versions whose manifests can be read; a damaged one is found by its name later.
+        """List published versions whose manifests can be read. A damaged one is found by its name later.
 
         Yields:
             Their directories and manifests.

@@ -1,6 +1,6 @@
 """Read the whole training set once: check it, digest it, and keep its metadata.
 
-One pass in the order of the rows; memory is 24 bytes a row. Metadata are kept as they are read: a build asks
+One pass in the order of the rows. Memory is 24 bytes a row. Metadata are kept as they are read: a build asks
 `Task.describe` once a row.
 """
 
@@ -71,7 +71,7 @@ def read_row(task: Task, row: int) -> tuple[bytes, str, str]:
         InvalidTask: One of the two cannot be read.
     """
     example = describe_row(task, row)
-    with task_code_failures(f"writing Task.describe({row}) as JSON", "correct what it says of that row"):
+    with task_code_failures(f"writing Task.describe({row}) as JSON", "correct its result for that row"):
         text = example.model_dump_json()
     return _item_digest(task, row), text, example.id
 
@@ -91,7 +91,7 @@ def _short_hash(text: str) -> int:
 def _refuse_shared_ids(
     examples: ExampleSpool, id_hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]"
 ) -> None:
-    """Refuse rows that share an id; rows with equal hashes are compared in full."""
+    """Refuse rows that share an id. Rows with equal hashes are compared in full."""
     order = np.argsort(id_hashes, kind="stable")
     ordered = id_hashes[order]
     for first, second in zip(

@@ -46,7 +46,7 @@ class Trial:
         Args:
             probed: The build, and its first member's model, which is taken.
             task: The Task.
-            groups: Groups that the build will make; its rows where it makes none.
+            groups: Groups that the build will make. Its rows where it makes none.
 
         Returns:
             What was measured.
@@ -94,7 +94,7 @@ def trial_plan(plan: BuildPlan, groups: int, work: Path) -> BuildPlan:
         work: The work directory of the trial.
 
     Returns:
-        Two batches, or a whole group where that is more; the first member, and its first recorded span.
+        Two batches, or a whole group where that is more. The first member, and its first recorded span.
     """
     batch, size = plan.numerics.batch_rows, -(-plan.rows // groups)
     rows = min(plan.rows, max(2 * batch, size))

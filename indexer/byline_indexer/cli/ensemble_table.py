@@ -64,7 +64,7 @@ def advice(components: Components, available: int, budget: int, train_cost: floa
         components: From the pilot.
         available: Checkpoints that the Task has.
         budget: Gradient passes of a query.
-        train_cost: Price of one more training; None considers no more than there are.
+        train_cost: Price of one more training. None considers no more than there are.
     """
     most = budget if train_cost is not None else min(available, budget)
     if components.rho_between is None:

@@ -29,7 +29,7 @@ Targets = Annotated[
     list[str] | None,
     typer.Option(
         "--target",
-        help="Name of a module that gets an adapter, or the end of one; repeatable. Example: `--target c_attn`",
+        help="Name of a module that gets an adapter, or the end of its name. Repeatable. Example: `--target c_attn`",
         show_default="every linear layer whose weight is not shared",
     ),
 ]
@@ -42,7 +42,7 @@ Rate = Annotated[
 Seed = Annotated[
     int,
     typer.Option(
-        min=0, help="Seed of the first adapter; the next adapter takes the next seed. Example: `--seed 0`"
+        min=0, help="Seed of the first adapter. The next adapter takes the next seed. Example: `--seed 0`"
     ),
 ]
 
@@ -124,8 +124,9 @@ def plan_ensemble(
 ) -> None:
     """Recommend numbers of checkpoints and masks, from a pilot of up to 3 checkpoints x 4 masks.
 
-    Scores of a sample of the training points are split into what all checkpoints agree on, what a checkpoint adds and what
-    a mask adds; from these follows how well an ensemble of any size agrees with an endless one.
+    A sample of the training points is scored. The variance of the scores is divided into a part shared by all checkpoints,
+    a part of one checkpoint and a part of one mask. These parts give the expected agreement of an ensemble of any size
+    with an infinitely large one.
 
     Example: `byline plan-ensemble mytask.toml --budget 10`
     """

@@ -19,7 +19,7 @@ Options = TypeVar("Options", bound="BaseModel")
 
 
 class MetricName(StrEnum):
-    """Names of metrics; `byline_indexer.evaluation.metrics.METRICS` has their functions."""
+    """Names of metrics. `byline_indexer.evaluation.metrics.METRICS` has their functions."""
 
     LDS = "lds"
     LOO = "loo"
@@ -38,8 +38,8 @@ Out = Annotated[
     Path,
     typer.Option(
         "--out",
-        help="Folder of the report and of every retrained model's outputs; a later run with the same folder retrains "
-        "only what is new. Example: `--out evaluation`",
+        help="Folder of the report and of every retrained model's outputs. A later run with the same folder retrains "
+        "only the missing models. Example: `--out evaluation`",
         show_default=False,
     ),
 ]
@@ -90,7 +90,8 @@ Output = Annotated[
     str | None,
     typer.Option(
         "--output",
-        help="What retrained models are asked for: minus the `loss`, or one of the Task's targets. "
+        help="Output of the retrained models that is compared with the scores: minus the `loss`, "
+        "or one of the Task's targets. "
         "Example: `--output loss`",
         show_default="as --target",
     ),
@@ -99,7 +100,8 @@ ComparedBy = Annotated[
     str | None,
     typer.Option(
         "--output",
-        help="What retrained models are asked for, for every candidate: minus the `loss`, or one of the Task's targets. "
+        help="Output of the retrained models that every candidate is compared with: minus the `loss`, "
+        "or one of the Task's targets. "
         "Example: `--output margin`",
         show_default="loss",
     ),
@@ -139,7 +141,7 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
 
     Retrains models through the Task's `train` on parts of the training set. Compares their outputs on the Task's
     `evaluation_set` with the scores. To resume a stopped run, run the same command again. The card lies beside the
-    index; `byline inspect`, the service and its dashboard show it.
+    index. `byline inspect`, the service and its dashboard show it.
 
     Example: `byline evaluate mytask.toml --metric lds --subsets 40 --workers 4 --out evaluation`
     """
@@ -176,7 +178,7 @@ Signals = Annotated[
     list[str] | None,
     typer.Option(
         "--signal",
-        help="Target to try on both sides: `loss` or one of the Task's; repeatable. Example: `--signal margin`",
+        help="Target to try on both sides: `loss` or one of the Task's. Repeatable. Example: `--signal margin`",
         show_default="loss, and margin where the Task has it",
     ),
 ]
@@ -184,7 +186,7 @@ Dampings = Annotated[
     list[float] | None,
     typer.Option(
         "--damping",
-        help="Damping to try; repeatable. Example: `--damping 0.1 --damping 1`",
+        help="Damping to try. Repeatable. Example: `--damping 0.1 --damping 1`",
         show_default="0.01, 0.1, 1, 10 and the recipe's",
     ),
 ]
@@ -192,7 +194,7 @@ Sizes = Annotated[
     list[int] | None,
     typer.Option(
         "--size",
-        help="Projection size to try; repeatable. Example: `--size 512 --size 2048`",
+        help="Projection size to try. Repeatable. Example: `--size 512 --size 2048`",
         show_default="the recipe's, and a quarter of it",
     ),
 ]
@@ -218,9 +220,9 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
 ) -> None:
     """Choose target, damping and projection size by the LDS on the tuning queries, and print the lines to use.
 
-    Tries every combination, each with an index of its own that is deleted afterwards; the build file's index stays as it
+    Tries every combination, each with an index of its own that is deleted afterwards. The build file's index stays as it
     is. All are compared by the same `--output`, minus the loss unless another is named. Retrained models are those of
-    `byline evaluate` with the same folder and options; the queries that it reports take no part.
+    `byline evaluate` with the same folder and options. The queries that it reports take no part.
 
     Example: `byline tune mytask.toml --subsets 40 --workers 4 --out evaluation`
     """

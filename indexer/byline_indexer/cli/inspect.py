@@ -23,7 +23,7 @@ Offset = Annotated[
 def inspect(index: IndexPath, *, as_json: Json = False) -> None:
     """Show the recipe, the members, the rows, the owners and the bytes of an index.
 
-    Checks the sizes of its files; `byline verify` checks their contents.
+    Checks the sizes of its files. `byline verify` checks their contents.
 
     Example: `byline inspect indexes/digits`
     """
@@ -42,7 +42,7 @@ def inspect(index: IndexPath, *, as_json: Json = False) -> None:
 def verify(index: IndexPath) -> None:
     """Compare every file of an index with the checksums in its manifest.
 
-    The exit code is 0 if all files agree, and 1 otherwise; then the damaged files are named.
+    The exit code is 0 if all files agree, and 1 otherwise. In that case the damaged files are named.
 
     Example: `byline verify indexes/digits`
     """

@@ -19,7 +19,7 @@ _STEPS = 10_000
 
 
 class Bar:
-    """One bar over all phases; outside a terminal, a line for each finished phase."""
+    """One bar over all phases. Outside a terminal, a line for each finished phase."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

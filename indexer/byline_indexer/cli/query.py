@@ -18,7 +18,7 @@ Payload = Annotated[
     typer.Option(
         "--query",
         "-q",
-        help="The query, as JSON of the Task's own form; `-` reads it from the standard input. A label or "
+        help="The query, as JSON of the Task's own form. `-` reads it from the standard input. A label or "
         'completion that is left out is predicted first. Example: `--query \'{"text": "..."}\'`',
         show_default=False,
     ),
@@ -34,7 +34,7 @@ Ids = Annotated[
     list[str] | None,
     typer.Option(
         "--filter-id",
-        help="Only the training point with this id; repeatable. With `--drill-down`: only this group. "
+        help="Only the training point with this id. Repeatable. With `--drill-down`: only this group. "
         "Example: `--filter-id train-17`",
     ),
 ]
@@ -42,20 +42,20 @@ Owners = Annotated[
     list[str] | None,
     typer.Option(
         "--filter-owner",
-        help="Only training points of this owner; repeatable. Example: `--filter-owner ada`",
+        help="Only training points of this owner. Repeatable. Example: `--filter-owner ada`",
     ),
 ]
 Licenses = Annotated[
     list[str] | None,
     typer.Option(
         "--filter-license",
-        help="Only training points under this license; repeatable. Example: `--filter-license MIT`",
+        help="Only training points under this license. Repeatable. Example: `--filter-license MIT`",
     ),
 ]
 Labels = Annotated[
     list[str] | None,
     typer.Option(
-        "--filter-label", help="Only training points with this label; repeatable. Example: `--filter-label 7`"
+        "--filter-label", help="Only training points with this label. Repeatable. Example: `--filter-label 7`"
     ),
 ]
 ByMember = Annotated[
@@ -109,9 +109,9 @@ ScoresBaseline = Annotated[
         help="Score by a baseline instead of influence. Example: `--baseline knn_shapley`",
     ),
 ]
-Neighbours = Annotated[
+Neighbors = Annotated[
     int,
-    typer.Option(min=1, help="Nearest points that vote in knn_shapley. Example: `--neighbours 10`"),
+    typer.Option(min=1, help="Nearest points that vote in knn_shapley. Example: `--neighbors 10`"),
 ]
 QueriesFile = Annotated[
     Path,
@@ -189,7 +189,7 @@ def scores(
     *,
     batch: QueryBatch = 32,
     baseline: ScoresBaseline = None,
-    neighbours: Neighbours = 5,
+    neighbors: Neighbors = 5,
 ) -> None:
     """Write the score of every training point for every query: float32 [queries, training points].
 
@@ -201,7 +201,7 @@ def scores(
     from byline_indexer.scores import Chosen, read_requests, write_scores
 
     requests: list[AttributionRequest] = read_requests(queries)
-    chosen = None if baseline is None else Chosen(baseline, neighbours)
+    chosen = None if baseline is None else Chosen(baseline, neighbors)
     with bar() as observer:
         write_scores(index, requests, out, batch=batch, observer=observer, baseline=chosen)
     typer.echo(str(out))

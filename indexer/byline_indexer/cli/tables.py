@@ -62,7 +62,7 @@ _PURPOSES = {
 
 def estimate_table(found: Estimate) -> Table:
     """Lay out the estimate of a build."""
-    table = Table("what", "how much", title="Estimate: nothing was written")
+    table = Table("quantity", "estimate", title="Estimate: nothing was written")
     table.add_row("rows x numbers", f"{found.rows:,} x {found.width:,} ({found.members} members)")
     table.add_section()
     for each in found.passes:
@@ -98,7 +98,7 @@ def _parameter_lines(report: ParameterReport) -> Iterator[tuple[str, str]]:
 
 
 MOST_NAMES = 12
-"""Parameters that a table names; `byline inspect --json` names all."""
+"""Parameters that a table names. `byline inspect --json` names all."""
 
 
 def plain(text: str) -> Text:
@@ -130,7 +130,7 @@ def index_facts(index: AttributionIndex) -> dict[str, Any]:
 def index_table(index: AttributionIndex) -> Table:
     """Lay out the facts of an index."""
     facts = index_facts(index)
-    table = Table("what", "value", title=plain(f"{facts['task']}, version {facts['version']}"))
+    table = Table("property", "value", title=plain(f"{facts['task']}, version {facts['version']}"))
     storage = facts["manifest"]["storage"]
     rows = {
         "path": facts["path"],
@@ -289,7 +289,7 @@ def size(count: int) -> str:
 def measurement_table(found: Measurement) -> Table:
     """Lay out one measurement with its protocol."""
     protocol = found.protocol
-    table = Table("what", "value", title=plain(found.text), title_justify="left")
+    table = Table("quantity", "value", title=plain(found.text), title_justify="left")
     rows = {
         found.title: f"{found.value:.3f}",
         "95 % interval": None if found.interval is None else "{:.3f} to {:.3f}".format(*found.interval),

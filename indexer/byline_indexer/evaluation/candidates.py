@@ -38,7 +38,7 @@ class Candidate:
     size: int | None
 
     def toml(self) -> str:
-        """Write the lines of a build file's `[recipe]` that give this recipe; other lines stay as they are."""
+        """Write the lines of a build file's `[recipe]` that give this recipe. Other lines stay as they are."""
         lines: dict[str, Any] = {
             "train_signal": self.recipe.train_signal,
             "query_target": self.recipe.query_target,
@@ -98,7 +98,7 @@ def _refuse_missing(option: str, asked: object, own: float | None, base: Recipe)
 
 
 def _candidate(base: Recipe, size: int | None, signal: str, damping: float | None) -> Candidate | None:
-    """Change the recipe; None if the changes do not go together."""
+    """Change the recipe. None if the changes do not go together."""
     row = base.model_dump()
     weight = "one_minus_p" if signal == "margin" and base.row_weight == "none" else base.row_weight
     if signal != "margin" and weight == "one_minus_p":

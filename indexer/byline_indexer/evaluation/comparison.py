@@ -24,13 +24,13 @@ class Comparison:
     """How well summed scores predict the outputs of retrained models."""
 
     rank_Q: NDArray[np.float64]
-    """Spearman's correlation over the subsets, for each query; NaN where the outputs do not vary."""
+    """Spearman's correlation over the subsets, for each query. NaN where the outputs do not vary."""
     linear_Q: NDArray[np.float64]
     """Pearson's correlation, in the same way."""
     interval: Interval | None
     """95 % bootstrap interval of the mean rank correlation, over queries and subsets."""
     ceiling: NoiseCeiling | None
-    """The limit that the seeds set; None for one seed."""
+    """The limit that the seeds set. None for one seed."""
 
     @property
     def value(self) -> float:

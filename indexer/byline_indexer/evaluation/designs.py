@@ -52,11 +52,11 @@ def random_subsets(rows: int, count: int, alpha: float, seed: int) -> Design:
 
 
 def leave_one_out(rows: int, count: int, seed: int) -> Design:
-    """Leave single rows out, one at a time; all are trained with the same seeds, which then cancel in part.
+    """Leave single rows out, one at a time. All are trained with the same seeds, which then cancel in part.
 
     Args:
         rows: J.
-        count: How many rows are left out; at most all.
+        count: How many rows are left out. At most all.
         seed: Of the draw.
 
     Returns:

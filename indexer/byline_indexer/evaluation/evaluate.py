@@ -33,7 +33,7 @@ class Evaluated:
 
 
 def evaluate(config: BuildConfig, options: EvaluationOptions, observer: Observer | None = None) -> Evaluated:
-    """Measure an index; it is built first if it is missing.
+    """Measure an index. It is built first if it is missing.
 
     Args:
         config: The build file.
@@ -46,7 +46,7 @@ def evaluate(config: BuildConfig, options: EvaluationOptions, observer: Observer
     Raises:
         InvalidInput: There is no such metric, or the options do not fit.
         InvalidTask: The Task lacks what the metric needs; raised before anything is built.
-        BuildFailed: A process failed; what was finished is kept.
+        BuildFailed: A process failed. What was finished is kept.
     """
     if options.metric not in METRICS:
         raise InvalidInput(f"expected one of the metrics {', '.join(METRICS)}, got another name")

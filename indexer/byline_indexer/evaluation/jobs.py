@@ -25,7 +25,7 @@ class Setting:
     task: str
     """`/absolute/file.py:function` or `package.module:function`."""
     source: str
-    """Digest of the Task's source; every process refuses another one, since retraining takes hours."""
+    """Digest of the Task's source. Every process refuses another one, since retraining takes hours."""
     content: str
     """Digest of the Task's source, its training set and its evaluation set."""
     folder: Path
@@ -66,7 +66,7 @@ class Workforce:
 
         Raises:
             InvalidTask: `Task.train` failed, or what it returned does not fit the model.
-            BuildFailed: A process ended without an answer; finished jobs are kept.
+            BuildFailed: A process ended without an answer. Finished jobs are kept.
         """
         self.setting.folder.mkdir(parents=True, exist_ok=True)
         sweep_abandoned(self.setting.folder)
@@ -114,7 +114,7 @@ class Workforce:
 
 
 _worker: list[tuple[Setting, Task]] = []
-"""The setting of a spawned process; a pool's processes have no other place for it."""
+"""The setting of a spawned process. A pool's processes have no other place for it."""
 
 
 def _start_worker(setting: Setting) -> None:

@@ -35,12 +35,12 @@ from byline_indexer.evaluation.training import REVISION, train
 
 @dataclass(frozen=True)
 class WrongTraining:
-    """A model of the whole training set with some labels made wrong; its file holds the weights."""
+    """A model of the whole training set with some labels made wrong. Its file holds the weights."""
 
     wrong: tuple[int, ...]
     """Training points whose labels are wrong, ascending."""
     labels_seed: int
-    """Seed that `Task.mislabelled` is called with."""
+    """Seed that `Task.mislabeled` is called with."""
     seed: int
     """Seed that `Task.train` is called with."""
 
@@ -64,35 +64,35 @@ class WrongTraining:
 
     def perform(self, setting: Setting, task: Task) -> None:
         """Train the model and keep its weights."""
-        wrong = mislabelled(task, self.wrong, self.labels_seed)
+        wrong = mislabeled(task, self.wrong, self.labels_seed)
         weights = train(wrong, np.arange(len(wrong.train_set)), self.seed)
         with atomic_replacement(self.path(setting)) as temporary:
             write_tensors(temporary, {n: w.detach().cpu().contiguous().clone() for n, w in weights.items()})
 
 
-def mislabelled(task: Task, rows: Sequence[int], seed: int) -> Task:
-    """Call `Task.mislabelled`.
+def mislabeled(task: Task, rows: Sequence[int], seed: int) -> Task:
+    """Call `Task.mislabeled`.
 
     Raises:
         InvalidTask: There is none, or it returned something else.
     """
-    if task.mislabelled is None:
+    if task.mislabeled is None:
         raise InvalidTask(
-            "expected Task.mislabelled, (rows, seed) -> a Task with wrong labels at these rows, got none: add it to the "
+            "expected Task.mislabeled, (rows, seed) -> a Task with wrong labels at these rows, got none: add it to the "
             "Task (docs/tasks.md)"
         )
-    with task_code_failures("Task.mislabelled"):
-        found = task.mislabelled(list(rows), seed)
+    with task_code_failures("Task.mislabeled"):
+        found = task.mislabeled(list(rows), seed)
     if not isinstance(found, Task) or len(found.train_set) != len(task.train_set):
         raise InvalidTask(
-            f"expected Task.mislabelled to return a Task with a training set of {len(task.train_set)} items, got "
+            f"expected Task.mislabeled to return a Task with a training set of {len(task.train_set)} items, got "
             f"{type(found).__name__ if not isinstance(found, Task) else len(found.train_set)}"
         )
     pairs = zip(read_items(found.train_set, rows), read_items(task.train_set, rows), strict=True)
     same = sum(content_digest(new) == content_digest(old) for new, old in pairs)
     if same:
         raise InvalidTask(
-            f"expected Task.mislabelled to return a Task with other items at {len(rows)} rows, got {same} that are as they "
+            f"expected Task.mislabeled to return a Task with other items at {len(rows)} rows, got {same} that are as they "
             f"were: give them wrong labels, in train_set and in what train learns from"
         )
     return found
@@ -102,11 +102,11 @@ def check(subject: Subject) -> None:
     """Require a Task and a recipe that mislabel detection can measure.
 
     Raises:
-        InvalidTask: The Task lacks `mislabelled` or `train`.
+        InvalidTask: The Task lacks `mislabeled` or `train`.
         InvalidInput: Self-influence says nothing with this recipe, or is not of single points.
     """
     task, recipe = subject.task, subject.config.recipe
-    mislabelled(task, [0], subject.options.seed)
+    mislabeled(task, [0], subject.options.seed)
     if task.train is None:
         raise InvalidTask(
             "expected Task.train, (rows, seed) -> state dict: --metric mislabel trains on wrong labels; add it to the "
@@ -185,7 +185,7 @@ def _self_influence(
     used = sorted({member.checkpoint for member in index.members})
     jobs = {number: WrongTraining(rows, subject.options.seed, number) for number in used}
     workforce.do(list(jobs.values()), "train on wrong labels")
-    task = mislabelled(subject.task, rows, subject.options.seed)
+    task = mislabeled(subject.task, rows, subject.options.seed)
     checkpoints = [
         replace(
             old,
@@ -211,7 +211,7 @@ def _as_many(task: Task, original: Task) -> Sequence[Checkpoint]:
 
 def _indexed(subject: Subject, loaded: LoadedTask) -> NDArray[np.float64]:
     config = subject.config
-    section = config.index.model_copy(update={"path": subject.folder() / "mislabelled"})
+    section = config.index.model_copy(update={"path": subject.folder() / "mislabeled"})
     alone = config.build.model_copy(update={"workers": 1})  # only this process has the Task of wrong labels
     here = config.model_copy(update={"index": section, "build": alone})
     with AttributionIndex.open(build(here, subject.observer, loaded=loaded).path) as wrong:

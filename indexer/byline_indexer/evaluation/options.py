@@ -18,7 +18,7 @@ class EvaluationOptions(BaseModel):
     metric: str = "lds"
     """A name of `byline_indexer.evaluation.metrics.METRICS`."""
     target: str | None = None
-    """Target that the scores attribute; None takes the recipe's query target."""
+    """Target that the scores attribute. None takes the recipe's query target."""
     output: str | None = None
     """f of the retrained models: minus the `loss`, or a target of the Task; None takes what is attributed."""
     subsets: int = Field(default=100, ge=2)

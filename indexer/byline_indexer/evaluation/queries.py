@@ -11,7 +11,7 @@ from byline.errors import InvalidInput
 from byline_indexer.evaluation.options import MOST_BY_DEFAULT, EvaluationOptions
 
 REPORT = "tuning.json"
-"""What `byline tune` leaves in the folder."""
+"""File that `byline tune` leaves in the folder."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def split(items: int, options: EvaluationOptions) -> Split:
 
     Args:
         items: Size of the evaluation set.
-        options: How many of each; by default up to 100, and at most half for tuning.
+        options: How many of each. By default up to 100, and at most half for tuning.
 
     Returns:
         The positions, ascending.
@@ -53,7 +53,7 @@ def tuned_queries(folder: Path, evaluation: str) -> set[int]:
 
     Args:
         folder: Of the evaluation.
-        evaluation: Digest of the evaluation set; positions in another set say nothing of this one.
+        evaluation: Digest of the evaluation set. Positions in another set say nothing of this one.
 
     Returns:
         Positions in the evaluation set.

@@ -37,13 +37,13 @@ class IndexRows:
     count: int
     """Number of rows, J."""
     groups: GroupPartition | None
-    """Training points of each row; None if rows are points."""
+    """Training points of each row. None if rows are points."""
     data: str
     """Digest of the training set."""
 
     @classmethod
     def of(cls, index: AttributionIndex) -> Self:
-        """The rows of an opened index."""
+        """Return the rows of an opened index."""
         return cls(index.rows, index.groups, index.fingerprint.data)
 
 

@@ -35,7 +35,7 @@ UNREADABLE: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What `numpy.load(..., allow_pickle=False)` raises for an `.npz` file that is missing, damaged or something else."""
+"""Errors that `numpy.load(..., allow_pickle=False)` raises for an `.npz` file that is missing, damaged or something else."""
 REVISION = 1
 """Raised where the same training would leave other files."""
 _PREFIX = "outputs/"
@@ -43,7 +43,7 @@ _PREFIX = "outputs/"
 
 @dataclass(frozen=True)
 class Retraining:
-    """A model of some training points; its file holds f of every item, for the loss and every target."""
+    """A model of some training points. Its file holds f of every item, for the loss and every target."""
 
     chosen: bytes
     """A bit for each training point, as `numpy.packbits` has them: many jobs wait in memory."""
@@ -78,7 +78,7 @@ class Retraining:
         return self.read(setting) is not None
 
     def read(self, setting: Setting) -> dict[str, NDArray[np.float64]] | None:
-        """Read f by name, float64 [E]; None where the file is missing or damaged (numpy checks its CRCs)."""
+        """Read f by name, float64 [E]. None where the file is missing or damaged (numpy checks its CRCs)."""
         try:
             with self.path(setting).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {n.removeprefix(_PREFIX): arrays[n] for n in arrays.files if n.startswith(_PREFIX)}

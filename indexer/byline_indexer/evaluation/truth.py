@@ -49,7 +49,7 @@ def retrained(
         design: Subsets of the index's rows.
         seeds: T.
         output: f: `loss` for minus the loss, or a target.
-        members: Which points the rows are groups of; None where they are points.
+        members: Which points the rows are groups of. None where they are points.
         workforce: Trains.
 
     Returns:
@@ -109,7 +109,7 @@ def from_file(path: Path, points: int, items: int, members: GroupPartition | Non
         path: An `.npz` file with `subsets`, bool [S, R], and `outputs`, numbers [T, S, E] (or [S, E] of one seed).
         points: R.
         items: E.
-        members: Which points the index's rows are groups of; None where they are points.
+        members: Which points the index's rows are groups of. None where they are points.
 
     Returns:
         The truth.

@@ -1,4 +1,4 @@
-"""Choose target, damping and size by the LDS on the tuning queries; the reported queries take no part.
+"""Choose target, damping and size by the LDS on the tuning queries. The reported queries take no part.
 
 Letters: J rows of an index, Q tuning queries.
 """
@@ -62,11 +62,11 @@ def tune(
 ) -> Tuned:
     """Build an index of every candidate, score the tuning queries, and compare with retrained models.
 
-    An index is deleted once its scores are kept; a run that was stopped goes on after the last of them.
+    An index is deleted once its scores are kept. A run that was stopped goes on after the last of them.
 
     Args:
-        config: The build file; its index is not touched.
-        options: How models are retrained; `output` is what all candidates are compared by.
+        config: The build file. Its index is not touched.
+        options: How models are retrained. `output` is what all candidates are compared by.
         grid: What is tried.
         observer: Receives progress and messages.
 
@@ -149,7 +149,7 @@ def _scores(subject: Subject, items: NDArray[np.int64]) -> tuple[NDArray[np.floa
 
 
 Scores = tuple[NDArray[np.float32], NDArray[np.int64]]
-"""Scores [Q, J], and the group of each training point; no groups where the rows are points."""
+"""Scores [Q, J], and the group of each training point. No groups where the rows are points."""
 
 
 def _built_scores(subject: Subject, items: NDArray[np.int64], kept: Path) -> Scores:

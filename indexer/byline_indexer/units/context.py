@@ -34,7 +34,7 @@ class WorkerContext:
     Args:
         plan: What is built.
         workspace: Where fitted states are.
-        task: The Task, where the process has it already; loaded from its source otherwise.
+        task: The Task, where the process has it already. Otherwise it is loaded from its source.
         model: The first member's model, where the process has loaded and checked it.
     """
 
@@ -66,14 +66,14 @@ class WorkerContext:
             if len(task.train_set) != self._plan.rows:
                 raise InvalidTask(
                     f"expected {self._plan.task} to return the same Task in every process, with {self._plan.rows} "
-                    f"training points, got one of {len(task.train_set)}: seed what is random in it"
+                    f"training points, got one of {len(task.train_set)}: seed its random numbers"
                 )
             digests = DataDigests.kept(self._plan.work)
             self._task = task if digests is None else digests.checked(task)
         return self._task
 
     def model(self, member: str) -> MemberModel:
-        """Load one member's model; members of the same weights share it."""
+        """Load one member's model. Members of the same weights share it."""
         wanted = self._plan.member(member)
         if self._model is None or self._model[0] != wanted:
             same_weights = self._model is not None and self._model[0].same_model(wanted)

@@ -26,7 +26,7 @@ class DataDigests:
     rows_R: Digests
     """One for each training point."""
     evaluation_E: Digests | None = None
-    """One for each item of the evaluation set; None where a build does not read it."""
+    """One for each item of the evaluation set. None where a build does not read it."""
 
     def keep(self, folder: Path) -> None:
         """Write the digests where every worker finds them."""
@@ -37,7 +37,7 @@ class DataDigests:
 
     @classmethod
     def kept(cls, folder: Path) -> Self | None:
-        """Map the digests that `keep` wrote; None where there are none."""
+        """Map the digests that `keep` wrote. None where there are none."""
         if not (folder / _ROWS).is_file():
             return None
         evaluation = folder / _EVALUATION
@@ -47,7 +47,7 @@ class DataDigests:
         )
 
     def checked(self, task: Task) -> Task:
-        """Return the same Task; its items are compared with these digests whenever they are read."""
+        """Return the same Task. Its items are compared with these digests whenever they are read."""
         rows = CheckedSet(task.train_set, self.rows_R, "training set")
         evaluation = task.evaluation_set
         if evaluation is not None and self.evaluation_E is not None:
@@ -83,7 +83,7 @@ class CheckedSet:
 
 
 def short(digest: bytes) -> int:
-    """The part of a digest that is kept."""
+    """Return the part of a digest that is kept."""
     return int.from_bytes(digest[:8], "little")
 
 

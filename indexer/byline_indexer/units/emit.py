@@ -60,7 +60,7 @@ class EmitStage:
         return made
 
     def _emit_recorded(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
-        """Make features from the recorded run; gradients at the final weights give the rows' own scores."""
+        """Make features from the recorded run. Gradients at the final weights give the rows' own scores."""
         rows = self._context.block(unit)
         train_NK = self._trajectories.features(unit.member, rows).to(self._plan.numerics.device)
         own = iter(torch.split(train_NK, self._plan.numerics.batch_rows))
@@ -87,7 +87,7 @@ class EmitStage:
         return {"features": made.features([groups[group] for group in self._plan.emit_groups(unit.block)])}
 
     def _weights(self, rows: Rows) -> Tensor:
-        """Read row weights, float64 [N]; the weights of all rows are read once."""
+        """Read row weights, float64 [N]. The weights of all rows are read once."""
         if self._weights_R is None:
             self._weights_R = every_weight(self._plan, self._workspace)
         return self._weights_R[torch.from_numpy(rows)]

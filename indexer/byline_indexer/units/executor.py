@@ -50,7 +50,7 @@ class Executor(Protocol):
             on_done: Called in the caller's thread, once for each unit.
 
         Raises:
-            BuildFailed: A unit failed; the finished ones are kept.
+            BuildFailed: A unit failed. The finished ones are kept.
         """
 
     def __enter__(self) -> Self: ...
@@ -130,7 +130,7 @@ class Processes:
 
 
 _workers: list[Worker | BuildFailed] = []
-"""The one worker of a spawned process, or why there is none; a pool's processes have no other place for it."""
+"""The one worker of a spawned process, or why there is none. A pool's processes have no other place for it."""
 
 
 def _start_worker(folder: Path) -> None:

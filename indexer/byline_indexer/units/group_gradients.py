@@ -70,7 +70,7 @@ class GroupPass:
 
 
 def packs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Put groups of like sizes together, as many as fit; a larger one is alone.
+    """Put groups of like sizes together, as many as fit. A larger one is alone.
 
     Args:
         sizes: Points of each group.

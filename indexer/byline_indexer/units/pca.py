@@ -33,7 +33,7 @@ class Rotation:
     """Performs the units that come after all members' features.
 
     Args:
-        plan: The build; its recipe has a PCA.
+        plan: The build. Its recipe has a PCA.
         workspace: Where the outputs are.
     """
 
@@ -75,7 +75,7 @@ class Rotation:
         }
 
     def direct(self, unit: Unit) -> State:
-        """Compute one member's directions; they are rounded after the last pass."""
+        """Compute one member's directions. They are rounded after the last pass."""
         mixed = self._workspace.read(self._plan.mix_unit(unit.number))["mixing"]
         directions = (self._sums(unit.number, unit.member) @ mixed).float()
         return encode_directions(directions) if self._last(unit.number) else {"directions": directions}

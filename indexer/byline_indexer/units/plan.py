@@ -66,7 +66,7 @@ class StatisticPlan:
     name: str
     source: Source
     sample: int | None
-    """Rows to fit on; None takes all. 0: what it would measure is given, and only its end is run."""
+    """Rows to fit on. None takes all. 0: what it would measure is given, and only its end is run."""
     labels: Labels = "given"
     """Labels that gradients are taken at."""
     fresh: bool = False
@@ -77,16 +77,16 @@ class StatisticPlan:
 
     @property
     def reads_projections(self) -> bool:
-        """Whether it reads the projections of PROJECT units; gradients at other labels are taken anew."""
+        """Whether it reads the projections of PROJECT units. Gradients at other labels are taken anew."""
         return self.source == "projected" and self.labels == "given" and not self.fresh
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildPlan:
-    """Everything that a worker needs besides the Task; it is handed over as JSON."""
+    """Everything that a worker needs besides the Task. It is handed over as JSON."""
 
     task: str | None
-    """The Task's source, as `byline.loading.task_file.load_task` takes it; None for a Task in memory, which no other
+    """The Task's source, as `byline.loading.task_file.load_task` takes it. None for a Task in memory, which no other
     process can load."""
     recipe: Recipe
     parameter_blocks: tuple[Block, ...]
@@ -102,13 +102,13 @@ class BuildPlan:
     evaluation_rows: int = 0
     """Items of the evaluation set that a statistic is measured on."""
     grouping: GroupOptions | None = None
-    """Options of grouping; None if every point has a row of its own."""
+    """Options of grouping. None if every point has a row of its own."""
     groups: GroupPartition | None = None
     """Groups of the points, once they are made."""
     recordings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Visits in every span of each member's recorded run; empty where features come from gradients."""
+    """Visits in every span of each member's recorded run. Empty where features come from gradients."""
     task_digest: str | None = None
-    """Digest of the Task's source, which every worker compares; None compares nothing."""
+    """Digest of the Task's source, which every worker compares. None compares nothing."""
     checkpoints: Mapping[int, CheckpointDigests] = field(default_factory=dict)
     """Digests of the checkpoints that are used, which every loading compares."""
     libraries: Mapping[str, str] = field(default_factory=libraries)
@@ -121,7 +121,7 @@ class BuildPlan:
 
     @property
     def fast_groups(self) -> GroupPartition | None:
-        """Groups whose gradients are taken at once; None for other builds."""
+        """Groups whose gradients are taken at once. None for other builds."""
         return self.groups if self.fast else None
 
     @property
@@ -154,7 +154,7 @@ class BuildPlan:
 
     @property
     def first_of_projections(self) -> str | None:
-        """Name of the first statistic of kept projections; None if there is none."""
+        """Name of the first statistic of kept projections. None if there is none."""
         return next((s.name for s in self.statistics if s.reads_projections), None)
 
     @property
@@ -210,7 +210,7 @@ class BuildPlan:
         """List a member's units.
 
         Yields:
-            The units of each stage; a stage needs those before it.
+            The units of each stage. A stage needs those before it.
         """
         yield from self._fit(member, from_projections=False)
         if self.keeps_projections:
@@ -266,7 +266,7 @@ class BuildPlan:
         """List the units of the PCA, which come after all members' own.
 
         Yields:
-            The units of each stage; a stage needs those before it. Nothing where the recipe has no PCA.
+            The units of each stage. A stage needs those before it. Nothing where the recipe has no PCA.
         """
         if self.recipe.pca is None:
             return

@@ -22,7 +22,7 @@ _PLAN, _GROUPS, _STARTED = "plan.json", "groups.npy", "started-"
 
 
 def write_plan(plan: BuildPlan, folder: Path) -> None:
-    """Write a plan into a folder; groups, which grow with the rows, in a file of their own."""
+    """Write a plan into a folder. Groups, which grow with the rows, in a file of their own."""
     shutil.rmtree(folder, ignore_errors=True)  # what a killed build left there says nothing of this one
     folder.mkdir(parents=True)
     parts = {

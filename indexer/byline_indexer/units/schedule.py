@@ -73,7 +73,7 @@ def parameters_met(plan: BuildPlan, workspace: Workspace) -> ParameterReport:
         workspace: Has their receipts.
 
     Returns:
-        The plan's report; a parameter that some example has a gradient of is not listed as unused.
+        The plan's report. A parameter that some example has a gradient of is not listed as unused.
     """
     if not plan.parameters.unused:
         return plan.parameters
@@ -146,7 +146,7 @@ def unfinished(
 def carries_to_make(plan: BuildPlan, member: str, finished: set[Unit]) -> set[int]:
     """List the spans of a recorded run whose carries are needed.
 
-    A span's units read the carry of the span after it; where that is not there, it is made from the next.
+    A span's units read the carry of the span after it. Where that is not there, it is made from the next.
     """
     spans, wanted = len(plan.recordings.get(member, ())), set[int]()
     for number in range(spans):
@@ -160,8 +160,8 @@ def carries_to_make(plan: BuildPlan, member: str, finished: set[Unit]) -> set[in
 def unfinished_rotation(plan: BuildPlan, workspace: Workspace) -> list[list[Unit]]:
     """List the units of the PCA that must run, stage by stage.
 
-    Every unit of a stage reads all of the stages that it needs, so one missing output calls for all of these;
-    what nothing calls for is deleted.
+    Every unit of a stage reads all of the stages that it needs, so one missing output calls for all of these.
+    What nothing calls for is deleted.
 
     Args:
         plan: The build.

@@ -22,7 +22,7 @@ def read_state(plan: BuildPlan, workspace: Workspace, member: str, before: str |
         plan: The build.
         workspace: Where the reduced statistics are.
         member: The member's name.
-        before: Stop at this statistic; None takes all.
+        before: Stop at this statistic. None takes all.
 
     Returns:
         The fitted state, on the CPU.
@@ -32,7 +32,7 @@ def read_state(plan: BuildPlan, workspace: Workspace, member: str, before: str |
 
 
 def fitted_before(plan: BuildPlan, before: str | None) -> tuple[str, ...]:
-    """List the statistics that come before one; all of them for None."""
+    """List the statistics that come before one. All of them for None."""
     names = tuple(statistic.name for statistic in plan.statistics)
     return names if before is None else names[: names.index(before)]
 

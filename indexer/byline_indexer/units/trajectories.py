@@ -90,7 +90,7 @@ class Trajectories:
         )
 
     def _carries(self, unit: Unit) -> Sequence[Tensor]:
-        """Read the product of the later spans; the identity after the last one."""
+        """Read the product of the later spans. The identity after the last one."""
         device = self._plan.numerics.device
         if unit.block + 1 < len(self._plan.recordings[unit.member]):
             kept = self._workspace.read(Unit(Stage.CARRY, unit.member, unit.block + 1))
@@ -121,7 +121,7 @@ def recorded_visits(
         blocks: What is attributed.
 
     Returns:
-        Member name -> visits of each span; nothing where the recipe needs no recording.
+        Member name -> visits of each span. Nothing where the recipe needs no recording.
 
     Raises:
         InvalidTask: A recording is missing, incomplete, or of another recipe, model or training set.

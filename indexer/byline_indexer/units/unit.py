@@ -13,17 +13,17 @@ class Stage(StrEnum):
     REDUCE = "reduce"
     """Adds the blocks' sums in their order and finishes the statistic."""
     PROJECT = "project"
-    """Projects the gradients of one block of rows; only where a statistic is of projected
+    """Projects the gradients of one block of rows. Only where a statistic is of projected
     gradients."""
     TRACE = "trace"
-    """Follows the visits of one span of a recorded run to the final weights; spans from the last to the first.
+    """Follows the visits of one span of a recorded run to the final weights. Spans from the last to the first.
     This and what follows only where features come from a recorded run."""
     CARRY = "carry"
     """Makes what the span before it needs: the product of the later steps' matrices."""
     EMIT = "emit"
     """Makes the features of one block of rows."""
     WEIGH = "weigh"
-    """Takes the row weights of one block under masks that serve nothing else; one unit for all masks of a
+    """Takes the row weights of one block under masks that serve nothing else. One unit for all masks of a
     model, and only where the recipe has such."""
     SKETCH = "sketch"
     """Multiplies all members' features of one block of rows by what a pass of the PCA begins with. This and
@@ -55,7 +55,7 @@ class Unit:
     member: str
     block: int
     statistic: str = ""
-    """The statistic that is measured or reduced, or the number of the PCA's pass; empty for the other stages."""
+    """The statistic that is measured or reduced, or the number of the PCA's pass. Empty for the other stages."""
 
     @property
     def path(self) -> PurePosixPath:

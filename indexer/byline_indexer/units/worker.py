@@ -21,7 +21,7 @@ class Worker:
 
     Args:
         plan: What is built.
-        task: The Task, where the process has it already; loaded from its source otherwise.
+        task: The Task, where the process has it already. Otherwise it is loaded from its source.
         model: The first member's model, where the process has loaded and checked it.
     """
 
@@ -52,13 +52,13 @@ class Worker:
         """Run one unit and keep its output.
 
         Args:
-            unit: One of the plan's; what it reads is finished.
+            unit: One of the plan's. What it reads is finished.
 
         Returns:
             The receipt of its output.
 
         Raises:
-            BuildFailed: Anything went wrong; names the unit, the rows and the cause.
+            BuildFailed: Anything went wrong. The message names the unit, the rows and the cause.
         """
         self._context.at = None
         try:

@@ -1,6 +1,6 @@
 """Keep the work directory of a build: immutable outputs, and a receipt for each.
 
-An output is written under a temporary name, flushed to the disk and renamed; its receipt follows. So a receipt
+An output is written under a temporary name, flushed to the disk and renamed. Its receipt follows. So a receipt
 says that the output was complete, and its digest says whether it still is. Names and receipts are not flushed:
 if the power fails, a receipt that is lost or torn costs its unit, and nothing else.
 """
@@ -40,7 +40,7 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.version = root / "version"
-        """Where the finished index is put together."""
+        """Folder in which the finished index is put together."""
 
     def write(self, unit: Unit, tensors: Mapping[str, Tensor], passes: PassReport = NOTHING_MET) -> Receipt:
         """Keep a unit's output, then its receipt.
@@ -102,7 +102,7 @@ class Workspace:
         )
 
     def discard(self, unit: Unit) -> None:
-        """Delete an output that nothing will read again; its receipt stays."""
+        """Delete an output that nothing will read again. Its receipt stays."""
         self._output(unit).unlink(missing_ok=True)
 
     def delivered(self, unit: Unit, receipt: Receipt) -> None:

@@ -25,10 +25,10 @@ async def record(
 
     Args:
         transaction: The open transaction.
-        caller: The person who made the change; `OPERATOR` on the command line.
+        caller: The person who made the change. `OPERATOR` on the command line.
         action: The change: `keys.create`, `aliases.switch`, `statements.approve`.
         subject: Id or name of the changed object.
-        details: More values, as JSON; never a secret, and nothing of a query or a training point.
+        details: More values, as JSON, without secrets and without parts of a query or a training point.
     """
     await transaction.execute(
         insert(audit).values(

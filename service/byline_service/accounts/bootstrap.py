@@ -46,7 +46,7 @@ async def first_key(database: Database, settings: Settings) -> ApiKey | None:
     """Create a key if there is no valid one. Call it last, so that nothing can keep the key from being shown.
 
     Returns:
-        The key in the clear; None if there is a valid key.
+        The key in the clear. None if there is a valid key.
     """
     secret = read_secret(settings, is_sqlite=database.is_sqlite)
     async with database.begin() as transaction:

@@ -28,13 +28,13 @@ class NewKey:
     scopes: frozenset[Scope]
     """Scopes of the key."""
     owners: frozenset[str] | None = None
-    """Owners whose rows the key sees; None for all. A key with owners has the scope `read` alone."""
+    """Owners whose rows the key sees. None for all. A key with owners has the scope `read` alone."""
     expires_at: datetime | None = None
-    """Expiry of the key; None for never."""
+    """Expiry of the key. None for never."""
     requests_per_minute: int | None = None
-    """Requests a minute; None for the service's quota."""
+    """Requests a minute. None for the service's quota."""
     queries_per_minute: int | None = None
-    """Queries a minute; None for the service's quota."""
+    """Queries a minute. None for the service's quota."""
 
     def __post_init__(self) -> None:
         if not self.scopes:
@@ -75,7 +75,7 @@ async def create(transaction: Connection, caller: Caller, wanted: NewKey, secret
 
 
 async def revoke(transaction: Connection, caller: Caller, key_id: str) -> None:
-    """Revoke a key at once; a second revocation has no effect.
+    """Revoke a key at once. A second revocation has no effect.
 
     Raises:
         NotFound: No key has this id.
@@ -88,7 +88,7 @@ async def revoke(transaction: Connection, caller: Caller, key_id: str) -> None:
 async def rotate(
     transaction: Connection, caller: Caller, key_id: str, secret: bytes, overlap: timedelta
 ) -> ApiKey:
-    """Create a key that replaces another one; both are valid for a while.
+    """Create a key that replaces another one. Both are valid for a while.
 
     The replacement of a key with an expiry has the same lifetime, counted from now.
 

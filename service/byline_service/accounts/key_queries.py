@@ -29,17 +29,17 @@ class StoredKey:
     scopes: frozenset[Scope]
     """Scopes of the key."""
     owners: frozenset[str] | None
-    """Owners whose rows the key sees; None for all."""
+    """Owners whose rows the key sees. None for all."""
     requests_per_minute: int | None
-    """Requests a minute; None for the service's quota."""
+    """Requests a minute. None for the service's quota."""
     queries_per_minute: int | None
-    """Queries a minute; None for the service's quota."""
+    """Queries a minute. None for the service's quota."""
     replaces: str | None
     """The key that this one replaced."""
     created_at: datetime
     """Time of creation."""
     expires_at: datetime | None
-    """Expiry; None for never."""
+    """Expiry. None for never."""
     revoked_at: datetime | None
     """Time of revocation."""
     last_used_at: datetime | None
@@ -75,7 +75,7 @@ async def add(transaction: Connection, key: StoredKey) -> None:
 
 
 async def find(transaction: Connection, key_id: str) -> StoredKey | None:
-    """Return a key by its id; None if there is none."""
+    """Return a key by its id. None if there is none."""
     row = (await transaction.execute(select(keys).where(keys.c.id == key_id))).mappings().first()
     return None if row is None else _stored(row)
 

@@ -24,7 +24,7 @@ class Requirement:
     """A dependency that admits callers by the scopes and owners of their key.
 
     Args:
-        scope: The scope that the key needs; None admits any valid key.
+        scope: The scope that the key needs. None admits any valid key.
         owner_scoped: Whether keys with owners are admitted: the route then narrows its answer to these owners.
     """
 
@@ -71,7 +71,7 @@ def signed_in() -> Any:
 
 
 async def charge(request: Request, kind: Kind, cost: int = 1) -> None:
-    """Charge a cost to the caller's quota; headers of the answer report the rest.
+    """Charge a cost to the caller's quota. Headers of the answer report the rest.
 
     Raises:
         Unauthorized: The path is public, so that there is no caller.

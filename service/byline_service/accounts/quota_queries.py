@@ -12,7 +12,7 @@ from byline_service.database.tables.accounts import quota_windows as windows
 async def take(
     transaction: Connection, name: str, cost: int, limit: int, now: datetime, length: timedelta
 ) -> tuple[bool, int, datetime]:
-    """Take a cost from a window unless the limit would be passed; an expired window starts again.
+    """Take a cost from a window unless the limit would be passed. An expired window starts again.
 
     So does a window that ends later than two lengths from now: a clock was ahead and was put right. Replicas whose
     clocks differ by less than one length share windows nonetheless.
@@ -21,7 +21,7 @@ async def take(
         transaction: The open transaction.
         name: Name of the window.
         cost: The cost.
-        limit: The most that the window may hold; `cost` is no larger.
+        limit: The most that the window may hold. `cost` is no larger.
         now: The current time.
         length: Length of a window.
 

@@ -78,7 +78,7 @@ class MemoryCounter:
 
 
 class SharedCounter:
-    """Counts in the database with the other replicas; in this process while the database does not answer."""
+    """Counts in the database with the other replicas. In this process while the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -106,7 +106,7 @@ class Quotas:
 
     Args:
         counter: The counter.
-        requests_per_minute: Quota of keys without one of their own; None sets no limit.
+        requests_per_minute: Quota of keys without one of their own. None sets no limit.
         queries_per_minute: The same for queries.
     """
 
@@ -128,10 +128,10 @@ class Quotas:
             cost: The cost.
 
         Returns:
-            The state of the quota; None if the key has no such quota.
+            The state of the quota. None if the key has no such quota.
 
         Raises:
-            QuotaExceeded: The rest is too small; nothing was taken.
+            QuotaExceeded: The rest is too small. Nothing was taken.
         """
         own = key.requests_per_minute if kind == "requests" else key.queries_per_minute
         limit = own or self._defaults[kind]

@@ -17,10 +17,10 @@ class Caller:
     scopes: frozenset[Scope]
     """Scopes of the key."""
     owners: frozenset[str] | None = None
-    """Owners whose rows the key sees; None for all."""
+    """Owners whose rows the key sees. None for all."""
 
     def may(self, scope: Scope) -> bool:
-        """Return whether the key has a scope; `admin` includes every scope."""
+        """Return whether the key has a scope. `admin` includes every scope."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
     def sees(self, owner: str | None) -> bool:

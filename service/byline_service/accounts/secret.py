@@ -12,7 +12,7 @@ from byline_service.settings import SHORTEST_SECRET, Settings
 
 
 def open_database(settings: Settings) -> Database:
-    """Open the database of the settings; the folder of SQLite is created.
+    """Open the database of the settings. The folder of SQLite is created.
 
     Raises:
         InvalidInput: The URL is not valid, or the folder cannot be created or written.
@@ -29,14 +29,14 @@ def open_database(settings: Settings) -> Database:
 
 
 def read_secret(settings: Settings, *, is_sqlite: bool) -> bytes:
-    """Return the service's secret; with SQLite it is created on the first start, readable by this user alone.
+    """Return the service's secret. With SQLite it is created on the first start, readable by this user alone.
 
     Args:
         settings: The settings.
         is_sqlite: Whether the database is SQLite.
 
     Raises:
-        InvalidInput: PostgreSQL needs a secret in the settings, which all replicas share; or the file cannot be used.
+        InvalidInput: PostgreSQL needs a secret in the settings, which all replicas share, or the file cannot be used.
     """
     if settings.secret is not None:
         return settings.secret.get_secret_value().encode()

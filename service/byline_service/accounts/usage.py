@@ -63,7 +63,7 @@ async def page(
     Args:
         transaction: An open transaction.
         since: First day.
-        key_id: Only rows of this key; None for all keys.
+        key_id: Only rows of this key. None for all keys.
         before: Only rows that follow this one.
         limit: Most rows to return.
     """

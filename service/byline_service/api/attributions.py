@@ -1,4 +1,4 @@
-"""Asking: which training points made the model predict this, and what is each owner's share?"""
+"""Routes for attributions: which training points made the model predict this, and what is each owner's share?"""
 
 from functools import partial
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from byline_service.http.bodies import JSON, SAFETENSORS, media_type
 from byline_service.http.problems import problem_responses
 from byline_service.settings import Settings
 
-router = APIRouter(prefix="/v1/indexes/{name}", tags=["Asking"], dependencies=[requires(Scope.QUERY)])
+router = APIRouter(prefix="/v1/indexes/{name}", tags=["Attributions"], dependencies=[requires(Scope.QUERY)])
 FAILURES = problem_responses(404, 413, 415, 422, 500, 503, 504)
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {

@@ -1,4 +1,4 @@
-"""What was done: the audit log, for admins; and usage, each caller's own."""
+"""Routes for the audit log, which admins read, and for the usage of keys."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
@@ -26,7 +26,7 @@ async def list_audit(
     after: Annotated[int | None, Query(ge=1, lt=1 << 63, description="`next` of the page before")] = None,
     limit: Limit = 100,
 ) -> AuditPage:
-    """List what was changed and by whom, the newest first."""
+    """List the changes and their authors, the newest first."""
     del caller
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
@@ -43,7 +43,7 @@ async def list_usage(
     after: Annotated[str | None, Query(max_length=100, description="`next` of the page before")] = None,
     limit: Limit = 1000,
 ) -> UsagePage:
-    """List what was asked, by day, key and index: of every key for admins, of their own for others."""
+    """List the usage by day, key and index. Admins see every key, others see their own."""
     service: AppState = request.app.state.service
     own = None if caller.may(Scope.ADMIN) else caller.key_id
     since = datetime.now(UTC).date() - timedelta(days=days - 1)

@@ -51,7 +51,7 @@ class GradientEventOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     weight: Weight = 1
-    """How much of the pool it draws, relative to other events."""
+    """Weight of the event in the pool, relative to other events."""
     reference: Reference | None = None
     """Your own name for the generation."""
 
@@ -74,7 +74,7 @@ def _with_gradients() -> dict[str, Any]:
 async def book(
     request: Request, name: str, caller: Compensating, options: Annotated[GradientEventOptions, Query()]
 ) -> Response:
-    """Attribute one generation and book what each owner's score was, once for each `Idempotency-Key`.
+    """Attribute one generation and book each owner's score, once for each `Idempotency-Key`.
 
     Send JSON with one of `query`, `query_set` and `feature`, or a safetensors body with gradient tensors and the
     options as query parameters. An answer that no policy could pay for (incomplete coverage, no standard error) is
@@ -153,7 +153,7 @@ async def get_event(request: Request, name: str, event_id: str) -> EventDetails:
 
 
 def _index(service: AppState, name: str) -> str:
-    """The index behind an alias; what is not served any more is asked for by its own name."""
+    """Return the index of an alias. An index that is no longer served has its own name alone."""
     served = service.versions.served.get(name)
     return name if served is None else served.attributor.name
 

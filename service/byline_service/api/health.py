@@ -19,7 +19,7 @@ PROMETHEUS = "text/plain; version=1.0.0; charset=utf-8"
 @router.head("/livez", include_in_schema=False)
 @router.get("/livez", operation_id="livez", response_model_exclude_defaults=True)
 async def livez() -> Health:
-    """Whether the process lives; depends on nothing else."""
+    """Report that the process lives. Nothing else is checked."""
     return Health(status="ok")
 
 
@@ -28,7 +28,7 @@ async def livez() -> Health:
     "/readyz", operation_id="readyz", responses=problem_responses(503), response_model_exclude_defaults=True
 )
 async def readyz(request: Request) -> Health:
-    """Whether to send requests: every index is verified and answered a first query, and the database is migrated."""
+    """Report readiness: every index is verified and answered a first query, and the database is migrated."""
     service: AppState = request.app.state.service
     await _require_ready(service)
     return Health(status="ready", behind=list(service.follower.behind))
@@ -58,7 +58,7 @@ async def _require_ready(service: AppState) -> None:
     },
 )
 async def metrics(request: Request) -> Response:
-    """Counters and histograms in Prometheus' text format.
+    """Write counters and histograms in Prometheus' text format.
 
     Public where only this machine is answered. Elsewhere it takes the bearer token of the setting `metrics_token`,
     or a key with the scope `read`.

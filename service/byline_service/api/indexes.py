@@ -1,4 +1,4 @@
-"""What is served: indexes, their examples, owners and self-influence.
+"""Routes for the served indexes, their examples, owners and self-influence.
 
 These endpoints read files and never compute: plain functions, which FastAPI runs beside the event loop.
 """
@@ -51,10 +51,10 @@ def _attributor(request: Request, name: str) -> Attributor:
 
 
 def _position(rows: NDArray[np.int64], row: int) -> int:
-    """Where a row stands in an order.
+    """Find the place of a row in an order.
 
     Raises:
-        InvalidQuery: It does not: the cursor is another caller's.
+        InvalidQuery: It has none: the cursor is another caller's.
     """
     found = np.flatnonzero(rows == row)
     if len(found) == 0:
@@ -64,7 +64,7 @@ def _position(rows: NDArray[np.int64], row: int) -> int:
 
 @router.get("", operation_id="list_indexes", dependencies=NARROWED)
 def list_indexes(request: Request) -> IndexList:
-    """List the indexes that are served."""
+    """List the served indexes."""
     served: dict[str, Attributor] = request.app.state.service.attributors
     return IndexList(indexes=[IndexSummary(**_summary(name, served[name])) for name in sorted(served)])
 
@@ -84,7 +84,7 @@ def _summary(name: str, attributor: Attributor) -> dict[str, str | int]:
 
 @router.get("/{name}", operation_id="get_index", responses=problem_responses(404, 422), dependencies=NARROWED)
 def get_index(request: Request, name: str) -> IndexInfo:
-    """Describe an index: its recipe, ensemble and counts, and what a query to it looks like."""
+    """Describe an index: its recipe, ensemble, counts and the form of its queries."""
     attributor = _attributor(request, name)
     index, task = attributor.index, attributor.task
     query = None if task is None else task.query
@@ -147,7 +147,7 @@ def list_examples(request: Request, name: str, after: After = None, limit: Limit
     dependencies=NARROWED,
 )
 def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
-    """Look a training point up by its id, which may hold slashes."""
+    """Return a training point by its id, which may hold slashes."""
     examples = _attributor(request, name).index.examples
     try:
         row = examples.row_of(example_id)
@@ -183,7 +183,7 @@ def list_owners(request: Request, name: str, after: After = None, limit: Limit =
     dependencies=[requires(Scope.READ)],
 )
 def get_coverage(request: Request, name: str) -> OwnerCoverage:
-    """Sum up whose work the rows are: how many have an owner, and under which licenses they are."""
+    """Count the rows with an owner, and the rows under each license."""
     catalogue = _catalogue(request, name)
     with_owner, rows = sum(count for _, count, _ in catalogue.owners), catalogue.index.rows
     return OwnerCoverage(
@@ -203,7 +203,7 @@ def get_coverage(request: Request, name: str) -> OwnerCoverage:
 def list_self_influence(
     request: Request, name: str, after: After = None, limit: Limit = 100
 ) -> SelfInfluencePage:
-    """List the training points that hold themselves up, largest first: mislabels come early."""
+    """List the training points by self-influence, the largest first. Mislabeled points come early."""
     catalogue = _catalogue(request, name)
     refuse_no_self_influence(catalogue.index.recipe)
     index, rows = catalogue.index, catalogue.by_self_influence

@@ -24,7 +24,7 @@ Admin = Annotated[Caller, requires(Scope.ADMIN)]
 
 @router.get("/caller", operation_id="get_caller", dependencies=[signed_in()])
 async def get_caller(request: Request) -> KeyInfo:
-    """Describe the key that asks."""
+    """Describe the key of the request."""
     return described(request.scope["state"]["key"])
 
 
@@ -37,7 +37,7 @@ async def list_keys(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
 ) -> KeyPage:
-    """List the keys, ended ones too."""
+    """List the keys, including revoked and expired ones."""
     del caller
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
@@ -54,7 +54,7 @@ async def list_keys(
     openapi_extra=request_body(NewKeyBody),
 )
 async def create_key(request: Request, caller: Admin) -> NewKey:
-    """Make a key. This answer alone shows it."""
+    """Create a key. This answer alone shows it."""
     body, _ = await json_body(request, NewKeyBody)
     service: AppState = request.app.state.service
     wanted = key_management.NewKey(
@@ -80,7 +80,7 @@ async def create_key(request: Request, caller: Admin) -> NewKey:
     openapi_extra=request_body(RotateBody),
 )
 async def rotate_key(request: Request, caller: Admin, key_id: KeyId) -> NewKey:
-    """Make a key that takes another one's place; both are valid for a while, two at most. This answer alone shows it."""
+    """Replace a key. Both keys are valid for a while, two at most. This answer alone shows the new key."""
     body, _ = await json_body(request, RotateBody)
     service: AppState = request.app.state.service
     overlap = timedelta(hours=body.overlap_hours)
@@ -95,7 +95,7 @@ async def rotate_key(request: Request, caller: Admin, key_id: KeyId) -> NewKey:
     "/keys/{key_id}", operation_id="revoke_key", status_code=204, responses=problem_responses(404, 422, 507)
 )
 async def revoke_key(request: Request, caller: Admin, key_id: KeyId) -> Response:
-    """End a key at once; other replicas notice within `key_fresh_seconds`."""
+    """Revoke a key at once. Other replicas notice within `key_fresh_seconds`."""
     service: AppState = request.app.state.service
     async with service.database.begin() as transaction:
         await key_management.revoke(transaction, caller, key_id)
@@ -104,7 +104,7 @@ async def revoke_key(request: Request, caller: Admin, key_id: KeyId) -> Response
 
 
 def described(key: StoredKey) -> KeyInfo:
-    """A key as the API shows it."""
+    """Return a key as the API shows it."""
     return KeyInfo(
         id=key.id,
         name=key.name,

@@ -62,10 +62,10 @@ async def list_balances(request: Request, caller: Reading, policy: PolicyFilter 
 
 @router.get("/verification", operation_id="verify_ledger", dependencies=[requires(Scope.APPROVE)])
 async def verify_ledger(request: Request) -> VerificationDocument:
-    """Hold the journal to its rules, compute every statement again, and compare all tables; takes a while.
+    """Check the journal against its rules, recompute every statement, and compare all tables.
 
-    The same as `byline ledger verify`. One runs at a time: whoever asks meanwhile gets its result, or 503 where that
-    takes longer than a request may.
+    The same as `byline ledger verify`. One verification runs at a time. Requests in the meantime get its result, or
+    503 after the deadline of a request.
     """
     service: AppState = request.app.state.service
     found = await service.verifier.verify(service.settings.deadline_seconds)

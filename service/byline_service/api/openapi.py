@@ -84,7 +84,7 @@ def _add(schemas: dict[str, Any], key: str, model: type[BaseModel], prefix: str 
 
 
 def _name_queries(properties: dict[str, Any], queries: list[dict[str, str]]) -> None:
-    """Say that a query is one of the indexes' payloads; which one, the path says."""
+    """Declare a query as one of the indexes' payloads. The path determines which one."""
     if not queries:
         return
     payload = {"anyOf": queries}

@@ -1,4 +1,4 @@
-"""Policies: how pools are divided. A revision never changes; a change is another revision."""
+"""Policies: how pools are divided. A revision never changes. A change is another revision."""
 
 from typing import Annotated
 
@@ -38,7 +38,7 @@ Administrator = Annotated[Caller, requires(Scope.ADMIN)]
     openapi_extra=request_body(PolicyBody) | IDEMPOTENCY_PARAMETER,
 )
 async def revise(request: Request, caller: Administrator) -> Response:
-    """Make a policy, or add a revision to it, once for each `Idempotency-Key`."""
+    """Create a policy, or add a revision to it, once for each `Idempotency-Key`."""
     parsed, body = await json_body(request, PolicyBody)
 
     async def prepare() -> Policy:
@@ -75,7 +75,7 @@ async def list_policies(
     dependencies=[requires(Scope.READ)],
 )
 async def get_policy(request: Request, policy: str) -> PolicyPage:
-    """Read every revision of a policy, the first first."""
+    """Read every revision of a policy, the oldest first."""
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await policy_queries.revisions(reading, policy)

@@ -71,7 +71,7 @@ def _schema(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def kind(schema: dict[str, Any]) -> str:
-    """A schema's type in a few words: `array of Example, or null`."""
+    """Write a schema's type in a few words: `array of Example, or null`."""
     if "$ref" in schema:
         return str(schema["$ref"].rsplit("/", 1)[-1])
     for union in ("anyOf", "oneOf"):

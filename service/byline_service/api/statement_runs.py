@@ -72,7 +72,7 @@ async def draft(request: Request, caller: Compensating) -> Response:
     openapi_extra=IDEMPOTENCY_PARAMETER,
 )
 async def approve(request: Request, run: str, caller: Approving) -> Response:
-    """Approve a draft; the person who drafted it cannot."""
+    """Approve a draft. The person who drafted it cannot."""
     return await _step(request, caller, run, run_workflow.approve)
 
 
@@ -96,7 +96,7 @@ async def post(request: Request, run: str, caller: Approving) -> Response:
     openapi_extra=IDEMPOTENCY_PARAMETER,
 )
 async def void(request: Request, run: str, caller: Compensating) -> Response:
-    """Give a run up that is not posted; a posted one is taken back by a `reversal`."""
+    """Void a run that is not posted. A `reversal` takes a posted run back."""
     return await _step(request, caller, run, run_workflow.void)
 
 
@@ -123,14 +123,14 @@ async def list_runs(
     dependencies=[requires(Scope.READ)],
 )
 async def get_run(request: Request, run: str) -> RunDocument:
-    """Read where a run stands; `/v1/statements/{run}` has its lines."""
+    """Read the state of a run. `/v1/statements/{run}` has its lines."""
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         return run_document((await statement_queries.find(reading, run))[0])
 
 
 def run_page(found: list[RunRow], limit: int) -> RunPage:
-    """One page of runs."""
+    """Return a page of runs."""
     last = found[-1].sequence if len(found) == limit else None
     return RunPage(runs=[run_document(row) for row in found], next=last)
 

@@ -28,7 +28,7 @@ async def list_statements(
     before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> RunPage:
-    """List the posted runs, the newest first; for a key that sees some owners, those with a line of theirs."""
+    """List the posted runs, the newest first. A key with owners sees the runs with a line of theirs."""
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await statement_queries.posted_page(reading, before, limit, caller.owners)
@@ -42,7 +42,7 @@ async def list_statements(
     responses=text_response(CSV, "The lines") | problem_responses(404, 422),
 )
 async def get_csv(request: Request, caller: Reading, run: str, owner: Owner = None) -> Response:
-    """Read a statement's lines for a spreadsheet; amounts are in major units."""
+    """Read a statement's lines for a spreadsheet. Amounts are in major units."""
     found = await read_for(request, caller, run, owner)
     headers = {"Content-Disposition": f'attachment; filename="statement-{found.id}.csv"'}
     return Response(statement_csv(found), media_type=CSV, headers=headers)
@@ -63,7 +63,7 @@ async def read_for(request: Request, caller: Caller, run: str, owner: str | None
         request: The request.
         caller: The reader.
         run: The run.
-        owner: The only owner whose line is read; None reads all.
+        owner: The only owner whose line is read. None reads all.
     """
     service: AppState = request.app.state.service
     async with service.database.read() as reading:

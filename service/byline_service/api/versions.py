@@ -34,7 +34,7 @@ from byline_service.versions.transactions import Expected
 router = APIRouter(prefix="/v1/indexes/{name}/versions", tags=["Versions"])
 alias_router = APIRouter(prefix="/v1/aliases", tags=["Versions"])
 _TAG = re.compile(r'^"?([0-9]{1,18})"?$')
-"""An ETag; some clients leave its quotes out."""
+"""An ETag. Some clients leave its quotes out."""
 Alias = Annotated[str, Path(pattern=NAME_PATTERN, description="The name")]
 IfMatch = Annotated[str, Header(pattern=_TAG.pattern, description="The alias' `ETag`, as it was read")]
 _CHANGED = problem_responses(404, 409, 412, 413, 415, 422, 507)
@@ -60,7 +60,7 @@ async def list_versions(
     after: Annotated[str, Query(pattern=AFTER, description="`next` of the page before")] = "",
     limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
 ) -> VersionPage:
-    """List the versions of an index that are known."""
+    """List the registered versions of an index."""
     service = _service(request)
     async with service.database.read() as tx:
         found = await queries.list_versions(tx, service.index_of(name), after, limit + 1)
@@ -76,7 +76,7 @@ async def list_versions(
     responses=problem_responses(404, 422),
 )
 async def get_version(request: Request, name: Name, version: Version) -> VersionInfo:
-    """Describe a version; while it is verified, how far that is."""
+    """Describe a version. During a verification, the answer has its progress."""
     service = _service(request)
     facts = VersionFacts(index=service.index_of(name), version=version)
     return await _described(service, await service.switcher.find(facts))
@@ -89,9 +89,9 @@ async def get_version(request: Request, name: Name, version: Version) -> Version
     openapi_extra=request_body(RegisterBody),
 )
 async def register_version(request: Request, name: Name, caller: Admin) -> VersionInfo:
-    """Make a version known, by the name of a directory inside the index's own.
+    """Register a version, by the name of a directory inside the index's own.
 
-    One whose manifest cannot be read is in quarantine at once. The same again changes nothing.
+    A version without a readable manifest is quarantined at once. A repeated request changes nothing.
     """
     service = _service(request)
     body, _ = await json_body(request, RegisterBody)
@@ -108,10 +108,10 @@ async def register_version(request: Request, name: Name, caller: Admin) -> Versi
 async def verify_version(
     request: Request, response: Response, name: Name, version: Version, caller: Admin
 ) -> VersionInfo:
-    """Begin to verify a version: every byte against its manifest, its Task and models, and a first question.
+    """Begin to verify a version: every byte against its manifest, its Task and models, and a first query.
 
-    Answers at once. Ask for the version itself until its `verifying` is null: its `state` is then `verified`, or
-    `quarantined` with the reason. May be asked again after a repair.
+    The answer comes at once. Read the version until its `verifying` is null. Its `state` is then `verified`, or
+    `quarantined` with the reason. Repeat the verification after a repair.
     """
     service = _service(request)
     index = service.index_of(name)
@@ -126,7 +126,7 @@ async def verify_version(
     responses=problem_responses(404, 409, 422, 507),
 )
 async def retire_version(request: Request, name: Name, version: Version, caller: Admin) -> VersionInfo:
-    """Take a version out of service for good; refused while an alias stands for it.
+    """Take a version out of service permanently. An alias that points to it prevents this.
 
     Its directory may be deleted afterwards, once every replica has dropped it.
     """
@@ -147,7 +147,7 @@ async def list_aliases(
     after: Annotated[str, Query(pattern=AFTER, description="`next` of the page before")] = "",
     limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
 ) -> AliasPage:
-    """List the aliases: the indexes' own names, and others."""
+    """List the aliases, including the indexes' own names."""
     service = _service(request)
     async with service.database.read() as tx:
         found = await queries.list_aliases(tx, after, limit + 1)
@@ -162,7 +162,7 @@ async def list_aliases(
     responses=problem_responses(404, 422),
 )
 async def get_alias(request: Request, response: Response, alias: Alias) -> AliasInfo:
-    """Say what a name stands for; the header `ETag` is for `If-Match`."""
+    """Return the version of an alias. The header `ETag` is for `If-Match`."""
     service = _service(request)
     async with service.database.read() as tx:
         record = await transactions.get_alias(tx, alias)
@@ -181,7 +181,7 @@ async def get_alias_history(
     before: Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
 ) -> AliasHistory:
-    """List what a name stood for, the latest change first; also of one that was deleted."""
+    """List the changes of an alias, the latest first. A deleted alias keeps its history."""
     async with _service(request).database.read() as tx:
         found = await queries.list_changes(tx, alias, before, limit + 1)
     page = [_change(change) for change in found[:limit]]
@@ -194,11 +194,11 @@ async def get_alias_history(
 async def put_alias(
     request: Request, response: Response, alias: Alias, caller: Admin, if_match: IfMatch = ""
 ) -> AliasInfo:
-    """Have a name stand for a verified version of an index, if it is as expected: all or nothing.
+    """Point an alias to a verified version of an index, if the alias is still as expected.
 
-    What is expected is said by `expected` (409 where it is wrong), by the header `If-Match` (412), or both. This replica
-    opens the version first: once it has answered, it serves it, and the others follow within about a second.
-    Requests that are under way are answered by the version that they began with.
+    The field `expected` (409 if it differs), the header `If-Match` (412 if it differs), or both state the expected alias.
+    This replica opens the version before it answers. The others serve it within about a second.
+    A request that is under way is answered by the version that it began with. An error changes nothing.
     """
     service = _service(request)
     body, _ = await json_body(request, AliasBody)
@@ -216,7 +216,7 @@ async def put_alias(
 async def roll_back_alias(
     request: Request, response: Response, alias: Alias, caller: Admin, if_match: IfMatch = ""
 ) -> AliasInfo:
-    """Return a name to what it stood for before, if it is as expected; the same again undoes that."""
+    """Return an alias to its previous version, if the alias is as expected. A second rollback undoes the first."""
     service = _service(request)
     body, _ = await json_body(request, ExpectedBody)
     record = await service.switcher.roll_back(caller, alias, _expected(body.expected, if_match))
@@ -236,7 +236,7 @@ async def delete_alias(
     expected: Annotated[str, Query(pattern=NAME_PATTERN, description="The version it stands for")],
     if_match: IfMatch = "",
 ) -> None:
-    """Forget a name, if it is as expected; an index's own name stays."""
+    """Delete an alias, if it is as expected. The index's own name cannot be deleted."""
     await _service(request).switcher.delete(caller, alias, _expected(expected, if_match))
 
 

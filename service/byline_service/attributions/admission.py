@@ -53,7 +53,7 @@ class Admission:
         return f"{self._room.requests} requests are waiting already: try again later"
 
     def close(self) -> None:
-        """Admit no further request; admitted ones continue."""
+        """Admit no further request. Admitted ones continue."""
         self._closed = True
 
     @contextmanager

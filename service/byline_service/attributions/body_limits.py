@@ -1,4 +1,4 @@
-"""Limits on the size of request bodies; a gradient body may be as large as the index's gradients."""
+"""Limits on the size of request bodies. A gradient body may be as large as the index's gradients."""
 
 from starlette.types import Scope
 

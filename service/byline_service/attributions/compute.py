@@ -67,12 +67,12 @@ class Job:
     answer: "Future[Answer]" = field(default_factory=Future)
     submitted: float = field(default_factory=time.monotonic)
     step: Step | None = None
-    """Progress of the computation; None before it starts. The compute thread writes it."""
+    """Progress of the computation. None before it starts. The compute thread writes it."""
     awaited: bool = True
     """Whether a client still waits for the answer."""
 
     def abandon(self) -> None:
-        """Drop the job if it has not started; stop it at its next counted step if it has."""
+        """Drop the job if it has not started. Stop it at its next counted step if it has."""
         self.awaited = False
         self.answer.cancel()
 
@@ -85,7 +85,7 @@ class ComputeThread:
 
     Args:
         batch_cost: Most queries that are computed together.
-        threads: Threads of the libraries; None leaves their default.
+        threads: Threads of the libraries. None leaves their default.
         metrics: The counters of batches.
     """
 
@@ -147,7 +147,7 @@ class ComputeThread:
             pass
 
     def _step(self) -> bool:
-        """Run the next call or batch; return False once the queue is empty and the thread should end.
+        """Run the next call or batch. Return False once the queue is empty and the thread should end.
 
         It is a function of its own so that a waiting thread keeps no reference to the previous batch.
         """
@@ -198,7 +198,7 @@ class ComputeThread:
 
 
 def _outcomes(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:
-    """Answer a batch; stop once no client waits for any of its answers."""
+    """Answer a batch. Stop once no client waits for any of its answers."""
 
     def report(step: Step) -> None:
         if not any(job.awaited for job in jobs):

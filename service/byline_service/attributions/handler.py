@@ -55,8 +55,8 @@ async def handle(
     Args:
         request: The request. Its body is read after admission.
         name: The index or alias.
-        parse: Parses the body; it must be thread-safe.
-        listener: Receives the progress; the request may then take `stream_seconds`.
+        parse: Parses the body. It must be thread-safe.
+        listener: Receives the progress. The request may then take `stream_seconds`.
 
     Returns:
         The answer as JSON.
@@ -87,7 +87,7 @@ async def handle_read_body(request: Request, name: str, parse: Callable[[], Pars
     Args:
         request: The request.
         name: The index or alias.
-        parse: Makes the attribution requests; it must be thread-safe.
+        parse: Makes the attribution requests. It must be thread-safe.
 
     Returns:
         One answer per attribution request.
@@ -175,7 +175,7 @@ def _declared_bytes(request: Request) -> int:
 async def _computed(
     service: AppState, jobs: Sequence[Job], receive: Receive, listener: ProgressListener | None
 ) -> list[Answer] | None:
-    """Queue jobs and await their answers while the client is connected; None once the deadline has passed."""
+    """Queue jobs and await their answers while the client is connected. None once the deadline has passed."""
     over = _Completion(service.callbacks, jobs)
     late = asyncio.get_running_loop().call_later(max(0.0, jobs[0].deadline - time.monotonic()), over.end)
     service.compute.submit(*jobs)

@@ -131,7 +131,7 @@ def gradient_event_request(body: bytes) -> ParsedRequest:
 
 
 def _fields(values: BaseModel, of: type[BaseModel]) -> dict[str, Any]:
-    """Take the fields that another model declares; nested models stay whole."""
+    """Take the fields that another model declares. Nested models stay whole."""
     return {name: getattr(values, name) for name in of.model_fields}
 
 

@@ -108,7 +108,7 @@ class EventSender:
             await self.send(format_sse_event(comment="still here"))
 
     async def send(self, event: bytes, *, more: bool = True) -> None:
-        """Send a part of the body; the first part begins the response."""
+        """Send a part of the body. The first part begins the response."""
         if not self.begun:
             self.begun = True
             await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
@@ -128,7 +128,7 @@ class StageClock:
         self._stage, self._began = "", 0.0
 
     def left(self, step: Step, now: float) -> float | None:
-        """Return the seconds that the rest of a stage takes at the current pace; None if unknown."""
+        """Return the seconds that the rest of a stage takes at the current pace. None if unknown."""
         if step.stage != self._stage:
             self._stage, self._began = step.stage, now
         if not step.fraction:

@@ -15,7 +15,7 @@ def read_settings(**given: object) -> "Settings":
     """Read the settings.
 
     Args:
-        given: Options of the command line, which override the environment; None leaves the setting unchanged.
+        given: Options of the command line, which override the environment. None leaves the setting unchanged.
 
     Raises:
         InvalidInput: A setting is not valid.

@@ -20,15 +20,16 @@ KeyId = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as `byl
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Purpose of the key.")],
-    person: Annotated[str, typer.Option(help="Person responsible for the key; approvals need two persons.")],
+    person: Annotated[str, typer.Option(help="Person responsible for the key. Approvals need two persons.")],
     scope: Annotated[
-        list[str], typer.Option(help="query, read, compensate, approve or admin; repeat it for several.")
+        list[str], typer.Option(help="query, read, compensate, approve or admin. Repeat it for several.")
     ],
     owner: Annotated[
-        list[str] | None, typer.Option(help="Show rows of this owner only (with `--scope read`); repeatable.")
+        list[str] | None, typer.Option(help="Show rows of this owner only (with `--scope read`). Repeatable.")
     ] = None,
     days: Annotated[
-        int | None, typer.Option(min=1, max=36_500, help="Days until the key expires; never by default.")
+        int | None,
+        typer.Option(min=1, max=36_500, help="Days until the key expires. By default it never does."),
     ] = None,
     per_minute: Annotated[
         tuple[int, int] | None,
@@ -82,7 +83,7 @@ def list_keys() -> None:
 
 @app.command()
 def revoke(key_id: KeyId) -> None:
-    """Revoke a key at once; running services notice within seconds."""
+    """Revoke a key at once. Running services notice within seconds."""
     from byline_service.accounts import key_management
     from byline_service.accounts.audit import OPERATOR
 

@@ -29,7 +29,7 @@ def verify(
 ) -> None:
     """Verify the journal from its first record: every rule, every statement recomputed, every table compared.
 
-    The exit status is 1 if anything is wrong; each finding is printed with its place.
+    The exit status is 1 if anything is wrong. Each finding is printed with its place.
 
     Example: `byline ledger verify --head 1234:9f2c…`
     """

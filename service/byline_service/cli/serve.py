@@ -21,14 +21,12 @@ if TYPE_CHECKING:
 def serve(
     indexes: Annotated[
         list[str],
-        typer.Argument(metavar="INDEX...", help="Index directories; NAME=DIRECTORY names one."),
+        typer.Argument(metavar="INDEX...", help="Index directories. NAME=DIRECTORY names one."),
     ],
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8000]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port. 0 takes a free one. [default: 8000]")] = None,
     host: Annotated[
         str | None,
-        typer.Option(
-            help="Address to listen on; other than loopback it needs a key and BYLINE_ALLOWED_HOSTS."
-        ),
+        typer.Option(help="Address to listen on. Outside loopback it needs a key and BYLINE_ALLOWED_HOSTS."),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of torch and FAISS.")] = None,
     baselines: Annotated[
@@ -45,7 +43,7 @@ def serve(
 ) -> None:
     """Serve indexes over HTTP: a query page at / and the API reference at /docs.
 
-    The first start on loopback creates a key and prints it once; `byline keys` creates others.
+    The first start on loopback creates a key and prints it once. `byline keys` creates others.
     All other settings are environment variables BYLINE_..., see docs/service.md.
 
     Example: `byline serve indexes/digits --port 8000`

@@ -22,7 +22,9 @@ Version = Annotated[
 ]
 Alias = Annotated[
     str | None,
-    typer.Option("--alias", help="Alias to switch instead of the index's own name; created if new."),
+    typer.Option(
+        "--alias", help="Alias to switch instead of the index's own name. It is created if it is new."
+    ),
 ]
 WithoutTask = Annotated[
     bool, typer.Option("--without-task", help="Load no models, as `byline serve --without-task` does.")
@@ -31,7 +33,7 @@ WithoutTask = Annotated[
 
 @app.command("list")
 def list_versions(index: Index) -> None:
-    """List the versions of an index: name, state, recipe, dates, aliases; then the aliases.
+    """List the versions of an index with state, recipe, dates and aliases. The aliases follow.
 
     Example: `byline versions list indexes/digits`
     """
@@ -129,7 +131,7 @@ def switch(
 
 @app.command()
 def rollback(index: Index, alias: Alias = None) -> None:
-    """Serve the previous version again; a second rollback undoes the first.
+    """Serve the previous version again. A second rollback undoes the first.
 
     Example: `byline versions rollback indexes/digits`
     """
@@ -151,7 +153,7 @@ def rollback(index: Index, alias: Alias = None) -> None:
 
 @app.command()
 def retire(index: Index, version: Version) -> None:
-    """Take a version out of service permanently; its directory may be deleted afterwards.
+    """Take a version out of service permanently. Its directory may be deleted afterwards.
 
     Example: `byline versions retire indexes/digits 3f2a9c41d07e`
     """

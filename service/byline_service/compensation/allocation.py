@@ -127,7 +127,7 @@ def apportion(weights: Mapping[Key, int], total: int) -> dict[Key, int]:
         total: Number of units.
 
     Returns:
-        Units of each key, in the order of the keys; they add up to `total`.
+        Units of each key, in the order of the keys. They add up to `total`.
     """
     assert all(weight >= 0 for weight in weights.values()), "no weight is negative"
     whole = sum(weights.values())

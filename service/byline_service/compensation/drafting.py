@@ -30,7 +30,7 @@ class Period:
     """The events of a run, and the state of the ledger at its draft."""
 
     since: str | None
-    """First time of the period; None for no lower limit."""
+    """First time of the period. None for no lower limit."""
     until: str
     """First time after the period."""
     basis: int
@@ -95,7 +95,7 @@ def draft_release(
     Args:
         policy: The policy of the escrow accounts.
         reason: The reason, in words.
-        amounts: Minor units by owner; None releases all of it.
+        amounts: Minor units by owner. None releases all of it.
         balances: Balances of the policy's accounts.
 
     Returns:

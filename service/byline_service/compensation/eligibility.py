@@ -21,7 +21,7 @@ def not_payable(reasons: Sequence[Reason], subject: str = "this answer") -> NotP
     """Write the error of an answer, or of all events of a period, that cannot be paid for.
 
     Args:
-        reasons: All reasons; repeated ones are named once.
+        reasons: All reasons. Repeated ones are named once.
         subject: The answer or the events, for the message.
 
     Returns:

@@ -47,7 +47,7 @@ class QualityFigure(Stored):
     value: Integer
     """Value of the figure."""
     low: Integer | None
-    """Lower end of the 95 % interval; null if unknown."""
+    """Lower end of the 95 % interval. Null if unknown."""
 
     @classmethod
     def of(cls, metric: str, target: str | None, value: float, low: float | None) -> Self:
@@ -66,7 +66,7 @@ class Event(Stored):
     id: str
     """Id from the service."""
     booked_at: TimestampText
-    """Time of booking in UTC, as `2026-01-31T12:00:00.000000Z`; it decides the period."""
+    """Time of booking in UTC, as `2026-01-31T12:00:00.000000Z`. It decides the period."""
     reference: str | None = None
     """Client's own name for the generation."""
     weight: Annotated[int, Field(strict=True, ge=1, le=10**9)] = 1
@@ -80,7 +80,7 @@ class Event(Stored):
     recipe_fingerprint: str
     """Fingerprint of everything that determines a stored vector."""
     target: str | None
-    """Target that was attributed; null for a gradient or a feature."""
+    """Target that was attributed. Null for a gradient or a feature."""
     error_scope: ErrorScope | None
     """Variance that the spread between members covers."""
     searched: Integer

@@ -23,7 +23,7 @@ class Booking:
     id: str
     """Id from the service."""
     at: str
-    """Current time in UTC; it is set again at the write, so that the times of records ascend."""
+    """Current time in UTC. It is set again at the write, so that the times of records ascend."""
     weight: int = 1
     """Part of the pool, relative to other events."""
     reference: str | None = None
@@ -94,7 +94,7 @@ def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
 
 
 def quality_of(card: QualityCard | None, target: str | None) -> QualityFigure | None:
-    """Return the LDS of a target; None if it was not measured.
+    """Return the LDS of a target. None if it was not measured.
 
     A gradient or a feature has a target of its own, which was not measured.
 

@@ -4,7 +4,7 @@ Letters: O owners, M members, U units, n_jm the stored integers, w_u the part of
 
     S_j      = sum_m n_jm,   share_j = max(S_j, 0) / sum_l max(S_l, 0)
     SE_j     = sqrt(U sum_u w_u^2  (U-1)/U sum_u (share_j(-u) - mean_u share_j(-u))^2)     delete-one jackknife over
-               units; U sum_u w_u^2 is 1 where all units have as many members
+               units. U sum_u w_u^2 is 1 where all units have as many members
     lower_j  = max(share_j - z SE_j, 0)
 
 the formulas of `byline.attribution.owner_shares`. Shares are rational. The root is not: SE is rounded up to a
@@ -30,7 +30,7 @@ class ExactShare:
     positive: int
     """max(S_j, 0)."""
     total: int
-    """Sum of all owners' positive sums; the same for every owner."""
+    """Sum of all owners' positive sums. The same for every owner."""
     root: int
     """Standard error of the share in units of 2^-ROOT_BITS, rounded up."""
 
@@ -64,7 +64,7 @@ def exact_shares(event: Event) -> dict[str, ExactShare]:
         event: An event with a spread between its members.
 
     Returns:
-        Owners with a positive share or a standard error above zero, by name; empty if no owner's sum is positive.
+        Owners with a positive share or a standard error above zero, by name. Empty if no owner's sum is positive.
     """
     sums = {owner: sum(by_member) for owner, by_member in event.scores.items()}
     total = sum(value for value in sums.values() if value > 0)
@@ -96,7 +96,7 @@ def _imbalance(event: Event) -> Fraction:
 
 
 def _jackknife(units: Mapping[str, Sequence[int]], imbalance: Fraction) -> dict[str, int]:
-    """Return standard errors by owner; a unit whose removal leaves no positive sum gives every owner a share of 0."""
+    """Return standard errors by owner. A unit whose removal leaves no positive sum gives every owner a share of 0."""
     count = len(next(iter(units.values())))
     if count < 2:
         return dict.fromkeys(units, 0)

@@ -38,7 +38,7 @@ class Policy(PolicyRevision, Stored):
     def refusals(
         self, event: Event, quarantined: Collection[tuple[str, str]] = frozenset()
     ) -> tuple[Reason, ...]:
-        """Return the reasons why an event is not payable; empty if it is payable.
+        """Return the reasons why an event is not payable. Empty if it is payable.
 
         Args:
             event: The event.
@@ -75,7 +75,7 @@ def student_multiplier(confidence: int, units: int) -> int:
 
     Args:
         confidence: Confidence in thousandths.
-        units: Number of independent units behind the standard error; the degrees of freedom are one less.
+        units: Number of independent units behind the standard error. The degrees of freedom are one less.
     """
     quantile = Fraction(student_quantile(Decimal(confidence) / 1000, units - 1))
     return ceil(quantile * TEN_THOUSAND)

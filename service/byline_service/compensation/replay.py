@@ -127,7 +127,7 @@ class LedgerReplay:
 
         Args:
             policy: Name of the policy.
-            upto: Sequence of the last record to count; None counts all records.
+            upto: Sequence of the last record to count. None counts all records.
         """
         found: dict[AccountKey, int] = {}
         for each in self.entries:

@@ -10,7 +10,7 @@ from byline_service.compensation.allocation import Line
 from byline_service.compensation.statements import AllocationStatement, Entry, ReversalStatement, Statement
 
 AccountKey = tuple[str, str | None]
-"""(account, owner) of one policy; the owner is None for the policy's own accounts."""
+"""(account, owner) of one policy. The owner is None for the policy's own accounts."""
 Balances = Mapping[AccountKey, int]
 """Balances in minor units, by account."""
 
@@ -64,7 +64,7 @@ class Run:
         """Check that the run is not posted or void.
 
         Raises:
-            RunConflict: The run is posted or void; a reversal takes a posted run back.
+            RunConflict: The run is posted or void. A reversal takes a posted run back.
         """
         self._require("draft", "approved")
 

@@ -19,7 +19,7 @@ class Entry(Stored):
     account: Account
     """Account of the policy."""
     owner: str | None
-    """Owner of a `payable`, `escrow` or `carried` account; null for the others."""
+    """Owner of a `payable`, `escrow` or `carried` account. Null for the others."""
     amount: Integer
     """Amount in minor units: positive into the account, negative out of it."""
 
@@ -41,7 +41,7 @@ class AllocationStatement(Stored):
     policy: Policy
     """Policy of the division."""
     since: TimestampText | None
-    """First time of the period; null for no lower limit."""
+    """First time of the period. Null for no lower limit."""
     until: TimestampText
     """First time after the period."""
     basis: Integer
@@ -49,7 +49,7 @@ class AllocationStatement(Stored):
     events: tuple[EventRef, ...]
     """Events that are paid for, in the order of booking."""
     refused: tuple[RefusedEvent, ...]
-    """Events that are not paid for, with the reasons; a later run may pay for them."""
+    """Events that are not paid for, with the reasons. A later run may pay for them."""
     allocation: Allocation
     """Result of the division."""
 

@@ -29,7 +29,7 @@ READING, MIGRATING = "byline_reading", "byline_migrating"
 _ALONE = ("SET LOCAL statement_timeout = 0", "SELECT pg_advisory_xact_lock(108177345965669)")
 """Statements before a PostgreSQL migration: no time limit, and a lock for one migration at a time."""
 _MEANT = (SQLAlchemyError, OSError, OverflowError)
-"""Errors of database drivers; SQLite's raises OverflowError for an integer of more than 64 bits."""
+"""Errors of database drivers. SQLite's raises OverflowError for an integer of more than 64 bits."""
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _POSTGRES_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 
@@ -66,7 +66,7 @@ class Database:
     """A database. It connects when its first transaction begins.
 
     SQLite has one writing transaction at a time, and each is on the disk when it is committed (write-ahead log,
-    `synchronous=FULL`); readers never wait. A transaction must not begin another one.
+    `synchronous=FULL`). Readers never wait. A transaction must not begin another one.
 
     Args:
         url: `sqlite:///path`, or `postgresql://…`.
@@ -92,8 +92,8 @@ class Database:
 
         Raises:
             DatabaseUnavailable: The database does not answer, or was not migrated.
-            DiskFull: The disk is full; nothing was written.
-            InvalidQuery: The database cannot hold a value; nothing was written.
+            DiskFull: The disk is full. Nothing was written.
+            InvalidQuery: The database cannot hold a value. Nothing was written.
         """
         async with self._writing:
             try:
@@ -121,14 +121,14 @@ class Database:
 
     @asynccontextmanager
     async def migration(self) -> AsyncIterator[Connection]:
-        """Begin a transaction that may change tables. One process holds it at a time; foreign keys are checked at its end.
+        """Begin a transaction that may change tables. One process holds it at a time. Foreign keys are checked at its end.
 
         Yields:
             The connection of the transaction.
 
         Raises:
             DatabaseUnavailable: The database does not answer.
-            DiskFull: The disk is full; nothing was changed.
+            DiskFull: The disk is full. Nothing was changed.
         """
         async with self._writing:
             try:
@@ -196,7 +196,7 @@ def _postgresql(url: URL, pool_size: int) -> AsyncEngine:
 
 
 def translate_error(error: Exception) -> BylineError:
-    """Translate an error of a driver; an error of the statement itself is raised unchanged.
+    """Translate an error of a driver. An error of the statement itself is raised unchanged.
 
     Raises:
         Exception: The statement is wrong, such as one that breaks a constraint.

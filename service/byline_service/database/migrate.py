@@ -35,7 +35,7 @@ def revisions() -> list[str]:
 
 
 async def current(database: Database) -> str | None:
-    """Return the revision of a database; None if it was never migrated."""
+    """Return the revision of a database. None if it was never migrated."""
     async with database.read() as connection:
         return await connection.run_sync(_current)
 
@@ -72,22 +72,22 @@ def _newer(found: str | None) -> str:
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
-    """Upgrade a database in one transaction; one process at a time does so.
+    """Upgrade a database in one transaction. One process at a time does so.
 
     Args:
         database: The database.
-        revision: The target; the newest revision by default.
+        revision: The target. The newest revision by default.
 
     Raises:
-        InvalidInput: A newer release migrated the database; nothing was changed.
+        InvalidInput: A newer release migrated the database. Nothing was changed.
         DatabaseUnavailable: The database does not answer.
-        DiskFull: The disk is full; nothing was changed.
+        DiskFull: The disk is full. Nothing was changed.
     """
     await _migrate(database, command.upgrade, revision)
 
 
 async def downgrade(database: Database, revision: str) -> None:
-    """Downgrade a database to an older revision in one transaction; `base` empties it."""
+    """Downgrade a database to an older revision in one transaction. `base` empties it."""
     await _migrate(database, command.downgrade, revision)
 
 

@@ -50,7 +50,7 @@ class Connection(HttpToolsProtocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes; start a deadline for the rest of an incomplete head."""
+        """Parse bytes. Start a deadline for the rest of an incomplete head."""
         if self._broken:
             return
         self._unread += len(data)
@@ -80,7 +80,7 @@ class Connection(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; trailers after a body are dropped."""
+        """Take a header. Trailers after a body are dropped."""
         if self._in_head:
             self._head_bytes += len(name) + len(value)
             super().on_header(name, value)
@@ -89,7 +89,7 @@ class Connection(HttpToolsProtocol):
         """Check the head and start the request.
 
         Raises:
-            _BrokenHeadError: The head is not valid; the parser then reports an error.
+            _BrokenHeadError: The head is not valid. The parser then reports an error.
         """
         self._in_head, self._unread = False, 0
         hosts = sum(name == b"host" for name, _ in self.headers)
@@ -108,7 +108,7 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End a request; the next bytes are another head."""
+        """End a request. The next bytes are another head."""
         self._in_head, self._unread = True, 0
         super().on_message_complete()
 
@@ -191,7 +191,7 @@ class Connection(HttpToolsProtocol):
 
 
 def connection_class(seconds: float, draining: Callable[[], bool]) -> type[Connection]:
-    """Return the class of a server's connections; uvicorn creates one per connection.
+    """Return the class of a server's connections. Uvicorn creates one per connection.
 
     Args:
         seconds: Deadline of a head.

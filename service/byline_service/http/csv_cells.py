@@ -8,10 +8,10 @@ def csv_cell(value: object) -> object:
     """Escape the value of a cell. Owners choose their names, and a spreadsheet must not compute them.
 
     Args:
-        value: Any value; None is an empty cell.
+        value: Any value. None is an empty cell.
 
     Returns:
-        The value; text that a spreadsheet would take for a formula begins with an apostrophe.
+        The value. Text that a spreadsheet would take for a formula begins with an apostrophe.
     """
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"

@@ -17,12 +17,12 @@ def row_of_cursor(text: str | None, version: str, rows: int) -> int | None:
     """Parse a cursor.
 
     Args:
-        text: The cursor from the client; None for the first page.
+        text: The cursor from the client. None for the first page.
         version: The version that is served.
         rows: Number of rows of the index.
 
     Returns:
-        The last row of the previous page; None for the first page.
+        The last row of the previous page. None for the first page.
 
     Raises:
         InvalidQuery: The cursor is not valid, or belongs to another version.

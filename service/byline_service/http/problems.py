@@ -34,7 +34,7 @@ class Problem(BaseModel):
     status: int
     """The HTTP status."""
     detail: str
-    """What was expected, what came (types, shapes, lengths; never content), and what to do."""
+    """The expected and the given types, shapes or lengths, never content, and the next step."""
     request_id: str | None = None
     """Id of the request in the service's log."""
 
@@ -125,7 +125,7 @@ def problem_response(
 
 
 def internal_error(error: Exception, request_id: str | None) -> Response:
-    """Answer an unexpected error; only the log names where it was raised."""
+    """Answer an unexpected error. Only the log names where it was raised."""
     kind, detail = describe_error(error)
     return problem_response(kind, detail, request_id=request_id)
 
@@ -182,7 +182,7 @@ def text_response(media_type: str, description: str) -> dict[int | str, dict[str
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error that a caller can cause with a problem document; `RequestLog` answers the rest."""
+    """Answer every error that a caller can cause with a problem document. `RequestLog` answers the rest."""
     app.add_exception_handler(errors.BylineError, _byline_error)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.add_exception_handler(HTTPException, _http_error)
@@ -232,7 +232,7 @@ async def _invalid_parameters(request: Request, error: Exception) -> Response:
 
 
 def _refused_parameter(detail: dict[str, Any]) -> str:
-    """Describe a parameter that is not valid; a name that the client invented is not repeated."""
+    """Describe a parameter that is not valid. A name that the client invented is not repeated."""
     *place, last = [str(part) for part in detail["loc"]]
     if detail["type"] == "extra_forbidden":
         return f"{'.'.join([*place, '*'])}: unknown parameter"
@@ -251,7 +251,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """Return every method of an address; Starlette names only those of the first route."""
+    """Return every method of an address. Starlette names only those of the first route."""
     path, found = request.scope["path"], set[str]()
     for route in iter_route_contexts(request.app.routes):
         pattern = compile_path(str(route.path))[0]

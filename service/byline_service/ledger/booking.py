@@ -31,7 +31,7 @@ async def book_event(transaction: Connection, caller: Caller, event: Event) -> E
 
 
 async def revise_policy(transaction: Connection, caller: Caller, policy: Policy) -> Policy:
-    """Add a revision of a policy; the first revision creates the policy.
+    """Add a revision of a policy. The first revision creates the policy.
 
     Args:
         transaction: The open transaction.

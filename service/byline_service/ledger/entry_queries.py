@@ -51,7 +51,7 @@ async def add(transaction: Connection, posting: Posting, entries: Sequence[Entry
     Args:
         transaction: The transaction that wrote the journal record.
         posting: The run and its record.
-        entries: The entries; they add up to zero.
+        entries: The entries. They add up to zero.
     """
     rows = [
         {**vars(posting), "line": line, **entry.model_dump()} for line, entry in enumerate(entries, start=1)
@@ -66,7 +66,7 @@ async def balances(transaction: Connection, policy: str, upto: int | None = None
     Args:
         transaction: An open transaction.
         policy: Name of the policy.
-        upto: Sequence of the last record to count; None counts all records.
+        upto: Sequence of the last record to count. None counts all records.
     """
     account, owner = ledger_entries.c.account, ledger_entries.c.owner
     chosen = select(account, owner, func.sum(ledger_entries.c.amount)).where(
@@ -86,7 +86,7 @@ async def balance_page(
     Args:
         transaction: An open transaction.
         policy: Only accounts of this policy.
-        owners: Only accounts of these owners; None for all accounts, including those without an owner.
+        owners: Only accounts of these owners. None for all accounts, including those without an owner.
     """
     columns = [ledger_entries.c[name] for name in ("policy", "currency", "account", "owner")]
     chosen = _narrowed(select(*columns, func.sum(ledger_entries.c.amount)), policy, owners)
@@ -112,7 +112,7 @@ async def page(
         after: Only entries after this sequence and line.
         limit: Most entries to return.
         policy: Only entries of this policy.
-        owners: Only entries of these owners; None for all.
+        owners: Only entries of these owners. None for all.
     """
     sequence, line = ledger_entries.c.sequence, ledger_entries.c.line
     chosen = _narrowed(select(ledger_entries), policy, owners).order_by(sequence, line).limit(limit)

@@ -89,7 +89,7 @@ async def open_events(transaction: Connection, policy: Policy, period: Period) -
         period: The period, and the last record that counts.
 
     Returns:
-        Events in the order of booking; at most one more than a run may have.
+        Events in the order of booking. At most one more than a run may have.
 
     Raises:
         InvalidInput: The events have more scores than a run may have.

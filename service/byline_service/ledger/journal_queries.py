@@ -1,4 +1,4 @@
-"""SQL of the journal. One transaction at a time adds records; a second one waits."""
+"""SQL of the journal. One transaction at a time adds records. A second one waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -90,7 +90,7 @@ async def write(transaction: Connection, place: ChainHead, person: str, fact: Fa
 
 
 async def last_sequence(transaction: Connection) -> int:
-    """Return the sequence of the last record; 0 if there is none."""
+    """Return the sequence of the last record. 0 if there is none."""
     found: int | None = (await transaction.execute(select(func.max(journal.c.sequence)))).scalar()
     return found or 0
 

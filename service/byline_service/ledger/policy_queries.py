@@ -30,14 +30,14 @@ async def add(transaction: Connection, policy: Policy, sequence: int) -> None:
 
 
 async def newest(transaction: Connection, name: str) -> Policy | None:
-    """Return the newest revision of a policy; None if there is no such policy."""
+    """Return the newest revision of a policy. None if there is no such policy."""
     chosen = select(policies.c.sequence).where(policies.c.name == name).order_by(policies.c.revision.desc())
     sequence = (await transaction.execute(chosen.limit(1))).scalar()
     return None if sequence is None else (await _at(transaction, [sequence]))[0]
 
 
 async def find(transaction: Connection, name: str, revision: int | None = None) -> Policy:
-    """Return a revision of a policy; the newest by default.
+    """Return a revision of a policy. The newest by default.
 
     Raises:
         NotFound: There is no such revision.

@@ -29,10 +29,10 @@ async def prepare_allocation(
     """Divide a policy's pool over the events of a period, as the journal has them now.
 
     Args:
-        database: The database; it is only read.
-        name: The policy; its newest revision is used.
-        since: First time of the period; None for no lower limit.
-        until: First time after the period; None for now, and for all records even if the clock was set back.
+        database: The database. It is only read.
+        name: The policy. Its newest revision is used.
+        since: First time of the period. None for no lower limit.
+        until: First time after the period. None for now, and for all records even if the clock was set back.
 
     Returns:
         The statement.
@@ -76,7 +76,7 @@ async def release(
         caller: The person who drafts.
         name: The policy.
         reason: The reason, in words.
-        amounts: Minor units by owner; None releases all of it.
+        amounts: Minor units by owner. None releases all of it.
 
     Raises:
         NotFound: There is no such policy.

@@ -44,10 +44,10 @@ async def read_statement(
         reading: An open transaction.
         caller: The reader. A key with owners sees their lines of posted runs.
         run_id: The run.
-        owner: Only the line of this owner; None for all.
+        owner: Only the line of this owner. None for all.
 
     Returns:
-        The statement; it has totals if it includes every owner.
+        The statement. It has totals if it includes every owner.
 
     Raises:
         NotFound: There is no such run, or none that the key may see.
@@ -96,7 +96,7 @@ def _totals(statement: Statement) -> StatementTotals:
 
 
 def statement_csv(statement: StatementDocument) -> str:
-    """Return a statement's lines as CSV; amounts are in major units with a decimal point.
+    """Return a statement's lines as CSV. Amounts are in major units with a decimal point.
 
     Args:
         statement: The statement as its reader may see it.

@@ -126,7 +126,7 @@ async def posted_page(
         transaction: An open transaction.
         before: Only runs older than this sequence.
         limit: Most runs to return.
-        owners: Only runs with a line of one of these owners; None for all.
+        owners: Only runs with a line of one of these owners. None for all.
     """
     posted = select(run_steps.c.run_id).where(run_steps.c.step == "posting")
     chosen = _chosen().where(statement_runs.c.id.in_(posted))
@@ -144,7 +144,7 @@ async def lines(transaction: Connection, run_id: str, owners: Collection[str] | 
     Args:
         transaction: An open transaction.
         run_id: The run.
-        owners: Only lines of these owners; None for all.
+        owners: Only lines of these owners. None for all.
     """
     chosen = select(statement_lines).where(statement_lines.c.run_id == run_id)
     if owners is not None:

@@ -55,7 +55,7 @@ async def verify(database: Database, noted: tuple[int, str] | None = None) -> Ve
     Long computations run in threads, so that a service goes on answering.
 
     Args:
-        database: The database; it is only read.
+        database: The database. It is only read.
         noted: Sequence and hash of an earlier head.
 
     Returns:
@@ -93,7 +93,7 @@ async def _read(reading: Connection, book: LedgerReplay, row: Row) -> None:
 
 
 def _parsed(row: Row) -> tuple[Record | None, list[Finding]]:
-    """Parse the document of a row; None if it is not readable."""
+    """Parse the document of a row. None if it is not readable."""
     where = f"journal {row.sequence}"
     try:
         record = Record.model_validate_json(row.document)
@@ -110,7 +110,7 @@ def _parsed(row: Row) -> tuple[Record | None, list[Finding]]:
 
 
 async def _events(reading: Connection, wanted: list[int]) -> dict[int, Event]:
-    """Read events again; they were readable before."""
+    """Read events again. They were readable before."""
     facts = [(each.sequence, each.fact) for each in await journal_queries.records(reading, wanted)]
     return {sequence: fact.event for sequence, fact in facts if isinstance(fact, EventBooked)}
 

@@ -12,7 +12,7 @@ KEPT_SECONDS = 120.0
 
 
 class Verifier:
-    """Verifies a ledger on request; a request during a verification gets its result.
+    """Verifies a ledger on request. A request during a verification gets its result.
 
     Args:
         database: The database of the ledger.

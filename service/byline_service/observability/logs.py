@@ -57,7 +57,7 @@ def configure(level: str) -> None:
 
 
 class BufferedHandler(logging.StreamHandler[TextIO]):
-    """Writes ordinary lines in groups; a warning, and the lines before it, at once.
+    """Writes ordinary lines in groups. A warning, and the lines before it, at once.
 
     A process that is killed loses the lines of the last `BUFFER_SECONDS`.
 
@@ -84,7 +84,7 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
             later.start()
 
     def flush(self) -> None:
-        """Write the buffered lines; also called at the end of the process."""
+        """Write the buffered lines, also called at the end of the process."""
         self.acquire()
         try:
             lines, self._lines = self._lines, []

@@ -1,7 +1,7 @@
 """OpenTelemetry traces (`byline[otel]`): a span per request, with one for its wait and one per stage of its answer.
 
 Tracing is off unless `OTEL_EXPORTER_OTLP_ENDPOINT` (or `..._TRACES_ENDPOINT`) names a collector. The SDK reads every
-other `OTEL_...` variable itself. Spans hold names, counts and times; never bodies, queries or training text.
+other `OTEL_...` variable itself. Spans hold names, counts and times, never bodies, queries or training text.
 """
 
 import time
@@ -38,7 +38,7 @@ class Tracing:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
-        """Create the tracer of the settings; None if no collector is configured.
+        """Create the tracer of the settings. None if no collector is configured.
 
         Raises:
             InvalidInput: A collector is configured, and the packages are not installed.

@@ -35,7 +35,7 @@ class Bar:
     x: float
     """Left edge of the bar."""
     width: float
-    """Width of the bar; never negative."""
+    """Width of the bar, never negative."""
     zero: float
     """Position of 0."""
 
@@ -72,18 +72,18 @@ class BarSegment:
     x: float
     width: float
     color: int
-    """Number of the color, 1 to 6; the last one is for the rest."""
+    """Number of the color, 1 to 6. The last one is for the rest."""
 
 
 def stacked_bar(parts: Sequence[tuple[str, float]], rest: str = "others") -> list[BarSegment]:
-    """Divide one bar into segments, the largest first; the sixth and later ones are combined.
+    """Divide one bar into segments, the largest first. The sixth and later ones are combined.
 
     Args:
-        parts: Names and sizes; no size is negative.
+        parts: Names and sizes. No size is negative.
         rest: Name of the combined segment.
 
     Returns:
-        The segments; empty if all sizes are 0.
+        The segments. Empty if all sizes are 0.
     """
     ordered = sorted(parts, key=lambda part: -part[1])
     shown = ordered if len(ordered) <= 6 else [*ordered[:5], (rest, sum(size for _, size in ordered[5:]))]
@@ -112,7 +112,7 @@ def columns(values: Sequence[tuple[str, float]]) -> tuple[list[Column], float]:
     """Place the columns of a chart side by side.
 
     Args:
-        values: Labels and values in order; no value is negative.
+        values: Labels and values in order. No value is negative.
 
     Returns:
         The columns, and the value at the top of the box.

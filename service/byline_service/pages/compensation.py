@@ -157,7 +157,7 @@ async def ledger_csv(request: Request, caller: Reading) -> Response:
 
 
 def _obstacle(caller: Caller, run: RunDocument) -> str | None:
-    """Return why the caller cannot approve a run; None if they can. The approval itself checks again."""
+    """Return why the caller cannot approve a run. None if they can. The approval itself checks again."""
     if not caller.may(Scope.APPROVE):
         return "Your key does not have the scope approve."
     if same_person(caller.person, run.drafted_by):

@@ -20,7 +20,7 @@ def csv_response(name: str, head: Sequence[str], rows: Iterable[Row]) -> Respons
     Args:
         name: Name of the file without its suffix, made of an index's name and constants.
         head: Names of the columns.
-        rows: Values of the rows; None is an empty cell.
+        rows: Values of the rows. None is an empty cell.
 
     Returns:
         The file, as a download.

@@ -11,7 +11,7 @@ MINUS = "\u2212"
 
 
 def number(value: float | int | Decimal | None, digits: int = 0) -> Markup:
-    """Write a number with a fixed number of decimals; a dash for None."""
+    """Write a number with a fixed number of decimals. A dash for None."""
     if value is None:
         return _nothing()
     return _data(value, f"{value:,.{digits}f}", digits=digits)

@@ -79,7 +79,7 @@ def _described(request: Request, name: str, after: str | None, alone_from: int) 
 
 
 async def _versions(request: Request, index: IndexInfo) -> dict[str, Any]:
-    """Return what the database says of an index; the page works without it while the database is unavailable."""
+    """Return what the database says of an index. The page works without it while the database is unavailable."""
     try:
         listed = await versions.list_versions(request, index.name, "", LISTED)
         named = await versions.list_aliases(request, "", LISTED)
@@ -157,7 +157,7 @@ def _owners(request: Request, index: IndexInfo) -> Sequence[OwnerInfo]:
 
 
 def _self_influence(request: Request, name: str, after: str | None, limit: int) -> SelfInfluencePage:
-    """Return a page of self-influences; an empty one if the recipe has none."""
+    """Return a page of self-influences. An empty one if the recipe has none."""
     try:
         return api.list_self_influence(request, name, after, limit)
     except InvalidQuery:

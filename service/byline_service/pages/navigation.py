@@ -15,7 +15,7 @@ class Entry:
     title: str
     path: str
     scope: Scope | None
-    """Scope that the page needs; None for a public page."""
+    """Scope that the page needs. None for a public page."""
     owner_scoped: bool = False
     """Whether keys with owners may open the page."""
 
@@ -30,7 +30,7 @@ ENTRIES = (
 
 
 def entries(caller: Caller | None) -> list[Entry]:
-    """Return the pages that a caller can open; without a caller, the public ones."""
+    """Return the pages that a caller can open. Without a caller, the public ones."""
     return [each for each in ENTRIES if each.scope is None or _opens(caller, each.scope, each.owner_scoped)]
 
 

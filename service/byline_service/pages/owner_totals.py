@@ -58,7 +58,7 @@ def totals(balances: Sequence[BalanceDocument]) -> dict[str, int]:
 
 
 def balanced(balances: Sequence[BalanceDocument]) -> bool:
-    """Return whether the accounts of every policy add up to zero; amounts of two currencies are never added."""
+    """Return whether the accounts of every policy add up to zero. Amounts of two currencies are never added."""
     found: dict[str, int] = defaultdict(int)
     for each in balances:
         found[each.policy] += each.amount
@@ -97,10 +97,10 @@ def periods(statements: Sequence[StatementDocument]) -> tuple[list[str], list[Pe
     """Divide the amounts of runs by owner, for a chart over time.
 
     Args:
-        statements: Posted runs in any order; reversals count negatively.
+        statements: Posted runs in any order. Reversals count negatively.
 
     Returns:
-        Owners with a color of their own, the largest first, then the others if there are any; and the periods in
+        Owners with a color of their own, the largest first, then the others if there are any, and the periods in
         order.
     """
     sums: dict[str, int] = defaultdict(int)

@@ -40,12 +40,12 @@ def page(
     Args:
         request: The request of the page.
         template: File name of the template.
-        here: Name of the page in `navigation`; None for a page outside the bar.
+        here: Name of the page in `navigation`. None for a page outside the bar.
         status: HTTP status of the answer.
         **values: Values of the template.
 
     Returns:
-        The page; browsers do not store it.
+        The page. Browsers do not store it.
     """
     caller = request.scope.get("state", {}).get("caller")
     written = _TEMPLATES.get_template(template).render(

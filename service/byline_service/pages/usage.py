@@ -26,7 +26,7 @@ Reading = Annotated[Caller, requires(Scope.READ)]
 Days = Annotated[int, Query(ge=1, le=366)]
 DRAWN = 12
 MOST_ROWS = 20_000
-"""Most rows that the page sums; it says so if there are more."""
+"""Most rows that the page sums. It says so if there are more."""
 LISTED = 20
 STATUS_MEANINGS = {
     401: "missing or invalid key",
@@ -164,7 +164,7 @@ async def _pages(request: Request, caller: Caller, days: int) -> AsyncIterator[l
 
 
 async def _names(request: Request, caller: Caller) -> Mapping[str, str]:
-    """Return the names of keys by id; only admins see the names of other keys."""
+    """Return the names of keys by id. Only admins see the names of other keys."""
     if not caller.may(Scope.ADMIN):
         return {caller.key_id: "this key"}
     found = await keys.list_keys(request, caller, None, 1000)
@@ -187,7 +187,7 @@ class StageTimes:
 
 
 def stage_times(registry: CollectorRegistry) -> list[StageTimes]:
-    """Sum `byline_stage_seconds` over indexes; stages that took no time are left out."""
+    """Sum `byline_stage_seconds` over indexes. Stages that took no time are left out."""
     buckets: dict[str, Counter[float]] = defaultdict(Counter)
     sums: dict[str, float] = defaultdict(float)
     for family in registry.collect():
@@ -223,7 +223,7 @@ def quantile(cumulative: Sequence[tuple[float, int]], q: float) -> float:
 
 
 def request_statuses(registry: CollectorRegistry) -> Mapping[int, int]:
-    """Count the API's requests by HTTP status; pages and their files are left out."""
+    """Count the API's requests by HTTP status. Pages and their files are left out."""
     found: Counter[int] = Counter()
     for family in registry.collect():
         for sample in family.samples:

@@ -36,7 +36,7 @@ class Catalogue:
         return np.lexsort((np.arange(len(scores_R)), -scores_R))
 
     def rows_of(self, owners: frozenset[str] | None) -> NDArray[np.int64] | None:
-        """Return the rows of some owners in ascending order; None for all owners."""
+        """Return the rows of some owners in ascending order. None for all owners."""
         if owners is None:
             return None
         return self.index.examples.rows_matching(Filter(owner=sorted(owners)))

@@ -14,7 +14,7 @@ from byline_service.versions.records import VersionFacts, check_name
 from byline_service.versions.served_version import ServedVersion
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes read and the bytes in all; it may raise to stop the reading."""
+"""Called with the bytes read and the bytes in all. It may raise to stop the reading."""
 
 
 class UnusableError(Exception):
@@ -32,7 +32,7 @@ class IndexDirectory:
     with_task: bool = True
     """Whether the Task and its models are loaded."""
     threads: int | None = None
-    """Search threads; None leaves the libraries' default."""
+    """Search threads. None leaves the libraries' default."""
     baselines: tuple[Similarity, ...] = ()
     """Baselines by similarity that are offered where the Task supports them."""
 
@@ -78,7 +78,7 @@ class IndexDirectory:
 
         Args:
             version: Name of the version.
-            manifest_digest: Digest of the registered manifest; None accepts any.
+            manifest_digest: Digest of the registered manifest. None accepts any.
 
         Raises:
             InvalidInput: The name is not valid.
@@ -99,11 +99,11 @@ class IndexDirectory:
         return ServedVersion(attributor, version, folder)
 
     def verify(self, version: str, manifest_digest: str | None, progress: Progress) -> ServedVersion:
-        """Read every byte of a version without cached digests, then open it; raises as `open` does.
+        """Read every byte of a version without cached digests, then open it. Raises as `open` does.
 
         Args:
             version: Name of the version.
-            manifest_digest: Digest of the registered manifest; None accepts any.
+            manifest_digest: Digest of the registered manifest. None accepts any.
             progress: Called with the progress of the reading.
         """
         folder = self.folder(version)

@@ -90,7 +90,7 @@ class Follower:
                 log.info("opened version registered", index=name, version=served[name].version)
 
     def _drop(self, known: set[str]) -> None:
-        """Stop serving deleted aliases; an index's own name stays."""
+        """Stop serving deleted aliases. An index's own name stays."""
         registry = self._switcher.registry
         for name in set(registry.served) - known - set(self._switcher.opener.directories):
             if registry.served[name].folder is not None:

@@ -48,18 +48,18 @@ class Opener:
         return self.directories[index]
 
     async def facts(self, index: str, version: str) -> VersionFacts:
-        """Read what identifies a version; raises as `IndexDirectory.facts` does."""
+        """Read what identifies a version. Raises as `IndexDirectory.facts` does."""
         directory = self.directory(index)
         check_name("a version", version)
         return await asyncio.to_thread(directory.facts, version)
 
     async def open(self, facts: VersionFacts) -> ServedVersion:
-        """Open a version; raises as `IndexDirectory.open` does."""
+        """Open a version. Raises as `IndexDirectory.open` does."""
         directory = self.directory(facts.index)
         return await self._run(self._opening, lambda: directory.open(facts.version, facts.manifest_digest))
 
     async def verify(self, facts: VersionFacts, progress: Progress) -> None:
-        """Verify a version and release it; raises as `IndexDirectory.verify` does."""
+        """Verify a version and release it. Raises as `IndexDirectory.verify` does."""
         directory = self.directory(facts.index)
 
         def verify() -> None:

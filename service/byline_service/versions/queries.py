@@ -36,7 +36,7 @@ async def revision(tx: Connection) -> int:
 
 
 async def find_version(tx: Connection, index: str, version: str) -> VersionRecord | None:
-    """Return a version; None if it is not registered."""
+    """Return a version. None if it is not registered."""
     statement = select(index_versions).where(_is(index, version))
     row = (await tx.execute(statement)).one_or_none()
     return None if row is None else _version(row)
@@ -58,7 +58,7 @@ async def has_index(tx: Connection, name: str) -> bool:
 
 
 async def add_version(tx: Connection, facts: VersionFacts, now: datetime) -> None:
-    """Register a version; a version of the same name is replaced."""
+    """Register a version. A version of the same name is replaced."""
     values = _identity(facts) | {"state": VersionState.REGISTERED, "reason": None, "registered_at": now}
     values |= dict.fromkeys(("verified_at", "quarantined_at", "retired_at", "heard_at"))
     renewed = await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(values))
@@ -85,13 +85,13 @@ async def set_state(
 async def note_check(
     tx: Connection, facts: VersionFacts, heard_at: datetime | None, done: int = 0, total: int = 0
 ) -> None:
-    """Store the progress of a verification; None ends it."""
+    """Store the progress of a verification. None ends it."""
     values = {"heard_at": heard_at, "checked_bytes": done, "total_bytes": total}
     await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(values))
 
 
 async def find_alias(tx: Connection, alias: str) -> AliasRecord | None:
-    """Return an alias; None if there is none."""
+    """Return an alias. None if there is none."""
     row = (await tx.execute(select(aliases).where(aliases.c.alias == alias))).one_or_none()
     return None if row is None else _alias(row)
 
@@ -144,7 +144,7 @@ async def put_alias(tx: Connection, record: AliasRecord, action: str, person: st
 
 
 async def delete_alias(tx: Connection, record: AliasRecord, person: str) -> None:
-    """Delete an alias, and add that to its history; the record has the revision and the time of the change."""
+    """Delete an alias, and add that to its history. The record has the revision and the time of the change."""
     await tx.execute(delete(aliases).where(aliases.c.alias == record.alias))
     await note_change(tx, record, "delete", person)
 

@@ -8,7 +8,7 @@ from byline.api.versions import NAME_PATTERN, VersionState
 from byline.errors import InvalidInput
 
 AFTER = r"^[a-z0-9._-]{0,64}$"
-"""Pattern of the last name of the previous page; empty for the first page."""
+"""Pattern of the last name of the previous page. Empty for the first page."""
 NAME = re.compile(NAME_PATTERN)
 
 
@@ -20,7 +20,7 @@ def check_name(kind: str, name: str) -> None:
         name: The name.
 
     Raises:
-        InvalidInput: The name does not match the pattern; the message does not repeat it.
+        InvalidInput: The name does not match the pattern. The message does not repeat it.
     """
     if not NAME.fullmatch(name):
         raise InvalidInput(f"expected {kind} like {NAME.pattern}, got another of {len(name)} characters")
@@ -32,7 +32,7 @@ SILENT = timedelta(seconds=30)
 
 @dataclass(frozen=True, kw_only=True)
 class VersionFacts:
-    """What identifies a version, as its manifest has it; None for what cannot be read."""
+    """Facts of a manifest that identify its version. None for facts that cannot be read."""
 
     index: str
     """Name of the index."""
@@ -63,7 +63,7 @@ class VersionRecord(VersionFacts):
     total_bytes: int | None
     """Bytes that the running verification has to read."""
     heard_at: datetime | None
-    """Last news of the running verification; None without one."""
+    """Last news of the running verification. None without one."""
 
     def checking(self, now: datetime) -> bool:
         """Return whether a verification is running."""
@@ -83,7 +83,7 @@ class AliasRecord:
     previous: str | None
     """Previous version, to which a rollback returns."""
     revision: int
-    """Revision of the last change; revisions ascend over all aliases."""
+    """Revision of the last change. Revisions ascend over all aliases."""
     changed_at: datetime
     """Time of the last change."""
 

@@ -49,7 +49,7 @@ class Registry:
         """Return the version that a request began with, whatever is switched while it runs.
 
         Args:
-            scope: The ASGI scope of the request; it keeps the version.
+            scope: The ASGI scope of the request. It keeps the version.
             name: The index or alias.
 
         Raises:

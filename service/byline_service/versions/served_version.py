@@ -13,7 +13,7 @@ from byline_service.versions.records import VersionFacts
 
 @dataclass(frozen=True, eq=False)
 class ServedVersion:
-    """An opened version. It never changes; a request ends with the version that it began with.
+    """An opened version. It never changes. A request ends with the version that it began with.
 
     No method closes it. Its memory maps, models and files are released with the last reference, which is that of the last
     request after another version has replaced it.
@@ -24,11 +24,11 @@ class ServedVersion:
     version: str
     """Name of the version's directory."""
     folder: Path | None = None
-    """Directory of the version; None if it has none."""
+    """Directory of the version. None if it has none."""
 
     @classmethod
     def of(cls, attributor: Attributor) -> "ServedVersion":
-        """Wrap an index that was opened elsewhere; its manifest names the version."""
+        """Wrap an index that was opened elsewhere. Its manifest names the version."""
         return cls(attributor, attributor.index.version)
 
     @property
@@ -50,7 +50,7 @@ class ServedVersion:
 
     @cached_property
     def gradient_bytes(self) -> int | None:
-        """Return the largest gradient body in bytes; None if the index takes no gradients."""
+        """Return the largest gradient body in bytes. None if the index takes no gradients."""
         try:
             return tensors_limit(self.attributor.expected_gradients())
         except InvalidQuery:

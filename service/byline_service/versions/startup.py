@@ -79,7 +79,7 @@ class IndexArgument:
 
 
 def _identified(path: Path) -> tuple[Path, Manifest, BylineError | None]:
-    """Return the current version of an index and its manifest; if unreadable, another version and the error."""
+    """Return the current version of an index and its manifest. If unreadable, another version and the error."""
     try:
         folder = find_version(path)
         return folder, read_manifest(folder), None

@@ -98,7 +98,7 @@ class Switcher:
             log.info("version verified", index=facts.index, version=facts.version)
 
     async def retire(self, caller: Caller, index: str, version: str) -> VersionRecord:
-        """Take a version out of service permanently; raises as `transactions.retire` does."""
+        """Take a version out of service permanently. Raises as `transactions.retire` does."""
         return await transactions.retire(self.database, caller, _facts(index, version))
 
     async def switch(self, caller: Caller, alias: str, to: VersionFacts, expected: Expected) -> AliasRecord:
@@ -126,12 +126,12 @@ class Switcher:
         return record
 
     def is_fixed(self, name: str) -> bool:
-        """Return whether a name belongs to an index that the database does not manage; no alias may take it."""
+        """Return whether a name belongs to an index that the database does not manage. No alias may take it."""
         served = self.registry.served.get(name)
         return served is not None and served.folder is None and name not in self.opener.directories
 
     async def roll_back(self, caller: Caller, alias: str, expected: Expected) -> AliasRecord:
-        """Return an alias to its previous version; raises as `switch` does."""
+        """Return an alias to its previous version. Raises as `switch` does."""
         async with self.changing:
             async with self.database.read() as tx:
                 found, to = await transactions.check_roll_back(tx, alias, expected)
@@ -142,7 +142,7 @@ class Switcher:
         return record
 
     async def delete(self, caller: Caller, alias: str, expected: Expected) -> None:
-        """Delete an alias; raises as `transactions.delete` does."""
+        """Delete an alias. Raises as `transactions.delete` does."""
         async with self.changing:
             await transactions.delete(self.database, caller, alias, expected)
             if alias in self.registry.served:
@@ -174,7 +174,7 @@ class Switcher:
         log.info("version served", alias=alias, index=version.attributor.name, version=version.version)
 
     async def quarantine(self, facts: VersionFacts, reason: str) -> None:
-        """Quarantine a version; a repeated quarantine changes nothing."""
+        """Quarantine a version. A repeated quarantine changes nothing."""
         if await transactions.quarantine(self.database, THIS_PROCESS, facts, reason):
             self._unusable(facts, reason)
 

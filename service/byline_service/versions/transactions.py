@@ -21,7 +21,7 @@ class Expected:
     """The expected state of an alias: a change is made only if the alias is in it."""
 
     version: str | None = None
-    """Version of the alias; None with no `revision` expects that there is no such alias."""
+    """Version of the alias. None with no `revision` expects that there is no such alias."""
     revision: int | None = None
     """Revision from the alias' ETag. It also detects a change there and back."""
 
@@ -159,7 +159,7 @@ async def check_switch(
     """Check that a switch can be made.
 
     Returns:
-        The current alias; None if there is none yet.
+        The current alias. None if there is none yet.
 
     Raises:
         NotFound: The version is not registered.
@@ -182,7 +182,7 @@ async def check_switch(
 async def switch(
     database: Database, caller: Caller, alias: str, to: VersionFacts, expected: Expected
 ) -> AliasRecord:
-    """Point an alias to a version; raises as `check_switch` does."""
+    """Point an alias to a version. Raises as `check_switch` does."""
     async with database.begin() as tx:
         revision = await queries.next_revision(tx)
         found = await check_switch(tx, alias, to, expected)
@@ -201,7 +201,7 @@ async def switch(
 
 
 async def roll_back(database: Database, caller: Caller, alias: str, expected: Expected) -> AliasRecord:
-    """Return an alias to its previous version; raises as `check_roll_back` does."""
+    """Return an alias to its previous version. Raises as `check_roll_back` does."""
     async with database.begin() as tx:
         revision = await queries.next_revision(tx)
         found, to = await check_roll_back(tx, alias, expected)

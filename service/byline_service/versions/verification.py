@@ -55,7 +55,7 @@ async def finish(database: Database, caller: Caller, facts: VersionFacts, read: 
         The version, verified or in quarantine.
 
     Raises:
-        Exception: `read` failed without a result; the verification is given up.
+        Exception: `read` failed without a result. The verification is given up.
     """
     progress = [0, 0]
 

@@ -98,7 +98,7 @@ def texts() -> list[Tensor]:
     return [torch.randint(3, VOCABULARY, (length,)) for length in LENGTHS]
 
 
-def labelled_texts() -> list[tuple[Tensor, Tensor]]:
+def labeled_texts() -> list[tuple[Tensor, Tensor]]:
     return [(text, torch.tensor(n % CLASSES)) for n, text in enumerate(texts())]
 
 
@@ -156,7 +156,7 @@ def masked(model: Callable[[], nn.Module]) -> Family:
 
 
 def sequence(model: Callable[[], nn.Module]) -> Family:
-    return Family(model=model, loss=classified, items=labelled_texts, collate=padded_and_labels)
+    return Family(model=model, loss=classified, items=labeled_texts, collate=padded_and_labels)
 
 
 def encoder_decoder(model: Callable[[], nn.Module]) -> Family:

@@ -8,7 +8,7 @@ SOURCE = """
 import torch
 from byline.api.example import Example
 from byline.task import Checkpoint, Task
-from neighbour import WIDTH
+from neighbor import WIDTH
 
 def task():
     model = lambda: torch.nn.Linear(WIDTH, 1)
@@ -27,6 +27,6 @@ def broken():
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "mytask.py").write_text(SOURCE)
-    (tmp_path / "neighbour.py").write_text("WIDTH = 2\n")
+    (tmp_path / "neighbor.py").write_text("WIDTH = 2\n")
     (tmp_path / "syntax.py").write_text("def task(:\n")
     return tmp_path

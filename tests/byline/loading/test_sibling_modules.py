@@ -12,12 +12,12 @@ from byline.loading.task_file import load_task
 from tests.byline.loading.conftest import SOURCE
 
 
-def test_a_neighbour_that_changes_is_another_source(folder: Path) -> None:
+def test_a_neighbor_that_changes_is_another_source(folder: Path) -> None:
     first = load_task("mytask.py:task", base=folder)
     assert load_task("mytask.py:task", base=folder).digest == first.digest
     (folder / "stranger.py").write_text("UNUSED = 1\n")
     assert load_task("mytask.py:task", base=folder).digest == first.digest
-    (folder / "neighbour.py").write_text("from deeper.width import WIDTH  # changed\n")
+    (folder / "neighbor.py").write_text("from deeper.width import WIDTH  # changed\n")
     (folder / "deeper").mkdir()
     (folder / "deeper/width.py").write_text("WIDTH = 3\n")
     second = load_task("mytask.py:task", base=folder)
@@ -30,19 +30,19 @@ def test_a_neighbour_that_changes_is_another_source(folder: Path) -> None:
     assert load_task("moved/mytask.py:task", base=folder).digest == third.digest
 
 
-def test_neighbours_of_one_name_are_each_tasks_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighbors_of_one_name_are_each_tasks_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = folder / "other"
     other.mkdir()
     (other / "mytask.py").write_text(SOURCE)
-    (other / "neighbour.py").write_text("WIDTH = 5\n")
-    elsewhere = ModuleType("neighbour")
-    elsewhere.__file__ = "/elsewhere/neighbour.py"
-    monkeypatch.setitem(sys.modules, "neighbour", elsewhere)
+    (other / "neighbor.py").write_text("WIDTH = 5\n")
+    elsewhere = ModuleType("neighbor")
+    elsewhere.__file__ = "/elsewhere/neighbor.py"
+    monkeypatch.setitem(sys.modules, "neighbor", elsewhere)
     first, second = (load_task("mytask.py:task", base=place) for place in (folder, other))
     assert [loaded.task.train_set[0].shape[0] for loaded in (first, second)] == [2, 5]
     assert [loaded.task.model().in_features for loaded in (first, second)] == [2, 5]
-    assert [loaded.modules["neighbour"].WIDTH for loaded in (first, second)] == [2, 5]
-    assert sys.modules["neighbour"] is elsewhere
+    assert [loaded.modules["neighbor"].WIDTH for loaded in (first, second)] == [2, 5]
+    assert sys.modules["neighbor"] is elsewhere
     assert str(folder) not in sys.path
 
 
@@ -52,15 +52,15 @@ def test_a_package_that_is_imported_already_is_put_back(
     package = folder / "aroundit"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "neighbour.py").write_text("WIDTH = 7\n")
-    (package / "mytask.py").write_text(SOURCE.replace("from neighbour", "from aroundit.neighbour"))
+    (package / "neighbor.py").write_text("WIDTH = 7\n")
+    (package / "mytask.py").write_text(SOURCE.replace("from neighbor", "from aroundit.neighbor"))
     monkeypatch.syspath_prepend(folder)
     fresh = load_task("mytask.py:task", base=package)
     assert not [name for name in sys.modules if name.startswith("aroundit")]
-    before = importlib.import_module("aroundit.neighbour")
+    before = importlib.import_module("aroundit.neighbor")
     assert load_task("mytask.py:task", base=package).digest == fresh.digest
-    assert sys.modules["aroundit.neighbour"] is before
-    assert sys.modules["aroundit"].neighbour is before
+    assert sys.modules["aroundit.neighbor"] is before
+    assert sys.modules["aroundit"].neighbor is before
     assert load_task("aroundit.mytask:task").task.train_set[0].shape == (7,)
     for name in [name for name in sys.modules if name.startswith("aroundit")]:
         del sys.modules[name]

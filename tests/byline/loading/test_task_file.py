@@ -12,7 +12,7 @@ from tests.byline.loading.conftest import SOURCE
 from tests.indexer.conftest import TINY
 
 
-def test_a_file_and_its_neighbours(folder: Path) -> None:
+def test_a_file_and_its_neighbors(folder: Path) -> None:
     loaded = load_task("mytask.py:task", base=folder)
     assert loaded.task.name == "t"
     assert loaded.reference == f"{folder / 'mytask.py'}:task"

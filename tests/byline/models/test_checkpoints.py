@@ -83,5 +83,5 @@ def test_a_pinned_checkpoint_is_held_to_its_digest_whenever_it_is_loaded(tmp_pat
 def test_weights_that_a_task_draws_anew_are_noticed() -> None:
     checkpoint = Checkpoint(weights=nn.Linear(3, 2).state_dict())
     held = replace(checkpoint, expected=checkpoint_digests(checkpoint))
-    with pytest.raises(StaleIndex, match="seed what is random"):
+    with pytest.raises(StaleIndex, match="seed its random numbers"):
         load_checkpoint(nn.Linear(3, 2), replace(held, weights=nn.Linear(3, 2).state_dict()))

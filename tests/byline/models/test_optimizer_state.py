@@ -35,7 +35,7 @@ def test_moments_survive_a_file(tmp_path: Path) -> None:
     torch.testing.assert_close(dict(read), taken)
 
 
-def test_other_optimisers_have_none() -> None:
+def test_other_optimizers_have_none() -> None:
     model, optimizer = stepped(torch.optim.SGD)
     with pytest.raises(InvalidTask, match="SGD without"):
         adam_state(optimizer, model)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.search
 
 @settings(deadline=None, max_examples=60)
 @given(width=st.integers(1, 3_000), count=st.integers(2, 40), cut=st.integers(1, 39), seed=st.integers(0, 99))
-def test_bits_do_not_depend_on_neighbours(width: int, count: int, cut: int, seed: int) -> None:
+def test_bits_do_not_depend_on_neighbors(width: int, count: int, cut: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     vectors = generator.standard_normal((count, width)).astype(np.float32)
     query = generator.standard_normal(width)

@@ -10,7 +10,7 @@ from byline.errors import InvalidTask
 from byline.tasks import (
     vector_classification,
 )
-from tests.byline.tasks.test_labelled_inputs import CLASSES, vectors
+from tests.byline.tasks.test_labeled_inputs import CLASSES, vectors
 
 
 def test_loss_margin_and_logit_are_those_of_the_probabilities():

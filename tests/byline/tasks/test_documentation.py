@@ -38,7 +38,7 @@ def test_a_task_from_scratch():
 def test_a_task_that_can_be_evaluated():
     task = run(1)["task"]()
     assert set(task.train([0, 5, 7], 3)) == set(task.checkpoints[0].weights)
-    wrong = task.mislabelled([4, 9], 0)
+    wrong = task.mislabeled([4, 9], 0)
     differ = [i for i in range(60) if int(wrong.train_set[i][1]) != int(task.train_set[i][1])]
     assert differ == [4, 9]
     item = task.evaluation_set[0]

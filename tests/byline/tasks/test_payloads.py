@@ -11,7 +11,7 @@ from byline.tasks import (
     vector_classification,
     vector_regression,
 )
-from tests.byline.tasks.test_labelled_inputs import CLASSES, images, vectors
+from tests.byline.tasks.test_labeled_inputs import CLASSES, images, vectors
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from byline.tasks import (
     image_classification,
     vector_classification,
 )
-from tests.byline.tasks.test_labelled_inputs import CLASSES, vectors
+from tests.byline.tasks.test_labeled_inputs import CLASSES, vectors
 
 
 def test_duplicates_get_distinct_ids_and_labels_are_described():

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from byline.errors import InvalidTask
-from tests.byline.tasks.test_labelled_inputs import regression
+from tests.byline.tasks.test_labeled_inputs import regression
 
 
 def test_squared_error_and_prediction():

@@ -14,7 +14,7 @@ from byline.loading.task_file import load_task
 from byline.recipes import recipe
 from byline_indexer.config import BuildConfig
 from byline_indexer.evaluation.evaluate import evaluate
-from byline_indexer.evaluation.mislabel import draw_wrong_points, mislabelled
+from byline_indexer.evaluation.mislabel import draw_wrong_points, mislabeled
 from byline_indexer.evaluation.options import EvaluationOptions
 from tests.indexer.evaluation.conftest import SOURCE
 
@@ -37,7 +37,7 @@ def test_the_area_is_scikit_learns_of_the_wrong_models_index(
     assert found.value == pytest.approx(roc_auc_score(wrong, values))
     assert found.value > 0.7
     assert found.sample == "4 wrong labels of 40"
-    with AttributionIndex.open(mislabel.out / "mislabelled") as index:
+    with AttributionIndex.open(mislabel.out / "mislabeled") as index:
         np.testing.assert_array_equal(index.self_influence, values)
         assert index.fingerprint.task != load_task(config.task).digest
     with AttributionIndex.open(config.index.path) as index:
@@ -60,17 +60,17 @@ def test_what_cannot_be_measured_is_said_before_anything_is_built(
     with pytest.raises(InvalidInput, match="--wrong"):
         evaluate(config, mislabel.model_copy(update={"wrong": 0.001}))
     source = config.index.path.parent / SOURCE.name
-    source.write_text(source.read_text().replace(", mislabelled=mislabelled", ""))
-    with pytest.raises(InvalidTask, match=r"Task\.mislabelled"):
+    source.write_text(source.read_text().replace(", mislabeled=mislabeled", ""))
+    with pytest.raises(InvalidTask, match=r"Task\.mislabeled"):
         evaluate(config, mislabel)
     assert not config.index.path.exists()
 
 
 def test_labels_that_stay_right_are_an_error(config: BuildConfig) -> None:
     declared = load_task(config.task).task
-    assert len(mislabelled(declared, [3, 5], 0).train_set) == 40
+    assert len(mislabeled(declared, [3, 5], 0).train_set) == 40
     with pytest.raises(InvalidTask, match="other items at 2 rows, got 2 that are as they were"):
-        mislabelled(replace(declared, mislabelled=lambda rows, seed: declared), [3, 5], 0)
+        mislabeled(replace(declared, mislabeled=lambda rows, seed: declared), [3, 5], 0)
 
 
 def test_some_labels_are_wrong_and_some_are_not() -> None:

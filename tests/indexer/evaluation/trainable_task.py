@@ -37,12 +37,12 @@ def fit(x: Tensor, y: Tensor, seed: int) -> dict[str, Tensor]:
     model = network()
     generator = torch.Generator().manual_seed(seed)
     model.weight.data = NOISE * torch.randn(model.weight.shape, generator=generator)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.05)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.05)
     with torch.enable_grad():
         for _ in range(60):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             cross_entropy(model(x), y).backward()
-            optimiser.step()
+            optimizer.step()
     return {name: value.detach() for name, value in model.state_dict().items()}
 
 
@@ -87,11 +87,11 @@ def declared(x: Tensor, y: Tensor) -> Task:
 def task() -> Task:
     x, y = points(ROWS, seed=0)
 
-    def mislabelled(rows: Sequence[int], seed: int) -> Task:
+    def mislabeled(rows: Sequence[int], seed: int) -> Task:
         generator = torch.Generator().manual_seed(seed)
         wrong = y.clone()
         for row in rows:
             wrong[row] = (y[row] + torch.randint(1, 3, (), generator=generator)) % 3
         return declared(x, wrong)
 
-    return replace(declared(x, y), mislabelled=mislabelled)
+    return replace(declared(x, y), mislabeled=mislabeled)

@@ -19,7 +19,7 @@ metadata = MetaData(
 """The metadata of all tables. Each constraint has a name on both databases, so that a migration can drop it."""
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
-"""An auto-incrementing integer primary key; SQLite increments plain integers only."""
+"""An auto-incrementing integer primary key. SQLite increments plain integers only."""
 
 
 class Moment(TypeDecorator[datetime]):

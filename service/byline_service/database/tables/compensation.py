@@ -30,7 +30,7 @@ events = Table(
     Column("weight", BigInteger, nullable=False),
     Index("ix_events_booked_at", "booked_at"),
 )
-"""Attributed generations; the journal holds their scores."""
+"""Attributed generations. The journal holds their scores."""
 
 policies = Table(
     "policies",
@@ -56,7 +56,7 @@ statement_runs = Table(
     Column("drafted_at", Moment, nullable=False),
     Index("ix_statement_runs_policy", "policy"),
 )
-"""Drafted runs; the journal holds the entries that each would post."""
+"""Drafted runs. The journal holds the entries that each would post."""
 
 run_steps = Table(
     "run_steps",

@@ -13,9 +13,7 @@ class Influence(Part):
     def build(self) -> None:
         self.layer, self.rare = self.linear(), self.linear()
         self.norm = nn.BatchNorm1d(self.width, track_running_stats=False)
-        self.how = self.choose.choice(
-            ["mean", "maximum", "statistics", "large batch", "neighbour", "softmax"]
-        )
+        self.how = self.choose.choice(["mean", "maximum", "statistics", "large batch", "neighbor", "softmax"])
 
     def forward(self, state: Tensor, view: View) -> Tensor:
         h, axis = self.layer(state), view.first_axis()

@@ -77,7 +77,7 @@ class Padded(Model):
 
 
 class PaddedMean(Padded):
-    """A mean over the padded length: an example's value depends on its neighbours' lengths."""
+    """A mean over the padded length: an example's value depends on its neighbors' lengths."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.last((torch.tanh(self.first(x)) * mask[..., None]).mean(1))
@@ -145,7 +145,7 @@ def _ragged() -> list[ModelCase]:
                 lambda r=lengths: ragged(r),
                 collate=collate,
                 expected=expected,
-                reason="" if expected == "exact" else "its neighbours' lengths change an example's loss",
+                reason="" if expected == "exact" else "its neighbors' lengths change an example's loss",
             )
             for words, make, collate, expected in (
                 ("packed", Packed, pack, "exact"),

@@ -188,7 +188,7 @@ def _with_positions(module: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def _heads() -> dict[str, list[Form]]:
-    def labelled() -> tuple[Tensor, ...]:
+    def labeled() -> tuple[Tensor, ...]:
         return torch.randn(WIDTH), torch.randint(0, 9, ())
 
     return {
@@ -196,7 +196,7 @@ def _heads() -> dict[str, list[Form]]:
             form(
                 "of a label",
                 lambda: nn.AdaptiveLogSoftmaxWithLoss(WIDTH, 9, [3, 6], div_value=1.5),
-                labelled,
+                labeled,
                 lambda m, x, y: m(x, y).output,
             ),
             form(
@@ -207,7 +207,7 @@ def _heads() -> dict[str, list[Form]]:
             ),
         ],
         "LinearCrossEntropyLoss": [
-            form("", lambda: nn.LinearCrossEntropyLoss(WIDTH, 9, bias=True, reduction="none"), labelled),
+            form("", lambda: nn.LinearCrossEntropyLoss(WIDTH, 9, bias=True, reduction="none"), labeled),
         ],
     }
 

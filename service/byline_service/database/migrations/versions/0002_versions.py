@@ -79,7 +79,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget versions and aliases; the indexes' directories stay as they are."""
+    """Forget versions and aliases. The indexes' directories stay as they are."""
     drop_append_only("alias_changes")
     for table in ("versions_revision", "alias_changes", "aliases", "index_versions"):
         op.drop_table(table)

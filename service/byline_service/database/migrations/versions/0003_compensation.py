@@ -1,4 +1,4 @@
-"""The journal, events, policies, statement runs and the ledger; all of them append-only."""
+"""The journal, events, policies, statement runs and the ledger. All of them append-only."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What splitting themselves up would bring OpenMoji's authors: measured, beside its bound.
+"""Measured gains of OpenMoji's authors from splitting, beside their bound.
 
 p and n are the positive and the negative part of an owner's works, S = p - n their sum, T what the other owners have.
 Joined, the owner's share is S+/(S+ + T); split into works of one sign it is p/(p + T). The gain is at most

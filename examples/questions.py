@@ -1,4 +1,4 @@
-"""What the demo asks the service about files that the model never saw."""
+"""Questions that the demo puts to the service about files that the model never saw."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -31,9 +31,9 @@ class TrainedModel:
     name: str
     """Name of the Task, for people and for the default index name."""
     model: Callable[[], nn.Module]
-    """Builds the model with any weights; it is called with a batch of inputs."""
+    """Builds the model with any weights. It is called with a batch of inputs."""
     checkpoints: Sequence[Checkpoint]
-    """Its trained weights; several make an ensemble."""
+    """Its trained weights. Several make an ensemble."""
     data: TrainingData
     """Training data."""
     layers: LayerSelection = EVERY_LAYER
