@@ -10,10 +10,10 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from byline import __version__
 from byline.api.terms import Similarity
 from byline.attribution.attributor import Attributor
 from byline.errors import BylineError, InvalidInput
+from byline.version import __version__
 from byline_service.accounts.authentication import Authentication
 from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.permissions import require_guarded
