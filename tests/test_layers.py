@@ -52,7 +52,9 @@ def names_of_the_package(tree: ast.Module) -> set[str]:
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {each.name for each in node.names if each.name.split(".")[0] == "byline" and not each.asname}
+            found |= {
+                each.name for each in node.names if each.name.split(".")[0] == "byline" and not each.asname
+            }
             found |= {each.name for each in node.names if each.name == "byline"}
         elif isinstance(node, ast.ImportFrom) and node.module == "byline":
             found |= {each.name for each in node.names if not is_module(each.name)}
