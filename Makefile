@@ -9,8 +9,8 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-openmoji test test-all check format bench bench-digits bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches \
-        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-models bench-peers fuzz test-faiss-gpu test-deploy up wheel clean
+.PHONY: help setup demo demo-openmoji test test-all check format bench bench-digits bench-build bench-memory bench-search bench-scan-memory bench-http bench-service bench-switches \
+        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-models bench-peers bench-quickstarts fuzz test-faiss-gpu test-deploy up wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## every benchmark of docs/benchmarks.md
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-service, bench-pca, bench-peers, bench-quickstarts)
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.accuracy.digits
@@ -99,6 +99,9 @@ bench-models: $(READY)  ## gradients of 2,000 random small models against float6
 
 bench-peers: $(READY)  ## other libraries on the same model and truth (installs them in .bench/peers)
 	$(BIN)/python -m benchmarks.peers
+
+bench-quickstarts: $(READY)  ## the same few lines with other libraries (installs them in .bench/quickstarts)
+	$(BIN)/python -m benchmarks.peers.quickstarts
 
 fuzz: $(READY)  ## ten minutes of broken, made-up and mutated requests to a real service
 	$(BIN)/python -m tests.system.fuzz

@@ -7,6 +7,8 @@ training set in one call, without an index. `Client` asks a Byline service. Name
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from byline.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from byline import curvature, errors, gradients, metrics, projection, tasks
     from byline.api.answer import Answer, Attribution, Shares
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from byline.recording import TrainingRecorder
     from byline.task import Checkpoint, LayerSelection, Outputs, ParsedQuery, Prediction, QueryInterface, Task
     from byline_indexer.build.index import BuildOptions
-
-__version__ = "0.1.0"
 
 __all__ = [
     "RECIPES",

@@ -49,9 +49,9 @@ def _version(
     """Which training examples made the model predict this, and what is each of their owners due?"""
     del context
     if version:
-        import byline
+        from byline.version import __version__
 
-        typer.echo(byline.__version__)
+        typer.echo(__version__)
         raise typer.Exit
 
 

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -44,6 +46,41 @@ def test_applications_never_meet() -> None:
 def test_faiss_is_imported_once() -> None:
     users = [str(path) for path, tree in sources("byline", "indexer", "service") if "faiss" in imported(tree)]
     assert users == ["byline/index/faiss_file.py"]
+
+
+def names_of_the_package(tree: ast.Module) -> set[str]:
+    """The names that a module takes from `byline` itself, whose names come from every layer.
+
+    Modules of the package may be taken from it (`from byline import errors`): contracts see those.
+    """
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {
+                each.name for each in node.names if each.name.split(".")[0] == "byline" and not each.asname
+            }
+            found |= {each.name for each in node.names if each.name == "byline"}
+        elif isinstance(node, ast.ImportFrom) and node.module == "byline":
+            found |= {each.name for each in node.names if not is_module(each.name)}
+    return found
+
+
+def is_module(name: str) -> bool:
+    return (ROOT / f"byline/{name}.py").exists() or (ROOT / f"byline/{name}/__init__.py").exists()
+
+
+def test_no_module_takes_names_from_the_package_itself() -> None:
+    for path, tree in sources("byline", "indexer", "service"):
+        assert not names_of_the_package(tree), path
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import byline", "import byline as b", "import byline.errors", "from byline import Attributor, errors"],
+)
+def test_names_of_the_package_are_found(line: str) -> None:
+    assert names_of_the_package(ast.parse(line))
+    assert not names_of_the_package(ast.parse("from byline import errors\nfrom byline.task import Task"))
 
 
 def test_hooks_are_registered_once() -> None:
@@ -174,7 +211,9 @@ def imported_at_once(folder: str) -> Iterator[tuple[Path, str]]:
         waiting: list[ast.AST] = list(tree.body)
         while waiting:
             node = waiting.pop()
-            if isinstance(node, ast.ImportFrom) and node.module:
+            if isinstance(node, ast.ImportFrom) and node.module == "byline":
+                yield from ((path, f"byline.{alias.name}") for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
                 yield path, node.module
             elif isinstance(node, ast.Import):
                 yield from ((path, alias.name) for alias in node.names)
@@ -192,8 +231,8 @@ def test_the_client_imports_documents_and_errors_alone() -> None:
     for path, module in imported_at_once("byline/client"):
         root = module.partition(".")[0]
         assert root not in {"torch", "faiss", "numpy", "byline_service", "byline_indexer"}, (path, module)
-        if root == "byline" and module != "byline":  # the package has its version
-            assert module.startswith(("byline.api.", "byline.client")) or module == "byline.errors", (
-                path,
-                module,
-            )
+        if root == "byline":
+            assert module.startswith(("byline.api.", "byline.client")) or module in {
+                "byline.errors",
+                "byline.version",
+            }, (path, module)

@@ -12,10 +12,11 @@ LINES = 60
 SHARE = 0.65
 """Modules of more than `LINES` lines that must have their mirror, at least."""
 
-WITHOUT_MIRROR = set(
-    (Path(__file__).with_name("modules_without_mirror.txt")).read_text(encoding="utf-8").split()
-)
-"""Test modules that are missing, as paths below `tests/`. Entries may be deleted; none may be added."""
+LISTED = Path(__file__).with_name("modules_without_mirror.txt").read_text(encoding="utf-8").split()
+"""Test modules that are missing, as paths below `tests/`."""
+WITHOUT_MIRROR = set(LISTED)
+EXCEPTIONS = 98
+"""Lines of the list. The number may only be lowered: a module without its test of its name is not added."""
 
 
 def mirror(package: str, module: Path) -> str:
@@ -47,6 +48,12 @@ def test_modules_without_a_test_of_their_name_are_listed() -> None:
 def test_the_list_of_exceptions_holds_nothing_else() -> None:
     written = WITHOUT_MIRROR - missing()
     assert not written, f"delete these lines of modules_without_mirror.txt: {sorted(written)}"
+
+
+def test_the_list_of_exceptions_only_shrinks() -> None:
+    assert len(LISTED) == len(WITHOUT_MIRROR), "a line of modules_without_mirror.txt is there twice"
+    assert len(LISTED) <= EXCEPTIONS, "write a test of the module's name in place of a new line"
+    assert len(LISTED) == EXCEPTIONS, f"lower EXCEPTIONS to {len(LISTED)}: lines were deleted"
 
 
 def test_enough_modules_have_their_mirror() -> None:

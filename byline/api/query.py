@@ -10,13 +10,19 @@ from typing import Any, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from byline.api.documents import Body
-from byline.api.terms import Direction, Similarity
+from byline.api.terms import (
+    DRILLED_GROUPS,
+    LEAST_COUNT,
+    LISTED_END,
+    LISTED_OWNERS,
+    LISTED_POINTS,
+    Direction,
+    Similarity,
+)
 from byline.api.validation import describe_errors
 from byline.errors import InvalidQuery
 
 Scalar = str | bool | int | float | None
-LISTED_OWNERS = 100
-"""Owners that an answer lists unless `owners_limit` asks for another number."""
 
 
 class Filter(BaseModel):
@@ -41,7 +47,7 @@ class OwnerOptions(Body):
 
     model_config = ConfigDict(frozen=True)
 
-    owners_limit: int = Field(default=LISTED_OWNERS, ge=1)
+    owners_limit: int = Field(default=LISTED_OWNERS, ge=LEAST_COUNT)
     """Number of owners to list, by descending score. `others` sums up the rest."""
 
 
@@ -57,9 +63,9 @@ class TargetOption(Body):
 class RankingOptions(OwnerOptions):
     """The options that a query, a gradient and a feature share."""
 
-    k: int = Field(default=10, ge=1)
+    k: int = Field(default=LISTED_POINTS, ge=LEAST_COUNT)
     """Number of training points to return at each end. Fewer come back if fewer exist."""
-    direction: Direction = "proponents"
+    direction: Direction = LISTED_END
     """Proponents raised the target (lowered the loss). Opponents lowered it."""
     members: bool = False
     """Break each score down by member of the ensemble, for training points and for owners."""
@@ -67,7 +73,7 @@ class RankingOptions(OwnerOptions):
     """Add the share of each owner. Shares always cover all rows, regardless of `filter`."""
     drill_down: bool = False
     """On an index of groups: score the points of the top groups one by one, and return points."""
-    drill_groups: int = Field(default=10, ge=1)
+    drill_groups: int = Field(default=DRILLED_GROUPS, ge=LEAST_COUNT)
     """Number of groups to drill into at each end."""
 
 

@@ -1,4 +1,4 @@
-"""Terms that requests, answers and the command line share. Importing them costs nothing."""
+"""Terms, defaults and bounds that requests, answers and the command line share. Importing them costs nothing."""
 
 from typing import Literal
 
@@ -10,3 +10,14 @@ Baseline = Literal["bm25", "representation", "knn_shapley"]
 """Every baseline. `knn_shapley` values training points by their labels, and only `byline scores` offers it."""
 ErrorScope = Literal["within_checkpoint", "between_checkpoints"]
 """The variation that a standard error covers: masks of one checkpoint, or separately trained checkpoints."""
+
+LISTED_POINTS = 10
+"""Training points that an answer lists at each end unless `k` asks for another number."""
+LISTED_OWNERS = 100
+"""Owners that an answer lists unless `owners_limit` asks for another number."""
+DRILLED_GROUPS = 10
+"""Groups at each end that a drill-down scores unless `drill_groups` asks for another number."""
+LEAST_COUNT = 1
+"""Smallest value of `k`, `owners_limit` and `drill_groups`."""
+LISTED_END: Direction = "proponents"
+"""End of the scores that an answer lists unless `direction` asks for another."""

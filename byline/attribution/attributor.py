@@ -70,9 +70,9 @@ class Attributor:
         self.members: tuple[Member, ...] = tuple(
             Member(m.checkpoint, m.mask_seed, m.adapter, m.weight) for m in index.members
         )
-        self._questions = QueryPreparer(index.recipe, index.width, task=task, featurizer=featurizer)
+        self._preparer = QueryPreparer(index.recipe, index.width, task=task, featurizer=featurizer)
         self._featurizer, self._searcher = featurizer, searcher
-        self._lookup = Retrieval(index, searcher, self.members)
+        self._retrieval = Retrieval(index, searcher, self.members)
         self._drill = make_drill_down(index, self.members, task, featurizer)
         self._writer = AnswerWriter(index, self.members, self.name)
         self.similarities = Similarities(index, task, featurizer)
@@ -151,7 +151,7 @@ class Attributor:
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
         """List the names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""
-        return self._questions.expected_gradients()
+        return self._preparer.expected_gradients()
 
     def check(self, request: AttributionRequest) -> CheckedRequest:
         """Check a request without computing: payload, target, gradient names and shapes, feature.
@@ -163,7 +163,7 @@ class Attributor:
             self._refuse_mixed_owners()
         if request.baseline is not None:
             self.similarities.require(request.baseline)
-        question = self._questions.check(request)
+        question = self._preparer.check(request)
         if not (request.drill_down and request.examples):
             return question
         require_drill_down(self.index, self._drill)
@@ -250,8 +250,8 @@ class Attributor:
             return self.item_scores(queries, target=target, batch=batch)
         require_batch(batch)
         requests = [AttributionRequest(query=query, target=target) for query in queries]
-        questions = checked_requests(self._questions, requests)
-        return self._filled(by_requests(self._questions, self._searcher, questions), len(queries), batch)
+        questions = checked_requests(self._preparer, requests)
+        return self._filled(by_requests(self._preparer, self._searcher, questions), len(queries), batch)
 
     def item_scores(
         self, items: Points, *, target: str | None = None, batch: int = 32
@@ -338,7 +338,7 @@ class Attributor:
         shares = groups is None or groups.owners_apart
         self.attribute(AttributionRequest(feature=feature, direction="both", shares=shares))
         if self.task is not None:
-            self._questions.warm(read_items(self.task.train_set, [0])[0])
+            self._preparer.warm(read_items(self.task.train_set, [0])[0])
 
     def answer(self, questions: Sequence[CheckedRequest]) -> list[Answer | BylineError]:
         """Answer a batch of checked questions.
@@ -351,7 +351,7 @@ class Attributor:
             For each question its answer, or the error that it alone met.
         """
         watch = StageTimer()
-        queries = self._questions.features(questions, watch)
+        queries = self._preparer.features(questions, watch)
         with watch.stage("search"):
             found = self._find(queries)
         with watch.stage("join"):
@@ -368,7 +368,7 @@ class Attributor:
     def _find(self, queries: Sequence[PreparedQuery]) -> dict[int, SearchResult]:
         """Search for every question without an error, by its position; influence in one go."""
         ready = [place for place, each in enumerate(queries) if each.feature is not None and not each.error]
-        searched = self._lookup.find([queries[place] for place in ready]) if ready else []
+        searched = self._retrieval.find([queries[place] for place in ready]) if ready else []
         found: dict[int, SearchResult] = {}
         for place, what in zip(ready, searched, strict=True):
             try:

@@ -5,12 +5,12 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
-from byline import __version__
 from byline.api.attributions import Progress
 from byline.client.calls import EVENTS, JSON, Call
 from byline.client.errors import ServiceError, UnexpectedAnswer, error_of
 from byline.client.retries import Attempts, Retries, seconds_of
 from byline.errors import InvalidInput
+from byline.version import __version__
 
 T = TypeVar("T")
 CONNECT_SECONDS = 10.0

@@ -78,7 +78,7 @@ def _of_queries(phi_NK: Tensor, power: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Span:
+class RecordedSteps:
     """Successive steps of a run."""
 
     phi_NK: Tensor
@@ -91,7 +91,7 @@ class Span:
     """float64: learning rates."""
 
 
-def trace_span(span: Span, carries: Sequence[Tensor]) -> Tensor:
+def trace_span(span: RecordedSteps, carries: Sequence[Tensor]) -> Tensor:
     """Trace the effect of every visit of a span on the final weights.
 
     Args:
@@ -116,7 +116,7 @@ def trace_span(span: Span, carries: Sequence[Tensor]) -> Tensor:
     return traced_NK
 
 
-def _traced(phi_Nk: Tensor, span: Span, carry_kk: Tensor) -> Tensor:
+def _traced(phi_Nk: Tensor, span: RecordedSteps, carry_kk: Tensor) -> Tensor:
     """One block of `trace_span`; overwrites the carry."""
     traced_Nk = torch.empty_like(phi_Nk)
     for rows, scale in _steps_backwards(span):
@@ -125,7 +125,7 @@ def _traced(phi_Nk: Tensor, span: Span, carry_kk: Tensor) -> Tensor:
     return traced_Nk
 
 
-def _steps_backwards(span: Span) -> Iterator[tuple[slice, float]]:
+def _steps_backwards(span: RecordedSteps) -> Iterator[tuple[slice, float]]:
     """List the steps, the last one first.
 
     Yields:
@@ -137,7 +137,7 @@ def _steps_backwards(span: Span) -> Iterator[tuple[slice, float]]:
         end -= size
 
 
-def carry_back(span: Span, traced_NK: Tensor, carries: Sequence[Tensor]) -> list[Tensor]:
+def carry_back(span: RecordedSteps, traced_NK: Tensor, carries: Sequence[Tensor]) -> list[Tensor]:
     """W before a span, from W after it: W - phi^T d.
 
     Args:

@@ -3,8 +3,8 @@
 Shapes say which axes may be it. The gradients of single examples' values say which one is.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,20 +12,19 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from byline.gradients.capture.faults import InseparableError
 from byline.gradients.capture.trace import ModuleCall, OperationCall, record_trace
+from byline.gradients.collector import GradientCollector
 from byline.gradients.passes.batch import BatchPass, Separation, owner
 from byline.gradients.passes.layouts import SHARED, Layout, candidates
 from byline.gradients.passes.module_gradients import ModuleLayout
 from byline.task import Batch, Objective
 
-if TYPE_CHECKING:
-    from byline.gradients.checks import Sample
-    from byline.gradients.collector import GradientCollector
-
+Sample = Callable[[int], Batch]
+"""Makes a collated batch of the first n of three fixed examples, of which the third equals the first."""
 
 Call = TypeVar("Call", OperationCall, ModuleCall)
 
 
-def learn_separation(collector: "GradientCollector", objective: Objective, sample: "Sample") -> Separation:
+def learn_separation(collector: GradientCollector, objective: Objective, sample: Sample) -> Separation:
     """Learn from batches of two and of three examples.
 
     Args:
@@ -56,7 +55,7 @@ def learn_separation(collector: "GradientCollector", objective: Objective, sampl
     return Separation(operations, modules, differentiated)
 
 
-def _watched_pass(collector: "GradientCollector", objective: Objective, batch: Batch) -> BatchPass:
+def _watched_pass(collector: GradientCollector, objective: Objective, batch: Batch) -> BatchPass:
     modules = _watchable(collector.model, collector.names)
     watched = collector.trace_targets(modules)
     with collector.differentiable(), record_trace(watched, lambda _place, output: output) as trace:
@@ -77,7 +76,7 @@ def _watchable(model: nn.Module, names: Mapping[int, str]) -> dict[str, nn.Modul
     }
 
 
-def _differentiated(collector: "GradientCollector", passes: Sequence[BatchPass]) -> dict[str, frozenset[str]]:
+def _differentiated(collector: GradientCollector, passes: Sequence[BatchPass]) -> dict[str, frozenset[str]]:
     """Module -> parameters that something else than captured operations reads inside its calls."""
     found: dict[str, set[str]] = {}
     for passed in passes:

@@ -6,7 +6,7 @@ at a time from then on. Differences that vanish in a higher precision are roundi
 
 import copy
 import glob
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import UnsupportedModel
-from byline.gradients.batch_axes import learn_separation
+from byline.gradients.batch_axes import Sample, learn_separation
 from byline.gradients.capture.faults import InseparableError, first_line, named_fault
 from byline.gradients.capture.trace import record_trace
 from byline.gradients.collector import GradientCollector, require_values
@@ -27,9 +27,6 @@ RELATIVE_TOLERANCE = 2e-3
 ROUNDING = 1e-6
 """Largest difference in the length of the whole gradient: blocks whose gradient nearly vanishes are differences of
 large numbers."""
-
-Sample = Callable[[int], Batch]
-"""Makes a collated batch of the first n of three fixed examples, of which the third equals the first."""
 
 
 def build_collector(

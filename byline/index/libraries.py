@@ -7,14 +7,14 @@ import numpy as np
 import safetensors
 import torch
 
-import byline
 from byline.index import faiss_file
+from byline.version import __version__
 
 
 def libraries() -> dict[str, str]:
     """Name -> version, for the manifest, and for workers that must have the same."""
     return {
-        "byline": byline.__version__,
+        "byline": __version__,
         "faiss": faiss_file.version(),
         "numpy": np.__version__,
         "python": platform.python_version(),

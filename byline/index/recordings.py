@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from byline.curvature.trajectory import Span
+from byline.curvature.trajectory import RecordedSteps
 from byline.errors import InvalidInput, InvalidTask
 from byline.gradients.outer_products.blocks import Block
 from byline.index.durable import TEMPORARY, atomic_replacement, replace_file, sync
@@ -163,7 +163,7 @@ class Recording:
     digest: str
     """SHA-256 of the closing file, which holds those of all spans."""
 
-    def read(self, number: int) -> Span:
+    def read(self, number: int) -> RecordedSteps:
         """Load one span.
 
         Args:
@@ -185,7 +185,7 @@ class Recording:
             tensors = load(data)
         except (OSError, SafetensorError) as error:
             raise InvalidTask(f"{path} cannot be read: restore the recording, or record again") from error
-        return Span(
+        return RecordedSteps(
             phi_NK=tensors["phi"], rows_N=tensors["rows"], sizes_S=tensors["sizes"], rates_S=tensors["rates"]
         )
 

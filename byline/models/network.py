@@ -9,8 +9,9 @@ from torch import nn
 
 from byline.digests import require_digest
 from byline.errors import InvalidTask
+from byline.gradients.batch_axes import Sample
 from byline.gradients.capture.faults import named_fault
-from byline.gradients.checks import Sample, build_collector, check_batches, check_objective, last_layer
+from byline.gradients.checks import build_collector, check_batches, check_objective, last_layer
 from byline.gradients.collector import GradientCollector, require_values
 from byline.gradients.masks.plan import MaskPlan, plan_masks
 from byline.members import Member

@@ -10,15 +10,16 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from byline import __version__
 from byline.api.terms import Similarity
 from byline.attribution.attributor import Attributor
 from byline.errors import BylineError, InvalidInput
+from byline.version import __version__
 from byline_service.accounts.authentication import Authentication
 from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.permissions import require_guarded
 from byline_service.accounts.quotas import MemoryCounter, Quotas, SharedCounter
 from byline_service.accounts.secret import open_database, read_secret
+from byline_service.accounts.usage import UsageBuffer
 from byline_service.api import (
     attributions,
     audit_and_usage,
@@ -44,7 +45,7 @@ from byline_service.http import problems
 from byline_service.http.middleware import AllowedHosts, BodyLimit, RequestLog
 from byline_service.http.problems import Failures
 from byline_service.ledger.verify_job import Verifier
-from byline_service.maintenance import UsageBuffer, run_maintenance, write
+from byline_service.maintenance import run_maintenance, write
 from byline_service.observability.metrics import Metrics
 from byline_service.observability.tracing import Tracing, TracingMiddleware
 from byline_service.pages import ask, statement_print

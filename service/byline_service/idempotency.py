@@ -5,11 +5,11 @@ the same key waits for the first transaction and then finds its answer.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from byline.errors import InProgress, InvalidQuery, ReusedKey
 from byline_service.accounts.scopes import Caller
-from byline_service.database import Connection
+from byline_service.database import Connection, Database
 from byline_service.database.tables.accounts import idempotency
 from byline_service.http.bodies import JSON
 
@@ -116,11 +116,6 @@ def _same(attempt: Attempt) -> list[Any]:
     return [idempotency.c[name] == value for name, value in _identity(attempt).items()]
 
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from byline_service.state import AppState
-
 HEADER = "Idempotency-Key"
 IDEMPOTENCY_PARAMETER: dict[str, Any] = {
     "parameters": [
@@ -136,6 +131,15 @@ IDEMPOTENCY_PARAMETER: dict[str, Any] = {
 """OpenAPI declaration of the header, for the `openapi_extra` of an endpoint that uses `run_once`."""
 LONGEST = 200
 Prepared = TypeVar("Prepared")
+
+
+class IdempotencyState(Protocol):
+    """The part of a running service that `run_once` needs."""
+
+    database: Database
+    """The database of stored answers."""
+    in_progress: set[Attempt]
+    """Requests that are being answered in this process."""
 
 
 async def no_preparation() -> None:
@@ -167,7 +171,7 @@ async def run_once(
         ReusedKey: The key was used with another body.
         InProgress: The first request with this key is still running.
     """
-    service: AppState = request.app.state.service
+    service: IdempotencyState = request.app.state.service
     attempt = Attempt.of(caller.key_id, f"{request.method} {request.url.path}"[:LONGEST], _key(request), body)
     with _exclusive(service.in_progress, attempt):
         async with service.database.read() as reading:
@@ -196,7 +200,7 @@ def _key(request: Request) -> str:
 
 
 @contextmanager
-def _exclusive(in_progress: set[Attempt], attempt: Attempt) -> "Iterator[None]":
+def _exclusive(in_progress: set[Attempt], attempt: Attempt) -> Iterator[None]:
     """Refuse a repeated request while the first one runs in this process. Other replicas wait in `begin`.
 
     Yields:

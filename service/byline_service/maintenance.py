@@ -11,7 +11,7 @@ from byline.errors import BylineError
 from byline_service import idempotency
 from byline_service.accounts import key_queries, quota_queries, usage
 from byline_service.accounts.quotas import SECONDS as QUOTA_SECONDS
-from byline_service.accounts.usage import UsageKey, UsageTotals
+from byline_service.accounts.usage import UsageBuffer
 
 if TYPE_CHECKING:
     from byline_service.accounts.key_cache import KeyCache
@@ -25,33 +25,6 @@ IDEMPOTENCY_DAYS = 30
 """Days for which an answer is kept for repeated requests."""
 STEPPED_SECONDS = 3600.0
 """Seconds of a clock change after which no old row is deleted: the clock is not trusted then."""
-
-
-class UsageBuffer:
-    """Accumulates usage in memory until it is written."""
-
-    def __init__(self) -> None:
-        self._sums: dict[UsageKey, UsageTotals] = {}
-
-    def add(self, key_id: str, index: str, queries: int, milliseconds: float) -> None:
-        """Count one answered request."""
-        used = self._sums.setdefault(UsageKey(datetime.now(UTC).date(), key_id, index), UsageTotals())
-        used.requests += 1
-        used.queries += queries
-        used.milliseconds += milliseconds
-
-    def take(self) -> dict[UsageKey, UsageTotals]:
-        """Return the sums and start again from zero."""
-        sums, self._sums = self._sums, {}
-        return sums
-
-    def give_back(self, sums: dict[UsageKey, UsageTotals]) -> None:
-        """Add sums back that could not be written."""
-        for which, more in sums.items():
-            used = self._sums.setdefault(which, UsageTotals())
-            used.requests += more.requests
-            used.queries += more.queries
-            used.milliseconds += more.milliseconds
 
 
 async def run_maintenance(database: "Database", accounts: "KeyCache", used: UsageBuffer) -> None:

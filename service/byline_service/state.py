@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from byline.attribution.attributor import Attributor
     from byline_service.accounts.key_cache import KeyCache
     from byline_service.accounts.quotas import Quotas
+    from byline_service.accounts.usage import UsageBuffer
     from byline_service.attributions.admission import Admission
     from byline_service.attributions.compute import ComputeThread, LoopCallbacks
     from byline_service.database import Database
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from byline_service.http.problems import Failures
     from byline_service.idempotency import Attempt
     from byline_service.ledger.verify_job import Verifier
-    from byline_service.maintenance import UsageBuffer
     from byline_service.observability.metrics import Metrics
     from byline_service.observability.tracing import Tracing
     from byline_service.settings import Settings

@@ -17,6 +17,7 @@ COMMANDS = [
     "benchmarks.accuracy.recorded",
     "benchmarks.accuracy.sotu",
     "benchmarks.peers",
+    "benchmarks.peers.quickstarts",
     "benchmarks.service.load",
     "benchmarks.service.switches",
     "benchmarks.speed.build_time",

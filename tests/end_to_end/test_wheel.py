@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from byline.version import __version__
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -26,12 +28,16 @@ def test_contents(wheel: Path) -> None:
     assert {t for t in tops if not t.endswith(".dist-info")} == {"byline", "byline_indexer", "byline_service"}
     assert not [name for name in names if "test" in name.lower() or name.endswith((".pyc", ".toml"))]
     assert "byline/py.typed" in names
-    for folder in ("service/byline_service/templates", "service/byline_service/static"):
-        files = [
-            str(path.relative_to(ROOT / "service")) for path in (ROOT / folder).rglob("*") if path.is_file()
-        ]
+    for root, folder in (
+        ("service", "byline_service/templates"),
+        ("service", "byline_service/static"),
+        (".", "byline/api/templates"),
+    ):
+        files = [path for path in (ROOT / root / folder).rglob("*") if path.is_file()]
         assert files
-        assert set(files) <= set(names), "pages are part of the product"
+        packed = {path.relative_to((ROOT / root).resolve()).as_posix() for path in files}
+        assert packed <= set(names), "pages and cards are part of the product"
+    assert wheel.name.startswith(f"byline-{__version__}-")
 
 
 @pytest.fixture(scope="module")

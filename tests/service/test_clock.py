@@ -7,6 +7,7 @@ import pytest
 from byline.api.versions import VersionState
 from byline_service import idempotency, maintenance
 from byline_service.accounts import key_cache
+from byline_service.accounts.usage import UsageBuffer
 from byline_service.idempotency import Attempt
 from byline_service.ledger import journal_queries
 from byline_service.versions.records import SILENT, VersionRecord
@@ -108,7 +109,7 @@ def test_a_clock_that_was_set_ahead_forgets_no_answer(database, clock, monkeypat
 
     async def keep_house(used):
         house = asyncio.ensure_future(
-            maintenance.run_maintenance(used, key_cache.KeyCache(used, b"s" * 32), maintenance.UsageBuffer())
+            maintenance.run_maintenance(used, key_cache.KeyCache(used, b"s" * 32), UsageBuffer())
         )
         await asyncio.sleep(0.05)
         assert not house.done()

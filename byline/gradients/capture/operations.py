@@ -47,7 +47,7 @@ class Products:
 
 
 @dataclass(frozen=True)
-class Operation:
+class CapturedOperation:
     """One kind of captured operation."""
 
     name: str
@@ -187,14 +187,14 @@ def _norm_products(input_D: Tensor, grad_D: Tensor, settings: Mapping[str, Any])
     return Products(flat[0], None, flat[1])
 
 
-LINEAR = Operation("linear", _linear, _linear_products, "matrix")
-ADDMM = Operation("addmm", _addmm, _linear_products, "transposed")
-EMBEDDING = Operation("embedding", _embedding, _embedding_products, "matrix", trailing=0)
-CONVOLUTION = Operation("convolution", _convolution, _convolution_products, "matrix", trailing=None)
-LAYER_NORM = Operation("layer_norm", _layer_norm, _norm_products, "vector")
-RMS_NORM = Operation("rms_norm", _rms_norm, _norm_products, "vector")
+LINEAR = CapturedOperation("linear", _linear, _linear_products, "matrix")
+ADDMM = CapturedOperation("addmm", _addmm, _linear_products, "transposed")
+EMBEDDING = CapturedOperation("embedding", _embedding, _embedding_products, "matrix", trailing=0)
+CONVOLUTION = CapturedOperation("convolution", _convolution, _convolution_products, "matrix", trailing=None)
+LAYER_NORM = CapturedOperation("layer_norm", _layer_norm, _norm_products, "vector")
+RMS_NORM = CapturedOperation("rms_norm", _rms_norm, _norm_products, "vector")
 
-OPERATIONS: dict[Any, Operation] = {
+OPERATIONS: dict[Any, CapturedOperation] = {
     F.linear: LINEAR,
     torch.addmm: ADDMM,
     F.embedding: EMBEDDING,

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from byline.gradients.capture.graph import ForwardGraph, Span, now
 from byline.gradients.capture.hooks import attention_fast_path_disabled, observed_calls
-from byline.gradients.capture.operations import OPERATIONS, Application, Operation
+from byline.gradients.capture.operations import OPERATIONS, Application, CapturedOperation
 
 Place = tuple[str, str, int]
 """(operation or "module", parameter or module, how many such calls came before): names a call within a forward pass."""
@@ -27,7 +27,7 @@ class OperationCall:
     """One operation that read a parameter as its weight or bias."""
 
     place: Place
-    operation: Operation
+    operation: CapturedOperation
     application: Application
     """Its input detached, its weight and bias left out."""
     weight: str | None
@@ -205,7 +205,9 @@ class _Capture(TorchFunctionMode):
             return output
         return self._record(operation, application, begin, output)
 
-    def _record(self, operation: Operation, application: Application, begin: int, output: Tensor) -> Tensor:
+    def _record(
+        self, operation: CapturedOperation, application: Application, begin: int, output: Tensor
+    ) -> Tensor:
         weight = self._name(application.weight, {operation.form})
         fits = application.bias is not None and (
             operation.form == "vector" or tuple(application.bias.shape) == operation.features(output)

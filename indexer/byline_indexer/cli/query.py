@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byline.api.terms import Baseline, Direction, Similarity
+from byline.api.terms import (
+    DRILLED_GROUPS,
+    LEAST_COUNT,
+    LISTED_END,
+    LISTED_OWNERS,
+    LISTED_POINTS,
+    Baseline,
+    Direction,
+    Similarity,
+)
 from byline_indexer.cli.options import IndexPath, Json, QueryBatch, Target
 
 if TYPE_CHECKING:
@@ -24,7 +33,8 @@ Payload = Annotated[
     ),
 ]
 Count = Annotated[
-    int, typer.Option("-k", min=1, max=10_000, help="Training points to return at each end. Example: `-k 10`")
+    int,
+    typer.Option("-k", min=LEAST_COUNT, help="Training points to return at each end. Example: `-k 10`"),
 ]
 Ends = Annotated[
     Direction,
@@ -73,7 +83,7 @@ OwnersLimit = Annotated[
     int,
     typer.Option(
         "--owners-limit",
-        min=1,
+        min=LEAST_COUNT,
         help="Owners to list, by descending score. Example: `--shares --owners-limit 20`",
     ),
 ]
@@ -89,8 +99,7 @@ DrillGroups = Annotated[
     int,
     typer.Option(
         "--drill-groups",
-        min=1,
-        max=10_000,
+        min=LEAST_COUNT,
         help="Groups to drill into at each end. Example: `--drill-down --drill-groups 20`",
     ),
 ]
@@ -131,18 +140,18 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     index: IndexPath,
     payload: Payload,
     *,
-    k: Count = 10,
+    k: Count = LISTED_POINTS,
     target: Target = None,
-    direction: Ends = "proponents",
+    direction: Ends = LISTED_END,
     filter_id: Ids = None,
     filter_owner: Owners = None,
     filter_license: Licenses = None,
     filter_label: Labels = None,
     members: ByMember = False,
     shares: WithShares = False,
-    owners_limit: OwnersLimit = 100,
+    owners_limit: OwnersLimit = LISTED_OWNERS,
     drill_down: DrillDown = False,
-    drill_groups: DrillGroups = 10,
+    drill_groups: DrillGroups = DRILLED_GROUPS,
     baseline: RankedBy = None,
     as_json: Json = False,
 ) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-import byline
 from byline.api.quality_card import Measurement
+from byline.version import __version__
 
 
 @dataclass(frozen=True)
@@ -28,4 +28,4 @@ def today() -> date:
 
 def libraries() -> dict[str, str]:
     """List the versions of Byline and of the libraries that compute."""
-    return {"byline": byline.__version__, "torch": torch.__version__, "numpy": np.__version__}
+    return {"byline": __version__, "torch": torch.__version__, "numpy": np.__version__}

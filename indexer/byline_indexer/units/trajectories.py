@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from byline.curvature.trajectory import Span, Trajectory, carry_back, trace_span
+from byline.curvature.trajectory import RecordedSteps, Trajectory, carry_back, trace_span
 from byline.digests import require_digest
 from byline.gradients.outer_products.blocks import Block
 from byline.index.recordings import open_recording, require_recording
@@ -73,7 +73,7 @@ class Trajectories:
         assert sums_BK is not None
         return sums_BK
 
-    def _span(self, unit: Unit) -> Span:
+    def _span(self, unit: Unit) -> RecordedSteps:
         checkpoint = self._task().checkpoints[self._plan.member(unit.member).checkpoint]
         assert checkpoint.recording is not None
         recording = open_recording(checkpoint.recording)
@@ -82,7 +82,7 @@ class Trajectories:
                 f"the recording at {checkpoint.recording}", recording.digest, checkpoint.expected.recording
             )
         span = recording.read(unit.block)
-        return Span(
+        return RecordedSteps(
             phi_NK=span.phi_NK.to(self._plan.numerics.device),
             rows_N=span.rows_N,
             sizes_S=span.sizes_S,

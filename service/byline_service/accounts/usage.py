@@ -1,8 +1,8 @@
-"""SQL of usage: requests and queries by day, key and index."""
+"""Usage until it is written, and its SQL: requests and queries by day, key and index."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import select, tuple_
@@ -34,6 +34,33 @@ class UsageTotals:
     """Number of queries in them."""
     milliseconds: float = 0.0
     """Time from queue to answer, summed over queries."""
+
+
+class UsageBuffer:
+    """Accumulates usage in memory until it is written."""
+
+    def __init__(self) -> None:
+        self._sums: dict[UsageKey, UsageTotals] = {}
+
+    def add(self, key_id: str, index: str, queries: int, milliseconds: float) -> None:
+        """Count one answered request."""
+        used = self._sums.setdefault(UsageKey(datetime.now(UTC).date(), key_id, index), UsageTotals())
+        used.requests += 1
+        used.queries += queries
+        used.milliseconds += milliseconds
+
+    def take(self) -> dict[UsageKey, UsageTotals]:
+        """Return the sums and start again from zero."""
+        sums, self._sums = self._sums, {}
+        return sums
+
+    def give_back(self, sums: dict[UsageKey, UsageTotals]) -> None:
+        """Add sums back that could not be written."""
+        for which, more in sums.items():
+            used = self._sums.setdefault(which, UsageTotals())
+            used.requests += more.requests
+            used.queries += more.queries
+            used.milliseconds += more.milliseconds
 
 
 async def add(transaction: Connection, sums: Mapping[UsageKey, UsageTotals]) -> None:

@@ -75,16 +75,16 @@ class Admission:
             raise Overloaded(self.no_place)
         if self._inside.body_bytes + body_bytes > self._room.body_bytes and self._inside.requests:
             raise Overloaded("the bodies of other requests fill the reserved memory: try again later")
-        place = AdmissionTicket(self._inside, self._room)
+        ticket = AdmissionTicket(self._inside, self._room)
         self._inside.requests += 1
         self._inside.body_bytes += body_bytes
         self._changed(self._inside.requests)
         try:
-            yield place
+            yield ticket
         finally:
             self._inside.requests -= 1
             self._inside.body_bytes -= body_bytes
-            self._inside.cost -= place.taken
+            self._inside.cost -= ticket.taken
             self._changed(self._inside.requests)
 
 

@@ -73,12 +73,12 @@ async def handle(
     service.versions.pin(
         request.scope, name
     )  # before the body is read: a client with a wrong name need not send it
-    with service.admission.place(_declared_bytes(request)) as place:
+    with service.admission.place(_declared_bytes(request)) as ticket:
         body = await read_body(request, settings.deadline_seconds)
-        asking = AttributionHandler(request, name, partial(parse, body), seconds, begun)
-        requested, answers = await asking.answers(place, large=len(body) > LARGE_BODY, listener=listener)
-    write = partial(_written, requested, answers)
-    return await asyncio.to_thread(write) if requested.entries > LARGE_ANSWER else write()
+        handler = AttributionHandler(request, name, partial(parse, body), seconds, begun)
+        parsed, answers = await handler.answers(ticket, large=len(body) > LARGE_BODY, listener=listener)
+    write = partial(_written, parsed, answers)
+    return await asyncio.to_thread(write) if parsed.entries > LARGE_ANSWER else write()
 
 
 async def handle_read_body(request: Request, name: str, parse: Callable[[], ParsedRequest]) -> list[Answer]:
@@ -98,9 +98,9 @@ async def handle_read_body(request: Request, name: str, parse: Callable[[], Pars
     """
     service: AppState = request.app.state.service
     seconds = service.settings.deadline_seconds
-    asking = AttributionHandler(request, name, parse, seconds, time.monotonic())
-    with service.admission.place(_declared_bytes(request)) as place:
-        _, answers = await asking.answers(place, large=_declared_bytes(request) > LARGE_BODY)
+    handler = AttributionHandler(request, name, parse, seconds, time.monotonic())
+    with service.admission.place(_declared_bytes(request)) as ticket:
+        _, answers = await handler.answers(ticket, large=_declared_bytes(request) > LARGE_BODY)
     return answers
 
 
@@ -117,12 +117,12 @@ class AttributionHandler:
     """Start of the request, in `time.monotonic` seconds."""
 
     async def answers(
-        self, place: AdmissionTicket, *, large: bool, listener: ProgressListener | None = None
+        self, ticket: AdmissionTicket, *, large: bool, listener: ProgressListener | None = None
     ) -> tuple[ParsedRequest, list[Answer]]:
         """Check, queue and await the attribution requests.
 
         Args:
-            place: The admission ticket.
+            ticket: The admission ticket.
             large: Whether the body is parsed in a worker thread.
             listener: Receives the progress.
 
@@ -136,10 +136,10 @@ class AttributionHandler:
         service: AppState = self.request.app.state.service
         attributor = service.versions.pin(self.request.scope, self.name).attributor
         check = partial(_checked, attributor, self.parse)
-        requested, questions = await asyncio.to_thread(check) if large else check()
+        parsed, questions = await asyncio.to_thread(check) if large else check()
         cost = sum(question.cost for question in questions)
         await charge(self.request, "queries", cost)
-        place.take(cost)
+        ticket.take(cost)
         jobs = [Job(attributor=attributor, question=q, deadline=self.begun + self.seconds) for q in questions]
         answers = await _computed(service, jobs, self.request.receive, listener)
         if answers is None:
@@ -152,18 +152,18 @@ class AttributionHandler:
             service.metrics.count_answer(attributor.name, answer.timings)
         milliseconds = (time.monotonic() - self.begun) * 1e3
         service.usage.add(caller_of(self.request).key_id, attributor.name, len(questions), milliseconds)
-        return requested, answers
+        return parsed, answers
 
 
-def _written(requested: ParsedRequest, answers: list[Answer]) -> str:
-    return requested.document(answers).model_dump_json()
+def _written(parsed: ParsedRequest, answers: list[Answer]) -> str:
+    return parsed.document(answers).model_dump_json()
 
 
 def _checked(
     attributor: Attributor, parse: Callable[[], ParsedRequest]
 ) -> tuple[ParsedRequest, list[CheckedRequest]]:
-    requested = parse()
-    return requested, [attributor.check(each) for each in requested.requests]
+    parsed = parse()
+    return parsed, [attributor.check(each) for each in parsed.requests]
 
 
 def _declared_bytes(request: Request) -> int:
@@ -210,12 +210,12 @@ def _results(jobs: Sequence[Job]) -> list[Answer]:
 class _Completion:
     """Ends the wait for jobs, once all have answers or the first one has failed."""
 
-    def __init__(self, arrivals: LoopCallbacks, jobs: Sequence[Job]) -> None:
+    def __init__(self, callbacks: LoopCallbacks, jobs: Sequence[Job]) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.answered = False
         self._missing = len(jobs)
         for job in jobs:
-            job.answer.add_done_callback(lambda answer: arrivals.post(partial(self._count, answer)))
+            job.answer.add_done_callback(lambda answer: callbacks.post(partial(self._count, answer)))
 
     def end(self, _: object = None) -> None:
         """End the wait."""

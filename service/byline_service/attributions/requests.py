@@ -87,11 +87,11 @@ def attribution_requests(settings: Settings, body: bytes) -> ParsedRequest:
     if parsed.query is not None or parsed.query_set is not None or parsed.feature is not None:
         raise InvalidQuery("expected one of query, queries, query_set and feature, got several")
     _check_count(settings, len(parsed.queries))
-    requested = ParsedRequest(
+    parsed_request = ParsedRequest(
         requests=[AttributionRequest(query=query, **options) for query in parsed.queries],
         document=lambda answers: Answers(answers=answers),
     )
-    return _checked(settings, requested)
+    return _checked(settings, parsed_request)
 
 
 def shares_request(settings: Settings, body: bytes) -> ParsedRequest:
@@ -103,8 +103,8 @@ def shares_request(settings: Settings, body: bytes) -> ParsedRequest:
     parsed = validated(SharesBody, parse_json(body), "body")
     _check_count(settings, len(parsed.query_set or ()))
     request = AttributionRequest(**_fields(parsed, SharesBody), k=1, shares=True, examples=False)
-    requested = ParsedRequest(requests=[request], document=lambda answers: shares_answer(answers[0]))
-    return _checked(settings, requested)
+    parsed_request = ParsedRequest(requests=[request], document=lambda answers: shares_answer(answers[0]))
+    return _checked(settings, parsed_request)
 
 
 def event_request(settings: Settings, asked: QueryBody) -> ParsedRequest:
@@ -145,11 +145,11 @@ def _check_count(settings: Settings, count: int) -> None:
         raise InvalidQuery(f"expected at most {settings.max_queries} queries at once, got {count}")
 
 
-def _checked(settings: Settings, requested: ParsedRequest) -> ParsedRequest:
+def _checked(settings: Settings, parsed_request: ParsedRequest) -> ParsedRequest:
     """Check that the answer stays within the limit on entries."""
-    if requested.entries > settings.max_entries:
+    if parsed_request.entries > settings.max_entries:
         raise InvalidQuery(
             f"expected at most {settings.max_entries} entries in one answer (BYLINE_MAX_ENTRIES: queries x "
-            f"(k x directions + owners_limit with shares)), got {requested.entries}: ask for fewer"
+            f"(k x directions + owners_limit with shares)), got {parsed_request.entries}: ask for fewer"
         )
-    return requested
+    return parsed_request

@@ -12,9 +12,9 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from byline import __version__
 from byline.api.answer import Answer
 from byline.errors import InvalidInput
+from byline.version import __version__
 from byline_service.settings import Settings
 
 if TYPE_CHECKING:

@@ -1,11 +1,14 @@
-"""pydantic's errors in plain words."""
+"""pydantic's errors in plain words: messages name places and reasons, and repeat nothing of what came."""
 
+from datetime import date
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from byline.api.validation import describe_errors, described, printable, unknown_field
+from byline.api.validation import describe_errors, described, printable, unknown_field, validated
+from byline.errors import InvalidQuery
 
 
 class Inner(BaseModel):
@@ -82,3 +85,123 @@ def test_a_model_that_is_not_at_hand() -> None:
     with pytest.raises(ValidationError) as caught:
         Outer.model_validate({"name": 3, "secret": 1})
     assert described(caught.value) == "Outer.name: expected text, got a number; Outer.secret: unknown field"
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int = Field(le=9)
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+class Payload(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(max_length=5)
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None
+    scores: dict[str, int] = {}
+    even: int = 0
+    odd: int = 1
+
+    @field_validator("even")
+    @classmethod
+    def _even(cls, value):
+        if value % 2:
+            raise ValueError(f"{value} is the secret 90125")
+        return value
+
+    @field_validator("odd")
+    @classmethod
+    def _odd(cls, value):
+        if value % 2 == 0:
+            raise InvalidQuery("expected an odd number, got an even one")
+        return value
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ({}, "text: expected this field, got none"),
+        ({"text": "secret"}, "text: expected text of at most 5 characters"),
+        ({"text": "a", "txet": 1}, "txet: unknown field, did you mean 'text'?"),
+        ({"text": "a", "scores": {"secret": "x"}}, "scores.*: expected an integer, got text"),
+        ({"text": "a", "pet": {"kind": "secret"}}, "pet: expected 'kind' to be one of 'cat', 'dog'"),
+        ({"text": "a", "pet": {"kind": "cat", "lives": 90125}}, "pet.lives: expected a number of at most 9"),
+        ({"text": "a", "even": 90125}, "even: expected a valid value, got one that its own check refused"),
+        ({"text": "a", "odd": 2}, "odd: expected an odd number, got an even one"),
+        ("secret", "expected an object, got text"),
+        ([], "expected an object, got a list"),
+    ],
+)
+def test_messages_name_places_and_repeat_no_values(payload, message):
+    with pytest.raises(InvalidQuery) as caught:
+        validated(Payload, payload, "query")
+    text = str(caught.value)
+    assert text.startswith("expected a valid query: ")
+    assert message in text
+    assert "secret" not in text
+    assert "90125" not in text
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ({"text": "a", "pet": {"kind": "cat", "lives": 1, "name": 1}}, None),
+        ({"text": "a", "colour": 1}, "colour: unknown field, expected even, odd, pet, scores, text"),
+        ({"text": "a", "a\n\x1b[31mb": 1}, "a??[31mb: unknown field"),
+        ({"text": "a", "y" * 99: 1}, f"{'y' * 64}…: unknown field"),
+        ({"text": "a", "\u202esdlot": 1}, "?sdlot: unknown field"),
+    ],
+)
+def test_unknown_fields_are_named_in_one_printable_line(payload, message):
+    if message is None:
+        assert validated(Payload, payload, "query").pet == Cat(kind="cat", lives=1)
+        return
+    with pytest.raises(InvalidQuery) as caught:
+        validated(Payload, payload, "query")
+    assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200
+
+
+def test_many_errors_are_counted():
+    payload = {"text": "a", "scores": {str(i): "x" for i in range(9)}}
+    with pytest.raises(InvalidQuery, match="and 4 more"):
+        validated(Payload, payload, "query")
+
+
+def test_a_payload_nested_in_itself_is_refused():
+    payload = {"text": "a"}
+    payload["pet"] = payload
+    with pytest.raises(InvalidQuery):
+        validated(Payload, payload, "query")
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    pair: tuple[int, float]
+    colour: Colour
+    day: date
+
+
+def test_a_strict_model_takes_the_json_form_of_its_types():
+    payload = {"pair": [1, 2.5], "colour": "red", "day": "2024-02-29"}
+    assert validated(Strict, payload, "query") == Strict(
+        pair=(1, 2.5), colour=Colour.RED, day=date(2024, 2, 29)
+    )
+    for wrong in ({"pair": ["1", 2.5]}, {"pair": [1, 2, 3]}, {"colour": "blue"}, {"day": "tomorrow"}):
+        with pytest.raises(InvalidQuery):
+            validated(Strict, payload | wrong, "query")
+
+
+@pytest.mark.parametrize("value", [object(), "\ud800", {1j: 2}])
+def test_other_values_than_json_are_refused(value):
+    with pytest.raises(InvalidQuery):
+        validated(Payload, {"text": value}, "query")

@@ -40,7 +40,7 @@ def brute_scores(attributor, feature_K):
 
 
 def feature_of(attributor, *items, target=None, mean=False):
-    return attributor._questions._featurizer.query(items, target, mean=mean)[0].numpy()
+    return attributor._preparer._featurizer.query(items, target, mean=mean)[0].numpy()
 
 
 ITEM = (torch.tensor(QUERY["x"]), 2)
@@ -106,7 +106,7 @@ class TestAttributor:
 
     def test_given_gradients_are_the_querys_own(self, attributor):
         task, tensors = attributor.task, {}
-        models = attributor._questions._featurizer._models
+        models = attributor._preparer._featurizer._models
         batch = task.collate([ITEM])
         for member in attributor.members:
             with models[member]._passes.within():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from byline.curvature.trajectory import Span, Trajectory, carry_back, trace_span
+from byline.curvature.trajectory import RecordedSteps, Trajectory, carry_back, trace_span
 from byline.errors import InvalidRecipe, NonFiniteGradient
 
 POINTS, WIDTH, STEPS = 9, 4, 14
@@ -34,12 +34,12 @@ class Run:
     def gradients(self, w: Tensor, rows: Tensor) -> Tensor:
         return -self.x[rows] / (self.x[rows] @ w)[:, None]
 
-    def span(self, first: int = 0, last: int = STEPS) -> Span:
+    def span(self, first: int = 0, last: int = STEPS) -> RecordedSteps:
         w, phi = self.start, []
         for rows, rate in zip(self.batches, self.rates, strict=True):
             phi.append(self.gradients(w, rows))
             w = w - rate / len(rows) * phi[-1].sum(dim=0)
-        return Span(
+        return RecordedSteps(
             phi_NK=torch.cat(phi[first:last]),
             rows_N=torch.cat(self.batches[first:last]),
             sizes_S=torch.tensor([len(rows) for rows in self.batches[first:last]]),
@@ -47,7 +47,7 @@ class Run:
         )
 
 
-def summed(span: Span, traced_NK: Tensor) -> Tensor:
+def summed(span: RecordedSteps, traced_NK: Tensor) -> Tensor:
     return torch.zeros(POINTS, traced_NK.shape[1], dtype=torch.float64).index_add_(0, span.rows_N, traced_NK)
 
 
@@ -115,7 +115,9 @@ def test_carries_are_read_and_not_written() -> None:
 
 def test_a_run_that_diverges_when_linearised_is_refused() -> None:
     span = Run().span()
-    wild = Span(phi_NK=span.phi_NK * 1e40, rows_N=span.rows_N, sizes_S=span.sizes_S, rates_S=span.rates_S)
+    wild = RecordedSteps(
+        phi_NK=span.phi_NK * 1e40, rows_N=span.rows_N, sizes_S=span.sizes_S, rates_S=span.rates_S
+    )
     with pytest.raises(NonFiniteGradient, match="diverges"):
         trace_span(wild, eye(WIDTH))
 

@@ -128,7 +128,7 @@ def test_answers_carry_errors_unless_a_finished_feature_was_sent(config: Config,
         assert np.mean(list(each.members.values())) == pytest.approx(each.score, rel=1e-4)
     assert all(owner.standard_error > 0 for owner in answer.shares.owners)
     item = (torch.tensor(QUERY["x"]), 2)
-    feature = attributor._questions._models().query([item])[0].tolist()
+    feature = attributor._preparer._models().query([item])[0].tolist()
     bare = attributor.attribute(AttributionRequest(feature=feature, shares=True, members=True))
     assert [each.row for each in bare.proponents] == [each.row for each in answer.proponents]
     assert bare.standard_error_scope is None

@@ -7,9 +7,9 @@ import pytest
 from byline.errors import DatabaseUnavailable
 from byline_service.accounts import usage
 from byline_service.accounts.key_cache import KeyCache
-from byline_service.accounts.usage import UsageKey, UsageTotals
+from byline_service.accounts.usage import UsageBuffer, UsageKey, UsageTotals
 from byline_service.database import Database
-from byline_service.maintenance import UsageBuffer, write
+from byline_service.maintenance import write
 from tests.service.conftest import client_without_key
 from tests.service.keys import SECRET, bearer
 

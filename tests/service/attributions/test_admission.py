@@ -229,7 +229,7 @@ def test_a_solved_query_counts_its_passes_in_the_queue_and_shares_them_in_a_batc
 
 def test_solved_queries_are_admitted_by_their_passes(serve):
     attributor, featurizer = fake_attributor(members=1)
-    attributor._questions = QueryPreparer(
+    attributor._preparer = QueryPreparer(
         recipe("if_cg"), attributor.index.width, task=attributor.task, featurizer=featurizer
     )
     served = serve({"fake": attributor}, queue_cost=256)

@@ -1,4 +1,4 @@
-"""Times and request_statuses as histograms have them."""
+"""The usage page reads times and counts of statuses from the histograms of the metrics."""
 
 from math import inf
 
