@@ -177,7 +177,9 @@ def read_manifest(directory: Path) -> Manifest:
 def _other_schema(version: object) -> str:
     """Describe an index of another schema and say the way out."""
     if not isinstance(version, int):
-        return f"expected schema version {SCHEMA_VERSION}, found a manifest without one: build the index again"
+        return (
+            f"expected schema version {SCHEMA_VERSION}, found a manifest without one: build the index again"
+        )
     found = f"expected schema version {SCHEMA_VERSION}, got {version}, which"
     if version < SCHEMA_VERSION:
         return f"{found} an older Byline wrote: build the index again"
