@@ -4,10 +4,11 @@ HTTP bodies, `AttributionRequest`, the client's keywords and the options of `byl
 `AttributionOptions`. It needs neither torch nor an index.
 """
 
+import operator
 from collections.abc import Mapping
-from typing import Any, TypedDict, Unpack
+from typing import Annotated, Any, TypedDict, Unpack
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from byline.api.documents import Body
 from byline.api.terms import (
@@ -19,10 +20,31 @@ from byline.api.terms import (
     Direction,
     Similarity,
 )
-from byline.api.validation import describe_errors
+from byline.api.validation import describe_errors, type_name
 from byline.errors import InvalidQuery
 
-Scalar = str | bool | int | float | None
+
+def _plain_integer(value: object) -> object:
+    """Read numpy's and torch's integers as Python's."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:  # an array, or a tensor of fractions
+        return value
+
+
+def _require_scalar(value: object) -> object:
+    """Refuse a container in one message: pydantic has one for each type of the union."""
+    if isinstance(value, str | bool | int | float | None):
+        return value
+    raise InvalidQuery(f"expected text, a number, true or false, or null, got {type_name(value)}")
+
+
+Count = Annotated[int, BeforeValidator(_plain_integer)]
+Scalar = Annotated[
+    str | bool | int | float | None, BeforeValidator(_require_scalar), BeforeValidator(_plain_integer)
+]
 
 
 class Filter(BaseModel):
@@ -47,7 +69,7 @@ class OwnerOptions(Body):
 
     model_config = ConfigDict(frozen=True)
 
-    owners_limit: int = Field(default=LISTED_OWNERS, ge=LEAST_COUNT)
+    owners_limit: Count = Field(default=LISTED_OWNERS, ge=LEAST_COUNT)
     """Number of owners to list, by descending score. `others` sums up the rest."""
 
 
@@ -63,7 +85,7 @@ class TargetOption(Body):
 class RankingOptions(OwnerOptions):
     """The options that a query, a gradient and a feature share."""
 
-    k: int = Field(default=LISTED_POINTS, ge=LEAST_COUNT)
+    k: Count = Field(default=LISTED_POINTS, ge=LEAST_COUNT)
     """Number of training points to return at each end. Fewer come back if fewer exist."""
     direction: Direction = LISTED_END
     """Proponents raised the target (lowered the loss). Opponents lowered it."""
@@ -73,7 +95,7 @@ class RankingOptions(OwnerOptions):
     """Add the share of each owner. Shares always cover all rows, regardless of `filter`."""
     drill_down: bool = False
     """On an index of groups: score the points of the top groups one by one, and return points."""
-    drill_groups: int = Field(default=DRILLED_GROUPS, ge=LEAST_COUNT)
+    drill_groups: Count = Field(default=DRILLED_GROUPS, ge=LEAST_COUNT)
     """Number of groups to drill into at each end."""
 
 

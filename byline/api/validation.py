@@ -17,6 +17,8 @@ SHOWN = 5
 """Number of errors that a message lists."""
 MOST_NAMES = 12
 """Number of field names that a message lists."""
+DEEPEST = 100
+"""Levels of a payload that are searched for what is not JSON."""
 LONGEST_NAME = 64
 """Number of characters of an unknown name that a message repeats."""
 
@@ -91,24 +93,52 @@ def validated(model: type[ModelT], payload: Any, what: str) -> ModelT:
     except ValidationError as error:
         raise InvalidQuery(f"expected a valid {what}: {describe_errors(error, model)}") from None
     except (ValueError, RecursionError):
-        for name in _surrogates_in(payload):
-            raise InvalidQuery(
-                f"expected a valid {what}: {name}: expected text that is valid Unicode, got a lone surrogate"
-            ) from None
+        if (found := _not_json(payload)) is not None:
+            raise InvalidQuery(f"expected a valid {what}: {_not_json_line(model, *found)}") from None
         raise InvalidQuery(
             f"expected a valid {what}, got one that is nested too deeply or holds other than JSON values"
         ) from None
 
 
-def _surrogates_in(payload: Any) -> list[str]:
-    """List the fields of a payload whose text JSON cannot hold."""
-    found = []
-    for name, value in payload.items() if isinstance(payload, Mapping) else ():
-        try:
-            to_json({str(name): value})
-        except (ValueError, RecursionError) as error:
-            found += [printable(str(name))] if "surrogates" in str(error) else []
-    return found
+def _not_json(
+    value: object, place: tuple[int | str, ...] = ()
+) -> tuple[tuple[int | str, ...], object] | None:
+    """Find the first part of a payload that JSON cannot hold, and its place. A payload may contain itself."""
+    if len(place) > DEEPEST:
+        return None
+    parts: list[tuple[int | str, object]]
+    if isinstance(value, Mapping):
+        keys = [(place, key) for key in value if not _is_json({key: None})]
+        if keys:
+            return keys[0]
+        parts = [(str(key), part) for key, part in value.items()]
+    elif isinstance(value, list | tuple):
+        parts = list(enumerate(value))
+    else:
+        return None if _is_json(value) else (place, value)
+    found = (_not_json(part, (*place, key)) for key, part in parts)
+    return next((each for each in found if each is not None), None)
+
+
+def _is_json(value: object) -> bool:
+    try:
+        to_json(value)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _not_json_line(model: type[BaseModel], location: tuple[int | str, ...], value: object) -> str:
+    names, _ = _walked(model, location)
+    if names[:1] == ["*"]:  # an unknown field
+        names[0] = printable(str(location[0]))
+    place = f"{'.'.join(names)}: " if names else ""
+    if isinstance(value, str):
+        return f"{place}{_KINDS['string_unicode']}"
+    kind = type(value)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    way_out = ": pass its .tolist()" if hasattr(value, "tolist") else ""
+    return f"{place}expected JSON values, got a {name}{way_out}"
 
 
 def describe_errors(error: ValidationError, model: type[BaseModel]) -> str:

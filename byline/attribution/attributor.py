@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.api.answer import Answer, SharesAnswer
-from byline.api.query import AttributionKeywords, SharesKeywords
+from byline.api.query import AttributionKeywords, SharesKeywords, options_of
 from byline.attribution.answer_writer import AnswerWriter
 from byline.attribution.baseline_ranking import Similarities
 from byline.attribution.drill_down import make_drill_down, most_points_of, require_drill_down
@@ -400,8 +400,7 @@ def _request_of(
     query: AttributionRequest | Mapping[str, Any], options: AttributionKeywords | SharesKeywords
 ) -> AttributionRequest:
     if not isinstance(query, AttributionRequest):
-        fields: dict[str, Any] = {"query": query, **options}
-        return AttributionRequest(**fields)
+        return AttributionRequest(query=query, **dict(options_of(**options)))
     if options:
         raise InvalidQuery("expected the options inside the AttributionRequest, got keywords beside it")
     return query

@@ -88,7 +88,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     """Version of the directory's format."""
     fingerprint: Fingerprint
     """Digests of everything that the index was built from."""
@@ -166,14 +166,24 @@ def read_manifest(directory: Path) -> Manifest:
     content = _checked_content(path, data)
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise IncompatibleIndex(
-            f"{path}: expected schema version {SCHEMA_VERSION}, got {version!r}: rebuild, or use the release that wrote it"
-        )
+        raise IncompatibleIndex(f"{path}: {_other_schema(version)}")
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
         fields = _fields(error.errors())
         raise IncompatibleIndex(f"{path}: this release cannot read the fields {fields}: rebuild") from error
+
+
+def _other_schema(version: object) -> str:
+    """Describe an index of another schema and say the way out."""
+    if not isinstance(version, int):
+        return (
+            f"expected schema version {SCHEMA_VERSION}, found a manifest without one: build the index again"
+        )
+    found = f"expected schema version {SCHEMA_VERSION}, got {version}, which"
+    if version < SCHEMA_VERSION:
+        return f"{found} an older Byline wrote: build the index again"
+    return f"{found} a newer Byline wrote: update Byline, or build the index again"
 
 
 def _checked_content(path: Path, data: bytes) -> dict[str, Any]:

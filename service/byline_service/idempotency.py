@@ -35,12 +35,13 @@ class Attempt:
     key: str
     """Value of the header `Idempotency-Key`."""
     body_digest: bytes
-    """SHA-256 of the request body."""
+    """SHA-256 of the request body. With options beside the body: of that digest and the options."""
 
     @staticmethod
-    def of(key_id: str, route: str, key: str, body: bytes) -> "Attempt":
-        """Create an attempt from a request body."""
-        return Attempt(key_id, route, key, hashlib.sha256(body).digest())
+    def of(key_id: str, route: str, key: str, body: bytes, options: bytes = b"") -> "Attempt":
+        """Create an attempt from a request body and the options beside it."""
+        digest = hashlib.sha256(body).digest()
+        return Attempt(key_id, route, key, hashlib.sha256(digest + options).digest() if options else digest)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ async def begin(transaction: Connection, attempt: Attempt) -> Replay | None:
         The stored answer. None for the first request, and `finish` must follow.
 
     Raises:
-        ReusedKey: The key was used with another body.
+        ReusedKey: The key was used with another body or other options.
     """
     make = sqlite.insert if transaction.dialect.name == "sqlite" else postgresql.insert
     added = make(idempotency).values(
@@ -80,14 +81,14 @@ async def find(transaction: Connection, attempt: Attempt) -> Replay | None:
     """Return the stored answer of a request. None if there is none.
 
     Raises:
-        ReusedKey: The key was used with another body.
+        ReusedKey: The key was used with another body or other options.
     """
     row = (await transaction.execute(select(idempotency).where(*_same(attempt)))).mappings().first()
     if row is None:
         return None
     if bytes(row["body_digest"]) != attempt.body_digest:
         raise ReusedKey(
-            "expected the body that was sent with this Idempotency-Key before, got another one: use a new key"
+            "expected the body and options that were sent with this Idempotency-Key before, got others: use a new key"
         )
     assert row["status"] is not None, "`finish` must follow in the transaction of `begin`"
     return Replay(row["status"], row["body"])
@@ -152,6 +153,7 @@ async def run_once(
     body: bytes,
     prepare: Callable[[], Awaitable[Prepared]],
     book: Callable[[Connection, Prepared], Awaitable[tuple[int, BaseModel]]],
+    options: bytes = b"",
 ) -> Response:
     """Execute a request once, or repeat its stored answer.
 
@@ -162,17 +164,19 @@ async def run_once(
         prepare: Slow work outside any transaction. It may run again. `no_preparation` where there is none.
         book: Writes in the given transaction, with the result of `prepare`, and returns status and answer. Its effects
             and the stored answer are committed together.
+        options: Canonical form of the query parameters that the effects depend on; empty where there are none.
 
     Returns:
         The answer. A repeated one has the header `Idempotency-Replayed: true`.
 
     Raises:
         InvalidQuery: The header is missing or too long.
-        ReusedKey: The key was used with another body.
+        ReusedKey: The key was used with another body or other options.
         InProgress: The first request with this key is still running.
     """
     service: IdempotencyState = request.app.state.service
-    attempt = Attempt.of(caller.key_id, f"{request.method} {request.url.path}"[:LONGEST], _key(request), body)
+    route = f"{request.method} {request.url.path}"[:LONGEST]
+    attempt = Attempt.of(caller.key_id, route, _key(request), body, options)
     with _exclusive(service.in_progress, attempt):
         async with service.database.read() as reading:
             replay = await find(reading, attempt)

@@ -3,7 +3,9 @@
 import asyncio
 
 import pytest
+import torch
 from fastapi import APIRouter, Request
+from safetensors.torch import save
 from sqlalchemy import func, select
 
 from byline.api.accounts import Scope
@@ -15,6 +17,7 @@ from byline_service.accounts.permissions import caller_of, requires
 from byline_service.database import Database
 from byline_service.database.tables.accounts import audit as audit_table
 from byline_service.idempotency import Attempt, Replay, no_preparation, run_once
+from tests.service.fakes import fake_attributor
 
 PATH = "/v1/once"
 
@@ -89,6 +92,37 @@ def test_two_callers_keys_have_nothing_to_do_with_each_other(running):
     assert send(running, "a", b"1").status_code == 201
     assert send(running, "a", b"2", authorization=f"Bearer {other}").status_code == 201
     assert sorted(happened(running)) == ["1", "2"]
+
+
+GRADIENT = {f"c{m}-m{m}/w": torch.ones(6) for m in range(3)}
+
+
+def test_an_events_options_beside_a_gradient_belong_to_the_key(serve, database):
+    """A weight decides how much an event is paid: the same gradient with another one is another request."""
+    attributor, _ = fake_attributor(members=3, checkpoints=3)
+    served = serve({"fake": attributor}, database_url=database.url)
+    headers = {"idempotency-key": "g", "content-type": "application/vnd.safetensors"}
+
+    def book(options, key="g"):
+        path = f"/v1/indexes/fake/events{options}"
+        return served.client.post(path, content=save(GRADIENT), headers=headers | {"idempotency-key": key})
+
+    first = book("?weight=1&reference=a")
+    assert first.status_code == 201, first.text
+    for others in ("?weight=1000&reference=a", "?weight=1&reference=b", "?weight=1", ""):
+        refused = book(others)
+        assert refused.status_code == 422, others
+        assert refused.json()["type"] == "urn:byline:problem:idempotency-mismatch"
+        assert "body and options" in refused.json()["detail"]
+    for same in ("?weight=1&reference=a", "?reference=a&weight=1", "?reference=a"):
+        again = book(same)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.json() == first.json()
+    assert book("", key="plain").status_code == 201
+    assert book("?weight=1", key="plain").headers["idempotency-replayed"] == "true"
+    assert book("?weight=1000", key="plain").status_code == 422
+    events = served.client.get("/v1/indexes/fake/events").json()["events"]
+    assert [(each["weight"], each["reference"]) for each in events] == [(1, None), (1, "a")]
 
 
 def test_of_many_replicas_at_once_one_does_it_and_all_say_so(database):

@@ -37,8 +37,9 @@ class Advice:
             chosen = self.recommended
             new = max(0, chosen.checkpoints - self.available)
             training = f", {new} of them to be trained" if new else ""
+            checkpoints = _counted(chosen.checkpoints, "checkpoints")
             yield (
-                f"Recommended: {chosen.checkpoints} checkpoints{training} x {chosen.masks} {pilot.within}: the cheapest "
+                f"Recommended: {checkpoints}{training} x {_counted(chosen.masks, pilot.within)}: the cheapest "
                 f"within .01 of the best correlation at {self.budget} gradient passes a query."
             )
         if self.components.rho_between is None:
@@ -55,6 +56,10 @@ class Advice:
             f"fitted on the {points:,} sampled points; queries like these {asked} of {where}."
         )
         yield "A correlation with an endless ensemble is not the LDS: `byline evaluate` measures that."
+
+
+def _counted(number: int, things: str) -> str:
+    return f"{number} {things.removesuffix('s') if number == 1 else things}"
 
 
 def advice(components: Components, available: int, budget: int, train_cost: float | None = None) -> Advice:

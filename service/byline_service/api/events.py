@@ -84,8 +84,11 @@ async def book(
     kind = media_type(request, JSON, SAFETENSORS)
     body = await read_body(request, service.settings.deadline_seconds)
     parse: Callable[[], ParsedRequest]
+    beside = b""
     if kind == SAFETENSORS:
         booking, parse = options.model_dump(), partial(gradient_event_request, body)
+        if options != GradientEventOptions():
+            beside = options.model_dump_json().encode()
     else:
         if request.query_params:
             raise InvalidQuery("expected the options of a JSON body inside it, got query parameters")
@@ -112,7 +115,7 @@ async def book(
         return 201, _document(booked)
 
     try:
-        response = await run_once(request, caller, body, prepare, write)
+        response = await run_once(request, caller, body, prepare, write, beside)
     except (ClientGoneError, ClientDisconnect):
         return Response(status_code=499)
     if "idempotency-replayed" not in response.headers:

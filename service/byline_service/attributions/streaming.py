@@ -8,6 +8,7 @@ head before the first event, so that a refusal could not have a status of its ow
 events, as the `Accept` header asks.
 """
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -26,6 +27,8 @@ from byline_service.http.problems import describe_error, problem
 from byline_service.state import AppState
 
 EVENTS = "text/event-stream"
+_ZERO = re.compile(r"q\s*=\s*0(\.0{0,3})?")
+"""The weight of a media type that the client does not accept (RFC 9110, 12.4.2)."""
 INTERVAL = 0.25
 """Seconds between two checks of the progress, and so the least time between two events."""
 KEEP_ALIVE = 10.0
@@ -33,9 +36,12 @@ KEEP_ALIVE = 10.0
 
 
 def wants_events(request: Request) -> bool:
-    """Return whether the `Accept` header of a request asks for events."""
-    accepted = request.headers.get("accept", "").split(",")
-    return any(each.partition(";")[0].strip().lower() == EVENTS for each in accepted)
+    """Return whether the `Accept` header of a request asks for events; with a weight of 0 it refuses them."""
+    for accepted in request.headers.get("accept", "").lower().split(","):
+        kind, *parameters = [part.strip() for part in accepted.split(";")]
+        if kind == EVENTS:
+            return not any(_ZERO.fullmatch(parameter) for parameter in parameters)
+    return False
 
 
 class EventStream(Response):

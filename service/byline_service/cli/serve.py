@@ -112,7 +112,11 @@ def _open(indexes: "list[IndexArgument]", settings: "Settings") -> "dict[str, Se
                 )
         first = open_first(index, own)
         for facts, reason in first.unusable:
-            typer.echo(f"{facts.index} {facts.version} cannot be served: {reason}", err=True)
+            typer.echo(
+                f"{facts.index} {facts.version} cannot be served: {reason}. "
+                "`byline versions switch` chooses another version.",
+                err=True,
+            )
         opened |= first.served
     return opened
 

@@ -147,6 +147,7 @@ class AllowedHosts:
         refusal = problem_response(
             kind,
             "expected one of the service's allowed hosts in the Host header, got another: set BYLINE_ALLOWED_HOSTS",
+            request_id=scope["state"].get("request_id"),
         )
         await refusal(scope, receive, send)
 

@@ -40,6 +40,8 @@ class IndexArgument:
     managed: bool
     """Whether the database decides which version is served. A renamed version directory is not managed: its answers would
     name another version than the alias, so it is served unchanged."""
+    aliases_in: str = "the database"
+    """Database of the aliases, as messages name it."""
     unusable: BylineError | None = None
     """Why the current version cannot be read. `folder` is then another version, which identifies the index, and an alias
     must name the version to serve."""
@@ -75,7 +77,14 @@ class IndexArgument:
             baselines=settings.baselines,
         )
         managed = absolute.name == manifest.fingerprint.version and not folder.is_symlink()
-        return cls(name=chosen, folder=folder, directory=directory, managed=managed, unusable=unusable)
+        return cls(
+            name=chosen,
+            folder=folder,
+            directory=directory,
+            managed=managed,
+            aliases_in="the database" if settings.database_url else str(settings.data_dir),
+            unusable=unusable,
+        )
 
 
 def _identified(path: Path) -> tuple[Path, Manifest, BylineError | None]:
@@ -129,13 +138,13 @@ def open_first(given: IndexArgument, aliases: Sequence[AliasRecord]) -> OpenedVe
     Raises:
         UnusableIndex: Nothing can be served under the index's own name.
         BylineError: The current version is unusable, and no alias names another one.
-        NotFound: A version's directory does not exist.
+        NotFound: The directory of the alias's version does not exist.
     """
     if not given.managed:
         opener = Attributor.open if given.directory.with_task else Attributor.open_without_task
         attributor = opener(given.folder, threads=given.directory.threads, name=given.name)
         return OpenedVersions({given.name: ServedVersion.of(attributor)}, [])
-    opening = _Opening(given.directory)
+    opening = _Opening(given)
     for alias in aliases:
         opening.open(alias, _order(alias))
     if not any(alias.alias == given.name for alias in aliases):
@@ -150,8 +159,9 @@ def _order(alias: AliasRecord) -> list[str]:
 
 
 class _Opening:
-    def __init__(self, directory: IndexDirectory) -> None:
-        self._directory = directory
+    def __init__(self, given: IndexArgument) -> None:
+        self._given = given
+        self._directory = given.directory
         self.served: dict[str, ServedVersion] = {}
         self.unusable: list[tuple[VersionFacts, str]] = []
 
@@ -169,11 +179,27 @@ class _Opening:
                 self.unusable.append((VersionFacts(index=index, version=version), str(error)))
             else:
                 return
-        if name == index and failed is not None:
-            raise failed
+        if name != index or failed is None:
+            return
+        if alias is not None and isinstance(failed, NotFound | UnusableIndex):
+            raise type(failed)(_way_out(self._given, alias, failed)) from failed
+        raise failed
 
     def _version(self, version: str) -> ServedVersion:
         for each in self.served.values():
             if each.version == version:
                 return each
         return self._directory.open(version)
+
+
+def _way_out(given: IndexArgument, alias: AliasRecord, failed: BylineError) -> str:
+    """Say which alias points at a version that cannot be served, and what the operator can do."""
+    place = given.directory.path
+    switch = f"`byline versions switch {alias.alias}={place} VERSION`"
+    points = f"in {given.aliases_in} the alias {alias.alias} points to version {alias.version}"
+    if isinstance(failed, NotFound):
+        return (
+            f"{points}, expected it in {place}, found no such directory: if this is another index, serve it as "
+            f"NAME={place} or set another BYLINE_DATA_DIR; if the alias is out of date, run {switch}"
+        )
+    return f"{failed}. {points[0].upper()}{points[1:]}: choose one that can be served with {switch}"

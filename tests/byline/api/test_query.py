@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
 import pytest
+import torch
 import typer.main
 
 from byline.__main__ import compose
@@ -113,6 +115,10 @@ def test_the_page_asks_with_the_same_names() -> None:
         ({"filter": {"owner": "secret"}}, "filter.owner: expected a list, got text"),
         ({"filter": {"who": ["secret"]}}, "filter.who: unknown field, expected"),
         ({"baseline": "knn_shapley"}, "offered by `byline scores` only"),
+        ({"k": True}, "k: expected an integer, got true or false"),
+        ({"k": np.float64(3)}, "k: expected an integer, got a float64"),
+        ({"drill_groups": np.ones(2)}, "drill_groups: expected an integer, got a ndarray"),
+        ({"owners_limit": np.int64(0)}, "owners_limit: expected a number of at least 1"),
     ],
 )
 def test_wrong_keywords_are_refused_the_same_way_everywhere(wrong: dict[str, Any], message: str) -> None:
@@ -121,6 +127,23 @@ def test_wrong_keywords_are_refused_the_same_way_everywhere(wrong: dict[str, Any
             check(**wrong)
         assert message in str(caught.value)
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [["secret"], {"secret": 1}])
+def test_an_attribute_that_is_no_scalar_is_named_once(value: object) -> None:
+    with pytest.raises(InvalidQuery) as caught:
+        options_of(filter={"attributes": {"secret": value}})
+    kind = "a list" if isinstance(value, list) else "an object"
+    expected = "expected text, a number, true or false, or null"
+    assert str(caught.value) == f"filter.attributes.*: {expected}, got {kind}"
+
+
+@pytest.mark.parametrize("number", [np.int64(3), np.uint8(3), torch.tensor(3)])
+def test_integers_of_arrays_count(number: Any) -> None:
+    options = options_of(k=number, drill_groups=number, owners_limit=number)
+    assert (options.k, options.drill_groups, options.owners_limit) == (3, 3, 3)
+    assert {type(options.k), type(options.drill_groups), type(options.owners_limit)} == {int}
+    assert AttributionRequest(query={}, k=number).k == 3
 
 
 def test_a_changed_request_is_checked_again() -> None:

@@ -4,7 +4,9 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from byline.api.validation import describe_errors, described, printable, unknown_field, validated
@@ -199,6 +201,28 @@ def test_a_strict_model_takes_the_json_form_of_its_types():
     for wrong in ({"pair": ["1", 2.5]}, {"pair": [1, 2, 3]}, {"colour": "blue"}, {"day": "tomorrow"}):
         with pytest.raises(InvalidQuery):
             validated(Strict, payload | wrong, "query")
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ({"text": torch.ones(2)}, "text: expected JSON values, got a torch.Tensor: pass its .tolist()"),
+        ({"text": np.ones(2)}, "text: expected JSON values, got a numpy.ndarray: pass its .tolist()"),
+        (
+            {"text": "a", "scores": {"secret": [1, np.float32(2)]}},
+            "scores.*.1: expected JSON values, got a numpy.float32: pass its .tolist()",
+        ),
+        ({"text": "a", "image": np.ones(2)}, "image: expected JSON values, got a numpy.ndarray"),
+        ({"text": object()}, "text: expected JSON values, got a object"),
+        ({"text": "\ud800"}, "text: expected text that is valid Unicode, got a lone surrogate"),
+        (torch.ones(2), "expected JSON values, got a torch.Tensor: pass its .tolist()"),
+    ],
+)
+def test_a_tensor_is_refused_with_its_field_its_type_and_the_way_out(payload, message):
+    with pytest.raises(InvalidQuery) as caught:
+        validated(Payload, payload, "query")
+    assert str(caught.value).startswith(f"expected a valid query: {message}")
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [object(), "\ud800", {1j: 2}])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from byline.api.query import Filter
+from byline.api.query import Filter, options_of
 from byline.attribution.optimism import candidate_count, optimism
 from byline.attribution.request import AttributionRequest
 from byline.attribution.uncertainty import (
@@ -47,6 +47,21 @@ ITEM = (torch.tensor(QUERY["x"]), 2)
 
 
 class TestAttributor:
+    @pytest.mark.parametrize(
+        ("option", "message"),
+        [
+            ({"examples": False}, "examples: unknown field"),
+            ({"every_owner": True}, "every_owner: unknown field"),
+            ({"gradient": 1}, "gradient: unknown field"),
+            ({"K": 1}, "K: unknown field, expected baseline, direction"),
+        ],
+    )
+    def test_keywords_are_those_of_the_client(self, attributor, option, message):
+        for ask in (attributor.attribute, attributor.shares, lambda query, **given: options_of(**given)):
+            with pytest.raises(InvalidQuery) as caught:
+                ask(QUERY, **option)
+            assert str(caught.value).startswith(message)
+
     def test_every_form_gives_the_brute_force_answer(self, attributor):
         feature_K = feature_of(attributor, ITEM)
         by_member_RM = brute_scores(attributor, feature_K)

@@ -18,6 +18,9 @@ def test_the_command_says_what_is_unknown(tmp_path: Path, task_file: TaskFile, c
     )
     run = CliRunner().invoke(compose(), ["plan-ensemble", str(tmp_path / "build.toml"), "--budget", "6"])
     assert run.exit_code == 0, run.output
+    if checkpoints == 1:
+        assert "Recommended: 1 checkpoint x" in " ".join(run.output.split())
+    assert " 1 masks" not in " ".join(run.output.split())
     assert ("rho_between is unknown" in " ".join(run.output.split())) == (checkpoints == 1)
     run = CliRunner().invoke(
         compose(), ["plan-ensemble", str(tmp_path / "build.toml"), "--budget", "6", "--json"]

@@ -53,6 +53,22 @@ def test_a_stream_ends_with_the_answer_of_the_plain_path(served):
     assert (name, without_timings(answer)) == ("answer", without_timings(plain.json()))
 
 
+@pytest.mark.parametrize(
+    ("accept", "streams"),
+    [
+        ("text/event-stream;q=0", False),
+        ("text/event-stream; Q=0.000, application/json", False),
+        ("text/event-stream;q=0.001", True),
+        ("application/json;q=0, text/event-stream", True),
+        ("*/*", False),
+    ],
+)
+def test_a_weight_of_zero_refuses_events(served, accept, streams):
+    answer = served.client.post(ASK, json={"query": {"text": "hello"}}, headers={"accept": accept})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream") == streams
+
+
 def test_shares_stream_too(served):
     streamed = served.client.post(
         "/v1/indexes/fake/shares", json={"query": {"text": "hello"}}, headers=EVENTS

@@ -1,8 +1,10 @@
 """Two versions of the tests' tiny Task in one index directory."""
 
+import json
 import shutil
 from pathlib import Path
 
+from byline.index.canonical_json import canonical_digest, canonical_json
 from byline.index.publishing import current_version
 from byline_indexer.build.build import build
 from byline_indexer.config import load_config
@@ -29,6 +31,13 @@ def build_versions(folder: Path, sizes=(16, 8)) -> list[str]:
 
 def directory(folder: Path, *, with_task: bool = True) -> IndexDirectory:
     return IndexDirectory(index="tiny", path=folder / "index", with_task=with_task, threads=1)
+
+
+def of_an_older_byline(version: Path) -> None:
+    """Give a version the schema of an older release."""
+    content = json.loads((version / "manifest.json").read_bytes())["content"] | {"schema_version": 1}
+    data = canonical_json({"content": content, "sha256": canonical_digest(content)})
+    (version / "manifest.json").write_bytes(data)
 
 
 def flip(path: Path, at: int = -1) -> None:

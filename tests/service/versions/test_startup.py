@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from byline.errors import InvalidInput, NotFound, UnusableIndex
+from byline.errors import IncompatibleIndex, InvalidInput, NotFound, UnusableIndex
 from byline_service.accounts.scopes import Caller
 from byline_service.settings import Settings
 from byline_service.versions import transactions
 from byline_service.versions.startup import IndexArgument, aliases_of, open_first
 from byline_service.versions.transactions import Expected
-from tests.service.versions.building import directory, flip
+from tests.service.versions.building import build_versions, directory, flip, of_an_older_byline
 
 ADA = Caller(key_id="k", person="ada", scopes=frozenset())
 
@@ -84,6 +84,45 @@ def test_a_version_itself_can_be_given_and_the_alias_still_decides(index, known)
     itself = given(index, f"tiny={index.path / index.a}")
     assert open_first(itself, known.aliases).served["tiny"].version == index.b
     assert open_first(itself, []).served["tiny"].version == index.a
+
+
+def test_an_alias_of_another_folders_version_says_the_ways_out(index, known, tmp_path):
+    """Two Tasks of one name in one data directory: the alias of the first is no version of the second."""
+    for version in (index.a, index.b):
+        (index.path / version).rename(tmp_path / version)
+    build_versions(index.folder, sizes=(4,))
+    settings = Settings(threads=1, data_dir=tmp_path / "data")
+    found = IndexArgument.parse(str(index.path), settings, with_task=False)
+    with pytest.raises(NotFound) as caught:
+        open_first(found, known.aliases)
+    said = str(caught.value)
+    assert f"in {tmp_path / 'data'} the alias tiny points to version {index.b}" in said
+    assert f"expected it in {index.path}, found no such directory" in said
+    assert f"NAME={index.path} or set another BYLINE_DATA_DIR" in said
+    assert f"`byline versions switch tiny={index.path} VERSION`" in said
+
+
+def test_an_alias_of_an_older_bylines_version_says_the_way_out(index, known):
+    for version in (index.a, index.b):
+        of_an_older_byline(index.path / version)
+    (index.path / "current").write_text(build_versions(index.folder, sizes=(4,))[0] + "\n")
+    with pytest.raises(IncompatibleIndex) as caught:
+        open_first(given(index), known.aliases)
+    said = str(caught.value)
+    assert "got 1, which an older Byline wrote: build the index again" in said
+    assert f"the alias tiny points to version {index.b}: choose one that can be served with" in said
+    assert f"`byline versions switch tiny={index.path} VERSION`" in said
+
+
+def test_a_database_with_a_password_is_not_named(index, known, tmp_path):
+    (index.path / index.b).rename(tmp_path / "b")
+    (index.path / index.a).rename(tmp_path / "a")
+    build_versions(index.folder, sizes=(4,))
+    settings = Settings(threads=1, database_url="postgresql://ada:secret@somewhere/byline")
+    found = IndexArgument.parse(str(index.path), settings, with_task=False)
+    with pytest.raises(NotFound, match="in the database the alias tiny points to") as caught:
+        open_first(found, known.aliases)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("how", ["damaged", "absent"])
