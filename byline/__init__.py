@@ -11,7 +11,8 @@ from byline.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from byline import curvature, errors, gradients, metrics, projection, tasks
-    from byline.api.answer import Answer, Attribution, Shares
+    from byline.api.answer import Answer, Shares
+    from byline.api.answer_parts import Attribution
     from byline.api.example import Example
     from byline.api.quality_card import QualityCard
     from byline.attribution.attributor import Attributor
@@ -63,7 +64,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "byline.api.answer": ("Answer", "Attribution", "Shares"),
+    "byline.api.answer": ("Answer", "Shares"),
+    "byline.api.answer_parts": ("Attribution",),
     "byline.api.example": ("Example",),
     "byline.api.quality_card": ("QualityCard",),
     "byline.attribution.attributor": ("Attributor",),

@@ -16,8 +16,8 @@ from byline.paths import local_path
 from byline.recipes import Recipe
 from byline.task import Task
 from byline.tasks.classification import dtype_of
+from byline.tasks.model_task import Loss, from_model
 from byline.tasks.points import Points, as_items, require_same_form
-from byline.tasks.trained_model import Loss, from_model
 
 if TYPE_CHECKING:
     from byline_indexer.build.index import BuildOptions

@@ -196,6 +196,28 @@ def test_no_folders_import_each_other_in_a_circle() -> None:
     assert not new, new
 
 
+def module_graph(package: str, folder: Path) -> dict[str, set[str]]:
+    """Map each module of a package to the modules that it imports, inside functions and for types too."""
+    files = {
+        ".".join([package, *path.relative_to(folder).with_suffix("").parts]).removesuffix(".__init__"): path
+        for path in folder.rglob("*.py")
+    }
+    graph: dict[str, set[str]] = {}
+    for module, path in files.items():
+        names = [name for node in ast.walk(ast.parse(path.read_text())) for name in imported_modules(node)]
+        found = {name if name in files else name.rpartition(".")[0] for name in names}
+        graph[module] = found & set(files) - {module}
+    return graph
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    graph = module_graph(package, ROOT / PACKAGES[package])
+    assert sum(map(len, graph.values())) > len(graph)
+    found = circles(graph)
+    assert not found, sorted(map(sorted, found))
+
+
 def test_circles_are_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"d"}}) == {frozenset("abc")}
     assert circles({"a": {"b"}, "b": {"c"}}) == set()

@@ -1,139 +1,20 @@
 """Wire documents of answers, the same from Python, the command line and HTTP. All numbers are finite."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field, JsonValue
-
+from byline.api.answer_parts import (
+    AnswerHeader,
+    Attribution,
+    Coverage,
+    Optimism,
+    OtherOwners,
+    OwnerShare,
+    StandsOut,
+)
 from byline.api.documents import Document
-from byline.api.example import Example
-from byline.api.terms import ErrorScope, Similarity
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Attribution(Document):
-    """A training point in an answer."""
-
-    rank: int = Field(ge=1)
-    """Rank, from 1 for the strongest score."""
-    row: int = Field(ge=0)
-    """Row of the training point in the index."""
-    example: Example
-    """Metadata of the training point."""
-    score: float
-    """Mean over the members. A positive score means that training on the point raised the target (lowered the loss).
-    With a baseline: the similarity to the query."""
-    standard_error: float | None
-    """Standard error of the score over the ensemble (`Answer.standard_error_scope`). Null with one member."""
-    interval: tuple[float, float] | None = None
-    """95 % interval around the score minus the `optimism` of its end, if that is known. It uses Student's t with
-    `standard_error_units` - 1 degrees of freedom. Null with one member."""
-    members: dict[str, float] | None = None
-    """Scores by member. Null unless `members` was requested."""
-
-
-class Coverage(Document):
-    """The part of the training set that an answer covers."""
-
-    searched: int
-    """Number of training points that the search covered, directly or through their groups."""
-    total: int
-    """Number of training points of the index."""
-    complete: bool
-    """Whether the search covered all training points. Compensation requires it."""
-
-
-class StandsOut(Document):
-    """Whether the best scores stand out from the noise. Null means unknown."""
-
-    proponents: bool | None = None
-    """Whether the largest score stands out."""
-    opponents: bool | None = None
-    """Whether the smallest score stands out."""
-
-
-class Optimism(Document):
-    """The fraction by which the listed scores are too high on average, because they are the best of many.
-
-    The estimate selects without one unit of the ensemble and scores by that unit. Null means unknown: with one member,
-    if codes chose the candidates (`exact` is false), or if the best scores are on the wrong side of zero.
-    """
-
-    proponents: float | None = None
-    """Optimism of the largest scores. 0.05 means 5 % too high."""
-    opponents: float | None = None
-    """Optimism of the smallest scores. 0.05 means 5 % too low."""
-
-
-class SearchCertainty(Document):
-    """The certainty that the search found the strongest rows."""
-
-    exact: bool
-    """Whether every row in question was scored. Then the search missed nothing."""
-    candidates: int = Field(ge=0)
-    """Number of scored rows. With both ends, the larger number."""
-    expected_recall: float = Field(ge=0, le=1)
-    """Lower bound of the expected fraction of examples that scoring all rows would also return. It follows from the
-    error of the codes on the candidates, and is the lower one of both ends. 1 if all rows were scored. An index that
-    stores codes alone gives the lowest recall measured at build time."""
-
-
-class Timings(Document):
-    """Milliseconds by stage. Queries of one batch share the times of the batch."""
-
-    queue: float = 0.0
-    """Wait for the compute thread. Zero without a server."""
-    predict: float = 0.0
-    """Parsing of the payload, and prediction of missing fields."""
-    gradient: float = 0.0
-    """Gradients and features of the query."""
-    transform: float = 0.0
-    """Transformation of given gradient tensors into a feature."""
-    search: float = 0.0
-    """Search, exact rescoring, members' scores, and owners' sums if requested."""
-    join: float = 0.0
-    """Reading of the metadata, and construction of the answer."""
-
-
-class OwnerShare(Document):
-    """The share of one owner in an answer."""
-
-    owner: str
-    """Name of the owner."""
-    licenses: tuple[str, ...] = ()
-    """Licenses of the owner's training points."""
-    examples: int
-    """Number of rows of the owner."""
-    score: float
-    """Signed sum of the scores of these rows."""
-    standard_error: float | None
-    """Standard error of the score. Null with one member."""
-    interval: tuple[float, float] | None = None
-    """95 % interval of the score by Student's t."""
-    share: float | None
-    """Positive part of the score, divided by the sum over all owners. Null if that sum is zero."""
-    share_standard_error: float | None
-    """Standard error of the share by the delete-one jackknife over the ensemble. Null with one member."""
-    share_interval: tuple[float, float] | None = None
-    """95 % interval of the share by Student's t, within 0 and 1. It is the interval of the score divided by the shared
-    sum, so it has a width even if the share is clipped to zero."""
-    members: dict[str, float] | None = None
-    """Scores by member, with the score as their mean. Null unless `members` was requested and the scores are known."""
-
-
-class OtherOwners(Document):
-    """The sums over the owners beyond `owners_limit`."""
-
-    owners: int
-    """Number of these owners."""
-    examples: int
-    """Number of their rows."""
-    score: float
-    """Sum of their scores."""
-    share: float | None
-    """Sum of their shares. Null if no owner has a share."""
 
 
 class Shares(Document):
@@ -154,77 +35,7 @@ class Shares(Document):
         """Write the shares as a table, one row an owner. See `byline.api.answer_tables.owners_table`."""
         from byline.api.answer_tables import owners_table
 
-        return owners_table(self)
-
-
-class CardFigure(Document):
-    """A figure of a quality card."""
-
-    metric: str
-    """Metric as `byline evaluate --metric` names it."""
-    target: str | None
-    """Target of the measured scores. The figure does not apply to other targets."""
-    text: str
-    """Readable form, such as `LDS .50 (.46 to .53), 100 queries`."""
-    value: float
-    """Value of the figure."""
-    interval: tuple[float, float] | None
-    """95 % bootstrap interval."""
-    ceiling: float | None
-    """Value that perfect scores would reach. Null if unknown."""
-
-
-class CardSummary(Document):
-    """A summary of the index's quality card. `GET /v1/indexes/{name}` returns the complete card."""
-
-    text: str
-    """Readable form of all figures, on one line."""
-    manifest: str
-    """Digest of the measured version's manifest."""
-    figures: tuple[CardFigure, ...]
-    """Figures, one for each measurement."""
-
-
-class AnswerHeader(Document):
-    """The description of the index and the scores that every answer contains."""
-
-    index: str
-    """Name of the index."""
-    version: str
-    """Version of the index."""
-    recipe: str | None
-    """Name of the recipe. Null for the scores of a baseline."""
-    recipe_fingerprint: str | None
-    """Digest of everything that determines a stored vector. Null for the scores of a baseline."""
-    baseline: Similarity | None = None
-    """Baseline of the scores, which are similarities to the query. Null for influence scores."""
-    unit: Literal["point", "group"] = "point"
-    """Unit of `row` and of the answer's entries: training points, or groups of training points."""
-    drilled_groups: int | None = None
-    """Number of groups whose points were scored one by one. Null without a drill-down. Points of other groups were not
-    scored: `coverage` counts the scored points, and `search` is null."""
-    exact: bool
-    """Whether all rows were scored. False if compressed codes chose the candidates."""
-    search: SearchCertainty | None = None
-    """Certainty of the search. Null without examples, and for a baseline."""
-    quality_card: CardSummary | None = None
-    """Measurements of this index. Null without measurements."""
-    target: str | None
-    """Attributed target. Null for a gradient, a feature and a baseline."""
-    prediction: Mapping[str, JsonValue] | None = None
-    """Prediction of the model for the missing fields of the query, which is then attributed. `prediction_member` alone
-    makes it. The scores cover all members."""
-    predictions: tuple[Mapping[str, JsonValue] | None, ...] | None = None
-    """Predictions for the queries of a `query_set`."""
-    prediction_member: str | None = None
-    """Predicting member: the first checkpoint and adapter, without a mask. Null without a prediction."""
-    standard_error_scope: ErrorScope | None
-    """Variation that the standard errors cover. `within_checkpoint` misses the variation between trained models."""
-    standard_error_units: int | None = None
-    """Number of independent units behind the standard errors: checkpoints, or adapters or masks of one checkpoint. For
-    another interval, use Student's t with one degree of freedom less."""
-    timings: Timings
-    """Milliseconds by stage."""
+        return owners_table(self.owners)
 
 
 class Answer(AnswerHeader):
@@ -247,13 +58,14 @@ class Answer(AnswerHeader):
         """Write the training points as a table, proponents first. See `byline.api.answer_tables.points_table`."""
         from byline.api.answer_tables import points_table
 
-        return points_table(self)
+        return points_table(self.proponents or (), self.opponents or ())
 
     def _repr_html_(self) -> str:
         """Show the answer in a notebook: the prediction, the training points as cards, the owners' shares."""
         from byline.api.answer_html import answer_html
 
-        return answer_html(self)
+        owners = None if self.shares is None else self.shares.owners
+        return answer_html(self, (self.proponents, self.opponents), self.stands_out, owners)
 
 
 class SharesAnswer(AnswerHeader):

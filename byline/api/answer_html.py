@@ -1,38 +1,48 @@
 """Draw an answer as HTML: the cards of the service's page, in one element that needs no script and no other file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from byline.api.answer import Answer, Attribution, Shares
+from byline.api.answer_parts import AnswerHeader, Attribution, OwnerShare, StandsOut
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+Points = tuple[Attribution, ...] | None
+"""Training points of one end; None if it was not requested."""
 DRAWN_OWNERS = 8
 """Owners whose shares are drawn. The table of all is `answer.shares.to_pandas()`."""
 
 
-def answer_html(answer: Answer) -> str:
+def answer_html(
+    header: AnswerHeader,
+    ends: tuple[Points, Points],
+    stands_out: StandsOut,
+    owners: Sequence[OwnerShare] | None,
+) -> str:
     """Draw an answer.
 
     Args:
-        answer: The answer.
+        header: The description of the index and the scores.
+        ends: Proponents and opponents.
+        stands_out: Whether the best scores stand out from the noise.
+        owners: The owners' shares, largest score first; None if they were not requested.
 
     Returns:
         One HTML element. Text of training points and of the prediction is escaped.
     """
-    ends = [
+    drawn = [
         {"title": title, "hint": hint, "cards": _cards(found)}
-        for title, hint, found in _ends(answer)
+        for title, hint, found in _ends(header, ends)
         if found is not None
     ]
     return _template("answer.html").render(
-        answer=answer,
-        prediction=_prediction(answer),
-        trust=_trust(answer),
-        ends=ends,
-        owners=None if answer.shares is None else _owners(answer.shares),
+        answer=header,
+        prediction=_prediction(header),
+        trust=_trust(header, stands_out),
+        ends=drawn,
+        owners=None if owners is None else _owners(owners),
     )
 
 
@@ -65,23 +75,24 @@ def _template(name: str) -> "Template":
     return environment.get_template(name)
 
 
-def _ends(answer: Answer) -> list[tuple[str, str, tuple[Attribution, ...] | None]]:
-    if answer.baseline is not None:
+def _ends(header: AnswerHeader, ends: tuple[Points, Points]) -> list[tuple[str, str, Points]]:
+    proponents, opponents = ends
+    if header.baseline is not None:
         return [
             (
                 "Most alike",
                 "These are alike to the query. Training on them may have had any effect.",
-                answer.proponents,
+                proponents,
             ),
-            ("Least alike", "These are least like the query.", answer.opponents),
+            ("Least alike", "These are least like the query.", opponents),
         ]
     return [
-        ("Proponents", "Training on these raised the target.", answer.proponents),
-        ("Opponents", "Training on these lowered the target.", answer.opponents),
+        ("Proponents", "Training on these raised the target.", proponents),
+        ("Opponents", "Training on these lowered the target.", opponents),
     ]
 
 
-def _cards(found: tuple[Attribution, ...] | None) -> list[dict[str, Any]]:
+def _cards(found: Points) -> list[dict[str, Any]]:
     largest = max((abs(each.score) for each in found or ()), default=0.0) or 1.0
     return [
         {"point": each, "width": 100 * abs(each.score) / largest, "lowers": each.score < 0}
@@ -89,8 +100,8 @@ def _cards(found: tuple[Attribution, ...] | None) -> list[dict[str, Any]]:
     ]
 
 
-def _prediction(answer: Answer) -> list[tuple[str, str]]:
-    shown = answer.prediction or {}
+def _prediction(header: AnswerHeader) -> list[tuple[str, str]]:
+    shown = header.prediction or {}
     return [
         (name.replace("_", " "), f"{value:.3g}" if isinstance(value, float) else str(value))
         for name, value in shown.items()
@@ -98,22 +109,22 @@ def _prediction(answer: Answer) -> list[tuple[str, str]]:
     ]
 
 
-def _trust(answer: Answer) -> list[str]:
+def _trust(header: AnswerHeader, stands_out: StandsOut) -> list[str]:
     """Say in short sentences how far the answer can be trusted."""
     said = []
-    if answer.quality_card is not None:
-        said.append(answer.quality_card.text)
-    elif answer.baseline is None:
+    if header.quality_card is not None:
+        said.append(header.quality_card.text)
+    elif header.baseline is None:
         said.append("The accuracy of this index was not measured (byline evaluate).")
-    if answer.standard_error_units is not None:
-        said.append(f"Intervals (95 %) are over {answer.standard_error_units} independent members.")
-    elif answer.baseline is None:
+    if header.standard_error_units is not None:
+        said.append(f"Intervals (95 %) are over {header.standard_error_units} independent members.")
+    elif header.baseline is None:
         said.append("One member: scores have no standard error.")
-    if answer.stands_out.proponents is False:
+    if stands_out.proponents is False:
         said.append("The largest scores do not stand out from the noise.")
     return said
 
 
-def _owners(shares: Shares) -> list[dict[str, Any]]:
-    due = [each for each in shares.owners if each.share]
+def _owners(owners: Sequence[OwnerShare]) -> list[dict[str, Any]]:
+    due = [each for each in owners if each.share]
     return [{"owner": each, "width": 100 * (each.share or 0.0)} for each in due[:DRAWN_OWNERS]]

@@ -1,8 +1,9 @@
 """Write an answer as pandas tables: one row a training point, one row an owner."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from byline.api.answer import Answer, Attribution, OwnerShare, Shares
+from byline.api.answer_parts import Attribution, OwnerShare
 from byline.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ OWNER_COLUMNS = (
 """Columns of `owners_table`."""
 
 
-def points_table(answer: Answer) -> "pd.DataFrame":
+def points_table(proponents: Sequence[Attribution], opponents: Sequence[Attribution]) -> "pd.DataFrame":
     """Write the training points of an answer as a table.
 
     Args:
-        answer: The answer.
+        proponents: Largest scores first.
+        opponents: Smallest scores first.
 
     Returns:
         One row a training point, proponents first, with `POINT_COLUMNS`, the examples' attributes as
@@ -53,16 +55,16 @@ def points_table(answer: Answer) -> "pd.DataFrame":
     Raises:
         InvalidInput: pandas is not installed.
     """
-    ends = (("proponents", answer.proponents), ("opponents", answer.opponents))
-    rows = [_point(direction, each) for direction, found in ends for each in found or ()]
+    ends = (("proponents", proponents), ("opponents", opponents))
+    rows = [_point(direction, each) for direction, found in ends for each in found]
     return _frame(rows, POINT_COLUMNS)
 
 
-def owners_table(shares: Shares) -> "pd.DataFrame":
+def owners_table(owners: Sequence[OwnerShare]) -> "pd.DataFrame":
     """Write the owners' shares of an answer as a table.
 
     Args:
-        shares: The shares.
+        owners: The shares, largest score first.
 
     Returns:
         One row an owner, largest score first, with `OWNER_COLUMNS`.
@@ -70,7 +72,7 @@ def owners_table(shares: Shares) -> "pd.DataFrame":
     Raises:
         InvalidInput: pandas is not installed.
     """
-    return _frame([_owner(each) for each in shares.owners], OWNER_COLUMNS)
+    return _frame([_owner(each) for each in owners], OWNER_COLUMNS)
 
 
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> "pd.DataFrame":

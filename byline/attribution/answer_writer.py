@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.api.answer import (
-    Answer,
+from byline.api.answer import Answer, Shares
+from byline.api.answer_parts import (
     Attribution,
     CardFigure,
     CardSummary,
@@ -20,7 +20,6 @@ from byline.api.answer import (
     OtherOwners,
     OwnerShare,
     SearchCertainty,
-    Shares,
     StandsOut,
     Timings,
 )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from byline import progress
-from byline.api.answer import Timings
+from byline.api.answer_parts import Timings
 
 Stage = Literal["predict", "gradient", "transform", "search", "join"]
 

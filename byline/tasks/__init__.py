@@ -3,9 +3,9 @@
 from byline.tasks.causal_lm import Generation, causal_language_model
 from byline.tasks.documents import Document
 from byline.tasks.labeled_inputs import TrainedModel
+from byline.tasks.model_task import from_model
 from byline.tasks.pretrained import LocalModel
 from byline.tasks.sequence_classifier import sequence_classifier
-from byline.tasks.trained_model import from_model
 from byline.tasks.training_data import TrainingData
 from byline.tasks.vector import image_classification, vector_classification, vector_regression
 

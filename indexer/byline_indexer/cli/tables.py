@@ -7,7 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from byline.api.answer import Answer, Attribution, Shares
+from byline.api.answer import Answer, Shares
+from byline.api.answer_parts import Attribution
 from byline.api.quality_card import Measurement, figure
 from byline.gradients.report import ParameterReport
 from byline.index.index import AttributionIndex

@@ -1,15 +1,7 @@
 """Answers to draw, with text that is not HTML."""
 
-from byline.api.answer import (
-    Answer,
-    Attribution,
-    Coverage,
-    Optimism,
-    OwnerShare,
-    Shares,
-    StandsOut,
-    Timings,
-)
+from byline.api.answer import Answer, Shares
+from byline.api.answer_parts import Attribution, Coverage, Optimism, OwnerShare, StandsOut, Timings
 from byline.api.example import Example
 
 SPITEFUL = '<script>alert("no")</script>'

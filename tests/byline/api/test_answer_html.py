@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from byline.api.answer_html import answer_html, index_html, number
+from byline.api.answer_html import index_html, number
 from tests.byline.api.answers import answer
 
 
@@ -41,40 +41,40 @@ def test_an_answer_is_drawn_whole() -> None:
 
 
 def test_text_of_training_points_is_never_run() -> None:
-    page = Page(answer_html(answer(prediction={"label": "<img src=x onerror=alert(1)>"})))
+    page = Page(answer(prediction={"label": "<img src=x onerror=alert(1)>"})._repr_html_())
     assert "script" not in page.tags
     assert "img" not in page.tags
     assert '<script>alert("no")</script>' in page.words
 
 
 def test_bars_follow_the_size_of_the_scores() -> None:
-    html = answer_html(answer())
+    html = answer()._repr_html_()
     assert 'style="width: 100.0%"' in html
     assert 'style="width: 50.0%"' in html
     assert html.count("bar lowers") == 1
 
 
 def test_parts_that_were_not_asked_for_are_not_drawn() -> None:
-    page = Page(answer_html(answer(opponents=None, shares=None, prediction=None)))
+    page = Page(answer(opponents=None, shares=None, prediction=None)._repr_html_())
     assert "Opponents" not in page.words
     assert "shares" not in page.words
     assert "predicted" not in page.words
 
 
 def test_a_baseline_is_not_called_influence() -> None:
-    words = Page(answer_html(answer(baseline="bm25", recipe=None, recipe_fingerprint=None))).words
+    words = Page(answer(baseline="bm25", recipe=None, recipe_fingerprint=None)._repr_html_()).words
     assert "Most alike" in words
     assert "Proponents" not in words
     assert "bm25" in words
 
 
 def test_an_empty_end_says_so() -> None:
-    assert "No training point matches the filter." in Page(answer_html(answer(proponents=()))).words
+    assert "No training point matches the filter." in Page(answer(proponents=())._repr_html_()).words
 
 
 def test_noise_is_named() -> None:
     stands_out = {"proponents": False, "opponents": True}
-    assert "do not stand out from the noise" in Page(answer_html(answer(stands_out=stands_out))).words
+    assert "do not stand out from the noise" in Page(answer(stands_out=stands_out)._repr_html_()).words
 
 
 def test_an_index() -> None:

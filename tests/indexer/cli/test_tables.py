@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from byline.api.answer import Answer, Attribution, Coverage, Optimism, SearchCertainty, StandsOut, Timings
+from byline.api.answer import Answer
+from byline.api.answer_parts import Attribution, Coverage, Optimism, SearchCertainty, StandsOut, Timings
 from byline.api.example import Example
 from byline_indexer.cli.tables import answer_tables
 

@@ -1,6 +1,7 @@
 """An event is made of an answer."""
 
-from byline.api.answer import Answer, Coverage, OwnerShare, Shares
+from byline.api.answer import Answer, Shares
+from byline.api.answer_parts import Coverage, OwnerShare
 from byline.members import Member
 from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
 from tests.service.compensation.reference import AT

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from byline.api.answer import Timings
+from byline.api.answer_parts import Timings
 from byline_service.observability.metrics import Metrics
 from byline_service.pages.usage import quantile, request_statuses, stage_times
 
