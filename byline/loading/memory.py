@@ -2,19 +2,15 @@
 
 A Task from a file is identified by its source. A Task in memory has none, so its digest covers the functions that an
 index depends on: their byte code, the values they close over, and the functions, classes and values of the user's own
-modules that they name. Modules of torch enter with every field. Code of installed packages enters by name, and objects of
-their classes enter with their state. Weights and training points are not covered here: an index's fingerprint has digests
-of its own for them.
+modules that they name or read as attributes. Modules of torch enter with every field. Code of installed packages enters
+by name, and objects of their classes enter with their state. A value whose state cannot be read is refused. Weights and
+training points are not covered here: an index's fingerprint has digests of its own for them.
 """
 
-import dis
 import functools
 import hashlib
-import inspect
-import pickle
-import sys
-import sysconfig
-from collections.abc import Callable, Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping, MappingView, Sequence
 from pathlib import Path
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType, MethodWrapperType, ModuleType
 from typing import Any
@@ -24,6 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from byline.digests import content_digest
+from byline.errors import BylineError, InvalidTask
+from byline.loading.code_reads import Attributes, names_read, own_imports
+from byline.loading.failures import OUT_OF_MEMORY, error_text
+from byline.loading.installed_code import is_foreign, is_installed, is_installed_class, is_installed_function
+from byline.loading.object_state import class_parts, is_special, object_fields, object_state
 from byline.loading.task_file import LoadedTask
 from byline.task import Task
 
@@ -32,10 +33,7 @@ _TORCH_NAMES = (torch.dtype, torch.layout, torch.memory_format)
 _INTERNAL = {*vars(nn.Module()), "_compiled_call_impl"}
 """Fields that torch keeps of every module: its parts, which are fed as such, and its hooks."""
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
-_UNREADABLE = (TypeError, AttributeError, ValueError, RuntimeError, pickle.PicklingError)
-"""Errors of objects that cannot be pickled."""
-_OWN_NAME = "byline"
-"""Byline's own modules count as installed, also in a checkout."""
+_BUILTIN = {list, tuple, set, frozenset, dict}
 
 
 def task_in_memory(task: Task) -> LoadedTask:
@@ -47,13 +45,33 @@ def task_in_memory(task: Task) -> LoadedTask:
     Returns:
         The Task without a reference, and the digest of its declarations: the same in every process that runs the same
         code with the same version of Python.
+
+    Raises:
+        InvalidTask: A value that the Task is made of cannot be identified.
     """
     digest = _Declarations()
-    digest.feed("name", task.name)
-    digest.feed_architecture(task.model)
-    for name in ("loss", "collate", "targets", "layers", "outputs", "representation"):
-        digest.feed(name, getattr(task, name))
+    try:
+        digest.feed("name", task.name)
+        digest.feed_architecture(task.model)
+        for name in ("loss", "collate", "targets", "layers", "outputs", "representation"):
+            digest.feed(name, getattr(task, name))
+    except OUT_OF_MEMORY:
+        raise
+    except Exception as error:
+        raise InvalidTask(_unidentified(digest.path, error)) from error
     return LoadedTask(task, None, digest.hex())
+
+
+def _unidentified(path: Sequence[str], error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        found = "values nested too deeply"
+    else:
+        found = str(error) if isinstance(error, BylineError) else f"a value that raised {error_text(error)}"
+    place = ".".join([*path[:3], "…", *path[-2:]] if len(path) > 6 else path)
+    return (
+        f"expected a Task of values that can be identified, got {found}, in Task.{place}: leave it out, or declare the "
+        f"Task in a file and pass its reference, `mytask.py:task`"
+    )
 
 
 class _Declarations:
@@ -64,13 +82,17 @@ class _Declarations:
         self._numbers: dict[int, int] = {}
         self._kept: list[Any] = []  # an id is only unique while its object lives
         self._weights = True
+        self.path: list[str] = []
+        """Names of the values that are being fed, the outermost first; an error leaves it where it arose."""
 
     def hex(self) -> str:
         return self._sha.hexdigest()
 
     def feed(self, name: str, value: Any) -> None:
+        self.path.append(name)
         self._text(f"{name}=")
         self._value(value)
+        self.path.pop()
 
     def feed_architecture(self, factory: Any) -> None:
         """Feed the code that builds the model. Numbers of a module it returns are left out: checkpoints replace them."""
@@ -124,13 +146,19 @@ class _Declarations:
             (CodeType, self._code),
             (MethodType, lambda each: self._each("method", [each.__func__, each.__self__])),
             (functools.partial, lambda each: self._each("partial", [each.func, each.args, each.keywords])),
-            (ModuleType, lambda each: self._text(f"module:{each.__name__}")),
+            (MappingView, lambda each: self._each("view", list(each))),
+            (property, lambda each: self._each("property", [each.fget, each.fset])),
+            (staticmethod | classmethod, lambda each: self._value(each.__func__)),
+            (functools.cached_property, lambda each: self._value(each.func)),  # it holds a lock
+            (weakref.ReferenceType, lambda each: self._value(each())),
+            (ModuleType, self._namespace),
             (type, self._class),
             (nn.Module, self._module),
         )
         feed = next((feed for kind, feed in forms if isinstance(value, kind)), self._object)
-        if isinstance(value, list | tuple | set | frozenset | Mapping) and not _is_builtin(type(value)):
+        if isinstance(value, list | tuple | set | frozenset | Mapping) and type(value) not in _BUILTIN:
             self._value(type(value))
+            self.feed("fields", _beside_members(value))
         feed(value)
 
     def _sorted(self, values: Iterable[Any]) -> list[Any]:
@@ -152,16 +180,44 @@ class _Declarations:
 
     def _function(self, function: FunctionType) -> None:
         self._text(f"function:{_name(function)}")
-        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-        self._each("closure", cells)
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        names = {name: cell.cell_contents for name, cell in cells.items() if _is_filled(cell)}
         self._value(function.__defaults__)
         self._value(function.__kwdefaults__)
-        if _is_installed(function.__module__):
+        if is_installed_function(function):
+            self._names(names, {name: [()] for name in names})
             return
         self._value(function.__code__)
-        for name in _global_names(function.__code__):
-            if name in function.__globals__ and not name.startswith("__"):  # where a file lies says nothing
-                self.feed(name, function.__globals__[name])
+        self.feed("fields", vars(function))
+        public = {name: each for name, each in function.__globals__.items() if not is_special(name)}
+        self._names(public | names, names_read(function.__code__))
+        for module, reads in own_imports(function):
+            self._names({module.__name__: module}, {module.__name__: reads})
+
+    def _names(self, values: Mapping[str, Any], reads: Mapping[str, Sequence[Attributes]]) -> None:
+        """Feed the values of names. Of a module of the user's, what is read of it is fed."""
+        for name in sorted(reads.keys() & values.keys()):
+            value = values[name]
+            if _is_own_module(value) and all(each and each[0] in vars(value) for each in reads[name]):
+                self._text(f"module:{value.__name__}")
+                for first in sorted({each[0] for each in reads[name]}):
+                    self._names(vars(value), {first: [each[1:] for each in reads[name] if each[0] == first]})
+            else:
+                self.feed(name, value)
+
+    def _namespace(self, module: ModuleType) -> None:
+        """Feed a module as a whole: installed ones by name, others by their source and the values they hold now."""
+        self._text(f"module:{module.__name__}")
+        if is_installed(module.__name__):
+            return
+        file = Path(getattr(module, "__file__", None) or "")
+        in_source: tuple[type, ...] = ()
+        if file.is_file():
+            self._sha.update(hashlib.sha256(file.read_bytes()).digest())
+            in_source = (FunctionType, type)
+        for name, value in sorted(vars(module).items()):
+            if not is_special(name) and not isinstance(value, in_source):
+                self.feed(name, value)
 
     def _code(self, code: CodeType) -> None:
         self._sha.update(code.co_code)
@@ -170,13 +226,11 @@ class _Declarations:
 
     def _class(self, kind: type) -> None:
         self._text(f"class:{_name(kind)}")
-        if _is_installed(kind.__module__):
+        if is_installed_class(kind):
             return
         self._each("bases", kind.__bases__)
-        for name, part in sorted(vars(kind).items()):
-            unwrapped = inspect.unwrap(getattr(part, "__func__", getattr(part, "fget", None) or part))
-            if isinstance(unwrapped, FunctionType) or not name.startswith("_"):
-                self.feed(name, unwrapped)
+        for name, part in class_parts(kind).items():
+            self.feed(name, part)
 
     def _module(self, module: nn.Module) -> None:
         """Feed a module with its parts. Tensors of a state dict come first: fields may name them again."""
@@ -220,36 +274,29 @@ class _Declarations:
         self._value(type(value))
         if isinstance(value, _TORCH_NAMES):
             self._text(str(value))
-        elif hasattr(value, "__wrapped__"):
+        elif isinstance(value, torch.Generator):
+            self._tensor(value.get_state())
+        elif is_foreign(type(value)) and hasattr(value, "__wrapped__"):
             self.feed("wrapped", value.__wrapped__)
-        elif hasattr(value, "__qualname__"):  # a function that is not written in Python
+        elif (
+            is_foreign(type(value)) and callable(value) and hasattr(value, "__qualname__")
+        ):  # a function that is not written in Python
             self._text(_name(value))
             if isinstance(value, BuiltinMethodType | MethodWrapperType):
                 self.feed("of", value.__self__)
-        elif hasattr(value, "__dict__") and not _is_foreign(type(value)):
-            self._value(vars(value))
         else:
-            self.feed("state", _state(value))
+            if not is_foreign(type(value)):
+                for name, field in sorted(object_fields(value).items()):
+                    self.feed(name, field)
+            self.feed("state", object_state(value))
 
 
-def _state(value: Any) -> Any:
-    """Read what pickle would write of an object of an installed class; what it cannot read has its fields alone."""
-    try:
-        parts = value.__reduce_ex__(4)
-    except _UNREADABLE:
-        return getattr(value, "__dict__", None)
-    if isinstance(parts, str):
-        return parts
-    made, arguments, *rest = parts
-    state, members, pairs = (*rest[:3], None, None, None)[:3]
-    return [made, arguments, _without_hashes(state), list(members or ()), list(pairs or ())]
-
-
-def _without_hashes(state: Any) -> Any:
-    """Leave out hashes that an object keeps, as configurations of transformers do: each process has others."""
-    if not isinstance(state, dict):
-        return state
-    return {k: v for k, v in state.items() if not (str(k).startswith("_") and str(k).endswith("_hash"))}
+def _beside_members(value: Any) -> Any:
+    """Read what a list, set or mapping of another class holds beside its members, as a default factory."""
+    if not isinstance(value, dict) or not is_foreign(type(value)):
+        return object_fields(value) if not is_foreign(type(value)) else None
+    state = object_state(value)
+    return state[:3] if isinstance(state, list) else state
 
 
 def _recomputed(module: nn.Module) -> set[str]:
@@ -265,10 +312,6 @@ def _name(named: Any) -> str:
     return f"{getattr(named, '__module__', None)}.{named.__qualname__}"
 
 
-def _is_builtin(kind: type) -> bool:
-    return kind.__module__ == "builtins"
-
-
 def _is_filled(cell: Any) -> bool:
     try:
         return bool(cell.cell_contents is not cell)
@@ -276,25 +319,5 @@ def _is_filled(cell: Any) -> bool:
         return False
 
 
-def _global_names(code: CodeType) -> list[str]:
-    """Global names that a function reads, also in functions within it."""
-    own = {each.argval for each in dis.get_instructions(code) if each.opname in {"LOAD_GLOBAL", "LOAD_NAME"}}
-    inner = (name for part in code.co_consts if isinstance(part, CodeType) for name in _global_names(part))
-    return sorted({*own, *inner})
-
-
-def _is_foreign(kind: type) -> bool:
-    """Tell whether an object is asked for its state. Byline's own options and dataclasses show their fields."""
-    return _is_installed(kind.__module__) and kind.__module__.partition(".")[0] != _OWN_NAME
-
-
-@functools.cache
-def _is_installed(module: str | None) -> bool:
-    """Tell whether a module is of Python, of Byline or of an installed package, and not the user's own code."""
-    if module is None or module.partition(".")[0] in {_OWN_NAME, *sys.stdlib_module_names}:
-        return module != "__main__"
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None:
-        return False
-    places = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
-    return any(Path(file).is_relative_to(place) for place in places)
+def _is_own_module(value: Any) -> bool:
+    return isinstance(value, ModuleType) and not is_installed(value.__name__)

@@ -16,6 +16,7 @@ from torch.utils.data import default_collate
 from byline.api.example import Example
 from byline.declarations import kind, require_list
 from byline.errors import InvalidTask
+from byline.loading.failures import OUT_OF_MEMORY, error_text
 from byline.models.training_points import read_items
 from byline.task import Batch, Checkpoint, Objective, Outputs, Task, TrainSet
 from byline.tasks.classification import (
@@ -70,7 +71,7 @@ def from_model(
     """
     if not isinstance(model, nn.Module):
         raise InvalidTask(f"expected a torch.nn.Module with trained weights, got {kind(model)}")
-    kept = copy.deepcopy(model).eval()
+    kept = _copied(model).eval()
     trained = TrainedModel(
         name=name,
         model=lambda: copy.deepcopy(kept),
@@ -88,6 +89,23 @@ def from_model(
         return vector_regression(trained)
     summed = getattr(loss, "reduction", None) in {"sum", "batchmean"}
     return _plain(trained, _objective(criterion, summed=summed), None)
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    if any(tensor.is_meta for tensor in model.state_dict().values()):
+        raise InvalidTask(
+            "expected a model with trained weights, got tensors on the device 'meta', which have no numbers: load the "
+            "weights first"
+        )
+    try:
+        return copy.deepcopy(model)
+    except OUT_OF_MEMORY:
+        raise
+    except Exception as error:
+        raise InvalidTask(
+            f"expected a model that copy.deepcopy can copy, got {kind(model)}, which raised {error_text(error)}: delete "
+            "the field that cannot be copied (a lock, an open file, a tensor with a graph), or declare the Task in a file"
+        ) from error
 
 
 def _class_names(classes: Sequence[str] | None, logits: int) -> Sequence[str]:

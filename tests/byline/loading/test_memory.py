@@ -2,14 +2,21 @@
 
 import copy
 import functools
+import re
 import subprocess
 import sys
+import threading
+import weakref
 from argparse import Namespace
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -17,6 +24,7 @@ from torch.nn.functional import mse_loss
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from byline.api.example import Example
+from byline.errors import InvalidTask
 from byline.loading.memory import task_in_memory
 from byline.loading.task_file import load_task
 from byline.task import Checkpoint, LayerSelection, Task
@@ -268,6 +276,234 @@ def test_weights_that_are_computed_in_each_pass_are_left_out() -> None:
     assert of_object(made[0]) == of_object(made[1])
 
 
+def times(value: Any) -> Callable[..., Tensor]:
+    return lambda model, batch: loss(model, batch) * len(str(value))
+
+
+class Slotted:
+    """A loss whose state is in slots."""
+
+    __slots__ = ("weight",)
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+    def __call__(self, model: nn.Module, batch: list[Tensor]) -> Tensor:
+        return loss(model, batch) * self.weight
+
+
+@dataclass(slots=True)
+class SlottedFields:
+    """Options of a loss, in slots."""
+
+    weight: float
+
+
+class Named(list[float]):
+    """A list with a field."""
+
+    def __init__(self, field: float) -> None:
+        super().__init__([1.0])
+        self.field = field
+
+
+class Locked:
+    """An object that shows its fields, one of which cannot be read."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+def with_private_class_attribute(value: float) -> Callable[..., Tensor]:
+    class Private:
+        _t = value
+
+        def __call__(self, model: nn.Module, batch: list[Tensor]) -> Tensor:
+            return loss(model, batch) * self._t
+
+    return Private()
+
+
+def with_decorated_method(factor: float) -> Callable[..., Tensor]:
+    def scale(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        @functools.wraps(function)
+        def wrapper(*inputs: Any) -> Tensor:
+            return function(*inputs) * factor
+
+        return wrapper
+
+    class Decorated:
+        @scale
+        def __call__(self, model: nn.Module, batch: list[Tensor]) -> Tensor:
+            return loss(model, batch)
+
+    return Decorated()
+
+
+def wrapped_installed(factor: float) -> Callable[..., Tensor]:
+    @functools.wraps(mse_loss)
+    def wrapper(model: nn.Module, batch: list[Tensor]) -> Tensor:
+        return mse_loss(model(batch[0])[:, 0], batch[1], reduction="none") * factor
+
+    return wrapper
+
+
+def with_function_attribute(factor: float) -> Callable[..., Tensor]:
+    def scaled_loss(model: nn.Module, batch: list[Tensor]) -> Tensor:
+        return loss(model, batch) * scaled_loss.factor
+
+    scaled_loss.factor = factor
+    return scaled_loss
+
+
+def executed(body: str) -> Any:
+    names: dict[str, Any] = {"F": nn.functional}
+    exec(body, names)  # noqa: S102 - the case under test
+    return names["made"]
+
+
+def executed_loss(factor: float) -> Any:
+    return executed(f"def made(model, batch): return F.mse_loss(model(batch[0]), batch[1]) * {factor}")
+
+
+def executed_class(factor: float) -> Any:
+    return executed(f"class made:\n    def __call__(self, model, batch): return {factor}")()
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def weak(value: float) -> Any:
+    net = constant(value)
+    return [weakref.ref(net), net]
+
+
+LOSSES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "simple namespace": (lambda: times(SimpleNamespace(t=1.0)), lambda: times(SimpleNamespace(t=2.0))),
+    "deque": (lambda: times(deque([1.0])), lambda: times(deque([2.0]))),
+    "decimal": (lambda: times(Decimal("1.0")), lambda: times(Decimal("2.0"))),
+    "range": (lambda: times(range(3)), lambda: times(range(4))),
+    "bytearray": (lambda: times(bytearray(b"a")), lambda: times(bytearray(b"b"))),
+    "default factory": (
+        lambda: times(defaultdict(lambda: 1.0)),
+        lambda: times(defaultdict(lambda: 2.0)),
+    ),
+    "field of a list": (lambda: times(Named(1.0)), lambda: times(Named(2.0))),
+    "slots": (lambda: Slotted(1.0), lambda: Slotted(2.0)),
+    "slots of a dataclass": (lambda: times(SlottedFields(1.0)), lambda: times(SlottedFields(2.0))),
+    "private attribute": (
+        lambda: with_private_class_attribute(1.0),
+        lambda: with_private_class_attribute(2.0),
+    ),
+    "decorator": (lambda: with_decorated_method(1.0), lambda: with_decorated_method(2.0)),
+    "wraps": (lambda: wrapped_installed(1.0), lambda: wrapped_installed(2.0)),
+    "function attribute": (lambda: with_function_attribute(1.0), lambda: with_function_attribute(2.0)),
+    "executed function": (lambda: executed_loss(1.0), lambda: executed_loss(2.0)),
+    "executed class": (lambda: executed_class(1.0), lambda: executed_class(2.0)),
+    "generator": (lambda: times(seeded(1)), lambda: times(seeded(2))),
+    "pattern": (lambda: times(re.compile("a")), lambda: times(re.compile("b"))),
+    "union": (lambda: times(int | str), lambda: times(int | bytes)),
+    "view": (lambda: times({"a": 1}.keys()), lambda: times({"b": 1}.keys())),
+    "random state": (lambda: times(np.random.default_rng(0)), lambda: times(np.random.default_rng(1))),
+    "weak reference": (lambda: times(weak(1.0)), lambda: times(weak(2.0))),
+}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_all_that_a_loss_is_made_of_is_part_of_it(kind: str) -> None:
+    first, second = LOSSES[kind]
+    assert digest(loss=first()) == digest(loss=first())
+    assert digest(loss=first()) != digest(loss=second())
+
+
+READERS = {
+    "attribute": "import cfg\ndef loss(model, batch): return cfg.T",
+    "function": "import cfg\ndef loss(model, batch): return cfg.scaled(batch)",
+    "attribute of a part": "import holder\ndef loss(model, batch): return holder.cfg.T",
+    "other name": "import cfg\ndef loss(model, batch):\n    c = cfg\n    return c.T",
+    "attribute made on demand": "import cfg\ndef loss(model, batch): return cfg.MADE",
+    "name as text": "import cfg\ndef loss(model, batch): return getattr(cfg, 'T')",
+    "import in the function": "def loss(model, batch):\n    import cfg\n    return cfg.T",
+    "member imported in the function": "def loss(model, batch):\n    from cfg import T\n    return T",
+    "enclosed": "import cfg\ndef make(c):\n    return lambda model, batch: c.T\nloss = make(cfg)",
+    "default": "import cfg\ndef loss(model, batch, c=cfg): return c.T",
+    "class": "import cfg\nclass Loss:\n    def __call__(self, model, batch): return cfg.T\nloss = Loss()",
+}
+IN_A_SCRIPT = """
+import sys
+sys.path.insert(0, {folder!r})
+from tests.byline.loading.test_memory import digest
+{reader}
+print(digest(loss=loss))
+"""
+
+
+def in_a_script(folder: Path, value: str, reader: str, *, seed: str = "1") -> str:
+    (folder / "cfg.py").write_text(
+        f"T = {value}\nOTHER = 1\ndef scaled(batch): return T * len(batch)\ndef __getattr__(_): return T\n"
+    )
+    (folder / "holder.py").write_text("import cfg\n")
+    script = folder / "notebook.py"
+    script.write_text(IN_A_SCRIPT.format(folder=str(folder), reader=reader))
+    environment = {**_seeded_environment(), "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
+    found = subprocess.run(
+        [sys.executable, script], check=False, capture_output=True, text=True, env=environment
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+def test_what_a_loss_reads_of_a_module_of_the_users_is_part_of_it(tmp_path: Path) -> None:
+    everything = "\n".join(
+        f"{reader}\nprint({kind!r}, digest(loss=loss))" for kind, reader in READERS.items()
+    )
+    first = in_a_script(tmp_path, "1.0", everything)
+    assert in_a_script(tmp_path, "1.0", everything, seed="2") == first
+    second = in_a_script(tmp_path, "3.0", everything)
+    pairs = list(zip(first.splitlines(), second.splitlines(), strict=True))
+    assert len(pairs) == len(READERS) + 1
+    assert [before for before, after in pairs if before == after] == []
+
+
+def test_what_a_loss_does_not_read_of_a_module_of_the_users_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("settings_of_mine")
+    module.T, module.lock = 1.0, threading.Lock()
+    made = digest(loss=lambda model, batch: loss(model, batch) * module.T)
+    module.lock = threading.Lock()
+    assert digest(loss=lambda model, batch: loss(model, batch) * module.T) == made
+
+
+def nested(depth: int) -> list[Any]:
+    values: list[Any] = []
+    for _ in range(depth):
+        values = [values]
+    return values
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (threading.Lock(), "type _thread.lock.*Task.loss.*in a file"),
+        (Locked(), "type _thread.lock.*lock.*in a file"),
+        ((each for each in [1.0]), "type builtins.generator.*in a file"),
+        (nested(2000), "nested too deeply.*in a file"),
+    ],
+)
+def test_values_that_cannot_be_identified_are_refused(value: Any, said: str) -> None:
+    with pytest.raises(InvalidTask, match=said) as refused:
+        digest(loss=lambda model, batch: loss(model, batch) * len(str(value)))
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 500
+
+
+def test_a_recurrent_network_is_identified() -> None:
+    assert of_object(nn.LSTM(2, 2)) == of_object(nn.LSTM(2, 2))
+    assert of_object(nn.LSTM(2, 2)) != of_object(nn.LSTM(2, 2, bidirectional=True))
+
+
 def test_values_that_name_themselves_end() -> None:
     cycle: list[Any] = [1.0]
     cycle.append(cycle)
@@ -286,17 +522,20 @@ def test_another_process_finds_the_same_digest() -> None:
     assert found.stdout.strip() == task_in_memory(load_task(f"{TINY}:task").task).digest
 
 
-def test_another_process_finds_the_same_digest_of_every_model() -> None:
+def test_another_process_finds_the_same_digest_of_every_model_and_loss() -> None:
     code = (
-        "from tests.byline.loading.test_memory import MODELS, of_object\n"
+        "from tests.byline.loading.test_memory import LOSSES, MODELS, digest, of_object\n"
         "junk = [object() for _ in range(1000)]\n"
         "for first, second in MODELS.values():\n"
-        "    print(of_object(first()), of_object(second()))"
+        "    print(of_object(first()), of_object(second()))\n"
+        "for first, second in LOSSES.values():\n"
+        "    print(digest(loss=first()), digest(loss=second()))"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_seeded_environment()
     )
     here = [f"{of_object(first())} {of_object(second())}" for first, second in MODELS.values()]
+    here += [f"{digest(loss=first())} {digest(loss=second())}" for first, second in LOSSES.values()]
     assert found.stdout.split("\n")[:-1] == here
 
 

@@ -1,5 +1,7 @@
 """A Task of a model in memory: its losses are torch's own, item by item."""
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -241,3 +243,28 @@ def test_a_summed_cross_entropy_adds_up_positions() -> None:
 def test_every_logit_has_a_name(classes: Any) -> None:
     with pytest.raises(InvalidTask, match=r"expected (3 classes, one for each logit|classes to be a list)"):
         from_model(model(), (X, CLASSES), loss="cross_entropy", classes=classes)
+
+
+def holding_a_lock() -> nn.Module:
+    model = nn.Linear(4, 3)
+    model.lock = threading.Lock()
+    return model
+
+
+def holding_a_graph() -> nn.Module:
+    model = nn.Linear(4, 3)
+    model.last = model(torch.ones(1, 4))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (holding_a_lock, "deepcopy.*lock"),
+        (holding_a_graph, "deepcopy.*graph"),
+        (lambda: nn.Linear(4, 3, device="meta"), "'meta'.*load the weights"),
+    ],
+)
+def test_a_model_that_cannot_be_kept_is_refused(model: Callable[[], nn.Module], said: str) -> None:
+    with pytest.raises(InvalidTask, match=said):
+        from_model(model(), (torch.ones(2, 4), torch.tensor([0, 1])), loss="cross_entropy")
