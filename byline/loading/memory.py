@@ -274,6 +274,8 @@ class _Declarations:
         self._value(type(value))
         if isinstance(value, _TORCH_NAMES):
             self._text(str(value))
+        elif isinstance(value, torch.jit.ScriptFunction):
+            self._text(str(value.code))  # a property, which its declaration calls a method
         elif isinstance(value, torch.Generator):
             self._tensor(value.get_state())
         elif is_foreign(type(value)) and hasattr(value, "__wrapped__"):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 from argparse import Namespace
 from collections import defaultdict, deque
@@ -374,6 +375,19 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def doubled(x: Tensor) -> Tensor:
+    return x * 2
+
+
+def tripled(x: Tensor) -> Tensor:
+    return x * 3
+
+
+def scripted(function: Callable[..., Tensor]) -> Any:
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        return torch.jit.script(function)
+
+
 def weak(value: float) -> Any:
     net = constant(value)
     return [weakref.ref(net), net]
@@ -406,6 +420,7 @@ LOSSES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "union": (lambda: times(int | str), lambda: times(int | bytes)),
     "view": (lambda: times({"a": 1}.keys()), lambda: times({"b": 1}.keys())),
     "random state": (lambda: times(np.random.default_rng(0)), lambda: times(np.random.default_rng(1))),
+    "scripted function": (lambda: times(scripted(doubled)), lambda: times(scripted(tripled))),
     "weak reference": (lambda: times(weak(1.0)), lambda: times(weak(2.0))),
 }
 
