@@ -174,16 +174,16 @@ def require_class_positions(items: TrainSet, classes: int) -> None:
         )
 
 
-def class_name(label: Tensor | int, classes: Sequence[str], row: int) -> str:
+def class_name(label: Tensor | int, classes: Sequence[str]) -> str:
     """Name the class of a training point.
 
     Raises:
-        InvalidTask: The label is outside 0..C-1; names the row.
+        InvalidTask: The label is outside 0..C-1.
     """
     if not 0 <= int(label) < len(classes):
         raise InvalidTask(
-            f"row {row} of the training set: expected a label from 0 to {len(classes) - 1}, one for each logit, got "
-            f"{int(label)}: leave out the rows without a class, or correct their labels"
+            f"expected a label from 0 to {len(classes) - 1}, one for each logit, got {int(label)}: leave out the rows "
+            f"without a class, or correct their labels"
         )
     return classes[int(label)]
 

@@ -81,7 +81,7 @@ def classifier_task(
         model=trained.model,
         checkpoints=trained.checkpoints,
         train_set=trained.data.items,
-        describe=trained.data.describer(lambda row: class_name(trained.data.items[row][1], classes, row)),
+        describe=trained.data.describer(lambda row: class_name(trained.data.items[row][1], classes)),
         loss=loss,
         targets=targets,
         layers=trained.layers,

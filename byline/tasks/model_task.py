@@ -15,6 +15,7 @@ from byline.api.example import Example
 from byline.declarations import kind, require_list
 from byline.errors import InvalidTask
 from byline.models.device import to_device
+from byline.models.network import require_eager
 from byline.models.training_points import read_items
 from byline.task import Batch, Checkpoint, Objective, Outputs, Task, TrainSet
 from byline.tasks.classification import (
@@ -73,9 +74,11 @@ def from_model(
 
     Raises:
         InvalidTask: The loss, the class names or the training set have another form.
+        UnsupportedModel: The model was compiled by `torch.jit`.
     """
     if not isinstance(model, nn.Module):
         raise InvalidTask(f"expected a torch.nn.Module with trained weights, got {kind(model)}")
+    require_eager(model)
     kept = copy.deepcopy(model).eval()
     trained = TrainedModel(
         name=name,

@@ -386,3 +386,26 @@ def test_a_mistake_in_the_data_or_the_loss_is_no_matter_of_layers() -> None:
         byline.attribute(trained(), wide, (wide[0][:2], Y[:2]), loss="cross_entropy", recipe=PLAIN)
     assert "Task.layers" not in str(raised.value)
     assert "module '0' raised RuntimeError" in str(raised.value)
+
+
+def test_options_and_recipes_that_are_none_are_one_error(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"^BuildOptions.worker: unknown field, did you mean 'workers'\?$"):
+        byline.BuildOptions(worker=2)  # type: ignore[call-arg]
+    with pytest.raises(InvalidInput, match=r"^BuildOptions.fast: unknown field, expected .*batch_rows"):
+        byline.BuildOptions(fast=True)  # type: ignore[call-arg]
+    with pytest.raises(InvalidRecipe, match="expected one of the recipes"):
+        byline.recipe([])  # type: ignore[arg-type]
+    task = byline.tasks.from_model(trained(), (X, Y), loss="cross_entropy")
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "index"):
+        with pytest.raises(InvalidInput, match="expected path to be a folder for the index, got a file"):
+            byline.build(task, PLAIN, path, progress=False)
+    with pytest.raises(InvalidInput, match="got an empty one"):
+        byline.build(task, PLAIN, "", progress=False)
+
+
+def test_a_compiled_model_is_refused() -> None:
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit"):
+        scripted = torch.jit.script(nn.Linear(4, 3))
+    with pytest.raises(byline.UnsupportedModel, match=r"torch\.jit.* build the original model"):
+        byline.attribute(scripted, (X, Y), QUERIES, loss="cross_entropy")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from byline.errors import InvalidTask
+from byline.models.training_points import describe_row
 from byline.tasks import from_model
 from tests.byline.tasks.test_model_task import CLASSES, NUMBERS, N, X, losses, model
 
@@ -102,8 +103,10 @@ def test_a_label_that_a_data_set_reads_later_is_refused_with_its_row() -> None:
 
     task = from_model(model(), Pairs(), loss="cross_entropy")
     assert task.describe(0).label == "0"
-    with pytest.raises(InvalidTask, match="row 4 of the training set: expected a label from 0 to 2"):
-        task.describe(4)
+    with pytest.raises(
+        InvalidTask, match=r"Task\.describe\(4\) raised expected a label from 0 to 2, .* got -1"
+    ):
+        describe_row(task, 4)
 
 
 def test_a_class_is_no_criterion() -> None:
@@ -114,7 +117,7 @@ def test_a_class_is_no_criterion() -> None:
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda output, label: F.cross_entropy(output, label),
+        lambda output, label: F.cross_entropy(output, label, reduction="mean"),
         lambda output, label: F.cross_entropy(output, label, reduction="none"),
         lambda logits, y: -logits.log_softmax(1).gather(1, y[:, None])[:, 0],
     ],
