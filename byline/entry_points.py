@@ -18,8 +18,8 @@ from byline.recipes import Recipe
 from byline.task import Task
 from byline.tasks.classification import dtype_of
 from byline.tasks.criteria import Loss
-from byline.tasks.points import Points, as_items, require_same_form
 from byline.tasks.model_task import from_model
+from byline.tasks.points import Points, as_items, require_same_form
 
 if TYPE_CHECKING:
     from byline_indexer.build.index import BuildOptions

@@ -69,7 +69,7 @@ def criterion_of(loss: Loss) -> Criterion:
         return F.cross_entropy
     if isinstance(loss, nn.MSELoss):
         return F.mse_loss
-    if isinstance(loss, type) and issubclass(loss, nn.Module):
+    if isinstance(loss, type):
         raise InvalidTask(
             f"expected loss to be a criterion, got the class {loss.__name__}: make one of it, loss={loss.__name__}()"
         )
