@@ -12,11 +12,13 @@ from byline.attribution.attributor import Attributor
 from byline.attribution.score_matrix import require_batch
 from byline.declarations import kind
 from byline.errors import InvalidTask
+from byline.index.layout import StorageOptions
 from byline.paths import local_path
 from byline.recipes import Recipe
 from byline.task import Task
 from byline.tasks.classification import dtype_of
-from byline.tasks.model_task import Loss, from_model
+from byline.tasks.criteria import Loss
+from byline.tasks.model_task import from_model
 from byline.tasks.points import Points, as_items, require_same_form
 
 if TYPE_CHECKING:
@@ -125,7 +127,11 @@ def attribute(
     task = from_model(model, train_set, loss=loss)
     asked = as_items(queries, "queries", dtype_of(model))
     require_same_form(asked, task.train_set, "queries")
-    options = BuildOptions(batch_rows=batch, block_rows=batch * max(1, 256 // batch))
+    options = BuildOptions(
+        batch_rows=batch,
+        block_rows=batch * max(1, 256 // batch),
+        storage=StorageOptions(dtype="fp32"),  # half precision would lose gradients of points that fit well
+    )
     with tempfile.TemporaryDirectory(prefix="byline-") as folder:
         index = build(task, recipe, folder, options, progress=False)
         return index.item_scores(asked, batch=batch)

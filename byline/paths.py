@@ -29,6 +29,8 @@ def local_path(path: Path | str, what: str = "it") -> Path:
         raise InvalidInput(
             f"expected {what} to be a path, a str or a pathlib.Path, got {type(path).__name__}"
         )
+    if str(path) == "":
+        raise InvalidInput(f"expected {what} to be a path, got an empty one: '.' is the current folder")
     url = _URL.match(str(path))
     if url is None:
         return Path(path)

@@ -315,7 +315,7 @@ def recipe(name: str, **changes: Any) -> Recipe:
     Raises:
         InvalidRecipe: There is no such row, or the changes do not fit.
     """
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise InvalidRecipe(f"expected one of the recipes {', '.join(sorted(RECIPES))}, got another name")
     row = RECIPES[name].model_dump()
     for field, change in changes.items():

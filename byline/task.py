@@ -165,6 +165,8 @@ class QueryInterface:
     """Turns a validated `payload` into an item. Raises `InvalidQuery` for what the types cannot say."""
     predict: Callable[[nn.Module, Item], Prediction] | None = None
     """Completes an incomplete item: argmax class, or seeded generation. Must be deterministic."""
+    predicted_target: str | None = None
+    """Target of a query that `predict` completed, where the query names none. None takes the recipe's."""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.payload, type) and issubclass(self.payload, BaseModel)):
@@ -239,11 +241,11 @@ class Task:
         if len(self.train_set) == 0:
             raise InvalidTask("expected a training set with at least one item, got an empty one")
         self._check_functions()
-        self._check_targets()
         declarations.require("Task.layers", self.layers, LayerSelection, "a LayerSelection")
         declarations.require(
             "Task.query", self.query, (QueryInterface, type(None)), "a QueryInterface or None"
         )
+        self._check_targets()
         declarations.require("Task.outputs", self.outputs, (Outputs, type(None)), "Outputs or None")
 
     def _check_functions(self) -> None:
@@ -266,6 +268,11 @@ class Task:
             declarations.require_function(f"Task.targets['{name}']", target, "(model, batch) -> values_N")
         if "loss" in self.targets:
             raise InvalidTask("the target name 'loss' is taken by Task.loss: choose another name")
+        if self.query is not None and self.query.predicted_target not in {None, "loss", *self.targets}:
+            raise InvalidTask(
+                f"expected QueryInterface.predicted_target to be one of {', '.join(['loss', *sorted(self.targets)])}, got "
+                f"another name"
+            )
 
     def objective(self, target: str) -> Objective:
         """Return the function whose *decrease* a positive score means.

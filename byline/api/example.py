@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from byline.api.validation import printable
+from byline.api.validation import one_error, printable
 from byline.errors import InvalidTask
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -17,6 +17,7 @@ MAX_PREVIEW = 2_000
 """Largest number of characters of a preview. A longer one ends with an ellipsis."""
 
 
+@one_error(InvalidTask)
 class Example(BaseModel):
     """The metadata of one training point, which is one row of the index.
 

@@ -2,8 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -139,6 +139,34 @@ def _not_json_line(model: type[BaseModel], location: tuple[int | str, ...], valu
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     way_out = ": pass its .tolist()" if hasattr(value, "tolist") else ""
     return f"{place}expected JSON values, got a {name}{way_out}"
+
+
+def one_error(kind: type[BylineError]) -> Callable[[type[ModelT]], type[ModelT]]:
+    """Make a model's constructor raise one error of Byline's, in one line that names the fields.
+
+    Validation of a payload (`model_validate`) raises pydantic's errors as before: they have places.
+
+    Args:
+        kind: Class of the error.
+
+    Returns:
+        A decorator of the model.
+    """
+
+    def decorate(model: type[ModelT]) -> type[ModelT]:
+        given = model.__init__
+
+        @wraps(given)
+        def init(self: ModelT, /, **values: Any) -> None:
+            try:
+                given(self, **values)
+            except ValidationError as error:
+                raise kind(f"{type(self).__name__}.{describe_errors(error, type(self))}") from None
+
+        model.__init__ = init  # type: ignore[method-assign, assignment]
+        return model
+
+    return decorate
 
 
 def describe_errors(error: ValidationError, model: type[BaseModel]) -> str:

@@ -304,7 +304,8 @@ class Attributor:
         if isinstance(self._featurizer, Featurizer):
             return self._featurizer
         raise InvalidQuery(
-            "expected an index that was opened with its Task, for queries that are items: byline.open(path, task=task)"
+            "expected an index that was opened with its Task, for queries that are payloads or items: "
+            "byline.open(path, task=task)"
         )
 
     def __repr__(self) -> str:

@@ -69,6 +69,8 @@ class PreparedQuery:
     """[M, K], the members' parts, where the index has a PCA. A finished feature has none."""
     items: list[Item] = field(default_factory=list)
     predictions: list[Mapping[str, JsonValue] | None] = field(default_factory=list)
+    target: str | None = None
+    """The attributed target: the question's, or the Task's own for a query that the model completed."""
     error: BylineError | None = None
 
     @property
@@ -154,7 +156,7 @@ class QueryPreparer:
 
     def make_items(self, questions: Sequence[CheckedRequest], watch: StageTimer) -> list[PreparedQuery]:
         """Make each question's items, predicting what its payloads leave open, and no feature yet."""
-        queries = [PreparedQuery(question=question) for question in questions]
+        queries = [PreparedQuery(question=question, target=question.target) for question in questions]
         with watch.stage("predict"):
             for each in queries:
                 _attempt(each, self._complete)
@@ -176,8 +178,8 @@ class QueryPreparer:
             )
         if self._task.query is None:
             raise InvalidQuery(
-                "this index takes no queries, since its Task declares no QueryInterface: "
-                "send gradient tensors or a finished feature"
+                "this index takes no payloads, since its Task declares no QueryInterface: index.item_scores(items) scores "
+                "complete items of the training set's kind; or send gradient tensors or a finished feature"
             )
         return self._task.query
 
@@ -213,6 +215,12 @@ class QueryPreparer:
                 item, prediction = self._item(payload)
             query.items.append(item)
             query.predictions.append(prediction)
+        if any(prediction is not None for prediction in query.predictions):
+            query.target = self._predicted_target(query.question)
+
+    def _predicted_target(self, question: CheckedRequest) -> str | None:
+        chosen = question.request.target is not None or question.target is None
+        return question.target if chosen else self._interface().predicted_target or question.target
 
     def _item(self, payload: BaseModel) -> tuple[Item, Mapping[str, JsonValue] | None]:
         interface = self._interface()
@@ -229,7 +237,7 @@ class QueryPreparer:
             if each.question.request.query_set is not None:
                 _attempt(each, self._differentiate_alone)
             else:
-                by_target.setdefault(each.question.target, []).append(each)
+                by_target.setdefault(each.target, []).append(each)
         for target, group in by_target.items():
             try:
                 made = self._models().features([each.items[0] for each in group], target)
@@ -241,7 +249,7 @@ class QueryPreparer:
                 _take(each, made, place)
 
     def _differentiate_alone(self, query: PreparedQuery) -> None:
-        request, target = query.question.request, query.question.target
+        request, target = query.question.request, query.target
         mean = request.query_set is not None
         try:
             with task_code():

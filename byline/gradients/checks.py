@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from byline.errors import UnsupportedModel
 from byline.gradients.batch_axes import Sample, learn_separation
 from byline.gradients.capture.faults import InseparableError, first_line, named_fault
+from byline.gradients.capture.graph import forward_graph
 from byline.gradients.capture.trace import record_trace
 from byline.gradients.collector import GradientCollector, require_values
 from byline.gradients.outer_products.factors import BatchGradients
@@ -48,7 +49,7 @@ def build_collector(
     """
     collector = GradientCollector(model, layers)
     _refuse_failing(collector, objective, sample)
-    with named_fault(collector.model):
+    with named_fault(collector.model, watched=True):
         _capture_or_not(collector, objective, sample)
     try:
         if collector.captures:
@@ -79,6 +80,12 @@ def _refuse_failing(collector: GradientCollector, objective: Objective, sample: 
         raise UnsupportedModel(
             "expected a loss or target that depends on the attributed parameters, got one that depends on none: compute "
             "it with the model's forward, outside torch.no_grad()"
+        )
+    used = forward_graph(found[-1]).reads
+    if not any(id(parameter) in used for parameter in collector.parameters.values()):
+        raise UnsupportedModel(
+            "expected a loss or target of the model that they are called with, (model, batch), got one that depends on "
+            "parameters of another model alone: use the argument `model`, and no model from outside"
         )
     first, again = (values_N.detach().double() for values_N in found[:2])
     if bool(((first - again).abs() > collector.rounding * (1 + first.abs())).any()):
@@ -176,7 +183,7 @@ def check_objective(collector: GradientCollector, objective: Objective, sample: 
 def check_batches(collector: GradientCollector, objective: Objective, sample: Sample, words: str) -> None:
     """Hold an objective that works on single examples against autograd, in a batch. See `check_objective`."""
     try:
-        with named_fault(collector.model):
+        with named_fault(collector.model, watched=True):
             block = _differing_block(collector, objective, sample)
     except InseparableError as reason:
         _give_up_batches(collector, str(reason))

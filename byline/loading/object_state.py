@@ -1,15 +1,11 @@
 """Read the state of any object: its fields, and what pickle would write of it."""
 
 import copyreg
-import pickle
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
 from byline.errors import InvalidTask
 from byline.loading.installed_code import is_foreign, is_native
-
-_UNREADABLE = (TypeError, AttributeError, ValueError, RuntimeError, NotImplementedError, pickle.PicklingError)
-"""Errors of objects that cannot be pickled."""
 
 
 def object_state(value: Any) -> Any:
@@ -29,7 +25,7 @@ def object_state(value: Any) -> Any:
     try:
         reduce = copyreg.dispatch_table.get(kind)
         pickled = reduce(value) if reduce else value.__reduce_ex__(4)
-    except _UNREADABLE as error:
+    except Exception as error:
         if any(is_native(each) for each in kind.__mro__[:-1]):
             raise InvalidTask(
                 f"the state of an object of type {kind.__module__}.{kind.__qualname__}"

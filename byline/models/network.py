@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from byline.digests import require_digest
-from byline.errors import InvalidTask
+from byline.errors import InvalidTask, UnsupportedModel
 from byline.gradients.batch_axes import Sample
 from byline.gradients.capture.faults import named_fault
 from byline.gradients.checks import build_collector, check_batches, check_objective, last_layer
@@ -42,6 +42,7 @@ def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.M
     model = task.model()
     if not isinstance(model, nn.Module):
         raise InvalidTask(f"expected Task.model() to return a torch.nn.Module, got {type(model).__name__}")
+    require_eager(model)
     checkpoint = task.checkpoints[member.checkpoint]
     load_checkpoint(model, checkpoint)
     if member.adapter is not None:
@@ -54,6 +55,19 @@ def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.M
             )
         model = put_adapter(model, adapter)
     return model.eval().to(device)
+
+
+def require_eager(model: nn.Module) -> None:
+    """Refuse a model whose code is not Python's any more.
+
+    Raises:
+        UnsupportedModel: It was compiled by `torch.jit`.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UnsupportedModel(
+            "expected a model of Python's modules, got one of torch.jit, whose layers cannot be watched: build the original "
+            "model, and load the state dict of the compiled one into it"
+        )
 
 
 def load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute) -> GradientCollector:

@@ -86,7 +86,10 @@ def describe_row(task: Task, row: int) -> Example:
         InvalidTask: `Task.describe` fails, or returns something else. The message names the row.
     """
     with task_code_failures(f"Task.describe({row})", "correct its result for that row"):
-        example = task.describe(row)
+        try:
+            example = task.describe(row)
+        except InvalidTask as error:
+            raise InvalidTask(f"Task.describe({row}) raised {error}{error_place(error)}") from error
     if not isinstance(example, Example):
         raise InvalidTask(
             f"expected Task.describe({row}) to return a byline.api.example.Example, got {type(example).__name__}"

@@ -10,10 +10,11 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import TensorDataset
 
 from byline.declarations import kind
 from byline.errors import InvalidTask
-from byline.task import Batch, Objective, Outputs
+from byline.task import Batch, Objective, Outputs, TrainSet
 
 Logits = Callable[[nn.Module, Batch], Tensor]
 """`(model, batch) -> logits_NC`."""
@@ -144,6 +145,56 @@ def require_classes(classes: Sequence[str]) -> None:
             f"expected the names of at least two different classes, got {len(classes)} "
             f"({len(set(classes))} different): name one for each logit, in their order"
         )
+
+
+def require_class_positions(items: TrainSet, classes: int) -> None:
+    """Refuse labels that name no logit, where all labels are in memory; other data sets are read in the build.
+
+    Args:
+        items: (input, label) pairs.
+        classes: Number of logits C.
+
+    Raises:
+        InvalidTask: A label is outside 0..C-1; names the first row.
+    """
+    if isinstance(items, TensorDataset) and len(items.tensors) == 2:
+        labels = items.tensors[1]
+    elif isinstance(items, list):
+        labels = torch.tensor([int(item[1]) if _is_position(item) else 0 for item in items])
+    else:
+        return
+    if labels.ndim != 1 or labels.is_floating_point():
+        return
+    wrong = ((labels < 0) | (labels >= classes)).nonzero().flatten().tolist()
+    if wrong:
+        raise InvalidTask(
+            f"expected labels from 0 to {classes - 1}, one for each logit, got labels from {int(labels.min())} to "
+            f"{int(labels.max())}, the first outside in row {wrong[0]} of the training set: leave out the rows without a "
+            f"class, or correct their labels"
+        )
+
+
+def class_name(label: Tensor | int, classes: Sequence[str]) -> str:
+    """Name the class of a training point.
+
+    Raises:
+        InvalidTask: The label is outside 0..C-1.
+    """
+    if not 0 <= int(label) < len(classes):
+        raise InvalidTask(
+            f"expected a label from 0 to {len(classes) - 1}, one for each logit, got {int(label)}: leave out the rows "
+            f"without a class, or correct their labels"
+        )
+    return classes[int(label)]
+
+
+def _is_position(item: Any) -> bool:
+    if not (isinstance(item, tuple | list) and len(item) == 2):
+        return False
+    label = item[1]
+    return isinstance(label, int) or (
+        isinstance(label, Tensor) and not label.ndim and not label.is_floating_point()
+    )
 
 
 def most_probable(logits_C: Tensor, classes: Sequence[str]) -> tuple[int, dict[str, JsonValue]]:

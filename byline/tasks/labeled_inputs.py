@@ -12,10 +12,12 @@ from byline.gradients.capture.hooks import last_input
 from byline.task import Batch, Checkpoint, Item, LayerSelection, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import (
     categorical_outputs,
+    class_name,
     device_of,
     logits_of,
     most_probable,
     objectives,
+    require_class_positions,
     require_classes,
 )
 from byline.tasks.payloads import as_input, class_position
@@ -59,6 +61,7 @@ def classifier_task(
     """
     require_classes(classes)
     like = trained.data.input
+    require_class_positions(trained.data.items, len(classes))
     loss, targets = objectives(_logits, _labels)
 
     def parse(query: Any) -> ParsedQuery:
@@ -78,7 +81,7 @@ def classifier_task(
         model=trained.model,
         checkpoints=trained.checkpoints,
         train_set=trained.data.items,
-        describe=trained.data.describer(lambda row: classes[int(trained.data.items[row][1])]),
+        describe=trained.data.describer(lambda row: class_name(trained.data.items[row][1], classes)),
         loss=loss,
         targets=targets,
         layers=trained.layers,
@@ -100,4 +103,4 @@ def _logits(model: nn.Module, batch: Batch) -> Tensor:
 
 def _labels(batch: Batch) -> Tensor:
     labels_N: Tensor = batch[1]
-    return labels_N
+    return labels_N.to(torch.int64)

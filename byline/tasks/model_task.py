@@ -4,9 +4,7 @@ Shapes: N examples, C classes.
 """
 
 import copy
-import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +15,8 @@ from byline.api.example import Example
 from byline.declarations import kind, require_list
 from byline.errors import InvalidTask
 from byline.loading.failures import OUT_OF_MEMORY, error_text
+from byline.models.device import to_device
+from byline.models.network import require_eager
 from byline.models.training_points import read_items
 from byline.task import Batch, Checkpoint, Objective, Outputs, Task, TrainSet
 from byline.tasks.classification import (
@@ -25,17 +25,23 @@ from byline.tasks.classification import (
     dtype_of,
     logits_of,
     objectives,
+    require_class_positions,
+    require_classes,
     tensor_of,
+)
+from byline.tasks.criteria import (
+    Criterion,
+    Loss,
+    criterion_of,
+    is_of_torch,
+    objective_of,
+    require_model_function,
+    takes_classes,
 )
 from byline.tasks.labeled_inputs import TrainedModel
 from byline.tasks.points import Points, as_items
 from byline.tasks.training_data import TrainingData
 from byline.tasks.vector import image_classification, vector_classification, vector_regression
-
-NamedLoss = Literal["cross_entropy", "mse"]
-Loss = NamedLoss | nn.Module | Callable[..., Tensor]
-"""How a model was trained. By name, as a criterion or function of torch (`nn.CrossEntropyLoss()`, `F.mse_loss`), or as
-`(model, batch) -> losses_N`."""
 
 
 def from_model(
@@ -56,7 +62,8 @@ def from_model(
             recipes may sample labels, and vectors and images can be asked as JSON (`vector_classification`,
             `image_classification`, `vector_regression`). Any other function or criterion of torch is called on
             `(model(inputs), labels)` without a reduction. Its values are averaged over every axis but the examples'; a
-            criterion with `reduction="sum"` or `"batchmean"` adds them up, as it does for one example. Labels [N] and
+            criterion with `reduction="sum"` or `"batchmean"` adds them up, as it does for one example. Positions of
+            `ignore_index` are left out. Labels [N] and
             outputs [N, 1] are compared number by number, and so are [N, 1] and [N]. Any other callable is
             `(model, batch) -> losses_N`.
         classes: Names of a classifier's logits, in their order; None numbers them.
@@ -68,9 +75,11 @@ def from_model(
 
     Raises:
         InvalidTask: The loss, the class names or the training set have another form.
+        UnsupportedModel: The model was compiled by `torch.jit`.
     """
     if not isinstance(model, nn.Module):
         raise InvalidTask(f"expected a torch.nn.Module with trained weights, got {kind(model)}")
+    require_eager(model)
     kept = _copied(model).eval()
     trained = TrainedModel(
         name=name,
@@ -78,17 +87,24 @@ def from_model(
         checkpoints=[Checkpoint(weights=kept.state_dict())],
         data=TrainingData(as_items(train_set, dtype=dtype_of(kept)), examples),
     )
-    criterion, output = _criterion(loss), _output_of(trained.model(), trained.data.items)
-    if criterion is F.cross_entropy and output is not None and len(output) == 2:
-        return _classifier(trained, _class_names(classes, output[1]))
+    criterion, output = criterion_of(loss), _output_of(trained.model(), trained.data.items)
+    if not is_of_torch(criterion):
+        _require_model_function(criterion, trained)
+    has_positions = takes_classes(criterion) and _has_class_positions(trained.data.items)
+    if output is not None and len(output) == 2 and has_positions:
+        names = _class_names(classes, output[1])
+        if criterion is F.cross_entropy:
+            return _classifier(trained, names)
+        if classes is None:
+            return _plain(trained, objective_of(criterion, loss), None, objectives(_logits, _labels)[1])
     if classes is not None:
         raise InvalidTask(
-            "expected classes only with the loss 'cross_entropy' and a model whose logits are [N, C]: leave them out"
+            "expected classes only with the loss 'cross_entropy', a model whose logits are [N, C] and labels that are "
+            "integers [N]: leave them out"
         )
     if criterion is F.mse_loss and output in ([1], [1, 1]) and _input_axes(trained) == 1:
         return vector_regression(trained)
-    summed = getattr(loss, "reduction", None) in {"sum", "batchmean"}
-    return _plain(trained, _objective(criterion, summed=summed), None)
+    return _plain(trained, objective_of(criterion, loss), None, {})
 
 
 def _copied(model: nn.Module) -> nn.Module:
@@ -126,11 +142,32 @@ def _classifier(trained: TrainedModel, classes: Sequence[str]) -> Task:
     ready_made = {1: vector_classification, 3: image_classification}.get(_input_axes(trained))
     if ready_made is not None:
         return ready_made(trained, classes=classes)
+    require_classes(classes)
+    require_class_positions(trained.data.items, len(classes))
     outputs = categorical_outputs(_logits, _labels, lambda batch, labels: (batch[0], labels))
-    return _plain(trained, objectives(_logits, _labels)[0], outputs)
+    loss, targets = objectives(_logits, _labels)
+    return _plain(trained, loss, outputs, targets)
 
 
-def _plain(trained: TrainedModel, loss: Objective, outputs: Outputs | None) -> Task:
+def _has_class_positions(items: TrainSet) -> bool:
+    """Tell whether the first item's label is no vector of probabilities."""
+    (item,) = read_items(items, [0])
+    label = item[1] if isinstance(item, Sequence) and len(item) == 2 else None
+    return not isinstance(label, float) and not (isinstance(label, Tensor) and label.is_floating_point())
+
+
+def _require_model_function(loss: Criterion, trained: TrainedModel) -> None:
+    try:
+        batch = default_collate([trained.data.items[0]])
+    except (TypeError, RuntimeError, KeyError):
+        return  # items of a kind that needs a collate of its own
+    model = trained.model()
+    require_model_function(loss, model, to_device(batch, device_of(model)))
+
+
+def _plain(
+    trained: TrainedModel, loss: Objective, outputs: Outputs | None, targets: Mapping[str, Objective]
+) -> Task:
     return Task(
         name=trained.name,
         model=trained.model,
@@ -138,6 +175,7 @@ def _plain(trained: TrainedModel, loss: Objective, outputs: Outputs | None) -> T
         train_set=trained.data.items,
         describe=trained.data.describer(None),
         loss=loss,
+        targets=targets,
         outputs=outputs,
     )
 
@@ -162,94 +200,10 @@ def _output_of(model: nn.Module, items: TrainSet) -> list[int] | None:
         )
 
 
-def _objective(criterion: nn.Module | Callable[..., Tensor], *, summed: bool) -> Objective:
-    if isinstance(criterion, nn.Module):
-        return _per_example(_unreduced(criterion), summed=summed)
-    if criterion is F.mse_loss:
-        return _per_example(
-            lambda output, label: F.mse_loss(
-                output, _aligned(label.to(output.dtype), output), reduction="none"
-            ),
-            summed=summed,
-        )
-    if "reduction" in inspect.signature(criterion).parameters:
-        return _per_example(lambda output, label: criterion(output, label, reduction="none"), summed=summed)
-    return criterion
-
-
-def _criterion(loss: Loss) -> nn.Module | Callable[..., Tensor]:
-    """Replace names and plain criteria by torch's functions.
-
-    Raises:
-        InvalidTask: It is no loss.
-    """
-    named: dict[Any, Callable[..., Tensor]] = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss}
-    if isinstance(loss, str) and loss in named:
-        return named[loss]
-    if isinstance(loss, nn.CrossEntropyLoss) and _is_plain(loss):
-        return F.cross_entropy
-    if isinstance(loss, nn.MSELoss):
-        return F.mse_loss
-    if isinstance(loss, str) or not callable(loss):
-        raise InvalidTask(
-            f"expected loss to be 'cross_entropy', 'mse', a loss of torch, or a function (model, batch) -> losses_N, got "
-            f"{kind(loss)}"
-        )
-    return loss
-
-
-def _is_plain(loss: nn.CrossEntropyLoss) -> bool:
-    return loss.weight is None and not loss.label_smoothing and loss.ignore_index == -100
-
-
-def _unreduced(criterion: nn.Module) -> nn.Module:
-    if not hasattr(criterion, "reduction"):
-        raise InvalidTask(
-            f"expected a criterion of torch.nn with a reduction, got {kind(criterion)}: pass a function "
-            "(model, batch) -> losses_N"
-        )
-    unreduced = copy.deepcopy(criterion)
-    unreduced.__dict__["reduction"] = "none"
-    return unreduced
-
-
-def _per_example(unreduced: Callable[[Tensor, Tensor], Tensor], *, summed: bool) -> Objective:
-    """Average a loss without reduction, or add it up, over everything but the examples."""
-
-    def objective(model: nn.Module, batch: Batch) -> Tensor:
-        output = tensor_of(model(batch[0]))
-        losses_N = unreduced(output, _aligned(batch[1], output))
-        if losses_N.ndim < 2:
-            return losses_N
-        return losses_N.flatten(1).sum(dim=1) if summed else losses_N.flatten(1).mean(dim=1)
-
-    return objective
-
-
-def _aligned(labels: Tensor, output: Tensor) -> Tensor:
-    """Give one number an example the output's shape; integers of another shape are class positions.
-
-    Raises:
-        InvalidTask: Numbers of another shape would be compared with every output of the batch.
-    """
-    if labels.is_floating_point():
-        labels = labels.to(output.dtype)
-    if labels.shape == output.shape:
-        return labels
-    if labels.numel() == output.numel() == len(labels) == len(output):
-        return labels.reshape(output.shape)
-    if labels.is_floating_point():
-        raise InvalidTask(
-            f"expected labels of the shape of the model's outputs, {list(output.shape)} for a batch, got "
-            f"{list(labels.shape)}: make their shapes equal in the training set or in the model's forward"
-        )
-    return labels
-
-
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
     return logits_of(model(batch[0]))
 
 
 def _labels(batch: Batch) -> Tensor:
     labels_N: Tensor = batch[1]
-    return labels_N
+    return labels_N.to(torch.int64)

@@ -43,7 +43,7 @@ def as_items(points: Points, name: str = "train_set", dtype: torch.dtype = torch
             f"{len(points)}: pass (inputs, labels); items of other parts go into a torch.utils.data.TensorDataset"
         )
     inputs, labels = (_tensor(part, name, dtype) for part in points)
-    if isinstance(points[1], np.ndarray) and not labels.is_floating_point():
+    if not labels.is_floating_point() and not labels.is_complex():
         labels = labels.to(torch.int64)
     if not inputs.ndim or not labels.ndim or len(inputs) != len(labels):
         raise InvalidTask(

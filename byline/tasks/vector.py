@@ -66,7 +66,8 @@ def vector_regression(trained: TrainedModel, *, noise: Noise = "constant") -> Ta
     """Declare a regression of one number on vectors.
 
     Queries are `{"features": [...], "label": optional number}`. A query without a number takes the
-    model's own prediction, whose squared error is flat: attribute it by the target `prediction`.
+    model's own prediction, whose squared error is flat, and is attributed by the target `prediction`
+    unless it names another.
 
     Args:
         trained: The model, whose output is [N] or [N, 1] (`constant`) or [N, 2] (`predicted`), and
@@ -105,7 +106,7 @@ def vector_regression(trained: TrainedModel, *, noise: Noise = "constant") -> Ta
         loss=_regression_loss(noise),
         targets={"prediction": lambda model, batch: _outputs(model, batch[0], noise)[0]},
         layers=trained.layers,
-        query=QueryInterface(payload=payload, parse=parse, predict=predict),
+        query=QueryInterface(payload=payload, parse=parse, predict=predict, predicted_target="prediction"),
         outputs=SQUARED_ERROR if noise == "constant" else None,
         representation=last_layer_input,
     )

@@ -296,3 +296,118 @@ def test_options_take_mappings(tmp_path: Path) -> None:
     sums_QG = np.stack([expected()[:, n::3].sum(axis=1) for n in range(3)], axis=1)
     assert scores_QG.shape == (Q, 3)
     assert np.abs(np.sort(scores_QG) - np.sort(sums_QG)).max() <= 1e-3 * np.abs(sums_QG).max()
+
+
+def test_one_call_keeps_small_gradients() -> None:
+    """Rows that fit well have gradients far below what half precision can hold beside the others."""
+
+    def loss(model: nn.Module, batch: list[Tensor]) -> Tensor:
+        return batch[1] * model(batch[0])[:, 0]
+
+    weights_N = torch.logspace(-16, 0, N)
+    scores_QN = byline.attribute(
+        nn.Linear(4, 1), (X, weights_N), (QUERIES[0], torch.ones(Q)), loss=loss, recipe=PLAIN
+    )
+    inputs_N = torch.cat([X, torch.ones(N, 1)], dim=1).double()
+    inputs_Q = torch.cat([QUERIES[0], torch.ones(Q, 1)], dim=1).double()
+    want_QN = (inputs_Q @ inputs_N.T * weights_N.double()).numpy()
+    np.testing.assert_array_less(
+        np.abs(scores_QN - want_QN), np.broadcast_to(1e-4 * np.linalg.norm(want_QN, axis=0), (Q, N))
+    )
+
+
+def test_a_regression_query_without_a_label_is_attributed_by_its_prediction(tmp_path: Path) -> None:
+    model = nn.Linear(4, 1)
+    task = byline.tasks.from_model(model, (X, torch.randn(N, generator=GENERATOR)), loss="mse")
+    index = byline.build(task, PLAIN, tmp_path / "index", progress=False)
+    vector = QUERIES[0][0].tolist()
+    open_query = index.attribute({"features": vector}, k=N)
+    assert open_query.target == "prediction"
+    named = index.attribute({"features": vector}, k=N, target="prediction")
+    assert open_query.proponents == named.proponents
+    assert open_query.proponents[0].score > 0
+    assert index.attribute({"features": vector}, k=2, target="loss").target == "loss"
+    assert index.attribute({"features": vector, "label": 0.5}, k=2).target == "loss"
+    np.testing.assert_allclose(
+        index.scores([{"features": vector}, {"features": vector, "label": 0.5}])[0],
+        index.scores([{"features": vector}], target="prediction")[0],
+        rtol=1e-5,
+    )
+    whole = byline.AttributionRequest(query_set=({"features": vector}, {"features": vector, "label": 0.5}))
+    assert index.attribute(whole).target == "prediction"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "target"), [("trak", "margin"), ("rps", "logit"), ("ekfac_margin", "margin")]
+)
+def test_a_recipe_of_a_target_needs_the_target(recipe: str, target: str) -> None:
+    with pytest.raises(InvalidTask, match=rf"recipe '{recipe}' needs the target '{target}'.* 'ekfac'"):
+        byline.attribute(nn.Linear(4, 1), (X, X[:, 0]), (X[:2], X[:2, 0]), loss="mse", recipe=recipe)
+
+
+@pytest.mark.parametrize("inputs", [X, X.reshape(N, 2, 2)])
+def test_a_recipe_of_margins_takes_inputs_of_any_kind(inputs: Tensor) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    scores_QN = byline.attribute(
+        model, (inputs, Y), (inputs[:Q], Y[:Q]), loss="cross_entropy", recipe="ekfac_margin"
+    )
+    assert scores_QN[range(Q), range(Q)].min() > 0
+
+
+def test_a_loss_that_uses_another_model_is_refused() -> None:
+    outer = trained()
+
+    def loss(model: nn.Module, batch: list[Tensor]) -> Tensor:
+        return F.cross_entropy(outer(batch[0]), batch[1], reduction="none")
+
+    with pytest.raises(byline.UnsupportedModel, match="the model that they are called with"):
+        byline.attribute(outer, (X, Y), QUERIES, loss=loss, recipe=PLAIN)
+
+
+def test_an_index_that_takes_no_payloads_names_what_it_takes(tmp_path: Path) -> None:
+    grids = X.reshape(N, 2, 2)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    task = byline.tasks.from_model(model, (grids, Y), loss="cross_entropy")
+    index = byline.build(task, PLAIN, tmp_path / "index", progress=False)
+    with pytest.raises(InvalidQuery, match=r"index\.item_scores\(items\)"):
+        index.attribute({"features": [1, 2, 3, 4]})
+    with pytest.raises(InvalidQuery, match=r"payloads or items: byline\.open\(path, task=task\)"):
+        byline.open(tmp_path / "index").scores([{"features": [1, 2, 3, 4]}])
+
+
+def test_a_mistake_in_the_data_or_the_loss_is_no_matter_of_layers() -> None:
+    def loss(model: nn.Module, batch: list[Tensor]) -> Tensor:
+        raise KeyError("labels")
+
+    with pytest.raises(
+        byline.UnsupportedModel, match=r"^row 0 .*KeyError: 'labels'[^;]*$|KeyError: 'labels'$"
+    ):
+        byline.attribute(trained(), (X, Y), QUERIES, loss=loss, recipe=PLAIN)
+    wide = (torch.randn(N, 7), Y)
+    with pytest.raises(byline.UnsupportedModel) as raised:
+        byline.attribute(trained(), wide, (wide[0][:2], Y[:2]), loss="cross_entropy", recipe=PLAIN)
+    assert "Task.layers" not in str(raised.value)
+    assert "module '0' raised RuntimeError" in str(raised.value)
+
+
+def test_options_and_recipes_that_are_none_are_one_error(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"^BuildOptions.worker: unknown field, did you mean 'workers'\?$"):
+        byline.BuildOptions(worker=2)  # type: ignore[call-arg]
+    with pytest.raises(InvalidInput, match=r"^BuildOptions.fast: unknown field, expected .*batch_rows"):
+        byline.BuildOptions(fast=True)  # type: ignore[call-arg]
+    with pytest.raises(InvalidRecipe, match="expected one of the recipes"):
+        byline.recipe([])  # type: ignore[arg-type]
+    task = byline.tasks.from_model(trained(), (X, Y), loss="cross_entropy")
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "index"):
+        with pytest.raises(InvalidInput, match="expected path to be a folder for the index, got a file"):
+            byline.build(task, PLAIN, path, progress=False)
+    with pytest.raises(InvalidInput, match="got an empty one"):
+        byline.build(task, PLAIN, "", progress=False)
+
+
+def test_a_compiled_model_is_refused() -> None:
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit"):
+        scripted = torch.jit.script(nn.Linear(4, 3))
+    with pytest.raises(byline.UnsupportedModel, match=r"torch\.jit.* build the original model"):
+        byline.attribute(scripted, (X, Y), QUERIES, loss="cross_entropy")

@@ -4,8 +4,11 @@ import inspect
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import byline
 
@@ -51,3 +54,19 @@ def test_documented_signatures_are_the_real_ones(function: str) -> None:
     real = inspect.signature(getattr(byline, function)).parameters
     names = [part.split("=")[0].strip() for part in written.group(1).split(",") if part.strip() != "*"]
     assert names == list(real)
+
+
+def test_items_of_different_lengths_are_padded_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "collate=" in block]
+    torch.manual_seed(0)
+    page: dict[str, Any] = {"__name__": "page"}
+    exec(compile(code, "api.md", "exec"), page)  # noqa: S102  # an example of the documentation
+    scores, index, items = page["scores"], page["index"], page["items"]
+    assert scores.shape == (2, 30)
+    assert scores[0, 0] > 0
+    assert scores[1, 1] > 0
+    np.testing.assert_allclose(index.item_scores(items[:2], batch=1), scores, rtol=1e-4, atol=1e-5)
+    assert sorted(index.expected_gradients()) == ["c0/1.bias", "c0/1.weight"]

@@ -15,11 +15,13 @@ class InseparableError(Exception):
 
 
 @contextmanager
-def named_fault(model: nn.Module) -> Iterator[None]:
+def named_fault(model: nn.Module, *, watched: bool = False) -> Iterator[None]:
     """Turn what a model or its loss raises into an error that names the module.
 
     Args:
         model: The model that has the modules.
+        watched: Whether its layers are watched in the block: leaving the module out of them may help then. Without, the
+            model's forward, the loss or the data fail by themselves.
 
     Raises:
         UnsupportedModel: Something else than an error of Byline was raised.
@@ -29,10 +31,9 @@ def named_fault(model: nn.Module) -> Iterator[None]:
     except (BylineError, InseparableError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        raise UnsupportedModel(
-            f"{describe_fault(model, error)}; run the loss on one "
-            f"collated example of the training set to see why, or exclude the module from Task.layers"
-        ) from error
+        helps = watched and _module(model, error.__traceback__) is not None
+        way_out = ", while its layers were watched; exclude the module from Task.layers" if helps else ""
+        raise UnsupportedModel(f"{describe_fault(model, error)}{way_out}") from error
 
 
 def describe_fault(model: nn.Module, error: BaseException) -> str:
@@ -47,7 +48,14 @@ def first_line(error: BaseException) -> str:
 
 
 def _place(model: nn.Module, traceback: TracebackType | None) -> str:
-    """The innermost module of a model whose code an exception passed through."""
+    found = _module(model, traceback)
+    if found is None:
+        return "the loss, the target or the model's backward pass"
+    return f"module '{found}'" if found else "the model's own forward"
+
+
+def _module(model: nn.Module, traceback: TracebackType | None) -> str | None:
+    """The name of the innermost module of a model whose code an exception passed through."""
     names = {id(module): name for name, module in model.named_modules()}
     found = None
     while traceback is not None:
@@ -55,6 +63,4 @@ def _place(model: nn.Module, traceback: TracebackType | None) -> str:
         if isinstance(owner, nn.Module) and id(owner) in names:
             found = names[id(owner)]
         traceback = traceback.tb_next
-    if found is None:
-        return "the loss, the target or the model's backward pass"
-    return f"module '{found}'" if found else "the model's own forward"
+    return found

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from byline.api.validation import describe_errors
+from byline.api.validation import describe_errors, one_error
 from byline.declarations import kind
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.groups import GroupOptions
@@ -21,6 +21,7 @@ from byline_indexer.config import BuildSection, BuildSettings, IndexSection
 from byline_indexer.progress import Observer
 
 
+@one_error(InvalidInput)
 class BuildOptions(BuildSection):
     """Options of a build. Every field has a default."""
 
@@ -67,7 +68,7 @@ def build_index(
     """
     _require_declared(task, recipe, options)
     options = options or BuildOptions()
-    local_path(path, "path")
+    _require_folder(local_path(path, "path"))
     loaded = task_in_memory(task) if isinstance(task, Task) else load_task(task)
     settings = _settings(loaded, named_recipe(recipe) if isinstance(recipe, str) else recipe, path, options)
     return build(settings, observer, force=options.force, loaded=loaded).path
@@ -89,6 +90,13 @@ def _require_declared(task: object, recipe: object, options: object) -> None:
             f"expected options to be a byline.BuildOptions, got {kind(options)}: pass "
             f"byline.BuildOptions(batch_rows=32, ...)"
         )
+
+
+def _require_folder(path: Path) -> None:
+    """Refuse a path that is a file, or lies in one."""
+    there = next((each for each in (path, *path.absolute().parents) if each.exists()), path)
+    if there.exists() and not there.is_dir():
+        raise InvalidInput(f"expected path to be a folder for the index, got a file, {there}: choose another")
 
 
 def _settings(loaded: LoadedTask, recipe: Recipe, path: Path | str, options: BuildOptions) -> BuildSettings:

@@ -62,8 +62,7 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         UnsupportedModel: Gradients cannot be taken example by example.
     """
     _refuse_missing_gpu(config.build.device)
-    task.objective(config.recipe.train_signal)
-    task.objective(config.recipe.query_target)
+    _require_targets(config.recipe, task)
     members = config.recipe.members.of(task.checkpoints)
     numerics = Numerics.of(config.build)
     if config.recipe.members.adapters:
@@ -94,6 +93,17 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         recordings=recorded_visits(task, config.recipe, members, model.blocks),
     )
     return ProbedPlan(plan=plan, model=model)
+
+
+def _require_targets(chosen: Recipe, task: Task) -> None:
+    known = ["loss", *sorted(task.targets)]
+    for target in (chosen.train_signal, chosen.query_target):
+        if target not in known:
+            raise InvalidTask(
+                f"recipe '{chosen.name}' needs the target '{target}': expected one of the targets {', '.join(known)} that "
+                f"this Task declares; add it to Task.targets, or take a recipe of the loss, such as 'ekfac' (byline.tasks "
+                f"declares 'margin' and 'logit' for classifiers with class positions)"
+            )
 
 
 def _try_on_a_point(model: MemberModel, recipe: Recipe, fits: Sequence[StatisticPlan], task: Task) -> None:
