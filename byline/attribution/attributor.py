@@ -16,6 +16,7 @@ from byline.api.query import AttributionKeywords, SharesKeywords, options_of
 from byline.attribution.answer_writer import AnswerWriter
 from byline.attribution.baseline_ranking import Similarities
 from byline.attribution.drill_down import make_drill_down, most_points_of, require_drill_down
+from byline.attribution.index_facts import index_facts
 from byline.attribution.opening import load_featurizer, load_index_task, make_gradient_featurizer
 from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
@@ -309,27 +310,13 @@ class Attributor:
         )
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{name} {value}" for name, value in self._facts())
+        facts = ", ".join(f"{name} {value}" for name, value in index_facts(self.index, self.members))
         return f"<byline.Attributor '{self.name}': {facts}>"
 
     def _repr_html_(self) -> str:
         from byline.api.answer_html import index_html
 
-        return index_html(self.name, self._facts())
-
-    def _facts(self) -> list[tuple[str, str]]:
-        index = self.index
-        rows = (
-            f"{index.rows:,}" if index.groups is None else f"{index.rows:,} groups of {index.points:,} points"
-        )
-        return [
-            ("version", index.fingerprint.version),
-            ("recipe", index.recipe.name),
-            ("training points", rows),
-            ("numbers a point", f"{index.width:,}"),
-            ("members", f"{len(self.members)}"),
-            ("folder", str(index.path)),
-        ]
+        return index_html(self.name, index_facts(self.index, self.members))
 
     def warm(self) -> None:
         """Fit the baselines, and answer one question of each kind, so that the first caller does not wait for it."""

@@ -139,11 +139,11 @@ def absolute_task(reference: str, folder: Path) -> str:
         InvalidInput: It is a URL.
     """
     place, separator, function = reference.rpartition(":")
-    local_path(place, "task")
     if not separator or not place:
         raise InvalidTask(
             f"expected task = 'file.py:function' or 'package.module:function', got {reference!r}"
         )
+    local_path(place, "task")
     return f"{(folder / place).resolve()}:{function}" if place.endswith(".py") else reference
 
 
