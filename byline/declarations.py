@@ -167,7 +167,7 @@ def require_rate(name: str, value: object) -> None:
         InvalidTask: It is something else.
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (number and math.isfinite(value) and value > 0):  # type: ignore[arg-type, operator]
+    if value is not None and not (number and math.isfinite(value) and value > 0):  # type: ignore[arg-type, operator]  # a number
         raise InvalidTask(
             f"expected {name} to be a number above zero, got {value if number else kind(value)}"
         )

@@ -163,7 +163,7 @@ def one_error(kind: type[BylineError]) -> Callable[[type[ModelT]], type[ModelT]]
             except ValidationError as error:
                 raise kind(f"{type(self).__name__}.{describe_errors(error, type(self))}") from None
 
-        model.__init__ = init  # type: ignore[method-assign, assignment]
+        model.__init__ = init  # type: ignore[method-assign, assignment]  # wraps what pydantic made
         return model
 
     return decorate
