@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stage_timer import StageTimer
 from byline.declarations import kind
-from byline.errors import InvalidInput, InvalidQuery, InvalidTask
+from byline.errors import BylineError, InvalidInput, InvalidQuery, InvalidTask
 from byline.features.queries import Featurizer
+from byline.loading.failures import OUT_OF_MEMORY, error_text
 from byline.search.searcher import Searcher
 from byline.task import Item, TrainSet
 from byline.tasks.classification import dtype_of
@@ -116,9 +118,21 @@ def by_items(
 
     def fill(start: int, part_QR: NDArray[np.float32]) -> None:
         part = [items[place] for place in range(start, start + len(part_QR))]
-        searcher.scores(featurizer.query(part, target), out=part_QR)
+        searcher.scores(_features(featurizer, part, target, start + 1), out=part_QR)
 
     return fill
+
+
+def _features(featurizer: Featurizer, part: Sequence[Item], target: str, first: int) -> Tensor:
+    try:
+        return featurizer.query(part, target)
+    except (BylineError, *OUT_OF_MEMORY):
+        raise
+    except Exception as error:
+        raise InvalidQuery(
+            f"expected queries like the items of the training set, got queries {first} to {first + len(part) - 1} on which "
+            f"the model or its loss raised {error_text(error)}"
+        ) from error
 
 
 def checked_requests(preparer: QueryPreparer, requests: Sequence[AttributionRequest]) -> list[CheckedRequest]:

@@ -411,3 +411,12 @@ def test_a_compiled_model_is_refused() -> None:
         scripted = torch.jit.script(nn.Linear(4, 3))
     with pytest.raises(byline.UnsupportedModel, match=r"torch\.jit.* build the original model"):
         byline.attribute(scripted, (X, Y), QUERIES, loss="cross_entropy")
+
+
+def test_queries_of_another_width_are_refused_in_one_line() -> None:
+    with pytest.raises(
+        InvalidQuery, match=r"queries 1 to 5 on which the model or its loss raised RuntimeError"
+    ):
+        byline.attribute(
+            trained(), (X, Y), (QUERIES[0][:, :3], QUERIES[1]), loss="cross_entropy", recipe=PLAIN
+        )
