@@ -77,6 +77,15 @@ def _template(name: str) -> "Template":
 
 def _ends(header: AnswerHeader, ends: tuple[Points, Points]) -> list[tuple[str, str, Points]]:
     proponents, opponents = ends
+    if header.blend is not None:
+        return [
+            ("Highest blend", f"Ranked by {header.blend.text}: similarity adds to influence.", proponents),
+            (
+                "Lowest blend",
+                f"Ranked by {header.blend.text}: dissimilarity subtracts from influence.",
+                opponents,
+            ),
+        ]
     if header.baseline is not None:
         return [
             (
@@ -112,6 +121,8 @@ def _prediction(header: AnswerHeader) -> list[tuple[str, str]]:
 def _trust(header: AnswerHeader, stands_out: StandsOut) -> list[str]:
     """Say in short sentences how far the answer can be trusted."""
     said = []
+    if header.blend is not None:
+        said.append("A blend of influence and similarity is no attribution by gradients alone.")
     if header.quality_card is not None:
         said.append(header.quality_card.text)
     elif header.baseline is None:

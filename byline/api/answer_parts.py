@@ -5,9 +5,10 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from byline.api.blend import Blend
 from byline.api.documents import Document
 from byline.api.example import Example
-from byline.api.terms import ErrorScope, Similarity
+from byline.api.terms import ErrorScope, Ranking
 
 
 class Attribution(Document):
@@ -21,7 +22,7 @@ class Attribution(Document):
     """Metadata of the training point."""
     score: float
     """Mean over the members. A positive score means that training on the point raised the target (lowered the loss).
-    With a baseline: the similarity to the query."""
+    With a baseline: the similarity to the query, or the blend."""
     standard_error: float | None
     """Standard error of the score over the ensemble (`Answer.standard_error_scope`). Null with one member."""
     interval: tuple[float, float] | None = None
@@ -169,11 +170,14 @@ class AnswerHeader(Document):
     version: str
     """Version of the index."""
     recipe: str | None
-    """Name of the recipe. Null for the scores of a baseline."""
+    """Name of the recipe. Null for similarities."""
     recipe_fingerprint: str | None
-    """Digest of everything that determines a stored vector. Null for the scores of a baseline."""
-    baseline: Similarity | None = None
-    """Baseline of the scores, which are similarities to the query. Null for influence scores."""
+    """Digest of everything that determines a stored vector. Null for similarities."""
+    baseline: Ranking | None = None
+    """Baseline of the scores: a similarity to the query, or a `blend` of influence and similarity. Null for influence
+    scores."""
+    blend: Blend | None = None
+    """Similarity and weight of a blend, which is no attribution by gradients alone. Null for other scores."""
     unit: Literal["point", "group"] = "point"
     """Unit of `row` and of the answer's entries: training points, or groups of training points."""
     drilled_groups: int | None = None
@@ -184,9 +188,9 @@ class AnswerHeader(Document):
     search: SearchCertainty | None = None
     """Certainty of the search. Null without examples, and for a baseline."""
     quality_card: CardSummary | None = None
-    """Measurements of this index. Null without measurements."""
+    """Measurements of this index. Null without measurements, and for a baseline."""
     target: str | None
-    """Attributed target. Null for a gradient, a feature and a baseline."""
+    """Attributed target. Null for a gradient, a feature and a similarity."""
     prediction: Mapping[str, JsonValue] | None = None
     """Prediction of the model for the missing fields of the query, which is then attributed. `prediction_member` alone
     makes it. The scores cover all members."""

@@ -9,7 +9,7 @@ from byline.api.documents import Document, Payload
 from byline.api.example import Example
 from byline.api.quality_card import QualityCard
 from byline.api.query import AttributionOptions, OwnerOptions, TargetOption
-from byline.api.terms import Similarity
+from byline.api.terms import Ranking
 
 
 class QueryBody(TargetOption):
@@ -124,7 +124,7 @@ class IndexInfo(IndexSummary):
     """Allowed values of `target`. Empty if the index takes no queries."""
     default_target: str
     """Target of a query without `target`."""
-    baselines: list[Similarity]
+    baselines: list[Ranking]
     """Allowed values of `baseline`. Empty if the service offers no baseline."""
     query_schema: dict[str, Any] | None
     """JSON schema of `query`. Null if the index takes no queries."""

@@ -18,7 +18,7 @@ from byline.api.terms import (
     LISTED_OWNERS,
     LISTED_POINTS,
     Direction,
-    Similarity,
+    Ranking,
 )
 from byline.api.validation import describe_errors, type_name
 from byline.errors import InvalidQuery
@@ -104,16 +104,16 @@ class AttributionOptions(RankingOptions, TargetOption):
 
     filter: Filter | None = None
     """Restrict the search to some of the training points."""
-    baseline: Similarity | None = None
-    """Rank by similarity instead of influence, with one of the index's `baselines`. Requires a query, and excludes
-    `target`, `members`, `shares` and `drill_down`."""
+    baseline: Ranking | None = None
+    """Rank by one of the index's `baselines` instead of influence: by similarity, or by a `blend` of both. Requires a
+    query, and excludes `target`, `members`, `shares` and `drill_down`."""
 
     @field_validator("baseline", mode="before")
     @classmethod
     def _check_baseline(cls, name: object) -> object:
         if name == "knn_shapley":
             raise InvalidQuery(
-                "expected 'bm25' or 'representation', got another: knn_shapley is offered by `byline scores` only"
+                "expected 'bm25' or 'representation' or 'blend', got another: knn_shapley is offered by `byline scores` only"
             )
         return name
 
@@ -135,7 +135,7 @@ class AttributionKeywords(RankingKeywords, total=False):
     """The fields of `AttributionOptions`, typed as keywords for `Attributor.attribute` and `Client.attribute`."""
 
     target: str | None
-    baseline: Similarity | None
+    baseline: Ranking | None
 
 
 class SharesKeywords(TypedDict, total=False):

@@ -81,18 +81,18 @@ class AnswerWriter:
             The answer.
         """
         request, index = query.question.request, self._index
-        influence = request.baseline is None
         return Answer(
             index=self._name,
             version=index.version,
-            recipe=index.recipe.name if influence else None,
-            recipe_fingerprint=index.fingerprint.recipe if influence else None,
+            recipe=index.recipe.name if request.by_gradients else None,
+            recipe_fingerprint=index.fingerprint.recipe if request.by_gradients else None,
             baseline=request.baseline,
+            blend=found.blend,
             unit="group" if index.groups is not None and found.drilled is None else "point",
             drilled_groups=found.drilled,
             exact=_is_exact(found, index.points),
             search=_certainty(found),
-            quality_card=self._card() if influence else None,
+            quality_card=self._card() if request.baseline is None else None,
             target=query.target,
             prediction=query.predictions[0] if request.query is not None else None,
             predictions=tuple(query.predictions) if request.query_set is not None else None,

@@ -76,7 +76,7 @@ class Attributor:
         self._retrieval = Retrieval(index, searcher, self.members)
         self._drill = make_drill_down(index, self.members, task, featurizer)
         self._writer = AnswerWriter(index, self.members, self.name)
-        self.similarities = Similarities(index, task, featurizer)
+        self.similarities = Similarities(index, task, featurizer, searcher)
         """The baselines that are offered beside influence."""
 
     @classmethod
@@ -355,7 +355,11 @@ class Attributor:
 
     def _find(self, queries: Sequence[PreparedQuery]) -> dict[int, SearchResult]:
         """Search for every question without an error, by its position; influence in one go."""
-        ready = [place for place, each in enumerate(queries) if each.feature is not None and not each.error]
+        ready = [
+            place
+            for place, each in enumerate(queries)
+            if each.feature is not None and not each.error and each.question.request.baseline is None
+        ]
         searched = self._retrieval.find([queries[place] for place in ready]) if ready else []
         found: dict[int, SearchResult] = {}
         for place, what in zip(ready, searched, strict=True):

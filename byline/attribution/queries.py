@@ -40,7 +40,7 @@ class CheckedRequest:
     payloads: tuple[BaseModel, ...] = ()
     """Validated payloads; none where a gradient or a feature came."""
     target: str | None = None
-    """The target's name. None where a gradient or a feature came, or a baseline ranks."""
+    """The target's name. None where a gradient or a feature came, or similarity ranks."""
     drilled: int = 0
     """Training points that a drill-down may have to differentiate."""
     passes: int = 0
@@ -76,7 +76,7 @@ class PreparedQuery:
     @property
     def is_differentiated(self) -> bool:
         """Whether the items' gradients must be computed."""
-        return bool(self.question.payloads) and self.question.request.baseline is None and self.error is None
+        return bool(self.question.payloads) and self.question.request.by_gradients and self.error is None
 
 
 class QueryPreparer:
@@ -133,14 +133,14 @@ class QueryPreparer:
         return CheckedRequest(
             request=request,
             payloads=payloads,
-            target=None if request.baseline else self._target(request.target),
-            passes=0 if request.baseline else self._passes,
+            target=self._target(request.target) if request.by_gradients else None,
+            passes=self._passes if request.by_gradients else 0,
         )
 
     def features(self, questions: Sequence[CheckedRequest], watch: StageTimer) -> list[PreparedQuery]:
         """Compute the feature of each question. One question's error does not touch the others.
 
-        Questions that a baseline ranks get their items only.
+        Questions that similarity ranks get their items only.
         """
         queries = self.make_items(questions, watch)
         with watch.stage("gradient"):

@@ -80,6 +80,11 @@ class AttributionRequest(AttributionOptions):
             if getattr(self, name):
                 raise InvalidQuery(f"expected {name} without a baseline: only influence scores have it")
 
+    @property
+    def by_gradients(self) -> bool:
+        """Whether the scores need the query's gradient: influence, or a blend of it."""
+        return self.baseline is None or self.baseline == "blend"
+
     def changed(self, **fields: Any) -> "AttributionRequest":
         """Copy the request with other values of some fields.
 

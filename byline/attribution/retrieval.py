@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from byline.api.blend import Blend
 from byline.api.example import Example
 from byline.api.query import Filter
 from byline.api.terms import Direction
@@ -59,6 +60,8 @@ class SearchResult:
     owners: NDArray[np.float64] | None = None
     """[O, M] sums over the owners' rows by member, where they were requested; [O, 1] where the members' own are
     not known."""
+    blend: Blend | None = None
+    """Similarity and weight of blended scores. None for others."""
 
     @property
     def certainty(self) -> Certainty | None:

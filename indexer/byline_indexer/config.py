@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from byline.api.blend import Blend
 from byline.api.validation import describe_errors
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.groups import GroupOptions
@@ -71,12 +72,18 @@ class BuildSettings(_Section):
     index: IndexSection
     groups: GroupOptions | None = None
     """`[groups]`: one row of the index for each group of training points. Without it, one for each point."""
+    blend: Blend | None = None
+    """`[blend]`: a baseline and its weight beside influence, for `--baseline blend`. No stored vector depends on it."""
     build: BuildSection = BuildSection()
 
     @model_validator(mode="after")
     def _groups_fit(self) -> Self:
         if self.groups is not None:
             refuse_unsummable(self.recipe, self.groups)
+            if self.blend is not None:
+                raise InvalidInput(
+                    "expected no [blend] beside [groups]: baselines rank training points, not groups of them"
+                )
         return self
 
     @field_validator("recipe", mode="before")

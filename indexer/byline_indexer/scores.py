@@ -4,7 +4,7 @@ Letters: Q queries, R training points, K numbers of a feature.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from byline.api.terms import Baseline
-from byline.attribution.baseline_ranking import fit_baseline
+from byline.api.terms import Scored
+from byline.attribution.baseline_ranking import fit_baseline, index_blend
 from byline.attribution.opening import load_featurizer, load_index_task
-from byline.attribution.queries import CheckedRequest, QueryPreparer
+from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.score_matrix import (
     Fill,
@@ -29,6 +29,7 @@ from byline.attribution.score_matrix import (
 from byline.attribution.stage_timer import StageTimer
 from byline.attribution.task_code import task_code
 from byline.baselines import FitOptions, FittedBaseline
+from byline.baselines.blend import blend_scores
 from byline.errors import InvalidInput, InvalidQuery
 from byline.index.durable import atomic_replacement
 from byline.index.index import AttributionIndex
@@ -37,12 +38,17 @@ from byline.search.searcher import Searcher
 from byline.task import Item, Task
 from byline_indexer.progress import Observer, Silent
 
+Make = Callable[[Sequence[CheckedRequest], StageTimer], list[PreparedQuery]]
+"""Makes the queries of checked requests: their items, or their features too."""
+Score = Callable[[PreparedQuery], NDArray[np.float64]]
+"""Scores all rows for a query, [1, R]."""
+
 
 @dataclass(frozen=True)
 class Chosen:
-    """A baseline with its option."""
+    """A baseline with its option, or the index's blend."""
 
-    name: Baseline
+    name: Scored
     neighbors: int = 5
     """Number of neighbors K of `knn_shapley`."""
 
@@ -122,8 +128,8 @@ def write_scores(
             neighbors=baseline.neighbors,
             on_done=lambda done, rows: observer.progress("read training points", done, rows),
         )
-        baseline_fitted = fit_baseline(opened, task, baseline.name, fitting)
-        fill = partial(_by_baseline, ask, baseline_fitted, questions)
+        make, score = _scorer(opened, task, ask, baseline.name, fitting)
+        fill = partial(_by_baseline, make, score, questions)
     with atomic_replacement(out) as temporary:
         scores_QR = open_memmap(temporary, "w+", np.float32, (len(questions), opened.rows))
         fill_in_batches(scores_QR, fill, batch, partial(observer.progress, "score queries"))
@@ -163,17 +169,43 @@ def score_items(
     return scores_QR
 
 
+def _scorer(
+    index: AttributionIndex, task: Task, ask: QueryPreparer, name: Scored, fitting: FitOptions
+) -> tuple[Make, Score]:
+    """Fit what scores by a baseline, or by the index's blend, and choose what it needs of a query."""
+    if name != "blend":
+        return ask.make_items, partial(_similarities, fit_baseline(index, task, name, fitting))
+    blend = index_blend(index)
+    fitted = fit_baseline(index, task, blend.baseline, fitting)
+    return ask.features, partial(_blended, fitted, Searcher(index), blend.weight)
+
+
 def _by_baseline(
-    ask: QueryPreparer,
-    baseline: FittedBaseline,
+    make: Make,
+    score: Score,
     questions: Sequence[CheckedRequest],
     first: int,
     out: NDArray[np.float32],
 ) -> None:
+    """Score one query at a time: memory beside `out` is a few numbers for each row."""
     part = questions[first : first + len(out)]
-    for place, each in enumerate(without_errors(ask.make_items(part, StageTimer()), first)):
+    for place, each in enumerate(without_errors(make(part, StageTimer()), first)):
         try:
-            with task_code():
-                out[place] = baseline.scores(each.items)[0]
+            out[place] = score(each)[0]
         except InvalidQuery as error:
             raise InvalidQuery(f"query {first + place + 1}: {error}") from error
+
+
+def _similarities(baseline: FittedBaseline, query: PreparedQuery) -> NDArray[np.float64]:
+    """Score all rows by a baseline, [1, R]."""
+    with task_code():
+        return baseline.scores(query.items)
+
+
+def _blended(
+    baseline: FittedBaseline, searcher: Searcher, weight: float, query: PreparedQuery
+) -> NDArray[np.float64]:
+    """Blend the influence of all rows with a baseline, [1, R]."""
+    assert query.feature is not None
+    influence_1R = searcher.scores(query.feature[None])
+    return blend_scores(influence_1R, _similarities(baseline, query), weight)

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from byline.api.terms import Similarity
+from byline.api.terms import Ranking
 from byline.attribution.attributor import Attributor
 from byline.errors import BylineError, InvalidInput
 from byline.version import __version__
@@ -213,7 +213,7 @@ def _retry_after(admission: Admission, compute: ComputeThread) -> int:
     return min(60, max(1, math.ceil(admission.cost * compute.seconds_each)))
 
 
-def _offer_baselines(attributors: Mapping[str, Attributor], baselines: Sequence[Similarity]) -> None:
+def _offer_baselines(attributors: Mapping[str, Attributor], baselines: Sequence[Ranking]) -> None:
     """Offer each index the baselines that it can answer by.
 
     Raises:

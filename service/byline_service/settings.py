@@ -13,7 +13,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from byline.api.terms import Similarity
+from byline.api.terms import Ranking
 from byline.errors import InvalidInput
 from byline.paths import LocalPath
 
@@ -93,9 +93,9 @@ class Settings(BaseSettings):
     """Seconds after which a request that streams its progress ends."""
     head_seconds: float = Field(default=20.0, gt=0)
     """Seconds after which a connection is closed if the head of its request is not complete."""
-    baselines: Annotated[tuple[Similarity, ...], NoDecode] = ()
-    """Baselines by similarity to offer beside influence, as in `bm25,representation`: each needs memory, and a pass over
-    the training set before the service is ready."""
+    baselines: Annotated[tuple[Ranking, ...], NoDecode] = ()
+    """Baselines to offer beside influence, as in `bm25,representation,blend`: each needs memory, and a pass over the
+    training set before the service is ready."""
     versions_poll_seconds: float = Field(default=0.5, gt=0)
     """Seconds between two checks for changed aliases and new quality cards."""
     drain_seconds: float = Field(default=1.0, ge=0)

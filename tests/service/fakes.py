@@ -94,6 +94,9 @@ class FakeSearcher:
             certainties_Q=[Certainty(exact=True, candidates=len(rows), expected_recall=1.0)] * len(order),
         )
 
+    def scores(self, features_QK):
+        return self._by_member(features_QK).mean(axis=-1).astype(np.float32)
+
     def member_scores(self, features_QK, hits, parts_QMK=None):
         all_QRM = self._by_member(features_QK)
         return np.stack([all_QRM[q, rows] for q, rows in enumerate(hits.rows_QK)])

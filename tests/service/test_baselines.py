@@ -115,7 +115,7 @@ def test_the_setting_is_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("BYLINE_BASELINES", "bm25, representation")
     assert Settings().baselines == ("bm25", "representation")
     assert Settings.model_validate(Settings().model_dump()).baselines == ("bm25", "representation")
-    with pytest.raises(ValueError, match="Input should be 'bm25' or 'representation'"):
+    with pytest.raises(ValueError, match="Input should be 'bm25', 'representation' or 'blend'"):
         Settings(baselines="knn_shapley")
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from byline.api.blend import Blend
+from byline.baselines import BASELINES
 from byline.errors import BuildFailed, BylineError, CorruptIndex, InvalidInput, InvalidTask
 from byline.groups import GroupPartition
+from byline.index.blend import write_blend
 from byline.index.durable import durable_file
 from byline.index.publishing import point_to_version, publish
 from byline.index.verification import verify
@@ -63,7 +66,8 @@ def build(
 
     Raises:
         InvalidInput: A Task in memory is to be built by several workers.
-        InvalidTask: The Task, its weights or its training set is wrong, or there is none.
+        InvalidTask: The Task, its weights or its training set is wrong, or there is none, or the Task lacks the form
+            that the blend's baseline compares.
         UnsupportedModel: Its gradients cannot be taken example by example.
         BuildFailed: A unit failed. What is finished is kept.
         CorruptIndex: The version is published, and damaged.
@@ -76,11 +80,13 @@ def build(
             f"expected workers = 1 for a Task in memory, got {config.build.workers}: every worker process loads the Task "
             f"from a file. Leave workers at 1, or declare the Task in a file and pass 'file.py:function'"
         )
+    if config.blend is not None:
+        BASELINES[config.blend.baseline].require(sources.task)
     version = None if force else sources.published()
     if version is None:
         return _planned(config, sources, observer, force=force)
     with build_lock(_work_of(version).with_name(f"{_work_of(version).name}.lock")):
-        return _finished(version, observer)
+        return _finished(version, config.blend, observer)
 
 
 def _declared(config: BuildSettings) -> LoadedTask:
@@ -108,25 +114,26 @@ def _planned(config: BuildSettings, sources: Sources, observer: Observer, *, for
         observer.message(warning)
     with build_lock(work.with_name(f"{work.name}.lock")):
         if version.exists() and not force:
-            return _finished(version, observer)
+            return _finished(version, config.blend, observer)
         _build_version(config, probed, identity, observer)
-        _point(version)
+        _point(version, config.blend)
     return BuildResult(path=version, fresh=True)
 
 
-def _finished(version: Path, observer: Observer) -> BuildResult:
-    """Verify a published version, and point at it."""
+def _finished(version: Path, blend: Blend | None, observer: Observer) -> BuildResult:
+    """Verify a published version, and point at it. Its blend is a setting that may have changed."""
     observer.message(f"version {version.name} is already published: verifying it")
     for finding in verify(version, observer.progress).findings:
         raise CorruptIndex(
             f"{version / finding.path}: {finding.problem}; "
             f"run the same command with --force to build it again"
         )
-    _point(version)
+    _point(version, blend)
     return BuildResult(path=version, fresh=False)
 
 
-def _point(version: Path) -> None:
+def _point(version: Path, blend: Blend | None) -> None:
+    write_blend(version, blend)
     point_to_version(version.parent, version.name)
     shutil.rmtree(_work_of(version), ignore_errors=True)
 

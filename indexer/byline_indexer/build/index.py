@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from byline.api.blend import Blend
 from byline.api.validation import describe_errors, one_error
 from byline.declarations import kind
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
@@ -29,6 +30,8 @@ class BuildOptions(BuildSection):
     """How vectors are stored and searched."""
     groups: GroupOptions | None = None
     """Puts training points into groups: one row of the index for each group. None keeps one row for each point."""
+    blend: Blend | None = None
+    """Baseline and weight of the index's `blend` rankings. No stored vector depends on it. None offers no blend."""
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     """Seed of the random projection, the PCA, the dropout masks and the groups. None keeps the seeds of the recipe, of
     `groups` and of `storage`."""
@@ -111,6 +114,7 @@ def _settings(loaded: LoadedTask, recipe: Recipe, path: Path | str, options: Bui
             recipe=recipe,
             index=IndexSection(path=Path(path).expanduser().absolute(), **storage.model_dump()),
             groups=groups,
+            blend=options.blend,
             build=BuildSection(**own),
         )
     except ValidationError as error:

@@ -12,9 +12,9 @@ from byline.api.terms import (
     LISTED_END,
     LISTED_OWNERS,
     LISTED_POINTS,
-    Baseline,
     Direction,
-    Similarity,
+    Ranking,
+    Scored,
 )
 from byline_indexer.cli.options import IndexPath, Json, QueryBatch, Target
 
@@ -104,18 +104,18 @@ DrillGroups = Annotated[
     ),
 ]
 RankedBy = Annotated[
-    Similarity | None,
+    Ranking | None,
     typer.Option(
         "--baseline",
-        help="Rank by similarity instead of influence. Reads the training set first. "
+        help="Rank by similarity, or by the index's `blend` with it, instead of influence. Reads the training set first. "
         "Example: `--baseline bm25`",
     ),
 ]
 ScoresBaseline = Annotated[
-    Baseline | None,
+    Scored | None,
     typer.Option(
         "--baseline",
-        help="Score by a baseline instead of influence. Example: `--baseline knn_shapley`",
+        help="Score by a baseline, or by the index's `blend`, instead of influence. Example: `--baseline knn_shapley`",
     ),
 ]
 Neighbors = Annotated[

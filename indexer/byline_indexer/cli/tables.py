@@ -203,7 +203,7 @@ def answer_tables(answer: Answer) -> Iterator[Table]:
         Tables, one for each end and one for the shares.
     """
     predicted = "" if answer.prediction is None else f"predicted {dict(answer.prediction)}; "
-    what = f"target {answer.target}" if answer.baseline is None else f"by similarity ({answer.baseline})"
+    what = _ranking(answer)
     heading = f"{predicted}{what}, {answer.index} {answer.version}"
     for name, found in (("proponents", answer.proponents), ("opponents", answer.opponents)):
         if found is not None:
@@ -212,6 +212,12 @@ def answer_tables(answer: Answer) -> Iterator[Table]:
             yield _attributions_table(f"{name}: {heading}", found, caption or None)
     if answer.shares is not None:
         yield _shares_table(answer.shares)
+
+
+def _ranking(answer: Answer) -> str:
+    if answer.blend is not None:
+        return f"by a blend ({answer.blend.text}), no attribution by gradients alone, target {answer.target}"
+    return f"target {answer.target}" if answer.baseline is None else f"by similarity ({answer.baseline})"
 
 
 def _searched(answer: Answer) -> str | None:

@@ -13,6 +13,7 @@ from byline.api.quality_card import Measurement, MeasurementProtocol
 from byline.errors import InvalidInput
 from byline.index.index import AttributionIndex
 from byline_indexer.evaluation import mislabel as mislabeling
+from byline_indexer.evaluation.blends import blend_lds
 from byline_indexer.evaluation.comparison import compare
 from byline_indexer.evaluation.designs import leave_one_out, random_subsets
 from byline_indexer.evaluation.measurement import Measured, libraries, today
@@ -59,7 +60,8 @@ def _compared(
     options, reported = subject.options, subject.split.reported
     write_truth(subject.folder() / f"truth-{options.metric}.npz", truth, index.groups)
     outputs_TSQ = truth.of(reported)
-    found = compare(subject.scores(index, reported, subject.target), truth.subsets_SJ, outputs_TSQ)
+    scores_QJ = subject.scores(index, reported, subject.target)
+    found = compare(scores_QJ, truth.subsets_SJ, outputs_TSQ)
     dropped = found.dropped
     if dropped == len(reported):
         raise InvalidInput(
@@ -79,7 +81,8 @@ def _compared(
         sample=f"{len(reported) - dropped} queries, {left_out}",
         ceiling=None if ceiling is None else ceiling.ceiling,
         further={"pearson": float(np.nanmean(found.linear_Q))}
-        | ({} if ceiling is None else {"halves_of_seeds": ceiling.halves}),
+        | ({} if ceiling is None else {"halves_of_seeds": ceiling.halves})
+        | blend_lds(subject, index, scores_QJ, truth),
         protocol=MeasurementProtocol(
             target=subject.target,
             output=subject.output,

@@ -3,7 +3,7 @@ import { bar, bars, figure, key, scaleOf, stacked } from "./charts.js";
 import { element, place } from "./dom.js";
 import { milliseconds, shareWithin, short, within } from "./formats.js";
 import { percent, whole } from "./numbers.js";
-import { RANKINGS, trustView } from "./trust.js";
+import { blendText, RANKINGS, trustView } from "./trust.js";
 
 const DRAWN_OWNERS = 7;
 
@@ -18,10 +18,15 @@ export function answerView(answer, query, onZoom) {
   ].filter(Boolean);
 }
 
-function endsOf({ baseline, proponents, opponents, stands_out: clear, optimism }) {
-  const [best, worst] = baseline
-    ? [["Most similar", "The most similar examples to the query, regardless of the effect of training on them."], ["Least similar", "The least similar examples to the query."]]
-    : [["Proponents", "Training on these examples raised the target."], ["Opponents", "Training on these examples lowered the target."]];
+function meanings({ baseline, blend }) {
+  if (blend) return [["Highest blend", `The highest ${blendText(blend)}: similarity adds to influence.`], ["Lowest blend", `The lowest ${blendText(blend)}: dissimilarity subtracts from influence.`]];
+  if (baseline) return [["Most similar", "The most similar examples to the query, regardless of the effect of training on them."], ["Least similar", "The least similar examples to the query."]];
+  return [["Proponents", "Training on these examples raised the target."], ["Opponents", "Training on these examples lowered the target."]];
+}
+
+function endsOf(shown) {
+  const { proponents, opponents, stands_out: clear, optimism } = shown;
+  const [best, worst] = meanings(shown);
   return [
     { title: best[0], meaning: best[1], found: proponents, clear: clear.proponents, luck: optimism.proponents },
     { title: worst[0], meaning: worst[1], found: opponents, clear: clear.opponents, luck: optimism.opponents },
@@ -150,7 +155,8 @@ function detailsView(answer) {
   const lines = [
     ["Index", element("a", { href: `/indexes/${encodeURIComponent(answer.index)}` }, answer.index)],
     ["Version", element("span", { class: "code" }, answer.version)],
-    ...(answer.baseline ? [["Baseline", RANKINGS[answer.baseline]]] : influenceLines(answer)),
+    ...(answer.baseline ? [["Baseline", answer.blend ? blendText(answer.blend) : RANKINGS[answer.baseline]]] : []),
+    ...(answer.recipe ? influenceLines(answer) : []),
     ["Time", milliseconds(total)],
   ];
   const parts = lines.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));

@@ -3,7 +3,7 @@ import { element } from "./dom.js";
 import { percent, whole } from "./numbers.js";
 
 const CHANCE_IS_ZERO = new Set(["lds", "loo"]);
-export const RANKINGS = { bm25: "BM25", representation: "representation" };
+export const RANKINGS = { bm25: "BM25", representation: "representation", blend: "blend of influence and similarity" };
 
 export function trustView(answer, ends) {
   const notes = [
@@ -57,7 +57,8 @@ function searched({ coverage, unit, drilled_groups: drilled }) {
   return ["note", `${whole.format(some)} of ${whole.format(total)} points were searched`, "The filter excluded the others."];
 }
 
-function errors({ baseline, standard_error_scope: scope, standard_error_units: units }) {
+function errors({ baseline, blend, standard_error_scope: scope, standard_error_units: units }) {
+  if (blend) return ["note", `Ranked by ${blendText(blend)}, as z-scores`, "A blend may predict retraining better. It is no attribution by gradients alone. There are no standard errors and no shares."];
   if (baseline) return ["note", `Ranked by similarity (${RANKINGS[baseline]}), not by influence`, "There are no standard errors and no shares."];
   const shown = "95 % intervals";
   if (scope === "between_checkpoints") return ["good", "Errors include the variance of training", `${shown}, from ${whole.format(units)} independently trained models.`];
@@ -65,8 +66,13 @@ function errors({ baseline, standard_error_scope: scope, standard_error_units: u
   return ["note", "No errors", "A single model does not show how much the scores vary by chance."];
 }
 
+export function blendText({ baseline, weight }) {
+  return `influence + ${weight} × ${RANKINGS[baseline]}`;
+}
+
 // A figure holds for the measured target only.
-function measured({ baseline, quality_card: card, target }) {
+function measured({ baseline, blend, quality_card: card, target }) {
+  if (blend) return ["note", "Not measured here", "The evaluation of this index measures its blend beside its influence scores."];
   if (baseline) return ["note", "Not measured", "The quality card covers influence scores only."];
   if (!card) return ["warn", "This index is not measured", "It is not known whether its scores predict the effect of retraining."];
   const own = card.figures.filter((each) => each.target === target);

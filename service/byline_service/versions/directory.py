@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from byline.api.terms import Similarity
+from byline.api.terms import Ranking
 from byline.attribution.attributor import Attributor
 from byline.errors import BylineError, CorruptIndex, InvalidInput, NotFound, UnusableIndex
 from byline.index.layout import DIGEST_CACHE
@@ -33,8 +33,8 @@ class IndexDirectory:
     """Whether the Task and its models are loaded."""
     threads: int | None = None
     """Search threads. None leaves the libraries' default."""
-    baselines: tuple[Similarity, ...] = ()
-    """Baselines by similarity that are offered where the Task supports them."""
+    baselines: tuple[Ranking, ...] = ()
+    """Baselines that are offered where the Task and the index support them."""
 
     def folder(self, version: str) -> Path:
         """Return the directory of a version.

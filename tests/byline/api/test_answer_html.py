@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 
 from byline.api.answer_html import index_html, number
+from byline.api.blend import Blend
 from tests.byline.api.answers import answer
 
 
@@ -66,6 +67,15 @@ def test_a_baseline_is_not_called_influence() -> None:
     assert "Most alike" in words
     assert "Proponents" not in words
     assert "bm25" in words
+
+
+def test_a_blend_is_called_no_attribution_by_gradients_alone() -> None:
+    blended = answer(baseline="blend", blend=Blend(baseline="bm25", weight=0.25))
+    words = Page(blended._repr_html_()).words
+    assert "Highest blend" in words
+    assert "influence + 0.25 bm25" in words
+    assert "no attribution by gradients alone" in words
+    assert "Proponents" not in words
 
 
 def test_an_empty_end_says_so() -> None:

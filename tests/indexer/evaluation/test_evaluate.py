@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import pearsonr, spearmanr, zscore
 
 from byline.errors import InvalidTask
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
 from byline_indexer.build.build import build
-from byline_indexer.config import BuildConfig
+from byline_indexer.config import BuildConfig, load_config
 from byline_indexer.evaluation.designs import random_subsets
 from byline_indexer.evaluation.evaluate import evaluate
 from byline_indexer.evaluation.options import EvaluationOptions
@@ -89,3 +89,34 @@ def test_what_the_task_lacks_is_said_before_anything_is_built(
     with pytest.raises(InvalidTask, match=says):
         evaluate(config, options)
     assert not config.index.path.exists()
+
+
+def test_the_card_has_the_blend_beside_the_index_under_its_own_name(
+    build_file: Path, options: EvaluationOptions
+) -> None:
+    source = build_file.with_name(SOURCE.name)
+    source.write_text(
+        source.read_text().replace(
+            "        train=train,\n",
+            "        train=train,\n        representation=lambda model, batch: batch[0],\n",
+        )
+    )
+    build_file.write_text(f'{build_file.read_text()}[blend]\nbaseline = "representation"\nweight = 0.5\n')
+    config = load_config(build_file)
+    found = evaluate(config, options).card.measurements[0]
+    plain = evaluate(config.model_copy(update={"blend": None}), options).card.measurements[0]
+    assert (found.value, found.interval) == (plain.value, plain.interval), "the blend is no influence"
+    assert set(found.further) - set(plain.further) == {"blend-representation-0.5"}
+    task = load_task(config.task).task
+    details = json.loads((options.out / "report.json").read_text())["metrics"]["lds"]["details"]
+    items = [each["item"] for each in details if not each["dropped"]]
+    queries = [task.evaluation_set[item] for item in items]
+    with AttributionIndex.open(config.index.path) as index:
+        influence = score_items(index, task, queries, "loss").astype(float)
+    x, y = np.stack([x.numpy() for x, _ in task.train_set]), np.stack([x.numpy() for x, _ in queries])
+    norms = np.linalg.norm(y, axis=1)[:, None] * np.linalg.norm(x, axis=1)
+    blended = zscore(influence, axis=1) + 0.5 * zscore(y.astype(float) @ x.T.astype(float) / norms, axis=1)
+    truth = np.load(options.out / "truth-lds.npz")
+    outputs = truth["outputs"].mean(axis=0)[:, items]
+    wanted = [spearmanr(truth["subsets"] @ row, outputs[:, q]).statistic for q, row in enumerate(blended)]
+    assert found.further["blend-representation-0.5"] == pytest.approx(np.mean(wanted), abs=1e-6)

@@ -16,6 +16,8 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
+from byline.api.blend import Blend
+from byline.index.blend import write_blend
 from byline_service.app import create_app
 from byline_service.database import Database
 from byline_service.database.engine import sqlite_url
@@ -88,7 +90,9 @@ def served(tmp_path_factory):
         Its address, and the featurizer that can be held up.
     """
     attributor, featurizer = fake_attributor(card=CARD)
-    settings = prepared(tmp_path_factory.mktemp("data"), log_level="error", baselines="bm25")
+    attributor.index.path = tmp_path_factory.mktemp("index") / attributor.index.version
+    write_blend(attributor.index.path, Blend(baseline="bm25", weight=0.5))
+    settings = prepared(tmp_path_factory.mktemp("data"), log_level="error", baselines="bm25,blend")
     app = create_app(settings, {"fake": attributor})
     with serving(app) as address:
         yield SimpleNamespace(

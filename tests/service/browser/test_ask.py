@@ -74,6 +74,20 @@ def test_a_linked_ranking_by_similarity_is_named_as_such(visit):
     assert page.locator(".card").count() == 0
 
 
+def test_a_blend_is_chosen_by_its_name_and_called_no_attribution_by_gradients_alone(visit):
+    page = visit(asked(index="fake", query={"text": "hello number 7"}, k=4))
+    page.locator(".card").first.wait_for()
+    page.locator("#more summary").click()
+    page.get_by_label("Ranked by").select_option(label="blend of influence and similarity")
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_text(re.compile(r"Ranked by influence \+ 0\.5 . BM25, as z-scores"))).to_be_visible()
+    assert "It is no attribution by gradients alone" in page.locator(".trust").inner_text()
+    assert page.get_by_role("heading", name="Highest blend").is_visible()
+    assert page.get_by_role("heading", name="Owners\u2019 shares").count() == 0
+    assert page.locator("#book:visible").count() == 0
+    assert page.locator(".card").count() == 4
+
+
 def test_a_keyboard_is_enough_to_ask(visit):
     page = visit("/")
     page.locator("#query-text").wait_for()
