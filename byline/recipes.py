@@ -244,6 +244,13 @@ _TABLE = (
     Recipe(name="kfac", projection=EigenbasisProjection(), curvature=Kfac(), **_TWO_SIDED),
     Recipe(name="ekfac", projection=EigenbasisProjection(), curvature=Ekfac(), **_TWO_SIDED),
     Recipe(
+        name="ekfac_pca",
+        projection=EigenbasisProjection(size=65_536),
+        curvature=Ekfac(),
+        pca=Pca(size=1024),
+        **_TWO_SIDED,
+    ),
+    Recipe(
         name="ekfac_margin",
         projection=EigenbasisProjection(),
         curvature=Ekfac(damping=1.0),

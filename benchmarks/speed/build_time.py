@@ -63,12 +63,12 @@ class Phases:
     """An observer that adds up the seconds of every phase of a build."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    _last: float = field(default_factory=time.perf_counter)
+    _last: float = field(default_factory=time.process_time)
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Add the time since the last call to this phase."""
         del total
-        now = time.perf_counter()
+        now = time.process_time()
         if done:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._last
         self._last = now
@@ -137,9 +137,9 @@ def plain_passes(task: Task) -> None:
 
 def timed(work: Callable[[], object]) -> float:
     """Measure the seconds of a call."""
-    start = time.perf_counter()
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 if __name__ == "__main__":

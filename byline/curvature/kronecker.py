@@ -149,13 +149,26 @@ class FactorStatistic(EveryFit):
             positions = sums[f"{block.name}.positions"].clamp_min(1)
             left = sums[f"{block.name}.left"] / count
             right = sums[f"{block.name}.right"] / positions
-            left_values, fitted[f"{block.name}.left"] = _strongest(left, self._projection.rank)
-            right_values, fitted[f"{block.name}.right"] = _strongest(right, self._projection.rank)
+            left_values, fitted[f"{block.name}.left"] = self._strongest(left)
+            right_values, fitted[f"{block.name}.right"] = self._strongest(right)
             spectra[block.name] = torch.outer(left_values, right_values)
             means[block.name] = _trace(left) * _trace(right) / (block.rows * block.columns)
         if self._selects:
             fitted |= select_coordinates(spectra, means, self._options.damping, self._projection.size)
         return fitted
+
+    def _strongest(self, moment: Tensor) -> tuple[Tensor, Tensor]:
+        """Eigenvalues and eigenvectors [D, r] of a second moment, or coordinates [r] of a diagonal one.
+
+        As many coordinates as the widest matrix has: a vocabulary's rare tokens carry much of what retraining tells.
+        """
+        if moment.dim() == 1:
+            values, coordinates = torch.sort(moment, descending=True, stable=True)
+            most = max(self._projection.rank, self._options.dense_up_to)
+            return values[:most], coordinates[:most]
+        rank = self._projection.rank
+        values, vectors = torch.linalg.eigh(moment)
+        return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank].float().contiguous()
 
 
 class EigenvalueStatistic(EveryFit):
@@ -257,15 +270,6 @@ def select_coordinates(
         selected[f"{name}.mean"] = floor[name]
         selected[f"{name}.place"] = torch.tensor(place)
     return selected
-
-
-def _strongest(moment: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and eigenvectors [D, r] of a second moment, or coordinates [r] of a diagonal one."""
-    if moment.dim() == 1:
-        values, coordinates = torch.sort(moment, descending=True, stable=True)
-        return values[:rank], coordinates[:rank]
-    values, vectors = torch.linalg.eigh(moment)
-    return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank].float().contiguous()
 
 
 def _trace(moment: Tensor) -> Tensor:

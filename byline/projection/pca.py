@@ -6,23 +6,26 @@ from taking every direction (docs/ensembles.md has what it gains). A stored vect
 its members' parts V_m^T q_m, whose sum is the query's vector. So each member's own score comes from the very same
 stored numbers.
 
-The directions come from a randomized range finder (Halko, Martinsson & Tropp 2011) in sums over blocks of rows, with
-Y = X Q, W = X^T Y and Q random signs at first:
+The directions come from a range finder (Halko, Martinsson & Tropp 2011) in sums over blocks of rows, with Y = X Q and
+W = X^T Y:
 
     T = (Y^T Y)^(-1/2)      W T = X^T orth(Y)      V = the right singular vectors of orth(Y)^T X
 
-and each further pass begins with Q = V. Signs of V's columns do not matter: both sides have them.
+At first Q's columns are landmarks: rows of X, evenly spaced. Landmarks lie in the rows' span, so one pass finds what
+random vectors need two for, and it is exact where all rows are landmarks (Nystrom's method). Each further pass begins with
+Q = V. Signs of V's columns do not matter: both sides have them.
 
 Shapes: N examples, K numbers of a member's feature, L numbers of a sketch, k of a stored vector, M members.
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from byline.randomness import random_signs, stream_key
 from byline.types import State
 
 CODES, SCALES = "pca.codes", "pca.scales"
@@ -41,24 +44,21 @@ class Pca(BaseModel):
     """Numbers a stored vector has, over all members together."""
     sample: int | None = Field(default=16_384, ge=1)
     """Training points that the directions are fitted on, drawn at random. None takes all."""
-    passes: int = Field(default=2, ge=1, le=8)
-    """Passes over the features that find the directions. Two are close to exact."""
-    seed: int = Field(default=0, ge=0, lt=2**31)
-    """Seed of the random signs of the first pass."""
+    passes: int = Field(default=1, ge=1, le=8)
+    """Passes over the features that find the directions. One from landmarks is close to exact, two are closer."""
 
     def kept_size(self, rows: int, width: int) -> int:
         """Count the numbers k that are kept of features of this width, fitted on this many rows."""
         return min(self.size, rows, width)
 
-    def sketch_size(self, rows: int, width: int) -> int:
-        """Count the numbers L of a sketch."""
-        return min(self.kept_size(rows, width) + OVERSAMPLING, width)
+    def landmarks(self, rows: int) -> NDArray[np.int64]:
+        """List the places of the landmarks among this many rows, ascending: the L numbers of a sketch.
 
-
-def first_directions(seed: int, member: str, shape: tuple[int, int]) -> Tensor:
-    """Draw random signs to start with: float32 [K, L], different for every member."""
-    rows, columns = shape
-    return random_signs(stream_key(seed, "pca", member), 0, rows, columns, torch.device("cpu"))
+        Args:
+            rows: Rows that the directions are fitted on.
+        """
+        count = min(self.size + OVERSAMPLING, rows)
+        return np.arange(count, dtype=np.int64) * rows // count
 
 
 def fit_scales(squared_norms_N: Tensor, weights_N: Tensor) -> Tensor:

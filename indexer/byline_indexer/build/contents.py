@@ -28,7 +28,7 @@ from byline_indexer.build.group_rows import (
     summed_blocks,
 )
 from byline_indexer.units.data_digests import DataDigests
-from byline_indexer.units.outputs import block_features, block_weights
+from byline_indexer.units.outputs import block_features, block_weights, member_width
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.schedule import parameters_met
 from byline_indexer.units.state import read_state
@@ -209,7 +209,7 @@ def member_layouts(plan: BuildPlan, workspace: Workspace) -> tuple[MemberLayout,
             mask_seed=member.mask_seed,
             adapter=member.adapter,
             weight=member.weight,
-            width=block_features(workspace, member.name, 0).shape[1],
+            width=member_width(plan, workspace, member.name),
         )
         for member in plan.members
     )

@@ -104,7 +104,7 @@ def estimate(config: BuildConfig) -> Estimate:
         memory=_peak_memory() * processes,
         vectors=vectors,
         search=search,
-        temporary=(made.groups if plan.fast else plan.rows) * every * 4
+        temporary=_features_room(plan, made.groups, every, width)
         + (made.groups * width * 8 if plan.grouping and not plan.fast else 0)
         + _left_by_fits(plan, trial)
         + max(_kept_for_a_member(plan, trial), _partial_sums(plan, trial), _rotation_room(plan, every))
@@ -125,7 +125,8 @@ def _passes(plan: BuildPlan, task: Task, trial: Trial, made: Grouping, workers: 
         yield Pass("group training points", plan.rows, made.seconds)
     rows: Counter[str] = Counter()
     seconds: dict[str, float] = defaultdict(float)
-    for stage in (*plan.weigh_stages(), *(each for m in plan.members for each in plan.stages(m.name))):
+    own = (each for m in plan.members for each in _member_stages(plan, m.name))
+    for stage in (*plan.weigh_stages(), *own):
         weight, name = sum(map(plan.weight, stage)), _pass_name(stage[0])
         rows[name] += weight * _passes_a_row(plan, stage[0])
         seconds[name] += weight * trial.rate(stage[0]) / min(workers, len(stage))
@@ -133,7 +134,19 @@ def _passes(plan: BuildPlan, task: Task, trial: Trial, made: Grouping, workers: 
         yield Pass(name, count, seconds[name])
 
 
-_COUNTED = {Stage.MEASURE, Stage.TRACE, Stage.EMIT}
+def _member_stages(plan: BuildPlan, member: str) -> Iterator[list[Unit]]:
+    """List a member's stages with a pass over the model, those that follow a PCA's fit included.
+
+    Yields:
+        The units of each stage.
+    """
+    yield from plan.stages(member)
+    later = [unit for unit in plan.emit_units(member) if not plan.widened(unit.block)]
+    if plan.recipe.pca is not None and later:
+        yield later
+
+
+_COUNTED = {Stage.MEASURE, Stage.TRACE, Stage.WIDEN, Stage.EMIT}
 """Stages with one pass over the model for each row."""
 
 
@@ -150,7 +163,7 @@ def _pass_name(unit: Unit) -> str:
             return f"measure {unit.family}"
         case Stage.TRACE | Stage.CARRY:
             return "trace and carry"
-        case Stage.PROJECT | Stage.EMIT:
+        case Stage.PROJECT | Stage.WIDEN | Stage.EMIT:
             return "project and emit"
         case _:
             return str(unit.stage)
@@ -189,7 +202,7 @@ def _rotation(plan: BuildPlan, every: int) -> tuple[int, tuple[Pass, ...]]:
     pca, rows = plan.recipe.pca, plan.rotation_sample
     if pca is None:
         return every, ()
-    size, sketched = pca.kept_size(rows, every), pca.sketch_size(rows, every)
+    size, sketched = pca.kept_size(rows, every), len(pca.landmarks(rows))
     a_product = _product_time(sketched) * every * sketched
     reading = every * 4 / _READ_BYTES
     fitted = Pass("fit the pca", rows * pca.passes, rows * pca.passes * 2 * (a_product + reading))
@@ -197,12 +210,19 @@ def _rotation(plan: BuildPlan, every: int) -> tuple[int, tuple[Pass, ...]]:
     return size, (fitted, rotated)
 
 
+def _features_room(plan: BuildPlan, groups: int, every: int, width: int) -> int:
+    """Count the bytes of all members' features: of every row, or wide ones of a PCA's fit and rotated ones of every row."""
+    if plan.recipe.pca is None:
+        return (groups if plan.fast else plan.rows) * every * 4
+    return plan.rotation_sample * every * 4 + plan.rows * width * 4 * (len(plan.members) + 1)
+
+
 def _rotation_room(plan: BuildPlan, every: int) -> int:
     """Count the bytes of one PCA pass: sketches, sums and directions."""
     pca, rows = plan.recipe.pca, plan.rotation_sample
     if pca is None:
         return 0
-    sketched = pca.sketch_size(rows, every)
+    sketched = len(pca.landmarks(rows))
     return sketched * (rows * 4 + every * (8 + 4) * pca.passes)
 
 

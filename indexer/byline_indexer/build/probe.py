@@ -16,6 +16,7 @@ from byline.models.adapters import require_same_blocks
 from byline.models.member import MemberModel
 from byline.models.optimizer_state import load_moments
 from byline.models.training_points import read_items
+from byline.projection.eigenbasis import EigenbasisProjection
 from byline.recipes import Recipe
 from byline.task import Task
 from byline.types import State
@@ -74,6 +75,8 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         for s in statistics(config.recipe, model.blocks, _moments_of_all(config.recipe, task, model.blocks))
         if s.needed(len(task.train_set))
     )
+    if config.recipe.pca is not None:
+        fits = tuple(_unkept(fit, config.recipe, model.blocks, len(task.train_set)) for fit in fits)
     _try_on_a_point(model, config.recipe, fits, task)
     if config.recipe.members.forward_masks:
         masked = replace(members[0], mask_seed=config.recipe.members.mask_seed)
@@ -156,6 +159,22 @@ def _statistic_plan(statistic: Statistic, groups: GroupOptions | None, rows: int
         fresh=True,
         micro_batch=micro_batch,
     )
+
+
+KEPT_BYTES = 1 << 32
+"""Bytes of projected gradients that are kept for a fit before the features of a PCA are made of them."""
+EIGENVALUE_ROWS = 16_384
+"""Rows that eigenvalues are measured on where projections of all rows take more."""
+
+
+def _unkept(fit: StatisticPlan, chosen: Recipe, blocks: Sequence[Block], rows: int) -> StatisticPlan:
+    """Take gradients anew for the eigenvalues of wide coordinates, on a sample, where all rows' would fill the disk."""
+    width = sum(block.rows * block.columns for block in blocks)
+    if isinstance(chosen.projection, EigenbasisProjection):
+        width = min(width, chosen.projection.size)
+    if fit.name != KeptEigenvalueStatistic.name or rows * width * 4 <= KEPT_BYTES:
+        return fit
+    return replace(fit, fresh=True, sample=EIGENVALUE_ROWS)
 
 
 def chosen_micro_batch(statistic: Statistic, rows: int) -> int:

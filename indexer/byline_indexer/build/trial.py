@@ -70,8 +70,9 @@ class Trial:
     def rate(self, unit: Unit) -> float:
         """Compute the seconds of a unit for each row that it passes over, from the last block that was tried."""
         alike = self._alike(unit)
-        if not alike:  # a trial has one span, and a carry costs what a trace does
-            return self.rate(replace(unit, stage=Stage.TRACE)) if unit.stage is Stage.CARRY else 0.0
+        if not alike:
+            stand_in = _STAND_INS.get(unit.stage)
+            return 0.0 if stand_in is None else self.rate(replace(unit, stage=stand_in))
         last = max(each.block for each in alike)
         tried = [each for each in alike if each.block == last]
         return sum(self.seconds[each] for each in tried) / sum(map(self.plan.weight, tried))
@@ -83,6 +84,10 @@ class Trial:
 
     def _alike(self, unit: Unit) -> list[Unit]:
         return [each for each in self.seconds if (each.stage, each.family) == (unit.stage, unit.family)]
+
+
+_STAND_INS = {Stage.CARRY: Stage.TRACE, Stage.WIDEN: Stage.EMIT}
+"""Stages that a trial has none of, which has one span and no PCA, and stages that cost as much."""
 
 
 def trial_plan(plan: BuildPlan, groups: int, work: Path) -> BuildPlan:

@@ -16,6 +16,7 @@ from byline.types import Rows, State
 from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.group_gradients import GroupPass
 from byline_indexer.units.outputs import every_weight
+from byline_indexer.units.pca import Rotation
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.state import join_states
 from byline_indexer.units.trajectories import Trajectories
@@ -24,48 +25,67 @@ from byline_indexer.units.workspace import Workspace
 
 
 class EmitStage:
-    """Performs EMIT and WEIGH units.
+    """Performs WIDEN, EMIT and WEIGH units.
 
     Args:
         plan: What is built.
         workspace: The units' outputs.
         context: The Task, and one member's model and state.
         trajectories: Features of recorded runs.
+        rotation: The PCA, where the recipe has one.
     """
 
     def __init__(
-        self, plan: BuildPlan, workspace: Workspace, context: WorkerContext, trajectories: Trajectories
+        self,
+        plan: BuildPlan,
+        workspace: Workspace,
+        context: WorkerContext,
+        trajectories: Trajectories,
+        rotation: Rotation,
     ) -> None:
         self._plan, self._workspace, self._context = plan, workspace, context
-        self._trajectories = trajectories
+        self._trajectories, self._rotation = trajectories, rotation
         self._weights_R: Tensor | None = None
 
     def emit(self, unit: Unit) -> State:
-        """Make the features of one block of rows, or of groups."""
-        featurizer = self._context.featurizer(unit.member)
+        """Make the features of one block of rows, or of groups; rotated where the recipe has a PCA."""
         if self._plan.fast_groups is not None:
-            return self._emit_groups(featurizer, unit)
+            return self._emit_groups(self._context.featurizer(unit.member), unit)
+        if self._plan.recipe.pca is None:
+            return self._features(unit, self._context.block(unit))
+        if self._plan.widened(unit.block):
+            made = self._workspace.read(replace(unit, stage=Stage.WIDEN))
+        else:
+            made = self._features(unit, self._context.block(unit))
+        return {**made, "features": self._rotation.part(unit.member, made["features"])}
+
+    def widen(self, unit: Unit) -> State:
+        """Make the features of the rows of one block that the PCA is fitted on."""
+        rows = self._context.block(unit)[self._plan.rotation_rows(unit.block)]
+        return self._features(unit, rows)
+
+    def _features(self, unit: Unit, rows: Rows) -> State:
+        """Make features of rows of the unit's block, before a rotation."""
+        featurizer = self._context.featurizer(unit.member)
         if self._plan.recipe.recorded:
-            return self._emit_recorded(featurizer, unit)
+            return self._emit_recorded(featurizer, unit.member, rows)
         if self._plan.keeps_projections:
             raw = self._workspace.read(Unit(Stage.PROJECT, unit.member, unit.block))
-            made = emit_batch(featurizer, self._context.to_device(raw))
+            chosen = torch.from_numpy(rows - self._plan.block_rows(unit.block).start)
+            made = emit_batch(featurizer, self._context.to_device({n: t[chosen] for n, t in raw.items()}))
         else:
-            batches = self._context.gradients(unit.member, self._context.block(unit))
+            batches = self._context.gradients(unit.member, rows)
             made = join_states([emit_batch(featurizer, featurizer.project_training(g)) for g in batches])
         if self._plan.recipe.row_weight == "leverage":
-            made["weight"] = leverage_weights(
-                self._leverage(featurizer, unit.member, self._context.block(unit))
-            )
+            made["weight"] = leverage_weights(self._leverage(featurizer, unit.member, rows))
         return made
 
-    def _emit_recorded(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
+    def _emit_recorded(self, featurizer: MemberFeaturizer, member: str, rows: Rows) -> State:
         """Make features from the recorded run. Gradients at the final weights give the rows' own scores."""
-        rows = self._context.block(unit)
-        train_NK = self._trajectories.features(unit.member, rows).to(self._plan.numerics.device)
+        train_NK = self._trajectories.features(member, rows).to(self._plan.numerics.device)
         own = iter(torch.split(train_NK, self._plan.numerics.batch_rows))
         made = []
-        for g in self._context.gradients(unit.member, rows):
+        for g in self._context.gradients(member, rows):
             projected = featurizer.project_training(g)
             made.append(emit_batch(featurizer, projected, next(own)))
             if self._plan.groups is not None:  # a group's own score needs the sum of both sides

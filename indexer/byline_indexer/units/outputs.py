@@ -15,23 +15,47 @@ def block_features(workspace: Workspace, member: str, block: int, side: Side = S
     return workspace.read(Unit(Stage.EMIT, member, block), (name,))[name]
 
 
+def wide_features(workspace: Workspace, member: str, block: int) -> Tensor:
+    """Read one member's features of a block's rows that the PCA is fitted on, before the rotation: float32 [F, K]."""
+    return workspace.read(Unit(Stage.WIDEN, member, block), ("features",))["features"]
+
+
+def member_width(plan: BuildPlan, workspace: Workspace, member: str) -> int:
+    """Count the numbers of one member's feature, before a rotation."""
+    if plan.recipe.pca is None:
+        return block_features(workspace, member, 0).shape[1]
+    return wide_features(workspace, member, plan.rotation_blocks[0]).shape[1]
+
+
 def block_weights(plan: BuildPlan, workspace: Workspace, block: int) -> Tensor:
     """Read the row weights of one block, float64 [B]; ones if the recipe has none.
 
     The mean over the members, or over the models under the masks that serve the weight alone.
     """
-    weights_B = torch.zeros(len(plan.block_rows(block)), dtype=torch.float64)
-    if plan.recipe.row_weight == "none":
-        return weights_B + 1
-    for weigher in plan.weighers:
-        weighed = workspace.read(Unit(Stage.WEIGH, weigher.name, block))
-        weights_B += weighed["weight"] / len(plan.weighers)
     if plan.weighers:
-        return weights_B
-    for member in plan.members:
-        column = workspace.read(Unit(Stage.EMIT, member.name, block), ("weight",))
-        weights_B += column["weight"] / len(plan.members)
-    return weights_B
+        return _weighed(plan, workspace, block)
+    return _mean_weight(plan, workspace, Stage.EMIT, block)
+
+
+def wide_weights(plan: BuildPlan, workspace: Workspace, block: int) -> Tensor:
+    """Read the row weights of a block's rows that the PCA is fitted on, float64 [F]; ones if the recipe has none."""
+    if plan.weighers:
+        return _weighed(plan, workspace, block)[torch.from_numpy(plan.rotation_rows(block))]
+    return _mean_weight(plan, workspace, Stage.WIDEN, block)
+
+
+def _weighed(plan: BuildPlan, workspace: Workspace, block: int) -> Tensor:
+    units = (Unit(Stage.WEIGH, weigher.name, block) for weigher in plan.weighers)
+    return torch.stack([workspace.read(unit)["weight"] for unit in units]).mean(dim=0)
+
+
+def _mean_weight(plan: BuildPlan, workspace: Workspace, stage: Stage, block: int) -> Tensor:
+    """Read the weights that each member's units made. Units make ones where the recipe has no weight."""
+    if plan.recipe.row_weight == "none":
+        made = plan.rotation_rows(block) if stage is Stage.WIDEN else plan.block_rows(block)
+        return torch.ones(len(made), dtype=torch.float64)
+    units = (Unit(stage, member.name, block) for member in plan.members)
+    return torch.stack([workspace.read(unit, ("weight",))["weight"] for unit in units]).mean(dim=0)
 
 
 def every_weight(plan: BuildPlan, workspace: Workspace) -> Tensor:

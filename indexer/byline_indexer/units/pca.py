@@ -1,6 +1,6 @@
 """Perform the units of a PCA over all members' features (the mathematics: `byline.projection.pca`).
 
-Nothing here holds more than one block of rows, one member's sums and the members' directions.
+Nothing here holds more than one block of rows, one member's sums and one member's directions.
 
 Shapes: B rows of a block, K numbers of a member's feature, L of a sketch, k of a stored vector.
 """
@@ -14,16 +14,14 @@ from torch import Tensor
 from byline.features.featurizer import member_parts
 from byline.members import member_shares
 from byline.projection.pca import (
-    CODES,
     Pca,
     decode_directions,
     encode_directions,
-    first_directions,
     fit_scales,
     mixing_matrix,
 )
 from byline.types import State
-from byline_indexer.units.outputs import block_features, block_weights
+from byline_indexer.units.outputs import block_features, member_width, wide_features, wide_weights
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
@@ -39,19 +37,23 @@ class Rotation:
 
     def __init__(self, plan: BuildPlan, workspace: Workspace) -> None:
         self._plan, self._workspace = plan, workspace
-        self._directions: tuple[int, list[Tensor]] | None = None
+        self._directions: tuple[int, str, Tensor] | None = None
 
     def sketch(self, unit: Unit) -> State:
         """Compute Y = X Q of the fit's rows in one block, and the factors of these rows."""
-        plan, chosen = self._plan, torch.from_numpy(self._plan.rotation_rows(unit.block))
-        features = [self._fitted_on(m.name, unit.block) for m in plan.members]
-        weights_B = block_weights(plan, self._workspace, unit.block)[chosen]
-        squares_B = torch.stack([f.double().square().sum(dim=1) for f in features]).sum(dim=0)
-        scales_B = fit_scales(squares_B, weights_B)
-        directions = self._begin(unit.number)
-        parts = [self._moved(f) @ Q for f, Q in zip(features, directions, strict=True)]
-        sketch_BL = torch.stack(parts).sum(dim=0) * self._moved(scales_B[:, None].float())
-        return {"sketch": sketch_BL, "scales": scales_B}
+        plan, total_BL = self._plan, torch.zeros(())
+        for member in plan.members:
+            directions_KL = self._begin(unit.number, member.name)
+            total_BL = total_BL + self._moved(self._fitted_on(member.name, unit.block)) @ directions_KL
+        scales_B = self._scales(unit.block)
+        return {"sketch": total_BL * self._moved(scales_B[:, None].float()), "scales": scales_B}
+
+    def _scales(self, block: int) -> Tensor:
+        """Compute the factors of the fit's rows in one block, float64 [B]."""
+        lengths = [
+            self._fitted_on(m.name, block).double().square().sum(dim=1).cpu() for m in self._plan.members
+        ]
+        return fit_scales(torch.stack(lengths).sum(dim=0), wide_weights(self._plan, self._workspace, block))
 
     def gather(self, unit: Unit) -> State:
         """Compute W = X^T Y of one member, float64, in the order of the blocks."""
@@ -80,21 +82,25 @@ class Rotation:
         directions = (self._sums(unit.number, unit.member) @ mixed).float()
         return encode_directions(directions) if self._last(unit.number) else {"directions": directions}
 
+    def part(self, member: str, features_BK: Tensor) -> Tensor:
+        """Rotate a member's features: its part of the rows that are stored, float32 [B, k]."""
+        directions_Kk = self._begin(self._pca.passes, member)
+        part_B1k = member_parts([self._moved(features_BK)], [directions_Kk], [self._share(member)])
+        return part_B1k[:, 0]
+
     def rotate(self, unit: Unit) -> State:
-        """Rotate the features of one block over all members."""
-        features = [
-            self._moved(block_features(self._workspace, m.name, unit.block)) for m in self._plan.members
-        ]
-        directions = self._begin(self._pca.passes)
-        return {"features": member_parts(features, directions, member_shares(self._plan.members)).sum(dim=1)}
+        """Add up the members' parts of one block, in the order of the members."""
+        parts = [block_features(self._workspace, m.name, unit.block) for m in self._plan.members]
+        return {"features": torch.stack(parts, dim=1).sum(dim=1)}
 
     def _fitted_on(self, member: str, block: int) -> Tensor:
         """Read a member's features of the fit's rows in a block, times its share."""
+        features_BK = wide_features(self._workspace, member, block)
+        return features_BK * math.sqrt(self._share(member) * len(self._plan.members))
+
+    def _share(self, member: str) -> float:
         names = [each.name for each in self._plan.members]
-        share = member_shares(self._plan.members)[names.index(member)]
-        chosen = torch.from_numpy(self._plan.rotation_rows(block))
-        features_BK = block_features(self._workspace, member, block)[chosen]
-        return features_BK * math.sqrt(share * len(names))
+        return member_shares(self._plan.members)[names.index(member)]
 
     @property
     def _pca(self) -> Pca:
@@ -105,32 +111,34 @@ class Rotation:
         return number == self._pca.passes - 1
 
     def _columns(self, number: int, last: int) -> int:
-        widths = [block_features(self._workspace, m.name, 0).shape[1] for m in self._plan.members]
+        widths = [member_width(self._plan, self._workspace, m.name) for m in self._plan.members]
         return self._pca.kept_size(self._plan.rotation_sample, sum(widths)) if self._last(number) else last
 
     def _sums(self, number: int, member: str) -> Tensor:
         return self._workspace.read(Unit(Stage.GATHER, member, 0, self._plan.pass_name(number)))["sums"]
 
-    def _begin(self, number: int) -> list[Tensor]:
-        """Read the start of a pass, or the final directions after all passes: one [K, L] a member."""
-        if self._directions is None or self._directions[0] != number:
+    def _begin(self, number: int, member: str) -> Tensor:
+        """Read the start of a pass, or the final directions after all passes, of one member: [K, L]."""
+        if self._directions is None or self._directions[:2] != (number, member):
             self._directions = None
-            made = [self._moved(d) for d in (self._first() if number == 0 else self._of_pass(number - 1))]
-            self._directions = (number, made)
-        return self._directions[1]
+            made = self._landmarks(member) if number == 0 else self._of_pass(number - 1, member)
+            self._directions = (number, member, self._moved(made))
+        return self._directions[2]
 
-    def _first(self) -> list[Tensor]:
-        members = self._plan.members
-        widths = [block_features(self._workspace, m.name, 0).shape[1] for m in members]
-        size = self._pca.sketch_size(self._plan.rotation_sample, sum(widths))
-        pairs = zip(members, widths, strict=True)
-        return [first_directions(self._pca.seed, member.name, (width, size)) for member, width in pairs]
+    def _landmarks(self, member: str) -> Tensor:
+        """Read the rows of X that the first pass begins with, as columns: one member's [K, L]."""
+        parts = []
+        for block in self._plan.rotation_blocks:
+            chosen = torch.from_numpy(self._plan.landmarks(block))
+            if len(chosen):
+                scales_L1 = self._scales(block)[chosen, None].float()
+                parts.append(self._fitted_on(member, block)[chosen] * scales_L1)
+        return torch.cat(parts).T.contiguous()
 
-    def _of_pass(self, number: int) -> list[Tensor]:
-        units = [Unit(Stage.DIRECT, m.name, 0, self._plan.pass_name(number)) for m in self._plan.members]
-        states = [self._workspace.read(unit) for unit in units]
-        found = [decode_directions(state) if CODES in state else state["directions"] for state in states]
-        return [directions for directions in found if directions is not None]
+    def _of_pass(self, number: int, member: str) -> Tensor:
+        state = self._workspace.read(Unit(Stage.DIRECT, member, 0, self._plan.pass_name(number)))
+        decoded = decode_directions(state)
+        return state["directions"] if decoded is None else decoded
 
     def _moved(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._plan.numerics.device)

@@ -220,7 +220,14 @@ class BuildPlan:
             yield [Unit(Stage.TRACE, member, number)]
             if number:
                 yield [Unit(Stage.CARRY, member, number)]
-        yield [Unit(Stage.EMIT, member, block) for block in range(self.emit_count)]
+        if self.recipe.pca is None:
+            yield self.emit_units(member)
+        else:
+            yield [Unit(Stage.WIDEN, member, block) for block in self.rotation_blocks]
+
+    def emit_units(self, member: str) -> list[Unit]:
+        """List the units that make a member's features, which come after the PCA where there is one."""
+        return [Unit(Stage.EMIT, member, block) for block in range(self.emit_count)]
 
     def _fit(self, member: str, *, from_projections: bool) -> Iterator[list[Unit]]:
         for statistic in self.statistics:
@@ -250,6 +257,18 @@ class BuildPlan:
         first, end = np.searchsorted(self._rotation_fit, (own.start, own.stop))
         return self._rotation_fit[first:end] - own.start
 
+    def widened(self, block: int) -> bool:
+        """Whether the PCA is fitted on every row of a block: its features are kept then, and not made again."""
+        return self.recipe.pca is not None and len(self.rotation_rows(block)) == len(self.block_rows(block))
+
+    def landmarks(self, block: int) -> Rows:
+        """List the landmarks of the PCA in a block, counted among the block's rows that it is fitted on."""
+        assert self.recipe.pca is not None
+        places = self._rotation_fit[self.recipe.pca.landmarks(self.rotation_sample)]
+        own = self.block_rows(block)
+        first, end = np.searchsorted(places, (own.start, own.stop))
+        return np.searchsorted(self.rotation_rows(block), places[first:end] - own.start)
+
     def pass_name(self, number: int) -> str:
         """Name a pass of the PCA in its units."""
         return str(number)
@@ -263,7 +282,7 @@ class BuildPlan:
         return Unit(Stage.MIX, ENSEMBLE, 0, self.pass_name(number))
 
     def rotation_stages(self) -> Iterator[list[Unit]]:
-        """List the units of the PCA, which come after all members' own.
+        """List the units that fit the PCA, which come after all members' own.
 
         Yields:
             The units of each stage. A stage needs those before it. Nothing where the recipe has no PCA.
@@ -276,7 +295,12 @@ class BuildPlan:
             yield [Unit(Stage.GATHER, member.name, 0, name) for member in self.members]
             yield [self.mix_unit(number)]
             yield [Unit(Stage.DIRECT, member.name, 0, name) for member in self.members]
-        yield [Unit(Stage.ROTATE, ENSEMBLE, block) for block in range(self.block_count)]
+
+    def rotate_units(self) -> list[Unit]:
+        """List the units that add up the members' parts of rotated features. None where the recipe has no PCA."""
+        if self.recipe.pca is None:
+            return []
+        return [Unit(Stage.ROTATE, ENSEMBLE, block) for block in range(self.block_count)]
 
     def measures(self, member: str, statistic: str) -> list[Unit]:
         """List the units that measure a statistic, in the order in which their sums are added."""
@@ -292,9 +316,10 @@ class BuildPlan:
                 return self.numerics.batch_rows
             case Stage.TRACE | Stage.CARRY:
                 return self.recordings[unit.member][unit.block]
-            case Stage.SKETCH | Stage.GATHER:
-                sketched = unit.stage is Stage.SKETCH
-                return len(self.rotation_rows(unit.block)) if sketched else self.rotation_sample
+            case Stage.WIDEN | Stage.SKETCH:
+                return len(self.rotation_rows(unit.block))
+            case Stage.GATHER:
+                return self.rotation_sample
             case Stage.EMIT if self.fast_groups is not None:
                 return sum(len(self.fast_groups[group]) for group in self.emit_groups(unit.block))
             case _:

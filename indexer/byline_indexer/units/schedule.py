@@ -27,12 +27,14 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
     Raises:
         BuildFailed: A unit failed.
     """
-    weighing = [[u for u in stage if not workspace.finished(u)] for stage in plan.weigh_stages()]
-    stages = [left for left in weighing if left]
+    stages = _left(list(plan.weigh_stages()), workspace)
     stages += [
         stage for member in plan.members for stage in unfinished(plan, workspace, member.name, observer)
     ]
     stages += unfinished_rotation(plan, workspace)
+    if plan.recipe.pca is not None:
+        rotated = [*(plan.emit_units(member.name) for member in plan.members), plan.rotate_units()]
+        stages += _left(rotated, workspace)
     totals: Counter[str] = Counter()
     done: Counter[str] = Counter()
     for unit in (unit for stage in stages for unit in stage):
@@ -78,7 +80,8 @@ def parameters_met(plan: BuildPlan, workspace: Workspace) -> ParameterReport:
     if not plan.parameters.unused:
         return plan.parameters
     reached: set[str] = set()
-    for stage in (*plan.weigh_stages(), *(each for m in plan.members for each in plan.stages(m.name))):
+    own = (each for m in plan.members for each in (*plan.stages(m.name), plan.emit_units(m.name)))
+    for stage in (*plan.weigh_stages(), *own):
         for unit in stage:
             receipt = workspace.receipt(unit)
             reached |= set() if receipt is None else set(receipt.passes.reached)
@@ -95,7 +98,19 @@ def phase(unit: Unit) -> str:
 def every_phase(plan: BuildPlan) -> list[str]:
     """List all phases of the plan's units, in order."""
     stages = [*plan.weigh_stages(), *plan.stages(plan.members[0].name), *plan.rotation_stages()]
+    if plan.recipe.pca is not None:
+        stages += [plan.emit_units(plan.members[0].name), plan.rotate_units()]
     return list(dict.fromkeys(phase(stage[0]) for stage in stages))
+
+
+def _left(stages: Sequence[list[Unit]], workspace: Workspace) -> list[list[Unit]]:
+    """Leave out finished units, and stages that have no others."""
+    left = [[unit for unit in stage if not workspace.finished(unit)] for stage in stages]
+    return [stage for stage in left if stage]
+
+
+_LASTING = {Stage.REDUCE, Stage.WIDEN, Stage.EMIT}
+"""Stages whose outputs stay until the build ends. Others are deleted once they are read."""
 
 
 def unfinished(
@@ -117,9 +132,11 @@ def unfinished(
     stages = list(plan.stages(member))
     every = [unit for stage in stages for unit in stage]
     finished = _finished(workspace, every, observer)
-    missing = [unit for unit in every if unit.stage in {Stage.REDUCE, Stage.EMIT} and unit not in finished]
+    missing = [unit for unit in every if unit.stage in _LASTING and unit not in finished]
+    if plan.recipe.pca is not None:
+        missing += [unit for unit in plan.emit_units(member) if not workspace.finished(unit)]
     refit = {unit.statistic for unit in missing if unit.stage is Stage.REDUCE}
-    reemit = {unit.block for unit in missing if unit.stage is Stage.EMIT}
+    reemit = {unit.block for unit in missing if unit.stage is not Stage.REDUCE}
     carries = carries_to_make(plan, member, finished) if reemit else set()
     reproject = any(s.reads_projections and s.name in refit for s in plan.statistics)
 
@@ -158,7 +175,7 @@ def carries_to_make(plan: BuildPlan, member: str, finished: set[Unit]) -> set[in
 
 
 def unfinished_rotation(plan: BuildPlan, workspace: Workspace) -> list[list[Unit]]:
-    """List the units of the PCA that must run, stage by stage.
+    """List the units of the PCA's fit that must run, stage by stage.
 
     Every unit of a stage reads all of the stages that it needs, so one missing output calls for all of these.
     What nothing calls for is deleted.
@@ -172,10 +189,7 @@ def unfinished_rotation(plan: BuildPlan, workspace: Workspace) -> list[list[Unit
     """
     stages = list(plan.rotation_stages())
     left: list[list[Unit]] = []
-    wanted = {
-        (Stage.ROTATE, ""),
-        *((unit.stage, unit.statistic) for stage in stages[-2:-1] for unit in stage),
-    }
+    wanted = {(unit.stage, unit.statistic) for stage in stages[-1:] for unit in stage}
     for stage in reversed(stages):
         finished = {unit for unit in stage if workspace.finished(unit)}
         if (stage[0].stage, stage[0].statistic) not in wanted:

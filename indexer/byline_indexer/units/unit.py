@@ -20,8 +20,11 @@ class Stage(StrEnum):
     This and what follows only where features come from a recorded run."""
     CARRY = "carry"
     """Makes what the span before it needs: the product of the later steps' matrices."""
+    WIDEN = "widen"
+    """Makes the features of the rows in one block that a PCA is fitted on, before they are rotated. Only where the recipe
+    has a PCA."""
     EMIT = "emit"
-    """Makes the features of one block of rows."""
+    """Makes the features of one block of rows: one member's part of the rotated ones where the recipe has a PCA."""
     WEIGH = "weigh"
     """Takes the row weights of one block under masks that serve nothing else. One unit for all masks of a
     model, and only where the recipe has such."""
@@ -35,7 +38,7 @@ class Stage(StrEnum):
     DIRECT = "direct"
     """Makes one member's directions."""
     ROTATE = "rotate"
-    """Rotates all members' features of one block of rows onto the directions."""
+    """Adds up all members' parts of one block of rows."""
 
 
 ENSEMBLE = "ensemble"

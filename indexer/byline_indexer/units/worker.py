@@ -31,14 +31,15 @@ class Worker:
         self._context = WorkerContext(plan, self.workspace, task, model)
         fit = FitStage(plan, self.workspace, self._context)
         trajectories = Trajectories(plan, self.workspace, self._context.task)
-        emit = EmitStage(plan, self.workspace, self._context, trajectories)
         rotation = Rotation(plan, self.workspace)
+        emit = EmitStage(plan, self.workspace, self._context, trajectories, rotation)
         self._actions = {
             Stage.MEASURE: fit.measure,
             Stage.REDUCE: fit.reduce,
             Stage.PROJECT: fit.project,
             Stage.TRACE: trajectories.trace,
             Stage.CARRY: trajectories.carry,
+            Stage.WIDEN: emit.widen,
             Stage.EMIT: emit.emit,
             Stage.WEIGH: emit.weigh,
             Stage.SKETCH: rotation.sketch,

@@ -7,7 +7,6 @@ from byline.projection.pca import (
     Pca,
     decode_directions,
     encode_directions,
-    first_directions,
     fit_scales,
     mixing_matrix,
     rotate_features,
@@ -25,16 +24,14 @@ def features(rows: int, widths: tuple[int, ...], rank: int, seed: int = 0) -> li
 def directions(parts: list[torch.Tensor], options: Pca) -> list[torch.Tensor]:
     """The passes of a build, over one block."""
     rows, width = len(parts[0]), sum(p.shape[1] for p in parts)
-    sketched = options.sketch_size(rows, width)
-    V = [
-        first_directions(options.seed, f"c{m}", (p.shape[1], sketched)).double() for m, p in enumerate(parts)
-    ]
+    landmarks = options.landmarks(rows)
+    V = [p[landmarks].T for p in parts]
     for number in range(options.passes):
         last = number == options.passes - 1
         Y = sum(p @ v for p, v in zip(parts, V, strict=True))
         W = [p.T @ Y for p in parts]
         S = mixing_matrix(
-            Y.T @ Y, sum(w.T @ w for w in W), options.kept_size(rows, width) if last else sketched
+            Y.T @ Y, sum(w.T @ w for w in W), options.kept_size(rows, width) if last else len(landmarks)
         )
         V = [w @ S for w in W]
     return V
@@ -48,6 +45,21 @@ def test_spans_the_strongest_singular_vectors() -> None:
     np.testing.assert_allclose(V.T @ V, np.eye(10), atol=1e-8)
     np.testing.assert_allclose(np.linalg.svd(expected @ V)[1], 1, atol=1e-6)
     np.testing.assert_allclose(np.abs(np.diag(expected @ V)), 1, atol=1e-4)
+
+
+def test_one_pass_from_landmarks_keeps_nearly_all_that_can_be_kept() -> None:
+    X = features(400, (120,), rank=110)[0] + 0.01 * features(400, (120,), rank=120, seed=1)[0]
+    V = directions([X], Pca(size=20))[0]
+    strongest = torch.linalg.svdvals(X)[:20].square().sum()
+    assert float((X @ V).square().sum()) >= 0.98 * float(strongest)
+
+
+def test_landmarks_are_spread_over_all_rows() -> None:
+    assert Pca(size=8).landmarks(20).tolist() == list(range(20))
+    found = Pca(size=8).landmarks(4000)
+    assert len(found) == 40
+    assert found[0] == 0
+    assert set((found[1:] - found[:-1]).tolist()) == {100}
 
 
 def test_fewer_rows_than_numbers_lose_nothing() -> None:

@@ -99,14 +99,17 @@ def test_an_interrupted_pca_ends_the_same(config: Config, tiny: Task, tmp_path: 
     assert not unfinished_rotation(plan, workspace)
     for lost in (
         [Unit(Stage.ROTATE, ENSEMBLE, 3)],
-        [Unit(Stage.ROTATE, ENSEMBLE, 0), Unit(Stage.DIRECT, plan.members[1].name, 0, "1")],
-        [plan.mix_unit(1), Unit(Stage.DIRECT, plan.members[0].name, 0, "1")],
-        [Unit(Stage.GATHER, plan.members[0].name, 0, "1"), plan.mix_unit(1)]
-        + [Unit(Stage.DIRECT, m.name, 0, "1") for m in plan.members],
+        [Unit(Stage.ROTATE, ENSEMBLE, 4), Unit(Stage.EMIT, plan.members[1].name, 4)],
+        [Unit(Stage.WIDEN, plan.members[0].name, 2), Unit(Stage.DIRECT, plan.members[0].name, 0, "0")],
+        [Unit(Stage.ROTATE, ENSEMBLE, 0), Unit(Stage.DIRECT, plan.members[1].name, 0, "0")],
+        [plan.mix_unit(0), Unit(Stage.DIRECT, plan.members[0].name, 0, "0")],
+        [Unit(Stage.GATHER, plan.members[0].name, 0, "0"), plan.mix_unit(0)]
+        + [Unit(Stage.DIRECT, m.name, 0, "0") for m in plan.members],
     ):
         for unit in lost:
             workspace.discard(unit)
-        assert unfinished_rotation(plan, workspace)
+        fitted = any(unit.stage is Stage.DIRECT for unit in lost)
+        assert bool(unfinished_rotation(plan, workspace)) == fitted
         assert run() == before
 
 
