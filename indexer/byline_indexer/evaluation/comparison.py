@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from byline.api.quality_card import BaselineFigure
 from byline.metrics import (
     Interval,
     NoiseCeiling,
@@ -15,6 +16,7 @@ from byline.metrics import (
     noise_ceiling,
     pearson,
     predicted_outputs,
+    resampled_means,
     two_way_interval,
 )
 
@@ -23,6 +25,8 @@ from byline.metrics import (
 class Comparison:
     """How well summed scores predict the outputs of retrained models."""
 
+    predicted_SQ: NDArray[np.float64]
+    """Summed scores."""
     rank_Q: NDArray[np.float64]
     """Spearman's correlation over the subsets, for each query. NaN where the outputs do not vary."""
     linear_Q: NDArray[np.float64]
@@ -59,8 +63,38 @@ def compare(
     predicted_SQ = predicted_outputs(scores_QJ, subsets_SJ)
     outputs_SQ = outputs_TSQ.mean(axis=0)
     return Comparison(
+        predicted_SQ=predicted_SQ,
         rank_Q=agreement(predicted_SQ, outputs_SQ),
         linear_Q=agreement(predicted_SQ, outputs_SQ, pearson),
         interval=two_way_interval(predicted_SQ, outputs_SQ),
         ceiling=noise_ceiling(outputs_TSQ),
     )
+
+
+def compare_baseline(
+    predicted_SQ: NDArray[np.float64], baseline_SQ: NDArray[np.float64], outputs_SQ: NDArray[np.float64]
+) -> BaselineFigure:
+    """Compare a baseline's predictions with the outputs, and the scores' predictions with the baseline's.
+
+    Args:
+        predicted_SQ: Summed scores of the index.
+        baseline_SQ: Summed scores of the baseline.
+        outputs_SQ: Outputs of the retrained models, averaged over their seeds. Some vary.
+
+    Returns:
+        The baseline's mean rank correlation, and the bootstrap interval of the index's lead.
+    """
+    ours, theirs = resampled_means(predicted_SQ, outputs_SQ), resampled_means(baseline_SQ, outputs_SQ)
+    return BaselineFigure(
+        value=float(np.nanmean(agreement(baseline_SQ, outputs_SQ))),
+        interval=_middle(theirs),
+        lead=_middle(ours - theirs),  # the draws depend on the outputs alone, so they are the same
+    )
+
+
+def _middle(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """From the 2.5th to the 97.5th percentile."""
+    if not len(values):
+        return None
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
