@@ -73,9 +73,7 @@ def test_an_answer_tells_which_baselines_are_as_good(serve) -> None:
     rivaled = serve({"fake": fake_attributor(card=RIVALED)[0]})
     summary = rivaled.client.post(ASK, json={"query": {"text": "hello"}}).json()["quality_card"]
     assert [each["not_better_than"] for each in summary["figures"]] == [[], ["bm25"]]
-    assert summary["text"].endswith(
-        "leave-one-owner-out .50 (.46 to .53), 100 queries; not better than BM25"
-    )
+    assert summary["text"].endswith("leave-one-owner-out .50 (.46 to .53), 100 queries; not better than BM25")
     body = rivaled.client.get("/v1/indexes/fake").json()
     assert QualityCard.model_validate(body["quality_card"]) == RIVALED
 

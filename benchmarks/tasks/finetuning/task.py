@@ -81,7 +81,12 @@ def make_task(protocol: Protocol, base: int = 0, *, reported: bool = True, run: 
         run: Attribute all checkpoints of the run, not the last alone.
     """
     folder, chunks = folder_of(protocol), train_chunks(protocol)
-    local = LocalModel(folder=folder, context=protocol.context, shortest=protocol.context, checkpoints=(_last(protocol, base),))
+    local = LocalModel(
+        folder=folder,
+        context=protocol.context,
+        shortest=protocol.context,
+        checkpoints=(_last(protocol, base),),
+    )
     declared = causal_language_model(f"{protocol.name}-{base}", local, documents(protocol))
     start = folder, base_weights(protocol, base)
     queries = query_chunks(protocol)

@@ -42,7 +42,9 @@ def keep_truths(protocol: Protocol, base: int, kind: str) -> None:
     subsets_SR = subsets_of(protocol, kind)
 
     def retrain(subsets: range, order: int) -> np.ndarray:
-        weights = fine_tune(start, chunks, np.flatnonzero(subsets_SR[subsets.start]).tolist(), order, protocol)
+        weights = fine_tune(
+            start, chunks, np.flatnonzero(subsets_SR[subsets.start]).tolist(), order, protocol
+        )
         return minus_losses(folder, weights, queries)[None]
 
     retraining = Retraining(subsets_SR=subsets_SR, seeds=protocol.orders, together=1, train=retrain)

@@ -31,7 +31,8 @@ Metric = Annotated[
     MetricName,
     typer.Option(
         help="`lds`: do summed scores rank models retrained on random subsets? `loo`: do scores rank the effects of "
-        "leaving single points out? `owner`: do summed scores rank the effects of leaving single owners out? `mislabel`: does self-influence find labels that were made wrong? "
+        "leaving single points out? `owner`: do summed scores rank the effects of leaving single owners out? "
+        "`mislabel`: does self-influence find labels that were made wrong? "
         "Example: `--metric lds`"
     ),
 ]

@@ -334,7 +334,9 @@ def _against_baselines(found: Measurement) -> str:
     """Say in a sentence whether gradients earn their cost."""
     rivals = [BASELINE_TITLES.get(name, name) for name in found.not_better_than]
     if not rivals:
-        return f"Better than {' and '.join(BASELINE_TITLES.get(name, name) for name in found.baselines)} here."
+        return (
+            f"Better than {' and '.join(BASELINE_TITLES.get(name, name) for name in found.baselines)} here."
+        )
     return f"Not better than {' or '.join(rivals)} here, which costs no gradients."
 
 

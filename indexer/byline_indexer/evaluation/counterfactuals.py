@@ -80,9 +80,7 @@ def owner(subject: Subject, index: AttributionIndex) -> Measured:
     owned.require_whole(truth.subsets_SJ)
     chosen = len(truth.subsets_SJ)
     subsets = f"{chosen} owners left out" + ("" if chosen == owned.owners else f" of {owned.owners}")
-    return _measured(
-        subject, index, truth, _Described("leave-one-owner-out", subsets, owners=owned.owners)
-    )
+    return _measured(subject, index, truth, _Described("leave-one-owner-out", subsets, owners=owned.owners))
 
 
 def check(subject: Subject) -> None:

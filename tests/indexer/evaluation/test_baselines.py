@@ -56,7 +56,9 @@ def test_predictions_are_sums_over_each_subsets_points(subject: Subject) -> None
         sums = np.array([cosine_R[subset].sum() for subset in subsets_SR])
         predicted = found["representation"][:, q]
         np.testing.assert_allclose(predicted - predicted[0], sums - sums[0], atol=1e-5)
-        shared = [len(set(task.text(query).split()) & set(task.text(each).split())) for each in task.train_set]
+        shared = [
+            len(set(task.text(query).split()) & set(task.text(each).split())) for each in task.train_set
+        ]
         without = [row for row in range(40) if not shared[row]]
         one = np.ones((2, 40), dtype=bool)
         one[1, without] = False

@@ -57,7 +57,9 @@ def test_a_lead_is_the_difference_on_the_same_draws(truth: tuple[np.ndarray, ...
     scores_QJ, subsets_SJ, outputs_TSQ = truth
     outputs_SQ = outputs_TSQ.mean(axis=0)
     ours_SQ = predicted_outputs(scores_QJ, subsets_SJ)
-    theirs_SQ = predicted_outputs(scores_QJ + 2 * np.random.default_rng(1).standard_normal(scores_QJ.shape), subsets_SJ)
+    theirs_SQ = predicted_outputs(
+        scores_QJ + 2 * np.random.default_rng(1).standard_normal(scores_QJ.shape), subsets_SJ
+    )
     found = compare_baseline(ours_SQ, theirs_SQ, outputs_SQ)
     varying = [0, 1, 3]
     generator = np.random.default_rng(0)

@@ -105,9 +105,7 @@ def test_common_seeds_raise_the_ceiling_where_few_rows_are_left_out(
 
 def test_a_truth_file_of_owners(config: BuildConfig, options: EvaluationOptions, tmp_path: Path) -> None:
     first = evaluate(config, with_(options, metric="owner", owners=6, seeds=2)).measured
-    kept = with_(
-        options, metric="owner", truth=tmp_path / "out" / "truth-owner.npz", out=tmp_path / "other"
-    )
+    kept = with_(options, metric="owner", truth=tmp_path / "out" / "truth-owner.npz", out=tmp_path / "other")
     again = evaluate(config, kept).measured
     assert again.details == first.details
     assert again.measurement.protocol.paired is None

@@ -24,7 +24,9 @@ def test_groups_by_owner_give_the_figure_of_points(
     owner = with_(options, metric="owner", owners=7)
     points = evaluate(config, owner).measured.measurement
     path = config.index.model_copy(update={"path": tmp_path / "groups"})
-    groups = evaluate(grouped(config.model_copy(update={"index": path}), by="owner"), owner).measured.measurement
+    groups = evaluate(
+        grouped(config.model_copy(update={"index": path}), by="owner"), owner
+    ).measured.measurement
     assert groups.value == pytest.approx(points.value, abs=0.02)
     for name, each in points.baselines.items():
         assert groups.baselines[name].value == each.value
@@ -46,7 +48,9 @@ def test_a_task_without_owners_is_refused_before_anything_is_built(
     text = source.read_text()
     assert 'owner=f"owner-{row // 2}"' in text
     source.write_text(text.replace('owner=f"owner-{row // 2}"', f"owner={owner}"))
-    with pytest.raises(InvalidTask, match=rf"at least 3 owners, for --metric owner, got {found}: set Example.owner"):
+    with pytest.raises(
+        InvalidTask, match=rf"at least 3 owners, for --metric owner, got {found}: set Example.owner"
+    ):
         evaluate(config, with_(options, metric="owner"))
     assert not config.index.path.exists()
 

@@ -57,7 +57,9 @@ def margin(model: nn.Module, batch: list[Tensor]) -> Tensor:
 
 def described(item: tuple[Tensor, int]) -> str:
     """Words that tell the label and the coordinates' signs."""
-    signs = " ".join(f"{'more' if value > 0 else 'less'}{place}" for place, value in enumerate(item[0].tolist()))
+    signs = " ".join(
+        f"{'more' if value > 0 else 'less'}{place}" for place, value in enumerate(item[0].tolist())
+    )
     return f"label{item[1]} {signs}"
 
 
