@@ -314,7 +314,7 @@ def measurement_table(found: Measurement) -> Table:
         "set apart for tuning": _count(protocol.tuned_on or None),
         "subsets x seeds": None if protocol.subsets is None else f"{protocol.subsets} x {protocol.seeds}",
         "share kept": None if protocol.alpha is None else f"{protocol.alpha:g}",
-        "seeds": _SEEDS.get(protocol.paired),
+        "seeds": _SEEDS[protocol.paired],
         "owners": _count(protocol.owners),
         "wrong labels": _count(protocol.wrong_labels),
         "truth": protocol.truth if protocol.wrong_labels is None else None,
@@ -327,7 +327,7 @@ def measurement_table(found: Measurement) -> Table:
     return table
 
 
-_SEEDS = {True: "paired: the same for all subsets", False: "independent: each subset's own"}
+_SEEDS = {True: "paired: the same for all subsets", False: "independent: each subset's own", None: None}
 
 
 def _against_baselines(found: Measurement) -> str:
