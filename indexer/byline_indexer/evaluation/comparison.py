@@ -17,7 +17,6 @@ from byline.metrics import (
     pearson,
     predicted_outputs,
     resampled_means,
-    two_way_interval,
 )
 
 
@@ -25,14 +24,12 @@ from byline.metrics import (
 class Comparison:
     """How well summed scores predict the outputs of retrained models."""
 
-    predicted_SQ: NDArray[np.float64]
-    """Summed scores."""
     rank_Q: NDArray[np.float64]
     """Spearman's correlation over the subsets, for each query. NaN where the outputs do not vary."""
     linear_Q: NDArray[np.float64]
     """Pearson's correlation, in the same way."""
-    interval: Interval | None
-    """95 % bootstrap interval of the mean rank correlation, over queries and subsets."""
+    draws: NDArray[np.float64]
+    """Mean rank correlation of each bootstrap draw of queries and subsets."""
     ceiling: NoiseCeiling | None
     """The limit that the seeds set. None for one seed."""
 
@@ -40,6 +37,12 @@ class Comparison:
     def value(self) -> float:
         """Mean rank correlation over the queries whose outputs vary: the LDS, on random subsets."""
         return float(np.nanmean(self.rank_Q))
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % bootstrap interval of the mean rank correlation. None where no query's outputs vary."""
+        bounds = _middle(self.draws)
+        return None if bounds is None else Interval(*bounds)
 
     @property
     def dropped(self) -> int:
@@ -63,32 +66,31 @@ def compare(
     predicted_SQ = predicted_outputs(scores_QJ, subsets_SJ)
     outputs_SQ = outputs_TSQ.mean(axis=0)
     return Comparison(
-        predicted_SQ=predicted_SQ,
         rank_Q=agreement(predicted_SQ, outputs_SQ),
         linear_Q=agreement(predicted_SQ, outputs_SQ, pearson),
-        interval=two_way_interval(predicted_SQ, outputs_SQ),
+        draws=resampled_means(predicted_SQ, outputs_SQ),
         ceiling=noise_ceiling(outputs_TSQ),
     )
 
 
 def compare_baseline(
-    predicted_SQ: NDArray[np.float64], baseline_SQ: NDArray[np.float64], outputs_SQ: NDArray[np.float64]
+    found: Comparison, baseline_SQ: NDArray[np.float64], outputs_SQ: NDArray[np.float64]
 ) -> BaselineFigure:
     """Compare a baseline's predictions with the outputs, and the scores' predictions with the baseline's.
 
     Args:
-        predicted_SQ: Summed scores of the index.
+        found: The comparison of the index's scores with the same outputs.
         baseline_SQ: Summed scores of the baseline.
         outputs_SQ: Outputs of the retrained models, averaged over their seeds. Some vary.
 
     Returns:
         The baseline's mean rank correlation, and the bootstrap interval of the index's lead.
     """
-    ours, theirs = resampled_means(predicted_SQ, outputs_SQ), resampled_means(baseline_SQ, outputs_SQ)
+    draws = resampled_means(baseline_SQ, outputs_SQ)
     return BaselineFigure(
         value=float(np.nanmean(agreement(baseline_SQ, outputs_SQ))),
-        interval=_middle(theirs),
-        lead=_middle(ours - theirs),  # the draws depend on the outputs alone, so they are the same
+        interval=_middle(draws),
+        lead=_middle(found.draws - draws),  # the draws depend on the outputs alone, so they are the same
     )
 
 

@@ -127,7 +127,7 @@ def _measured(subject: Subject, index: AttributionIndex, truth: Truth, described
     figures = _Figures(
         found,
         baselines={
-            name: compare_baseline(found.predicted_SQ, other_SQ, outputs_TSQ.mean(axis=0))
+            name: compare_baseline(found, other_SQ, outputs_TSQ.mean(axis=0))
             for name, other_SQ in others.items()
         },
         blends=blend_lds(subject, index, scores_QJ, truth),

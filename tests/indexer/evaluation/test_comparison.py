@@ -60,7 +60,8 @@ def test_a_lead_is_the_difference_on_the_same_draws(truth: tuple[np.ndarray, ...
     theirs_SQ = predicted_outputs(
         scores_QJ + 2 * np.random.default_rng(1).standard_normal(scores_QJ.shape), subsets_SJ
     )
-    found = compare_baseline(ours_SQ, theirs_SQ, outputs_SQ)
+    ours = compare(scores_QJ, subsets_SJ, outputs_TSQ)
+    found = compare_baseline(ours, theirs_SQ, outputs_SQ)
     varying = [0, 1, 3]
     generator = np.random.default_rng(0)
     leads = []
@@ -73,6 +74,6 @@ def test_a_lead_is_the_difference_on_the_same_draws(truth: tuple[np.ndarray, ...
     np.testing.assert_allclose(found.lead, np.quantile(leads, [0.025, 0.975]), atol=1e-12)
     real = [spearmanr(theirs_SQ[:, q], outputs_SQ[:, q]).statistic for q in varying]
     assert found.value == pytest.approx(np.mean(real))
-    same = compare_baseline(ours_SQ, ours_SQ, outputs_SQ)
+    same = compare_baseline(ours, ours_SQ, outputs_SQ)
     assert same.lead == (0.0, 0.0)
     assert not same.exceeded
