@@ -76,12 +76,7 @@ def train_many(
     """
     generator = torch.Generator().manual_seed(seed)
     models, size = rows_MS.shape
-    parameters: list[Tensor] = []
-    for fan_in, fan_out in pairwise(widths):
-        bound = fan_in**-0.5
-        for shape in ((models, fan_in, fan_out), (models, 1, fan_out)):
-            uniform = torch.rand(shape, generator=generator) * 2 - 1
-            parameters.append((uniform * bound).requires_grad_())
+    parameters = initial_parameters(widths, models, generator)
     optimizer = torch.optim.SGD(parameters, lr=protocol.learning_rate, momentum=protocol.momentum)
     for _ in range(protocol.epochs):
         order = torch.rand(rows_MS.shape, generator=generator).argsort(dim=1)
@@ -94,6 +89,17 @@ def train_many(
             (loss.sum() / batch.shape[1]).backward()
             optimizer.step()
     return [p.detach() for p in parameters]
+
+
+def initial_parameters(widths: Sequence[int], models: int, generator: torch.Generator) -> list[Tensor]:
+    """Draw weights [M, in, out] and biases [M, 1, out] of every layer, in turn, as `nn.Linear` does."""
+    parameters: list[Tensor] = []
+    for fan_in, fan_out in pairwise(widths):
+        bound = fan_in**-0.5
+        for shape in ((models, fan_in, fan_out), (models, 1, fan_out)):
+            uniform = torch.rand(shape, generator=generator) * 2 - 1
+            parameters.append((uniform * bound).requires_grad_())
+    return parameters
 
 
 def forward(
@@ -126,9 +132,19 @@ def query_losses(parameters: list[Tensor], data: Data) -> Tensor:
     return F.cross_entropy(logits, data.query_y.repeat(models), reduction="none").reshape(models, -1)
 
 
-def state_dicts(parameters: list[Tensor]) -> list[dict[str, Tensor]]:
-    """Write M networks as state dicts of a `Sequential` of linear layers, ReLU and dropout."""
-    names = [f"{3 * layer}.{kind}" for layer in range(len(parameters) // 2) for kind in ("weight", "bias")]
+def state_dicts(parameters: list[Tensor], apart: int = 3) -> list[dict[str, Tensor]]:
+    """Write M networks as state dicts of a `Sequential`.
+
+    Args:
+        parameters: Of every layer, or numbers of the same shapes, such as an optimizer's moments.
+        apart: Modules from one linear layer to the next: 3 with ReLU and dropout between them, 2 with ReLU alone.
+
+    Returns:
+        One state dict a network.
+    """
+    names = [
+        f"{apart * layer}.{kind}" for layer in range(len(parameters) // 2) for kind in ("weight", "bias")
+    ]
     return [
         {
             name: (p[m].T if p[m].shape[0] > 1 else p[m][0]).contiguous()

@@ -4,7 +4,7 @@ Letters: R training points, S subsets, T seeds, E items of the evaluation set.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,48 @@ class Subject:
         """Read the truth, of single points."""
         task = load_task(self.task).task
         return from_file(self.truth, len(task.train_set), len(task.evaluation_set or ()), None)
+
+
+KINDS = ("halves", "removals", "owners")
+"""Truths of a fine-tuning case: random halves, random subsets that lack 5 % of the points, and one owner left out."""
+
+
+def subsets_of(kind: str, owners: Sequence[str], halves: int, removals: int) -> np.ndarray:
+    """Draw the subsets of a kind.
+
+    Args:
+        kind: One of `KINDS`.
+        owners: Owner of each training point.
+        halves: Number of subsets of the first kind.
+        removals: Number of subsets of the second kind.
+
+    Returns:
+        Bool [S, R]: the points that each model is trained on.
+    """
+    rows = len(owners)
+    if kind == "owners":
+        names = np.array(owners)
+        return np.stack([names != owner for owner in sorted(set(owners))])
+    share, count = (0.5, halves) if kind == "halves" else (0.05, removals)
+    rng = np.random.default_rng(1)
+    left_out = [rng.permutation(rows)[: max(1, round(share * rows))] for _ in range(count)]
+    chosen = np.ones((count, rows), dtype=bool)
+    for row, out in zip(chosen, left_out, strict=True):
+        row[out] = False
+    return chosen
+
+
+def truth_path(folder: Path, kind: str, base: int, *, reported: bool = True) -> Path:
+    """Name the file of a fine-tuning case's truth, of the reported queries or of the tuning queries."""
+    return folder / f"{kind}-{base}{'' if reported else '-tuning'}.npz"
+
+
+def truth_files(folder: Path, kind: str, base: int, reported: int) -> dict[Path, slice]:
+    """List the files of a kind of truth, with the queries that each is about: first the reported ones."""
+    return {
+        truth_path(folder, kind, base): slice(0, reported),
+        truth_path(folder, kind, base, reported=False): slice(reported, None),
+    }
 
 
 def random_halves(count: int, rows: int) -> np.ndarray:

@@ -149,6 +149,8 @@ class CardFigure(Document):
     """95 % bootstrap interval."""
     ceiling: float | None
     """Value that perfect scores would reach. Null if unknown."""
+    not_better_than: tuple[str, ...] = ()
+    """Baselines, such as `bm25`, that these scores are not shown to be better than on the same truth."""
 
 
 class CardSummary(Document):

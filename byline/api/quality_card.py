@@ -11,6 +11,8 @@ from byline.api.documents import Document
 Line = Annotated[str, Field(max_length=200)]
 """Readable text of one line."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+BASELINE_TITLES: Mapping[str, str] = {"bm25": "BM25", "representation": "representation similarity"}
+"""Readable names of baselines."""
 
 
 class MeasurementProtocol(Document):
@@ -32,12 +34,32 @@ class MeasurementProtocol(Document):
     """Fraction of the training set in each subset."""
     seeds: int | None = Field(default=None, ge=1)
     """Number of models trained on each subset. Their outputs are averaged."""
+    paired: bool | None = None
+    """Whether all subsets were trained with the same seeds, so that the noise that they share cancels. Null if unknown."""
+    owners: int | None = Field(default=None, ge=0)
+    """Number of owners in the training set. `subsets` of them were left out one by one, the largest first."""
     seed: int | None = None
     """Seed of the subsets, queries and wrong labels."""
     wrong_labels: int | None = Field(default=None, ge=0)
     """Number of training points with a wrong label."""
     truth: Literal["retrained", "file"] = "retrained"
     """Source of the truth: models retrained for this measurement, or their outputs in a file."""
+
+
+class BaselineFigure(Document):
+    """The figure of a baseline on the same truth and queries. It costs no gradients."""
+
+    value: float
+    """Value of the baseline."""
+    interval: tuple[float, float] | None = None
+    """95 % bootstrap interval."""
+    lead: tuple[float, float] | None = None
+    """95 % bootstrap interval of the measured value minus the baseline's, over the same draws of queries and subsets."""
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the measured value is larger beyond chance: the whole interval of the lead is positive."""
+        return self.lead is not None and self.lead[0] > 0
 
 
 class Measurement(Document):
@@ -59,6 +81,8 @@ class Measurement(Document):
     """Value that perfect scores would reach, because retrained models differ by seed. Null if unknown."""
     further: Mapping[Name, float] = Field(default_factory=dict)
     """Further values of the same measurement."""
+    baselines: Mapping[Name, BaselineFigure] = Field(default_factory=dict)
+    """Figures of baselines by name: `bm25` and `representation`, where the Task has what they compare."""
     protocol: MeasurementProtocol
     """Protocol of the measurement."""
     measured: date
@@ -73,9 +97,23 @@ class Measurement(Document):
 
     @property
     def text(self) -> str:
-        """Write the figure for people, such as `LDS .50 (.46 to .53), 100 queries`."""
-        bounds = "" if self.interval is None else " ({} to {})".format(*map(figure, self.interval))
-        return f"{self.title} {figure(self.value)}{bounds}, {self.sample}"
+        """Write the figure for people, such as `LDS .50 (.46 to .53), 100 queries`. It names baselines that are as good."""
+        rivals = " or ".join(BASELINE_TITLES.get(name, name) for name in self.not_better_than)
+        warning = f"; not better than {rivals}" if rivals else ""
+        return f"{self.title} {bounded(self.value, self.interval)}, {self.sample}{warning}"
+
+    @property
+    def not_better_than(self) -> tuple[str, ...]:
+        """Names of the baselines that the index is not shown to be better than."""
+        return tuple(name for name, found in self.baselines.items() if not found.exceeded)
+
+    @property
+    def baseline_text(self) -> str:
+        """Write the baselines' figures for people, such as `BM25 .52 (.48 to .55)`. Empty without baselines."""
+        return "; ".join(
+            f"{BASELINE_TITLES.get(name, name)} {bounded(found.value, found.interval)}"
+            for name, found in self.baselines.items()
+        )
 
 
 class QualityCard(Document):
@@ -103,6 +141,11 @@ class QualityCard(Document):
         """
         kept = [old for old in self.measurements if old.key != new.key]
         return self.model_copy(update={"measurements": (*kept, new)})
+
+
+def bounded(value: float, interval: tuple[float, float] | None) -> str:
+    """Write a figure with its interval, such as `.50 (.46 to .53)`."""
+    return figure(value) + ("" if interval is None else " ({} to {})".format(*map(figure, interval)))
 
 
 def figure(value: float) -> str:

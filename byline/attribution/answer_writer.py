@@ -231,6 +231,7 @@ def card_summary(card: QualityCard | None) -> CardSummary | None:
             value=m.value,
             interval=m.interval,
             ceiling=m.ceiling,
+            not_better_than=m.not_better_than,
         )
         for m in card.measurements
     )

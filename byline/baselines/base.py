@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from byline.models.device import CPU
 from byline.models.training_points import NamedItems, read_items
 from byline.task import Item, Task
 
@@ -20,7 +22,9 @@ class FitOptions:
     """Options of a baseline's fit."""
 
     model: nn.Module | None = None
-    """Model that represents items, in evaluation mode on the CPU. None loads the Task's first checkpoint."""
+    """Model that represents items, in evaluation mode on `device`. None loads the Task's first checkpoint."""
+    device: torch.device = CPU
+    """Device that represents items."""
     batch_rows: int = 64
     """Training points of one forward pass. More is faster until memory runs out."""
     neighbors: int = 5

@@ -56,8 +56,8 @@ class Representation:
             InvalidTask: `Task.representation` is not declared, or one is NaN or infinite.
         """
         cls.require(task)
-        model = load_network(task, Member(0)) if fitting.model is None else fitting.model
-        represented = Representations(task, model, purpose="this baseline")
+        model = load_network(task, Member(0), fitting.device) if fitting.model is None else fitting.model
+        represented = Representations(task, model, purpose="this baseline", device=fitting.device)
         units_RD: NDArray[np.float32] | None = None
         done = 0
         for items in batches(task, fitting):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.tasks.truth import Retraining, keep_truth, random_halves
+from benchmarks.tasks.truth import Retraining, keep_truth, random_halves, subsets_of, truth_files
 from byline_indexer.evaluation.truth import from_file
 
 ROWS, SUBSETS, SEEDS, ITEMS = 10, 5, 2, 6
@@ -34,6 +34,26 @@ def test_halves_are_halves() -> None:
     halves = random_halves(SUBSETS, ROWS)
     assert (halves.sum(axis=1) == ROWS // 2).all()
     assert len(np.unique(halves, axis=0)) == SUBSETS
+
+
+def test_subsets_of_a_fine_tuning_case() -> None:
+    owners = ["b", "a", "b", "c"] * 10
+    halves, removals = (subsets_of(kind, owners, 7, 5) for kind in ("halves", "removals"))
+    assert halves.shape == (7, 40)
+    assert (halves.sum(axis=1) == 20).all()
+    assert removals.shape == (5, 40)
+    assert (removals.sum(axis=1) == 38).all()
+    assert len(np.unique(removals, axis=0)) == 5
+    left_out = [np.array(owners)[~subset] for subset in subsets_of("owners", owners, 7, 5)]
+    assert [(set(names), len(names)) for names in left_out] == [({"a"}, 10), ({"b"}, 20), ({"c"}, 10)]
+
+
+def test_reported_and_tuning_queries_have_files_of_their_own() -> None:
+    files = truth_files(Path("case"), "owners", 2, 4)
+    assert [(str(path), list(range(6))[items]) for path, items in files.items()] == [
+        ("case/owners-2.npz", [0, 1, 2, 3]),
+        ("case/owners-2-tuning.npz", [4, 5]),
+    ]
 
 
 def test_each_part_of_the_evaluation_set_has_a_file_that_evaluate_reads(tmp_path: Path) -> None:

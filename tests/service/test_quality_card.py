@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from byline.api.quality_card import Measurement, MeasurementProtocol, QualityCard
+from byline.api.quality_card import BaselineFigure, Measurement, MeasurementProtocol, QualityCard
 from byline.index.quality_card import CardReading
 from tests.service.fakes import fake_attributor
 
@@ -24,6 +24,18 @@ CARD = QualityCard(
             measured=date(2026, 1, 31),
         ),
     ),
+)
+RIVALED = CARD.with_measurement(
+    CARD.measurements[0].model_copy(
+        update={
+            "metric": "owner",
+            "title": "leave-one-owner-out",
+            "baselines": {
+                "bm25": BaselineFigure(value=0.52, interval=(0.48, 0.55), lead=(-0.06, 0.02)),
+                "representation": BaselineFigure(value=0.2, interval=(0.1, 0.3), lead=(0.2, 0.4)),
+            },
+        }
+    )
 )
 ASK = "/v1/indexes/fake/attributions"
 
@@ -52,8 +64,18 @@ def test_every_answer_has_its_figures(measured) -> None:
                 "value": 0.5,
                 "interval": [0.46, 0.53],
                 "ceiling": 0.9,
+                "not_better_than": [],
             }
         ]
+
+
+def test_an_answer_tells_which_baselines_are_as_good(serve) -> None:
+    rivaled = serve({"fake": fake_attributor(card=RIVALED)[0]})
+    summary = rivaled.client.post(ASK, json={"query": {"text": "hello"}}).json()["quality_card"]
+    assert [each["not_better_than"] for each in summary["figures"]] == [[], ["bm25"]]
+    assert summary["text"].endswith("leave-one-owner-out .50 (.46 to .53), 100 queries; not better than BM25")
+    body = rivaled.client.get("/v1/indexes/fake").json()
+    assert QualityCard.model_validate(body["quality_card"]) == RIVALED
 
 
 def test_without_a_card_nothing_is_claimed(served) -> None:

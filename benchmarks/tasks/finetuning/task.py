@@ -1,7 +1,6 @@
 """The Task: chunks of addresses, whose owners are the presidents; one Task for each pretrained model."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from benchmarks.tasks.finetuning.protocol import FULL, SMOKE, Protocol, write_fo
 from benchmarks.tasks.finetuning.runs import Weights, fine_tune, pretrain
 from benchmarks.tasks.finetuning.texts import texts
 from benchmarks.tasks.sotu.speeches import Speech
+from benchmarks.tasks.stamp import stamped, write_stamp
 from byline.task import Checkpoint, Item, Task
 from byline.tasks.causal_lm import causal_language_model
 from byline.tasks.documents import ChunkOptions, Chunks, Document
@@ -29,15 +29,11 @@ def folder_of(protocol: Protocol) -> Path:
 def prepare(protocol: Protocol) -> None:
     """Make tokenizer, pretrained models and the runs that are attributed; finished files stay."""
     folder = folder_of(protocol)
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp, wanted = folder / "protocol.json", json.dumps(asdict(protocol), sort_keys=True)
-    if stamp.exists() and stamp.read_text() != wanted:
-        raise SystemExit(f"{folder} was made with another protocol: delete it and run again")
-    if not stamp.exists():
+    if not stamped(folder, protocol):
         parts = texts(protocol)
         both = [s.text for s in parts.pretraining] + [s.text for s in parts.train]
         write_folder(folder, both, protocol)
-        stamp.write_text(wanted)
+        write_stamp(folder, protocol)
     for base in range(protocol.bases):
         _prepare_base(protocol, base)
 

@@ -23,6 +23,7 @@ class MetricName(StrEnum):
 
     LDS = "lds"
     LOO = "loo"
+    OWNER = "owner"
     MISLABEL = "mislabel"
 
 
@@ -30,7 +31,8 @@ Metric = Annotated[
     MetricName,
     typer.Option(
         help="`lds`: do summed scores rank models retrained on random subsets? `loo`: do scores rank the effects of "
-        "leaving single points out? `mislabel`: does self-influence find labels that were made wrong? "
+        "leaving single points out? `owner`: do summed scores rank the effects of leaving single owners out? "
+        "`mislabel`: does self-influence find labels that were made wrong? "
         "Example: `--metric lds`"
     ),
 ]
@@ -47,10 +49,30 @@ SubsetCount = Annotated[
     int, typer.Option("--subsets", min=2, help="Random subsets to retrain on. Example: `--subsets 40`")
 ]
 Alpha = Annotated[
-    float, typer.Option("--alpha", help="Share of the rows that each subset keeps. Example: `--alpha 0.5`")
+    float,
+    typer.Option(
+        "--alpha",
+        help="Share of the rows that each subset keeps, for `lds`: half as in the literature, or near 1 for the effect "
+        "of removing few points. Example: `--alpha 0.95`",
+    ),
+]
+Paired = Annotated[
+    bool | None,
+    typer.Option(
+        "--paired/--no-paired",
+        help="Train all subsets with the same seeds, so that noise they share cancels, or each with seeds of its own. "
+        "Example: `--paired`",
+        show_default="paired, but for `lds` with `--alpha` below 0.9",
+    ),
 ]
 Points = Annotated[
     int, typer.Option("--points", min=2, help="Points to leave out, for `loo`. Example: `--points 50`")
+]
+Owners = Annotated[
+    int,
+    typer.Option(
+        "--owners", min=3, help="Owners to leave out, the largest first, for `owner`. Example: `--owners 30`"
+    ),
 ]
 Wrong = Annotated[
     float,
@@ -128,8 +150,10 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
     subsets: SubsetCount = 100,
     alpha: Alpha = 0.5,
     points: Points = 50,
+    owners: Owners = 100,
     wrong: Wrong = 0.1,
     seeds: Seeds = 1,
+    paired: Paired = None,
     queries: Queries = None,
     tuning: Tuning = None,
     seed: Seed = 0,
@@ -159,8 +183,10 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
         subsets=subsets,
         alpha=alpha,
         points=points,
+        owners=owners,
         wrong=wrong,
         seeds=seeds,
+        paired=paired,
         queries=queries,
         tuning=tuning,
         seed=seed,
@@ -211,6 +237,7 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
     subsets: SubsetCount = 100,
     alpha: Alpha = 0.5,
     seeds: Seeds = 1,
+    paired: Paired = None,
     queries: Queries = None,
     tuning: Tuning = None,
     seed: Seed = 0,
@@ -239,6 +266,7 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
         subsets=subsets,
         alpha=alpha,
         seeds=seeds,
+        paired=paired,
         queries=queries,
         tuning=tuning,
         seed=seed,

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from byline.api.answer import Answer, Shares
 from byline.api.answer_parts import Attribution
-from byline.api.quality_card import Measurement, figure
+from byline.api.quality_card import BASELINE_TITLES, Measurement, bounded, figure
 from byline.gradients.report import ParameterReport
 from byline.index.index import AttributionIndex
 from byline.index.manifest import RecallRecord
@@ -177,8 +177,9 @@ def quality_lines(found: CardReading) -> list[str]:
 
 def _measured(each: Measurement) -> str:
     ceiling = "" if each.ceiling is None else f"; ceiling {figure(each.ceiling)}"
+    baselines = f"; on the same truth {each.baseline_text}" if each.baselines else ""
     dropped = f", {each.protocol.dropped} dropped" if each.protocol.dropped else ""
-    return f"{each.text}{dropped}{ceiling}; {each.measured}"
+    return f"{each.text}{dropped}{ceiling}{baselines}; {each.measured}"
 
 
 def self_influence_table(found: Sequence[dict[str, Any]]) -> Table:
@@ -302,6 +303,10 @@ def measurement_table(found: Measurement) -> Table:
         "95 % interval": None if found.interval is None else "{:.3f} to {:.3f}".format(*found.interval),
         "noise ceiling": None if found.ceiling is None else figure(found.ceiling),
         **{name.replace("_", " "): f"{value:.3f}" for name, value in found.further.items()},
+        **{
+            f"{BASELINE_TITLES.get(name, name)}, same truth": bounded(each.value, each.interval)
+            for name, each in found.baselines.items()
+        },
         "attributed": protocol.target,
         "f of the retrained models": "minus the loss" if protocol.output == "loss" else protocol.output,
         "queries": _count(protocol.queries),
@@ -309,13 +314,30 @@ def measurement_table(found: Measurement) -> Table:
         "set apart for tuning": _count(protocol.tuned_on or None),
         "subsets x seeds": None if protocol.subsets is None else f"{protocol.subsets} x {protocol.seeds}",
         "share kept": None if protocol.alpha is None else f"{protocol.alpha:g}",
+        "seeds": _SEEDS[protocol.paired],
+        "owners": _count(protocol.owners),
         "wrong labels": _count(protocol.wrong_labels),
         "truth": protocol.truth if protocol.wrong_labels is None else None,
     }
     for name, value in rows.items():
         if value is not None:
             table.add_row(name, plain(value))
+    if found.baselines:
+        table.caption, table.caption_justify = plain(_against_baselines(found)), "left"
     return table
+
+
+_SEEDS = {True: "paired: the same for all subsets", False: "independent: each subset's own", None: None}
+
+
+def _against_baselines(found: Measurement) -> str:
+    """Say in a sentence whether gradients earn their cost."""
+    rivals = [BASELINE_TITLES.get(name, name) for name in found.not_better_than]
+    if not rivals:
+        return (
+            f"Better than {' and '.join(BASELINE_TITLES.get(name, name) for name in found.baselines)} here."
+        )
+    return f"Not better than {' or '.join(rivals)} here, which costs no gradients."
 
 
 def tuning_table(tuned: Tuned) -> Table:

@@ -27,6 +27,11 @@ class EvaluationOptions(BaseModel):
     """Share of the rows that each subset keeps."""
     points: int = Field(default=50, ge=2)
     """Rows that are left out one by one, for `loo`."""
+    owners: int = Field(default=100, ge=3)
+    """Owners that are left out one by one, for `owner`: the largest, or all if there are fewer."""
+    paired: bool | None = None
+    """Whether all subsets are trained with the same seeds. None pairs `loo`, `owner`, and `lds` where few rows are left
+    out (`byline_indexer.evaluation.designs.PAIRED_FROM`)."""
     wrong: float = Field(default=0.1, gt=0, lt=1)
     """Share of the training points that get wrong labels, for `mislabel`."""
     seeds: int = Field(default=1, ge=1)

@@ -21,7 +21,7 @@ from byline.loading.task_file import LoadedTask
 from byline.models.training_points import EVALUATION, read_items
 from byline.task import Task, TrainSet
 from byline_indexer.config import BuildConfig
-from byline_indexer.evaluation.designs import Design, random_subsets
+from byline_indexer.evaluation.designs import Design, paired_by_default, random_subsets
 from byline_indexer.evaluation.jobs import Setting, Workforce
 from byline_indexer.evaluation.options import EvaluationOptions
 from byline_indexer.evaluation.queries import Split, split
@@ -156,10 +156,17 @@ class Subject:
 
     def random_truth(self, rows: IndexRows) -> Truth:
         """Retrain on random subsets as the options describe them."""
+        return self.truth(rows, lambda: self.random_design(rows.count))
+
+    def random_design(self, rows: int) -> Design:
+        """Draw random subsets of an index's rows as the options describe them.
+
+        Raises:
+            InvalidInput: So few rows have no proper subset of that share.
+        """
         options = self.options
-        return self.truth(
-            rows, lambda: random_subsets(rows.count, options.subsets, options.alpha, options.seed)
-        )
+        paired = paired_by_default(options.alpha) if options.paired is None else options.paired
+        return random_subsets(rows, options.subsets, options.alpha, options.seed, paired=paired)
 
     def scores(self, index: AttributionIndex, items: NDArray[np.int64], target: str) -> NDArray[np.float32]:
         """Score every row of an index for items of the evaluation set, float32 [Q, J]."""

@@ -27,6 +27,8 @@ class Truth:
     outputs_TSE: NDArray[np.float64]
     """f of every item under the model of every seed and subset."""
     source: Literal["retrained", "file"]
+    paired: bool | None = None
+    """Whether all subsets were trained with the same seeds. None if unknown, as in a file."""
 
     def of(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
         """Select f of some items, [T, S, Q].
@@ -65,7 +67,7 @@ def retrained(
     ]
     workforce.do([job for row in jobs for job in row])
     outputs_TSE = np.array([[_kept(job, output, workforce.setting) for job in row] for row in jobs])
-    return Truth(design.subsets_SJ, outputs_TSE, "retrained")
+    return Truth(design.subsets_SJ, outputs_TSE, "retrained", design.paired)
 
 
 def _kept(job: Retraining, output: str, setting: Setting) -> NDArray[np.float64]:

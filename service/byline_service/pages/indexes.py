@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from byline.api.accounts import Scope
 from byline.api.attributions import IndexInfo, OwnerInfo, SelfInfluencePage, SelfInfluenceRow
-from byline.api.quality_card import Measurement, figure
+from byline.api.quality_card import BASELINE_TITLES, Measurement, figure
 from byline.errors import DatabaseUnavailable, InvalidQuery
 from byline_service.accounts.permissions import requires
 from byline_service.api import indexes as api
@@ -120,10 +120,11 @@ def quality_csv(request: Request, name: str) -> Response:
             m.sample,
             m.protocol.target,
             m.measured,
+            m.baseline_text,
         )
         for m in (card.measurements if card else ())
     ]
-    head = ("metric", "title", "value", "low", "high", "ceiling", "sample", "target", "measured")
+    head = ("metric", "title", "value", "low", "high", "ceiling", "sample", "target", "measured", "baselines")
     return csv_response(f"{name}-quality", head, rows)
 
 
@@ -175,6 +176,10 @@ _MEANINGS: Mapping[str, str] = {
         "Models were retrained without single rows. The figure says how well scores rank the effect of each row: 0 is "
         "chance, 1 is perfect."
     ),
+    "owner": (
+        "Models were retrained without all points of single owners. The figure says how well the owners' summed scores, "
+        "which shares are made of, rank the effect of each owner: 0 is chance, 1 is perfect."
+    ),
     "mislabel": (
         "Labels were made wrong on purpose. The figure says how often self-influence ranks a wrong label above a right one: "
         ".50 is chance, 1 is perfect."
@@ -222,4 +227,12 @@ def _verdict(measurement: Measurement) -> str:
         sentences.append(
             f"Perfect scores would reach {figure(measurement.ceiling)}, since training itself is random."
         )
+    sentences += [_against(measurement, name) for name in measurement.baselines]
     return " ".join(sentences)
+
+
+def _against(measurement: Measurement, name: str) -> str:
+    """Compare with a baseline on the same truth in a sentence."""
+    baseline, title = measurement.baselines[name], BASELINE_TITLES.get(name, name)
+    better = "Better" if baseline.exceeded else "Not better"
+    return f"{better} than {title} here, which reaches {figure(baseline.value)} without gradients."

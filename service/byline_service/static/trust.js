@@ -2,7 +2,7 @@
 import { element } from "./dom.js";
 import { percent, whole } from "./numbers.js";
 
-const CHANCE_IS_ZERO = new Set(["lds", "loo"]);
+const CHANCE_IS_ZERO = new Set(["lds", "loo", "owner"]);
 export const RANKINGS = { bm25: "BM25", representation: "representation", blend: "blend of influence and similarity" };
 
 export function trustView(answer, ends) {
@@ -79,5 +79,7 @@ function measured({ baseline, blend, quality_card: card, target }) {
   const figures = (own.length ? own : card.figures).map(({ text }) => text).join("; ");
   if (own.length === 0) return ["warn", "Measured for another target", `${target ? `The target ${target}` : "The target of this gradient"} is not measured. For ${card.figures[0].target}: ${figures}`];
   if (own.some(({ metric, interval }) => CHANCE_IS_ZERO.has(metric) && interval && interval[0] <= 0)) return ["warn", "Not shown to be better than chance", `The interval includes 0: ${figures}`];
+  const rivals = [...new Set(own.flatMap((each) => each.not_better_than))].map((name) => RANKINGS[name] ?? name);
+  if (rivals.length) return ["warn", `Not better than ${rivals.join(" or ")} here`, `Similarity predicts the effect of retraining as well, without gradients: ${figures}`];
   return ["good", "Measured against retrained models", `Measured: ${figures}`];
 }

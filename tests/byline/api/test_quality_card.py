@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from pydantic import ValidationError
 
-from byline.api.quality_card import Measurement, MeasurementProtocol, QualityCard, figure
+from byline.api.quality_card import BaselineFigure, Measurement, MeasurementProtocol, QualityCard, figure
 
 
 def measurement(
@@ -45,6 +45,20 @@ def test_a_card_keeps_one_measurement_of_each_metric_target_and_output() -> None
     ]
     assert later.text == "LDS .70, 100 queries; LDS .60 (.55 to .65), 100 queries"
     assert QualityCard.model_validate_json(later.model_dump_json()) == later
+
+
+def test_a_figure_names_the_baselines_that_are_as_good() -> None:
+    better = BaselineFigure(value=0.3, interval=(0.2, 0.35), lead=(0.1, 0.3))
+    as_good = BaselineFigure(value=0.48, interval=(0.4, 0.5), lead=(-0.01, 0.1))
+    unknown = BaselineFigure(value=0.1)
+    found = measurement().model_copy(update={"baselines": {"bm25": as_good, "representation": better}})
+    assert found.not_better_than == ("bm25",)
+    assert found.text == "LDS .50, 100 queries; not better than BM25"
+    assert found.baseline_text == "BM25 .48 (.40 to .50); representation similarity .30 (.20 to .35)"
+    assert not unknown.exceeded
+    assert measurement().not_better_than == ()
+    beaten = found.model_copy(update={"baselines": {"bm25": better}})
+    assert beaten.text == "LDS .50, 100 queries"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,21 @@ def test_an_index_is_measured_inspected_and_asked(run: Run, tmp_path: Path) -> N
     assert "no card" in out
 
 
+def test_the_table_tells_seeds_owners_and_baselines(run: Run) -> None:
+    code, out, _ = run("evaluate", "--metric", "owner", "--owners", 6)
+    assert code == 0
+    told = " ".join(out.split())
+    assert "paired: the same for all subsets" in told
+    assert "BM25, same truth" in told
+    assert "representation similarity, same truth" in told
+    assert "etter than" in told
+    _, out, _ = run("inspect")
+    told = " ".join(out.replace("│", " ").split())
+    assert "leave-one-owner-out" in told
+    assert "6 owners left out of 20" in told
+    assert "on the same truth BM25" in told
+
+
 def test_tuning_prints_lines_for_the_build_file(run: Run) -> None:
     code, out, _ = run("tune", "--damping", 0.1, "--damping", 10)
     assert code == 0
@@ -62,6 +77,7 @@ def test_tuning_prints_lines_for_the_build_file(run: Run) -> None:
     ("command", "options", "says"),
     [
         ("evaluate", ["--alpha", 1.5], "alpha"),
+        ("evaluate", ["--metric", "owner", "--owners", 2], "--owners"),
         ("evaluate", ["--queries", 50], "lower --queries or --tuning"),
         ("evaluate", ["--output", "nothing"], "expected one of the targets"),
         ("evaluate", ["--truth", "/nowhere.npz"], "'subsets', bool [S, 40]"),

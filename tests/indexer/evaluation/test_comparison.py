@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from byline.metrics import noise_ceiling, predicted_outputs, two_way_interval
-from byline_indexer.evaluation.comparison import compare
+from byline.metrics import agreement, noise_ceiling, predicted_outputs, two_way_interval
+from byline_indexer.evaluation.comparison import compare, compare_baseline
 
 ROWS, SUBSETS, SEEDS, QUERIES = 12, 9, 3, 4
 
@@ -51,3 +51,29 @@ def test_interval_and_ceiling_are_those_of_the_metrics(truth: tuple[np.ndarray, 
 def test_one_seed_has_no_ceiling(truth: tuple[np.ndarray, ...]) -> None:
     scores_QJ, subsets_SJ, outputs_TSQ = truth
     assert compare(scores_QJ, subsets_SJ, outputs_TSQ[:1]).ceiling is None
+
+
+def test_a_lead_is_the_difference_on_the_same_draws(truth: tuple[np.ndarray, ...]) -> None:
+    scores_QJ, subsets_SJ, outputs_TSQ = truth
+    outputs_SQ = outputs_TSQ.mean(axis=0)
+    ours_SQ = predicted_outputs(scores_QJ, subsets_SJ)
+    theirs_SQ = predicted_outputs(
+        scores_QJ + 2 * np.random.default_rng(1).standard_normal(scores_QJ.shape), subsets_SJ
+    )
+    ours = compare(scores_QJ, subsets_SJ, outputs_TSQ)
+    found = compare_baseline(ours, theirs_SQ, outputs_SQ)
+    varying = [0, 1, 3]
+    generator = np.random.default_rng(0)
+    leads = []
+    for _ in range(1000):
+        subsets, columns = generator.integers(0, SUBSETS, SUBSETS), generator.integers(0, 3, 3)
+        pick = np.ix_(subsets, np.array(varying)[columns])
+        both = [agreement(each[pick], outputs_SQ[pick]) for each in (ours_SQ, theirs_SQ)]
+        if not np.isnan(both[0]).all():
+            leads.append(np.nanmean(both[0]) - np.nanmean(both[1]))
+    np.testing.assert_allclose(found.lead, np.quantile(leads, [0.025, 0.975]), atol=1e-12)
+    real = [spearmanr(theirs_SQ[:, q], outputs_SQ[:, q]).statistic for q in varying]
+    assert found.value == pytest.approx(np.mean(real))
+    same = compare_baseline(ours, ours_SQ, outputs_SQ)
+    assert same.lead == (0.0, 0.0)
+    assert not same.exceeded

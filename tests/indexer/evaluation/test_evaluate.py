@@ -57,7 +57,7 @@ def test_lds_is_scipys_of_models_trained_by_hand(config: BuildConfig, options: E
     assert found.interval[0] < found.value < found.interval[1]
     assert found.protocol.model_dump() == {
         "target": "loss", "output": "loss", "queries": 12, "dropped": 1, "tuned_on": 0, "subsets": 12, "alpha": 0.5,
-        "seeds": 1, "seed": 0, "wrong_labels": None, "truth": "retrained",
+        "seeds": 1, "paired": False, "owners": None, "seed": 0, "wrong_labels": None, "truth": "retrained",
     }  # fmt: skip
     assert found.ceiling is None
 
@@ -94,13 +94,6 @@ def test_what_the_task_lacks_is_said_before_anything_is_built(
 def test_the_card_has_the_blend_beside_the_index_under_its_own_name(
     build_file: Path, options: EvaluationOptions
 ) -> None:
-    source = build_file.with_name(SOURCE.name)
-    source.write_text(
-        source.read_text().replace(
-            "        train=train,\n",
-            "        train=train,\n        representation=lambda model, batch: batch[0],\n",
-        )
-    )
     build_file.write_text(f'{build_file.read_text()}[blend]\nbaseline = "representation"\nweight = 0.5\n')
     config = load_config(build_file)
     found = evaluate(config, options).card.measurements[0]

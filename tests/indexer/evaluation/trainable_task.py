@@ -55,6 +55,14 @@ def margin(model: nn.Module, batch: list[Tensor]) -> Tensor:
     return p.log() - (-p).log1p()
 
 
+def described(item: tuple[Tensor, int]) -> str:
+    """Words that tell the label and the coordinates' signs."""
+    signs = " ".join(
+        f"{'more' if value > 0 else 'less'}{place}" for place, value in enumerate(item[0].tolist())
+    )
+    return f"label{item[1]} {signs}"
+
+
 def declared(x: Tensor, y: Tensor) -> Task:
     def train(rows: Sequence[int], seed: int) -> dict[str, Tensor]:
         with LOG.open("a") as log:
@@ -79,6 +87,8 @@ def declared(x: Tensor, y: Tensor) -> Task:
             loss=lambda logits, batch: cross_entropy(logits, batch[1], reduction="none"),
             relabel=lambda batch, labels: [batch[0], labels],
         ),
+        representation=lambda model, batch: batch[0],
+        text=described,
         train=train,
         evaluation_set=[(query_x[i], int(query_y[i])) for i in range(len(query_x))],
     )

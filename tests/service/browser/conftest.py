@@ -98,6 +98,7 @@ def served(tmp_path_factory):
         yield SimpleNamespace(
             address=address,
             featurizer=featurizer,
+            index=attributor.index,
             app=app,
             key_for=lambda **wanted: elsewhere_run(new_key(settings, wanted)),
         )

@@ -8,6 +8,9 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import expect
 
+from byline.index.quality_card import CardReading
+from tests.service.test_quality_card import RIVALED
+
 
 def asked(**parameters):
     if "query" in parameters:
@@ -26,6 +29,15 @@ def test_a_linked_query_is_answered_and_untrusted_text_stays_text(visit):
     page.locator(".card").first.wait_for()
     assert "The target margin is not measured" in page.locator(".trust").inner_text()
     assert page.locator(".card a").first.get_attribute("href").startswith("https://example.org/")
+
+
+def test_a_baseline_that_is_as_good_is_told(visit, served, monkeypatch):
+    monkeypatch.setattr(served.index, "quality", CardReading(RIVALED))
+    page = visit(asked(index="fake", query={"text": "hello"}))
+    page.locator(".card").first.wait_for()
+    trust = page.locator(".trust").inner_text()
+    assert "Not better than BM25 here" in trust
+    assert "leave-one-owner-out .50 (.46 to .53), 100 queries; not better than BM25" in trust
 
 
 def test_scores_come_with_their_intervals_and_what_they_are_worth(visit, served):

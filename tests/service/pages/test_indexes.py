@@ -6,7 +6,7 @@ import io
 import pytest
 
 from tests.service.fakes import fake_attributor
-from tests.service.test_quality_card import CARD
+from tests.service.test_quality_card import CARD, RIVALED
 
 
 @pytest.fixture
@@ -34,6 +34,18 @@ def test_an_index_shows_its_card_owners_licenses_and_recipe(pages):
         assert part in text
     assert "&lt;script&gt;alert(" in text
     assert "<script>alert(" not in text
+
+
+def test_an_index_shows_whether_gradients_earn_their_cost(serve):
+    client = serve({"fake": fake_attributor(card=RIVALED)[0]}).client
+    text = client.get("/indexes/fake").text
+    assert "Not better than BM25 here, which reaches .52 without gradients." in text
+    assert "Better than representation similarity here, which reaches .20 without gradients." in text
+    assert "rank the effect of each owner" in text
+    figures = "BM25 .52 (.48 to .55); representation similarity .20 (.10 to .30)"
+    assert figures in text
+    rows = list(csv.reader(io.StringIO(client.get("/indexes/fake/quality.csv").text)))
+    assert [row[-1] for row in rows] == ["baselines", "", figures]
 
 
 def test_self_influence_is_paged_by_key(pages):
