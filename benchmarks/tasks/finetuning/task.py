@@ -163,3 +163,33 @@ def base_0() -> Task:
 def smoke_0() -> Task:
     """Declare `base_0` of the smallest protocol."""
     return make_task(SMOKE, 0)
+
+
+def base_1() -> Task:
+    """Declare the last checkpoint of the second model."""
+    return make_task(FULL, 1)
+
+
+def base_2() -> Task:
+    """Declare the last checkpoint of the third model."""
+    return make_task(FULL, 2)
+
+
+def run_0() -> Task:
+    """Declare all checkpoints of the first model's run."""
+    return make_task(FULL, 0, run=True)
+
+
+def run_1() -> Task:
+    """Declare all checkpoints of the second model's run."""
+    return make_task(FULL, 1, run=True)
+
+
+def run_2() -> Task:
+    """Declare all checkpoints of the third model's run."""
+    return make_task(FULL, 2, run=True)
+
+
+def smoke_run_0() -> Task:
+    """Declare all checkpoints of a run of the smallest protocol."""
+    return make_task(SMOKE, 0, run=True)

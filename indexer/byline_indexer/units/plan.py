@@ -310,16 +310,15 @@ class BuildPlan:
     def weight(self, unit: Unit) -> int:
         """Count the rows that a unit passes over: roughly its share of the work."""
         match unit.stage:
-            case Stage.MEASURE:
-                return len(self.fit_blocks(unit.statistic)[unit.block])
+            case Stage.MEASURE | Stage.GATHER:
+                fitted = unit.stage is Stage.MEASURE
+                return len(self.fit_blocks(unit.statistic)[unit.block]) if fitted else self.rotation_sample
             case Stage.REDUCE | Stage.MIX | Stage.DIRECT:
                 return self.numerics.batch_rows
             case Stage.TRACE | Stage.CARRY:
                 return self.recordings[unit.member][unit.block]
             case Stage.WIDEN | Stage.SKETCH:
                 return len(self.rotation_rows(unit.block))
-            case Stage.GATHER:
-                return self.rotation_sample
             case Stage.EMIT if self.fast_groups is not None:
                 return sum(len(self.fast_groups[group]) for group in self.emit_groups(unit.block))
             case _:
