@@ -173,11 +173,10 @@ class Recipe(BaseModel):
         return isinstance(self.curvature, Trajectory)
 
     def _scale_fits(self) -> None:
-        if not isinstance(self.scale, NoScale) and not isinstance(
-            self.curvature, NoCurvature | Fisher | Explicit | DataInf
-        ):
+        scaled = NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac
+        if not isinstance(self.scale, NoScale) and not isinstance(self.curvature, scaled):
             raise InvalidRecipe(
-                f"a scale goes with curvature 'none', 'fisher', 'explicit' or 'datainf', which are of projected "
+                f"a scale goes with curvature 'none', 'fisher', 'explicit', 'datainf', 'kfac' or 'ekfac', which are of "
                 f"gradients, got '{self.curvature.kind}'"
             )
         if not self.scale.linear and (self.sides != "none" or self.train_signal != "loss"):

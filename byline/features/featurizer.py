@@ -20,7 +20,9 @@ from byline.gradients.outer_products.factors import BatchGradients
 from byline.projection.pca import rotate_features
 from byline.recipes import SIDE_POWERS, Recipe
 from byline.scale.base import Scaler
+from byline.scale.kronecker import scaled_statistics
 from byline.scale.row_weights import inverse_lengths, one_minus_p
+from byline.scale.second_moment import SecondMoment
 from byline.types import State
 
 
@@ -41,10 +43,10 @@ def statistics(
         blocks: Attributed parameter blocks.
         moments: The optimizer's, where the checkpoint has them (`byline.models.optimizer_state.load_moments`).
     """
-    return (
-        *recipe.scale.statistics(blocks, moments),
-        *recipe.curvature.statistics(blocks, recipe.projection),
-    )
+    curvature = recipe.curvature.statistics(blocks, recipe.projection)
+    if isinstance(recipe.scale, SecondMoment):
+        curvature = scaled_statistics(recipe.scale, curvature, blocks)
+    return (*recipe.scale.statistics(blocks, moments), *curvature)
 
 
 class MemberFeaturizer:

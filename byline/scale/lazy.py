@@ -6,7 +6,6 @@ Shapes: as in `byline.gradients.outer_products.factors`.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,8 +14,7 @@ from byline.gradients.outer_products.factors import (
     BatchGradients,
     DenseFactor,
     KroneckerGradient,
-    OneHotFactor,
-    Use,
+    MatrixBasis,
 )
 from byline.projection.dense import CHUNK
 
@@ -76,10 +74,14 @@ class EntrywiseGradient(KroneckerGradient):
         return self.function(super().entries(rows_K, columns_K), *own)
 
     def project(self, left: Basis, right: Basis) -> Float[Tensor, "N K1 K2"]:
-        """Compute the coordinates in the product of two bases, added up over the stretches."""
+        """Compute the coordinates in the product of two bases, added up over stretches of whole rows."""
+        rows, columns = self.shape
+        count = self.uses[0].active().shape[0]
+        step = max(1, CHUNK // (max(columns, left.size, right.size) * count))
         total: Tensor | None = None
-        for piece in self._pieces():
-            part = piece.project(left, right)
+        for start in range(0, rows, step):
+            rows_NoI = self.rows(start, min(start + step, rows))
+            part = _along_rows(DenseFactor(rows_NoI).along(right), left, start)
             total = part if total is None else total + part
         assert total is not None
         return total
@@ -92,17 +94,14 @@ class EntrywiseGradient(KroneckerGradient):
         """Compute the squared length of every example's gradient."""
         return self._norms_by_rows()
 
-    def _pieces(self) -> Iterator[KroneckerGradient]:
-        """Cut into stretches of rows, each as outer products of unit vectors and its rows.
 
-        Yields:
-            The stretches.
-        """
-        rows, columns = self.shape
-        count = self.uses[0].active().shape[0]
-        step = max(1, CHUNK // (columns * count))
-        for start in range(0, rows, step):
-            part_NoI = self.rows(start, min(start + step, rows))
-            indices_No = torch.arange(start, start + part_NoI.shape[1], device=part_NoI.device)
-            units = OneHotFactor(indices_No.expand(count, -1), rows, part_NoI.dtype)
-            yield KroneckerGradient([Use(units, DenseFactor(part_NoI))])
+def _along_rows(part_NoK: Tensor, left: Basis, start: int) -> Float[Tensor, "N K1 K2"]:
+    """Compute what rows from `start` on add to the coordinates of the left side."""
+    stop = start + part_NoK.shape[1]
+    if isinstance(left, MatrixBasis):
+        return left.matrix_DK[start:stop].to(part_NoK).T @ part_NoK
+    rows_K = left.columns_K.to(part_NoK.device)
+    within_K = (rows_K >= start) & (rows_K < stop)
+    made = part_NoK.new_zeros(len(part_NoK), left.size, part_NoK.shape[2])
+    made[:, within_K] = part_NoK[:, rows_K[within_K] - start]
+    return made

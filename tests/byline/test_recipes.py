@@ -60,7 +60,7 @@ def test_survives_json() -> None:
         ("ekfac", {"curvature": {"dampng": 1.0}}, "dampng"),
         ("ekfac", {"unknown": 1}, "unknown"),
         ("logra", {"curvature": {"kind": "trajectory"}}, "sides 'one_sided'"),
-        ("ekfac", {"scale": {"kind": "second_moment"}}, "a scale goes with"),
+        ("arnoldi", {"scale": {"kind": "second_moment"}}, "a scale goes with"),
         ("less", {"curvature": {"kind": "fisher"}, "sides": "two_sided"}, "goes with sides 'none'"),
         ("less", {"train_signal": "margin"}, "train_signal 'loss'"),
     ],

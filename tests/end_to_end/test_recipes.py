@@ -80,6 +80,11 @@ OTHERS = [
     ("if_cg", {"curvature": {"matrix": "hessian", "damping": 50.0, "tolerance": 1e-7}}),
     ("trackstar", {"projection": {"kind": "identity"}, "unit_norm": False, "scale": {"floor": 0.1}}),
     ("trackstar", {"projection": {"kind": "grass", "kept": 60, "size": 24}, "scale": {"factored": False}}),
+    ("ekfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment"}, "members": {"masks": 2}}),
+    (
+        "ekfac",
+        {"projection": {"size": 4096}, "scale": {"kind": "second_moment", "factored": False, "power": 0.25}},
+    ),
     ("less", {"projection": {"kind": "dense", "size": 24}, "scale": {"beta1": 0}, "members": {"masks": 2}}),
     ("less", {"projection": {"kind": "factorised", "size_in": 4, "size_out": 4}, "unit_norm": False}),
     ("if_exact", {"curvature": {"matrix": "hessian", "damping": 0.3, "sample": 60}, "sides": "one_sided"}),
@@ -92,6 +97,9 @@ TRAINED = [
     ("trackstar", {"projection": {"kind": "mask", "size": 24}, "scale": {"factored": False}}),
     ("trackstar", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"evaluation": 0.6}}),
     ("logra", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"evaluation": 0.3}}),
+    ("ekfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment", "power": 0.25}}),
+    ("ekfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment", "factored": False}}),
+    ("kfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment"}, "unit_norm": False}),
     ("less", {"projection": {"size": 24}}),
     ("less", {"projection": {"kind": "mask", "size": 24}, "scale": {"epsilon": 1e-3, "beta2": 0.9}}),
 ]
@@ -204,8 +212,10 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
         query, _ = gradients(task, recipe, asked(recipe, member), queries, recipe.query_target)
         at_labels = label_gradients(task, recipe, member, items)
         evaluated = evaluation_gradients(task, recipe, member)
+        outer = at_labels
         if recipe.scale.kind != "none":
             first, second = moments(task, recipe, member, train)
+            outer = [scaled(rank_one(recipe), each, first, second) for each in at_labels]
             evaluated = scaled(recipe, evaluated, first, second) if evaluated else None
             at_labels = [scaled(recipe, each, first, second) for each in at_labels]
             train = scaled(recipe, train, first, second)
@@ -214,9 +224,8 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
         if hessian or recipe.curvature.kind in {"cg", "lissa", "arnoldi"}:
             score = partial(product_scores, task, recipe, member, train=train)
         else:
-            score = partial(
-                member_scores, task, recipe, train=train, at_labels=mixed(recipe, at_labels, evaluated)
-            )
+            fitted = mixed(recipe, at_labels, evaluated)
+            score = partial(member_scores, task, recipe, train=train, at_labels=fitted, outer=outer)
         total = total + score(query) * share
         exact = replace_labels(recipe, "exact") if recipe.labels == "sampled" else recipe
         expected = label_gradients(task, exact, member, items)
@@ -273,8 +282,15 @@ def scaled(recipe: Recipe, rows: dict, first: dict, second: dict) -> dict[str, n
             v = np.outer(row, column) * v.mean()
         else:
             v = v + floor * v.mean()
-        made[name] = g / np.sqrt(v)
+        made[name] = g / v**options.power
     return made
+
+
+def rank_one(recipe: Recipe) -> Recipe:
+    """The recipe with the rank-one form of its scale."""
+    if recipe.scale.kind != "second_moment":
+        return recipe
+    return recipe.model_copy(update={"scale": recipe.scale.model_copy(update={"factored": True})})
 
 
 def row_weights(
@@ -359,12 +375,14 @@ def attributed(task: Task, recipe: Recipe) -> tuple[Block, ...]:
     return blocks_of(task)[-1:] if recipe.layers == "last" else blocks_of(task)
 
 
-def member_scores(task: Task, recipe: Recipe, query: dict, *, train: dict, at_labels: list) -> np.ndarray:
-    """One member's scores from the formula of its curvature."""
+def member_scores(
+    task: Task, recipe: Recipe, query: dict, *, train: dict, at_labels: list, outer: list
+) -> np.ndarray:
+    """One member's scores from the formula of its curvature. Kronecker factors are of `outer`."""
     curvature = recipe.curvature
     if curvature.kind in {"kfac", "ekfac"}:
         assert {b.form for b in blocks_of(task)} == {"matrix"}  # linear layers all
-        (fitted,) = at_labels
+        (fitted,) = outer
         factors = {name: second_moments(name, fitted) for name in fitted}
         return reference.ekfac_scores(
             query,
