@@ -123,6 +123,11 @@ class Recipe(BaseModel):
         if self.recorded:
             self._fits_a_recorded_run()
         self._scale_fits()
+        if self.uses_run_time and self.members.adapters:
+            raise InvalidRecipe(
+                "curvature.filter 'finite_run' is of a checkpoint's run, which did not train its adapters: take filter "
+                "'damped', or leave members.adapters out"
+            )
         if self.labels != "given" and self.train_signal != "loss":
             raise InvalidRecipe("curvature labels 'sampled' and 'exact' need train_signal 'loss'")
         return self
@@ -171,6 +176,11 @@ class Recipe(BaseModel):
     def recorded(self) -> bool:
         """Whether training points' features come from a recorded run (`Checkpoint.recording`)."""
         return isinstance(self.curvature, Trajectory)
+
+    @property
+    def uses_run_time(self) -> bool:
+        """Whether the curvature's filter is of a checkpoint's learning rate and steps."""
+        return isinstance(self.curvature, Kfac | Ekfac) and self.curvature.filter == "finite_run"
 
     def _scale_fits(self) -> None:
         scaled = NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from byline.curvature.base import Preconditioner, Statistic
+from byline.curvature.filters import RunTimeStatistic
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.projection.pca import rotate_features
@@ -34,7 +35,7 @@ class Side(StrEnum):
 
 
 def statistics(
-    recipe: Recipe, blocks: Sequence[Block], moments: State | None = None
+    recipe: Recipe, blocks: Sequence[Block], moments: State | None = None, run_time: float | None = None
 ) -> tuple[Statistic, ...]:
     """List the passes that fit a recipe's scale and curvature, in order.
 
@@ -42,11 +43,13 @@ def statistics(
         recipe: The method.
         blocks: Attributed parameter blocks.
         moments: The optimizer's, where the checkpoint has them (`byline.models.optimizer_state.load_moments`).
+        run_time: Learning rate x steps of the checkpoint, for recipes with `uses_run_time` (`byline.members.run_time`).
     """
     curvature = recipe.curvature.statistics(blocks, recipe.projection)
     if isinstance(recipe.scale, SecondMoment):
         curvature = scaled_statistics(recipe.scale, curvature, blocks)
-    return (*recipe.scale.statistics(blocks, moments), *curvature)
+    run = () if run_time is None else (RunTimeStatistic(run_time),)
+    return (*recipe.scale.statistics(blocks, moments), *run, *curvature)
 
 
 class MemberFeaturizer:

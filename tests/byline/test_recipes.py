@@ -61,6 +61,11 @@ def test_survives_json() -> None:
         ("ekfac", {"unknown": 1}, "unknown"),
         ("logra", {"curvature": {"kind": "trajectory"}}, "sides 'one_sided'"),
         ("arnoldi", {"scale": {"kind": "second_moment"}}, "a scale goes with"),
+        (
+            "ekfac",
+            {"curvature": {"filter": "finite_run"}, "members": {"adapters": 1}},
+            "did not train its adapters",
+        ),
         ("less", {"curvature": {"kind": "fisher"}, "sides": "two_sided"}, "goes with sides 'none'"),
         ("less", {"train_signal": "margin"}, "train_signal 'loss'"),
     ],

@@ -100,6 +100,15 @@ TRAINED = [
     ("ekfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment", "power": 0.25}}),
     ("ekfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment", "factored": False}}),
     ("kfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment"}, "unit_norm": False}),
+    ("kfac", {"projection": {"size": 4096}, "curvature": {"filter": "finite_run"}}),
+    (
+        "ekfac",
+        {
+            "projection": {"size": 4096},
+            "scale": {"kind": "second_moment", "power": 0.25},
+            "curvature": {"filter": "finite_run", "time": 0.01},
+        },
+    ),
     ("less", {"projection": {"size": 24}}),
     ("less", {"projection": {"kind": "mask", "size": 24}, "scale": {"epsilon": 1e-3, "beta2": 0.9}}),
 ]
@@ -225,7 +234,13 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
             score = partial(product_scores, task, recipe, member, train=train)
         else:
             fitted = mixed(recipe, at_labels, evaluated)
-            score = partial(member_scores, task, recipe, train=train, at_labels=fitted, outer=outer)
+            last = task.checkpoints[member.checkpoint]
+            horizon = (
+                recipe.curvature.time * last.steps * last.learning_rate if recipe.uses_run_time else None
+            )
+            score = partial(
+                member_scores, task, recipe, train=train, at_labels=fitted, outer=outer, horizon=horizon
+            )
         total = total + score(query) * share
         exact = replace_labels(recipe, "exact") if recipe.labels == "sampled" else recipe
         expected = label_gradients(task, exact, member, items)
@@ -376,7 +391,14 @@ def attributed(task: Task, recipe: Recipe) -> tuple[Block, ...]:
 
 
 def member_scores(
-    task: Task, recipe: Recipe, query: dict, *, train: dict, at_labels: list, outer: list
+    task: Task,
+    recipe: Recipe,
+    query: dict,
+    *,
+    train: dict,
+    at_labels: list,
+    outer: list,
+    horizon: float | None,
 ) -> np.ndarray:
     """One member's scores from the formula of its curvature. Kronecker factors are of `outer`."""
     curvature = recipe.curvature
@@ -390,6 +412,7 @@ def member_scores(
             factors,
             curvature.damping,
             corrected=curvature.kind == "ekfac",
+            horizon=horizon,
         )
     matrix, widths = projection_matrix(recipe, attributed(task, recipe))
     phi_q, phi_t = reference.flat(query) @ matrix, reference.flat(train) @ matrix
