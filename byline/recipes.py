@@ -183,11 +183,16 @@ class Recipe(BaseModel):
         return isinstance(self.curvature, Kfac | Ekfac) and self.curvature.filter == "finite_run"
 
     def _scale_fits(self) -> None:
-        scaled = NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac
+        scaled = NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac | Trajectory
+        if self.recorded and isinstance(self.scale, SecondMoment) and self.scale.power != 0.25:
+            raise InvalidRecipe(
+                f"expected scale.power = 0.25 for curvature 'trajectory', whose scale is that of AdamW's own steps, got "
+                f"{self.scale.power}"
+            )
         if not isinstance(self.scale, NoScale) and not isinstance(self.curvature, scaled):
             raise InvalidRecipe(
-                f"a scale goes with curvature 'none', 'fisher', 'explicit', 'datainf', 'kfac' or 'ekfac', which are of "
-                f"gradients, got '{self.curvature.kind}'"
+                f"a scale goes with curvature 'none', 'fisher', 'explicit', 'datainf', 'kfac', 'ekfac' or 'trajectory', "
+                f"which are of gradients, got '{self.curvature.kind}'"
             )
         if not self.scale.linear and (self.sides != "none" or self.train_signal != "loss"):
             raise InvalidRecipe(

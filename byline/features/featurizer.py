@@ -8,6 +8,7 @@ Shapes: N examples, K numbers of a feature, Q queries, M members.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from enum import StrEnum
 from functools import cached_property
 
@@ -68,6 +69,13 @@ class MemberFeaturizer:
     @cached_property
     def _scaler(self) -> Scaler:
         return self._recipe.scale.scaler(self._state)
+
+    def rescaled(self, state: State) -> "MemberFeaturizer":
+        """Take another scale with the same projection, whose random numbers are not drawn again."""
+        other = copy(self)
+        other.__dict__.pop("_scaler", None)
+        other._state = state
+        return other
 
     @property
     def width(self) -> int:

@@ -28,6 +28,7 @@ from byline.loading.task_file import load_task
 from byline.members import Member, member_shares
 from byline.models.checkpoints import load_checkpoint
 from byline.models.member import MemberModel
+from byline.models.optimizer_state import load_optimizer_state
 from byline.randomness import random_signs, stream_key
 from byline.recipes import RECIPES, Recipe, recipe
 from byline.search.searcher import Searcher
@@ -76,6 +77,18 @@ OTHERS = [
     ("rif", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "given"}}),
     ("datainf", {"projection": {"kind": "identity"}, "sides": "two_sided"}),
     ("dvemb", {"projection": {"kind": "identity"}, "curvature": {"blocks": "joint"}}),
+    (
+        "dvemb",
+        {"projection": {"size_in": 4, "size_out": 4}, "scale": {"kind": "second_moment", "power": 0.25}},
+    ),
+    (
+        "dvemb",
+        {
+            "projection": {"kind": "identity"},
+            "scale": {"kind": "second_moment", "power": 0.25, "factored": False, "floor": 0.01},
+            "curvature": {"blocks": "joint"},
+        },
+    ),
     ("if_cg", {"curvature": {"tolerance": 1e-7, "sample": 40}, "members": {"masks": 2}}),
     ("if_cg", {"curvature": {"matrix": "hessian", "damping": 50.0, "tolerance": 1e-7}}),
     ("trackstar", {"projection": {"kind": "identity"}, "unit_norm": False, "scale": {"floor": 0.1}}),
@@ -250,7 +263,7 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
 
 def moments(task: Task, recipe: Recipe, member: Member, train: dict) -> tuple[dict, dict]:
     """First and second moments, [O, I] a block: the checkpoint's, or the means over the training points."""
-    given = task.checkpoints[member.checkpoint].optimizer_state
+    given = load_optimizer_state(task.checkpoints[member.checkpoint])
     if given is None:
         return {n: m.mean(axis=0) for n, m in train.items()}, {
             n: (m**2).mean(axis=0) for n, m in train.items()
@@ -446,13 +459,25 @@ def trajectory_scores(task: Task, recipe: Recipe, member: Member, query: dict) -
     mask = torch.block_diag(*[torch.ones(width, width) for width in cuts]).double().numpy()
     model = recorded.start(member.checkpoint)
     moved_RK = np.zeros((len(task.train_set), matrix.shape[1]))
-    for rows, rate in recorded.steps(model, task, member.checkpoint):
+    adamw = recipe.scale.kind != "none"
+    second = {name: 0.0 for name, _ in model.named_parameters()}
+    run = (recorded.adamw_steps if adamw else recorded.steps)(model, task, member.checkpoint)
+    for number, (rows, rate, *_) in enumerate(run, start=1):
         before = replace(task, checkpoints=[Checkpoint(weights=model.state_dict())])
         items = [task.train_set[row] for row in rows.tolist()]
-        phi = reference.flat(gradients(before, recipe, Member(0), items, "loss")[0]) @ matrix
-        moved_RK -= rate * moved_RK @ (mask * (phi.T @ phi) / len(rows))
+        found = gradients(before, recipe, Member(0), items, "loss")[0]
+        if adamw:
+            second = {n: 0.9 * second[n] + 0.1 * p.grad.double() ** 2 for n, p in model.named_parameters()}
+            corrected = {n: v / (1 - 0.9**number) for n, v in second.items()}
+            by_block = {n: m[0] for n, m in reference.block_matrices(blocks, [corrected]).items()}
+            found = scaled(recipe, found, {}, by_block)
+        phi = reference.flat(found) @ matrix
+        curved = moved_RK @ (mask * (phi.T @ phi) / len(rows))
+        moved_RK = (1 - 0.3 * rate * adamw) * moved_RK - rate * curved
         np.add.at(moved_RK, rows.numpy(), rate / len(rows) * phi)
     assert not moved_RK[recorded.NEVER].any()
+    if adamw:
+        query = scaled(recipe, query, {}, moments(task, recipe, member, {})[1])
     return reference.flat(query) @ matrix @ moved_RK.T
 
 
