@@ -15,6 +15,7 @@ from byline.curvature.arnoldi import Arnoldi
 from byline.curvature.base import NoCurvature
 from byline.curvature.datainf import DataInf
 from byline.curvature.explicit import Explicit
+from byline.curvature.filters import FilteredCurvature
 from byline.curvature.fisher import Fisher
 from byline.curvature.iterative import Cg, IterativeCurvature, Lissa
 from byline.curvature.kronecker import Ekfac, Kfac
@@ -154,6 +155,10 @@ class Recipe(BaseModel):
 
     def _fits_a_hessian(self) -> None:
         whole = isinstance(self.projection, IdentityProjection) and isinstance(self.scale, NoScale)
+        if self.uses_run_time:
+            raise InvalidRecipe(
+                "curvature.filter 'finite_run' needs curvature.matrix 'ggn': it is of eigenvalues that are not negative"
+            )
         if self.sides != "one_sided" or not whole or self.row_weight not in {"none", "one_minus_p"}:
             raise InvalidRecipe(
                 "curvature 'explicit' with matrix 'hessian' goes with sides 'one_sided' and the projection 'identity', "
@@ -180,7 +185,7 @@ class Recipe(BaseModel):
     @property
     def uses_run_time(self) -> bool:
         """Whether the curvature's filter is of a checkpoint's learning rate and steps."""
-        return isinstance(self.curvature, Kfac | Ekfac) and self.curvature.filter == "finite_run"
+        return isinstance(self.curvature, FilteredCurvature) and self.curvature.filter == "finite_run"
 
     def _scale_fits(self) -> None:
         scaled = NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac | Trajectory

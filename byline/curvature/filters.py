@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import EveryFit, Source
@@ -69,6 +70,27 @@ class FiniteRun:
         # x / (1 - exp(-x)) = 1 + x/2 + ... : the quotient of two zeros is the limit.
         ratio = torch.where(passed > 1e-8, passed / -torch.expm1(-passed.clamp_min(1e-8)), 1 + passed / 2)
         return ratio / self.horizon
+
+
+class FilteredCurvature(BaseModel):
+    """Options of curvatures whose spectrum is filtered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    damping: float = Field(default=1.0, gt=0, le=1e6)
+    """Damping, in units of the mean eigenvalue. Accuracy depends on it: choose it on held-out queries."""
+    filter: FilterName = "damped"
+    """`damped` inverts L + damping. `finite_run` takes (1 - exp(-h L)) / L in its place, with h of the checkpoint's
+    `learning_rate` x `steps`, and ignores the damping."""
+    time: float = Field(default=1.0, gt=0, le=1e9)
+    """Multiplies learning rate x steps in `finite_run`: for a schedule (.5 for a linear decay from that rate), momentum, or
+    the scale of the loss (docs/methods.md)."""
+
+    def spectral_filter(self, state: State) -> SpectralFilter:
+        """Make the filter, of the run's time in the state where it needs one."""
+        if self.filter == "damped":
+            return Damped(self.damping)
+        return FiniteRun(self.time * float(state[RUN_TIME]))
 
 
 class RunTimeStatistic(EveryFit):

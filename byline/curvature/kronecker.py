@@ -21,11 +21,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
-from byline.curvature.filters import RUN_TIME, Damped, FilterName, FiniteRun, SpectralFilter
+from byline.curvature.filters import FilteredCurvature, SpectralFilter
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import replace_zeros
 from byline.errors import InvalidRecipe
@@ -36,10 +36,8 @@ from byline.projection.eigenbasis import EigenbasisProjection, block_basis
 from byline.types import State
 
 
-class _Kronecker(BaseModel):
+class _Kronecker(FilteredCurvature):
     """Options of K-FAC and EK-FAC."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     damping: float = Field(default=0.3, gt=0, le=1e6)
     """Damping, in units of each block's mean eigenvalue. Between 0.1 and 1 the accuracy is nearly the same."""
@@ -51,24 +49,12 @@ class _Kronecker(BaseModel):
 
     labels: Labels = "given"
     """Labels of the gradients: the data's, draws of the model, or all classes (the exact GGN)."""
-    filter: FilterName = "damped"
-    """`damped` inverts L + damping. `finite_run` takes (1 - exp(-h L)) / L in its place, with h of the checkpoint's
-    `learning_rate` x `steps`, and ignores the damping."""
-    time: float = Field(default=1.0, gt=0, le=1e9)
-    """Multiplies learning rate x steps in `finite_run`: for a schedule (.5 for a linear decay from that rate), momentum, or
-    the scale of the loss (docs/methods.md)."""
 
     def preconditioner(self, state: State) -> Preconditioner:
         """Divide every kept coordinate by its damped eigenvalue's power."""
         spectral = self.spectral_filter(state)
         damped = [spectral.inverse(state[f"{n}.eigenvalues"], state[f"{n}.mean"]) for n in kept_blocks(state)]
         return DiagonalPreconditioner(torch.cat(damped))
-
-    def spectral_filter(self, state: State) -> SpectralFilter:
-        """Make the filter, of the run's time in the state where it needs one."""
-        if self.filter == "damped":
-            return Damped(self.damping)
-        return FiniteRun(self.time * float(state[RUN_TIME]))
 
 
 class Kfac(_Kronecker):

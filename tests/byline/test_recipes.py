@@ -66,6 +66,11 @@ def test_survives_json() -> None:
             {"curvature": {"filter": "finite_run"}, "members": {"adapters": 1}},
             "did not train its adapters",
         ),
+        (
+            "if_exact",
+            {"curvature": {"matrix": "hessian", "filter": "finite_run"}, "sides": "one_sided"},
+            "needs curvature.matrix 'ggn'",
+        ),
         ("dvemb", {"scale": {"kind": "second_moment"}}, r"scale\.power = 0\.25 for curvature 'trajectory'"),
         ("less", {"curvature": {"kind": "fisher"}, "sides": "two_sided"}, "goes with sides 'none'"),
         ("less", {"train_signal": "margin"}, "train_signal 'loss'"),

@@ -80,6 +80,36 @@ def test_scores_of_a_finite_run_equal_the_dense_formula(method: str) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        ("if_exact", {"curvature": {"labels": "given"}}),
+        ("logra", {"projection": {"kind": "identity"}, "curvature": {"blocks": "joint"}}),
+        ("logra", {"projection": {"kind": "identity"}}),
+    ],
+)
+def test_a_matrix_that_is_written_out_is_filtered_in_its_eigenbasis(method: str, changes: dict) -> None:
+    case = models.mlp()
+    collector = build_collector(case.model, case.loss, case.sample)
+    gradients = collector.collect(case.loss, case.batch, case.count)
+    filtered = {**changes.get("curvature", {}), "filter": "finite_run", "time": 2.0}
+    chosen = recipe(method, **{**changes, "curvature": filtered})
+    state = fit(chosen, collector.blocks, [gradients], run_time=15.0)
+    widths = [block.rows * block.columns for block in collector.blocks]
+    joint = getattr(chosen.curvature, "blocks", "joint") == "joint"
+    expected = 0.0
+    for part in gradients.dense().split([sum(widths)] if joint else widths, dim=1):
+        values, vectors = torch.linalg.eigh(part.T @ part / len(part))
+        weights = torch.where(
+            values > 1e-10, (1 - torch.exp(-30 * values)) / values, torch.tensor(30.0).double()
+        )
+        expected = expected + (part @ vectors) * weights @ (part @ vectors).T
+    featurizer = MemberFeaturizer(chosen, collector.blocks, state)
+    phi = featurizer.project(gradients, Side.TRAIN)
+    found = featurizer.feature(phi, Side.QUERY) @ featurizer.feature(phi, Side.TRAIN).T
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
 def test_the_time_is_given_and_measures_no_point() -> None:
     case = models.mlp()
     collector = build_collector(case.model, case.loss, case.sample)
