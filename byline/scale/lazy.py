@@ -5,16 +5,21 @@ Shapes: as in `byline.gradients.outer_products.factors`.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from byline.gradients.outer_products.factors import (
     Basis,
     BatchGradients,
+    CoordinateBasis,
     DenseFactor,
+    Factor,
     KroneckerGradient,
     MatrixBasis,
+    Use,
 )
 from byline.projection.dense import CHUNK
 
@@ -74,17 +79,47 @@ class EntrywiseGradient(KroneckerGradient):
         return self.function(super().entries(rows_K, columns_K), *own)
 
     def project(self, left: Basis, right: Basis) -> Float[Tensor, "N K1 K2"]:
-        """Compute the coordinates in the product of two bases, added up over stretches of whole rows."""
+        """Compute the coordinates in the product of two bases, from stretches of whole rows.
+
+        Of a side that keeps some of its own coordinates, no other is formed: a vocabulary is never written out.
+        """
+        stretches = self._among(left, right).stretches(right, max(left.size, right.size))
+        if isinstance(left, CoordinateBasis):
+            return torch.cat([part_NoK for _, part_NoK in stretches], dim=1)
+        turned = (
+            left.matrix_DK[start : start + part_NoK.shape[1]].to(part_NoK).T @ part_NoK
+            for start, part_NoK in stretches
+        )
+        return reduce(torch.add, turned)
+
+    def stretches(self, right: Basis, widest: int) -> Iterator[tuple[int, Float[Tensor, "N o K2"]]]:
+        """Write out stretches of whole rows, along a matrix on the right if it is one.
+
+        Args:
+            right: Basis of the columns. Coordinates are taken as they come.
+            widest: Numbers that the consumer makes of each row, at most.
+
+        Yields:
+            First row of a stretch, and the stretch.
+        """
         rows, columns = self.shape
         count = self.uses[0].active().shape[0]
-        step = max(1, CHUNK // (max(columns, left.size, right.size) * count))
-        total: Tensor | None = None
+        step = max(1, CHUNK // (max(columns, widest) * count))
         for start in range(0, rows, step):
             rows_NoI = self.rows(start, min(start + step, rows))
-            part = _along_rows(DenseFactor(rows_NoI).along(right), left, start)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+            along = right.matrix_DK.to(rows_NoI) if isinstance(right, MatrixBasis) else None
+            yield start, rows_NoI if along is None else rows_NoI @ along
+
+    def _among(self, left: Basis, right: Basis) -> "EntrywiseGradient":
+        """Take the rows and columns of bases that are coordinates; all of a side with a matrix."""
+        uses = [Use(_chosen(use.left, left), _chosen(use.right, right)) for use in self.uses]
+        tables = []
+        for table in self.tables:
+            some = table if isinstance(left, MatrixBasis) else table[left.columns_K.to(table.device)]
+            tables.append(
+                some if isinstance(right, MatrixBasis) else some[:, right.columns_K.to(table.device)]
+            )
+        return EntrywiseGradient(uses, self.function, tables)
 
     def gather(self, left: Basis, right: Basis, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
         """Compute some coordinates of `project`."""
@@ -95,13 +130,5 @@ class EntrywiseGradient(KroneckerGradient):
         return self._norms_by_rows()
 
 
-def _along_rows(part_NoK: Tensor, left: Basis, start: int) -> Float[Tensor, "N K1 K2"]:
-    """Compute what rows from `start` on add to the coordinates of the left side."""
-    stop = start + part_NoK.shape[1]
-    if isinstance(left, MatrixBasis):
-        return left.matrix_DK[start:stop].to(part_NoK).T @ part_NoK
-    rows_K = left.columns_K.to(part_NoK.device)
-    within_K = (rows_K >= start) & (rows_K < stop)
-    made = part_NoK.new_zeros(len(part_NoK), left.size, part_NoK.shape[2])
-    made[:, within_K] = part_NoK[:, rows_K[within_K] - start]
-    return made
+def _chosen(factor: Factor, basis: Basis) -> Factor:
+    return factor if isinstance(basis, MatrixBasis) else DenseFactor(factor.along(basis))
