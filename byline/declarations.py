@@ -173,5 +173,18 @@ def require_rate(name: str, value: object) -> None:
         )
 
 
+def require_count(name: str, value: object) -> None:
+    """Require that a field is a whole number above zero, or None.
+
+    Raises:
+        InvalidTask: It is something else.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (whole and value > 0):  # type: ignore[operator]  # a number
+        raise InvalidTask(
+            f"expected {name} to be a whole number above zero, got {value if whole else kind(value)}"
+        )
+
+
 def _is_path(value: object) -> bool:
     return isinstance(value, str) or hasattr(value, "__fspath__")

@@ -122,6 +122,23 @@ class MemberPlan(BaseModel):
         return tuple(replace(member, weight=rate) for member, rate in zip(members, rates, strict=True))
 
 
+def run_time(member: Member, checkpoints: Sequence[Checkpoint]) -> float:
+    """Compute learning rate x steps of the run that a member's checkpoint comes from.
+
+    Raises:
+        InvalidTask: The checkpoint declares no learning rate or no steps.
+    """
+    checkpoint = checkpoints[member.checkpoint]
+    declared = {"learning_rate": checkpoint.learning_rate, "steps": checkpoint.steps}
+    missing = [f"Checkpoint.{name}" for name, number in declared.items() if number is None]
+    if checkpoint.learning_rate is None or checkpoint.steps is None:
+        raise InvalidTask(
+            f"expected {' and '.join(missing)} on checkpoint {member.checkpoint}, since curvature.filter = 'finite_run': "
+            f"declare it, or take curvature.filter = 'damped'"
+        )
+    return checkpoint.learning_rate * checkpoint.steps
+
+
 def member_shares(members: Sequence[Member]) -> list[float]:
     """Compute each member's weight in the ensemble's scores. The weights add up to one."""
     weights = [1.0 if member.weight is None else member.weight for member in members]

@@ -15,6 +15,7 @@ from byline.curvature.arnoldi import Arnoldi
 from byline.curvature.base import NoCurvature
 from byline.curvature.datainf import DataInf
 from byline.curvature.explicit import Explicit
+from byline.curvature.filters import FilteredCurvature
 from byline.curvature.fisher import Fisher
 from byline.curvature.iterative import Cg, IterativeCurvature, Lissa
 from byline.curvature.kronecker import Ekfac, Kfac
@@ -123,6 +124,11 @@ class Recipe(BaseModel):
         if self.recorded:
             self._fits_a_recorded_run()
         self._scale_fits()
+        if self.uses_run_time and self.members.adapters:
+            raise InvalidRecipe(
+                "curvature.filter 'finite_run' is of a checkpoint's run, which did not train its adapters: take filter "
+                "'damped', or leave members.adapters out"
+            )
         if self.labels != "given" and self.train_signal != "loss":
             raise InvalidRecipe("curvature labels 'sampled' and 'exact' need train_signal 'loss'")
         return self
@@ -149,6 +155,10 @@ class Recipe(BaseModel):
 
     def _fits_a_hessian(self) -> None:
         whole = isinstance(self.projection, IdentityProjection) and isinstance(self.scale, NoScale)
+        if self.uses_run_time:
+            raise InvalidRecipe(
+                "curvature.filter 'finite_run' needs curvature.matrix 'ggn': it is of eigenvalues that are not negative"
+            )
         if self.sides != "one_sided" or not whole or self.row_weight not in {"none", "one_minus_p"}:
             raise InvalidRecipe(
                 "curvature 'explicit' with matrix 'hessian' goes with sides 'one_sided' and the projection 'identity', "
@@ -172,13 +182,22 @@ class Recipe(BaseModel):
         """Whether training points' features come from a recorded run (`Checkpoint.recording`)."""
         return isinstance(self.curvature, Trajectory)
 
+    @property
+    def uses_run_time(self) -> bool:
+        """Whether the curvature's filter is of a checkpoint's learning rate and steps."""
+        return isinstance(self.curvature, FilteredCurvature) and self.curvature.filter == "finite_run"
+
     def _scale_fits(self) -> None:
-        if not isinstance(self.scale, NoScale) and not isinstance(
-            self.curvature, NoCurvature | Fisher | Explicit | DataInf
-        ):
+        scaled = NoCurvature | Fisher | Explicit | DataInf | Kfac | Ekfac | Trajectory
+        if self.recorded and isinstance(self.scale, SecondMoment) and self.scale.power != 0.25:
             raise InvalidRecipe(
-                f"a scale goes with curvature 'none', 'fisher', 'explicit' or 'datainf', which are of projected "
-                f"gradients, got '{self.curvature.kind}'"
+                f"expected scale.power = 0.25 for curvature 'trajectory', whose scale is that of AdamW's own steps, got "
+                f"{self.scale.power}"
+            )
+        if not isinstance(self.scale, NoScale) and not isinstance(self.curvature, scaled):
+            raise InvalidRecipe(
+                f"a scale goes with curvature 'none', 'fisher', 'explicit', 'datainf', 'kfac', 'ekfac' or 'trajectory', "
+                f"which are of gradients, got '{self.curvature.kind}'"
             )
         if not self.scale.linear and (self.sides != "none" or self.train_signal != "loss"):
             raise InvalidRecipe(

@@ -6,6 +6,10 @@
             recorder.step(rows, learning_rate)   # before the optimizer's step
             optimizer.step()
 
+A recipe with a scale, `recipe("dvemb", scale={"kind": "second_moment", "power": 0.25})`, is for AdamW. Then
+
+            recorder.step(rows, learning_rate, optimizer)
+
 A step takes the gradients of the batch's examples at the model's current weights, on a copy in evaluation mode: of the
 whole network where training uses dropout, and with the running statistics where it uses BatchNorm. The user's model,
 its gradients and every random generator are left as they were, so the run is bit for bit the one without a recorder.
@@ -28,13 +32,16 @@ from byline.errors import InvalidInput, InvalidTask
 from byline.features.featurizer import MemberFeaturizer, Side
 from byline.gradients.outer_products.blocks import Block
 from byline.index.recordings import RecordingHead, RecordingWriter
+from byline.models.adam_step import coming_step
 from byline.models.device import Compute
 from byline.models.member import MemberModel
 from byline.models.network import make_collector
 from byline.models.training_points import read_items
 from byline.paths import local_path
 from byline.recipes import Recipe
+from byline.scale.moments import SECOND, block_moments
 from byline.task import Task
+from byline.types import State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +59,9 @@ class RecorderOptions:
 class TrainingRecorder:
     """Keeps every example's projected gradient at the step that used it.
 
-    The loss that is trained on must be the mean of `Task.loss` over the batch, and the optimizer plain SGD. With
-    momentum m, pass learning rate / (1 - m), which is an approximation. Weight decay is not modelled.
+    The loss that is trained on must be the mean of `Task.loss` over the batch. The optimizer is plain SGD: with momentum m,
+    pass learning rate / (1 - m), which is an approximation, and weight decay is not modelled. Or it is AdamW, with a scale
+    in the recipe: its weight decay is modelled, its second moments are taken as they were, its momentum as spent at once.
 
     Args:
         task: The Task that the index will be built of. Its checkpoint need not be there yet.
@@ -103,16 +111,23 @@ class TrainingRecorder:
         if kind is None and run is not None:
             run.writer.close()
 
-    def step(self, rows: Sequence[int] | Tensor, learning_rate: float) -> None:
+    def step(
+        self,
+        rows: Sequence[int] | Tensor,
+        learning_rate: float,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> None:
         """Record one step, before the optimizer changes the weights.
 
         Args:
             rows: Rows of `Task.train_set` in the batch. One that is in it twice counts twice. With accumulated
                 gradients, the rows of all parts.
             learning_rate: Learning rate of this step.
+            optimizer: The AdamW that takes the step, after `backward`, where the recipe has a scale.
 
         Raises:
-            InvalidInput: A row is not of the training set, or the learning rate is no positive number.
+            InvalidInput: A row is not of the training set, the learning rate is no positive number, or the optimizer is
+                missing, or not one that the recipe is for.
             NonFiniteGradient: A gradient is NaN or infinite.
         """
         run = self._run
@@ -122,9 +137,34 @@ class TrainingRecorder:
         if not (math.isfinite(learning_rate) and learning_rate > 0):
             raise InvalidInput(f"expected a learning rate above zero, got {learning_rate}")
         with preserved_randomness(), torch.no_grad():
+            featurizer, decay = self._scaled(run, optimizer)
             self._take_weights(run.member.model)
-            parts = [self._projected(run, part) for part in torch.split(rows_N, self._options.batch_rows)]
-        run.writer.append(rows_N, torch.cat(parts), float(learning_rate))
+            parts = torch.split(rows_N, self._options.batch_rows)
+            phi_NK = torch.cat([self._projected(run.member, featurizer, part) for part in parts])
+        run.writer.append(rows_N, phi_NK, float(learning_rate), decay)
+
+    def _scaled(self, run: "_Run", optimizer: torch.optim.Optimizer | None) -> tuple[MemberFeaturizer, float]:
+        """Scale gradients as the coming step does; the second number is the share of the weights that it decays."""
+        scale, blocks = self._recipe.scale, run.member.blocks
+        if not scale.uses_moments and optimizer is not None:
+            raise InvalidInput(
+                "expected no optimizer, since the recipe has no scale and records plain SGD, got one: for AdamW take "
+                "recipe('dvemb', scale={'kind': 'second_moment', 'power': 0.25})"
+            )
+        if not scale.uses_moments:
+            return run.featurizer, 0.0
+        if optimizer is None:
+            raise InvalidInput(
+                "expected recorder.step(rows, learning_rate, optimizer), since the recipe has a scale, got no optimizer: "
+                "pass the AdamW, or record plain SGD with recipe('dvemb')"
+            )
+        step = coming_step(optimizer, self._model, blocks)
+        second = {name: tensor.to(self._options.compute.device) for name, tensor in step.second.items()}
+        given = block_moments(blocks, second, (SECOND,))
+        state: State = {}
+        for statistic in scale.statistics(blocks, given):
+            state |= statistic.finish({}, 0, state)
+        return run.featurizer.rescaled(state), step.decay
 
     def _begin(self) -> "_Run":
         compute = self._options.compute
@@ -148,10 +188,10 @@ class TrainingRecorder:
                 f"itself, without wrappers ({str(error).splitlines()[-1].strip()})"
             ) from error
 
-    def _projected(self, run: "_Run", rows_N: Tensor) -> Tensor:
+    def _projected(self, member: MemberModel, featurizer: MemberFeaturizer, rows_N: Tensor) -> Tensor:
         items = read_items(self._task.train_set, rows_N.tolist())
-        gradients = run.member.gradients(items, self._recipe.train_signal)
-        return run.featurizer.project(gradients, Side.TRAIN).float().cpu()
+        gradients = member.gradients(items, self._recipe.train_signal)
+        return featurizer.project(gradients, Side.TRAIN).float().cpu()
 
 
 def recording_head(recipe: Recipe, blocks: Sequence[Block], rows: int) -> RecordingHead:
@@ -164,6 +204,7 @@ def recording_head(recipe: Recipe, blocks: Sequence[Block], rows: int) -> Record
     """
     return RecordingHead(
         projection=recipe.projection.model_dump(mode="json"),
+        scale=recipe.scale.model_dump(mode="json"),
         layers=recipe.layers,
         train_signal=recipe.train_signal,
         blocks=tuple(blocks),

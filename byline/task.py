@@ -63,6 +63,9 @@ class Checkpoint:
     learning_rate: float | None = None
     """Learning rate of the optimizer when these weights were saved. `tracin` and `less` weigh the checkpoints of a
     run by it."""
+    steps: int | None = None
+    """Optimizer steps that the run took until these weights. `curvature.filter = "finite_run"` takes them times the learning
+    rate."""
     optimizer_state: Path | Mapping[str, Tensor] | None = None
     """Adam's moments, `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, in a `.safetensors` file or as tensors
     (`byline.models.optimizer_state.adam_state` takes them from an optimizer). Where they are missing they are estimated."""
@@ -83,6 +86,7 @@ class Checkpoint:
             made_by = "byline.models.optimizer_state.adam_state(...)"
             declarations.require_weights("Checkpoint.optimizer_state", self.optimizer_state, what=made_by)
         declarations.require_rate("Checkpoint.learning_rate", self.learning_rate)
+        declarations.require_count("Checkpoint.steps", self.steps)
         declarations.require_paths("Checkpoint.adapters", self.adapters)
         declarations.require_path("Checkpoint.recording", self.recording)
         declarations.require("Checkpoint.name", self.name, (str, type(None)), "text")

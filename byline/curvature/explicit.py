@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from byline.curvature.base import BatchProducts, EveryFit, Preconditioner, Source, Statistic
+from byline.curvature.filters import FilteredCurvature
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import EigenPreconditioner, refuse_too_wide, replace_zeros
 from byline.curvature.products import Matrix
@@ -28,14 +29,10 @@ from byline.projection.base import ProjectionSpec
 from byline.types import State
 
 
-class Explicit(BaseModel):
+class Explicit(FilteredCurvature):
     """The curvature matrix itself."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["explicit"] = "explicit"
-    damping: float = Field(default=1.0, gt=0, le=1e6)
-    """Damping, in units of the mean eigenvalue."""
     matrix: Matrix = "ggn"
     """Outer products of gradients, or the `hessian` itself: indefinite, so it needs sides = 'one_sided' and the
     projection 'identity'."""
@@ -56,7 +53,7 @@ class Explicit(BaseModel):
 
     def preconditioner(self, state: State) -> Preconditioner:
         """Solve with the factor, or in the Hessian's eigenbasis."""
-        if self.matrix == "hessian":
+        if self.matrix == "hessian" or self.filter == "finite_run":
             return EigenPreconditioner([(state["explicit.vectors"], state["explicit.values"])])
         return CholeskyPreconditioner(state["explicit.cholesky"])
 
@@ -69,7 +66,7 @@ class MatrixStatistic(EveryFit):
 
     def __init__(self, options: Explicit) -> None:
         self.sample, self.labels = options.sample, options.labels
-        self._damping = options.damping
+        self._options = options
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Outer products of one batch."""
@@ -79,11 +76,14 @@ class MatrixStatistic(EveryFit):
         return {"matrix": part_NK.T @ part_NK}
 
     def finish(self, sums: State, count: int, state: State) -> State:
-        """Compute the damped mean's Cholesky factor, lower."""
-        del state
+        """Compute the damped mean's Cholesky factor, lower; the mean's eigenpairs for another filter than damping."""
         matrix = sums["matrix"] / count
         mean = replace_zeros(matrix.diagonal().mean())
-        matrix.diagonal().add_(self._damping * mean)
+        if self._options.filter != "damped":
+            values, vectors = torch.linalg.eigh(matrix)
+            inverse = self._options.spectral_filter(state).inverse(values.clamp_min(0), mean)
+            return {"explicit.values": inverse, "explicit.vectors": vectors.float().contiguous()}
+        matrix.diagonal().add_(self._options.damping * mean)
         return {"explicit.cholesky": torch.linalg.cholesky(matrix).float()}
 
 

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from byline.curvature.base import SCRATCH, EveryFit, Preconditioner, Source, Statistic
+from byline.curvature.filters import FilteredCurvature, SpectralFilter
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import refuse_too_wide, replace_zeros
 from byline.gradients.outer_products.blocks import Block
@@ -25,16 +26,12 @@ from byline.projection.base import ProjectionSpec
 from byline.types import State
 
 
-class Fisher(BaseModel):
+class Fisher(FilteredCurvature):
     """Fisher matrix of the projected gradients."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["fisher"] = "fisher"
     blocks: Literal["joint", "layer"] = "joint"
     """One matrix over all k numbers, or one for each layer (needs a projection that keeps layers apart)."""
-    damping: float = Field(default=1.0, gt=0, le=1e6)
-    """Damping, in units of the mean eigenvalue. Accuracy depends on it: choose it on held-out queries."""
     sample: int | None = Field(default=None, ge=1)
     """Training points that the matrix is fitted on, drawn at random. None takes all."""
 
@@ -74,7 +71,7 @@ class FisherStatistic(EveryFit):
     def __init__(self, widths: Mapping[str, int], options: Fisher) -> None:
         self._widths = widths
         self.sample, self.labels = options.sample, options.labels
-        self._evaluation, self._damping = options.evaluation, options.damping
+        self._options = options
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
         """Compute phi^T phi of every block."""
@@ -83,13 +80,18 @@ class FisherStatistic(EveryFit):
 
     def finish(self, sums: State, count: int, state: State) -> State:
         """Compute the roots of the damped means' inverses, float32, in the order of the blocks."""
-        share = self._evaluation
+        share = self._options.evaluation
         means = {name: sums[name] / count for name in self._widths}
         if share:
             means = {n: share * state[f"{EVALUATED}{n}"] + (1 - share) * mean for n, mean in means.items()}
-        roots = [inverse_root(means[name], self._damping).float() for name in self._widths]
+        roots = [self._root(means[name], state).float() for name in self._widths]
         # safetensors keeps names sorted, so the order of the blocks is part of the name.
         return {f"{ROOT}{place:05d}": root for place, root in enumerate(roots)}
+
+    def _root(self, matrix_KK: Tensor, state: State) -> Tensor:
+        if self._options.filter == "damped":
+            return inverse_root(matrix_KK, self._options.damping)
+        return filtered_root(matrix_KK, self._options.spectral_filter(state))
 
 
 EVALUATED = f"{SCRATCH}evaluation."
@@ -143,6 +145,22 @@ def inverse_root(matrix_KK: Tensor, damping: float) -> Tensor:
     values_K, vectors_KK = torch.linalg.eigh(matrix_KK)
     scaled_KK: Tensor = (values_K.clamp_min(0) + added).rsqrt() * vectors_KK
     return scaled_KK.T.contiguous()
+
+
+def filtered_root(matrix_KK: Tensor, spectral: SpectralFilter) -> Tensor:
+    """W with W^T W = U f(L) U^T, the filter in place of the inverse of L's eigenvalues.
+
+    Args:
+        matrix_KK: Symmetric and positive semi-definite, float64.
+        spectral: The filter.
+
+    Returns:
+        W_KK.
+    """
+    values_K, vectors_KK = torch.linalg.eigh(matrix_KK)
+    mean = replace_zeros(matrix_KK.diagonal().mean())
+    root_KK: Tensor = spectral.inverse(values_K.clamp_min(0), mean).rsqrt() * vectors_KK
+    return root_KK.T.contiguous()
 
 
 class RootPreconditioner:

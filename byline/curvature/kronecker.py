@@ -14,17 +14,18 @@ again over all training points, which takes no further pass over the model.
 
 Positions whose gradient is exactly zero (padding) count nowhere. With m the mean of L over the block, the
 coordinates with the largest L/(L + damping m) over all blocks are kept, and a feature is
-R/(L + damping m)^(1/2) there.
+R/(L + damping m)^(1/2) there. Another filter of the spectrum (`byline.curvature.filters`) takes the place of both quotients.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
+from byline.curvature.filters import FilteredCurvature, SpectralFilter
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import replace_zeros
 from byline.errors import InvalidRecipe
@@ -35,10 +36,8 @@ from byline.projection.eigenbasis import EigenbasisProjection, block_basis
 from byline.types import State
 
 
-class _Kronecker(BaseModel):
+class _Kronecker(FilteredCurvature):
     """Options of K-FAC and EK-FAC."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     damping: float = Field(default=0.3, gt=0, le=1e6)
     """Damping, in units of each block's mean eigenvalue. Between 0.1 and 1 the accuracy is nearly the same."""
@@ -53,7 +52,8 @@ class _Kronecker(BaseModel):
 
     def preconditioner(self, state: State) -> Preconditioner:
         """Divide every kept coordinate by its damped eigenvalue's power."""
-        damped = [state[f"{n}.eigenvalues"] + self.damping * state[f"{n}.mean"] for n in kept_blocks(state)]
+        spectral = self.spectral_filter(state)
+        damped = [spectral.inverse(state[f"{n}.eigenvalues"], state[f"{n}.mean"]) for n in kept_blocks(state)]
         return DiagonalPreconditioner(torch.cat(damped))
 
 
@@ -141,7 +141,6 @@ class FactorStatistic(EveryFit):
 
     def finish(self, sums: State, count: int, state: State) -> State:
         """Return the eigenvectors of both factors, the strongest first, at most `rank` of them."""
-        del state
         fitted: State = {}
         spectra: dict[str, Tensor] = {}
         means: dict[str, Tensor] = {}
@@ -154,7 +153,8 @@ class FactorStatistic(EveryFit):
             spectra[block.name] = torch.outer(left_values, right_values)
             means[block.name] = _trace(left) * _trace(right) / (block.rows * block.columns)
         if self._selects:
-            fitted |= select_coordinates(spectra, means, self._options.damping, self._projection.size)
+            spectral = self._options.spectral_filter(state)
+            fitted |= select_coordinates(spectra, means, spectral, self._projection.size)
         return fitted
 
     def _strongest(self, moment: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,10 +201,10 @@ class EigenvalueStatistic(EveryFit):
 
     def finish(self, sums: State, count: int, state: State) -> State:
         """Compute the kept coordinates and their eigenvalues."""
-        del state
         spectra = {b.name: sums[f"{b.name}.squares"] / count for b in self._blocks}
         means = {b.name: sums[f"{b.name}.total"] / count / (b.rows * b.columns) for b in self._blocks}
-        return select_coordinates(spectra, means, self._options.damping, self._projection.size)
+        spectral = self._options.spectral_filter(state)
+        return select_coordinates(spectra, means, spectral, self._projection.size)
 
 
 class KeptEigenvalueStatistic:
@@ -241,14 +241,14 @@ def kept_blocks(state: State) -> list[str]:
 
 
 def select_coordinates(
-    spectra: Mapping[str, Tensor], means: Mapping[str, Tensor], damping: float, size: int
+    spectra: Mapping[str, Tensor], means: Mapping[str, Tensor], spectral: SpectralFilter, size: int
 ) -> State:
     """Choose the coordinates that carry most of the score.
 
     Args:
         spectra: Block name -> eigenvalues L, [rows, columns] of the rotated block.
         means: Block name -> mean eigenvalue over the whole block, truncated part included.
-        damping: In units of the mean.
+        spectral: Filter that multiplies a coordinate's share L of the score.
         size: Number of coordinates to keep over all blocks together.
 
     Returns:
@@ -256,7 +256,7 @@ def select_coordinates(
         the block's `mean` (never zero) and its `place` among the blocks.
     """
     floor = {name: replace_zeros(mean) for name, mean in means.items()}
-    gains = [(L / (L + damping * floor[name])).flatten() for name, L in spectra.items()]
+    gains = [(L / spectral.inverse(L, floor[name])).flatten() for name, L in spectra.items()]
     device = gains[0].device
     lengths = torch.tensor([len(g) for g in gains], device=device)
     owner = torch.repeat_interleave(torch.arange(len(gains), device=device), lengths)

@@ -6,10 +6,18 @@ Without point z in the batch of step t, plain SGD's final weights would differ, 
 
 with g_t(z) its gradient just before step t, eta the learning rates, and B the sizes of the batches. H_k is the Fisher
 matrix of step k's own batch at that step's weights, (1/B_k) sum g g^T over the batch, whole or by layer, in projected
-space. A point's feature is the sum of d_t over the steps that used it. The product is built from the last step
+space. AdamW steps by eta P_t g with P_t = diag(1 / (sqrt(v_t) + epsilon)), v_t taken as it was, and weight decay lam:
+
+    d_t(z) = ((1 - eta_T lam) I - eta_T P_T H_T) ... (eta_t / B_t) P_t g_t(z)
+
+With gradients scaled by P_t^(1/2) at every step, and queries by the last step's, this is the product above of scaled
+gradients, times 1 - eta lam: exact where P stays as it is, and symmetric, which random projections need. Momentum
+spreads a gradient over the next steps with weights that add up to one. It is taken as spent at once.
+
+A point's feature is the sum of d_t over the steps that used it. The product is built from the last step
 backwards, transposed: W = I after the last step, and at step t, for the batch's gradients phi (a row each),
 
-    d = (eta_t / B_t) phi W,    W <- W - phi^T d,    which is (I - eta_t H_t) W.
+    d = (eta_t / B_t) phi W,    W <- (1 - eta_t lam) W - phi^T d,    which is ((1 - eta_t lam) I - eta_t H_t) W.
 
 Shapes: N visits (a point used at a step), K numbers of a gradient, k numbers of one block of it, S steps.
 """
@@ -89,6 +97,8 @@ class RecordedSteps:
     """int64: visits of each step. They add up to N."""
     rates_S: Tensor
     """float64: learning rates."""
+    decays_S: Tensor | None = None
+    """float64: eta lam, the share of the weights that decoupled weight decay takes. None where nothing decays."""
 
 
 def trace_span(span: RecordedSteps, carries: Sequence[Tensor]) -> Tensor:
@@ -119,26 +129,34 @@ def trace_span(span: RecordedSteps, carries: Sequence[Tensor]) -> Tensor:
 def _traced(phi_Nk: Tensor, span: RecordedSteps, carry_kk: Tensor) -> Tensor:
     """One block of `trace_span`; overwrites the carry."""
     traced_Nk = torch.empty_like(phi_Nk)
-    for rows, scale in _steps_backwards(span):
+    for rows, scale, kept in _steps_backwards(span):
         traced_Nk[rows] = scale * (phi_Nk[rows] @ carry_kk)
+        if kept != 1:
+            carry_kk *= kept
         carry_kk -= phi_Nk[rows].T @ traced_Nk[rows]
     return traced_Nk
 
 
-def _steps_backwards(span: RecordedSteps) -> Iterator[tuple[slice, float]]:
+def _steps_backwards(span: RecordedSteps) -> Iterator[tuple[slice, float, float]]:
     """List the steps, the last one first.
 
     Yields:
-        A step's visits, and its learning rate / batch size.
+        A step's visits, its learning rate / batch size, and the share of the weights that is not decayed.
     """
     end = len(span.rows_N)
-    for size, rate in zip(reversed(span.sizes_S.tolist()), reversed(span.rates_S.tolist()), strict=True):
-        yield slice(end - size, end), rate / size
+    steps = zip(span.sizes_S.tolist(), span.rates_S.tolist(), kept_shares(span).tolist(), strict=True)
+    for size, rate, kept in reversed(list(steps)):
+        yield slice(end - size, end), rate / size, kept
         end -= size
 
 
+def kept_shares(span: RecordedSteps) -> Tensor:
+    """Compute 1 - eta lam of every step: float64 [S]."""
+    return torch.ones_like(span.rates_S) if span.decays_S is None else 1 - span.decays_S
+
+
 def carry_back(span: RecordedSteps, traced_NK: Tensor, carries: Sequence[Tensor]) -> list[Tensor]:
-    """W before a span, from W after it: W - phi^T d.
+    """W before a span, from W after it: W - phi^T d, each step's part decayed by the steps before it.
 
     Args:
         span: The steps.
@@ -149,7 +167,14 @@ def carry_back(span: RecordedSteps, traced_NK: Tensor, carries: Sequence[Tensor]
         W before it.
     """
     widths = [len(carry) for carry in carries]
-    parts = zip(
-        torch.split(span.phi_NK, widths, dim=1), torch.split(traced_NK, widths, dim=1), carries, strict=True
-    )
-    return [carry_kk - phi_Nk.double().T @ traced_Nk.double() for phi_Nk, traced_Nk, carry_kk in parts]
+    phis, traces = torch.split(span.phi_NK, widths, dim=1), torch.split(traced_NK, widths, dim=1)
+    if span.decays_S is None:
+        parts = zip(phis, traces, carries, strict=True)
+        return [carry_kk - phi_Nk.double().T @ traced_Nk.double() for phi_Nk, traced_Nk, carry_kk in parts]
+    through_S = kept_shares(span).cumprod(0)
+    before_S = torch.cat([torch.ones_like(through_S[:1]), through_S[:-1]])
+    before_N = torch.repeat_interleave(before_S, span.sizes_S).to(traced_NK.device)
+    return [
+        float(through_S[-1]) * carry_kk - phi_Nk.double().T @ (before_N[:, None] * traced_Nk.double())
+        for phi_Nk, traced_Nk, carry_kk in zip(phis, traces, carries, strict=True)
+    ]

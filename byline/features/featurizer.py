@@ -8,6 +8,7 @@ Shapes: N examples, K numbers of a feature, Q queries, M members.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from enum import StrEnum
 from functools import cached_property
 
@@ -15,12 +16,15 @@ import torch
 from torch import Tensor
 
 from byline.curvature.base import Preconditioner, Statistic
+from byline.curvature.filters import RunTimeStatistic
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.projection.pca import rotate_features
 from byline.recipes import SIDE_POWERS, Recipe
 from byline.scale.base import Scaler
+from byline.scale.kronecker import scaled_statistics
 from byline.scale.row_weights import inverse_lengths, one_minus_p
+from byline.scale.second_moment import SecondMoment
 from byline.types import State
 
 
@@ -32,7 +36,7 @@ class Side(StrEnum):
 
 
 def statistics(
-    recipe: Recipe, blocks: Sequence[Block], moments: State | None = None
+    recipe: Recipe, blocks: Sequence[Block], moments: State | None = None, run_time: float | None = None
 ) -> tuple[Statistic, ...]:
     """List the passes that fit a recipe's scale and curvature, in order.
 
@@ -40,11 +44,13 @@ def statistics(
         recipe: The method.
         blocks: Attributed parameter blocks.
         moments: The optimizer's, where the checkpoint has them (`byline.models.optimizer_state.load_moments`).
+        run_time: Learning rate x steps of the checkpoint, for recipes with `uses_run_time` (`byline.members.run_time`).
     """
-    return (
-        *recipe.scale.statistics(blocks, moments),
-        *recipe.curvature.statistics(blocks, recipe.projection),
-    )
+    curvature = recipe.curvature.statistics(blocks, recipe.projection)
+    if isinstance(recipe.scale, SecondMoment):
+        curvature = scaled_statistics(recipe.scale, curvature, blocks)
+    run = () if run_time is None else (RunTimeStatistic(run_time),)
+    return (*recipe.scale.statistics(blocks, moments), *run, *curvature)
 
 
 class MemberFeaturizer:
@@ -63,6 +69,13 @@ class MemberFeaturizer:
     @cached_property
     def _scaler(self) -> Scaler:
         return self._recipe.scale.scaler(self._state)
+
+    def rescaled(self, state: State) -> "MemberFeaturizer":
+        """Take another scale with the same projection, whose random numbers are not drawn again."""
+        other = copy(self)
+        other.__dict__.pop("_scaler", None)
+        other._state = state
+        return other
 
     @property
     def width(self) -> int:

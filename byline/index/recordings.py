@@ -1,7 +1,8 @@
 """A recorded run on disk: spans of whole steps, and a closing file without which the recording is incomplete.
 
     head.json            written first: the projection, the blocks, the size of the training set
-    span-0000000.safetensors …   phi float32 [N, K], rows int64 [N], sizes int64 [S], rates float64 [S]
+    span-0000000.safetensors …   phi float32 [N, K], rows int64 [N], sizes int64 [S], rates float64 [S], and
+                                 decays float64 [S] of a run with decoupled weight decay
     recording.json       written last: the head, and size and SHA-256 of every span
 
 A span is written under another name, flushed and renamed, so a killed run leaves whole spans and no closing file.
@@ -34,9 +35,11 @@ class RecordingHead(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     projection: Mapping[str, JsonValue]
     """The recipe's, as `model_dump`: kind, sizes, seeds."""
+    scale: Mapping[str, JsonValue]
+    """The recipe's, as `model_dump`: of the optimizer's second moments at each step, or none."""
     layers: Literal["all", "last"]
     """The recipe's."""
     train_signal: str
@@ -84,7 +87,7 @@ class RecordingWriter:
 
     def __init__(self, folder: Path, head: RecordingHead, span_bytes: int) -> None:
         self._folder, self._head, self._span_bytes = folder, head, span_bytes
-        self._held: list[tuple[Tensor, Tensor, float]] = []
+        self._held: list[tuple[Tensor, Tensor, float, float]] = []
         self._held_bytes = 0
         self._spans: list[SpanRecord] = []
 
@@ -102,15 +105,16 @@ class RecordingWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         replace_file(self._folder / HEAD, self._head.model_dump_json(indent=1).encode())
 
-    def append(self, rows_N: Tensor, phi_NK: Tensor, rate: float) -> None:
+    def append(self, rows_N: Tensor, phi_NK: Tensor, rate: float, decay: float = 0.0) -> None:
         """Add one step.
 
         Args:
             rows_N: int64, the batch's rows of the training set.
             phi_NK: float32, their projected gradients.
             rate: The learning rate of the step.
+            decay: Share of the weights that weight decay takes in the step.
         """
-        self._held.append((rows_N, phi_NK, rate))
+        self._held.append((rows_N, phi_NK, rate, decay))
         self._held_bytes += phi_NK.numel() * phi_NK.element_size()
         if self._held_bytes >= self._span_bytes:
             self._write_span()
@@ -131,7 +135,7 @@ class RecordingWriter:
         replace_file(self._folder / CLOSING, closing.model_dump_json(indent=1).encode())
 
     def _write_span(self) -> None:
-        rows, phis, rates = zip(*self._held, strict=True)
+        rows, phis, rates, decays = zip(*self._held, strict=True)
         path = _span_path(self._folder, len(self._spans))
         tensors = {
             "phi": torch.cat(phis),
@@ -139,6 +143,8 @@ class RecordingWriter:
             "sizes": torch.tensor([len(each) for each in rows]),
             "rates": torch.tensor(rates, dtype=torch.float64),
         }
+        if any(decays):
+            tensors["decays"] = torch.tensor(decays, dtype=torch.float64)
         with atomic_replacement(path) as temporary:
             write_tensors(temporary, tensors)
         sync(self._folder)
@@ -186,7 +192,11 @@ class Recording:
         except (OSError, SafetensorError) as error:
             raise InvalidTask(f"{path} cannot be read: restore the recording, or record again") from error
         return RecordedSteps(
-            phi_NK=tensors["phi"], rows_N=tensors["rows"], sizes_S=tensors["sizes"], rates_S=tensors["rates"]
+            phi_NK=tensors["phi"],
+            rows_N=tensors["rows"],
+            sizes_S=tensors["sizes"],
+            rates_S=tensors["rates"],
+            decays_S=tensors.get("decays"),
         )
 
 
@@ -247,7 +257,7 @@ def require_recording(folder: Path | None, expected: RecordingHead) -> Recording
             "(byline.recording.TrainingRecorder) and name its folder"
         )
     found = open_recording(folder)
-    for field in ("projection", "layers", "train_signal", "rows"):
+    for field in ("projection", "scale", "layers", "train_signal", "rows"):
         wanted, got = getattr(expected, field), getattr(found.head, field)
         if got != wanted:
             raise InvalidTask(

@@ -44,6 +44,69 @@ def adam_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, 
     return found
 
 
+def saved_adam_state(path: Path | str, model: nn.Module) -> dict[str, Tensor]:
+    """Take the moments from a file of `torch.save(optimizer.state_dict(), ...)`, such as the Trainer's `optimizer.pt`.
+
+    Such a file numbers the parameters by their place in the optimizer. Two orders are known: all parameters of the model as
+    they come, or those with two axes and more before the others (weight decay or none, as in Hugging Face's Trainer).
+
+    Args:
+        path: The file. It is read with `weights_only`.
+        model: The model that was trained. Its parameters name the moments.
+
+    Returns:
+        As `adam_state`.
+
+    Raises:
+        InvalidTask: The file cannot be read, or holds no moments of this model's parameters in a known order.
+    """
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        moments, groups = saved["state"], [list(group["params"]) for group in saved["param_groups"]]
+    except Exception as error:  # torch raises pickle.UnpicklingError for anything but tensors
+        raise InvalidTask(
+            f"expected an optimizer's state dict at {path}, saved by torch.save, got a file that is none: "
+            f"{type(error).__name__}"
+        ) from error
+    for names in _known_orders(model, len(groups)):
+        found = _named_moments(moments, [number for group in groups for number in group], names, model)
+        if found:
+            return found
+    raise InvalidTask(
+        f"expected {path} to hold exp_avg and exp_avg_sq of the model's {len(list(model.parameters()))} parameters, in one "
+        f"group or in two (with weight decay and without), got others: save adam_state(optimizer, model) while training"
+    )
+
+
+def _known_orders(model: nn.Module, groups: int) -> list[list[str]]:
+    """List the names of the trained parameters in the orders in which optimizers are known to take them."""
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if groups == 1:
+        return [list(trained)]
+    wide = [name for name, p in trained.items() if p.dim() >= 2]
+    return [[*wide, *(name for name in trained if trained[name].dim() < 2)]] if groups == 2 else []
+
+
+def _named_moments(
+    moments: Mapping[int, Mapping[str, Tensor]],
+    numbers: Sequence[int],
+    names: Sequence[str],
+    model: nn.Module,
+) -> dict[str, Tensor] | None:
+    """Name the moments. None where a number, a moment or a shape does not fit."""
+    parameters = dict(model.named_parameters())
+    if len(numbers) != len(names):
+        return None
+    found: dict[str, Tensor] = {}
+    for number, name in zip(numbers, names, strict=True):
+        for moment in (FIRST, SECOND):
+            tensor = moments.get(number, {}).get(moment)
+            if not isinstance(tensor, Tensor) or tensor.shape != parameters[name].shape:
+                return None
+            found[f"{moment}/{name}"] = tensor.clone()
+    return found
+
+
 def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
     """Read a checkpoint's moments. None where it has none.
 

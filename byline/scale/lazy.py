@@ -5,6 +5,7 @@ Shapes: as in `byline.gradients.outer_products.factors`.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from jaxtyping import Float
@@ -13,9 +14,11 @@ from torch import Tensor
 from byline.gradients.outer_products.factors import (
     Basis,
     BatchGradients,
+    CoordinateBasis,
     DenseFactor,
+    Factor,
     KroneckerGradient,
-    OneHotFactor,
+    MatrixBasis,
     Use,
 )
 from byline.projection.dense import CHUNK
@@ -76,13 +79,47 @@ class EntrywiseGradient(KroneckerGradient):
         return self.function(super().entries(rows_K, columns_K), *own)
 
     def project(self, left: Basis, right: Basis) -> Float[Tensor, "N K1 K2"]:
-        """Compute the coordinates in the product of two bases, added up over the stretches."""
-        total: Tensor | None = None
-        for piece in self._pieces():
-            part = piece.project(left, right)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+        """Compute the coordinates in the product of two bases, from stretches of whole rows.
+
+        Of a side that keeps some of its own coordinates, no other is formed: a vocabulary is never written out.
+        """
+        stretches = self._among(left, right).stretches(right, max(left.size, right.size))
+        if isinstance(left, CoordinateBasis):
+            return torch.cat([part_NoK for _, part_NoK in stretches], dim=1)
+        turned = (
+            left.matrix_DK[start : start + part_NoK.shape[1]].to(part_NoK).T @ part_NoK
+            for start, part_NoK in stretches
+        )
+        return reduce(torch.add, turned)
+
+    def stretches(self, right: Basis, widest: int) -> Iterator[tuple[int, Float[Tensor, "N o K2"]]]:
+        """Write out stretches of whole rows, along a matrix on the right if it is one.
+
+        Args:
+            right: Basis of the columns. Coordinates are taken as they come.
+            widest: Numbers that the consumer makes of each row, at most.
+
+        Yields:
+            First row of a stretch, and the stretch.
+        """
+        rows, columns = self.shape
+        count = self.uses[0].active().shape[0]
+        step = max(1, CHUNK // (max(columns, widest) * count))
+        for start in range(0, rows, step):
+            rows_NoI = self.rows(start, min(start + step, rows))
+            along = right.matrix_DK.to(rows_NoI) if isinstance(right, MatrixBasis) else None
+            yield start, rows_NoI if along is None else rows_NoI @ along
+
+    def _among(self, left: Basis, right: Basis) -> "EntrywiseGradient":
+        """Take the rows and columns of bases that are coordinates; all of a side with a matrix."""
+        uses = [Use(_chosen(use.left, left), _chosen(use.right, right)) for use in self.uses]
+        tables = []
+        for table in self.tables:
+            some = table if isinstance(left, MatrixBasis) else table[left.columns_K.to(table.device)]
+            tables.append(
+                some if isinstance(right, MatrixBasis) else some[:, right.columns_K.to(table.device)]
+            )
+        return EntrywiseGradient(uses, self.function, tables)
 
     def gather(self, left: Basis, right: Basis, rows_K: Tensor, columns_K: Tensor) -> Float[Tensor, "N K"]:
         """Compute some coordinates of `project`."""
@@ -92,17 +129,6 @@ class EntrywiseGradient(KroneckerGradient):
         """Compute the squared length of every example's gradient."""
         return self._norms_by_rows()
 
-    def _pieces(self) -> Iterator[KroneckerGradient]:
-        """Cut into stretches of rows, each as outer products of unit vectors and its rows.
 
-        Yields:
-            The stretches.
-        """
-        rows, columns = self.shape
-        count = self.uses[0].active().shape[0]
-        step = max(1, CHUNK // (columns * count))
-        for start in range(0, rows, step):
-            part_NoI = self.rows(start, min(start + step, rows))
-            indices_No = torch.arange(start, start + part_NoI.shape[1], device=part_NoI.device)
-            units = OneHotFactor(indices_No.expand(count, -1), rows, part_NoI.dtype)
-            yield KroneckerGradient([Use(units, DenseFactor(part_NoI))])
+def _chosen(factor: Factor, basis: Basis) -> Factor:
+    return factor if isinstance(basis, MatrixBasis) else DenseFactor(factor.along(basis))

@@ -21,12 +21,15 @@ FIRST, SECOND = "exp_avg", "exp_avg_sq"
 """The names that torch's Adam gives the moments, and that states carry them under: `BLOCK.exp_avg`."""
 
 
-def block_moments(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> State:
+def block_moments(
+    blocks: Sequence[Block], tensors: Mapping[str, Tensor], moments: Sequence[str] = (FIRST, SECOND)
+) -> State:
     """Bring an optimizer's moments to the form of the blocks.
 
     Args:
         blocks: Attributed parameter blocks.
         tensors: `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, shaped like the parameters.
+        moments: The moments to bring.
 
     Returns:
         `BLOCK.exp_avg` and `BLOCK.exp_avg_sq`, float32 [O, I].
@@ -36,7 +39,7 @@ def block_moments(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> Sta
     """
     found: State = {}
     for block in blocks:
-        for moment in (FIRST, SECOND):
+        for moment in moments:
             for name, shape in zip(block.parameters, block.shapes, strict=True):
                 _check(f"{moment}/{name}", tensors.get(f"{moment}/{name}"), shape)
             own = {name: tensors[f"{moment}/{name}"].detach().float()[None] for name in block.parameters}

@@ -1,11 +1,12 @@
-"""Gradients divided by the root of the optimizer's second moment (TrackStar, Chang et al. 2024).
+"""Gradients divided by a power of the optimizer's second moment: the root, in TrackStar (Chang et al. 2024).
 
 Dividing entry by entry would leave no outer products. Adafactor (Shazeer & Stern 2018), which trained the paper's models,
 keeps a second moment of rank one, by row and by column of each matrix:
 
     V[o, i] ~ row[o] column[i] / mean,  row[o] = mean_i V[o, i],  column[i] = mean_o V[o, i]
 
-so the left factor is divided by sqrt(row) and the right one by sqrt(column / mean). V is Adam's `exp_avg_sq` where the
+so the left factor is divided by sqrt(row) and the right one by sqrt(column / mean). Other powers than the root are taken
+alike (`power`). V is Adam's `exp_avg_sq` where the
 checkpoint has one, else the mean squared gradient of single training points. Its sums come from the factors wherever
 that is cheaper than a gradient that is written out:
 
@@ -15,6 +16,7 @@ over the positions t and s of one example, for all its uses.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -35,14 +37,14 @@ from byline.gradients.outer_products.factors import (
     inner,
 )
 from byline.projection.dense import chunks
-from byline.scale.base import Scaler
+from byline.scale.kronecker import OuterScaler
 from byline.scale.lazy import EntrywiseGradient, map_blocks
 from byline.scale.moments import SECOND, MomentStatistic
 from byline.types import State
 
 
 class SecondMoment(BaseModel):
-    """Both sides divided by the root of the second moment."""
+    """Both sides divided by a power of the second moment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,6 +59,9 @@ class SecondMoment(BaseModel):
     floor: float = Field(default=0.1, gt=0, le=1e3)
     """Added to the second moments, in units of each block's mean: parameters that hardly ever have a gradient are
     not blown up."""
+    power: float = Field(default=0.5, gt=0, le=1)
+    """Gradients are divided by v to this power. 0.5 divides by the root, as TrackStar does. 0.25 is Adam's own geometry:
+    its step -eta g / sqrt(v) is plain gradient descent of parameters whose gradients are g / v^0.25."""
     sample: int | None = Field(default=None, ge=1)
     """Training points that a missing second moment is estimated from, drawn at random. None takes all."""
 
@@ -66,9 +71,9 @@ class SecondMoment(BaseModel):
             return (MarginalStatistic(blocks, self, given),)
         return (MomentStatistic(blocks, self.sample, given),)
 
-    def scaler(self, state: State) -> Scaler:
+    def scaler(self, state: State) -> OuterScaler:
         """Take the second moments from the state."""
-        return _FactoredScaler(state) if self.factored else _EntrywiseScaler(self.floor, state)
+        return _FactoredScaler(state) if self.factored else _EntrywiseScaler(self, state)
 
 
 class MarginalStatistic(EveryFit):
@@ -79,7 +84,7 @@ class MarginalStatistic(EveryFit):
     labels: Labels = "given"
 
     def __init__(self, blocks: Sequence[Block], options: SecondMoment, given: State | None) -> None:
-        self._blocks, self._given, self._floor = blocks, given, options.floor
+        self._blocks, self._given, self._options = blocks, given, options
         self.sample = 0 if given is not None else options.sample
 
     def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
@@ -103,18 +108,21 @@ class MarginalStatistic(EveryFit):
             else:
                 row_O = sums[f"{block.name}.rows"] / count / block.columns
                 column_I = sums[f"{block.name}.columns"] / count / block.rows
-            sides = rank_one_scale(row_O, column_I, self._floor)
+            sides = rank_one_scale(row_O, column_I, self._options.floor, self._options.power)
             fitted |= {f"{block.name}.scale_left": sides[0], f"{block.name}.scale_right": sides[1]}
         return fitted
 
 
-def rank_one_scale(row_O: Tensor, column_I: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """Inverse roots of a second moment of rank one, a side each.
+def rank_one_scale(
+    row_O: Tensor, column_I: Tensor, floor: float, power: float = 0.5
+) -> tuple[Tensor, Tensor]:
+    """Inverse powers of a second moment of rank one, a side each.
 
     Args:
         row_O: Its means by row.
         column_I: Its means by column.
         floor: Added to both, in units of the mean.
+        power: 0.5 for the inverse root.
 
     Returns:
         float32 [O] and [I]; ones where the second moment is zero throughout.
@@ -122,7 +130,13 @@ def rank_one_scale(row_O: Tensor, column_I: Tensor, floor: float) -> tuple[Tenso
     mean = row_O.mean()
     if float(mean) <= 0:
         return torch.ones_like(row_O).float(), torch.ones_like(column_I).float()
-    return (row_O + floor * mean).rsqrt().float(), (column_I / mean + floor).rsqrt().float()
+    left_O, right_I = row_O + floor * mean, column_I / mean + floor
+    return _inverse(left_O, power).float(), _inverse(right_I, power).float()
+
+
+def _inverse(second: Tensor, power: float) -> Tensor:
+    """Compute 1 / second^power, entry by entry."""
+    return second.rsqrt() if power == 0.5 else second.pow(-power)
 
 
 class _FactoredScaler:
@@ -135,8 +149,11 @@ class _FactoredScaler:
     def query(self, gradients: BatchGradients) -> BatchGradients:
         return map_blocks(gradients, self._scaled)
 
+    def sides(self, name: str) -> tuple[Tensor, Tensor]:
+        return self._state[f"{name}.scale_left"], self._state[f"{name}.scale_right"]
+
     def _scaled(self, name: str, gradient: KroneckerGradient) -> KroneckerGradient:
-        left_O, right_I = self._state[f"{name}.scale_left"], self._state[f"{name}.scale_right"]
+        left_O, right_I = self.sides(name)
         return KroneckerGradient([scale_use(use, left_O, right_I) for use in gradient.uses])
 
 
@@ -157,8 +174,8 @@ def scale_use(use: Use, left_O: Float[Tensor, "O"], right_I: Float[Tensor, "I"])
 
 
 class _EntrywiseScaler:
-    def __init__(self, floor: float, state: State) -> None:
-        self._floor, self._state = floor, state
+    def __init__(self, options: SecondMoment, state: State) -> None:
+        self._options, self._state = options, state
 
     def train(self, gradients: BatchGradients) -> BatchGradients:
         return map_blocks(gradients, self._scaled)
@@ -166,15 +183,20 @@ class _EntrywiseScaler:
     def query(self, gradients: BatchGradients) -> BatchGradients:
         return map_blocks(gradients, self._scaled)
 
+    def sides(self, name: str) -> tuple[Tensor, Tensor]:
+        second_OI = self._state[f"{name}.{SECOND}"].double()
+        row_O, column_I = second_OI.mean(dim=1), second_OI.mean(dim=0)
+        return rank_one_scale(row_O, column_I, self._options.floor, self._options.power)
+
     def _scaled(self, name: str, gradient: KroneckerGradient) -> KroneckerGradient:
         second_OI = self._state[f"{name}.{SECOND}"]
         mean = float(second_OI.mean())
-        smoothed_OI = second_OI + (self._floor * mean if mean > 0 else 1.0)
-        return EntrywiseGradient(gradient.uses, _divided, [smoothed_OI])
+        smoothed_OI = second_OI + (self._options.floor * mean if mean > 0 else 1.0)
+        return EntrywiseGradient(gradient.uses, partial(_divided, self._options.power), [smoothed_OI])
 
 
-def _divided(grads: Tensor, second: Tensor) -> Tensor:
-    return grads * second.rsqrt().to(grads)
+def _divided(power: float, grads: Tensor, second: Tensor) -> Tensor:
+    return grads * _inverse(second, power).to(grads)
 
 
 def squares_by_row_and_column(gradient: KroneckerGradient, count: int) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from byline.models.weight_files import IN_FOLDERS, weights_file
 from byline.paths import TaskPath
 from byline.task import Checkpoint, LayerSelection
 from byline.tasks.documents import Encode
+from byline.tasks.trainer_folders import RunFacts, run_facts
 
 Head = Literal["AutoModelForCausalLM", "AutoModelForSequenceClassification"]
 
@@ -27,7 +28,8 @@ class LocalModel(BaseModel):
     """Holds `config.json` and the tokenizer's files. A relative path is relative to the Task's file."""
     checkpoints: tuple[TaskPath, ...] = ()
     """Files or folders as `Checkpoint.weights` takes them, whole or in shards. Empty takes `folder`'s own. Relative
-    paths are relative to the Task's file."""
+    paths are relative to the Task's file. Folders of Hugging Face's Trainer (`checkpoint-500`) bring their steps and
+    learning rate, and Adam's moments from `optimizer_state.safetensors`."""
     context: int | None = Field(default=None, ge=2, le=2**20)
     """Most tokens of a chunk and of a query. None takes the model's own limit."""
     start_token: bool = False
@@ -50,7 +52,16 @@ class LocalModel(BaseModel):
             file = weights_file(path)
             beside = path.parent.name if path.name in IN_FOLDERS else path.stem
             name = path.name if path.is_dir() else beside
-            checkpoints.append(Checkpoint(weights=file, name=name))
+            facts = run_facts(file.parent) if file.name in IN_FOLDERS else RunFacts()
+            checkpoints.append(
+                Checkpoint(
+                    weights=file,
+                    name=name,
+                    learning_rate=facts.learning_rate,
+                    steps=facts.steps,
+                    optimizer_state=facts.optimizer_state,
+                )
+            )
         return checkpoints
 
     def config(self) -> Any:

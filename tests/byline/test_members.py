@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from byline.errors import InvalidRecipe
+from byline.errors import InvalidRecipe, InvalidTask
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
-from byline.members import Member, MemberPlan
+from byline.members import Member, MemberPlan, run_time
+from byline.task import Checkpoint
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
 from byline_indexer.scores import score_items
@@ -29,6 +30,16 @@ def test_the_default_is_every_checkpoint_whole() -> None:
 def test_wrong_positions_are_refused(checkpoints: tuple[int, ...]) -> None:
     with pytest.raises(InvalidRecipe, match="different positions below 2"):
         MemberPlan(checkpoints=checkpoints).members(2)
+
+
+def test_the_time_of_a_run_is_declared_or_named() -> None:
+    whole = Checkpoint(weights="a.pt", learning_rate=0.5, steps=40)  # type: ignore[arg-type]
+    rate = Checkpoint(weights="b.pt", learning_rate=0.5)  # type: ignore[arg-type]
+    none = Checkpoint(weights="c.pt")  # type: ignore[arg-type]
+    assert run_time(Member(0), [whole, rate, none]) == 20.0
+    for place, missing in ((1, r"Checkpoint\.steps on"), (2, r"learning_rate and Checkpoint\.steps on")):
+        with pytest.raises(InvalidTask, match=missing + f" checkpoint {place}.*filter = 'finite_run'"):
+            run_time(Member(place), [whole, rate, none])
 
 
 def test_tracin_is_the_sum_over_checkpoints_divided_by_the_sum_of_their_rates(tmp_path: Path) -> None:

@@ -202,6 +202,54 @@ def test_what_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
         TrainingRecorder(task, CHOSEN, network(), tmp_path / "run").__enter__()
 
 
+SCALED = {"kind": "second_moment", "power": 0.25, "factored": False, "floor": 1e-3}
+
+
+def test_adamw_scales_each_step_by_its_own_moments(tmp_path: Path) -> None:
+    task, chosen = (
+        declared(tmp_path),
+        CHOSEN.model_copy(update={"scale": recipe("dvemb", scale=SCALED).scale}),
+    )
+
+    def run(recorder: TrainingRecorder | None, model: nn.Module) -> None:
+        torch.manual_seed(0)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, betas=(0.9, 0.8), weight_decay=0.5)
+        for rows in batches():
+            optimizer.zero_grad()
+            loss(model, task.collate([task.train_set[int(row)] for row in rows])).mean().backward()
+            if recorder:
+                recorder.step(rows, 0.01, optimizer)
+            optimizer.step()
+
+    torch.manual_seed(0)
+    plain, watched = network().train(), network().train()
+    watched.load_state_dict(plain.state_dict())
+    run(None, plain)
+    with TrainingRecorder(task, chosen, watched, tmp_path / "adamw") as recorder:
+        run(recorder, watched)
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(tensor, watched.state_dict()[name])
+    span = open_recording(tmp_path / "adamw").read(0)
+    assert span.decays_S is not None
+    torch.testing.assert_close(span.decays_S, torch.full((STEPS,), 0.005, dtype=torch.float64))
+    assert torch.equal(span.rows_N, torch.cat(batches()))
+    assert open_recording(tmp_path / "adamw").head.scale["power"] == 0.25
+
+
+def test_the_optimizer_and_the_scale_go_together(tmp_path: Path) -> None:
+    task, model = declared(tmp_path), network()
+    optimizer = torch.optim.AdamW(model.parameters())
+    scaled = CHOSEN.model_copy(update={"scale": recipe("dvemb", scale=SCALED).scale})
+    with TrainingRecorder(task, CHOSEN, model, tmp_path / "sgd") as recorder:
+        recorder.step([0], RATE)
+        with pytest.raises(InvalidInput, match="recipe has no scale and records plain SGD, got one"):
+            recorder.step([0], RATE, optimizer)
+    with TrainingRecorder(task, scaled, model, tmp_path / "adamw") as recorder:
+        recorder.step([0], RATE, optimizer)
+        with pytest.raises(InvalidInput, match="the recipe has a scale, got no optimizer: pass the AdamW"):
+            recorder.step([0], RATE)
+
+
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     model = network()
     with TrainingRecorder(declared(tmp_path), CHOSEN, model, tmp_path / "run") as recorder:

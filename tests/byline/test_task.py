@@ -82,6 +82,14 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         lambda: Checkpoint(weights="w.pt", learning_rate=0),  # type: ignore[arg-type]
         r"Checkpoint\.learning_rate to be a number above zero, got 0",
     ),
+    "half a step": (
+        lambda: Checkpoint(weights="w.pt", steps=0.5),  # type: ignore[arg-type]
+        r"Checkpoint\.steps to be a whole number above zero, got a float",
+    ),
+    "no step": (
+        lambda: Checkpoint(weights="w.pt", steps=0),  # type: ignore[arg-type]
+        r"Checkpoint\.steps to be a whole number above zero, got 0",
+    ),
     "one adapter": (
         lambda: Checkpoint(weights="w.pt", adapters="lora"),  # type: ignore[arg-type]
         r"Checkpoint\.adapters to be a list of paths, got a str",

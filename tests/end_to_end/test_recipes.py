@@ -28,6 +28,7 @@ from byline.loading.task_file import load_task
 from byline.members import Member, member_shares
 from byline.models.checkpoints import load_checkpoint
 from byline.models.member import MemberModel
+from byline.models.optimizer_state import load_optimizer_state
 from byline.randomness import random_signs, stream_key
 from byline.recipes import RECIPES, Recipe, recipe
 from byline.search.searcher import Searcher
@@ -76,10 +77,27 @@ OTHERS = [
     ("rif", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"labels": "given"}}),
     ("datainf", {"projection": {"kind": "identity"}, "sides": "two_sided"}),
     ("dvemb", {"projection": {"kind": "identity"}, "curvature": {"blocks": "joint"}}),
+    (
+        "dvemb",
+        {"projection": {"size_in": 4, "size_out": 4}, "scale": {"kind": "second_moment", "power": 0.25}},
+    ),
+    (
+        "dvemb",
+        {
+            "projection": {"kind": "identity"},
+            "scale": {"kind": "second_moment", "power": 0.25, "factored": False, "floor": 0.01},
+            "curvature": {"blocks": "joint"},
+        },
+    ),
     ("if_cg", {"curvature": {"tolerance": 1e-7, "sample": 40}, "members": {"masks": 2}}),
     ("if_cg", {"curvature": {"matrix": "hessian", "damping": 50.0, "tolerance": 1e-7}}),
     ("trackstar", {"projection": {"kind": "identity"}, "unit_norm": False, "scale": {"floor": 0.1}}),
     ("trackstar", {"projection": {"kind": "grass", "kept": 60, "size": 24}, "scale": {"factored": False}}),
+    ("ekfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment"}, "members": {"masks": 2}}),
+    (
+        "ekfac",
+        {"projection": {"size": 4096}, "scale": {"kind": "second_moment", "factored": False, "power": 0.25}},
+    ),
     ("less", {"projection": {"kind": "dense", "size": 24}, "scale": {"beta1": 0}, "members": {"masks": 2}}),
     ("less", {"projection": {"kind": "factorised", "size_in": 4, "size_out": 4}, "unit_norm": False}),
     ("if_exact", {"curvature": {"matrix": "hessian", "damping": 0.3, "sample": 60}, "sides": "one_sided"}),
@@ -92,6 +110,18 @@ TRAINED = [
     ("trackstar", {"projection": {"kind": "mask", "size": 24}, "scale": {"factored": False}}),
     ("trackstar", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"evaluation": 0.6}}),
     ("logra", {"projection": {"size_in": 4, "size_out": 4}, "curvature": {"evaluation": 0.3}}),
+    ("ekfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment", "power": 0.25}}),
+    ("ekfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment", "factored": False}}),
+    ("kfac", {"projection": {"size": 4096}, "scale": {"kind": "second_moment"}, "unit_norm": False}),
+    ("kfac", {"projection": {"size": 4096}, "curvature": {"filter": "finite_run"}}),
+    (
+        "ekfac",
+        {
+            "projection": {"size": 4096},
+            "scale": {"kind": "second_moment", "power": 0.25},
+            "curvature": {"filter": "finite_run", "time": 0.01},
+        },
+    ),
     ("less", {"projection": {"size": 24}}),
     ("less", {"projection": {"kind": "mask", "size": 24}, "scale": {"epsilon": 1e-3, "beta2": 0.9}}),
 ]
@@ -204,8 +234,10 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
         query, _ = gradients(task, recipe, asked(recipe, member), queries, recipe.query_target)
         at_labels = label_gradients(task, recipe, member, items)
         evaluated = evaluation_gradients(task, recipe, member)
+        outer = at_labels
         if recipe.scale.kind != "none":
             first, second = moments(task, recipe, member, train)
+            outer = [scaled(rank_one(recipe), each, first, second) for each in at_labels]
             evaluated = scaled(recipe, evaluated, first, second) if evaluated else None
             at_labels = [scaled(recipe, each, first, second) for each in at_labels]
             train = scaled(recipe, train, first, second)
@@ -214,8 +246,13 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
         if hessian or recipe.curvature.kind in {"cg", "lissa", "arnoldi"}:
             score = partial(product_scores, task, recipe, member, train=train)
         else:
+            fitted = mixed(recipe, at_labels, evaluated)
+            last = task.checkpoints[member.checkpoint]
+            horizon = (
+                recipe.curvature.time * last.steps * last.learning_rate if recipe.uses_run_time else None
+            )
             score = partial(
-                member_scores, task, recipe, train=train, at_labels=mixed(recipe, at_labels, evaluated)
+                member_scores, task, recipe, train=train, at_labels=fitted, outer=outer, horizon=horizon
             )
         total = total + score(query) * share
         exact = replace_labels(recipe, "exact") if recipe.labels == "sampled" else recipe
@@ -226,7 +263,7 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
 
 def moments(task: Task, recipe: Recipe, member: Member, train: dict) -> tuple[dict, dict]:
     """First and second moments, [O, I] a block: the checkpoint's, or the means over the training points."""
-    given = task.checkpoints[member.checkpoint].optimizer_state
+    given = load_optimizer_state(task.checkpoints[member.checkpoint])
     if given is None:
         return {n: m.mean(axis=0) for n, m in train.items()}, {
             n: (m**2).mean(axis=0) for n, m in train.items()
@@ -273,8 +310,15 @@ def scaled(recipe: Recipe, rows: dict, first: dict, second: dict) -> dict[str, n
             v = np.outer(row, column) * v.mean()
         else:
             v = v + floor * v.mean()
-        made[name] = g / np.sqrt(v)
+        made[name] = g / v**options.power
     return made
+
+
+def rank_one(recipe: Recipe) -> Recipe:
+    """The recipe with the rank-one form of its scale."""
+    if recipe.scale.kind != "second_moment":
+        return recipe
+    return recipe.model_copy(update={"scale": recipe.scale.model_copy(update={"factored": True})})
 
 
 def row_weights(
@@ -359,12 +403,21 @@ def attributed(task: Task, recipe: Recipe) -> tuple[Block, ...]:
     return blocks_of(task)[-1:] if recipe.layers == "last" else blocks_of(task)
 
 
-def member_scores(task: Task, recipe: Recipe, query: dict, *, train: dict, at_labels: list) -> np.ndarray:
-    """One member's scores from the formula of its curvature."""
+def member_scores(
+    task: Task,
+    recipe: Recipe,
+    query: dict,
+    *,
+    train: dict,
+    at_labels: list,
+    outer: list,
+    horizon: float | None,
+) -> np.ndarray:
+    """One member's scores from the formula of its curvature. Kronecker factors are of `outer`."""
     curvature = recipe.curvature
     if curvature.kind in {"kfac", "ekfac"}:
         assert {b.form for b in blocks_of(task)} == {"matrix"}  # linear layers all
-        (fitted,) = at_labels
+        (fitted,) = outer
         factors = {name: second_moments(name, fitted) for name in fitted}
         return reference.ekfac_scores(
             query,
@@ -372,6 +425,7 @@ def member_scores(task: Task, recipe: Recipe, query: dict, *, train: dict, at_la
             factors,
             curvature.damping,
             corrected=curvature.kind == "ekfac",
+            horizon=horizon,
         )
     matrix, widths = projection_matrix(recipe, attributed(task, recipe))
     phi_q, phi_t = reference.flat(query) @ matrix, reference.flat(train) @ matrix
@@ -405,13 +459,25 @@ def trajectory_scores(task: Task, recipe: Recipe, member: Member, query: dict) -
     mask = torch.block_diag(*[torch.ones(width, width) for width in cuts]).double().numpy()
     model = recorded.start(member.checkpoint)
     moved_RK = np.zeros((len(task.train_set), matrix.shape[1]))
-    for rows, rate in recorded.steps(model, task, member.checkpoint):
+    adamw = recipe.scale.kind != "none"
+    second = {name: 0.0 for name, _ in model.named_parameters()}
+    run = (recorded.adamw_steps if adamw else recorded.steps)(model, task, member.checkpoint)
+    for number, (rows, rate, *_) in enumerate(run, start=1):
         before = replace(task, checkpoints=[Checkpoint(weights=model.state_dict())])
         items = [task.train_set[row] for row in rows.tolist()]
-        phi = reference.flat(gradients(before, recipe, Member(0), items, "loss")[0]) @ matrix
-        moved_RK -= rate * moved_RK @ (mask * (phi.T @ phi) / len(rows))
+        found = gradients(before, recipe, Member(0), items, "loss")[0]
+        if adamw:
+            second = {n: 0.9 * second[n] + 0.1 * p.grad.double() ** 2 for n, p in model.named_parameters()}
+            corrected = {n: v / (1 - 0.9**number) for n, v in second.items()}
+            by_block = {n: m[0] for n, m in reference.block_matrices(blocks, [corrected]).items()}
+            found = scaled(recipe, found, {}, by_block)
+        phi = reference.flat(found) @ matrix
+        curved = moved_RK @ (mask * (phi.T @ phi) / len(rows))
+        moved_RK = (1 - 0.3 * rate * adamw) * moved_RK - rate * curved
         np.add.at(moved_RK, rows.numpy(), rate / len(rows) * phi)
     assert not moved_RK[recorded.NEVER].any()
+    if adamw:
+        query = scaled(recipe, query, {}, moments(task, recipe, member, {})[1])
     return reference.flat(query) @ matrix @ moved_RK.T
 
 

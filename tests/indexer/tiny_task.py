@@ -124,7 +124,8 @@ def trained_task() -> Task:
     """The same with Adam's moments and items that the model was not trained on."""
     made = task()
     checkpoints = [
-        replace(checkpoint, optimizer_state=moments(seed)) for seed, checkpoint in enumerate(made.checkpoints)
+        replace(checkpoint, optimizer_state=moments(seed), steps=400 * (seed + 1))
+        for seed, checkpoint in enumerate(made.checkpoints)
     ]
     generator = torch.Generator().manual_seed(1)
     inputs = torch.randn(20, 6, generator=generator) * 0.7

@@ -83,6 +83,7 @@ def ekfac_scores(
     *,
     corrected: bool,
     means: dict[str, float] | None = None,
+    horizon: float | None = None,
 ) -> Array:
     """q^T (H + damping * mean)^-1 g with H = (U_B (x) U_A) diag(L) (U_B (x) U_A)^T, nothing truncated.
 
@@ -92,6 +93,7 @@ def ekfac_scores(
         factors: Block -> (B, A), the second moments of its two sides.
         damping: In units of the mean of L.
         means: Block -> mean eigenvalue, where it is not that of L here.
+        horizon: Learning rate x steps of a run: (1 - exp(-horizon L)) / L takes the place of the damped inverse.
         corrected: L measured in the eigenbasis (EK-FAC), or the product of the factors' eigenvalues (K-FAC).
     """
     total = 0.0
@@ -102,6 +104,10 @@ def ekfac_scores(
         rotated_query = left_vectors.T @ query[name] @ right_vectors
         values = (rotated_train**2).mean(axis=0) if corrected else np.outer(left_values, right_values)
         inverse = 1 / (values + damping * (means[name] if means else values.mean()))
+        if horizon is not None:
+            inverse = np.where(
+                values > 1e-12, -np.expm1(-horizon * values) / np.maximum(values, 1e-12), horizon
+            )
         total = total + np.einsum("qoi,oi,noi->qn", rotated_query, inverse, rotated_train)
     return np.asarray(total)
 

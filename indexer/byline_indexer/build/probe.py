@@ -12,6 +12,7 @@ from byline.errors import InvalidInput, InvalidTask
 from byline.features.featurizer import statistics
 from byline.gradients.outer_products.blocks import Block
 from byline.groups import ENOUGH_SUMS, LARGEST_MICRO_BATCH, GroupOptions
+from byline.members import Member, run_time
 from byline.models.adapters import require_same_blocks
 from byline.models.member import MemberModel
 from byline.models.optimizer_state import load_moments
@@ -70,9 +71,10 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         used = {m.checkpoint: task.checkpoints[m.checkpoint] for m in members}
         require_same_blocks(used, config.recipe.members.adapters)
     model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
+    moments = _moments_of_all(config.recipe, task, model.blocks)
     fits = tuple(
         _statistic_plan(s, config.groups, len(task.train_set))
-        for s in statistics(config.recipe, model.blocks, _moments_of_all(config.recipe, task, model.blocks))
+        for s in statistics(config.recipe, model.blocks, moments, _run_time(config.recipe, task, members))
         if s.needed(len(task.train_set))
     )
     if config.recipe.pca is not None:
@@ -126,6 +128,12 @@ def _moments_of_all(recipe: Recipe, task: Task, blocks: Sequence[Block]) -> Stat
     members = recipe.members.of(task.checkpoints)
     having = [task.checkpoints[member.checkpoint].optimizer_state is not None for member in members]
     return load_moments(task, members[0], blocks) if all(having) else None
+
+
+def _run_time(recipe: Recipe, task: Task, members: Sequence[Member]) -> float | None:
+    """Compute the first member's run time. None where the recipe has no use for it. Every member has one."""
+    times = [run_time(member, task.checkpoints) for member in members] if recipe.uses_run_time else [None]
+    return times[0]
 
 
 def _evaluation_rows(statistics: Sequence[StatisticPlan], task: Task) -> int:

@@ -15,6 +15,7 @@ from byline.index.fingerprint import Fingerprint
 from byline.index.layout import TaskRecord
 from byline.index.manifest import Manifest, read_manifest
 from byline.loading.task_file import LoadedTask
+from byline.members import run_time
 from byline.models.checkpoints import checkpoint_digests, pin_checkpoints, weights_digest
 from byline.models.training_points import EVALUATION, read_items
 from byline.task import CheckpointDigests, Task
@@ -138,6 +139,8 @@ class Sources:
         read: dict[str, JsonValue] = {"evaluation": self._evaluation[0]} if evaluated else {}
         if recipe.scale.uses_moments and not recipe.members.adapters:
             read["moments"] = [each.optimizer_state for each in self.checkpoints.values()]
+        if recipe.uses_run_time:
+            read["run_times"] = [run_time(member, self._loaded.task.checkpoints) for member in self.members]
         return Fingerprint.of(
             recipe=recipe,
             weights=[weights_digest(each) for each in self.checkpoints.values()],

@@ -14,7 +14,7 @@ from byline.features.sampling import cut_batches
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.gradients.pass_log import NOTHING_MET, PassReport
 from byline.loading.task_file import load_task
-from byline.members import Member
+from byline.members import Member, run_time
 from byline.models.checkpoints import pin_checkpoints
 from byline.models.member import MemberModel
 from byline.models.optimizer_state import load_moments
@@ -95,7 +95,8 @@ class WorkerContext:
         member = self._plan.member(unit.member)
         uses = recipe.scale.uses_moments
         moments = load_moments(self.task(), member, blocks) if uses else None
-        every = statistics(recipe, blocks, moments)
+        time = run_time(member, self.task().checkpoints) if recipe.uses_run_time else None
+        every = statistics(recipe, blocks, moments, time)
         return next(statistic for statistic in every if statistic.name == unit.statistic)
 
     def state(self, member: str, before: str | None = None) -> State:

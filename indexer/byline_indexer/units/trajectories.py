@@ -8,12 +8,14 @@ Letters: N visits, K numbers of a feature, B rows of a block.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from byline.curvature.trajectory import RecordedSteps, Trajectory, carry_back, trace_span
 from byline.digests import require_digest
+from byline.errors import InvalidTask
 from byline.gradients.outer_products.blocks import Block
 from byline.index.recordings import open_recording, require_recording
 from byline.members import Member
@@ -82,12 +84,7 @@ class Trajectories:
                 f"the recording at {checkpoint.recording}", recording.digest, checkpoint.expected.recording
             )
         span = recording.read(unit.block)
-        return RecordedSteps(
-            phi_NK=span.phi_NK.to(self._plan.numerics.device),
-            rows_N=span.rows_N,
-            sizes_S=span.sizes_S,
-            rates_S=span.rates_S,
-        )
+        return replace(span, phi_NK=span.phi_NK.to(self._plan.numerics.device))
 
     def _carries(self, unit: Unit) -> Sequence[Tensor]:
         """Read the product of the later spans. The identity after the last one."""
@@ -129,5 +126,12 @@ def recorded_visits(
     if not recipe.recorded:
         return {}
     expected = recording_head(recipe, blocks, len(task.train_set))
+    if recipe.scale.uses_moments and any(
+        task.checkpoints[m.checkpoint].optimizer_state is None for m in members
+    ):
+        raise InvalidTask(
+            "expected Checkpoint.optimizer_state beside Checkpoint.recording, since the recipe has a scale, got none: save "
+            "byline.models.optimizer_state.adam_state(optimizer, model) after the last step, by which queries are scaled"
+        )
     opened = {m.name: require_recording(task.checkpoints[m.checkpoint].recording, expected) for m in members}
     return {name: tuple(span.visits for span in recording.spans) for name, recording in opened.items()}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from byline.curvature.filters import Damped
 from byline.curvature.fisher import Fisher
 from byline.curvature.kronecker import Ekfac, Kfac, select_coordinates
 from byline.features.featurizer import MemberFeaturizer, Side, statistics
@@ -154,7 +155,7 @@ def test_the_mean_eigenvalue_counts_what_the_rank_leaves_out() -> None:
 def test_truncation_keeps_the_largest_and_breaks_ties_by_position() -> None:
     spectra = {"a": torch.tensor([[4.0, 1.0], [1.0, 0.0]]), "b": torch.tensor([[2.0]])}
     means = {"a": torch.tensor(1.5), "b": torch.tensor(2.0)}
-    state = select_coordinates(spectra, means, damping=1.0, size=3)
+    state = select_coordinates(spectra, means, Damped(1.0), size=3)
     # Gains: a 4/5.5, 1/2.5, 1/2.5, 0; b 2/4. The first of the tied ones is kept.
     assert state["a.kept"].tolist() == [0, 1]
     assert state["b.kept"].tolist() == [0]
@@ -162,7 +163,7 @@ def test_truncation_keeps_the_largest_and_breaks_ties_by_position() -> None:
 
 def test_a_block_without_gradient_is_harmless() -> None:
     spectra = {"a": torch.zeros(2, 2), "b": torch.ones(1, 1)}
-    state = select_coordinates(spectra, {"a": torch.tensor(0.0), "b": torch.tensor(1.0)}, damping=0.1, size=2)
+    state = select_coordinates(spectra, {"a": torch.tensor(0.0), "b": torch.tensor(1.0)}, Damped(0.1), size=2)
     assert all(v.isfinite().all() for v in state.values())
 
 

@@ -4,6 +4,8 @@ The loss -log(w.x) has g g^T for its second derivative, exactly and at every wei
 its Hessian: the linearisation is right, and any wrong order of the products shows.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -105,6 +107,29 @@ def test_spans_are_traced_one_after_the_other_from_the_end() -> None:
     traced_late = trace_span(late, eye(1, 3))
     traced_early = trace_span(early, carry_back(late, traced_late, eye(1, 3)))
     torch.testing.assert_close(torch.cat([traced_early, traced_late]), whole, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("widths", [(4,), (1, 3)])
+def test_weight_decay_shrinks_what_earlier_steps_did(widths: tuple[int, ...]) -> None:
+    decays = torch.linspace(0.02, 0.3, STEPS, dtype=torch.float64)
+    span = replace(Run().span(), decays_S=decays)
+    traced_NK = trace_span(span, eye(*widths))
+    ends = span.sizes_S.cumsum(0).tolist()
+    steps = [slice(end - int(size), end) for end, size in zip(ends, span.sizes_S, strict=True)]
+    mask = torch.block_diag(*[torch.ones(width, width).double() for width in widths])
+    for t, rows in enumerate(steps):
+        product = torch.eye(WIDTH).double()
+        for k in range(t + 1, STEPS):
+            phi = span.phi_NK[steps[k]]
+            curved = span.rates_S[k] * mask * (phi.T @ phi) / len(phi)
+            product = ((1 - decays[k]) * torch.eye(WIDTH).double() - curved) @ product
+        expected = span.rates_S[t] / span.sizes_S[t] * span.phi_NK[rows] @ product.T
+        torch.testing.assert_close(traced_NK[rows], expected, rtol=1e-10, atol=1e-12)
+    late = replace(Run().span(8), decays_S=decays[8:])
+    early = replace(Run().span(0, 8), decays_S=decays[:8])
+    traced_late = trace_span(late, eye(*widths))
+    traced_early = trace_span(early, carry_back(late, traced_late, eye(*widths)))
+    torch.testing.assert_close(torch.cat([traced_early, traced_late]), traced_NK, rtol=1e-10, atol=1e-12)
 
 
 def test_carries_are_read_and_not_written() -> None:

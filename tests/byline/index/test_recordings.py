@@ -10,6 +10,7 @@ from byline.gradients.outer_products.blocks import Block
 from byline.index.recordings import RecordingHead, RecordingWriter, open_recording
 
 HEAD = RecordingHead(
+    scale={"kind": "none"},
     projection={"kind": "identity"},
     layers="all",
     train_signal="loss",
@@ -38,6 +39,19 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert middle.phi_NK[:, 0].tolist() == [2.0] * 3 + [3.0] * 3
     assert middle.sizes_S.tolist() == [3, 3]
     torch.testing.assert_close(middle.rates_S, torch.tensor([0.3, 0.4], dtype=torch.float64))
+
+
+def test_decays_are_kept_where_there_are_any(tmp_path: Path) -> None:
+    written(tmp_path / "none")
+    assert open_recording(tmp_path / "none").read(0).decays_S is None
+    writer = RecordingWriter(tmp_path / "run", HEAD, span_bytes=1 << 20)
+    writer.create()
+    for decay in (0.0, 0.25):
+        writer.append(torch.arange(2), torch.ones(2, 6), 0.1, decay)
+    writer.close()
+    decays = open_recording(tmp_path / "run").read(0).decays_S
+    assert decays is not None
+    assert decays.tolist() == [0.0, 0.25]
 
 
 def test_the_digest_names_the_numbers(tmp_path: Path) -> None:

@@ -9,7 +9,12 @@ from safetensors.torch import save_file
 from byline.errors import InvalidTask
 from byline.loading.task_file import load_task
 from byline.members import Member
-from byline.models.optimizer_state import adam_state, load_moments, load_optimizer_state
+from byline.models.optimizer_state import (
+    adam_state,
+    load_moments,
+    load_optimizer_state,
+    saved_adam_state,
+)
 from byline.task import Checkpoint
 from tests.byline.features.conftest import TINY
 from tests.byline.features.test_queries import blocks_of
@@ -33,6 +38,37 @@ def test_moments_survive_a_file(tmp_path: Path) -> None:
     read = load_optimizer_state(Checkpoint(weights={}, optimizer_state=tmp_path / "adam.safetensors"))
     assert read is not None
     torch.testing.assert_close(dict(read), taken)
+
+
+def test_moments_of_a_saved_optimizer_are_named(tmp_path: Path) -> None:
+    model, optimizer = stepped(torch.optim.AdamW)
+    torch.save(optimizer.state_dict(), tmp_path / "one.pt")
+    torch.testing.assert_close(saved_adam_state(tmp_path / "one.pt", model), adam_state(optimizer, model))
+    wide = [p for p in model.parameters() if p.dim() >= 2]
+    groups = [{"params": wide}, {"params": [model[0].bias], "weight_decay": 0.0}]
+    two = torch.optim.AdamW(groups, lr=0.1)
+    two.step()
+    torch.save(two.state_dict(), tmp_path / "two.pt")
+    torch.testing.assert_close(saved_adam_state(tmp_path / "two.pt", model), adam_state(two, model))
+
+
+def test_saved_optimizers_in_another_order_are_refused(tmp_path: Path) -> None:
+    model, _ = stepped(torch.optim.SGD)
+    other = [{"params": [model[0].bias]}, {"params": [model[1].weight, model[0].weight]}]
+    for name, optimizer in {
+        "order": torch.optim.AdamW(other),
+        "sgd": torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+        "some": torch.optim.AdamW([model[0].weight]),
+    }.items():
+        optimizer.step()
+        torch.save(optimizer.state_dict(), tmp_path / name)
+        with pytest.raises(InvalidTask, match="of the model's 3 parameters, in one group or in two"):
+            saved_adam_state(tmp_path / name, model)
+    (tmp_path / "text").write_text("nothing")
+    torch.save({"state": 3}, tmp_path / "half")
+    for name in ("text", "half", "absent"):
+        with pytest.raises(InvalidTask, match=r"an optimizer's state dict at .*, got a file that is none"):
+            saved_adam_state(tmp_path / name, model)
 
 
 def test_other_optimizers_have_none() -> None:

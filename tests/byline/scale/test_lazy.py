@@ -29,8 +29,15 @@ def test_every_way_to_ask(gradients: BatchGradients, monkeypatch: pytest.MonkeyP
         torch.testing.assert_close(made.squared_norms(), dense_NOI.square().sum(dim=(1, 2)))
         picked = torch.randint(rows, (5,)), torch.randint(columns, (5,))
         torch.testing.assert_close(made.entries(*picked), dense_NOI[:, picked[0], picked[1]])
+        some = CoordinateBasis(torch.randperm(rows)[:3])
+        whole = MatrixBasis(torch.randn(columns, 4, dtype=torch.float64))
+        torch.testing.assert_close(made.project(some, whole), dense_NOI[:, some.columns_K] @ whole.matrix_DK)
         left = MatrixBasis(torch.randn(rows, 3, dtype=torch.float64))
+        torch.testing.assert_close(made.project(left, whole), left.matrix_DK.T @ dense_NOI @ whole.matrix_DK)
         right = CoordinateBasis(torch.randperm(columns)[:2])
+        torch.testing.assert_close(
+            made.project(some, right), dense_NOI[:, some.columns_K][:, :, right.columns_K]
+        )
         projected = left.matrix_DK.T @ dense_NOI[:, :, right.columns_K]
         torch.testing.assert_close(made.project(left, right), projected)
         places = torch.tensor([2, 0]), torch.tensor([0, 0])

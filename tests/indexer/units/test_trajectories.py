@@ -56,6 +56,21 @@ def task_of(runs: Path) -> Task:
     return load_task(f"{runs / 'recorded_task.py'}:recorded").task
 
 
+def test_an_adamw_run_needs_the_moments_after_its_last_step(tmp_path: Path) -> None:
+    scale = {"kind": "second_moment", "power": 0.25}
+    recorded.record(tmp_path, recipe("dvemb", projection=PROJECTION, scale=scale))
+    source = tmp_path / "recorded_task.py"
+    source.write_text(source.read_text().replace('run / "adam.safetensors"', "None"))
+    with pytest.raises(
+        InvalidTask, match=r"expected Checkpoint\.optimizer_state beside Checkpoint\.recording"
+    ):
+        build(config(tmp_path, tmp_path / "index", recipe={"scale": scale}))
+    with pytest.raises(
+        InvalidTask, match=r"to be of scale .*'none'.*, got one of .*second_moment.*: record the run again"
+    ):
+        build(config(tmp_path, tmp_path / "index"))
+
+
 def planned(runs: Path, work: Path, **changes: object) -> tuple[BuildPlan, Task]:
     task = task_of(runs)
     return make_plan(config(runs, work / "index", **changes), task, work / "work"), task
