@@ -97,7 +97,7 @@ def attribute(
     queries: Points,
     *,
     loss: Loss,
-    recipe: Recipe | str = "ekfac",
+    recipe: Recipe | str = "ekfac_pca",
     batch: int = 32,
 ) -> NDArray[np.float32]:
     """Score a training set for queries, in one call: no Task, no index, no file that stays.

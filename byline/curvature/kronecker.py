@@ -45,7 +45,8 @@ class _Kronecker(FilteredCurvature):
     """Training points that eigenvectors are fitted on, drawn at random. None takes all. docs/benchmarks.md has
     what it costs in accuracy and saves in time."""
     dense_up_to: int = Field(default=4096, ge=1, le=1 << 15)
-    """Widest side that gets eigenvectors; wider ones (vocabularies) keep their own coordinates, the most active first."""
+    """Widest side that gets eigenvectors; wider ones keep their own coordinates, the most active first. So do vocabularies:
+    a block's outputs where there are eight times as many as inputs."""
 
     labels: Labels = "given"
     """Labels of the gradients: the data's, draws of the model, or all classes (the exact GGN)."""
@@ -130,7 +131,9 @@ class FactorStatistic(EveryFit):
             for use in batch.blocks[block.name].uses:
                 active_NT = use.active()
                 for side, factor in (("left", use.left), ("right", use.right)):
-                    diagonal = factor.width > self._options.dense_up_to
+                    diagonal = factor.width > self._options.dense_up_to or (
+                        side == "left" and is_vocabulary(block)
+                    )
                     _add(
                         sums,
                         f"{block.name}.{side}",
@@ -158,17 +161,27 @@ class FactorStatistic(EveryFit):
         return fitted
 
     def _strongest(self, moment: Tensor) -> tuple[Tensor, Tensor]:
-        """Eigenvalues and eigenvectors [D, r] of a second moment, or coordinates [r] of a diagonal one.
-
-        As many coordinates as the widest matrix has: a vocabulary's rare tokens carry much of what retraining tells.
-        """
+        """Eigenvalues and eigenvectors [D, r] of a second moment, or coordinates [r] of a diagonal one."""
         if moment.dim() == 1:
+            most = self._projection.coordinates
             values, coordinates = torch.sort(moment, descending=True, stable=True)
-            most = max(self._projection.rank, self._options.dense_up_to)
             return values[:most], coordinates[:most]
         rank = self._projection.rank
         values, vectors = torch.linalg.eigh(moment)
         return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank].float().contiguous()
+
+
+_VOCABULARY = 8
+"""Outputs a block has for each input, and inputs at least, if its outputs are a vocabulary."""
+
+
+def is_vocabulary(block: Block) -> bool:
+    """Tell whether a block's outputs are a vocabulary: those of an embedding, or of a language model's head.
+
+    Tokens are nearly uncorrelated, and eigenvectors would mix the frequent ones and leave out the rare ones, which carry
+    most of what retraining tells (docs/benchmarks.md).
+    """
+    return block.rows >= _VOCABULARY * block.columns and block.columns >= _VOCABULARY
 
 
 class EigenvalueStatistic(EveryFit):

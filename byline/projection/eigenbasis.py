@@ -27,6 +27,9 @@ class EigenbasisProjection(BaseModel):
     """Numbers a stored vector has, for each member, over all blocks together."""
     rank: int = Field(default=256, ge=1, le=1 << 14)
     """Eigenvectors considered on each side of a block: what bounds the cost for wide layers."""
+    coordinates: int = Field(default=4096, ge=1, le=1 << 20)
+    """Coordinates considered on a side without eigenvectors (a vocabulary), the most active first. They cost memory and
+    little time, and rare tokens carry much of what retraining a language model tells."""
 
     def projector(self, blocks: Sequence[Block], state: State) -> "EigenbasisProjector":
         """Make it ready for a model's blocks, from the state of a Kronecker fit."""

@@ -24,7 +24,9 @@ from tests.indexer.conftest import Config
 PCA = {"pca": {"size": 5, "sample": 40}}
 
 
-def built(config: Config, task: Task, work: Path, recipe: str, **changes: object) -> tuple[BuildPlan, Workspace]:
+def built(
+    config: Config, task: Task, work: Path, recipe: str, **changes: object
+) -> tuple[BuildPlan, Workspace]:
     plan = make_plan(config(recipe, changes=changes), task, work)
     workspace = Workspace(plan.work)
     with InProcess(plan, task) as executor:
