@@ -111,16 +111,7 @@ class Recipe(BaseModel):
             raise InvalidRecipe(
                 "sides = 'none' needs curvature 'none', and every other side rule needs a curvature"
             )
-        eigenbasis, kronecker = EigenbasisProjection, Kfac | Ekfac
-        fitted = isinstance(self.curvature, kronecker)
-        if isinstance(self.projection, eigenbasis) and not (fitted or isinstance(self.curvature, Cg)):
-            raise InvalidRecipe(
-                "projection 'eigenbasis' needs curvature 'kfac', 'ekfac' or 'cg', which fit it, got another"
-            )
-        if fitted and not isinstance(self.projection, eigenbasis):
-            raise InvalidRecipe(
-                "curvature 'kfac' and 'ekfac' need projection 'eigenbasis', which they are diagonal in, got another"
-            )
+        self._eigenbasis_fits()
         if isinstance(self.projection, RitzProjection) != isinstance(self.curvature, Arnoldi):
             raise InvalidRecipe(
                 "projection 'ritz' needs curvature 'arnoldi', and curvature 'arnoldi' needs it"
@@ -138,6 +129,18 @@ class Recipe(BaseModel):
         if self.labels != "given" and self.train_signal != "loss":
             raise InvalidRecipe("curvature labels 'sampled' and 'exact' need train_signal 'loss'")
         return self
+
+    def _eigenbasis_fits(self) -> None:
+        eigenbasis, kronecker = EigenbasisProjection, Kfac | Ekfac
+        fitted = isinstance(self.curvature, kronecker)
+        if isinstance(self.projection, eigenbasis) and not (fitted or isinstance(self.curvature, Cg)):
+            raise InvalidRecipe(
+                "projection 'eigenbasis' needs curvature 'kfac', 'ekfac' or 'cg', which fit it, got another"
+            )
+        if fitted and not isinstance(self.projection, eigenbasis):
+            raise InvalidRecipe(
+                "curvature 'kfac' and 'ekfac' need projection 'eigenbasis', which they are diagonal in, got another"
+            )
 
     @model_validator(mode="after")
     def _row_weight_fits(self) -> Self:
