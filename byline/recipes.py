@@ -61,10 +61,10 @@ SIDE_POWERS: dict[SideRule, tuple[float, float]] = {
     "none": (0.0, 0.0),
     "one_sided": (-1.0, 0.0),
     "two_sided": (-0.5, -0.5),
-    "solved": (0.0, 0.0),
+    "solved": (-0.5, 0.5),
 }
 """Side rule -> powers of the damped curvature on (training side, query side). `solved` inverts it for the query's whole
-gradient, before the projection."""
+gradient, before the projection, and the two powers cancel."""
 
 
 class Recipe(BaseModel):
@@ -111,10 +111,7 @@ class Recipe(BaseModel):
             raise InvalidRecipe(
                 "sides = 'none' needs curvature 'none', and every other side rule needs a curvature"
             )
-        if isinstance(self.projection, EigenbasisProjection) != isinstance(self.curvature, Kfac | Ekfac):
-            raise InvalidRecipe(
-                "projection 'eigenbasis' needs curvature 'kfac' or 'ekfac', and these need it"
-            )
+        self._eigenbasis_fits()
         if isinstance(self.projection, RitzProjection) != isinstance(self.curvature, Arnoldi):
             raise InvalidRecipe(
                 "projection 'ritz' needs curvature 'arnoldi', and curvature 'arnoldi' needs it"
@@ -132,6 +129,18 @@ class Recipe(BaseModel):
         if self.labels != "given" and self.train_signal != "loss":
             raise InvalidRecipe("curvature labels 'sampled' and 'exact' need train_signal 'loss'")
         return self
+
+    def _eigenbasis_fits(self) -> None:
+        eigenbasis, kronecker = EigenbasisProjection, Kfac | Ekfac
+        fitted = isinstance(self.curvature, kronecker)
+        if isinstance(self.projection, eigenbasis) and not (fitted or isinstance(self.curvature, Cg)):
+            raise InvalidRecipe(
+                "projection 'eigenbasis' needs curvature 'kfac', 'ekfac' or 'cg', which fit it, got another"
+            )
+        if fitted and not isinstance(self.projection, eigenbasis):
+            raise InvalidRecipe(
+                "curvature 'kfac' and 'ekfac' need projection 'eigenbasis', which they are diagonal in, got another"
+            )
 
     @model_validator(mode="after")
     def _row_weight_fits(self) -> Self:
@@ -278,7 +287,7 @@ _TABLE = (
     ),
     Recipe(name="if_exact", projection=IdentityProjection(), curvature=Explicit(), **_TWO_SIDED),
     Recipe(name="arnoldi", projection=RitzProjection(), curvature=Arnoldi(), **_TWO_SIDED),
-    Recipe(name="if_cg", projection=SjltProjection(size=4096), curvature=Cg(), sides="solved"),
+    Recipe(name="if_cg", projection=EigenbasisProjection(size=4096), curvature=Cg(), sides="solved"),
     Recipe(name="if_lissa", projection=SjltProjection(size=4096), curvature=Lissa(), sides="solved"),
     Recipe(
         name="datainf",

@@ -64,8 +64,8 @@ class Checkpoint:
     """Learning rate of the optimizer when these weights were saved. `tracin` and `less` weigh the checkpoints of a
     run by it."""
     steps: int | None = None
-    """Optimizer steps that the run took until these weights. `curvature.filter = "finite_run"` takes them times the learning
-    rate."""
+    """Optimizer steps that the run took until these weights. With the learning rate they say how far the run could move
+    along each direction: `curvature.filter = "finite_run"` and the damping of solved queries take them."""
     optimizer_state: Path | Mapping[str, Tensor] | None = None
     """Adam's moments, `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, in a `.safetensors` file or as tensors
     (`byline.models.optimizer_state.adam_state` takes them from an optimizer). Where they are missing they are estimated."""

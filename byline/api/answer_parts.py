@@ -78,6 +78,19 @@ class SearchCertainty(Document):
     stores codes alone gives the lowest recall measured at build time."""
 
 
+class Refinement(Document):
+    """How far a query was solved with the curvature of training points."""
+
+    steps: int
+    """Steps that were taken, the most of any member. Fewer than `refine` if the query was solved before."""
+    residual: float
+    """Length of what the solution misses, relative to the query's gradient; the largest of any member."""
+    sample: int
+    """Number of training points whose curvature was used."""
+    damping: float
+    """Number that was added to every eigenvalue of the curvature, mean over the members."""
+
+
 class Timings(Document):
     """Milliseconds by stage. Queries of one batch share the times of the batch."""
 
@@ -191,6 +204,8 @@ class AnswerHeader(Document):
     """Certainty of the search. Null without examples, and for a baseline."""
     quality_card: CardSummary | None = None
     """Measurements of this index. Null without measurements, and for a baseline."""
+    refined: Refinement | None = None
+    """How far the query was solved. Null without `refine`."""
     target: str | None
     """Attributed target. Null for a gradient, a feature and a similarity."""
     prediction: Mapping[str, JsonValue] | None = None

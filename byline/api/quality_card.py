@@ -32,6 +32,8 @@ class MeasurementProtocol(Document):
     """Number of retrained subsets."""
     alpha: float | None = Field(default=None, gt=0, lt=1)
     """Fraction of the training set in each subset."""
+    refine: int = Field(default=0, ge=0)
+    """Most steps that solved each query. 0: the scores are those of the index's own solution."""
     seeds: int | None = Field(default=None, ge=1)
     """Number of models trained on each subset. Their outputs are averaged."""
     paired: bool | None = None
@@ -93,7 +95,8 @@ class Measurement(Document):
     @property
     def key(self) -> tuple[str | None, ...]:
         """Identify the measurement. A later one with the same key replaces it."""
-        return self.metric, self.protocol.target, self.protocol.output
+        refined = f"refine {self.protocol.refine}" if self.protocol.refine else None
+        return self.metric, self.protocol.target, self.protocol.output, refined
 
     @property
     def text(self) -> str:

@@ -17,6 +17,8 @@ from byline.api.terms import (
     LISTED_END,
     LISTED_OWNERS,
     LISTED_POINTS,
+    MOST_REFINE_STEPS,
+    REFINE_STEPS,
     Direction,
     Ranking,
 )
@@ -73,8 +75,18 @@ class OwnerOptions(Body):
     """Number of owners to list, by descending score. `others` sums up the rest."""
 
 
-class TargetOption(Body):
-    """The option of every question that Byline differentiates."""
+class RefineOption(Body):
+    """The option of every question that Byline can solve."""
+
+    model_config = ConfigDict(frozen=True)
+
+    refine: Count = Field(default=REFINE_STEPS, ge=0, le=MOST_REFINE_STEPS)
+    """Solve the query by as many steps of conjugate gradients from the index's own solution, each with a pass over
+    training points. Ranks better, above all where few points are removed. Excludes `feature` and `baseline`."""
+
+
+class TargetOption(RefineOption):
+    """The options of every question that Byline differentiates."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -82,7 +94,7 @@ class TargetOption(Body):
     """Quantity to attribute: one of the index's `targets`. The recipe sets the default."""
 
 
-class RankingOptions(OwnerOptions):
+class RankingOptions(OwnerOptions, RefineOption):
     """The options that a query, a gradient and a feature share."""
 
     k: Count = Field(default=LISTED_POINTS, ge=LEAST_COUNT)
@@ -106,7 +118,7 @@ class AttributionOptions(RankingOptions, TargetOption):
     """Restrict the search to some of the training points."""
     baseline: Ranking | None = None
     """Rank by one of the index's `baselines` instead of influence: by similarity, or by a `blend` of both. Requires a
-    query, and excludes `target`, `members`, `shares` and `drill_down`."""
+    query, and excludes `target`, `members`, `shares`, `drill_down` and `refine`."""
 
     @field_validator("baseline", mode="before")
     @classmethod
@@ -129,6 +141,7 @@ class RankingKeywords(TypedDict, total=False):
     drill_down: bool
     drill_groups: int
     owners_limit: int
+    refine: int
 
 
 class AttributionKeywords(RankingKeywords, total=False):
@@ -143,6 +156,7 @@ class SharesKeywords(TypedDict, total=False):
 
     target: str | None
     owners_limit: int
+    refine: int
 
 
 def options_of(**options: Unpack[AttributionKeywords]) -> AttributionOptions:

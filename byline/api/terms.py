@@ -23,5 +23,9 @@ DRILLED_GROUPS = 10
 """Groups at each end that a drill-down scores unless `drill_groups` asks for another number."""
 LEAST_COUNT = 1
 """Smallest value of `k`, `owners_limit` and `drill_groups`."""
+REFINE_STEPS = 0
+"""Steps of `refine` unless it asks for another number: none."""
+MOST_REFINE_STEPS = 64
+"""Largest value of `refine`."""
 LISTED_END: Direction = "proponents"
 """End of the scores that an answer lists unless `direction` asks for another."""

@@ -93,6 +93,7 @@ class AnswerWriter:
             exact=_is_exact(found, index.points),
             search=_certainty(found),
             quality_card=self._card() if request.baseline is None else None,
+            refined=query.refined,
             target=query.target,
             prediction=query.predictions[0] if request.query is not None else None,
             predictions=tuple(query.predictions) if request.query_set is not None else None,

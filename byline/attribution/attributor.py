@@ -17,7 +17,12 @@ from byline.attribution.answer_writer import AnswerWriter
 from byline.attribution.baseline_ranking import Similarities
 from byline.attribution.drill_down import make_drill_down, most_points_of, require_drill_down
 from byline.attribution.index_facts import index_facts
-from byline.attribution.opening import load_featurizer, load_index_task, make_gradient_featurizer
+from byline.attribution.opening import (
+    load_featurizer,
+    load_index_task,
+    make_gradient_featurizer,
+    require_points,
+)
 from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.retrieval import Retrieval, SearchResult
@@ -165,6 +170,8 @@ class Attributor:
         if request.baseline is not None:
             self.similarities.require(request.baseline)
         question = self._preparer.check(request)
+        if request.refine and self.task is not None:
+            require_points(self.task, self.index)
         if not (request.drill_down and request.examples):
             return question
         require_drill_down(self.index, self._drill)
@@ -231,14 +238,17 @@ class Attributor:
         question = self.check(request.changed(shares=True, examples=False))
         return shares_answer(_raised(self.answer([question])[0]))
 
-    def scores(self, queries: Points, *, target: str | None = None, batch: int = 32) -> NDArray[np.float32]:
+    def scores(
+        self, queries: Points, *, target: str | None = None, batch: int = 32, refine: int = 0
+    ) -> NDArray[np.float32]:
         """Score every row of the index for many queries.
 
         Args:
             queries: Q queries. A list of mappings holds payloads, where the Task has a query interface; anything else
                 is a data set of complete items, of the training set's kind, or inputs and labels (see `item_scores`).
             target: A target of the Task; None takes the recipe's.
-            batch: Queries that are differentiated together.
+            batch: Queries that are differentiated, and solved, together.
+            refine: Steps that solve each query, as in `AttributionOptions`.
 
         Returns:
             float32 [Q, R], in the order of the queries and of the index's rows. Positive: training on the row raised
@@ -248,21 +258,22 @@ class Attributor:
             InvalidQuery: A query does not fit the index. The message names its number.
         """
         if not self._is_payloads(queries):
-            return self.item_scores(queries, target=target, batch=batch)
+            return self.item_scores(queries, target=target, batch=batch, refine=refine)
         require_batch(batch)
-        requests = [AttributionRequest(query=query, target=target) for query in queries]
+        requests = [AttributionRequest(query=query, target=target, refine=refine) for query in queries]
         questions = checked_requests(self._preparer, requests)
         return self._filled(by_requests(self._preparer, self._searcher, questions), len(queries), batch)
 
     def item_scores(
-        self, items: Points, *, target: str | None = None, batch: int = 32
+        self, items: Points, *, target: str | None = None, batch: int = 32, refine: int = 0
     ) -> NDArray[np.float32]:
         """Score every row of the index for complete items of the training set's kind; as `scores` in everything else.
 
         Args:
             items: Q items: a data set, or inputs [Q, ...] and labels [Q, ...] as two tensors or NumPy arrays.
             target: A target of the Task; None takes the recipe's.
-            batch: Items that are differentiated together.
+            batch: Items that are differentiated, and solved, together.
+            refine: Steps that solve each query, as in `AttributionOptions`.
 
         Returns:
             float32 [Q, R].
@@ -273,7 +284,8 @@ class Attributor:
         require_batch(batch)
         models = self._models()
         asked = query_items(models, items)
-        fill = by_items(models, self._searcher, asked, target or self.index.recipe.query_target)
+        chosen = target or self.index.recipe.query_target
+        fill = by_items(models, self._searcher, asked, chosen, refine=options_of(refine=refine).refine)
         return self._filled(fill, len(asked), batch)
 
     def self_influence(self) -> NDArray[np.float64]:

@@ -34,7 +34,8 @@ def load_index_task(index: AttributionIndex, task: Task | None = None, *, verify
     if task is not None and verify:
         _check_declarations(task, index)
     found = task or _load(index)
-    _check_points(found, index)
+    if index.recipe.sides == "solved" or index.groups is not None:  # queries that solve, and drill-downs
+        require_points(found, index)
     return pin_checkpoints(found, _expected(found, index))
 
 
@@ -105,10 +106,13 @@ def _digests(checkpoint: Checkpoint, expected: str, index: AttributionIndex) -> 
     )
 
 
-def _check_points(task: Task, index: AttributionIndex) -> None:
-    """Queries that are solved, and drill-downs, read training points by their rows. Others need none."""
-    reads_points = index.recipe.sides == "solved" or index.groups is not None
-    if reads_points and len(task.train_set) != index.points:
+def require_points(task: Task, index: AttributionIndex) -> None:
+    """Require that a Task has the training points of an index, for queries that read them by their rows.
+
+    Raises:
+        StaleIndex: It has fewer or more.
+    """
+    if len(task.train_set) != index.points:
         raise StaleIndex(
             f"the Task has {len(task.train_set)} training points, and this index was built from {index.points}, which "
             "its queries read: rebuild the index, or restore the training set"

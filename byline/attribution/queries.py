@@ -14,6 +14,7 @@ import torch
 from pydantic import BaseModel, JsonValue
 from torch import Tensor
 
+from byline.api.answer_parts import Refinement
 from byline.api.validation import validated
 from byline.attribution.request import AttributionRequest
 from byline.attribution.stage_timer import StageTimer
@@ -21,6 +22,7 @@ from byline.attribution.task_code import parse_query, predict_query, task_code
 from byline.curvature.iterative import IterativeCurvature
 from byline.errors import BylineError, InvalidQuery, InvalidTask, NonFiniteGradient
 from byline.features.queries import Featurizer, GradientFeaturizer, QueryFeatures
+from byline.features.refining import Refined, refuse_unrefinable
 from byline.gradients.outer_products.tensors import check_gradients
 from byline.recipes import Recipe
 from byline.task import Item, QueryInterface, Task
@@ -69,6 +71,8 @@ class PreparedQuery:
     """[M, K], the members' parts, where the index has a PCA. A finished feature has none."""
     items: list[Item] = field(default_factory=list)
     predictions: list[Mapping[str, JsonValue] | None] = field(default_factory=list)
+    refined: Refinement | None = None
+    """How far the query was solved. None where it was not refined."""
     target: str | None = None
     """The attributed target: the question's, or the Task's own for a query that the model completed."""
     error: BylineError | None = None
@@ -121,7 +125,7 @@ class QueryPreparer:
             return CheckedRequest(request=request)
         if request.gradient is not None:
             check_gradients(request.gradient, self.expected_gradients())
-            return CheckedRequest(request=request, passes=self._passes)
+            return CheckedRequest(request=request, passes=self._passes_of(request))
         interface = self._interface()
         raw = [request.query] if request.query is not None else list(request.query_set or ())
         if not raw:
@@ -134,8 +138,25 @@ class QueryPreparer:
             request=request,
             payloads=payloads,
             target=self._target(request.target) if request.by_gradients else None,
-            passes=self._passes if request.by_gradients else 0,
+            passes=self._passes_of(request) if request.by_gradients else 0,
         )
+
+    def _passes_of(self, request: AttributionRequest) -> int:
+        """Passes over training points that a request may take, once it is clear that it can be refined."""
+        if not request.refine:
+            return self._passes
+        refuse_unrefinable(self._recipe)
+        if self._task is None:
+            raise InvalidQuery(
+                "refine solves a query with batches of training points, and this index was opened without its Task: open "
+                "it with the Task, or leave refine out"
+            )
+        if self._task.outputs is None:
+            raise InvalidQuery(
+                "refine needs Task.outputs, which says how the model predicts, and this index's Task declares none: "
+                "declare byline.task.Outputs, or leave refine out"
+            )
+        return (request.refine + 1) * len(self._models().members)
 
     def features(self, questions: Sequence[CheckedRequest], watch: StageTimer) -> list[PreparedQuery]:
         """Compute the feature of each question. One question's error does not touch the others.
@@ -231,16 +252,16 @@ class QueryPreparer:
         return prediction.item, prediction.output
 
     def _differentiate(self, queries: Sequence[PreparedQuery]) -> None:
-        """Queries with one target share a batch. Where the batch fails, each is tried alone."""
-        by_target: dict[str | None, list[PreparedQuery]] = {}
+        """Queries with one target and one `refine` share a batch. Where the batch fails, each is tried alone."""
+        alike: dict[tuple[str | None, int], list[PreparedQuery]] = {}
         for each in queries:
             if each.question.request.query_set is not None:
                 _attempt(each, self._differentiate_alone)
             else:
-                by_target.setdefault(each.target, []).append(each)
-        for target, group in by_target.items():
+                alike.setdefault((each.target, each.question.request.refine), []).append(each)
+        for (target, refine), group in alike.items():
             try:
-                made = self._models().features([each.items[0] for each in group], target)
+                made = self._models().features([each.items[0] for each in group], target, refine=refine)
             except Exception:  # whose fault it is shows when each is tried alone
                 for each in group:
                     _attempt(each, self._differentiate_alone)
@@ -253,7 +274,7 @@ class QueryPreparer:
         mean = request.query_set is not None
         try:
             with task_code():
-                made = self._models().features(query.items, target, mean=mean)
+                made = self._models().features(query.items, target, mean=mean, refine=request.refine)
         except (InvalidQuery, InvalidTask, NonFiniteGradient):
             for number, item in enumerate(query.items, 1):  # the first that fails alone is named
                 with _numbered(request, number), task_code():
@@ -264,7 +285,7 @@ class QueryPreparer:
     def _transform(self, query: PreparedQuery) -> None:
         request = query.question.request
         if request.gradient is not None:
-            _take(query, self._needs_featurizer().features_of(request.gradient), 0)
+            _take(query, self._needs_featurizer().features_of(request.gradient, refine=request.refine), 0)
         else:
             query.feature = self._feature(request)
 
@@ -295,6 +316,17 @@ def _passes(recipe: Recipe, featurizer: GradientFeaturizer | None) -> int:
 def _take(query: PreparedQuery, made: QueryFeatures, place: int) -> None:
     query.feature = made.whole_QK[place]
     query.parts = None if made.parts_QMK is None else made.parts_QMK[place]
+    query.refined = None if made.refined is None else refinement(made.refined, place)
+
+
+def refinement(refined: Refined, place: int) -> Refinement:
+    """Write the report of one query."""
+    return Refinement(
+        steps=int(refined.steps_Q[place]),
+        residual=float(refined.residual_Q[place]),
+        sample=refined.sample,
+        damping=refined.damping,
+    )
 
 
 def _attempt(query: PreparedQuery, step: Callable[[PreparedQuery], None]) -> None:

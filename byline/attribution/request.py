@@ -68,6 +68,10 @@ class AttributionRequest(AttributionOptions):
                     "expected baseline only with query or query_set: similarity compares items, not gradients or features"
                 )
             self._check_similarity()
+        if self.refine and self.feature is not None:
+            raise InvalidQuery(
+                "expected refine with a query, query_set or gradient: a finished feature has no gradient to solve for"
+            )
         return self
 
     def _check_similarity(self) -> None:
@@ -76,7 +80,7 @@ class AttributionRequest(AttributionOptions):
             raise InvalidQuery(
                 "expected shares without a baseline: shares follow influence scores, never similarity"
             )
-        for name in ("target", "members", "drill_down"):
+        for name in ("target", "members", "drill_down", "refine"):
             if getattr(self, name):
                 raise InvalidQuery(f"expected {name} without a baseline: only influence scores have it")
 

@@ -4,6 +4,7 @@ Letters: Q queries, R rows of the index, K numbers of a feature.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -102,7 +103,12 @@ def query_items(featurizer: Featurizer, queries: Points) -> TrainSet:
 
 
 def by_items(
-    featurizer: Featurizer, searcher: Searcher, items: TrainSet | Sequence[Item], target: str
+    featurizer: Featurizer,
+    searcher: Searcher,
+    items: TrainSet | Sequence[Item],
+    target: str,
+    *,
+    refine: int = 0,
 ) -> Fill:
     """Make the function that scores a batch of complete items of the data set's kind.
 
@@ -111,21 +117,23 @@ def by_items(
         searcher: The index's searcher.
         items: Q queries.
         target: The attributed target.
+        refine: Steps that solve each query. 0 takes the index's own solution.
 
     Returns:
         A `Fill`.
     """
+    features = partial(featurizer.query, target=target, refine=refine)
 
     def fill(start: int, part_QR: NDArray[np.float32]) -> None:
         part = [items[place] for place in range(start, start + len(part_QR))]
-        searcher.scores(_features(featurizer, part, target, start + 1), out=part_QR)
+        searcher.scores(_features(features, part, start + 1), out=part_QR)
 
     return fill
 
 
-def _features(featurizer: Featurizer, part: Sequence[Item], target: str, first: int) -> Tensor:
+def _features(features: Callable[[Sequence[Item]], Tensor], part: Sequence[Item], first: int) -> Tensor:
     try:
-        return featurizer.query(part, target)
+        return features(part)
     except (BylineError, *OUT_OF_MEMORY):
         raise
     except Exception as error:

@@ -2,8 +2,9 @@
 
     score = (H + lam I)^-1 q . g,    lam = damping * mean eigenvalue of H
 
-The query's whole gradient q is solved for, then projected. Training gradients g are projected as they are. So an
-index costs no more than one without curvature, and each query costs passes over a fixed sample of the training set.
+The query's whole gradient q is solved for, then projected, and training gradients g are projected: each query costs passes
+over a fixed sample of the training set. With the projection to an EK-FAC fit's eigenbasis (`if_cg`) the fit preconditions
+the solver, and weighs the kept coordinates on either side by (L + d)^-1/2 and (L + d)^1/2, which cancel in a score.
 The mean eigenvalue tr(H)/P is estimated by Hutchinson's estimator (1990), E[z^T H z] = tr(H) over random signs z, when
 the index is built, and kept in it: one number, so that every query is solved with the same matrix.
 
@@ -19,13 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from byline.curvature.base import BatchProducts, EveryFit, Preconditioner, Source, Statistic
+from byline.curvature.kronecker import Ekfac, kept_blocks
 from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
-from byline.curvature.solvers import LissaOptions, conjugate_gradients, largest_eigenvalue, lissa
+from byline.curvature.solvers import LissaOptions, Product, conjugate_gradients, largest_eigenvalue, lissa
 from byline.errors import InvalidRecipe
 from byline.gradients.outer_products.blocks import Block
 from byline.progress import count_steps
 from byline.projection.base import ProjectionSpec
+from byline.projection.eigenbasis import EigenbasisProjection
 from byline.randomness import random_signs, stream_key
 from byline.types import State
 
@@ -86,17 +89,33 @@ class Cg(BaseModel):
         return self.iterations
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """List the mean eigenvalue."""
-        del projection
-        return (TraceStatistic(blocks, self.matrix, self.damping, self.sample),)
+        """List the mean eigenvalue, and an EK-FAC fit where the projection is to its eigenbasis."""
+        trace = TraceStatistic(blocks, self.matrix, self.damping, self.sample)
+        if isinstance(projection, EigenbasisProjection):
+            return (trace, *Ekfac().statistics(blocks, projection))
+        return (trace,)
 
     def preconditioner(self, state: State) -> Preconditioner:
-        """Make the identity: stored vectors stay as they are."""
-        del state
-        return _as_it_is
+        """Make that of the EK-FAC fit, which weighs the kept coordinates; the identity without one."""
+        return Ekfac().preconditioner(state) if kept_blocks(state) else _as_it_is
 
-    def solve(self, products: SampleProducts, gradients_VP: Tensor, state: State) -> Tensor:
+    def solve(
+        self,
+        products: SampleProducts,
+        gradients_VP: Tensor,
+        state: State,
+        inverse: Product | None = None,
+    ) -> Tensor:
         """H^-1 q of every row, float64.
+
+        Args:
+            products: The matrix.
+            gradients_VP: Whole gradients of queries.
+            state: Fitted state: the damping.
+            inverse: Near the damped inverse: the solver's preconditioner.
+
+        Returns:
+            [V, P].
 
         Raises:
             InvalidRecipe: The damped matrix is not positive definite.
@@ -111,7 +130,11 @@ class Cg(BaseModel):
                 return product_VP
 
             found = conjugate_gradients(
-                damped, gradients_VP.double(), iterations=self.iterations, tolerance=self.tolerance
+                damped,
+                gradients_VP.double(),
+                iterations=self.iterations,
+                tolerance=self.tolerance,
+                inverse=inverse,
             )
         if bool(found.indefinite_V.any()):
             raise InvalidRecipe(
@@ -167,8 +190,15 @@ class Lissa(BaseModel):
         del state
         return _as_it_is
 
-    def solve(self, products: SampleProducts, gradients_VP: Tensor, state: State) -> Tensor:
-        """H^-1 q of every row, float64."""
+    def solve(
+        self,
+        products: SampleProducts,
+        gradients_VP: Tensor,
+        state: State,
+        inverse: Product | None = None,
+    ) -> Tensor:
+        """H^-1 q of every row, float64; steps of LiSSA have no preconditioner."""
+        del inverse
         options = LissaOptions(
             depth=self.depth, repeats=self.repeats, damping=float(state[DAMPING]), scale=float(state[SCALE])
         )
@@ -188,7 +218,8 @@ IterativeCurvature = Cg | Lissa
 
 
 def _as_it_is(phi_NK: Tensor, power: float) -> Tensor:
-    assert power == 0, "a solved inverse has no power that a stored vector could be multiplied by"
+    """Leave rows as they are: their weights on the two sides are the inverse of each other, so any will do."""
+    del power
     return phi_NK
 
 

@@ -2,7 +2,8 @@
 
 `product(v)` is H v, damping included, of several vectors at once:
 
-    conjugate gradients     the best x in the Krylov space of b. H must be positive definite (Hestenes & Stiefel 1952)
+    conjugate gradients     the best x in the Krylov space of b. H must be positive definite (Hestenes & Stiefel 1952);
+                            with a preconditioner M^-1 the space of M^-1 H and M^-1 b, beside a start
     LiSSA                   x <- b + x - H x / s, one batch's H at a time (Agarwal et al. 2017; Koh & Liang 2017)
     power iteration         the largest |eigenvalue|, from below
     Lanczos                 T = Q^T H Q over an orthonormal basis Q of the Krylov space, with full
@@ -37,6 +38,8 @@ class Solution:
     """Solutions, in the precision of the right-hand sides."""
     iterations: int
     """Products of all right-hand sides that were taken."""
+    steps_V: Tensor
+    """int64: the steps of each row, at most `iterations`."""
     residual_V: Tensor
     """|b - H x| / |b| as the solver last knew it, float64."""
     indefinite_V: Tensor
@@ -44,33 +47,47 @@ class Solution:
 
 
 def conjugate_gradients(
-    product: Product, b_VP: Tensor, *, iterations: int = 100, tolerance: float = 1e-6
+    product: Product,
+    b_VP: Tensor,
+    *,
+    iterations: int = 100,
+    tolerance: float = 1e-6,
+    inverse: Product | None = None,
+    start_VP: Tensor | None = None,
 ) -> Solution:
     """Solve H x = b for every row, each with its own steps, all with one product an iteration.
 
     A row stops at `tolerance`, at a direction in which H is not positive, and where its residual is exactly zero.
     The others go on. A row that has stopped does not change any more, so no number past convergence is ever formed.
 
+    A start takes one product that is no step. A start that is right along most directions stays so, and the first steps
+    go to the others. Steps from zero go to the largest eigenvalues first, and reach the rest much later.
+
     Args:
         product: H, positive definite.
         b_VP: Right-hand sides [V, P].
-        iterations: The most products.
+        iterations: The most steps.
         tolerance: |b - H x| / |b| at which a row is done.
+        inverse: M^-1, symmetric and positive definite, near H^-1. None takes the identity.
+        start_VP: x0. None starts at zero.
 
     Returns:
-        The solutions, the iterations taken and each row's residual.
+        The solutions, the steps taken and each row's residual.
     """
-    x_VP, r_VP = torch.zeros_like(b_VP), b_VP.clone()
-    p_VP = r_VP.clone()
+    precondition = inverse or _unchanged
+    x_VP = torch.zeros_like(b_VP) if start_VP is None else start_VP.clone()
+    r_VP = b_VP.clone() if start_VP is None else b_VP - product(start_VP).to(b_VP)
+    z_VP = precondition(r_VP)
+    p_VP = z_VP
     length_V = _dot(b_VP, b_VP).sqrt()
-    rho_V = _dot(r_VP, r_VP)
+    rho_V, norm_V = _dot(r_VP, z_VP), _dot(r_VP, r_VP).sqrt()
     indefinite_V = torch.zeros_like(length_V, dtype=torch.bool)
-    taken = 0
+    steps_V = torch.zeros(len(b_VP), dtype=torch.int64, device=b_VP.device)
     for _ in range(iterations):
-        active_V = (rho_V.sqrt() > tolerance * length_V) & ~indefinite_V
+        active_V = (norm_V > tolerance * length_V) & ~indefinite_V
         if not bool(active_V.any()):
             break
-        taken += 1
+        steps_V += active_V
         h_VP = torch.zeros_like(b_VP)
         h_VP[active_V] = product(p_VP[active_V]).to(b_VP)
         curvature_V = _dot(p_VP, h_VP)
@@ -78,13 +95,24 @@ def conjugate_gradients(
         active_V &= curvature_V > 0
         alpha_V1 = _where(active_V, rho_V / curvature_V.clamp_min(_TINY)).to(b_VP)
         x_VP += alpha_V1 * p_VP
-        r_VP -= alpha_V1 * h_VP
-        new_V = _dot(r_VP, r_VP)
+        r_VP = r_VP - alpha_V1 * h_VP  # a new tensor: without a preconditioner z and p are r itself
+        z_VP = precondition(r_VP)
+        new_V = _dot(r_VP, z_VP)
         beta_V1 = _where(active_V, new_V / rho_V.clamp_min(_TINY)).to(b_VP)
-        p_VP = torch.where(active_V[:, None], r_VP + beta_V1 * p_VP, p_VP)
-        rho_V = torch.where(active_V, new_V, rho_V)
-    residual_V = rho_V.sqrt() / length_V.clamp_min(_TINY)
-    return Solution(x_VP=x_VP, iterations=taken, residual_V=residual_V, indefinite_V=indefinite_V)
+        p_VP = torch.where(active_V[:, None], z_VP + beta_V1 * p_VP, p_VP)
+        rho_V, norm_V = torch.where(active_V, new_V, rho_V), _dot(r_VP, r_VP).sqrt()
+    residual_V = norm_V / length_V.clamp_min(_TINY)
+    return Solution(
+        x_VP=x_VP,
+        iterations=int(steps_V.max()) if len(steps_V) else 0,
+        steps_V=steps_V,
+        residual_V=residual_V,
+        indefinite_V=indefinite_V,
+    )
+
+
+def _unchanged(vectors_VP: Tensor) -> Tensor:
+    return vectors_VP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +172,7 @@ def lissa(
     return Solution(
         x_VP=total_VP / options.repeats,
         iterations=taken,
+        steps_V=torch.full(change_V.shape, taken, dtype=torch.int64, device=change_V.device),
         residual_V=change_V,
         indefinite_V=torch.zeros_like(change_V, dtype=torch.bool),
     )

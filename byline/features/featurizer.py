@@ -19,9 +19,10 @@ from byline.curvature.base import Preconditioner, Statistic
 from byline.curvature.filters import RunTimeStatistic
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients
+from byline.gradients.outer_products.tensors import flat_gradients
 from byline.projection.pca import rotate_features
 from byline.recipes import SIDE_POWERS, Recipe
-from byline.scale.base import Scaler
+from byline.scale.base import NoScale, Scaler
 from byline.scale.kronecker import scaled_statistics
 from byline.scale.row_weights import inverse_lengths, one_minus_p
 from byline.scale.second_moment import SecondMoment
@@ -57,7 +58,7 @@ class MemberFeaturizer:
     """Gradients of one member -> its stretch of a feature, on either side."""
 
     def __init__(self, recipe: Recipe, blocks: Sequence[Block], state: State) -> None:
-        self._recipe = recipe
+        self._recipe, self._blocks = recipe, blocks
         self._projector = recipe.projection.projector(blocks, state)
         self._state = state
 
@@ -90,6 +91,9 @@ class MemberFeaturizer:
     def project(self, gradients: BatchGradients, side: Side) -> Tensor:
         """Compute phi_NK, scaled for one side and projected, not yet preconditioned. Float64 for a float64 model."""
         scaled = self._scaler.train(gradients) if side is Side.TRAIN else self._scaler.query(gradients)
+        return self._projected(scaled)
+
+    def _projected(self, scaled: BatchGradients) -> Tensor:
         phi_NK = self._projector(scaled)
         return phi_NK if phi_NK.dtype == torch.float64 else phi_NK.float()
 
@@ -114,6 +118,21 @@ class MemberFeaturizer:
         # A feature of zeros stays zero; torch's default epsilon would leave small features shorter than one.
         tiny = torch.finfo(feature_NK.dtype).tiny
         return torch.nn.functional.normalize(feature_NK, dim=1, eps=tiny)
+
+    def scale_vectors(self, vectors_NP: Tensor) -> Tensor:
+        """Scale whole gradients of queries, block after block."""
+        if isinstance(self._recipe.scale, NoScale):
+            return vectors_NP
+        return self._scaler.query(flat_gradients(self._blocks, vectors_NP)).dense()
+
+    def solution_feature(self, solution_NP: Tensor) -> Tensor:
+        """Map solutions in the scaled parameters to the rows: w with w . row = x . (scaled gradient); feature_NK.
+
+        A row is a power of the curvature times the projected gradient, so w is the projected solution times the inverse
+        power. A projection that is not whole leaves out what it leaves out of the row.
+        """
+        on_train, _ = SIDE_POWERS[self._recipe.sides]
+        return self._precondition(self._projected(flat_gradients(self._blocks, solution_NP)), -on_train)
 
     def quadratic(self, phi_NK: Tensor) -> Tensor:
         """Compute g^T H^-1 g of every row: float64 [N]."""

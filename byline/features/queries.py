@@ -3,7 +3,7 @@
 Shapes: Q queries, K numbers of a feature, M members.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,18 +13,21 @@ from torch import Tensor, nn
 from byline.curvature.iterative import IterativeCurvature
 from byline.errors import InvalidQuery, InvalidTask
 from byline.features.featurizer import MemberFeaturizer, Side, combine, member_parts
+from byline.features.refining import QueryRefiner, Refined, join_reports, refuse_unrefinable
 from byline.features.solving import QuerySolver
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients
-from byline.gradients.outer_products.tensors import check_gradients, dense_gradients, flat_gradients
+from byline.gradients.outer_products.tensors import check_gradients, dense_gradients
 from byline.members import Member, member_shares
 from byline.models.device import Compute
 from byline.models.ensemble import EnsembleModels
 from byline.models.masked_passes import QueryPasses
 from byline.models.member import MemberModel
+from byline.models.run_damping import run_damping
 from byline.progress import count_steps
 from byline.projection.pca import decode_directions
 from byline.recipes import Recipe
+from byline.scale.base import NoScale
 from byline.task import Item, Task, TrainSet
 from byline.types import State
 
@@ -38,6 +41,8 @@ class QueryFeatures:
     parts_QMK: Tensor | None = None
     """float32 [Q, M, K] of an index with a PCA: the members' parts, which add up to the features. None where
     each member has a stretch of the feature to itself."""
+    refined: Refined | None = None
+    """How far the queries were solved. None where they were not refined."""
 
 
 class GradientFeaturizer:
@@ -79,52 +84,58 @@ class GradientFeaturizer:
             for name, shape in zip(block.parameters, block.shapes, strict=True)
         }
 
-    def features_of(self, tensors: Mapping[str, Tensor]) -> QueryFeatures:
+    def features_of(self, tensors: Mapping[str, Tensor], *, refine: int = 0) -> QueryFeatures:
         """Make the feature of one query whose gradients were computed elsewhere, with the members' parts.
 
         Args:
             tensors: `member/parameter` -> gradient of the objective (a loss, or a negated target), shaped
                 like the parameter. See `expected_gradients`.
+            refine: Steps that solve it (`byline.features.refining`). 0 takes the index's own solution.
 
         Returns:
             The features of one query.
 
         Raises:
-            InvalidQuery: A name is missing or unknown, a shape differs, or a number is not finite, or the recipe's
-                inverse is solved with training points, which need the Task.
+            InvalidQuery: A name is missing or unknown, a shape differs, or a number is not finite, or the query is to be
+                solved with training points, which need the Task.
         """
         check_gradients(tensors, self.expected_gradients())
 
-        def project(member: Member) -> Tensor:
+        def gradients(member: Member) -> BatchGradients:
             prefix = f"{self._source(member)}/"
             own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-            gradients = dense_gradients(self._blocks, own)
-            return self._featurizers[member].project(self._solved(member, gradients), Side.QUERY)
+            return dense_gradients(self._blocks, own)
 
-        return self._features(project)
+        with torch.no_grad():
+            made = [self._made(m, gradients(m), refine=refine, mean=False) for m in self._featurizers]
+        return self._joined(made)
 
-    def _solved(self, member: Member, gradients: BatchGradients, *, mean: bool = False) -> BatchGradients:
-        """Solve the curvature's inverse for whole gradients, where the recipe does, or for their mean alone."""
-        del member, mean
-        if self._recipe.sides == "solved":
+    def _made(
+        self, member: Member, gradients: BatchGradients, *, refine: int, mean: bool
+    ) -> tuple[Tensor, Refined | None]:
+        """Make a member's stretch of the features, or of the mean's feature alone."""
+        if self._recipe.sides == "solved" or refine:
+            solver = "refine" if refine else f"recipe '{self._recipe.name}'"
             raise InvalidQuery(
-                f"recipe '{self._recipe.name}' solves each query with batches of training points, and this index was "
-                f"opened without its Task: open it with the Task, or send a finished feature"
+                f"{solver} solves each query with batches of training points, and this index was opened without its "
+                f"Task: open it with the Task, or send a finished feature"
             )
-        return gradients
+        featurizer = self._featurizers[member]
+        phi_QK = featurizer.project(gradients, Side.QUERY)
+        return featurizer.feature(phi_QK.mean(dim=0, keepdim=True) if mean else phi_QK, Side.QUERY), None
 
     def _source(self, member: Member) -> str:
         """Name of the model that a member's query gradients are of."""
         return (member.whole if self._whole else member).name
 
-    def _features(self, project: Callable[[Member], Tensor]) -> QueryFeatures:
-        """Combine the members' features of their projected gradients."""
-        with torch.no_grad():
-            own = [f.feature(project(member), Side.QUERY) for member, f in self._featurizers.items()]
-            if not self._directions:
-                return QueryFeatures(whole_QK=combine(own, self._shares).float().cpu())
-            parts_QMK = member_parts([each.cpu() for each in own], self._directions, self._shares)
-            return QueryFeatures(whole_QK=parts_QMK.sum(dim=1), parts_QMK=parts_QMK)
+    def _joined(self, made: Sequence[tuple[Tensor, Refined | None]]) -> QueryFeatures:
+        """Combine the members' features, in their order."""
+        own, refined = [feature for feature, _ in made], join_reports([report for _, report in made])
+        if not self._directions:
+            whole_QK = combine(own, self._shares).float().cpu()
+            return QueryFeatures(whole_QK=whole_QK, refined=refined)
+        parts_QMK = member_parts([each.cpu() for each in own], self._directions, self._shares)
+        return QueryFeatures(whole_QK=parts_QMK.sum(dim=1), parts_QMK=parts_QMK, refined=refined)
 
 
 class Featurizer(GradientFeaturizer):
@@ -148,6 +159,8 @@ class Featurizer(GradientFeaturizer):
             if isinstance(recipe.curvature, IterativeCurvature)
             else {}
         )
+        self._states = states
+        self._refiners: dict[Member, QueryRefiner] = {}
 
     @classmethod
     def open(
@@ -209,12 +222,14 @@ class Featurizer(GradientFeaturizer):
             combined_NK = combine(own, self._shares)
         return combined_NK * weights_N[:, None].to(combined_NK)
 
-    def query(self, items: Sequence[Item], target: str | None = None, *, mean: bool = False) -> Tensor:
+    def query(
+        self, items: Sequence[Item], target: str | None = None, *, mean: bool = False, refine: int = 0
+    ) -> Tensor:
         """Make queries' features: float32 [Q, K] on the CPU, or [1, K] with `mean`; see `features`."""
-        return self.features(items, target, mean=mean).whole_QK
+        return self.features(items, target, mean=mean, refine=refine).whole_QK
 
     def features(
-        self, items: Sequence[Item], target: str | None = None, *, mean: bool = False
+        self, items: Sequence[Item], target: str | None = None, *, mean: bool = False, refine: int = 0
     ) -> QueryFeatures:
         """Make queries' features, with the members' parts.
 
@@ -222,26 +237,53 @@ class Featurizer(GradientFeaturizer):
             items: Complete items.
             target: Attributed target. None takes the recipe's.
             mean: Make one feature for the mean of the target over all items.
+            refine: Steps that solve each query (`byline.features.refining`). 0 takes the index's own solution.
 
         Returns:
             The features of Q queries, or of one with `mean`.
+
+        Raises:
+            InvalidQuery: The recipe's queries cannot be refined.
         """
         chosen = target or self._recipe.query_target
-
-        projected: dict[Member, Tensor] = {}
+        if refine:
+            refuse_unrefinable(self._recipe)
+        made: dict[Member, tuple[Tensor, Refined | None]] = {}
         with torch.no_grad(), count_steps("gradient", len(self._featurizers)) as advance:
             for member, gradients in self._passes.gradients(items, chosen):
-                solved = self._solved(member, gradients, mean=mean)
-                phi_QK = self._featurizers[member].project(solved, Side.QUERY)
-                projected[member] = phi_QK.mean(dim=0, keepdim=True) if mean else phi_QK
+                made[member] = self._made(member, gradients, refine=refine, mean=mean)
                 advance(1)
-        return self._features(projected.__getitem__)
+        return self._joined([made[member] for member in self._featurizers])
 
-    def _solved(self, member: Member, gradients: BatchGradients, *, mean: bool = False) -> BatchGradients:
-        """Solve the curvature's inverse for whole gradients, where the recipe does, or for their mean alone."""
-        if member not in self._solvers:
-            return gradients
+    def _made(
+        self, member: Member, gradients: BatchGradients, *, refine: int, mean: bool
+    ) -> tuple[Tensor, Refined | None]:
+        """Make a member's stretch, of solutions where the recipe or the query wants them."""
+        if member not in self._solvers and not refine:
+            return super()._made(member, gradients, refine=0, mean=mean)
+        return self._solved(member, gradients, refine=refine, mean=mean)
+
+    def _solved(
+        self, member: Member, gradients: BatchGradients, *, refine: int, mean: bool
+    ) -> tuple[Tensor, Refined | None]:
+        """Solve for whole gradients, or for their mean alone, and map the solutions to the rows."""
+        featurizer, report = self._featurizers[member], None
         vectors_QP = gradients.dense()
         if mean:
             vectors_QP = vectors_QP.mean(dim=0, keepdim=True)
-        return flat_gradients(self._blocks, self._solvers[member].solve(vectors_QP))
+        if refine:
+            scaled_QP = featurizer.scale_vectors(vectors_QP)
+            solution_QP, report = self._refiner(member).solve(scaled_QP, refine)
+        else:
+            solution_QP = self._solvers[member].solve(vectors_QP)
+        return featurizer.solution_feature(solution_QP.to(vectors_QP)), report
+
+    def _refiner(self, member: Member) -> QueryRefiner:
+        """A member's solver, made at its first use."""
+        if member not in self._refiners:
+            model, scaled = self._models[member], not isinstance(self._recipe.scale, NoScale)
+            dampings = run_damping(model.task, member, self._blocks, scaled=scaled)
+            self._refiners[member] = QueryRefiner(
+                model, self._featurizers[member], self._recipe, self._states[member], dampings
+            )
+        return self._refiners[member]

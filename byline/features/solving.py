@@ -9,8 +9,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from byline.curvature.iterative import IterativeCurvature
+from byline.curvature.iterative import DAMPING, IterativeCurvature
+from byline.curvature.kronecker import kept_blocks
+from byline.curvature.kronecker_inverse import block_spectra, nearby_inverse
 from byline.curvature.products import Matrix
+from byline.curvature.solvers import Product
 from byline.features.sampling import cut_batches, fit_sample
 from byline.models.member import MemberModel
 from byline.models.training_points import read_items
@@ -59,6 +62,11 @@ class TrainingProducts:
         self._kept: dict[int, list[Item]] = {}
 
     @property
+    def rows(self) -> int:
+        """Number of training points of the sample."""
+        return len(self._rows)
+
+    @property
     def batches(self) -> int:
         """Number of batches of the sample."""
         return len(self._batches)
@@ -101,6 +109,7 @@ class QuerySolver:
     def __init__(self, model: MemberModel, curvature: IterativeCurvature, state: State) -> None:
         self._curvature, self._state = curvature, state
         self._products = TrainingProducts(model, curvature.sample, curvature.batch)
+        self._inverse = _preconditioner(model, curvature, state)
 
     def solve(self, gradients_VP: Tensor) -> Tensor:
         """H^-1 q of every row, in the rows' precision.
@@ -110,5 +119,20 @@ class QuerySolver:
         """
         step = max(1, NUMBERS // max(1, gradients_VP.shape[1]))
         cut = torch.split(gradients_VP, step)
-        parts = [self._curvature.solve(self._products, part, self._state) for part in count_items(None, cut)]
+        parts = [
+            self._curvature.solve(self._products, part, self._state, self._inverse)
+            for part in count_items(None, cut)
+        ]
         return torch.cat(parts).to(gradients_VP)
+
+
+def _preconditioner(model: MemberModel, curvature: IterativeCurvature, state: State) -> Product | None:
+    """Make the solver's preconditioner where a Kronecker fit was made beside the damping.
+
+    Steps from zero begin along the fit's own solution, so it is no start as well.
+    """
+    spectra = block_spectra(model.blocks, state) if kept_blocks(state) else []
+    damping = float(state[DAMPING])
+    if not spectra:
+        return None
+    return nearby_inverse(spectra, damping / curvature.damping, [damping] * len(spectra))

@@ -103,6 +103,11 @@ class MemberModel:
         """The model's training set."""
         return self._passes.task.train_set
 
+    @property
+    def task(self) -> Task:
+        """The Task that declares the model."""
+        return self._passes.task
+
     def gradients(self, items: Sequence[Item], target: str = "loss") -> BatchGradients:
         """Differentiate the loss, or a negated target, for every item.
 

@@ -33,7 +33,7 @@ class EigenbasisProjection(BaseModel):
 
     def projector(self, blocks: Sequence[Block], state: State) -> "EigenbasisProjector":
         """Make it ready for a model's blocks, from the state of a Kronecker fit."""
-        return EigenbasisProjector([_kept(block.name, state) for block in blocks])
+        return EigenbasisProjector([kept_coordinates(block.name, state) for block in blocks])
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def block_basis(name: str, side: str, state: State) -> Basis:
     return MatrixBasis(stored) if stored.dim() == 2 else CoordinateBasis(stored)
 
 
-def _kept(name: str, state: State) -> KeptCoordinates:
+def kept_coordinates(name: str, state: State) -> KeptCoordinates:
+    """Read one block's kept coordinates from the state of a Kronecker fit."""
     left, right = block_basis(name, "left", state), block_basis(name, "right", state)
     kept_K = state[f"{name}.kept"]
     # Only eigenvectors of kept coordinates are multiplied: positions are renumbered among these.

@@ -53,8 +53,12 @@ class Chosen:
     """Number of neighbors K of `knn_shapley`."""
 
 
-def read_requests(path: Path) -> list[AttributionRequest]:
+def read_requests(path: Path, *, refine: int = 0) -> list[AttributionRequest]:
     r"""Read one query a line. Empty lines are skipped. Only `\n` ends a line: JSON may hold what Unicode calls one.
+
+    Args:
+        path: The file.
+        refine: Steps that solve each query. 0 takes the index's own solution.
 
     Raises:
         InvalidInput: The file cannot be read, holds no query, or a line is no JSON object.
@@ -80,7 +84,7 @@ def read_requests(path: Path) -> list[AttributionRequest]:
             raise InvalidInput(
                 f"{path}, line {number}: expected a JSON object, got a {type(payload).__name__}"
             )
-        requests.append(AttributionRequest(query=payload))
+        requests.append(AttributionRequest(query=payload, refine=refine))
     if not requests:
         raise InvalidInput(f"expected at least one query in {path}, got an empty file")
     return requests
@@ -136,13 +140,14 @@ def write_scores(
         scores_QR.flush()
 
 
-def score_items(
+def score_items(  # noqa: PLR0913 - four say what is scored, three how
     index: AttributionIndex,
     task: Task,
     items: Sequence[Item],
     target: str,
     *,
     batch: int = 32,
+    refine: int = 0,
     observer: Observer | None = None,
 ) -> NDArray[np.float32]:
     """Score every row for queries that are items of the data set's kind: what `write_scores` writes.
@@ -152,7 +157,8 @@ def score_items(
         task: What it was built from.
         items: Q complete queries.
         target: What is attributed.
-        batch: Queries that are differentiated together.
+        batch: Queries that are differentiated, and solved, together.
+        refine: Steps that solve each query. 0 takes the index's own solution.
         observer: Receives progress and messages.
 
     Returns:
@@ -164,7 +170,7 @@ def score_items(
     observer = observer or Silent()
     featurizer = load_featurizer(index, load_index_task(index, task))
     scores_QR = np.empty((len(items), index.rows), dtype=np.float32)
-    fill = by_items(featurizer, Searcher(index), items, target)
+    fill = by_items(featurizer, Searcher(index), items, target, refine=refine)
     fill_in_batches(scores_QR, fill, batch, partial(observer.progress, "score queries"))
     return scores_QR
 

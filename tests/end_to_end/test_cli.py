@@ -232,6 +232,23 @@ def test_query_is_the_answer_of_the_attributor(run: Run, index: Path) -> None:
     assert found["prediction"]["label"] in {"0", "1", "2"}
 
 
+def test_query_is_refined(run: Run, index: Path, tmp_path: Path) -> None:
+    code, out, _ = run("query", index, "--query", json.dumps(QUERY), "--refine", "4", "--json")
+    assert code == 0
+    found = json.loads(out)
+    expected = json.loads(Attributor.open(index).attribute(QUERY, refine=4).model_dump_json())
+    for answer in (found, expected):
+        del answer["timings"]
+    assert found == expected
+    assert found["refined"]["steps"] == 4
+    (tmp_path / "q.jsonl").write_text(json.dumps(QUERY))
+    file = tmp_path / "scores.npy"
+    code, _, _ = run("scores", index, "--queries", tmp_path / "q.jsonl", "--out", file, "--refine", "4")
+    assert code == 0
+    (best, *_) = found["proponents"]
+    assert np.load(file)[0].argmax() == best["row"]
+
+
 def test_query_filters_and_shares(run: Run, index: Path) -> None:
     complete = json.dumps({**QUERY, "label": 1})
     options = ["--filter-owner", "owner-1", "--filter-owner", "owner-2", "--filter-label", "1"]

@@ -59,7 +59,7 @@ CASES = {
     "if_exact": {"curvature": {"damping": 0.3}},
     "datainf": {"projection": {"size_in": 4, "size_out": 4}},
     "dvemb": {"projection": {"size_in": 4, "size_out": 4}},
-    "if_cg": {"projection": {"size": 24}, "curvature": {"tolerance": 1e-7}},
+    "if_cg": {"projection": {"size": 4096}, "curvature": {"tolerance": 1e-7}},
     "if_lissa": {"projection": {"size": 24}, "curvature": {"batch": 90, "depth": 5000}},
     # As many steps as parameters (83): the whole positive part of the spectrum that is not rounding.
     "arnoldi": {"projection": {"size": 83}, "curvature": {"steps": 83, "damping": 0.3}},
@@ -93,6 +93,7 @@ OTHERS = [
         },
     ),
     ("if_cg", {"curvature": {"tolerance": 1e-7, "sample": 40}, "members": {"masks": 2}}),
+    ("if_cg", {"projection": {"kind": "sjlt", "size": 24}, "curvature": {"tolerance": 1e-7}}),
     ("if_cg", {"curvature": {"matrix": "hessian", "damping": 50.0, "tolerance": 1e-7}}),
     ("trackstar", {"projection": {"kind": "identity"}, "unit_norm": False, "scale": {"floor": 0.1}}),
     ("trackstar", {"projection": {"kind": "grass", "kept": 60, "size": 24}, "scale": {"factored": False}}),
@@ -501,6 +502,8 @@ def product_scores(task: Task, recipe: Recipe, member: Member, query: dict, *, t
     mean = np.einsum("vp,pq,vq->", signs, matrix, signs) / PROBES / width
     assert mean == pytest.approx(np.trace(matrix) / width, rel=0.3), "the estimate of the trace"
     solved = np.linalg.solve(matrix + curvature.damping * mean * np.eye(width), query_QP.T).T
+    if recipe.projection.kind == "eigenbasis":  # of all coordinates: a rotation
+        return solved @ train_NP.T
     projection, _ = projection_matrix(recipe, attributed(task, recipe))
     return solved @ projection @ (train_NP @ projection).T
 

@@ -29,6 +29,13 @@ def test_a_line_that_is_no_query_is_named(tmp_path: Path, line: str) -> None:
     assert len(str(caught.value)) < 500
 
 
+def test_every_query_of_a_file_is_refined(tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
+    path.write_text('{"text": "one"}\n{"text": "two"}\n')
+    assert [request.refine for request in read_requests(path, refine=8)] == [8, 8]
+    assert [request.refine for request in read_requests(path)] == [0, 0]
+
+
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe"])
 def test_files_without_queries(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "queries.jsonl").write_bytes(content)

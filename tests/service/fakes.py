@@ -123,7 +123,7 @@ class FakeFeaturizer:
     def expected_gradients(self):
         return {f"{member.name}/w": (WIDTH,) for member in self.members}
 
-    def features(self, items, target=None, *, mean=False):
+    def features(self, items, target=None, *, mean=False, refine=0):
         self.entered.set()
         self.gate.wait(20)
         self.batches.append(len(items))
@@ -137,7 +137,7 @@ class FakeFeaturizer:
         seed = [*text.encode("utf-8", "replace"), label, len(target)]
         return torch.from_numpy(np.random.default_rng(seed).standard_normal(self.width)).float()
 
-    def features_of(self, tensors):
+    def features_of(self, tensors, *, refine=0):
         if set(tensors) != set(self.expected_gradients()):
             raise InvalidQuery("expected other names")
         for tensor in tensors.values():

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from byline.api.terms import REFINE_STEPS
 from byline_indexer.cli.interruption import stoppable
-from byline_indexer.cli.options import BuildFile, QueryBatch, Target, Workers
+from byline_indexer.cli.options import BuildFile, QueryBatch, Refine, Target, Workers
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -160,6 +161,7 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
     truth: TruthFile = None,
     workers: Workers = None,
     batch: QueryBatch = 32,
+    refine: Refine = REFINE_STEPS,
 ) -> None:
     """Measure how well an index's scores predict the effects of retraining, and write its quality card.
 
@@ -192,6 +194,7 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
         seed=seed,
         truth=truth,
         batch=batch,
+        refine=refine,
     )
     config = _config(build_file, workers)
     with stoppable("every model that was trained"), bar() as observer:

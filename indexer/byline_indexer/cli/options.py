@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from byline.api.terms import MOST_REFINE_STEPS
+
 BuildFile = Annotated[
     Path,
     typer.Argument(
@@ -41,6 +43,16 @@ Target = Annotated[
 QueryBatch = Annotated[
     int,
     typer.Option("--batch", min=1, help="Queries that are differentiated together. Example: `--batch 8`"),
+]
+Refine = Annotated[
+    int,
+    typer.Option(
+        "--refine",
+        min=0,
+        max=MOST_REFINE_STEPS,
+        help="Steps of conjugate gradients that solve each query from the index's own solution, each with a pass over "
+        "training points. Example: `--refine 8`",
+    ),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON instead of a table. Example: `--json | jq .rows`")

@@ -12,11 +12,12 @@ from byline.api.terms import (
     LISTED_END,
     LISTED_OWNERS,
     LISTED_POINTS,
+    REFINE_STEPS,
     Direction,
     Ranking,
     Scored,
 )
-from byline_indexer.cli.options import IndexPath, Json, QueryBatch, Target
+from byline_indexer.cli.options import IndexPath, Json, QueryBatch, Refine, Target
 
 if TYPE_CHECKING:
     from byline.attribution.request import AttributionRequest
@@ -153,6 +154,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     drill_down: DrillDown = False,
     drill_groups: DrillGroups = DRILLED_GROUPS,
     baseline: RankedBy = None,
+    refine: Refine = REFINE_STEPS,
     as_json: Json = False,
 ) -> None:
     """Ask which training examples made the model predict something. Needs no server.
@@ -181,6 +183,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
         drill_down=drill_down,
         drill_groups=drill_groups,
         baseline=baseline,
+        refine=refine,
     )
     answer = Attributor.open(index).attribute(request)
     if as_json:
@@ -191,7 +194,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
         console.print(table)
 
 
-def scores(
+def scores(  # noqa: PLR0913 - a command's options are its arguments
     index: IndexPath,
     queries: QueriesFile,
     out: Out,
@@ -199,6 +202,7 @@ def scores(
     batch: QueryBatch = 32,
     baseline: ScoresBaseline = None,
     neighbors: Neighbors = 5,
+    refine: Refine = REFINE_STEPS,
 ) -> None:
     """Write the score of every training point for every query: float32 [queries, training points].
 
@@ -209,7 +213,7 @@ def scores(
     from byline_indexer.cli.progress_bar import bar
     from byline_indexer.scores import Chosen, read_requests, write_scores
 
-    requests: list[AttributionRequest] = read_requests(queries)
+    requests: list[AttributionRequest] = read_requests(queries, refine=refine)
     chosen = None if baseline is None else Chosen(baseline, neighbors)
     with bar() as observer:
         write_scores(index, requests, out, batch=batch, observer=observer, baseline=chosen)

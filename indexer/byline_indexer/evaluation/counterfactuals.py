@@ -11,6 +11,7 @@ import numpy as np
 
 from byline.api.quality_card import BaselineFigure, Measurement, MeasurementProtocol
 from byline.errors import InvalidInput
+from byline.features.refining import refuse_unrefinable
 from byline.index.index import AttributionIndex
 from byline_indexer.evaluation.baselines import baseline_predictions
 from byline_indexer.evaluation.blends import blend_lds
@@ -89,8 +90,11 @@ def check(subject: Subject) -> None:
     Raises:
         InvalidTask: The Task lacks something.
         InvalidInput: The options do not fit, or a query to report was tuned on.
+        InvalidQuery: The recipe's queries cannot be refined, and are to be.
     """
     subject.check()
+    if subject.options.refine:
+        refuse_unrefinable(subject.config.recipe)
     refuse_tuned(subject.options.out, subject.evaluation_digest(), subject.split.reported)
 
 
@@ -139,6 +143,7 @@ def _measured(subject: Subject, index: AttributionIndex, truth: Truth, described
 def _measurement(subject: Subject, truth: Truth, described: _Described, figures: _Figures) -> Measurement:
     found = figures.comparison
     queries, ceiling, interval = len(found.rank_Q), found.ceiling, found.interval
+    refined = f" (refine {subject.options.refine})" if subject.options.refine else ""
     over = "owners" if described.owners is not None else "subsets"
     return Measurement(
         metric=subject.options.metric,
@@ -146,7 +151,7 @@ def _measurement(subject: Subject, truth: Truth, described: _Described, figures:
         statistic=f"mean over the queries of Spearman's correlation, over the {over}, of summed scores and outputs",
         value=found.value,
         interval=None if interval is None else (interval.low, interval.high),
-        sample=f"{queries - found.dropped} queries, {described.subsets}",
+        sample=f"{queries - found.dropped} queries{refined}, {described.subsets}",
         ceiling=None if ceiling is None else ceiling.ceiling,
         further={"pearson": float(np.nanmean(found.linear_Q))}
         | ({} if ceiling is None else {"halves_of_seeds": ceiling.halves})
@@ -160,6 +165,7 @@ def _measurement(subject: Subject, truth: Truth, described: _Described, figures:
             tuned_on=len(subject.split.tuning),
             subsets=len(truth.subsets_SJ),
             alpha=described.alpha,
+            refine=subject.options.refine,
             seeds=len(truth.outputs_TSE),
             paired=truth.paired,
             owners=described.owners,

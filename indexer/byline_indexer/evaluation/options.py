@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from byline.api.terms import MOST_REFINE_STEPS, REFINE_STEPS
 from byline.paths import LocalPath
 
 MOST_BY_DEFAULT = 100
@@ -46,3 +47,5 @@ class EvaluationOptions(BaseModel):
     """Outputs of models that were retrained elsewhere, in place of retraining."""
     batch: int = Field(default=32, ge=1)
     """Queries that are differentiated together."""
+    refine: int = Field(default=REFINE_STEPS, ge=0, le=MOST_REFINE_STEPS)
+    """Steps of conjugate gradients that solve each query. 0 takes the index's own solution."""

@@ -171,7 +171,15 @@ class Subject:
     def scores(self, index: AttributionIndex, items: NDArray[np.int64], target: str) -> NDArray[np.float32]:
         """Score every row of an index for items of the evaluation set, float32 [Q, J]."""
         chosen = read_items(self.evaluation_set, items, EVALUATION)
-        return score_items(index, self.task, chosen, target, batch=self.options.batch, observer=self.observer)
+        return score_items(
+            index,
+            self.task,
+            chosen,
+            target,
+            batch=self.options.batch,
+            refine=self.options.refine,
+            observer=self.observer,
+        )
 
     def folder(self) -> Path:
         """Make the folder that everything is written to."""

@@ -45,7 +45,7 @@ def keywords(method: Any) -> set[str]:
 
 
 def test_the_options_are_these() -> None:
-    names = "k direction filter target baseline members shares owners_limit drill_down drill_groups"
+    names = "k direction filter target baseline members shares owners_limit drill_down drill_groups refine"
     assert set(names.split()) == OPTIONS
 
 

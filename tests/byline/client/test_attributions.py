@@ -29,6 +29,7 @@ def offline(attributor, **request):
         ({"filter": {"owner": ["owner-1"]}}, {"filter": Filter(owner=["owner-1"])}),
         ({"filter": Filter(label=["0"])}, {"filter": Filter(label=["0"])}),
         ({"shares": True, "target": "margin"}, {"shares": True, "target": "margin"}),
+        ({"refine": 3, "shares": True}, {"refine": 3, "shares": True}),
     ],
 )
 def test_queries(client, attributors, options, request_options):
@@ -52,6 +53,9 @@ def test_shares(client, attributors):
     expected = attributors["ensemble"].shares(AttributionRequest(query=QUERY, owners_limit=100))
     assert same(client.shares("ensemble", QUERY), expected)
     assert len(client.shares("ensemble", QUERY, owners_limit=2).shares.owners) == 2
+    refined = attributors["ensemble"].shares(AttributionRequest(query=QUERY, owners_limit=100, refine=3))
+    assert same(client.shares("ensemble", QUERY, refine=3), refined)
+    assert refined.shares != expected.shares
     feature = [0.5] * attributors["ensemble"].index.width
     assert client.shares_of_feature("ensemble", feature).shares.coverage.complete
     assert client.shares_of_set("ensemble", [QUERY, OTHER], target="margin").target == "margin"

@@ -159,3 +159,45 @@ def test_orthogonalising_twice_leaves_rounding() -> None:
     vector = basis.T.sum(dim=0) * 1e6 + 1e-6 * sides(1)[0]
     rest = orthogonalize(vector, basis.T)
     assert (basis.T @ rest).norm() < 1e-9 * rest.norm()
+
+
+def preconditioner(matrix: Tensor) -> Tensor:
+    """An inverse near the matrix' own."""
+    noise = torch.randn(SIZE, SIZE, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    return torch.linalg.inv(matrix + 0.02 * noise @ noise.T)
+
+
+def test_a_preconditioner_changes_the_steps_and_not_the_solution() -> None:
+    matrix, b = positive(1e4), sides()
+    nearby = preconditioner(matrix)
+    plain, helped = (
+        conjugate_gradients(lambda v: v @ matrix, b, iterations=500, tolerance=1e-10, inverse=inverse)
+        for inverse in (None, lambda v: v @ nearby)
+    )
+    torch.testing.assert_close(helped.x_VP, torch.linalg.solve(matrix, b.T).T)
+    assert helped.iterations < plain.iterations / 2
+    exact = conjugate_gradients(lambda v: v @ matrix, b, inverse=lambda v: torch.linalg.solve(matrix, v.T).T)
+    assert exact.iterations == 1
+
+
+def test_a_start_is_kept_and_repaired() -> None:
+    matrix, b = positive(1e4), sides()
+    expected = torch.linalg.solve(matrix, b.T).T
+    vectors = torch.linalg.eigh(matrix).eigenvectors
+    start = expected + 50 * vectors[:, 3]  # right but for one direction
+    asked: list[Tensor] = []
+
+    def product(v: Tensor) -> Tensor:
+        asked.append(v)
+        return v @ matrix
+
+    none, one = (
+        conjugate_gradients(product, b, iterations=steps, tolerance=0, start_VP=start) for steps in (0, 1)
+    )
+    assert len(asked) == 1 + 2, "the start's own product, and one a step"
+    torch.testing.assert_close(none.x_VP, start)
+    residual = (b - start @ matrix).norm(dim=1) / b.norm(dim=1)
+    torch.testing.assert_close(none.residual_V, residual)
+    torch.testing.assert_close(one.x_VP, expected, rtol=1e-6, atol=1e-8)
+    assert one.steps_V.tolist() == [1, 1, 1]
+    assert (one.residual_V < 1e-6).all()

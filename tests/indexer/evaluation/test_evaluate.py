@@ -8,9 +8,11 @@ import pytest
 import torch
 from scipy.stats import pearsonr, spearmanr, zscore
 
-from byline.errors import InvalidTask
+from byline.attribution.attributor import Attributor
+from byline.errors import InvalidQuery, InvalidTask
 from byline.index.index import AttributionIndex
 from byline.loading.task_file import load_task
+from byline.recipes import recipe
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig, load_config
 from byline_indexer.evaluation.designs import random_subsets
@@ -57,9 +59,29 @@ def test_lds_is_scipys_of_models_trained_by_hand(config: BuildConfig, options: E
     assert found.interval[0] < found.value < found.interval[1]
     assert found.protocol.model_dump() == {
         "target": "loss", "output": "loss", "queries": 12, "dropped": 1, "tuned_on": 0, "subsets": 12, "alpha": 0.5,
-        "seeds": 1, "paired": False, "owners": None, "seed": 0, "wrong_labels": None, "truth": "retrained",
+        "refine": 0, "seeds": 1, "paired": False, "owners": None, "seed": 0, "wrong_labels": None, "truth": "retrained",
     }  # fmt: skip
     assert found.ceiling is None
+
+
+def test_refined_scores_are_measured_beside_the_indexs_own(
+    config: BuildConfig, options: EvaluationOptions
+) -> None:
+    with pytest.raises(InvalidQuery, match="'if_exact' inverts its own curvature"):
+        evaluate(config, with_(options, refine=20))
+    config = config.model_copy(update={"recipe": recipe("ekfac")})
+    first = evaluate(config, options).measured.measurement
+    done = evaluate(config, with_(options, refine=20))
+    assert [each.protocol.refine for each in done.card.measurements] == [0, 20]
+    assert "queries (refine 20)" in done.measured.measurement.sample
+    assert done.measured.measurement.value != first.value
+    loaded = load_task(config.task).task
+    with AttributionIndex.open(config.index.path) as index:
+        items = [loaded.evaluation_set[i] for i in range(3)]
+        plain, refined = (score_items(index, loaded, items, "loss", refine=steps) for steps in (0, 20))
+    expected = Attributor.open(config.index.path).item_scores(items, refine=20)
+    np.testing.assert_allclose(refined, expected, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(refined, plain, rtol=0.01)
 
 
 def test_the_card_and_the_report_hold_every_metric(config: BuildConfig, options: EvaluationOptions) -> None:

@@ -206,9 +206,14 @@ def test_counted_steps_of_long_answers(long_ones, monkeypatch, tmp_path):
     monkeypatch.setattr("byline_service.attributions.streaming.EventSender.interval", 0.0005)
     app = create_app(prepared(tmp_path), long_ones)
     asked = {"groups": {"query": QUERY, "drill_down": True, "drill_groups": 4}, "solved": {"query": QUERY}}
+    asked["refined"] = {"query": QUERY, "refine": 20, "shares": True}
     with listening(app) as url, httpx.Client(base_url=url, timeout=60, headers=bearer(admin_key())) as client:
-        for name, stage in (("groups", "drill"), ("solved", "solve")):
-            text = client.post(f"/v1/indexes/{name}/attributions", json=asked[name], headers=EVENTS).text
+        for asking, name, stage in (
+            ("groups", "groups", "drill"),
+            ("solved", "solved", "solve"),
+            ("refined", "groups", "solve"),
+        ):
+            text = client.post(f"/v1/indexes/{name}/attributions", json=asked[asking], headers=EVENTS).text
             *progress, (last, answer) = events_of(text)
             assert last == "answer"
             steps = [each for _, each in progress if each["stage"] == stage and each["total"]]
@@ -216,5 +221,5 @@ def test_counted_steps_of_long_answers(long_ones, monkeypatch, tmp_path):
             fractions = [each["fraction"] for each in steps]
             assert fractions == sorted(fractions)
             assert any(each["seconds_left"] is not None for each in steps)
-            offline = long_ones[name].attribute(AttributionRequest(**asked[name])).model_dump(mode="json")
+            offline = long_ones[name].attribute(AttributionRequest(**asked[asking])).model_dump(mode="json")
             assert without_timings(answer) == without_timings(offline)
