@@ -275,7 +275,7 @@ _TABLE = (
         name="ekfac_pca",
         projection=EigenbasisProjection(size=65_536),
         curvature=Ekfac(),
-        pca=Pca(size=1024),
+        pca=Pca(size=1024, sample=4096),
         **_TWO_SIDED,
     ),
     Recipe(

@@ -15,7 +15,7 @@ from byline.recipes import Recipe
 
 VERSION_LENGTH = 12
 """Characters of the fingerprint that name a version."""
-METHOD_REVISION = 3
+METHOD_REVISION = 4
 """Raised by every release in which the same inputs give other stored numbers: a corrected loss, projection or
 curvature. An index of another revision is built anew and not opened, since queries would not fit it."""
 
