@@ -273,7 +273,7 @@ _TABLE = (
     Recipe(name="ekfac", projection=EigenbasisProjection(), curvature=Ekfac(), **_TWO_SIDED),
     Recipe(
         name="ekfac_pca",
-        projection=EigenbasisProjection(size=65_536),
+        projection=EigenbasisProjection(size=65_536, rank=128),
         curvature=Ekfac(),
         pca=Pca(size=1024, sample=4096),
         **_TWO_SIDED,

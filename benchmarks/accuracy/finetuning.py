@@ -8,8 +8,8 @@
 A GPT-2 of 422,016 parameters (2 layers, width 96, 2,000 tokens, no dropout) is pretrained on messages of presidents until
 1912 and fine-tuned for three epochs with AdamW on 630 chunks of 64 tokens by 18 later presidents, who are the owners.
 Queries are 150 chunks of other speeches. Truths are fine-tunings on 60 random halves, on 40 random subsets without 5 % of
-the points, and without each owner: from the same weights, in two orders, the same for all subsets. The first order is that of
-the run that is attributed. Figures are means over three pretrained models; the interval is that of the first.
+the points, and without each owner: from the same weights, in two orders, the same for all subsets. The first order is that
+of the run that is attributed. Figures are means over three pretrained models; the interval is that of the first.
 """
 
 import argparse

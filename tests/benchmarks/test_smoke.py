@@ -10,8 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
+    "benchmarks.accuracy.curve",
     "benchmarks.accuracy.digits",
     "benchmarks.accuracy.ensembles",
+    "benchmarks.accuracy.finetuning",
     "benchmarks.accuracy.groups",
     "benchmarks.accuracy.optimism",
     "benchmarks.accuracy.recorded",
@@ -33,7 +35,11 @@ COMMANDS = [
 ]
 DOWNLOADS = ["benchmarks.accuracy.pca_sizes"]
 """Commands whose smallest form needs the network."""
-MORE = ["benchmarks.accuracy.ensembles --rates", "benchmarks.accuracy.ensembles --sizes"]
+MORE = [
+    "benchmarks.accuracy.finetuning --case images",
+    "benchmarks.accuracy.ensembles --rates",
+    "benchmarks.accuracy.ensembles --sizes",
+]
 NAMED = re.compile(r"-m ((?:benchmarks|tests\.system)[\w.]*)")
 
 
