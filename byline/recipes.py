@@ -235,6 +235,12 @@ _MARGIN: dict[str, Any] = {
     "query_target": "margin",
     "row_weight": "one_minus_p",
 }
+_WIDE: dict[str, Any] = {
+    "projection": EigenbasisProjection(size=65_536, rank=128),
+    "curvature": Ekfac(),
+    "pca": Pca(size=1024, sample=4096),
+    **_TWO_SIDED,
+}
 _TABLE = (
     Recipe(name="grad_dot", projection=SjltProjection(size=4096)),
     Recipe(name="grad_cos", projection=SjltProjection(size=4096), unit_norm=True),
@@ -271,13 +277,8 @@ _TABLE = (
     ),
     Recipe(name="kfac", projection=EigenbasisProjection(), curvature=Kfac(), **_TWO_SIDED),
     Recipe(name="ekfac", projection=EigenbasisProjection(), curvature=Ekfac(), **_TWO_SIDED),
-    Recipe(
-        name="ekfac_pca",
-        projection=EigenbasisProjection(size=65_536, rank=128),
-        curvature=Ekfac(),
-        pca=Pca(size=1024, sample=4096),
-        **_TWO_SIDED,
-    ),
+    Recipe(name="ekfac_pca", **_WIDE),
+    Recipe(name="ekfac_adam", scale=SecondMoment(sample=1024), **_WIDE),
     Recipe(
         name="ekfac_margin",
         projection=EigenbasisProjection(),

@@ -30,7 +30,7 @@ from benchmarks.tasks.truth import Subject
 
 DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 REPEATS = 3
-METHODS = ("grad_dot", "grad_cos", "trak", "logra", "ekfac", "ekfac_pca")
+METHODS = ("grad_dot", "grad_cos", "trak", "logra", "ekfac", "ekfac_pca", "ekfac_adam")
 DAMPED = ("trak", "logra", "ekfac")
 
 

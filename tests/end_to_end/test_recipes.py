@@ -55,6 +55,7 @@ CASES = {
     "kfac": {"projection": {"size": 4096}},
     "ekfac": {"projection": {"size": 4096}, "members": {"masks": 2}},
     "ekfac_pca": {"members": {"masks": 2}},
+    "ekfac_adam": {"scale": {"sample": None}},
     "ekfac_margin": {"projection": {"size": 4096}},
     "if_exact": {"curvature": {"damping": 0.3}},
     "datainf": {"projection": {"size_in": 4, "size_out": 4}},

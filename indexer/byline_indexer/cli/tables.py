@@ -53,6 +53,7 @@ _PURPOSES = {
     "less": "each point's own Adam step",
     "kfac": "as ekfac, one pass less",
     "ekfac_pca": "the default: most accurate for its bytes",
+    "ekfac_adam": "language models: as ekfac_pca, in Adam's geometry",
     "ekfac": "as ekfac_pca, a few coordinates and no PCA",
     "dvemb": "which step, in which order: a recorded SGD run",
     "ekfac_margin": "classifiers that fit their data; take masks",
