@@ -67,10 +67,12 @@ def test_the_table_tells_seeds_owners_and_baselines(run: Run) -> None:
 
 
 def test_tuning_prints_lines_for_the_build_file(run: Run) -> None:
-    code, out, _ = run("tune", "--damping", 0.1, "--damping", 10)
+    small = ["--row", "ekfac", "--size", 8, "--checkpoints", "all", "--masks", "none"]
+    code, out, _ = run("tune", "--damping", 0.1, "--damping", 10, *small, "--weight", 0)
     assert code == 0
-    assert "curvature.damping = " in out
     assert "best" in out
+    assert "[recipe]" in out
+    assert "representation similarity" in out
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,14 @@ def test_tuning_prints_lines_for_the_build_file(run: Run) -> None:
         ("evaluate", ["--output", "nothing"], "expected one of the targets"),
         ("evaluate", ["--truth", "/nowhere.npz"], "'subsets', bool [S, 40]"),
         ("tune", ["--damping", -1], "dampings"),
-        ("tune", ["--size", 8], "--size"),
+        ("tune", ["--size", 8, "--row", "if_exact"], "--size"),
+        ("tune", ["--damping", 1, "--row", "grad_dot"], "--damping"),
+        ("tune", ["--row", "nothing"], "--row"),
+        ("tune", ["--signal", "nothing"], "expected one of the targets"),
+        ("tune", ["--checkpoints", "7"], "positions below 1"),
+        ("tune", ["--masks", "5:2"], "masks"),
+        ("tune", ["--size", ":"], "sizes"),
+        ("tune", ["--milliseconds", 0], "milliseconds"),
     ],
 )
 def test_options_that_do_not_fit_are_one_line(

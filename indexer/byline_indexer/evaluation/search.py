@@ -1,0 +1,94 @@
+"""The order in which `byline tune` varies a setting: one axis after another, so that few settings are tried.
+
+Recipes begin two branches, which sizes and dampings are chosen for. The better branch goes on alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from byline.errors import InvalidInput
+from byline.recipes import Recipe
+from byline_indexer.evaluation import axes
+from byline_indexer.evaluation.axes import Axis, Facts
+from byline_indexer.evaluation.candidates import Candidate
+from byline_indexer.evaluation.costs import Budget
+from byline_indexer.evaluation.grid import Grid
+from byline_indexer.evaluation.trials import Trial
+
+Measure = Callable[[Candidate], Trial | None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One axis of the search."""
+
+    name: str
+    axis: Axis
+    kept: int = 1
+    """Settings that the next stage begins with, at most."""
+    from_each: bool = True
+    """Keep the best variant of each setting that the stage began with. Otherwise keep the best of all variants."""
+
+
+STAGES = (
+    Stage("recipe and target", axes.recipes, kept=2, from_each=False),
+    Stage("size", axes.sizes, kept=2),
+    Stage("damping", axes.dampings),
+    Stage("checkpoints", axes.checkpoints),
+    Stage("masks", axes.masks),
+)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search for the best setting within a budget."""
+
+    grid: Grid
+    facts: Facts
+    budget: Budget
+    measure: Measure
+    announce: Callable[[str], None] = lambda _message: None
+
+    def run(self, own: Recipe) -> list[Trial]:
+        """Try the build file's recipe, and then one axis after another.
+
+        Args:
+            own: The build file's recipe.
+
+        Returns:
+            Every setting that was measured, in the order of the trials. The first is the build file's, if it was measured.
+
+        Raises:
+            InvalidInput: No setting could be measured.
+        """
+        tried: dict[str, Trial | None] = {}
+        self._try(tried, "build file", Candidate(own))
+        branches = [axes.first_candidate(own, self.grid, self.facts)]
+        for stage in STAGES:
+            found = [self._variants(tried, stage, branch) for branch in branches]
+            if not stage.from_each:
+                found = [[trial] for trials in found for trial in trials]
+            best = [max(trials, key=self.rank) for trials in found if trials]
+            best.sort(key=self.rank, reverse=True)
+            branches = [trial.candidate for trial in best[: stage.kept]] or branches
+        measured = [trial for trial in tried.values() if trial is not None]
+        if not measured:
+            raise InvalidInput("expected a setting that fits Task and recipe, got none: widen the grid")
+        return measured
+
+    def rank(self, trial: Trial) -> tuple[bool, float]:
+        """Order settings: those within the budget by their LDS, then the others by their bytes."""
+        allowed = self.budget.allows(trial.cost)
+        return allowed, trial.lds if allowed else -trial.cost.row_bytes
+
+    def _variants(self, tried: dict[str, Trial | None], stage: Stage, branch: Candidate) -> list[Trial]:
+        """Measure the variants of a setting, which is itself one of those that may go on."""
+        variants = axes.distinct(stage.axis(branch, self.grid, self.facts), self.facts)
+        found = {each.key: self._try(tried, stage.name, each) for each in variants}
+        return [trial for trial in {branch.key: tried.get(branch.key), **found}.values() if trial is not None]
+
+    def _try(self, tried: dict[str, Trial | None], stage: str, candidate: Candidate) -> Trial | None:
+        if candidate.key not in tried:
+            self.announce(f"candidate {len(tried) + 1}, {stage}: {candidate.text}")
+            tried[candidate.key] = self.measure(candidate)
+        return tried[candidate.key]
