@@ -54,7 +54,7 @@ _PURPOSES = {
     "ekfac_pca": "the default: most accurate for its bytes",
     "ekfac": "as ekfac_pca, a few coordinates and no PCA",
     "dvemb": "which step, in which order: a recorded SGD run",
-    "ekfac_margin": "classifiers that fit their data; take masks",
+    "ekfac_margin": "classifiers that fit their data",
     "arnoldi": "the Hessian's strongest directions; few numbers a row",
     "if_cg": "no fitted matrix: a query costs passes over a sample",
     "if_lissa": "as if_cg, by many steps of one batch each",

@@ -36,7 +36,7 @@ Rows = Annotated[
     typer.Option(
         "--row",
         help="Recipe to try, a name of `byline recipes`. Repeatable. Example: `--row ekfac --row trackstar`",
-        show_default="the build file's, ekfac, ekfac_margin and logra",
+        show_default="the build file's, ekfac_pca, ekfac_margin and logra",
     ),
 ]
 Signals = Annotated[

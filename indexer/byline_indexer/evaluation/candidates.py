@@ -38,20 +38,20 @@ class Candidate:
             changes: New values by field. A mapping changes fields of the part that it names.
 
         Returns:
-            The setting. None if the changes do not go together.
+            The setting, under the name of the closest row. None if the changes do not go together.
         """
         row = self.recipe.model_dump()
         for name, value in changes.items():
             row[name] = {**row[name], **value} if isinstance(value, Mapping) and row[name] else value
         try:
-            return replace(self, recipe=Recipe.model_validate(row))
+            recipe = Recipe.model_validate(row)
         except (InvalidRecipe, ValidationError):
             return None
+        return replace(self, recipe=recipe.model_copy(update={"name": closest_row(recipe)}))
 
     def toml(self) -> str:
         """Write the tables of a build file, `[recipe]` and `[blend]`, that give this setting."""
-        row = RECIPES[self.recipe.name].model_dump()
-        changes = _changes(self.recipe.model_dump(), row)
+        changes = _changes(self.recipe.model_dump(), _TABLE[self.recipe.name])
         lines = ["[recipe]", f'name = "{self.recipe.name}"', *(f"{key} = {_value(v)}" for key, v in changes)]
         if self.blend is not None:
             lines += ["", "[blend]", f'baseline = "{self.blend.baseline}"', f"weight = {self.blend.weight:g}"]
@@ -84,6 +84,20 @@ class Candidate:
             yield f"+ {self.blend.weight:g} {self.blend.baseline}"
 
 
+_TABLE = {name: row.model_dump() for name, row in RECIPES.items()}
+
+
+def closest_row(recipe: Recipe) -> str:
+    """Name the row of the table that a build file gives the recipe from with the fewest lines; of equal ones its own."""
+    own = recipe.model_dump()
+
+    def distance(name: str) -> tuple[int, bool]:
+        return len(list(_changes(own, _TABLE[name]))), name != recipe.name
+
+    fitting = [name for name, row in _TABLE.items() if recipe.pca is not None or row["pca"] is None]
+    return min(fitting, key=distance)
+
+
 def _changes(own: Mapping[str, Any], row: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     """List fields whose value is not that of the table's row, with dotted names.
 
@@ -92,6 +106,8 @@ def _changes(own: Mapping[str, Any], row: Mapping[str, Any], path: str = "") -> 
     """
     for name, value in own.items():
         known = row.get(name)
+        if not path and name == "name":
+            continue
         if isinstance(value, dict):
             same_kind = isinstance(known, dict) and known.get("kind") == value.get("kind")
             yield from _changes(value, known if same_kind and known else {}, f"{path}{name}.")

@@ -15,7 +15,7 @@ from pydantic import (
 
 from byline.errors import InvalidInput
 
-ROWS = ("ekfac", "ekfac_margin", "logra")
+ROWS = ("ekfac_pca", "ekfac_margin", "logra")
 """Rows of the recipe table beside the build file's own. Rows whose target the Task lacks are passed over."""
 DAMPINGS = (0.01, 0.1, 1.0, 10.0)
 """Tried beside the recipe's own."""

@@ -1,6 +1,7 @@
 """The order in which `byline tune` varies a setting: one axis after another, so that few settings are tried.
 
-Recipes begin two branches, which sizes and dampings are chosen for. The better branch goes on alone.
+The two best kinds of curvature and target begin a branch each, which size and damping are chosen for. The better branch
+goes on alone.
 """
 
 from collections.abc import Callable
@@ -25,13 +26,11 @@ class Stage:
     name: str
     axis: Axis
     kept: int = 1
-    """Settings that the next stage begins with, at most."""
-    from_each: bool = True
-    """Keep the best variant of each setting that the stage began with. Otherwise keep the best of all variants."""
+    """Settings that the next stage begins with, at most: the best of each branch."""
 
 
 STAGES = (
-    Stage("recipe and target", axes.recipes, kept=2, from_each=False),
+    Stage("recipe and target", axes.recipes, kept=2),
     Stage("size", axes.sizes, kept=2),
     Stage("damping", axes.dampings),
     Stage("checkpoints", axes.checkpoints),
@@ -62,15 +61,14 @@ class Search:
             InvalidInput: No setting could be measured.
         """
         tried: dict[str, Trial | None] = {}
-        self._try(tried, "build file", Candidate(own))
+        self._try(tried, "build file", Candidate(own).changed() or Candidate(own))
         branches = [axes.first_candidate(own, self.grid, self.facts)]
         for stage in STAGES:
-            found = [self._variants(tried, stage, branch) for branch in branches]
-            if not stage.from_each:
-                found = [[trial] for trials in found for trial in trials]
-            best = [max(trials, key=self.rank) for trials in found if trials]
-            best.sort(key=self.rank, reverse=True)
-            branches = [trial.candidate for trial in best[: stage.kept]] or branches
+            found = [trial for branch in branches for trial in self._variants(tried, stage, branch)]
+            best: dict[tuple[str, str], Trial] = {}
+            for trial in sorted(found, key=self.rank, reverse=True):
+                best.setdefault(_branch(trial.candidate.recipe), trial)
+            branches = [trial.candidate for trial in list(best.values())[: stage.kept]] or branches
         measured = [trial for trial in tried.values() if trial is not None]
         if not measured:
             raise InvalidInput("expected a setting that fits Task and recipe, got none: widen the grid")
@@ -92,3 +90,8 @@ class Search:
             self.announce(f"candidate {len(tried) + 1}, {stage}: {candidate.text}")
             tried[candidate.key] = self.measure(candidate)
         return tried[candidate.key]
+
+
+def _branch(recipe: Recipe) -> tuple[str, str]:
+    """Name what tells branches apart: the kind of curvature and the target."""
+    return recipe.curvature.kind, recipe.train_signal

@@ -9,7 +9,7 @@ import pytest
 from byline.api.blend import Blend
 from byline.recipes import recipe
 from byline_indexer.config import BuildConfig
-from byline_indexer.evaluation.candidates import Candidate
+from byline_indexer.evaluation.candidates import Candidate, closest_row
 
 MASKED = {"members": {"masks": 5, "mask_rate": 0.3, "queries": "whole", "checkpoints": (0, 2)}}
 
@@ -72,3 +72,13 @@ def test_keys_are_equal_for_equal_settings_alone() -> None:
         len({each.key for each in [chosen, Candidate(recipe("ekfac"), 0, Blend(baseline="bm25")), *others]})
         == 4
     )
+
+
+def test_the_closest_row_names_a_setting() -> None:
+    wide = Candidate(recipe("ekfac")).changed(projection={"size": 65_536}, pca={"size": 1024})
+    assert wide is not None
+    assert wide.toml() == '[recipe]\nname = "ekfac_pca"'
+    plain = Candidate(recipe("ekfac_pca")).changed(pca=None, projection={"size": 2048})
+    assert plain is not None
+    assert plain.toml() == '[recipe]\nname = "ekfac"', "a build file cannot take the PCA of a row away"
+    assert closest_row(recipe("ekfac_margin", curvature={"damping": 2.0})) == "ekfac_margin"

@@ -32,7 +32,7 @@ def cost(candidate: Candidate) -> Cost:
 def additive(candidate: Candidate) -> float:
     """An LDS to which each axis adds its own part, with one best value."""
     chosen: Any = candidate.recipe
-    value = 0.1 * (chosen.name == "ekfac") - 0.02 * abs(math.log(chosen.curvature.damping))
+    value = 0.1 * (chosen.curvature.kind == "ekfac") - 0.02 * abs(math.log(chosen.curvature.damping))
     value += 0.05 * (chosen.pca is not None) + 0.01 * (chosen.members.checkpoints is None)
     value += 0.03 * (chosen.members.mask_rate == 0.3) * (chosen.train_signal == "margin")
     return value - 0.01 * (chosen.members.queries == "whole") + 0.02 * (candidate.refine > 0)
@@ -54,7 +54,7 @@ def searched(value: Any, budget: Budget | None = None, grid: Grid | None = None)
 def test_the_best_of_every_axis_is_found() -> None:
     found, best = searched(additive)
     chosen: Any = best.candidate.recipe
-    assert (chosen.name, chosen.curvature.damping, chosen.train_signal) == ("ekfac", 1.0, "margin")
+    assert (chosen.curvature.kind, chosen.curvature.damping, chosen.train_signal) == ("ekfac", 1.0, "margin")
     assert (chosen.members.checkpoints, chosen.members.mask_rate, chosen.members.queries) == (
         None,
         0.3,
@@ -68,8 +68,12 @@ def test_the_best_of_every_axis_is_found() -> None:
 def test_both_branches_get_their_sizes_and_dampings() -> None:
     def late(candidate: Candidate) -> float:
         chosen: Any = candidate.recipe
-        worth = chosen.name == "logra" and chosen.curvature.damping == 10.0
-        return 0.9 if worth else 0.3 + 0.1 * (chosen.name == "ekfac") - 0.1 * (chosen.name == "ekfac_margin")
+        worth = chosen.curvature.kind == "fisher" and chosen.curvature.damping == 10.0
+        return (
+            0.9
+            if worth
+            else 0.3 + 0.1 * (chosen.curvature.kind == "ekfac") - 0.2 * (chosen.train_signal == "margin")
+        )
 
     _, best = searched(late)
     assert best.lds == 0.9

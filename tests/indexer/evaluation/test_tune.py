@@ -1,5 +1,6 @@
 """Tuning looks at the tuning queries alone, and prints lines that give the recipe it chose."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from byline.errors import InvalidInput
 from byline.index.index import AttributionIndex
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
+from byline_indexer.evaluation.costs import Budget
 from byline_indexer.evaluation.evaluate import evaluate
 from byline_indexer.evaluation.grid import Grid, Masks, Models, Size
 from byline_indexer.evaluation.options import EvaluationOptions
@@ -105,3 +107,38 @@ def test_tuning_leaves_the_build_files_index_as_it_is(
     with AttributionIndex.open(config.index.path) as index:
         assert index.path == before
         assert index.quality.card is None
+
+
+def test_the_report_has_costs_baselines_and_the_lines_to_use(
+    config: BuildConfig, options: EvaluationOptions
+) -> None:
+    tuned = tune(config, options, GRID.model_copy(update={"weights": (0.5, 1.0)}))
+    report = json.loads((options.out / "tuning.json").read_text())
+    assert len(report["candidates"]) == len(tuned.tried) == 4 + 2 * 2
+    for record, trial in zip(report["candidates"], tuned.tried, strict=True):
+        assert record["lds"] == trial.lds
+        assert record["bytes_per_row"] == trial.cost.row_bytes > 0
+        assert record["milliseconds"] == trial.cost.milliseconds > 0
+    assert set(report["baselines"]) == {"bm25", "representation"}
+    assert report["best"] == {"build_file": tuned.best.candidate.toml(), "refine": 0, "within_budget": True}
+    assert tuned.pareto[0].lds == tuned.best.lds
+    assert tuned.interval is not None
+    assert tuned.interval.low <= tuned.best.lds <= tuned.interval.high
+    assert {trial.candidate.blend.baseline for trial in tuned.tried if trial.candidate.blend} == {
+        "bm25",
+        "representation",
+    }
+
+
+def test_the_choice_is_within_the_budget(config: BuildConfig, options: EvaluationOptions) -> None:
+    grid = GRID.model_copy(update={"signals": ("loss",), "sizes": (Size(coordinates=8), Size(coordinates=4))})
+    free = tune(config, options, grid)
+    costs = sorted({trial.cost.row_bytes for trial in free.tried})
+    budget = Budget(row_bytes=int(costs[-1]) - 1)
+    tight = tune(config, options, grid, budget)
+    assert tight.within
+    assert tight.best.cost.row_bytes < costs[-1]
+    assert tight.best.lds == max(each.lds for each in tight.tried if budget.allows(each.cost))
+    nothing = tune(config, options, grid, Budget(row_bytes=1))
+    assert not nothing.within
+    assert nothing.best.cost.row_bytes == min(each.cost.row_bytes for each in nothing.tried)
