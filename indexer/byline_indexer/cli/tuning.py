@@ -78,7 +78,7 @@ MaskSets = Annotated[
         "--masks",
         help="Dropout masks to try: none, or their number, rate, and `masked` or `whole` queries. Repeatable. "
         "Example: `--masks none --masks 10:0.3:whole`",
-        show_default="none, and 5 at .3 and .5 with both kinds of queries where the model has dropout",
+        show_default="none, and some at .3 and .5 with both kinds of queries where the model has dropout",
     ),
 ]
 Weights = Annotated[

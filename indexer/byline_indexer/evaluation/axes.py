@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
 
 from torch import nn
 
@@ -18,10 +18,13 @@ TOP_COORDINATES = (512, 2048)
 WIDE = 65_536
 """Eigen-coordinates before a PCA."""
 PCA_SIZES = (512, 1024, 2048)
-MASKS = tuple(
-    Masks(count=5, rate=rate, queries=queries) for rate in (0.3, 0.5) for queries in ("masked", "whole")
-)
-"""Masks that are tried beside none: their rate and kind of query decide whether they help or harm."""
+MOST_MASKS = 5
+"""Masks of each checkpoint that are tried, at most."""
+MOST_MEMBERS = 10
+"""Checkpoints times masks that are tried, at most, but for two masks of each checkpoint."""
+RATES = (0.3, 0.5)
+"""Rates of masks. Rate and kind of query decide whether masks help or harm."""
+KINDS: tuple[Literal["masked", "whole"], ...] = ("masked", "whole")
 REFINE = (0, 8)
 LEAST_COORDINATES = 1024
 """Coordinates of a mask before a PCA, at least: masks share the room of one model."""
@@ -200,12 +203,19 @@ def masks(start: Candidate, grid: Grid, facts: Facts) -> Iterator[Candidate | No
     Yields:
         Variants; without a PCA also one with the numbers of a single model.
     """
-    tried = grid.masks or ((Masks(), *MASKS) if facts.dropout else ())
+    tried = grid.masks or (_masks(start.recipe, facts) if facts.dropout else ())
     signals = grid.signals or tuple(name for name in ("loss", "margin") if name in _signals(facts))
     for each in tried:
         for signal in signals if each.count else (start.recipe.train_signal,):
             chosen = with_signal(start, signal)
             yield from () if chosen is None else _members(chosen, _mask_members(each))
+
+
+def _masks(recipe: Recipe, facts: Facts) -> list[Masks]:
+    models = len(recipe.members.model_copy(update={"masks": 0}).members(facts.checkpoints))
+    count = min(MOST_MASKS, max(2, MOST_MEMBERS // models))
+    found = [Masks(count=count, rate=rate, queries=queries) for rate in RATES for queries in KINDS]
+    return [Masks(), *found]
 
 
 def _members(start: Candidate, members: dict[str, object]) -> Iterator[Candidate | None]:

@@ -171,11 +171,26 @@ class Trials:
             }
         )
         path = own.folder() / "scores" / f"{key[:32]}.npz"
-        return Kept.read(path, len(self.items)) or self._built(own, path), fingerprint.data
+        kept = Kept.read(path, len(self.items))
+        if kept is None:
+            begun = fingerprint.version, f".build-{fingerprint.version}"
+            if not any((config.index.path / name).exists() for name in begun):
+                self.delete_index()
+            kept = self._built(own)
+            kept.write(path)
+        return kept, fingerprint.data
+
+    def delete_index(self) -> None:
+        """Delete the last index that was built. It is kept until another one is, for further queries of the same rows."""
+        shutil.rmtree(self._index, ignore_errors=True)
+
+    @property
+    def _index(self) -> Path:
+        return self.subject.folder() / "candidate"
 
     def _subject_of(self, candidate: Candidate) -> Subject:
         base = self.subject
-        index = base.config.index.model_copy(update={"path": base.folder() / "candidate"})
+        index = base.config.index.model_copy(update={"path": self._index})
         changes = {"recipe": candidate.recipe, "index": index, "blend": None}
         target = candidate.recipe.query_target
         return replace(
@@ -186,16 +201,13 @@ class Trials:
             ),
         )
 
-    def _built(self, own: Subject, kept: Path) -> Kept:
-        """Build the index, score, keep the scores, and delete the index."""
+    def _built(self, own: Subject) -> Kept:
+        """Build the index, unless it is there, and score and time the items."""
         with AttributionIndex.open(build(own.config, own.observer).path) as index:
             row_bytes, total_bytes = disk_bytes(index.path, index.rows)
             scores_EJ = own.scores(index, self.items, own.target)
             group_R = np.zeros(0, np.int64) if index.groups is None else index.groups.group_of_rows
-            found = Kept(scores_EJ, group_R, Cost(row_bytes, total_bytes, self._milliseconds(own, index)))
-        found.write(kept)
-        shutil.rmtree(own.config.index.path)
-        return found
+            return Kept(scores_EJ, group_R, Cost(row_bytes, total_bytes, self._milliseconds(own, index)))
 
     def _milliseconds(self, own: Subject, index: AttributionIndex) -> float:
         """Time single queries, from an item to the strongest training points; the median, after one that warms up."""

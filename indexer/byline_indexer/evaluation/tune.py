@@ -96,6 +96,7 @@ def choose(trials: Trials, grid: Grid, budget: Budget) -> Tuned:
     facts = Facts.of(subject.task, budget.numbers(config.index))
     search = Search(grid, facts, budget, trials.measure, subject.observer.message)
     tried = search.run(config.recipe)
+    trials.delete_index()
     influence = max(tried, key=search.rank)
     similar = similarities(trials, influence)
     tried += blended(trials, influence, similar, grid.weights)

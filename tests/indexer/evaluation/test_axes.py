@@ -117,9 +117,10 @@ def test_masks_come_with_rate_query_and_target() -> None:
         for rate in (0.3, 0.5) for queries in ("masked", "whole") for signal in ("loss", "margin")
     }  # fmt: skip
     assert found[0] == start.recipe.model_copy(update={"name": "ekfac_pca"})
-    assert {r.projection.size for r in found if r.members.masks} == {65_536 // 5}, (
-        "masks share one model's room"
-    )
+    assert {r.members.masks for r in found} == {0, 2}, "four checkpoints with two masks each"
+    assert {r.projection.size for r in found if r.members.masks} == {65_536 // 2}, "masks share its room"
+    alone = Candidate(recipe("ekfac_pca", members={"checkpoints": (2,)}))
+    assert {each.recipe.members.masks for each in varied(axes.masks, alone)} == {0, 5}
     assert varied(axes.masks, start, facts=replace(FACTS, dropout=False)) == []
     asked = varied(axes.masks, OWN, Grid(masks=(Masks(count=2),), signals=("loss",)))
     assert [each.recipe.members.masks for each in asked] == [2, 2]
