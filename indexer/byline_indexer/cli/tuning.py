@@ -64,6 +64,23 @@ Dampings = Annotated[
         show_default="0.01, 0.1, 1, 10 and the recipe's",
     ),
 ]
+Powers = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--power",
+        help="Power of the optimizer's second moment that gradients are divided by. 0 divides by none. Repeatable. "
+        "Example: `--power 0 --power 0.25`",
+        show_default="0, 0.25 and 0.5 where every checkpoint has moments",
+    ),
+]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        help="Filter of the spectrum to try: `damped` or `finite_run`. Repeatable. Example: `--filter damped`",
+        show_default="both where every checkpoint has a learning rate and steps",
+    ),
+]
 CheckpointSets = Annotated[
     list[str] | None,
     typer.Option(
@@ -127,6 +144,8 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
     row: Rows = None,
     signal: Signals = None,
     size: Sizes = None,
+    power: Powers = None,
+    spectral_filter: Filters = None,
     damping: Dampings = None,
     checkpoints: CheckpointSets = None,
     masks: MaskSets = None,
@@ -145,9 +164,9 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
 ) -> None:
     """Choose a recipe and its settings by the LDS on the tuning queries within a budget, and print the lines to use.
 
-    Varies one axis after another: recipe and target, size, damping, checkpoints, masks, and a blend with a
-    baseline. Each setting has an index of its own that is deleted afterwards. The build file's index stays as it is. All
-    are compared by the same `--output`, minus the loss unless another is named. Retrained models are those of
+    Varies one axis after another: recipe and target, size, the optimizer's scale, damping, checkpoints, masks, and a blend
+    with a baseline. Each setting has an index of its own that is deleted afterwards. The build file's index stays as it is.
+    All are compared by the same `--output`, minus the loss unless another is named. Retrained models are those of
     `byline evaluate` with the same folder and options. The queries that it reports take no part.
 
     Example: `byline tune mytask.toml --subsets 40 --bytes-per-row 4096 --milliseconds 50 --workers 4 --out evaluation`
@@ -179,6 +198,8 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
         rows=row or None,
         signals=signal or None,
         sizes=size or None,
+        powers=power or None,
+        filters=spectral_filter or None,
         dampings=damping or None,
         checkpoints=checkpoints or None,
         masks=masks or None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal, Self
 
 from torch import nn
@@ -25,6 +26,8 @@ MOST_MEMBERS = 10
 RATES = (0.3, 0.5)
 """Rates of masks. Rate and kind of query decide whether masks help or harm."""
 KINDS: tuple[Literal["masked", "whole"], ...] = ("masked", "whole")
+POWERS = (0.25, 0.5)
+"""Powers of the optimizer's second moment that gradients are divided by: Adam's own geometry, and TrackStar's."""
 REFINE = (0, 8)
 LEAST_COORDINATES = 1024
 """Coordinates of a mask before a PCA, at least: masks share the room of one model."""
@@ -41,19 +44,25 @@ class Facts:
     parameters: int
     dropout: bool
     """Whether the model has dropout modules, of any rate."""
+    moments: bool = False
+    """Whether every checkpoint has the optimizer's moments."""
+    runs: bool = False
+    """Whether every checkpoint has a learning rate and a number of steps."""
     numbers: int | None = None
     """Numbers of a row that the budget has room for. None sets no limit."""
 
     @classmethod
     def of(cls, task: Task, numbers: int | None = None) -> Self:
         """Read the facts of a Task, whose first checkpoint is loaded."""
-        network = load_network(task, Member(0))
+        network, saved = load_network(task, Member(0)), task.checkpoints
         return cls(
             targets=frozenset(task.targets),
-            checkpoints=len(task.checkpoints),
+            checkpoints=len(saved),
             rows=len(task.train_set),
             parameters=sum(each.numel() for each in network.parameters()),
             dropout=any(isinstance(each, nn.modules.dropout._DropoutNd) for each in network.modules()),
+            moments=all(each.optimizer_state is not None for each in saved),
+            runs=all(each.learning_rate is not None and each.steps is not None for each in saved),
             numbers=numbers,
         )
 
@@ -97,12 +106,21 @@ def recipes(start: Candidate, grid: Grid, facts: Facts) -> Iterator[Candidate | 
 
 
 def _at_first_values(row: Candidate | None, grid: Grid) -> Candidate | None:
-    """Give a row the first damping and size of the grid, where it has such a part."""
+    """Give a row the first value of the axes of the grid that its parts have."""
+    if (
+        row is not None
+        and (grid.powers or grid.filters)
+        and row.recipe.scale.kind in {"none", "second_moment"}
+    ):
+        row = next(optimizers(row, grid, _NOTHING))
     if row is not None and grid.dampings and hasattr(row.recipe.curvature, "damping"):
         row = row.changed(curvature={"damping": grid.dampings[0]})
     if row is None or not grid.sizes:
         return row
     return next(filter(None, (_sized(row, size) for size in grid.sizes)), row)
+
+
+_NOTHING = Facts(targets=frozenset(), checkpoints=1, rows=1, parameters=1, dropout=False)
 
 
 def _signals(facts: Facts) -> frozenset[str]:
@@ -165,6 +183,26 @@ def _sized(start: Candidate, size: Size) -> Candidate | None:
     return changed and (changed if size.pca is None else changed.changed(pca={**fields, "size": size.pca}))
 
 
+def optimizers(start: Candidate, grid: Grid, facts: Facts) -> Iterator[Candidate | None]:
+    """Vary the power of the optimizer's second moment, and the filter of the spectrum.
+
+    Yields:
+        Variants. None for rows whose scale is an optimizer's step.
+    """
+    if start.recipe.scale.kind not in {"none", "second_moment"}:
+        return
+    powers = grid.powers or ((0.0, *POWERS) if facts.moments else (None,))
+    filters = grid.filters or (("damped", "finite_run") if facts.runs else (None,))
+    for power, name in product(powers, filters):
+        scaled = start if power is None else start.changed(scale=_scale(power))
+        filtered = name is not None and hasattr(start.recipe.curvature, "filter")
+        yield scaled and (scaled.changed(curvature={"filter": name}) if filtered else scaled)
+
+
+def _scale(power: float) -> dict[str, object]:
+    return {"kind": "second_moment", "power": power} if power else {"kind": "none"}
+
+
 def dampings(start: Candidate, grid: Grid, _facts: Facts) -> Iterator[Candidate | None]:
     """Vary the damping, if the curvature has one.
 
@@ -172,7 +210,7 @@ def dampings(start: Candidate, grid: Grid, _facts: Facts) -> Iterator[Candidate 
         Variants.
     """
     own = getattr(start.recipe.curvature, "damping", None)
-    if own is not None:
+    if own is not None and getattr(start.recipe.curvature, "filter", "damped") == "damped":
         for damping in grid.dampings or sorted({*DAMPINGS, own}):
             yield start.changed(curvature={"damping": damping})
 

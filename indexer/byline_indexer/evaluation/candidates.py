@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from byline.api.blend import Blend
 from byline.errors import InvalidRecipe
 from byline.recipes import RECIPES, Recipe
+from byline.scale.second_moment import SecondMoment
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,21 @@ class Candidate:
         """Change fields of the recipe.
 
         Args:
-            changes: New values by field. A mapping changes fields of the part that it names.
+            changes: New values by field. A mapping changes fields of the part that it names, or replaces a part of another
+                kind.
 
         Returns:
-            The setting, under the name of the closest row. None if the changes do not go together.
+            The setting, under the name of a row that can give it. None if the changes do not go together.
         """
         row = self.recipe.model_dump()
         for name, value in changes.items():
-            row[name] = {**row[name], **value} if isinstance(value, Mapping) and row[name] else value
+            known = row[name]
+            merged = (
+                isinstance(value, Mapping)
+                and known
+                and value.get("kind", known.get("kind")) == known.get("kind")
+            )
+            row[name] = {**known, **value} if merged else value
         try:
             recipe = Recipe.model_validate(row)
         except (InvalidRecipe, ValidationError):
@@ -70,9 +78,12 @@ class Candidate:
             yield f"size {size:,}"
         if recipe.pca is not None:
             yield f"PCA {recipe.pca.size:,}"
-        damping = getattr(recipe.curvature, "damping", None)
-        if damping is not None:
-            yield f"damping {damping:g}"
+        if isinstance(recipe.scale, SecondMoment):
+            yield f"second moment^{recipe.scale.power:g}"
+        if getattr(recipe.curvature, "filter", "damped") != "damped":
+            yield "finite run"
+        elif hasattr(recipe.curvature, "damping"):
+            yield f"damping {recipe.curvature.damping:g}"
         if members.checkpoints is not None:
             yield f"checkpoints {' '.join(map(str, members.checkpoints))}"
         if members.masks:
@@ -88,14 +99,16 @@ _TABLE = {name: row.model_dump() for name, row in RECIPES.items()}
 
 
 def closest_row(recipe: Recipe) -> str:
-    """Name the row of the table that a build file gives the recipe from with the fewest lines; of equal ones its own."""
+    """Name the row of the table that a build file gives the recipe from.
+
+    It is the row that equals the recipe, or else the recipe's own. A build file cannot take a row's PCA away: without a
+    PCA it is then the row with the fewest lines to change.
+    """
     own = recipe.model_dump()
-
-    def distance(name: str) -> tuple[int, bool]:
-        return len(list(_changes(own, _TABLE[name]))), name != recipe.name
-
     fitting = [name for name, row in _TABLE.items() if recipe.pca is not None or row["pca"] is None]
-    return min(fitting, key=distance)
+    lines = {name: len(list(_changes(own, _TABLE[name]))) for name in fitting}
+    best = min(fitting, key=lambda name: (lines[name], name != recipe.name))
+    return recipe.name if recipe.name in lines and lines[best] else best
 
 
 def _changes(own: Mapping[str, Any], row: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

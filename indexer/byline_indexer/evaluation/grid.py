@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from byline.curvature.filters import FilterName
 from byline.errors import InvalidInput
 
 ROWS = ("ekfac_pca", "ekfac_margin", "logra")
@@ -92,6 +93,10 @@ class Grid(BaseModel):
     """Targets to differentiate on both sides: by default each row's own, and with masks `loss` and `margin`."""
     sizes: tuple[Size, ...] | None = Field(default=None, min_length=1)
     """Sizes of projection and PCA."""
+    powers: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = Field(default=None, min_length=1)
+    """Powers of the optimizer's second moment; 0 divides by none. By default 0, 0.25 and 0.5 where checkpoints have it."""
+    filters: tuple[FilterName, ...] | None = Field(default=None, min_length=1)
+    """Filters of the spectrum: by default both where every checkpoint has a learning rate and steps."""
     dampings: tuple[PositiveFloat, ...] | None = Field(default=None, min_length=1)
     """Dampings of the curvature: by default `DAMPINGS` and the recipe's own."""
     checkpoints: tuple[Models, ...] | None = Field(default=None, min_length=1)

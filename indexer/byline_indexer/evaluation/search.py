@@ -32,6 +32,7 @@ class Stage:
 STAGES = (
     Stage("recipe and target", axes.recipes, kept=2),
     Stage("size", axes.sizes, kept=2),
+    Stage("optimizer", axes.optimizers, kept=2),
     Stage("damping", axes.dampings),
     Stage("checkpoints", axes.checkpoints),
     Stage("masks", axes.masks),

@@ -36,6 +36,7 @@ def test_axes_with_values_begin_with_the_first() -> None:
             "dampings": [7, 1],
             "sizes": ["64:16", "32"],
             "rows": ["logra", "ekfac"],
+            "powers": [0.3, 0],
         }
     )
     first = axes.first_candidate(OWN.recipe, grid, FACTS)
@@ -48,6 +49,7 @@ def test_axes_with_values_begin_with_the_first() -> None:
         16,
     )
     assert {(each.refine, each.recipe.members.masks) for each in (logra, ekfac)} == {(2, 3)}
+    assert {each.recipe.scale.power for each in (logra, ekfac)} == {0.3}
 
 
 def test_rows_and_targets() -> None:
@@ -88,6 +90,20 @@ def test_sizes_are_coordinates_and_pca() -> None:
     assert [each.recipe.pca and each.recipe.pca.size for each in factorised] == [None, 512, 1024]
 
 
+def test_the_optimizers_scale_and_the_filter_of_a_run() -> None:
+    assert varied(axes.optimizers) == [OWN], "nothing is declared"
+    moments = varied(axes.optimizers, facts=replace(FACTS, moments=True))
+    assert [getattr(each.recipe.scale, "power", 0.0) for each in moments] == [0.0, 0.25, 0.5]
+    runs = varied(axes.optimizers, facts=replace(FACTS, moments=True, runs=True))
+    assert [(getattr(each.recipe.scale, "power", 0.0), each.recipe.curvature.filter) for each in runs] == [
+        (power, name) for power in (0.0, 0.25, 0.5) for name in ("damped", "finite_run")
+    ]  # fmt: skip
+    assert varied(axes.dampings, runs[1]) == [], "a finite run has no damping"
+    back = varied(axes.optimizers, moments[1], Grid(powers=(0.0,)))
+    assert [each.recipe.scale.kind for each in back] == ["none"]
+    assert varied(axes.optimizers, Candidate(RECIPES["less"]), facts=replace(FACTS, moments=True)) == []
+
+
 def test_dampings() -> None:
     assert [each.recipe.curvature.damping for each in varied(axes.dampings)] == [0.01, 0.1, 0.3, 1.0, 10.0]
     assert [each.recipe.curvature.damping for each in varied(axes.dampings, OWN, Grid(dampings=(2.0,)))] == [
@@ -116,7 +132,7 @@ def test_masks_come_with_rate_query_and_target() -> None:
         (rate, queries, signal)
         for rate in (0.3, 0.5) for queries in ("masked", "whole") for signal in ("loss", "margin")
     }  # fmt: skip
-    assert found[0] == start.recipe.model_copy(update={"name": "ekfac_pca"})
+    assert found[0] == start.recipe
     assert {r.members.masks for r in found} == {0, 2}, "four checkpoints with two masks each"
     assert {r.projection.size for r in found if r.members.masks} == {65_536 // 2}, "masks share its room"
     alone = Candidate(recipe("ekfac_pca", members={"checkpoints": (2,)}))

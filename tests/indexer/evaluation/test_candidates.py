@@ -22,6 +22,11 @@ MASKED = {"members": {"masks": 5, "mask_rate": 0.3, "queries": "whole", "checkpo
         Candidate(recipe("logra", **MASKED), blend=Blend(baseline="bm25", weight=0.5)),
         Candidate(recipe("ekfac", train_signal="margin", query_target="margin", row_weight="one_minus_p")),
         Candidate(recipe("trackstar", scale={"kind": "none"}, unit_norm=False)),
+        Candidate(
+            recipe(
+                "ekfac", scale={"kind": "second_moment", "power": 0.25}, curvature={"filter": "finite_run"}
+            )
+        ),
         Candidate(recipe("grad_dot", projection={"kind": "dense", "size": 7})),
     ],
     ids=lambda each: each.text,
