@@ -98,6 +98,14 @@ MaskSets = Annotated[
         show_default="none, and some at .3 and .5 with both kinds of queries where the model has dropout",
     ),
 ]
+Refinements = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--refine",
+        help="Steps that solve each query. Repeatable. Example: `--refine 0 --refine 8`",
+        show_default="0 and 8",
+    ),
+]
 Weights = Annotated[
     list[float] | None,
     typer.Option(
@@ -149,6 +157,7 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
     damping: Dampings = None,
     checkpoints: CheckpointSets = None,
     masks: MaskSets = None,
+    refine: Refinements = None,
     weight: Weights = None,
     output: ComparedBy = None,
     subsets: SubsetCount = 100,
@@ -164,10 +173,10 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
 ) -> None:
     """Choose a recipe and its settings by the LDS on the tuning queries within a budget, and print the lines to use.
 
-    Varies one axis after another: recipe and target, size, the optimizer's scale, damping, checkpoints, masks, and a blend
-    with a baseline. Each setting has an index of its own that is deleted afterwards. The build file's index stays as it is.
-    All are compared by the same `--output`, minus the loss unless another is named. Retrained models are those of
-    `byline evaluate` with the same folder and options. The queries that it reports take no part.
+    Varies one axis after another: recipe and target, size, the optimizer's scale, damping, checkpoints, masks, refinement,
+    and a blend with a baseline. Each setting has an index of its own that is deleted afterwards. The build file's index
+    stays as it is. All are compared by the same `--output`, minus the loss unless another is named. Retrained models are
+    those of `byline evaluate` with the same folder and options. The queries that it reports take no part.
 
     Example: `byline tune mytask.toml --subsets 40 --bytes-per-row 4096 --milliseconds 50 --workers 4 --out evaluation`
     """
@@ -203,6 +212,7 @@ def tune(  # noqa: PLR0913 - a command's options are its arguments
         dampings=damping or None,
         checkpoints=checkpoints or None,
         masks=masks or None,
+        refine=refine or None,
         weights=weight or None,
     )
     budget = validated(Budget, row_bytes=bytes_per_row, total_bytes=total_bytes, milliseconds=milliseconds)

@@ -36,6 +36,7 @@ STAGES = (
     Stage("damping", axes.dampings),
     Stage("checkpoints", axes.checkpoints),
     Stage("masks", axes.masks),
+    Stage("refine", axes.refinements),
 )
 
 

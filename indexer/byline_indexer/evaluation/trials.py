@@ -167,7 +167,7 @@ class Trials:
                 "evaluation": self._evaluation_digest,
                 "items": self.items.tolist(),
                 "target": own.target,
-                "refine": candidate.refine,
+                "refine": own.options.refine,
             }
         )
         path = own.folder() / "scores" / f"{key[:32]}.npz"
@@ -192,13 +192,15 @@ class Trials:
         base = self.subject
         index = base.config.index.model_copy(update={"path": self._index})
         changes = {"recipe": candidate.recipe, "index": index, "blend": None}
-        target = candidate.recipe.query_target
+        asked = {
+            "target": candidate.recipe.query_target,
+            "output": base.options.output or "loss",
+            "refine": candidate.refine,
+        }
         return replace(
             base,
             config=base.config.model_copy(update=changes),
-            options=base.options.model_copy(
-                update={"target": target, "output": base.options.output or "loss"}
-            ),
+            options=base.options.model_copy(update=asked),
         )
 
     def _built(self, own: Subject) -> Kept:
@@ -215,7 +217,7 @@ class Trials:
         items = read_items(own.evaluation_set, self.items[: min(TIMED, self.tuning)], EVALUATION)
 
         def ask(item: Item) -> None:
-            searcher.search(featurizer.query([item], own.target).numpy(), FOUND)
+            searcher.search(featurizer.query([item], own.target, refine=own.options.refine).numpy(), FOUND)
 
         return median_milliseconds(ask, items)
 

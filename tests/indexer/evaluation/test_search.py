@@ -113,5 +113,5 @@ def test_settings_that_cannot_be_measured_are_passed_over() -> None:
 
 def test_the_order_of_the_axes() -> None:
     assert [stage.name for stage in STAGES] == [
-        "recipe and target", "size", "optimizer", "damping", "checkpoints", "masks",
+        "recipe and target", "size", "optimizer", "damping", "checkpoints", "masks", "refine",
     ]  # fmt: skip

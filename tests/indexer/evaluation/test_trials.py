@@ -1,5 +1,6 @@
 """A trial scores, measures and times one index, and keeps the scores."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,26 @@ def test_scores_are_kept_with_their_cost(trials: Trials, monkeypatch: pytest.Mon
     assert second is not None
     assert second.cost == first.cost
     np.testing.assert_array_equal(second.predicted_SE, first.predicted_SE)
+
+
+def test_refined_queries_are_of_the_same_index(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = Candidate(trials.subject.config.recipe)
+    first = trials.measure(chosen)
+    version = (trials.subject.folder() / "candidate" / "current").read_text()
+    refined = trials.measure(replace(chosen, refine=3))
+    assert first is not None
+    assert refined is not None
+    assert (trials.subject.folder() / "candidate" / "current").read_text() == version
+    assert refined.cost.row_bytes == first.cost.row_bytes
+    assert not np.allclose(refined.predicted_SE, first.predicted_SE)
+    with AttributionIndex.open(trials.subject.folder() / "candidate") as index:
+        subject = trials.subject
+        asked = replace(subject, options=subject.options.model_copy(update={"refine": 3}))
+        scores = asked.scores(index, trials.items, "loss")
+        truth = subject.random_truth(IndexRows.of(index))
+    np.testing.assert_allclose(refined.predicted_SE, predicted_outputs(scores, truth.subsets_SJ))
+    monkeypatch.setattr("byline_indexer.evaluation.trials.build", None)
+    assert trials.measure(replace(chosen, refine=3)) is not None
 
 
 def test_what_does_not_go_with_the_task_is_left_out(trials: Trials) -> None:
