@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.attribution.opening import load_featurizer
-from byline.errors import InvalidInput, UnsupportedModel
+from byline.errors import InvalidInput, NonFiniteGradient, UnsupportedModel
 from byline.groups import GroupPartition
 from byline.index.canonical_json import canonical_digest
 from byline.index.durable import atomic_replacement
@@ -113,7 +113,7 @@ class Trials:
         """
         try:
             kept, data = self._kept(candidate)
-        except (InvalidInput, UnsupportedModel) as error:
+        except (InvalidInput, UnsupportedModel, NonFiniteGradient) as error:
             self.subject.observer.message(f"left out: {candidate.text}: {error}")
             return None
         return self.trial(candidate, kept.scores_EJ, kept.cost, self.truth(kept, data))
