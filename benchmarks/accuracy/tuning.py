@@ -99,7 +99,7 @@ def search(case: Case, grid: Grid, budget: Budget, *, smoke: bool) -> Outcome:
     config = BuildConfig.model_validate(
         {
             "task": case.reference,
-            "recipe": {"name": "ekfac"},
+            "recipe": {"name": "ekfac_pca"},
             "index": {"path": folder / "index"},
             "build": {"threads": torch.get_num_threads(), **case.build},
         }

@@ -9,6 +9,7 @@ from torch import nn
 
 from byline.members import Member
 from byline.models.network import load_network
+from byline.projection.pca import Pca
 from byline.recipes import RECIPES, Recipe
 from byline.task import Task
 from byline_indexer.evaluation.candidates import Candidate
@@ -177,10 +178,13 @@ def _sized(start: Candidate, size: Size) -> Candidate | None:
         if not hasattr(start.recipe.projection, "size"):
             return None
         changes["projection"] = {"size": size.coordinates}
-    pca = start.recipe.pca
-    fields = {} if pca is None else pca.model_dump()
-    changed = start.changed(**changes, pca=None)
-    return changed and (changed if size.pca is None else changed.changed(pca={**fields, "size": size.pca}))
+    return start.changed(**changes, pca=None if size.pca is None else _rotated(start.recipe, size.pca))
+
+
+def _rotated(recipe: Recipe, size: int) -> dict[str, object]:
+    """Set the size of a recipe's PCA; without one, of the PCA of the table's row `ekfac_pca`."""
+    pca = recipe.pca or RECIPES["ekfac_pca"].pca or Pca()
+    return {**pca.model_dump(), "size": size}
 
 
 def optimizers(start: Candidate, grid: Grid, facts: Facts) -> Iterator[Candidate | None]:
@@ -271,7 +275,7 @@ def _members(start: Candidate, members: dict[str, object]) -> Iterator[Candidate
         changed = changed.changed(projection={"size": max(LEAST_COORDINATES, size // count)})
     yield changed
     if changed is not None and recipe.pca is None and size is not None and changed != start:
-        yield changed.changed(pca={"size": size})
+        yield changed.changed(pca=_rotated(recipe, size))
 
 
 def refinements(start: Candidate, grid: Grid, _facts: Facts) -> Iterator[Candidate]:
@@ -289,8 +293,7 @@ def within(candidate: Candidate, facts: Facts) -> Candidate:
     most = facts.numbers
     if most is None or _numbers(candidate.recipe, facts) <= most:
         return candidate
-    own = {} if candidate.recipe.pca is None else candidate.recipe.pca.model_dump()
-    return candidate.changed(pca={**own, "size": most}) or candidate
+    return candidate.changed(pca=_rotated(candidate.recipe, most)) or candidate
 
 
 def _numbers(recipe: Recipe, facts: Facts) -> float:

@@ -39,8 +39,8 @@ def baseline_predictions(
     Returns:
         Predictions [S, Q] by the baseline's name, in the form of `byline.metrics.predicted_outputs`.
     """
-    found = {}
-    for name, fitted in fitted_baselines(subject, index.members[0]):
+    found, first = {}, index.members[0]
+    for name, fitted in fitted_baselines(subject, Member(first.checkpoint, adapter=first.adapter)):
         try:
             parts = [
                 predicted_outputs(

@@ -104,7 +104,9 @@ class Grid(BaseModel):
     """Sets of checkpoints: by default each alone, the first half, and all."""
     masks: tuple[Masks, ...] | None = Field(default=None, min_length=1)
     """Masks: by default none, and those of `byline_indexer.evaluation.axes` if the model has dropout modules."""
-    refine: tuple[Annotated[int, Field(ge=0, le=MOST_REFINE_STEPS)], ...] | None = Field(default=None, min_length=1)
+    refine: tuple[Annotated[int, Field(ge=0, le=MOST_REFINE_STEPS)], ...] | None = Field(
+        default=None, min_length=1
+    )
     """Steps that solve each query."""
     weights: tuple[Annotated[float, Field(ge=0, le=1000)], ...] | None = Field(default=None, min_length=1)
     """Weights of a baseline beside influence: by default those of `byline_indexer.evaluation.blends`."""

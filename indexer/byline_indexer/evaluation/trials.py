@@ -131,7 +131,8 @@ class Trials:
 
     def outputs(self, truth: Truth) -> NDArray[np.float64]:
         """Average the tuning queries' outputs over the seeds, [S, Q]."""
-        return truth.of(self.items[: self.tuning]).mean(axis=0)
+        mean_SQ: NDArray[np.float64] = truth.of(self.items[: self.tuning]).mean(axis=0)
+        return mean_SQ
 
     def interval(self, trial: Trial, truth: Truth) -> Interval | None:
         """Bootstrap a setting's LDS over tuning queries and subsets."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from byline.api.blend import Blend
-from byline.recipes import recipe
+from byline.recipes import RECIPES, recipe
 from byline_indexer.config import BuildConfig
 from byline_indexer.evaluation.candidates import Candidate, closest_row
 
@@ -80,7 +80,7 @@ def test_keys_are_equal_for_equal_settings_alone() -> None:
 
 
 def test_the_closest_row_names_a_setting() -> None:
-    wide = Candidate(recipe("ekfac")).changed(projection={"size": 65_536}, pca={"size": 1024})
+    wide = Candidate(recipe("ekfac")).changed(projection={"size": 65_536}, pca=RECIPES["ekfac_pca"].pca)
     assert wide is not None
     assert wide.toml() == '[recipe]\nname = "ekfac_pca"'
     plain = Candidate(recipe("ekfac_pca")).changed(pca=None, projection={"size": 2048})
