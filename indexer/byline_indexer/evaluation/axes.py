@@ -177,8 +177,15 @@ def _sized(start: Candidate, size: Size) -> Candidate | None:
     if size.coordinates is not None:
         if not hasattr(start.recipe.projection, "size"):
             return None
-        changes["projection"] = {"size": size.coordinates}
+        changes["projection"] = {**_form(start.recipe, size), "size": size.coordinates}
     return start.changed(**changes, pca=None if size.pca is None else _rotated(start.recipe, size.pca))
+
+
+def _form(recipe: Recipe, size: Size) -> dict[str, object]:
+    """Take the ranks of the table's rows with and without a PCA where a recipe gains or loses one."""
+    if recipe.projection.kind != "eigenbasis" or (recipe.pca is None) == (size.pca is None):
+        return {}
+    return RECIPES["ekfac" if size.pca is None else "ekfac_pca"].projection.model_dump()
 
 
 def _rotated(recipe: Recipe, size: int) -> dict[str, object]:

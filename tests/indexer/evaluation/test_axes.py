@@ -78,6 +78,10 @@ def test_sizes_are_coordinates_and_pca() -> None:
     assert found == [(300, None), (512, None), (2048, None), (65_536, 512), (65_536, 1024)], (
         "a PCA of 700 rows has no 2,048 numbers, so 2,048 is what 1,024 is"
     )
+    back = varied(axes.sizes, Candidate(RECIPES["ekfac_pca"]), Grid(sizes=(Size(coordinates=2048),)))
+    assert [each.recipe for each in back] == [RECIPES["ekfac"]]
+    wide = varied(axes.sizes, Candidate(RECIPES["ekfac"]), Grid(sizes=(Size(coordinates=65_536, pca=1024),)))
+    assert [each.recipe for each in wide] == [RECIPES["ekfac_pca"]]
     tiny = varied(axes.sizes, facts=replace(FACTS, parameters=400, rows=200))
     assert [(each.recipe.projection.size, each.recipe.pca and each.recipe.pca.size) for each in tiny] == [
         (300, None), (512, None), (65_536, 512),

@@ -80,10 +80,13 @@ def test_keys_are_equal_for_equal_settings_alone() -> None:
 
 
 def test_the_closest_row_names_a_setting() -> None:
-    wide = Candidate(recipe("ekfac")).changed(projection={"size": 65_536}, pca=RECIPES["ekfac_pca"].pca)
+    row = RECIPES["ekfac_pca"]
+    wide = Candidate(recipe("ekfac")).changed(projection=row.projection.model_dump(), pca=row.pca)
     assert wide is not None
     assert wide.toml() == '[recipe]\nname = "ekfac_pca"'
-    plain = Candidate(recipe("ekfac_pca")).changed(pca=None, projection={"size": 2048})
+    plain = Candidate(recipe("ekfac_pca")).changed(
+        pca=None, projection=RECIPES["ekfac"].projection.model_dump()
+    )
     assert plain is not None
     assert plain.toml() == '[recipe]\nname = "ekfac"', "a build file cannot take the PCA of a row away"
     assert closest_row(recipe("ekfac_margin", curvature={"damping": 2.0})) == "ekfac_margin"
