@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-openmoji test test-all check format bench bench-digits bench-build bench-memory bench-search bench-scan-memory bench-http bench-service bench-switches \
-        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-finetune bench-curve bench-models bench-peers bench-quickstarts fuzz test-faiss-gpu test-deploy up wheel clean
+        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-finetune bench-curve bench-tune bench-models bench-peers bench-quickstarts fuzz test-faiss-gpu test-deploy up wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-service, bench-finetune, bench-curve, bench-pca, bench-peers, bench-quickstarts)
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-service, bench-finetune, bench-curve, bench-tune, bench-pca, bench-peers, bench-quickstarts)
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.accuracy.digits
@@ -83,6 +83,9 @@ bench-recorded: $(READY)  ## recipe dvemb from recorded runs: LDS, cost of recor
 bench-ensembles: $(READY)  ## ensembles: masks, adapters and PCA against five trained models
 	$(BIN)/python -m benchmarks.accuracy.ensembles
 	$(BIN)/python -m benchmarks.accuracy.optimism
+
+bench-tune: $(READY)  ## what byline tune chooses beside the best that it tried, on four cases (downloads Fashion-MNIST, needs npm)
+	$(BIN)/python -m benchmarks.accuracy.tuning
 
 bench-pca: $(READY)  ## a PCA of ten masks as the training set grows (downloads Fashion-MNIST)
 	$(BIN)/python -m benchmarks.accuracy.pca_sizes

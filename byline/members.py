@@ -54,7 +54,8 @@ class MemberPlan(BaseModel):
     """Number of LoRA adapters of each checkpoint that are members, from the first. 0 attributes the models' own
     parameters. With adapters, only their parameters are attributed: fewer numbers, cheaper passes."""
     masks: int = Field(default=0, ge=0, le=1024)
-    """Seeded dropout masks for each checkpoint. 0 leaves the models whole. Ten cost ten gradient passes and no training."""
+    """Seeded dropout masks for each checkpoint. 0 leaves the models whole. Ten cost ten gradient passes and no training.
+    They help or harm, by their rate, the target and `queries`: choose them by `byline tune`."""
     mask_rate: float | None = Field(default=None, gt=0, lt=1)
     """Rate of the masks. None takes each dropout module's own (modules with rate 0 then stay whole)."""
     mask_seed: int = Field(default=0, ge=0, lt=2**31)

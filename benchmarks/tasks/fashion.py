@@ -26,8 +26,11 @@ from byline.tasks import TrainedModel, TrainingData, vector_classification
 PACKAGED = Path("/usr/share/datasets/fashion-mnist")
 KEPT = CACHE / "fashion-mnist"
 TRUTH = KEPT / "truth.npz"
+"""Truth of the reported queries."""
+TUNING_TRUTH = KEPT / "tuning.npz"
+"""Truth of the tuning queries."""
 WIDTHS = (784, 128, 64, 10)
-FULL = Protocol(train=4000, queries=100, tuning=0, subsets=100, seeds=2, epochs=30, learning_rate=0.02)
+FULL = Protocol(train=4000, queries=100, tuning=100, subsets=100, seeds=2, epochs=30, learning_rate=0.02)
 MODELS = 5
 TOGETHER = 10
 """Networks that are trained as one: as many as fit in a processor's cache."""
@@ -48,7 +51,16 @@ def network() -> nn.Module:
 
 
 def task() -> Task:
-    """Declare the Task: 4,000 images, and five models trained on them."""
+    """Declare the Task, whose evaluation set is the reported queries: 4,000 images, and five models trained on them."""
+    return _task(reported=True)
+
+
+def tuning() -> Task:
+    """Declare the same with the tuning queries."""
+    return _task(reported=False)
+
+
+def _task(*, reported: bool) -> Task:
     points = data(FULL.train)
     examples = [Example(id=f"image-{row}", label=str(int(y))) for row, y in enumerate(points.y)]
     trained = TrainedModel(
@@ -58,7 +70,8 @@ def task() -> Task:
         data=TrainingData.from_arrays(points.x, points.y, examples),
     )
     made = vector_classification(trained, classes=[str(kind) for kind in range(10)])
-    return replace(made, evaluation_set=points.queries)
+    queries = points.queries
+    return replace(made, evaluation_set=queries[: FULL.queries] if reported else queries[FULL.queries :])
 
 
 def prepare() -> None:
@@ -72,7 +85,8 @@ def prepare() -> None:
         return -query_losses(parameters, points).numpy()
 
     retraining = Retraining(subsets_SR=halves, seeds=FULL.seeds, together=TOGETHER, train=train)
-    keep_truth(retraining, {TRUTH: slice(None)})
+    reported, others = slice(0, FULL.queries), slice(FULL.queries, None)
+    keep_truth(retraining, {TRUTH: reported, TUNING_TRUTH: others})
     for seed in range(MODELS):
         path = KEPT / f"seed-{seed}.safetensors"
         if not path.exists():
@@ -81,10 +95,11 @@ def prepare() -> None:
 
 
 def data(rows: int) -> Data:
-    """Take the first training images, and the first test images as queries."""
+    """Take the first training images, and the first test images as queries: the reported ones, then those for tuning."""
     x, y = images("train")
     query_x, query_y = images("t10k")
-    return Data(x[:rows], y[:rows], query_x[: FULL.queries], query_y[: FULL.queries])
+    count = FULL.queries + FULL.tuning
+    return Data(x[:rows], y[:rows], query_x[:count], query_y[:count])
 
 
 @cache

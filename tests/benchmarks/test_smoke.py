@@ -18,6 +18,7 @@ COMMANDS = [
     "benchmarks.accuracy.optimism",
     "benchmarks.accuracy.recorded",
     "benchmarks.accuracy.sotu",
+    "benchmarks.accuracy.tuning",
     "benchmarks.peers",
     "benchmarks.peers.quickstarts",
     "benchmarks.service.load",

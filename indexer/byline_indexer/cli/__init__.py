@@ -2,7 +2,7 @@
 
 import typer
 
-from byline_indexer.cli import build, ensembles, evaluate, inspect, query
+from byline_indexer.cli import build, ensembles, evaluate, inspect, query, tuning
 
 
 def register(app: typer.Typer) -> None:
@@ -17,4 +17,4 @@ def register(app: typer.Typer) -> None:
     app.command()(query.query)
     app.command()(query.scores)
     app.command()(evaluate.evaluate)
-    app.command()(evaluate.tune)
+    app.command()(tuning.tune)

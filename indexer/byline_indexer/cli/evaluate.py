@@ -1,4 +1,4 @@
-"""Sub-commands that measure how good an index is: evaluate, tune."""
+"""Sub-command that measures how good an index is."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -119,16 +119,6 @@ Output = Annotated[
         show_default="as --target",
     ),
 ]
-ComparedBy = Annotated[
-    str | None,
-    typer.Option(
-        "--output",
-        help="Output of the retrained models that every candidate is compared with: minus the `loss`, "
-        "or one of the Task's targets. "
-        "Example: `--output margin`",
-        show_default="loss",
-    ),
-]
 TruthFile = Annotated[
     Path | None,
     typer.Option(
@@ -177,7 +167,7 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
     from byline_indexer.cli.tables import measurement_table
     from byline_indexer.evaluation.evaluate import evaluate as run
 
-    options = _options(
+    options = evaluation_options(
         out=out,
         metric=metric.value,
         target=target,
@@ -196,102 +186,26 @@ def evaluate(  # noqa: PLR0913 - a command's options are its arguments
         batch=batch,
         refine=refine,
     )
-    config = _config(build_file, workers)
+    config = build_config(build_file, workers)
     with stoppable("every model that was trained"), bar() as observer:
         done = run(config, options, observer)
     Console().print(measurement_table(done.measured.measurement))
     typer.echo(f"card:   {done.card_file.resolve()}\nreport: {done.report_file}")
 
 
-Signals = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--signal",
-        help="Target to try on both sides: `loss` or one of the Task's. Repeatable. Example: `--signal margin`",
-        show_default="loss, and margin where the Task has it",
-    ),
-]
-Dampings = Annotated[
-    list[float] | None,
-    typer.Option(
-        "--damping",
-        help="Damping to try. Repeatable. Example: `--damping 0.1 --damping 1`",
-        show_default="0.01, 0.1, 1, 10 and the recipe's",
-    ),
-]
-Sizes = Annotated[
-    list[int] | None,
-    typer.Option(
-        "--size",
-        help="Projection size to try. Repeatable. Example: `--size 512 --size 2048`",
-        show_default="the recipe's, and a quarter of it",
-    ),
-]
-
-
-def tune(  # noqa: PLR0913 - a command's options are its arguments
-    build_file: BuildFile,
-    out: Out,
-    *,
-    signal: Signals = None,
-    damping: Dampings = None,
-    size: Sizes = None,
-    output: ComparedBy = None,
-    subsets: SubsetCount = 100,
-    alpha: Alpha = 0.5,
-    seeds: Seeds = 1,
-    paired: Paired = None,
-    queries: Queries = None,
-    tuning: Tuning = None,
-    seed: Seed = 0,
-    truth: TruthFile = None,
-    workers: Workers = None,
-    batch: QueryBatch = 32,
-) -> None:
-    """Choose target, damping and projection size by the LDS on the tuning queries, and print the lines to use.
-
-    Tries every combination, each with an index of its own that is deleted afterwards. The build file's index stays as it
-    is. All are compared by the same `--output`, minus the loss unless another is named. Retrained models are those of
-    `byline evaluate` with the same folder and options. The queries that it reports take no part.
-
-    Example: `byline tune mytask.toml --subsets 40 --workers 4 --out evaluation`
-    """
-    from rich.console import Console
-
-    from byline_indexer.cli.progress_bar import bar
-    from byline_indexer.cli.tables import tuning_table
-    from byline_indexer.evaluation.candidates import Grid
-    from byline_indexer.evaluation.tune import tune as run
-
-    options = _options(
-        out=out,
-        output=output,
-        subsets=subsets,
-        alpha=alpha,
-        seeds=seeds,
-        paired=paired,
-        queries=queries,
-        tuning=tuning,
-        seed=seed,
-        truth=truth,
-        batch=batch,
-    )
-    grid = _validated(Grid, signals=signal or None, dampings=damping or None, sizes=size or None)
-    config = _config(build_file, workers)
-    with stoppable("every model that was trained"), bar() as observer:
-        tuned = run(config, options, grid, observer)
-    Console().print(tuning_table(tuned))
-    typer.echo(f"the best of these, in the build file:\n\n{tuned.best.candidate.toml()}\n")
-    typer.echo(f"report: {tuned.report_file}")
-
-
-def _options(**given: Any) -> "EvaluationOptions":
+def evaluation_options(**given: Any) -> "EvaluationOptions":
+    """Make the options of a measurement of a command's arguments."""
     from byline_indexer.evaluation.options import EvaluationOptions
 
-    return _validated(EvaluationOptions, **given)
+    return validated(EvaluationOptions, **given)
 
 
-def _validated(model: type[Options], **given: Any) -> Options:
+def validated(model: type[Options], **given: Any) -> Options:
+    """Make a model of a command's arguments.
+
+    Raises:
+        InvalidInput: They do not fit. The message names the field.
+    """
     from pydantic import ValidationError
 
     from byline.api.validation import describe_errors
@@ -303,7 +217,8 @@ def _validated(model: type[Options], **given: Any) -> Options:
         raise InvalidInput(describe_errors(error, model)) from error
 
 
-def _config(build_file: Path, workers: int | None) -> "BuildConfig":
+def build_config(build_file: Path, workers: int | None) -> "BuildConfig":
+    """Read a build file, with another number of workers if one is given."""
     from byline_indexer.config import load_config, with_workers
 
     return with_workers(load_config(build_file), workers)

@@ -17,7 +17,6 @@ from byline.index.quality_card import CardReading
 from byline.recipes import RECIPES
 from byline_indexer.build.estimate import Estimate
 from byline_indexer.cli.progress_bar import clock
-from byline_indexer.evaluation.tune import Tuned
 
 PREVIEW = 60
 """Characters of a preview in a table."""
@@ -56,7 +55,7 @@ _PURPOSES = {
     "ekfac_adam": "language models: as ekfac_pca, in Adam's geometry",
     "ekfac": "as ekfac_pca, a few coordinates and no PCA",
     "dvemb": "which step, in which order: a recorded SGD run",
-    "ekfac_margin": "classifiers that fit their data; take masks",
+    "ekfac_margin": "classifiers that fit their data",
     "arnoldi": "the Hessian's strongest directions; few numbers a row",
     "if_cg": "no fitted matrix: a query costs passes over a sample",
     "if_lissa": "as if_cg, by many steps of one batch each",
@@ -340,24 +339,6 @@ def _against_baselines(found: Measurement) -> str:
             f"Better than {' and '.join(BASELINE_TITLES.get(name, name) for name in found.baselines)} here."
         )
     return f"Not better than {' or '.join(rivals)} here, which costs no gradients."
-
-
-def tuning_table(tuned: Tuned) -> Table:
-    """Lay out every candidate, the best one marked."""
-    table = Table(
-        "target", "damping", "size", "LDS", "95 % interval", "", title=f"{tuned.queries} tuning queries"
-    )
-    for each in tuned.tried:
-        chosen = each.candidate
-        table.add_row(
-            chosen.signal,
-            "" if chosen.damping is None else f"{chosen.damping:g}",
-            "" if chosen.size is None else f"{chosen.size:,}",
-            f"{each.lds:.3f}",
-            "" if each.interval is None else f"{each.interval.low:.3f} to {each.interval.high:.3f}",
-            "best" if each is tuned.best else "",
-        )
-    return table
 
 
 def _count(number: int | None) -> str | None:

@@ -3,6 +3,7 @@
 Letters: Q queries, S subsets, R training points.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from typing import get_args
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from byline.api.terms import Similarity
-from byline.baselines import BASELINES, FitOptions
+from byline.baselines import BASELINES, FitOptions, FittedBaseline
 from byline.errors import InvalidInput, InvalidTask
 from byline.index.index import AttributionIndex
 from byline.members import Member
@@ -38,9 +39,33 @@ def baseline_predictions(
     Returns:
         Predictions [S, Q] by the baseline's name, in the form of `byline.metrics.predicted_outputs`.
     """
-    task, observer = subject.task, subject.observer
-    first, device = index.members[0], torch.device(subject.config.build.device)
-    found = {}
+    found, first = {}, index.members[0]
+    for name, fitted in fitted_baselines(subject, Member(first.checkpoint, adapter=first.adapter)):
+        try:
+            parts = [
+                predicted_outputs(
+                    fitted.scores(read_items(subject.evaluation_set, part, EVALUATION)), subsets_SR
+                )
+                for part in np.array_split(items, -(-len(items) // subject.options.batch))
+            ]
+        except InvalidInput as error:  # a yardstick that fails must not cost what was retrained
+            subject.observer.message(f"baseline {name} left out: {error}")
+            continue
+        found[name] = np.concatenate(parts, axis=1)
+    return found
+
+
+def fitted_baselines(subject: Subject, first: Member) -> Iterator[tuple[Similarity, FittedBaseline]]:
+    """Fit every baseline that the Task has on its training set.
+
+    Args:
+        subject: Task, device and batch sizes.
+        first: Its model represents items.
+
+    Yields:
+        Name and baseline. One that fails is left out, with a message.
+    """
+    task, observer, device = subject.task, subject.observer, torch.device(subject.config.build.device)
     for name in offered(task, observer):
         model = load_network(task, Member(first.checkpoint, adapter=first.adapter), device)
         fitting = FitOptions(
@@ -51,17 +76,10 @@ def baseline_predictions(
         )
         try:
             fitted = BASELINES[name].fit(task, fitting)
-            parts = [
-                predicted_outputs(
-                    fitted.scores(read_items(subject.evaluation_set, part, EVALUATION)), subsets_SR
-                )
-                for part in np.array_split(items, -(-len(items) // subject.options.batch))
-            ]
-        except InvalidInput as error:  # a yardstick that fails must not cost what was retrained
+        except InvalidInput as error:
             observer.message(f"baseline {name} left out: {error}")
             continue
-        found[name] = np.concatenate(parts, axis=1)
-    return found
+        yield name, fitted
 
 
 def offered(task: Task, observer: Observer) -> list[Similarity]:

@@ -1,117 +1,136 @@
-"""List the changes of a recipe that `byline tune` tries."""
+"""A setting that `byline tune` tries, and the lines that choose it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import ValidationError
 
-from byline.errors import InvalidInput, InvalidRecipe
-from byline.recipes import Recipe
-from byline.task import Task
-
-DAMPINGS = (0.01, 0.1, 1.0, 10.0)
-"""Tried beside the recipe's own."""
-
-
-class Grid(BaseModel):
-    """Values to try. None takes the defaults, and nothing if the recipe has no such part."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    signals: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """Targets to differentiate on both sides: by default `loss`, and `margin` if the Task has it."""
-    dampings: tuple[PositiveFloat, ...] | None = Field(default=None, min_length=1)
-    """Dampings of the curvature: by default `DAMPINGS` and the recipe's own."""
-    sizes: tuple[PositiveInt, ...] | None = Field(default=None, min_length=1)
-    """Sizes of the projection: by default the recipe's own and a quarter of it."""
+from byline.api.blend import Blend
+from byline.errors import InvalidRecipe
+from byline.recipes import RECIPES, Recipe
+from byline.scale.second_moment import SecondMoment
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One recipe to try."""
+    """One setting: how rows are made, how queries are solved, and what is blended in."""
 
     recipe: Recipe
-    signal: str
-    damping: float | None
-    size: int | None
+    refine: int = 0
+    """Steps that solve each query."""
+    blend: Blend | None = None
+
+    @property
+    def key(self) -> str:
+        """Text that is equal for equal settings."""
+        blend = None if self.blend is None else self.blend.model_dump_json()
+        return f"{self.recipe.model_dump_json()} {self.refine} {blend}"
+
+    @property
+    def influence(self) -> Self:
+        """The same setting without its blend."""
+        return replace(self, blend=None)
+
+    def changed(self, **changes: Any) -> Self | None:
+        """Change fields of the recipe.
+
+        Args:
+            changes: New values by field. A mapping changes fields of the part that it names, or replaces a part of another
+                kind.
+
+        Returns:
+            The setting, under the name of a row that can give it. None if the changes do not go together.
+        """
+        row = self.recipe.model_dump()
+        for name, value in changes.items():
+            known = row[name]
+            merged = (
+                isinstance(value, Mapping)
+                and known
+                and value.get("kind", known.get("kind")) == known.get("kind")
+            )
+            row[name] = {**known, **value} if merged else value
+        try:
+            recipe = Recipe.model_validate(row)
+        except (InvalidRecipe, ValidationError):
+            return None
+        return replace(self, recipe=recipe.model_copy(update={"name": closest_row(recipe)}))
 
     def toml(self) -> str:
-        """Write the lines of a build file's `[recipe]` that give this recipe. Other lines stay as they are."""
-        lines: dict[str, Any] = {
-            "train_signal": self.recipe.train_signal,
-            "query_target": self.recipe.query_target,
-            "row_weight": self.recipe.row_weight,
-            "members.forward_masks": self.recipe.members.forward_masks or None,
-            "curvature.damping": self.damping,
-            "projection.size": self.size,
-        }
-        text = [f"{key} = {_value(value)}" for key, value in lines.items() if value is not None]
-        return "\n".join(["[recipe]", f'name = "{self.recipe.name}"', *text])
+        """Write the tables of a build file, `[recipe]` and `[blend]`, that give this setting."""
+        changes = _changes(self.recipe.model_dump(), _TABLE[self.recipe.name])
+        lines = ["[recipe]", f'name = "{self.recipe.name}"', *(f"{key} = {_value(v)}" for key, v in changes)]
+        if self.blend is not None:
+            lines += ["", "[blend]", f'baseline = "{self.blend.baseline}"', f"weight = {self.blend.weight:g}"]
+        return "\n".join(lines)
+
+    @property
+    def text(self) -> str:
+        """Describe the setting in a few words."""
+        return ", ".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        recipe, members = self.recipe, self.recipe.members
+        yield recipe.name if recipe.train_signal == "loss" else f"{recipe.name} of {recipe.train_signal}"
+        size = getattr(recipe.projection, "size", None)
+        if size is not None:
+            yield f"size {size:,}"
+        if recipe.pca is not None:
+            yield f"PCA {recipe.pca.size:,}"
+        if isinstance(recipe.scale, SecondMoment):
+            yield f"second moment^{recipe.scale.power:g}"
+        if getattr(recipe.curvature, "filter", "damped") != "damped":
+            yield "finite run"
+        elif hasattr(recipe.curvature, "damping"):
+            yield f"damping {recipe.curvature.damping:g}"
+        if members.checkpoints is not None:
+            yield f"checkpoints {' '.join(map(str, members.checkpoints))}"
+        if members.masks:
+            rate = "" if members.mask_rate is None else f" at {members.mask_rate:g}"
+            yield f"{members.masks} masks{rate}, {members.queries} queries"
+        if self.refine:
+            yield f"refine {self.refine}"
+        if self.blend is not None:
+            yield f"+ {self.blend.weight:g} {self.blend.baseline}"
+
+
+_TABLE = {name: row.model_dump() for name, row in RECIPES.items()}
+
+
+def closest_row(recipe: Recipe) -> str:
+    """Name the row of the table that a build file gives the recipe from.
+
+    It is the row that equals the recipe, or else the recipe's own. A build file cannot take a row's PCA away: without a
+    PCA it is then the row with the fewest lines to change.
+    """
+    own = recipe.model_dump()
+    fitting = [name for name, row in _TABLE.items() if recipe.pca is not None or row["pca"] is None]
+    lines = {name: len(list(_changes(own, _TABLE[name]))) for name in fitting}
+    best = min(fitting, key=lambda name: (lines[name], name != recipe.name))
+    return recipe.name if recipe.name in lines and lines[best] else best
+
+
+def _changes(own: Mapping[str, Any], row: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """List fields whose value is not that of the table's row, with dotted names.
+
+    Yields:
+        Name and value.
+    """
+    for name, value in own.items():
+        known = row.get(name)
+        if not path and name == "name":
+            continue
+        if isinstance(value, dict):
+            same_kind = isinstance(known, dict) and known.get("kind") == value.get("kind")
+            yield from _changes(value, known if same_kind and known else {}, f"{path}{name}.")
+        elif value is not None and value != known:
+            yield f"{path}{name}", value
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
     return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
-def candidates(base: Recipe, task: Task, grid: Grid) -> list[Candidate]:
-    """List the recipes to try: every signal with every damping and every size.
-
-    Args:
-        base: The build file's.
-        task: Says which targets there are.
-        grid: What is tried.
-
-    Returns:
-        Those that make sense, smaller sizes first.
-
-    Raises:
-        InvalidInput: The recipe has no damping or no size where one is asked for, or nothing makes sense.
-    """
-    damping: float | None = getattr(base.curvature, "damping", None)
-    size: int | None = getattr(base.projection, "size", None)
-    _refuse_missing("--damping", grid.dampings, damping, base)
-    _refuse_missing("--size", grid.sizes, size, base)
-    signals = grid.signals or ("loss", *(name for name in ("margin",) if name in task.targets))
-    for signal in signals:
-        task.objective(signal)
-    dampings: Sequence[float | None] = [None]
-    if damping is not None:
-        dampings = sorted(set(grid.dampings or (*DAMPINGS, damping)))
-    sizes: Sequence[int | None] = [None]
-    if size is not None:
-        sizes = sorted(set(grid.sizes or (max(1, size // 4), size)))
-    tried = [_candidate(base, *each) for each in product(sizes, signals, dampings)]
-    found = [each for each in tried if each is not None]
-    if not found:
-        raise InvalidInput(f"recipe '{base.name}' does not go with the signals {', '.join(signals)}")
-    return found
-
-
-def _refuse_missing(option: str, asked: object, own: float | None, base: Recipe) -> None:
-    if asked is not None and own is None:
-        raise InvalidInput(
-            f"recipe '{base.name}' (projection '{base.projection.kind}', curvature '{base.curvature.kind}') has nothing "
-            f"that {option} could change: leave the option out"
-        )
-
-
-def _candidate(base: Recipe, size: int | None, signal: str, damping: float | None) -> Candidate | None:
-    """Change the recipe. None if the changes do not go together."""
-    row = base.model_dump()
-    weight = "one_minus_p" if signal == "margin" and base.row_weight == "none" else base.row_weight
-    if signal != "margin" and weight == "one_minus_p":
-        weight = "none"
-        row["members"] = {**row["members"], "forward_masks": 0}
-    row |= {"train_signal": signal, "query_target": signal, "row_weight": weight}
-    row["curvature"] = _changed(row["curvature"], "damping", damping)
-    row["projection"] = _changed(row["projection"], "size", size)
-    try:
-        return Candidate(Recipe.model_validate(row), signal, damping, size)
-    except (InvalidRecipe, ValidationError):
-        return None
-
-
-def _changed(part: Mapping[str, Any], name: str, value: float | None) -> dict[str, Any]:
-    return dict(part) if value is None else {**part, name: value}

@@ -1,4 +1,4 @@
-"""The commands as people type them: evaluate, then inspect, then tune."""
+"""The commands as people type them: evaluate, then inspect."""
 
 import json
 from collections.abc import Callable
@@ -66,13 +66,6 @@ def test_the_table_tells_seeds_owners_and_baselines(run: Run) -> None:
     assert "on the same truth BM25" in told
 
 
-def test_tuning_prints_lines_for_the_build_file(run: Run) -> None:
-    code, out, _ = run("tune", "--damping", 0.1, "--damping", 10)
-    assert code == 0
-    assert "curvature.damping = " in out
-    assert "best" in out
-
-
 @pytest.mark.parametrize(
     ("command", "options", "says"),
     [
@@ -81,8 +74,6 @@ def test_tuning_prints_lines_for_the_build_file(run: Run) -> None:
         ("evaluate", ["--queries", 50], "lower --queries or --tuning"),
         ("evaluate", ["--output", "nothing"], "expected one of the targets"),
         ("evaluate", ["--truth", "/nowhere.npz"], "'subsets', bool [S, 40]"),
-        ("tune", ["--damping", -1], "dampings"),
-        ("tune", ["--size", 8], "--size"),
     ],
 )
 def test_options_that_do_not_fit_are_one_line(

@@ -1,5 +1,6 @@
 """Tuning looks at the tuning queries alone, and prints lines that give the recipe it chose."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,23 @@ from byline.errors import InvalidInput
 from byline.index.index import AttributionIndex
 from byline_indexer.build.build import build
 from byline_indexer.config import BuildConfig
-from byline_indexer.evaluation.candidates import Grid
+from byline_indexer.evaluation.costs import Budget
 from byline_indexer.evaluation.evaluate import evaluate
+from byline_indexer.evaluation.grid import Grid, Masks, Models, Size
 from byline_indexer.evaluation.options import EvaluationOptions
 from byline_indexer.evaluation.queries import split
 from byline_indexer.evaluation.tune import tune
 
-GRID = Grid(dampings=(0.05, 30.0), sizes=(8,))
+GRID = Grid(
+    rows=("kfac",),
+    signals=("loss", "margin"),
+    dampings=(0.05, 30.0),
+    sizes=(Size(coordinates=8),),
+    checkpoints=(Models(),),
+    masks=(Masks(),),
+    refine=(0,),
+    weights=(0.0,),
+)
 
 
 @pytest.fixture
@@ -35,9 +46,9 @@ def test_the_best_is_found_on_the_tuning_queries_alone(
     trained = len(trainings())
     tuned = tune(config, options, GRID)
     assert len(trainings()) == trained
-    assert [(t.candidate.signal, t.candidate.damping) for t in tuned.tried] == [
+    assert {(t.candidate.recipe.train_signal, t.candidate.recipe.curvature.damping) for t in tuned.tried} == {
         ("loss", 0.05), ("loss", 30.0), ("margin", 0.05), ("margin", 30.0),
-    ]  # fmt: skip
+    }  # fmt: skip
     assert tuned.best.lds == max(each.lds for each in tuned.tried)
     # Without the reported queries' truth the answer is the same: it was never looked at.
     truth = dict(np.load(tmp_path / "out" / "truth-lds.npz"))
@@ -74,8 +85,11 @@ def test_scores_are_kept_and_indexes_are_not(
     first = tune(config, options, GRID)
     assert not (options.out / "candidate").exists()
     assert not config.index.path.exists()
-    monkeypatch.setattr("byline_indexer.evaluation.tune.build", None)
-    assert tune(config, options, GRID).tried == first.tried
+    monkeypatch.setattr("byline_indexer.evaluation.trials.build", None)
+    again = tune(config, options, GRID)
+    assert [(t.candidate, t.cost, t.lds) for t in again.tried] == [
+        (t.candidate, t.cost, t.lds) for t in first.tried
+    ]
 
 
 def test_without_tuning_queries_there_is_nothing_to_tune_on(
@@ -89,7 +103,42 @@ def test_tuning_leaves_the_build_files_index_as_it_is(
     config: BuildConfig, options: EvaluationOptions
 ) -> None:
     before = build(config).path
-    tune(config, options, Grid(signals=("loss",), dampings=(0.5,), sizes=(8,)))
+    tune(config, options, GRID.model_copy(update={"signals": ("loss",), "dampings": (0.5,)}))
     with AttributionIndex.open(config.index.path) as index:
         assert index.path == before
         assert index.quality.card is None
+
+
+def test_the_report_has_costs_baselines_and_the_lines_to_use(
+    config: BuildConfig, options: EvaluationOptions
+) -> None:
+    tuned = tune(config, options, GRID.model_copy(update={"weights": (0.5, 1.0)}))
+    report = json.loads((options.out / "tuning.json").read_text())
+    assert len(report["candidates"]) == len(tuned.tried) == 4 + 2 * 2
+    for record, trial in zip(report["candidates"], tuned.tried, strict=True):
+        assert record["lds"] == trial.lds
+        assert record["bytes_per_row"] == trial.cost.row_bytes > 0
+        assert record["milliseconds"] == trial.cost.milliseconds > 0
+    assert set(report["baselines"]) == {"bm25", "representation"}
+    assert report["best"] == {"build_file": tuned.best.candidate.toml(), "refine": 0, "within_budget": True}
+    assert tuned.pareto[0].lds == tuned.best.lds
+    assert tuned.interval is not None
+    assert tuned.interval.low <= tuned.best.lds <= tuned.interval.high
+    assert {trial.candidate.blend.baseline for trial in tuned.tried if trial.candidate.blend} == {
+        "bm25",
+        "representation",
+    }
+
+
+def test_the_choice_is_within_the_budget(config: BuildConfig, options: EvaluationOptions) -> None:
+    grid = GRID.model_copy(update={"signals": ("loss",), "sizes": (Size(coordinates=8), Size(coordinates=4))})
+    free = tune(config, options, grid)
+    costs = sorted({trial.cost.row_bytes for trial in free.tried})
+    budget = Budget(row_bytes=int(costs[-1]) - 1)
+    tight = tune(config, options, grid, budget)
+    assert tight.within
+    assert tight.best.cost.row_bytes < costs[-1]
+    assert tight.best.lds == max(each.lds for each in tight.tried if budget.allows(each.cost))
+    nothing = tune(config, options, grid, Budget(row_bytes=1))
+    assert not nothing.within
+    assert nothing.best.cost.row_bytes == min(each.cost.row_bytes for each in nothing.tried)
