@@ -28,7 +28,7 @@ def models() -> Iterator[type[BaseModel]]:
 def test_the_documented_build_files_are_read(text: str, tmp_path: Path) -> None:
     path = tmp_path / "mytask.toml"
     path.write_text(text)
-    assert load_config(path).recipe.name == "ekfac"
+    assert load_config(path).recipe.name == "ekfac_pca"
 
 
 @pytest.mark.parametrize("model", list(models()))
