@@ -48,7 +48,9 @@ def main() -> int:
         kind: from_file(modules[1].truth_of(case.protocol, 0, kind, reported=False), *sizes, None)
         for kind in KINDS
     }
-    table = Table("damping x eta T", "steps", *KINDS, title=f"{options.case}, {len(places_Q)} tuning queries: LDS")
+    table = Table(
+        "damping x eta T", "steps", *KINDS, title=f"{options.case}, {len(places_Q)} tuning queries: LDS"
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = build(case.subject(ROW, 0, KINDS[0]).config({"name": ROW.name, **ROW.changes}, folder)).path
         for damping, steps in [(ADAM_DAMPING, 0), *((d, s) for d in DAMPINGS for s in STEPS)]:

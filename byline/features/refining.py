@@ -6,23 +6,24 @@ with q the query's gradient, g a training point's, G the mean over the training 
 matrices (or over a fixed sample of them), and D the recipe's scale, if it has one: the identity otherwise. Of a truncated
 Q, w . r is the part of x . D g along the kept coordinates. Rows of recipes without a curvature are r = P D g, and w = P x.
 
-Runs of Adam whose checkpoint declares steps, learning rate and moments are solved in the run's own metric, E in units of D
+Runs of Adam whose checkpoint declares steps, learning rate and moments are solved in the run's own metric, E D
 (`byline.models.run_geometry`):
 
     x = E (E D G D E + lam)^-1 E D q     lam = 6 / (eta T), by conjugate gradients from zero
 
-Adam's metric is the preconditioner. One step is the gradient in that metric, and two to four reach what ranks best: with
-this damping few directions are above it. A fit's start would bring in its own errors.
+Adam's metric is the preconditioner. One step is the gradient in that metric, and few steps reach the directions that
+are above this damping.
 
-All others are solved for x itself. A Kronecker fit is a model of G: c L in its eigenbasis, c the ratio of G's mean eigenvalue
-to the fit's (a fit to gradients of sequences is about T times too small, T the length of a sequence). Conjugate gradients
-are preconditioned by M^-1 = (c L + lam)^-1 (`byline.curvature.kronecker_inverse`), from M^-1 D q: the index's own solution
-under this damping. That start has the length of the solution along most directions. The steps repair the few along which
-the fit is far from G, and leave the others as they are. Damping lam, in units of G, whose loss is a mean over training points:
+All others are solved for x itself. A Kronecker fit is a model of G: c L in its eigenbasis, c the ratio of G's mean
+eigenvalue to the fit's (a fit to gradients of sequences is about T times too small, T the length of a sequence).
+Conjugate gradients are preconditioned by M^-1 = (c L + lam)^-1 (`byline.curvature.kronecker_inverse`), from M^-1 D q:
+the index's own solution under this damping. That start has the length of the solution along most directions. The
+steps repair the few along which the fit is far from G, and leave the others as they are. Damping lam, in units of G,
+whose loss is a mean over training points:
 
     1 / (eta T)            where the run is declared without moments: T = `Checkpoint.steps`, eta = `Checkpoint.learning_rate`
-    30 x mean eigenvalue   of D G D otherwise, as recipe `if_cg` has it. The recipe's own damping would be far too little: it
-                           is of a fit, which has no eigenvalues as small and as large as G's
+    30 x mean eigenvalue   of D G D otherwise, as recipe `if_cg` has it. The recipe's own damping would be far too little:
+                           it is of a fit, which has no eigenvalues as small and as large as G's
 
 G's mean eigenvalue is estimated when the first query needs it (Hutchinson 1990). Scores are in the weights' own units:
 with n training points, removing one raises the query's loss by about score / n.

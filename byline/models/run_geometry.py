@@ -5,7 +5,7 @@ L / (L + 1 / (eta T)): it leaves eigenvalues below 1 / (eta T) as they are. Adam
 eta / sqrt(v) long, entry by entry, with v its second moment without the bias of its first steps, v = exp_avg_sq /
 (1 - beta2^T). So L are the eigenvalues of D G D, D = v^-1/4, and a solution is D (D G D + lam)^-1 D q.
 
-A decaying rate halves eta T, and G is larger during the run than at its end: Adam's damping is `ADAM_DAMPING` times as large.
+A rate that decays linearly halves eta T. Beyond that Adam's damping is measured: it is `ADAM_DAMPING` times as large.
 """
 
 from collections.abc import Sequence

@@ -179,13 +179,17 @@ def test_a_run_of_adam_is_solved_in_its_own_metric(tmp_path: Path, name: str, sc
     queries = model.gradients(WHOLE).dense().double() * metric_P
     points = model.gradients([task.train_set[row] for row in range(90)]).dense().double() * metric_P
     damped = matrix + torch.eye(83).double() * ADAM_DAMPING / (0.1 * 5)
-    assert_close(opened.scores([QUERY, OTHER], refine=64), (queries @ torch.linalg.solve(damped, points.T)).numpy())
+    assert_close(
+        opened.scores([QUERY, OTHER], refine=64), (queries @ torch.linalg.solve(damped, points.T)).numpy()
+    )
     # One step from zero is along the gradient in this metric.
     one, along = opened.scores([QUERY, OTHER], refine=1), (queries @ points.T).numpy()
     assert min(correlation(one[q], along[q]) for q in (0, 1)) > 0.9999
 
 
-def test_a_scale_of_a_run_that_is_not_declared_is_part_of_the_parameters_that_are_solved_for(tmp_path: Path) -> None:
+def test_a_scale_of_a_run_that_is_not_declared_is_part_of_the_parameters_that_are_solved_for(
+    tmp_path: Path,
+) -> None:
     task = declared(None)
     states = [replace(c, optimizer_state=tiny_task.moments(n)) for n, c in enumerate(task.checkpoints)]
     task = replace(task, checkpoints=states[:1])
