@@ -21,7 +21,7 @@ the index's own solution under this damping. That start has the length of the so
 steps repair the few along which the fit is far from G, and leave the others as they are. Damping lam, in units of G,
 whose loss is a mean over training points:
 
-    1 / (eta T)            where the run is declared without moments: T = `Checkpoint.steps`, eta = `Checkpoint.learning_rate`
+    1 / (eta T)            where a run without moments is declared: T = `Checkpoint.steps`, eta = `Checkpoint.learning_rate`
     30 x mean eigenvalue   of D G D otherwise, as recipe `if_cg` has it. The recipe's own damping would be far too little:
                            it is of a fit, which has no eigenvalues as small and as large as G's
 
