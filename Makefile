@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-openmoji test test-all check format bench bench-digits bench-build bench-memory bench-search bench-scan-memory bench-http bench-service bench-switches \
-        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-groups bench-sotu bench-finetune bench-curve bench-tune bench-models bench-peers bench-quickstarts fuzz test-faiss-gpu test-deploy up wheel clean
+        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-refine bench-groups bench-sotu bench-finetune bench-curve bench-tune bench-models bench-peers bench-quickstarts fuzz test-faiss-gpu test-deploy up wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench-kills: $(READY)  ## builds killed with -9 at random moments
 
 bench-recorded: $(READY)  ## recipe dvemb from recorded runs: LDS, cost of recording, memory
 	$(BIN)/python -m benchmarks.accuracy.recorded
+
+bench-refine: $(READY)  ## solved queries on fine-tuned models: LDS by steps and damping (downloads Fashion-MNIST)
+	$(BIN)/python -m benchmarks.accuracy.refined
 
 bench-ensembles: $(READY)  ## ensembles: masks, adapters and PCA against five trained models
 	$(BIN)/python -m benchmarks.accuracy.ensembles

@@ -23,7 +23,7 @@ from byline.models.device import Compute
 from byline.models.ensemble import EnsembleModels
 from byline.models.masked_passes import QueryPasses
 from byline.models.member import MemberModel
-from byline.models.run_damping import run_damping
+from byline.models.run_geometry import run_geometry
 from byline.progress import count_steps
 from byline.projection.pca import decode_directions
 from byline.recipes import Recipe
@@ -282,8 +282,8 @@ class Featurizer(GradientFeaturizer):
         """A member's solver, made at its first use."""
         if member not in self._refiners:
             model, scaled = self._models[member], not isinstance(self._recipe.scale, NoScale)
-            dampings = run_damping(model.task, member, self._blocks, scaled=scaled)
+            run = run_geometry(model.task, member, self._blocks, scaled=scaled)
             self._refiners[member] = QueryRefiner(
-                model, self._featurizers[member], self._recipe, self._states[member], dampings
+                model, self._featurizers[member], self._recipe, self._states[member], run
             )
         return self._refiners[member]

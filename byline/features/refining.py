@@ -6,21 +6,26 @@ with q the query's gradient, g a training point's, G the mean over the training 
 matrices (or over a fixed sample of them), and D the recipe's scale, if it has one: the identity otherwise. Of a truncated
 Q, w . r is the part of x . D g along the kept coordinates. Rows of recipes without a curvature are r = P D g, and w = P x.
 
-A Kronecker fit is a model of G: c L in its eigenbasis, c the ratio of G's mean eigenvalue to the fit's (a fit to gradients
-of sequences is about T times too small, T the length of a sequence). The solver is conjugate gradients, preconditioned by
-M^-1 = (c L + lam)^-1 (`byline.curvature.kronecker_inverse`), from M^-1 D q: the index's own solution under this damping.
-That start has the length of the solution along most directions. The steps repair the few along which the fit is far
-from G, and leave the others as they are.
+Runs of Adam whose checkpoint declares steps, learning rate and moments are solved in the run's own metric, E D
+(`byline.models.run_geometry`):
 
-Damping lam, a number for each block in units of G (whose loss is a mean over training points, so lam does not depend on
-their number):
+    x = E (E D G D E + lam)^-1 E D q     lam = 6 / (eta T), by conjugate gradients from zero
 
-    1 / (eta T)            where the run is declared: T = `Checkpoint.steps`, eta = `Checkpoint.learning_rate`, in units of
-                           Adam's second moment where that is declared (`byline.models.run_damping`)
-    30 x mean eigenvalue   of D G D otherwise, as recipe `if_cg` has it. The recipe's own damping would be far too little: it
-                           is of a fit, which has no eigenvalues as small and as large as G's
+Adam's metric is the preconditioner. One step is the gradient in that metric, and few steps reach the directions that
+are above this damping.
 
-G's mean eigenvalue is estimated when the first query is refined (Hutchinson 1990). Scores are in the weights' own units:
+All others are solved for x itself. A Kronecker fit is a model of G: c L in its eigenbasis, c the ratio of G's mean
+eigenvalue to the fit's (a fit to gradients of sequences is about T times too small, T the length of a sequence).
+Conjugate gradients are preconditioned by M^-1 = (c L + lam)^-1 (`byline.curvature.kronecker_inverse`), from M^-1 D q:
+the index's own solution under this damping. That start has the length of the solution along most directions. The
+steps repair the few along which the fit is far from G, and leave the others as they are. Damping lam, in units of G,
+whose loss is a mean over training points:
+
+    1 / (eta T)            where a run without moments is declared: T = `Checkpoint.steps`, eta = `Checkpoint.learning_rate`
+    30 x mean eigenvalue   of D G D otherwise, as recipe `if_cg` has it. The recipe's own damping would be far too little:
+                           it is of a fit, which has no eigenvalues as small and as large as G's
+
+G's mean eigenvalue is estimated when the first query needs it (Hutchinson 1990). Scores are in the weights' own units:
 with n training points, removing one raises the query's loss by about score / n.
 
 Shapes: V vectors at once, P numbers of all parameters together, K coordinates, Q queries.
@@ -42,6 +47,7 @@ from byline.errors import InvalidQuery, NonFiniteGradient
 from byline.features.featurizer import MemberFeaturizer
 from byline.features.solving import NUMBERS, TrainingProducts
 from byline.models.member import MemberModel
+from byline.models.run_geometry import RunGeometry
 from byline.progress import count_items, count_steps
 from byline.randomness import random_signs, stream_key
 from byline.recipes import Recipe
@@ -64,7 +70,7 @@ class Refined:
     steps_Q: Tensor
     """int64: the most steps of any member."""
     residual_Q: Tensor
-    """float64: |(G + lam) x - q| / |q|, the largest of any member."""
+    """float64: |(G + lam) x - q| / |q| in the metric that was solved in, the largest of any member."""
     sample: int
     """Training points that the products ran over."""
     damping: float
@@ -119,7 +125,7 @@ class QueryRefiner:
         featurizer: Scales gradients, and has the rows' own inverse.
         recipe: The index's.
         state: The member's fitted state.
-        run_dampings: lam of every block where the run is declared. None takes the recipe's own.
+        run: Damping and metric of the member's run. None where it is not declared.
     """
 
     def __init__(
@@ -128,10 +134,11 @@ class QueryRefiner:
         featurizer: MemberFeaturizer,
         recipe: Recipe,
         state: State,
-        run_dampings: list[float] | None,
+        run: RunGeometry | None,
     ) -> None:
         self._model, self._featurizer, self._recipe = model, featurizer, recipe
-        self._run_dampings = run_dampings
+        self._run = run
+        self._metric_P = None if run is None or run.metric_P is None else self._relative(run.metric_P)
         self._products = TrainingProducts(model, SAMPLE, BATCH)
         kronecker = isinstance(recipe.curvature, Kfac | Ekfac)
         self._spectra = block_spectra(model.blocks, state) if kronecker else []
@@ -165,9 +172,8 @@ class QueryRefiner:
     @cached_property
     def dampings(self) -> list[float]:
         """Lam of every block: see this module's page."""
-        if self._run_dampings is not None:
-            return self._run_dampings
-        return [Cg().damping * self.mean] * len(self._model.blocks)
+        damping = Cg().damping * self.mean if self._run is None else self._run.damping
+        return [damping] * len(self._model.blocks)
 
     @cached_property
     def _added(self) -> Tensor:
@@ -196,36 +202,46 @@ class QueryRefiner:
 
     def _solve(self, gradients_VP: Tensor, steps: int) -> tuple[Tensor, Refined]:
         added_P = self._added.to(gradients_VP.device)
-        inverse = self._inverse()
-        with count_steps("solve", steps + 1) as advance:
+        inverse, right_VP = self._inverse(), self._in_metric(gradients_VP)
+        with count_steps("solve", steps + (inverse is not None)) as advance:
 
             def product(vectors_VP: Tensor) -> Tensor:
-                product_VP = self._multiply(vectors_VP) + added_P * vectors_VP
+                product_VP = self._in_metric(self._multiply(self._in_metric(vectors_VP)))
                 advance(1)
-                return product_VP
+                return product_VP + added_P * vectors_VP
 
             found = conjugate_gradients(
                 product,
-                gradients_VP,
+                right_VP,
                 iterations=steps,
                 tolerance=TOLERANCE,
                 inverse=inverse,
-                start_VP=inverse(gradients_VP),
+                start_VP=None if inverse is None else inverse(right_VP),
             )
-        return found.x_VP, Refined(
+        return self._in_metric(found.x_VP), Refined(
             steps_Q=found.steps_V.cpu(),
             residual_Q=found.residual_V.cpu(),
             sample=self.sample,
             damping=float(self._added.mean()),
         )
 
+    def _relative(self, metric_P: Tensor) -> Tensor:
+        """Divide the run's metric by the recipe's scale: E, float64."""
+        return metric_P / self._featurizer.scale_vectors(torch.ones(1, len(metric_P)))[0].double()
+
+    def _in_metric(self, vectors_VP: Tensor) -> Tensor:
+        """Multiply by E: by nothing outside of a run's metric."""
+        return vectors_VP if self._metric_P is None else self._metric_P.to(vectors_VP.device) * vectors_VP
+
     def _multiply(self, vectors_VP: Tensor) -> Tensor:
         """Multiply by D G D."""
         scaled_VP = self._featurizer.scale_vectors(vectors_VP)
         return self._featurizer.scale_vectors(self._products.mean(scaled_VP, "ggn"))
 
-    def _inverse(self) -> Product:
-        """Make the preconditioner: of the damping alone where nothing is known of G."""
+    def _inverse(self) -> Product | None:
+        """Make the preconditioner: of the damping alone where nothing is known of G. None in a run's metric."""
+        if self._metric_P is not None:
+            return None
         if self._spectra:
             return nearby_inverse(self._spectra, self.mean, self.dampings)
         added_P = self._added

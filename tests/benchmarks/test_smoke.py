@@ -17,6 +17,7 @@ COMMANDS = [
     "benchmarks.accuracy.groups",
     "benchmarks.accuracy.optimism",
     "benchmarks.accuracy.recorded",
+    "benchmarks.accuracy.refined",
     "benchmarks.accuracy.sotu",
     "benchmarks.accuracy.tuning",
     "benchmarks.peers",

@@ -95,11 +95,15 @@ def make_task(protocol: Protocol, base: int = 0, *, reported: bool = True, run: 
 
 
 def checkpoints(protocol: Protocol, base: int) -> list[Checkpoint]:
-    """List the checkpoints of a run with the optimizer's moments, in the order of steps."""
-    run = run_of(protocol, base)
+    """List the checkpoints of a run with steps, first learning rate and moments, in the order of steps."""
     return [
-        Checkpoint(weights=path, optimizer_state=path.with_name(path.name.replace("step", "moments")))
-        for path in sorted(run.glob("step-*.safetensors"))
+        Checkpoint(
+            weights=path,
+            learning_rate=protocol.learning_rate,
+            steps=int(path.stem.removeprefix("step-")),
+            optimizer_state=path.with_name(path.name.replace("step", "moments")),
+        )
+        for path in sorted(run_of(protocol, base).glob("step-*.safetensors"))
     ]
 
 

@@ -22,6 +22,7 @@ from byline.gradients.outer_products.tensors import flat_gradients, parameter_te
 from byline.index.manifest import StorageOptions
 from byline.members import Member
 from byline.models.member import MemberModel
+from byline.models.run_geometry import ADAM_DAMPING, run_geometry
 from byline.progress import Step, report_to
 from byline.recipes import Recipe, recipe
 from byline.task import Checkpoint, LayerSelection, Task
@@ -160,20 +161,49 @@ def test_rows_without_a_curvature(tmp_path: Path) -> None:
     assert_close(opened.scores([QUERY, OTHER], refine=64), dense_scores(opened, task))
 
 
-def test_a_scale_is_part_of_the_parameters_that_are_solved_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scale", ["none", "second_moment"])
+@pytest.mark.parametrize("name", ["grad_dot", "ekfac"])
+def test_a_run_of_adam_is_solved_in_its_own_metric(tmp_path: Path, name: str, scale: str) -> None:
     task = declared(5)
+    states = [replace(c, optimizer_state=tiny_task.moments(n)) for n, c in enumerate(task.checkpoints)]
+    task = replace(task, checkpoints=states[:1])
+    kept = {"kind": "identity"} if name == "grad_dot" else ALL
+    opened = built(tmp_path, recipe(name, projection=kept, scale={"kind": scale}), task)
+    ((member, model),) = members(opened, task)
+    run = run_geometry(task, member, model.blocks, scaled=False)
+    assert run is not None
+    assert run.metric_P is not None
+    metric_P = run.metric_P
+    assert metric_P.std() > 0.1 * metric_P.mean()
+    matrix = gauss_newton(model, task) * metric_P[:, None] * metric_P[None]
+    queries = model.gradients(WHOLE).dense().double() * metric_P
+    points = model.gradients([task.train_set[row] for row in range(90)]).dense().double() * metric_P
+    damped = matrix + torch.eye(83).double() * ADAM_DAMPING / (0.1 * 5)
+    assert_close(
+        opened.scores([QUERY, OTHER], refine=64), (queries @ torch.linalg.solve(damped, points.T)).numpy()
+    )
+    # One step from zero is along the gradient in this metric.
+    one, along = opened.scores([QUERY, OTHER], refine=1), (queries @ points.T).numpy()
+    assert min(correlation(one[q], along[q]) for q in (0, 1)) > 0.9999
+
+
+def test_a_scale_of_a_run_that_is_not_declared_is_part_of_the_parameters_that_are_solved_for(
+    tmp_path: Path,
+) -> None:
+    task = declared(None)
     states = [replace(c, optimizer_state=tiny_task.moments(n)) for n, c in enumerate(task.checkpoints)]
     task = replace(task, checkpoints=states[:1])
     opened = built(
         tmp_path, recipe("grad_dot", projection={"kind": "identity"}, scale={"kind": "second_moment"}), task
     )
     ((member, model),) = members(opened, task)
-    scale_P = opened._models()._featurizers[member].scale_vectors(torch.ones(1, 83))[0].double()
+    models = opened._models()
+    scale_P = models._featurizers[member].scale_vectors(torch.ones(1, 83))[0].double()
     assert scale_P.std() > 0.1
     matrix = gauss_newton(model, task) * scale_P[:, None] * scale_P[None]
     queries = model.gradients(WHOLE).dense().double() * scale_P
     points = model.gradients([task.train_set[row] for row in range(90)]).dense().double() * scale_P
-    damped = matrix + torch.eye(83).double() / (0.1 * 5)
+    damped = matrix + torch.eye(83).double() * models._refiner(member).dampings[0]
     expected = queries @ torch.linalg.solve(damped, points.T)
     assert_close(opened.scores([QUERY, OTHER], refine=64), expected.numpy())
 
