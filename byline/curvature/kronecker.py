@@ -171,17 +171,18 @@ class FactorStatistic(EveryFit):
         return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank].float().contiguous()
 
 
-_VOCABULARY = 8
-"""Outputs a block has for each input, and inputs at least, if its outputs are a vocabulary."""
+_OUTPUTS_AN_INPUT, _INPUTS = 8, 32
+"""Outputs a block has for each input, and inputs, at least, if its outputs are a vocabulary."""
 
 
 def is_vocabulary(block: Block) -> bool:
     """Tell whether a block's outputs are a vocabulary: those of an embedding, or of a language model's head.
 
     Tokens are nearly uncorrelated, and eigenvectors would mix the frequent ones and leave out the rare ones, which carry
-    most of what retraining tells (docs/benchmarks.md).
+    most of what retraining tells (docs/benchmarks.md). An adapter's tall factor is none.
     """
-    return block.rows >= _VOCABULARY * block.columns and block.columns >= _VOCABULARY
+    tall = block.rows >= _OUTPUTS_AN_INPUT * block.columns and block.columns >= _INPUTS
+    return tall and "lora_" not in block.name
 
 
 class EigenvalueStatistic(EveryFit):

@@ -12,20 +12,22 @@ W = X^T Y:
     T = (Y^T Y)^(-1/2)      W T = X^T orth(Y)      V = the right singular vectors of orth(Y)^T X
 
 At first Q's columns are landmarks: rows of X, evenly spaced. Landmarks lie in the rows' span, so one pass finds what
-random vectors need two for, and it is exact where all rows are landmarks (Nystrom's method). Each further pass begins with
-Q = V. Signs of V's columns do not matter: both sides have them.
+random vectors need two for. Where all rows are landmarks it keeps every direction whose singular value is above about
+2e-3 of the largest. Each further pass begins with Q = V. Signs of V's columns do not matter: both sides have them.
 
 Shapes: N examples, K numbers of a member's feature, L numbers of a sketch, k of a stored vector, M members.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
+from byline.errors import InvalidRecipe
 from byline.types import State
 
 CODES, SCALES = "pca.codes", "pca.scales"
@@ -46,6 +48,15 @@ class Pca(BaseModel):
     """Training points that the directions are fitted on, drawn at random. None takes all."""
     passes: int = Field(default=1, ge=1, le=8)
     """Passes over the features that find the directions. One from landmarks is close to exact, two are closer."""
+
+    @model_validator(mode="after")
+    def _sample_is_enough(self) -> Self:
+        if self.sample is not None and self.sample < self.size:
+            raise InvalidRecipe(
+                f"expected pca.sample of at least pca.size points, which the directions are fitted on, got {self.sample:,} "
+                f"for {self.size:,} numbers: raise pca.sample, or lower pca.size"
+            )
+        return self
 
     def kept_size(self, rows: int, width: int) -> int:
         """Count the numbers k that are kept of features of this width, fitted on this many rows."""

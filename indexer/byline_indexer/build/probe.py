@@ -78,7 +78,8 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         if s.needed(len(task.train_set))
     )
     if config.recipe.pca is not None:
-        fits = tuple(_unkept(fit, config.recipe, model.blocks, len(task.train_set)) for fit in fits)
+        numbers = len(task.train_set) * len(members)
+        fits = tuple(_unkept(fit, config.recipe, model.blocks, numbers) for fit in fits)
     _try_on_a_point(model, config.recipe, fits, task)
     if config.recipe.members.forward_masks:
         masked = replace(members[0], mask_seed=config.recipe.members.mask_seed)
@@ -170,19 +171,23 @@ def _statistic_plan(statistic: Statistic, groups: GroupOptions | None, rows: int
 
 
 KEPT_BYTES = 1 << 32
-"""Bytes of projected gradients that are kept for a fit before the features of a PCA are made of them."""
+"""Bytes of all members' projected gradients that are kept until the features of a PCA are made of them."""
 EIGENVALUE_ROWS = 16_384
-"""Rows that eigenvalues are measured on where projections of all rows take more."""
+"""Rows that eigenvalues are measured on, at least, where projections of all rows take more."""
 
 
-def _unkept(fit: StatisticPlan, chosen: Recipe, blocks: Sequence[Block], rows: int) -> StatisticPlan:
-    """Take gradients anew for the eigenvalues of wide coordinates, on a sample, where all rows' would fill the disk."""
+def _unkept(fit: StatisticPlan, chosen: Recipe, blocks: Sequence[Block], numbers: int) -> StatisticPlan:
+    """Take gradients anew for the eigenvalues of wide coordinates, on a sample, where all rows' would fill the disk.
+
+    The sample is four times that of the eigenvectors, which it contains, or more.
+    """
     width = sum(block.rows * block.columns for block in blocks)
     if isinstance(chosen.projection, EigenbasisProjection):
         width = min(width, chosen.projection.size)
-    if fit.name != KeptEigenvalueStatistic.name or rows * width * 4 <= KEPT_BYTES:
+    if fit.name != KeptEigenvalueStatistic.name or numbers * width * 4 <= KEPT_BYTES:
         return fit
-    return replace(fit, fresh=True, sample=EIGENVALUE_ROWS)
+    fitted_on = getattr(chosen.curvature, "sample", None) or 0
+    return replace(fit, fresh=True, sample=max(EIGENVALUE_ROWS, 4 * fitted_on))
 
 
 def chosen_micro_batch(statistic: Statistic, rows: int) -> int:

@@ -80,13 +80,14 @@ def blended(
     Returns:
         One trial for each baseline and weight above 0.
     """
-    kept, truth = trials.scores(best.candidate)
+    plain = replace(best.candidate, refine=0)  # a question takes a baseline or steps, not both
+    kept, truth = trials.scores(plain)
     tried = [weight for weight in weights or WEIGHTS if 0 < weight < np.inf]
     return [
         trials.trial(
-            replace(best.candidate, blend=Blend(baseline=each.name, weight=weight)),
+            replace(plain, blend=Blend(baseline=each.name, weight=weight)),
             blend_scores(kept.scores_EJ, each.scores_EJ, weight),
-            replace(best.cost, milliseconds=best.cost.milliseconds + each.milliseconds),
+            replace(kept.cost, milliseconds=kept.cost.milliseconds + each.milliseconds),
             truth,
         )
         for each in similar

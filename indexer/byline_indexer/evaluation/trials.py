@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byline.attribution.opening import load_featurizer
-from byline.errors import InvalidInput, NonFiniteGradient, UnsupportedModel
+from byline.errors import InvalidInput, InvalidRecipe, NonFiniteGradient, UnsupportedModel
 from byline.groups import GroupPartition
 from byline.index.canonical_json import canonical_digest
 from byline.index.durable import atomic_replacement
 from byline.index.index import AttributionIndex
 from byline.metrics import Interval, agreement, predicted_outputs, two_way_interval
 from byline.models.training_points import EVALUATION, read_items
+from byline.recipes import refuse_unsummable
 from byline.search.searcher import Searcher
 from byline.task import Item
 from byline_indexer.build.build import build
@@ -113,7 +114,7 @@ class Trials:
         """
         try:
             kept, data = self._kept(candidate)
-        except (InvalidInput, UnsupportedModel, NonFiniteGradient) as error:
+        except (InvalidInput, InvalidRecipe, UnsupportedModel, NonFiniteGradient) as error:
             self.subject.observer.message(f"left out: {candidate.text}: {error}")
             return None
         return self.trial(candidate, kept.scores_EJ, kept.cost, self.truth(kept, data))
@@ -191,6 +192,8 @@ class Trials:
 
     def _subject_of(self, candidate: Candidate) -> Subject:
         base = self.subject
+        if base.config.groups is not None:
+            refuse_unsummable(candidate.recipe, base.config.groups)
         index = base.config.index.model_copy(update={"path": self._index})
         changes = {"recipe": candidate.recipe, "index": index, "blend": None}
         asked = {

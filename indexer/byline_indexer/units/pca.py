@@ -1,6 +1,6 @@
 """Perform the units of a PCA over all members' features (the mathematics: `byline.projection.pca`).
 
-Nothing here holds more than one block of rows, one member's sums and one member's directions.
+Nothing here holds more than one block of rows, one member's sums and the members' directions.
 
 Shapes: B rows of a block, K numbers of a member's feature, L of a sketch, k of a stored vector.
 """
@@ -37,7 +37,8 @@ class Rotation:
 
     def __init__(self, plan: BuildPlan, workspace: Workspace) -> None:
         self._plan, self._workspace = plan, workspace
-        self._directions: tuple[int, str, Tensor] | None = None
+        self._directions: tuple[int, dict[str, Tensor]] = (-1, {})
+        self._known_scales: dict[int, Tensor] = {}
 
     def sketch(self, unit: Unit) -> State:
         """Compute Y = X Q of the fit's rows in one block, and the factors of these rows."""
@@ -49,11 +50,15 @@ class Rotation:
         return {"sketch": total_BL * self._moved(scales_B[:, None].float()), "scales": scales_B}
 
     def _scales(self, block: int) -> Tensor:
-        """Compute the factors of the fit's rows in one block, float64 [B]."""
+        """Compute the factors of the fit's rows in one block, float64 [B], once."""
+        if block in self._known_scales:
+            return self._known_scales[block]
         lengths = [
             self._fitted_on(m.name, block).double().square().sum(dim=1).cpu() for m in self._plan.members
         ]
-        return fit_scales(torch.stack(lengths).sum(dim=0), wide_weights(self._plan, self._workspace, block))
+        weights_B = wide_weights(self._plan, self._workspace, block)
+        self._known_scales[block] = fit_scales(torch.stack(lengths).sum(dim=0), weights_B)
+        return self._known_scales[block]
 
     def gather(self, unit: Unit) -> State:
         """Compute W = X^T Y of one member, float64, in the order of the blocks."""
@@ -118,12 +123,18 @@ class Rotation:
         return self._workspace.read(Unit(Stage.GATHER, member, 0, self._plan.pass_name(number)))["sums"]
 
     def _begin(self, number: int, member: str) -> Tensor:
-        """Read the start of a pass, or the final directions after all passes, of one member: [K, L]."""
-        if self._directions is None or self._directions[:2] != (number, member):
-            self._directions = None
+        """Read the start of a pass, or the final directions after all passes, of one member: [K, L].
+
+        Sketches go over all members, whose starts are kept. The final directions serve one member after another.
+        """
+        final = number == self._pca.passes
+        if self._directions[0] != number or (final and member not in self._directions[1]):
+            self._directions = (number, {})
+        kept = self._directions[1]
+        if member not in kept:
             made = self._landmarks(member) if number == 0 else self._of_pass(number - 1, member)
-            self._directions = (number, member, self._moved(made))
-        return self._directions[2]
+            kept[member] = self._moved(made)
+        return kept[member]
 
     def _landmarks(self, member: str) -> Tensor:
         """Read the rows of X that the first pass begins with, as columns: one member's [K, L]."""

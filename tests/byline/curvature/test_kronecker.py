@@ -6,12 +6,13 @@ import torch
 
 from byline.curvature.filters import Damped
 from byline.curvature.fisher import Fisher
-from byline.curvature.kronecker import Ekfac, Kfac, select_coordinates
+from byline.curvature.kronecker import Ekfac, Kfac, is_vocabulary, select_coordinates
 from byline.features.featurizer import MemberFeaturizer, Side, statistics
 from byline.features.fitting import fit
 from byline.gradients.checks import build_collector
 from byline.gradients.collector import GradientCollector
-from byline.gradients.outer_products.factors import BatchGradients
+from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.factors import BatchGradients, DenseFactor, KroneckerGradient, Use
 from byline.recipes import Recipe, recipe
 from byline.types import State
 from tests.reference import models, reference
@@ -142,6 +143,32 @@ def test_a_wide_side_keeps_its_most_active_coordinates() -> None:
     moment = kronecker_factors(case, gradients)["tokens.weight"][0].diagonal()
     assert set(kept) == set(np.argsort(-moment)[:4].tolist())
     assert np.isfinite(scores(chosen, collector, gradients, state)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("wte.weight", (2000, 96), True),
+        ("lm_head.weight", (50257, 768), True),
+        ("up.weight", (3072, 768), False),
+        ("head.weight", (10, 784), False),
+        ("ln.weight", (4096, 1), False),
+        ("q.lora_B.weight", (4096, 64), False),
+        ("embedding.weight", (2, 768), False),
+    ],
+)
+def test_vocabularies_are_tall_and_no_adapters(name: str, shape: tuple[int, int], expected: bool) -> None:
+    assert is_vocabulary(Block(name=name, parameters=(name,), shapes=(shape,), form="matrix")) is expected
+
+
+def test_a_vocabulary_keeps_its_tokens_and_the_dense_side_its_eigenvectors() -> None:
+    block = Block(name="wte", parameters=("wte",), shapes=((256, 32),), form="matrix")
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(6, 3, n, generator=generator) for n in (256, 32))
+    gradient = KroneckerGradient([Use(DenseFactor(left), DenseFactor(right))])
+    state = fit(recipe("ekfac"), [block], [BatchGradients(torch.zeros(6), {"wte": gradient})])
+    assert sorted(state["wte.left"].tolist()) == list(range(256))
+    assert state["wte.right"].shape == (32, 32)
 
 
 def test_the_mean_eigenvalue_counts_what_the_rank_leaves_out() -> None:

@@ -1,8 +1,10 @@
 """The directions of a PCA against a float64 singular value decomposition."""
 
 import numpy as np
+import pytest
 import torch
 
+from byline.errors import InvalidRecipe
 from byline.projection.pca import (
     Pca,
     decode_directions,
@@ -11,6 +13,7 @@ from byline.projection.pca import (
     mixing_matrix,
     rotate_features,
 )
+from byline.recipes import recipe
 
 
 def features(rows: int, widths: tuple[int, ...], rank: int, seed: int = 0) -> list[torch.Tensor]:
@@ -52,6 +55,11 @@ def test_one_pass_from_landmarks_keeps_nearly_all_that_can_be_kept() -> None:
     V = directions([X], Pca(size=20))[0]
     strongest = torch.linalg.svdvals(X)[:20].square().sum()
     assert float((X @ V).square().sum()) >= 0.98 * float(strongest)
+
+
+def test_fewer_points_than_numbers_are_refused() -> None:
+    with pytest.raises(InvalidRecipe, match=r"pca\.sample of at least pca\.size"):
+        recipe("ekfac_pca", pca={"size": 8192})
 
 
 def test_landmarks_are_spread_over_all_rows() -> None:
