@@ -6,7 +6,8 @@
 The plain passes differentiate the mean loss of every batch with respect to all parameters, as a training step
 does (no optimizer step). A build's time is everything that `byline build` does: reading and digesting the data,
 checking the gradients against autograd, every pass, curvature, features, search file, checksums. Plain passes run
-before and after each build, and their mean counts, so that a machine that slows down does so for both.
+before and after each build, and their mean counts, so that a machine that slows down does so for both. Seconds are of the
+processor.
 """
 
 import argparse
@@ -50,6 +51,11 @@ CASES = [
         GPT, {"name": "logra", "projection": {"size_in": 16, "size_out": 16}}, "logra, 16 x 16 a block", 1.6
     ),
     Case(GPT, {"name": "ekfac", "curvature": {"sample": 256}}, "ekfac 2,048, fitted on 256 (1/8)", 2.5),
+    Case(
+        GPT,
+        {"name": "ekfac_pca", "curvature": {"sample": 256}, "pca": {"sample": 1024}},
+        "ekfac_pca, fitted on 256 (1/8), PCA on 1,024",
+    ),
     Case(GPT, {"name": "ekfac", "curvature": {"sample": 512}}, "ekfac 2,048, fitted on 512 (1/4)"),
     Case(GPT, {"name": "grad_dot"}, "grad_dot, SJLT 4,096"),
     Case(MLP, {"name": "logra"}, "logra, 64 x 32 a block"),
