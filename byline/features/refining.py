@@ -157,11 +157,15 @@ class QueryRefiner:
         """
         width = sum(block.rows * block.columns for block in self._model.blocks)
         key = stream_key(0, "refine")
-        signs_VP = random_signs(key, 0, PROBES, width, torch.device("cpu")).double()
+        together, trace = max(1, min(PROBES, NUMBERS // width)), 0.0
         with count_steps("solve", 1) as advance:
-            products_VP = self._multiply(signs_VP)
+            for first in range(0, PROBES, together):
+                count = min(together, PROBES - first)
+                signs_VP = random_signs(key, first, count, width, torch.device("cpu")).double()
+                products_VP = self._multiply(signs_VP)
+                trace += float((products_VP * signs_VP.to(products_VP)).sum())
             advance(1)
-        mean = float((products_VP * signs_VP.to(products_VP)).sum()) / PROBES / width
+        mean = trace / PROBES / width
         if not mean > 0:
             raise NonFiniteGradient(
                 f"expected a Gauss-Newton matrix with a mean eigenvalue above zero, got {mean:.3g}: leave refine out, or "

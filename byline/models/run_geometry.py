@@ -54,8 +54,8 @@ def run_geometry(task: Task, member: Member, blocks: Sequence[Block], *, scaled:
         InvalidTask: The moments are declared and do not fit the model.
     """
     checkpoint = task.checkpoints[member.checkpoint]
-    if checkpoint.steps is None or checkpoint.learning_rate is None:
-        return None
+    if member.adapter is not None or checkpoint.steps is None or checkpoint.learning_rate is None:
+        return None  # the checkpoint's run did not train its adapters
     plain = 1 / (checkpoint.learning_rate * checkpoint.steps)
     moments = load_moments(task, member, blocks)
     if moments is None:
