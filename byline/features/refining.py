@@ -158,7 +158,7 @@ class QueryRefiner:
         width = sum(block.rows * block.columns for block in self._model.blocks)
         key = stream_key(0, "refine")
         together, trace = max(1, min(PROBES, NUMBERS // width)), 0.0
-        with count_steps("solve", 1) as advance:
+        with count_steps("estimate", 1) as advance:
             for first in range(0, PROBES, together):
                 count = min(together, PROBES - first)
                 signs_VP = random_signs(key, first, count, width, torch.device("cpu")).double()
