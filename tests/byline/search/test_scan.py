@@ -65,8 +65,8 @@ def test_scans_leave_a_few_blocks_and_not_the_index(tmp_path: Path, storage: dic
             check=True,
         )
         grown[rows] = float(done.stdout)
-    # 60,000 rows are 59 MB as float32, a block is 4.
-    assert grown[60_000] - grown[15_000] < 3 * block, grown
+    # 60,000 rows are 59 MB as float32, 44 more than 15,000; a block is 4, and the allocator keeps a few.
+    assert grown[60_000] - grown[15_000] < 4 * block, grown
     assert grown[60_000] < 12 * block, grown
 
 
