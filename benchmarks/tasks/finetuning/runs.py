@@ -85,7 +85,7 @@ def loaded(folder: Path, weights: Weights) -> nn.Module:
     """Build the network with these weights."""
     model = network(folder)
     model.load_state_dict(weights, strict=False)
-    model.tie_weights()  # type: ignore[operator]
+    model.tie_weights()  # type: ignore[operator]  # a method of every Hugging Face model
     return model
 
 
