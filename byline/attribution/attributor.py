@@ -170,8 +170,7 @@ class Attributor:
         if request.baseline is not None:
             self.similarities.require(request.baseline)
         question = self._preparer.check(request)
-        if request.refine and self.task is not None:
-            require_points(self.task, self.index)
+        self._refuse_other_points(request.refine)
         if not (request.drill_down and request.examples):
             return question
         require_drill_down(self.index, self._drill)
@@ -261,6 +260,7 @@ class Attributor:
             return self.item_scores(queries, target=target, batch=batch, refine=refine)
         require_batch(batch)
         requests = [AttributionRequest(query=query, target=target, refine=refine) for query in queries]
+        self._refuse_other_points(refine)
         questions = checked_requests(self._preparer, requests)
         return self._filled(by_requests(self._preparer, self._searcher, questions), len(queries), batch)
 
@@ -280,9 +280,11 @@ class Attributor:
 
         Raises:
             InvalidQuery: The index was opened without its Task, or the items have another form than the training set's.
+            StaleIndex: The Task has another number of training points, and queries are solved with them.
         """
         require_batch(batch)
         models = self._models()
+        self._refuse_other_points(refine)
         asked = query_items(models, items)
         chosen = target or self.index.recipe.query_target
         fill = by_items(models, self._searcher, asked, chosen, refine=options_of(refine=refine).refine)
@@ -299,6 +301,11 @@ class Attributor:
         """
         refuse_no_self_influence(self.index.recipe)
         return np.asarray(self.index.self_influence)
+
+    def _refuse_other_points(self, refine: int) -> None:
+        """Require the index's own training points where queries are solved with them."""
+        if refine and self.task is not None:
+            require_points(self.task, self.index)
 
     def _filled(self, fill: Fill, count: int, batch: int) -> NDArray[np.float32]:
         scores_QR = np.empty((count, self.index.rows), dtype=np.float32)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from byline.api.terms import Scored
 from byline.attribution.baseline_ranking import fit_baseline, index_blend
-from byline.attribution.opening import load_featurizer, load_index_task
+from byline.attribution.opening import load_featurizer, load_index_task, require_points
 from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.score_matrix import (
@@ -165,9 +165,12 @@ def score_items(  # noqa: PLR0913 - four say what is scored, three how
         float32 [Q, R].
 
     Raises:
-        StaleIndex: The weights are not those that the index was built from.
+        StaleIndex: The weights are not those that the index was built from, or refined queries meet another number of
+            training points.
     """
     observer = observer or Silent()
+    if refine:
+        require_points(task, index)
     featurizer = load_featurizer(index, load_index_task(index, task))
     scores_QR = np.empty((len(items), index.rows), dtype=np.float32)
     fill = by_items(featurizer, Searcher(index), items, target, refine=refine)

@@ -27,6 +27,7 @@ from byline.progress import Step, report_to
 from byline.recipes import Recipe, recipe
 from byline.task import Checkpoint, LayerSelection, Task
 from byline_indexer.build.index import BuildOptions
+from byline_indexer.scores import score_items
 from tests.indexer import tiny_task
 
 QUERY = {"x": [0.1, -0.4, 1.2, 0.3, -0.8, 0.5], "label": 1}
@@ -371,3 +372,10 @@ def test_the_task_is_needed_with_its_outputs_and_its_points(opened: Attributor, 
     fewer.check(AttributionRequest(query=QUERY))
     with pytest.raises(StaleIndex, match="80 training points"):
         fewer.check(AttributionRequest(query=QUERY, refine=2))
+    items = [task.train_set[3]]
+    assert fewer.item_scores(items).shape == (1, opened.index.rows)
+    for ask in (fewer.item_scores, fewer.scores):
+        with pytest.raises(StaleIndex, match="80 training points"):
+            ask(items if ask == fewer.item_scores else [QUERY], refine=2)
+    with pytest.raises(StaleIndex, match="80 training points"):
+        score_items(opened.index, fewer.task, items, "loss", refine=2)
