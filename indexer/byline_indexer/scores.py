@@ -120,6 +120,8 @@ def write_scores(
         raise InvalidInput(f"expected a folder at {out.parent} to write {out.name} into, found none: make it")
     opened = AttributionIndex.open(index)
     task = load_index_task(opened)
+    if any(request.refine for request in requests):
+        require_points(task, opened)
     featurizer = load_featurizer(opened, task)
     ask = QueryPreparer(opened.recipe, opened.width, task=task, featurizer=featurizer)
     questions = checked_requests(ask, requests)
