@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-openmoji test test-all check format bench bench-digits bench-build bench-memory bench-search bench-scan-memory bench-http bench-service bench-switches \
-        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-refine bench-groups bench-sotu bench-finetune bench-curve bench-tune bench-models bench-peers bench-quickstarts fuzz test-faiss-gpu test-deploy up wheel clean
+        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-refine bench-groups bench-sotu bench-finetune bench-curve bench-tune bench-models bench-peers bench-quickstarts bench-gpu fuzz test-faiss-gpu test-deploy up wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -115,6 +115,9 @@ bench-peers: $(READY)  ## other libraries on the same model and truth (installs 
 
 bench-quickstarts: $(READY)  ## the same few lines with other libraries (installs them in .bench/quickstarts)
 	$(BIN)/python -m benchmarks.peers.quickstarts
+
+bench-gpu: $(READY)  ## what a GPU changes, on one machine: tests, a build in bf16, a query, FAISS (8 minutes)
+	$(BIN)/python -m benchmarks.gpu
 
 fuzz: $(READY)  ## ten minutes of broken, made-up and mutated requests to a real service
 	$(BIN)/python -m tests.system.fuzz

@@ -20,6 +20,7 @@ COMMANDS = [
     "benchmarks.accuracy.refined",
     "benchmarks.accuracy.sotu",
     "benchmarks.accuracy.tuning",
+    "benchmarks.gpu",
     "benchmarks.peers",
     "benchmarks.peers.quickstarts",
     "benchmarks.service.load",
