@@ -62,11 +62,12 @@ def relative_to(folder: Path) -> Iterator[None]:
         _task_folder.reset(token)
 
 
-def _in_task_folder(path: Path) -> Path:
+def in_task_folder(path: Path) -> Path:
+    """Make a path relative to the folder of the Task's file while its code runs, and to the current folder otherwise."""
     return _task_folder.get() / path  # an absolute path stays as it is
 
 
-TaskPath = Annotated[Path, AfterValidator(local_path), AfterValidator(_in_task_folder)]
+TaskPath = Annotated[Path, AfterValidator(local_path), AfterValidator(in_task_folder)]
 """A path that a Task's file names: relative to that file, or to the current folder for a Task in memory."""
 LocalPath = Annotated[Path, AfterValidator(local_path)]
 """A setting that names a file or folder of this machine."""

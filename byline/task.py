@@ -44,6 +44,8 @@ class CheckpointDigests:
     """Digest of the state dict's names, shapes and numbers, in any file format."""
     adapters: tuple[str, ...] = ()
     """Settings and numbers of the LoRA adapters that are used."""
+    base: str | None = None
+    """The weights below an adapter."""
     recording: str | None = None
     """The recorded run."""
     optimizer_state: str | None = None
@@ -58,6 +60,9 @@ class Checkpoint:
     """A `.safetensors` file, a state dict saved with `torch.save` (read with `weights_only`), an index of shards
     (`model.safetensors.index.json`), a folder as `save_pretrained` writes it, or the state dict itself. A relative path is
     relative to the Task's file."""
+    base: Path | None = None
+    """Weights below a fine-tuned adapter, in one of these forms. `weights` is then the adapter's folder, as peft writes it,
+    and `Task.model` builds the model with the adapter in it. `byline.tasks.LocalModel(adapter=...)` declares both."""
     name: str | None = None
     """Shown to people. Defaults to the file's name or the position."""
     learning_rate: float | None = None
@@ -78,10 +83,16 @@ class Checkpoint:
     """Digests that every loading must match. Builds and opened indexes set them; leave them out in a Task's file."""
 
     def __post_init__(self) -> None:
-        for place in (self.weights, self.optimizer_state, *self.adapters, self.recording):
+        for place in (self.weights, self.base, self.optimizer_state, *self.adapters, self.recording):
             if isinstance(place, Path | str):
                 local_path(place, "a checkpoint's file")
         declarations.require_weights("Checkpoint.weights", self.weights)
+        declarations.require_path("Checkpoint.base", self.base)
+        if self.base is not None and isinstance(self.weights, Mapping):
+            raise InvalidTask(
+                "expected Checkpoint.weights to be an adapter's folder where Checkpoint.base is set, got tensors: save the "
+                "adapter with peft's save_pretrained"
+            )
         if self.optimizer_state is not None:
             made_by = "byline.models.optimizer_state.adam_state(...)"
             declarations.require_weights("Checkpoint.optimizer_state", self.optimizer_state, what=made_by)

@@ -94,7 +94,7 @@ def _expected(task: Task, index: AttributionIndex) -> Mapping[int, CheckpointDig
 def _digests(checkpoint: Checkpoint, expected: str, index: AttributionIndex) -> CheckpointDigests:
     """Make a checkpoint's expected digests. The manifest has one digest of weights, adapters and recording together."""
     adapters, recorded = index.recipe.members.adapters, index.recipe.recorded
-    if not adapters and not recorded:
+    if not adapters and not recorded and checkpoint.base is None:
         return CheckpointDigests(weights=expected)
     if len(checkpoint.adapters) >= adapters:
         found = checkpoint_digests(checkpoint, adapters, recorded=recorded)

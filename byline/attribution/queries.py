@@ -21,9 +21,9 @@ from byline.attribution.stage_timer import StageTimer
 from byline.attribution.task_code import parse_query, predict_query, task_code
 from byline.curvature.iterative import IterativeCurvature
 from byline.errors import BylineError, InvalidQuery, InvalidTask, NonFiniteGradient
+from byline.features.gradient_names import checked_gradients
 from byline.features.queries import Featurizer, GradientFeaturizer, QueryFeatures
 from byline.features.refining import Refined, refuse_unrefinable
-from byline.gradients.outer_products.tensors import check_gradients
 from byline.recipes import Recipe
 from byline.task import Item, QueryInterface, Task
 
@@ -124,7 +124,7 @@ class QueryPreparer:
             self._feature(request)
             return CheckedRequest(request=request)
         if request.gradient is not None:
-            check_gradients(request.gradient, self.expected_gradients())
+            checked_gradients(request.gradient, self.expected_gradients())
             return CheckedRequest(request=request, passes=self._passes_of(request))
         interface = self._interface()
         raw = [request.query] if request.query is not None else list(request.query_set or ())

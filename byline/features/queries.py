@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from byline.curvature.iterative import IterativeCurvature
 from byline.errors import InvalidQuery, InvalidTask
 from byline.features.featurizer import MemberFeaturizer, Side, combine, member_parts
+from byline.features.gradient_names import checked_gradients
 from byline.features.refining import QueryRefiner, Refined, join_reports, refuse_unrefinable
 from byline.features.solving import QuerySolver
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients
-from byline.gradients.outer_products.tensors import check_gradients, dense_gradients
+from byline.gradients.outer_products.tensors import dense_gradients
 from byline.members import Member, member_shares
 from byline.models.device import Compute
 from byline.models.ensemble import EnsembleModels
@@ -99,11 +100,11 @@ class GradientFeaturizer:
             InvalidQuery: A name is missing or unknown, a shape differs, or a number is not finite, or the query is to be
                 solved with training points, which need the Task.
         """
-        check_gradients(tensors, self.expected_gradients())
+        named = checked_gradients(tensors, self.expected_gradients())
 
         def gradients(member: Member) -> BatchGradients:
             prefix = f"{self._source(member)}/"
-            own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            own = {n.removeprefix(prefix): t for n, t in named.items() if n.startswith(prefix)}
             return dense_gradients(self._blocks, own)
 
         with torch.no_grad():

@@ -123,9 +123,15 @@ def _anchored(task: Task, folder: Path) -> Task:
         if state is not None and not isinstance(state, Mapping):
             state = folder / state
         adapters = [folder / path for path in checkpoint.adapters]
+        base = None if checkpoint.base is None else folder / checkpoint.base
         recording = None if checkpoint.recording is None else folder / checkpoint.recording
         return replace(
-            checkpoint, weights=weights, optimizer_state=state, adapters=adapters, recording=recording
+            checkpoint,
+            weights=weights,
+            base=base,
+            optimizer_state=state,
+            adapters=adapters,
+            recording=recording,
         )
 
     return replace(task, checkpoints=[anchored(checkpoint) for checkpoint in task.checkpoints])

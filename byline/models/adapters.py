@@ -15,16 +15,17 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from byline.declarations import kind
 from byline.digests import tensors_digest
 from byline.errors import InvalidRecipe, InvalidTask
 from byline.index.canonical_json import canonical_digest
 from byline.index.tensors import read_tensors
+from byline.models.weight_files import ADAPTER_FILES
 from byline.task import Checkpoint, LayerSelection
 
 ADAPTER_LAYERS = LayerSelection(include=("*lora_A.*", "*lora_B.*"))
 """Attributed layers of a model with an adapter: the adapter's matrices and nothing else."""
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-"""peft's files."""
+WEIGHTS, CONFIG = ADAPTER_FILES
 PREFIX = "base_model.model."
 """Before every name in them."""
 _NAME = "default"
@@ -55,7 +56,7 @@ def peft() -> Any:
         import peft as library
     except ImportError as error:
         raise InvalidRecipe(
-            "expected peft to be installed, since members.adapters is set: pip install 'byline[lora]'"
+            "expected peft to be installed, which adapters need: pip install 'byline[lora]'"
         ) from error
     return library
 
@@ -73,8 +74,7 @@ class Adapter:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the adapter's settings and numbers, in an order of its own."""
-        settings = {name: value for name, value in self.document.items() if name not in _UNIMPORTANT}
-        both = f"{canonical_digest(_ordered(settings))}:{tensors_digest(self.tensors)}"
+        both = f"{canonical_digest(architecture(self.document))}:{tensors_digest(self.tensors)}"
         return hashlib.sha256(both.encode()).hexdigest()
 
 
@@ -121,6 +121,25 @@ def put_adapter(model: nn.Module, adapter: Adapter) -> nn.Module:
         reason = str(error).splitlines()[-1].strip()
         raise InvalidTask(f"{folder}: its shapes are not the model's: {reason}") from error
     return model
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Read the settings of an adapter of any kind.
+
+    Raises:
+        InvalidTask: There are none.
+    """
+    try:
+        document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidTask(
+            f"expected a LoRA adapter's {CONFIG} in {folder}, found none that can be read"
+        ) from error
+    if not isinstance(document, dict):
+        raise InvalidTask(
+            f"expected {folder / CONFIG} to hold an adapter's settings, found a {kind(document)}"
+        )
+    return document
 
 
 def inject(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
@@ -171,11 +190,12 @@ def require_same_blocks(checkpoints: Mapping[int, Checkpoint], count: int) -> No
             )
 
 
-def _ordered(settings: dict[str, Any]) -> dict[str, Any]:
-    """Lists of target modules are sets to peft, in any order."""
+def architecture(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the settings that decide what an adapter computes. Lists of target modules are sets to peft, in any order."""
     return {
         n: sorted(v) if isinstance(v, list) and all(isinstance(e, str) for e in v) else v
-        for n, v in settings.items()
+        for n, v in document.items()
+        if n not in _UNIMPORTANT
     }
 
 
@@ -194,13 +214,8 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _document(folder: Path) -> dict[str, Any]:
-    try:
-        document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidTask(
-            f"expected a LoRA adapter's {CONFIG} in {folder}, found none that can be read"
-        ) from error
-    if not isinstance(document, dict) or document.get("peft_type") != "LORA":
+    document = read_settings(folder)
+    if document.get("peft_type") != "LORA":
         raise InvalidTask(f"expected {folder / CONFIG} to describe a LoRA adapter, found another kind")
     return document
 

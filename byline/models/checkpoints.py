@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from byline.digests import require_digest, tensors_digest
 from byline.index.recordings import recording_digest
 from byline.models.adapters import adapter_folder, read_adapter
+from byline.models.fine_tunes import fine_tune_digests, load_fine_tune
 from byline.models.optimizer_state import load_optimizer_state
 from byline.models.weight_files import read_weights
 from byline.models.weights import put_weights
@@ -33,11 +34,16 @@ def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
     """Put a checkpoint's weights into a model. See `byline.models.weights.put_weights` for the names that are understood.
 
+    With `Checkpoint.base`, the weights are an adapter's and the base's go below it.
+
     Raises:
         InvalidTask: There are none, or they are not the model's.
         StaleIndex: They are not those that an index is made of.
     """
-    put_weights(model, _checked_weights(checkpoint))
+    if checkpoint.base is None:
+        put_weights(model, _checked_weights(checkpoint))
+    else:
+        load_fine_tune(model, checkpoint)
 
 
 def _checked_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -69,19 +75,26 @@ def checkpoint_digests(
         InvalidRecipe: It has fewer adapters.
     """
     state = load_optimizer_state(checkpoint) if moments else None
-    return CheckpointDigests(
-        weights=tensors_digest(load_weights(checkpoint)),
+    return replace(
+        _own_digests(checkpoint),
         adapters=tuple(read_adapter(adapter_folder(checkpoint, number)).digest for number in range(adapters)),
         recording=recording_digest(checkpoint.recording) if recorded else None,
         optimizer_state=None if state is None else tensors_digest(state),
     )
 
 
+def _own_digests(checkpoint: Checkpoint) -> CheckpointDigests:
+    if checkpoint.base is not None:
+        return fine_tune_digests(checkpoint)
+    return CheckpointDigests(weights=tensors_digest(load_weights(checkpoint)))
+
+
 def weights_digest(digests: CheckpointDigests) -> str:
-    """Combine the digests of weights, adapters and recording. Weights alone keep their own."""
-    if not digests.adapters and digests.recording is None:
+    """Combine the digests of weights, base, adapters and recording. Weights alone keep their own."""
+    if not digests.adapters and digests.recording is None and digests.base is None:
         return digests.weights
-    parts = (f"recording:{digests.recording}", *(f"adapter:{adapter}" for adapter in digests.adapters))
+    base = () if digests.base is None else (f"base:{digests.base}",)
+    parts = (*base, f"recording:{digests.recording}", *(f"adapter:{adapter}" for adapter in digests.adapters))
     return hashlib.sha256(":".join((*parts, digests.weights)).encode()).hexdigest()
 
 

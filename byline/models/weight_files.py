@@ -22,6 +22,9 @@ IN_FOLDERS = (
     "pytorch_model.bin.index.json",
 )
 """Files of a folder's weights, in the order in which `from_pretrained` looks for them."""
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+"""Files of an adapter's folder, as peft writes it: its weights and its settings."""
+ADAPTER_ARGUMENT = "byline.tasks.LocalModel(folder=BASE, adapter=FOLDER)"
 _IN_CHECKPOINTS = ("state_dict", "model_state_dict", "model", "module", "net", "network")
 """Keys under which training loops keep the weights, beside an optimizer's state and a step: Lightning, PyTorch's
 tutorials, nanoGPT, DeepSpeed."""
@@ -40,11 +43,19 @@ def weights_file(path: Path) -> Path:
         for name in IN_FOLDERS:
             if (path / name).is_file():
                 return path / name
+        if any((path / name).is_file() for name in ADAPTER_FILES):
+            raise InvalidTask(
+                f"expected the weights of a whole model in {path}, found an adapter: pass it as {ADAPTER_ARGUMENT}"
+            )
         raise InvalidTask(
             f"expected weights in the folder {path}, found none of {', '.join(IN_FOLDERS)}: name the file"
         )
     if not path.is_file():
         raise InvalidTask(f"expected a checkpoint at {path}, found no file")
+    if path.name in ADAPTER_FILES:
+        raise InvalidTask(
+            f"expected the weights of a whole model at {path}, found an adapter's: pass its folder as {ADAPTER_ARGUMENT}"
+        )
     return path
 
 

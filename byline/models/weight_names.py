@@ -9,8 +9,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-"""Attributes that `DataParallel`, `torch.compile`, FSDP and activation checkpointing put between a name's parts."""
+WRAPPERS = frozenset(
+    {
+        "module",
+        "_orig_mod",
+        "_fsdp_wrapped_module",
+        "_checkpoint_wrapped_module",
+        "base_layer",
+        "original_module",
+    }
+)
+"""Attributes that `DataParallel`, `torch.compile`, FSDP, activation checkpointing and peft put between a name's parts."""
+_ADAPTER_NAME = re.compile(r"\.(lora_\w+|ia3_l|modules_to_save)\.default(?=\.|$)")
+"""peft leaves the adapter's name out of what it saves."""
 _OLD_ENDINGS = {"gamma": "weight", "beta": "bias"}
 _PARAMETRIZED = re.compile(r"(^|\.)parametrizations\.(\w+)\.(original0|original1|original|0\._u|0\._v)$")
 _OLD_PARAMETRIZED = {"original0": "_g", "original1": "_v", "original": "_orig", "0._u": "_u", "0._v": "_v"}
@@ -45,6 +56,7 @@ def own_names(stored: Iterable[str], own: Iterable[str]) -> dict[str, str]:
 
 def plain_name(name: str) -> str:
     """Normalize a name, without wrappers of the model and in the spelling of today's releases."""
+    name = _ADAPTER_NAME.sub(r".\1", name)
     parts = [part for part in name.split(".") if part not in WRAPPERS]
     if parts:
         parts[-1] = _OLD_ENDINGS.get(parts[-1], parts[-1])

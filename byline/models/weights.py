@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from byline.errors import InvalidTask
+from byline.models.weight_files import ADAPTER_ARGUMENT
 from byline.models.weight_names import WRAPPERS, own_names
 
 _RECOMPUTED = re.compile(
@@ -18,7 +19,9 @@ _RECOMPUTED = re.compile(
 """Buffers that some releases store and others compute."""
 
 
-def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def put_weights(
+    model: nn.Module, weights: Mapping[str, Tensor], *, apart: Collection[str] = frozenset()
+) -> None:
     """Put weights into a model, without wrappers from when they were saved, and with names of any release.
 
     Tied weights may be stored once, under either name. Numbers are converted to the model's own precision. Buffers
@@ -27,18 +30,20 @@ def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     Args:
         model: Changed in place.
         weights: A state dict.
+        apart: Names of parameters that are stored elsewhere: an adapter's.
 
     Raises:
         InvalidTask: A parameter is missing, a tensor is unknown, a shape differs, or numbers are not those of a
             trained model.
     """
-    names = own_names(weights, model.state_dict(keep_vars=True))
+    own = [name for name in model.state_dict(keep_vars=True) if name not in apart]
+    names = own_names(weights, own)
     fitted = {own: weights[stored] for stored, own in names.items()}
     unknown = _unknown(model, [name for name in weights if name not in names])
-    missing = _missing(model, fitted)
+    missing = _missing(model, fitted, apart)
     if (unknown or missing) and _is_pretrained(model):
-        fitted, unknown = _as_from_pretrained(model, weights) or (fitted, unknown)
-        missing = _missing(model, fitted)
+        fitted, unknown = _as_from_pretrained(model, weights, apart) or (fitted, unknown)
+        missing = _missing(model, fitted, apart)
     if missing or unknown:
         raise InvalidTask(_misfit(model, weights, missing, unknown))
     _refuse_other_numbers(model, fitted)
@@ -52,17 +57,18 @@ def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     _refuse_overflow(model, fitted)
 
 
-def _missing(model: nn.Module, fitted: Mapping[str, Tensor]) -> list[str]:
+def _missing(model: nn.Module, fitted: Mapping[str, Tensor], apart: Collection[str]) -> list[str]:
     """List names that must be stored and are missing: parameters, and buffers that training changes."""
     own = model.state_dict(keep_vars=True)
     stored = {id(own[name]) for name in fitted if name in own}
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     missing = []
     for name, tensor in own.items():
-        if not isinstance(tensor, Tensor) or id(tensor) in stored:
+        if not isinstance(tensor, Tensor) or id(tensor) in stored or name in apart:
             continue
         constant = name not in parameters and not tensor.is_floating_point()
-        if not constant and not _RECOMPUTED.search(name):
+        replaced = "original_module" in name.split(".")  # peft computes with the copy that was trained
+        if not constant and not replaced and not _RECOMPUTED.search(name):
             missing.append(name)
     return missing
 
@@ -90,11 +96,12 @@ def _misfit(model: nn.Module, weights: Mapping[str, Tensor], missing: list[str],
     parameters = len(dict(model.named_parameters(remove_duplicate=False)))
     first = f"the first missing '{missing[0]}'" if missing else f"the first unknown '{unknown[0]}'"
     buffer = missing and missing[0] in dict(model.named_buffers())
-    advice = (
-        "register the buffer with persistent=False if the model computes it by itself"
-        if buffer
-        else "build the model as it was trained, and pass the state dict of that model alone"
-    )
+    if buffer:
+        advice = "register the buffer with persistent=False if the model computes it by itself"
+    elif any(".lora_" in name for name in weights):
+        advice = f"they are an adapter's: pass its folder as {ADAPTER_ARGUMENT}"
+    else:
+        advice = "build the model as it was trained, and pass the state dict of that model alone"
     return (
         f"expected a checkpoint with the model's {parameters} parameters, got {len(weights)} tensors: "
         f"{len(missing)} missing, {len(unknown)} unknown, {first}: {advice}"
@@ -150,7 +157,7 @@ def _is_pretrained(model: nn.Module) -> bool:
 
 
 def _as_from_pretrained(
-    model: Any, weights: Mapping[str, Tensor]
+    model: Any, weights: Mapping[str, Tensor], apart: Collection[str]
 ) -> tuple[dict[str, Tensor], list[str]] | None:
     """Have `from_pretrained` convert the weights: experts that are stored one by one, heads, names of old releases.
 
@@ -162,8 +169,8 @@ def _as_from_pretrained(
     stored = {_unwrapped(name): tensor for name, tensor in weights.items()}
     best: tuple[dict[str, Tensor], list[str]] | None = None
     while stored:
-        found = _converted(model, stored)
-        if found is not None and not _missing(model, found[0]):
+        found = _converted(model, stored, apart)
+        if found is not None and not _missing(model, found[0], apart):
             return found
         if found is not None and (best is None or len(found[0]) > len(best[0])):
             best = found
@@ -174,7 +181,9 @@ def _as_from_pretrained(
     return best if best is not None and best[0] else None
 
 
-def _converted(model: Any, stored: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]] | None:
+def _converted(
+    model: Any, stored: Mapping[str, Tensor], apart: Collection[str]
+) -> tuple[dict[str, Tensor], list[str]] | None:
     options = {"dtype": model.dtype, "attn_implementation": model.config._attn_implementation}
     # `from_pretrained` draws the weights of missing layers: the caller's generator stays as it was.
     with _quietly(), torch.random.fork_rng(devices=[]):
@@ -187,7 +196,9 @@ def _converted(model: Any, stored: Mapping[str, Tensor]) -> tuple[dict[str, Tens
         ):  # a class of the user's own, or shapes that differ: said by name, as of any other model
             return None
     left_out = {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
-    fitted = {name: tensor for name, tensor in made.state_dict().items() if name not in left_out}
+    plain = {name: tensor for name, tensor in made.state_dict().items() if name not in left_out}
+    names = own_names(plain, [name for name in model.state_dict(keep_vars=True) if name not in apart])
+    fitted = {own: plain[name] for name, own in names.items()}
     unknown = [name for name in sorted(info["unexpected_keys"]) if not _is_other_head(model, name, stored)]
     return fitted, unknown
 

@@ -106,7 +106,7 @@ def causal_language_model(
     """
     config = local.config()
     context = local.limit(config)
-    tokens = Tokens(local.folder, start_token=local.start_token)
+    tokens = Tokens(local.folders.tokenizer, start_token=local.start_token)
     chunks = Chunks(documents, tokens.encode, ChunkOptions(context, tokens.head, local.shortest))
     queries = TextQueries(tokens, context, generation)
     return Task(

@@ -10,26 +10,35 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from byline.errors import InputTooLarge, InvalidQuery, InvalidTask
-from byline.models.weight_files import IN_FOLDERS, weights_file
+from byline.models.fine_tunes import with_adapter
+from byline.models.weight_files import ADAPTER_FILES, IN_FOLDERS, weights_file
 from byline.paths import TaskPath
 from byline.task import Checkpoint, LayerSelection
 from byline.tasks.documents import Encode
+from byline.tasks.model_folders import ModelFolders, find_folders
 from byline.tasks.trainer_folders import RunFacts, run_facts
 
 Head = Literal["AutoModelForCausalLM", "AutoModelForSequenceClassification"]
 
 
 class LocalModel(BaseModel):
-    """A folder with `config.json`, a tokenizer, and weights beside it or elsewhere."""
+    """A model in local folders: `config.json`, a tokenizer, and weights or an adapter beside them or elsewhere."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    folder: TaskPath
-    """Holds `config.json` and the tokenizer's files. A relative path is relative to the Task's file."""
+    folder: TaskPath | None = None
+    """Holds `config.json`, the weights and the tokenizer's files. Also an output folder of Hugging Face's Trainer that has
+    `checkpoint-*` folders only, which become the checkpoints, or an adapter's whose settings name a local base model. A
+    relative path is relative to the Task's file."""
+    adapter: TaskPath | None = None
+    """Folder of a fine-tuned adapter (LoRA and others of peft), or of the Trainer's run of one. Its parameters are
+    attributed, and `folder` holds the weights below it. Without `folder`, the base model that the adapter's settings
+    name."""
     checkpoints: tuple[TaskPath, ...] = ()
-    """Files or folders as `Checkpoint.weights` takes them, whole or in shards. Empty takes `folder`'s own. Relative
-    paths are relative to the Task's file. Folders of Hugging Face's Trainer (`checkpoint-500`) bring their steps and
-    learning rate, and Adam's moments from `optimizer_state.safetensors`."""
+    """Files or folders as `Checkpoint.weights` takes them, whole or in shards, or folders of one adapter's checkpoints.
+    Empty takes those of `adapter` or `folder`. Relative paths are relative to the Task's file. Folders of Hugging Face's
+    Trainer (`checkpoint-500`) bring their steps and learning rate, and Adam's moments from
+    `optimizer_state.safetensors`."""
     context: int | None = Field(default=None, ge=2, le=2**20)
     """Most tokens of a chunk and of a query. None takes the model's own limit."""
     start_token: bool = False
@@ -41,28 +50,24 @@ class LocalModel(BaseModel):
     layers: LayerSelection = LayerSelection()
     """Attributed modules."""
 
+    @property
+    def folders(self) -> ModelFolders:
+        """Find the configuration, the tokenizer and the checkpoints.
+
+        Raises:
+            InvalidTask: One is not there.
+        """
+        return find_folders(self.folder, self.adapter, self.checkpoints)
+
     def weights(self) -> list[Checkpoint]:
         """List the checkpoints.
 
         Raises:
             InvalidTask: A file is not there.
         """
-        checkpoints = []
-        for path in self.checkpoints or (self.folder,):
-            file = weights_file(path)
-            beside = path.parent.name if path.name in IN_FOLDERS else path.stem
-            name = path.name if path.is_dir() else beside
-            facts = run_facts(file.parent) if file.name in IN_FOLDERS else RunFacts()
-            checkpoints.append(
-                Checkpoint(
-                    weights=file,
-                    name=name,
-                    learning_rate=facts.learning_rate,
-                    steps=facts.steps,
-                    optimizer_state=facts.optimizer_state,
-                )
-            )
-        return checkpoints
+        folders = self.folders
+        base = weights_file(folders.config) if folders.adapter is not None else None
+        return [_checkpoint(path, base) for path in folders.checkpoints]
 
     def config(self) -> Any:
         """Read `config.json`.
@@ -70,15 +75,16 @@ class LocalModel(BaseModel):
         Raises:
             InvalidTask: The folder has none, or one of a model that this release of transformers does not know.
         """
-        if not (self.folder / "config.json").is_file():
+        folder = self.folders.config
+        if not (folder / "config.json").is_file():
             raise InvalidTask(
-                f"expected a folder written by save_pretrained at {self.folder}, found no config.json"
+                f"expected a folder written by save_pretrained at {folder}, found no config.json"
             )
         try:
-            return transformers().AutoConfig.from_pretrained(self.folder, local_files_only=True)
+            return transformers().AutoConfig.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise InvalidTask(
-                f"expected {self.folder}/config.json to be of a model that this release of transformers knows, got "
+                f"expected {folder}/config.json to be of a model that this release of transformers knows, got "
                 f"another ({type(error).__name__}): save the model again, or install the release that wrote it"
             ) from error
 
@@ -87,12 +93,14 @@ class LocalModel(BaseModel):
 
         Weights of any precision are loaded in float32: gradients of a model in half precision would be its rounding.
         """
-        auto = getattr(transformers(), head)
+        auto, adapter = getattr(transformers(), head), self.folders.adapter
 
         def build() -> nn.Module:
             # The weights are about to be replaced: leave the caller's random state as it was.
             with torch.random.fork_rng(devices=[]):
                 model: nn.Module = auto.from_config(config, dtype=torch.float32, attn_implementation="eager")
+                if adapter is not None:
+                    model = with_adapter(model, adapter)
             return model.eval()
 
         return build
@@ -113,6 +121,22 @@ class LocalModel(BaseModel):
                 f"expected a context of at most {own} tokens (the model's own), got {self.context}"
             )
         return self.context or int(own)
+
+
+def _checkpoint(path: Path, base: Path | None) -> Checkpoint:
+    """Declare a checkpoint: an adapter's folder above a base, or a file or folder of a whole model's weights."""
+    file = weights_file(path) if base is None else path / ADAPTER_FILES[0]
+    in_folder = file.name in (*IN_FOLDERS, *ADAPTER_FILES)
+    facts = run_facts(file.parent) if in_folder else RunFacts()
+    beside = path.parent.name if path.name in IN_FOLDERS else path.stem
+    return Checkpoint(
+        weights=file if base is None else path,
+        base=base,
+        name=path.name if path.is_dir() else beside,
+        learning_rate=facts.learning_rate,
+        steps=facts.steps,
+        optimizer_state=facts.optimizer_state,
+    )
 
 
 class Tokens:

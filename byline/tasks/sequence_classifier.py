@@ -52,7 +52,7 @@ def sequence_classifier(
     names = [config.id2label[i] for i in range(config.num_labels)] if classes is None else list(classes)
     require_classes(names)
     context = local.limit(config)
-    tokens = Tokens(local.folder, start_token=local.start_token)
+    tokens = Tokens(local.folders.tokenizer, start_token=local.start_token)
     train_set = LabeledTexts(documents, tokens, context, names)
     pad = tokens.pad if config.pad_token_id is None else config.pad_token_id
     config.pad_token_id = pad  # decoders find the last token by it
