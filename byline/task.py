@@ -182,6 +182,9 @@ class QueryInterface:
     """Completes an incomplete item: argmax class, or seeded generation. Must be deterministic."""
     predicted_target: str | None = None
     """Target of a query that `predict` completed, where the query names none. None takes the recipe's."""
+    train: Callable[[Any], Sequence[Item]] | None = None
+    """Turns a validated `payload` into the items that training on it would have made: the chunks of a text, for
+    `byline score-candidates`. None takes `parse`, whose item must be complete."""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.payload, type) and issubclass(self.payload, BaseModel)):
@@ -192,6 +195,7 @@ class QueryInterface:
         declarations.require_function("QueryInterface.parse", self.parse, "(payload) -> ParsedQuery")
         form = "(model, item) -> Prediction"
         declarations.require_function("QueryInterface.predict", self.predict, form, optional=True)
+        declarations.require_function("QueryInterface.train", self.train, "(payload) -> items", optional=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 Letters: Q questions, M members, k examples of an answer, O owners.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeGuard, Unpack, overload
@@ -15,6 +15,7 @@ from byline.api.answer import Answer, SharesAnswer
 from byline.api.query import AttributionKeywords, SharesKeywords, options_of
 from byline.attribution.answer_writer import AnswerWriter
 from byline.attribution.baseline_ranking import Similarities
+from byline.attribution.candidate_scores import Candidate, CandidateScores
 from byline.attribution.drill_down import make_drill_down, most_points_of, require_drill_down
 from byline.attribution.index_facts import index_facts
 from byline.attribution.opening import (
@@ -35,15 +36,16 @@ from byline.attribution.score_matrix import (
     query_items,
     require_batch,
 )
+from byline.attribution.selection import Selection, SelectionOptions, parsed_candidate
 from byline.attribution.stage_timer import StageTimer
 from byline.errors import BylineError, InvalidQuery
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
 from byline.members import Member
-from byline.models.training_points import read_items
+from byline.models.training_points import EVALUATION, read_items
 from byline.recipes import refuse_no_self_influence
 from byline.search.searcher import Searcher
-from byline.task import Task
+from byline.task import Task, TrainSet
 from byline.tasks.points import Points
 
 
@@ -289,6 +291,71 @@ class Attributor:
         chosen = target or self.index.recipe.query_target
         fill = by_items(models, self._searcher, asked, chosen, refine=options_of(refine=refine).refine)
         return self._filled(fill, len(asked), batch)
+
+    def score_candidates(
+        self,
+        candidates: Points,
+        targets: Points | None = None,
+        options: SelectionOptions = SelectionOptions(),  # noqa: B008 - frozen
+    ) -> CandidateScores:
+        """Score points outside the training set for a target set, and predict what training on each would change.
+
+        Args:
+            candidates: N points. A list of mappings holds payloads, each with its label or completion; anything else is a
+                data set of complete items, or inputs and labels (see `item_scores`).
+            targets: The target set, in one of these forms. None takes the Task's evaluation set.
+            options: The target, how target points make one score, and the batch.
+
+        Returns:
+            Scores, standard errors, and predicted changes of the target where the recipe's scores have a unit.
+
+        Raises:
+            InvalidQuery: The recipe scores no candidates, or a candidate or target point does not fit.
+        """
+        selection = self.selection(options)
+        if targets is None:
+            found = selection.of_items(self._evaluation_set(), EVALUATION)
+        elif self._is_payloads(targets):
+            found = selection.of_payloads(targets)
+        else:
+            found = selection.of_items(query_items(self._models(), targets, "target points"))
+        return selection.scores(self._candidates(candidates), found)
+
+    def selection(self, options: SelectionOptions) -> Selection:
+        """Make what ranks candidates, for applications that read them as a stream.
+
+        Raises:
+            InvalidQuery: The index was opened without its Task, or its recipe scores no candidates.
+        """
+        featurizer = self._models()
+        assert self.task is not None
+        self._refuse_other_points(options.refine)
+        return Selection(
+            index=self.index,
+            members=self.members,
+            task=self.task,
+            preparer=self._preparer,
+            featurizer=featurizer,
+            options=options,
+        )
+
+    def _candidates(self, candidates: Points) -> Iterator[Candidate]:
+        if self._is_payloads(candidates):
+            assert self.task is not None
+            assert self.task.query is not None
+            for number, payload in enumerate(candidates, 1):
+                yield parsed_candidate(self.task.query, payload, f"candidate {number}")
+            return
+        items = query_items(self._models(), candidates, "candidates")
+        for place in range(len(items)):
+            yield Candidate(name=f"candidate {place + 1}", items=[items[place]])
+
+    def _evaluation_set(self) -> TrainSet:
+        if self.task is None or self.task.evaluation_set is None:
+            raise InvalidQuery(
+                "expected targets, or a Task with an evaluation_set, got neither: pass the points whose loss is to fall"
+            )
+        return self.task.evaluation_set
 
     def self_influence(self) -> NDArray[np.float64]:
         """Score every row of the index for itself: wrong labels and odd points come out on top.

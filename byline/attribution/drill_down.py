@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from byline.api.terms import Direction
+from byline.attribution.member_scores import member_scores
 from byline.attribution.optimism import optimism
 from byline.attribution.queries import PreparedQuery
 from byline.attribution.retrieval import RankedRows, SearchResult
@@ -130,16 +131,9 @@ class DrillDown:
 
     def _by_member(self, query: PreparedQuery, vectors_NK: NDArray[np.float32]) -> NDArray[np.float64]:
         assert query.feature is not None
-        query_K = query.feature.double().numpy()
-        if query.parts is not None:
-            parts_NM = vectors_NK.astype(np.float64) @ query.parts.double().numpy().T
-        elif len(self._index.slices) == len(self._index.members):
-            products_NK = vectors_NK.astype(np.float64) * query_K
-            parts_NM = np.stack([products_NK[:, own].sum(axis=1) for own in self._index.slices], axis=1)
-        else:
-            parts_NM = (vectors_NK.astype(np.float64) @ query_K)[:, None]
-        scores_NM: NDArray[np.float64] = parts_NM * parts_NM.shape[1]
-        return scores_NM
+        parts_1MK = None if query.parts is None else query.parts.double().numpy()[None]
+        query_1K = query.feature.double().numpy()[None]
+        return member_scores(self._index, vectors_NK.astype(np.float64), query_1K, parts_1MK)[:, 0]
 
     def _vectors(self, group: int) -> Iterator[NDArray[np.float32]]:
         """Features of one group's points, kept for the next query unless they are too many.

@@ -79,12 +79,13 @@ def require_batch(batch: object) -> None:
         raise InvalidInput(f"expected batch to be a whole number of 1 or more, got {got}: leave it at 32")
 
 
-def query_items(featurizer: Featurizer, queries: Points) -> TrainSet:
+def query_items(featurizer: Featurizer, queries: Points, name: str = "queries") -> TrainSet:
     """Take queries as complete items of the training set's form.
 
     Args:
         featurizer: Has the Task's training set and the precision of its model.
         queries: Inputs and labels, or a data set.
+        name: Names them in messages.
 
     Returns:
         Q items.
@@ -93,10 +94,10 @@ def query_items(featurizer: Featurizer, queries: Points) -> TrainSet:
         InvalidQuery: They are one payload, or have another form.
     """
     if isinstance(queries, Mapping):
-        raise InvalidQuery("expected a list of queries, got one mapping: put it into a list, [query]")
+        raise InvalidQuery(f"expected a list of {name}, got one mapping: put it into a list")
     try:
-        items = as_items(queries, "queries", dtype_of(featurizer.model))
-        require_same_form(items, featurizer.train_set, "queries")
+        items = as_items(queries, name, dtype_of(featurizer.model))
+        require_same_form(items, featurizer.train_set, name)
     except InvalidTask as error:
         raise InvalidQuery(str(error)) from error
     return items

@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from byline.errors import InvalidQuery
+from byline.errors import InvalidQuery, InvalidTask
 from byline.task import Item, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import device_of
 from byline.tasks.documents import IGNORED, ChunkOptions, Chunks, Document
@@ -108,7 +108,7 @@ def causal_language_model(
     context = local.limit(config)
     tokens = Tokens(local.folders.tokenizer, start_token=local.start_token)
     chunks = Chunks(documents, tokens.encode, ChunkOptions(context, tokens.head, local.shortest))
-    queries = TextQueries(tokens, context, generation)
+    queries = TextQueries(tokens, context, generation, shortest=local.shortest)
     return Task(
         name=name,
         model=local.factory(config, "AutoModelForCausalLM"),
@@ -120,7 +120,10 @@ def causal_language_model(
         targets={"margin": token_margin, "likelihood": likelihood},
         layers=local.layers,
         query=QueryInterface(
-            payload=causal_text_payload(context), parse=queries.parse, predict=queries.predict
+            payload=causal_text_payload(context),
+            parse=queries.parse,
+            predict=queries.predict,
+            train=queries.train,
         ),
         outputs=TOKEN_OUTPUTS,
         representation=mean_hidden_state,
@@ -131,8 +134,9 @@ def causal_language_model(
 class TextQueries:
     """Queries of a text: parsed into items, and completed."""
 
-    def __init__(self, tokens: Tokens, context: int, generation: Generation) -> None:
+    def __init__(self, tokens: Tokens, context: int, generation: Generation, *, shortest: int) -> None:
         self._tokens = tokens
+        self._shortest = shortest
         self._context = context
         self._generation = generation
 
@@ -156,6 +160,20 @@ class TextQueries:
         require_fit("completion", len(completion), self._context - 1)
         require_fit("text and completion", len(prompt) + len(completion), self._context)
         return ParsedQuery(item=_item([*prompt, *completion], len(prompt)), complete=True)
+
+    def train(self, query: CausalTextQuery) -> Sequence[Item]:
+        """Cut a text into chunks, as training does, or take one row of a text with its completion.
+
+        Raises:
+            InvalidQuery: Nothing in it is predicted, or text and completion do not fit the context.
+        """
+        document = Document(text=query.text, completion=query.completion)
+        cut = ChunkOptions(self._context, self._tokens.head, self._shortest)
+        try:
+            chunks = Chunks([document], self._tokens.encode, cut)
+        except InvalidTask as error:
+            raise InvalidQuery(str(error)) from error
+        return [chunks[place] for place in range(len(chunks))]
 
     def predict(self, model: nn.Module, item: Item) -> Prediction:
         """Generate the completion, and say how probable the model found it."""

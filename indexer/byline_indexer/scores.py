@@ -3,7 +3,6 @@
 Letters: Q queries, R training points, K numbers of a feature.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +35,7 @@ from byline.index.index import AttributionIndex
 from byline.paths import local_path
 from byline.search.searcher import Searcher
 from byline.task import Item, Task
+from byline_indexer.json_lines import json_lines
 from byline_indexer.progress import Observer, Silent
 
 Make = Callable[[Sequence[CheckedRequest], StageTimer], list[PreparedQuery]]
@@ -54,7 +54,7 @@ class Chosen:
 
 
 def read_requests(path: Path, *, refine: int = 0) -> list[AttributionRequest]:
-    r"""Read one query a line. Empty lines are skipped. Only `\n` ends a line: JSON may hold what Unicode calls one.
+    """Read one query a line.
 
     Args:
         path: The file.
@@ -63,31 +63,10 @@ def read_requests(path: Path, *, refine: int = 0) -> list[AttributionRequest]:
     Raises:
         InvalidInput: The file cannot be read, holds no query, or a line is no JSON object.
     """
-    local_path(path, "--queries")
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"expected queries as UTF-8 JSON lines in {path}: {error}") from error
-    requests = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            payload = json.loads(line)
-        except ValueError as error:
-            raise InvalidInput(f"{path}, line {number}: expected a JSON object: {error}") from None
-        except RecursionError:
-            raise InvalidInput(
-                f"{path}, line {number}: expected a JSON object, got one that is nested too deeply"
-            ) from None
-        if not isinstance(payload, dict):
-            raise InvalidInput(
-                f"{path}, line {number}: expected a JSON object, got a {type(payload).__name__}"
-            )
-        requests.append(AttributionRequest(query=payload, refine=refine))
-    if not requests:
-        raise InvalidInput(f"expected at least one query in {path}, got an empty file")
-    return requests
+    return [
+        AttributionRequest(query=payload, refine=refine)
+        for _, payload in json_lines(path, "--queries", "queries")
+    ]
 
 
 def write_scores(

@@ -89,7 +89,16 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
             out, _ = process.communicate()
         times.append(time.perf_counter() - start)
     assert min(times) < 0.5, times
-    for command in ("build", "self-influence", "inspect", "verify", "query", "scores", "recipes"):
+    for command in (
+        "build",
+        "self-influence",
+        "inspect",
+        "verify",
+        "query",
+        "scores",
+        "score-candidates",
+        "recipes",
+    ):
         assert command in out
     check = "import sys, byline.__main__ as m; m.compose(); print(*sys.modules)"
     modules = subprocess.check_output([sys.executable, "-c", check], cwd=ROOT, text=True).split()
@@ -107,6 +116,7 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         "verify",
         "query",
         "scores",
+        "score-candidates",
         "recipes",
         "serve",
     ],

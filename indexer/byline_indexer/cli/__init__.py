@@ -2,7 +2,7 @@
 
 import typer
 
-from byline_indexer.cli import build, ensembles, evaluate, inspect, query, tuning
+from byline_indexer.cli import build, candidates, ensembles, evaluate, inspect, query, tuning
 
 
 def register(app: typer.Typer) -> None:
@@ -16,5 +16,6 @@ def register(app: typer.Typer) -> None:
     app.command("self-influence")(inspect.self_influence)
     app.command()(query.query)
     app.command()(query.scores)
+    app.command("score-candidates")(candidates.score_candidates)
     app.command()(evaluate.evaluate)
     app.command()(tuning.tune)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from byline.errors import InputTooLarge, InvalidTask
+from byline.errors import InputTooLarge, InvalidQuery, InvalidTask
 from byline.task import Task
 from byline.tasks import Document, LocalModel, causal_language_model
 from byline.tasks.documents import IGNORED
@@ -33,6 +33,22 @@ def test_training_completions_have_no_loss_on_their_prompt(local):
     assert 0 < prompt < len(item["labels"])
     torch.testing.assert_close(item["labels"][prompt:], item["input_ids"][prompt:])
     assert task.describe(0).preview == "def f(x): pass"
+
+
+def test_a_candidate_is_cut_as_training_cuts_it(local):
+    texts = [Document(text="x = 1\n" * 30), Document(text="def f(", completion="x): pass")]
+    task = causal_language_model("tiny", local, texts)
+    candidates = [
+        item
+        for document in texts
+        for item in task.query.train(task.query.payload(text=document.text, completion=document.completion))
+    ]
+    assert len(candidates) == len(task.train_set) > 2
+    for row, item in enumerate(candidates):
+        for name in ("input_ids", "labels"):
+            torch.testing.assert_close(item[name], task.train_set[row][name])
+    with pytest.raises(InvalidQuery, match="2 tokens"):
+        task.query.train(task.query.payload(text="x"))
 
 
 def test_a_prompt_that_does_not_fit_is_refused(local):

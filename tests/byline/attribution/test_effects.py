@@ -1,0 +1,55 @@
+"""Recipes with the inverse curvature of the training loss predict a change in the target's unit. The others say why not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from byline.attribution.effects import effect_of
+from byline.recipes import RECIPES
+from tests.indexer import tiny_task
+
+WITHOUT_UNIT = {
+    "grad_dot": "learning rate",
+    "grad_cos": "cosines",
+    "tracin": "learning rate",
+    "rps": "learning rate",
+    "trak": "curvature of 'margin'",
+    "ekfac_margin": "curvature of 'margin'",
+    "relatif": "length of the point's own effect",
+    "trackstar": "cosines",
+    "less": "cosines",
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_a_unit_or_says_why_not(name: str) -> None:
+    effect = effect_of(RECIPES[name], 200, "loss", tiny_task.task())
+    if name in WITHOUT_UNIT:
+        assert effect.factor is None
+        assert effect.unit is None
+        assert WITHOUT_UNIT[name] in effect.note
+        assert "no predicted change" in effect.note
+        assert effect.change(np.ones(2)) is None
+    else:
+        assert (effect.factor, effect.unit) == (-1 / 200, "nats")
+        assert "first order" in effect.note
+        assert "not measured" in effect.note
+
+
+def test_a_loss_falls_and_a_target_rises() -> None:
+    task = tiny_task.task()
+    np.testing.assert_allclose(effect_of(RECIPES["ekfac"], 50, "loss", task).change(np.ones(1)), -0.02)
+    logit = effect_of(RECIPES["ekfac"], 50, "logit", task)
+    assert (logit.factor, logit.unit) == (0.02, "the unit of 'logit'")
+
+
+def test_a_loss_of_no_likelihood_has_its_own_unit() -> None:
+    assert effect_of(RECIPES["ekfac"], 50, "loss", replace(tiny_task.task(), outputs=None)).unit == (
+        "the unit of 'loss'"
+    )
+
+
+def test_solved_queries_give_products_of_gradients_a_unit() -> None:
+    assert effect_of(RECIPES["grad_dot"], 50, "loss", tiny_task.task(), solved=True).factor == -0.02
+    assert effect_of(RECIPES["relatif"], 50, "loss", tiny_task.task(), solved=True).factor is None
