@@ -23,6 +23,7 @@ from byline.curvature.base import SCRATCH, BatchProducts, EveryFit, Precondition
 from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
 from byline.curvature.solvers import coordinates, next_direction, ritz_pairs_of
+from byline.curvature.sums import Sums
 from byline.errors import InvalidRecipe
 from byline.gradients.outer_products.blocks import Block
 from byline.projection.base import ProjectionSpec
@@ -32,6 +33,8 @@ from byline.types import State
 
 VALUES = "ritz.values"
 """Name in the state: float64 [K]."""
+LARGEST_BASIS = 16 << 30
+"""Bytes of all directions together, at most: they are in memory between steps."""
 _ROUNDING = 1e-6
 """Ritz values below this part of the largest are rounding of single precision, not curvature."""
 
@@ -61,6 +64,11 @@ class Arnoldi(BaseModel):
         assert isinstance(projection, RitzProjection)
         width = sum(block.rows * block.columns for block in blocks)
         last = min(self.steps, width) - 1
+        if 4 * width * last > LARGEST_BASIS:
+            raise InvalidRecipe(
+                f"expected directions of at most {LARGEST_BASIS >> 30} GiB for curvature 'arnoldi', got {last + 1} steps of "
+                f"{width:,} numbers: attribute fewer layers (Task.layers), take fewer curvature.steps, or recipe 'ekfac'"
+            )
         sizes = [projection.size if step == last else None for step in range(last + 1)]
         return tuple(LanczosStatistic(self, width, step, size) for step, size in enumerate(sizes))
 
@@ -104,7 +112,7 @@ class LanczosStatistic(EveryFit):
         direction_P = state[_direction(self._step)] if self._step else _first(self._width)
         return {"product": batch(direction_P[None].double(), self._matrix)[0]}
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the next direction, or, at the last step, the Ritz pairs.
 
         Raises:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
+from byline.curvature.sums import Sums
 from byline.gradients.outer_products.blocks import Block
 from byline.projection.base import ProjectionSpec
 from byline.types import State
@@ -56,10 +57,10 @@ class Statistic(Protocol):
     def needed(self, rows: int) -> bool:
         """Tell whether a fit to this many training points needs this pass."""
 
-    def measure(self, batch: Any, state: State) -> State:
+    def measure(self, batch: Any, state: State) -> Sums:
         """Compute the sums over one batch of what `source` says, float64. They are added to those of other batches."""
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """New entries of the state, from the sums over `count` examples."""
 
 

@@ -9,6 +9,7 @@ sum does not depend on the query, so it is fitted once. It is symmetric and posi
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -23,6 +24,7 @@ from byline.curvature.linalg import (
     refuse_too_wide,
     replace_zeros,
 )
+from byline.curvature.sums import LazySums, Sums
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.projection.base import ProjectionSpec
@@ -79,7 +81,7 @@ class LengthStatistic(EveryFit):
         parts = torch.split(batch.double(), list(self._widths.values()), dim=1)
         return {"squares": torch.stack([part.square().sum() for part in parts])}
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the damping of every layer."""
         del state
         widths = torch.tensor(list(self._widths.values()), device=sums["squares"].device)
@@ -96,19 +98,20 @@ class SingleInverseStatistic(EveryFit):
         self._widths = widths
         self.sample, self.labels = options.sample, options.labels
 
-    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> Sums:
         """Compute the part of one batch."""
         assert isinstance(batch, Tensor)
-        parts = torch.split(batch.double(), list(self._widths.values()), dim=1)
-        sums = {}
-        for name, part_NK, lam in zip(
-            self._widths, parts, state["datainf.damping"].to(batch.device), strict=True
-        ):
-            scaled_NK = part_NK / (lam + part_NK.square().sum(dim=1, keepdim=True))
-            sums[name] = part_NK.T @ scaled_NK
-        return sums
+        parts = torch.split(batch, list(self._widths.values()), dim=1)
+        layers = zip(self._widths, parts, state["datainf.damping"].to(batch.device), strict=True)
+        return LazySums([([name], partial(_weighted, name, part_NK, lam)) for name, part_NK, lam in layers])
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the eigenvectors and eigenvalues of the mean."""
         del state
-        return eigendecompose([sums[name] / count for name in self._widths])
+        return eigendecompose(sums[name] / count for name in self._widths)
+
+
+def _weighted(name: str, part_NK: Tensor, lam: Tensor) -> State:
+    exact_NK = part_NK.double()
+    scaled_NK = exact_NK / (lam + exact_NK.square().sum(dim=1, keepdim=True))
+    return {name: exact_NK.T @ scaled_NK}

@@ -22,6 +22,7 @@ from byline.curvature.filters import FilteredCurvature
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import EigenPreconditioner, refuse_too_wide, replace_zeros
 from byline.curvature.products import Matrix
+from byline.curvature.sums import Sums
 from byline.errors import InvalidRecipe
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients
@@ -75,7 +76,7 @@ class MatrixStatistic(EveryFit):
         part_NK = batch.double()
         return {"matrix": part_NK.T @ part_NK}
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the damped mean's Cholesky factor, lower; the mean's eigenpairs for another filter than damping."""
         matrix = sums["matrix"] / count
         mean = replace_zeros(matrix.diagonal().mean())
@@ -109,7 +110,7 @@ class HessianStatistic(EveryFit):
         units = torch.eye(self._width, dtype=torch.float32)
         return {"hessian": torch.cat([batch(chunk, "hessian") for chunk in torch.split(units, CHUNK)])}
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the eigenpairs of the damped mean.
 
         Raises:

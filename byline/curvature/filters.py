@@ -21,6 +21,7 @@ from torch import Tensor
 
 from byline.curvature.base import EveryFit, Source
 from byline.curvature.labels import Labels
+from byline.curvature.sums import Sums
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.types import State
 
@@ -109,7 +110,7 @@ class RunTimeStatistic(EveryFit):
         del batch, state
         return {}
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Return the time."""
         del sums, count, state
         return {RUN_TIME: torch.tensor(self._time, dtype=torch.float64)}

@@ -10,6 +10,7 @@ weigh less then. (TrackStar, Chang et al. 2024, whose lambda is e.)
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -20,6 +21,7 @@ from byline.curvature.base import SCRATCH, EveryFit, Preconditioner, Source, Sta
 from byline.curvature.filters import FilteredCurvature, SpectralFilter
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import refuse_too_wide, replace_zeros
+from byline.curvature.sums import LazySums, Sums
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.projection.base import ProjectionSpec
@@ -73,20 +75,22 @@ class FisherStatistic(EveryFit):
         self.sample, self.labels = options.sample, options.labels
         self._options = options
 
-    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> Sums:
         """Compute phi^T phi of every block."""
         del state
         return _outer_products(batch, self._widths)
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the roots of the damped means' inverses, float32, in the order of the blocks."""
         share = self._options.evaluation
-        means = {name: sums[name] / count for name in self._widths}
-        if share:
-            means = {n: share * state[f"{EVALUATED}{n}"] + (1 - share) * mean for n, mean in means.items()}
-        roots = [self._root(means[name], state).float() for name in self._widths]
-        # safetensors keeps names sorted, so the order of the blocks is part of the name.
-        return {f"{ROOT}{place:05d}": root for place, root in enumerate(roots)}
+        roots: State = {}
+        for place, name in enumerate(self._widths):
+            mean_KK = sums[name] / count
+            if share:
+                mean_KK = share * state[f"{EVALUATED}{name}"] + (1 - share) * mean_KK
+            # safetensors keeps names sorted, so the order of the blocks is part of the name.
+            roots[f"{ROOT}{place:05d}"] = self._root(mean_KK, state).float()
+        return roots
 
     def _root(self, matrix_KK: Tensor, state: State) -> Tensor:
         if self._options.filter == "damped":
@@ -108,21 +112,27 @@ class EvaluationStatistic(EveryFit):
     def __init__(self, widths: Mapping[str, int]) -> None:
         self._widths = widths
 
-    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> Sums:
         """Compute phi^T phi of every block."""
         del state
         return _outer_products(batch, self._widths)
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the means, for the Fisher matrix to be mixed with."""
         del state
         return {f"{EVALUATED}{name}": total / count for name, total in sums.items()}
 
 
-def _outer_products(batch: BatchGradients | Tensor, widths: Mapping[str, int]) -> State:
+def _outer_products(batch: BatchGradients | Tensor, widths: Mapping[str, int]) -> Sums:
     assert isinstance(batch, Tensor)
-    parts = torch.split(batch.double(), list(widths.values()), dim=1)
-    return {name: part.T @ part for name, part in zip(widths, parts, strict=True)}
+    parts = torch.split(batch, list(widths.values()), dim=1)
+    pairs = zip(widths, parts, strict=True)
+    return LazySums([([name], partial(_outer_product, name, part_NK)) for name, part_NK in pairs])
+
+
+def _outer_product(name: str, part_NK: Tensor) -> State:
+    exact_NK = part_NK.double()
+    return {name: exact_NK.T @ exact_NK}
 
 
 def inverse_root(matrix_KK: Tensor, damping: float) -> Tensor:

@@ -24,6 +24,7 @@ from byline.curvature.kronecker import Ekfac, kept_blocks
 from byline.curvature.labels import Labels
 from byline.curvature.products import Matrix
 from byline.curvature.solvers import LissaOptions, Product, conjugate_gradients, largest_eigenvalue, lissa
+from byline.curvature.sums import Sums
 from byline.errors import InvalidRecipe
 from byline.gradients.outer_products.blocks import Block
 from byline.progress import count_steps
@@ -241,7 +242,7 @@ class TraceStatistic(EveryFit):
         products_VP = batch(signs_VP, self._matrix)
         return {"trace": (products_VP * signs_VP.to(products_VP)).sum()[None] / PROBES}
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the damping as a number.
 
         Raises:
@@ -275,7 +276,7 @@ class ScaleStatistic(EveryFit):
         found = largest_eigenvalue(lambda v_1P: batch(v_1P, "ggn").to(v_1P) / len(batch), start_1P[0])
         return {"scale": torch.tensor([found**_POWER], dtype=torch.float64)}
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the root of the sum: the maximum, times at most the 16th root of the number of batches."""
         del count, state
         return {SCALE: sums["scale"] ** (1 / _POWER)}

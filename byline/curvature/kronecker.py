@@ -18,19 +18,21 @@ R/(L + damping m)^(1/2) there. Another filter of the spectrum (`byline.curvature
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from byline.curvature.base import EveryFit, Preconditioner, Source, Statistic
+from byline.curvature.base import SCRATCH, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.filters import FilteredCurvature, SpectralFilter
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import replace_zeros
+from byline.curvature.sums import LazySums, Sums, pack, unpack, wave_name, waves
 from byline.errors import InvalidRecipe
 from byline.gradients.outer_products.blocks import Block
-from byline.gradients.outer_products.factors import BatchGradients
+from byline.gradients.outer_products.factors import BatchGradients, Use
 from byline.projection.base import ProjectionSpec
 from byline.projection.eigenbasis import EigenbasisProjection, block_basis
 from byline.types import State
@@ -57,6 +59,18 @@ class _Kronecker(FilteredCurvature):
         damped = [spectral.inverse(state[f"{n}.eigenvalues"], state[f"{n}.mean"]) for n in kept_blocks(state)]
         return DiagonalPreconditioner(torch.cat(damped))
 
+    def is_diagonal(self, block: Block, side: str) -> bool:
+        """Tell whether a side keeps its own coordinates, since it is too wide for eigenvectors or a vocabulary."""
+        width = block.rows if side == "left" else block.columns
+        return width > self.dense_up_to or (side == "left" and is_vocabulary(block))
+
+    def _waves(self, blocks: Sequence[Block]) -> list[tuple[Block, ...]]:
+        return waves(blocks, lambda block: sum(self._moment_bytes(block, side) for side in ("left", "right")))
+
+    def _moment_bytes(self, block: Block, side: str) -> int:
+        width = block.rows if side == "left" else block.columns
+        return 8 * (width if self.is_diagonal(block, side) else width * (width + 1) // 2)
+
 
 class Kfac(_Kronecker):
     """Kronecker-factored curvature: one pass for the factors."""
@@ -64,8 +78,17 @@ class Kfac(_Kronecker):
     kind: Literal["kfac"] = "kfac"
 
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
-        """List the factors. The kept coordinates follow from their eigenvalues."""
-        return (FactorStatistic(blocks, _eigenbasis(projection), self, selects=True),)
+        """List the factors. The kept coordinates follow from their eigenvalues, after the last wave."""
+        eigenbasis = _eigenbasis(projection)
+        cut = self._waves(blocks)
+        *earlier, last = range(len(cut))
+        return (
+            *(
+                FactorStatistic(cut[n], eigenbasis, self, wave_name("factors", n, len(cut)), ())
+                for n in earlier
+            ),
+            FactorStatistic(cut[last], eigenbasis, self, wave_name("factors", last, len(cut)), blocks),
+        )
 
 
 class Ekfac(_Kronecker):
@@ -76,8 +99,12 @@ class Ekfac(_Kronecker):
     def statistics(self, blocks: Sequence[Block], projection: ProjectionSpec) -> tuple[Statistic, ...]:
         """List the factors; the eigenvalues, which select coordinates; these coordinates' own, on all points."""
         eigenbasis = _eigenbasis(projection)
+        cut = self._waves(blocks)
         fit = (
-            FactorStatistic(blocks, eigenbasis, self, selects=False),
+            *(
+                FactorStatistic(wave, eigenbasis, self, wave_name("factors", n, len(cut)))
+                for n, wave in enumerate(cut)
+            ),
             EigenvalueStatistic(blocks, eigenbasis, self),
         )
         return fit if self.sample is None else (*fit, KeptEigenvalueStatistic(self.sample, self.labels))
@@ -101,9 +128,17 @@ class DiagonalPreconditioner:
 
 
 class FactorStatistic(EveryFit):
-    """Second moments of both sides of every block."""
+    """Second moments of both sides of the blocks of one wave.
 
-    name = "factors"
+    Args:
+        blocks: The wave.
+        projection: Ranks and sizes.
+        options: The curvature's.
+        name: The wave's.
+        selects: Blocks among which coordinates are chosen by the factors' eigenvalues, after the last wave. Empty before the
+            last wave, None where coordinates are chosen by other eigenvalues.
+    """
+
     source: Source = "gradients"
 
     def __init__(
@@ -111,54 +146,65 @@ class FactorStatistic(EveryFit):
         blocks: Sequence[Block],
         projection: EigenbasisProjection,
         options: _Kronecker,
-        *,
-        selects: bool,
+        name: str = "factors",
+        selects: Sequence[Block] | None = None,
     ) -> None:
-        self._blocks, self._projection, self._options, self._selects = (
-            blocks,
-            projection,
-            options,
-            selects,
-        )
+        self.name, self.blocks = name, blocks
+        self._projection, self._options, self._selects = projection, options, selects
         self.sample, self.labels = options.sample, options.labels
 
-    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """Compute the sums of l l^T and r r^T over active positions, and their number."""
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> Sums:
+        """Compute the sums of l l^T and r r^T over active positions, without their lower triangles, and their number."""
         del state
         assert isinstance(batch, BatchGradients)
+        return LazySums(
+            [
+                (
+                    [f"{block.name}.{part}" for part in ("left", "right", "positions")],
+                    partial(self._moments, block, batch.blocks[block.name].uses),
+                )
+                for block in self.blocks
+            ]
+        )
+
+    def _moments(self, block: Block, uses: Sequence[Use]) -> State:
         sums: State = {}
-        for block in self._blocks:
-            for use in batch.blocks[block.name].uses:
-                active_NT = use.active()
-                for side, factor in (("left", use.left), ("right", use.right)):
-                    diagonal = factor.width > self._options.dense_up_to or (
-                        side == "left" and is_vocabulary(block)
-                    )
-                    _add(
-                        sums,
-                        f"{block.name}.{side}",
-                        factor.second_moment(active_NT, diagonal=diagonal),
-                    )
-                _add(sums, f"{block.name}.positions", active_NT.sum().double())
+        for use in uses:
+            active_NT = use.active()
+            for side, factor in (("left", use.left), ("right", use.right)):
+                diagonal = self._options.is_diagonal(block, side)
+                moment = factor.second_moment(active_NT, diagonal=diagonal)
+                _add(sums, f"{block.name}.{side}", moment if diagonal else pack(moment))
+            _add(sums, f"{block.name}.positions", active_NT.sum().double())
         return sums
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Return the eigenvectors of both factors, the strongest first, at most `rank` of them."""
         fitted: State = {}
-        spectra: dict[str, Tensor] = {}
-        means: dict[str, Tensor] = {}
-        for block in self._blocks:
+        for block in self.blocks:
             positions = sums[f"{block.name}.positions"].clamp_min(1)
-            left = sums[f"{block.name}.left"] / count
-            right = sums[f"{block.name}.right"] / positions
+            left = unpack(sums[f"{block.name}.left"], block.rows) / count
+            right = unpack(sums[f"{block.name}.right"], block.columns) / positions
             left_values, fitted[f"{block.name}.left"] = self._strongest(left)
             right_values, fitted[f"{block.name}.right"] = self._strongest(right)
-            spectra[block.name] = torch.outer(left_values, right_values)
-            means[block.name] = _trace(left) * _trace(right) / (block.rows * block.columns)
+            if self._selects is not None:
+                mean = _trace(left) * _trace(right) / (block.rows * block.columns)
+                fitted[f"{_SPECTRUM}{block.name}"] = torch.outer(left_values, right_values)
+                fitted[f"{_MEAN}{block.name}"] = mean
         if self._selects:
-            spectral = self._options.spectral_filter(state)
-            fitted |= select_coordinates(spectra, means, spectral, self._projection.size)
+            fitted |= self._selected(fitted, state)
         return fitted
+
+    def _selected(self, fitted: State, state: State) -> State:
+        """Choose coordinates of the blocks of all waves, and drop this wave's spectra."""
+        assert self._selects is not None
+        known = state | fitted
+        spectra = {block.name: known[f"{_SPECTRUM}{block.name}"] for block in self._selects}
+        means = {block.name: known[f"{_MEAN}{block.name}"] for block in self._selects}
+        for block in self.blocks:
+            del fitted[f"{_SPECTRUM}{block.name}"], fitted[f"{_MEAN}{block.name}"]
+        spectral = self._options.spectral_filter(state)
+        return select_coordinates(spectra, means, spectral, self._projection.size)
 
     def _strongest(self, moment: Tensor) -> tuple[Tensor, Tensor]:
         """Eigenvalues and eigenvectors [D, r] of a second moment, or coordinates [r] of a diagonal one."""
@@ -169,6 +215,10 @@ class FactorStatistic(EveryFit):
         rank = self._projection.rank
         values, vectors = torch.linalg.eigh(moment)
         return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank].float().contiguous()
+
+
+_SPECTRUM, _MEAN = f"{SCRATCH}spectrum.", f"{SCRATCH}mean."
+"""Prefixes of what waves of K-FAC hand to the last one."""
 
 
 _OUTPUTS_AN_INPUT, _INPUTS = 8, 32
@@ -213,7 +263,7 @@ class EigenvalueStatistic(EveryFit):
             sums[f"{block.name}.total"] = squares.sum() if whole else gradient.squared_norms().double().sum()
         return sums
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the kept coordinates and their eigenvalues."""
         spectra = {b.name: sums[f"{b.name}.squares"] / count for b in self._blocks}
         means = {b.name: sums[f"{b.name}.total"] / count / (b.rows * b.columns) for b in self._blocks}
@@ -241,7 +291,7 @@ class KeptEigenvalueStatistic:
         assert isinstance(batch, Tensor)
         return {"squares": batch.double().square().sum(dim=0)}
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Return the eigenvalues in place of the sample's."""
         names = kept_blocks(state)
         parts = torch.split(sums["squares"] / count, [len(state[f"{name}.kept"]) for name in names])

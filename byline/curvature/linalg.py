@@ -3,7 +3,7 @@
 Shapes: N examples, K numbers of a feature.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ def eigenpairs(state: State) -> list[tuple[Tensor, Tensor]]:
     return [(state[f"{name}.vectors"], state[f"{name}.values"]) for name in names]
 
 
-def eigendecompose(matrices: Sequence[Tensor]) -> State:
+def eigendecompose(matrices: Iterable[Tensor]) -> State:
     """Compute eigenvectors (float32) and eigenvalues of symmetric matrices, as `eigenpairs` reads them."""
     fitted: State = {}
     for place, matrix in enumerate(matrices):

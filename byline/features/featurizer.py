@@ -49,7 +49,7 @@ def statistics(
     """
     curvature = recipe.curvature.statistics(blocks, recipe.projection)
     if isinstance(recipe.scale, SecondMoment):
-        curvature = scaled_statistics(recipe.scale, curvature, blocks)
+        curvature = scaled_statistics(recipe.scale, curvature)
     run = () if run_time is None else (RunTimeStatistic(run_time),)
     return (*recipe.scale.statistics(blocks, moments), *run, *curvature)
 

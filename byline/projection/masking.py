@@ -16,6 +16,7 @@ from torch import Tensor
 
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients, CoordinateBasis
+from byline.projection.sizes import largest_fitting
 from byline.projection.sjlt import add_hashed
 from byline.randomness import stratified_positions, stream_key
 from byline.types import State
@@ -67,8 +68,9 @@ class FactorisedGrassProjection(BaseModel):
     """Coordinates kept of a layer's input side."""
     kept_out: int = Field(default=64, ge=1, le=1 << 16)
     """Coordinates kept of a layer's output side."""
-    size: int = Field(default=2048, ge=1, le=1 << 20)
-    """Numbers of each block; fewer where the kept sides have fewer products."""
+    size: int | None = Field(default=None, ge=1, le=1 << 20)
+    """Numbers of each block; fewer where the kept sides have fewer products. None takes 2,048, or as many as fit where
+    there are many layers."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Names the projection. The same on every device."""
 
@@ -76,6 +78,16 @@ class FactorisedGrassProjection(BaseModel):
         """Make it ready for a model's blocks."""
         del state
         return FactorisedGrassProjector(blocks, self)
+
+    def sizes(self, blocks: Sequence[Block]) -> dict[str, int]:
+        """Choose the size that is not set: halved until one matrix a layer fits in memory."""
+        if self.size is not None:
+            return {"size": self.size}
+        products = [min(self.kept_out, b.rows) * min(self.kept_in, b.columns) for b in blocks]
+        size = largest_fitting(
+            2048, lambda size: [min(size, count) for count in products], lambda size: max(1, size // 2)
+        )
+        return {"size": size}
 
 
 class MaskProjector:
@@ -125,6 +137,7 @@ class FactorisedGrassProjector:
         self._sides: dict[str, tuple[CoordinateBasis, CoordinateBasis, float]] = {}
         self._keys = {b.name: stream_key(options.seed, "factorised_grass", b.name) for b in blocks}
         widths: dict[str, int] = {}
+        size = options.sizes(blocks)["size"]
         for block in blocks:
             rows = stratified_positions(
                 stream_key(options.seed, "rows", block.name), block.rows, options.kept_out
@@ -134,7 +147,7 @@ class FactorisedGrassProjector:
             )
             scale = (block.rows * block.columns / (len(rows) * len(columns))) ** 0.5
             self._sides[block.name] = (CoordinateBasis(rows), CoordinateBasis(columns), scale)
-            widths[block.name] = min(options.size, len(rows) * len(columns))
+            widths[block.name] = min(size, len(rows) * len(columns))
         self.widths: Mapping[str, int] = widths
 
     def __call__(self, gradients: BatchGradients) -> Tensor:

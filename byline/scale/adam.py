@@ -19,7 +19,7 @@ from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients, KroneckerGradient
 from byline.scale.base import Scaler
 from byline.scale.lazy import EntrywiseGradient, map_blocks
-from byline.scale.moments import FIRST, SECOND, MomentStatistic
+from byline.scale.moments import FIRST, SECOND, moment_statistics
 from byline.types import State
 
 
@@ -44,7 +44,7 @@ class AdamDirection(BaseModel):
 
     def statistics(self, blocks: Sequence[Block], given: State | None) -> tuple[Statistic, ...]:
         """List the moments, where they are not given."""
-        return (MomentStatistic(blocks, self.sample, given),)
+        return moment_statistics(blocks, self.sample, given)
 
     def scaler(self, state: State) -> Scaler:
         """Take the moments from the state."""

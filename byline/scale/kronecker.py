@@ -16,6 +16,7 @@ rank-one form.)
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor
@@ -23,7 +24,7 @@ from torch import Tensor
 from byline.curvature.base import Source, Statistic
 from byline.curvature.kronecker import FactorStatistic
 from byline.curvature.labels import Labels
-from byline.gradients.outer_products.blocks import Block
+from byline.curvature.sums import LazySums, Sums, pack, unpack
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.scale.base import Scaler
 from byline.types import State
@@ -43,22 +44,19 @@ class OuterScale(Protocol):
         """Take what was fitted from the state."""
 
 
-def scaled_statistics(
-    scale: OuterScale, statistics: Sequence[Statistic], blocks: Sequence[Block]
-) -> tuple[Statistic, ...]:
+def scaled_statistics(scale: OuterScale, statistics: Sequence[Statistic]) -> tuple[Statistic, ...]:
     """Let the statistics of a curvature measure scaled gradients. Those of projected gradients already do.
 
     Args:
         scale: The recipe's.
         statistics: The curvature's, fitted after the scale.
-        blocks: Attributed parameter blocks.
     """
-    return tuple(_scaled(scale, statistic, blocks) for statistic in statistics)
+    return tuple(_scaled(scale, statistic) for statistic in statistics)
 
 
-def _scaled(scale: OuterScale, statistic: Statistic, blocks: Sequence[Block]) -> Statistic:
+def _scaled(scale: OuterScale, statistic: Statistic) -> Statistic:
     if isinstance(statistic, FactorStatistic):
-        return ScaledFactorStatistic(scale, statistic, blocks)
+        return ScaledFactorStatistic(scale, statistic)
     return ScaledStatistic(scale, statistic) if statistic.source == "gradients" else statistic
 
 
@@ -77,12 +75,12 @@ class ScaledStatistic:
         """Tell whether the statistic needs its pass."""
         return self._statistic.needed(rows)
 
-    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> Sums:
         """Compute the sums over scaled gradients, each block scaled when it is looked up."""
         assert isinstance(batch, BatchGradients)
         return self._statistic.measure(self._scale.scaler(state).train(batch), state)
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Return what the statistic makes of the sums."""
         return self._statistic.finish(sums, count, state)
 
@@ -90,23 +88,35 @@ class ScaledStatistic:
 class ScaledFactorStatistic(ScaledStatistic):
     """Second moments of both sides, scaled when they are added up: the sides themselves are measured as they come."""
 
-    def __init__(self, scale: OuterScale, statistic: FactorStatistic, blocks: Sequence[Block]) -> None:
+    def __init__(self, scale: OuterScale, statistic: FactorStatistic) -> None:
         super().__init__(scale, statistic)
-        self._blocks = blocks
+        self._blocks = statistic.blocks
 
-    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> Sums:
         """Compute the sums over the gradients as they come."""
         return self._statistic.measure(batch, state)
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Multiply both sides of each factor, and return what the statistic makes of them."""
         scaler = self._scale.scaler(state)
-        scaled = dict(sums)
-        for block in self._blocks:
-            for side, factor in zip(("left", "right"), scaler.sides(block.name), strict=True):
-                name = f"{block.name}.{side}"
-                scaled[name] = multiply_moment(sums[name], factor)
+        scaled = LazySums(
+            [
+                (
+                    [f"{block.name}.{part}" for part in ("left", "right", "positions")],
+                    partial(_scaled_moments, sums, block.name, scaler),
+                )
+                for block in self._blocks
+            ]
+        )
         return self._statistic.finish(scaled, count, state)
+
+
+def _scaled_moments(sums: Sums, name: str, scaler: OuterScaler) -> State:
+    scaled = {f"{name}.positions": sums[f"{name}.positions"]}
+    for side, factor_D in zip(("left", "right"), scaler.sides(name), strict=True):
+        moment = multiply_moment(unpack(sums[f"{name}.{side}"], len(factor_D)), factor_D)
+        scaled[f"{name}.{side}"] = moment if moment.dim() == 1 else pack(moment)
+    return scaled
 
 
 def multiply_moment(moment: Tensor, factor_D: Tensor) -> Tensor:

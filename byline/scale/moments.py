@@ -5,12 +5,14 @@ optimizer's own are of batches, whose mean gradients are shorter. Ratios between
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from byline.curvature.base import EveryFit, Source
 from byline.curvature.labels import Labels
+from byline.curvature.sums import LazySums, Sums, wave_name, waves
 from byline.errors import InvalidTask
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients, DenseFactor, KroneckerGradient
@@ -61,31 +63,66 @@ def _check(name: str, tensor: Tensor | None, shape: tuple[int, ...]) -> None:
         raise InvalidTask(f"expected finite numbers in '{name}' of Checkpoint.optimizer_state, got others")
 
 
-class MomentStatistic(EveryFit):
-    """Both moments of every parameter: 16 bytes a parameter while they are added up, 8 in the state."""
+def moment_statistics(
+    blocks: Sequence[Block], sample: int | None, given: State | None
+) -> "tuple[MomentStatistic, ...]":
+    """List the moments of all blocks, in waves where their sums do not fit in memory together.
 
-    name = "moments"
+    Args:
+        blocks: Attributed parameter blocks.
+        sample: Training points to estimate missing moments from. None takes all.
+        given: The optimizer's moments, where there are any.
+    """
+    if given is not None:
+        return (MomentStatistic(blocks, sample, given),)
+    cut = waves(blocks, lambda block: 16 * block.rows * block.columns)
+    return tuple(
+        MomentStatistic(wave, sample, None, wave_name("moments", n, len(cut))) for n, wave in enumerate(cut)
+    )
+
+
+class MomentStatistic(EveryFit):
+    """Both moments of every parameter: 16 bytes a parameter while they are added up, 8 in the state.
+
+    Args:
+        blocks: Blocks of one wave.
+        sample: Training points to estimate them from. None takes all.
+        given: The optimizer's, where there are any.
+        name: The wave's.
+    """
+
     source: Source = "gradients"
     labels: Labels = "given"
 
-    def __init__(self, blocks: Sequence[Block], sample: int | None, given: State | None) -> None:
-        self._blocks, self._given = blocks, given
+    def __init__(
+        self, blocks: Sequence[Block], sample: int | None, given: State | None, name: str = "moments"
+    ) -> None:
+        self._blocks, self._given, self.name = blocks, given, name
         self.sample = 0 if given is not None else sample
 
-    def measure(self, batch: BatchGradients | Tensor, state: State) -> State:
-        """Compute the sums of gradients and of their squares, stretch after stretch."""
+    def measure(self, batch: BatchGradients | Tensor, state: State) -> Sums:
+        """Compute the sums of gradients and of their squares, block after block."""
         del state
         assert isinstance(batch, BatchGradients)
-        sums: State = {}
-        for block in self._blocks:
-            first_OI, second_OI = moment_sums(batch.blocks[block.name], len(batch))
-            sums |= {f"{block.name}.{FIRST}": first_OI, f"{block.name}.{SECOND}": second_OI}
-        return sums
+        return LazySums(
+            [
+                (
+                    [f"{block.name}.{FIRST}", f"{block.name}.{SECOND}"],
+                    partial(_block_sums, batch, block.name),
+                )
+                for block in self._blocks
+            ]
+        )
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Return the optimizer's moments where there are any, else the means."""
         del state
         return self._given or {name: (total / count).float() for name, total in sums.items()}
+
+
+def _block_sums(batch: BatchGradients, name: str) -> State:
+    first_OI, second_OI = moment_sums(batch.blocks[name], len(batch))
+    return {f"{name}.{FIRST}": first_OI, f"{name}.{SECOND}": second_OI}
 
 
 def moment_sums(gradient: KroneckerGradient, count: int) -> tuple[Tensor, Tensor]:
@@ -105,8 +142,9 @@ def moment_sums(gradient: KroneckerGradient, count: int) -> tuple[Tensor, Tensor
         if left_NTO.shape[1] == 1:  # squares of products are products of squares
             left_NO, right_NI = left_NTO[:, 0], right_NTI[:, 0]
             return (left_NO.T @ right_NI).double(), (left_NO.square().T @ right_NI.square()).double()
-    first, second = [], []
-    for _, part_NP in chunks(gradient, count):
-        first.append(part_NP.sum(dim=0).double())
-        second.append(part_NP.square().sum(dim=0).double())
-    return torch.cat(first).reshape(gradient.shape), torch.cat(second).reshape(gradient.shape)
+    numbers = gradient.shape[0] * gradient.shape[1]
+    first_P, second_P = torch.empty(2, numbers, dtype=torch.float64, device=gradient.device)
+    for start, part_NP in chunks(gradient, count):
+        first_P[start : start + part_NP.shape[1]] = part_NP.sum(dim=0)
+        second_P[start : start + part_NP.shape[1]] = part_NP.square().sum(dim=0)
+    return first_P.reshape(gradient.shape), second_P.reshape(gradient.shape)

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from byline.curvature.base import EveryFit, Source, Statistic
 from byline.curvature.labels import Labels
+from byline.curvature.sums import Sums
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import (
     BatchGradients,
@@ -39,7 +40,7 @@ from byline.gradients.outer_products.factors import (
 from byline.projection.dense import chunks
 from byline.scale.kronecker import OuterScaler
 from byline.scale.lazy import EntrywiseGradient, map_blocks
-from byline.scale.moments import SECOND, MomentStatistic
+from byline.scale.moments import SECOND, moment_statistics
 from byline.types import State
 
 
@@ -69,7 +70,7 @@ class SecondMoment(BaseModel):
         """List the second moments, where they are not given."""
         if self.factored:
             return (MarginalStatistic(blocks, self, given),)
-        return (MomentStatistic(blocks, self.sample, given),)
+        return moment_statistics(blocks, self.sample, given)
 
     def scaler(self, state: State) -> OuterScaler:
         """Take the second moments from the state."""
@@ -97,7 +98,7 @@ class MarginalStatistic(EveryFit):
             sums |= {f"{block.name}.rows": by_row, f"{block.name}.columns": by_column}
         return sums
 
-    def finish(self, sums: State, count: int, state: State) -> State:
+    def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the factors of both sides of every block."""
         del state
         fitted: State = {}

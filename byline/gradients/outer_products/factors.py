@@ -206,6 +206,11 @@ class KroneckerGradient:
         """(O, I)."""
         return self.uses[0].left.width, self.uses[0].right.width
 
+    @property
+    def device(self) -> torch.device:
+        """Device of the factors."""
+        return _device(self.uses[0])
+
     def project(self, left: Basis, right: Basis) -> Float[Tensor, "N K1 K2"]:
         """Compute the coordinates of every gradient in the product of two bases: (L^T G_n R)."""
         total: Tensor | None = None
@@ -277,7 +282,7 @@ class KroneckerGradient:
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "N o I"]:
         """Write out rows `start` to `stop` of every gradient, so that dense projections need bounded memory."""
-        chosen = torch.arange(start, stop, device=_device(self.uses[0]))
+        chosen = torch.arange(start, stop, device=self.device)
         return torch.stack(
             [_product(use.left.along(CoordinateBasis(chosen)), use.right) for use in self.uses]
         ).sum(dim=0)

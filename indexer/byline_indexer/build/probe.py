@@ -8,7 +8,7 @@ import torch
 
 from byline.curvature.base import Statistic
 from byline.curvature.kronecker import KeptEigenvalueStatistic
-from byline.errors import InvalidInput, InvalidTask
+from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.features.featurizer import statistics
 from byline.gradients.outer_products.blocks import Block
 from byline.groups import ENOUGH_SUMS, LARGEST_MICRO_BATCH, GroupOptions
@@ -17,6 +17,7 @@ from byline.models.adapters import require_same_blocks
 from byline.models.member import MemberModel
 from byline.models.optimizer_state import load_moments
 from byline.models.training_points import read_items
+from byline.projection.base import IdentityProjection
 from byline.projection.eigenbasis import EigenbasisProjection
 from byline.recipes import Recipe
 from byline.task import Task
@@ -71,6 +72,7 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         used = {m.checkpoint: task.checkpoints[m.checkpoint] for m in members}
         require_same_blocks(used, config.recipe.members.adapters)
     model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
+    _refuse_whole_gradients(config.recipe, model.blocks)
     moments = _moments_of_all(config.recipe, task, model.blocks)
     fits = tuple(
         _statistic_plan(s, config.groups, len(task.train_set))
@@ -99,6 +101,24 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         recordings=recorded_visits(task, config.recipe, members, model.blocks),
     )
     return ProbedPlan(plan=plan, model=model)
+
+
+LARGEST_ROW = 1 << 20
+"""Numbers of a gradient that is stored as it is, at most."""
+
+
+def _refuse_whole_gradients(recipe: Recipe, blocks: Sequence[Block]) -> None:
+    """Refuse to store whole gradients of many parameters: a block of rows would not fit in memory.
+
+    Raises:
+        InvalidRecipe: There are more than `LARGEST_ROW`.
+    """
+    numbers = sum(block.rows * block.columns for block in blocks)
+    if isinstance(recipe.projection, IdentityProjection) and numbers > LARGEST_ROW:
+        raise InvalidRecipe(
+            f"expected at most {LARGEST_ROW:,} attributed numbers for projection 'identity', got {numbers:,}: set another "
+            f"projection, such as {{ kind = 'sjlt' }}, or attribute fewer layers (Task.layers)"
+        )
 
 
 def _require_targets(chosen: Recipe, task: Task) -> None:

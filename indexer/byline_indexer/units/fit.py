@@ -125,7 +125,10 @@ class FitStage:
         statistic = self._context.statistic(unit)
         sums: State = {}
         for part in self._plan.measures(unit.member, unit.statistic):
-            add_state(sums, self._context.to_device(self._workspace.read(part)))
+            for name in self._workspace.names(
+                part
+            ):  # one tensor at a time: a file that is read is in memory as a whole
+                add_state(sums, self._context.to_device(self._workspace.read(part, (name,))))
         count = sum(map(len, self._plan.fit_blocks(unit.statistic)))
         return statistic.finish(sums, count, self._context.state(unit.member, before=unit.statistic))
 

@@ -22,6 +22,8 @@ from byline.groups import GroupOptions, GroupPartition
 from byline.index.libraries import libraries
 from byline.members import Member
 from byline.models.device import Compute, Precision
+from byline.projection.factorised import FactorisedProjection
+from byline.projection.masking import FactorisedGrassProjection
 from byline.recipes import Recipe
 from byline.task import CheckpointDigests
 from byline.types import Rows
@@ -324,6 +326,14 @@ class BuildPlan:
             case _:
                 return len(self.block_rows(unit.block))
 
+    def _sizes(self) -> dict[str, JsonValue]:
+        """List the sizes of a projection that follow from the model."""
+        projection = self.recipe.projection
+        if not isinstance(projection, FactorisedProjection | FactorisedGrassProjection):
+            return {}
+        sizes: dict[str, JsonValue] = {**projection.sizes(self.parameter_blocks)}
+        return {"projection": sizes}
+
     def record(self) -> dict[str, JsonValue]:
         """Record the numerics and the sizes of the fit samples for the manifest."""
         samples: dict[str, JsonValue] = {
@@ -336,6 +346,7 @@ class BuildPlan:
         return {
             **settings_record(self.numerics, self.grouping, self.members),
             "fit_rows": samples,
+            **self._sizes(),
             **({"micro_batches": micro_batches} if self.fast and micro_batches else {}),
             **({"recorded_visits": visits} if visits else {}),
         }

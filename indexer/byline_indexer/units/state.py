@@ -3,7 +3,7 @@
 Shapes: N examples, K numbers of a feature.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -50,9 +50,10 @@ def without_scratch(state: State) -> State:
     return {name: tensor for name, tensor in state.items() if not name.startswith(SCRATCH)}
 
 
-def add_state(sums: State, part: State) -> None:
-    """Add a batch's sums to the block's, in place."""
-    for name, tensor in part.items():
+def add_state(sums: State, part: Mapping[str, Tensor]) -> None:
+    """Add a batch's sums to the block's, in place. Each is looked up once, and made then where it is lazy."""
+    for name in part:
+        tensor = part[name]
         sums[name] = sums[name].add_(tensor) if name in sums else tensor.clone()
 
 

@@ -67,6 +67,11 @@ class Workspace:
         with self.opened(unit) as file:
             return {name: file.get_tensor(name) for name in names or file.keys()}
 
+    def names(self, unit: Unit) -> list[str]:
+        """List the names of a unit's tensors."""
+        with self.opened(unit) as file:
+            return list(file.keys())
+
     def opened(self, unit: Unit) -> safe_open:
         """Open a unit's output, to read parts of its tensors.
 
