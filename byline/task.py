@@ -130,6 +130,31 @@ class Outputs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Positions:
+    """The loss position by position, so that a score can be told token by token.
+
+    `values[target](losses(model, batch), batch)` must equal `Task.loss` and the targets of these names.
+    """
+
+    losses: Callable[[nn.Module, Batch], Tensor]
+    """`(model, batch) -> losses_NT`: the loss at each position of an item, zero where nothing is predicted."""
+    values: Mapping[str, Callable[[Tensor, Batch], Tensor]]
+    """`"loss"` or a target's name -> `(losses_NT, batch) -> values_N`: the value as a function of the positions' losses."""
+    texts: Callable[[Item], Sequence[str]]
+    """`(item) -> texts`: the text of each position. Joined they are the item's text."""
+
+    def __post_init__(self) -> None:
+        declarations.require_function("Positions.losses", self.losses, "(model, batch) -> losses_NT")
+        declarations.require("Positions.values", self.values, Mapping, "a mapping of targets to functions")
+        for name, value in self.values.items():
+            declarations.require("a name in Positions.values", name, str, "text")
+            declarations.require_function(
+                f"Positions.values['{name}']", value, "(losses_NT, batch) -> values_N"
+            )
+        declarations.require_function("Positions.texts", self.texts, "(item) -> texts")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerSelection:
     """A selection of modules whose parameters are attributed. The default: every parameter that training could change."""
 
@@ -229,6 +254,8 @@ class Task:
     """Parser of queries. Without it an index answers gradients and features only."""
     outputs: Outputs | None = None
     """The model's predictive distribution, for GGN products and for curvature from sampled or exact labels."""
+    positions: Positions | None = None
+    """The loss of each token, for questions with `tokens`."""
     representation: Callable[[nn.Module, Batch], Tensor] | None = None
     """`(model, batch) -> h_ND`: for groups by k-means and for the similarity baselines."""
     text: Callable[[Item], str] | None = None
@@ -266,6 +293,7 @@ class Task:
         )
         self._check_targets()
         declarations.require("Task.outputs", self.outputs, (Outputs, type(None)), "Outputs or None")
+        declarations.require("Task.positions", self.positions, (Positions, type(None)), "Positions or None")
 
     def _check_functions(self) -> None:
         declarations.require_function("Task.describe", self.describe, "(row) -> Example")

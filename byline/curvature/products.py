@@ -12,7 +12,7 @@ are exact for tied weights, since a parameter is one variable wherever it is use
 Shapes: V vectors at once, P numbers of all parameters together.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -85,6 +85,34 @@ def ggn_products(
         return _stacked(vectors, found)
 
 
+def directional_derivatives(
+    model: nn.Module,
+    outputs: Callable[[], Tensor],
+    names: Sequence[str],
+    directions: Iterable[Sequence[Tensor]],
+) -> tuple[Tensor, list[Tensor]]:
+    """Differentiate outputs along directions in the parameters: J v, by the double-backward trick.
+
+    Args:
+        model: The network. Its parameters may be frozen.
+        outputs: Runs the model and returns its outputs z, of any shape.
+        names: Parameters that move.
+        directions: Each a tensor for every name, shaped like the parameter. They are read one at a time.
+
+    Returns:
+        z, and J v of every direction, shaped like z.
+
+    Raises:
+        UnsupportedModel: An operation of the model has no second derivative.
+    """
+    with _differentiable(model, names) as chosen, _second_derivatives():
+        with sdpa_kernel(SDPBackend.MATH):
+            z = outputs()
+        u = torch.zeros_like(z, requires_grad=True)
+        pulled = _gradients(z, chosen, u)
+        return z.detach(), [_times(pulled, [u], each)[0].detach() for each in directions]
+
+
 def _pulled_back(grads: Sequence[Tensor], chosen: Sequence[Tensor], vectors: Mapping[str, Tensor]) -> Vectors:
     count = len(next(iter(vectors.values())))
     each = ([vectors[name][place] for name in vectors] for place in range(count))
@@ -110,14 +138,14 @@ def _times(outputs: Sequence[Tensor], by: Sequence[Tensor], weights: Sequence[Te
 
 
 @contextmanager
-def _differentiable(model: nn.Module, vectors: Mapping[str, Tensor]) -> Iterator[list[nn.Parameter]]:
+def _differentiable(model: nn.Module, names: Iterable[str]) -> Iterator[list[nn.Parameter]]:
     """Make the named parameters differentiable while the block runs.
 
     Yields:
-        The parameters, in the vectors' order.
+        The parameters, in the names' order.
     """
     parameters = dict(model.named_parameters())
-    chosen = [parameters[name] for name in vectors]
+    chosen = [parameters[name] for name in names]
     before = [parameter.requires_grad for parameter in chosen]
     for parameter in chosen:
         parameter.requires_grad_()

@@ -84,6 +84,11 @@ class MemberFeaturizer:
         return sum(self._projector.widths.values())
 
     @property
+    def unit_norm(self) -> bool:
+        """Whether features are divided by their length."""
+        return self._recipe.unit_norm
+
+    @property
     def solved(self) -> bool:
         """Whether queries' gradients must be solved before they are projected here."""
         return self._recipe.sides == "solved"
@@ -111,13 +116,41 @@ class MemberFeaturizer:
 
     def feature(self, phi_NK: Tensor, side: Side) -> Tensor:
         """Precondition for one side, then unit norm if the recipe wants it; feature_NK."""
-        on_train, on_query = SIDE_POWERS[self._recipe.sides]
-        feature_NK = self._precondition(phi_NK, on_train if side is Side.TRAIN else on_query)
+        feature_NK = self._precondition(phi_NK, self._power(side))
         if not self._recipe.unit_norm:
             return feature_NK
         # A feature of zeros stays zero; torch's default epsilon would leave small features shorter than one.
         tiny = torch.finfo(feature_NK.dtype).tiny
         return torch.nn.functional.normalize(feature_NK, dim=1, eps=tiny)
+
+    def pulled_back(self, weights_K: Tensor, side: Side) -> Tensor:
+        """Find the direction v in the parameters with v . g = weights . feature(g), by differentiating the feature.
+
+        Args:
+            weights_K: Weights of the feature's numbers, before a unit norm.
+            side: The feature's.
+
+        Returns:
+            v, [1, P], block after block.
+        """
+        count = sum(block.rows * block.columns for block in self._blocks)
+        with torch.enable_grad():
+            zeros_1P = torch.zeros(
+                1, count, dtype=weights_K.dtype, device=weights_K.device, requires_grad=True
+            )
+            phi_1K = self.project(flat_gradients(self._blocks, zeros_1P), side)
+            feature_1K = self._precondition(phi_1K, self._power(side))
+            (direction_1P,) = torch.autograd.grad(feature_1K, zeros_1P, weights_K[None].to(feature_1K))
+        return direction_1P
+
+    def length(self, phi_NK: Tensor, side: Side) -> Tensor:
+        """Measure every feature before a unit norm divides by it: float64 [N]."""
+        return torch.linalg.vector_norm(self._precondition(phi_NK, self._power(side)).double(), dim=1)
+
+    def _power(self, side: Side) -> float:
+        """Power of the damped curvature on one side."""
+        on_train, on_query = SIDE_POWERS[self._recipe.sides]
+        return on_train if side is Side.TRAIN else on_query
 
     def scale_vectors(self, vectors_NP: Tensor) -> Tensor:
         """Scale whole gradients of queries, block after block."""

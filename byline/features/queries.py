@@ -111,6 +111,23 @@ class GradientFeaturizer:
             made = [self._made(m, gradients(m), refine=refine, mean=False) for m in self._featurizers]
         return self._joined(made)
 
+    def by_member(self, weights_K: Tensor) -> list[Tensor]:
+        """Split weights of a feature's numbers by member: weights . feature is the sum of their products.
+
+        Args:
+            weights_K: Such as the feature of the other side.
+
+        Returns:
+            Weights of each member's own feature, in their order.
+        """
+        roots = [share**0.5 for share in self._shares]
+        if self._directions:
+            return [
+                V.to(weights_K) @ weights_K * root for V, root in zip(self._directions, roots, strict=True)
+            ]
+        stretches = weights_K.split([f.width for f in self._featurizers.values()])
+        return [own * root for own, root in zip(stretches, roots, strict=True)]
+
     def _made(
         self, member: Member, gradients: BatchGradients, *, refine: int, mean: bool
     ) -> tuple[Tensor, Refined | None]:
@@ -196,6 +213,16 @@ class Featurizer(GradientFeaturizer):
     def model(self) -> nn.Module:
         """The first member's model without its mask: it predicts what a query left out."""
         return next(iter(self._models.values())).model
+
+    @property
+    def parts(self) -> list[tuple[MemberModel, MemberFeaturizer]]:
+        """Every member's model, and what makes its features, in their order."""
+        return [(self._models[member], own) for member, own in self._featurizers.items()]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The index's."""
+        return self._recipe
 
     @property
     def train_set(self) -> TrainSet:

@@ -25,6 +25,7 @@ from byline.models.device import Compute
 from byline.models.label_gradients import LabelGradients
 from byline.models.network import load_collector, make_mask_plan
 from byline.models.passes import MemberPasses, require_outputs
+from byline.models.position_slopes import position_slopes
 from byline.models.training_points import faulty_item_named
 from byline.recipes import Recipe
 from byline.task import Batch, Item, Objective, Task, TrainSet
@@ -222,6 +223,26 @@ class MemberModel:
             if not bool(values_N.isfinite().all()):
                 raise NonFiniteGradient("the loss or target is NaN or infinite")
             return values_N
+
+    def position_slopes(
+        self, item: Item, target: str, directions_1P: Iterable[Tensor], *, masked: bool = True
+    ) -> list[Tensor]:
+        """Differentiate each position's part of the loss, or of a negated target, along directions in the parameters.
+
+        Args:
+            item: Complete item of the data set's kind.
+            target: `"loss"` or one of the Task's targets.
+            directions_1P: Numbers of all attributed parameters, block after block, [1, P] each. Read one at a time.
+            masked: Whether the mask is on.
+
+        Returns:
+            float64 [T] for each direction, on the CPU. They add up to the value's own derivative.
+
+        Raises:
+            InvalidTask: The Task does not declare its positions, or not for this target.
+            UnsupportedModel: The model cannot be differentiated twice.
+        """
+        return position_slopes(self._passes, item, target, directions_1P, masked=masked)
 
     def products(self, items: Sequence[Item], vectors_VP: Tensor, matrix: Matrix) -> Tensor:
         """Multiply the curvature matrix of the items' summed loss by vectors.

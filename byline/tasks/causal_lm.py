@@ -10,19 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from byline.errors import InvalidQuery, InvalidTask
-from byline.task import Item, ParsedQuery, Prediction, QueryInterface, Task
+from byline.task import Item, ParsedQuery, Positions, Prediction, QueryInterface, Task
 from byline.tasks.classification import device_of
 from byline.tasks.documents import IGNORED, ChunkOptions, Chunks, Document
 from byline.tasks.payloads import CausalTextQuery, causal_text_payload
 from byline.tasks.pretrained import LocalModel, Tokens, require_fit
 from byline.tasks.token_objectives import (
+    CONTRAST,
+    POSITION_VALUES,
     TOKEN_OUTPUTS,
     collate_causal,
     likelihood,
     mean_hidden_state,
     mean_token_loss,
+    position_losses,
     token_margin,
 )
+from byline.tasks.token_texts import item_texts, target_tokens
 
 
 class Generation(BaseModel):
@@ -89,7 +93,8 @@ def causal_language_model(
     Documents are cut into chunks of `context` tokens, one row each. A document with a completion is
     one row, whose loss is that of the completion given its prompt. A query is `{"text": ...,
     "completion": optional}`: its loss is that of the completion given the text. Losses are means
-    over target tokens.
+    over target tokens. A query with a completion may name the attributed tokens (`target_tokens`, `target_text`), or
+    another completion: `rather_than` attributes the target of the completion minus that of the other one.
 
     Args:
         name: Name of the Task.
@@ -126,6 +131,9 @@ def causal_language_model(
             train=queries.train,
         ),
         outputs=TOKEN_OUTPUTS,
+        positions=Positions(
+            losses=position_losses, values=POSITION_VALUES, texts=partial(item_texts, tokens.decode)
+        ),
         representation=mean_hidden_state,
         text=lambda item: tokens.decode(item["input_ids"].tolist()),
     )
@@ -156,10 +164,22 @@ class TextQueries:
         if query.completion is None:
             require_fit("text (one more is generated)", len(prompt), self._context - 1)
             return ParsedQuery(item=_item(prompt, len(prompt)), complete=False)
-        completion = self._tokens.encode(query.completion)[0]
-        require_fit("completion", len(completion), self._context - 1)
-        require_fit("text and completion", len(prompt) + len(completion), self._context)
-        return ParsedQuery(item=_item([*prompt, *completion], len(prompt)), complete=True)
+        item, places = self._completed("completion", prompt, query.completion)
+        if query.rather_than is not None:
+            item[CONTRAST], _ = self._completed("rather_than", prompt, query.rather_than)
+        target = target_tokens(query, places)
+        item["labels"][len(prompt) : len(prompt) + target.start] = IGNORED
+        item["labels"][len(prompt) + target.stop :] = IGNORED
+        return ParsedQuery(item=item, complete=True)
+
+    def _completed(
+        self, name: str, prompt: list[int], text: str
+    ) -> tuple[dict[str, Any], list[tuple[int, int]]]:
+        """Make the item of a prompt with a completion; also the places of the completion's tokens."""
+        completion, places = self._tokens.encode(text)
+        require_fit(name, len(completion), self._context - 1)
+        require_fit(f"text and {name}", len(prompt) + len(completion), self._context)
+        return _item([*prompt, *completion], len(prompt)), places
 
     def train(self, query: CausalTextQuery) -> Sequence[Item]:
         """Cut a text into chunks, as training does, or take one row of a text with its completion.

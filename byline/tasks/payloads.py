@@ -116,11 +116,31 @@ class CausalTextQuery(Payload):
         description="Attribute the completion given the text (left out, the model generates one), "
         "or the text itself.",
     )
+    rather_than: StrictStr | None = Field(
+        default=None,
+        min_length=1,
+        description="Another completion: the target of the completion minus that of this one is attributed.",
+    )
+    target_tokens: tuple[StrictInt, StrictInt] | None = Field(
+        default=None,
+        description="First token of the completion that is attributed, from 0, and the token after the last one.",
+    )
+    target_text: StrictStr | None = Field(
+        default=None,
+        min_length=1,
+        description="Words of the completion: the tokens at their first occurrence are attributed.",
+    )
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
         if self.attribute == "text" and self.completion is not None:
             raise InvalidQuery("expected no completion where the text itself is attributed")
+        for name in ("rather_than", "target_tokens", "target_text"):
+            if getattr(self, name) is not None and self.completion is None:
+                raise InvalidQuery(f"expected a completion beside {name}, got none")
+        chosen = [self.rather_than, self.target_tokens, self.target_text]
+        if sum(each is not None for each in chosen) > 1:
+            raise InvalidQuery("expected one of rather_than, target_tokens and target_text, got several")
         return self
 
 
@@ -132,6 +152,8 @@ def causal_text_payload(context: int) -> type[CausalTextQuery]:
         __base__=CausalTextQuery,
         text=(text, Field(description="What the model is shown.")),
         completion=(text | None, Field(default=None, description="What followed the text.")),
+        rather_than=(text | None, CausalTextQuery.model_fields["rather_than"]),
+        target_text=(text | None, CausalTextQuery.model_fields["target_text"]),
     )
 
 

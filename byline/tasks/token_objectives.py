@@ -1,34 +1,50 @@
 """Losses and targets of causal language models, per example and blind to padding.
 
+An item may hold another one, `rather_than`: its value is then its own minus the other's. "Why A rather than B" is the
+loss of A minus the loss of B.
+
 Shapes: N examples, T positions, V tokens of the vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from byline.task import Batch, Outputs
 from byline.tasks.documents import IGNORED
 
+Measure = Callable[[Tensor, Tensor], Tensor]
+"""`(losses_NT, counts_N) -> values_N`: of -log p of the target tokens, zero elsewhere, and their number."""
+CONTRAST = "rather_than"
+"""Key of the item, or batch, that a value is compared with."""
+WEIGHTS = "rather_than_weights"
+"""Key of a batch's [N]: 1 where an item is compared with another one, and 0 elsewhere."""
 
-def collate_causal(items: Sequence[dict[str, Tensor]], pad_token: int) -> dict[str, Tensor]:
+
+def collate_causal(items: Sequence[Mapping[str, Any]], pad_token: int) -> dict[str, Any]:
     """Pad rows on the right. Positions and the tokens before stay what they are.
 
     Args:
-        items: `{"input_ids": [T], "labels": [T]}` each, of any lengths.
+        items: `{"input_ids": [T], "labels": [T]}` each, of any lengths. `rather_than` holds another such item.
         pad_token: Fills `input_ids`, never attended to, never a target.
 
     Returns:
-        `input_ids`, `labels` and `attention_mask`, each [N, T].
+        `input_ids`, `labels` and `attention_mask`, each [N, T]. If an item is compared with another one, also
+        `rather_than`, a batch of these, and `rather_than_weights` [N].
     """
     ids_NT = pad_sequence([i["input_ids"] for i in items], batch_first=True, padding_value=pad_token)
     labels_NT = pad_sequence([i["labels"] for i in items], batch_first=True, padding_value=IGNORED)
     mask_NT = pad_sequence([torch.ones_like(i["input_ids"]) for i in items], batch_first=True)
-    return {"input_ids": ids_NT, "labels": labels_NT, "attention_mask": mask_NT}
+    batch: dict[str, Any] = {"input_ids": ids_NT, "labels": labels_NT, "attention_mask": mask_NT}
+    if any(CONTRAST in item for item in items):
+        batch[CONTRAST] = collate_causal([item.get(CONTRAST, item) for item in items], pad_token)
+        batch[WEIGHTS] = torch.tensor([float(CONTRAST in item) for item in items])
+    return batch
 
 
 def token_losses(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -54,10 +70,10 @@ def next_token_logits(model: nn.Module, batch: Batch) -> Tensor:
 
 def _losses(logits_NTV: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     labels_NT = batch["labels"][:, 1:]
-    losses_NT = F.cross_entropy(
+    losses_NT = functional.cross_entropy(
         logits_NTV.flatten(0, 1), labels_NT.flatten(), ignore_index=IGNORED, reduction="none"
     ).view_as(labels_NT)
-    return losses_NT, (labels_NT != IGNORED).sum(1)
+    return losses_NT, _counts(batch)
 
 
 def mean_hidden_state(model: nn.Module, batch: Batch) -> Tensor:
@@ -79,11 +95,19 @@ def mean_hidden_state(model: nn.Module, batch: Batch) -> Tensor:
 
 def mean_token_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Compute each example's mean -log p over its target tokens: losses_N."""
-    return _mean(*token_losses(model, batch))
+    return _compared(model, batch, _mean)
 
 
 def _mean(losses_NT: Tensor, counts_N: Tensor) -> Tensor:
     return losses_NT.sum(1) / counts_N
+
+
+def _compared(model: nn.Module, batch: Batch, measure: Measure) -> Tensor:
+    """Measure each example, minus what it is compared with."""
+    values_N = measure(*token_losses(model, batch))
+    if CONTRAST not in batch:
+        return values_N
+    return values_N - batch[WEIGHTS].to(values_N) * measure(*token_losses(model, batch[CONTRAST]))
 
 
 def _relabeled(batch: Batch, labels_NT: Tensor) -> Batch:
@@ -103,7 +127,11 @@ TOKEN_OUTPUTS = Outputs(
 
 def likelihood(model: nn.Module, batch: Batch) -> Tensor:
     """Compute log p of each example's whole completion: the sum over its target tokens, [N]."""
-    losses_NT, _ = token_losses(model, batch)
+    return _compared(model, batch, _log_probability)
+
+
+def _log_probability(losses_NT: Tensor, counts_N: Tensor) -> Tensor:
+    del counts_N
     return -losses_NT.sum(1)
 
 
@@ -113,6 +141,44 @@ def token_margin(model: nn.Module, batch: Batch) -> Tensor:
     p = exp(-L) with the mean token loss L is the geometric mean, so the margin is -L - log(1 -
     exp(-L)).
     """
-    loss_N = mean_token_loss(model, batch)
+    return _compared(model, batch, _margin)
+
+
+def _margin(losses_NT: Tensor, counts_N: Tensor) -> Tensor:
+    loss_N = _mean(losses_NT, counts_N)
     loss_N = loss_N.clamp_min(torch.finfo(loss_N.dtype).tiny)  # p = 1 exactly has no margin
     return -loss_N - torch.log(-torch.expm1(-loss_N))
+
+
+def position_losses(model: nn.Module, batch: Batch) -> Tensor:
+    """Make `Positions.losses`: -log p at the place of each token, zero at tokens that are no target.
+
+    Returns:
+        [N, T], T as wide as the batch. What an example is compared with follows behind.
+    """
+    losses_NT = functional.pad(token_losses(model, batch)[0], (1, 0))
+    if CONTRAST not in batch:
+        return losses_NT
+    return torch.cat([losses_NT, position_losses(model, batch[CONTRAST])], dim=1)
+
+
+def _of_positions(measure: Measure, losses_NT: Tensor, batch: Batch) -> Tensor:
+    width = batch["labels"].shape[1]
+    own_NT, other_NT = losses_NT[:, :width], losses_NT[:, width:]
+    values_N = measure(own_NT, _counts(batch))
+    if CONTRAST not in batch:
+        return values_N
+    return values_N - batch[WEIGHTS].to(values_N) * measure(other_NT, _counts(batch[CONTRAST]))
+
+
+def _counts(batch: Batch) -> Tensor:
+    counts_N: Tensor = (batch["labels"][:, 1:] != IGNORED).sum(1)
+    return counts_N
+
+
+POSITION_VALUES = {
+    "loss": partial(_of_positions, _mean),
+    "margin": partial(_of_positions, _margin),
+    "likelihood": partial(_of_positions, _log_probability),
+}
+"""`Positions.values` of a causal language model."""

@@ -55,3 +55,27 @@ def test_padding_changes_neither_loss_nor_gradient(task, model):
         rtol=1e-9,
         atol=1e-12,
     )
+
+
+@pytest.mark.parametrize("target", ["loss", "margin", "likelihood"])
+def test_a_contrast_is_the_one_value_minus_the_other(task, model, target):
+    asked = {"text": "def add(", "completion": "a, b)"}
+    contrast = ask(task, **asked, rather_than="x").item
+    one, other = ask(task, **asked).item, ask(task, text="def add(", completion="x").item
+    expected = losses(task, model, [one], target) - losses(task, model, [other], target)
+    torch.testing.assert_close(losses(task, model, [contrast], target), expected)
+    together = losses(task, model, [one, contrast, other], target)
+    alone = torch.cat([losses(task, model, [each], target) for each in (one, contrast, other)])
+    torch.testing.assert_close(together, alone)
+    same = ask(task, **asked, rather_than="a, b)").item
+    assert losses(task, model, [same], target).item() == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("target", ["loss", "margin", "likelihood"])
+def test_values_of_positions_are_the_objectives(task, model, target):
+    asked = {"text": "def add(", "completion": "a, b)"}
+    items = [task.train_set[0], ask(task, **asked).item, ask(task, **asked, rather_than="x").item]
+    batch = task.collate(items)
+    found = task.positions.values[target](task.positions.losses(model, batch), batch)
+    objective = task.objective(target)(model, batch)
+    torch.testing.assert_close(found, objective if target == "loss" else -objective)

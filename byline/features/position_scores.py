@@ -1,0 +1,117 @@
+"""Scores taken apart by position: the tokens of the query, and the tokens of a training point.
+
+A score is bilinear in two gradients, s = <phi(g), psi(h)>, and each gradient is a sum over the positions' losses,
+g = sum_t a[t] dL[t]/dw. With the other side held fixed the map back is a direction in the parameters:
+
+    s = v . g,  v = phi^T psi(h),     so position t owes  a[t] (v . dL[t]/dw)
+
+for all t at once. Query tokens are taken apart against the stored row, row by row. Training tokens are taken apart against
+the query's feature. Both sums are the score. Members' parts are added up.
+
+Projections, curvatures, a PCA, members' shares and row weights are linear. A unit norm divides by the length of the whole
+and is a number then. Solved queries, recorded runs and an optimizer's step are not linear, and are refused.
+
+Shapes: V rows, T positions, K numbers of a feature, P numbers of all parameters together.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from byline.errors import InvalidQuery
+from byline.features.featurizer import MemberFeaturizer, Side
+from byline.features.queries import Featurizer
+from byline.models.member import MemberModel
+from byline.recipes import Recipe
+from byline.task import Item
+
+
+def refuse_inseparable(recipe: Recipe) -> None:
+    """Require that both sides of a score are sums over positions.
+
+    Raises:
+        InvalidQuery: One is not.
+    """
+    reason = None
+    if recipe.sides == "solved":
+        reason = "solves each query as a whole"
+    elif recipe.recorded:
+        reason = "takes training points from a recorded run"
+    elif not recipe.scale.linear:
+        reason = "stores an optimizer's step, which is no sum over tokens"
+    if reason is not None:
+        raise InvalidQuery(
+            f"tokens takes scores apart that are linear in both gradients, and recipe '{recipe.name}' {reason}: leave "
+            f"tokens out, or build with another recipe"
+        )
+
+
+def query_positions(featurizer: Featurizer, item: Item, target: str, rows_VK: Tensor) -> Tensor:
+    """Take a query's scores with some rows apart by the query's positions.
+
+    Args:
+        featurizer: Makes the index's features.
+        item: The complete query.
+        target: `"loss"` or one of the Task's targets.
+        rows_VK: Rows as they are stored, row weight included and not scaled.
+
+    Returns:
+        float64 [V, T]. Each row adds up to its score.
+    """
+    masked = featurizer.recipe.members.queries != "whole"
+    weights_V = [featurizer.by_member(row_K) for row_K in rows_VK]
+    total: Tensor | None = None
+    for m, (model, own) in enumerate(featurizer.parts):
+        directions = _directions(own, Side.QUERY, [weights[m] for weights in weights_V], model)
+        slopes_VT = torch.stack(model.position_slopes(item, target, directions, masked=masked))
+        part_VT = slopes_VT / _length(model, own, Side.QUERY, item, target, masked=masked)
+        total = part_VT if total is None else total + part_VT
+    assert total is not None
+    return total
+
+
+def training_positions(featurizer: Featurizer, item: Item, query_K: Tensor, weight: float = 1.0) -> Tensor:
+    """Take a training point's score with a query apart by the training point's positions.
+
+    Args:
+        featurizer: Makes the index's features.
+        item: The training point.
+        query_K: The query's feature.
+        weight: The row's weight.
+
+    Returns:
+        float64 [T]. The sum is the score, to the rounding of the stored row.
+    """
+    signal, weights_M = featurizer.recipe.train_signal, featurizer.by_member(query_K)
+    total: Tensor | None = None
+    for (model, own), weights_K in zip(featurizer.parts, weights_M, strict=True):
+        (slope_T,) = model.position_slopes(item, signal, _directions(own, Side.TRAIN, [weights_K], model))
+        part_T = slope_T / _length(model, own, Side.TRAIN, item, signal, masked=True)
+        total = part_T if total is None else total + part_T
+    assert total is not None
+    return total * weight
+
+
+def _directions(
+    own: MemberFeaturizer, side: Side, weights: Sequence[Tensor], model: MemberModel
+) -> Iterator[Tensor]:
+    """Directions of one member, made one at a time: each has as many numbers as the model.
+
+    Yields:
+        [1, P].
+    """
+    parameter = next(model.model.parameters())
+    dtype = parameter.dtype if parameter.dtype == torch.float64 else torch.float32
+    for weights_K in weights:
+        yield own.pulled_back(weights_K.to(parameter.device, dtype), side)
+
+
+def _length(
+    model: MemberModel, own: MemberFeaturizer, side: Side, item: Item, target: str, *, masked: bool
+) -> float:
+    """Length of the whole feature, which a unit norm divides by."""
+    if not own.unit_norm:
+        return 1.0
+    gradients = model.gradients([item], target) if masked else model.whole_gradients([item], target)
+    return float(own.length(own.project(gradients, side), side)[0]) or 1.0
