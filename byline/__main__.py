@@ -84,7 +84,7 @@ def _unexpected(error: Exception) -> tuple[str, BaseException, int]:
     advice = f"{TRACEBACK}=1 shows where"
     if isinstance(error, OUT_OF_MEMORY):
         return (
-            f"no memory was left ({error_text(error)}): lower build.batch_rows or build.workers",
+            f"no memory was left ({error_text(error)}): lower build.memory or build.workers",
             error,
             FAILURE,
         )

@@ -48,6 +48,11 @@ class NamedItems(list[Item]):
         found = super().__getitem__(index)
         return NamedItems(found, self.names[index]) if isinstance(index, slice) else found
 
+    def chosen(self, places: Iterable[int]) -> "NamedItems":
+        """Take the items at some places, with their names."""
+        kept = list(places)
+        return NamedItems((self[place] for place in kept), (self.names[place] for place in kept))
+
 
 def read_items(train_set: TrainSet, rows: Iterable[int], name: str = TRAINING) -> NamedItems:
     """Read items by their rows.

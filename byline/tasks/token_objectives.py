@@ -58,14 +58,23 @@ def token_losses(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         losses_NT (zero where there is no target) and counts_N of the targets. T is one less than
         the batch's, as nothing predicts a first token.
     """
-    return _losses(next_token_logits(model, batch), batch)
+    labels_NT = F.pad(batch["labels"][:, 1:], (0, 1), value=IGNORED)
+    # All positions as they come: without the last one's, which predicts nothing, the logits would be copied.
+    losses_NT = F.cross_entropy(
+        _logits(model, batch).flatten(0, 1), labels_NT.flatten(), ignore_index=IGNORED, reduction="none"
+    ).view_as(labels_NT)[:, :-1]
+    return losses_NT, (labels_NT != IGNORED).sum(1)
+
+
+def _logits(model: nn.Module, batch: Batch) -> Tensor:
+    output: Any = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
+    logits_NTV: Tensor = output.logits
+    return logits_NTV
 
 
 def next_token_logits(model: nn.Module, batch: Batch) -> Tensor:
     """Compute the logits [N, T, V] that predict tokens 1, 2, … of each row."""
-    output: Any = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
-    logits_NTV: Tensor = output.logits[:, :-1]
-    return logits_NTV
+    return _logits(model, batch)[:, :-1]
 
 
 def _losses(logits_NTV: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

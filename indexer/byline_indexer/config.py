@@ -41,8 +41,9 @@ class BuildSection(_Section):
     block_rows: int = Field(default=256, ge=1)
     """Rows of one unit of work. A killed build loses at most one unit of each worker."""
     batch_rows: int = Field(default=32, ge=1)
-    """Rows that are differentiated together. Lower it if memory runs out, raise it on a GPU. Divides
-    block_rows."""
+    """Rows that are differentiated together, at most. Raise it on a GPU. Divides block_rows."""
+    memory: float = Field(default=4.0, gt=0, le=1e6)
+    """Gigabytes that one worker may take. Batches are as long as fit, by the shapes of the model and its items."""
     workers: int = Field(default=1, ge=1, le=1024)
     """Processes on this machine. Each holds one model. The index does not depend on their number."""
     threads: int = Field(default=1, ge=1, le=1024)
@@ -51,6 +52,11 @@ class BuildSection(_Section):
     """`cpu`, `cuda` or `cuda:1`. An index built on a GPU can be queried from a CPU."""
     precision: Precision = "float32"
     """`bfloat16` runs the model's own passes in mixed precision: faster on a GPU, a little less exact."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that one worker may take."""
+        return int(self.memory * 1e9)
 
     @model_validator(mode="after")
     def _whole_batches(self) -> Self:

@@ -22,6 +22,7 @@ from byline.projection.eigenbasis import EigenbasisProjection
 from byline.recipes import Recipe
 from byline.task import Task
 from byline.types import State
+from byline_indexer.build.batch_memory import batch_length
 from byline_indexer.config import BuildSettings
 from byline_indexer.units.plan import BuildPlan, Numerics, StatisticPlan
 from byline_indexer.units.trajectories import recorded_visits
@@ -83,6 +84,10 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         numbers = len(task.train_set) * len(members)
         fits = tuple(_unkept(fit, config.recipe, model.blocks, numbers) for fit in fits)
     _try_on_a_point(model, config.recipe, fits, task)
+    numerics = replace(
+        numerics,
+        batch_length=batch_length(task, model, config.recipe.train_signal, config.build.memory_bytes),
+    )
     if config.recipe.members.forward_masks:
         masked = replace(members[0], mask_seed=config.recipe.members.mask_seed)
         MemberModel.load(task, config.recipe, masked, numerics.compute, model)

@@ -3,17 +3,18 @@
 Shapes: Q queries, K numbers of a feature.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byline.errors import BylineError
 from byline.features.queries import Featurizer
-from byline.models.training_points import EVALUATION, TRAINING, read_items
+from byline.models.training_points import EVALUATION, TRAINING, NamedItems, read_items
 from byline.randomness import stratified_positions, stream_key
-from byline.task import Item, Task
+from byline.task import Task
 from byline_indexer.build.contents import member_state
+from byline_indexer.units.batches import BatchLimits, item_length, packs
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.workspace import Workspace
 
@@ -51,7 +52,7 @@ def real_queries(
         return features
     for target in targets:
         try:
-            features[target] = _features(featurizer, items, target, plan.numerics.batch_rows)
+            features[target] = _features(featurizer, items, target, plan.numerics.limits)
         except Exception as error:  # a target is the user's code, and may not fit these items
             say(
                 f"the recall of compressed search is not measured for target '{target}': {type(error).__name__}"
@@ -59,7 +60,7 @@ def real_queries(
     return features
 
 
-def _items(task: Task, rows: int, count: int) -> list[Item]:
+def _items(task: Task, rows: int, count: int) -> NamedItems:
     source, size = (
         (task.train_set, rows)
         if task.evaluation_set is None or not len(task.evaluation_set)
@@ -71,12 +72,12 @@ def _items(task: Task, rows: int, count: int) -> list[Item]:
     )
 
 
-def _features(featurizer: Featurizer, items: Sequence[Item], target: str, batch: int) -> NDArray[np.float32]:
-    made = [
-        featurizer.query(items[start : start + batch], target).numpy()
-        for start in range(0, len(items), batch)
-    ]
-    features_QK = np.concatenate(made)
+def _features(
+    featurizer: Featurizer, items: NamedItems, target: str, limits: BatchLimits
+) -> NDArray[np.float32]:
+    batches = list(packs([item_length(item) for item in items], limits))
+    made = [featurizer.query(items.chosen(batch), target).numpy() for batch in batches]
+    features_QK = np.concatenate(made)[np.argsort(np.concatenate(batches))]
     if not np.isfinite(features_QK).all():
         raise ValueError("a feature is not finite")
     return features_QK

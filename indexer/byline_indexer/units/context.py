@@ -1,6 +1,6 @@
 """Load the Task, and one member's model and fitted state at a time, for the units of a build."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -10,7 +10,6 @@ from byline.curvature.labels import Labels
 from byline.digests import require_digest
 from byline.errors import InvalidTask
 from byline.features.featurizer import MemberFeaturizer, statistics
-from byline.features.sampling import cut_batches
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.gradients.pass_log import NOTHING_MET, PassReport
 from byline.loading.task_file import load_task
@@ -18,12 +17,13 @@ from byline.members import Member, run_time
 from byline.models.checkpoints import pin_checkpoints
 from byline.models.member import MemberModel
 from byline.models.optimizer_state import load_moments
-from byline.models.training_points import read_items
+from byline.models.training_points import NamedItems, read_items
 from byline.task import Item, Task
 from byline.types import Rows, State
+from byline_indexer.units.batches import item_batches
 from byline_indexer.units.data_digests import DataDigests
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.state import fitted_before, read_states, without_scratch
+from byline_indexer.units.state import fitted_before, join_states, read_states, without_scratch
 from byline_indexer.units.unit import Unit
 from byline_indexer.units.workspace import Workspace
 
@@ -129,19 +129,38 @@ class WorkerContext:
         """List the rows of a unit's block of the grid."""
         return np.asarray(self._plan.block_rows(unit.block), dtype=np.int64)
 
-    def items(self, batch: Rows) -> list[Item]:
+    def items(self, batch: Rows) -> NamedItems:
         """Read training points."""
         self.at = batch
         return read_items(self.task().train_set, batch)
 
     def batches(self, rows: Rows) -> Iterator[tuple[Rows, list[Item]]]:
-        """Read training points batch by batch.
+        """Read training points, and put those of like length into batches.
 
         Yields:
-            Rows and their items.
+            Rows of a batch, which `at` holds meanwhile, and their items.
         """
-        for batch in cut_batches(rows, self._plan.numerics.batch_rows):
-            yield batch, self.items(batch)
+        for batch, items in item_batches(rows, self._plan.numerics.limits, self.items):
+            self.at = batch
+            yield batch, items
+
+    def in_order(self, parts: Iterable[State]) -> State:
+        """Concatenate what was made of each batch, in ascending order of the rows.
+
+        Args:
+            parts: Makes each from the batch that `at` holds.
+        """
+        made: list[State] = []
+        met: list[Rows] = []
+        for part in parts:
+            assert self.at is not None
+            made.append(part)
+            met.append(self.at)
+        joined = join_states(made)
+        order = np.argsort(np.concatenate(met), kind="stable")
+        if np.array_equal(order, np.arange(len(order))):
+            return joined
+        return {name: tensor[torch.from_numpy(order).to(tensor.device)] for name, tensor in joined.items()}
 
     def gradients(self, member: str, rows: Rows) -> Iterator[BatchGradients]:
         """Differentiate the train signal.

@@ -3,13 +3,14 @@
 Shapes: N examples, K numbers of a feature.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from byline.features.featurizer import MemberFeaturizer, Side
-from byline.features.sampling import cut_batches
 from byline.models.member import MemberModel
 from byline.scale.row_weights import leverage_weights, one_minus_p
 from byline.types import Rows, State
@@ -18,7 +19,6 @@ from byline_indexer.units.group_gradients import GroupPass
 from byline_indexer.units.outputs import every_weight
 from byline_indexer.units.pca import Rotation
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.state import join_states
 from byline_indexer.units.trajectories import Trajectories
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
@@ -75,7 +75,9 @@ class EmitStage:
             made = emit_batch(featurizer, self._context.to_device({n: t[chosen] for n, t in raw.items()}))
         else:
             batches = self._context.gradients(unit.member, rows)
-            made = join_states([emit_batch(featurizer, featurizer.project_training(g)) for g in batches])
+            made = self._context.in_order(
+                emit_batch(featurizer, featurizer.project_training(g)) for g in batches
+            )
         if self._plan.recipe.row_weight == "leverage":
             made["weight"] = leverage_weights(self._leverage(featurizer, unit.member, rows))
         return made
@@ -83,14 +85,18 @@ class EmitStage:
     def _emit_recorded(self, featurizer: MemberFeaturizer, member: str, rows: Rows) -> State:
         """Make features from the recorded run. Gradients at the final weights give the rows' own scores."""
         train_NK = self._trajectories.features(member, rows).to(self._plan.numerics.device)
-        own = iter(torch.split(train_NK, self._plan.numerics.batch_rows))
-        made = []
-        for g in self._context.gradients(member, rows):
-            projected = featurizer.project_training(g)
-            made.append(emit_batch(featurizer, projected, next(own)))
-            if self._plan.groups is not None:  # a group's own score needs the sum of both sides
-                made[-1]["query"] = featurizer.feature(projected["phi"], Side.QUERY).float()
-        return join_states(made)
+
+        def parts() -> Iterator[State]:
+            for gradients in self._context.gradients(member, rows):
+                assert self._context.at is not None
+                projected = featurizer.project_training(gradients)
+                own = torch.from_numpy(np.searchsorted(rows, self._context.at))
+                made = emit_batch(featurizer, projected, train_NK[own.to(train_NK.device)])
+                if self._plan.groups is not None:  # a group's own score needs the sum of both sides
+                    made["query"] = featurizer.feature(projected["phi"], Side.QUERY).float()
+                yield made
+
+        return self._context.in_order(parts())
 
     def _emit_groups(self, featurizer: MemberFeaturizer, unit: Unit) -> State:
         """Make features of groups whose weighted sums are differentiated."""
@@ -114,14 +120,15 @@ class EmitStage:
 
     def _leverage(self, featurizer: MemberFeaturizer, member: str, rows: Rows) -> Tensor:
         """Compute h_N = (1/n) E[g^T H^-1 g], the expectation over the labels that the curvature is fitted with."""
-        parts = []
-        for batch in cut_batches(rows, self._plan.numerics.batch_rows):
-            each = self._context.model(member).expected_gradients(
-                self._context.items(batch), self._plan.recipe.labels
-            )
-            own = [featurizer.quadratic(featurizer.project(g, Side.TRAIN)) for g in each]
-            parts.append(torch.stack(own).sum(dim=0))
-        return torch.cat(parts) / self._plan.rows
+        model = self._context.model(member)
+
+        def parts() -> Iterator[State]:
+            for _, items in self._context.batches(rows):
+                each = model.expected_gradients(items, self._plan.recipe.labels)
+                own = [featurizer.quadratic(featurizer.project(g, Side.TRAIN)) for g in each]
+                yield {"leverage": torch.stack(own).sum(dim=0)}
+
+        return self._context.in_order(parts())["leverage"] / self._plan.rows
 
     def weigh(self, unit: Unit) -> State:
         """Average the row weights under all forward masks of one model."""
@@ -134,11 +141,13 @@ class EmitStage:
             )
             for s in plan.recipe.members.forward_seeds
         ] or [model]
-        parts = []
-        for _, items in self._context.batches(self._context.block(unit)):
-            values = [each.values(items, plan.recipe.train_signal).double() for each in masked]
-            parts.append({"weight": torch.stack([one_minus_p(v) for v in values]).mean(dim=0)})
-        return join_states(parts)
+
+        def parts() -> Iterator[State]:
+            for _, items in self._context.batches(self._context.block(unit)):
+                values = [each.values(items, plan.recipe.train_signal).double() for each in masked]
+                yield {"weight": torch.stack([one_minus_p(v) for v in values]).mean(dim=0)}
+
+        return self._context.in_order(parts())
 
 
 def emit_batch(featurizer: MemberFeaturizer, projected: State, train_NK: Tensor | None = None) -> State:

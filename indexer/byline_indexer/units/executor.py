@@ -34,7 +34,7 @@ UNSTARTED = (
     "process wrote above, or lower build.workers. Then run it again"
 )
 MEMORY = (
-    "a worker process ended without an answer, most likely for want of memory: lower build.workers or build.batch_rows "
+    "a worker process ended without an answer, most likely for want of memory: lower build.workers or build.memory "
     "and run the same command again (finished units are kept)"
 )
 

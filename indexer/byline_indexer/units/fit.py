@@ -1,6 +1,7 @@
 """Perform the units of a fit: sums over blocks of its sample, their end, and the projections kept for it."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,15 +10,15 @@ from torch import Tensor
 from byline.curvature.base import BatchProducts, Statistic
 from byline.errors import InvalidTask
 from byline.features.featurizer import Side
-from byline.features.sampling import cut_batches
 from byline.features.solving import ItemProducts
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.gradients.outer_products.grouping import sum_micro_batches
 from byline.models.training_points import EVALUATION, read_items
 from byline.types import Rows, State
+from byline_indexer.units.batches import item_batches
 from byline_indexer.units.context import WorkerContext
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.state import add_state, gather_projections, join_states
+from byline_indexer.units.state import add_state, gather_projections
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
 
@@ -80,9 +81,9 @@ class FitStage:
             raise InvalidTask(
                 f"expected an evaluation set of {self._plan.evaluation_rows} items in every process, got another: seed it"
             )
-        for batch in cut_batches(rows, self._plan.numerics.batch_rows):
-            gradients = differentiated(read_items(items, batch, EVALUATION), self._plan.recipe.query_target)
-            yield featurizer.project(gradients, Side.QUERY)
+        read = partial(read_items, items, name=EVALUATION)
+        for _, batch in item_batches(rows, self._plan.numerics.limits, read):
+            yield featurizer.project(differentiated(batch, self._plan.recipe.query_target), Side.QUERY)
 
     def _fit_projections(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[Tensor]:
         featurizer = self._context.featurizer(unit.member, unit.statistic)
@@ -136,4 +137,4 @@ class FitStage:
         """Project the gradients of one block of rows, for statistics of them and for its features."""
         featurizer = self._context.featurizer(unit.member, self._plan.first_of_projections)
         batches = self._context.gradients(unit.member, self._context.block(unit))
-        return join_states([featurizer.project_training(grads) for grads in batches])
+        return self._context.in_order(featurizer.project_training(grads) for grads in batches)

@@ -28,6 +28,7 @@ from byline.recipes import Recipe
 from byline.task import CheckpointDigests
 from byline.types import Rows
 from byline_indexer.config import BuildSection
+from byline_indexer.units.batches import BatchLimits
 from byline_indexer.units.unit import ENSEMBLE, Stage, Unit, family
 
 MAX_FIT_BLOCKS = 32
@@ -43,6 +44,8 @@ class Numerics:
     threads: int
     device: str
     precision: Precision
+    batch_length: int | None = None
+    """Items of a batch times the length of the longest, at most: chosen by the model and `build.memory`."""
 
     @classmethod
     def of(cls, build: BuildSection) -> Self:
@@ -54,6 +57,11 @@ class Numerics:
             device=build.device,
             precision=build.precision,
         )
+
+    @property
+    def limits(self) -> BatchLimits:
+        """Size of a batch, at most."""
+        return BatchLimits(self.batch_rows, self.batch_length)
 
     @property
     def compute(self) -> Compute:
@@ -345,6 +353,7 @@ class BuildPlan:
         visits: list[JsonValue] = [sum(spans) for spans in self.recordings.values()]
         return {
             **settings_record(self.numerics, self.grouping, self.members),
+            "batch_length": self.numerics.batch_length,
             "fit_rows": samples,
             **self._sizes(),
             **({"micro_batches": micro_batches} if self.fast and micro_batches else {}),

@@ -1,0 +1,77 @@
+"""Cut items into batches of bounded size: items of like length together, whatever their order in the data.
+
+A batch is padded to its longest item, so its cost is its number of items times that length. What is in a batch follows from
+the lengths of a unit's items alone. Items of one length stay in their order.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from byline.features.sampling import cut_batches
+from byline.models.item_passes import item_shape, size
+from byline.models.training_points import NamedItems
+from byline.types import Rows
+
+WINDOW = 256
+"""Items that are read, and sorted by length, together."""
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """Items and padded length of a batch, at most."""
+
+    rows: int
+    length: int | None = None
+    """Items times the length of the longest. None: only their number counts."""
+
+
+def item_length(item: object) -> int:
+    """Measure an item: the numbers that its padding follows, such as its tokens, times a constant of its kind."""
+    return max(1, size(item_shape(item)))
+
+
+def packs(lengths: Sequence[int], limits: BatchLimits) -> Iterator[list[int]]:
+    """Put items of like lengths together, the longest first.
+
+    Args:
+        lengths: Of the items.
+        limits: Of a batch. An item that is longer than that is alone.
+
+    Yields:
+        Places in `lengths`.
+    """
+    pack: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
+        padded = (len(pack) + 1) * lengths[pack[0] if pack else place]
+        if pack and (len(pack) == limits.rows or (limits.length is not None and padded > limits.length)):
+            yield pack
+            pack = []
+        pack.append(place)
+    if pack:
+        yield pack
+
+
+def item_batches(
+    rows: Rows, limits: BatchLimits, read: Callable[[Rows], NamedItems]
+) -> Iterator[tuple[Rows, NamedItems]]:
+    """Read items and put them into batches.
+
+    Args:
+        rows: Row numbers.
+        limits: Of a batch.
+        read: Reads the items of a few rows.
+
+    Yields:
+        The rows of a batch, and their items.
+    """
+    step = max(1, WINDOW // limits.rows) * limits.rows
+    for window in cut_batches(rows, step):
+        read_parts = [read(part) for part in cut_batches(window, limits.rows)]
+        items = NamedItems(
+            (item for part in read_parts for item in part), (n for part in read_parts for n in part.names)
+        )
+        del read_parts
+        for pack in packs([item_length(item) for item in items], limits):
+            yield window[np.array(pack)], items.chosen(pack)
