@@ -6,8 +6,9 @@ at a time from then on. Differences that vanish in a higher precision are roundi
 
 import copy
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -242,13 +243,14 @@ def _differing_block(collector: GradientCollector, objective: Objective, sample:
     if not collector.independent:
         return None
     alone = autograd(collector, objective, sample(1), 1)
-    passed = collector.traced_pass(objective, sample(3), 3)
     if collector.separation is None:
+        passed = collector.traced_pass(objective, sample(3), 3)
         return _worst_block(collector, [passed.differentiate(0, keep=False)], [alone])
-    found = collector.collect_batch(objective, sample(3), 3)
+    found = collector.collect_batch(objective, sample(3), 3)  # its graph is gone before the next one is made
     parts = [found.examples(slice(n, n + 1)) for n in range(3)]
-    others = [passed.differentiate(n, keep=n == 1) for n in (1, 2)]
-    return _worst_block(collector, parts, [alone, *(_as_tensors(collector, other) for other in others)])
+    passed = collector.traced_pass(objective, sample(3), 3)
+    others = (_as_tensors(collector, passed.differentiate(n, keep=n == 1)) for n in (1, 2))
+    return _worst_block(collector, parts, chain([alone], others))
 
 
 def _as_tensors(collector: GradientCollector, single: BatchGradients) -> dict[str, Tensor]:
@@ -260,7 +262,7 @@ def _as_tensors(collector: GradientCollector, single: BatchGradients) -> dict[st
 
 
 def _worst_block(
-    collector: GradientCollector, found: Sequence[BatchGradients], expected: Sequence[Mapping[str, Tensor]]
+    collector: GradientCollector, found: Sequence[BatchGradients], expected: Iterable[Mapping[str, Tensor]]
 ) -> str | None:
     """The block that differs most, if one does by more than rounding.
 
@@ -269,9 +271,11 @@ def _worst_block(
         found: Batches of one.
         expected: Parameter -> gradient, of each.
     """
-    total = float(torch.stack([g.double().norm() for g in expected[0].values()]).norm())
+    total: float | None = None  # of the first example
     worst, name = 1.0, None
     for single, tensors in zip(found, expected, strict=True):
+        if total is None:
+            total = float(torch.stack([g.double().norm() for g in tensors.values()]).norm())
         for block in collector.blocks:
             want_OI = block.matrix({n: tensors[n][None] for n in block.parameters})[0]
             got_OI = single.blocks[block.name].dense()[0]

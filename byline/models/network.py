@@ -18,6 +18,7 @@ from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, read_adapter
 from byline.models.checkpoints import load_checkpoint
 from byline.models.device import CPU, Compute, to_device
+from byline.models.excerpts import LONGEST, excerpt
 from byline.models.item_passes import item_shape
 from byline.models.training_points import collate_items, faulty_item_named, read_items
 from byline.recipes import Recipe
@@ -141,7 +142,8 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
     """Choose the item with the largest loss of a few spread over the training set, and one of another shape.
 
     The gradient of a loss near zero is rounding: nothing could be checked on it. Two items of the same shape would not
-    tell positions from examples. Where all have the same shape, the second is the one with the next largest loss.
+    tell positions from examples. Where all have the same shape, the second is the one with the next largest loss. Long
+    sequences are cut, and the second one shorter than the first.
     """
     items = read_items(task.train_set, probed_rows(task))
 
@@ -152,13 +154,20 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
         return loss if math.isfinite(loss) else -math.inf  # its row is named where all rows are read
 
     with faulty_item_named(items, loss_of):
-        losses = [loss_of(item) for item in items]
+        cut = [excerpt(item) for item in items]
+        losses = [loss_of(item) for item in cut]
+        for place, loss in enumerate(losses):
+            if cut[place] is not items[place] and not 0 < abs(loss) < math.inf:  # no target is left
+                cut[place], losses[place] = items[place], loss_of(items[place])
     order = sorted(range(len(items)), key=lambda place: -losses[place])
-    first = items[order[0]]
+    first, second = cut[order[0]], cut[(order[1:] or order)[0]]
     wide = (task.train_set[row] for row in probed_rows(task, SHAPES_FROM))
-    candidates = chain((items[place] for place in order[1:]), wide)
+    shorter = excerpt(second, LONGEST - 3)
+    candidates = chain((cut[place] for place in order[1:]), map(excerpt, wide))
     other = next((item for item in candidates if item_shape(item) != item_shape(first)), None)
-    return first, items[(order[1:] or order)[0]] if other is None else other
+    if other is None and second is not items[(order[1:] or order)[0]] and math.isfinite(loss_of(shorter)):
+        other = shorter
+    return first, second if other is None else other
 
 
 def make_mask_plan(task: Task, model: nn.Module, compute: Compute) -> MaskPlan:

@@ -1,0 +1,27 @@
+"""Cut long sequences for the checks of a model, which take a few at once and need no more than a few tokens of each."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from byline.task import Item
+
+LONGEST = 64
+"""Positions of a sequence that a model is checked on, at most."""
+
+
+def excerpt(item: Item, longest: int = LONGEST) -> Item:
+    """Cut an item of sequences of one length, such as `input_ids` and `labels`, to its first positions.
+
+    Args:
+        item: An item of the data set's kind. Any other than a mapping of vectors of one length is left whole.
+        longest: Positions that are kept.
+    """
+    if not isinstance(item, Mapping) or not item:
+        return item
+    if any(not isinstance(part, Tensor) or part.dim() != 1 for part in item.values()):
+        return item
+    lengths = {len(part) for part in item.values()}
+    if len(lengths) > 1 or max(lengths) <= longest:
+        return item
+    return {name: part[:longest] for name, part in item.items()}
