@@ -58,12 +58,12 @@ def token_losses(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         losses_NT (zero where there is no target) and counts_N of the targets. T is one less than
         the batch's, as nothing predicts a first token.
     """
-    labels_NT = F.pad(batch["labels"][:, 1:], (0, 1), value=IGNORED)
+    labels_NT = functional.pad(batch["labels"][:, 1:], (0, 1), value=IGNORED)
     # All positions as they come: without the last one's, which predicts nothing, the logits would be copied.
-    losses_NT = F.cross_entropy(
+    losses_NT = functional.cross_entropy(
         _logits(model, batch).flatten(0, 1), labels_NT.flatten(), ignore_index=IGNORED, reduction="none"
     ).view_as(labels_NT)[:, :-1]
-    return losses_NT, (labels_NT != IGNORED).sum(1)
+    return losses_NT, _counts(batch)
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
