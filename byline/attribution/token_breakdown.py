@@ -70,14 +70,19 @@ class TokenBreakdown:
         with task_code():
             query_texts = tuple(positions.texts(item))
         listed = [*(answer.proponents or ()), *(answer.opponents or ())]
-        points = {point.row: point for point in listed}.values()  # a short index has the same at both ends
-        found: dict[int, TokenScores] = {}
-        with count_steps("tokens", 2 * len(points)) as advance:
-            query_VT = self._by_query(query, [point.row for point in points])
-            advance(len(points))
-            for point, query_T in zip(points, query_VT, strict=True):
-                found[point.row] = self._point(query, point, query_T, query_texts)
-                advance(1)
+        points = list(
+            {point.row: point for point in listed}.values()
+        )  # a short index has the same at both ends
+        rows = [point.row for point in points]
+        with count_steps(None, 2) as advance:
+            query_VT = self._by_query(query, rows)
+            advance(1)
+            training = self._by_training(query, rows)
+            advance(1)
+        found = {
+            point.row: self._scores(point, query_T, training_T, query_texts)
+            for point, query_T, training_T in zip(points, query_VT, training, strict=True)
+        }
         return answer.model_copy(
             update={
                 "query_tokens": query_texts,
@@ -95,24 +100,29 @@ class TokenBreakdown:
             return np.zeros((0, 0))
         return query_positions(self._featurizer, query.items[0], target, torch.from_numpy(rows_VK)).numpy()
 
-    def _point(
+    def _by_training(self, query: PreparedQuery, rows: Sequence[int]) -> list[NDArray[np.float64]]:
+        """Parts of the training points' tokens, float64 [T] each."""
+        assert query.feature is not None
+        items, weights_R = read_items(self.task.train_set, rows), self._index.row_weights
+        weights = None if weights_R is None else [float(weights_R[row]) for row in rows]
+        return [
+            parts_T.numpy() for parts_T in training_positions(self._featurizer, items, query.feature, weights)
+        ]
+
+    def _scores(
         self,
-        query: PreparedQuery,
         point: Attribution,
         query_T: NDArray[np.float64],
+        training_T: NDArray[np.float64],
         query_texts: Sequence[str],
     ) -> TokenScores:
-        assert query.feature is not None
-        (item,) = read_items(self.task.train_set, [point.row])
-        weights_R = self._index.row_weights
-        weight = 1.0 if weights_R is None else float(weights_R[point.row])
-        parts_T = training_positions(self._featurizer, item, query.feature, weight).numpy()
-        by_query_T, by_training_T = settled(query_T, point.score), settled(parts_T, point.score)
         scores = TokenScores(
-            query_parts=tuple(by_query_T.tolist()), training_parts=tuple(by_training_T.tolist())
+            query_parts=tuple(settled(query_T, point.score).tolist()),
+            training_parts=tuple(settled(training_T, point.score).tolist()),
         )
-        if point.example.preview is None:  # its owner shows no text of it
+        if point.example.preview is None:  # no text of it is shown anywhere
             return scores
+        (item,) = read_items(self.task.train_set, [point.row])
         with task_code():
             texts = tuple(declared_positions(self.task).texts(item))
         return _with_texts(scores, query_texts, texts)
