@@ -9,8 +9,7 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-openmoji test test-all check format bench bench-digits bench-build bench-memory bench-search bench-scan-memory bench-http bench-service bench-switches \
-        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-refine bench-groups bench-sotu bench-finetune bench-curve bench-tune bench-models bench-peers bench-quickstarts bench-gpu fuzz test-faiss-gpu test-deploy up wheel clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +101,9 @@ bench-sotu: $(READY)  ## accuracy (LDS) on a small language model, against real 
 bench-finetune: $(READY)  ## accuracy on fine-tuned models: halves, 5 % removed, one owner out (needs npm; two hours to retrain, kept)
 	$(BIN)/python -m benchmarks.accuracy.finetuning
 	$(BIN)/python -m benchmarks.accuracy.finetuning --case images
+
+bench-tokens: $(READY)  ## masks the most influential 1 % of training tokens and retrains (after bench-finetune; a quarter of an hour)
+	$(BIN)/python -m benchmarks.accuracy.tokens
 
 bench-curve: $(READY)  ## LDS by the numbers stored for a training point, drawn (after bench-finetune; downloads Fashion-MNIST)
 	$(BIN)/python -m benchmarks.accuracy.curve

@@ -49,6 +49,9 @@ class Answer(AnswerHeader):
     """Part of the training set that was searched."""
     stands_out: StandsOut
     """Whether the best scores stand out from the noise."""
+    query_tokens: tuple[str, ...] | None = None
+    """Text of each token of the query, in the order of `tokens.query_parts`. With `rather_than`, the prompt with the other
+    completion follows behind. Null unless `tokens` was requested."""
     optimism: Optimism = Optimism()
     """Fraction by which the listed scores are too high, because they are the best of many."""
     shares: Shares | None = None
@@ -65,7 +68,8 @@ class Answer(AnswerHeader):
         from byline.api.answer_html import answer_html
 
         owners = None if self.shares is None else self.shares.owners
-        return answer_html(self, (self.proponents, self.opponents), self.stands_out, owners)
+        ends = (self.proponents, self.opponents)
+        return answer_html(self, ends, self.stands_out, owners, self.query_tokens)
 
 
 class SharesAnswer(AnswerHeader):

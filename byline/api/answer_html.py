@@ -5,6 +5,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from byline.api.answer_parts import AnswerHeader, Attribution, OwnerShare, StandsOut
+from byline.api.token_scores import TokenScores
+from byline.api.token_shades import copied_sentence, query_shades, strongest, training_shades
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -20,6 +22,7 @@ def answer_html(
     ends: tuple[Points, Points],
     stands_out: StandsOut,
     owners: Sequence[OwnerShare] | None,
+    query_tokens: Sequence[str] | None = None,
 ) -> str:
     """Draw an answer.
 
@@ -28,12 +31,13 @@ def answer_html(
         ends: Proponents and opponents.
         stands_out: Whether the best scores stand out from the noise.
         owners: The owners' shares, largest score first; None if they were not requested.
+        query_tokens: Texts of the query's tokens; None if they were not requested.
 
     Returns:
         One HTML element. Text of training points and of the prediction is escaped.
     """
     drawn = [
-        {"title": title, "hint": hint, "cards": _cards(found)}
+        {"title": title, "hint": hint, "cards": _cards(found, query_tokens or ())}
         for title, hint, found in _ends(header, ends)
         if found is not None
     ]
@@ -101,12 +105,30 @@ def _ends(header: AnswerHeader, ends: tuple[Points, Points]) -> list[tuple[str, 
     ]
 
 
-def _cards(found: Points) -> list[dict[str, Any]]:
+def _cards(found: Points, query_tokens: Sequence[str]) -> list[dict[str, Any]]:
     largest = max((abs(each.score) for each in found or ()), default=0.0) or 1.0
     return [
-        {"point": each, "width": 100 * abs(each.score) / largest, "lowers": each.score < 0}
+        {
+            "point": each,
+            "width": 100 * abs(each.score) / largest,
+            "lowers": each.score < 0,
+            "tokens": None if each.tokens is None else _tokens(each, each.tokens, query_tokens),
+        }
         for each in found or ()
     ]
+
+
+def _tokens(point: Attribution, scores: TokenScores, query_tokens: Sequence[str]) -> dict[str, Any]:
+    both = {
+        "What each word of the query owes to it": query_shades(scores, query_tokens),
+        "Which of its words did it": training_shades(scores),
+    }
+    texts = [
+        {"title": title, "shades": shaded, "strongest": strongest(shaded)}
+        for title, shaded in both.items()
+        if shaded is not None
+    ]
+    return {"texts": texts, "copied": copied_sentence(scores, point.score)}
 
 
 def _prediction(header: AnswerHeader) -> list[tuple[str, str]]:

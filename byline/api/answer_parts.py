@@ -9,6 +9,7 @@ from byline.api.blend import Blend
 from byline.api.documents import Document
 from byline.api.example import Example
 from byline.api.terms import ErrorScope, Ranking
+from byline.api.token_scores import TokenScores
 
 
 class Attribution(Document):
@@ -30,6 +31,8 @@ class Attribution(Document):
     `standard_error_units` - 1 degrees of freedom. Null with one member."""
     members: dict[str, float] | None = None
     """Scores by member. Null unless `members` was requested."""
+    tokens: TokenScores | None = None
+    """The score token by token. Null unless `tokens` was requested."""
 
 
 class Coverage(Document):
@@ -99,7 +102,7 @@ class Timings(Document):
     predict: float = 0.0
     """Parsing of the payload, and prediction of missing fields."""
     gradient: float = 0.0
-    """Gradients and features of the query."""
+    """Gradients and features of the query. With `tokens` also those of the listed points."""
     transform: float = 0.0
     """Transformation of given gradient tensors into a feature."""
     search: float = 0.0

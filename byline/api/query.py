@@ -118,7 +118,10 @@ class AttributionOptions(RankingOptions, TargetOption):
     """Restrict the search to some of the training points."""
     baseline: Ranking | None = None
     """Rank by one of the index's `baselines` instead of influence: by similarity, or by a `blend` of both. Requires a
-    query, and excludes `target`, `members`, `shares`, `drill_down` and `refine`."""
+    query, and excludes `target`, `members`, `shares`, `drill_down`, `refine` and `tokens`."""
+    tokens: bool = False
+    """Tell each listed score token by token: what each token of the query owes to the training point, and which of its
+    tokens did it. Requires a query, and excludes `baseline`, `drill_down` and `refine`."""
 
     @field_validator("baseline", mode="before")
     @classmethod
@@ -149,6 +152,7 @@ class AttributionKeywords(RankingKeywords, total=False):
 
     target: str | None
     baseline: Ranking | None
+    tokens: bool
 
 
 class SharesKeywords(TypedDict, total=False):

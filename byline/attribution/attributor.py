@@ -38,6 +38,7 @@ from byline.attribution.score_matrix import (
 )
 from byline.attribution.selection import Selection, SelectionOptions, parsed_candidate
 from byline.attribution.stage_timer import StageTimer
+from byline.attribution.token_breakdown import make_breakdown, require_tokens, tells_tokens
 from byline.errors import BylineError, InvalidQuery
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
@@ -82,6 +83,7 @@ class Attributor:
         self._featurizer, self._searcher = featurizer, searcher
         self._retrieval = Retrieval(index, searcher, self.members)
         self._drill = make_drill_down(index, self.members, task, featurizer)
+        self._breakdown = make_breakdown(index, task, featurizer)
         self._writer = AnswerWriter(index, self.members, self.name)
         self.similarities = Similarities(index, task, featurizer, searcher)
         """The baselines that are offered beside influence."""
@@ -157,6 +159,11 @@ class Attributor:
         """Digest of everything that determines a stored vector."""
         return self.index.fingerprint.recipe
 
+    @property
+    def tells_tokens(self) -> bool:
+        """Whether questions may ask for `tokens`."""
+        return tells_tokens(self.index, self._breakdown)
+
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
         """List the names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""
         return self._preparer.expected_gradients()
@@ -173,6 +180,8 @@ class Attributor:
             self.similarities.require(request.baseline)
         question = self._preparer.check(request)
         self._refuse_other_points(request.refine)
+        if request.tokens:
+            question = require_tokens(self.index, self._breakdown, question)
         if not (request.drill_down and request.examples):
             return question
         require_drill_down(self.index, self._drill)
@@ -433,6 +442,10 @@ class Attributor:
                 place: self._writer.answer(queries[place], what, watch.timings())
                 for place, what in found.items()
             }
+        wanted = [place for place in answers if queries[place].question.told]
+        if wanted and self._breakdown is not None:
+            with watch.stage("gradient"):
+                answers |= self._breakdown.told(queries, {place: answers[place] for place in wanted})
         timings = watch.timings()
         return [
             each.error or answers[place].model_copy(update={"timings": timings})

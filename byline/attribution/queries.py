@@ -45,6 +45,8 @@ class CheckedRequest:
     """The target's name. None where a gradient or a feature came, or similarity ranks."""
     drilled: int = 0
     """Training points that a drill-down may have to differentiate."""
+    told: int = 0
+    """Passes over the query and over training points that scores token by token take."""
     passes: int = 0
     """Passes over the curvature's sample that solving it may take, over all members."""
 
@@ -52,7 +54,7 @@ class CheckedRequest:
     def batch_cost(self) -> int:
         """Gradients that must be computed, at least 1, and 1 more for every thousand entries listed."""
         listed = self.request.entries // ENTRIES_OF_A_GRADIENT
-        return max(1, len(self.payloads)) + listed + self.drilled
+        return max(1, len(self.payloads)) + listed + self.drilled + self.told
 
     @property
     def cost(self) -> int:

@@ -68,6 +68,8 @@ class AttributionRequest(AttributionOptions):
                     "expected baseline only with query or query_set: similarity compares items, not gradients or features"
                 )
             self._check_similarity()
+        if self.tokens:
+            self._check_tokens()
         if self.refine and self.feature is not None:
             raise InvalidQuery(
                 "expected refine with a query, query_set or gradient: a finished feature has no gradient to solve for"
@@ -80,9 +82,19 @@ class AttributionRequest(AttributionOptions):
             raise InvalidQuery(
                 "expected shares without a baseline: shares follow influence scores, never similarity"
             )
-        for name in ("target", "members", "drill_down", "refine"):
+        for name in ("target", "members", "drill_down", "refine", "tokens"):
             if getattr(self, name):
                 raise InvalidQuery(f"expected {name} without a baseline: only influence scores have it")
+
+    def _check_tokens(self) -> None:
+        """Refuse what cannot be told token by token."""
+        if self.query is None:
+            raise InvalidQuery("expected tokens with a query, whose tokens are told, got another form")
+        for name in ("drill_down", "refine"):
+            if getattr(self, name):
+                raise InvalidQuery(
+                    f"expected tokens without {name}: scores of stored rows alone are taken apart"
+                )
 
     @property
     def by_gradients(self) -> bool:

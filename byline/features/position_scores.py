@@ -14,7 +14,7 @@ and is a number then. Solved queries, recorded runs and an optimizer's step are 
 Shapes: V rows, T positions, K numbers of a feature, P numbers of all parameters together.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from byline.errors import InvalidQuery
 from byline.features.featurizer import MemberFeaturizer, Side
 from byline.features.queries import Featurizer
 from byline.models.member import MemberModel
+from byline.progress import count_steps
 from byline.recipes import Recipe
 from byline.task import Item
 
@@ -61,36 +62,53 @@ def query_positions(featurizer: Featurizer, item: Item, target: str, rows_VK: Te
     """
     masked = featurizer.recipe.members.queries != "whole"
     weights_V = [featurizer.by_member(row_K) for row_K in rows_VK]
-    total: Tensor | None = None
-    for m, (model, own) in enumerate(featurizer.parts):
-        directions = _directions(own, Side.QUERY, [weights[m] for weights in weights_V], model)
-        slopes_VT = torch.stack(model.position_slopes(item, target, directions, masked=masked))
-        part_VT = slopes_VT / _length(model, own, Side.QUERY, item, target, masked=masked)
-        total = part_VT if total is None else total + part_VT
-    assert total is not None
-    return total
+    total_VT = torch.zeros((), dtype=torch.float64)
+    with count_steps("tokens", len(featurizer.parts) * len(rows_VK)) as advance:
+        for m, (model, own) in enumerate(featurizer.parts):
+            own_V = [weights[m] for weights in weights_V]
+            directions = _counted(_directions(own, Side.QUERY, own_V, model), advance)
+            slopes_VT = torch.stack(model.position_slopes(item, target, directions, masked=masked))
+            total_VT = total_VT + slopes_VT / _length(model, own, Side.QUERY, item, target, masked=masked)
+    return total_VT
 
 
-def training_positions(featurizer: Featurizer, item: Item, query_K: Tensor, weight: float = 1.0) -> Tensor:
-    """Take a training point's score with a query apart by the training point's positions.
+def training_positions(
+    featurizer: Featurizer, items: Sequence[Item], query_K: Tensor, weights_N: Sequence[float] | None = None
+) -> list[Tensor]:
+    """Take training points' scores with a query apart by the training points' positions.
 
     Args:
         featurizer: Makes the index's features.
-        item: The training point.
+        items: N training points.
         query_K: The query's feature.
-        weight: The row's weight.
+        weights_N: The rows' weights. None for ones.
 
     Returns:
-        float64 [T]. The sum is the score, to the rounding of the stored row.
+        float64 [T] for each point. The sum is the score, to the rounding of the stored row.
     """
-    signal, weights_M = featurizer.recipe.train_signal, featurizer.by_member(query_K)
-    total: Tensor | None = None
-    for (model, own), weights_K in zip(featurizer.parts, weights_M, strict=True):
-        (slope_T,) = model.position_slopes(item, signal, _directions(own, Side.TRAIN, [weights_K], model))
-        part_T = slope_T / _length(model, own, Side.TRAIN, item, signal, masked=True)
-        total = part_T if total is None else total + part_T
-    assert total is not None
-    return total * weight
+    signal, own_M = featurizer.recipe.train_signal, featurizer.by_member(query_K)
+    totals = [torch.zeros((), dtype=torch.float64) for _ in items]
+    with count_steps("tokens", len(featurizer.parts) * len(items)) as advance:
+        for (model, own), weights_K in zip(featurizer.parts, own_M, strict=True):
+            (direction_1P,) = _directions(own, Side.TRAIN, [weights_K], model)
+            for place, item in enumerate(items):
+                (slope_T,) = model.position_slopes(item, signal, [direction_1P])
+                length = _length(model, own, Side.TRAIN, item, signal, masked=True)
+                totals[place] = totals[place] + slope_T / length
+                advance(1)
+    weights = weights_N or [1.0] * len(items)
+    return [total_T * weight for total_T, weight in zip(totals, weights, strict=True)]
+
+
+def _counted(directions: Iterable[Tensor], advance: Callable[[int], None]) -> Iterator[Tensor]:
+    """Count directions as they are asked for.
+
+    Yields:
+        The directions.
+    """
+    for direction_1P in directions:
+        yield direction_1P
+        advance(1)
 
 
 def _directions(

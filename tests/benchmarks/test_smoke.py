@@ -19,6 +19,7 @@ COMMANDS = [
     "benchmarks.accuracy.recorded",
     "benchmarks.accuracy.refined",
     "benchmarks.accuracy.sotu",
+    "benchmarks.accuracy.tokens",
     "benchmarks.accuracy.tuning",
     "benchmarks.gpu",
     "benchmarks.peers",

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import byline
 from byline.__main__ import main
 from byline.attribution.attributor import Attributor
 from byline.attribution.request import AttributionRequest
@@ -455,3 +456,26 @@ def test_ctrl_c_is_clean_and_the_build_resumes(tmp_path: Path, run: Run, workers
 def one_line(text: str) -> bool:
     """An error, told in one line without a traceback."""
     return text.startswith("error: ") and text.count("\n") <= 1 and "Traceback" not in text
+
+
+def test_query_is_told_token_by_token(run: Run, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "tests/byline/features/words.py", tmp_path / "words_task.py")
+    chosen = byline.recipe("grad_dot", projection={"size": 64})
+    task = f"{tmp_path / 'words_task.py'}:task"
+    index = byline.build(task, chosen, tmp_path / "words", progress=False).index.path
+    asked = ["query", index, "-q", json.dumps({"words": ["the", "cat", "sat"]}), "-k", "2", "--tokens"]
+    code, out, err = run(*asked)
+    assert code == 0, err
+    for text in (
+        "proponent 1",
+        "proponent 2",
+        "each token of the query owes",
+        "the cat sat",
+        "each of its tokens",
+    ):
+        assert text in out
+    _, out, _ = run(*asked, "--json")
+    (first, _) = json.loads(out)["proponents"]
+    expected = Attributor.open(index).attribute({"words": ["the", "cat", "sat"]}, k=2, tokens=True)
+    assert first["tokens"] == json.loads(expected.proponents[0].tokens.model_dump_json())
+    assert sum(first["tokens"]["query_parts"]) == pytest.approx(first["score"], rel=1e-4)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from benchmarks.tasks.finetuning.protocol import Protocol, network
 from byline.models.optimizer_state import adam_state
-from byline.task import TrainSet
-from byline.tasks.token_objectives import collate_causal, mean_token_loss
+from byline.task import Batch, TrainSet
+from byline.tasks.token_objectives import collate_causal, mean_token_loss, token_losses
 
 Weights = dict[str, Tensor]
 Save = Callable[[int, Weights, Weights], None]
@@ -94,6 +94,12 @@ def weights_of(model: nn.Module) -> Weights:
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
+def _loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Compute the batch's loss: of each chunk the mean over its tokens. Tokens without a label count with a loss of zero."""
+    losses_NT, _ = token_losses(model, batch)
+    return (losses_NT.sum(1) / batch["attention_mask"][:, 1:].sum(1)).mean()
+
+
 def _optimize(
     model: nn.Module,
     items: TrainSet,
@@ -106,7 +112,7 @@ def _optimize(
     batches = [rows.tolist() for order in orders for rows in order.split(batch)]
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / len(batches))
     for step, rows in enumerate(batches, start=1):
-        loss = mean_token_loss(model, collate_causal([items[row] for row in rows], pad_token=0)).mean()
+        loss = _loss(model, collate_causal([items[row] for row in rows], pad_token=0))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -112,6 +112,14 @@ RankedBy = Annotated[
         "Example: `--baseline bm25`",
     ),
 ]
+ByToken = Annotated[
+    bool,
+    typer.Option(
+        "--tokens",
+        help="Tell each score token by token: what each token of the query owes, and which tokens of the training text did "
+        "it. Example: `--tokens -k 3`",
+    ),
+]
 ScoresBaseline = Annotated[
     Scored | None,
     typer.Option(
@@ -155,6 +163,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     drill_groups: DrillGroups = DRILLED_GROUPS,
     baseline: RankedBy = None,
     refine: Refine = REFINE_STEPS,
+    tokens: ByToken = False,
     as_json: Json = False,
 ) -> None:
     """Ask which training examples made the model predict something. Needs no server.
@@ -169,6 +178,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     from byline.attribution.attributor import Attributor
     from byline.attribution.request import AttributionRequest
     from byline_indexer.cli.tables import answer_tables
+    from byline_indexer.cli.token_lines import token_lines
 
     chosen = Filter(id=filter_id, owner=filter_owner, license=filter_license, label=filter_label)
     request = AttributionRequest(
@@ -184,6 +194,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
         drill_groups=drill_groups,
         baseline=baseline,
         refine=refine,
+        tokens=tokens,
     )
     answer = Attributor.open(index).attribute(request)
     if as_json:
@@ -192,6 +203,8 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     console = Console()
     for table in answer_tables(answer):
         console.print(table)
+    for line in token_lines(answer):
+        console.print(line)
 
 
 def scores(  # noqa: PLR0913 - a command's options are its arguments

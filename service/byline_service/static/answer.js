@@ -3,6 +3,7 @@ import { bar, bars, figure, key, scaleOf, stacked } from "./charts.js";
 import { element, place } from "./dom.js";
 import { milliseconds, shareWithin, short, within } from "./formats.js";
 import { percent, whole } from "./numbers.js";
+import { tokenViews } from "./tokens.js";
 import { blendText, RANKINGS, trustView } from "./trust.js";
 
 const DRAWN_OWNERS = 7;
@@ -13,7 +14,7 @@ export function answerView(answer, query, onZoom) {
   return [
     predictionView(answer, query),
     element("div", { class: answer.shares ? "pair" : null }, trustView(answer, ends), answer.shares ? sharesView(answer) : null),
-    ...ends.map((end) => listView(end, answer.unit === "group" ? onZoom : null)),
+    ...ends.map((end) => listView(end, answer.query_tokens, answer.unit === "group" ? onZoom : null)),
     detailsView(answer),
   ].filter(Boolean);
 }
@@ -64,9 +65,9 @@ function fact(name, value) {
   return percent.format(value);
 }
 
-function listView({ title, meaning, found }, onZoom) {
+function listView({ title, meaning, found }, queryTokens, onZoom) {
   const x = scaleOf(found.map(entryOf));
-  const cards = found.map((each) => card(each, x, onZoom));
+  const cards = found.map((each) => card(each, x, queryTokens, onZoom));
   const body = cards.length ? element("ol", { class: "cards" }, ...cards) : element("p", { class: "nothing" }, "No training point matches the filter.");
   return element("section", { class: "results" }, element("div", { class: "panel-head" }, element("h3", {}, title), element("p", { class: "hint" }, meaning)), body);
 }
@@ -75,7 +76,7 @@ function entryOf({ score, interval }) {
   return { value: score, interval };
 }
 
-function card(each, x, onZoom) {
+function card(each, x, queryTokens, onZoom) {
   const { example, score, interval } = each;
   const head = element(
     "header",
@@ -86,11 +87,12 @@ function card(each, x, onZoom) {
     example.label ? element("span", { class: "tag label" }, example.label) : null,
     element("span", { class: "score" }, within(score, interval)),
   );
-  const preview = example.preview ? element("pre", { class: "preview", tabindex: 0, role: "region", "aria-label": `Preview of ${example.id}` }, example.preview) : null;
+  const told = tokenViews(each, queryTokens);
+  const preview = example.preview && told.length === 0 ? element("pre", { class: "preview", tabindex: 0, role: "region", "aria-label": `Preview of ${example.id}` }, example.preview) : null;
   const zoom = onZoom ? element("button", { type: "button", class: "small" }, "Show its points", element("span", { class: "quiet" }, ` (${example.id})`)) : null;
   zoom?.addEventListener("click", () => onZoom(example));
   const foot = element("footer", {}, zoom, example.uri ? place(example.uri) : null, element("span", { class: "id" }, example.id));
-  return element("li", { class: "card" }, head, bar(entryOf(each), x), preview, foot);
+  return element("li", { class: "card" }, head, bar(entryOf(each), x), preview, ...told, foot);
 }
 
 function sharesView({ index, shares }) {

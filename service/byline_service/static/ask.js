@@ -1,5 +1,5 @@
 // The query page at /: choose an index, type or pick a query, read the answer.
-// `/?index=NAME&query=JSON` (and k, direction, target, owner, baseline) sends the query at once, so that an answer can be linked.
+// `/?index=NAME&query=JSON` (and k, direction, target, owner, baseline, tokens) sends the query at once, so that an answer can be linked.
 import { get, indexPath, send } from "./api.js";
 import { answerView } from "./answer.js";
 import { confirmed } from "./confirm.js";
@@ -30,6 +30,7 @@ async function chooseIndex() {
   at("target").replaceChildren(...info.targets.map((each) => element("option", { selected: each === info.default_target }, each)));
   at("owner").replaceChildren(element("option", { value: "" }, "any"), ...owners.map((each) => element("option", { value: each.owner }, each.owner)));
   offerBaselines(info.baselines);
+  at("telling").hidden = !info.tokens;
   if (info.query_schema === null) {
     query = null;
     fields.replaceChildren(element("p", { class: "notice" }, "This index has no Task that parses queries. Send gradients or features through the API."));
@@ -52,6 +53,7 @@ function offerBaselines(offered) {
 function chooseRanking() {
   const similar = at("baseline").value !== "";
   at("target").disabled = similar;
+  at("tokens").disabled = similar;
   at("ranking-hint").hidden = !similar;
 }
 
@@ -157,13 +159,21 @@ function body(payload) {
     baseline: baseline || null,
     filter: owner ? { owner: [owner] } : null,
     shares: !baseline,
+    tokens: tellsTokens(),
   };
+}
+
+// Scores of an index without positions, and similarities, cannot be taken apart.
+function tellsTokens() {
+  const { checked, disabled } = at("tokens");
+  return checked && !disabled && !at("telling").hidden;
 }
 
 // Makes the address a link to this answer, unless it would be too long for a browser.
 function link(payload) {
   const parameters = new URLSearchParams({ index: index.value, query: JSON.stringify(payload) });
   options.filter((each) => each.value && !each.disabled).forEach((each) => parameters.set(each.id, each.value));
+  if (tellsTokens()) parameters.set("tokens", "true");
   const address = `/?${parameters}`;
   history.replaceState(null, "", address.length < LONGEST_LINK ? address : "/");
 }
@@ -184,6 +194,7 @@ async function start() {
   if (named !== null && [...index.options].some((each) => each.value === named)) index.value = named;
   await chooseIndex();
   options.filter((each) => parameters.has(each.id)).forEach((each) => (each.value = parameters.get(each.id)));
+  at("tokens").checked = parameters.get("tokens") === "true";
   chooseRanking();
   if (!parameters.has("query") || query === null) return;
   if (parameters.has("baseline") && at("baseline").value !== parameters.get("baseline")) {

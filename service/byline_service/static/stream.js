@@ -45,6 +45,7 @@ const STAGES = {
   search: "Searching",
   drill: "Scoring the group\u2019s points",
   join: "Looking up the examples",
+  tokens: "Taking the scores apart",
 };
 
 export function progressText({ stage, ahead, done, total, seconds_left: left }, whole) {

@@ -4,7 +4,8 @@ from html.parser import HTMLParser
 
 from byline.api.answer_html import index_html, number
 from byline.api.blend import Blend
-from tests.byline.api.answers import answer
+from byline.api.token_scores import CopiedRun, TokenScores
+from tests.byline.api.answers import answer, point
 
 
 class Page(HTMLParser):
@@ -39,6 +40,27 @@ def test_an_answer_is_drawn_whole() -> None:
     assert "(3 to 5)" in " ".join(page.words.split())
     assert "over 2 independent members" in page.words
     assert page.tags.count("li") == 4
+
+
+def test_tokens_are_shaded_named_and_never_run() -> None:
+    tokens = TokenScores(
+        query_parts=(0.0, 4.0),
+        training_parts=(-1.0, 5.0),
+        texts=("<script>", " b"),
+        copied=(CopiedRun(query_start=0, training_start=1, length=1),),
+        copied_score=5.0,
+    )
+    told = point(1, 4.0).model_copy(update={"tokens": tokens})
+    html = answer(proponents=(told,), query_tokens=("<img>", " cat"))._repr_html_()
+    page = Page(html)
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    for text in ("owes to it", "<img> cat", "<script> b", "+4", "Word for word in both: +5 of +4"):
+        assert text in " ".join(page.words.split()), text
+    assert 'class="p5 copied"' in html
+    assert 'class="m1"' in html
+    hidden = told.model_copy(update={"tokens": tokens.model_copy(update={"texts": None, "copied": ()})})
+    assert "Which of its words" not in answer(proponents=(hidden,), query_tokens=("a", "b"))._repr_html_()
 
 
 def test_text_of_training_points_is_never_run() -> None:

@@ -77,7 +77,7 @@ def case(request: pytest.FixtureRequest, task: Task) -> Featurizer:
 def test_training_positions_are_scores_of_their_own_gradients(case: Featurizer, task: Task) -> None:
     query_K = torch.randn(case.width, generator=torch.Generator().manual_seed(1))
     for item in (task.train_set[0], task.train_set[5]):
-        found_T = training_positions(case, item, query_K, weight=1.5)
+        (found_T,) = training_positions(case, [item], query_K, [1.5])
         expected_T = torch.zeros(len(item), dtype=torch.float64)
         for (model, own), weights_K in zip(case.parts, case.by_member(query_K), strict=True):
             parts_TK = features_by_position(model, own, item, case.recipe.train_signal, Side.TRAIN)
@@ -112,7 +112,8 @@ def test_training_positions_add_up_to_the_training_features_score(case: Featuriz
         return  # the featurizer's own weight: the index's column is tested with whole answers
     item = task.train_set[4]
     score = float(case.train([item])[0].double() @ query_K.double())
-    assert float(training_positions(case, item, query_K).sum()) == pytest.approx(score, rel=1e-4, abs=1e-6)
+    (found_T,) = training_positions(case, [item], query_K)
+    assert float(found_T.sum()) == pytest.approx(score, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["if_cg", "if_lissa", "dvemb", "less"])

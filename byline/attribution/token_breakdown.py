@@ -1,0 +1,267 @@
+"""Answers told token by token: each listed score as a sum over the query's tokens, and over the training text's.
+
+Costs no search: the query is differentiated once more for each listed point, and each point once.
+Letters: V listed points, T tokens, K numbers of a feature.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from byline.api.answer import Answer
+from byline.api.answer_parts import Attribution
+from byline.api.token_scores import TokenScores, paragraphs, span_scores
+from byline.attribution.copied_runs import copied_runs
+from byline.attribution.opening import require_points
+from byline.attribution.queries import CheckedRequest, PreparedQuery
+from byline.attribution.task_code import task_code
+from byline.errors import BylineError, InvalidQuery, StaleIndex
+from byline.features.position_scores import query_positions, refuse_inseparable, training_positions
+from byline.features.queries import Featurizer, GradientFeaturizer
+from byline.index.index import AttributionIndex
+from byline.index.layout import scale_exponents
+from byline.models.training_points import read_items
+from byline.progress import count_steps
+from byline.task import Positions, Task
+
+MOST_POINTS = 64
+"""Training points that an answer tells token by token at most."""
+ROUNDING = 0.05
+"""Difference between a score and its parts, in units of the parts' sizes, that stored rows' rounding explains."""
+
+
+class TokenBreakdown:
+    """Takes the scores of answers apart.
+
+    Args:
+        index: With stored rows.
+        task: With its positions.
+        featurizer: With the members' models.
+    """
+
+    def __init__(self, index: AttributionIndex, task: Task, featurizer: Featurizer) -> None:
+        self._index, self._featurizer = index, featurizer
+        self.task = task
+        """Declares the positions."""
+
+    def told(self, queries: Sequence[PreparedQuery], answers: Mapping[int, Answer]) -> dict[int, Answer]:
+        """Add the scores of tokens to answers. One question's error stays with it.
+
+        Args:
+            queries: The questions with their features.
+            answers: Answers by the place of their question.
+
+        Returns:
+            The answers by the same places, without those that failed.
+        """
+        found: dict[int, Answer] = {}
+        for place, answer in answers.items():
+            try:
+                found[place] = self._told(queries[place], answer)
+            except BylineError as error:
+                queries[place].error = error
+        return found
+
+    def _told(self, query: PreparedQuery, answer: Answer) -> Answer:
+        positions, item = declared_positions(self.task), query.items[0]
+        with task_code():
+            query_texts = tuple(positions.texts(item))
+        listed = [*(answer.proponents or ()), *(answer.opponents or ())]
+        points = list(
+            {point.row: point for point in listed}.values()
+        )  # a short index has the same at both ends
+        rows = [point.row for point in points]
+        with count_steps(None, 2) as advance:
+            query_VT = self._by_query(query, rows)
+            advance(1)
+            training = self._by_training(query, rows)
+            advance(1)
+        found = {
+            point.row: self._scores(point, query_T, training_T, query_texts)
+            for point, query_T, training_T in zip(points, query_VT, training, strict=True)
+        }
+        return answer.model_copy(
+            update={
+                "query_tokens": query_texts,
+                "proponents": _with_tokens(answer.proponents, found),
+                "opponents": _with_tokens(answer.opponents, found),
+            }
+        )
+
+    def _by_query(self, query: PreparedQuery, rows: Sequence[int]) -> NDArray[np.float64]:
+        """Parts of the query's tokens, float64 [V, T]."""
+        stored_VK = self._index.row_source.gather(np.array(rows, dtype=np.int64)).astype(np.float64)
+        rows_VK = np.ldexp(stored_VK, -scale_exponents(self._index.manifest.stretches))
+        target = query.target or self._index.recipe.query_target
+        if not rows:
+            return np.zeros((0, 0))
+        return query_positions(self._featurizer, query.items[0], target, torch.from_numpy(rows_VK)).numpy()
+
+    def _by_training(self, query: PreparedQuery, rows: Sequence[int]) -> list[NDArray[np.float64]]:
+        """Parts of the training points' tokens, float64 [T] each."""
+        assert query.feature is not None
+        items, weights_R = read_items(self.task.train_set, rows), self._index.row_weights
+        weights = None if weights_R is None else [float(weights_R[row]) for row in rows]
+        return [
+            parts_T.numpy() for parts_T in training_positions(self._featurizer, items, query.feature, weights)
+        ]
+
+    def _scores(
+        self,
+        point: Attribution,
+        query_T: NDArray[np.float64],
+        training_T: NDArray[np.float64],
+        query_texts: Sequence[str],
+    ) -> TokenScores:
+        scores = TokenScores(
+            query_parts=tuple(settled(query_T, point.score).tolist()),
+            training_parts=tuple(settled(training_T, point.score).tolist()),
+        )
+        if point.example.preview is None:  # no text of it is shown anywhere
+            return scores
+        (item,) = read_items(self.task.train_set, [point.row])
+        with task_code():
+            texts = tuple(declared_positions(self.task).texts(item))
+        return _with_texts(scores, query_texts, texts)
+
+
+def _with_tokens(
+    points: Sequence[Attribution] | None, found: Mapping[int, TokenScores]
+) -> tuple[Attribution, ...] | None:
+    if points is None:
+        return None
+    return tuple(point.model_copy(update={"tokens": found[point.row]}) for point in points)
+
+
+def _with_texts(scores: TokenScores, query: Sequence[str], training: Sequence[str]) -> TokenScores:
+    runs = copied_runs(query, training)
+    copied = {run.training_start + place for run in runs for place in range(run.length)}
+    return scores.model_copy(
+        update={
+            "texts": tuple(training),
+            "copied": tuple(runs),
+            "copied_score": float(sum(scores.training_parts[place] for place in sorted(copied))),
+            "paragraphs": span_scores(training, scores.training_parts, paragraphs("".join(training))),
+        }
+    )
+
+
+def settled(parts_T: NDArray[np.float64], score: float) -> NDArray[np.float64]:
+    """Share the rounding of stored rows out over the parts, by their size, so that they add up to the score.
+
+    Args:
+        parts_T: Parts of the score, as they were computed anew.
+        score: As it was found.
+
+    Raises:
+        StaleIndex: They differ by more than rounding.
+    """
+    missing, size = score - float(parts_T.sum()), float(np.abs(parts_T).sum())
+    if abs(missing) > ROUNDING * size:
+        raise StaleIndex(
+            "expected parts of tokens that add up to the score of the stored row, got another sum: the training points or "
+            "the query's texts are not those that this index was built from. Rebuild the index, or restore the data"
+        )
+    return parts_T if size == 0 else parts_T + missing / size * np.abs(parts_T)
+
+
+def declared_positions(task: Task) -> Positions:
+    """Take the Task's positions.
+
+    Raises:
+        InvalidQuery: It declares none.
+    """
+    if task.positions is None:
+        raise InvalidQuery(
+            "tokens needs Task.positions, which says what each position's loss is, and this index's Task declares none: "
+            "declare byline.task.Positions, or leave tokens out"
+        )
+    return task.positions
+
+
+def make_breakdown(
+    index: AttributionIndex, task: Task | None, featurizer: GradientFeaturizer | None
+) -> TokenBreakdown | None:
+    """Make what takes scores apart, where there is a Task."""
+    if task is None or not isinstance(featurizer, Featurizer):
+        return None
+    return TokenBreakdown(index, task, featurizer)
+
+
+def require_separable(index: AttributionIndex, breakdown: TokenBreakdown | None) -> Positions:
+    """Require that scores of an index can be told token by token.
+
+    Args:
+        index: The opened index.
+        breakdown: Takes scores apart, where the index was opened with its Task.
+
+    Returns:
+        The Task's positions.
+
+    Raises:
+        InvalidQuery: They cannot.
+    """
+    refuse_inseparable(index.recipe)
+    if index.groups is not None:
+        raise InvalidQuery(
+            "tokens takes training points apart, and the rows of this index are groups: leave it out"
+        )
+    if breakdown is None:
+        raise InvalidQuery(
+            "tokens differentiates the query and training points, and this index was opened without its Task: leave it out"
+        )
+    if not index.exact:
+        raise InvalidQuery(
+            "tokens needs stored rows, and this index keeps compressed codes only: leave it out, or build with "
+            "storage.keep = 'rows'"
+        )
+    positions = declared_positions(breakdown.task)
+    _require_target(positions, index.recipe.train_signal)
+    return positions
+
+
+def _require_target(positions: Positions, target: str) -> None:
+    if target not in positions.values:
+        raise InvalidQuery(
+            f"tokens takes the targets {', '.join(sorted(positions.values))} apart, which Task.positions declares, got "
+            f"another one"
+        )
+
+
+def tells_tokens(index: AttributionIndex, breakdown: TokenBreakdown | None) -> bool:
+    """Tell whether questions to an index may ask for tokens."""
+    try:
+        require_separable(index, breakdown)
+    except InvalidQuery:
+        return False
+    return True
+
+
+def require_tokens(
+    index: AttributionIndex, breakdown: TokenBreakdown | None, question: CheckedRequest
+) -> CheckedRequest:
+    """Require that a question's scores can be told token by token, and count the passes that it takes.
+
+    Args:
+        index: The opened index.
+        breakdown: Takes scores apart, where the index was opened with its Task.
+        question: The question, checked in everything else.
+
+    Returns:
+        The question with its passes.
+
+    Raises:
+        InvalidQuery: They cannot.
+        StaleIndex: The Task has fewer or more training points.
+    """
+    positions, request = require_separable(index, breakdown), question.request
+    assert breakdown is not None
+    _require_target(positions, question.target or index.recipe.query_target)
+    require_points(breakdown.task, index)
+    points = request.k * (2 if request.direction == "both" else 1)
+    if points > MOST_POINTS:
+        raise InvalidQuery(f"expected tokens of at most {MOST_POINTS} training points, got {points}: lower k")
+    return replace(question, told=2 * points)

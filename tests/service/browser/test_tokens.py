@@ -1,0 +1,62 @@
+"""A score word by word in a real browser: shaded, named with numbers, linked, in both schemes."""
+
+import json
+from types import SimpleNamespace
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import expect
+
+import byline
+from byline.recipes import recipe
+from byline_service.app import create_app
+from tests.byline.features import words
+from tests.service.browser.conftest import broken, serving
+from tests.service.keys import prepared
+
+QUERY = {"words": ["the", "cat", "sat", "on", "a", "mat"]}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A server over an index of words.
+
+    Yields:
+        Its address.
+    """
+    index = byline.build(
+        words.task(),
+        recipe("grad_dot", projection={"size": 64}),
+        tmp_path_factory.mktemp("words"),
+        progress=False,
+    )
+    app = create_app(prepared(tmp_path_factory.mktemp("data"), log_level="error"), {"words": index})
+    with serving(app) as address:
+        yield SimpleNamespace(address=address)
+
+
+def test_words_are_shaded_and_named_in_both_schemes(visit):
+    page = visit(f"/?{urlencode({'index': 'words', 'query': json.dumps(QUERY), 'k': 2})}")
+    page.locator(".card").first.wait_for()
+    assert page.locator(".tokens").count() == 0
+    page.get_by_text("Options").click()
+    page.get_by_label("Word by word").check()
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.locator(".card .tokens").first.wait_for()
+    assert page.locator(".card").first.locator(".tokens").count() == 2
+    query = page.locator(".card .tokens").first
+    assert query.inner_text() == "the cat sat on a mat"
+    shaded = query.locator("span[class]")
+    assert shaded.count() >= 1
+    assert shaded.first.evaluate("(node) => getComputedStyle(node).backgroundColor") != "rgba(0, 0, 0, 0)"
+    named = page.locator(".card .strongest").first.locator("li")
+    assert named.count() >= 2
+    assert any(sign in named.first.inner_text() for sign in "+-\u2212")
+    assert "tokens=true" in page.url
+    assert broken(page) == []
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert broken(page) == []
+    page.reload()
+    page.locator(".card .tokens").first.wait_for()
+    expect(page.get_by_role("status")).to_have_text("2 training points found.")
