@@ -64,8 +64,8 @@ def _load(index: AttributionIndex) -> Task:
     loaded = load_task(record.reference, base=index.path.resolve().parent)
     if loaded.digest != record.digest:
         raise StaleIndex(
-            f"the Task at {record.reference} changed since this index was built: "
-            "rebuild the index, or restore the Task's source"
+            f"the Task at {record.reference} changed since this index was built: its code is another, comments, layout and "
+            "names of variables apart; rebuild the index, or restore the Task's source"
         )
     return loaded.task
 

@@ -1,5 +1,7 @@
 """An index is opened with its own Task alone."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -26,17 +28,48 @@ def wrong_gradients(attributor):
     }
 
 
+CODE_CHANGES = {
+    "loss": ('reduction="none")', 'reduction="none", label_smoothing=0.1)'),
+    "target": ("return p.log() - (-p).log1p()", "return p.log()"),
+    "layers": ("nn.Linear(6, 8), nn.ReLU()", "nn.Linear(6, 8), nn.GELU()"),
+    "data": ("ROWS = 90", "ROWS = 91"),
+}
+
+
+@contextmanager
+def edited(path, old, new):
+    """Another text in a file, for a while."""
+    kept = path.read_text()
+    assert old in kept
+    path.write_text(kept.replace(old, new))
+    try:
+        yield
+    finally:
+        path.write_text(kept)
+
+
 class TestOpening:
-    def test_another_source_is_stale(self, built):
-        source = built / "tiny_task.py"
-        kept = source.read_text()
-        try:
-            source.write_text(kept + "\n# changed\n")
-            with pytest.raises(StaleIndex, match="changed"):
-                Attributor.open(built / "index")
-        finally:
-            source.write_text(kept)
+    @pytest.mark.parametrize(("old", "new"), CODE_CHANGES.values(), ids=CODE_CHANGES)
+    def test_another_source_is_stale(self, built, old, new):
+        with edited(built / "tiny_task.py", old, new), pytest.raises(StaleIndex, match="changed"):
+            Attributor.open(built / "index")
         Attributor.open(built / "index")
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("ROWS = 90", "# Rows.\n\nROWS  =  90  # changed"),
+            ("per_example_loss", "loss_of_each"),
+            ("shapes", "sizes"),
+            ("-> nn.Module:", "->  'nn.Module':"),
+        ],
+        ids=["comment", "function", "variable", "annotation"],
+    )
+    def test_a_comment_or_a_rename_is_not(self, built, attributor, old, new):
+        request = AttributionRequest(query=QUERY)
+        with edited(built / "tiny_task.py", old, new):
+            reopened = Attributor.open(built / "index")
+        assert reopened.attribute(request).proponents == attributor.attribute(request).proponents
 
     def test_other_weights_are_stale(self, built):
         task = load_task("tiny_task.py:task", built).task
