@@ -118,11 +118,12 @@ class Attributor:
         if task is None and index.manifest.task.reference is None:
             return cls._without_task(index, threads, name)
         loaded = load_index_task(index, task, verify=verify)
+        identified = task is None or (verify and index.manifest.task.reference is None)
         return cls(
             index,
             Searcher(index, threads=threads),
             task=loaded,
-            featurizer=load_featurizer(index, loaded),
+            featurizer=load_featurizer(index, loaded, identified=identified),
             name=name,
         )
 

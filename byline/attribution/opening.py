@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 from byline.errors import InvalidTask, StaleIndex
 from byline.features.queries import Featurizer, GradientFeaturizer
+from byline.index.checks import CheckCache
 from byline.index.index import AttributionIndex
 from byline.loading.memory import task_in_memory
 from byline.loading.task_file import load_task
 from byline.members import Member
 from byline.models.checkpoints import checkpoint_digests, pin_checkpoints, weights_digest
+from byline.models.probe import require_probe
 from byline.task import Checkpoint, CheckpointDigests, Task
 
 
@@ -39,10 +41,28 @@ def load_index_task(index: AttributionIndex, task: Task | None = None, *, verify
     return pin_checkpoints(found, _expected(found, index))
 
 
-def load_featurizer(index: AttributionIndex, task: Task) -> Featurizer:
-    """Load the models that make query features for an index."""
+def load_featurizer(index: AttributionIndex, task: Task, *, identified: bool = False) -> Featurizer:
+    """Load the models that make query features for an index.
+
+    Args:
+        index: The index.
+        task: Its Task, as `load_index_task` returns it.
+        identified: Whether the Task's code or declarations were compared with the index's. Then earlier checks of its
+            models against autograd hold, and its training points must be those of the build.
+
+    Returns:
+        Models that yield what they did when the index was built.
+
+    Raises:
+        StaleIndex: They yield something else on a training point.
+    """
     states = {member.name: dict(index.states(member.name)) for member in index.members}
-    return Featurizer.open(task, index.recipe, states)
+    checks = CheckCache.beside(index.path, index.fingerprint.hex) if identified else None
+    featurizer = Featurizer.open(task, index.recipe, states, checks=checks)
+    record = index.manifest.task.probe
+    if record is not None:
+        require_probe(featurizer.first, record, data=identified)
+    return featurizer
 
 
 def make_gradient_featurizer(index: AttributionIndex) -> GradientFeaturizer:
@@ -64,8 +84,8 @@ def _load(index: AttributionIndex) -> Task:
     loaded = load_task(record.reference, base=index.path.resolve().parent)
     if loaded.digest != record.digest:
         raise StaleIndex(
-            f"the Task at {record.reference} changed since this index was built: "
-            "rebuild the index, or restore the Task's source"
+            f"the Task at {record.reference} changed since this index was built: its code is another, comments, layout and "
+            "names of variables apart; rebuild the index, or restore the Task's source"
         )
     return loaded.task
 

@@ -24,6 +24,7 @@ from byline.models.device import Compute
 from byline.models.ensemble import EnsembleModels
 from byline.models.masked_passes import QueryPasses
 from byline.models.member import MemberModel
+from byline.models.network import Checks
 from byline.models.run_geometry import run_geometry
 from byline.progress import count_steps
 from byline.projection.pca import decode_directions
@@ -182,7 +183,12 @@ class Featurizer(GradientFeaturizer):
 
     @classmethod
     def open(
-        cls, task: Task, recipe: Recipe, states: Mapping[str, State], compute: Compute | None = None
+        cls,
+        task: Task,
+        recipe: Recipe,
+        states: Mapping[str, State],
+        compute: Compute | None = None,
+        checks: Checks | None = None,
     ) -> Self:
         """Load every member of an index.
 
@@ -191,6 +197,7 @@ class Featurizer(GradientFeaturizer):
             recipe: The index's recipe.
             states: Member name -> fitted state.
             compute: Device and precision. Queries need no more than a CPU.
+            checks: Results of earlier checks against autograd. None checks every model.
 
         Returns:
             The featurizer.
@@ -198,7 +205,7 @@ class Featurizer(GradientFeaturizer):
         Raises:
             InvalidTask: The Task has other members than the index.
         """
-        loaded = EnsembleModels(task, recipe, compute)
+        loaded = EnsembleModels(task, recipe, compute, checks)
         members = recipe.members.of(task.checkpoints)
         for member in members:
             if member.name not in states:
@@ -212,7 +219,7 @@ class Featurizer(GradientFeaturizer):
     @property
     def model(self) -> nn.Module:
         """The first member's model without its mask: it predicts what a query left out."""
-        return next(iter(self._models.values())).model
+        return self.first.model
 
     @property
     def parts(self) -> list[tuple[MemberModel, MemberFeaturizer]]:
@@ -225,9 +232,14 @@ class Featurizer(GradientFeaturizer):
         return self._recipe
 
     @property
+    def first(self) -> MemberModel:
+        """The first member."""
+        return next(iter(self._models.values()))
+
+    @property
     def train_set(self) -> TrainSet:
         """The Task's training set."""
-        return next(iter(self._models.values())).train_set
+        return self.first.train_set
 
     def train(self, items: Sequence[Item]) -> Tensor:
         """Make training points' features, as an index stores them: row weight included, not scaled.

@@ -1,6 +1,6 @@
 """Names and options of the parts of an index directory. `docs/index-format.md` describes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ CODE_CENTRE = "columns/code_centre.npy"
 CODE_LOSSES = "columns/code_losses.npy"
 CURRENT = "current"
 DIGEST_CACHE = ".digests.json"
+CHECK_CACHE = ".checks.json"
 FOLDERS = ("columns", "curvature", "groups", "vectors")
 
 BLOCK_BYTES = 1 << 24
@@ -127,6 +128,21 @@ class GroupRecord(BaseModel):
     """True where no group mixes owners. Only then are owners' shares known."""
 
 
+class ProbeRecord(BaseModel):
+    """Values of a few training points at the build: what the Task's code, and all that it reads, yielded."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: tuple[int, ...]
+    """Rows of the training set."""
+    items: tuple[str, ...]
+    """First 16 hexadecimal characters of the digest of each one's item."""
+    values: Mapping[str, tuple[float, ...]]
+    """The loss, and every target negated, of the first member: a number for each row, to four digits."""
+    precision: Literal["float32", "bfloat16"]
+    """Precision of the passes."""
+
+
 class TaskRecord(BaseModel):
     """The Task that the index was built from. The index answers gradients and features without it."""
 
@@ -139,6 +155,8 @@ class TaskRecord(BaseModel):
     """SHA-256 of the Task's source or declarations, as `byline.loading.task_file.LoadedTask` has it."""
     name: str
     """The Task's own name."""
+    probe: ProbeRecord | None = None
+    """What the Task yields on a few training points."""
 
 
 def stretch_slices(stretches: Sequence[Stretch]) -> tuple[slice, ...]:

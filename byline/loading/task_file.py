@@ -1,4 +1,4 @@
-"""Import the Python file that declares a Task, and digest it with the modules beside it.
+"""Import the Python file that declares a Task, and digest what it and the modules beside it do.
 
 A Task's file is code that its user wrote and runs.
 """
@@ -6,7 +6,6 @@ A Task's file is code that its user wrote and runs.
 import hashlib
 import importlib
 import importlib.util
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from types import ModuleType
 from byline.errors import BylineError, InvalidTask
 from byline.loading.failures import task_code_failures
 from byline.loading.sibling_modules import TASK_PREFIX, own_modules
+from byline.loading.source_digest import ENTRY, sources_digest
 from byline.paths import local_path, relative_to
 from byline.task import Checkpoint, Task
 
@@ -29,8 +29,9 @@ class LoadedTask:
     reference: str | None
     """`/absolute/file.py:function` or `package.module:function`. None for a Task that was declared in memory."""
     digest: str
-    """SHA-256 over the Task's file and every module of its folder that loading it imported; over the module's file
-    alone for `package.module:function`; over its declarations for a Task in memory (`byline.loading.memory`)."""
+    """SHA-256 over the code of the Task's file and of every module of its folder that loading it imported, without
+    comments, layout and names (`byline.loading.source_digest`); over the module's file alone for
+    `package.module:function`; over its declarations for a Task in memory (`byline.loading.memory`)."""
     modules: Mapping[str, ModuleType] = field(default_factory=dict)
     """The modules of its folder, by the names that it imported them under: no longer in `sys.modules`."""
 
@@ -62,7 +63,7 @@ def load_task(reference: str, base: Path | None = None) -> LoadedTask:
     before = _sources({path})
     task = _made(module, function, reference)
     _check_sources(before, _sources({path}))
-    return LoadedTask(task, reference, before[path])
+    return LoadedTask(task, reference, sources_digest({ENTRY: before[path]}, function))
 
 
 def _load_file(path: Path, function: str, reference: str) -> LoadedTask:
@@ -75,26 +76,38 @@ def _load_file(path: Path, function: str, reference: str) -> LoadedTask:
         task = _anchored(_made(module, function, reference), path.parent)
     after = _sources({path, *_files(modules)})
     _check_sources(before, after)
-    return LoadedTask(task, f"{path}:{function}", _digest(after, path.parent), modules)
+    own = {_full_name(module): after[file] for module, file in _named_files(modules)}
+    return LoadedTask(
+        task, f"{path}:{function}", sources_digest({**own, ENTRY: after[path]}, function), modules
+    )
 
 
 def _files(modules: Mapping[str, ModuleType]) -> set[Path]:
-    return {Path(module.__file__) for module in modules.values() if module.__file__ is not None}
+    return {file for _, file in _named_files(modules)}
 
 
-def _sources(files: Iterable[Path]) -> dict[Path, str]:
-    """Each file's SHA-256."""
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def _named_files(modules: Mapping[str, ModuleType]) -> list[tuple[ModuleType, Path]]:
+    return [(module, Path(module.__file__)) for module in modules.values() if module.__file__ is not None]
 
 
-def _check_sources(before: Mapping[Path, str], after: Mapping[Path, str]) -> None:
+def _full_name(module: ModuleType) -> str:
+    """Name a module so that relative imports in it can be resolved."""
+    return f"{module.__name__}.__init__" if hasattr(module, "__path__") else module.__name__
+
+
+def _sources(files: Iterable[Path]) -> dict[Path, bytes]:
+    """Each file's content."""
+    return {path: path.read_bytes() for path in files}
+
+
+def _check_sources(before: Mapping[Path, bytes], after: Mapping[Path, bytes]) -> None:
     """Refuse sources that were written while they ran: which of the two ran is not known.
 
     Raises:
         InvalidTask: One was.
     """
-    for path, digest in after.items():
-        if digest != before.get(path, digest):
+    for path, content in after.items():
+        if content != before.get(path, content):
             raise InvalidTask(f"{path} changed while the Task was loaded from it: run the command again")
 
 
@@ -135,14 +148,6 @@ def _anchored(task: Task, folder: Path) -> Task:
         )
 
     return replace(task, checkpoints=[anchored(checkpoint) for checkpoint in task.checkpoints])
-
-
-def _digest(sources: Mapping[Path, str], folder: Path) -> str:
-    """SHA-256 over files' paths below the folder and their contents, sorted by path."""
-    digest = hashlib.sha256()
-    for name, source in sorted((os.path.relpath(path, folder), own) for path, own in sources.items()):
-        digest.update(f"{name}:{source}\n".encode())
-    return digest.hexdigest()
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from byline.members import Member
 from byline.models.device import Compute
 from byline.models.member import MemberModel
+from byline.models.network import Checks
 from byline.recipes import Recipe
 from byline.task import Task
 
@@ -19,10 +20,13 @@ class EnsembleModels:
         task: Declares the model and its checkpoints.
         recipe: Names the train signal and the masks' rate.
         compute: Device and precision. None takes the CPU in single precision.
+        checks: Results of earlier checks. None checks every model.
     """
 
-    def __init__(self, task: Task, recipe: Recipe, compute: Compute | None = None) -> None:
-        self._task, self._recipe, self._compute = task, recipe, compute
+    def __init__(
+        self, task: Task, recipe: Recipe, compute: Compute | None = None, checks: Checks | None = None
+    ) -> None:
+        self._task, self._recipe, self._compute, self._checks = task, recipe, compute, checks
         self._models: dict[Member, MemberModel] = {}
 
     def load(self, member: Member) -> MemberModel:
@@ -38,7 +42,7 @@ class EnsembleModels:
         """
         if member not in self._models:
             sibling = self._find(lambda known: known.same_model(member))
-            model = MemberModel.load(self._task, self._recipe, member, self._compute, sibling)
+            model = MemberModel.load(self._task, self._recipe, member, self._compute, sibling, self._checks)
             base = self._find(lambda known: known.checkpoint == member.checkpoint)
             if sibling is None and member.adapter is not None and base is not None:
                 model.share_weights(base)

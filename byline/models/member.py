@@ -23,7 +23,7 @@ from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS
 from byline.models.device import Compute
 from byline.models.label_gradients import LabelGradients
-from byline.models.network import load_collector, make_mask_plan
+from byline.models.network import Checks, load_collector, make_mask_plan, remember_check
 from byline.models.pass_memory import factor_bytes, saved_bytes
 from byline.models.passes import MemberPasses, require_outputs
 from byline.models.position_slopes import position_slopes
@@ -51,6 +51,7 @@ class MemberModel:
         member: Member,
         compute: Compute | None = None,
         sibling: "MemberModel | None" = None,
+        checks: Checks | None = None,
     ) -> Self:
         """Load a member's weights and check that its gradients are exact.
 
@@ -60,6 +61,7 @@ class MemberModel:
             member: Which checkpoint, which adapter, which mask.
             compute: Device and precision.
             sibling: A member with the same weights (`Member.same_model`), whose model is used again.
+            checks: Results of earlier checks. None checks now.
 
         Returns:
             The member.
@@ -71,7 +73,9 @@ class MemberModel:
         """
         compute = compute or Compute()
         collector = (
-            load_collector(task, recipe, member, compute) if sibling is None else sibling._passes.collector
+            load_collector(task, recipe, member, compute, checks)
+            if sibling is None
+            else sibling._passes.collector
         )
         loaded = cls(task, collector, None, compute)
         if sibling is not None:
@@ -104,6 +108,20 @@ class MemberModel:
     def train_set(self) -> TrainSet:
         """The model's training set."""
         return self._passes.task.train_set
+
+    @property
+    def compute(self) -> Compute:
+        """Device and precision of its passes."""
+        return self._passes.compute
+
+    def remember(self, checks: Checks, member: Member) -> None:
+        """Hand the result of the check of this model to a cache.
+
+        Args:
+            checks: The cache.
+            member: The member that this is the model of.
+        """
+        remember_check(checks, self._passes.collector, member, self.compute)
 
     @property
     def task(self) -> Task:

@@ -3,6 +3,7 @@
 import math
 from functools import partial
 from itertools import chain
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from byline.digests import require_digest
 from byline.errors import InvalidTask, UnsupportedModel
 from byline.gradients.batch_axes import Sample
 from byline.gradients.capture.faults import named_fault
+from byline.gradients.check_record import CheckRecord
 from byline.gradients.checks import build_collector, check_batches, check_objective, last_layer
 from byline.gradients.collector import GradientCollector, require_values
 from byline.gradients.masks.plan import MaskPlan, plan_masks
@@ -23,6 +25,16 @@ from byline.models.item_passes import item_shape
 from byline.models.training_points import collate_items, faulty_item_named, read_items
 from byline.recipes import Recipe
 from byline.task import Item, LayerSelection, Task
+
+
+class Checks(Protocol):
+    """Remembers checks of models against autograd (`byline.index.checks`)."""
+
+    def find(self, model: nn.Module, member: str, compute: str) -> CheckRecord | None:
+        """Find what a check of the same model said."""
+
+    def keep(self, model: nn.Module, member: str, compute: str, record: CheckRecord) -> None:
+        """Remember what a check said."""
 
 
 def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.Module:
@@ -71,10 +83,50 @@ def require_eager(model: nn.Module) -> None:
         )
 
 
-def load_collector(task: Task, recipe: Recipe, member: Member, compute: Compute) -> GradientCollector:
-    """Load a member's weights and make a checked collector of its network. See `load_network` and `make_collector`."""
+def load_collector(
+    task: Task, recipe: Recipe, member: Member, compute: Compute, checks: Checks | None = None
+) -> GradientCollector:
+    """Load a member's weights and make a collector of its network, checked now or before.
+
+    Args:
+        task: Declares the model and its checkpoints.
+        recipe: Names the signal and the layers.
+        member: Which checkpoint, which adapter.
+        compute: Device and precision.
+        checks: Results of earlier checks. None checks now.
+
+    Returns:
+        The collector. See `load_network` and `make_collector`.
+    """
     layers = None if member.adapter is None else ADAPTER_LAYERS
-    return make_collector(task, recipe, load_network(task, member, compute.device), compute, layers)
+    model = load_network(task, member, compute.device)
+    if checks is None or recipe.layers == "last":  # what it is asked last is learned in the check
+        return make_collector(task, recipe, model, compute, layers)
+    known = checks.find(model, *_check_key(member, compute))
+    if known is not None:
+        collector = GradientCollector(model.eval(), layers or task.layers)
+        if known.fits(collector):
+            known.restore(collector)
+            return collector
+    collector = make_collector(task, recipe, model, compute, layers)
+    remember_check(checks, collector, member, compute)
+    return collector
+
+
+def remember_check(checks: Checks, collector: GradientCollector, member: Member, compute: Compute) -> None:
+    """Keep the result of a check.
+
+    Args:
+        checks: Where it is kept.
+        collector: Of the member, checked.
+        member: Which checkpoint, which adapter.
+        compute: Device and precision.
+    """
+    checks.keep(collector.model, *_check_key(member, compute), CheckRecord.of(collector))
+
+
+def _check_key(member: Member, compute: Compute) -> tuple[str, str]:
+    return member.whole.name, f"{compute.device.type} {compute.precision}"
 
 
 def make_collector(

@@ -101,7 +101,7 @@ def write_scores(
     task = load_index_task(opened)
     if any(request.refine for request in requests):
         require_points(task, opened)
-    featurizer = load_featurizer(opened, task)
+    featurizer = load_featurizer(opened, task, identified=True)
     ask = QueryPreparer(opened.recipe, opened.width, task=task, featurizer=featurizer)
     questions = checked_requests(ask, requests)
     fill: Fill

@@ -13,12 +13,15 @@ from byline.baselines import BASELINES
 from byline.errors import BuildFailed, BylineError, CorruptIndex, InvalidInput, InvalidTask
 from byline.groups import GroupPartition
 from byline.index.blend import write_blend
+from byline.index.checks import CheckCache
 from byline.index.durable import durable_file
+from byline.index.layout import CHECK_CACHE
 from byline.index.publishing import point_to_version, publish
 from byline.index.verification import verify
 from byline.index.writer import write_index
 from byline.loading.task_file import LoadedTask, load_task
 from byline.models.member import MemberModel
+from byline.models.probe import probe
 from byline.search.recall import measure_recall
 from byline.task import Task
 from byline_indexer.build.contents import BuildIdentity, index_contents
@@ -159,7 +162,9 @@ def _build_version(
     workspace = open_workspace(plan, observer)
     identity.digests.keep(plan.work)
     plan = with_groups(plan, workspace, identity.task, observer)
-    with executor_for(plan, identity.task, config.build.workers, probed.take_model()) as executor:
+    model = probed.take_model()
+    identity = _yielded(config, identity, plan, model)
+    with executor_for(plan, identity.task, config.build.workers, model) as executor:
         run_units(plan, workspace, executor, observer)
 
     def writing(what: str, done: int, total: int) -> None:
@@ -181,6 +186,17 @@ def _build_version(
             f"writing the index failed: {type(error).__name__}: {error} (finished units are kept: "
             f"correct the cause and run the same command again)"
         ) from error
+
+
+def _yielded(
+    config: BuildSettings, identity: BuildIdentity, plan: BuildPlan, model: MemberModel | None
+) -> BuildIdentity:
+    """Record what the Task yields on a few points, and that its model was checked: openings compare and trust these."""
+    if model is None:
+        return identity
+    checks = CheckCache(config.index.path / CHECK_CACHE, identity.fingerprint.hex)
+    model.remember(checks, plan.members[0])
+    return replace(identity, record=identity.record.model_copy(update={"probe": probe(model)}))
 
 
 def with_groups(plan: BuildPlan, workspace: Workspace, task: Task, observer: Observer) -> BuildPlan:

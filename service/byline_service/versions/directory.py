@@ -7,7 +7,8 @@ from pathlib import Path
 from byline.api.terms import Ranking
 from byline.attribution.attributor import Attributor
 from byline.errors import BylineError, CorruptIndex, InvalidInput, NotFound, UnusableIndex
-from byline.index.layout import DIGEST_CACHE
+from byline.index.checks import CheckCache
+from byline.index.layout import CHECK_CACHE, DIGEST_CACHE
 from byline.index.manifest import Manifest, read_manifest
 from byline.index.verification import DigestCache, verify
 from byline_service.versions.records import VersionFacts, check_name
@@ -99,7 +100,7 @@ class IndexDirectory:
         return ServedVersion(attributor, version, folder)
 
     def verify(self, version: str, manifest_digest: str | None, progress: Progress) -> ServedVersion:
-        """Read every byte of a version without cached digests, then open it. Raises as `open` does.
+        """Read every byte of a version, then open it, with no use of cached digests or checks. Raises as `open` does.
 
         Args:
             version: Name of the version.
@@ -117,6 +118,7 @@ class IndexDirectory:
             also = f", and {more} more" if more else ""
             raise UnusableError(f"{first.path}: {first.problem.replace(f'{folder}/', '')}{also}")
         digests.save()
+        CheckCache(self.path / CHECK_CACHE, "").forget()
         return self.open(version, manifest_digest)
 
     def _reason(self, error: Exception) -> str:

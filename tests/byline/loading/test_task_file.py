@@ -18,6 +18,8 @@ def test_a_file_and_its_neighbors(folder: Path) -> None:
     assert loaded.reference == f"{folder / 'mytask.py'}:task"
     before = loaded.digest
     (folder / "mytask.py").write_text(SOURCE + "\n# changed\n")
+    assert load_task("mytask.py:task", base=folder).digest == before
+    (folder / "mytask.py").write_text(SOURCE + "\nWIDTH = 2\n")
     assert load_task("mytask.py:task", base=folder).digest != before
 
 

@@ -97,7 +97,10 @@ def test_whatever_changes_gives_another_version(config: Config, task_file: TaskF
 def test_another_task_file_gives_another_version(config: Config, task_file: TaskFile) -> None:
     first = build(config("trak", task=task_file()))
     path = task_file()
-    path.write_text(path.read_text() + "\n# a comment may mean a change elsewhere\n")
+    source = path.read_text()
+    path.write_text(source.replace("per_example_loss", "loss_of_each") + "\n# a comment\n")
+    assert build(config("trak", task=path)).path == first.path
+    path.write_text(source.replace('reduction="none")', 'reduction="none") * 2'))
     assert build(config("trak", task=path)).path != first.path
 
 

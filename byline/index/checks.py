@@ -1,0 +1,117 @@
+"""Results of checks against autograd, in `.checks.json` of the index directory: an opening needs no second check.
+
+An entry holds for a version, whose name covers the Task's code, the weights and the recipe, for one member's model, and for
+the libraries, the device and the precision that it was checked with. The file is a cache, like `.digests.json`: it may be
+deleted. Write access to it is write access to the index.
+"""
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from byline.gradients.check_record import CheckRecord
+from byline.index.canonical_json import canonical_digest
+from byline.index.durable import replace_file
+from byline.index.fingerprint import METHOD_REVISION
+from byline.index.layout import CHECK_CACHE, CURRENT
+from byline.index.libraries import libraries
+
+MOST = 64
+"""Entries that are kept, the latest ones."""
+
+
+class CheckCache:
+    """Check records of one version.
+
+    Args:
+        path: The file.
+        version: The version's whole fingerprint.
+    """
+
+    def __init__(self, path: Path, version: str) -> None:
+        self._path, self._version = path, version
+
+    @classmethod
+    def beside(cls, version: Path, fingerprint: str) -> Self | None:
+        """Take the cache of an index directory. None for a version outside of one, as `.digests.json` has none there.
+
+        Args:
+            version: The version's directory.
+            fingerprint: Its whole fingerprint.
+        """
+        parent = version.parent
+        return cls(parent / CHECK_CACHE, fingerprint) if (parent / CURRENT).is_file() else None
+
+    def find(self, model: nn.Module, member: str, compute: str) -> CheckRecord | None:
+        """Find what a check of the same model said. None where there was none.
+
+        Args:
+            model: The network, with its weights.
+            member: Name of the member without its mask.
+            compute: Device and precision.
+        """
+        entry = _read(self._path).get(self._key(model, member, compute))
+        try:
+            return None if entry is None else CheckRecord.model_validate_json(json.dumps(entry))
+        except ValidationError:  # of another release
+            return None
+
+    def keep(self, model: nn.Module, member: str, compute: str, record: CheckRecord) -> None:
+        """Remember what a check said. Where the place is read-only, the next opening checks again.
+
+        Args:
+            model: The network, with its weights.
+            member: Name of the member without its mask.
+            compute: Device and precision.
+            record: The result.
+        """
+        key = self._key(model, member, compute)
+        others = [(name, each) for name, each in _read(self._path).items() if name != key]
+        kept = dict([*others, (key, record.model_dump(mode="json"))][-MOST:])
+        try:
+            replace_file(self._path, json.dumps(kept).encode())
+        except OSError:
+            return
+
+    def forget(self) -> None:
+        """Delete all results: the next opening checks every model."""
+        self._path.unlink(missing_ok=True)
+
+    def _key(self, model: nn.Module, member: str, compute: str) -> str:
+        return canonical_digest(
+            {
+                "version": self._version,
+                "member": member,
+                "compute": compute,
+                "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+                "libraries": {**libraries(), **_model_libraries(model)},
+                "revision": METHOD_REVISION,
+            }
+        )
+
+
+def _model_libraries(model: nn.Module) -> dict[str, str]:
+    """Versions of the packages that the model's modules are of, by top-level module."""
+    names = sorted({type(module).__module__.partition(".")[0] for module in model.modules()})
+    return {f"model/{name}": _version(name) for name in names}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # the user's own code, which the version's name covers
+        return ""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        entries = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return entries if isinstance(entries, dict) else {}

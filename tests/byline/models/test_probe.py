@@ -1,0 +1,113 @@
+"""What a Task yields on a few training points decides whether it is still the one of an index."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from byline.api.example import Example
+from byline.digests import content_digest
+from byline.errors import StaleIndex
+from byline.members import Member
+from byline.models.device import Compute
+from byline.models.member import MemberModel
+from byline.models.probe import probe, require_probe
+from byline.recipes import recipe
+from byline.task import Checkpoint, Task
+
+ROWS = 10
+SCALE = {"loss": 1.0}
+"""What a Task's code may read from elsewhere."""
+
+
+def network() -> torch.nn.Module:
+    return torch.nn.Linear(4, 3)
+
+
+def loss(model: torch.nn.Module, batch: list[torch.Tensor]) -> torch.Tensor:
+    return SCALE["loss"] * cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+
+def logit(model: torch.nn.Module, batch: list[torch.Tensor]) -> torch.Tensor:
+    return model(batch[0]).gather(1, batch[1][:, None])[:, 0]
+
+
+@pytest.fixture
+def task() -> Task:
+    random = torch.Generator().manual_seed(0)
+    items = [(torch.randn(4, generator=random), row % 3) for row in range(ROWS)]
+    weights = {"weight": torch.randn(3, 4, generator=random), "bias": torch.randn(3, generator=random)}
+    return Task(
+        name="probed",
+        model=network,
+        checkpoints=[Checkpoint(weights=weights)],
+        train_set=items,
+        describe=lambda row: Example(id=str(row)),
+        loss=loss,
+        targets={"logit": logit},
+    )
+
+
+def member(task: Task, compute: Compute | None = None) -> MemberModel:
+    return MemberModel.load(task, recipe("grad_dot"), Member(0), compute)
+
+
+def test_a_record_holds_the_values_of_points_spread_over_the_training_set(task: Task) -> None:
+    record = probe(member(task))
+    assert record.rows == (0, 5)
+    weights = {name: tensor.double() for name, tensor in task.checkpoints[0].weights.items()}  # type: ignore[union-attr]
+    for place, row in enumerate(record.rows):
+        x, label = task.train_set[row]
+        z_C = weights["weight"] @ x.double() + weights["bias"]
+        assert record.values["loss"][place] == pytest.approx(float(z_C.logsumexp(0) - z_C[label]), rel=1e-3)
+        assert record.values["logit"][place] == pytest.approx(-float(z_C[label]), rel=1e-3)
+        assert content_digest(task.train_set[row]).hex().startswith(record.items[place])
+
+
+def test_the_same_task_is_accepted(task: Task) -> None:
+    record = probe(member(task))
+    require_probe(member(task), record, data=True)
+    rough = probe(member(task, Compute(precision="bfloat16")))
+    assert rough.precision == "bfloat16"
+    require_probe(member(task), rough, data=True)
+
+
+@pytest.mark.parametrize("scale", [1.05, 0.9, float("nan")])
+def test_a_loss_that_reads_another_constant_is_refused(
+    task: Task, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its code is the same: only its values tell."""
+    record, same = probe(member(task)), member(task)
+    monkeypatch.setitem(SCALE, "loss", scale)
+    with pytest.raises(
+        StaleIndex, match=r"the loss of training point 0 was .* when this index was built, and is"
+    ):
+        require_probe(same, record, data=True)
+
+
+def test_another_or_a_missing_target_is_refused(task: Task) -> None:
+    record = probe(member(task))
+    other = replace(task, targets={"logit": lambda model, batch: 2 * logit(model, batch)})
+    with pytest.raises(StaleIndex, match="negated target 'logit' of training point 0"):
+        require_probe(member(other), record, data=True)
+    with pytest.raises(StaleIndex, match="and is none"):
+        require_probe(member(replace(task, targets={})), record, data=True)
+
+
+def test_other_training_points_are_refused_where_they_must_be_the_same(task: Task) -> None:
+    record = probe(member(task))
+    moved = [*task.train_set[:5], (torch.zeros(4), 1), *task.train_set[6:]]  # type: ignore[index]
+    for items in (moved, task.train_set[:3]):  # type: ignore[index]
+        other = member(replace(task, train_set=items))
+        with pytest.raises(StaleIndex, match="training point 5 is not the one"):
+            require_probe(other, record, data=True)
+        require_probe(other, record, data=False)
+
+
+def test_an_objective_that_is_not_finite_at_the_build_is_left_out(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = member(task)
+    monkeypatch.setitem(SCALE, "loss", float("inf"))
+    assert set(probe(loaded).values) == {"logit"}
