@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-openmoji test test-all check format bench bench-digits bench-build bench-memory bench-search bench-scan-memory bench-http bench-service bench-switches \
-        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-refine bench-groups bench-sotu bench-finetune bench-curve bench-tune bench-models bench-peers bench-quickstarts bench-gpu fuzz test-faiss-gpu test-deploy up wheel clean
+        bench-kills bench-service-kills bench-ensembles bench-pca bench-recorded bench-refine bench-groups bench-sotu bench-finetune bench-curve bench-tune bench-models bench-peers bench-quickstarts bench-selection bench-diffusion bench-gpu fuzz test-faiss-gpu test-deploy up wheel clean
 
 help:  ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-service, bench-finetune, bench-curve, bench-tune, bench-pca, bench-peers, bench-quickstarts)
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-selection, bench-diffusion, bench-service, bench-finetune, bench-curve, bench-tune, bench-pca, bench-peers, bench-quickstarts)
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.accuracy.digits
@@ -105,6 +105,12 @@ bench-finetune: $(READY)  ## accuracy on fine-tuned models: halves, 5 % removed,
 
 bench-curve: $(READY)  ## LDS by the numbers stored for a training point, drawn (after bench-finetune; downloads Fashion-MNIST)
 	$(BIN)/python -m benchmarks.accuracy.curve
+
+bench-selection: $(READY)  ## candidates chosen for a target against random ones: a small language model trained on them
+	$(BIN)/python -m benchmarks.accuracy.selection
+
+bench-diffusion: $(READY)  ## accuracy (LDS) on a diffusion model of digits, against real retraining
+	$(BIN)/python -m benchmarks.accuracy.diffusion
 
 bench-models: $(READY)  ## gradients of 2,000 random small models against float64 autograd, and the table of docs/tasks.md
 	$(BIN)/python -m tests.system.random_models
