@@ -1,5 +1,8 @@
 """Diffusion models: the loss, its targets, exact gradients of a U-Net, and an index from build to query."""
 
+import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -218,3 +221,15 @@ def test_data_that_are_no_images() -> None:
     )
     with pytest.raises(InvalidTask, match=r"\[C, H, W\]"):
         denoiser(trained, Denoising(schedule=NoiseSchedule.linear(10)))
+
+
+def test_the_documented_task() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/diffusion.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {"__name__": "mytask"}
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], names)  # noqa: S102
+    task = names["task"]()
+    model = task.model()
+    assert task.loss(model, batch_of(task, range(3))).shape == (3,)
+    assert set(task.targets) == {"square", *(f"denoising_{n}_{n + 249}" for n in range(0, 1000, 250))}
+    (changes,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert recipe(**tomllib.loads(changes)["recipe"]).train_signal == "square"
