@@ -9,6 +9,7 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## show this
@@ -43,7 +44,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-service, bench-finetune, bench-curve, bench-tune, bench-pca, bench-peers, bench-quickstarts)
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-selection, bench-diffusion, bench-service, bench-finetune, bench-curve, bench-tune, bench-pca, bench-peers, bench-quickstarts)
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.accuracy.digits
@@ -107,6 +108,12 @@ bench-tokens: $(READY)  ## masks the most influential 1 % of training tokens and
 
 bench-curve: $(READY)  ## LDS by the numbers stored for a training point, drawn (after bench-finetune; downloads Fashion-MNIST)
 	$(BIN)/python -m benchmarks.accuracy.curve
+
+bench-selection: $(READY)  ## candidates chosen for a target against random ones: a small language model trained on them
+	$(BIN)/python -m benchmarks.accuracy.selection
+
+bench-diffusion: $(READY)  ## accuracy (LDS) on a diffusion model of digits, against real retraining
+	$(BIN)/python -m benchmarks.accuracy.diffusion
 
 bench-models: $(READY)  ## gradients of 2,000 random small models against float64 autograd, and the table of docs/tasks.md
 	$(BIN)/python -m tests.system.random_models

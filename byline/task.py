@@ -262,6 +262,8 @@ class Task:
     """Text of an item, for the BM25 baseline."""
     label: Callable[[Item], str] | None = None
     """An item's class, named as `Example.label` names the training points': for `knn_shapley`."""
+    image: Callable[[Item], Tensor] | None = None
+    """An item's image, [C, H, W] or [H, W], for the baseline `patches`."""
     train: Callable[[Sequence[int], int], Mapping[str, Tensor]] | None = None
     """`(rows, seed) -> state dict` of the model trained on these rows of the training set: for `byline evaluate`."""
     evaluation_set: TrainSet | None = None
@@ -303,6 +305,7 @@ class Task:
             ("representation", "(model, batch) -> h_ND"),
             ("text", "(item) -> str"),
             ("label", "(item) -> str"),
+            ("image", "(item) -> tensor"),
             ("train", "(rows, seed) -> state dict"),
             ("mislabeled", "(rows, seed) -> Task"),
         ):

@@ -126,9 +126,9 @@ class AttributionOptions(RankingOptions, TargetOption):
     @field_validator("baseline", mode="before")
     @classmethod
     def _check_baseline(cls, name: object) -> object:
-        if name == "knn_shapley":
+        if name in ("knn_shapley", "patches"):
             raise InvalidQuery(
-                "expected 'bm25' or 'representation' or 'blend', got another: knn_shapley is offered by `byline scores` only"
+                f"expected 'bm25' or 'representation' or 'blend', got another: {name} is offered by `byline scores` only"
             )
         return name
 

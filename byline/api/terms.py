@@ -8,9 +8,10 @@ Similarity = Literal["bm25", "representation"]
 """A baseline that ranks training points by their similarity to a query."""
 Ranking = Literal["bm25", "representation", "blend"]
 """A ranking beside influence: a similarity, or the index's blend of influence and one of them."""
-Baseline = Literal["bm25", "representation", "knn_shapley"]
-"""Every baseline. `knn_shapley` values training points by their labels, and only `byline scores` offers it."""
-Scored = Literal["bm25", "representation", "knn_shapley", "blend"]
+Baseline = Literal["bm25", "representation", "knn_shapley", "patches"]
+"""Every baseline. Only `byline scores` offers `knn_shapley`, which values training points by their labels, and `patches`,
+which compares images."""
+Scored = Literal["bm25", "representation", "knn_shapley", "patches", "blend"]
 """Every score beside influence, as `byline scores` writes it."""
 ErrorScope = Literal["within_checkpoint", "between_checkpoints"]
 """The variation that a standard error covers: masks of one checkpoint, or separately trained checkpoints."""

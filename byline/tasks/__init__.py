@@ -1,21 +1,26 @@
 """Ready-made tasks for the common cases. See docs/tasks.md."""
 
 from byline.tasks.causal_lm import Generation, causal_language_model
+from byline.tasks.denoiser import Denoising, denoiser
 from byline.tasks.documents import Document
 from byline.tasks.labeled_inputs import TrainedModel
 from byline.tasks.model_task import from_model
+from byline.tasks.noise_schedule import NoiseSchedule
 from byline.tasks.pretrained import LocalModel
 from byline.tasks.sequence_classifier import sequence_classifier
 from byline.tasks.training_data import TrainingData
 from byline.tasks.vector import image_classification, vector_classification, vector_regression
 
 __all__ = [
+    "Denoising",
     "Document",
     "Generation",
     "LocalModel",
+    "NoiseSchedule",
     "TrainedModel",
     "TrainingData",
     "causal_language_model",
+    "denoiser",
     "from_model",
     "image_classification",
     "sequence_classifier",

@@ -89,6 +89,7 @@ def classifier_task(
         outputs=categorical_outputs(_logits, _labels, lambda batch, labels: (batch[0], labels)),
         representation=last_layer_input,
         label=lambda item: classes[int(item[1])],
+        image=(lambda item: item[0]) if field == "image" else None,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
     "benchmarks.accuracy.curve",
+    "benchmarks.accuracy.diffusion",
     "benchmarks.accuracy.digits",
     "benchmarks.accuracy.ensembles",
     "benchmarks.accuracy.finetuning",
@@ -18,6 +19,7 @@ COMMANDS = [
     "benchmarks.accuracy.optimism",
     "benchmarks.accuracy.recorded",
     "benchmarks.accuracy.refined",
+    "benchmarks.accuracy.selection",
     "benchmarks.accuracy.sotu",
     "benchmarks.accuracy.tokens",
     "benchmarks.accuracy.tuning",
