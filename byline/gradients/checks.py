@@ -22,6 +22,7 @@ from byline.gradients.capture.trace import record_trace
 from byline.gradients.collector import GradientCollector, require_values
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.gradients.passes.assembly import to_dense
+from byline.gradients.quantization import let_gradients_pass
 from byline.task import Batch, LayerSelection, Objective
 
 RELATIVE_TOLERANCE = 2e-3
@@ -48,7 +49,7 @@ def build_collector(
     Raises:
         UnsupportedModel: The model cannot be differentiated. The message names the module.
     """
-    collector = GradientCollector(model, layers)
+    collector = GradientCollector(let_gradients_pass(model), layers)
     _refuse_failing(collector, objective, sample)
     with named_fault(collector.model, watched=True):
         _capture_or_not(collector, objective, sample)

@@ -44,7 +44,8 @@ class GradientCollector:
 
     def __init__(self, model: nn.Module, layers: LayerSelection | None = None) -> None:
         selection = select(model, layers or LayerSelection())
-        self.model, self.blocks, self.frozen = model, selection.blocks, selection.frozen
+        self.model, self.blocks = model, selection.blocks
+        self.frozen, self.quantized = selection.frozen, selection.quantized
         named = dict(model.named_parameters())
         self.parameters = {name: named[name] for block in self.blocks for name in block.parameters}
         model.requires_grad_(requires_grad=False)
@@ -213,6 +214,8 @@ class GradientCollector:
             attributed=tuple(name for name in self.parameters if name not in self.unused),
             unused=self.unused,
             frozen=self.frozen,
+            quantized=self.quantized,
+            precision=tuple(sorted({str(p.dtype).removeprefix("torch.") for p in self.parameters.values()})),
             passes="batch" if self.separation is not None else "example",
             reason=self.notice,
         )

@@ -14,6 +14,10 @@ class ParameterReport:
     """Attributed parameters that no probed training point has a gradient of: their gradients are zero until one does."""
     frozen: tuple[str, ...] = ()
     """Parameters with `requires_grad=False`: training does not change them, so they are left out."""
+    quantized: tuple[str, ...] = ()
+    """Parameters that hold the integers of a quantized weight: they have no gradient, so they are left out."""
+    precision: tuple[str, ...] = ()
+    """Number types of the attributed parameters while passes run, such as `float32`."""
     passes: Literal["batch", "example"] = "batch"
     """`batch` where one pass serves a batch of examples, `example` where each example has a pass of its own."""
     reason: str | None = None
@@ -28,6 +32,11 @@ class ParameterReport:
             lines.append(
                 f"{_listed(self.frozen)} frozen (requires_grad=False) and left out, since training does not change "
                 f"frozen parameters; Task.layers = LayerSelection(frozen=True) attributes them"
+            )
+        if self.quantized:
+            lines.append(
+                f"{_listed(self.quantized)} quantized and left out, since integers have no gradient; load the model without "
+                f"quantization to attribute them"
             )
         if self.unused:
             lines.append(

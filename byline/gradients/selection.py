@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from byline.errors import InvalidTask, UnsupportedModel
 from byline.gradients.outer_products.blocks import Block, Form
+from byline.gradients.quantization import has_numbers
 from byline.task import LayerSelection
 
 
@@ -18,6 +19,8 @@ class Selection:
     """Blocks of attributed parameters."""
     frozen: tuple[str, ...]
     """Selected parameters that are not attributed, since `requires_grad` is False."""
+    quantized: tuple[str, ...] = ()
+    """Selected parameters that are not attributed, since they hold the integers of a quantized weight."""
 
 
 def select(model: nn.Module, layers: LayerSelection) -> Selection:
@@ -37,9 +40,10 @@ def select(model: nn.Module, layers: LayerSelection) -> Selection:
     owners = {name: own for name, m in model.named_modules() if (own := _own_parameters(m))}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     chosen = {id(p): p for name, own in owners.items() if layers.selects(name) for p in own.values()}
-    trained = {key for key, p in chosen.items() if p.requires_grad or layers.frozen}
-    frozen = tuple(name for key, name in names.items() if key in chosen and key not in trained)
-    _refuse_nothing(list(owners), chosen, trained)
+    coded = {key for key, p in chosen.items() if not has_numbers(p)}
+    trained = {key for key, p in chosen.items() if (p.requires_grad or layers.frozen) and key not in coded}
+    frozen = tuple(name for key, name in names.items() if key in chosen and key not in trained | coded)
+    _refuse_nothing(list(owners), chosen, trained, coded)
     _refuse_complex({names[key]: chosen[key] for key in trained})
     shares = Counter(id(p) for own in owners.values() for p in own.values())
     blocks: dict[str, Block] = {}
@@ -62,7 +66,7 @@ def select(model: nn.Module, layers: LayerSelection) -> Selection:
             # A weight that a module of a known kind shares with another has that kind's form, wherever it comes first.
             if block.name not in blocks or blocks[block.name].form == "vector":
                 blocks[block.name] = block
-    return Selection(tuple(blocks.values()), frozen)
+    return Selection(tuple(blocks.values()), frozen, tuple(n for key, n in names.items() if key in coded))
 
 
 def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -70,11 +74,18 @@ def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters(recurse=False) if p.numel()}
 
 
-def _refuse_nothing(owners: list[str], chosen: dict[int, nn.Parameter], trained: set[int]) -> None:
+def _refuse_nothing(
+    owners: list[str], chosen: dict[int, nn.Parameter], trained: set[int], coded: set[int]
+) -> None:
     if not chosen:
         raise InvalidTask(
             f"expected Task.layers to select modules with parameters, got a selection of none of {len(owners)}: "
             f"their names begin {', '.join(owners[:8])}"
+        )
+    if len(coded) == len(chosen):
+        raise InvalidTask(
+            f"expected parameters that have a gradient, got {len(chosen)} that are all integers of quantized weights: load "
+            f"the model without quantization, or put an adapter (LoRA) on it"
         )
     if not trained:
         raise InvalidTask(

@@ -16,6 +16,7 @@ from byline.gradients.check_record import CheckRecord
 from byline.gradients.checks import build_collector, check_batches, check_objective, last_layer
 from byline.gradients.collector import GradientCollector, require_values
 from byline.gradients.masks.plan import MaskPlan, plan_masks
+from byline.gradients.quantization import let_gradients_pass
 from byline.members import Member
 from byline.models.adapters import ADAPTER_LAYERS, adapter_folder, put_adapter, read_adapter
 from byline.models.checkpoints import load_checkpoint
@@ -67,7 +68,7 @@ def load_network(task: Task, member: Member, device: torch.device = CPU) -> nn.M
                 checkpoint.expected.adapters[member.adapter],
             )
         model = put_adapter(model, adapter)
-    return model.eval().to(device)
+    return let_gradients_pass(model.eval()).to(device)
 
 
 def require_eager(model: nn.Module) -> None:
@@ -148,7 +149,7 @@ def make_collector(
         UnsupportedModel: The model cannot be differentiated.
     """
     layers = layers or task.layers
-    model.eval().to(compute.device)
+    let_gradients_pass(model.eval()).to(compute.device)
     first, second = probed_items(task, model, compute)
     sample, reverse = _samples(task, compute, first, second), _samples(task, compute, second, first)
     signal = task.objective(recipe.train_signal)

@@ -103,7 +103,7 @@ def _embedding(
 def _embedding_products(indices: Tensor, grad_D: Tensor, settings: Mapping[str, Any]) -> Products:
     if settings["padding_idx"] is not None:
         grad_D = grad_D * (indices != settings["padding_idx"])[..., None]
-    return Products(indices, grad_D, None)
+    return Products(indices.long(), grad_D, None)
 
 
 def _convolution(  # noqa: PLR0913, PLR0917  # torch's parameters

@@ -91,6 +91,7 @@ def _parameter_lines(report: ParameterReport) -> Iterator[tuple[str, str]]:
         ("attributed", report.attributed),
         ("unused", report.unused),
         ("frozen", report.frozen),
+        ("quantized", report.quantized),
     ):
         if names:
             shown = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")

@@ -51,6 +51,9 @@ class Subject:
     layers: LayerSelection = field(default_factory=LayerSelection)
     in_double: Callable[[nn.Module], object] = lambda _: None
     """Prepares the copy of the model that is differentiated in double precision."""
+    reference: torch.dtype | None = torch.float64
+    """Precision of the autograd that gradients are held against. None takes the model's own, where its code fails in
+    double precision."""
 
     def model(self) -> nn.Module:
         """A copy of the model, in evaluation mode."""
@@ -98,7 +101,7 @@ def examine(
         warnings.simplefilter("ignore")
         model = subject.model()
         trained = {name for name, p in model.named_parameters() if p.requires_grad}
-        wanted = one_by_one(subject, torch.float64)
+        wanted = one_by_one(subject, subject.reference)
         try:
             return _compared(subject, collector(subject, model), wanted, trained)
         except UnsupportedModel as error:
