@@ -9,7 +9,6 @@ WORKERS ?= 2
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## show this
@@ -24,6 +23,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## train a small language model, index it, serve it, ask it (about 4 minutes)
 	$(BIN)/python -m examples.demo
+
+demo-llm: $(READY)  ## fine-tune SmolLM2-135M on real documents, index it, ask it (downloads 95 MB; an hour on 2 cores)
+	$(BIN)/python -m examples.smollm2.demo
 
 demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to statement (needs npm)
 	$(BIN)/python -m examples.openmoji.demo
@@ -124,6 +126,9 @@ bench-peers: $(READY)  ## other libraries on the same model and truth (installs 
 
 bench-quickstarts: $(READY)  ## the same few lines with other libraries (installs them in .bench/quickstarts)
 	$(BIN)/python -m benchmarks.peers.quickstarts
+
+bench-folder-quickstarts: $(READY)  ## a language model's folder with other libraries (installs them in .bench/peers)
+	$(BIN)/python -m benchmarks.peers.folder_quickstarts
 
 bench-gpu: $(READY)  ## what a GPU changes, on one machine: tests, a build in bf16, a query, FAISS (8 minutes)
 	$(BIN)/python -m benchmarks.gpu
