@@ -11,7 +11,7 @@ from rich.progress import track
 from byline.client import Client
 from byline.client.attributions import QueryOptions
 from byline.tasks import Document
-from byline.tasks.pretrained import Tokens
+from byline.tasks.tokenizer import Tokens
 from examples.code_lm.corpus import Corpus
 from examples.report import show_answer
 

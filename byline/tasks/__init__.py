@@ -1,9 +1,11 @@
 """Ready-made tasks for the common cases. See docs/tasks.md."""
 
 from byline.tasks.causal_lm import Generation, causal_language_model
+from byline.tasks.columns import Columns
 from byline.tasks.denoiser import Denoising, denoiser
 from byline.tasks.documents import Document
 from byline.tasks.labeled_inputs import TrainedModel
+from byline.tasks.loaded_models import LoadedModel
 from byline.tasks.model_task import from_model
 from byline.tasks.noise_schedule import NoiseSchedule
 from byline.tasks.pretrained import LocalModel
@@ -12,9 +14,11 @@ from byline.tasks.training_data import TrainingData
 from byline.tasks.vector import image_classification, vector_classification, vector_regression
 
 __all__ = [
+    "Columns",
     "Denoising",
     "Document",
     "Generation",
+    "LoadedModel",
     "LocalModel",
     "NoiseSchedule",
     "TrainedModel",

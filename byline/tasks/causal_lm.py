@@ -1,20 +1,26 @@
-"""A Hugging Face causal language model from a local folder: which documents made it write this."""
+"""A Hugging Face causal language model: which documents made it write this."""
 
 import math
-from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from byline.errors import InvalidQuery, InvalidTask
 from byline.task import Item, ParsedQuery, Positions, Prediction, QueryInterface, Task
+from byline.tasks.chats import chat_fault
+from byline.tasks.chunks import ChunkOptions, Chunks
 from byline.tasks.classification import device_of
-from byline.tasks.documents import IGNORED, ChunkOptions, Chunks, Document
-from byline.tasks.payloads import CausalTextQuery, causal_text_payload
-from byline.tasks.pretrained import LocalModel, Tokens, require_fit
+from byline.tasks.columns import Columns
+from byline.tasks.documents import IGNORED, Document
+from byline.tasks.loaded_models import LoadedModel, language_model
+from byline.tasks.payloads import CausalTextQuery, ChatQuery, causal_text_payload
+from byline.tasks.pretrained import LocalModel
+from byline.tasks.rows import documents_of
 from byline.tasks.token_objectives import (
     CONTRAST,
     POSITION_VALUES,
@@ -27,6 +33,7 @@ from byline.tasks.token_objectives import (
     token_margin,
 )
 from byline.tasks.token_texts import item_texts, target_tokens
+from byline.tasks.tokenizer import Tokens, require_fit
 
 
 class Generation(BaseModel):
@@ -84,48 +91,56 @@ def _choose(log_p_V: Tensor, temperature: float, generator: torch.Generator) -> 
 
 def causal_language_model(
     name: str,
-    local: LocalModel,
-    documents: Sequence[Document],
+    model: LocalModel | LoadedModel | nn.Module | Path | str,
+    data: Any,
     generation: Generation = Generation(),  # noqa: B008 - frozen
+    *,
+    tokenizer: Any = None,
+    columns: Columns | None = None,
 ) -> Task:
     """Declare a causal language model.
 
-    Documents are cut into chunks of `context` tokens, one row each. A document with a completion is
-    one row, whose loss is that of the completion given its prompt. A query is `{"text": ...,
-    "completion": optional}`: its loss is that of the completion given the text. Losses are means
+    Texts are cut into chunks of `context` tokens, one row each. A completion or a chat is one row, whose loss is that of
+    the completion given its prompt, or of the assistant's turns. A query is `{"text": ..., "completion": optional}`: its
+    loss is that of the completion given the text. With a chat template it is also `{"messages": [...]}`. Losses are means
     over target tokens. A query with a completion may name the attributed tokens (`target_tokens`, `target_text`), or
     another completion: `rather_than` attributes the target of the completion minus that of the other one.
 
     Args:
         name: Name of the Task.
-        local: The folder, the checkpoints, the context.
-        documents: The training set, in a fixed order.
+        model: A model of transformers or peft in memory, or the folder of one as `save_pretrained` or the Trainer leaves
+            it. `LocalModel` and `LoadedModel` add the context and other options.
+        data: The training set, in a fixed order: a `datasets.Dataset`, the path of a JSONL, JSON, Parquet, CSV or text
+            file, or a list of Documents, of dicts or of texts.
         generation: Options that generate a missing completion: greedily by default.
+        tokenizer: Of a model in memory.
+        columns: Names of the data set's columns. None takes the usual ones.
 
     Returns:
         The task, with the targets `margin` (log p/(1-p) of the mean token probability) and
         `likelihood` (log p of the whole completion).
 
     Raises:
-        InvalidTask: The folder or a document does not fit.
+        InvalidTask: The model, a column or a row does not fit.
     """
-    config = local.config()
-    context = local.limit(config)
-    tokens = Tokens(local.folders.tokenizer, start_token=local.start_token)
-    chunks = Chunks(documents, tokens.encode, ChunkOptions(context, tokens.head, local.shortest))
-    queries = TextQueries(tokens, context, generation, shortest=local.shortest)
+    chosen = language_model(model, tokenizer)
+    config = chosen.config()
+    context, tokens = chosen.limit(config), chosen.tokens()
+    cut = ChunkOptions(context, chosen.shortest, chosen.too_long)
+    chunks = Chunks(documents_of(data, columns), tokens, cut)
+    queries = TextQueries(tokens, cut, generation)
     return Task(
         name=name,
-        model=local.factory(config, "AutoModelForCausalLM"),
-        checkpoints=local.weights(),
+        model=chosen.factory(config, "AutoModelForCausalLM"),
+        checkpoints=chosen.weights(),
         train_set=chunks,
         describe=chunks.describe,
         collate=partial(collate_causal, pad_token=tokens.pad),
         loss=mean_token_loss,
         targets={"margin": token_margin, "likelihood": likelihood},
-        layers=local.layers,
+        layers=chosen.layers,
         query=QueryInterface(
-            payload=causal_text_payload(context),
+            payload=causal_text_payload(context, chat=tokens.has_chat),
             parse=queries.parse,
             predict=queries.predict,
             train=queries.train,
@@ -142,10 +157,9 @@ def causal_language_model(
 class TextQueries:
     """Queries of a text: parsed into items, and completed."""
 
-    def __init__(self, tokens: Tokens, context: int, generation: Generation, *, shortest: int) -> None:
+    def __init__(self, tokens: Tokens, cut: ChunkOptions, generation: Generation) -> None:
         self._tokens = tokens
-        self._shortest = shortest
-        self._context = context
+        self._cut, self._context = cut, cut.context
         self._generation = generation
 
     def parse(self, query: CausalTextQuery) -> ParsedQuery:
@@ -155,6 +169,8 @@ class TextQueries:
             InvalidQuery: The text or the completion has no token, or nothing in it is predicted.
             InputTooLarge: They do not fit the context.
         """
+        if isinstance(query, ChatQuery) and query.messages:
+            return self._parse_chat(query)
         prompt = [*self._tokens.head, *self._tokens.encode(query.text)[0]]
         if query.attribute == "text":
             require_fit("text", len(prompt), self._context)
@@ -181,19 +197,39 @@ class TextQueries:
         require_fit(f"text and {name}", len(prompt) + len(completion), self._context)
         return _item([*prompt, *completion], len(prompt)), places
 
-    def train(self, query: CausalTextQuery) -> Sequence[Item]:
+    def train(self, query: CausalTextQuery) -> list[Item]:
         """Cut a text into chunks, as training does, or take one row of a text with its completion.
 
         Raises:
             InvalidQuery: Nothing in it is predicted, or text and completion do not fit the context.
         """
-        document = Document(text=query.text, completion=query.completion)
-        cut = ChunkOptions(self._context, self._tokens.head, self._shortest)
+        turns = [turn.model_dump() for turn in query.messages] if isinstance(query, ChatQuery) else ()
+        document = Document(text=query.text, completion=query.completion, messages=turns)
         try:
-            chunks = Chunks([document], self._tokens.encode, cut)
+            chunks = Chunks([document], self._tokens, self._cut)
         except InvalidTask as error:
             raise InvalidQuery(str(error)) from error
         return [chunks[place] for place in range(len(chunks))]
+
+    def _parse_chat(self, query: ChatQuery) -> ParsedQuery:
+        """Attribute the assistant's last turn given the ones before, or all of its turns; generate a missing one."""
+        turns = [turn.model_dump() for turn in query.messages]
+        if turns[-1]["role"] != "assistant" and query.attribute == "completion":
+            prompt = self._tokens.chat.prompt(turns)
+            require_fit("messages (one more token is generated)", len(prompt), self._context - 1)
+            return ParsedQuery(item=_item(prompt, len(prompt)), complete=False)
+        fault = chat_fault(turns)
+        if fault is not None:
+            raise InvalidQuery(fault)
+        tokens_T, targets_T = self._tokens.chat.encode(turns)
+        require_fit("messages", len(tokens_T), self._context)
+        if query.attribute == "completion":
+            targets_T &= np.arange(len(targets_T)) >= len(self._tokens.chat.prompt(turns[:-1]))
+        if not targets_T[1:].any():
+            raise InvalidQuery("expected an assistant's turn of at least one token, got none")
+        input_ids = torch.from_numpy(tokens_T.astype(np.int64))
+        labels = torch.where(torch.from_numpy(targets_T), input_ids, IGNORED)
+        return ParsedQuery(item={"input_ids": input_ids, "labels": labels}, complete=True)
 
     def predict(self, model: nn.Module, item: Item) -> Prediction:
         """Generate the completion, and say how probable the model found it."""

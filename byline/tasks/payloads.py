@@ -144,16 +144,62 @@ class CausalTextQuery(Payload):
         return self
 
 
-def causal_text_payload(context: int) -> type[CausalTextQuery]:
-    """Make `{"text": ..., "completion": optional}` for a model that sees `context` tokens."""
+class Message(Payload):
+    """A turn of a chat."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: StrictStr
+
+
+class ChatQuery(CausalTextQuery):
+    """A chat, or a prompt without the chat template and what followed it."""
+
+    text: StrictStr = Field(default="", min_length=1)
+    messages: tuple[Message, ...] = ()
+
+    @model_validator(mode="after")
+    def _text_or_messages(self) -> Self:
+        if bool(self.text) == bool(self.messages):
+            raise InvalidQuery("expected either text or messages, got both or neither")
+        if self.messages and self.completion is not None:
+            raise InvalidQuery(
+                "expected the completion of a chat as its last message, got it beside the messages"
+            )
+        return self
+
+
+def causal_text_payload(context: int, *, chat: bool = False) -> type[CausalTextQuery]:
+    """Make `{"text": ..., "completion": optional}`, or `{"messages": [...]}` too.
+
+    Args:
+        context: Tokens that the model sees.
+        chat: Whether the tokenizer has a chat template.
+
+    Returns:
+        The payload.
+    """
     text = Annotated[StrictStr, Field(min_length=1, max_length=context * CHARACTERS_PER_TOKEN)]
+    bounded: dict[str, Any] = {
+        "completion": (text | None, Field(default=None, description="What followed the text.")),
+        "rather_than": (text | None, CausalTextQuery.model_fields["rather_than"]),
+        "target_text": (text | None, CausalTextQuery.model_fields["target_text"]),
+    }
+    if not chat:
+        shown = Field(description="What the model is shown.")
+        return create_model("TextQuery", __base__=CausalTextQuery, text=(text, shown), **bounded)
+    message: Any = create_model("ChatMessage", __base__=Message, content=(text, ...))
+    turns = Field(
+        default=(),
+        max_length=context,
+        description="Turns of a chat. The assistant's last turn is attributed; left out, the model writes it.",
+    )
+    shown = Field(default="", description="What the model is shown in place of a chat, without the template.")
     return create_model(
-        "TextQuery",
-        __base__=CausalTextQuery,
-        text=(text, Field(description="What the model is shown.")),
-        completion=(text | None, Field(default=None, description="What followed the text.")),
-        rather_than=(text | None, CausalTextQuery.model_fields["rather_than"]),
-        target_text=(text | None, CausalTextQuery.model_fields["target_text"]),
+        "ChatTextQuery",
+        __base__=ChatQuery,
+        text=(text, shown),
+        messages=(tuple[message, ...], turns),
+        **bounded,
     )
 
 

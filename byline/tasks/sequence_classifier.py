@@ -20,8 +20,9 @@ from byline.tasks.classification import (
 )
 from byline.tasks.documents import Document, document_ids, example_of
 from byline.tasks.payloads import class_position, labeled_text_payload
-from byline.tasks.pretrained import LocalModel, Tokens, require_fit
+from byline.tasks.pretrained import LocalModel
 from byline.tasks.token_objectives import mean_hidden_state
+from byline.tasks.tokenizer import Tokens, require_fit
 
 
 def sequence_classifier(

@@ -17,9 +17,9 @@ from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
 from byline.tasks import Document
-from byline.tasks.documents import ChunkOptions, Chunks
-from byline.tasks.pretrained import Tokens
+from byline.tasks.chunks import ChunkOptions, Chunks
 from byline.tasks.token_objectives import collate_causal, mean_token_loss
+from byline.tasks.tokenizer import Tokens
 from examples.code_lm.corpus import read_documents
 from examples.code_lm.task import SHORTEST
 
@@ -104,7 +104,7 @@ def train_all(folder: Path, corpus: Path, training: Training, progress: Progress
 
 def chunks_of(folder: Path, documents: Sequence[Document], context: int) -> Chunks:
     """Cut documents exactly as the Task does: the model is trained on the rows of the index."""
-    return Chunks(documents, Tokens(folder).encode, ChunkOptions(context, shortest=SHORTEST))
+    return Chunks(documents, Tokens(folder), ChunkOptions(context, shortest=SHORTEST))
 
 
 def train_model(chunks: Chunks, config: Any, training: Training, seed: int, progress: Progress) -> nn.Module:

@@ -14,8 +14,10 @@ from benchmarks.tasks.sotu.speeches import Speech
 from benchmarks.tasks.stamp import stamped, write_stamp
 from byline.task import Checkpoint, Item, Task
 from byline.tasks.causal_lm import causal_language_model
-from byline.tasks.documents import ChunkOptions, Chunks, Document
-from byline.tasks.pretrained import LocalModel, Tokens
+from byline.tasks.chunks import ChunkOptions, Chunks
+from byline.tasks.documents import Document
+from byline.tasks.pretrained import LocalModel
+from byline.tasks.tokenizer import Tokens
 
 TRAINED_ORDER = 0
 """Order of the run that is attributed: the first of the truth's."""
@@ -156,7 +158,7 @@ def _document(speech: Speech, characters: int | None) -> Document:
 
 def _chunks(given: list[Document], protocol: Protocol) -> Chunks:
     tokens = Tokens(folder_of(protocol))
-    return Chunks(given, tokens.encode, ChunkOptions(protocol.context, shortest=protocol.context))
+    return Chunks(given, tokens, ChunkOptions(protocol.context, shortest=protocol.context))
 
 
 def base_0() -> Task:

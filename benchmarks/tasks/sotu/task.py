@@ -15,8 +15,10 @@ from benchmarks.tasks.sotu.speeches import Speech, Split, made_up_speeches, real
 from benchmarks.tasks.truth import Retraining, keep_truth, random_halves
 from byline.task import Task
 from byline.tasks.causal_lm import causal_language_model
-from byline.tasks.documents import ChunkOptions, Chunks, Document
-from byline.tasks.pretrained import LocalModel, Tokens
+from byline.tasks.chunks import ChunkOptions, Chunks
+from byline.tasks.documents import Document
+from byline.tasks.pretrained import LocalModel
+from byline.tasks.tokenizer import Tokens
 
 LONGER = 52_000
 """Characters of every speech in `longer`."""
@@ -168,4 +170,4 @@ def _document(speech: Speech, characters: int) -> Document:
 
 def _chunks(texts: list[Document], protocol: Protocol) -> Chunks:
     tokens = Tokens(folder_of(protocol))
-    return Chunks(texts, tokens.encode, ChunkOptions(protocol.context, shortest=protocol.context))
+    return Chunks(texts, tokens, ChunkOptions(protocol.context, shortest=protocol.context))

@@ -1,0 +1,136 @@
+"""Chats as the tokenizer's template writes them, with the tokens of the assistant's turns told apart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from byline.declarations import kind
+from byline.errors import InvalidInput, InvalidTask
+
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+GENERATION = "{% generation %}"
+"""A template that marks the assistant's turns itself has this tag."""
+Turn = Mapping[str, Any]
+
+
+def chat_fault(messages: Sequence[Any]) -> str | None:
+    """Find what is wrong with the messages of a chat, in words that never name their content.
+
+    Args:
+        messages: `{"role": ..., "content": ...}` each.
+
+    Returns:
+        What was expected and what came. None where nothing is wrong.
+    """
+    if not messages:
+        return "expected messages, got an empty list"
+    for number, turn in enumerate(messages):
+        if not isinstance(turn, Mapping):
+            return f"expected every message to be an object with role and content, got {kind(turn)} at message {number}"
+        role, content = turn.get("role"), turn.get("content")
+        if role not in ROLES:
+            given = f"a word of {len(role)} letters" if isinstance(role, str) else kind(role)
+            return f"expected the role of a message to be one of {', '.join(ROLES)}, got {given} at message {number}"
+        if not isinstance(content, str) and not (content is None and turn.get("tool_calls")):
+            return f"expected the content of a message to be text, got {kind(content)} at message {number}"
+    if all(turn["role"] != "assistant" for turn in messages):
+        return f"expected an assistant's turn, which the loss is taken over, got none in {len(messages)} messages"
+    return None
+
+
+def first_exchange(messages: Sequence[Turn]) -> tuple[str, str]:
+    """Find a chat's first question of the user and first answer of the assistant, for people."""
+    question, answer = (
+        next((str(t["content"]) for t in messages if t["role"] == role and t.get("content")), "")
+        for role in ("user", "assistant")
+    )
+    return question, answer
+
+
+class ChatTemplate:
+    """The chat template of a tokenizer.
+
+    Args:
+        tokenizer: Of transformers, fast, with a chat template.
+
+    Raises:
+        InvalidTask: It has none.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        template = tokenizer.chat_template
+        if not isinstance(template, str):
+            raise InvalidTask(
+                "expected a tokenizer with one chat template, since the training data are messages: set "
+                "tokenizer.chat_template as in training, or pass columns of texts"
+            )
+        self._marks = GENERATION in template or "{%- generation" in template
+
+    def encode(self, messages: Sequence[Turn]) -> tuple[np.ndarray, np.ndarray]:
+        """Encode a chat.
+
+        Args:
+            messages: At least one, without a fault (`chat_fault`).
+
+        Returns:
+            tokens int32 [T] and targets bool [T]: the assistant's turns with the token that ends each.
+
+        Raises:
+            InvalidInput: The template refuses the messages, or writes turns in a way that does not tell their places.
+        """
+        if self._marks:
+            return self._marked(messages)
+        full = self._text(messages)
+        spans = [
+            self._span(messages, number, full)
+            for number, turn in enumerate(messages)
+            if turn["role"] == "assistant"
+        ]
+        encoding = self._tokenizer(full, add_special_tokens=False, return_offsets_mapping=True)
+        places_T2 = np.asarray(encoding["offset_mapping"], np.int64).reshape(-1, 2)
+        targets_T = np.zeros(len(places_T2), bool)
+        for first, last in spans:
+            targets_T |= (places_T2[:, 1] > first) & (places_T2[:, 0] < last)
+        return np.asarray(encoding["input_ids"], np.int32), targets_T
+
+    def prompt(self, messages: Sequence[Turn]) -> list[int]:
+        """Encode messages and the beginning of the assistant's next turn.
+
+        Raises:
+            InvalidInput: The template refuses the messages.
+        """
+        tokens: list[int] = self._tokenizer(self._text(messages, prompt=True), add_special_tokens=False)[
+            "input_ids"
+        ]
+        return tokens
+
+    def _marked(self, messages: Sequence[Turn]) -> tuple[np.ndarray, np.ndarray]:
+        encoding = self._template(
+            messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        )
+        return np.asarray(encoding["input_ids"], np.int32), np.asarray(encoding["assistant_masks"], bool)
+
+    def _text(self, messages: Sequence[Turn], *, prompt: bool = False) -> str:
+        text: str = self._template(messages, tokenize=False, add_generation_prompt=prompt)
+        return text
+
+    def _template(self, messages: Sequence[Turn], **options: Any) -> Any:
+        try:
+            return self._tokenizer.apply_chat_template([dict(turn) for turn in messages], **options)
+        except Exception as error:  # a template raises errors of jinja2 with words of its own
+            raise InvalidInput(
+                f"expected messages that the tokenizer's chat template takes, got {len(messages)} that it refuses "
+                f"({type(error).__name__}): repair their order, or leave them out"
+            ) from error
+
+    def _span(self, messages: Sequence[Turn], number: int, full: str) -> tuple[int, int]:
+        """Find the characters of a turn: the chat up to it, and with it, begin the whole chat."""
+        before, after = self._text(messages[:number], prompt=True), self._text(messages[: number + 1])
+        if not full.startswith(before) or not full.startswith(after.rstrip()):
+            raise InvalidInput(
+                f"expected a chat template that writes each turn alike in a longer chat, got one that does not at message "
+                f"{number}: put {GENERATION} and {{% endgeneration %}} around the assistant's turns in the template"
+            )
+        return len(before), len(after.rstrip())

@@ -1,0 +1,203 @@
+"""Columns of a data set, mapped to the fields of documents."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from byline.declarations import kind
+from byline.errors import InvalidTask
+from byline.tasks.documents import Document
+
+_TEXTS = ("text", "content")
+_PAIRS = (("prompt", "completion"), ("instruction", "output"), ("prompt", "response"), ("question", "answer"))
+_CHATS = ("messages", "conversations")
+_METADATA = ("id", "owner", "license", "uri", "label")
+_ROLES = {"human": "user", "gpt": "assistant"}
+"""Names of ShareGPT's turns, `{"from": "human", "value": ...}`."""
+
+
+class Columns(BaseModel):
+    """Names of columns. Fields that are left out take the usual names, where the data set has such columns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str | None = None
+    """Training text. Usually `text` or `content`."""
+    prompt: str | None = None
+    """Text before `completion`, without a loss. Usually `prompt`, `instruction` or `question`."""
+    completion: str | None = None
+    """Text that the loss was taken over. Usually `completion`, `output`, `response` or `answer`."""
+    messages: str | None = None
+    """Turns of a chat, `[{"role": "user", "content": ...}, ...]`. Usually `messages` or `conversations`."""
+    id: str | None = None
+    """Id of a row, different for each. An empty name takes a digest of the content."""
+    owner: str | None = None
+    """Owner that is credited and paid. An empty name takes none."""
+    license: str | None = None
+    """License of a row. An empty name takes none."""
+    uri: str | None = None
+    """URI of a row. An empty name takes none."""
+    label: str | None = None
+    """Category of a row, for filters. An empty name takes none."""
+    attributes: tuple[str, ...] = ()
+    """Further columns, for people and for filters."""
+
+    def fitted(self, names: Sequence[str]) -> "Columns":
+        """Fill in the usual names.
+
+        Args:
+            names: Columns of the data set.
+
+        Returns:
+            The mapping, with exactly one of text, prompt with completion, and messages.
+
+        Raises:
+            InvalidTask: A column is not there, or none or several fit.
+        """
+        chosen = self._forms_chosen() or _guessed(names)
+        metadata = {
+            field: field if (given := getattr(self, field)) is None and field in names else given or None
+            for field in _METADATA
+        }
+        made = Columns(**chosen, **metadata, attributes=self.attributes)
+        absent = [name for name in made.used if name not in names]
+        if absent:
+            raise InvalidTask(f"expected a column '{absent[0]}', the data set has {_listed(names)}")
+        return made
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Names of the columns that are read."""
+        fields = ("text", "prompt", "completion", "messages", *_METADATA)
+        named = [getattr(self, field) for field in fields]
+        return tuple(dict.fromkeys([*(name for name in named if name), *self.attributes]))
+
+    def document(self, row: Mapping[str, Any], position: int) -> Document:
+        """Make a document of a row.
+
+        Args:
+            row: Values by column.
+            position: Of the row, for messages.
+
+        Raises:
+            InvalidTask: A value has another form.
+        """
+        metadata = {
+            field: _word(row, name, position) for field in _METADATA if (name := getattr(self, field))
+        }
+        attributes = {name: _json(row.get(name), name, position) for name in self.attributes}
+        return Document(
+            text=_text(row, self.text or self.prompt, position) if self.messages is None else "",
+            completion=None if self.completion is None else _text(row, self.completion, position),
+            messages=() if self.messages is None else _messages(row, self.messages, position),
+            attributes=attributes,
+            **metadata,
+        )
+
+    def _forms_chosen(self) -> dict[str, str]:
+        fields = ("text", "prompt", "completion", "messages")
+        given = {field: name for field in fields if (name := getattr(self, field))}
+        if given and set(given) not in ({"text"}, {"prompt", "completion"}, {"messages"}):
+            raise InvalidTask(
+                f"expected Columns with text, with prompt and completion, or with messages, got {', '.join(given)}"
+            )
+        return given
+
+
+def _guessed(names: Sequence[str]) -> dict[str, str]:
+    """Find the columns of the usual names."""
+    texts = [{"text": name} for name in _TEXTS if name in names][:1]
+    pairs = [{"prompt": p, "completion": c} for p, c in _PAIRS if p in names and c in names][:1]
+    chats = [{"messages": name} for name in _CHATS if name in names][:1]
+    found = [*texts, *pairs, *chats]
+    if len(found) != 1:
+        fits = "none of the usual names" if not found else "several of the usual names"
+        raise InvalidTask(
+            f"expected columns text, prompt and completion, or messages, got {fits} in {_listed(names)}: pass "
+            f"columns=Columns(text='...'), Columns(prompt='...', completion='...') or Columns(messages='...')"
+        )
+    if pairs and pairs[0]["prompt"] == "instruction" and "input" in names:
+        raise InvalidTask(
+            "expected one column of prompts, got instruction and input: join them into a column as in training, and pass "
+            "columns=Columns(prompt='...', completion='output')"
+        )
+    return found[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    some = ", ".join(f"'{name}'" for name in list(names)[:12])
+    return f"the columns {some}{', ...' if len(names) > 12 else ''}" if names else "no columns"
+
+
+def _value(row: Mapping[str, Any], name: str, position: int) -> Any:
+    if name not in row:
+        raise InvalidTask(
+            f"expected a column '{name}' in every row, found none in the row at position {position}"
+        )
+    return row[name]
+
+
+def _text(row: Mapping[str, Any], name: str | None, position: int) -> str:
+    assert name is not None
+    value = _value(row, name, position)
+    if not isinstance(value, str):
+        raise InvalidTask(
+            f"expected '{name}' of every row to be text, got {kind(value)} in the row at position {position}: leave the row "
+            f"out, or name another column"
+        )
+    return value
+
+
+def _word(row: Mapping[str, Any], name: str, position: int) -> str | None:
+    value = row.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return str(value)
+    raise InvalidTask(
+        f"expected '{name}' of every row to be text or a number, got {kind(value)} in the row at position {position}"
+    )
+
+
+def _json(value: Any, name: str, position: int) -> JsonValue:
+    if (
+        value is None
+        or isinstance(value, str | bool | int)
+        or (isinstance(value, float) and math.isfinite(value))
+    ):
+        return value
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [_json(each, name, position) for each in value]
+    if isinstance(value, Mapping):
+        return {str(key): _json(each, name, position) for key, each in value.items()}
+    raise InvalidTask(
+        f"expected '{name}' of every row to be JSON, got {kind(value)} in the row at position {position}: leave it out of "
+        f"Columns.attributes"
+    )
+
+
+def _messages(row: Mapping[str, Any], name: str, position: int) -> tuple[Mapping[str, Any], ...]:
+    turns = _value(row, name, position)
+    if not isinstance(turns, Sequence) or isinstance(turns, str | bytes):
+        raise InvalidTask(
+            f"expected '{name}' of every row to be a list of messages, got {kind(turns)} in the row at position {position}"
+        )
+    if not turns:
+        raise InvalidTask(
+            f"expected '{name}' of every row to hold messages, got none in the row at position {position}: leave the row out"
+        )
+    return tuple(_turn(turn) for turn in turns)
+
+
+def _turn(turn: Any) -> Any:
+    """Rename the fields of ShareGPT, and leave out those that a table fills with None."""
+    if not isinstance(turn, Mapping):
+        return turn
+    if "from" in turn and "value" in turn and "role" not in turn:
+        return {"role": _ROLES.get(turn["from"], turn["from"]), "content": turn["value"]}
+    return {key: value for key, value in turn.items() if value is not None}

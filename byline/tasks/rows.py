@@ -1,0 +1,303 @@
+"""Rows of training data as people have them: lists, `datasets`, files. Rows are read when they are needed."""
+
+import json
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from byline.declarations import kind
+from byline.errors import InvalidTask
+from byline.paths import in_task_folder, local_path
+from byline.tasks.columns import Columns
+from byline.tasks.documents import Document
+
+_BUILDERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".arrow": "arrow"}
+"""Files that `datasets` maps into memory."""
+FILES = (".jsonl", ".json", ".parquet", ".csv", ".txt", ".arrow")
+
+
+class Documents(Protocol):
+    """A training set of documents, in a fixed order."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> list[Document]:
+        """Read some documents, from position `start` to the one before `stop`."""
+        ...
+
+
+class DocumentList:
+    """Documents in memory."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._documents = documents
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def read(self, start: int, stop: int) -> list[Document]:
+        """Return some documents."""
+        return list(self._documents[start:stop])
+
+
+class _Table(Protocol):
+    names: Sequence[str]
+
+    def __len__(self) -> int: ...
+
+    def rows(self, start: int, stop: int) -> Sequence[Mapping[str, Any]]: ...
+
+
+class DocumentTable:
+    """Documents in the rows of a table."""
+
+    def __init__(self, table: _Table, columns: Columns) -> None:
+        self._table, self._columns = table, columns.fitted(table.names)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def read(self, start: int, stop: int) -> list[Document]:
+        """Read some rows."""
+        rows = self._table.rows(start, stop)
+        return [self._columns.document(row, start + place) for place, row in enumerate(rows)]
+
+
+def documents_of(data: Any, columns: Columns | None = None) -> Documents:
+    """Take training data in any of the forms that people have.
+
+    Args:
+        data: A `datasets.Dataset`; a path of a JSONL, JSON, Parquet, CSV or text file, or of a folder of
+            `Dataset.save_to_disk`; or a list of Documents, of dicts or of texts.
+        columns: Names of the columns. None takes the usual ones.
+
+    Raises:
+        InvalidTask: It has another form, or the columns do not fit.
+    """
+    columns = columns or Columns()
+    if isinstance(data, str | Path):
+        return _file(in_task_folder(local_path(data, "the data")), columns)
+    if type(data).__module__.partition(".")[0] == "datasets":
+        return DocumentTable(_of_datasets(data), columns)
+    if not isinstance(data, Sequence):
+        raise InvalidTask(
+            f"expected data as a list, a datasets.Dataset or the path of a file, got {kind(data)}: pass one of these"
+        )
+    first = data[0] if len(data) else None
+    if isinstance(first, Mapping):
+        _require_all(data, Mapping, "dicts")
+        return DocumentTable(_Dicts(data), columns)
+    if isinstance(first, str):
+        _require_all(data, str, "texts")
+        return DocumentTable(_Texts(data), Columns(text="text"))
+    _require_all(data, Document, "Documents")
+    return DocumentList(data)
+
+
+def _require_all(data: Sequence[Any], element: type, each: str) -> None:
+    wrong = next((place for place, value in enumerate(data) if not isinstance(value, element)), None)
+    if wrong is not None:
+        raise InvalidTask(
+            f"expected documents to be {each}, got {kind(data[wrong])} at position {wrong}: pass Documents, dicts or texts, "
+            f"all of one kind"
+        )
+
+
+class _Dicts:
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows, self.names = rows, list(rows[0])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def rows(self, start: int, stop: int) -> Sequence[Mapping[str, Any]]:
+        return self._rows[start:stop]
+
+
+class _Texts:
+    names = ("text",)
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        return [{"text": text} for text in self._texts[start:stop]]
+
+
+class _Dataset:
+    """Rows of a `datasets.Dataset`, which is mapped into memory."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset, self.names = dataset, list(dataset.column_names)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        columns = self._dataset[start:stop]
+        return [
+            {name: columns[name][place] for name in self.names}
+            for place in range(min(stop, len(self)) - start)
+        ]
+
+
+class _FileSpans:
+    """Pieces of a file, whose places alone are kept in memory."""
+
+    def __init__(self, path: Path, spans: Iterator[tuple[int, int]]) -> None:
+        places = array("q")
+        for span in spans:
+            places.extend(span)
+        self._path, self._places = path, np.asarray(places).reshape(-1, 2)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def pieces(self, start: int, stop: int) -> list[str]:
+        with self._path.open("rb") as file:
+            return [self._piece(file, *place) for place in self._places[start:stop].tolist()]
+
+    def _piece(self, file: Any, first: int, last: int) -> str:
+        file.seek(first)
+        try:
+            text: str = file.read(last - first).decode("utf-8")
+        except UnicodeDecodeError:
+            raise InvalidTask(
+                f"expected {self._path} to be UTF-8, got other bytes after byte {first}: convert the file"
+            ) from None
+        return text
+
+
+class _JsonLines:
+    def __init__(self, path: Path) -> None:
+        self._path, self._lines = path, _FileSpans(path, _lines(path))
+        self.names: list[str] = list(self.rows(0, 1)[0]) if len(self._lines) else []
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        return [self._row(t, start + place) for place, t in enumerate(self._lines.pieces(start, stop))]
+
+    def _row(self, text: str, position: int) -> dict[str, Any]:
+        try:
+            row = json.loads(text)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise InvalidTask(
+                f"expected {self._path} to hold a JSON object in each line, got something else in the row at position "
+                f"{position}"
+            )
+        return row
+
+
+class _Paragraphs:
+    names = ("text",)
+
+    def __init__(self, path: Path) -> None:
+        self._paragraphs = _FileSpans(path, _paragraphs(path))
+
+    def __len__(self) -> int:
+        return len(self._paragraphs)
+
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        return [{"text": text} for text in self._paragraphs.pieces(start, stop)]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, int]]:
+    """Find the lines that are not blank.
+
+    Yields:
+        First byte of a line, and the byte after it.
+    """
+    first = 0
+    with path.open("rb") as file:
+        for line in file:
+            if line.strip():
+                yield first, first + len(line)
+            first += len(line)
+
+
+def _paragraphs(path: Path) -> Iterator[tuple[int, int]]:
+    """Find the paragraphs, which blank lines part.
+
+    Yields:
+        First byte of a paragraph, and the byte after it.
+    """
+    first = last = place = 0
+    with path.open("rb") as file:
+        for line in file:
+            place += len(line)
+            if line.strip():
+                last = place
+                continue
+            if last > first:
+                yield first, last
+            first = last = place
+    if last > first:
+        yield first, last
+
+
+def _file(path: Path, columns: Columns) -> Documents:
+    if path.is_dir() and (path / "state.json").is_file():
+        return DocumentTable(_Dataset(_datasets().load_from_disk(str(path))), columns)
+    if not path.is_file():
+        raise InvalidTask(f"expected training data at {path}, found no file")
+    suffix = path.suffix.lower()
+    if suffix == ".txt":
+        return DocumentTable(_Paragraphs(path), Columns(text="text"))
+    if suffix == ".jsonl" or (suffix == ".json" and not _is_array(path)):
+        return DocumentTable(_JsonLines(path), columns)
+    if suffix not in _BUILDERS:
+        raise InvalidTask(f"expected a file of one of the kinds {', '.join(FILES)}, got '{suffix[:20]}'")
+    return DocumentTable(_mapped(path, _BUILDERS[suffix]), columns)
+
+
+def _is_array(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4096).lstrip().startswith(b"[")
+
+
+def _of_datasets(data: Any) -> _Dataset:
+    name = type(data).__name__
+    if isinstance(data, Mapping):
+        raise InvalidTask(
+            f"expected one datasets.Dataset, got a {name} of {len(data)} splits: pass the one that the model was trained "
+            f"on, as in data['train']"
+        )
+    if not hasattr(data, "column_names") or not hasattr(data, "__len__"):
+        raise InvalidTask(
+            f"expected a datasets.Dataset, whose rows have places, got a {name}: load the data without streaming"
+        )
+    return _Dataset(data)
+
+
+def _mapped(path: Path, builder: str) -> _Dataset:
+    """Have `datasets` map a file into memory. It keeps a copy in its cache folder."""
+    library = _datasets()
+    shown = library.is_progress_bar_enabled()
+    library.disable_progress_bars()
+    try:
+        return _Dataset(library.load_dataset(builder, data_files=str(path), split="train"))
+    except Exception as error:
+        raise InvalidTask(
+            f"expected {path} to be a {builder} file with one table, got one that cannot be read: {type(error).__name__}"
+        ) from error
+    finally:
+        if shown:
+            library.enable_progress_bars()
+
+
+def _datasets() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise InvalidTask("this kind of file needs datasets: pip install 'byline[hf]'") from error
+    return datasets

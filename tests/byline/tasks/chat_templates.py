@@ -1,0 +1,39 @@
+"""Chat templates as models have them: with marks of the assistant's turns, and without."""
+
+from pathlib import Path
+from typing import Any
+
+CHATML = (
+    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{{ '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+MARKED = (
+    "{% for m in messages %}<|{{ m['role'] }}|>"
+    "{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}<|end|>{% endgeneration %}{{ '\\n' }}"
+    "{% else %}{{ m['content'] }}<|end|>{{ '\\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+SHORT = (
+    "{% for m in messages %}{{ m['role'][0] }}{{ m['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}a{% endif %}"
+)
+"""Takes few tokens."""
+REWRITING = "{% for m in messages %}{{ loop.revindex }}{{ m['content'] }}{% endfor %}"
+"""Writes each turn by its distance from the last one, as templates that leave earlier thoughts out."""
+STRICT = "{% if messages[0]['role'] != 'user' %}{{ raise_exception('users first') }}{% endif %}" + CHATML
+
+CHAT = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "import?"},
+    {"role": "assistant", "content": "os"},
+    {"role": "user", "content": "def?"},
+    {"role": "assistant", "content": "add(a, b)"},
+]
+
+
+def chat_tokenizer(folder: Path, template: str = CHATML) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer.chat_template = template
+    return tokenizer

@@ -1,0 +1,144 @@
+"""Models in memory: the weights they hold, in float32, without a change of the user's own."""
+
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import byline
+from byline.errors import InvalidTask
+from byline.loading.memory import task_in_memory
+from byline.members import Member
+from byline.models.network import load_network
+from byline.recipes import recipe
+from byline.tasks import LoadedModel, causal_language_model
+from byline.tasks.loaded_models import language_model
+from tests.byline.tasks.adapters import tuned_model
+from tests.byline.tasks.chat_templates import SHORT, chat_tokenizer
+from tests.byline.tasks.conftest import TEXTS
+
+ROWS = [{"text": text, "owner": f"owner {n}"} for n, text in enumerate(TEXTS)]
+TOKENS_1T = torch.arange(1, 9)[None]
+
+
+@pytest.fixture
+def own(lm_folder: Path) -> Any:
+    from transformers import GPT2LMHeadModel
+
+    return GPT2LMHeadModel.from_pretrained(lm_folder)
+
+
+def test_a_model_is_indexed_and_asked_in_five_lines(
+    own: nn.Module, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    tokenizer = chat_tokenizer(tokenizer_folder)
+    task = causal_language_model("mine", own, datasets.Dataset.from_list(ROWS), tokenizer=tokenizer)
+    index = byline.build(task, recipe("grad_dot", projection={"kind": "identity"}), tmp_path, progress=False)
+    answer = index.attribute({"text": "import", "completion": " os"})
+    assert answer.proponents[0].example.owner in {row["owner"] for row in ROWS}
+    model = load_network(task, Member(0)).double()
+    gradients = []
+    for row in range(3):
+        loss = task.loss(model, task.collate([task.train_set[row]])).sum()
+        parameters = list(model.parameters())
+        gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)]))
+    scores_QN = index.item_scores([task.train_set[row] for row in range(3)])[:, :3]
+    expected_QN = (torch.stack(gradients) @ torch.stack(gradients).T).numpy()
+    np.testing.assert_allclose(
+        scores_QN, expected_QN, rtol=2e-3, atol=2e-3 * float(np.abs(expected_QN).max())
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_weights_are_the_models_and_stay(own: Any, tokenizer_folder: Path, dtype: torch.dtype) -> None:
+    own = own.to(dtype)
+    before = {name: tensor.clone() for name, tensor in own.state_dict().items()}
+    task = causal_language_model("mine", own, TEXTS, tokenizer=chat_tokenizer(tokenizer_folder))
+    loaded = load_network(task, Member(0))
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    assert loaded.lm_head.weight is loaded.transformer.wte.weight, "tied as the model's own"
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, before[name].float()), name
+    with torch.no_grad():
+        own.lm_head.weight.zero_()  # training goes on
+    assert torch.equal(load_network(task, Member(0)).lm_head.weight, before["lm_head.weight"].float())
+    assert task_in_memory(task).digest == task_in_memory(task).digest
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_an_adapter_in_memory_is_attributed_alone(
+    lm_folder: Path, tokenizer_folder: Path, trainable: bool
+) -> None:
+    tuned = tuned_model(lm_folder, modules_to_save=["ln_f"])
+    if not trainable:  # as PeftModel.from_pretrained loads it
+        tuned.requires_grad_(False)
+    task = causal_language_model("tuned", tuned, TEXTS, tokenizer=chat_tokenizer(tokenizer_folder))
+    loaded = load_network(task, Member(0))
+    torch.testing.assert_close(loaded(TOKENS_1T).logits, tuned(TOKENS_1T).logits)
+    trained = {name for name, p in loaded.named_parameters() if p.requires_grad}
+    assert len(trained) == 6
+    assert all("lora_" in name or "modules_to_save" in name for name in trained)
+    assert any(p.requires_grad for p in tuned.parameters()) is trainable
+
+
+def test_prompt_tuning_in_memory(lm_folder: Path, tokenizer_folder: Path) -> None:
+    import warnings
+
+    import peft
+    from transformers import GPT2LMHeadModel
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = peft.get_peft_model(
+            GPT2LMHeadModel.from_pretrained(lm_folder),
+            peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2),
+        ).eval()
+    chosen = LoadedModel(model=model, tokenizer=chat_tokenizer(tokenizer_folder), context=12)
+    loaded = load_network(causal_language_model("tuned", chosen, TEXTS), Member(0))
+    assert [name for name, p in loaded.named_parameters() if p.requires_grad] == [
+        "prompt_encoder.default.embedding.weight"
+    ]
+
+
+def test_what_is_no_language_model_is_refused(own: nn.Module, tokenizer_folder: Path) -> None:
+    tokenizer = chat_tokenizer(tokenizer_folder)
+    with pytest.raises(InvalidTask, match="expected tokenizer"):
+        language_model(own)
+    with pytest.raises(InvalidTask, match="leave it out"):
+        language_model(tokenizer_folder, tokenizer)
+    with pytest.raises(InvalidTask, match="got an int"):
+        language_model(3)  # type: ignore[arg-type]  # what a user might pass
+    with pytest.raises(InvalidTask, match="from_model"):
+        causal_language_model("x", nn.Linear(2, 2), TEXTS, tokenizer=tokenizer)
+
+
+def test_a_chat_is_asked_by_its_messages(own: nn.Module, tokenizer_folder: Path) -> None:
+    tokenizer = chat_tokenizer(tokenizer_folder, SHORT)
+    rows = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}]
+    task = causal_language_model("chat", own, rows, tokenizer=tokenizer)
+    assert task.query is not None
+
+    def ask(**payload: Any) -> Any:
+        assert task.query is not None
+        return task.query.parse(task.query.payload(**payload))
+
+    parsed = ask(**rows[0])
+    assert parsed.complete
+    assert torch.equal(parsed.item["labels"], task.train_set[0]["labels"]), "a training chat asks for itself"
+    assert not ask(messages=rows[0]["messages"][:1]).complete
+    assert ask(text="a", completion="b").complete
+    two = rows[0]["messages"] * 3
+    with pytest.raises(byline.BylineError, match="at most 16 tokens"):
+        ask(messages=two)
+    for wrong in (
+        {},
+        {"text": "a", **rows[0]},
+        {"completion": "c", **rows[0]},
+        {"messages": [{"role": "x"}]},
+    ):
+        with pytest.raises((ValueError, byline.BylineError)):
+            ask(**wrong)
