@@ -73,7 +73,8 @@ class Checkpoint:
     along each direction: `curvature.filter = "finite_run"` and the damping of solved queries take them."""
     optimizer_state: Path | Mapping[str, Tensor] | None = None
     """Adam's moments, `exp_avg/PARAMETER` and `exp_avg_sq/PARAMETER`, in a `.safetensors` file or as tensors
-    (`byline.models.optimizer_state.adam_state` takes them from an optimizer). Where they are missing they are estimated."""
+    (`byline.models.optimizer_state.adam_state` takes them from an optimizer), or the `optimizer.pt` of Hugging Face's
+    Trainer. Where they are missing they are estimated."""
     adapters: Sequence[Path] = ()
     """Folders of LoRA adapters (peft) that were trained on top of these weights. `members.adapters` uses them."""
     recording: Path | None = None

@@ -4,7 +4,7 @@ Weights are data and are read as such (`byline.models.weight_files`). Nothing is
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +57,11 @@ def _checked_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def checkpoint_digests(
-    checkpoint: Checkpoint, adapters: int = 0, *, recorded: bool = False, moments: bool = False
+    checkpoint: Checkpoint,
+    adapters: int = 0,
+    *,
+    recorded: bool = False,
+    moments: Callable[[], nn.Module] | None = None,
 ) -> CheckpointDigests:
     """Read what a checkpoint is made of.
 
@@ -65,7 +69,7 @@ def checkpoint_digests(
         checkpoint: The weights.
         adapters: Number of its LoRA adapters that are used. The others do not count.
         recorded: Whether its recorded run is used.
-        moments: Whether its optimizer state is used, where it has one.
+        moments: Builds the model, where the checkpoint's optimizer state is used. None leaves that out.
 
     Returns:
         Digests of these parts.
@@ -74,7 +78,7 @@ def checkpoint_digests(
         InvalidTask: One of them cannot be read.
         InvalidRecipe: It has fewer adapters.
     """
-    state = load_optimizer_state(checkpoint) if moments else None
+    state = None if moments is None else load_optimizer_state(checkpoint, moments)
     return replace(
         _own_digests(checkpoint),
         adapters=tuple(read_adapter(adapter_folder(checkpoint, number)).digest for number in range(adapters)),

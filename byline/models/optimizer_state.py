@@ -1,6 +1,6 @@
 """Adam's moments of a checkpoint: taken from an optimizer when training ends, and read again for recipes that use them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,9 @@ from byline.members import Member
 from byline.scale.moments import FIRST, SECOND, block_moments
 from byline.task import Checkpoint, Task
 from byline.types import State
+
+_OF_TORCH = (".pt", ".pth", ".bin")
+"""Files of `torch.save(optimizer.state_dict(), ...)`."""
 
 
 def adam_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
@@ -74,7 +77,8 @@ def saved_adam_state(path: Path | str, model: nn.Module) -> dict[str, Tensor]:
             return found
     raise InvalidTask(
         f"expected {path} to hold exp_avg and exp_avg_sq of the model's {len(list(model.parameters()))} parameters, in one "
-        f"group or in two (with weight decay and without), got others: save adam_state(optimizer, model) while training"
+        f"group or in two (with weight decay and without), got others: save adam_state(optimizer, model) while training, or "
+        f"leave Checkpoint.optimizer_state out and they are estimated"
     )
 
 
@@ -107,11 +111,17 @@ def _named_moments(
     return found
 
 
-def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
+def load_optimizer_state(
+    checkpoint: Checkpoint, model: Callable[[], nn.Module]
+) -> Mapping[str, Tensor] | None:
     """Read a checkpoint's moments. None where it has none.
 
+    Args:
+        checkpoint: Of the model.
+        model: Builds it. Its parameters name the moments in a file of torch, such as the Trainer's `optimizer.pt`.
+
     Raises:
-        InvalidTask: There is no such file, or it is no safetensors file.
+        InvalidTask: There is no such file, or it holds no moments of this model.
     """
     state = checkpoint.optimizer_state
     if state is None or isinstance(state, Mapping):
@@ -119,6 +129,8 @@ def load_optimizer_state(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
     path = Path(state)
     if not path.is_file():
         raise InvalidTask(f"expected Checkpoint.optimizer_state at {path}, found no file")
+    if path.suffix in _OF_TORCH:
+        return saved_adam_state(path, model())
     try:
         return read_tensors(path)
     except (SafetensorError, OSError) as error:
@@ -135,7 +147,7 @@ def load_moments(task: Task, member: Member, blocks: Sequence[Block]) -> State |
     if member.adapter is not None:
         return None
     checkpoint = task.checkpoints[member.checkpoint]
-    tensors = load_optimizer_state(checkpoint)
+    tensors = load_optimizer_state(checkpoint, task.model)
     if tensors is None:
         return None
     if checkpoint.expected is not None:

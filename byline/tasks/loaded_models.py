@@ -63,9 +63,9 @@ class LoadedModel(TextOptions):
     @cached_property
     def _skeleton(self) -> nn.Module:
         """The modules without their parameters' numbers, which the checkpoint has."""
-        whole = _with_parameters(self.model, "meta")
+        whole: Any = _with_parameters(self.model, "meta")
         if _is_peft(self.model) and not any(parameter.requires_grad for parameter in whole.parameters()):
-            whole.set_adapter(whole.active_adapter)  # type: ignore[operator]  # peft's, loaded for inference
+            whole.set_adapter(whole.active_adapter)  # it was loaded for inference
         skeleton = _inner(whole)
         for module in skeleton.modules():
             for name, buffer in module.named_buffers(recurse=False):

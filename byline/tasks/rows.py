@@ -44,7 +44,8 @@ class DocumentList:
 
 
 class _Table(Protocol):
-    names: Sequence[str]
+    @property
+    def names(self) -> Sequence[str]: ...
 
     def __len__(self) -> int: ...
 

@@ -3,7 +3,8 @@
 checkpoint-500/
   model.safetensors             the weights
   trainer_state.json            global_step, and learning rates in log_history
-  optimizer_state.safetensors   Adam's moments, as `byline.models.optimizer_state.saved_adam_state` makes of optimizer.pt
+  optimizer.pt                  Adam's moments, by the parameters' places in the optimizer
+  optimizer_state.safetensors   the same by their names, as `byline.models.optimizer_state.adam_state` takes them: read first
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 
 TRAINER_STATE = "trainer_state.json"
 MOMENTS = "optimizer_state.safetensors"
+OPTIMIZER = "optimizer.pt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +37,14 @@ def run_facts(folder: Path) -> RunFacts:
     Args:
         folder: Folder of one checkpoint.
     """
-    moments = folder / MOMENTS
+    moments = next((path for name in (MOMENTS, OPTIMIZER) if (path := folder / name).is_file()), None)
     state = _trainer_state(folder / TRAINER_STATE)
     counted = state.get("global_step")
     steps = counted if type(counted) is int and counted > 0 else None
     return RunFacts(
         learning_rate=None if steps is None else _last_rate(state.get("log_history"), steps),
         steps=steps,
-        optimizer_state=moments if moments.is_file() else None,
+        optimizer_state=moments,
     )
 
 

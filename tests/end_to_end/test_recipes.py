@@ -269,7 +269,7 @@ def dense_scores(task: Task, recipe: Recipe, queries: list) -> np.ndarray:
 
 def moments(task: Task, recipe: Recipe, member: Member, train: dict) -> tuple[dict, dict]:
     """First and second moments, [O, I] a block: the checkpoint's, or the means over the training points."""
-    given = load_optimizer_state(task.checkpoints[member.checkpoint])
+    given = load_optimizer_state(task.checkpoints[member.checkpoint], task.model)
     if given is None:
         return {n: m.mean(axis=0) for n, m in train.items()}, {
             n: (m**2).mean(axis=0) for n, m in train.items()

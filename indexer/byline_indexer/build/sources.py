@@ -56,7 +56,7 @@ class Sources:
                 task.checkpoints[place],
                 adapters,
                 recorded=recipe.recorded,
-                moments=recipe.scale.uses_moments and not adapters,
+                moments=task.model if recipe.scale.uses_moments and not adapters else None,
             )
             for place in sorted({member.checkpoint for member in self.members})
         }

@@ -35,9 +35,17 @@ def test_moments_survive_a_file(tmp_path: Path) -> None:
     assert set(taken) == {f"{m}/{n}" for m in ("exp_avg", "exp_avg_sq") for n, _ in model.named_parameters()}
     torch.testing.assert_close(taken["exp_avg/0.weight"], 0.1 * model[0].weight.grad)
     save_file(taken, tmp_path / "adam.safetensors")
-    read = load_optimizer_state(Checkpoint(weights={}, optimizer_state=tmp_path / "adam.safetensors"))
+    read = load_optimizer_state(
+        Checkpoint(weights={}, optimizer_state=tmp_path / "adam.safetensors"), lambda: model
+    )
     assert read is not None
     torch.testing.assert_close(dict(read), taken)
+    torch.save(optimizer.state_dict(), tmp_path / "optimizer.pt")
+    named = load_optimizer_state(
+        Checkpoint(weights={}, optimizer_state=tmp_path / "optimizer.pt"), lambda: model
+    )
+    assert named is not None
+    torch.testing.assert_close(dict(named), taken)
 
 
 def test_moments_of_a_saved_optimizer_are_named(tmp_path: Path) -> None:
@@ -80,10 +88,10 @@ def test_other_optimizers_have_none() -> None:
 def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "adam.safetensors"
     with pytest.raises(InvalidTask, match="found no file"):
-        load_optimizer_state(Checkpoint(weights={}, optimizer_state=path))
+        load_optimizer_state(Checkpoint(weights={}, optimizer_state=path), torch.nn.Module)
     path.write_text("nothing")
     with pytest.raises(InvalidTask, match="readable safetensors"):
-        load_optimizer_state(Checkpoint(weights={}, optimizer_state=path))
+        load_optimizer_state(Checkpoint(weights={}, optimizer_state=path), torch.nn.Module)
 
 
 def test_only_what_is_there_is_given() -> None:

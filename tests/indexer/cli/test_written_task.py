@@ -1,0 +1,126 @@
+"""`byline build --hf`: an index without a Task file, which every later command opens."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from byline.__main__ import compose
+from byline.errors import InvalidInput
+from byline.loading.task_file import load_task
+from byline_indexer.cli.written_task import HuggingFaceBuild, named_columns, task_text, write_task
+from tests.byline.tasks.adapters import save_adapter
+from tests.byline.tasks.conftest import TEXTS
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"body": t, "author": f"a{n}"}) + "\n" for n, t in enumerate(TEXTS)))
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(compose(), [str(each) for each in arguments], env={"COLUMNS": "200"})
+
+
+def test_a_folder_and_a_file_make_an_index_that_is_asked(lm_folder: Path, data: Path, tmp_path: Path) -> None:
+    save_adapter(lm_folder, tmp_path / "lora")
+    options = [
+        "--data",
+        data,
+        "--adapter",
+        tmp_path / "lora",
+        "--columns",
+        "text=body,owner=author",
+        "--context",
+        8,
+    ]
+    index = tmp_path / "index"
+    command = ["build", "--hf", lm_folder, *options, "--recipe", "grad_dot", "--index", index]
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    version = Path(result.stdout.strip().splitlines()[-1])
+    assert version.parent == index
+    assert f"The Task is declared in {index / 'task.py'}" in result.stderr
+    task = load_task(f"{index / 'task.py'}:task").task
+    assert (task.name, len(task.train_set[0]["input_ids"])) == ("lora", 8)
+    again = run(*command)
+    assert again.stdout.strip().splitlines()[-1] == str(version), "found again"
+    asked = run(
+        "query", index, "--query", json.dumps({"text": TEXTS[1][:6], "completion": TEXTS[1][6:9]}), "--json"
+    )
+    assert asked.exit_code == 0, asked.output
+    assert {each["example"]["owner"] for each in json.loads(asked.stdout)["proponents"]} <= {
+        f"a{n}" for n in range(len(TEXTS))
+    }
+    moved = index.rename(tmp_path / "moved")
+    assert run("query", moved, "--query", '{"text": "a", "completion": "b"}', "--json").exit_code == 0
+
+
+def test_a_dry_run_leaves_nothing(lm_folder: Path, data: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    columns = ["--columns", "text=body,owner=author", "--recipe", "grad_dot", "--index", index]
+    result = run("build", "--hf", lm_folder, "--data", data, *columns, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert not index.exists()
+
+
+def test_the_help_teaches_it() -> None:
+    text = run("build", "--help").output
+    for words in (
+        "--hf",
+        "--data",
+        "--adapter",
+        "--columns",
+        "--context",
+        "byline build --hf runs/chat --data chats",
+    ):
+        assert words in text
+
+
+def test_a_task_file_of_another_command_stays(lm_folder: Path, data: Path, tmp_path: Path) -> None:
+    build = HuggingFaceBuild(folder=lm_folder, data=data, columns="text=body")
+    assert write_task(build, tmp_path / "index") == f"{tmp_path / 'index' / 'task.py'}:task"
+    other = HuggingFaceBuild(folder=lm_folder, data=data, columns="text=body", context=9)
+    write_task(other, tmp_path / "index")  # nothing was built from the first
+    (tmp_path / "index" / "0123").mkdir()
+    (tmp_path / "index" / "0123" / "manifest.json").write_text("{}")
+    write_task(other, tmp_path / "index")
+    with pytest.raises(InvalidInput, match="choose another --index"):
+        write_task(build, tmp_path / "index")
+
+
+def test_names_and_places(tmp_path: Path) -> None:
+    folder = tmp_path / "My Model_2!"
+    folder.mkdir()
+    build = HuggingFaceBuild(folder=folder, data=tmp_path)
+    assert build.name == "my-model_2"
+    assert build.index_path == Path("indexes/my-model_2")
+    assert "COLUMNS = None" in task_text(build)
+    compile(task_text(build), "task.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected a build file, or --hf FOLDER with --data FILE, got neither"),
+        (["--hf", "x"], "got one of the two"),
+        (["a.toml", "--hf", "x"], "got both"),
+        (["--hf", "nowhere", "--data", "nowhere"], "found nothing at nowhere"),
+    ],
+)
+def test_arguments_that_do_not_fit(arguments: list[str], message: str) -> None:
+    result = run("build", *arguments)
+    assert result.exit_code != 0
+    assert message in f"{result.output}{result.exception}"
+
+
+def test_columns() -> None:
+    columns = named_columns("text=body, owner=author,attributes=stars,attributes=lang")
+    assert (columns.text, columns.owner, columns.attributes) == ("body", "author", ("stars", "lang"))
+    assert named_columns("id=").id == ""
+    for wrong in ("text", "=a", "text=a,text=b", "nobody=a"):
+        with pytest.raises(InvalidInput, match="--columns"):
+            named_columns(wrong)
