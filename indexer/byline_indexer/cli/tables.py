@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,9 @@ from byline_indexer.cli.progress_bar import clock
 
 PREVIEW = 60
 """Characters of a preview in a table."""
+_LEGIBLE = 30
+"""Characters in a line of a preview, at least, in a terminal of 80 columns."""
+_NAMED = ("id", "owner", "license", "label")
 
 
 def recipes_table() -> Table:
@@ -253,18 +257,24 @@ def _certainty(answer: Answer) -> str | None:
 
 
 def _attributions_table(title: str, found: Sequence[Attribution], caption: str | None) -> Table:
-    table = Table("rank", "score", "95 % interval", "id", "owner", "license", "label", "preview")
-    table.title, table.caption = plain(title), caption
-    for each in found:
-        example = each.example
-        table.add_row(
-            str(each.rank),
-            f"{each.score:+.4g}",
-            "" if each.interval is None else "{:+.4g} to {:+.4g}".format(*each.interval),
-            plain(example.id),
-            *(plain(value or "") for value in (example.owner, example.license, example.label)),
-            plain(_short(example.preview)),
-        )
+    """Lay out training points. A column that all of them leave empty would take room from the preview."""
+    columns = {
+        "rank": [str(each.rank) for each in found],
+        "score": [f"{each.score:+.4g}" for each in found],
+        "95 % interval": [
+            "" if each.interval is None else "{:+.4g} to {:+.4g}".format(*each.interval) for each in found
+        ],
+        **{name: [getattr(each.example, name) or "" for each in found] for name in _NAMED},
+        "preview": [_short(each.example.preview) for each in found],
+    }
+    shown = {name: cells for name, cells in columns.items() if any(cells) or name == "preview"}
+    table = Table(title=plain(title), caption=caption)
+    others = sum(3 + max(map(len, [name, *cells])) for name, cells in shown.items() if name != "preview")
+    room = max(_LEGIBLE, min(PREVIEW, Console().width - others - 4))
+    for name in shown:
+        table.add_column(name, width=room if name == "preview" else None, overflow="fold")
+    for cells in zip(*shown.values(), strict=True):
+        table.add_row(*map(plain, cells))
     return table
 
 

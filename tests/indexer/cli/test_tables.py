@@ -75,3 +75,23 @@ def test_intervals_come_with_what_they_are_worth() -> None:
         in text
     )
     assert "Student" not in printed(answer(9))
+
+
+def test_previews_are_legible_in_80_columns() -> None:
+    """Empty columns leave their room, and the others wrap before the preview does."""
+    example = Example(
+        id="0123456789abcdef0123#17", owner="somebody", preview="How do I add two numbers? Write a + b."
+    )
+    points = tuple(
+        Attribution(
+            rank=rank, row=rank, example=example, score=-1234.5, standard_error=0.1, interval=(-1.5, -0.25)
+        )
+        for rank in (1, 2)
+    )
+    console = Console(file=io.StringIO(), width=80)
+    for table in answer_tables(answer(9, proponents=points)):
+        console.print(table)
+    lines = console.file.getvalue().splitlines()
+    assert any("How do I add two numbers?" in line for line in lines)
+    assert "license" not in console.file.getvalue()
+    assert all(len(line) <= 80 for line in lines)
