@@ -11,6 +11,8 @@ from byline.errors import InvalidInput, InvalidTask
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 GENERATION = "{% generation %}"
 """A template that marks the assistant's turns itself has this tag."""
+_PLACE = "\u2603byline\u2603"
+"""Stands for a turn's content while its place is looked for."""
 Turn = Mapping[str, Any]
 
 
@@ -126,11 +128,30 @@ class ChatTemplate:
             ) from error
 
     def _span(self, messages: Sequence[Turn], number: int, full: str) -> tuple[int, int]:
-        """Find the characters of a turn: the chat up to it, and with it, begin the whole chat."""
-        before, after = self._text(messages[:number], prompt=True), self._text(messages[: number + 1])
-        if not full.startswith(before) or not full.startswith(after.rstrip()):
+        """Find the characters of a turn in the whole chat, with the token that ends it."""
+        before, after = (
+            self._text(messages[:number], prompt=True),
+            self._text(messages[: number + 1]).rstrip(),
+        )
+        end = len(after) if full.startswith(after) else self._end(messages, number, full, after)
+        if not full.startswith(before) or end is None:
             raise InvalidInput(
                 f"expected a chat template that writes each turn alike in a longer chat, got one that does not at message "
                 f"{number}: put {GENERATION} and {{% endgeneration %}} around the assistant's turns in the template"
             )
-        return len(before), len(after.rstrip())
+        return len(before), end
+
+    def _end(self, messages: Sequence[Turn], number: int, full: str, after: str) -> int | None:
+        """Find the end of a turn that the template writes otherwise as the last one, such as without its thoughts.
+
+        Another content in its place tells what follows it. The turn as the last one tells how turns end.
+        """
+        content = str(messages[number].get("content") or "").strip()
+        other = self._text(
+            [*messages[:number], {**messages[number], "content": _PLACE}, *messages[number + 1 :]]
+        )
+        _, found, behind = other.partition(_PLACE)
+        _, written, ending = after.rpartition(content)
+        if not (found and written and content) or not full.endswith(f"{content}{behind}"):
+            return None
+        return len(full) - len(behind) + len(ending) if behind.startswith(ending) else None

@@ -66,14 +66,15 @@ class LoadedModel(TextOptions):
         whole: Any = _with_parameters(self.model, "meta")
         if _is_peft(self.model) and not any(parameter.requires_grad for parameter in whole.parameters()):
             whole.set_adapter(whole.active_adapter)  # it was loaded for inference
-        skeleton = _inner(whole)
+        skeleton: Any = _inner(whole)
         for module in skeleton.modules():
             for name, buffer in module.named_buffers(recurse=False):
                 own = torch.float32 if buffer.is_floating_point() else buffer.dtype
                 module._buffers[name] = buffer.detach().to("cpu", own)
         if hasattr(skeleton, "set_attn_implementation"):
             skeleton.set_attn_implementation("eager")
-        return skeleton.eval()
+        made: nn.Module = skeleton.eval()
+        return made
 
 
 def language_model(

@@ -18,6 +18,11 @@ SHORT = (
     "{% if add_generation_prompt %}a{% endif %}"
 )
 """Takes few tokens."""
+THINKING = (
+    "{% for m in messages %}<|{{ m['role'] }}|>{% if m['role'] == 'assistant' and loop.last %}<think></think>{% endif %}"
+    "{{ m['content'] }}<|end|>{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""Writes thoughts in the last turn alone, as Qwen3 does."""
 REWRITING = "{% for m in messages %}{{ loop.revindex }}{{ m['content'] }}{% endfor %}"
 """Writes each turn by its distance from the last one, as templates that leave earlier thoughts out."""
 STRICT = "{% if messages[0]['role'] != 'user' %}{{ raise_exception('users first') }}{% endif %}" + CHATML

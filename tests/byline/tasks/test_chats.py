@@ -7,7 +7,15 @@ import pytest
 
 from byline.errors import InvalidInput, InvalidTask
 from byline.tasks.chats import ChatTemplate, chat_fault, first_exchange
-from tests.byline.tasks.chat_templates import CHAT, CHATML, MARKED, REWRITING, STRICT, chat_tokenizer
+from tests.byline.tasks.chat_templates import (
+    CHAT,
+    CHATML,
+    MARKED,
+    REWRITING,
+    STRICT,
+    THINKING,
+    chat_tokenizer,
+)
 
 
 @pytest.mark.parametrize("template", [CHATML, MARKED])
@@ -30,6 +38,15 @@ def test_a_prompt_ends_where_the_answer_begins(tokenizer_folder: Path) -> None:
     prompt = template.prompt(CHAT[:-1])
     assert tokens_T[: len(prompt)].tolist() == prompt
     assert targets_T[len(prompt)]
+
+
+def test_thoughts_that_only_the_last_turn_has(tokenizer_folder: Path) -> None:
+    tokenizer = chat_tokenizer(tokenizer_folder, THINKING)
+    tokens_T, targets_T = ChatTemplate(tokenizer).encode(CHAT)
+    assert tokenizer.decode(tokens_T[targets_T]) == "os<|end|><think></think>add(a, b)<|end|>"
+    again = [CHAT[1], {"role": "assistant", "content": "import?"}, *CHAT[3:]]  # the same words elsewhere
+    tokens_T, targets_T = ChatTemplate(tokenizer).encode(again)
+    assert tokenizer.decode(tokens_T[targets_T]) == "import?<|end|><think></think>add(a, b)<|end|>"
 
 
 def test_a_template_that_rewrites_turns_is_refused_with_the_way_out(tokenizer_folder: Path) -> None:

@@ -21,7 +21,7 @@ def run(block: int) -> dict[str, Any]:
 
 
 def test_the_page_has_these_examples():
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
 def test_a_task_from_scratch():
@@ -52,15 +52,27 @@ def test_images():
 
 
 def test_a_language_model(lm_folder):
-    task = run(3)["task"](lm_folder)
+    task = run(4)["task"](lm_folder)
     batch = task.collate([task.train_set[i] for i in range(len(task.train_set))])
     assert torch.isfinite(task.loss(task.model(), batch)).all()
     assert task.describe(0).id == "add.py#0"
 
 
+def test_what_a_training_script_holds(lm_folder, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(lm_folder)
+    rows = [{"text": "def add(a, b):", "owner": "Ann"}, {"text": "import os", "owner": "Bob"}]
+    index = run(3)["index"](model, AutoTokenizer.from_pretrained(lm_folder), rows, tmp_path)
+    assert index.attribute({"text": "import", "completion": " os"}).proponents[0].example.owner in {
+        "Ann",
+        "Bob",
+    }
+
+
 def test_recording_a_run(tmp_path):
     task = run(0)["task"]()
-    run(4)["train"](task, tmp_path)
+    run(5)["train"](task, tmp_path)
     found = open_recording(tmp_path / "steps")
     assert (found.head.rows, found.spans[0].steps, found.spans[0].visits) == (60, 3, 60)
     assert (tmp_path / "weights.safetensors").is_file()
