@@ -10,6 +10,7 @@ from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from byline.api.example import Example
 from byline.digests import content_digest, content_id
 from byline.errors import InvalidInput, InvalidTask
 from byline.tasks.chats import chat_fault, first_exchange
+from byline.tasks.chunk_cache import cache_file, keep_places, load_places
 from byline.tasks.documents import IGNORED, PREVIEW, Document, example_of, require_text
 from byline.tasks.rows import DocumentList, Documents
 from byline.tasks.tokenizer import Tokens
@@ -30,6 +32,8 @@ _ROWS = 64
 """Documents that are read together."""
 _CHARACTERS = 2**18
 """Characters that are encoded together, where a single document has no more."""
+_CACHED = 4096
+"""Chunks of a training set from which its places are kept for other processes."""
 _KEPT = 2**20
 """Tokens of documents that are kept for the next chunk."""
 
@@ -81,6 +85,24 @@ class Chunks:
         self._tokens, self._cut = tokens, cut
         self._head = tokens.head
         self._recent: OrderedDict[int, Encoded] = OrderedDict()
+        file = self._cache_file()
+        kept = None if file is None else load_places(file, ("first_D", "places_R2", "repeats_K2"))
+        if kept is None:
+            kept = self._scan()
+            if file is not None and len(kept["places_R2"]) >= _CACHED:
+                keep_places(file, kept)
+        self._first_D, self._places_R2 = kept["first_D"], kept["places_R2"]
+        self._repeats: dict[int, int] = dict(kept["repeats_K2"].tolist())
+
+    def _cache_file(self) -> Path | None:
+        """Name the file of the places, for data whose state is known without reading them."""
+        state = self._documents.state
+        if state is None:
+            return None
+        return cache_file(state, self._tokens.digest, self._cut)
+
+    def _scan(self) -> dict[str, np.ndarray]:
+        """Encode every document, and keep places alone."""
         chunks, places, ids = array("q", [0]), array("q"), array("q")
         for position, document, encoded in self._all_encoded():
             ids.append(_short_id(document))
@@ -90,8 +112,12 @@ class Chunks:
             chunks.append(chunks[-1] + len(found))
         if not places:
             raise InvalidTask("expected at least one document to train on, got none")
-        self._first_D, self._places_R2 = np.asarray(chunks), np.asarray(places).reshape(-1, 2)
-        self._repeats = self._checked_ids(np.asarray(ids))
+        repeats = self._checked_ids(np.asarray(ids))
+        return {
+            "first_D": np.asarray(chunks),
+            "places_R2": np.asarray(places).reshape(-1, 2),
+            "repeats_K2": np.asarray(list(repeats.items()), np.int64).reshape(-1, 2),
+        }
 
     def __len__(self) -> int:
         return len(self._places_R2)

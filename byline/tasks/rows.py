@@ -22,6 +22,11 @@ FILES = (".jsonl", ".json", ".parquet", ".csv", ".txt", ".arrow")
 class Documents(Protocol):
     """A training set of documents, in a fixed order."""
 
+    @property
+    def state(self) -> str | None:
+        """Names the data and their state, for data that need not be read for it."""
+        ...
+
     def __len__(self) -> int: ...
 
     def read(self, start: int, stop: int) -> list[Document]:
@@ -31,6 +36,8 @@ class Documents(Protocol):
 
 class DocumentList:
     """Documents in memory."""
+
+    state: str | None = None
 
     def __init__(self, documents: Sequence[Document]) -> None:
         self._documents = documents
@@ -47,6 +54,9 @@ class _Table(Protocol):
     @property
     def names(self) -> Sequence[str]: ...
 
+    @property
+    def state(self) -> str | None: ...
+
     def __len__(self) -> int: ...
 
     def rows(self, start: int, stop: int) -> Sequence[Mapping[str, Any]]: ...
@@ -57,6 +67,11 @@ class DocumentTable:
 
     def __init__(self, table: _Table, columns: Columns) -> None:
         self._table, self._columns = table, columns.fitted(table.names)
+
+    @property
+    def state(self) -> str | None:
+        """The table's state, and the columns that are read."""
+        return None if self._table.state is None else f"{self._table.state}:{self._columns!r}"
 
     def __len__(self) -> int:
         return len(self._table)
@@ -108,6 +123,8 @@ def _require_all(data: Sequence[Any], element: type, each: str) -> None:
 
 
 class _Dicts:
+    state: str | None = None
+
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self._rows, self.names = rows, list(rows[0])
 
@@ -120,6 +137,7 @@ class _Dicts:
 
 class _Texts:
     names = ("text",)
+    state: str | None = None
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
@@ -136,6 +154,7 @@ class _Dataset:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset, self.names = dataset, list(dataset.column_names)
+        self.state: str | None = f"datasets:{dataset._fingerprint}:{len(dataset)}"
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -152,6 +171,8 @@ class _FileSpans:
     """Pieces of a file, whose places alone are kept in memory."""
 
     def __init__(self, path: Path, spans: Iterator[tuple[int, int]]) -> None:
+        found = path.stat()
+        self.state = f"{path.resolve()}:{found.st_size}:{found.st_mtime_ns}"
         places = array("q")
         for span in spans:
             places.extend(span)
@@ -178,6 +199,7 @@ class _FileSpans:
 class _JsonLines:
     def __init__(self, path: Path) -> None:
         self._path, self._lines = path, _FileSpans(path, _lines(path))
+        self.state: str | None = self._lines.state
         self.names: list[str] = list(self.rows(0, 1)[0]) if len(self._lines) else []
 
     def __len__(self) -> int:
@@ -204,6 +226,7 @@ class _Paragraphs:
 
     def __init__(self, path: Path) -> None:
         self._paragraphs = _FileSpans(path, _paragraphs(path))
+        self.state: str | None = self._paragraphs.state
 
     def __len__(self) -> int:
         return len(self._paragraphs)

@@ -1,6 +1,7 @@
 """Tokenizers of transformers: texts to tokens with their places, chats by the template, and back."""
 
 import copy
+import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +46,12 @@ class Tokens:
             InvalidTask: There is none.
         """
         return ChatTemplate(self._tokenizer)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what decides the tokens of a text or chat."""
+        parts = (self._tokenizer.backend_tokenizer.to_str(), self._tokenizer.chat_template, self.head)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @property
     def has_chat(self) -> bool:

@@ -143,3 +143,37 @@ def test_a_file_is_not_kept_in_memory(tokens: Tokens, tmp_path: Path) -> None:
     assert path.stat().st_size > 950_000
     assert kept < 150_000, "16 bytes a line, 16 a document and 16 a chunk"
     assert peak < 600_000, "a batch of rows"
+
+
+def test_places_of_a_large_file_are_found_again(
+    tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second process encodes no row before one is asked for; another file, tokenizer or length begins anew."""
+    from byline.tasks import chunks as module
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "_CACHED", 1)
+    path, plain = tmp_path / "rows.jsonl", Tokens(tokenizer_folder)
+    rows = [{"text": f"x = {n % 3}\n" * 9} for n in range(6)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def kept() -> int:
+        return len(list(tmp_path.glob("cache/byline/chunks/*.npz")))
+
+    first = Chunks(documents_of(path), plain, CUT)
+    assert kept() == 1
+    with monkeypatch.context() as closed:
+        closed.setattr(Tokens, "encode_all", None)
+        second = Chunks(documents_of(path), plain, CUT)
+    for row in range(len(first)):
+        assert torch.equal(first[row]["input_ids"], second[row]["input_ids"])
+        assert first.describe(row) == second.describe(row)
+    assert "~2" in second.describe(len(second) - 1).id
+    Chunks(documents_of(path), plain, ChunkOptions(context=8))
+    Chunks(documents_of(path), Tokens(tokenizer_folder, start_token=True), CUT)
+    path.write_text(json.dumps(rows[0]) + "\n")
+    assert len(Chunks(documents_of(path), plain, CUT)) < len(first)
+    assert kept() == 4
+    for file in tmp_path.glob("cache/byline/chunks/*"):
+        file.write_bytes(b"damaged")
+    assert len(Chunks(documents_of(path), plain, CUT)) < len(first)
