@@ -21,7 +21,7 @@ def run(block: int) -> dict[str, Any]:
 
 
 def test_the_page_has_these_examples():
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
 def test_a_task_from_scratch():
@@ -64,6 +64,13 @@ def test_recording_a_run(tmp_path):
     found = open_recording(tmp_path / "steps")
     assert (found.head.rows, found.spans[0].steps, found.spans[0].visits) == (60, 3, 60)
     assert (tmp_path / "weights.safetensors").is_file()
+
+
+def test_recording_a_trainers_run():
+    from transformers import TrainerCallback
+
+    (callback,) = run(5)["callbacks"](run(0)["task"]())
+    assert isinstance(callback, TrainerCallback)
 
 
 @pytest.mark.parametrize("name", re.findall(r"^\| `(\w+)\(", PAGE.read_text(encoding="utf-8"), re.M))
