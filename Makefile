@@ -46,7 +46,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-selection, bench-diffusion, bench-service, bench-finetune, bench-curve, bench-tune, bench-pca, bench-peers, bench-quickstarts)
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-cold-query bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-selection, bench-diffusion, bench-service, bench-finetune, bench-curve, bench-tune, bench-pca, bench-peers, bench-quickstarts)
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.accuracy.digits
@@ -62,6 +62,9 @@ bench-search: $(READY)  ## exact and compressed search, 100,000 x 1,024
 
 bench-scan-memory: $(READY)  ## memory of exact scans of several queries, 100,000 and 1,000,000 rows
 	$(BIN)/python -m benchmarks.speed.scan_memory
+
+bench-cold-query: $(READY)  ## CPU seconds of byline query, with and without the check of the gradients
+	$(BIN)/python -m benchmarks.speed.cold_query
 
 bench-http: $(READY)  ## what HTTP adds to a query
 	$(BIN)/python -m benchmarks.speed.http_overhead

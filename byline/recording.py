@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from byline.errors import InvalidInput, InvalidTask
 from byline.features.featurizer import MemberFeaturizer, Side
 from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.tensors import dense_gradients
 from byline.index.recordings import RecordingHead, RecordingWriter
 from byline.models.adam_step import coming_step
 from byline.models.device import Compute
@@ -42,6 +43,9 @@ from byline.recipes import Recipe
 from byline.scale.moments import SECOND, block_moments
 from byline.task import Task
 from byline.types import State
+
+LEAST_COSINE = 0.5
+"""Of the first step's gradients and its rows' mean. Dropout stays above it, other rows stay below."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +134,52 @@ class TrainingRecorder:
                 missing, or not one that the recipe is for.
             NonFiniteGradient: A gradient is NaN or infinite.
         """
-        run = self._run
-        if run is None:
+        run, step = self._begun(), self._step(rows, learning_rate, optimizer)
+        run.writer.append(step.rows_N, step.phi_NK, float(learning_rate), step.decay)
+
+    def step_as_taken(
+        self,
+        rows: Sequence[int] | Tensor,
+        learning_rate: float,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> float:
+        """Record one step that follows a multiple of the mean of `Task.loss`, as clipping or another divisor makes it.
+
+        The multiple is measured on the gradients that the model's parameters hold.
+
+        Args:
+            rows: As for `step`.
+            learning_rate: As for `step`, before any factor.
+            optimizer: As for `step`.
+
+        Returns:
+            Cosine of the held gradients and the rows' mean, in the projection: 1 where the multiple is exact.
+
+        Raises:
+            InvalidInput: As for `step`, or the held gradients of the first step do not point the way of the rows' mean.
+        """
+        run, step = self._begun(), self._step(rows, learning_rate, optimizer)
+        held_K, mean_K = self._held(run, step.featurizer).double(), step.phi_NK.double().mean(dim=0)
+        cosine = float(torch.nn.functional.cosine_similarity(held_K, mean_K, dim=0, eps=1e-30))
+        if not run.writer.steps and cosine < LEAST_COSINE:  # later, a run of hours is not ended
+            raise InvalidInput(
+                f"expected gradients of the mean of Task.loss over the step's rows, got others (cosine {cosine:.2f}): train "
+                f"on Task.train_set in its order, with Task.collate and Task.loss, and call it after backward"
+            )
+        multiple = max(0.0, float(held_K @ mean_K / (mean_K @ mean_K).clamp_min(1e-30)))
+        run.writer.append(step.rows_N, step.phi_NK, float(learning_rate) * multiple, step.decay)
+        return cosine
+
+    def _begun(self) -> "_Run":
+        if self._run is None:
             raise InvalidInput("expected recorder.step inside the recorder's `with` block, got it outside")
+        return self._run
+
+    def _step(
+        self, rows: Sequence[int] | Tensor, learning_rate: float, optimizer: torch.optim.Optimizer | None
+    ) -> "_Step":
+        """Project the gradients of a step's rows."""
+        run = self._begun()
         rows_N = require_rows(rows, len(self._task.train_set))
         if not (math.isfinite(learning_rate) and learning_rate > 0):
             raise InvalidInput(f"expected a learning rate above zero, got {learning_rate}")
@@ -141,7 +188,20 @@ class TrainingRecorder:
             self._take_weights(run.member.model)
             parts = torch.split(rows_N, self._options.batch_rows)
             phi_NK = torch.cat([self._projected(run.member, featurizer, part) for part in parts])
-        run.writer.append(rows_N, phi_NK, float(learning_rate), decay)
+        return _Step(featurizer, rows_N, phi_NK, decay)
+
+    def _held(self, run: "_Run", featurizer: MemberFeaturizer) -> Tensor:
+        """Project the gradients that the model's parameters hold."""
+        parameters, device = dict(self._model.named_parameters()), self._options.compute.device
+        held = {
+            name: torch.zeros_like(p) if p.grad is None else p.grad.detach().float()
+            for block in run.member.blocks
+            for name in block.parameters
+            for p in [parameters[name]]
+        }
+        gradients = dense_gradients(run.member.blocks, {name: t.to(device) for name, t in held.items()})
+        with torch.no_grad():
+            return featurizer.project(gradients, Side.TRAIN).float().cpu()[0]
 
     def _scaled(self, run: "_Run", optimizer: torch.optim.Optimizer | None) -> tuple[MemberFeaturizer, float]:
         """Scale gradients as the coming step does; the second number is the share of the weights that it decays."""
@@ -211,6 +271,16 @@ def recording_head(recipe: Recipe, blocks: Sequence[Block], rows: int) -> Record
         width=sum(recipe.projection.projector(blocks, {}).widths.values()),
         rows=rows,
     )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Projected gradients of one step."""
+
+    featurizer: MemberFeaturizer
+    rows_N: Tensor
+    phi_NK: Tensor
+    decay: float
 
 
 @dataclass(frozen=True)

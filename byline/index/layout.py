@@ -129,16 +129,16 @@ class GroupRecord(BaseModel):
 
 
 class ProbeRecord(BaseModel):
-    """Values of a few training points at the build: what the Task's code, and all that it reads, yielded."""
+    """What the Task's code, and all that it reads, yielded when the index was built."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rows: tuple[int, ...]
-    """Rows of the training set."""
-    items: tuple[str, ...]
-    """First 16 hexadecimal characters of the digest of each one's item."""
-    values: Mapping[str, tuple[float, ...]]
-    """The loss, and every target negated, of the first member: a number for each row, to four digits."""
+    items: Mapping[int, str]
+    """Row -> first 16 hexadecimal characters of the digest of the item there."""
+    row: int
+    """Row of the values."""
+    values: Mapping[str, float]
+    """The loss, and every target negated, of the first member, to four digits."""
     precision: Literal["float32", "bfloat16"]
     """Precision of the passes."""
 

@@ -90,6 +90,8 @@ class RecordingWriter:
         self._held: list[tuple[Tensor, Tensor, float, float]] = []
         self._held_bytes = 0
         self._spans: list[SpanRecord] = []
+        self.steps = 0
+        """Steps so far."""
 
     def create(self) -> None:
         """Make the folder and write the head.
@@ -114,6 +116,7 @@ class RecordingWriter:
             rate: The learning rate of the step.
             decay: Share of the weights that weight decay takes in the step.
         """
+        self.steps += 1
         self._held.append((rows_N, phi_NK, rate, decay))
         self._held_bytes += phi_NK.numel() * phi_NK.element_size()
         if self._held_bytes >= self._span_bytes:

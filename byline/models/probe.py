@@ -1,21 +1,24 @@
-"""What a Task yields on a few training points: the loss and every target, of the first member's model.
+"""What a Task yields: digests of a few training points, and the loss and every target of one, by the first member's model.
 
 A Task's code says nothing of what it reads: a configuration file, an installed package, a processor. An opened index is
 held against the values of its build.
 """
 
 import math
+from collections.abc import Sequence
 
 from byline.digests import content_digest
 from byline.errors import NonFiniteGradient, StaleIndex
 from byline.index.layout import ProbeRecord
+from byline.models.item_passes import item_shape, size
 from byline.models.member import MemberModel
 from byline.models.network import probed_rows
 from byline.models.training_points import read_items
 from byline.task import Item
 
-PROBES = 2
-"""Training points, spread over the training set."""
+ENOUGH = 16
+"""Numbers of an item that say enough: the smallest such item is evaluated, since a pass over it is cheap."""
+_SHORT = 16
 DIGITS = 4
 """Significant digits that are kept."""
 TOLERANCE = {"float32": 0.01, "bfloat16": 0.05}
@@ -23,7 +26,7 @@ TOLERANCE = {"float32": 0.01, "bfloat16": 0.05}
 
 
 def probe(member: MemberModel) -> ProbeRecord:
-    """Evaluate the Task's objectives on a few training points.
+    """Evaluate the Task's objectives on one of a few training points.
 
     Args:
         member: The first member, loaded.
@@ -32,13 +35,14 @@ def probe(member: MemberModel) -> ProbeRecord:
         Rows, digests of their items, and values. An objective that is not finite there is left out.
     """
     task = member.task
-    rows = probed_rows(task, PROBES)
+    rows = probed_rows(task)
     items = read_items(task.train_set, rows)
-    values = {target: _values(member, items, target) for target in ("loss", *sorted(task.targets))}
+    place = _cheapest([size(item_shape(item)) for item in items])
+    values = {target: _value(member, items[place], target) for target in ("loss", *sorted(task.targets))}
     return ProbeRecord(
-        rows=tuple(rows),
-        items=tuple(content_digest(item).hex()[:16] for item in items),
-        values={target: found for target, found in values.items() if found is not None},
+        items={row: content_digest(item).hex()[:_SHORT] for row, item in zip(rows, items, strict=True)},
+        row=rows[place],
+        values={t: float(f"{v:.{DIGITS - 1}e}") for t, v in values.items() if v is not None},
         precision=member.compute.precision,
     )
 
@@ -49,49 +53,51 @@ def require_probe(member: MemberModel, record: ProbeRecord, *, data: bool) -> No
     Args:
         member: The first member, loaded.
         record: Of the build.
-        data: Whether the training points must be there and be the same. Otherwise those that are not are left out.
+        data: Whether the training points must be there and be the same. Otherwise the values are compared where the point
+            is the same.
 
     Raises:
         StaleIndex: A training point, the loss or a target is another.
     """
-    for place, (row, digest) in enumerate(zip(record.rows, record.items, strict=True)):
-        item = _same_item(member, row, digest)
-        if item is not None:
-            _require_values(
-                member, item, row, {name: each[place] for name, each in record.values.items()}, record
-            )
-        elif data:
+    for row in record.items if data else ():
+        if _same_item(member, row, record) is None:
             raise StaleIndex(
                 f"training point {row} is not the one that this index was built from: rebuild the index, or restore the "
                 f"training set"
             )
+    item = _same_item(member, record.row, record)
+    for target, value in record.values.items() if item is not None else ():
+        found = _value(member, item, target) if target in {"loss", *member.task.targets} else None
+        difference = math.inf if found is None else abs(found - value)
+        if difference > TOLERANCE[record.precision] * max(1.0, abs(value)):
+            raise StaleIndex(_changed(target, record, found))
 
 
-def _values(member: MemberModel, items: list[Item], target: str) -> tuple[float, ...] | None:
-    try:
-        values_N = member.values(items, target)
-    except NonFiniteGradient:
-        return None
-    return tuple(float(f"{value:.{DIGITS - 1}e}") for value in values_N.tolist())
+def _changed(target: str, record: ProbeRecord, found: float | None) -> str:
+    name = "loss" if target == "loss" else f"negated target '{target}'"
+    shown = "none" if found is None else f"{found:.4g}"
+    return (
+        f"the {name} of training point {record.row} was {record.values[target]:.4g} when this index was built, and is "
+        f"{shown}: the model, or what its code reads (a configuration, an installed package), changed; rebuild the index, "
+        f"or restore it"
+    )
 
 
-def _same_item(member: MemberModel, row: int, digest: str) -> Item | None:
+def _cheapest(sizes: Sequence[int]) -> int:
+    """Choose the smallest item of those that say enough; the largest where none does."""
+    enough = [each for each in sizes if each >= ENOUGH]
+    return sizes.index(min(enough) if enough else max(sizes))
+
+
+def _same_item(member: MemberModel, row: int, record: ProbeRecord) -> Item | None:
     if row >= len(member.train_set):
         return None
     item = read_items(member.train_set, [row])[0]
-    return item if content_digest(item).hex().startswith(digest) else None
+    return item if content_digest(item).hex().startswith(record.items[row]) else None
 
 
-def _require_values(
-    member: MemberModel, item: Item, row: int, expected: dict[str, float], record: ProbeRecord
-) -> None:
-    for target, value in expected.items():
-        found = _values(member, [item], target) if target in {"loss", *member.task.targets} else None
-        difference = math.inf if found is None else abs(found[0] - value)
-        if difference > TOLERANCE[record.precision] * max(1.0, abs(value)):
-            shown = "none" if found is None else f"{found[0]:.4g}"
-            name = "loss" if target == "loss" else f"negated target '{target}'"
-            raise StaleIndex(
-                f"the {name} of training point {row} was {value:.4g} when this index was built, and is {shown}: the model, "
-                f"or what its code reads (a configuration, an installed package), changed; rebuild the index, or restore it"
-            )
+def _value(member: MemberModel, item: Item, target: str) -> float | None:
+    try:
+        return float(member.values([item], target)[0])
+    except NonFiniteGradient:
+        return None

@@ -29,6 +29,7 @@ COMMANDS = [
     "benchmarks.service.load",
     "benchmarks.service.switches",
     "benchmarks.speed.build_time",
+    "benchmarks.speed.cold_query",
     "benchmarks.speed.http_overhead",
     "benchmarks.speed.memory",
     "benchmarks.speed.scan_memory",

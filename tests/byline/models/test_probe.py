@@ -55,14 +55,35 @@ def member(task: Task, compute: Compute | None = None) -> MemberModel:
 
 def test_a_record_holds_the_values_of_points_spread_over_the_training_set(task: Task) -> None:
     record = probe(member(task))
-    assert record.rows == (0, 5)
+    assert sorted(record.items) == list(range(ROWS))
     weights = {name: tensor.double() for name, tensor in task.checkpoints[0].weights.items()}  # type: ignore[union-attr]
-    for place, row in enumerate(record.rows):
-        x, label = task.train_set[row]
-        z_C = weights["weight"] @ x.double() + weights["bias"]
-        assert record.values["loss"][place] == pytest.approx(float(z_C.logsumexp(0) - z_C[label]), rel=1e-3)
-        assert record.values["logit"][place] == pytest.approx(-float(z_C[label]), rel=1e-3)
-        assert content_digest(task.train_set[row]).hex().startswith(record.items[place])
+    x, label = task.train_set[record.row]
+    z_C = weights["weight"] @ x.double() + weights["bias"]
+    assert record.values["loss"] == pytest.approx(float(z_C.logsumexp(0) - z_C[label]), rel=1e-3)
+    assert record.values["logit"] == pytest.approx(-float(z_C[label]), rel=1e-3)
+    for row, digest in record.items.items():
+        assert content_digest(task.train_set[row]).hex().startswith(digest)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chosen"), [([5, 5, 5], 0), ([5, 9, 3], 1), ([400, 30, 2, 16], 3), ([400, 30, 2], 1)]
+)
+def test_the_smallest_item_that_says_enough_is_evaluated(sizes: list[int], chosen: int, task: Task) -> None:
+    items = [(torch.zeros(size), 0) for size in sizes]
+
+    def mean(model: torch.nn.Module, batch: list[torch.Tensor]) -> torch.Tensor:
+        return model(batch).sum(dim=1)
+
+    other = replace(
+        task,
+        model=lambda: torch.nn.Linear(2, 3),
+        checkpoints=[Checkpoint(weights={"weight": torch.ones(3, 2), "bias": torch.ones(3)})],
+        train_set=items,
+        loss=mean,
+        targets={},
+        collate=lambda items: torch.stack([x[:2] for x, _ in items]),
+    )
+    assert probe(member(other)).row == chosen
 
 
 def test_the_same_task_is_accepted(task: Task) -> None:
@@ -81,7 +102,7 @@ def test_a_loss_that_reads_another_constant_is_refused(
     record, same = probe(member(task)), member(task)
     monkeypatch.setitem(SCALE, "loss", scale)
     with pytest.raises(
-        StaleIndex, match=r"the loss of training point 0 was .* when this index was built, and is"
+        StaleIndex, match=r"the loss of training point \d was .* when this index was built, and is"
     ):
         require_probe(same, record, data=True)
 
@@ -89,7 +110,7 @@ def test_a_loss_that_reads_another_constant_is_refused(
 def test_another_or_a_missing_target_is_refused(task: Task) -> None:
     record = probe(member(task))
     other = replace(task, targets={"logit": lambda model, batch: 2 * logit(model, batch)})
-    with pytest.raises(StaleIndex, match="negated target 'logit' of training point 0"):
+    with pytest.raises(StaleIndex, match=r"negated target 'logit' of training point \d"):
         require_probe(member(other), record, data=True)
     with pytest.raises(StaleIndex, match="and is none"):
         require_probe(member(replace(task, targets={})), record, data=True)
@@ -100,7 +121,7 @@ def test_other_training_points_are_refused_where_they_must_be_the_same(task: Tas
     moved = [*task.train_set[:5], (torch.zeros(4), 1), *task.train_set[6:]]  # type: ignore[index]
     for items in (moved, task.train_set[:3]):  # type: ignore[index]
         other = member(replace(task, train_set=items))
-        with pytest.raises(StaleIndex, match="training point 5 is not the one"):
+        with pytest.raises(StaleIndex, match=r"training point [35] is not the one"):
             require_probe(other, record, data=True)
         require_probe(other, record, data=False)
 

@@ -78,6 +78,13 @@ def test_recording_a_run(tmp_path):
     assert (tmp_path / "weights.safetensors").is_file()
 
 
+def test_recording_a_trainers_run():
+    from transformers import TrainerCallback
+
+    (callback,) = run(5)["callbacks"](run(0)["task"]())
+    assert isinstance(callback, TrainerCallback)
+
+
 @pytest.mark.parametrize("name", re.findall(r"^\| `(\w+)\(", PAGE.read_text(encoding="utf-8"), re.M))
 def test_the_factories_of_the_table_exist(name):
     import byline.tasks
