@@ -245,7 +245,7 @@ def _metadata_bytes(task: Task, plan: BuildPlan, groups: int, width: int) -> int
     a_row = (sizes[1] - sizes[0]) / max(1, few - few // 2)
     owners = len({example.owner for example in examples} - {None})
     columns = 4 * owners * width + groups * 8 * (1 + (plan.recipe.row_weight != "none")) + 4 * groups
-    names = sum(len(name) + 80 for block in plan.parameter_blocks for name in block.parameters)
+    names = sum(len(name) + 200 for block in plan.parameter_blocks for name in block.parameters)
     return int(sizes[1] + a_row * (groups - few)) + columns + MANIFEST_BYTES + names
 
 
