@@ -27,6 +27,7 @@ from byline.curvature.linalg import (
 from byline.curvature.sums import LazySums, Sums
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients
+from byline.progress import count_items
 from byline.projection.base import ProjectionSpec
 from byline.types import State
 
@@ -108,7 +109,7 @@ class SingleInverseStatistic(EveryFit):
     def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the eigenvectors and eigenvalues of the mean."""
         del state
-        return eigendecompose(sums[name] / count for name in self._widths)
+        return eigendecompose(sums[name] / count for name in count_items(None, self._widths))
 
 
 def _weighted(name: str, part_NK: Tensor, lam: Tensor) -> State:

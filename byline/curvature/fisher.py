@@ -24,6 +24,7 @@ from byline.curvature.linalg import refuse_too_wide, replace_zeros
 from byline.curvature.sums import LazySums, Sums
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients
+from byline.progress import count_items
 from byline.projection.base import ProjectionSpec
 from byline.types import State
 
@@ -84,7 +85,7 @@ class FisherStatistic(EveryFit):
         """Compute the roots of the damped means' inverses, float32, in the order of the blocks."""
         share = self._options.evaluation
         roots: State = {}
-        for place, name in enumerate(self._widths):
+        for place, name in enumerate(count_items(None, self._widths)):
             mean_KK = sums[name] / count
             if share:
                 mean_KK = share * state[f"{EVALUATED}{name}"] + (1 - share) * mean_KK

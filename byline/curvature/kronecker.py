@@ -33,6 +33,7 @@ from byline.curvature.sums import LazySums, Sums, pack, unpack, wave_name, waves
 from byline.errors import InvalidRecipe
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients, Use
+from byline.progress import count_items
 from byline.projection.base import ProjectionSpec
 from byline.projection.eigenbasis import EigenbasisProjection, block_basis
 from byline.types import State
@@ -181,7 +182,7 @@ class FactorStatistic(EveryFit):
     def finish(self, sums: Sums, count: int, state: State) -> State:
         """Return the eigenvectors of both factors, the strongest first, at most `rank` of them."""
         fitted: State = {}
-        for block in self.blocks:
+        for block in count_items(None, self.blocks):
             positions = sums[f"{block.name}.positions"].clamp_min(1)
             left = unpack(sums[f"{block.name}.left"], block.rows) / count
             right = unpack(sums[f"{block.name}.right"], block.columns) / positions

@@ -1,5 +1,6 @@
 """One member of an ensemble as a network: weights loaded, mask planned, gradients checked."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from typing import Self
@@ -24,7 +25,7 @@ from byline.models.adapters import ADAPTER_LAYERS
 from byline.models.device import Compute
 from byline.models.label_gradients import LabelGradients
 from byline.models.network import Checks, load_collector, make_mask_plan, remember_check
-from byline.models.pass_memory import factor_bytes, saved_bytes
+from byline.models.pass_memory import PassCost, factor_bytes, saved_bytes
 from byline.models.passes import MemberPasses, require_outputs
 from byline.models.position_slopes import position_slopes
 from byline.models.training_points import faulty_item_named
@@ -144,8 +145,8 @@ class MemberModel:
         """
         return self._passes.gradients(items, target)
 
-    def pass_bytes(self, item: Item, target: str = "loss") -> int:
-        """Count the bytes that a gradient of one item takes beside the model: see `byline.models.pass_memory`.
+    def pass_cost(self, item: Item, target: str = "loss") -> PassCost:
+        """Count the bytes that a gradient of one item takes beside the model, and time it.
 
         Args:
             item: A complete item of the data set's kind.
@@ -154,7 +155,9 @@ class MemberModel:
         batch, objective = self._passes.batch([item]), self._passes.task.objective(target)
         with self._passes.within(), self._passes.collector.differentiable():
             kept = saved_bytes(self.model, lambda: objective(self.model, batch))
-        return kept + factor_bytes(self.gradients([item], target))
+        start = time.perf_counter()
+        gradients = self.gradients([item], target)
+        return PassCost(kept + factor_bytes(gradients), time.perf_counter() - start)
 
     def whole_gradients(self, items: Sequence[Item], target: str = "loss") -> BatchGradients:
         """Differentiate every item without the mask; as `gradients` in everything else.

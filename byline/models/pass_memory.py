@@ -5,11 +5,22 @@ output, which a vocabulary's logits need on their way to a loss and back.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from byline.gradients.outer_products.factors import BatchGradients, DenseFactor
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """Cost of one item's gradient."""
+
+    size: int
+    """Bytes beside the model, the same on every machine."""
+    seconds: float
+
 
 COPIES = 4
 """Copies of the widest layer's output: the log probabilities, their gradient, and two while they are projected."""

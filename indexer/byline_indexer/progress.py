@@ -1,8 +1,8 @@
 """Report the progress of a build, and estimate the time that remains."""
 
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, runtime_checkable
 
 
 class Observer(Protocol):
@@ -31,34 +31,82 @@ class Silent:
         """Ignore the report."""
 
 
+@runtime_checkable
+class Expecting(Protocol):
+    """An observer that is told before any work how long each phase may take."""
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Note the seconds that each phase may take, those that are not announced yet included.
+
+        Args:
+            seconds: By phase. Their proportions matter: the seconds are corrected by what phases take.
+        """
+
+
 class RemainingTime:
     """Estimates the time that remains, each phase at its own speed.
 
-    A phase that has not begun is taken to run at the slowest speed seen so far: estimates are rather too long
-    than too short.
+    A phase that has begun runs at the speed that it was seen at. One that has not begun takes what was expected, times what
+    begun phases took of what was expected of them. Without an expectation it runs at the slowest speed seen so far, so
+    that estimates are rather too long than too short.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last = clock()
+        self._phase: str | None = None
         self._seconds: dict[str, float] = {}
         self._progress: dict[str, tuple[int, int]] = {}
+        self._expected: dict[str, float] = {}
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Note what phases may take."""
+        self._expected |= seconds
+        self._last = self._clock()
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Note how far a phase is. The time since the last note is counted as its own."""
         now = self._clock()
         if done:
             self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
+            self._phase = phase
         self._last = now
         self._progress[phase] = (done, total)
 
     def seconds(self) -> float | None:
-        """Estimate the seconds that remain. None while no speed is known."""
+        """Estimate the seconds that remain now, and not as of the last note. None while no speed is known."""
         speeds = {p: self._seconds[p] / d for p, (d, _) in self._progress.items() if d and p in self._seconds}
-        if not speeds:
+        if not speeds and not self._expected:
             return None
-        slowest = max(speeds.values())
-        return sum((total - done) * speeds.get(p, slowest) for p, (done, total) in self._progress.items())
+        left = {phase: self._left(phase, speeds) for phase in {**self._expected, **self._progress}}
+        current = self._current(left)
+        if (
+            current is not None
+        ):  # a unit that runs has done a part of what is left of its phase, and not yet all
+            left[current] = max(left[current] - (self._clock() - self._last), left[current] / 20)
+        return sum(left.values())
+
+    def _current(self, left: Mapping[str, float]) -> str | None:
+        """Find the phase that runs: the last one, or, where it is done, the first one with work left."""
+        if self._phase is not None and left.get(self._phase, 0.0) > 0:
+            return self._phase
+        return next((phase for phase, seconds in left.items() if seconds > 0), None)
+
+    def _left(self, phase: str, speeds: Mapping[str, float]) -> float:
+        done, total = self._progress.get(phase, (0, 0))
+        if phase in speeds:
+            return (total - done) * speeds[phase]
+        if phase in self._progress and not total:  # nothing of it is to be done
+            return 0.0
+        if phase in self._expected:
+            return self._expected[phase] * self._correction(speeds)
+        return total * max(speeds.values(), default=0.0)
+
+    def _correction(self, speeds: Mapping[str, float]) -> float:
+        """Compute what begun phases take in all, in units of what was expected of them."""
+        known = [p for p in speeds if self._expected.get(p)]
+        taken = sum(speeds[p] * self._progress[p][1] for p in known)
+        return taken / sum(self._expected[p] for p in known) if known else 1.0
 
     def fraction(self) -> float:
         """Compute the finished part of all announced work, by time."""

@@ -1,5 +1,7 @@
 """Choose the size of batches by the memory of a build: from shapes alone, so that every machine chooses the same."""
 
+from dataclasses import dataclass
+
 from byline.curvature.sums import WAVE
 from byline.models.member import MemberModel
 from byline.models.network import probed_rows
@@ -13,21 +15,44 @@ LEAST = 1 / 8
 """Part of the memory that a batch may take at least, however much a model and its curvature take."""
 
 
-def batch_length(task: Task, model: MemberModel, signal: str, memory: int) -> int:
+@dataclass(frozen=True)
+class ItemCost:
+    """Cost of gradients for each number that an item's length counts, and the mean length of items."""
+
+    size: float
+    """Bytes."""
+    seconds: float
+    mean_length: float
+
+
+def item_cost(task: Task, model: MemberModel, signal: str) -> ItemCost:
+    """Measure the gradient of the longest of a few items.
+
+    Args:
+        task: Has the items.
+        model: The first member's.
+        signal: The train signal.
+    """
+    items = read_items(task.train_set, probed_rows(task))
+    lengths = [item_length(item) for item in items]
+    longest = max(range(len(items)), key=lambda place: lengths[place])
+    cost = model.pass_cost(items[longest], signal)
+    return ItemCost(
+        cost.size / lengths[longest], cost.seconds / lengths[longest], sum(lengths) / len(lengths)
+    )
+
+
+def batch_length(model: MemberModel, cost: ItemCost, memory: int) -> int:
     """Choose how many items a batch holds, times the length of the longest.
 
     Args:
-        task: Its longest item of a few is measured.
         model: The first member's.
-        signal: The train signal.
+        cost: Of an item.
         memory: Bytes that one worker may take.
 
     Returns:
-        The length. One item of that length always fits.
+        The length. An item that is longer is alone.
     """
-    items = read_items(task.train_set, probed_rows(task))
-    longest = max(items, key=item_length)
-    needed = model.pass_bytes(longest, signal) / item_length(longest)
     own = sum(tensor.nbytes for tensor in (*model.model.parameters(), *model.model.buffers()))
     room = max(memory - LIBRARIES - WAVE - own, LEAST * memory)
-    return max(1, int(room / needed))
+    return max(1, int(room / cost.size))

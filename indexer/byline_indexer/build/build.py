@@ -25,6 +25,7 @@ from byline.models.probe import probe
 from byline.search.recall import measure_recall
 from byline.task import Task
 from byline_indexer.build.contents import BuildIdentity, index_contents
+from byline_indexer.build.expectations import expected_seconds, measured_rates
 from byline_indexer.build.lock import build_lock
 from byline_indexer.build.partition import partition
 from byline_indexer.build.probe import ProbedPlan, few_sums_warning, probed_plan
@@ -32,7 +33,7 @@ from byline_indexer.build.recall_queries import real_queries
 from byline_indexer.build.sources import Sources
 from byline_indexer.config import BuildSettings
 from byline_indexer.processes import end_in_unguarded_script
-from byline_indexer.progress import Observer, Silent
+from byline_indexer.progress import Expecting, Observer, Silent
 from byline_indexer.units.executor import Executor, InProcess, Processes
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.schedule import run_units
@@ -104,6 +105,8 @@ def _planned(config: BuildSettings, sources: Sources, observer: Observer, *, for
     """Plan the build, and run it unless its version is published."""
     probed = probed_plan(config, sources.task)
     plan = probed.plan
+    if isinstance(observer, Expecting):
+        observer.expect(expected_seconds(plan, config, measured_rates(probed.row_seconds)))
     for notice in plan.parameters.notices():
         observer.message(notice)
     identity = sources.identity(plan)

@@ -1,21 +1,27 @@
-"""Estimate the cost of a build from the units of two batches. Leaves nothing on the disk."""
+"""Estimate the cost of a build from the units of a few rows. Leaves nothing on the disk."""
 
 import hashlib
+import os
 import resource
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 
+from byline.api.example import Example
 from byline.gradients.report import ParameterReport
+from byline.index.examples import write_examples
 from byline.index.layout import StorageOptions
 from byline.loading.task_file import load_task
+from byline.models.training_points import describe_row
 from byline.task import Task
 from byline_indexer.build.group_estimate import Grouping, grouping
 from byline_indexer.build.probe import probed_plan
@@ -56,8 +62,17 @@ class Estimate:
     """Bytes of the stored rows."""
     search: int
     """Bytes of the search file."""
+    curvature: int
+    """Bytes of the fitted state of all members, with the directions of a PCA."""
+    others: int
+    """Bytes of examples, columns, groups and the manifest."""
     temporary: int
     """Bytes of the work directory at its fullest, gone after the build."""
+
+    @property
+    def index(self) -> int:
+        """Bytes of the whole index."""
+        return self.vectors + self.search + self.curvature + self.others
 
     @property
     def seconds(self) -> float:
@@ -66,50 +81,67 @@ class Estimate:
 
 
 def estimate(config: BuildConfig) -> Estimate:
-    """Run the units of two batches of the first member, and extrapolate.
+    """Run the units of a few rows of the first member, and extrapolate.
 
     Args:
         config: The build file.
 
     Returns:
-        Times, memory and bytes. Times are good to a factor of about 1.5: batches differ.
+        Times, memory and bytes.
 
     Raises:
         InvalidTask: The Task or its weights are wrong.
         UnsupportedModel: Its gradients cannot be taken example by example.
         BuildFailed: A unit of the trial failed.
     """
+    start = time.perf_counter()
     task = load_task(config.task).task
     probed = probed_plan(config, task)
-    plan = probed.plan
+    loading, plan = time.perf_counter() - start, probed.plan
     threads_before = torch.get_num_threads()
     torch.set_num_threads(plan.numerics.threads)
     try:
         made = grouping(plan, task)
+        loaded = _resident_memory()
         trial = Trial.run(probed, task, made.groups)
         every = trial.width * len(plan.members)
         width, rotation = _rotation(plan, every)
-        passes = (*_passes(plan, task, trial, made, config.build.workers), *rotation)
+        passes = (
+            Pass("load and check the model", 1, loading * len({m.checkpoint for m in plan.members})),
+            *_passes(plan, task, trial, made, config.build.workers),
+            *rotation,
+        )
     finally:
         torch.set_num_threads(threads_before)
-    passes += (Pass("write the index", made.groups, made.groups * _write_time(width)),)
     processes = config.build.workers + 1 if config.build.workers > 1 else 1
     vectors, search = stored_bytes(made.groups, width, config.index.storage())
+    curvature = _left_by_fits(plan, trial) + _directions(plan, every)
+    others = _metadata_bytes(task, plan, made.groups, width)
+    passes += (Pass("write the index", made.groups, _write_time(vectors + search + curvature + others)),)
+    features = 3 * 4 * trial.width * max(0, plan.numerics.block_rows - trial.plan.numerics.block_rows)
     return Estimate(
         rows=plan.rows,
         members=len(plan.members),
         parameters=plan.parameters,
         width=width,
         passes=passes,
-        memory=_peak_memory() * processes,
+        memory=processes
+        * max(
+            _peak_memory() + min(features, 12 * trial.width * plan.rows),
+            loaded + _left_by_fits(plan, trial) // len(plan.members) + _rotation_memory(plan, trial.width),
+        ),
         vectors=vectors,
         search=search,
+        curvature=curvature,
+        others=others,
         temporary=_features_room(plan, made.groups, every, width)
         + (made.groups * width * 8 if plan.grouping and not plan.fast else 0)
         + _left_by_fits(plan, trial)
         + max(_kept_for_a_member(plan, trial), _partial_sums(plan, trial), _rotation_room(plan, every))
         + vectors
-        + search,
+        + search
+        + curvature
+        + others,
     )
 
 
@@ -129,7 +161,7 @@ def _passes(plan: BuildPlan, task: Task, trial: Trial, made: Grouping, workers: 
     for stage in (*plan.weigh_stages(), *own):
         weight, name = sum(map(plan.weight, stage)), _pass_name(stage[0])
         rows[name] += weight * _passes_a_row(plan, stage[0])
-        seconds[name] += weight * trial.rate(stage[0]) / min(workers, len(stage))
+        seconds[name] += trial.stage_seconds(stage, plan) / min(workers, len(stage))
     for name, count in rows.items():
         yield Pass(name, count, seconds[name])
 
@@ -179,6 +211,50 @@ def _left_by_fits(plan: BuildPlan, trial: Trial) -> int:
     return len(plan.members) * sum(
         each.size for unit, each in trial.receipts.items() if unit.stage is Stage.REDUCE
     )
+
+
+def _directions(plan: BuildPlan, every: int) -> int:
+    """Count the bytes of a PCA's directions, a byte a number, and their factors. 0 where there is none."""
+    pca = plan.recipe.pca
+    if pca is None:
+        return 0
+    size = pca.kept_size(plan.rotation_sample, every)
+    return size * (every + 4 * len(plan.members))
+
+
+def _rotation_memory(plan: BuildPlan, width: int) -> int:
+    """Count the bytes of one member's sums and directions in a PCA, with the copies that are made of them."""
+    pca = plan.recipe.pca
+    if pca is None:
+        return 0
+    sketched = len(pca.landmarks(plan.rotation_sample))
+    return width * (20 * sketched + 12 * min(plan.numerics.block_rows, plan.rows))
+
+
+METADATA_ROWS = 128
+"""Rows whose metadata are written for a trial."""
+MANIFEST_BYTES = 4000
+"""Bytes of a manifest beside the names of parameters."""
+
+
+def _metadata_bytes(task: Task, plan: BuildPlan, groups: int, width: int) -> int:
+    """Estimate the bytes of examples, columns, owners' sums and the manifest, from examples written for a trial."""
+    few = min(plan.rows, METADATA_ROWS)
+    examples = [describe_row(task, place * plan.rows // few) for place in range(few)]
+    sizes = [_examples_bytes(examples[:count]) for count in (few // 2, few)]
+    a_row = (sizes[1] - sizes[0]) / max(1, few - few // 2)
+    owners = len({example.owner for example in examples} - {None})
+    columns = 4 * owners * width + groups * 8 * (1 + (plan.recipe.row_weight != "none")) + 4 * groups
+    names = sum(len(name) + 200 for block in plan.parameter_blocks for name in block.parameters)
+    return int(sizes[1] + a_row * (groups - few)) + columns + MANIFEST_BYTES + names
+
+
+def _examples_bytes(examples: Sequence[Example]) -> int:
+    with tempfile.TemporaryDirectory(prefix="byline-estimate-") as folder:
+        path = Path(folder) / "examples.sqlite"
+        for _ in write_examples(path, examples, len(examples)):
+            pass
+        return path.stat().st_size
 
 
 def _partial_sums(plan: BuildPlan, trial: Trial) -> int:
@@ -252,13 +328,17 @@ def _seconds(work: Callable[[range], None], batch: range) -> float:
     return time.perf_counter() - start
 
 
-def _write_time(width: int) -> float:
-    """Measure the seconds of writing a row, which is read, converted, written and digested about twice."""
-    block_BK = np.ones((256, width), dtype=np.float32)
+def _write_time(size: int) -> float:
+    """Measure the seconds of writing some bytes, which are converted, written and digested twice."""
+    sample = np.ones(1 << 22, dtype=np.float32)
     start = time.perf_counter()
-    for _ in range(2):
-        hashlib.sha256(block_BK.copy().tobytes() + block_BK.astype(np.float16).tobytes())
-    return (time.perf_counter() - start) / len(block_BK)
+    with tempfile.TemporaryFile(prefix="byline-estimate-") as file:
+        for _ in range(2):
+            hashlib.sha256(sample.astype(np.float16).tobytes() + sample[: len(sample) // 2].tobytes())
+        file.write(sample.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+    return (time.perf_counter() - start) / sample.nbytes * size
 
 
 def _warm(work: Callable[[], Result]) -> tuple[Result, float]:
@@ -269,6 +349,14 @@ def _warm(work: Callable[[], Result]) -> tuple[Result, float]:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return result, time.perf_counter() - start
+
+
+def _resident_memory() -> int:
+    """Read the resident bytes of this process now. The peak where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return _peak_memory()
 
 
 def _peak_memory() -> int:

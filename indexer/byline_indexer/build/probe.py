@@ -22,7 +22,7 @@ from byline.projection.eigenbasis import EigenbasisProjection
 from byline.recipes import Recipe
 from byline.task import Task
 from byline.types import State
-from byline_indexer.build.batch_memory import batch_length
+from byline_indexer.build.batch_memory import batch_length, item_cost
 from byline_indexer.config import BuildSettings
 from byline_indexer.units.plan import BuildPlan, Numerics, StatisticPlan
 from byline_indexer.units.trajectories import recorded_visits
@@ -35,6 +35,8 @@ class ProbedPlan:
     plan: BuildPlan
     model: MemberModel | None
     """Model of the first member, until it is taken."""
+    row_seconds: float
+    """Seconds of one row's gradient, roughly."""
 
     def take_model(self) -> MemberModel | None:
         """Hand the model to its one user: nothing here keeps its memory when the next member's model is loaded."""
@@ -84,10 +86,8 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         numbers = len(task.train_set) * len(members)
         fits = tuple(_unkept(fit, config.recipe, model.blocks, numbers) for fit in fits)
     _try_on_a_point(model, config.recipe, fits, task)
-    numerics = replace(
-        numerics,
-        batch_length=batch_length(task, model, config.recipe.train_signal, config.build.memory_bytes),
-    )
+    cost = item_cost(task, model, config.recipe.train_signal)
+    numerics = replace(numerics, batch_length=batch_length(model, cost, config.build.memory_bytes))
     if config.recipe.members.forward_masks:
         masked = replace(members[0], mask_seed=config.recipe.members.mask_seed)
         MemberModel.load(task, config.recipe, masked, numerics.compute, model)
@@ -105,7 +105,7 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         grouping=config.groups,
         recordings=recorded_visits(task, config.recipe, members, model.blocks),
     )
-    return ProbedPlan(plan=plan, model=model)
+    return ProbedPlan(plan=plan, model=model, row_seconds=cost.seconds * cost.mean_length)
 
 
 LARGEST_ROW = 1 << 20

@@ -6,6 +6,7 @@ will meet, and no stage is re-enacted. Two blocks of a stage run where there are
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -15,7 +16,9 @@ import numpy as np
 from byline.groups import GroupPartition
 from byline.models.training_points import EVALUATION, read_items
 from byline.task import Task
+from byline_indexer.build.factorizations import Factorizations
 from byline_indexer.build.probe import ProbedPlan
+from byline_indexer.units.batches import item_length
 from byline_indexer.units.executor import InProcess
 from byline_indexer.units.outputs import block_features
 from byline_indexer.units.plan import BuildPlan, StatisticPlan
@@ -35,7 +38,11 @@ class Trial:
     width: int = 0
     """Numbers of one member's feature."""
     seconds: dict[Unit, float] = field(default_factory=dict)
-    """Seconds of each unit."""
+    """Seconds of each unit, without writing."""
+    writing: dict[Unit, float] = field(default_factory=dict)
+    """Seconds of writing each unit's output."""
+    lengths: float = 1.0
+    """Mean length of the build's items in units of the trial's."""
     receipts: dict[Unit, Receipt] = field(default_factory=dict)
     """Receipt of each unit."""
 
@@ -52,20 +59,55 @@ class Trial:
             What was measured.
         """
         with tempfile.TemporaryDirectory(prefix="byline-estimate-") as folder:
-            plan = trial_plan(probed.plan, groups, Path(folder))
-            trial, member = cls(plan=plan), plan.members[0].name
-            with InProcess(plan, first_rows(task, plan), probed.take_model()) as executor:
+            chosen = trial_rows(probed.plan, task, groups)
+            plan = trial_plan(probed.plan, groups, Path(folder), len(chosen.rows))
+            trial, member = cls(plan=plan, lengths=chosen.lengths), plan.members[0].name
+            own = some_rows(task, plan, chosen.rows)
+            with InProcess(plan, own, probed.take_model()) as executor, Factorizations() as spared:
                 for stage in (*plan.weigh_stages(), *plan.stages(member)):
-                    start = time.perf_counter()
-
-                    def note(unit: Unit, receipt: Receipt) -> None:
-                        nonlocal start
-                        trial.seconds[unit], trial.receipts[unit] = time.perf_counter() - start, receipt
-                        start = time.perf_counter()
-
-                    executor.run(stage, note)
+                    trial._run(stage, executor, spared)
             trial.width = block_features(Workspace(plan.work), member, 0).shape[1]
         return trial
+
+    def _run(self, stage: list[Unit], executor: InProcess, spared: Factorizations) -> None:
+        def now() -> tuple[float, float]:
+            return time.perf_counter() + spared.charged, executor.writing
+
+        start = now()
+
+        def note(unit: Unit, receipt: Receipt) -> None:
+            nonlocal start
+            end = now()
+            self.writing[unit], self.receipts[unit] = end[1] - start[1], receipt
+            self.seconds[unit] = end[0] - start[0] - self.writing[unit]
+            start = end
+
+        executor.run(stage, note)
+
+    def stage_seconds(self, stage: list[Unit], plan: BuildPlan) -> float:
+        """Extrapolate to all units of a stage of the build.
+
+        Args:
+            stage: Its units.
+            plan: Of the build.
+        """
+        rows = sum(map(plan.weight, stage))
+        if stage[0].stage is Stage.REDUCE:
+            alike = self._alike(stage[0])
+            spent = sum(self.seconds[each] for each in alike) / len(alike)
+            return len(stage) * (spent + self.write_time(stage[0]))
+        if stage[0].stage is Stage.MEASURE:
+            return rows * self.lengths * self.rate(stage[0]) + len(stage) * self.write_time(stage[0])
+        units = rows / max(
+            1, self.plan.numerics.block_rows
+        )  # what rows leave is written in proportion to them
+        a_unit = self.write_time(stage[0]) / max(1, plan.numerics.block_rows // self.plan.numerics.block_rows)
+        return rows * self.lengths * self.rate(stage[0]) + units * a_unit
+
+    def write_time(self, unit: Unit) -> float:
+        """Compute the mean seconds of writing the output of such a unit."""
+        alike = self._alike(unit)
+        return sum(self.writing[each] for each in alike) / len(alike) if alike else 0.0
 
     def rate(self, unit: Unit) -> float:
         """Compute the seconds of a unit for each row that it passes over, from the last block that was tried."""
@@ -90,27 +132,68 @@ _STAND_INS = {Stage.CARRY: Stage.TRACE, Stage.WIDEN: Stage.EMIT}
 """Stages that a trial has none of, which has one span and no PCA, and stages that cost as much."""
 
 
-def trial_plan(plan: BuildPlan, groups: int, work: Path) -> BuildPlan:
+HEAVY_PART = 20
+"""A trial takes this part of the rows, where one batch of the build cannot hold `build.batch_rows`."""
+LENGTHS_FROM = 128
+"""Rows whose lengths are compared with those of the trial."""
+
+
+@dataclass(frozen=True)
+class TrialRows:
+    """Rows of a trial, spread over the training set, and the mean length of all items in units of theirs."""
+
+    rows: list[int]
+    lengths: float
+
+
+def trial_rows(plan: BuildPlan, task: Task, groups: int) -> TrialRows:
+    """Choose the rows of a trial: two batches, or a whole group where that is more.
+
+    Args:
+        plan: The whole build.
+        task: Has the rows.
+        groups: How many groups it will make.
+    """
+    known = [item_length(item) for item in read_items(task.train_set, _spread(plan.rows, LENGTHS_FROM))]
+    limits, longest = plan.numerics.limits, max(known)
+    together = limits.rows if limits.length is None else max(1, min(limits.rows, limits.length // longest))
+    count = 2 * together
+    if together < limits.rows:
+        count = min(count, max(2, plan.rows // HEAVY_PART))
+    rows = _spread(plan.rows, min(plan.rows, max(count, -(-plan.rows // groups))))
+    own = [item_length(item) for item in read_items(task.train_set, rows)]
+    return TrialRows(rows, (sum(known) / len(known)) / (sum(own) / len(own)))
+
+
+def _spread(rows: int, count: int) -> list[int]:
+    count = min(rows, count)
+    return [place * rows // count for place in range(count)]
+
+
+def trial_plan(plan: BuildPlan, groups: int, work: Path, rows: int | None = None) -> BuildPlan:
     """Make the plan of a build of a few rows.
 
     Args:
         plan: The whole build.
         groups: How many groups it will make.
         work: The work directory of the trial.
+        rows: Its rows. None takes two batches, or a whole group where that is more.
 
     Returns:
-        Two batches, or a whole group where that is more. The first member, and its first recorded span.
+        Two blocks. The first member, and its first recorded span.
     """
-    batch, size = plan.numerics.batch_rows, -(-plan.rows // groups)
-    rows = min(plan.rows, max(2 * batch, size))
+    size = -(-plan.rows // groups)
+    if rows is None:
+        rows = min(plan.rows, max(2 * plan.numerics.batch_rows, size))
+    block = min(plan.numerics.batch_rows, max(1, rows // 2))
     return replace(
         plan,
         work=work,
         recipe=plan.recipe.model_copy(update={"pca": None}),
         members=plan.members[:1],
         rows=rows,
-        evaluation_rows=min(plan.evaluation_rows, 2 * batch),
-        numerics=replace(plan.numerics, block_rows=batch),
+        evaluation_rows=min(plan.evaluation_rows, 2 * block),
+        numerics=replace(plan.numerics, block_rows=block, batch_rows=block),
         statistics=tuple(map(_shortened, plan.statistics)),
         groups=GroupPartition.of(np.arange(rows) // size) if plan.grouping else None,
         recordings={name: spans[:1] for name, spans in plan.recordings.items()},
@@ -123,9 +206,9 @@ def _shortened(statistic: StatisticPlan) -> StatisticPlan:
     return replace(statistic, sample=min(statistic.sample or PRODUCT_ROWS, PRODUCT_ROWS))
 
 
-def first_rows(task: Task, plan: BuildPlan) -> Task:
+def some_rows(task: Task, plan: BuildPlan, rows: Sequence[int]) -> Task:
     """Cut a Task's data sets to the rows of a trial."""
     evaluation = task.evaluation_set
     if evaluation is not None and plan.evaluation_rows:
         evaluation = read_items(evaluation, range(plan.evaluation_rows), EVALUATION)
-    return replace(task, train_set=read_items(task.train_set, range(plan.rows)), evaluation_set=evaluation)
+    return replace(task, train_set=read_items(task.train_set, rows), evaluation_set=evaluation)

@@ -1,44 +1,63 @@
 """Show the progress of a build: a bar in a terminal, lines elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from byline_indexer.progress import RemainingTime
 
 _STEPS = 10_000
 
 
+class _Left(ProgressColumn):
+    """Writes the time that remains whenever the bar is drawn, ten times a second, whatever a unit of work takes."""
+
+    def __init__(self, remaining: RemainingTime) -> None:
+        super().__init__()
+        self._remaining = remaining
+
+    def render(self, task: Task) -> Text:
+        """Write the time."""
+        del task
+        left = self._remaining.seconds()
+        return Text("" if left is None else f"{clock(left)} left")
+
+
 class Bar:
     """One bar over all phases. Outside a terminal, a line for each finished phase."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, remaining: RemainingTime) -> None:
         self._progress = progress
         self._console = progress.console
-        self._task = progress.add_task("starting", total=_STEPS, left="")
-        self._remaining = RemainingTime()
+        self._task = progress.add_task("starting", total=_STEPS)
+        self._remaining = remaining
         self._told: set[str] = set()
 
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Note what phases may take."""
+        self._remaining.expect(seconds)
+
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Move the bar."""
+        """Move the bar. It is full only when it goes: a full one would stop its clock."""
         self._remaining.progress(phase, done, total)
         if not done:
             return
-        left = self._remaining.seconds()
         self._progress.update(
             self._task,
             description=f"{phase} {done:,}/{total:,}",
-            completed=int(self._remaining.fraction() * _STEPS),
-            left="" if left is None else f"{clock(left)} left",
+            completed=min(int(self._remaining.fraction() * _STEPS), _STEPS - 1),
         )
         if done >= total and not self._console.is_terminal and phase not in self._told:
             self._told.add(phase)
@@ -56,17 +75,17 @@ def bar() -> Iterator[Bar]:
     Yields:
         The observer that moves it.
     """
-    console = Console(stderr=True)
+    console, remaining = Console(stderr=True), RemainingTime()
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
+        _Left(remaining),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Bar(progress)
+        yield Bar(progress, remaining)
 
 
 def clock(seconds: float) -> str:

@@ -77,10 +77,12 @@ def estimate_table(found: Estimate) -> Table:
     for name, value in _parameter_lines(found.parameters):
         table.add_row(name, plain(value))
     table.add_section()
-    table.add_row("time, all passes (± half)", clock(found.seconds))
+    table.add_row("time, all passes (± a quarter)", clock(found.seconds))
     table.add_row("peak memory, all processes", size(found.memory))
     table.add_row("stored rows", size(found.vectors))
     table.add_row("search file", size(found.search))
+    table.add_row("curvature", size(found.curvature))
+    table.add_row("whole index", size(found.index))
     table.add_row("disk during the build", size(found.temporary))
     return table
 

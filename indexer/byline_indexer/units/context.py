@@ -18,6 +18,7 @@ from byline.models.checkpoints import pin_checkpoints
 from byline.models.member import MemberModel
 from byline.models.optimizer_state import load_moments
 from byline.models.training_points import NamedItems, read_items
+from byline.progress import count_steps
 from byline.task import Item, Task
 from byline.types import Rows, State
 from byline_indexer.units.batches import item_batches
@@ -140,9 +141,11 @@ class WorkerContext:
         Yields:
             Rows of a batch, which `at` holds meanwhile, and their items.
         """
-        for batch, items in item_batches(rows, self._plan.numerics.limits, self.items):
-            self.at = batch
-            yield batch, items
+        with count_steps(None, len(rows)) as advance:
+            for batch, items in item_batches(rows, self._plan.numerics.limits, self.items):
+                self.at = batch
+                yield batch, items
+                advance(len(batch))
 
     def in_order(self, parts: Iterable[State]) -> State:
         """Concatenate what was made of each batch, in ascending order of the rows.

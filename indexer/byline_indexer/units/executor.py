@@ -71,6 +71,11 @@ class InProcess:
         self._threads = plan.numerics.threads
         self._threads_before = torch.get_num_threads()
 
+    @property
+    def writing(self) -> float:
+        """Seconds that writing the outputs has taken so far."""
+        return self._worker.workspace.writing
+
     def run(self, units: Sequence[Unit], on_done: OnDone) -> None:
         """Perform the units in their order."""
         for unit in units:

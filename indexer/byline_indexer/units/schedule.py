@@ -4,10 +4,12 @@ One member at a time keeps the disk bounded: projections and partial sums of one
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from byline.gradients.report import ParameterReport
+from byline.progress import Step, report_to
+from byline.progress import stage as named_stage
 from byline_indexer.progress import Observer
 from byline_indexer.units.executor import Executor
 from byline_indexer.units.plan import BuildPlan
@@ -55,8 +57,40 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
         observer.progress(phase(unit), done[phase(unit)], totals[phase(unit)])
 
     for stage in stages:
-        executor.run(stage, on_done)
+        steps = StageSteps(plan, stage, done, totals, observer)
+
+        def on_unit(unit: Unit, receipt: Receipt, steps: StageSteps = steps) -> None:
+            on_done(unit, receipt)
+            steps.finished += 1
+
+        with report_to(steps.report), named_stage(phase(stage[0])):
+            executor.run(stage, on_unit)
         discard_traces(plan, workspace, stage[0])
+
+
+@dataclass
+class StageSteps:
+    """Tells an observer of the steps within a unit, where units run one after another in this thread."""
+
+    plan: BuildPlan
+    stage: Sequence[Unit]
+    done: Mapping[str, int]
+    """Finished work of each phase."""
+    totals: Mapping[str, int]
+    observer: Observer
+    finished: int = 0
+    """Finished units of the stage."""
+    told: int = 0
+    """Work that was told last."""
+
+    def report(self, step: Step) -> None:
+        """Add the part of the running unit that is done to what is finished."""
+        unit = self.stage[min(self.finished, len(self.stage) - 1)]
+        part = min(int(step.fraction * self.plan.weight(unit)), self.plan.weight(unit) - 1)
+        reached = self.done[phase(unit)] + part
+        if part > 0 and reached > self.told:
+            self.told = reached
+            self.observer.progress(phase(unit), reached, self.totals[phase(unit)])
 
 
 def taken_apart(plan: BuildPlan, unit: Unit, reason: str) -> str:

@@ -7,6 +7,7 @@ if the power fails, a receipt that is lost or torn costs its unit, and nothing e
 
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ class Workspace:
         self.root = root
         self.version = root / "version"
         """Folder in which the finished index is put together."""
+        self.writing = 0.0
+        """Seconds that writing has taken so far."""
 
     def write(self, unit: Unit, tensors: Mapping[str, Tensor], passes: PassReport = NOTHING_MET) -> Receipt:
         """Keep a unit's output, then its receipt.
@@ -53,6 +56,7 @@ class Workspace:
         Returns:
             The receipt.
         """
+        start = time.perf_counter()
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         output = self._output(unit)
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +64,7 @@ class Workspace:
             write_tensors(temporary, kept)
         receipt = Receipt(output.stat().st_size, sha256_of(output), passes)
         _keep_text(self._receipt(unit), json.dumps({"unit": str(unit.path), **asdict(receipt)}))
+        self.writing += time.perf_counter() - start
         return receipt
 
     def read(self, unit: Unit, names: Sequence[str] | None = None) -> dict[str, Tensor]:

@@ -4,16 +4,16 @@ from byline.members import MemberPlan
 from byline.models.member import MemberModel
 from byline.recipes import recipe
 from byline.task import Task
-from byline_indexer.build.batch_memory import LEAST, batch_length
+from byline_indexer.build.batch_memory import LEAST, batch_length, item_cost
 from byline_indexer.units.batches import item_length
 
 
 def test_more_memory_gives_longer_batches(tiny: Task) -> None:
     chosen = recipe("logra")
     model = MemberModel.load(tiny, chosen, MemberPlan().of(tiny.checkpoints)[0])
-    item = tiny.train_set[0]
-    lengths = [batch_length(tiny, model, "loss", memory) for memory in (4 << 30, 4 << 30, 8 << 30, 1 << 20)]
-    assert lengths[0] == lengths[1]
-    assert lengths[0] < lengths[2]
-    needed = model.pass_bytes(item) / item_length(item)
-    assert lengths[3] == int(LEAST * (1 << 20) / needed), "the least part is left to batches"
+    cost = item_cost(tiny, model, "loss")
+    assert cost.size == item_cost(tiny, model, "loss").size, "shapes alone"
+    assert cost.mean_length == item_length(tiny.train_set[0])
+    lengths = [batch_length(model, cost, memory) for memory in (4 << 30, 8 << 30, 1 << 20)]
+    assert lengths[0] < lengths[1]
+    assert lengths[2] == int(LEAST * (1 << 20) / cost.size), "the least part is left to batches"

@@ -71,3 +71,28 @@ def test_bytes_of_every_storage(config: Config, search: str, keep: str) -> None:
     vectors, size = stored_bytes(90, 48, chosen.index.storage())
     assert (built.path / "vectors").exists() == bool(vectors)
     assert size == pytest.approx((built.path / "search.faiss").stat().st_size, abs=1000)
+
+
+def written(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [
+        ("logra", {"projection": {"size_in": 7, "size_out": 8}}),
+        ("ekfac", {"projection": {"size": 24, "rank": 8}}),
+        ("ekfac", {"projection": {"size": 24}, "pca": {"size": 12, "sample": 64}}),
+        ("trak", {"projection": {"size": 200}}),
+        ("grad_dot", {"projection": {"size": 400}}),
+    ],
+)
+def test_all_bytes_of_the_index_are_foretold(config: Config, recipe: str, changes: dict[str, object]) -> None:
+    chosen = config(recipe, changes=changes)
+    found = estimate(chosen)
+    built = build(chosen).path
+    assert found.index == pytest.approx(written(built), rel=0.25)
+    assert found.curvature == pytest.approx(written(built / "curvature"), rel=0.25, abs=4000)
+    others = written(built) - written(built / "curvature") - written(built / "vectors")
+    others -= (built / "search.faiss").stat().st_size
+    assert found.others == pytest.approx(others, rel=0.25)

@@ -1,0 +1,106 @@
+"""Remaining time: within a factor of two from the first tenth on, and never still, over durations of recorded builds."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from byline_indexer.progress import Expecting, RemainingTime, Silent
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+Phases = list[tuple[str, int, float, float]]
+"""Name, steps that are told, seconds of a step, and seconds that were expected of all steps."""
+
+LANGUAGE_MODEL: Phases = [
+    ("read training set", 100, 0.002, 0.5),
+    ("measure factors", 4, 24.0, 70.0),
+    ("reduce factors", 32, 4.0, 90.0),
+    ("measure eigenvalues", 4, 26.0, 75.0),
+    ("reduce eigenvalues", 3, 3.0, 5.0),
+    ("widen", 4, 30.0, 80.0),
+    ("sketch 0", 4, 1.5, 4.0),
+    ("gather 0", 1, 4.0, 2.0),
+    ("mix 0", 1, 3.0, 2.0),
+    ("direct 0", 1, 3.0, 2.0),
+    ("emit", 4, 1.0, 3.0),
+    ("write search", 10, 0.3, 2.0),
+    ("verify", 10, 0.8, 6.0),
+]
+PROJECTED: Phases = [
+    ("read training set", 100, 0.001, 0.1),
+    ("project", 20, 5.0, 130.0),
+    ("measure fisher", 1, 6.0, 4.0),
+    ("reduce fisher", 32, 2.0, 45.0),
+    ("emit", 20, 0.4, 10.0),
+    ("write vectors", 10, 0.2, 3.0),
+    ("verify", 10, 0.5, 4.0),
+]
+
+
+def seconds_of(phases: Phases) -> float:
+    return sum(units * seconds for _, units, seconds, _ in phases)
+
+
+def ticks(phases: Phases, clock: Clock, remaining: RemainingTime) -> Iterator[float]:
+    """Run a recorded build a second at a time.
+
+    Yields:
+        The seconds that are truly left.
+    """
+    remaining.expect({name: expected for name, _, _, expected in phases})
+    for name, units, _, _ in phases:
+        if not name.startswith(("write", "verify")):  # announced when they begin
+            remaining.progress(name, 0, units)
+    total = seconds_of(phases)
+    for name, units, seconds, _ in phases:
+        for unit in range(units):
+            end = clock.now + seconds
+            while clock.now + 1 < end:
+                clock.now += 1
+                yield total - clock.now
+            clock.now = end
+            remaining.progress(name, unit + 1, units)
+
+
+@pytest.mark.parametrize("phases", [LANGUAGE_MODEL, PROJECTED])
+@pytest.mark.parametrize("slower", [0.5, 1.0, 3.0])
+def test_what_remains_is_known_within_a_factor_of_two(phases: Phases, slower: float) -> None:
+    clock = Clock()
+    remaining = RemainingTime(clock)
+    recorded = [(name, units, seconds * slower, expected) for name, units, seconds, expected in phases]
+    total = seconds_of(recorded)
+    for left in ticks(recorded, clock, remaining):
+        if clock.now < total / 10 or left < 0.03 * total:
+            continue
+        told = remaining.seconds()
+        assert told is not None
+        assert left / 2 < told < 2 * left, f"after {clock.now:.0f} of {total:.0f} s"
+
+
+def test_time_that_remains_ticks_while_a_unit_runs() -> None:
+    clock = Clock()
+    remaining = RemainingTime(clock)
+    told = [remaining.seconds() for _ in ticks(LANGUAGE_MODEL, clock, remaining)]
+    still = [one == other for one, other in pairwise(told)]
+    runs = "".join("s" if each else "." for each in still).split(".")
+    assert max(map(len, runs)) < 5
+
+
+def test_phases_without_work_take_no_time() -> None:
+    clock = Clock()
+    remaining = RemainingTime(clock)
+    remaining.expect({"emit": 10.0, "rotate": 5.0})
+    assert remaining.seconds() == pytest.approx(15.0)
+    remaining.progress("rotate", 0, 0)
+    assert remaining.seconds() == pytest.approx(10.0)
+
+
+def test_an_observer_need_not_expect_anything() -> None:
+    assert not isinstance(Silent(), Expecting)
