@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from byline.errors import BylineError, InvalidInput, NotFound, UnsupportedModel, UnusableIndex
     from byline.recipes import RECIPES, Recipe, recipe
     from byline.recording import TrainingRecorder
-    from byline.task import Checkpoint, LayerSelection, Outputs, ParsedQuery, Prediction, QueryInterface, Task
+    from byline.task import (
+        Checkpoint,
+        LayerSelection,
+        Outputs,
+        ParsedQuery,
+        Positions,
+        Prediction,
+        QueryInterface,
+        Task,
+    )
     from byline_indexer.build.index import BuildOptions
 
 __all__ = [
@@ -42,6 +51,7 @@ __all__ = [
     "NotFound",
     "Outputs",
     "ParsedQuery",
+    "Positions",
     "Prediction",
     "QualityCard",
     "QueryInterface",
@@ -80,6 +90,7 @@ _HOMES = {
         "LayerSelection",
         "Outputs",
         "ParsedQuery",
+        "Positions",
         "Prediction",
         "QueryInterface",
         "Task",
