@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from byline.errors import BylineError, InvalidInput, NotFound, UnsupportedModel, UnusableIndex
     from byline.recipes import RECIPES, Recipe, recipe
     from byline.recording import TrainingRecorder
-    from byline.task import Checkpoint, LayerSelection, Outputs, ParsedQuery, Prediction, QueryInterface, Task
+    from byline.task import (
+        Checkpoint,
+        LayerSelection,
+        Outputs,
+        ParsedQuery,
+        Patches,
+        Positions,
+        Prediction,
+        QueryInterface,
+        Task,
+    )
     from byline_indexer.build.index import BuildOptions
 
 __all__ = [
@@ -42,6 +52,8 @@ __all__ = [
     "NotFound",
     "Outputs",
     "ParsedQuery",
+    "Patches",
+    "Positions",
     "Prediction",
     "QualityCard",
     "QueryInterface",
@@ -80,6 +92,8 @@ _HOMES = {
         "LayerSelection",
         "Outputs",
         "ParsedQuery",
+        "Patches",
+        "Positions",
         "Prediction",
         "QueryInterface",
         "Task",

@@ -156,6 +156,27 @@ class Positions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Patches:
+    """A grid over an image, so that a score can be told patch by patch.
+
+    The places of a layer's output lie in the image's order, row by row: convolutions, and transformers over patches.
+    """
+
+    height: int
+    """Rows of an image's pixels."""
+    width: int
+    """Columns of an image's pixels."""
+    rows: int = 8
+    """Rows of the grid."""
+    columns: int = 8
+    """Columns of the grid."""
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width", "rows", "columns"):
+            declarations.require_count(f"Patches.{name}", getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerSelection:
     """A selection of modules whose parameters are attributed. The default: every parameter that training could change."""
 
@@ -257,6 +278,8 @@ class Task:
     """The model's predictive distribution, for GGN products and for curvature from sampled or exact labels."""
     positions: Positions | None = None
     """The loss of each token, for questions with `tokens`."""
+    patches: Patches | None = None
+    """The grid over an image, for questions with `tokens`."""
     representation: Callable[[nn.Module, Batch], Tensor] | None = None
     """`(model, batch) -> h_ND`: for groups by k-means and for the similarity baselines."""
     text: Callable[[Item], str] | None = None
@@ -296,6 +319,7 @@ class Task:
         )
         self._check_targets()
         declarations.require("Task.outputs", self.outputs, (Outputs, type(None)), "Outputs or None")
+        declarations.require("Task.patches", self.patches, (Patches, type(None)), "Patches or None")
         declarations.require("Task.positions", self.positions, (Positions, type(None)), "Positions or None")
 
     def _check_functions(self) -> None:

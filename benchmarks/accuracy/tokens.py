@@ -1,9 +1,9 @@
 """Does a token's part of a score tell what training on it did? The most influential 1 % of training tokens are masked.
 
-    python -m benchmarks.accuracy.tokens           # retrains the small language model 49 times, about a quarter of an hour
+    python -m benchmarks.accuracy.tokens           # retrains the small language model 29 times, about ten minutes
     python -m benchmarks.accuracy.tokens --smoke   # seconds: no figure means anything
 
-The model and the owners' documents are those of `benchmarks.accuracy.finetuning`. For each of twelve queries the losses of
+The model and the owners' documents are those of `benchmarks.accuracy.finetuning`. For each of eight queries the losses of
 1 % of the training tokens are weighed zero, and the fine-tuning runs again from the same weights in the same order. Nothing
 else changes: the texts are still read, and the other tokens keep their weights. The figure is the rise of the query's loss
 in nats a token. Tokens are chosen by their parts of the scores over all rows, at random, as the tokens of the chunks that
@@ -37,8 +37,10 @@ from byline.tasks.documents import IGNORED
 
 SHARE = 0.01
 """Part of the training tokens that is masked."""
-QUERIES = 12
+QUERIES = 8
 """Queries, spread over the reported ones."""
+RANDOM_MASKS = 4
+"""Random choices of tokens, each measured on every query."""
 RECIPE = "ekfac_adam"
 """The most accurate recipe of `benchmarks.accuracy.finetuning`."""
 TOKENS, CHUNKS, BM25, RANDOM = (
@@ -99,23 +101,35 @@ def token_choices(
     reference: str, task: Task, items: Sequence[Item], queries: Sequence[Item]
 ) -> dict[str, list[Places]]:
     """Choose 1 % of the training tokens for every query, in each way."""
-    every = [(row, place) for row, item in enumerate(items) for place in range(1, len(item["input_ids"]))]
-    count = max(1, round(SHARE * len(every)))
+    places = _every_place(items)
+    count = _count(places)
     similar_QR = BASELINES["bm25"].fit(task, FitOptions()).scores(queries)
-    choices: dict[str, list[Places]] = {TOKENS: [], CHUNKS: [], BM25: [], RANDOM: []}
+    choices: dict[str, list[Places]] = {TOKENS: [], BM25: [], CHUNKS: []}
     with tempfile.TemporaryDirectory() as folder:
         index = byline.build(reference, RECIPE, folder, progress=False).index
         featurizer = load_featurizer(index, task)
         for number, query in enumerate(track(queries, description="scores of tokens")):
             parts = _parts(featurizer, items, query)
             flat = np.concatenate([parts_T[1:] for parts_T in parts])
-            places = np.array(every)
             choices[TOKENS].append(places[np.argsort(-flat, kind="stable")[:count]])
             choices[CHUNKS].append(_of_chunks(np.array([p.sum() for p in parts]), places, count))
             choices[BM25].append(_of_chunks(np.asarray(similar_QR[number]), places, count))
-            order = np.random.default_rng(number).permutation(len(places))
-            choices[RANDOM].append(places[order[:count]])
     return choices
+
+
+def random_choices(items: Sequence[Item]) -> list[Places]:
+    """Choose as many training tokens at random, several times."""
+    places = _every_place(items)
+    orders = [np.random.default_rng(seed).permutation(len(places)) for seed in range(RANDOM_MASKS)]
+    return [places[order[: _count(places)]] for order in orders]
+
+
+def _every_place(items: Sequence[Item]) -> Places:
+    return np.array([(row, t) for row, item in enumerate(items) for t in range(1, len(item["input_ids"]))])
+
+
+def _count(places: Places) -> int:
+    return max(1, round(SHARE * len(places)))
 
 
 def _parts(featurizer: Featurizer, items: Sequence[Item], query: Item) -> list[NDArray[np.float64]]:
@@ -142,12 +156,14 @@ def measured_rises(
         return -minus_losses(folder, trained, list(queries)).astype(np.float64)
 
     whole_Q = losses(np.zeros((0, 2), dtype=np.int64))
-    return {
-        name: np.array(
+    at_random = [losses(places) - whole_Q for places in track(random_choices(items), description=RANDOM)]
+    rises = {RANDOM: np.mean(at_random, axis=0)}
+    for name, each in masks.items():
+        rises[name] = np.array(
             [losses(places)[q] - whole_Q[q] for q, places in enumerate(track(each, description=name))]
         )
-        for name, each in masks.items()
-    }
+        print(name, np.round(rises[name], 4), flush=True)
+    return rises
 
 
 def report(rises: Mapping[str, NDArray[np.float64]]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from byline.api.answer_parts import AnswerHeader, Attribution, OwnerShare, StandsOut
 from byline.api.token_scores import TokenScores
-from byline.api.token_shades import copied_sentence, query_shades, strongest, training_shades
+from byline.api.token_shades import copied_sentence, query_shades, rest_sentence, strongest, training_shades
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -119,16 +119,19 @@ def _cards(found: Points, query_tokens: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _tokens(point: Attribution, scores: TokenScores, query_tokens: Sequence[str]) -> dict[str, Any]:
+    word = "word" if scores.grid is None else "patch (row:column)"
     both = {
-        "What each word of the query owes to it": query_shades(scores, query_tokens),
-        "Which of its words did it": training_shades(scores),
+        f"What each {word} of the query owes to it": query_shades(scores, query_tokens),
+        f"What each {word} of it did": training_shades(scores),
     }
     texts = [
         {"title": title, "shades": shaded, "strongest": strongest(shaded)}
         for title, shaded in both.items()
         if shaded is not None
     ]
-    return {"texts": texts, "copied": copied_sentence(scores, point.score)}
+    columns = None if scores.grid is None else scores.grid[1]
+    said = [each for each in (copied_sentence(scores, point.score), rest_sentence(scores)) if each]
+    return {"texts": texts, "said": said, "columns": columns}
 
 
 def _prediction(header: AnswerHeader) -> list[tuple[str, str]]:

@@ -35,15 +35,24 @@ class SpanScore(Document):
 
 
 class TokenScores(Document):
-    """A score taken apart twice: by the query's tokens, and by the training text's tokens. Each sum is the score."""
+    """A score taken apart twice: by the query's tokens, and by the training text's tokens. Each sum is the score.
+
+    Of images the tokens are patches, and the score is their sum and the rest.
+    """
 
     query_parts: tuple[float, ...]
     """Part of each token of the query, as listed in `query_tokens`. Tokens that are no target have no part."""
     training_parts: tuple[float, ...]
     """Part of each token of the training text: what training on that token did. The first token has no part unless the
     model predicts it."""
+    grid: tuple[int, int] | None = None
+    """Of images: rows and columns of the patches that both lists hold, row by row. Null for texts."""
+    query_rest: float = 0.0
+    """Of images: part of the score that lies in no patch of the query, such as that of a head behind a pooling."""
+    training_rest: float = 0.0
+    """Of images: part of the score that lies in no patch of the training image."""
     texts: tuple[str, ...] | None = None
-    """Text of each token of the training text. Null if the training point shows no preview."""
+    """Text of each token of the training text. Null for images, and if the training point shows no preview."""
     copied: tuple[CopiedRun, ...] = ()
     """Stretches that the query and the training text share word for word. Empty without `texts`."""
     copied_score: float | None = None

@@ -53,15 +53,30 @@ def strongest(shaded: Sequence[Shade]) -> list[Shade]:
 def query_shades(scores: TokenScores, texts: Sequence[str]) -> list[Shade]:
     """Shade the query's tokens by what each owes to one training point."""
     copied = (run.query_start + place for run in scores.copied for place in range(run.length))
-    return shades(texts, scores.query_parts, copied)
+    return shades(patch_names(scores.grid) or texts, scores.query_parts, copied)
 
 
 def training_shades(scores: TokenScores) -> list[Shade] | None:
-    """Shade a training text's tokens by what each did. None where the texts are not shown."""
-    if scores.texts is None:
+    """Shade a training point's tokens by what each did. None where the texts are not shown."""
+    texts = patch_names(scores.grid) or scores.texts
+    if texts is None:
         return None
     copied = (run.training_start + place for run in scores.copied for place in range(run.length))
-    return shades(scores.texts, scores.training_parts, copied)
+    return shades(texts, scores.training_parts, copied)
+
+
+def patch_names(grid: tuple[int, int] | None) -> list[str] | None:
+    """Name the patches of an image by row and column, from 1. None for texts."""
+    if grid is None:
+        return None
+    return [f"{row}:{column}" for row in range(1, grid[0] + 1) for column in range(1, grid[1] + 1)]
+
+
+def rest_sentence(scores: TokenScores) -> str | None:
+    """Say how much of an image's score lies in no patch. None for texts."""
+    if scores.grid is None:
+        return None
+    return f"In no patch: {scores.query_rest:+.3g} of the query, {scores.training_rest:+.3g} of the training image."
 
 
 def copied_sentence(scores: TokenScores, total: float) -> str | None:

@@ -19,13 +19,14 @@ from byline.attribution.opening import require_points
 from byline.attribution.queries import CheckedRequest, PreparedQuery
 from byline.attribution.task_code import task_code
 from byline.errors import BylineError, InvalidQuery, StaleIndex
+from byline.features.patch_scores import query_patches, training_patches
 from byline.features.position_scores import query_positions, refuse_inseparable, training_positions
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
 from byline.index.layout import scale_exponents
 from byline.models.training_points import read_items
 from byline.progress import count_steps
-from byline.task import Positions, Task
+from byline.task import Item, Patches, Positions, Task
 
 MOST_POINTS = 64
 """Training points that an answer tells token by token at most."""
@@ -66,13 +67,9 @@ class TokenBreakdown:
         return found
 
     def _told(self, query: PreparedQuery, answer: Answer) -> Answer:
-        positions, item = declared_positions(self.task), query.items[0]
-        with task_code():
-            query_texts = tuple(positions.texts(item))
+        query_texts = self._texts(query.items[0])
         listed = [*(answer.proponents or ()), *(answer.opponents or ())]
-        points = list(
-            {point.row: point for point in listed}.values()
-        )  # a short index has the same at both ends
+        points = list({point.row: point for point in listed}.values())  # both ends may share some
         rows = [point.row for point in points]
         with count_steps(None, 2) as advance:
             query_VT = self._by_query(query, rows)
@@ -85,7 +82,7 @@ class TokenBreakdown:
         }
         return answer.model_copy(
             update={
-                "query_tokens": query_texts,
+                "query_tokens": query_texts or None,
                 "proponents": _with_tokens(answer.proponents, found),
                 "opponents": _with_tokens(answer.opponents, found),
             }
@@ -98,16 +95,20 @@ class TokenBreakdown:
         target = query.target or self._index.recipe.query_target
         if not rows:
             return np.zeros((0, 0))
-        return query_positions(self._featurizer, query.items[0], target, torch.from_numpy(rows_VK)).numpy()
+        asked = self._featurizer, query.items[0], target, torch.from_numpy(rows_VK)
+        patches = self._patches
+        return (query_positions(*asked) if patches is None else query_patches(*asked, patches)).numpy()
 
     def _by_training(self, query: PreparedQuery, rows: Sequence[int]) -> list[NDArray[np.float64]]:
         """Parts of the training points' tokens, float64 [T] each."""
         assert query.feature is not None
         items, weights_R = read_items(self.task.train_set, rows), self._index.row_weights
         weights = None if weights_R is None else [float(weights_R[row]) for row in rows]
-        return [
-            parts_T.numpy() for parts_T in training_positions(self._featurizer, items, query.feature, weights)
-        ]
+        if self._patches is None:
+            found = training_positions(self._featurizer, items, query.feature, weights)
+        else:
+            found = training_patches(self._featurizer, items, query.feature, self._patches, weights)
+        return [parts_T.numpy() for parts_T in found]
 
     def _scores(
         self,
@@ -116,16 +117,33 @@ class TokenBreakdown:
         training_T: NDArray[np.float64],
         query_texts: Sequence[str],
     ) -> TokenScores:
-        scores = TokenScores(
-            query_parts=tuple(settled(query_T, point.score).tolist()),
-            training_parts=tuple(settled(training_T, point.score).tolist()),
-        )
+        by_query, by_training = (settled(each, point.score).tolist() for each in (query_T, training_T))
+        patches = self._patches
+        if patches is not None:
+            return TokenScores(
+                query_parts=tuple(by_query[:-1]),
+                training_parts=tuple(by_training[:-1]),
+                query_rest=by_query[-1],
+                training_rest=by_training[-1],
+                grid=(patches.rows, patches.columns),
+            )
+        scores = TokenScores(query_parts=tuple(by_query), training_parts=tuple(by_training))
         if point.example.preview is None:  # no text of it is shown anywhere
             return scores
         (item,) = read_items(self.task.train_set, [point.row])
+        return _with_texts(scores, query_texts, self._texts(item))
+
+    @property
+    def _patches(self) -> Patches | None:
+        """The grid over images. None where the Task declares the positions of texts."""
+        return self.task.patches if self.task.positions is None else None
+
+    def _texts(self, item: Item) -> tuple[str, ...]:
+        """Text of each position. None of images."""
+        if self.task.positions is None:
+            return ()
         with task_code():
-            texts = tuple(declared_positions(self.task).texts(item))
-        return _with_texts(scores, query_texts, texts)
+            return tuple(self.task.positions.texts(item))
 
 
 def _with_tokens(
@@ -168,20 +186,6 @@ def settled(parts_T: NDArray[np.float64], score: float) -> NDArray[np.float64]:
     return parts_T if size == 0 else parts_T + missing / size * np.abs(parts_T)
 
 
-def declared_positions(task: Task) -> Positions:
-    """Take the Task's positions.
-
-    Raises:
-        InvalidQuery: It declares none.
-    """
-    if task.positions is None:
-        raise InvalidQuery(
-            "tokens needs Task.positions, which says what each position's loss is, and this index's Task declares none: "
-            "declare byline.task.Positions, or leave tokens out"
-        )
-    return task.positions
-
-
 def make_breakdown(
     index: AttributionIndex, task: Task | None, featurizer: GradientFeaturizer | None
 ) -> TokenBreakdown | None:
@@ -191,7 +195,7 @@ def make_breakdown(
     return TokenBreakdown(index, task, featurizer)
 
 
-def require_separable(index: AttributionIndex, breakdown: TokenBreakdown | None) -> Positions:
+def require_separable(index: AttributionIndex, breakdown: TokenBreakdown | None) -> TokenBreakdown:
     """Require that scores of an index can be told token by token.
 
     Args:
@@ -199,7 +203,7 @@ def require_separable(index: AttributionIndex, breakdown: TokenBreakdown | None)
         breakdown: Takes scores apart, where the index was opened with its Task.
 
     Returns:
-        The Task's positions.
+        What takes them apart.
 
     Raises:
         InvalidQuery: They cannot.
@@ -218,13 +222,17 @@ def require_separable(index: AttributionIndex, breakdown: TokenBreakdown | None)
             "tokens needs stored rows, and this index keeps compressed codes only: leave it out, or build with "
             "storage.keep = 'rows'"
         )
-    positions = declared_positions(breakdown.task)
-    _require_target(positions, index.recipe.train_signal)
-    return positions
+    if breakdown.task.positions is None and breakdown.task.patches is None:
+        raise InvalidQuery(
+            "tokens needs Task.positions, which says what each position's loss is, or Task.patches, and this index's Task "
+            "declares neither: declare byline.Positions, or leave tokens out"
+        )
+    _require_target(breakdown.task.positions, index.recipe.train_signal)
+    return breakdown
 
 
-def _require_target(positions: Positions, target: str) -> None:
-    if target not in positions.values:
+def _require_target(positions: Positions | None, target: str) -> None:
+    if positions is not None and target not in positions.values:
         raise InvalidQuery(
             f"tokens takes the targets {', '.join(sorted(positions.values))} apart, which Task.positions declares, got "
             f"another one"
@@ -257,10 +265,9 @@ def require_tokens(
         InvalidQuery: They cannot.
         StaleIndex: The Task has fewer or more training points.
     """
-    positions, request = require_separable(index, breakdown), question.request
-    assert breakdown is not None
-    _require_target(positions, question.target or index.recipe.query_target)
-    require_points(breakdown.task, index)
+    task, request = require_separable(index, breakdown).task, question.request
+    _require_target(task.positions, question.target or index.recipe.query_target)
+    require_points(task, index)
     points = request.k * (2 if request.direction == "both" else 1)
     if points > MOST_POINTS:
         raise InvalidQuery(f"expected tokens of at most {MOST_POINTS} training points, got {points}: lower k")

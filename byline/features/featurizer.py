@@ -145,7 +145,9 @@ class MemberFeaturizer:
 
     def length(self, phi_NK: Tensor, side: Side) -> Tensor:
         """Measure every feature before a unit norm divides by it: float64 [N]."""
-        return torch.linalg.vector_norm(self._precondition(phi_NK, self._power(side)).double(), dim=1)
+        feature_NK = self._precondition(phi_NK, self._power(side)).double()
+        lengths_N: Tensor = torch.linalg.vector_norm(feature_NK, dim=1)
+        return lengths_N
 
     def _power(self, side: Side) -> float:
         """Power of the damped curvature on one side."""

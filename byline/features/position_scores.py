@@ -66,9 +66,11 @@ def query_positions(featurizer: Featurizer, item: Item, target: str, rows_VK: Te
     with count_steps("tokens", len(featurizer.parts) * len(rows_VK)) as advance:
         for m, (model, own) in enumerate(featurizer.parts):
             own_V = [weights[m] for weights in weights_V]
-            directions = _counted(_directions(own, Side.QUERY, own_V, model), advance)
+            directions = _counted(directions_of(own, Side.QUERY, own_V, model), advance)
             slopes_VT = torch.stack(model.position_slopes(item, target, directions, masked=masked))
-            total_VT = total_VT + slopes_VT / _length(model, own, Side.QUERY, item, target, masked=masked)
+            total_VT = total_VT + slopes_VT / feature_length(
+                model, own, Side.QUERY, item, target, masked=masked
+            )
     return total_VT
 
 
@@ -90,10 +92,10 @@ def training_positions(
     totals = [torch.zeros((), dtype=torch.float64) for _ in items]
     with count_steps("tokens", len(featurizer.parts) * len(items)) as advance:
         for (model, own), weights_K in zip(featurizer.parts, own_M, strict=True):
-            (direction_1P,) = _directions(own, Side.TRAIN, [weights_K], model)
+            (direction_1P,) = directions_of(own, Side.TRAIN, [weights_K], model)
             for place, item in enumerate(items):
                 (slope_T,) = model.position_slopes(item, signal, [direction_1P])
-                length = _length(model, own, Side.TRAIN, item, signal, masked=True)
+                length = feature_length(model, own, Side.TRAIN, item, signal, masked=True)
                 totals[place] = totals[place] + slope_T / length
                 advance(1)
     weights = weights_N or [1.0] * len(items)
@@ -111,10 +113,16 @@ def _counted(directions: Iterable[Tensor], advance: Callable[[int], None]) -> It
         advance(1)
 
 
-def _directions(
+def directions_of(
     own: MemberFeaturizer, side: Side, weights: Sequence[Tensor], model: MemberModel
 ) -> Iterator[Tensor]:
-    """Directions of one member, made one at a time: each has as many numbers as the model.
+    """Find the directions in the parameters that one member's weights come from, one at a time.
+
+    Args:
+        own: Makes the member's features.
+        side: The features'.
+        weights: Weights of the member's feature, one a direction.
+        model: The member.
 
     Yields:
         [1, P].
@@ -125,10 +133,19 @@ def _directions(
         yield own.pulled_back(weights_K.to(parameter.device, dtype), side)
 
 
-def _length(
+def feature_length(
     model: MemberModel, own: MemberFeaturizer, side: Side, item: Item, target: str, *, masked: bool
 ) -> float:
-    """Length of the whole feature, which a unit norm divides by."""
+    """Measure the whole feature of an item, which a unit norm divides by. 1 for a recipe without one.
+
+    Args:
+        model: The member.
+        own: Makes the member's features.
+        side: The feature's.
+        item: The item.
+        target: The differentiated target.
+        masked: Whether the member's mask is on.
+    """
     if not own.unit_norm:
         return 1.0
     gradients = model.gradients([item], target) if masked else model.whole_gradients([item], target)

@@ -126,7 +126,7 @@ class GradientFeaturizer:
             return [
                 V.to(weights_K) @ weights_K * root for V, root in zip(self._directions, roots, strict=True)
             ]
-        stretches = weights_K.split([f.width for f in self._featurizers.values()])
+        stretches = torch.split(weights_K, [f.width for f in self._featurizers.values()])
         return [own * root for own, root in zip(stretches, roots, strict=True)]
 
     def _made(

@@ -116,7 +116,8 @@ def _compared(model: nn.Module, batch: Batch, measure: Measure) -> Tensor:
     values_N = measure(*token_losses(model, batch))
     if CONTRAST not in batch:
         return values_N
-    return values_N - batch[WEIGHTS].to(values_N) * measure(*token_losses(model, batch[CONTRAST]))
+    weights_N: Tensor = batch[WEIGHTS].to(values_N)
+    return values_N - weights_N * measure(*token_losses(model, batch[CONTRAST]))
 
 
 def _relabeled(batch: Batch, labels_NT: Tensor) -> Batch:
@@ -177,7 +178,8 @@ def _of_positions(measure: Measure, losses_NT: Tensor, batch: Batch) -> Tensor:
     values_N = measure(own_NT, _counts(batch))
     if CONTRAST not in batch:
         return values_N
-    return values_N - batch[WEIGHTS].to(values_N) * measure(other_NT, _counts(batch[CONTRAST]))
+    weights_N: Tensor = batch[WEIGHTS].to(values_N)
+    return values_N - weights_N * measure(other_NT, _counts(batch[CONTRAST]))
 
 
 def _counts(batch: Batch) -> Tensor:

@@ -1,6 +1,7 @@
 """Declare Tasks of arrays: classifiers of images, classifiers and regressions of vectors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import torch
@@ -10,11 +11,23 @@ from torch.nn import functional as F
 
 from byline.errors import InvalidTask
 from byline.models.training_points import read_items
-from byline.task import Batch, Item, Objective, Outputs, ParsedQuery, Prediction, QueryInterface, Task
+from byline.task import (
+    Batch,
+    Item,
+    Objective,
+    Outputs,
+    ParsedQuery,
+    Patches,
+    Prediction,
+    QueryInterface,
+    Task,
+)
 from byline.tasks.classification import device_of, tensor_of
 from byline.tasks.labeled_inputs import TrainedModel, classifier_task, last_layer_input
 from byline.tasks.payloads import FiniteNumber, as_input, image_payload, vector_payload
 
+GRID = 8
+"""Rows and columns of patches that scores of images are told by."""
 Noise = Literal["constant", "predicted"]
 _Value = Annotated[
     FiniteNumber | None,
@@ -41,7 +54,9 @@ def image_classification(trained: TrainedModel, *, classes: Sequence[str]) -> Ta
     first = trained.data.input
     if first.ndim not in {2, 3}:
         raise InvalidTask(f"expected images of shape [C, H, W] or [H, W], got {list(first.shape)}")
-    return classifier_task(trained, classes, "image", image_payload(first))
+    height, width = first.shape[-2:]
+    grid = Patches(height=height, width=width, rows=min(GRID, height), columns=min(GRID, width))
+    return replace(classifier_task(trained, classes, "image", image_payload(first)), patches=grid)
 
 
 def vector_classification(trained: TrainedModel, *, classes: Sequence[str]) -> Task:

@@ -471,7 +471,7 @@ def test_query_is_told_token_by_token(run: Run, tmp_path: Path) -> None:
         "proponent 2",
         "each token of the query owes",
         "the cat sat",
-        "each of its tokens",
+        "each token of it did",
     ):
         assert text in out
     _, out, _ = run(*asked, "--json")

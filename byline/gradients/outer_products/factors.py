@@ -252,6 +252,16 @@ class KroneckerGradient:
         assert total is not None
         return total
 
+    def against(self, matrix_OI: Float[Tensor, "O I"]) -> list[Float[Tensor, "N T"]]:
+        """Compute the inner product of every outer product with a matrix: l^T M r, for each use and position.
+
+        Summed over positions and uses it is the gradients' inner product with the matrix.
+        """
+        return [
+            ((use.left.dense() @ matrix_OI.to(use.left.dense())) * use.right.dense()).sum(dim=2)
+            for use in self.uses
+        ]
+
     def squared_norms(self) -> Float[Tensor, "N"]:
         """Compute the squared length of every gradient, from inner products of the factors where those are fewer."""
         rows, columns = self.shape

@@ -11,6 +11,7 @@ from byline.api.token_shades import (
     Shade,
     copied_sentence,
     query_shades,
+    rest_sentence,
     strongest,
     training_shades,
 )
@@ -40,23 +41,32 @@ def token_lines(answer: Answer) -> Iterator[Text]:
 def _point_lines(name: str, point: Attribution, query_tokens: Sequence[str]) -> Iterator[Text]:
     assert point.tokens is not None
     yield Text(f"\n{name}, {point.score:+.4g}: {_printable(point.example.id)}", style="bold")
-    yield Text("each token of the query owes to it", style="dim")
-    yield from _shaded(query_shades(point.tokens, query_tokens))
+    columns = None if point.tokens.grid is None else point.tokens.grid[1]
+    word = "token" if columns is None else "patch (row:column)"
+    yield Text(f"each {word} of the query owes to it", style="dim")
+    yield from _shaded(query_shades(point.tokens, query_tokens), columns)
     own = training_shades(point.tokens)
     if own is None:
         yield Text("the training point shows no text", style="dim")
         return
-    yield Text("each of its tokens did", style="dim")
-    yield from _shaded(own)
+    yield Text(f"each {word} of it did", style="dim")
+    yield from _shaded(own, columns)
+    rest = rest_sentence(point.tokens)
+    if rest is not None:
+        yield Text(rest)
     copied = copied_sentence(point.tokens, point.score)
     if copied is not None:
         yield Text(f"{copied} Underlined: word for word in both.")
 
 
-def _shaded(shaded: Sequence[Shade]) -> Iterator[Text]:
+def _shaded(shaded: Sequence[Shade], columns: int | None) -> Iterator[Text]:
     line = Text()
-    for each in shaded:
-        line.append(_printable(each.text), style=_style(each))
+    for place, each in enumerate(shaded):
+        if columns is None:
+            line.append(_printable(each.text), style=_style(each))
+            continue
+        line.append(" + " if each.level > 0 else " - " if each.level < 0 else " . ", style=_style(each))
+        line.append("\n" if (place + 1) % columns == 0 else "")
     yield line
     named = (f"{_printable(each.text).strip()} {each.score:+.3g}" for each in strongest(shaded))
     yield Text(", ".join(named), style="dim")

@@ -60,7 +60,17 @@ def test_tokens_are_shaded_named_and_never_run() -> None:
     assert 'class="p5 copied"' in html
     assert 'class="m1"' in html
     hidden = told.model_copy(update={"tokens": tokens.model_copy(update={"texts": None, "copied": ()})})
-    assert "Which of its words" not in answer(proponents=(hidden,), query_tokens=("a", "b"))._repr_html_()
+    assert "of it did" not in answer(proponents=(hidden,), query_tokens=("a", "b"))._repr_html_()
+
+
+def test_patches_are_a_grid_with_signs() -> None:
+    patches = TokenScores(
+        query_parts=(0.0, 1.0, -2.0, 0.0), training_parts=(4.0, 0.0, 0.0, 0.0), grid=(2, 2), query_rest=0.5
+    )
+    html = answer(proponents=(point(1, 4.0).model_copy(update={"tokens": patches}),))._repr_html_()
+    assert "repeat(2, 26px)" in html
+    assert html.count('class="m5"') == 1
+    assert "In no patch: +0.5 of the query" in Page(html).words
 
 
 def test_text_of_training_points_is_never_run() -> None:

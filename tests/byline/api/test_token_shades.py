@@ -1,7 +1,14 @@
 """Shades, the strongest tokens, and the sentence about copies."""
 
 from byline.api.token_scores import CopiedRun, TokenScores
-from byline.api.token_shades import copied_sentence, query_shades, shades, strongest, training_shades
+from byline.api.token_shades import (
+    copied_sentence,
+    query_shades,
+    rest_sentence,
+    shades,
+    strongest,
+    training_shades,
+)
 
 SCORES = TokenScores(
     query_parts=(0.0, 2.0, -1.0),
@@ -36,3 +43,17 @@ def test_copied_and_learned_stand_side_by_side():
         "Word for word in both: +1 of +1.5. Learned from other words: +0.5."
     )
     assert copied_sentence(SCORES.model_copy(update={"copied": ()}), 1.5) is None
+
+
+def test_patches_are_named_by_row_and_column():
+    patches = TokenScores(
+        query_parts=(0.0, 1.0, -2.0, 0.0),
+        training_parts=(4.0, 0.0, 0.0, 0.0),
+        grid=(2, 2),
+        query_rest=0.5,
+        training_rest=-0.25,
+    )
+    assert [each.text for each in query_shades(patches, ())] == ["1:1", "1:2", "2:1", "2:2"]
+    assert [each.text for each in strongest(training_shades(patches))] == ["1:1"]
+    assert rest_sentence(patches) == "In no patch: +0.5 of the query, -0.25 of the training image."
+    assert rest_sentence(SCORES) is None

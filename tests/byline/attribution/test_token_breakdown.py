@@ -11,7 +11,8 @@ from byline.attribution.request import AttributionRequest
 from byline.attribution.token_breakdown import MOST_POINTS, settled
 from byline.errors import InvalidQuery, StaleIndex
 from byline.recipes import RECIPES, Recipe, recipe
-from byline.task import Task
+from byline.task import Checkpoint, Task
+from byline.tasks import TrainedModel, TrainingData, image_classification
 from tests.byline.features import words
 
 QUERY = {"words": ["the", "cat", "sat", "on", "a", "mat"]}
@@ -156,6 +157,33 @@ def test_a_task_without_positions_is_refused(task, tmp_path):
     with pytest.raises(InvalidQuery, match=r"needs Task\.positions"):
         attributor.attribute(QUERY, tokens=True)
     assert not attributor.tells_tokens
+
+
+def test_images_are_told_patch_by_patch(tmp_path):
+    torch.manual_seed(0)
+    network = lambda: torch.nn.Sequential(  # noqa: E731
+        torch.nn.Conv2d(1, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(4 * 16, 3)
+    )
+    images, labels = torch.randn(24, 1, 6, 6), torch.arange(24) % 3
+    trained = TrainedModel(
+        name="images",
+        model=network,
+        checkpoints=[Checkpoint(weights=network().state_dict())],
+        data=TrainingData.from_arrays(images, labels),
+    )
+    task = image_classification(trained, classes=["a", "b", "c"])
+    attributor = byline.build(task, recipe("ekfac", projection={"size": 40}), tmp_path, progress=False)
+    query = {"image": images[3].tolist(), "label": 1}
+    answer = attributor.attribute(query, k=3, direction="both", target="margin", tokens=True)
+    assert answer.query_tokens is None
+    for point in [*answer.proponents, *answer.opponents]:
+        tokens = point.tokens
+        assert tokens.grid == (6, 6)
+        assert tokens.texts is None
+        assert sum(tokens.query_parts) + tokens.query_rest == pytest.approx(point.score, rel=1e-4)
+        assert sum(tokens.training_parts) + tokens.training_rest == pytest.approx(point.score, rel=1e-4)
+        assert any(tokens.query_parts)
+        assert any(tokens.training_parts)
 
 
 def test_rounding_is_shared_out_by_size_and_more_than_rounding_is_refused():

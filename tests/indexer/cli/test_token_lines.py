@@ -48,3 +48,13 @@ def test_a_point_without_texts_says_so():
 
 def test_answers_without_tokens_have_no_lines():
     assert list(token_lines(answer())) == []
+
+
+def test_patches_are_a_grid_with_signs():
+    patches = TokenScores(
+        query_parts=(0.0, 1.0, -2.0, 0.0), training_parts=(4.0, 0.0, 0.0, 0.0), grid=(2, 2), query_rest=0.5
+    )
+    text = drawn(patches)
+    assert " .  + \n -  . " in text
+    assert "2:1 -2" in text
+    assert "In no patch: +0.5" in text

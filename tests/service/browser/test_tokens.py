@@ -5,16 +5,35 @@ from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
+import torch
 from playwright.sync_api import expect
 
 import byline
 from byline.recipes import recipe
+from byline.task import Checkpoint
+from byline.tasks import TrainedModel, TrainingData, image_classification
 from byline_service.app import create_app
 from tests.byline.features import words
 from tests.service.browser.conftest import broken, serving
 from tests.service.keys import prepared
 
+GRAD_DOT = recipe("grad_dot", projection={"size": 64})
 QUERY = {"words": ["the", "cat", "sat", "on", "a", "mat"]}
+
+
+def images_task():
+    torch.manual_seed(0)
+
+    def network():
+        return torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.Flatten(), torch.nn.Linear(48, 2))
+
+    trained = TrainedModel(
+        name="images",
+        model=network,
+        checkpoints=[Checkpoint(weights=network().state_dict())],
+        data=TrainingData.from_arrays(torch.randn(20, 1, 6, 6), torch.arange(20) % 2),
+    )
+    return image_classification(trained, classes=["a", "b"])
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +45,14 @@ def served(tmp_path_factory):
     """
     index = byline.build(
         words.task(),
-        recipe("grad_dot", projection={"size": 64}),
+        GRAD_DOT,
         tmp_path_factory.mktemp("words"),
         progress=False,
     )
-    app = create_app(prepared(tmp_path_factory.mktemp("data"), log_level="error"), {"words": index})
+    images = byline.build(images_task(), GRAD_DOT, tmp_path_factory.mktemp("images"), progress=False)
+    app = create_app(
+        prepared(tmp_path_factory.mktemp("data"), log_level="error"), {"words": index, "images": images}
+    )
     with serving(app) as address:
         yield SimpleNamespace(address=address)
 
@@ -60,3 +82,19 @@ def test_words_are_shaded_and_named_in_both_schemes(visit):
     page.reload()
     page.locator(".card .tokens").first.wait_for()
     expect(page.get_by_role("status")).to_have_text("2 training points found.")
+
+
+def test_images_are_told_patch_by_patch(visit):
+    query = {"image": [[float(row == column) for column in range(6)] for row in range(6)], "label": "a"}
+    asked = urlencode({"index": "images", "query": json.dumps(query), "k": 1, "tokens": "true"})
+    page = visit(f"/?{asked}")
+    page.locator(".card .patches").first.wait_for()
+    assert page.locator(".card .patches").count() == 2
+    assert page.locator(".card .patches").first.locator("rect").count() == 36
+    signs = page.locator(".card .patches").first.locator("text").all_text_contents()
+    assert {"+", "\u2212"} & set(signs)
+    assert "In no patch:" in page.locator(".card").inner_text()
+    assert broken(page) == []
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert broken(page) == []
