@@ -1,4 +1,4 @@
-"""Scores of a query whose loss is itself an estimate, such as a diffusion model's: their mean and its standard error.
+"""Scores of a query of a diffusion model: their standard error over draws, and their parts by timestep.
 
 Letters: B replicates, R rows of the index.
 """
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery
+from byline.tasks.denoiser import BAND
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +46,26 @@ def replicated_scores(
     return ReplicatedScores(
         scores_R=scores_BR.mean(axis=0), errors_R=scores_BR.std(axis=0, ddof=1) / np.sqrt(replicates)
     )
+
+
+def timestep_scores(index: Attributor, query: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """Take the scores of a diffusion model's loss apart by timestep.
+
+    Args:
+        index: An index of a Task of `byline.tasks.denoiser`.
+        query: A payload.
+
+    Returns:
+        Target of each band, early timesteps first -> its part of the score of every row, float64 [R]. The parts add up to
+        the score of the target `loss`.
+
+    Raises:
+        InvalidQuery: The Task has no such targets.
+    """
+    names = [name for name in index.task.targets if name.startswith(BAND)] if index.task is not None else []
+    if not names:
+        raise InvalidQuery(
+            "expected an index that was opened with a Task of byline.tasks.denoiser, got another"
+        )
+    scores = {name: index.scores([query], target=name)[0].astype(np.float64) for name in names}
+    return {name: scores_R / len(names) for name, scores_R in scores.items()}

@@ -23,6 +23,8 @@ from byline.tasks.noise_schedule import Draws, NoiseSchedule
 from byline.tasks.payloads import Payload, as_input, class_position, image_payload
 
 DRAWS, BANDS = 8, 4
+BAND = "denoising_"
+"""Beginning of the targets of single bands of timesteps."""
 MOST_REPLICATES = 1 << 20
 Batch = Mapping[str, Tensor]
 Call = Callable[[nn.Module, Tensor, Tensor, Tensor], Any]
@@ -69,7 +71,7 @@ class Denoising:
     def band_names(self) -> list[str]:
         """Names of the bands' targets: `denoising_0_249` is minus the loss at timesteps 0 to 249."""
         ends = [band * self.schedule.steps // self.bands for band in range(self.bands + 1)]
-        return [f"denoising_{first}_{end - 1}" for first, end in pairwise(ends)]
+        return [f"{BAND}{first}_{end - 1}" for first, end in pairwise(ends)]
 
 
 def denoiser(trained: TrainedModel, denoising: Denoising, *, classes: Sequence[str] | None = None) -> Task:

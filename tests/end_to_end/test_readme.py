@@ -33,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "mytask.py").write_text(task[1])
     (place / "mytask.toml").write_text(toml[1])
     (place / "queries.jsonl").write_text(json.dumps({"features": [0.5, -1, 0.25, 2]}) + "\n")
+    (place / "new.jsonl").write_text(json.dumps({"features": [1, -1, 0, 2], "label": "plus"}) + "\n")
     return place
 
 
@@ -63,6 +64,7 @@ def test_every_command_but_serve(folder: Path) -> None:
         "verify",
         "query",
         "scores",
+        "score-candidates",
         "plan-ensemble",
     }
     assert np.load(folder / "scores.npy", allow_pickle=False).shape == (1, 60)

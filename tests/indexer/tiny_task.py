@@ -105,6 +105,7 @@ def task() -> Task:
             f"{'less' if value < 0 else 'more'}{n}" for n, value in enumerate(item[0])
         ),
         label=lambda item: str(item[1]),
+        image=lambda item: item[0].view(2, 3),
     )
 
 

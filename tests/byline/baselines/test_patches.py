@@ -63,7 +63,7 @@ def test_planes_and_empty_images() -> None:
 
 def test_what_is_no_image_is_refused() -> None:
     with pytest.raises(InvalidTask, match=r"Task\.image"):
-        Patches.require(tiny_task.task())
+        Patches.require(replace(tiny_task.task(), image=None))
     with pytest.raises(InvalidTask, match=r"row 0 .*shape \[C, H, W\]|shape \[C, H, W\]"):
         Patches.fit(task_of(torch.rand(3, 5)))
     ragged = replace(task_of(torch.rand(2, 8, 8)), train_set=[(torch.rand(8, 8), 0), (torch.rand(9, 8), 0)])

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 import byline
-from byline.attribution.noise_draws import replicated_scores
 from byline.errors import InvalidQuery, InvalidTask
 from byline.gradients.checks import build_collector
 from byline.index.layout import StorageOptions
@@ -134,14 +133,6 @@ def test_a_training_image_finds_itself(index: byline.Attributor) -> None:
         assert answer.proponents[0].score == pytest.approx(index.self_influence()[row], rel=1e-3)
 
 
-def test_scores_of_the_bands_add_up(index: byline.Attributor) -> None:
-    queries = [payload(3), payload(4, replicate=2)]
-    whole = index.scores(queries)
-    bands = [index.scores(queries, target=name) for name in ("denoising_0_49", "denoising_50_99")]
-    np.testing.assert_allclose(np.mean(bands, axis=0), whole, rtol=1e-4, atol=1e-5 * np.abs(whole).max())
-    assert np.abs(bands[0] - bands[1]).max() > 0.1 * np.abs(whole).max()
-
-
 def test_a_label_is_needed_where_the_model_takes_it(index: byline.Attributor) -> None:
     query = payload(3)
     del query["label"]
@@ -156,19 +147,6 @@ def test_candidates_are_images(index: byline.Attributor) -> None:
     found = index.score_candidates([payload(row) for row in range(4)], [payload(9)])
     np.testing.assert_allclose(found.scores_N, index.scores([payload(9)])[0, :4], rtol=1e-3, atol=1e-4)
     assert found.effect.unit == "the unit of 'loss'"
-
-
-def test_the_standard_error_falls_with_the_draws(index: byline.Attributor) -> None:
-    few, many = (replicated_scores(index, payload(5), replicates=count) for count in (4, 32))
-    assert few.scores_R.shape == few.errors_R.shape == (ROWS,)
-    ratio = np.median(few.errors_R / many.errors_R)
-    assert 1.8 < ratio < 4.5, "the root of 32 / 4 is 2.8"
-    far = np.abs(few.scores_R - many.scores_R) / np.hypot(few.errors_R, many.errors_R)
-    assert np.median(far) < 2
-    apart = [index.scores([payload(5, replicate=number)])[0] for number in range(4)]
-    np.testing.assert_allclose(few.scores_R, np.mean(apart, axis=0), rtol=1e-4, atol=1e-5)
-    with pytest.raises(InvalidQuery, match="at least 2"):
-        replicated_scores(index, payload(5), replicates=1)
 
 
 def test_more_draws_of_an_image_make_its_loss_less_noisy() -> None:
