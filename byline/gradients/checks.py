@@ -53,16 +53,10 @@ def build_collector(
     _refuse_failing(collector, objective, sample)
     with named_fault(collector.model, watched=True):
         _capture_or_not(collector, objective, sample)
-    try:
-        if collector.captures:
-            collector.separation = learn_separation(collector, objective, sample)
-    except InseparableError as reason:
-        _give_up_batches(collector, str(reason))
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:  # what autograd says of operations in place
-        _give_up_batches(collector, f"the layers cannot be watched ({first_line(error)})")
-    check_batches(collector, objective, sample, "train signal")
+    if collector.captures:
+        _separate(collector, objective, sample)
+    if collector.separation is None:
+        check_batches(collector, objective, sample, "train signal")
     reached = collector.reached_parameters(objective, sample(1))
     collector.unused = tuple(name for name in collector.parameters if name not in reached)
     return collector
@@ -110,6 +104,26 @@ def _capture_or_not(collector: GradientCollector, objective: Objective, sample: 
             return
     collector.captures = False
     _give_up_batches(collector, "captured gradients are not autograd's, so that autograd takes each whole")
+
+
+def _separate(collector: GradientCollector, objective: Objective, sample: Sample) -> None:
+    """Learn to cut batches into their examples by layers, or else by modules around them. Give batches up otherwise."""
+    reasons = []
+    for by_modules in (False, True):
+        try:
+            with named_fault(collector.model, watched=True):
+                collector.separation = learn_separation(collector, objective, sample, by_modules=by_modules)
+                block = _differing_block(collector, objective, sample)
+            if block is None or _is_rounding(collector, objective, sample):
+                return
+            reasons.append(
+                f"the train signal's gradient by '{block}' differs between a batch and an example alone"
+            )
+        except InseparableError as reason:
+            reasons.append(str(reason))
+        except UnsupportedModel as error:  # what autograd says of operations in place
+            reasons.append(f"the layers cannot be watched ({first_line(error.__cause__ or error)})")
+    _give_up_batches(collector, reasons[0])
 
 
 def _give_up_batches(collector: GradientCollector, reason: str) -> None:

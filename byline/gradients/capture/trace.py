@@ -146,6 +146,10 @@ def record_trace(watched: TraceTargets, spread: Spread) -> Iterator[Trace]:
     def called(name: str, module: nn.Module, call: tuple[Any, Any], span: Span, output: Any) -> Any:
         where = place("module", name)
         leaves, structure = pytree.tree_flatten(output)
+        if sum(map(_differentiated, leaves)) > 1:
+            # One output may be made of another: copies tell what depends on it directly from what does by the other.
+            leaves = [leaf.clone() if _differentiated(leaf) else leaf for leaf in leaves]
+            span = Span(span.begin, now())
         leaves = [spread(where, leaf) if _differentiated(leaf) else leaf for leaf in leaves]
         args, kwargs = pytree.tree_map(_detached, call)
         made = ModuleCall(

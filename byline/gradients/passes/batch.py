@@ -110,6 +110,15 @@ class BatchPass:
         return len(self.values_N)
 
     @cached_property
+    def operations(self) -> list[OperationCall]:
+        """Captured calls, without those whose parameters are all differentiated by a module around them."""
+        return [
+            call
+            for call in self.trace.operations
+            if any(not self._inside(call.span, name) for name in call.parameters)
+        ]
+
+    @cached_property
     def movements(self) -> tuple[Any, ...]:
         """Operations that move rows before the last call. Later ones cannot mix captured outputs."""
         ends = [c.span.end for c in self.trace.operations] + [c.span.end for c in self.trace.modules]
@@ -129,11 +138,11 @@ class BatchPass:
             value = (self.values_N * self.values_N.new_tensor(weights_N)).sum()
         if not value.requires_grad:  # these examples depend on no attributed parameter
             calls = [
-                *([None] for _ in self.trace.operations),
+                *([None] for _ in self.operations),
                 *([None] * len(c.edges) for c in self.trace.modules),
             ]
             return [list[Tensor | None](each) for each in calls]
-        edges = [[call.edge] for call in self.trace.operations] + [list(c.edges) for c in self.trace.modules]
+        edges = [[call.edge] for call in self.operations] + [list(c.edges) for c in self.trace.modules]
         flat = [edge for each in edges for edge in each if edge is not None]
         found = iter(torch.autograd.grad(value, flat, retain_graph=keep, allow_unused=True))
         return [[None if edge is None else next(found) for edge in each] for each in edges]
@@ -151,7 +160,7 @@ class BatchPass:
         values_N = self.values_N.detach()
         with torch.no_grad(), torch.autocast(values_N.device.type, enabled=False):
             uses = list(self._operation_uses(found))
-            uses += self._module_uses(found[len(self.trace.operations) :])
+            uses += self._module_uses(found[len(self.operations) :])
             gradients: dict[str, KroneckerGradient] = gather_blocks(
                 self.index.blocks, uses, self.count, values_N
             )
@@ -189,14 +198,14 @@ class BatchPass:
         Yields:
             Words for messages, and a layout.
         """
-        for call in self.trace.operations:
+        for call in self.operations:
             yield f"the layer with '{call.place[1]}'", _spread_out(self.separation.operation(call.place))
         for made in self.trace.modules:
             for layout in self.separation.module(made.place).outputs:
                 yield f"module '{made.name}'", _spread_out(layout)
 
     def _operation_uses(self, found: Sequence[Sequence[Tensor | None]]) -> Iterable[tuple[str, Use]]:
-        for call, (grad,) in zip(self.trace.operations, found, strict=False):
+        for call, (grad,) in zip(self.operations, found, strict=False):
             wanted = {name for name in call.parameters if not self._inside(call.span, name)}
             if grad is None or not wanted:
                 continue
@@ -252,12 +261,12 @@ class BatchPass:
     def _inside(self, span: Span, parameter: str) -> bool:
         """Tell whether a call is a part of a module's call that is differentiated by this parameter as a whole."""
         return any(
-            span.inside(call.span) and parameter in self.separation.differentiated[call.name]
+            span.inside(call.span) and parameter in self.separation.differentiated.get(call.name, ())
             for call in self.trace.modules
         )
 
     def _refuse_uncovered(self) -> None:
-        for call in self.trace.operations:
+        for call in self.operations:
             if call.is_lost(self.graph, self.parameters):
                 raise InseparableError(f"the output of the layer with '{call.place[1]}' is overwritten")
         for made in self.trace.modules:
@@ -306,7 +315,7 @@ def _own_names(module: nn.Module, wanted: Mapping[int, str]) -> dict[str, str]:
     return {own: wanted[id(p)] for own, p in module.named_parameters() if id(p) in wanted}
 
 
-def owner(calls: Sequence[ModuleCall], moment: int, parameter: Tensor) -> ModuleCall | None:
-    """Find the innermost call at a moment of a module that has a parameter below it."""
+def owners(calls: Sequence[ModuleCall], moment: int, parameter: Tensor) -> list[ModuleCall]:
+    """List the calls at a moment of modules that have a parameter in them or below them, the innermost first."""
     inside = [c for c in calls if c.span.holds(moment) and any(p is parameter for p in c.module.parameters())]
-    return min(inside, key=lambda call: call.span.end - call.span.begin, default=None)
+    return sorted(inside, key=lambda call: call.span.end - call.span.begin)

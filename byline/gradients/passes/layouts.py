@@ -15,13 +15,16 @@ class Layout:
     """The place of a batch's examples in a tensor."""
 
     axis: int = 0
-    kind: Literal["own", "major", "minor", "shared"] = "own"
-    """The axis is N; it is N x positions, example by example; positions x N; the tensor has no part for each example."""
+    kind: Literal["own", "major", "minor", "shared", "unreached"] = "own"
+    """The axis is N; it is N x positions, example by example; positions x N; the tensor has no part for each example; it
+    has none, and no value depends on it."""
 
     def fits(self, shape: Sequence[int], count: int) -> bool:
         """Tell whether a tensor of N examples may have this shape."""
         if self.kind == "shared":
             return True
+        if self.kind == "unreached":
+            return False
         if self.axis >= len(shape):
             return False
         return shape[self.axis] == count if self.kind == "own" else shape[self.axis] % count == 0
@@ -40,7 +43,7 @@ class Layout:
         return tensor.reshape(*before, count, size, *after).movedim(axis, 0)
 
 
-SHARED = Layout(kind="shared")
+SHARED, UNREACHED = Layout(kind="shared"), Layout(kind="unreached")
 
 
 def candidates(two: Sequence[int], three: Sequence[int]) -> Iterator[Layout]:

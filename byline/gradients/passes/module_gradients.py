@@ -3,7 +3,8 @@
 Shapes: N examples.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,8 @@ def module_gradients(
         if grad is not None
     ]
     try:
-        found, outputs = vmap(pulled_back)(grads, parts)
+        with _quiet_fallbacks():
+            found, outputs = vmap(pulled_back)(grads, parts)
         _refuse_other(call, outputs, wanted)
         return dict(found)
     except (InseparableError, torch.OutOfMemoryError):
@@ -90,6 +92,16 @@ def module_gradients(
     except Exception:  # any error of an operator that cannot be vectorized; the loop below is exact
         rows = [dict(zip(places, each, strict=True)) for each in _rows(parts, count)]
         return _one_by_one(single, values, grads, rows, wanted)
+
+
+@contextmanager
+def _quiet_fallbacks() -> Iterator[None]:
+    """Without torch's line about each operation of another library that it loops over."""
+    torch._C._functorch._set_vmap_fallback_warning_enabled(False)  # noqa: FBT003  # torch's own
+    try:
+        yield
+    finally:
+        torch._C._functorch._set_vmap_fallback_warning_enabled(True)  # noqa: FBT003
 
 
 @dataclass(frozen=True)

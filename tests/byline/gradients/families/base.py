@@ -52,7 +52,7 @@ def case(kind: str, form: str, family: Family, expected: Expected = "exact") -> 
             loss=family.loss,
             items=family.items(),
             collate=family.collate,
-            in_double=loops_over_experts,
+            in_double=in_double,
         )
 
     return ModelCase(kind=kind, form=form, subject=subject, expected=expected)
@@ -69,6 +69,14 @@ def built(kind: str, config: str, *, attention: str = "eager", **sizes: Any) -> 
     return make
 
 
+def in_double(model: nn.Module) -> None:
+    """Prepare a model for double precision: neither grouped products nor 4-bit layers know it."""
+    from tests.byline.gradients.families.four_bit import dequantized
+
+    loops_over_experts(model)
+    dequantized(model)
+
+
 def loops_over_experts(model: nn.Module) -> None:
     """Grouped matrix products have no kernel in double precision."""
     for module in model.modules():
@@ -81,6 +89,14 @@ def spread(model: nn.Module) -> nn.Module:
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.data.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+def spread_trained(model: nn.Module) -> nn.Module:
+    """Give every parameter that is trained noise of its own: adapters begin at zero."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data.add_(0.3 * torch.randn_like(parameter))
     return model
 
 

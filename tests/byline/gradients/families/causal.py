@@ -42,7 +42,7 @@ def causal_models() -> dict[tuple[str, str], Family]:
         ("Llama", "bfloat16"): causal(lambda: llama()().bfloat16()),
         ("Llama", "float16"): causal(lambda: llama()().half()),
         ("Llama", "SDPA"): causal(llama(attention="sdpa")),
-        ("Llama", "gradient checkpointing"): causal(_checkpointed(llama(num_hidden_layers=2))),
+        ("Llama", "gradient checkpointing"): causal(checkpointed(llama(num_hidden_layers=2))),
         ("SmolLM3", "a layer without positions"): causal(
             built("SmolLM3ForCausalLM", "SmolLM3Config", **smollm)
         ),
@@ -71,7 +71,7 @@ def _short(**more: Any) -> dict[str, Any]:
     return {**sizes, "bos_token_id": 1, "eos_token_id": 2, **more}
 
 
-def _checkpointed(base: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+def checkpointed(base: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
     """As training has it: the layers are run again in the backward pass."""
 
     def make() -> nn.Module:
