@@ -22,6 +22,7 @@ from byline.tasks.token_objectives import collate_causal, mean_token_loss
 from byline.tasks.tokenizer import Tokens
 from examples.code_lm.corpus import read_documents
 from examples.code_lm.task import SHORTEST
+from examples.tokenizer import train_tokenizer
 
 END = "<|end|>"
 Progress = Callable[[int, int], None]
@@ -48,18 +49,9 @@ class Training:
 
 def prepare(folder: Path, documents: Sequence[Document], training: Training) -> None:
     """Write the tokenizer and the model's configuration: all that a Task needs but the weights."""
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import GPT2Config, PreTrainedTokenizerFast
+    from transformers import GPT2Config
 
-    trained = ByteLevelBPETokenizer()
-    trained.train_from_iterator(
-        (document.text for document in documents),
-        vocab_size=training.vocabulary,
-        special_tokens=[END],
-        show_progress=False,
-    )
-    wrapped: Any = PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, eos_token=END)
-    wrapped.save_pretrained(folder)
+    train_tokenizer((document.text for document in documents), training.vocabulary).save_pretrained(folder)
     config: Any = GPT2Config(
         vocab_size=training.vocabulary,
         n_positions=training.context,

@@ -25,6 +25,7 @@ COMMANDS = [
     "benchmarks.accuracy.tuning",
     "benchmarks.gpu",
     "benchmarks.peers",
+    "benchmarks.peers.folder_quickstarts",
     "benchmarks.peers.quickstarts",
     "benchmarks.service.load",
     "benchmarks.service.switches",

@@ -1,0 +1,1 @@
+"""A pretrained language model fine-tuned on real documents, indexed and asked: `make demo-llm`."""
