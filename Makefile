@@ -54,6 +54,9 @@ bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 bench-build: $(READY)  ## build time over plain forward and backward passes
 	$(BIN)/python -m benchmarks.speed.build_time
 
+bench-llm: $(READY)  ## what indexing a language model costs beside plain training passes (after demo-llm; 90 minutes)
+	$(BIN)/python -m benchmarks.speed.language_model
+
 bench-memory: $(READY)  ## peak memory of a build at n and 10 n rows
 	$(BIN)/python -m benchmarks.speed.memory
 

@@ -32,6 +32,7 @@ COMMANDS = [
     "benchmarks.speed.build_time",
     "benchmarks.speed.cold_query",
     "benchmarks.speed.http_overhead",
+    "benchmarks.speed.language_model",
     "benchmarks.speed.memory",
     "benchmarks.speed.scan_memory",
     "benchmarks.speed.search",
