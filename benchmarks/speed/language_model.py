@@ -13,7 +13,6 @@ batches of four, sorted by length. The training memory is the peak of the same p
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile

@@ -15,6 +15,8 @@ import pytest
 
 from byline.recipes import RECIPES
 from examples.service_process import started
+from examples.smollm2.documents import Sizes, write_documents
+from examples.smollm2.drawn import drawn
 
 ROOT = Path(__file__).resolve().parents[2]
 BYLINE = [sys.executable, "-m", "byline"]
@@ -154,3 +156,34 @@ def test_serve_starts_and_stops(folder: Path) -> None:
         process.send_signal(signal.SIGTERM)
         said += process.stdout.read()
         assert process.wait(timeout=30) == 0, said
+
+
+@pytest.fixture(scope="module")
+def chat_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("chat")
+    write_documents(place / "chats.jsonl", Sizes(packages=6, characters=200))
+    (place / "runs").mkdir()
+    drawn(place / "runs/chat", place / "chats.jsonl")
+    return place
+
+
+LANGUAGE_MODEL = README.partition("## A Hugging Face language model")[2].partition("\n## ")[0]
+
+
+def test_a_language_model_by_commands(chat_folder: Path) -> None:
+    lines = [line for line in LANGUAGE_MODEL.splitlines() if line.startswith("byline ")]
+    outputs = [run(chat_folder, shlex.split(line, comments=True)[1:]) for line in lines]
+    assert len(outputs) == 2
+    assert "proponents" in outputs[1]
+
+
+def test_a_language_model_in_python(chat_folder: Path) -> None:
+    program = re.search(r"```\n(import byline.*?)```", LANGUAGE_MODEL, re.DOTALL)
+    assert program is not None
+    env = {"PYTHONPATH": PATHS, "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program[1]],
+        cwd=chat_folder, env=env, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "proponents" in done.stdout
