@@ -26,7 +26,7 @@ from byline.models.optimizer_state import adam_state
 from byline.recipes import Recipe
 from byline.recording import RecorderOptions, TrainingRecorder
 from byline.task import Task
-from byline.tasks.pretrained import transformers
+from byline.tasks.library import transformers
 from byline.tasks.trainer_folders import MOMENTS
 
 

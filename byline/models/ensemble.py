@@ -14,7 +14,7 @@ class EnsembleModels:
     """Loads members at their first use, and keeps them.
 
     Members with the same weights share one network and its collector, so that the gradients are compared with autograd
-    once. Adapters of one checkpoint share the weights below them.
+    once. Weights that two members have alike, as those below adapters, are kept once.
 
     Args:
         task: Declares the model and its checkpoints.
@@ -43,9 +43,9 @@ class EnsembleModels:
         if member not in self._models:
             sibling = self._find(lambda known: known.same_model(member))
             model = MemberModel.load(self._task, self._recipe, member, self._compute, sibling, self._checks)
-            base = self._find(lambda known: known.checkpoint == member.checkpoint)
-            if sibling is None and member.adapter is not None and base is not None:
-                model.share_weights(base)
+            first = next(iter(self._models.values()), None)
+            if sibling is None and first is not None:
+                model.share_weights(first)
             self._models[member] = model
         return self._models[member]
 

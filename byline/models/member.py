@@ -21,7 +21,6 @@ from byline.gradients.pass_log import PassReport
 from byline.gradients.passes.assembly import summed_gradient
 from byline.gradients.report import ParameterReport
 from byline.members import Member
-from byline.models.adapters import ADAPTER_LAYERS
 from byline.models.device import Compute
 from byline.models.label_gradients import LabelGradients
 from byline.models.network import Checks, load_collector, make_mask_plan, remember_check
@@ -334,10 +333,10 @@ class MemberModel:
                 yield from (([item], weights_N[n : n + 1]) for n, item in enumerate(items))
 
     def share_weights(self, other: "MemberModel") -> None:
-        """Keep no second copy of the weights below an adapter: they are those of a member of the same checkpoint."""
+        """Keep no second copy of weights that another member has too, as those below adapters. Both are frozen."""
         theirs = dict(other.model.named_parameters())
         for name, parameter in self.model.named_parameters():
-            if not ADAPTER_LAYERS.selects(name):
+            if name in theirs and torch.equal(parameter, theirs[name]):
                 parameter.data = theirs[name].data
 
     def label_gradients(

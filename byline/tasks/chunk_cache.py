@@ -1,6 +1,7 @@
 """Places of a large training set's chunks, kept between processes: a query must not encode the training set again.
 
-The files lie in `$XDG_CACHE_HOME/byline/chunks` (`~/.cache`). Each is named by what the places depend on. Delete them freely.
+The files lie in `$XDG_CACHE_HOME/byline/chunks` (`~/.cache`). Their names cover all that the places depend on. They may be
+deleted.
 """
 
 import hashlib

@@ -42,6 +42,10 @@ class Document:
     attributes: Mapping[str, JsonValue] = field(default_factory=dict)
     """Further attributes, for people and for filters."""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.messages, list):  # as JSON reads a tuple
+            object.__setattr__(self, "messages", tuple(self.messages))
+
 
 def document_ids(documents: Sequence[Document], contents: Sequence[Sequence[str | None]]) -> list[str]:
     """Name documents: by the user's own ids, or by a digest.

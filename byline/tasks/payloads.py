@@ -187,7 +187,8 @@ def causal_text_payload(context: int, *, chat: bool = False) -> type[CausalTextQ
     if not chat:
         shown = Field(description="What the model is shown.")
         return create_model("TextQuery", __base__=CausalTextQuery, text=(text, shown), **bounded)
-    message: Any = create_model("ChatMessage", __base__=Message, content=(text, ...))
+    content = Annotated[StrictStr, Field(max_length=context * CHARACTERS_PER_TOKEN)]
+    message: Any = create_model("ChatMessage", __base__=Message, content=(content, ...))
     turns = Field(
         default=(),
         max_length=context,

@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 from byline.errors import InvalidTask, StaleIndex
 from byline.members import Member
 from byline.models.checkpoints import checkpoint_digests, load_checkpoint, pin_checkpoints, weights_digest
+from byline.models.ensemble import EnsembleModels
 from byline.models.fine_tunes import with_adapter
 from byline.models.network import load_network
+from byline.recipes import recipe
 from byline.task import Checkpoint
 from byline.tasks import Document, LocalModel, causal_language_model, sequence_classifier
 from tests.byline.tasks.adapters import LORA, save_adapter
@@ -158,3 +160,13 @@ def test_a_classifier_whose_head_is_the_adapters_own(lm_folder: Path, tmp_path: 
     loaded = load_network(sequence_classifier("mood", local, documents), Member(0))
     tokens_1T = torch.arange(1, 9)[None]
     torch.testing.assert_close(loaded(tokens_1T).logits, tuned(tokens_1T).logits)
+
+
+def test_checkpoints_of_one_base_keep_it_once(lm_folder: Path, tmp_path: Path) -> None:
+    for step in (1, 2):
+        save_adapter(lm_folder, tmp_path / f"checkpoint-{step}", seed=step)
+    task = causal_language_model("run", LocalModel(folder=lm_folder, adapter=tmp_path), DOCUMENTS)
+    models = EnsembleModels(task, recipe("grad_dot"))
+    first, second = (dict(models.load(Member(place)).model.named_parameters()) for place in (0, 1))
+    for name, parameter in first.items():
+        assert (parameter.data_ptr() == second[name].data_ptr()) is ("lora_" not in name), name

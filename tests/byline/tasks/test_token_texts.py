@@ -3,8 +3,8 @@
 import pytest
 
 from byline.errors import InvalidQuery
-from byline.tasks.pretrained import Tokens
 from byline.tasks.token_texts import token_texts
+from byline.tasks.tokenizer import Tokens
 from tests.byline.tasks.conftest import TEXTS
 from tests.byline.tasks.test_causal_lm import ask
 

@@ -1,6 +1,7 @@
 """`byline build --hf`: an index without a Task file, which every later command opens."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from byline.errors import InvalidInput
 from byline.loading.task_file import load_task
 from byline_indexer.cli.written_task import HuggingFaceBuild, named_columns, task_text, write_task
 from tests.byline.tasks.adapters import save_adapter
+from tests.byline.tasks.chat_templates import SHORT, chat_tokenizer
 from tests.byline.tasks.conftest import TEXTS
 
 
@@ -124,3 +126,26 @@ def test_columns() -> None:
     for wrong in ("text", "=a", "text=a,text=b", "nobody=a"):
         with pytest.raises(InvalidInput, match="--columns"):
             named_columns(wrong)
+
+
+def test_a_chat_finds_itself_first(lm_folder: Path, tmp_path: Path) -> None:
+    """Chats in a file, a folder with a chat template, and a query that is a chat: no Python."""
+    folder = Path(shutil.copytree(lm_folder, tmp_path / "chat"))
+    chat_tokenizer(lm_folder, SHORT).save_pretrained(folder)
+    chats = [
+        [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
+        for q, a in (("a", "import"), ("b", "return"), ("c", "print"), ("d", "é"))
+    ]
+    data = tmp_path / "chats.jsonl"
+    data.write_text(
+        "".join(json.dumps({"messages": chat, "owner": f"o{n}"}) + "\n" for n, chat in enumerate(chats))
+    )
+    index = tmp_path / "index"
+    built = run("build", "--hf", folder, "--data", data, "--recipe", "grad_cos", "--index", index)
+    assert built.exit_code == 0, built.output
+    for number, chat in enumerate(chats):
+        asked = run("query", index, "--query", json.dumps({"messages": chat}), "--json", "--target", "loss")
+        assert asked.exit_code == 0, asked.output
+        first = json.loads(asked.stdout)["proponents"][0]["example"]
+        assert first["owner"] == f"o{number}"
+        assert first["preview"] == f"{chat[0]['content']}\n{chat[1]['content']}"
