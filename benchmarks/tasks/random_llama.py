@@ -22,7 +22,7 @@ class LlamaSize:
     layers: int = 8
     vocabulary: int = 8192
     context: int = 128
-    characters: int = 6000
+    characters: int = 2000
     """Characters of each module that are training text."""
 
 
