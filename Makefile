@@ -126,6 +126,7 @@ bench-diffusion: $(READY)  ## accuracy (LDS) on a diffusion model of digits, aga
 bench-models: $(READY)  ## gradients of 2,000 random small models against float64 autograd, and the table of docs/tasks.md
 	$(BIN)/python -m tests.system.random_models
 	$(BIN)/python -m tests.system.model_table
+	$(BIN)/python -m tests.system.drawn_models
 
 bench-peers: $(READY)  ## other libraries on the same model and truth (installs them in .bench/peers)
 	$(BIN)/python -m benchmarks.peers

@@ -1,17 +1,17 @@
 """The result of a collector's checks against autograd, as data: a collector of the same model is made from it unchecked."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from byline.gradients.capture.trace import Place
 from byline.gradients.collector import GradientCollector
 from byline.gradients.passes.batch import Separation
-from byline.gradients.passes.layouts import Layout
+from byline.gradients.passes.layouts import Layout, LayoutKind
 from byline.gradients.passes.module_gradients import ModuleLayout
 
-LayoutRecord = tuple[int, Literal["own", "major", "minor", "shared"]]
+LayoutRecord = tuple[int, LayoutKind]
 """Axis and kind of a `Layout`."""
 
 

@@ -105,7 +105,7 @@ def load_collector(
         return make_collector(task, recipe, model, compute, layers)
     known = checks.find(model, *_check_key(member, compute))
     if known is not None:
-        collector = GradientCollector(model.eval(), layers or task.layers)
+        collector = GradientCollector(let_gradients_pass(model.eval()), layers or task.layers)
         if known.fits(collector):
             known.restore(collector)
             return collector

@@ -9,13 +9,15 @@ from typing import Literal
 
 from torch import Tensor
 
+LayoutKind = Literal["own", "major", "minor", "shared", "unreached"]
+
 
 @dataclass(frozen=True)
 class Layout:
     """The place of a batch's examples in a tensor."""
 
     axis: int = 0
-    kind: Literal["own", "major", "minor", "shared", "unreached"] = "own"
+    kind: LayoutKind = "own"
     """The axis is N; it is N x positions, example by example; positions x N; the tensor has no part for each example; it
     has none, and no value depends on it."""
 

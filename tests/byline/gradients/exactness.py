@@ -54,6 +54,8 @@ class Subject:
     reference: torch.dtype | None = torch.float64
     """Precision of the autograd that gradients are held against. None takes the model's own, where its code fails in
     double precision."""
+    tolerance: float = TOLERANCE
+    """Largest error that counts as none."""
 
     def model(self) -> nn.Module:
         """A copy of the model, in evaluation mode."""
@@ -74,6 +76,8 @@ class Verdict:
     """Where it differs, or why it was refused."""
     passes: str = ""
     """Whether a pass served a "batch", or one "example"."""
+    share: float = 0.0
+    """Part of the model's numbers that is attributed."""
 
 
 class Collects(Protocol):
@@ -91,6 +95,19 @@ def checked_collector(subject: Subject, model: nn.Module) -> Collects:
     """Byline's own, as builds and services use it."""
     task = _task(subject)
     return MemberModel(task, make_collector(task, recipe("grad_dot"), model, Compute()), None, Compute())
+
+
+def in_float64(subject: Subject) -> Subject:
+    """The same model and data in double precision, held to its accuracy. Use with `default_dtype(torch.float64)`."""
+
+    def make() -> nn.Module:
+        model = subject.make()
+        model._apply(double)
+        subject.in_double(model)
+        return model
+
+    items = [mapped(item, double) for item in subject.items]
+    return dataclasses.replace(subject, make=make, items=items, tolerance=1e-8)
 
 
 def examine(
@@ -169,7 +186,7 @@ def _compared(
     left_out = _left_out(collector, wanted, trained)
     if left_out:
         return Verdict(outcome="silent", error=1.0, words=left_out)
-    worst, where, allowed, hardest = 0.0, "", TOLERANCE, list[int]()
+    worst, where, allowed, hardest = 0.0, "", subject.tolerance, list[int]()
     for rows in compositions(len(subject.items)):
         found = collector.gradients([subject.items[r] for r in rows])
         for block in collector.blocks:
@@ -180,7 +197,12 @@ def _compared(
         allowed = max(allowed, ROUNDING * _own_rounding(subject, collector, wanted, hardest))
     passes = collector.report.passes if isinstance(collector, MemberModel) else ""
     outcome: Outcome = "exact" if worst <= allowed else "silent"
-    return Verdict(outcome=outcome, error=worst, words=where, passes=passes)
+    return Verdict(outcome=outcome, error=worst, words=where, passes=passes, share=_share(subject, collector))
+
+
+def _share(subject: Subject, collector: Collects) -> float:
+    own = {name: p.numel() for name, p in subject.model().named_parameters()}
+    return sum(own[name] for block in collector.blocks for name in block.parameters) / sum(own.values())
 
 
 def _left_out(collector: Collects, wanted: list[dict[str, Tensor]], trained: set[str]) -> str:

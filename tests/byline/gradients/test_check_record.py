@@ -22,6 +22,17 @@ class Scaled(nn.Module):
         return x_ND * self.scale_D.exp()
 
 
+class Unreached(nn.Module):
+    """A layer that the examples share, and that no value depends on: DoRA's norm of a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, 5, bias=False)
+
+    def forward(self, x_ND: Tensor) -> Tensor:
+        return self.linear(x_ND) / self.linear(torch.eye(5)).detach().norm(dim=0)
+
+
 class Normed(nn.Module):
     """Examples that influence one another: they are taken alone."""
 
@@ -36,6 +47,7 @@ class Normed(nn.Module):
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "layers": lambda: nn.Sequential(nn.Linear(5, 5), nn.Tanh(), nn.LayerNorm(5)),
+    "a layer that nothing depends on": Unreached,
     "a module": lambda: nn.Sequential(Scaled(), nn.Linear(5, 5)),
     "convolution": lambda: nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 2, 3), nn.Flatten()),
     "alone": Normed,

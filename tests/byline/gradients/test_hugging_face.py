@@ -91,3 +91,16 @@ def test_a_mask_finds_gpt2s_dropout() -> None:
         with DropoutMask(model, seed=0).active():
             masked = model(tokens).logits
     assert not torch.allclose(plain, masked)
+
+
+def test_a_mask_is_the_same_where_the_batch_is_padded_to_the_models_width() -> None:
+    """What a layer returns then has the shape of attention probabilities."""
+    model, loss, _ = case("gpt2")
+    width = 8
+    tokens = torch.randint(1, 20, (3, width))
+    tokens[0, 5:] = 0
+    collector = build_collector(model, loss, lambda count: tokens[[0, 1, 0][:count]])
+    mask = DropoutMask(model, seed=0)
+    together = collector.collect(loss, tokens, 3, mask.active()).dense()[0]
+    alone = collector.collect(loss, tokens[:1, :5], 1, mask.active()).dense()[0]
+    torch.testing.assert_close(alone, together, rtol=1e-8, atol=1e-10)

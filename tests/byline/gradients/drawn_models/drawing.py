@@ -17,7 +17,6 @@ from tests.byline.gradients.families import base as families
 
 MOST_NUMBERS = 3_000_000
 """Parameters of a model that counts as small."""
-OWN_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +28,7 @@ class Drawn:
     outcome: Literal["exact", "refused", "silent", "crash", "none"]
     """`none` where the model itself could not be made small, or fails on the data without Byline."""
     passes: str = ""
+    share: float = 0.0
     error: float = 0.0
     words: str = ""
     reference: Literal["float64", "float32"] = "float64"
@@ -73,6 +73,7 @@ def drawn(way: str, kind: str) -> Drawn:
         kind=kind,
         outcome=verdict.outcome,
         passes=verdict.passes,
+        share=verdict.share,
         error=verdict.error,
         words=verdict.words,
         reference=reference,
@@ -104,6 +105,7 @@ def _asked(way: str, kind: str, sizes: Sizes) -> Subject:
     chosen = model_class(way, config)
     config = _own_part(config, chosen.config_class)
     config.num_labels = families.CLASSES
+    config.pad_token_id = 0
     config._attn_implementation = "eager"
     if getattr(config, "is_decoder", None) is False and way == "causal language model":
         config.is_decoder = True

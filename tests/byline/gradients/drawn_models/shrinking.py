@@ -39,34 +39,89 @@ TRIED = (
 )
 """Sizes in the order in which they are tried."""
 
-_NAMED: Sequence[tuple[str, str]] = (
-    (r"(^|_)(type|token_type)_vocab_size|type_vocab", "same"),
-    (r"vocab(ulary)?_size|vocab_size_per_layer_input|byte_group_vocab|codebook_size", "vocabulary"),
-    (r"num_(key_value|kv)_heads|num_kv|kv_heads|n_kv_heads|multi_query_groups|key_value_heads", "groups"),
-    (r"(mamba|ssm)_(n|num)_heads|n_mamba_heads", "double_heads"),
-    (r"(linear|index).*(num|n).*heads|num_attention_heads|n_heads?$|heads$|num_heads", "heads"),
-    (r"experts_per_tok(en)?$|moe_topk|moe_k$|top_k$|topk$|num_selected|top_k_experts|num_experts_per", "two"),
-    (r"n_shared_experts|num_shared_experts|moe_num_shared", "one"),
-    (r"experts$|num_experts|num_local_experts", "four"),
-    (r"n_group$|topk_group|num_expert_group|n_groups$|mamba_n_groups", "one"),
-    (r"rotary_dim$|qk_rope_head_dim|rope_head_dim", "half_head"),
-    (r"head_dim|head_size|d_kv$|kv_channels|qk_head|v_head|d_head|head_width|attention_head_dim|dim_head", "head"),
-    (r"lora_rank|_rank$|time_step_rank|dt_rank", "half_head"),
-    (r"layers?_(per|interval|period|offset)|_(layer_)?(period|offset|interval|step)$", "same"),
-    (r"first_k_dense_replace|num_dense_layers|moe_layer_start_index", "one"),
-    (r"num_nextn_predict_layers|num_kv_shared_layers|mtp", "zero"),
-    (r"(num|n)_?.*(layers?|blocks)$|^(encoder|decoder)_layers$|num_hidden_layers|n_layers?$|max_window_layers", "layers"),
-    (r"max_(position|source|target|2d).*|n_positions|n_ctx|max_seq_len|model_max_length|max_sequence_length|max_length|block_size$|original_max", "length"),
-    (r"sliding_window|local_attention|attention_window|window_len|chunk_size$|attention_chunk", "window"),
-    (r"d_state|state_size|d_conv|conv_kernel", "four_at_most"),
-    (r"image_size|input_size|img_size", "image"),
-    (r"patch_size", "patch"),
-    (r"mamba_d_ssm|d_inner$|mamba_intermediate|attention_hidden_size|lru_width|linear_value_dim", "double_width"),
-    (r"intermediate|ffn|d_ff$|dff$|n_inner|mlp_dim|mlp_hidden|dim_ff|ff_dim|inner_dim|feed_forward", "inner"),
-    (r"hidden_(size|dim)|d_model|n_embd|embed_dim|^dim$|^width$|embedding_size|emb_dim|projection_(dim|size)|word_embed_proj_dim|classifier_proj|output_dim|d_embed|model_dim|hidden_channels|decoder_hidden|conv_dim_size", "width"),
-    (r"num_mel_bins|feature_size|input_feat", "mels"),
-    (r"original_max|buckets|max_relative|max_distance|max_bucket", "sixteen"),
-)  # fmt: skip
+_NAMED: dict[str, tuple[str, ...]] = {
+    "same": (r"(^|_)(type|token_type)_vocab_size", r"layers?_(per|interval|period|offset)"),
+    "vocabulary": (r"vocab(ulary)?_size", r"vocab_size_per_layer_input", r"byte_group_vocab"),
+    "power": (r"codebook_size",),
+    "groups": (
+        r"num_(key_value|kv)_heads",
+        r"num_kv",
+        r"kv_heads",
+        r"multi_query_groups",
+        r"key_value_heads",
+    ),
+    "double_heads": (r"(mamba|ssm)_(n|num)_heads", r"n_mamba_heads"),
+    "heads": (r"num_attention_heads", r"n_heads?$", r"heads$", r"num_heads"),
+    "two": (r"experts_per_tok(en)?$", r"moe_topk", r"moe_k$", r"top_k$", r"topk$", r"num_experts_per"),
+    "one": (
+        r"n_shared_experts",
+        r"num_shared_experts",
+        r"moe_num_shared",
+        r"n_groups?$",
+        r"topk_group",
+        r"num_expert_group",
+    ),
+    "four": (r"experts$", r"num_local_experts"),
+    "half_head": (r"rotary_dim$", r"rope_head_dim", r"lora_rank", r"_rank$"),
+    "head": (
+        r"head_dim",
+        r"head_size",
+        r"d_kv$",
+        r"kv_channels",
+        r"qk_head",
+        r"v_head",
+        r"d_head",
+        r"dim_head",
+    ),
+    "stride": (r"_(layer_)?(period|offset|interval|step)$",),
+    "first": (r"first_k_dense_replace", r"num_dense_layers", r"moe_layer_start_index"),
+    "zero": (r"num_nextn_predict_layers", r"num_kv_shared_layers", r"mtp"),
+    "layers": (
+        r"(num|n)_?.*(layers?|blocks)$",
+        r"^(encoder|decoder)_layers$",
+        r"num_hidden_layers",
+        r"max_window_layers",
+    ),
+    "length": (
+        r"max_(position|source|target|2d)",
+        r"n_positions",
+        r"n_ctx",
+        r"max_.*length",
+        r"max_seq",
+        r"block_size$",
+    ),
+    "window": (r"sliding_window", r"local_attention", r"attention_window", r"window_len", r"chunk_size$"),
+    "small": (r"d_state", r"state_size", r"d_conv", r"conv_kernel"),
+    "image": (r"image_size", r"input_size", r"img_size"),
+    "patch": (r"patch_size",),
+    "double_width": (
+        r"mamba_d_ssm",
+        r"d_inner$",
+        r"attention_hidden_size",
+        r"lru_width",
+        r"intermediate",
+        r"ffn",
+        r"d_?ff$",
+    ),
+    "inner": (r"n_inner", r"mlp_dim", r"mlp_hidden", r"dim_ff", r"ff_dim", r"inner_dim", r"feed_forward"),
+    "width": (
+        r"hidden_(size|dim)",
+        r"d_model",
+        r"n_embd",
+        r"embed_dim",
+        r"^dim$",
+        r"embedding_size",
+        r"projection_(dim|size)",
+        r"word_embed_proj_dim",
+        r"classifier_proj",
+        r"output_dim",
+        r"model_dim",
+        r"hidden_channels",
+    ),
+    "mels": (r"num_mel_bins", r"feature_size", r"input_feat"),
+    "sixteen": (r"original_max", r"buckets", r"max_relative", r"max_distance"),
+}
+"""Kind of size -> patterns of the names that have it. The first pattern that fits decides."""
 
 
 def shrunk(config: Any, sizes: Sizes) -> Any:
@@ -76,27 +131,21 @@ def shrunk(config: Any, sizes: Sizes) -> Any:
         config: As its class makes it.
         sizes: Of the small one.
     """
-    fields = {name: value for name, value in config.to_dict().items() if not name.startswith("_")}
+    described = {"model_type", "transformers_version", "dtype", "architectures"}
     fields = {
-        name: value
-        for name, value in fields.items()
-        if name not in {"model_type", "transformers_version", "dtype", "architectures"}
+        n: value for n, value in config.to_dict().items() if not n.startswith("_") and n not in described
     }
     made: dict[str, Any] = {}
     for name, value in fields.items():
-        if isinstance(value, Mapping) and isinstance(
-            config.__dict__.get(name), transformers.PreTrainedConfig
-        ):
-            made[name] = shrunk(config.__dict__[name], sizes).to_dict()
+        part = config.__dict__.get(name)
+        if isinstance(value, Mapping) and isinstance(part, transformers.PreTrainedConfig):
+            made[name] = shrunk(part, sizes).to_dict()
         else:
             made[name] = _small(name, value, sizes)
-    depth = next(
-        (made[n] for n in ("num_hidden_layers", "n_layer", "num_layers") if isinstance(made.get(n), int)),
-        sizes.layers,
-    )
+    before, after = _depth(fields), _depth(made)
     for name, value in made.items():
-        if _lists_layers(name, value, fields):
-            made[name] = _kinds(value, depth)
+        if isinstance(value, list | tuple) and before and len(value) == before:
+            made[name] = _kinds(value, after or sizes.layers)
     if "qk_rope_head_dim" in made:  # the parts of a head that turn with the position, and those that do not
         made["qk_head_dim"] = made["qk_rope_head_dim"] + made["qk_nope_head_dim"]
         if fields.get("head_dim") == fields["qk_rope_head_dim"]:
@@ -123,8 +172,8 @@ def _small(name: str, value: Any, sizes: Sizes) -> Any:
 def _number(name: str, value: int, sizes: Sizes) -> int:
     if re.search(r"(token_id|token_index|token_idx|_id)$", name):
         return _token(name, value)
-    for pattern, kind in _NAMED:
-        if re.search(pattern, name):
+    for kind, patterns in _NAMED.items():
+        if any(re.search(pattern, name) for pattern in patterns):
             return _sized(kind, value, sizes)
     return value if value <= 64 else 16
 
@@ -139,14 +188,35 @@ def _token(name: str, value: int) -> int:
 
 
 def _sized(kind: str, value: int, sizes: Sizes) -> int:
-    found = {
-        "vocabulary": VOCABULARY, "groups": sizes.groups, "heads": sizes.heads, "double_heads": 2 * sizes.heads, "two": 2, "one": min(value, 1),
-        "four": 4, "zero": 0, "head": sizes.head, "half_head": max(2, sizes.head // 2), "layers": min(value, sizes.layers),
-        "length": min(value, 64), "window": min(value, 8), "four_at_most": min(value, 4), "image": sizes.image,
-        "patch": min(value, sizes.patch), "double_width": 2 * sizes.width, "inner": 2 * sizes.width, "width": sizes.width,
-        "mels": 16, "sixteen": min(value, 16), "same": value,
-    }  # fmt: skip
-    return found[kind] if value > 0 else value
+    fixed = {
+        "vocabulary": VOCABULARY,
+        "power": 32,
+        "groups": sizes.groups,
+        "heads": sizes.heads,
+        "double_heads": 2 * sizes.heads,
+        "two": 2,
+        "four": 4,
+        "zero": 0,
+        "head": sizes.head,
+        "half_head": max(2, sizes.head // 2),
+        "image": sizes.image,
+        "double_width": 2 * sizes.width,
+        "inner": 2 * sizes.width,
+        "width": sizes.width,
+        "mels": 16,
+    }
+    most = {
+        "one": 1,
+        "first": 1,
+        "layers": sizes.layers,
+        "length": 64,
+        "window": 8,
+        "small": 4,
+        "sixteen": 16,
+    }
+    most |= {"patch": sizes.patch}
+    found = fixed.get(kind, min(value, most.get(kind, value)))
+    return found if value > 0 else value
 
 
 def _row(name: str, values: list[int], sizes: Sizes) -> list[int]:
@@ -162,12 +232,9 @@ def _row(name: str, values: list[int], sizes: Sizes) -> list[int]:
     return values
 
 
-def _lists_layers(name: str, value: Any, fields: Mapping[str, Any]) -> bool:
-    depth = next(
-        (fields[n] for n in ("num_hidden_layers", "n_layer", "num_layers") if isinstance(fields.get(n), int)),
-        None,
-    )
-    return isinstance(value, list | tuple) and depth is not None and len(value) == depth
+def _depth(fields: Mapping[str, Any]) -> int | None:
+    found = (fields.get(name) for name in ("num_hidden_layers", "n_layer", "num_layers"))
+    return next((depth for depth in found if isinstance(depth, int)), None)
 
 
 def _kinds(values: Sequence[Any], depth: int) -> list[Any]:
