@@ -63,7 +63,10 @@ class Trial:
             plan = trial_plan(probed.plan, groups, Path(folder), len(chosen.rows))
             trial, member = cls(plan=plan, lengths=chosen.lengths), plan.members[0].name
             own = some_rows(task, plan, chosen.rows)
-            with InProcess(plan, own, probed.take_model()) as executor, Factorizations() as spared:
+            model = probed.take_model()
+            if model is not None:
+                model.settle()
+            with InProcess(plan, own, model) as executor, Factorizations() as spared:
                 for stage in (*plan.weigh_stages(), *plan.stages(member)):
                     trial._run(stage, executor, spared)
             trial.width = block_features(Workspace(plan.work), member, 0).shape[1]
