@@ -46,9 +46,9 @@ class Expecting(Protocol):
 class RemainingTime:
     """Estimates the time that remains, each phase at its own speed.
 
-    A phase that has begun runs at the speed that it was seen at, after its first steps. One that has not begun takes what was
-    expected, corrected by what begun phases took. Without an expectation it runs at the slowest speed seen so far, so that
-    estimates are rather too long than too short.
+    A phase that has begun runs at the speed that it was seen at, after its first steps. One that has not begun takes what
+    was expected, corrected by what begun phases took. Without an expectation it runs at the slowest speed seen so far, so
+    that estimates are rather too long than too short.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
