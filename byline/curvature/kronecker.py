@@ -101,7 +101,7 @@ class Ekfac(_Kronecker):
         """List the factors; the eigenvalues, which select coordinates; these coordinates' own, on all points."""
         eigenbasis = _eigenbasis(projection)
         cut = self._waves(blocks)
-        fit = (
+        fit: tuple[Statistic, ...] = (
             *(
                 FactorStatistic(wave, eigenbasis, self, wave_name("factors", n, len(cut)))
                 for n, wave in enumerate(cut)

@@ -87,4 +87,5 @@ def unpack(packed: Tensor, width: int) -> Tensor:
 def _upper(width: int, device: torch.device) -> Tensor:
     """List the places of the upper triangle in a flattened matrix."""
     rows, columns = torch.triu_indices(width, width, device=device)
-    return rows * width + columns
+    places: Tensor = rows * width + columns
+    return places

@@ -68,6 +68,8 @@ class GradientCollector:
         """Whether the model writes into outputs of layers that are views of other tensors."""
         self.fresh = False
         """Whether the last batch that was taken together was computed in another way than all before it."""
+        self.settled = False
+        """Whether batches are no longer compared with examples alone: a trial then takes what a long build takes."""
         self.log = PassLog()
         """Report of the passes from now on."""
         self._looks: set[int] = set()
@@ -253,7 +255,7 @@ class GradientCollector:
             return True
         number = len(self._looks) + 1
         doubtful = passed.separation.doubtful or bool(passed.movements)
-        return not doubtful and number & (number - 1) > 0
+        return not doubtful and (self.settled or number & (number - 1) > 0)
 
     def _remember(self, passed: BatchPass) -> None:
         """A batch was cut into its examples."""

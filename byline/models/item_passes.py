@@ -121,7 +121,8 @@ class ItemPasses:
         """
         if not self._collector.independent:
             return False
-        place = shortest(items) if len(items) > 1 and self._padded < ENOUGH else None
+        checks = len(items) > 1 and self._padded < ENOUGH and not self._collector.settled
+        place = shortest(items) if checks else None
         if place is None:
             return True
         with torch.no_grad():
@@ -176,7 +177,8 @@ class ItemPasses:
         """
         self._batches += 1
         # n & (n - 1) is zero for powers of two.
-        if self._batches & (self._batches - 1) and not self._collector.fresh:
+        usual = self._collector.settled or self._batches & (self._batches - 1)
+        if usual and not self._collector.fresh:
             return
         place = (self._batches * 7 + 1) % len(items)
         alone = self._collector.collect(objective, self._batch_of([items[place]]), 1, within())

@@ -144,6 +144,10 @@ class MemberModel:
         """
         return self._passes.gradients(items, target)
 
+    def settle(self) -> None:
+        """Compare no more batches with examples alone, for a trial whose time stands for a long build's."""
+        self._passes.collector.settled = True
+
     def pass_cost(self, item: Item, target: str = "loss") -> PassCost:
         """Count the bytes that a gradient of one item takes beside the model, and time it.
 

@@ -46,8 +46,8 @@ class Expecting(Protocol):
 class RemainingTime:
     """Estimates the time that remains, each phase at its own speed.
 
-    A phase that has begun runs at the speed that it was seen at. One that has not begun takes what was expected, times what
-    begun phases took of what was expected of them. Without an expectation it runs at the slowest speed seen so far, so
+    A phase that has begun runs at the speed that it was seen at, after its first steps. One that has not begun takes what
+    was expected, corrected by what begun phases took. Without an expectation it runs at the slowest speed seen so far, so
     that estimates are rather too long than too short.
     """
 
@@ -94,21 +94,35 @@ class RemainingTime:
 
     def _left(self, phase: str, speeds: Mapping[str, float]) -> float:
         done, total = self._progress.get(phase, (0, 0))
-        if phase in speeds:
-            return (total - done) * speeds[phase]
         if phase in self._progress and not total:  # nothing of it is to be done
             return 0.0
-        if phase in self._expected:
-            return self._expected[phase] * self._correction(speeds)
+        expected = self._expected.get(phase)
+        if phase in speeds:
+            seen = speeds[phase] * total
+            if expected is None:
+                return seen - speeds[phase] * done
+            weight = min(1.0, 3 * done / total)  # the first steps of a phase are not like the others
+            return (weight * seen + (1 - weight) * expected * self._correction()) * (total - done) / total
+        if expected is not None:
+            return expected * self._correction()
         return total * max(speeds.values(), default=0.0)
 
-    def _correction(self, speeds: Mapping[str, float]) -> float:
-        """Compute what begun phases take in all, in units of what was expected of them."""
-        known = [p for p in speeds if self._expected.get(p)]
-        taken = sum(speeds[p] * self._progress[p][1] for p in known)
-        return taken / sum(self._expected[p] for p in known) if known else 1.0
+    def _correction(self) -> float:
+        """Compute what has been done took, in units of what was expected of it; near one while little is done."""
+        known = [
+            p
+            for p, (done, _) in self._progress.items()
+            if done and p in self._seconds and p in self._expected
+        ]
+        parts = [self._expected[p] * self._progress[p][0] / self._progress[p][1] for p in known]
+        doubt = _DOUBT * sum(self._expected.values())
+        return (sum(self._seconds[p] for p in known) + doubt) / (sum(parts) + doubt) if doubt else 1.0
 
     def fraction(self) -> float:
         """Compute the finished part of all announced work, by time."""
         left, spent = self.seconds(), sum(self._seconds.values())
         return 0.0 if left is None or spent + left == 0 else spent / (spent + left)
+
+
+_DOUBT = 0.05
+"""Part of all work that must be done until it corrects what was expected by half."""

@@ -59,11 +59,14 @@ class Trial:
             What was measured.
         """
         with tempfile.TemporaryDirectory(prefix="byline-estimate-") as folder:
-            chosen = trial_rows(probed.plan, task, groups)
+            chosen = trial_rows(probed, task, groups)
             plan = trial_plan(probed.plan, groups, Path(folder), len(chosen.rows))
             trial, member = cls(plan=plan, lengths=chosen.lengths), plan.members[0].name
             own = some_rows(task, plan, chosen.rows)
-            with InProcess(plan, own, probed.take_model()) as executor, Factorizations() as spared:
+            model = probed.take_model()
+            if model is not None:
+                model.settle()
+            with InProcess(plan, own, model) as executor, Factorizations() as spared:
                 for stage in (*plan.weigh_stages(), *plan.stages(member)):
                     trial._run(stage, executor, spared)
             trial.width = block_features(Workspace(plan.work), member, 0).shape[1]
@@ -133,7 +136,9 @@ _STAND_INS = {Stage.CARRY: Stage.TRACE, Stage.WIDEN: Stage.EMIT}
 
 
 HEAVY_PART = 20
-"""A trial takes this part of the rows, where one batch of the build cannot hold `build.batch_rows`."""
+"""A trial takes this part of the rows of a heavy build."""
+HEAVY_SECONDS = 20.0
+"""Seconds of all rows' gradients that make a build heavy."""
 LENGTHS_FROM = 128
 """Rows whose lengths are compared with those of the trial."""
 
@@ -146,19 +151,20 @@ class TrialRows:
     lengths: float
 
 
-def trial_rows(plan: BuildPlan, task: Task, groups: int) -> TrialRows:
-    """Choose the rows of a trial: two batches, or a whole group where that is more.
+def trial_rows(probed: ProbedPlan, task: Task, groups: int) -> TrialRows:
+    """Choose the rows of a trial: two batches, fewer of a heavy build, or a whole group where that is more.
 
     Args:
-        plan: The whole build.
+        probed: The whole build.
         task: Has the rows.
         groups: How many groups it will make.
     """
+    plan = probed.plan
     known = [item_length(item) for item in read_items(task.train_set, _spread(plan.rows, LENGTHS_FROM))]
     limits, longest = plan.numerics.limits, max(known)
     together = limits.rows if limits.length is None else max(1, min(limits.rows, limits.length // longest))
     count = 2 * together
-    if together < limits.rows:
+    if together < limits.rows or probed.row_seconds * plan.rows > HEAVY_SECONDS:
         count = min(count, max(2, plan.rows // HEAVY_PART))
     rows = _spread(plan.rows, min(plan.rows, max(count, -(-plan.rows // groups))))
     own = [item_length(item) for item in read_items(task.train_set, rows)]

@@ -73,5 +73,21 @@ def item_batches(
             (item for part in read_parts for item in part), (n for part in read_parts for n in part.names)
         )
         del read_parts
-        for pack in packs([item_length(item) for item in items], limits):
+        lengths = [item_length(item) for item in items]
+        batches = packs(lengths, limits)
+        for pack in batches if len(set(lengths)) == 1 else _mixed(list(batches)):
             yield window[np.array(pack)], items.chosen(pack)
+
+
+def _mixed(batches: list[list[int]]) -> Iterator[list[int]]:
+    """Order batches so that the first few take as long as others on average; the longest first, which needs most memory.
+
+    Yields:
+        The first, the last, the second, the last but one.
+    """
+    first, last = 0, len(batches) - 1
+    while first <= last:
+        yield batches[first]
+        if first < last:
+            yield batches[last]
+        first, last = first + 1, last - 1
