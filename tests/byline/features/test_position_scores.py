@@ -70,7 +70,7 @@ def case(request: pytest.FixtureRequest, task: Task) -> Featurizer:
     chosen: Recipe = request.param
     featurizer = Featurizer.open(task, chosen, fitted(task, chosen))
     for model, _ in featurizer.parts:
-        model.model.requires_grad_(True)
+        model.model.double().requires_grad_(True)
     return featurizer
 
 
@@ -83,7 +83,7 @@ def test_training_positions_are_scores_of_their_own_gradients(case: Featurizer, 
             parts_TK = features_by_position(model, own, item, case.recipe.train_signal, Side.TRAIN)
             expected_T += 1.5 * (parts_TK.double() @ weights_K.double())
         scale = float(expected_T.abs().max())
-        torch.testing.assert_close(found_T, expected_T, rtol=1e-4, atol=1e-5 * scale)
+        torch.testing.assert_close(found_T, expected_T, rtol=1e-6, atol=1e-9 * scale)
         assert found_T[0] == 0, "nothing predicts a first word"
 
 
@@ -95,7 +95,7 @@ def test_query_positions_add_up_to_the_scores_and_are_those_of_their_own_gradien
     found_VT = query_positions(case, item, target, rows_VK)
     score_V = rows_VK.double() @ case.query([item], target)[0].double()
     scale = float(found_VT.abs().max())
-    torch.testing.assert_close(found_VT.sum(dim=1), score_V, rtol=1e-4, atol=1e-5 * scale)
+    torch.testing.assert_close(found_VT.sum(dim=1), score_V, rtol=1e-5, atol=1e-6 * scale)  # float32 features
     if case.recipe.members.queries == "whole":
         return  # the reference above runs under the mask
     expected_VT = torch.zeros_like(found_VT)
@@ -103,7 +103,7 @@ def test_query_positions_add_up_to_the_scores_and_are_those_of_their_own_gradien
         for (model, own), weights_K in zip(case.parts, case.by_member(row_K), strict=True):
             parts_TK = features_by_position(model, own, item, target, Side.QUERY)
             expected_VT[row] += parts_TK.double() @ weights_K.double()
-    torch.testing.assert_close(found_VT, expected_VT, rtol=1e-4, atol=1e-5 * scale)
+    torch.testing.assert_close(found_VT, expected_VT, rtol=1e-6, atol=1e-9 * scale)
 
 
 def test_training_positions_add_up_to_the_training_features_score(case: Featurizer, task: Task) -> None:
@@ -113,7 +113,7 @@ def test_training_positions_add_up_to_the_training_features_score(case: Featuriz
     item = task.train_set[4]
     score = float(case.train([item])[0].double() @ query_K.double())
     (found_T,) = training_positions(case, [item], query_K)
-    assert float(found_T.sum()) == pytest.approx(score, rel=1e-4, abs=1e-6)
+    assert float(found_T.sum()) == pytest.approx(score, rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["if_cg", "if_lissa", "dvemb", "less"])
