@@ -1,11 +1,10 @@
 """Places of a large training set's chunks, kept between processes: a query must not encode the training set again.
 
-The files lie in `$XDG_CACHE_HOME/byline/chunks` (`~/.cache`). Their names cover all that the places depend on. They may be
+The files lie in the user's cache folder, such as `~/.cache/byline/chunks`. Their names cover all that the places depend on. They may be
 deleted.
 """
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+import platformdirs
 
 from byline.version import __version__
 
@@ -24,8 +24,7 @@ def cache_file(*parts: object) -> Path:
         parts: What the places depend on: the data's state, the tokenizer, the lengths.
     """
     name = hashlib.sha256(repr((__version__, *parts)).encode()).hexdigest()[:32]
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "byline" / "chunks" / f"{name}.npz"
+    return platformdirs.user_cache_path("byline", appauthor=False) / "chunks" / f"{name}.npz"
 
 
 def load_places(file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:

@@ -36,6 +36,7 @@ COMMANDS = [
     "benchmarks.speed.memory",
     "benchmarks.speed.scan_memory",
     "benchmarks.speed.search",
+    "tests.system.drawn_models",
     "tests.system.fuzz",
     "tests.system.kills",
     "tests.system.model_table",

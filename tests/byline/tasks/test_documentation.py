@@ -21,7 +21,7 @@ def run(block: int) -> dict[str, Any]:
 
 
 def test_the_page_has_these_examples():
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
 
 
 def test_a_task_from_scratch():
@@ -81,7 +81,7 @@ def test_recording_a_run(tmp_path):
 def test_recording_a_trainers_run():
     from transformers import TrainerCallback
 
-    (callback,) = run(5)["callbacks"](run(0)["task"]())
+    (callback,) = run(6)["callbacks"](run(0)["task"]())
     assert isinstance(callback, TrainerCallback)
 
 
