@@ -97,11 +97,12 @@ def module_gradients(
 @contextmanager
 def _quiet_fallbacks() -> Iterator[None]:
     """Without torch's line about each operation of another library that it loops over."""
-    torch._C._functorch._set_vmap_fallback_warning_enabled(False)  # noqa: FBT003  # torch's own
+    functorch: Any = torch._C._functorch
+    functorch._set_vmap_fallback_warning_enabled(False)  # noqa: FBT003  # torch's own
     try:
         yield
     finally:
-        torch._C._functorch._set_vmap_fallback_warning_enabled(True)  # noqa: FBT003
+        functorch._set_vmap_fallback_warning_enabled(True)  # noqa: FBT003
 
 
 @dataclass(frozen=True)
