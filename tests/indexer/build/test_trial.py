@@ -1,5 +1,6 @@
 """A trial runs the build's own units on a few rows and leaves nothing behind."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from byline.recipes import recipe
 from byline.task import Task
 from byline_indexer.build.estimate import estimate
 from byline_indexer.build.probe import probed_plan
-from byline_indexer.build.trial import PRODUCT_ROWS, Trial, trial_plan
+from byline_indexer.build.trial import HEAVY_PART, PRODUCT_ROWS, Trial, trial_plan, trial_rows
 from byline_indexer.units.unit import Stage, Unit
 from tests.indexer.conftest import Config
 
@@ -42,3 +43,12 @@ def test_curvature_products_are_tried_on_few_rows(config: Config, tiny: Task, tm
     products = [s for s in plan.statistics if s.source == "products"]
     assert [s.sample for s in products] == [PRODUCT_ROWS] * len(products)
     assert products
+
+
+def test_a_heavy_build_is_tried_on_a_small_part_of_its_rows(config: Config, tiny: Task) -> None:
+    probed = probed_plan(config("logra"), tiny)
+    assert len(trial_rows(probed, tiny, 90).rows) == 16, "two batches"
+    chosen = trial_rows(replace(probed, row_seconds=10.0), tiny, 90)
+    assert chosen.rows == [0, 22, 45, 67], "spread over the training set"
+    assert len(chosen.rows) == 90 // HEAVY_PART
+    assert chosen.lengths == pytest.approx(1.0), "all items have one length"
