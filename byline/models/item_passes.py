@@ -121,15 +121,23 @@ class ItemPasses:
         """
         if not self._collector.independent:
             return False
-        checks = len(items) > 1 and self._padded < ENOUGH and not self._collector.settled
-        place = shortest(items) if checks else None
+        place = self._doubtful(items)
         if place is None:
             return True
+        with torch.no_grad(), within():
+            beside = objective(self._collector.model, self._batch_of(items))[place]
+        return self._equal_alone(objective, items[place], beside, within)
+
+    def _doubtful(self, items: Sequence[Item]) -> int | None:
+        """Find the item of a padded batch that is run alone. None where the batch needs no comparison."""
+        checks = len(items) > 1 and self._padded < ENOUGH and not self._collector.settled
+        return shortest(items) if checks else None
+
+    def _equal_alone(self, objective: Objective, item: Item, beside: Tensor, within: Within) -> bool:
+        """Compare an item's value in a batch with its value alone."""
         with torch.no_grad():
             with within():
-                beside = objective(self._collector.model, self._batch_of(items))[place]
-            with within():
-                alone = objective(self._collector.model, self._batch_of([items[place]]))[0]
+                alone = objective(self._collector.model, self._batch_of([item]))[0]
             with within():
                 allowed = max(1e-3, self._collector.rounding) * (float(alone.abs()) + 1e-3)
         if not float((beside - alone).abs()) <= allowed and bool(alone.isfinite()):
@@ -153,13 +161,16 @@ class ItemPasses:
             UnsupportedModel: An item's gradient in a batch differs from its gradient alone.
         """
         collector = self._collector
-        together = len(items) > 1 and collector.separation is not None
-        if together and self.independent(objective, items, within):
+        if len(items) > 1 and collector.separation is not None and collector.independent:
             try:
                 with within():
                     found = collector.collect_batch(objective, self._batch_of(items), len(items))
-                self._check_alone(objective, items, found, within)
-                return found
+                place = self._doubtful(items)
+                if place is None or self._equal_alone(
+                    objective, items[place], found.objective_N[place], within
+                ):
+                    self._check_alone(objective, items, found, within)
+                    return found
             except InseparableError as error:
                 collector.log.note_batch(str(error))
         return collector.one_by_one(objective, (self._batch_of([item]) for item in items), within)
