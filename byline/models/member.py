@@ -24,7 +24,7 @@ from byline.members import Member
 from byline.models.device import Compute
 from byline.models.label_gradients import LabelGradients
 from byline.models.network import Checks, load_collector, make_mask_plan, remember_check
-from byline.models.pass_memory import PassCost, factor_bytes, saved_bytes
+from byline.models.pass_memory import PassCost, factor_bytes, return_memory, saved_bytes
 from byline.models.passes import MemberPasses, require_outputs
 from byline.models.position_slopes import position_slopes
 from byline.models.training_points import faulty_item_named
@@ -77,6 +77,7 @@ class MemberModel:
             if sibling is None
             else sibling._passes.collector
         )
+        return_memory()  # a check's graphs are gone
         loaded = cls(task, collector, None, compute)
         if sibling is not None:
             loaded._mask_plan = sibling._mask_plan

@@ -4,7 +4,11 @@ A pass holds what autograd saves for its backward pass, the gradients of all lay
 output, which a vocabulary's logits need on their way to a loss and back.
 """
 
+import ctypes
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +28,10 @@ class PassCost:
 
 COPIES = 4
 """Copies of the widest layer's output: the log probabilities, their gradient, and two while they are projected."""
+PASSES = 2
+"""Gradients of all outputs that are held together: those of a batch, and those that are weighed otherwise in a check."""
+EVERY_S = 0.5
+_returned = [0.0]
 
 
 def saved_bytes(model: nn.Module, run: Callable[[], Tensor]) -> int:
@@ -56,4 +64,18 @@ def factor_bytes(gradients: BatchGradients) -> int:
         for use in gradient.uses
         if isinstance(use.left, DenseFactor)
     ]
-    return sum(sizes) + COPIES * max(sizes, default=0)
+    return PASSES * sum(sizes) + COPIES * max(sizes, default=0)
+
+
+def return_memory() -> None:
+    """Give freed memory back to the operating system, at most twice a second.
+
+    The GNU C library keeps freed blocks of a few megabytes, as layers' outputs are. Batches of unlike lengths would leave
+    gigabytes of them behind. Elsewhere nothing is done.
+    """
+    now = time.monotonic()
+    if sys.platform != "linux" or now - _returned[0] < EVERY_S:
+        return
+    _returned[0] = now
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

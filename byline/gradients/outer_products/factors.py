@@ -329,6 +329,11 @@ class BatchGradients:
     objective_N: Float[Tensor, "N"]
     blocks: Mapping[str, KroneckerGradient]
 
+    def free(self) -> None:
+        """Let go of the gradients, which are large. The values stay."""
+        if isinstance(self.blocks, dict):
+            self.blocks.clear()
+
     def __len__(self) -> int:
         return self.objective_N.shape[0]
 

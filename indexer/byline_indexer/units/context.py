@@ -17,6 +17,7 @@ from byline.members import Member, run_time
 from byline.models.checkpoints import pin_checkpoints
 from byline.models.member import MemberModel
 from byline.models.optimizer_state import load_moments
+from byline.models.pass_memory import return_memory
 from byline.models.training_points import NamedItems, read_items
 from byline.progress import count_steps
 from byline.task import Item, Task
@@ -169,21 +170,33 @@ class WorkerContext:
         """Differentiate the train signal.
 
         Yields:
-            The gradients of each batch.
+            The gradients of each batch. They are gone when the next ones are asked for.
         """
         model = self.model(member)
         for _, items in self.batches(rows):
-            yield model.gradients(items, self._plan.recipe.train_signal)
+            yield from _one_at_a_time([model.gradients(items, self._plan.recipe.train_signal)])
 
     def label_gradients(self, member: str, rows: Rows, labels: Labels) -> Iterator[BatchGradients]:
         """Differentiate the train signal at the given labels, or the loss at others.
 
         Yields:
-            The gradients of each batch, once for each label.
+            The gradients of each batch, once for each label. They are gone when the next ones are asked for.
         """
         if labels == "given":
             yield from self.gradients(member, rows)
             return
         model = self.model(member)
         for batch, items in self.batches(rows):
-            yield from model.label_gradients(items, torch.from_numpy(batch), labels)
+            yield from _one_at_a_time(model.label_gradients(items, torch.from_numpy(batch), labels))
+
+
+def _one_at_a_time(made: Iterable[BatchGradients]) -> Iterator[BatchGradients]:
+    """Free each batch's gradients before the next are made: a caller's loop still names them then.
+
+    Yields:
+        The gradients.
+    """
+    for gradients in made:
+        yield gradients
+        gradients.free()
+        return_memory()

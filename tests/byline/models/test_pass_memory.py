@@ -1,6 +1,9 @@
 """The bytes of a pass are counted from shapes: they grow with an item, and hold the activations."""
 
+import pytest
+
 from byline.gradients.checks import build_collector
+from byline.models import pass_memory
 from byline.models.pass_memory import COPIES, factor_bytes, saved_bytes
 from tests.reference import models
 
@@ -26,3 +29,15 @@ def test_factors_are_the_gradients_of_outputs() -> None:
         if hasattr(use.left, "values_NTD")
     ]
     assert factor_bytes(gradients) >= sum(lefts) + COPIES * max(lefts)
+
+
+def test_memory_is_returned_at_most_twice_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    clock = iter([100.0, 100.1, 101.0])
+    monkeypatch.setattr(pass_memory, "_returned", [0.0])
+    monkeypatch.setattr(pass_memory.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(pass_memory.sys, "platform", "linux")
+    monkeypatch.setattr(pass_memory.ctypes, "CDLL", lambda name: calls.append(name))
+    for _ in range(3):
+        pass_memory.return_memory()
+    assert len(calls) == 2
