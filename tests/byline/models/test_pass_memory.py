@@ -37,7 +37,7 @@ def test_memory_is_returned_at_most_twice_a_second(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pass_memory, "_returned", [0.0])
     monkeypatch.setattr(pass_memory.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(pass_memory.sys, "platform", "linux")
-    monkeypatch.setattr(pass_memory.ctypes, "CDLL", lambda name: calls.append(name))
+    monkeypatch.setattr(pass_memory.ctypes, "CDLL", calls.append)
     for _ in range(3):
         pass_memory.return_memory()
     assert len(calls) == 2
