@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from byline.declarations import kind
 from byline.errors import InvalidTask
 from byline.task import Checkpoint
-from byline.tasks.pretrained import Head, LocalModel, TextOptions
+from byline.tasks.heads import Head, require_causal
+from byline.tasks.pretrained import LocalModel, TextOptions
 from byline.tasks.tokenizer import Tokens
 
 
@@ -37,6 +38,7 @@ class LoadedModel(TextOptions):
                 f"expected a causal language model of transformers, got {kind(self.model)}: declare other models with "
                 f"byline.tasks.from_model"
             )
+        require_causal(type(_inner(self.model)).__name__)
         return config
 
     def weights(self) -> list[Checkpoint]:
