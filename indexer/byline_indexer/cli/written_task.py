@@ -76,7 +76,10 @@ def task_text(build: HuggingFaceBuild) -> str:
     """
     for name, path in {"--hf": build.folder, "--adapter": build.adapter, "--data": build.data}.items():
         if path is not None and not local_path(path, name).exists():
-            raise InvalidInput(f"expected {name} to name something on this machine, found nothing at {path}")
+            raise InvalidInput(
+                f"expected {name} to name something on this machine, found nothing at {path}: Byline downloads nothing, "
+                f"`hf download NAME --local-dir FOLDER` does"
+            )
     columns = named_columns(build.columns)
     local = [f"folder={str(build.folder.resolve())!r}"]
     local += [] if build.adapter is None else [f"adapter={str(build.adapter.resolve())!r}"]
