@@ -113,8 +113,8 @@ class LocalModel(TextOptions):
         except (OSError, ValueError, KeyError) as error:
             raise InvalidTask(
                 f"expected {folder}/config.json to be of a model that this release of transformers knows, got "
-                f"another ({type(error).__name__}): save the model again, install the release that wrote it, or pass a model "
-                f"with code of its own in memory"
+                f"another ({type(error).__name__}): save the model again, install the release that wrote it, or pass a "
+                f"model with code of its own in memory"
             ) from error
 
     def factory(self, config: Any, head: Head) -> Callable[[], nn.Module]:

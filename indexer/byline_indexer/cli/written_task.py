@@ -55,9 +55,12 @@ def write_task(build: HuggingFaceBuild, folder: Path) -> str:
         The reference of the Task, `/folder/task.py:task`.
 
     Raises:
-        InvalidInput: A folder or file is not there, a column is none, or an index was built from another Task file.
+        InvalidInput: A folder or file is not there, a column is none, the index's folder is a file, or an index was built
+            from another Task file.
     """
     text, path = task_text(build), folder / TASK_FILE
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"expected --index to be a folder, found a file at {folder}: choose another name")
     if path.is_file() and path.read_text(encoding="utf-8") != text and any(folder.glob("*/manifest.json")):
         raise InvalidInput(
             f"expected {path} to be as this command writes it, since an index was built from it, found another: choose "
