@@ -99,7 +99,8 @@ class LocalModel(TextOptions):
         """Read `config.json`.
 
         Raises:
-            InvalidTask: The folder has none, or one of a model that this release of transformers does not know.
+            InvalidTask: The folder has none, or one of a model that this release of transformers does not know, or whose
+                stored weights are quantized.
         """
         folder = self.folders.config
         if not (folder / "config.json").is_file():
@@ -107,7 +108,7 @@ class LocalModel(TextOptions):
                 f"expected a folder written by save_pretrained at {folder}, found no config.json{_instead(folder)}"
             )
         try:
-            return transformers().AutoConfig.from_pretrained(
+            config = transformers().AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError) as error:
@@ -116,6 +117,12 @@ class LocalModel(TextOptions):
                 f"another ({type(error).__name__}): save the model again, install the release that wrote it, or pass a "
                 f"model with code of its own in memory"
             ) from error
+        if getattr(config, "quantization_config", None) is not None:
+            raise InvalidTask(
+                f"expected weights that are not quantized in {folder}, got a quantization_config in config.json: load "
+                f"the model and pass it in memory with its tokenizer, or pass the folder of the weights before they were quantized"
+            )
+        return config
 
     def factory(self, config: Any, head: Head) -> Callable[[], nn.Module]:
         """Make `Task.model`: the architecture from the configuration alone, in evaluation mode and in float32.

@@ -1,5 +1,6 @@
 """Models in folders of `save_pretrained`."""
 
+import json
 import shutil
 
 import pytest
@@ -33,6 +34,14 @@ def test_the_way_out_of_other_folders_is_named(lm_folder, tmp_path):
     for folder, message in cases.items():
         with pytest.raises(InvalidTask, match=message):
             LocalModel(folder=folder).config()
+
+
+def test_a_quantized_folder_is_refused_with_the_way_out(lm_folder, tmp_path):
+    config = json.loads((lm_folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InvalidTask, match=r"not quantized in .*: load the model and pass it in memory"):
+        LocalModel(folder=tmp_path).config()
 
 
 def test_code_beside_a_model_is_neither_run_nor_asked_about(tmp_path, capfd):
