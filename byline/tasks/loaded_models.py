@@ -18,12 +18,13 @@ from byline.tasks.pretrained import LocalModel, TextOptions
 from byline.tasks.tokenizer import Tokens
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
+def _unwrapped(model: Any) -> nn.Module:
     """Take off what `torch.compile` and data-parallel training put around a model: compiled passes cannot be recorded."""
     if hasattr(model, "_orig_mod"):
         return _unwrapped(model._orig_mod)
     parallel = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
-    return _unwrapped(model.module) if parallel else model
+    inner: nn.Module = model.module if parallel else model
+    return _unwrapped(inner) if parallel else inner
 
 
 class LoadedModel(TextOptions):

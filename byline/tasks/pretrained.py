@@ -119,8 +119,8 @@ class LocalModel(TextOptions):
             ) from error
         if getattr(config, "quantization_config", None) is not None:
             raise InvalidTask(
-                f"expected weights that are not quantized in {folder}, got a quantization_config in config.json: load "
-                f"the model and pass it in memory with its tokenizer, or pass the folder of the weights before they were quantized"
+                f"expected weights that are not quantized in {folder}, got a quantization_config in its settings: "
+                f"load the model and pass it in memory with its tokenizer, or pass the folder of the original weights"
             )
         return config
 
