@@ -5,6 +5,7 @@ peft is imported when the first adapter is used. Weights are read from safetenso
 
 import hashlib
 import json
+import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,12 +53,17 @@ def peft() -> Any:
     Raises:
         InvalidRecipe: It is not installed.
     """
+    log = logging.getLogger("bitsandbytes")
+    level = log.level
+    log.setLevel(logging.ERROR)  # peft imports it, and it warns of kernels that it would like to download
     try:
         import peft as library
     except ImportError as error:
         raise InvalidRecipe(
             "expected peft to be installed, which adapters need: pip install 'byline[lora]'"
         ) from error
+    finally:
+        log.setLevel(level)
     return library
 
 

@@ -17,6 +17,7 @@ WRAPPERS = frozenset(
         "_checkpoint_wrapped_module",
         "base_layer",
         "original_module",
+        "token_adapter",
     }
 )
 """Attributes that `DataParallel`, `torch.compile`, FSDP, activation checkpointing and peft put between a name's parts."""

@@ -125,13 +125,14 @@ def causal_language_model(
     """
     chosen = language_model(model, tokenizer)
     config = chosen.config()
+    factory = chosen.factory(config, "AutoModelForCausalLM")
     context, tokens = chosen.limit(config), chosen.tokens()
     cut = ChunkOptions(context, chosen.shortest, chosen.too_long)
     chunks = Chunks(documents_of(data, columns), tokens, cut)
     queries = TextQueries(tokens, cut, generation)
     return Task(
         name=name,
-        model=chosen.factory(config, "AutoModelForCausalLM"),
+        model=factory,
         checkpoints=chosen.weights(),
         train_set=chunks,
         describe=chunks.describe,

@@ -119,6 +119,11 @@ class ChatTemplate:
         return text
 
     def _template(self, messages: Sequence[Turn], **options: Any) -> Any:
+        if not messages:
+            raise InvalidInput(
+                "expected a chat that begins with a system's or a user's turn, got one that begins with the assistant's: "
+                "leave that turn out, or put one before it"
+            )
         try:
             return self._tokenizer.apply_chat_template([dict(turn) for turn in messages], **options)
         except Exception as error:  # a template raises errors of jinja2 with words of its own

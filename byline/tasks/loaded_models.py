@@ -4,23 +4,33 @@ import copy
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
 from byline.declarations import kind
 from byline.errors import InvalidTask
 from byline.task import Checkpoint
-from byline.tasks.pretrained import Head, LocalModel, TextOptions
+from byline.tasks.heads import Head, require_causal
+from byline.tasks.pretrained import LocalModel, TextOptions
 from byline.tasks.tokenizer import Tokens
+
+
+def _unwrapped(model: Any) -> nn.Module:
+    """Take off what `torch.compile` and data-parallel training put around a model: compiled passes cannot be recorded."""
+    if hasattr(model, "_orig_mod"):
+        return _unwrapped(model._orig_mod)
+    parallel = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
+    inner: nn.Module = model.module if parallel else model
+    return _unwrapped(inner) if parallel else inner
 
 
 class LoadedModel(TextOptions):
     """A model with its trained weights, and its tokenizer. Both are copied."""
 
-    model: nn.Module = Field(repr=False)
+    model: Annotated[nn.Module, AfterValidator(_unwrapped)] = Field(repr=False)
     """A causal language model of transformers, or a `PeftModel` of one. An adapter's parameters are attributed alone."""
     tokenizer: Any = Field(repr=False)
     """Its tokenizer, a fast one."""
@@ -37,14 +47,23 @@ class LoadedModel(TextOptions):
                 f"expected a causal language model of transformers, got {kind(self.model)}: declare other models with "
                 f"byline.tasks.from_model"
             )
+        require_causal(type(_inner(self.model)).__name__)
         return config
 
     def weights(self) -> list[Checkpoint]:
-        """Copy the weights."""
-        weights: dict[str, Tensor] = {
-            name: tensor.detach().to("cpu", copy=True)
-            for name, tensor in _inner(self.model).state_dict().items()
-        }
+        """Copy the weights.
+
+        Raises:
+            InvalidTask: One is not in memory.
+        """
+        stored: dict[str, Tensor] = _inner(self.model).state_dict()
+        absent = next((name for name, tensor in stored.items() if tensor.is_meta), None)
+        if absent is not None:
+            raise InvalidTask(
+                f"expected a model with all of its weights in memory, got '{absent}' on the device meta: load it without "
+                f"device_map, or pass its folder"
+            )
+        weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in stored.items()}
         return [Checkpoint(weights=weights)]
 
     def factory(self, _config: Any, _head: Head) -> Callable[[], nn.Module]:

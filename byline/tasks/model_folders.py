@@ -106,6 +106,6 @@ def _named_base(settings: dict[str, Any], adapter: Path) -> Path:
     if base is None or not (base / "config.json").is_file():
         raise InvalidTask(
             f"expected {adapter / CONFIG} to name a base model in a local folder, got another name: pass "
-            f"LocalModel(folder=BASE, adapter={str(adapter)!r})"
+            f"LocalModel(folder=BASE, adapter={str(adapter)!r}), or --hf BASE --adapter {adapter}"
         )
     return base

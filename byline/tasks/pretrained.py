@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,7 @@ from byline.models.weight_files import ADAPTER_FILES, IN_FOLDERS, weights_file
 from byline.paths import TaskPath
 from byline.task import Checkpoint, LayerSelection
 from byline.tasks.chunks import TooLong
+from byline.tasks.heads import Head, require_head
 from byline.tasks.library import transformers
 from byline.tasks.model_folders import ModelFolders, find_folders
 from byline.tasks.tokenizer import Tokens
@@ -21,7 +22,6 @@ from byline.tasks.trainer_folders import RunFacts, run_facts
 
 _MOST = 1024
 """Tokens of a context that nobody chose: attention's memory grows with its square."""
-Head = Literal["AutoModelForCausalLM", "AutoModelForSequenceClassification"]
 
 
 class TextOptions(BaseModel):
@@ -99,26 +99,40 @@ class LocalModel(TextOptions):
         """Read `config.json`.
 
         Raises:
-            InvalidTask: The folder has none, or one of a model that this release of transformers does not know.
+            InvalidTask: The folder has none, or one of a model that this release of transformers does not know, or whose
+                stored weights are quantized.
         """
         folder = self.folders.config
         if not (folder / "config.json").is_file():
             raise InvalidTask(
-                f"expected a folder written by save_pretrained at {folder}, found no config.json"
+                f"expected a folder written by save_pretrained at {folder}, found no config.json{_instead(folder)}"
             )
         try:
-            return transformers().AutoConfig.from_pretrained(folder, local_files_only=True)
+            config = transformers().AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
         except (OSError, ValueError, KeyError) as error:
             raise InvalidTask(
                 f"expected {folder}/config.json to be of a model that this release of transformers knows, got "
-                f"another ({type(error).__name__}): save the model again, or install the release that wrote it"
+                f"another ({type(error).__name__}): save the model again, install the release that wrote it, or pass a "
+                f"model with code of its own in memory"
             ) from error
+        if getattr(config, "quantization_config", None) is not None:
+            raise InvalidTask(
+                f"expected weights that are not quantized in {folder}, got a quantization_config in its settings: "
+                f"load the model and pass it in memory with its tokenizer, or pass the folder of the original weights"
+            )
+        return config
 
     def factory(self, config: Any, head: Head) -> Callable[[], nn.Module]:
         """Make `Task.model`: the architecture from the configuration alone, in evaluation mode and in float32.
 
         Weights of any precision are loaded in float32: gradients of a model in half precision would be its rounding.
+
+        Raises:
+            InvalidTask: The model is of another kind.
         """
+        require_head(config, head)
         auto, adapter = getattr(transformers(), head), self.folders.adapter
 
         def build() -> nn.Module:
@@ -138,6 +152,15 @@ class LocalModel(TextOptions):
             InvalidTask: There is no fast one.
         """
         return Tokens(self.folders.tokenizer, start_token=self.start_token)
+
+
+def _instead(folder: Path) -> str:
+    """Name the way out of a folder without a model that transformers reads."""
+    if folder.suffix == ".gguf" or any(folder.glob("*.gguf")):
+        return " but GGUF files, which cannot be trained: pass the folder that they were converted from"
+    return (
+        ": pass the folder that holds it, not a file" if folder.is_file() else ": pass the model's own folder"
+    )
 
 
 def _checkpoint(path: Path, base: Path | None) -> Checkpoint:

@@ -1,6 +1,7 @@
 """Rows of training data as people have them: lists, `datasets`, files. Rows are read when they are needed."""
 
 import json
+import logging
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -66,6 +67,8 @@ class DocumentTable:
     """Documents in the rows of a table."""
 
     def __init__(self, table: _Table, columns: Columns) -> None:
+        if not len(table):
+            raise InvalidTask("expected at least one document to train on, got none: pass data with rows")
         self._table, self._columns = table, columns.fitted(table.names)
 
     @property
@@ -188,7 +191,8 @@ class _FileSpans:
     def _piece(self, file: Any, first: int, last: int) -> str:
         file.seek(first)
         try:
-            text: str = file.read(last - first).decode("utf-8")
+            mark = "utf-8" if first else "utf-8-sig"  # files of Windows begin with a byte-order mark
+            text: str = file.read(last - first).decode(mark)
         except UnicodeDecodeError:
             raise InvalidTask(
                 f"expected {self._path} to be UTF-8, got other bytes after byte {first}: convert the file"
@@ -272,8 +276,16 @@ def _paragraphs(path: Path) -> Iterator[tuple[int, int]]:
 def _file(path: Path, columns: Columns) -> Documents:
     if path.is_dir() and (path / "state.json").is_file():
         return DocumentTable(_Dataset(_datasets().load_from_disk(str(path))), columns)
+    if (path / "dataset_dict.json").is_file():
+        raise InvalidTask(
+            f"expected one data set at {path}, found a DatasetDict: pass the folder of the split that the model was trained "
+            f"on, such as {path / 'train'}"
+        )
     if not path.is_file():
-        raise InvalidTask(f"expected training data at {path}, found no file")
+        found = "a folder that Dataset.save_to_disk did not write" if path.is_dir() else "no file"
+        raise InvalidTask(
+            f"expected training data at {path}, found {found}: pass a file of one of the kinds {', '.join(FILES)}"
+        )
     suffix = path.suffix.lower()
     if suffix == ".txt":
         return DocumentTable(_Paragraphs(path), Columns(text="text"))
@@ -306,15 +318,18 @@ def _of_datasets(data: Any) -> _Dataset:
 def _mapped(path: Path, builder: str) -> _Dataset:
     """Have `datasets` map a file into memory. It keeps a copy in its cache folder."""
     library = _datasets()
-    shown = library.is_progress_bar_enabled()
+    shown, level = library.is_progress_bar_enabled(), library.logging.get_verbosity()
     library.disable_progress_bars()
+    library.logging.set_verbosity(logging.CRITICAL)  # Byline's own error says it
     try:
         return _Dataset(library.load_dataset(builder, data_files=str(path), split="train"))
     except Exception as error:
         raise InvalidTask(
-            f"expected {path} to be a {builder} file with one table, got one that cannot be read: {type(error).__name__}"
+            f"expected {path} to be a {builder} file in UTF-8 with one table, got one that cannot be read "
+            f"({type(error).__name__}): convert the file, for example to JSONL"
         ) from error
     finally:
+        library.logging.set_verbosity(level)
         if shown:
             library.enable_progress_bars()
 

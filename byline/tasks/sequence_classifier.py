@@ -50,6 +50,7 @@ def sequence_classifier(
         InvalidTask: The folder, a document or the class names do not fit.
     """
     config = local.config()
+    factory = local.factory(config, "AutoModelForSequenceClassification")
     names = [config.id2label[i] for i in range(config.num_labels)] if classes is None else list(classes)
     require_classes(names)
     context = local.limit(config)
@@ -61,7 +62,7 @@ def sequence_classifier(
     queries = _LabeledQueries(tokens, context, names)
     return Task(
         name=name,
-        model=local.factory(config, "AutoModelForSequenceClassification"),
+        model=factory,
         checkpoints=local.weights(),
         train_set=train_set,
         describe=train_set.describe,

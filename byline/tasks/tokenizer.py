@@ -108,10 +108,19 @@ class Tokens:
 
 
 def _loaded(folder: Path | str) -> Any:
+    wanted = f"expected a tokenizer in {folder}"
+    way_out = "copy the tokenizer of the training, with tokenizer.save_pretrained(FOLDER)"
     try:
-        return transformers().AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InvalidTask(f"expected a tokenizer in {folder}: {type(error).__name__}") from error
+        found = transformers().AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # the library tokenizers raises Exception itself
+        raise InvalidTask(
+            f"{wanted}, found none that can be read ({type(error).__name__}): {way_out}"
+        ) from error
+    if not found.vocab_size:  # transformers makes an empty one where there are no files
+        raise InvalidTask(f"{wanted}, found none: {way_out}")
+    return found
 
 
 def require_fit(name: str, tokens: int, limit: int) -> None:

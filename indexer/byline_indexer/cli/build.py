@@ -142,7 +142,12 @@ def build(  # noqa: PLR0913 - a command's options are its arguments
             f"{'neither' if hf is None and data is None else 'one of the two'}: see `byline build --help`"
         )
     given = HuggingFaceBuild(
-        folder=hf, data=data, adapter=adapter, columns=columns, context=context, index=index
+        folder=hf.expanduser(),  # a shell leaves the ~ of --hf=~/model as it is
+        data=data.expanduser(),
+        adapter=None if adapter is None else adapter.expanduser(),
+        columns=columns,
+        context=context,
+        index=index,
     )
     _from_folder(given, recipe, workers, dry_run=dry_run, force=force)
 

@@ -55,9 +55,12 @@ def write_task(build: HuggingFaceBuild, folder: Path) -> str:
         The reference of the Task, `/folder/task.py:task`.
 
     Raises:
-        InvalidInput: A folder or file is not there, a column is none, or an index was built from another Task file.
+        InvalidInput: A folder or file is not there, a column is none, the index's folder is a file, or an index was built
+            from another Task file.
     """
     text, path = task_text(build), folder / TASK_FILE
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"expected --index to be a folder, found a file at {folder}: choose another name")
     if path.is_file() and path.read_text(encoding="utf-8") != text and any(folder.glob("*/manifest.json")):
         raise InvalidInput(
             f"expected {path} to be as this command writes it, since an index was built from it, found another: choose "
@@ -76,7 +79,10 @@ def task_text(build: HuggingFaceBuild) -> str:
     """
     for name, path in {"--hf": build.folder, "--adapter": build.adapter, "--data": build.data}.items():
         if path is not None and not local_path(path, name).exists():
-            raise InvalidInput(f"expected {name} to name something on this machine, found nothing at {path}")
+            raise InvalidInput(
+                f"expected {name} to name something on this machine, found nothing at {path}: Byline downloads nothing, "
+                f"`hf download NAME --local-dir FOLDER` does"
+            )
     columns = named_columns(build.columns)
     local = [f"folder={str(build.folder.resolve())!r}"]
     local += [] if build.adapter is None else [f"adapter={str(build.adapter.resolve())!r}"]

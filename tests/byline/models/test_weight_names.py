@@ -11,6 +11,7 @@ from byline.models.weight_names import common_prefix, own_names, plain_name
         ("module.a.weight", "a.weight"),
         ("_orig_mod.module.a.weight", "a.weight"),
         ("a._orig_mod.b.module.weight", "a.b.weight"),
+        ("a.token_adapter.base_layer.weight", "a.weight"),
         ("a.gamma", "a.weight"),
         ("gamma.a", "gamma.a"),
         ("a.parametrizations.weight.original0", "a.weight_g"),

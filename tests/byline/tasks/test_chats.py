@@ -63,6 +63,14 @@ def test_messages_that_the_template_refuses_are_told_without_their_content(token
     assert "brief" not in str(error.value)
 
 
+def test_a_chat_that_the_assistant_begins(tokenizer_folder: Path) -> None:
+    begun = [{"role": "assistant", "content": "hi"}, *CHAT[1:]]
+    with pytest.raises(InvalidInput, match="got one that begins with the assistant's: leave that turn out"):
+        ChatTemplate(chat_tokenizer(tokenizer_folder)).encode(begun)
+    _, targets_T = ChatTemplate(chat_tokenizer(tokenizer_folder, MARKED)).encode(begun)
+    assert targets_T.any()
+
+
 def test_a_tokenizer_without_a_template_is_refused(tokenizer_folder: Path) -> None:
     tokenizer = chat_tokenizer(tokenizer_folder)
     tokenizer.chat_template = None

@@ -104,6 +104,24 @@ def test_prompt_tuning_in_memory(lm_folder: Path, tokenizer_folder: Path) -> Non
     ]
 
 
+def test_wrappers_of_training_are_taken_off(own: nn.Module, tokenizer_folder: Path) -> None:
+    tokenizer = chat_tokenizer(tokenizer_folder)
+    for wrapped in (
+        torch.compile(own, backend="eager"),
+        nn.DataParallel(own),
+        nn.DataParallel(torch.compile(own, backend="eager")),
+    ):
+        assert LoadedModel(model=wrapped, tokenizer=tokenizer).model is own
+        task = causal_language_model("x", wrapped, TEXTS, tokenizer=tokenizer)
+        assert type(task.model()) is type(own)
+
+
+def test_weights_that_are_not_in_memory_are_refused(own: nn.Module, tokenizer_folder: Path) -> None:
+    own.transformer.wte.to("meta")  # as device_map leaves what it moves to the disk
+    with pytest.raises(InvalidTask, match=r"'transformer\.wte\.weight' on the device meta: load it without"):
+        causal_language_model("x", own, TEXTS, tokenizer=chat_tokenizer(tokenizer_folder))
+
+
 def test_what_is_no_language_model_is_refused(own: nn.Module, tokenizer_folder: Path) -> None:
     tokenizer = chat_tokenizer(tokenizer_folder)
     with pytest.raises(InvalidTask, match="expected tokenizer"):

@@ -1,5 +1,6 @@
 """Models in folders of `save_pretrained`."""
 
+import json
 import shutil
 
 import pytest
@@ -21,6 +22,34 @@ def test_building_a_model_leaves_the_random_state(task):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(InvalidTask, match="found no config"):
         causal_language_model("tiny", LocalModel(folder=tmp_path), [Document(text="a b c")])
+
+
+def test_the_way_out_of_other_folders_is_named(lm_folder, tmp_path):
+    (tmp_path / "model.Q4_K_M.gguf").write_bytes(b"GGUF")
+    cases = {
+        tmp_path: "GGUF files, which cannot be trained",
+        tmp_path / "model.Q4_K_M.gguf": "GGUF files",
+        lm_folder / "config.json": "pass the folder that holds it",
+    }
+    for folder, message in cases.items():
+        with pytest.raises(InvalidTask, match=message):
+            LocalModel(folder=folder).config()
+
+
+def test_a_quantized_folder_is_refused_with_the_way_out(lm_folder, tmp_path):
+    config = json.loads((lm_folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InvalidTask, match=r"not quantized in .*: load the model and pass it in memory"):
+        LocalModel(folder=tmp_path).config()
+
+
+def test_code_beside_a_model_is_neither_run_nor_asked_about(tmp_path, capfd):
+    (tmp_path / "config.json").write_text('{"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}')
+    (tmp_path / "own.py").write_text("raise SystemExit")
+    with pytest.raises(InvalidTask, match="with code of its own in memory"):
+        LocalModel(folder=tmp_path).config()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_missing_weights_are_named(lm_folder, tmp_path):

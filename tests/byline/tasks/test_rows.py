@@ -81,15 +81,36 @@ def test_paragraphs_of_a_text(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": "secret"}\n{"text"', "something else in the row at position 1"),
         ("a.jsonl", b'{"text": "a"}\n\xff\n', "to be UTF-8, got other bytes after byte 14"),
         ("a.parquet", b"secret", "cannot be read"),
+        ("a.csv", b"text\nsecret \xe9\n", "to be a csv file in UTF-8 .* convert the file"),
+        ("a.jsonl", b"\n", "at least one document to train on, got none"),
         ("a.xlsx", b"secret", "one of the kinds .jsonl, .json, .parquet, .csv, .txt"),
     ],
 )
-def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_files_that_cannot_be_read(
+    tmp_path: Path, name: str, content: bytes, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidTask, match=message) as error:
         documents_of(tmp_path / name).read(0, 2)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
+    for name, content in {"a.jsonl": b'{"text": "one"}\n', "a.txt": b"one"}.items():
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content)
+        assert documents_of(tmp_path / name).read(0, 1) == [Document(text="one")]
+
+
+def test_folders_of_several_data_sets(tmp_path: Path) -> None:
+    data = datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS))
+    data.save_to_disk(tmp_path / "saved")
+    with pytest.raises(InvalidTask, match=r"found a DatasetDict: .* such as .*/saved/train"):
+        documents_of(tmp_path / "saved")
+    assert len(documents_of(tmp_path / "saved" / "train")) == 5
+    with pytest.raises(InvalidTask, match=r"a folder that Dataset\.save_to_disk did not write"):
+        documents_of(tmp_path)
 
 
 def test_other_things_are_refused(tmp_path: Path) -> None:

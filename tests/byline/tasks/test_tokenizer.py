@@ -1,5 +1,6 @@
 """Tokenizers are loaded from folders or copied; a slow one is refused."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ def test_texts_together_are_encoded_as_one_by_one(tokenizer_folder: Path) -> Non
     assert [(e.ids, e.offsets) for e in tokens.encode_all(texts)] == [tokens.encode(text) for text in texts]
     tokens.with_special("a cut text of many words", limit=2)
     assert [(e.ids, e.offsets) for e in tokens.encode_all(texts)] == [tokens.encode(text) for text in texts]
+
+
+def test_a_folder_without_a_tokenizer_is_refused_with_the_way_out(lm_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(lm_folder / "config.json", tmp_path)
+    with pytest.raises(InvalidTask, match="found none: copy the tokenizer of the training"):
+        Tokens(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{secret")
+    with pytest.raises(InvalidTask, match=r"found none that can be read \(\w+\): copy") as error:
+        Tokens(tmp_path)
+    assert "secret" not in str(error.value)
 
 
 def test_what_is_no_fast_tokenizer_is_refused(tmp_path: Path) -> None:

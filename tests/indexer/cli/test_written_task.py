@@ -69,6 +69,21 @@ def test_a_dry_run_leaves_nothing(lm_folder: Path, data: Path, tmp_path: Path) -
     assert not index.exists()
 
 
+def test_the_home_folder_is_found(
+    lm_folder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "model").symlink_to(lm_folder)
+    options = ["--columns", "text=body", "--recipe", "grad_dot", "--index", tmp_path / "index", "--dry-run"]
+    result = run("build", "--hf=~/model", f"--data=~/{data.name}", *options)
+    assert result.exit_code == 0, result.output
+
+
+def test_an_index_that_is_a_file_is_refused(lm_folder: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="expected --index to be a folder, found a file"):
+        write_task(HuggingFaceBuild(folder=lm_folder, data=data), data)
+
+
 def test_the_help_teaches_it() -> None:
     text = run("build", "--help").output
     for words in (
@@ -110,7 +125,7 @@ def test_names_and_places(tmp_path: Path) -> None:
         ([], "expected a build file, or --hf FOLDER with --data FILE, got neither"),
         (["--hf", "x"], "got one of the two"),
         (["a.toml", "--hf", "x"], "got both"),
-        (["--hf", "nowhere", "--data", "nowhere"], "found nothing at nowhere"),
+        (["--hf", "nowhere", "--data", "nowhere"], "found nothing at nowhere: Byline downloads nothing"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments: list[str], message: str) -> None:
