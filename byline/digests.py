@@ -61,6 +61,16 @@ def content_digest(value: Any) -> bytes:
     return digest.digest()
 
 
+def short_digest(value: Any) -> int:
+    """Digest a dataset item's content to 64 bits, which tell one item of a training set from what is read there later."""
+    return first_bits(content_digest(value))
+
+
+def first_bits(digest: bytes) -> int:
+    """Return the first 64 bits of a digest as a number."""
+    return int.from_bytes(digest[:8], "little")
+
+
 def content_id(value: Any) -> str:
     """Short name of a dataset item made from its content, for items that have no id of their own."""
     return content_digest(value).hex()[:20]

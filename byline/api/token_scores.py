@@ -52,7 +52,8 @@ class TokenScores(Document):
     training_rest: float = 0.0
     """Of images: part of the score that lies in no patch of the training image."""
     texts: tuple[str, ...] | None = None
-    """Text of each token of the training text. Null for images, and if the training point shows no preview."""
+    """Text of each token of the training text. Null for images, and if the training point shows no preview. In the service's
+    answers, `…` is a run of tokens that the preview does not show, with the sum of their parts."""
     copied: tuple[CopiedRun, ...] = ()
     """Stretches that the query and the training text share word for word. Empty without `texts`."""
     copied_score: float | None = None

@@ -1,6 +1,12 @@
-"""Stretches of tokens that two texts share word for word: what was copied, beside what was learned."""
+"""Stretches of tokens that two texts share word for word: what was copied, beside what was learned.
+
+Letters: Q tokens of the query, T tokens of the training text.
+"""
 
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from byline.api.token_scores import CopiedRun
 
@@ -18,26 +24,35 @@ def copied_runs(query: Sequence[str], training: Sequence[str], shortest: int = S
 
     Returns:
         The runs, by their place in the training text. No run can be made longer at either end, unless a run before it
-        has the tokens.
+        has the tokens. The time grows with Q T, however often the tokens repeat.
     """
-    places: dict[tuple[str, ...], list[int]] = {}
-    for start in range(len(query) - shortest + 1):
-        places.setdefault(tuple(query[start : start + shortest]), []).append(start)
+    starts_T, lengths_T = _longest(query, training)
     runs: list[CopiedRun] = []
     at = 0
     while at <= len(training) - shortest:
-        starts = places.get(tuple(training[at : at + shortest]), [])
-        lengths = {start: _length(query[start:], training[at:]) for start in starts}
-        if not lengths or not "".join(training[at : at + shortest]).strip():
+        length = lengths_T[at]
+        if length < shortest or not any(map(str.strip, training[at : at + shortest])):
             at += 1
             continue
-        best = max(lengths, key=lambda start: lengths[start])
-        runs.append(CopiedRun(query_start=best, training_start=at, length=lengths[best]))
-        at += lengths[best]
+        runs.append(CopiedRun(query_start=starts_T[at], training_start=at, length=length))
+        at += length
     return runs
 
 
-def _length(one: Sequence[str], other: Sequence[str]) -> int:
-    """Count the equal tokens at the beginning."""
-    pairs = zip(one, other, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+def _longest(query: Sequence[str], training: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Find the longest run that begins at each token of the training text: its first place in the query, its length."""
+    number_of = {text: number for number, text in enumerate(dict.fromkeys(query))}
+    query_Q = np.array([number_of[text] for text in query], dtype=np.int64)
+    starts_T, lengths_T = [0] * len(training), [0] * len(training)
+    behind_Q: NDArray[np.int64] = np.zeros(
+        len(query) + 1, dtype=np.int64
+    )  # runs that begin at the next token
+    for at in reversed(range(len(training))):
+        number = number_of.get(training[at])
+        if number is None:
+            behind_Q[:] = 0
+            continue
+        behind_Q[:-1] = (behind_Q[1:] + 1) * (query_Q == number)
+        starts_T[at] = int(behind_Q.argmax())
+        lengths_T[at] = int(behind_Q[starts_T[at]])
+    return starts_T, lengths_T

@@ -18,6 +18,7 @@ from byline.attribution.copied_runs import copied_runs
 from byline.attribution.opening import require_points
 from byline.attribution.queries import CheckedRequest, PreparedQuery
 from byline.attribution.task_code import task_code
+from byline.digests import short_digest
 from byline.errors import BylineError, InvalidQuery, StaleIndex
 from byline.features.patch_scores import query_patches, training_patches
 from byline.features.position_scores import query_positions, refuse_inseparable, training_positions
@@ -30,8 +31,10 @@ from byline.task import Item, Patches, Positions, Task
 
 MOST_POINTS = 64
 """Training points that an answer tells token by token at most."""
-ROUNDING = 0.05
-"""Difference between a score and its parts, in units of the parts' sizes, that stored rows' rounding explains."""
+_ROUNDING = {"float32": 1e-4, "bfloat16": 0.05}
+"""Difference between a score and its parts by the passes' precision, in units of the parts' sizes."""
+_DEVIATIONS = 6
+"""Standard deviations of the sum of a stored row's rounding errors that are allowed for."""
 
 
 class TokenBreakdown:
@@ -77,7 +80,7 @@ class TokenBreakdown:
             training = self._by_training(query, rows)
             advance(1)
         found = {
-            point.row: self._scores(point, query_T, training_T, query_texts)
+            point.row: self._scores(query, point, query_T, training_T, query_texts)
             for point, query_T, training_T in zip(points, query_VT, training, strict=True)
         }
         return answer.model_copy(
@@ -102,7 +105,7 @@ class TokenBreakdown:
     def _by_training(self, query: PreparedQuery, rows: Sequence[int]) -> list[NDArray[np.float64]]:
         """Parts of the training points' tokens, float64 [T] each."""
         assert query.feature is not None
-        items, weights_R = read_items(self.task.train_set, rows), self._index.row_weights
+        items, weights_R = self._items(rows), self._index.row_weights
         weights = None if weights_R is None else [float(weights_R[row]) for row in rows]
         if self._patches is None:
             found = training_positions(self._featurizer, items, query.feature, weights)
@@ -112,12 +115,15 @@ class TokenBreakdown:
 
     def _scores(
         self,
+        query: PreparedQuery,
         point: Attribution,
         query_T: NDArray[np.float64],
         training_T: NDArray[np.float64],
         query_texts: Sequence[str],
     ) -> TokenScores:
-        by_query, by_training = (settled(each, point.score).tolist() for each in (query_T, training_T))
+        passes, row = self._rounding, self._row_rounding(query, point.row)
+        by_query = settled(query_T, point.score, passes * _total(query_T)).tolist()
+        by_training = settled(training_T, point.score, passes * _total(training_T) + row).tolist()
         patches = self._patches
         if patches is not None:
             return TokenScores(
@@ -130,8 +136,35 @@ class TokenBreakdown:
         scores = TokenScores(query_parts=tuple(by_query), training_parts=tuple(by_training))
         if point.example.preview is None:  # no text of it is shown anywhere
             return scores
-        (item,) = read_items(self.task.train_set, [point.row])
+        (item,) = self._items([point.row])
         return _with_texts(scores, query_texts, self._texts(item))
+
+    def _items(self, rows: Sequence[int]) -> Sequence[Item]:
+        """Read training points, which must be those of the build."""
+        items, digests_R = read_items(self.task.train_set, rows), self._index.item_digests
+        for row, item in zip(rows, items, strict=True) if digests_R is not None else ():
+            if short_digest(item) != digests_R[row]:
+                raise StaleIndex(
+                    f"training point {row} is not the one that this index was built from: rebuild the index, or restore "
+                    f"the data"
+                )
+        return items
+
+    @property
+    def _rounding(self) -> float:
+        """Relative error of a sum of slopes, as the build and this opening compute them."""
+        probe = self._index.manifest.task.probe
+        built = _ROUNDING["float32" if probe is None else probe.precision]
+        return max(built, *(_ROUNDING[model.compute.precision] for model, _ in self._featurizer.parts))
+
+    def _row_rounding(self, query: PreparedQuery, row: int) -> float:
+        """Bound a score's error by its stored row's rounding: independent errors add up as squares."""
+        assert query.feature is not None
+        query_K = self._index.query_vectors(query.feature.numpy(force=True)[None])[0].astype(np.float64)
+        stored = np.finfo(self._index.manifest.storage.stored_type)
+        row_K = self._index.row_source.gather(np.array([row], dtype=np.int64))[0].astype(np.float64)
+        steps_K = np.maximum(np.abs(row_K) * float(stored.eps), float(stored.smallest_subnormal))
+        return _DEVIATIONS * float(np.linalg.norm(steps_K * query_K)) / np.sqrt(12)
 
     @property
     def _patches(self) -> Patches | None:
@@ -167,18 +200,23 @@ def _with_texts(scores: TokenScores, query: Sequence[str], training: Sequence[st
     )
 
 
-def settled(parts_T: NDArray[np.float64], score: float) -> NDArray[np.float64]:
+def _total(parts_T: NDArray[np.float64]) -> float:
+    return float(np.abs(parts_T).sum())
+
+
+def settled(parts_T: NDArray[np.float64], score: float, rounding: float) -> NDArray[np.float64]:
     """Share the rounding of stored rows out over the parts, by their size, so that they add up to the score.
 
     Args:
         parts_T: Parts of the score, as they were computed anew.
         score: As it was found.
+        rounding: Difference between the two that is explained.
 
     Raises:
         StaleIndex: They differ by more than rounding.
     """
-    missing, size = score - float(parts_T.sum()), float(np.abs(parts_T).sum())
-    if abs(missing) > ROUNDING * size:
+    missing, size = score - float(parts_T.sum()), _total(parts_T)
+    if abs(missing) > rounding:
         raise StaleIndex(
             "expected parts of tokens that add up to the score of the stored row, got another sum: the training points or "
             "the query's texts are not those that this index was built from. Rebuild the index, or restore the data"

@@ -7,6 +7,8 @@ deleted. Write access to it is write access to the index.
 
 import json
 import platform
+import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +23,7 @@ from byline.index.durable import replace_file
 from byline.index.fingerprint import METHOD_REVISION
 from byline.index.layout import CHECK_CACHE, CURRENT
 from byline.index.libraries import libraries
+from byline.index.verification import sha256_of
 
 MOST = 64
 """Entries that are kept, the latest ones."""
@@ -97,16 +100,30 @@ class CheckCache:
 
 
 def _model_libraries(model: nn.Module) -> dict[str, str]:
-    """Versions of the packages that the model's modules are of, by top-level module."""
-    names = sorted({type(module).__module__.partition(".")[0] for module in model.modules()})
-    return {f"model/{name}": _version(name) for name in names}
+    """Versions or sources of the packages that the classes of the model's modules are of, by top-level module."""
+    classes_of: dict[str, set[type]] = {}
+    for kind in {base for module in model.modules() for base in type(module).__mro__}:
+        classes_of.setdefault(kind.__module__.partition(".")[0], set()).add(kind)
+    own = sorted(set(classes_of) - sys.stdlib_module_names)
+    return {f"model/{name}": _version(name) or _sources(name, classes_of[name]) for name in own}
 
 
 def _version(package: str) -> str:
+    """Find the version of an installed package by its module's name. None is known of sources that may change in place."""
     try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # the user's own code, which the version's name covers
+        distribution = metadata.distribution(package)
+    except metadata.PackageNotFoundError:  # its distribution has another name, or it is the user's own code
         return ""
+    origin: Any = json.loads(distribution.read_text("direct_url.json") or "{}")
+    return "" if origin.get("dir_info", {}).get("editable") else distribution.version
+
+
+def _sources(package: str, classes: Iterable[type]) -> str:
+    """Digest the files that classes are written in, and the version that their package says itself."""
+    modules = [sys.modules.get(name) for name in sorted({kind.__module__ for kind in classes})]
+    files = sorted({file for module in modules if (file := getattr(module, "__file__", None)) is not None})
+    digests = [sha256_of(Path(file)) for file in files if Path(file).is_file()]
+    return canonical_digest([str(getattr(sys.modules.get(package), "__version__", "")), *digests])
 
 
 def _read(path: Path) -> dict[str, Any]:

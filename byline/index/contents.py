@@ -61,6 +61,8 @@ class IndexContents:
     queries: Callable[[], Mapping[str, NDArray[np.float32]]] | None = None
     """Makes features [Q, K] of real queries, by the target that they attribute: what the recall of compressed search is
     measured on beside the rows. Called once, and only where there are codes."""
+    item_digests: NDArray[np.uint64] | None = None
+    """[R], `byline.digests.short_digest` of every training point. None for groups."""
     groups: Groups | None = None
     """Groups that the rows stand for. None where rows are training points."""
     rotation: RotationLayout | None = None

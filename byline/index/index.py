@@ -26,6 +26,7 @@ from byline.index.layout import (
     EXAMPLES,
     GROUP_ENDS,
     GROUP_MEMBERS,
+    ITEM_DIGESTS,
     MANIFEST,
     OWNER_ROWS,
     OWNER_SUMS,
@@ -71,6 +72,10 @@ class AttributionIndex:
             _column(path / ROW_WEIGHTS, (manifest.rows,)) if ROW_WEIGHTS in manifest.files else None
         )
         """Weights that are multiplied into the stored vectors, float64 [R]. None for ones."""
+        self.item_digests: NDArray[np.uint64] | None = (
+            _column(path / ITEM_DIGESTS, (manifest.rows,)) if ITEM_DIGESTS in manifest.files else None
+        )
+        """Digests of the training points (`byline.digests.short_digest`), uint64 [R]. None for groups."""
         self.groups = self._open_groups()
         """Training points of each group. None where rows are training points."""
         self.owners = self._open_owners()

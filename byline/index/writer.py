@@ -21,6 +21,7 @@ from byline.index.layout import (
     FOLDERS,
     GROUP_ENDS,
     GROUP_MEMBERS,
+    ITEM_DIGESTS,
     MANIFEST,
     OWNER_ROWS,
     OWNER_SUMS,
@@ -183,6 +184,8 @@ def _write_columns(contents: IndexContents, work: Path) -> None:
         _save(work / GROUP_ENDS, contents.groups.members.ends_J)
     if contents.row_weights is not None:
         _save(work / ROW_WEIGHTS, contents.row_weights.astype(np.float64))
+    if contents.item_digests is not None:
+        _save(work / ITEM_DIGESTS, contents.item_digests.astype(np.uint64))
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:

@@ -17,12 +17,16 @@ from byline.models.training_points import read_items
 from byline.task import Item
 
 ENOUGH = 16
-"""Numbers of an item that say enough: the smallest such item is evaluated, since a pass over it is cheap."""
+"""Numbers of an item that say enough: about the smallest such item is evaluated, since a pass over it is cheap."""
 _SHORT = 16
 DIGITS = 4
 """Significant digits that are kept."""
 TOLERANCE = {"float32": 0.01, "bfloat16": 0.05}
-"""Largest difference by the build's precision, in units of the value, or of 1 where it is smaller."""
+"""Largest difference by the build's precision, in units of the value."""
+_SMALLEST = {"float32": 0.1, "bfloat16": 1.0}
+"""Value of a target below which differences are rounding: a margin near zero is a difference of large numbers."""
+_SMALLEST_LOSS = 0.1
+"""The same of a loss, in units of a target's: a small loss is made of small errors."""
 
 
 def probe(member: MemberModel) -> ProbeRecord:
@@ -37,7 +41,9 @@ def probe(member: MemberModel) -> ProbeRecord:
     task = member.task
     rows = probed_rows(task)
     items = read_items(task.train_set, rows)
-    place = _cheapest([size(item_shape(item)) for item in items])
+    cheap = _cheap([size(item_shape(item)) for item in items])
+    losses = [_value(member, items[place], "loss") for place in cheap]
+    place = cheap[losses.index(max(losses, key=_size))]  # of a loss near zero no change of it could be seen
     values = {target: _value(member, items[place], target) for target in ("loss", *sorted(task.targets))}
     return ProbeRecord(
         items={row: content_digest(item).hex()[:_SHORT] for row, item in zip(rows, items, strict=True)},
@@ -69,7 +75,7 @@ def require_probe(member: MemberModel, record: ProbeRecord, *, data: bool) -> No
     for target, value in record.values.items() if item is not None else ():
         found = _value(member, item, target) if target in {"loss", *member.task.targets} else None
         difference = math.inf if found is None else abs(found - value)
-        if difference > TOLERANCE[record.precision] * max(1.0, abs(value)):
+        if difference > _allowed(target, value, record.precision):
             raise StaleIndex(_changed(target, record, found))
 
 
@@ -83,10 +89,21 @@ def _changed(target: str, record: ProbeRecord, found: float | None) -> str:
     )
 
 
-def _cheapest(sizes: Sequence[int]) -> int:
-    """Choose the smallest item of those that say enough; the largest where none does."""
+def _allowed(target: str, value: float, precision: str) -> float:
+    """Say how far a value may be from that of the build."""
+    smallest = _SMALLEST[precision] * (_SMALLEST_LOSS if target == "loss" else 1.0)
+    return TOLERANCE[precision] * max(smallest, abs(value))
+
+
+def _cheap(sizes: Sequence[int]) -> list[int]:
+    """Choose the smallest items of those that say enough, up to twice the size; the largest ones where none does."""
     enough = [each for each in sizes if each >= ENOUGH]
-    return sizes.index(min(enough) if enough else max(sizes))
+    least, most = (min(enough), 2 * min(enough)) if enough else (max(sizes), max(sizes))
+    return sorted((p for p, each in enumerate(sizes) if least <= each <= most), key=lambda p: sizes[p])
+
+
+def _size(value: float | None) -> float:
+    return -math.inf if value is None else abs(value)
 
 
 def _same_item(member: MemberModel, row: int, record: ProbeRecord) -> Item | None:

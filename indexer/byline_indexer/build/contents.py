@@ -88,6 +88,7 @@ def index_contents(
         rows=own.rows,
         features=own.features,
         row_weights=own.row_weights,
+        item_digests=identity.digests.rows_R if plan.groups is None else None,
         self_influence=own.self_influence,
         examples=own.examples,
         groups=own.groups,

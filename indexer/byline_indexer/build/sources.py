@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
-from byline.digests import content_digest
+from byline.digests import content_digest, first_bits
 from byline.errors import BylineError
 from byline.index.fingerprint import Fingerprint
 from byline.index.layout import TaskRecord
@@ -23,7 +23,7 @@ from byline_indexer.build.contents import BuildIdentity
 from byline_indexer.build.survey import Survey, scan_training_set
 from byline_indexer.config import BuildSettings, portable_task
 from byline_indexer.progress import Observer
-from byline_indexer.units.data_digests import DataDigests, Digests, short
+from byline_indexer.units.data_digests import DataDigests, Digests
 from byline_indexer.units.plan import BuildPlan, Numerics, settings_record
 
 
@@ -158,5 +158,5 @@ class Sources:
         for row in range(len(items)):
             item = content_digest(read_items(items, [row], EVALUATION)[0])
             digest.update(item)
-            each_E[row] = short(item)
+            each_E[row] = first_bits(item)
         return digest.hexdigest(), each_E

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from byline.digests import content_digest
+from byline.digests import content_digest, first_bits
 from byline.errors import InvalidTask
 from byline.loading.failures import task_code_failures
 from byline.models.training_points import TRAINING, describe_row, read_items
 from byline.task import Task
 from byline_indexer.build.example_spool import ExampleSpool
-from byline_indexer.units.data_digests import Digests, short
+from byline_indexer.units.data_digests import Digests
 
 REPORT_EVERY = 256
 """Rows between two reports of progress."""
@@ -55,7 +55,7 @@ def scan_training_set(task: Task, on_progress: Callable[[int, int], None] | None
     for row in range(rows):
         item_digest, text, example_id = read_row(task, row)
         digest.update(item_digest + content_digest(text))
-        rows_R[row] = short(item_digest)
+        rows_R[row] = first_bits(item_digest)
         examples.append(text)
         id_hashes[row] = _short_hash(example_id)
         if on_progress and (row + 1 == rows or row % REPORT_EVERY == 0):

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.digests import content_digest
+from byline.digests import short_digest
 from byline.errors import InvalidTask
 from byline.index.durable import durable_file
 from byline.task import Item, Task, TrainSet
@@ -77,14 +77,9 @@ class CheckedSet:
             InvalidTask: It is another than at first.
         """
         item = self._items[row]
-        if short(content_digest(item)) != self._digests.item(row):
+        if short_digest(item) != self._digests.item(row):
             raise _changed(f"row {row} of the {self._name}")
         return item
-
-
-def short(digest: bytes) -> int:
-    """Return the part of a digest that is kept."""
-    return int.from_bytes(digest[:8], "little")
 
 
 def _changed(what: str) -> InvalidTask:

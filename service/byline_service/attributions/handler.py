@@ -19,6 +19,7 @@ from byline_service.accounts.permissions import caller_of, charge
 from byline_service.attributions.admission import AdmissionTicket
 from byline_service.attributions.compute import Job, LoopCallbacks
 from byline_service.attributions.requests import ParsedRequest
+from byline_service.attributions.shown_tokens import shown_answer
 from byline_service.http.bodies import read_body
 from byline_service.state import AppState
 
@@ -152,7 +153,7 @@ class AttributionHandler:
             service.metrics.count_answer(attributor.name, answer.timings)
         milliseconds = (time.monotonic() - self.begun) * 1e3
         service.usage.add(caller_of(self.request).key_id, attributor.name, len(questions), milliseconds)
-        return parsed, answers
+        return parsed, [shown_answer(answer) for answer in answers]
 
 
 def _written(parsed: ParsedRequest, answers: list[Answer]) -> str:

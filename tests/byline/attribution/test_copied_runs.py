@@ -1,6 +1,7 @@
 """Longest shared runs of tokens, against a search over all pairs of places."""
 
 import random
+import time
 
 import pytest
 
@@ -43,3 +44,12 @@ def test_runs_are_equal_longest_and_apart(seed):
     free = [at for at in range(len(training) - 3) if not set(range(at, at + 4)) & set(taken)]
     for at in free:
         assert all(query[q : q + 4] != training[at : at + 4] for q in range(len(query) - 3))
+
+
+@pytest.mark.parametrize("token", ["a", " "])
+def test_texts_of_one_repeated_token_take_no_time(token):
+    begun = time.process_time()
+    runs = copied_runs([token] * 4_000, [token] * 4_000)
+    assert time.process_time() - begun < 3, "each pair of places was compared to its end"
+    assert [run.length for run in runs] == ([4_000] if token.strip() else [])
+    assert len(copied_runs([token] * 1_000 + ["b"], [*[token] * 999, "c"] * 4)) == (4 if token.strip() else 0)

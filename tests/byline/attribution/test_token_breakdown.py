@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import byline
+from byline.attribution import token_breakdown
 from byline.attribution.request import AttributionRequest
 from byline.attribution.token_breakdown import MOST_POINTS, settled
 from byline.errors import InvalidQuery, StaleIndex
@@ -67,6 +68,28 @@ def test_both_sides_add_up_to_the_scores_of_every_linear_recipe(task, tmp_path, 
     assert [p.score for p in plain.proponents] == [p.score for p in answer.proponents]
     assert plain.query_tokens is None
     assert plain.proponents[0].tokens is None
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_parts_add_up_before_the_rounding_is_shared_out(task, tmp_path, name, monkeypatch):
+    attributor = byline.build(task, small(name), tmp_path, progress=False)
+    seen = []
+
+    def watched(parts_T, score, rounding):
+        seen.append((score - parts_T.sum(), rounding, np.abs(parts_T).sum()))
+        return settled(parts_T, score, rounding)
+
+    monkeypatch.setattr(token_breakdown, "settled", watched)
+    attributor.attribute(QUERY, k=8, direction="both", tokens=True)
+    missing_V2, rounding_V2, size_V2 = np.array(seen).reshape(-1, 2, 3).transpose(2, 0, 1)
+    assert len(missing_V2) >= 8
+    assert (abs(missing_V2[:, 0]) <= 2e-5 * size_V2[:, 0]).all(), (
+        "the query's side uses the stored row itself"
+    )
+    assert (abs(missing_V2) <= rounding_V2 / 2).all(), (
+        "a bound that is nearly met refuses a good index some day"
+    )
+    assert (rounding_V2 < 0.01 * size_V2).all(), "a wide bound refuses no other training set"
 
 
 def test_masks_and_checkpoints_add_up(opened):
@@ -188,17 +211,39 @@ def test_images_are_told_patch_by_patch(tmp_path):
 
 def test_rounding_is_shared_out_by_size_and_more_than_rounding_is_refused():
     parts = np.array([1.0, -0.5, 0.0])
-    found = settled(parts, 0.503)
+    found = settled(parts, 0.503, 0.05)
     assert found.sum() == pytest.approx(0.503)
     assert found[2] == 0
     np.testing.assert_allclose(found, [1.002, -0.499, 0], atol=1e-12)
     with pytest.raises(StaleIndex, match="restore the data"):
-        settled(parts, 0.7)
-    assert not settled(np.zeros(2), 0.0).any()
+        settled(parts, 0.7, 0.05)
+    assert not settled(np.zeros(2), 0.0, 0.0).any()
 
 
 def test_a_changed_training_set_is_told(task, tmp_path):
     attributor = byline.build(task, recipe("grad_dot", projection={"size": 64}), tmp_path, progress=False)
     attributor._breakdown.task = replace(attributor.task, train_set=list(reversed(task.train_set)))
     with pytest.raises(StaleIndex):
+        attributor.attribute(QUERY, k=3, tokens=True)
+
+
+def test_one_changed_training_point_is_told_by_its_digest(task, tmp_path):
+    """Its last word alone is another: too small a change for a sum to tell."""
+    attributor = byline.build(task, recipe("grad_dot", projection={"size": 64}), tmp_path, progress=False)
+    first = attributor.attribute(QUERY, k=1, tokens=True).proponents[0].row
+    changed = [item.clone() for item in task.train_set]
+    changed[first][-1] = (changed[first][-1] + 1) % len(words.WORDS)
+    attributor._breakdown.task = replace(attributor.task, train_set=changed)
+    with pytest.raises(StaleIndex, match=f"training point {first} is not the one"):
+        attributor.attribute(QUERY, k=1, tokens=True)
+
+
+@pytest.mark.parametrize("name", ["query_positions", "training_positions"])
+def test_another_loss_is_told_by_the_sum(task, tmp_path, name, monkeypatch):
+    attributor = byline.build(task, recipe("grad_dot", projection={"size": 64}), tmp_path, progress=False)
+    right = getattr(token_breakdown, name)
+    monkeypatch.setattr(token_breakdown, name, lambda *asked: [1.02 * each_T for each_T in right(*asked)])
+    if name == "query_positions":
+        monkeypatch.setattr(token_breakdown, name, lambda *asked: 1.02 * right(*asked))
+    with pytest.raises(StaleIndex, match="another sum"):
         attributor.attribute(QUERY, k=3, tokens=True)

@@ -1,5 +1,7 @@
 """Results of checks are kept for what was checked, and for nothing else."""
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,32 @@ def test_not_for_another_version_member_device_or_library(
     monkeypatch.undo()
     monkeypatch.setattr(checks, "_version", lambda package: "0")
     assert cache.find(MODEL, *PLACE) is None
+
+
+@pytest.mark.parametrize("editable", [False, True])
+def test_not_for_other_sources_of_a_package_without_a_version_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, editable: bool
+) -> None:
+    """The model's class derives from one of the package, as of a distribution `some-layers` with the module `layers`."""
+    source = tmp_path / "odd_layers.py"
+    source.write_text("from torch import nn\n\nclass Odd(nn.Linear):\n    pass\n")
+    if editable:
+        installed = tmp_path / "odd_layers-1.dist-info"
+        installed.mkdir()
+        (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: odd_layers\nVersion: 1\n")
+        (installed / "direct_url.json").write_text('{"url": "file:///x", "dir_info": {"editable": true}}')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    odd = importlib.import_module("odd_layers").Odd
+
+    class Own(odd):  # type: ignore[misc, valid-type]
+        pass
+
+    model, cache = Own(3, 2), CheckCache(tmp_path / CHECK_CACHE, "a" * 64)
+    cache.keep(model, *PLACE, RECORD)
+    assert cache.find(model, *PLACE) == RECORD
+    source.write_text(source.read_text().replace("pass", "changed = True"))
+    assert cache.find(model, *PLACE) is None
+    sys.modules.pop("odd_layers")
 
 
 def test_the_latest_entries_stay(tmp_path: Path) -> None:

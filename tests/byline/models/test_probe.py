@@ -107,6 +107,26 @@ def test_a_loss_that_reads_another_constant_is_refused(
         require_probe(same, record, data=True)
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-2, 1e-4])
+def test_a_scaled_loss_is_refused_where_the_loss_is_small(
+    task: Task, size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SCALE, "loss", size)
+    record, same = probe(member(task)), member(task)
+    require_probe(same, record, data=True)
+    monkeypatch.setitem(SCALE, "loss", 5 * size)
+    with pytest.raises(StaleIndex, match="the loss of training point"):
+        require_probe(same, record, data=True)
+
+
+def test_the_largest_loss_of_items_of_a_size_is_recorded(task: Task) -> None:
+    """A learned item's loss is near zero, and so is any multiple of it."""
+    loaded = member(task)
+    losses = [float(loaded.values([task.train_set[row]])[0]) for row in range(ROWS)]
+    assert probe(loaded).row == losses.index(max(losses))
+    assert losses[0] < max(losses)
+
+
 def test_another_or_a_missing_target_is_refused(task: Task) -> None:
     record = probe(member(task))
     other = replace(task, targets={"logit": lambda model, batch: 2 * logit(model, batch)})

@@ -65,6 +65,17 @@ def test_texts_without_a_preview_never_leave(serve, tmp_path):
         assert point["tokens"]["copied"] == []
         assert point["tokens"]["paragraphs"] == []
         assert point["tokens"]["training_parts"]
+        assert len(point["tokens"]["training_parts"]) == 1, "the number of words is no number of the answer"
+
+
+@pytest.mark.parametrize("preview", ["[redacted]", "the", ""])
+def test_words_that_a_preview_does_not_show_never_leave(serve, tmp_path, preview):
+    hidden = replace(words.task(), describe=lambda row: byline.Example(id=f"row-{row}", preview=preview))
+    index = byline.build(hidden, recipe("grad_dot", projection={"size": 64}), tmp_path, progress=False)
+    found = serve({"words": index}).client.post(ASK, json={"query": QUERY, "k": 5, "tokens": True}).json()
+    for point in found["proponents"]:
+        assert set(point["tokens"]["texts"]) <= {"…", preview, f" {preview}"}
+        assert sum(point["tokens"]["training_parts"]) == pytest.approx(point["score"], rel=1e-4)
 
 
 def test_keys_of_owners_cannot_ask(served):
