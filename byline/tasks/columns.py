@@ -1,7 +1,7 @@
 """Columns of a data set, mapped to the fields of documents."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -45,11 +45,12 @@ class Columns(BaseModel):
     attributes: tuple[str, ...] = ()
     """Further columns, for people and for filters."""
 
-    def fitted(self, names: Sequence[str]) -> "Columns":
+    def fitted(self, names: Sequence[str], later: Callable[[str], bool] | None = None) -> "Columns":
         """Fill in the usual names.
 
         Args:
-            names: Columns of the data set.
+            names: Columns of the data set, or of its first row.
+            later: Tells whether any row has a column, for data whose rows have columns of their own. None for a table.
 
         Returns:
             The mapping, with exactly one of text, prompt with completion, and messages.
@@ -58,12 +59,16 @@ class Columns(BaseModel):
             InvalidTask: A column is not there, or none or several fit.
         """
         chosen = self._forms_chosen() or _guessed(names)
+        usual = {field for field in _METADATA if later is not None or field in names}
         metadata = {
-            field: field if (given := getattr(self, field)) is None and field in names else given or None
+            field: field if (given := getattr(self, field)) is None and field in usual else given or None
             for field in _METADATA
         }
         made = Columns(**chosen, **metadata, attributes=self.attributes)
         absent = [name for name in made.used if name not in names]
+        if later is not None:
+            guessed = {field for field in _METADATA if getattr(self, field) is None}
+            absent = [name for name in absent if name not in guessed and not later(name)]
         if absent:
             raise InvalidTask(f"expected a column '{absent[0]}', the data set has {_listed(names)}")
         return made

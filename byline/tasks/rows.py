@@ -17,6 +17,8 @@ from byline.tasks.documents import Document
 
 _BUILDERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".arrow": "arrow"}
 """Files that `datasets` maps into memory."""
+_ROWS = 1024
+"""Rows that are read at once while a column is looked for."""
 FILES = (".jsonl", ".json", ".parquet", ".csv", ".txt", ".arrow")
 
 
@@ -52,6 +54,9 @@ class DocumentList:
 
 
 class _Table(Protocol):
+    ragged: bool
+    """Whether each row has columns of its own. Then `names` are those of the first row."""
+
     @property
     def names(self) -> Sequence[str]: ...
 
@@ -69,7 +74,13 @@ class DocumentTable:
     def __init__(self, table: _Table, columns: Columns) -> None:
         if not len(table):
             raise InvalidTask("expected at least one document to train on, got none: pass data with rows")
-        self._table, self._columns = table, columns.fitted(table.names)
+        self._table = table
+        self._columns = columns.fitted(table.names, self._has if table.ragged else None)
+
+    def _has(self, column: str) -> bool:
+        """Tell whether any row has a column."""
+        starts = range(0, len(self._table), _ROWS)
+        return any(column in row for first in starts for row in self._table.rows(first, first + _ROWS))
 
     @property
     def state(self) -> str | None:
@@ -126,6 +137,7 @@ def _require_all(data: Sequence[Any], element: type, each: str) -> None:
 
 
 class _Dicts:
+    ragged = True
     state: str | None = None
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -139,6 +151,7 @@ class _Dicts:
 
 
 class _Texts:
+    ragged = False
     names = ("text",)
     state: str | None = None
 
@@ -154,6 +167,8 @@ class _Texts:
 
 class _Dataset:
     """Rows of a `datasets.Dataset`, which is mapped into memory."""
+
+    ragged = False
 
     def __init__(self, dataset: Any) -> None:
         self._dataset, self.names = dataset, list(dataset.column_names)
@@ -201,6 +216,8 @@ class _FileSpans:
 
 
 class _JsonLines:
+    ragged = True
+
     def __init__(self, path: Path) -> None:
         self._path, self._lines = path, _FileSpans(path, _lines(path))
         self.state: str | None = self._lines.state
@@ -226,6 +243,7 @@ class _JsonLines:
 
 
 class _Paragraphs:
+    ragged = False
     names = ("text",)
 
     def __init__(self, path: Path) -> None:
