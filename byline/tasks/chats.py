@@ -130,7 +130,7 @@ class ChatTemplate:
             raise InvalidInput(
                 f"expected messages that the tokenizer's chat template takes, got {len(messages)} that it refuses "
                 f"({type(error).__name__}): repair their order, or leave them out"
-            ) from error
+            ) from None
 
     def _span(self, messages: Sequence[Turn], number: int, full: str) -> tuple[int, int]:
         """Find the characters of a turn in the whole chat, with the token that ends it."""

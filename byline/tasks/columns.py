@@ -1,6 +1,7 @@
 """Columns of a data set, mapped to the fields of documents."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -15,6 +16,8 @@ _TEXTS = ("text", "content")
 _PAIRS = (("prompt", "completion"), ("instruction", "output"), ("prompt", "response"), ("question", "answer"))
 _CHATS = ("messages", "conversations")
 _METADATA = ("id", "owner", "license", "uri", "label")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,30}")
+"""Names of columns that an error may show."""
 _ROLES = {"human": "user", "gpt": "assistant"}
 """Names of ShareGPT's turns, `{"from": "human", "value": ...}`."""
 
@@ -133,8 +136,15 @@ def _guessed(names: Sequence[str]) -> dict[str, str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    some = ", ".join(f"'{name}'" for name in list(names)[:12])
-    return f"the columns {some}{', ...' if len(names) > 12 else ''}" if names else "no columns"
+    """Name columns for people. In a file without a header the names are content: other than plain ones are counted."""
+    plain = [name for name in names if _PLAIN.fullmatch(str(name))]
+    others = len(names) - len(plain)
+    if not names:
+        return "no columns"
+    if not plain:
+        return f"{others} columns whose names are no plain words"
+    some = ", ".join(f"'{name}'" for name in plain[:12]) + (", ..." if len(plain) > 12 else "")
+    return f"the columns {some}{f' and {others} whose names are no plain words' if others else ''}"
 
 
 def _value(row: Mapping[str, Any], name: str, position: int) -> Any:

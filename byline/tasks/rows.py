@@ -345,7 +345,7 @@ def _mapped(path: Path, builder: str) -> _Dataset:
         raise InvalidTask(
             f"expected {path} to be a {builder} file in UTF-8 with one table, got one that cannot be read "
             f"({type(error).__name__}): convert the file, for example to JSONL"
-        ) from error
+        ) from None
     finally:
         library.logging.set_verbosity(level)
         if shown:

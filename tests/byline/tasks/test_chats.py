@@ -61,6 +61,7 @@ def test_messages_that_the_template_refuses_are_told_without_their_content(token
     with pytest.raises(InvalidInput, match="got 5 that it refuses") as error:
         ChatTemplate(chat_tokenizer(tokenizer_folder, STRICT)).encode(CHAT)
     assert "brief" not in str(error.value)
+    assert error.value.__cause__ is None
 
 
 def test_a_chat_that_the_assistant_begins(tokenizer_folder: Path) -> None:

@@ -32,12 +32,15 @@ def test_usual_names(names: list[str], found: dict[str, str]) -> None:
         (["text", "messages"], "several of the usual names"),
         (["instruction", "input", "output"], "join them into a column"),
         ([], "no columns"),
+        (["a secret", "body"], "in the columns 'body' and 1 whose names are no plain words: "),
+        (["a secret", "more secret, too"], "in 2 columns whose names are no plain words: "),
     ],
 )
 def test_what_cannot_be_guessed_is_refused_with_the_columns(names: list[str], message: str) -> None:
     with pytest.raises(InvalidTask, match=message) as error:
         Columns().fitted(names)
     assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
 
 
 def test_an_absent_column_is_named() -> None:
