@@ -104,7 +104,7 @@ def task_text(build: HuggingFaceBuild) -> str:
         else "None  # the usual names: text, prompt and completion, messages, owner, ..."
     )
     imported = "Columns, LocalModel" if given else "LocalModel"
-    return f'''{_DOCSTRING}
+    return f"""{_DOCSTRING}
 
 from byline.task import Task
 from byline.tasks import {imported}, causal_language_model
@@ -116,7 +116,7 @@ COLUMNS = {names}
 
 def task() -> Task:
     return causal_language_model({build.name!r}, MODEL, DATA, columns=COLUMNS)
-'''
+"""
 
 
 def named_columns(text: str | None) -> Columns:
