@@ -134,6 +134,7 @@ def test_names_and_places(tmp_path: Path) -> None:
         (["--hf", "x"], "got one of the two"),
         (["a.toml", "--hf", "x"], "got both"),
         (["--hf", "nowhere", "--data", "nowhere"], "found nothing at nowhere: Byline downloads nothing"),
+        (["a.toml", "--recipe", "logra"], "got both"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments: list[str], message: str) -> None:
