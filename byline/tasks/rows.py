@@ -1,5 +1,6 @@
 """Rows of training data as people have them: lists, `datasets`, files. Rows are read when they are needed."""
 
+import hashlib
 import json
 import logging
 from array import array
@@ -19,6 +20,8 @@ _BUILDERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".arrow": "a
 """Files that `datasets` maps into memory."""
 _ROWS = 1024
 """Rows that are read at once while a column is looked for."""
+_END = 2**16
+"""Bytes at each end of a file that its state covers."""
 FILES = (".jsonl", ".json", ".parquet", ".csv", ".txt", ".arrow")
 
 
@@ -189,8 +192,7 @@ class _FileSpans:
     """Pieces of a file, whose places alone are kept in memory."""
 
     def __init__(self, path: Path, spans: Iterator[tuple[int, int]]) -> None:
-        found = path.stat()
-        self.state = f"{path.resolve()}:{found.st_size}:{found.st_mtime_ns}"
+        self.state = _file_state(path)
         places = array("q")
         for span in spans:
             places.extend(span)
@@ -255,6 +257,17 @@ class _Paragraphs:
 
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
         return [{"text": text} for text in self._paragraphs.pieces(start, stop)]
+
+
+def _file_state(path: Path) -> str:
+    """Name a file's state without reading all of it: another file of the same size and time is another one."""
+    found = path.stat()
+    with path.open("rb") as file:
+        ends = hashlib.sha256(file.read(_END))
+        file.seek(max(found.st_size - _END, 0))
+        ends.update(file.read(_END))
+    times = f"{found.st_mtime_ns}:{found.st_ctime_ns}"
+    return f"{path.resolve()}:{found.st_ino}:{found.st_size}:{times}:{ends.hexdigest()}"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int]]:
