@@ -160,7 +160,7 @@ class ChatTemplate:
     def _span(self, messages: Sequence[Turn], number: int, full: str) -> tuple[int, int]:
         """Find the characters of a turn in the whole chat, with the token that ends it."""
         before, after = (
-            self._text(messages[:number], prompt=True),
+            self._text(messages[:number], prompt=True) if number else self._opening(messages),
             self._text(messages[: number + 1]).rstrip(),
         )
         end = len(after) if full.startswith(after) else self._end(messages, number, full, after)
@@ -170,6 +170,12 @@ class ChatTemplate:
                 f"{number}: put {GENERATION} and {{% endgeneration %}} around the assistant's turns in the template"
             )
         return len(before), end
+
+    def _opening(self, messages: Sequence[Turn]) -> str:
+        """Write what stands before the answer in a chat that begins with it: templates need not take an empty chat."""
+        first = {**messages[0], "content": _PLACE}
+        before, found, _ = self._text([first, *messages[1:]]).partition(_PLACE)
+        return before if found else _PLACE
 
     def _end(self, messages: Sequence[Turn], number: int, full: str, after: str) -> int | None:
         """Find the end of a turn that the template writes otherwise as the last one, such as without its thoughts.

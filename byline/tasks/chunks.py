@@ -268,7 +268,8 @@ class Chunks:
             if document.id is not None and owned.setdefault(document.id, position) != position:
                 raise InvalidTask(
                     f"expected {len(ids_D)} different ids, got {len(first)}: those at positions {owned[document.id]} and "
-                    f"{position} are the same, and every one needs its own"
+                    f"{position} are the same, and every one needs its own: repair the rows, or pass Columns(id='') for ids "
+                    f"that are digests of the content"
                 )
             name = document.id or content_id(_content(document))
             seen[name] += 1

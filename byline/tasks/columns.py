@@ -214,5 +214,6 @@ def _turn(turn: Any) -> Any:
     if not isinstance(turn, Mapping):
         return turn
     if "from" in turn and "value" in turn and "role" not in turn:
-        return {"role": _ROLES.get(turn["from"], turn["from"]), "content": turn["value"]}
+        role = turn["from"]
+        return {"role": _ROLES.get(role, role) if isinstance(role, str) else role, "content": turn["value"]}
     return {key: value for key, value in turn.items() if value is not None}
