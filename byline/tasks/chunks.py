@@ -105,9 +105,7 @@ class Chunks:
         """Tell whether kept places are of as many documents and chunks as they say."""
         first_D, places_R2, repeats_K2 = kept["first_D"], kept["places_R2"], kept["repeats_K2"]
         shapes = first_D.ndim == 1 and places_R2.shape[1:] == repeats_K2.shape[1:] == (2,)
-        return bool(
-            shapes and len(first_D) == len(self._documents) + 1 and first_D[-1] == len(places_R2) > 0
-        )
+        return bool(shapes and len(first_D) == len(self._documents) + 1 and first_D[-1] == len(places_R2) > 0)
 
     def _scan(self) -> dict[str, np.ndarray]:
         """Encode every document, and keep places alone."""
