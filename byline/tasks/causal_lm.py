@@ -226,7 +226,7 @@ class TextQueries:
             return ParsedQuery(item=_item(prompt, len(prompt)), complete=False)
         if query.attribute == "text":
             return ParsedQuery(item=self._chat_item("messages", turns, 0), complete=True)
-        prompt = len(self._tokens.chat.prompt(turns[:-1])) if turns[1:] else 0
+        prompt = len(self._tokens.chat.prompt(turns[:-1]))
         item = self._chat_item("messages", turns, prompt)
         if query.target_text is not None or query.target_tokens is not None:
             self._keep_targets(query, item)

@@ -14,18 +14,28 @@ GENERATION = "{% generation %}"
 _PLACE = "\u2603byline\u2603"
 """Stands for a turn's content while its place is looked for."""
 _DAY = {
-    **{"%d": "26", "%-d": "26", "%e": "26", "%m": "07", "%-m": "7", "%y": "24", "%Y": "2024", "%j": "208"},
-    **{"%b": "Jul", "%B": "July", "%a": "Fri", "%A": "Friday", "%F": "2024-07-26", "%D": "07/26/24"},
-    **{
-        "%H": "00",
-        "%I": "12",
-        "%M": "00",
-        "%S": "00",
-        "%p": "AM",
-        "%T": "00:00:00",
-        "%Z": "UTC",
-        "%z": "+0000",
-    },
+    "%d": "26",
+    "%-d": "26",
+    "%e": "26",
+    "%m": "07",
+    "%-m": "7",
+    "%y": "24",
+    "%Y": "2024",
+    "%j": "208",
+    "%b": "Jul",
+    "%B": "July",
+    "%a": "Fri",
+    "%A": "Friday",
+    "%F": "2024-07-26",
+    "%D": "07/26/24",
+    "%H": "00",
+    "%I": "12",
+    "%M": "00",
+    "%S": "00",
+    "%p": "AM",
+    "%T": "00:00:00",
+    "%Z": "UTC",
+    "%z": "+0000",
 }
 """The day that every template is told: with the real one, the same chats would be other data on the next day."""
 _NOW = "strftime_now"
@@ -160,7 +170,7 @@ class ChatTemplate:
     def _span(self, messages: Sequence[Turn], number: int, full: str) -> tuple[int, int]:
         """Find the characters of a turn in the whole chat, with the token that ends it."""
         before, after = (
-            self._text(messages[:number], prompt=True) if number else self._opening(messages),
+            self._text(messages[:number], prompt=True),
             self._text(messages[: number + 1]).rstrip(),
         )
         end = len(after) if full.startswith(after) else self._end(messages, number, full, after)
@@ -170,12 +180,6 @@ class ChatTemplate:
                 f"{number}: put {GENERATION} and {{% endgeneration %}} around the assistant's turns in the template"
             )
         return len(before), end
-
-    def _opening(self, messages: Sequence[Turn]) -> str:
-        """Write what stands before the answer in a chat that begins with it: templates need not take an empty chat."""
-        first = {**messages[0], "content": _PLACE}
-        before, found, _ = self._text([first, *messages[1:]]).partition(_PLACE)
-        return before if found else _PLACE
 
     def _end(self, messages: Sequence[Turn], number: int, full: str, after: str) -> int | None:
         """Find the end of a turn that the template writes otherwise as the last one, such as without its thoughts.

@@ -4,10 +4,9 @@ import hashlib
 import json
 import logging
 from array import array
-from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -277,19 +276,12 @@ def _lines(path: Path) -> Iterator[tuple[int, int]]:
     Yields:
         First byte of a line, and the byte after it.
     """
+    first = 0
     with path.open("rb") as file:
-        first = _skip_mark(file)
         for line in file:
             if line.strip():
                 yield first, first + len(line)
             first += len(line)
-
-
-def _skip_mark(file: BinaryIO) -> int:
-    """Skip the byte order mark that some editors write first. Returns the place behind it."""
-    if file.read(len(BOM_UTF8)) != BOM_UTF8:
-        file.seek(0)
-    return file.tell()
 
 
 def _paragraphs(path: Path) -> Iterator[tuple[int, int]]:
@@ -298,8 +290,8 @@ def _paragraphs(path: Path) -> Iterator[tuple[int, int]]:
     Yields:
         First byte of a paragraph, and the byte after it.
     """
+    first = last = place = 0
     with path.open("rb") as file:
-        first = last = place = _skip_mark(file)
         for line in file:
             place += len(line)
             if line.strip():
@@ -337,7 +329,7 @@ def _file(path: Path, columns: Columns) -> Documents:
 
 def _is_array(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(4096).removeprefix(BOM_UTF8).lstrip().startswith(b"[")
+        return file.read(4096).lstrip().startswith(b"[")
 
 
 def _of_datasets(data: Any) -> _Dataset:

@@ -287,7 +287,7 @@ def test_a_4_bit_file_is_refused_with_a_way_that_works() -> None:
     weights = network().state_dict()
     weights["0.weight"] = torch.zeros(10, 1, dtype=torch.uint8)
     weights |= {"0.weight.absmax": torch.zeros(1), "0.weight.quant_state.bitsandbytes__nf4": torch.zeros(9)}
-    with pytest.raises(InvalidTask, match="they are quantized: .* the PeftModel around it, in memory"):
+    with pytest.raises(InvalidTask, match=r"they are quantized: .* the PeftModel around it, in memory"):
         put_weights(network(), weights)
 
 

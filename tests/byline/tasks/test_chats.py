@@ -43,13 +43,6 @@ def test_a_template_with_todays_date_writes_the_same_every_day(tokenizer_folder:
     assert tokens_T[: len(prompt)].tolist() == prompt
 
 
-@pytest.mark.parametrize("template", [CHATML, MARKED, "{{ messages[0]['role'] }}\n" + CHATML])
-def test_a_chat_may_begin_with_the_assistant(tokenizer_folder: Path, template: str) -> None:
-    tokenizer = chat_tokenizer(tokenizer_folder, template)
-    tokens_T, targets_T = ChatTemplate(tokenizer).encode(CHAT[2:])
-    assert tokenizer.decode(tokens_T[targets_T]) == "os<|end|>add(a, b)<|end|>"
-
-
 def test_a_prompt_ends_where_the_answer_begins(tokenizer_folder: Path) -> None:
     template = ChatTemplate(chat_tokenizer(tokenizer_folder))
     tokens_T, targets_T = template.encode(CHAT)

@@ -48,12 +48,6 @@ def test_files(tmp_path: Path, kind: str) -> None:
         assert documents.read(3, 9) == DOCUMENTS[3:]
 
 
-def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
-    for name, content in {"a.jsonl": '{"text": "one"}\n{"text": "two"}', "a.txt": "one\n\ntwo"}.items():
-        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content.encode())
-        assert [each.text.strip() for each in documents_of(tmp_path / name).read(0, 9)] == ["one", "two"]
-
-
 def test_json_lines_named_json(tmp_path: Path) -> None:
     path = written(tmp_path, "jsonl")
     assert documents_of(path.rename(tmp_path / "rows.json")).read(0, 5) == DOCUMENTS
