@@ -17,6 +17,11 @@ _RECOMPUTED = re.compile(
     r"(^|\.)(position_ids|token_type_ids|masked_bias|inv_freq|original_inv_freq|num_batches_tracked)$"
 )
 """Buffers that some releases store and others compute."""
+_QUANTIZED = re.compile(r"\.(absmax|nested_absmax|quant_map|SCB|qweight|qzeros)$|\.quant_state\.")
+"""Tensors that quantized files hold beside the integers."""
+_IN_MEMORY = (
+    "load the model with from_pretrained as in training, and pass it, or the PeftModel around it, in memory"
+)
 
 
 def put_weights(
@@ -98,6 +103,10 @@ def _misfit(model: nn.Module, weights: Mapping[str, Tensor], missing: list[str],
     buffer = missing and missing[0] in dict(model.named_buffers())
     if buffer:
         advice = "register the buffer with persistent=False if the model computes it by itself"
+    elif getattr(getattr(model, "config", None), "quantization_config", None) or any(
+        _QUANTIZED.search(name) for name in weights
+    ):
+        advice = f"they are quantized: {_IN_MEMORY}"
     elif any(".lora_" in name for name in weights):
         advice = f"they are an adapter's: pass its folder as {ADAPTER_ARGUMENT}"
     else:
@@ -118,7 +127,8 @@ def _refuse_other_numbers(model: nn.Module, fitted: Mapping[str, Tensor]) -> Non
         if not same or tensor.is_complex() != parameter.is_complex():
             raise InvalidTask(
                 f"expected '{name}' to be stored as {str(parameter.dtype).removeprefix('torch.')} or another precision "
-                f"of it, got {str(tensor.dtype).removeprefix('torch.')}: pass the weights before they were quantized"
+                f"of it, got {str(tensor.dtype).removeprefix('torch.')}: pass the weights before they were quantized, or "
+                f"{_IN_MEMORY}"
             )
 
 

@@ -18,7 +18,7 @@ from byline.tasks.classification import device_of
 from byline.tasks.columns import Columns
 from byline.tasks.documents import IGNORED, Document
 from byline.tasks.loaded_models import LoadedModel, language_model
-from byline.tasks.payloads import CausalTextQuery, ChatQuery, causal_text_payload
+from byline.tasks.payloads import TARGETED, CausalTextQuery, ChatQuery, causal_text_payload
 from byline.tasks.pretrained import LocalModel
 from byline.tasks.rows import documents_of
 from byline.tasks.token_objectives import (
@@ -32,7 +32,7 @@ from byline.tasks.token_objectives import (
     position_losses,
     token_margin,
 )
-from byline.tasks.token_texts import item_texts, target_tokens
+from byline.tasks.token_texts import item_texts, target_tokens, token_places, token_texts
 from byline.tasks.tokenizer import Tokens, require_fit
 
 
@@ -202,8 +202,13 @@ class TextQueries:
         """Cut a text into chunks, as training does, or take one row of a text with its completion.
 
         Raises:
-            InvalidQuery: Nothing in it is predicted, or text and completion do not fit the context.
+            InvalidQuery: Nothing in it is predicted, text and completion do not fit the context, or it names targets.
         """
+        named = next((n for n in TARGETED if getattr(query, n) is not None), None)
+        if named is not None:
+            raise InvalidQuery(
+                f"expected a candidate without {named}, as training takes the loss of a whole row: leave it out"
+            )
         turns = [turn.model_dump() for turn in query.messages] if isinstance(query, ChatQuery) else ()
         document = Document(text=query.text, completion=query.completion, messages=turns)
         try:
@@ -219,18 +224,41 @@ class TextQueries:
             prompt = self._tokens.chat.prompt(turns)
             require_fit("messages (one more token is generated)", len(prompt), self._context - 1)
             return ParsedQuery(item=_item(prompt, len(prompt)), complete=False)
+        if query.attribute == "text":
+            return ParsedQuery(item=self._chat_item("messages", turns, 0), complete=True)
+        prompt = len(self._tokens.chat.prompt(turns[:-1]))
+        item = self._chat_item("messages", turns, prompt)
+        if query.target_text is not None or query.target_tokens is not None:
+            self._keep_targets(query, item)
+        if query.rather_than is not None:
+            other = {**turns[-1], "content": query.rather_than}
+            item[CONTRAST] = self._chat_item("messages with rather_than", [*turns[:-1], other], prompt)
+        return ParsedQuery(item=item, complete=True)
+
+    def _chat_item(self, name: str, turns: list[dict[str, Any]], prompt: int) -> dict[str, Any]:
+        """Make the item of a chat, whose targets are the assistant's tokens behind a prompt."""
         fault = chat_fault(turns)
         if fault is not None:
             raise InvalidQuery(fault)
         tokens_T, targets_T = self._tokens.chat.encode(turns)
-        require_fit("messages", len(tokens_T), self._context)
-        if query.attribute == "completion":
-            targets_T &= np.arange(len(targets_T)) >= len(self._tokens.chat.prompt(turns[:-1]))
+        require_fit(name, len(tokens_T), self._context)
+        targets_T &= np.arange(len(targets_T)) >= prompt
         if not targets_T[1:].any():
             raise InvalidQuery("expected an assistant's turn of at least one token, got none")
         input_ids = torch.from_numpy(tokens_T.astype(np.int64))
-        labels = torch.where(torch.from_numpy(targets_T), input_ids, IGNORED)
-        return ParsedQuery(item={"input_ids": input_ids, "labels": labels}, complete=True)
+        return {
+            "input_ids": input_ids,
+            "labels": torch.where(torch.from_numpy(targets_T), input_ids, IGNORED),
+        }
+
+    def _keep_targets(self, query: ChatQuery, item: dict[str, Any]) -> None:
+        """Keep the targets that a query names among the tokens of the last turn, which stands for the completion."""
+        answer_A = (item["labels"] != IGNORED).nonzero().flatten()
+        texts = token_texts(self._tokens.decode, item["input_ids"][answer_A].tolist())
+        named = query.model_copy(update={"completion": "".join(texts)})
+        target = target_tokens(named, token_places(texts))
+        item["labels"][answer_A[: target.start]] = IGNORED
+        item["labels"][answer_A[target.stop :]] = IGNORED
 
     def predict(self, model: nn.Module, item: Item) -> Prediction:
         """Generate the completion, and say how probable the model found it."""

@@ -13,6 +13,38 @@ GENERATION = "{% generation %}"
 """A template that marks the assistant's turns itself has this tag."""
 _PLACE = "\u2603byline\u2603"
 """Stands for a turn's content while its place is looked for."""
+_DAY = {
+    "%d": "26",
+    "%-d": "26",
+    "%e": "26",
+    "%m": "07",
+    "%-m": "7",
+    "%y": "24",
+    "%Y": "2024",
+    "%j": "208",
+    "%b": "Jul",
+    "%B": "July",
+    "%a": "Fri",
+    "%A": "Friday",
+    "%F": "2024-07-26",
+    "%D": "07/26/24",
+    "%H": "00",
+    "%I": "12",
+    "%M": "00",
+    "%S": "00",
+    "%p": "AM",
+    "%T": "00:00:00",
+    "%Z": "UTC",
+    "%z": "+0000",
+}
+"""The day that every template is told: with the real one, the same chats would be other data on the next day."""
+_NOW = "strftime_now"
+_FIXED_NOW = (
+    f"{{% macro {_NOW}(format) %}}{{{{ format"
+    + "".join(f".replace('{code}', '{value}')" for code, value in _DAY.items())
+    + " }}{% endmacro %}{{ '' }}"  # the empty text keeps a line break that follows
+)
+"""Stands before a template in place of the function that templates ask for the time."""
 Turn = Mapping[str, Any]
 
 
@@ -51,7 +83,7 @@ def first_exchange(messages: Sequence[Turn]) -> tuple[str, str]:
 
 
 class ChatTemplate:
-    """The chat template of a tokenizer.
+    """The chat template of a tokenizer. Where a template asks for today's date, it is told July 26, 2024, always.
 
     Args:
         tokenizer: Of transformers, fast, with a chat template.
@@ -68,6 +100,7 @@ class ChatTemplate:
                 "expected a tokenizer with one chat template, since the training data are messages: set "
                 "tokenizer.chat_template as in training, or pass columns of texts"
             )
+        self._written = f"{_FIXED_NOW}{template}" if _NOW in template else template
         self._marks = GENERATION in template or "{%- generation" in template
 
     def encode(self, messages: Sequence[Turn]) -> tuple[np.ndarray, np.ndarray]:
@@ -125,12 +158,14 @@ class ChatTemplate:
                 "leave that turn out, or put one before it"
             )
         try:
-            return self._tokenizer.apply_chat_template([dict(turn) for turn in messages], **options)
+            return self._tokenizer.apply_chat_template(
+                [dict(turn) for turn in messages], chat_template=self._written, **options
+            )
         except Exception as error:  # a template raises errors of jinja2 with words of its own
             raise InvalidInput(
                 f"expected messages that the tokenizer's chat template takes, got {len(messages)} that it refuses "
                 f"({type(error).__name__}): repair their order, or leave them out"
-            ) from error
+            ) from None
 
     def _span(self, messages: Sequence[Turn], number: int, full: str) -> tuple[int, int]:
         """Find the characters of a turn in the whole chat, with the token that ends it."""

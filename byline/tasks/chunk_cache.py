@@ -18,14 +18,18 @@ import platformdirs
 from byline.version import __version__
 
 
-def cache_file(*parts: object) -> Path:
-    """Name the file of a training set.
+def cache_file(*parts: object) -> Path | None:
+    """Name the file of a training set. None for a user without a home folder, as some containers have.
 
     Args:
         parts: What the places depend on: the data's state, the tokenizer, the lengths.
     """
     name = hashlib.sha256(repr((__version__, *parts)).encode()).hexdigest()[:32]
-    return platformdirs.user_cache_path("byline", appauthor=False) / "chunks" / f"{name}.npz"
+    try:
+        folder = platformdirs.user_cache_path("byline", appauthor=False)
+    except (RuntimeError, OSError):
+        return None
+    return folder / "chunks" / f"{name}.npz" if folder.is_absolute() else None
 
 
 def load_places(file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:

@@ -87,7 +87,7 @@ class Chunks:
         self._recent: OrderedDict[int, Encoded] = OrderedDict()
         file = self._cache_file()
         kept = None if file is None else load_places(file, ("first_D", "places_R2", "repeats_K2"))
-        if kept is None:
+        if kept is None or not self._fits(kept):
             kept = self._scan()
             if file is not None and len(kept["places_R2"]) >= _CACHED:
                 keep_places(file, kept)
@@ -100,6 +100,12 @@ class Chunks:
         if state is None:
             return None
         return cache_file(state, self._tokens.digest, self._cut)
+
+    def _fits(self, kept: dict[str, np.ndarray]) -> bool:
+        """Tell whether kept places are of as many documents and chunks as they say."""
+        first_D, places_R2, repeats_K2 = kept["first_D"], kept["places_R2"], kept["repeats_K2"]
+        shapes = first_D.ndim == 1 and places_R2.shape[1:] == repeats_K2.shape[1:] == (2,)
+        return bool(shapes and len(first_D) == len(self._documents) + 1 and first_D[-1] == len(places_R2) > 0)
 
     def _scan(self) -> dict[str, np.ndarray]:
         """Encode every document, and keep places alone."""
@@ -260,7 +266,8 @@ class Chunks:
             if document.id is not None and owned.setdefault(document.id, position) != position:
                 raise InvalidTask(
                     f"expected {len(ids_D)} different ids, got {len(first)}: those at positions {owned[document.id]} and "
-                    f"{position} are the same, and every one needs its own"
+                    f"{position} are the same, and every one needs its own: repair the rows, or pass Columns(id='') for ids "
+                    f"that are digests of the content"
                 )
             name = document.id or content_id(_content(document))
             seen[name] += 1

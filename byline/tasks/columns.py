@@ -1,7 +1,8 @@
 """Columns of a data set, mapped to the fields of documents."""
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -15,6 +16,8 @@ _TEXTS = ("text", "content")
 _PAIRS = (("prompt", "completion"), ("instruction", "output"), ("prompt", "response"), ("question", "answer"))
 _CHATS = ("messages", "conversations")
 _METADATA = ("id", "owner", "license", "uri", "label")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,30}")
+"""Names of columns that an error may show."""
 _ROLES = {"human": "user", "gpt": "assistant"}
 """Names of ShareGPT's turns, `{"from": "human", "value": ...}`."""
 
@@ -45,11 +48,12 @@ class Columns(BaseModel):
     attributes: tuple[str, ...] = ()
     """Further columns, for people and for filters."""
 
-    def fitted(self, names: Sequence[str]) -> "Columns":
+    def fitted(self, names: Sequence[str], later: Callable[[str], bool] | None = None) -> "Columns":
         """Fill in the usual names.
 
         Args:
-            names: Columns of the data set.
+            names: Columns of the data set, or of its first row.
+            later: Tells whether any row has a column, for data whose rows have columns of their own. None for a table.
 
         Returns:
             The mapping, with exactly one of text, prompt with completion, and messages.
@@ -58,12 +62,16 @@ class Columns(BaseModel):
             InvalidTask: A column is not there, or none or several fit.
         """
         chosen = self._forms_chosen() or _guessed(names)
+        usual = {field for field in _METADATA if later is not None or field in names}
         metadata = {
-            field: field if (given := getattr(self, field)) is None and field in names else given or None
+            field: field if (given := getattr(self, field)) is None and field in usual else given or None
             for field in _METADATA
         }
         made = Columns(**chosen, **metadata, attributes=self.attributes)
         absent = [name for name in made.used if name not in names]
+        if later is not None:
+            guessed = {field for field in _METADATA if getattr(self, field) is None}
+            absent = [name for name in absent if name not in guessed and not later(name)]
         if absent:
             raise InvalidTask(f"expected a column '{absent[0]}', the data set has {_listed(names)}")
         return made
@@ -128,8 +136,15 @@ def _guessed(names: Sequence[str]) -> dict[str, str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    some = ", ".join(f"'{name}'" for name in list(names)[:12])
-    return f"the columns {some}{', ...' if len(names) > 12 else ''}" if names else "no columns"
+    """Name columns for people. In a file without a header the names are content: other than plain ones are counted."""
+    plain = [name for name in names if _PLAIN.fullmatch(str(name))]
+    others = len(names) - len(plain)
+    if not names:
+        return "no columns"
+    if not plain:
+        return f"{others} columns whose names are no plain words"
+    some = ", ".join(f"'{name}'" for name in plain[:12]) + (", ..." if len(plain) > 12 else "")
+    return f"the columns {some}{f' and {others} whose names are no plain words' if others else ''}"
 
 
 def _value(row: Mapping[str, Any], name: str, position: int) -> Any:
@@ -199,5 +214,6 @@ def _turn(turn: Any) -> Any:
     if not isinstance(turn, Mapping):
         return turn
     if "from" in turn and "value" in turn and "role" not in turn:
-        return {"role": _ROLES.get(turn["from"], turn["from"]), "content": turn["value"]}
+        role = turn["from"]
+        return {"role": _ROLES.get(role, role) if isinstance(role, str) else role, "content": turn["value"]}
     return {key: value for key, value in turn.items() if value is not None}

@@ -106,6 +106,10 @@ def _rounded(numbers: Any) -> Any:
     return [_rounded(each) for each in numbers] if isinstance(numbers, list) else float(f"{numbers:.4g}")
 
 
+TARGETED = ("rather_than", "target_tokens", "target_text")
+"""Fields that choose what of a completion is attributed."""
+
+
 class CausalTextQuery(Payload):
     """A prompt, and what followed it."""
 
@@ -131,15 +135,19 @@ class CausalTextQuery(Payload):
         description="Words of the completion: the tokens at their first occurrence are attributed.",
     )
 
+    @property
+    def has_completion(self) -> bool:
+        """Whether a completion is attributed that the query gives."""
+        return self.completion is not None
+
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
         if self.attribute == "text" and self.completion is not None:
             raise InvalidQuery("expected no completion where the text itself is attributed")
-        for name in ("rather_than", "target_tokens", "target_text"):
-            if getattr(self, name) is not None and self.completion is None:
+        for name in TARGETED:
+            if getattr(self, name) is not None and not self.has_completion:
                 raise InvalidQuery(f"expected a completion beside {name}, got none")
-        chosen = [self.rather_than, self.target_tokens, self.target_text]
-        if sum(each is not None for each in chosen) > 1:
+        if sum(getattr(self, name) is not None for name in TARGETED) > 1:
             raise InvalidQuery("expected one of rather_than, target_tokens and target_text, got several")
         return self
 
@@ -156,6 +164,12 @@ class ChatQuery(CausalTextQuery):
 
     text: StrictStr = Field(default="", min_length=1)
     messages: tuple[Message, ...] = ()
+
+    @property
+    def has_completion(self) -> bool:
+        """Whether a completion, or the last turn of a chat, is attributed that the query gives."""
+        answered = bool(self.messages) and self.messages[-1].role == "assistant"
+        return self.completion is not None or (answered and self.attribute == "completion")
 
     @model_validator(mode="after")
     def _text_or_messages(self) -> Self:

@@ -1,5 +1,6 @@
 """Rows of training data as people have them: lists, `datasets`, files. Rows are read when they are needed."""
 
+import hashlib
 import json
 import logging
 from array import array
@@ -17,6 +18,10 @@ from byline.tasks.documents import Document
 
 _BUILDERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".arrow": "arrow"}
 """Files that `datasets` maps into memory."""
+_ROWS = 1024
+"""Rows that are read at once while a column is looked for."""
+_END = 2**16
+"""Bytes at each end of a file that its state covers."""
 FILES = (".jsonl", ".json", ".parquet", ".csv", ".txt", ".arrow")
 
 
@@ -52,6 +57,9 @@ class DocumentList:
 
 
 class _Table(Protocol):
+    ragged: bool
+    """Whether each row has columns of its own. Then `names` are those of the first row."""
+
     @property
     def names(self) -> Sequence[str]: ...
 
@@ -69,7 +77,13 @@ class DocumentTable:
     def __init__(self, table: _Table, columns: Columns) -> None:
         if not len(table):
             raise InvalidTask("expected at least one document to train on, got none: pass data with rows")
-        self._table, self._columns = table, columns.fitted(table.names)
+        self._table = table
+        self._columns = columns.fitted(table.names, self._has if table.ragged else None)
+
+    def _has(self, column: str) -> bool:
+        """Tell whether any row has a column."""
+        starts = range(0, len(self._table), _ROWS)
+        return any(column in row for first in starts for row in self._table.rows(first, first + _ROWS))
 
     @property
     def state(self) -> str | None:
@@ -126,6 +140,7 @@ def _require_all(data: Sequence[Any], element: type, each: str) -> None:
 
 
 class _Dicts:
+    ragged = True
     state: str | None = None
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -139,6 +154,7 @@ class _Dicts:
 
 
 class _Texts:
+    ragged = False
     names = ("text",)
     state: str | None = None
 
@@ -154,6 +170,8 @@ class _Texts:
 
 class _Dataset:
     """Rows of a `datasets.Dataset`, which is mapped into memory."""
+
+    ragged = False
 
     def __init__(self, dataset: Any) -> None:
         self._dataset, self.names = dataset, list(dataset.column_names)
@@ -174,8 +192,7 @@ class _FileSpans:
     """Pieces of a file, whose places alone are kept in memory."""
 
     def __init__(self, path: Path, spans: Iterator[tuple[int, int]]) -> None:
-        found = path.stat()
-        self.state = f"{path.resolve()}:{found.st_size}:{found.st_mtime_ns}"
+        self.state = _file_state(path)
         places = array("q")
         for span in spans:
             places.extend(span)
@@ -201,6 +218,8 @@ class _FileSpans:
 
 
 class _JsonLines:
+    ragged = True
+
     def __init__(self, path: Path) -> None:
         self._path, self._lines = path, _FileSpans(path, _lines(path))
         self.state: str | None = self._lines.state
@@ -226,6 +245,7 @@ class _JsonLines:
 
 
 class _Paragraphs:
+    ragged = False
     names = ("text",)
 
     def __init__(self, path: Path) -> None:
@@ -237,6 +257,17 @@ class _Paragraphs:
 
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
         return [{"text": text} for text in self._paragraphs.pieces(start, stop)]
+
+
+def _file_state(path: Path) -> str:
+    """Name a file's state without reading all of it: another file of the same size and time is another one."""
+    found = path.stat()
+    with path.open("rb") as file:
+        ends = hashlib.sha256(file.read(_END))
+        file.seek(max(found.st_size - _END, 0))
+        ends.update(file.read(_END))
+    times = f"{found.st_mtime_ns}:{found.st_ctime_ns}"
+    return f"{path.resolve()}:{found.st_ino}:{found.st_size}:{times}:{ends.hexdigest()}"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int]]:
@@ -327,7 +358,7 @@ def _mapped(path: Path, builder: str) -> _Dataset:
         raise InvalidTask(
             f"expected {path} to be a {builder} file in UTF-8 with one table, got one that cannot be read "
             f"({type(error).__name__}): convert the file, for example to JSONL"
-        ) from error
+        ) from None
     finally:
         library.logging.set_verbosity(level)
         if shown:

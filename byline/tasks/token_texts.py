@@ -1,6 +1,7 @@
 """Tokens and their text: the text of each token of an item, and the tokens of a stretch of text."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from byline.errors import InvalidQuery
@@ -42,6 +43,16 @@ def item_texts(decode: Decode, item: Mapping[str, Any]) -> list[str]:
     """Make `Positions.texts` of a causal language model: what an item is compared with follows behind."""
     texts = token_texts(decode, item["input_ids"].tolist())
     return texts + item_texts(decode, item[CONTRAST]) if CONTRAST in item else texts
+
+
+def token_places(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Find the first character of each token in the joined text, and the one after its last.
+
+    Args:
+        texts: From `token_texts`.
+    """
+    ends = list(accumulate(map(len, texts)))
+    return list(zip([0, *ends], ends, strict=False))
 
 
 def target_tokens(query: CausalTextQuery, places: Sequence[tuple[int, int]]) -> range:

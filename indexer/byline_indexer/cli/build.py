@@ -66,9 +66,14 @@ Context = Annotated[
         show_default="the model's, at most 1024",
     ),
 ]
+RECIPE = "ekfac_pca"
+"""The method for --hf where none is named."""
 RecipeName = Annotated[
-    str,
-    typer.Option(help="The method for --hf: a name that `byline recipes` lists. Example: `--recipe logra`"),
+    str | None,
+    typer.Option(
+        help="The method for --hf: a name that `byline recipes` lists. Example: `--recipe logra`",
+        show_default=RECIPE,
+    ),
 ]
 IndexFolder = Annotated[
     Path | None,
@@ -106,7 +111,7 @@ def build(  # noqa: PLR0913 - a command's options are its arguments
     adapter: Adapter = None,
     columns: ColumnNames = None,
     context: Context = None,
-    recipe: RecipeName = "ekfac_pca",
+    recipe: RecipeName = None,
     index: IndexFolder = None,
     workers: Workers = None,
     dry_run: DryRun = False,
@@ -130,9 +135,10 @@ def build(  # noqa: PLR0913 - a command's options are its arguments
     from byline_indexer.config import load_config, with_workers
 
     if build_file is not None:
-        if any(each is not None for each in (hf, data, adapter, columns, context, index)):
+        if any(each is not None for each in (hf, data, adapter, columns, context, recipe, index)):
             raise InvalidInput(
-                "expected a build file or --hf with its options, got both: a build file names the Task and the index itself"
+                "expected a build file or --hf with its options, got both: a build file names the Task, the recipe and "
+                "the index itself"
             )
         _run(with_workers(load_config(build_file), workers), dry_run=dry_run, force=force)
         return
@@ -149,7 +155,7 @@ def build(  # noqa: PLR0913 - a command's options are its arguments
         context=context,
         index=index,
     )
-    _from_folder(given, recipe, workers, dry_run=dry_run, force=force)
+    _from_folder(given, recipe or RECIPE, workers, dry_run=dry_run, force=force)
 
 
 def _from_folder(

@@ -12,6 +12,8 @@ from byline.paths import local_path
 from byline.tasks.columns import Columns
 
 TASK_FILE = "task.py"
+_DOCSTRING = '"""A model and its training data, written by `byline build --hf`."""'
+"""First line of a file that this command wrote."""
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -55,13 +57,19 @@ def write_task(build: HuggingFaceBuild, folder: Path) -> str:
         The reference of the Task, `/folder/task.py:task`.
 
     Raises:
-        InvalidInput: A folder or file is not there, a column is none, the index's folder is a file, or an index was built
-            from another Task file.
+        InvalidInput: A folder or file is not there, a column is none, the index's folder is a file, an index was built
+            from another Task file, or a file that this command did not write has the place.
     """
     text, path = task_text(build), folder / TASK_FILE
     if folder.exists() and not folder.is_dir():
         raise InvalidInput(f"expected --index to be a folder, found a file at {folder}: choose another name")
-    if path.is_file() and path.read_text(encoding="utf-8") != text and any(folder.glob("*/manifest.json")):
+    found = path.read_bytes() if path.is_file() else text.encode()
+    if not found.startswith(_DOCSTRING.encode()):
+        raise InvalidInput(
+            f"expected {path} to be written by this command, found another file: choose another --index, or name the file "
+            f"in a build file as task = '{TASK_FILE}:task'"
+        )
+    if found != text.encode() and any(folder.glob("*/manifest.json")):
         raise InvalidInput(
             f"expected {path} to be as this command writes it, since an index was built from it, found another: choose "
             f"another --index, or name the file in a build file as task = '{TASK_FILE}:task'"
@@ -96,7 +104,7 @@ def task_text(build: HuggingFaceBuild) -> str:
         else "None  # the usual names: text, prompt and completion, messages, owner, ..."
     )
     imported = "Columns, LocalModel" if given else "LocalModel"
-    return f'''"""A model and its training data, written by `byline build --hf`."""
+    return f"""{_DOCSTRING}
 
 from byline.task import Task
 from byline.tasks import {imported}, causal_language_model
@@ -108,7 +116,7 @@ COLUMNS = {names}
 
 def task() -> Task:
     return causal_language_model({build.name!r}, MODEL, DATA, columns=COLUMNS)
-'''
+"""
 
 
 def named_columns(text: str | None) -> Columns:

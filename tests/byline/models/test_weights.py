@@ -283,6 +283,14 @@ def test_experts_that_are_stored_one_by_one(tmp_path_factory: pytest.TempPathFac
     assert_same(model, trained)
 
 
+def test_a_4_bit_file_is_refused_with_a_way_that_works() -> None:
+    weights = network().state_dict()
+    weights["0.weight"] = torch.zeros(10, 1, dtype=torch.uint8)
+    weights |= {"0.weight.absmax": torch.zeros(1), "0.weight.quant_state.bitsandbytes__nf4": torch.zeros(9)}
+    with pytest.raises(InvalidTask, match=r"they are quantized: .* the PeftModel around it, in memory"):
+        put_weights(network(), weights)
+
+
 def test_a_quantised_file_of_a_pretrained_model_is_refused() -> None:
     stored = bert("BertForMaskedLM", 1).state_dict()
     old = {n.replace("LayerNorm.weight", "LayerNorm.gamma"): t.to(torch.int8) for n, t in stored.items()}

@@ -26,6 +26,8 @@ THINKING = (
 REWRITING = "{% for m in messages %}{{ loop.revindex }}{{ m['content'] }}{% endfor %}"
 """Writes each turn by its distance from the last one, as templates that leave earlier thoughts out."""
 STRICT = "{% if messages[0]['role'] != 'user' %}{{ raise_exception('users first') }}{% endif %}" + CHATML
+DATED = "Today: {{ date_string if date_string is defined else strftime_now('%d %b %Y') }}\n" + CHATML
+"""Writes the date, as Llama 3 does."""
 
 CHAT = [
     {"role": "system", "content": "Be brief."},

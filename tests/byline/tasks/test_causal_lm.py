@@ -51,6 +51,12 @@ def test_a_candidate_is_cut_as_training_cuts_it(local):
         task.query.train(task.query.payload(text="x"))
 
 
+@pytest.mark.parametrize("named", [{"rather_than": "y"}, {"target_tokens": [0, 1]}, {"target_text": "x"}])
+def test_a_candidate_with_targets_is_refused(task, named):
+    with pytest.raises(InvalidQuery, match=f"a candidate without {next(iter(named))}"):
+        task.query.train(task.query.payload(text="def f(", completion="x): pass", **named))
+
+
 def test_a_prompt_that_does_not_fit_is_refused(local):
     with pytest.raises(InvalidTask, match=f"{CONTEXT} together"):
         causal_language_model("tiny", local, [Document(text="x = " * 60, completion="1")])

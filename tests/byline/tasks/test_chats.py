@@ -10,6 +10,7 @@ from byline.tasks.chats import ChatTemplate, chat_fault, first_exchange
 from tests.byline.tasks.chat_templates import (
     CHAT,
     CHATML,
+    DATED,
     MARKED,
     REWRITING,
     STRICT,
@@ -30,6 +31,16 @@ def test_both_ways_to_find_the_turns_agree(tokenizer_folder: Path) -> None:
     found = [ChatTemplate(chat_tokenizer(tokenizer_folder, each)).encode(CHAT) for each in (CHATML, MARKED)]
     assert (found[0][0] == found[1][0]).all()
     assert (found[0][1] == found[1][1]).all()
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_template_with_todays_date_writes_the_same_every_day(tokenizer_folder: Path, marked: bool) -> None:
+    template = DATED.replace(CHATML, MARKED) if marked else DATED
+    tokenizer = chat_tokenizer(tokenizer_folder, template)
+    tokens_T, _ = ChatTemplate(tokenizer).encode(CHAT)
+    assert tokenizer.decode(tokens_T).startswith("Today: 26 Jul 2024")
+    prompt = ChatTemplate(tokenizer).prompt(CHAT[:-1])
+    assert tokens_T[: len(prompt)].tolist() == prompt
 
 
 def test_a_prompt_ends_where_the_answer_begins(tokenizer_folder: Path) -> None:
@@ -61,6 +72,7 @@ def test_messages_that_the_template_refuses_are_told_without_their_content(token
     with pytest.raises(InvalidInput, match="got 5 that it refuses") as error:
         ChatTemplate(chat_tokenizer(tokenizer_folder, STRICT)).encode(CHAT)
     assert "brief" not in str(error.value)
+    assert error.value.__cause__ is None
 
 
 def test_a_chat_that_the_assistant_begins(tokenizer_folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Rows of texts, completions and chats: the same tokens as one by one, from places alone, and refused by position."""
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -177,3 +178,28 @@ def test_places_of_a_large_file_are_found_again(
     for file in tmp_path.glob("cache/byline/chunks/*"):
         file.write_bytes(b"damaged")
     assert len(Chunks(documents_of(path), plain, CUT)) < len(first)
+    for file in tmp_path.glob("cache/byline/chunks/*"):
+        np.savez(file, first_D=[0, 9], places_R2=np.zeros((4, 2), int), repeats_K2=np.zeros((0, 2), int))
+    assert len(Chunks(documents_of(path), plain, CUT)) < len(first)
+
+
+def test_a_file_of_the_same_size_and_time_is_encoded_again(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    states = set()
+    for word in ("one", "two"):
+        path.write_text(json.dumps({"text": word}) + "\n")
+        os.utime(path, ns=(10**18, 10**18))
+        states.add(documents_of(path).state)
+    assert len(states) == 2
+
+
+def test_a_user_without_a_home_keeps_no_places(
+    tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless(*_: object, **__: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("platformdirs.user_cache_path", homeless)
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"text": "x = 1"}) + "\n")
+    assert len(Chunks(documents_of(path), Tokens(tokenizer_folder), CUT)) == 1

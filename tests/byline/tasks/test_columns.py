@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from byline.errors import InvalidTask
+from byline.tasks.chats import chat_fault
 from byline.tasks.columns import Columns
 
 
@@ -32,12 +33,15 @@ def test_usual_names(names: list[str], found: dict[str, str]) -> None:
         (["text", "messages"], "several of the usual names"),
         (["instruction", "input", "output"], "join them into a column"),
         ([], "no columns"),
+        (["a secret", "body"], "in the columns 'body' and 1 whose names are no plain words: "),
+        (["a secret", "more secret, too"], "in 2 columns whose names are no plain words: "),
     ],
 )
 def test_what_cannot_be_guessed_is_refused_with_the_columns(names: list[str], message: str) -> None:
     with pytest.raises(InvalidTask, match=message) as error:
         Columns().fitted(names)
     assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
 
 
 def test_an_absent_column_is_named() -> None:
@@ -97,6 +101,12 @@ def test_rows_that_do_not_fit(columns: Columns, row: dict[str, Any], message: st
         columns.document(row, 3)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_turn_of_sharegpt_whose_role_is_no_word_stays_for_the_check() -> None:
+    row = {"c": [{"from": ["human"], "value": "a"}]}
+    (turn,) = Columns(messages="c").document(row, 0).messages
+    assert "expected the role of a message" in (chat_fault([turn]) or "")
 
 
 def test_turns_of_sharegpt_and_of_tables() -> None:

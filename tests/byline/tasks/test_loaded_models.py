@@ -134,6 +134,30 @@ def test_what_is_no_language_model_is_refused(own: nn.Module, tokenizer_folder: 
         causal_language_model("x", nn.Linear(2, 2), TEXTS, tokenizer=tokenizer)
 
 
+def test_targets_and_contrasts_of_a_chat_lie_in_its_last_turn(own: nn.Module, tokenizer_folder: Path) -> None:
+    tokenizer = chat_tokenizer(tokenizer_folder, SHORT)
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "bxy"}]
+    interface = causal_language_model("chat", own, [{"messages": turns}], tokenizer=tokenizer).query
+
+    def item(**query: Any) -> Any:
+        return interface.parse(interface.payload(**query)).item
+
+    def targets(made: Any) -> str:
+        return str(tokenizer.decode(made["input_ids"][made["labels"] != -100]))
+
+    assert targets(item(messages=turns)) == "bxy<|end|>"
+    assert targets(item(messages=turns, target_text="x")) == "x"
+    assert targets(item(messages=turns, target_tokens=[1, 4])) == "xy<|end|>"
+    made = item(messages=turns, rather_than="cd")
+    assert (targets(made), targets(made["rather_than"])) == ("bxy<|end|>", "cd<|end|>")
+    assert tokenizer.decode(made["rather_than"]["input_ids"]).startswith("ua")
+    for wrong in ({"messages": turns[:1]}, {"messages": turns, "attribute": "text"}):
+        with pytest.raises(ValueError, match="expected a completion beside rather_than"):
+            item(**wrong, rather_than="c")
+    with pytest.raises(byline.BylineError, match="target_text to be a part"):
+        item(messages=turns, target_text="secret")
+
+
 def test_a_chat_is_asked_by_its_messages(own: nn.Module, tokenizer_folder: Path) -> None:
     tokenizer = chat_tokenizer(tokenizer_folder, SHORT)
     rows = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}]

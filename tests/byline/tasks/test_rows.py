@@ -128,3 +128,16 @@ def test_other_things_are_refused(tmp_path: Path) -> None:
             documents_of(given)
     with pytest.raises(InvalidTask, match="expected a column 'body'"):
         documents_of(data, Columns(text="body"))
+
+
+def test_columns_that_the_first_row_lacks(tmp_path: Path) -> None:
+    rows = [{"text": "one"}, {"text": "two", "owner": "ada", "author": "bob"}]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for given in (rows, path):
+        assert [each.owner for each in documents_of(given).read(0, 2)] == [None, "ada"]
+        named = documents_of(given, Columns(owner="author", attributes=("owner",))).read(0, 2)
+        assert [each.owner for each in named] == [None, "bob"]
+        assert [each.attributes["owner"] for each in named] == [None, "ada"]
+        with pytest.raises(InvalidTask, match="expected a column 'writer'"):
+            documents_of(given, Columns(owner="writer"))

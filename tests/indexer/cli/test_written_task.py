@@ -109,6 +109,14 @@ def test_a_task_file_of_another_command_stays(lm_folder: Path, data: Path, tmp_p
         write_task(build, tmp_path / "index")
 
 
+def test_a_task_file_of_the_user_stays(lm_folder: Path, data: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "task.py"
+    mine.write_text("TASK = 1\n")
+    with pytest.raises(InvalidInput, match="choose another --index"):
+        write_task(HuggingFaceBuild(folder=lm_folder, data=data, columns="text=body"), tmp_path)
+    assert mine.read_text() == "TASK = 1\n"
+
+
 def test_names_and_places(tmp_path: Path) -> None:
     folder = tmp_path / "My Model_2!"
     folder.mkdir()
@@ -126,6 +134,7 @@ def test_names_and_places(tmp_path: Path) -> None:
         (["--hf", "x"], "got one of the two"),
         (["a.toml", "--hf", "x"], "got both"),
         (["--hf", "nowhere", "--data", "nowhere"], "found nothing at nowhere: Byline downloads nothing"),
+        (["a.toml", "--recipe", "logra"], "got both"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments: list[str], message: str) -> None:
