@@ -142,8 +142,8 @@ class TokenBreakdown:
     def _items(self, rows: Sequence[int]) -> Sequence[Item]:
         """Read training points, which must be those of the build."""
         items, digests_R = read_items(self.task.train_set, rows), self._index.item_digests
-        for row, item in zip(rows, items, strict=True) if digests_R is not None else ():
-            if short_digest(item) != digests_R[row]:
+        for row, item in zip(rows, items, strict=True):
+            if digests_R is not None and short_digest(item) != digests_R[row]:
                 raise StaleIndex(
                     f"training point {row} is not the one that this index was built from: rebuild the index, or restore "
                     f"the data"
@@ -155,7 +155,7 @@ class TokenBreakdown:
         """Relative error of a sum of slopes, as the build and this opening compute them."""
         probe = self._index.manifest.task.probe
         built = _ROUNDING["float32" if probe is None else probe.precision]
-        return max(built, *(_ROUNDING[model.compute.precision] for model, _ in self._featurizer.parts))
+        return float(max(built, *(_ROUNDING[model.compute.precision] for model, _ in self._featurizer.parts)))
 
     def _row_rounding(self, query: PreparedQuery, row: int) -> float:
         """Bound a score's error by its stored row's rounding: independent errors add up as squares."""

@@ -226,13 +226,13 @@ class TextQueries:
             return ParsedQuery(item=_item(prompt, len(prompt)), complete=False)
         if query.attribute == "text":
             return ParsedQuery(item=self._chat_item("messages", turns, 0), complete=True)
-        prompt = len(self._tokens.chat.prompt(turns[:-1]))
-        item = self._chat_item("messages", turns, prompt)
+        start = len(self._tokens.chat.prompt(turns[:-1]))
+        item = self._chat_item("messages", turns, start)
         if query.target_text is not None or query.target_tokens is not None:
             self._keep_targets(query, item)
         if query.rather_than is not None:
             other = {**turns[-1], "content": query.rather_than}
-            item[CONTRAST] = self._chat_item("messages with rather_than", [*turns[:-1], other], prompt)
+            item[CONTRAST] = self._chat_item("messages with rather_than", [*turns[:-1], other], start)
         return ParsedQuery(item=item, complete=True)
 
     def _chat_item(self, name: str, turns: list[dict[str, Any]], prompt: int) -> dict[str, Any]:

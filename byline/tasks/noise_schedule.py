@@ -30,7 +30,7 @@ class NoiseSchedule:
     """A variance-preserving schedule: x_t = sqrt(a_t) x + sqrt(1 - a_t) noise."""
 
     alphas_cumprod: Sequence[float]
-    """a_t of every timestep, falling from about 1 to about 0."""
+    """a_t of every timestep, falling from about 1 to about 0. Exactly 0 with prediction `v` or `sample` alone."""
     prediction: Prediction = "epsilon"
     """Output of the model."""
 
@@ -40,10 +40,16 @@ class NoiseSchedule:
             raise InvalidTask(
                 f"expected alphas_cumprod to be at least 2 numbers, one for each timestep, got shape {list(values.shape)}"
             )
-        if not bool(((values > 0) & (values <= 1)).all()) or bool((values.diff() > 0).any()):
+        inside = (values >= 0) & (values <= 1)
+        if not bool(inside.all()) or bool((values.diff() > 0).any()):
             raise InvalidTask(
-                "expected alphas_cumprod that fall and lie above 0 and up to 1, got others: pass the cumulative products of "
+                "expected alphas_cumprod that fall and lie between 0 and 1, got others: pass the cumulative products of "
                 "1 - beta"
+            )
+        if self.prediction == "epsilon" and values[-1] == 0:
+            raise InvalidTask(
+                "expected alphas_cumprod above 0 for prediction 'epsilon', got a last one of 0: there the input is noise. "
+                "Pass prediction='v' or 'sample', as the model was trained"
             )
         if self.prediction not in {"epsilon", "v", "sample"}:
             raise InvalidTask("expected prediction to be 'epsilon', 'v' or 'sample', got something else")
@@ -143,13 +149,13 @@ class Draws:
         """Draw timesteps and noise for an image.
 
         Args:
-            image: Its content decides the draws.
+            image: Its content decides the draws, each number rounded to 11 binary digits.
             replicate: Number of an independent set of draws.
 
         Returns:
             Timesteps int64 [D], the j-th from the j-th of D equal parts of the schedule, and noise [D, ...].
         """
-        key = stream_key(self.seed, "denoiser", content_digest(image).hex(), replicate)
+        key = stream_key(self.seed, "denoiser", content_digest(_rounded(image)).hex(), replicate)
         within_D = random_uniform(key, torch.arange(self.count))
         steps_D = (
             ((torch.arange(self.count) + within_D) * self.steps / self.count).long().clamp(max=self.steps - 1)
@@ -159,3 +165,9 @@ class Draws:
         radius, angle = random_uniform(key, counters).view(2, numbers)
         normal = (-2 * torch.log1p(-radius)).sqrt() * (2 * math.pi * angle).cos()
         return steps_D, normal.to(image.dtype).reshape(self.count, *image.shape)
+
+
+def _rounded(image: Tensor) -> Tensor:
+    """Round to the digits of float16, in float32: another precision or another order of sums changes no draw."""
+    digits, exponent = torch.frexp(image.double() + 0.0)  # of minus zero, zero
+    return torch.ldexp((digits * 2048).round(), exponent - 11).float()

@@ -42,6 +42,20 @@ def test_other_numbers_are_refused(values: list) -> None:
         NoiseSchedule(alphas_cumprod=values)
 
 
+@pytest.mark.parametrize("prediction", ["v", "sample"])
+def test_a_schedule_may_end_without_signal(prediction: str) -> None:
+    schedule = NoiseSchedule(alphas_cumprod=[0.9, 0.4, 0.0], prediction=prediction)  # type: ignore[arg-type]
+    image, noise = torch.rand(1, 1, 1, 4, 4), torch.randn(1, 1, 1, 4, 4)
+    noisy, wanted = schedule.noisy(image, noise, torch.tensor([[2]]))
+    torch.testing.assert_close(noisy, noise)
+    torch.testing.assert_close(wanted, -image if prediction == "v" else image)
+
+
+def test_a_schedule_without_signal_has_no_noise_to_predict() -> None:
+    with pytest.raises(InvalidTask, match="'epsilon'"):
+        NoiseSchedule(alphas_cumprod=[0.9, 0.0])
+
+
 def test_other_schedulers_are_refused() -> None:
     with pytest.raises(InvalidTask, match="alphas_cumprod"):
         NoiseSchedule.of(object())
@@ -86,6 +100,26 @@ def test_draws_follow_from_the_content_alone() -> None:
     ):
         assert not torch.equal(noise, other[1])
         assert abs(np.corrcoef(noise.flatten(), other[1].flatten())[0, 1]) < 0.25
+
+
+def test_rounding_and_precision_change_no_draw() -> None:
+    draws, pixels = Draws(steps=100, count=4), torch.arange(256.0).view(1, 16, 16)
+    image = pixels / 255
+    steps, noise = draws.of(image)
+    doubles = pixels.double() / 255
+    for same in (
+        doubles,
+        image.half(),
+        pixels * (1 / 255),
+        doubles * (1 + 1e-9),
+        image * 1e6 / 1e6,
+    ):
+        other_steps, other_noise = draws.of(same)
+        assert torch.equal(steps, other_steps)
+        torch.testing.assert_close(other_noise.double(), noise.double(), atol=2e-3, rtol=1e-3)
+    assert torch.equal(draws.of(torch.zeros(1, 2, 2))[1], draws.of(-torch.zeros(1, 2, 2))[1])
+    assert not torch.equal(draws.of(image * 1e-9)[1], draws.of(image * 2e-9)[1])
+    assert not torch.equal(draws.of(image * 1e9)[1], draws.of(image * 2e9)[1])
 
 
 def test_the_draws_of_an_image_are_the_same_everywhere() -> None:
