@@ -1,7 +1,8 @@
 """Resolve every name of Python sources to the place that binds it, and tell which names mean nothing beyond that.
 
 A name that only its own source uses may be another without any effect: a local variable, a function, an imported module's
-short name. A name that code can look up as text may not: attributes, keywords, names of classes, words of strings.
+short name. A name that code can look up as text may not: attributes, keywords, names of classes, words of strings, functions
+with decorators or handed to a call by place.
 """
 
 import ast
@@ -17,7 +18,6 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 _BUILTINS = frozenset(dir(builtins))
 _WORD = re.compile(r"[^\W\d]\w*")
-_SPACE = re.compile(r"\s")
 _LOOKING = {"eval", "exec", "compile", "globals", "locals", "vars", "dir", "builtins", "inspect", "importlib"}
 """Names of what looks names up as text, as `globals()["loss"]` does."""
 _LOOKED_AT = {
@@ -89,9 +89,15 @@ class Scopes(ast.NodeVisitor):
         """Whether a call passes keywords that its text does not show."""
         self.parameters: set[str] = set()
         """Names of parameters of all functions."""
+        self._functions: dict[str, set[str]] = {}
+        self._handed: set[str] = set()
         self._here = self.top
         for statement in tree.body:
             self.visit(statement)
+        for name in (
+            self._handed & self._functions.keys()
+        ):  # a registry may take its name, and call by keyword
+            self.fixed.update((name, *self._functions[name]))
 
     def _bind(self, name: str) -> None:
         if name not in self._here.elsewhere:
@@ -126,8 +132,12 @@ class Scopes(ast.NodeVisitor):
         annotations = [each.annotation for each in parameters(node.args)] if node.decorator_list else []
         self._visit_all((*node.decorator_list, *_defaults(node.args), *annotations))
         self._visit_all([node.returns] if node.decorator_list else [])
+        names = [parameter.arg for parameter in parameters(node.args)]
+        self._functions.setdefault(node.name, set()).update(names)
         if self._here.is_class or node.decorator_list:  # called by others, perhaps by keyword
-            self.fixed.update(parameter.arg for parameter in parameters(node.args))
+            self.fixed.update(names)
+        if node.decorator_list:  # a registry takes it by its name
+            self.fixed.add(node.name)
         self._function(node, node.body)
 
     visit_AsyncFunctionDef = visit_FunctionDef
@@ -178,7 +188,8 @@ class Scopes(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """Keep keywords."""
+        """Keep keywords, and note what is handed over by place."""
+        self._handed.update(each.id for each in node.args if isinstance(each, ast.Name))
         for keyword in node.keywords:
             self.unpacks |= keyword.arg is None
             self.fixed.update(_some(keyword.arg))
@@ -186,9 +197,14 @@ class Scopes(ast.NodeVisitor):
             self.looked_up |= not (len(node.args) > 1 and isinstance(node.args[1], ast.Constant))
         self.generic_visit(node)
 
+    def visit_Expr(self, node: ast.Expr) -> None:
+        """Leave docstrings out."""
+        if not isinstance(node.value, ast.Constant):
+            self.generic_visit(node)
+
     def visit_Constant(self, node: ast.Constant) -> None:
-        """Keep the words of a string that is no prose."""
-        if isinstance(node.value, str) and not _SPACE.search(node.value.strip()):
+        """Keep the words of a string: a query or an expression may look them up."""
+        if isinstance(node.value, str):
             self.fixed.update(_WORD.findall(node.value))
 
     def visit_Global(self, node: ast.Global) -> None:

@@ -175,6 +175,12 @@ def test_names_that_code_may_look_up_count(looking: str) -> None:
     [
         ("other(model=1, batch=2)", [("other(model,", "other(net,"), ("-loss(model,", "-loss(net,")]),
         ("chosen = {'other': 1}", [("def other(", "def negative("), ("inner, other", "inner, negative")]),
+        (
+            "rows = frame.query('x > @low and other')",
+            [("def other(", "def negative("), ("inner, other", "inner, negative")],
+        ),
+        ("register(other)", [("other", "negative")]),
+        ("register(other)", [("other(model,", "other(net,"), ("-loss(model,", "-loss(net,")]),
         ("chosen = torch.other", [("def other(", "def negative("), ("inner, other", "inner, negative")]),
         ("other(**values)", [("other(model,", "other(net,"), ("-loss(model,", "-loss(net,")]),
     ],
@@ -183,6 +189,14 @@ def test_names_that_are_said_elsewhere_count(call: str, pairs: list[tuple[str, s
     before = f"{LOSS}\n{call}\n"
     assert digest(before) != digest(changed(*pairs, source=before))
     assert digest() == digest(changed(*pairs)), "and without what says them they do not"
+
+
+def test_a_decorated_function_is_known_by_its_name_and_parameters() -> None:
+    """A registry keeps it under its name, which a configuration says."""
+    before = changed(("def other(", "@register\ndef other("))
+    assert digest(changed(("other", "negative"), source=before)) != digest(before)
+    pairs = ("other(model,", "other(net,"), ("-loss(model,", "-loss(net,")
+    assert digest(changed(*pairs, source=before)) != digest(before)
 
 
 def test_swapped_names_are_another_source() -> None:

@@ -105,6 +105,10 @@ def test_a_name_is_found_where_python_finds_it() -> None:
         ("f(b=1)", "b"),
         ("x = 'b'", "b"),
         ("x = 'a.b'", "b"),
+        ("x = 'a sentence with b'", "b"),
+        ("@g\ndef b(): pass", "b"),
+        ("def b(): pass\ng(b)", "b"),
+        ("def f(b): pass\ng(f)", "b"),
         ("class b: pass", "b"),
         ("class A:\n    b = 1", "b"),
         ("class A:\n    def f(self, b): pass", "b"),
@@ -119,7 +123,7 @@ def test_names_that_stay(source: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["b = 1", "def f(b): pass", "x = 'a sentence with b'", "import a as b", "for b in c: pass"]
+    "source", ["b = 1", "def f(b): pass", "'a docstring with b'", "import a as b", "for b in c: pass"]
 )
 def test_names_that_may_change(source: str) -> None:
     assert "b" not in Scopes(ast.parse(source)).fixed
