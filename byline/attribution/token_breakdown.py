@@ -4,6 +4,7 @@ Costs no search: the query is differentiated once more for each listed point, an
 Letters: V listed points, T tokens, K numbers of a feature.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -164,7 +165,7 @@ class TokenBreakdown:
         stored = np.finfo(self._index.manifest.storage.stored_type)
         row_K = self._index.row_source.gather(np.array([row], dtype=np.int64))[0].astype(np.float64)
         steps_K = np.maximum(np.abs(row_K) * float(stored.eps), float(stored.smallest_subnormal))
-        return _DEVIATIONS * float(np.linalg.norm(steps_K * query_K)) / np.sqrt(12)
+        return _DEVIATIONS * float(np.linalg.norm(steps_K * query_K)) / math.sqrt(12)
 
     @property
     def _patches(self) -> Patches | None:
