@@ -120,7 +120,8 @@ class LocalModel(TextOptions):
         if getattr(config, "quantization_config", None) is not None:
             raise InvalidTask(
                 f"expected weights that are not quantized in {folder}, got a quantization_config in its settings: "
-                f"load the model and pass it in memory with its tokenizer, or pass the folder of the original weights"
+                f"load the model and pass it in memory with its tokenizer, with an adapter as a PeftModel, or pass "
+                f"the folder of the original weights"
             )
         return config
 
