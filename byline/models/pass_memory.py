@@ -41,19 +41,17 @@ def saved_bytes(model: nn.Module, run: Callable[[], Tensor]) -> int:
         model: The network.
         run: Runs the pass, and returns what would be differentiated.
     """
-    sizes: dict[int, int] = {}
+    kept: dict[int, torch.UntypedStorage] = {}  # a storage that is freed would give its place to another
     own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        sizes[storage.data_ptr()] = storage.nbytes()
+        kept[storage.data_ptr()] = storage
         return tensor.detach()  # an output that its own node saved as it is would never be freed
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        value = run()
-    total = sum(size for place, size in sizes.items() if place not in own)
-    del value  # until here no storage's place was given to another
-    return total
+        run()
+    return sum(storage.nbytes() for place, storage in kept.items() if place not in own)
 
 
 def factor_bytes(gradients: BatchGradients) -> int:

@@ -1,5 +1,6 @@
 """Choose the size of batches by the memory of a build: from shapes alone, so that every machine chooses the same."""
 
+import math
 from dataclasses import dataclass
 
 from byline.curvature.sums import WAVE
@@ -13,6 +14,8 @@ LIBRARIES = 700 << 20
 """Bytes of a process that has loaded its libraries and done nothing."""
 LEAST = 1 / 8
 """Part of the memory that a batch may take at least, however much a model and its curvature take."""
+STEPS = 4
+"""Lengths of a batch between one and its double."""
 
 
 @dataclass(frozen=True)
@@ -55,4 +58,9 @@ def batch_length(model: MemberModel, cost: ItemCost, memory: int) -> int:
     """
     own = sum(tensor.nbytes for tensor in (*model.model.parameters(), *model.model.buffers()))
     room = max(memory - LIBRARIES - WAVE - own, LEAST * memory)
-    return max(1, int(room / cost.size))
+    return _rounded_down(room / cost.size)
+
+
+def _rounded_down(length: float) -> int:
+    """Round down to a quarter of an octave, so that a few bytes more or less change no index."""
+    return int(2 ** (math.floor(STEPS * math.log2(max(1.0, length))) / STEPS))

@@ -1,6 +1,8 @@
 """The bytes of a pass are counted from shapes: they grow with an item, and hold the activations."""
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from byline.gradients.checks import build_collector
 from byline.models import pass_memory
@@ -41,3 +43,14 @@ def test_memory_is_returned_at_most_twice_a_second(monkeypatch: pytest.MonkeyPat
     for _ in range(3):
         pass_memory.return_memory()
     assert len(calls) == 2
+
+
+def test_what_a_pass_drops_early_is_counted_all_the_same() -> None:
+    weights = torch.ones(1 << 16, requires_grad=True)
+
+    def run() -> Tensor:
+        for _ in range(5):
+            (weights * 2).exp()  # saves its result, which is gone at once
+        return weights.sum()
+
+    assert saved_bytes(nn.Linear(1, 1), run) == 5 * 4 * (1 << 16)
