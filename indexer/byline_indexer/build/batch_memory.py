@@ -14,22 +14,29 @@ LIBRARIES = 700 << 20
 """Bytes of a process that has loaded its libraries and done nothing."""
 LEAST = 1 / 8
 """Part of the memory that a batch may take at least, however much a model and its curvature take."""
+STEEPEST = 1000
+"""Cost of a number of the longest item in units of a short item's, at most."""
 STEPS = 4
 """Lengths of a batch between one and its double."""
 
 
 @dataclass(frozen=True)
 class ItemCost:
-    """Cost of gradients for each number that an item's length counts, and the mean length of items."""
+    """Cost of gradients by an item's length T, and the mean length of items."""
 
     size: float
-    """Bytes."""
+    """Bytes for each number of a short item's length."""
     seconds: float
+    """Seconds for each number of the longest item's length."""
     mean_length: float
+    square: float = 0.0
+    """An item takes `size * T * (1 + square * T)` bytes: attention that keeps its weights grows with T^2."""
 
 
 def item_cost(task: Task, model: MemberModel, signal: str) -> ItemCost:
-    """Measure the gradient of the longest of a few items.
+    """Measure the gradients of the longest of a few items, and of one of about half its length.
+
+    A shorter one would tell less: what every item takes whatever its length hides how bytes grow.
 
     Args:
         task: Has the items.
@@ -38,15 +45,34 @@ def item_cost(task: Task, model: MemberModel, signal: str) -> ItemCost:
     """
     items = read_items(task.train_set, probed_rows(task))
     lengths = [item_length(item) for item in items]
-    longest = max(range(len(items)), key=lambda place: lengths[place])
-    cost = model.pass_cost(items[longest], signal)
-    return ItemCost(
-        cost.size / lengths[longest], cost.seconds / lengths[longest], sum(lengths) / len(lengths)
-    )
+    longest = max(lengths)
+    half = min(lengths, key=lambda length: abs(length - longest / 2))
+    small = model.pass_cost(items[lengths.index(half)], signal)
+    cost = small if half == longest else model.pass_cost(items[lengths.index(longest)], signal)
+    size, square = grown((half, small.size), (longest, cost.size))
+    return ItemCost(size, cost.seconds / longest, sum(lengths) / len(lengths), square)
+
+
+def grown(small: tuple[int, int], large: tuple[int, int]) -> tuple[float, float]:
+    """Fit bytes = size * T * (1 + square * T) to two items.
+
+    Args:
+        small: Length and bytes of the shorter one.
+        large: Of the longer one, or the same.
+
+    Returns:
+        `size`, and `square` to two digits. Where bytes grow more slowly than lengths, a line through the shorter one.
+    """
+    per_small, per_large = small[1] / small[0], large[1] / large[0]
+    slope = (per_large - per_small) / max(1, large[0] - small[0])
+    if slope <= 0:
+        return per_small, 0.0
+    size = max(per_small - slope * small[0], per_large / STEEPEST)
+    return size, float(f"{(per_large / size - 1) / large[0]:.2g}")
 
 
 def batch_length(model: MemberModel, cost: ItemCost, memory: int) -> int:
-    """Choose how many items a batch holds, times the length of the longest.
+    """Choose how many items a batch holds, times the cost of the longest.
 
     Args:
         model: The first member's.

@@ -87,7 +87,8 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         fits = tuple(_unkept(fit, config.recipe, model.blocks, numbers) for fit in fits)
     _try_on_a_point(model, config.recipe, fits, task)
     cost = item_cost(task, model, config.recipe.train_signal)
-    numerics = replace(numerics, batch_length=batch_length(model, cost, config.build.memory_bytes))
+    length = batch_length(model, cost, config.build.memory_bytes)
+    numerics = replace(numerics, batch_length=length, batch_square=cost.square)
     if config.recipe.members.forward_masks:
         masked = replace(members[0], mask_seed=config.recipe.members.mask_seed)
         MemberModel.load(task, config.recipe, masked, numerics.compute, model)

@@ -20,11 +20,17 @@ WINDOW = 256
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """Items and padded length of a batch, at most."""
+    """Items and padded cost of a batch, at most."""
 
     rows: int
     length: int | None = None
-    """Items times the length of the longest. None: only their number counts."""
+    """Items times the cost of the longest. None: only their number counts."""
+    square: float = 0.0
+    """Cost of an item of length T beyond T itself, divided by T^2: attention that keeps its weights."""
+
+    def cost(self, length: int) -> float:
+        """Cost of an item of a length, in units of a short item's length."""
+        return length * (1 + self.square * length)
 
 
 def item_length(item: object) -> int:
@@ -44,7 +50,7 @@ def packs(lengths: Sequence[int], limits: BatchLimits) -> Iterator[list[int]]:
     """
     pack: list[int] = []
     for place in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
-        padded = (len(pack) + 1) * lengths[pack[0] if pack else place]
+        padded = (len(pack) + 1) * limits.cost(lengths[pack[0] if pack else place])
         if pack and (len(pack) == limits.rows or (limits.length is not None and padded > limits.length)):
             yield pack
             pack = []

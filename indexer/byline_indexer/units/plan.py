@@ -45,7 +45,9 @@ class Numerics:
     device: str
     precision: Precision
     batch_length: int | None = None
-    """Items of a batch times the length of the longest, at most: chosen by the model and `build.memory`."""
+    """Items of a batch times the cost of the longest, at most: chosen by the model and `build.memory`."""
+    batch_square: float = 0.0
+    """Cost of an item of length T beyond T itself, divided by T^2."""
 
     @classmethod
     def of(cls, build: BuildSection) -> Self:
@@ -61,7 +63,7 @@ class Numerics:
     @property
     def limits(self) -> BatchLimits:
         """Size of a batch, at most."""
-        return BatchLimits(self.batch_rows, self.batch_length)
+        return BatchLimits(self.batch_rows, self.batch_length, self.batch_square)
 
     @property
     def compute(self) -> Compute:
@@ -354,6 +356,7 @@ class BuildPlan:
         return {
             **settings_record(self.numerics, self.grouping, self.members),
             "batch_length": self.numerics.batch_length,
+            "batch_square": self.numerics.batch_square,
             "fit_rows": samples,
             **self._sizes(),
             **({"micro_batches": micro_batches} if self.fast and micro_batches else {}),
