@@ -1,8 +1,7 @@
 """Places of a large training set's chunks, kept between processes: a query must not encode the training set again.
 
 The files lie in the cache folder of the user, `~/.cache/byline/chunks` on Linux. Their names cover all that the places
-depend on. They may be
-deleted.
+depend on. They may be deleted.
 """
 
 import hashlib
