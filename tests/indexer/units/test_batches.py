@@ -1,9 +1,13 @@
 """Batches of items of like length: bounded, whatever the order of the data, and the same at every restart."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from byline.models.training_points import NamedItems
+from byline_indexer.units import batches
 from byline_indexer.units.batches import WINDOW, BatchLimits, item_batches, item_length, packs
 
 LENGTHS = np.random.default_rng(0).integers(1, 100, size=3 * WINDOW // 2).tolist()
@@ -55,3 +59,26 @@ def test_rows_go_with_their_items() -> None:
 def test_a_length_counts_all_that_an_item_holds() -> None:
     assert item_length({"input_ids": torch.zeros(9), "labels": [1] * 9}) == 18
     assert item_length(3.0) == 1
+
+
+@pytest.mark.parametrize("limits", [BatchLimits(rows=8), BatchLimits(rows=64, length=40)])
+def test_large_items_are_not_read_long_before_their_batch(
+    limits: BatchLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "WINDOW_BYTES", 1000)
+    ahead, most = 0, 0
+
+    def read_images(rows: np.ndarray) -> NamedItems:
+        nonlocal ahead, most
+        ahead += len(rows)
+        most = max(most, ahead)
+        return NamedItems([(torch.zeros(1, 4), {"pixels": torch.zeros(100)}) for _ in rows], map(str, rows))
+
+    limits = replace(limits, length=limits.length and 8 * item_length(read_images(np.zeros(1))[0]))
+    ahead, most, met = 0, 0, []
+    for batch, _ in item_batches(np.arange(60), limits, read_images):
+        assert len(batch) == min(8, 60 - len(met))
+        met += batch.tolist()
+        ahead -= len(batch)
+    assert met == list(range(60))
+    assert most == 8
