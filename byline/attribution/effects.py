@@ -26,7 +26,7 @@ class Effect:
     """Predicted change of the target for a score of one. Negative for a loss, positive for what training raises. None where
     the recipe's scores have no unit."""
     unit: str | None
-    """`nats`, or the target's own unit. None without a factor."""
+    """`nats`, `squared error`, or the target's own unit. None without a factor."""
     note: str
     """Meaning of the prediction, or the reason why there is none."""
 
@@ -57,9 +57,27 @@ def effect_of(recipe: Recipe, points: int, target: str, task: Task, *, solved: b
         return Effect(factor=None, unit=None, note=f"no predicted change: {reason}")
     return Effect(
         factor=(-1.0 if target == "loss" else 1.0) / points,
-        unit="nats" if target == "loss" and task.outputs is not None else f"the unit of '{target}'",
-        note=f"predicted to first order, for one more point with the weight of one of {points:,}: not measured",
+        unit=_unit(target, task),
+        note=(
+            f"predicted to first order, for one more point with the weight of one of {points:,}: not measured"
+            f"{_shrinking(recipe, solved=solved)}"
+        ),
     )
+
+
+def _unit(target: str, task: Task) -> str:
+    if target != "loss" or task.outputs is None:
+        return f"the unit of '{target}'"
+    return "nats" if task.outputs.kind == "categorical" else "squared error"
+
+
+def _shrinking(recipe: Recipe, *, solved: bool) -> str:
+    """Name the damping, which counts as curvature that the loss may not have."""
+    damping = getattr(recipe.curvature, "damping", None)  # kinds of curvature without one invert nothing else
+    if getattr(recipe.curvature, "filter", "damped") == "finite_run" or not (solved or damping):
+        return ""
+    name = "the damping of refine" if solved else f"curvature.damping = {damping:g}"
+    return f". {name} makes it smaller, by several times at an optimum, unless it is the training's own weight decay"
 
 
 def _no_unit(recipe: Recipe, *, solved: bool) -> str | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from byline.attribution.effects import effect_of
-from byline.recipes import RECIPES
+from byline.recipes import RECIPES, recipe
 from tests.indexer import tiny_task
 
 WITHOUT_UNIT = {
@@ -53,3 +53,18 @@ def test_a_loss_of_no_likelihood_has_its_own_unit() -> None:
 def test_solved_queries_give_products_of_gradients_a_unit() -> None:
     assert effect_of(RECIPES["grad_dot"], 50, "loss", tiny_task.task(), solved=True).factor == -0.02
     assert effect_of(RECIPES["relatif"], 50, "loss", tiny_task.task(), solved=True).factor is None
+
+
+def test_squared_errors_are_no_nats() -> None:
+    task = tiny_task.task()
+    assert task.outputs is not None
+    squared = replace(task, outputs=replace(task.outputs, kind="gaussian"))
+    assert effect_of(RECIPES["ekfac"], 50, "loss", squared).unit == "squared error"
+
+
+def test_the_note_names_the_damping_that_makes_a_prediction_smaller() -> None:
+    task, chosen = tiny_task.task(), recipe("ekfac", curvature={"damping": 0.7})
+    assert "curvature.damping = 0.7 makes it smaller" in effect_of(chosen, 50, "loss", task).note
+    assert "damping of refine" in effect_of(RECIPES["grad_dot"], 50, "loss", task, solved=True).note
+    finite = recipe("ekfac", curvature={"filter": "finite_run"})
+    assert "damping" not in effect_of(finite, 50, "loss", task).note
