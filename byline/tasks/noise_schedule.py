@@ -30,7 +30,7 @@ class NoiseSchedule:
     """A variance-preserving schedule: x_t = sqrt(a_t) x + sqrt(1 - a_t) noise."""
 
     alphas_cumprod: Sequence[float]
-    """a_t of every timestep, falling from about 1 to about 0."""
+    """a_t of every timestep, falling from about 1 to about 0. Exactly 0 with prediction `v` or `sample` alone."""
     prediction: Prediction = "epsilon"
     """Output of the model."""
 
@@ -40,10 +40,16 @@ class NoiseSchedule:
             raise InvalidTask(
                 f"expected alphas_cumprod to be at least 2 numbers, one for each timestep, got shape {list(values.shape)}"
             )
-        if not bool(((values > 0) & (values <= 1)).all()) or bool((values.diff() > 0).any()):
+        inside = (values >= 0) & (values <= 1)
+        if not bool(inside.all()) or bool((values.diff() > 0).any()):
             raise InvalidTask(
-                "expected alphas_cumprod that fall and lie above 0 and up to 1, got others: pass the cumulative products of "
+                "expected alphas_cumprod that fall and lie between 0 and 1, got others: pass the cumulative products of "
                 "1 - beta"
+            )
+        if self.prediction == "epsilon" and values[-1] == 0:
+            raise InvalidTask(
+                "expected alphas_cumprod above 0 for prediction 'epsilon', got a last one of 0: there the noise is the input. "
+                "Pass prediction='v' or 'sample', as the model was trained"
             )
         if self.prediction not in {"epsilon", "v", "sample"}:
             raise InvalidTask("expected prediction to be 'epsilon', 'v' or 'sample', got something else")

@@ -42,6 +42,20 @@ def test_other_numbers_are_refused(values: list) -> None:
         NoiseSchedule(alphas_cumprod=values)
 
 
+@pytest.mark.parametrize("prediction", ["v", "sample"])
+def test_a_schedule_may_end_without_signal(prediction: str) -> None:
+    schedule = NoiseSchedule(alphas_cumprod=[0.9, 0.4, 0.0], prediction=prediction)  # type: ignore[arg-type]
+    image, noise = torch.rand(1, 1, 1, 4, 4), torch.randn(1, 1, 1, 4, 4)
+    noisy, wanted = schedule.noisy(image, noise, torch.tensor([[2]]))
+    torch.testing.assert_close(noisy, noise)
+    torch.testing.assert_close(wanted, -image if prediction == "v" else image)
+
+
+def test_a_schedule_without_signal_has_no_noise_to_predict() -> None:
+    with pytest.raises(InvalidTask, match="'epsilon'"):
+        NoiseSchedule(alphas_cumprod=[0.9, 0.0])
+
+
 def test_other_schedulers_are_refused() -> None:
     with pytest.raises(InvalidTask, match="alphas_cumprod"):
         NoiseSchedule.of(object())
