@@ -102,6 +102,20 @@ def test_draws_follow_from_the_content_alone() -> None:
         assert abs(np.corrcoef(noise.flatten(), other[1].flatten())[0, 1]) < 0.25
 
 
+def test_rounding_and_precision_change_no_draw() -> None:
+    draws, pixels = Draws(steps=100, count=4), torch.arange(256.0).view(1, 16, 16)
+    image = pixels / 255
+    steps, noise = draws.of(image)
+    doubles = pixels.double() / 255
+    for same in (doubles, image.half(), pixels * (1 / 255), doubles * (1 + 1e-9), image * 1e6 / 1e6, -(-image)):
+        other_steps, other_noise = draws.of(same)
+        assert torch.equal(steps, other_steps)
+        torch.testing.assert_close(other_noise.double(), noise.double(), atol=2e-3, rtol=1e-3)
+    assert torch.equal(draws.of(torch.zeros(1, 2, 2))[1], draws.of(-torch.zeros(1, 2, 2))[1])
+    assert not torch.equal(draws.of(image * 1e-9)[1], draws.of(image * 2e-9)[1])
+    assert not torch.equal(draws.of(image * 1e9)[1], draws.of(image * 2e9)[1])
+
+
 def test_the_draws_of_an_image_are_the_same_everywhere() -> None:
     """Written down, so that another machine or release cannot draw otherwise."""
     steps, noise = Draws(steps=1000, count=4).of(torch.arange(4.0).view(1, 2, 2) / 4)
