@@ -60,7 +60,7 @@ def effect_of(recipe: Recipe, points: int, target: str, task: Task, *, solved: b
         unit=_unit(target, task),
         note=(
             f"predicted to first order, for one more point with the weight of one of {points:,}: not measured"
-            f"{_shrinking(recipe, solved=solved)}"
+            f"{_of_damping(recipe, solved=solved)}"
         ),
     )
 
@@ -71,13 +71,13 @@ def _unit(target: str, task: Task) -> str:
     return "nats" if task.outputs.kind == "categorical" else "squared error"
 
 
-def _shrinking(recipe: Recipe, *, solved: bool) -> str:
-    """Name the damping, which counts as curvature that the loss may not have."""
-    damping = getattr(recipe.curvature, "damping", None)  # kinds of curvature without one invert nothing else
+def _of_damping(recipe: Recipe, *, solved: bool) -> str:
+    """Name the damping, which stands for the curvature of a weight decay: more of it predicts less."""
+    damping = getattr(recipe.curvature, "damping", None)
     if getattr(recipe.curvature, "filter", "damped") == "finite_run" or not (solved or damping):
         return ""
     name = "the damping of refine" if solved else f"curvature.damping = {damping:g}"
-    return f". {name} makes it smaller, by several times at an optimum, unless it is the training's own weight decay"
+    return f". Its size follows {name}, and is off by several times unless that is the training's own weight decay"
 
 
 def _no_unit(recipe: Recipe, *, solved: bool) -> str | None:

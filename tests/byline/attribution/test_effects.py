@@ -62,9 +62,9 @@ def test_squared_errors_are_no_nats() -> None:
     assert effect_of(RECIPES["ekfac"], 50, "loss", squared).unit == "squared error"
 
 
-def test_the_note_names_the_damping_that_makes_a_prediction_smaller() -> None:
+def test_the_note_names_the_damping_that_its_size_follows() -> None:
     task, chosen = tiny_task.task(), recipe("ekfac", curvature={"damping": 0.7})
-    assert "curvature.damping = 0.7 makes it smaller" in effect_of(chosen, 50, "loss", task).note
+    assert "follows curvature.damping = 0.7" in effect_of(chosen, 50, "loss", task).note
     assert "damping of refine" in effect_of(RECIPES["grad_dot"], 50, "loss", task, solved=True).note
     finite = recipe("ekfac", curvature={"filter": "finite_run"})
     assert "damping" not in effect_of(finite, 50, "loss", task).note
