@@ -1,5 +1,9 @@
+import re
+from time import sleep
+
 import pytest
 
+from byline_indexer.cli import progress_bar
 from byline_indexer.cli.progress_bar import bar, clock
 from byline_indexer.progress import RemainingTime
 
@@ -46,3 +50,21 @@ def test_unwatched_a_finished_phase_is_one_line(
         observer.progress("emit", 10, 20)
         observer.progress("emit", 20, 20)
     assert capsys.readouterr().err.splitlines() == ["going on [with] it", "emit: 20 done"]
+
+
+def test_unwatched_a_long_phase_is_told_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_bar, "EVERY", 0.05)
+    with bar() as observer:
+        observer.expect({"emit": 100.0})
+        sleep(0.2)
+        observer.progress("emit", 0, 20)
+        observer.progress("emit", 10, 20)
+        sleep(0.2)
+    lines = capsys.readouterr().err.splitlines()
+    assert "starting" in lines[0]
+    assert re.fullmatch(r"emit, \d+% of all, .* left", lines[-1]), lines
+    assert len(lines) >= 3
+    sleep(0.1)
+    assert capsys.readouterr().err == "", "nothing after the end"
