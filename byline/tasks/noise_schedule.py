@@ -48,7 +48,7 @@ class NoiseSchedule:
             )
         if self.prediction == "epsilon" and values[-1] == 0:
             raise InvalidTask(
-                "expected alphas_cumprod above 0 for prediction 'epsilon', got a last one of 0: there the noise is the input. "
+                "expected alphas_cumprod above 0 for prediction 'epsilon', got a last one of 0: there the input is noise. "
                 "Pass prediction='v' or 'sample', as the model was trained"
             )
         if self.prediction not in {"epsilon", "v", "sample"}:
