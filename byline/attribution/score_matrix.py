@@ -94,7 +94,7 @@ def query_items(featurizer: Featurizer, queries: Points, name: str = "queries") 
         InvalidQuery: They are one payload, or have another form.
     """
     if isinstance(queries, Mapping):
-        raise InvalidQuery(f"expected a list of {name}, got one mapping: put it into a list")
+        raise InvalidQuery(f"expected a list of {name}, got one mapping: put it into a list, [query]")
     try:
         items = as_items(queries, name, dtype_of(featurizer.model))
         require_same_form(items, featurizer.train_set, name)

@@ -198,7 +198,7 @@ def _candidates(data: Path, interface: QueryInterface) -> Iterator[tuple[int, Ca
     Yields:
         A line's number, its candidate, and its own id.
     """
-    for number, raw in json_lines(data, "--data", "candidates"):
+    for number, raw in json_lines(data, "--data", "candidate"):
         payload = _payload(raw, interface)
         own = raw.get("id") if "id" not in payload else None
         yield (
@@ -217,7 +217,7 @@ def _payload(raw: Mapping[str, Any], interface: QueryInterface) -> dict[str, Any
 def _targets(opened: Attributor, selection: Selection, choice: TargetChoice) -> TargetSet:
     """Make the features of the target set."""
     if choice.file is not None:
-        payloads = [payload for _, payload in json_lines(choice.file, "--target-file", "target points")]
+        payloads = [payload for _, payload in json_lines(choice.file, "--target-file", "target point")]
         return selection.of_payloads(payloads)
     if choice.owner is None and choice.label is None:
         found = selection.task.evaluation_set

@@ -18,7 +18,7 @@ def json_lines(path: Path, option: str, what: str) -> Iterator[tuple[int, dict[s
     Args:
         path: The file.
         option: Names the option in messages.
-        what: Names the objects in messages: `queries`.
+        what: Names one of the objects in messages: `query`.
 
     Yields:
         A line's number, from 1, and its object.
@@ -36,9 +36,9 @@ def json_lines(path: Path, option: str, what: str) -> Iterator[tuple[int, dict[s
                     found = True
                     yield number, _object(text.decode(), f"{path}, line {number}")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"expected {what} as UTF-8 JSON lines in {path}: {error}") from error
+        raise InvalidInput(f"expected a {what} a line, as UTF-8 JSON, in {path}: {error}") from error
     if not found:
-        raise InvalidInput(f"expected {what} in {path}, got an empty file")
+        raise InvalidInput(f"expected at least one {what} in {path}, got an empty file")
 
 
 def _object(text: str, place: str) -> dict[str, Any]:

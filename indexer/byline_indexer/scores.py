@@ -65,7 +65,7 @@ def read_requests(path: Path, *, refine: int = 0) -> list[AttributionRequest]:
     """
     return [
         AttributionRequest(query=payload, refine=refine)
-        for _, payload in json_lines(path, "--queries", "queries")
+        for _, payload in json_lines(path, "--queries", "query")
     ]
 
 

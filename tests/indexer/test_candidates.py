@@ -134,7 +134,7 @@ def test_wrong_choices(index: Path, tmp_path: Path) -> None:
         TargetChoice(owner="ada", label="7")
     with pytest.raises(InvalidInput, match="got an empty file"):
         rank(index, write(tmp_path / "empty.jsonl", []))
-    with pytest.raises(InvalidInput, match="candidates as UTF-8 JSON lines"):
+    with pytest.raises(InvalidInput, match="a candidate a line, as UTF-8 JSON"):
         rank(index, tmp_path / "missing.jsonl")
     found = rank(index, data)
     with pytest.raises(InvalidInput, match=r"end with \.csv or \.json"):
