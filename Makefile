@@ -30,7 +30,7 @@ demo-llm: $(READY)  ## fine-tune SmolLM2-135M on real documents, index it, ask i
 demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to statement (needs npm)
 	$(BIN)/python -m examples.openmoji.demo
 
-test: $(READY)  ## the tests but the slow ones (about 8 minutes on 2 cores)
+test: $(READY)  ## the tests but the slow ones (about 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m "not slow"
 
 test-all: $(READY)  ## every test, the slow ones too, as continuous integration runs them
