@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from byline.api.answer import Answer, Shares
+from byline.api.answer import Answer, Shares, SharesAnswer
 from byline.api.answer_parts import (
     Attribution,
     CardFigure,
@@ -218,6 +218,11 @@ def _is_exact(found: SearchResult, points: int) -> bool:
 def _certainty(found: SearchResult) -> SearchCertainty | None:
     certainty = found.certainty
     return None if certainty is None else SearchCertainty.model_validate(asdict(certainty))
+
+
+def shares_answer(answer: Answer) -> SharesAnswer:
+    """Take the owners' part of an answer that was asked with `shares`."""
+    return SharesAnswer.model_validate(answer.model_dump(include=set(SharesAnswer.model_fields)))
 
 
 def card_summary(card: QualityCard | None) -> CardSummary | None:

@@ -3,50 +3,36 @@
 Letters: Q questions, M members, k examples of an answer, O owners.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeGuard, Unpack, overload
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byline.api.answer import Answer, SharesAnswer
-from byline.api.query import AttributionKeywords, SharesKeywords, options_of
-from byline.attribution.answer_writer import AnswerWriter
+from byline.api.query import AttributionKeywords, SharesKeywords
+from byline.attribution.answer_stages import AnswerStages
+from byline.attribution.answer_writer import AnswerWriter, shares_answer
 from byline.attribution.baseline_ranking import Similarities
-from byline.attribution.candidate_scores import Candidate, CandidateScores
-from byline.attribution.drill_down import make_drill_down, most_points_of, require_drill_down
+from byline.attribution.candidate_scores import CandidateScores
+from byline.attribution.drill_down import make_drill_down
 from byline.attribution.index_facts import index_facts
-from byline.attribution.opening import (
-    load_featurizer,
-    load_index_task,
-    make_gradient_featurizer,
-    require_points,
-)
-from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
-from byline.attribution.request import AttributionRequest
-from byline.attribution.retrieval import Retrieval, SearchResult
-from byline.attribution.score_matrix import (
-    Fill,
-    by_items,
-    by_requests,
-    checked_requests,
-    fill_in_batches,
-    query_items,
-    require_batch,
-)
-from byline.attribution.selection import Selection, SelectionOptions, parsed_candidate
-from byline.attribution.stage_timer import StageTimer
-from byline.attribution.token_breakdown import make_breakdown, require_tokens, tells_tokens
-from byline.errors import BylineError, InvalidQuery
-from byline.features.queries import Featurizer, GradientFeaturizer
+from byline.attribution.opening import load_featurizer, load_index_task, make_gradient_featurizer
+from byline.attribution.point_forms import PointForms
+from byline.attribution.queries import CheckedRequest, QueryPreparer
+from byline.attribution.request import AttributionRequest, request_of
+from byline.attribution.retrieval import Retrieval
+from byline.attribution.row_scorer import RowScorer
+from byline.attribution.selection import Selection, SelectionOptions
+from byline.attribution.token_breakdown import make_breakdown, tells_tokens
+from byline.errors import BylineError
+from byline.features.queries import GradientFeaturizer
 from byline.index.index import AttributionIndex
 from byline.members import Member
-from byline.models.training_points import EVALUATION, read_items
 from byline.recipes import refuse_no_self_influence
 from byline.search.searcher import Searcher
-from byline.task import Task, TrainSet
+from byline.task import Task
 from byline.tasks.points import Points
 
 
@@ -80,13 +66,21 @@ class Attributor:
             Member(m.checkpoint, m.mask_seed, m.adapter, m.weight) for m in index.members
         )
         self._preparer = QueryPreparer(index.recipe, index.width, task=task, featurizer=featurizer)
-        self._featurizer, self._searcher = featurizer, searcher
-        self._retrieval = Retrieval(index, searcher, self.members)
-        self._drill = make_drill_down(index, self.members, task, featurizer)
+        self._forms = PointForms(task=task, featurizer=featurizer)
+        self._rows = RowScorer(index=index, task=task, preparer=self._preparer, searcher=searcher)
         self._breakdown = make_breakdown(index, task, featurizer)
-        self._writer = AnswerWriter(index, self.members, self.name)
         self.similarities = Similarities(index, task, featurizer, searcher)
         """The baselines that are offered beside influence."""
+        self._stages = AnswerStages(
+            index=index,
+            task=task,
+            preparer=self._preparer,
+            retrieval=Retrieval(index, searcher, self.members),
+            similarities=self.similarities,
+            drill=make_drill_down(index, self.members, task, featurizer),
+            breakdown=self._breakdown,
+            writer=AnswerWriter(index, self.members, self.name),
+        )
 
     @classmethod
     def open(
@@ -175,27 +169,7 @@ class Attributor:
         Raises:
             InvalidQuery: It does not fit this index.
         """
-        if request.shares:
-            self._refuse_mixed_owners()
-        if request.baseline is not None:
-            self.similarities.require(request.baseline)
-        question = self._preparer.check(request)
-        self._refuse_other_points(request.refine)
-        if request.tokens:
-            question = require_tokens(self.index, self._breakdown, question)
-        if not (request.drill_down and request.examples):
-            return question
-        require_drill_down(self.index, self._drill)
-        ends = 2 if request.direction == "both" else 1
-        return replace(question, drilled=most_points_of(self.index, request.drill_groups * ends))
-
-    def _refuse_mixed_owners(self) -> None:
-        record = self.index.manifest.groups
-        if record is not None and not record.owners_apart:
-            raise InvalidQuery(
-                f"expected an index whose groups do not mix owners, for shares, got one grouped by "
-                f"'{record.options.by}': build one with groups.by = 'owner', or without groups"
-            )
+        return self._stages.check(request)
 
     @overload
     def attribute(self, query: AttributionRequest) -> Answer: ...
@@ -218,13 +192,7 @@ class Attributor:
             InvalidQuery: The query or an option does not fit this index.
             NonFiniteGradient: The query's gradient is NaN or infinite.
         """
-        request = _request_of(query, options)
-        if request.baseline is not None:
-            self.similarities.offer([request.baseline])
-        question = self.check(request)
-        if request.baseline is not None:
-            self.similarities.fit()
-        return _raised(self.answer([question])[0])
+        return self._stages.alone(request_of(query, options))
 
     @overload
     def shares(self, query: AttributionRequest) -> SharesAnswer: ...
@@ -245,9 +213,8 @@ class Attributor:
             InvalidQuery: The query or an option does not fit this index.
             NonFiniteGradient: The query's gradient is NaN or infinite.
         """
-        request = _request_of(query, options)
-        question = self.check(request.changed(shares=True, examples=False))
-        return shares_answer(_raised(self.answer([question])[0]))
+        request = request_of(query, options).changed(shares=True, examples=False)
+        return shares_answer(self._stages.alone(request))
 
     def scores(
         self, queries: Points, *, target: str | None = None, batch: int = 32, refine: int = 0
@@ -268,13 +235,10 @@ class Attributor:
         Raises:
             InvalidQuery: A query does not fit the index. The message names its number.
         """
-        if not self._is_payloads(queries):
+        if not self._forms.is_payloads(queries):
             return self.item_scores(queries, target=target, batch=batch, refine=refine)
-        require_batch(batch)
         requests = [AttributionRequest(query=query, target=target, refine=refine) for query in queries]
-        self._refuse_other_points(refine)
-        questions = checked_requests(self._preparer, requests)
-        return self._filled(by_requests(self._preparer, self._searcher, questions), len(queries), batch)
+        return self._rows.of_requests(requests, batch)
 
     def item_scores(
         self, items: Points, *, target: str | None = None, batch: int = 32, refine: int = 0
@@ -294,13 +258,7 @@ class Attributor:
             InvalidQuery: The index was opened without its Task, or the items have another form than the training set's.
             StaleIndex: The Task has another number of training points, and queries are solved with them.
         """
-        require_batch(batch)
-        models = self._models()
-        self._refuse_other_points(refine)
-        asked = query_items(models, items)
-        chosen = target or self.index.recipe.query_target
-        fill = by_items(models, self._searcher, asked, chosen, refine=options_of(refine=refine).refine)
-        return self._filled(fill, len(asked), batch)
+        return self._rows.of_items(self._forms.models(), items, target, batch=batch, refine=refine)
 
     def score_candidates(
         self,
@@ -323,13 +281,9 @@ class Attributor:
             InvalidQuery: The recipe scores no candidates, or a candidate or target point does not fit.
         """
         selection = self.selection(options)
-        if targets is None:
-            found = selection.of_items(self._evaluation_set(), EVALUATION)
-        elif self._is_payloads(targets):
-            found = selection.of_payloads(targets)
-        else:
-            found = selection.of_items(query_items(self._models(), targets, "target points"))
-        return selection.scores(self._candidates(candidates), found)
+        return selection.scores(
+            self._forms.candidates(candidates), self._forms.target_set(selection, targets)
+        )
 
     def selection(self, options: SelectionOptions) -> Selection:
         """Make what ranks candidates, for applications that read them as a stream.
@@ -337,9 +291,8 @@ class Attributor:
         Raises:
             InvalidQuery: The index was opened without its Task, or its recipe scores no candidates.
         """
-        featurizer = self._models()
+        featurizer = self._forms.models()
         assert self.task is not None
-        self._refuse_other_points(options.refine)
         return Selection(
             index=self.index,
             members=self.members,
@@ -348,24 +301,6 @@ class Attributor:
             featurizer=featurizer,
             options=options,
         )
-
-    def _candidates(self, candidates: Points) -> Iterator[Candidate]:
-        if self._is_payloads(candidates):
-            assert self.task is not None
-            assert self.task.query is not None
-            for number, payload in enumerate(candidates, 1):
-                yield parsed_candidate(self.task.query, payload, f"candidate {number}")
-            return
-        items = query_items(self._models(), candidates, "candidates")
-        for place in range(len(items)):
-            yield Candidate(name=f"candidate {place + 1}", items=[items[place]])
-
-    def _evaluation_set(self) -> TrainSet:
-        if self.task is None or self.task.evaluation_set is None:
-            raise InvalidQuery(
-                "expected targets, or a Task with an evaluation_set, got neither: pass the points whose loss is to fall"
-            )
-        return self.task.evaluation_set
 
     def self_influence(self) -> NDArray[np.float64]:
         """Score every row of the index for itself: wrong labels and odd points come out on top.
@@ -379,32 +314,6 @@ class Attributor:
         refuse_no_self_influence(self.index.recipe)
         return np.asarray(self.index.self_influence)
 
-    def _refuse_other_points(self, refine: int) -> None:
-        """Require the index's own training points where queries are solved with them."""
-        if refine and self.task is not None:
-            require_points(self.task, self.index)
-
-    def _filled(self, fill: Fill, count: int, batch: int) -> NDArray[np.float32]:
-        scores_QR = np.empty((count, self.index.rows), dtype=np.float32)
-        fill_in_batches(scores_QR, fill, batch)
-        return scores_QR
-
-    def _is_payloads(self, queries: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
-        has_interface = self.task is not None and self.task.query is not None
-        return (
-            has_interface
-            and isinstance(queries, list | tuple)
-            and all(isinstance(query, Mapping) for query in queries)
-        )
-
-    def _models(self) -> Featurizer:
-        if isinstance(self._featurizer, Featurizer):
-            return self._featurizer
-        raise InvalidQuery(
-            "expected an index that was opened with its Task, for queries that are payloads or items: "
-            "byline.open(path, task=task)"
-        )
-
     def __repr__(self) -> str:
         facts = ", ".join(f"{name} {value}" for name, value in index_facts(self.index, self.members))
         return f"<byline.Attributor '{self.name}': {facts}>"
@@ -416,13 +325,7 @@ class Attributor:
 
     def warm(self) -> None:
         """Fit the baselines, and answer one question of each kind, so that the first caller does not wait for it."""
-        self.similarities.fit()
-        feature = np.full(self.index.width, self.index.width**-0.5)
-        groups = self.index.manifest.groups
-        shares = groups is None or groups.owners_apart
-        self.attribute(AttributionRequest(feature=feature, direction="both", shares=shares))
-        if self.task is not None:
-            self._preparer.warm(read_items(self.task.train_set, [0])[0])
+        self._stages.warm()
 
     def answer(self, questions: Sequence[CheckedRequest]) -> list[Answer | BylineError]:
         """Answer a batch of checked questions.
@@ -434,71 +337,4 @@ class Attributor:
         Returns:
             For each question its answer, or the error that it alone met.
         """
-        watch = StageTimer()
-        queries = self._preparer.features(questions, watch)
-        with watch.stage("search"):
-            found = self._find(queries)
-        with watch.stage("join"):
-            answers = {
-                place: self._writer.answer(queries[place], what, watch.timings())
-                for place, what in found.items()
-            }
-        wanted = [place for place in answers if queries[place].question.told]
-        if wanted and self._breakdown is not None:
-            with watch.stage("gradient"):
-                answers |= self._breakdown.told(queries, {place: answers[place] for place in wanted})
-        timings = watch.timings()
-        return [
-            each.error or answers[place].model_copy(update={"timings": timings})
-            for place, each in enumerate(queries)
-        ]
-
-    def _find(self, queries: Sequence[PreparedQuery]) -> dict[int, SearchResult]:
-        """Search for every question without an error, by its position; influence in one go."""
-        ready = [
-            place
-            for place, each in enumerate(queries)
-            if each.feature is not None and not each.error and each.question.request.baseline is None
-        ]
-        searched = self._retrieval.find([queries[place] for place in ready]) if ready else []
-        found: dict[int, SearchResult] = {}
-        for place, what in zip(ready, searched, strict=True):
-            try:
-                found[place] = self._drilled(queries[place], what)
-            except BylineError as error:
-                queries[place].error = error
-        for place, each in enumerate(queries):
-            if each.question.request.baseline is not None and not each.error:
-                try:
-                    found[place] = self.similarities.find(each)
-                except BylineError as error:
-                    each.error = error
-        return found
-
-    def _drilled(self, query: PreparedQuery, found: SearchResult) -> SearchResult:
-        question = query.question
-        request = question.request
-        if self._drill is None or not (request.examples and request.drill_down):
-            return found
-        return self._drill.into_points(query, found)
-
-
-def shares_answer(answer: Answer) -> SharesAnswer:
-    """Take the owners' part of an answer that was asked with `shares`."""
-    return SharesAnswer.model_validate(answer.model_dump(include=set(SharesAnswer.model_fields)))
-
-
-def _request_of(
-    query: AttributionRequest | Mapping[str, Any], options: AttributionKeywords | SharesKeywords
-) -> AttributionRequest:
-    if not isinstance(query, AttributionRequest):
-        return AttributionRequest(query=query, **dict(options_of(**options)))
-    if options:
-        raise InvalidQuery("expected the options inside the AttributionRequest, got keywords beside it")
-    return query
-
-
-def _raised(outcome: Answer | BylineError) -> Answer:
-    if isinstance(outcome, BylineError):
-        raise outcome
-    return outcome
+        return self._stages.answer(questions)

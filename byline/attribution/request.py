@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError, model_validator
 from torch import Tensor
 
-from byline.api.query import AttributionOptions
+from byline.api.query import AttributionKeywords, AttributionOptions, SharesKeywords, options_of
 from byline.api.validation import describe_errors
 from byline.errors import InvalidQuery
 
@@ -127,3 +127,22 @@ class AttributionRequest(AttributionOptions):
         """Largest number of training points and limited owners that the answer can list."""
         ends = 2 if self.direction == "both" else 1
         return self.k * ends + ((self.listed_owners or 0) if self.shares else 0)
+
+
+def request_of(
+    query: AttributionRequest | Mapping[str, Any], options: AttributionKeywords | SharesKeywords
+) -> AttributionRequest:
+    """Make a request of a payload and keywords, or take a whole request.
+
+    Args:
+        query: A payload, or a request.
+        options: Options beside a payload.
+
+    Raises:
+        InvalidQuery: An option is invalid, or options stand beside a whole request.
+    """
+    if not isinstance(query, AttributionRequest):
+        return AttributionRequest(query=query, **dict(options_of(**options)))
+    if options:
+        raise InvalidQuery("expected the options inside the AttributionRequest, got keywords beside it")
+    return query

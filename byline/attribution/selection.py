@@ -23,6 +23,7 @@ from byline.attribution.candidate_scores import (
     refuse_candidates,
 )
 from byline.attribution.effects import effect_of
+from byline.attribution.opening import require_points
 from byline.attribution.queries import CheckedRequest, QueryPreparer
 from byline.attribution.request import AttributionRequest
 from byline.attribution.score_matrix import checked_requests, require_batch, without_errors
@@ -67,6 +68,8 @@ class Selection:
     options: SelectionOptions
 
     def __post_init__(self) -> None:
+        if self.options.refine:
+            require_points(self.task, self.index)
         refuse_candidates(self.index.recipe)
 
     @property

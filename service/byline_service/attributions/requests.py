@@ -11,7 +11,7 @@ from byline.api.attributions import Answers, AttributionBody, QueryBody, SharesB
 from byline.api.documents import Words
 from byline.api.query import AttributionOptions, Filter, RankingOptions
 from byline.api.validation import validated
-from byline.attribution.attributor import shares_answer
+from byline.attribution.answer_writer import shares_answer
 from byline.attribution.request import AttributionRequest
 from byline.errors import InvalidQuery
 from byline_service.http.bodies import parse_json, parse_tensors

@@ -5,6 +5,7 @@ import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -229,9 +230,10 @@ def test_a_solved_query_counts_its_passes_in_the_queue_and_shares_them_in_a_batc
 
 def test_solved_queries_are_admitted_by_their_passes(serve):
     attributor, featurizer = fake_attributor(members=1)
-    attributor._preparer = QueryPreparer(
+    solving = QueryPreparer(
         recipe("if_cg"), attributor.index.width, task=attributor.task, featurizer=featurizer
     )
+    attributor._stages = replace(attributor._stages, preparer=solving)
     served = serve({"fake": attributor}, queue_cost=256)
     featurizer.gate.clear()
     with ThreadPoolExecutor(2) as pool:
