@@ -263,6 +263,14 @@ _TABLE = (
         **_MARGIN,
     ),
     Recipe(
+        name="d_trak",
+        train_signal="square",
+        query_target="square",
+        projection=SjltProjection(size=1024),
+        curvature=Fisher(damping=3.0),
+        **_TWO_SIDED,
+    ),
+    Recipe(
         name="logra",
         projection=FactorisedProjection(),
         curvature=Fisher(blocks="layer"),

@@ -24,14 +24,13 @@ from byline.metrics.lds import agreement, predicted_outputs, two_way_interval
 from byline.task import Task
 
 SUBSETS, FEW, MANY = 30, 8, 32
-D_TRAK = {"train_signal": "square", "query_target": "square", "row_weight": "none"}
 ON_LOSS = {"train_signal": "loss", "query_target": "loss", "row_weight": "none"}
 METHODS: Mapping[str, tuple[int, str, dict[str, Any]]] = {
     "ekfac, loss, 8 draws": (FEW, "ekfac", {}),
     "ekfac, loss, 32 draws": (MANY, "ekfac", {}),
     "trak 1,024, loss, 8 draws": (FEW, "trak", ON_LOSS),
-    "D-TRAK (trak 1,024, square), 8 draws": (FEW, "trak", D_TRAK),
-    "D-TRAK (trak 1,024, square), 32 draws": (MANY, "trak", D_TRAK),
+    "d_trak 1,024, 8 draws": (FEW, "d_trak", {}),
+    "d_trak 1,024, 32 draws": (MANY, "d_trak", {}),
 }
 
 

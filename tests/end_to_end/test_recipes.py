@@ -49,6 +49,7 @@ CASES = {
     "tracin": {"projection": {"size": 24}},
     "rps": {},
     "trak": {"projection": {"kind": "dense", "size": 24}, "curvature": {"damping": 0.3}},
+    "d_trak": {"projection": {"kind": "dense", "size": 24}, "curvature": {"damping": 0.3}},
     "logra": {"projection": {"size_in": 4, "size_out": 4}},
     "grass": {"projection": {"kept": 60, "size": 24}},
     "factgrass": {"projection": {"kept_in": 5, "kept_out": 4, "size": 12}},
@@ -211,6 +212,7 @@ def built(
 ) -> AttributionIndex:
     """Build the tiny Task's index."""
     chosen = recipe(name, **(changes or CASES[name]))
+    function = "squared_task" if chosen.train_signal == "square" else function
     config = {
         "task": recorded.record(folder / "runs", chosen) if chosen.recorded else f"{TASK}:{function}",
         "recipe": {"name": name, **(changes or CASES[name])},

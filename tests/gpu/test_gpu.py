@@ -39,7 +39,7 @@ def test_an_index_built_on_a_gpu_equals_one_built_on_a_cpu(name: str, tmp_path: 
     scores = []
     for device in ("cpu", "cuda"):
         config = {
-            "task": f"{TINY}:task",
+            "task": f"{TINY}:{'squared_task' if RECIPES[name].train_signal == 'square' else 'task'}",
             "recipe": {"name": name, **FEW.get(name, CASES[name])},
             "index": {"path": tmp_path / device, "dtype": "fp32"},
             "build": {"device": device},

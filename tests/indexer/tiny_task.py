@@ -109,6 +109,12 @@ def task() -> Task:
     )
 
 
+def squared_task() -> Task:
+    """The same with the target of D-TRAK: the mean square of the prediction."""
+    made = task()
+    return replace(made, targets={"square": lambda model, batch: model(batch[0]).square().mean(dim=1)})
+
+
 def moments(seed: int) -> dict[str, Tensor]:
     """What an Adam would have left behind; a parameter in ten has hardly ever had a gradient."""
     generator = torch.Generator().manual_seed(100 + seed)

@@ -51,6 +51,7 @@ _PURPOSES = {
     "rif": "leaving points out beyond the first order",
     "relatif": "as ekfac, where extreme points crowd every answer",
     "trak": "comparison with the literature on classifiers",
+    "d_trak": "diffusion models: likeness by the prediction's square",
     "logra": "large models: one pass, projected factors",
     "trackstar": "unit norms, an optimizer's scale",
     "less": "each point's own Adam step",
