@@ -156,6 +156,20 @@ class Positions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoiseDraws:
+    """The random draws that a loss is a mean over, such as a diffusion model's timesteps and noise."""
+
+    replicate: Callable[[Item, int], Item]
+    """`(item, number) -> item`: the same item with another independent set of draws. Number 0 has the training draws."""
+    bands: Sequence[str] = ()
+    """Targets that are minus the loss on a part of the draws, early timesteps first. Their mean is minus the loss."""
+
+    def __post_init__(self) -> None:
+        declarations.require_function("NoiseDraws.replicate", self.replicate, "(item, number) -> item")
+        declarations.require_list("NoiseDraws.bands", self.bands, str, "names of targets")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Patches:
     """A grid over an image, so that a score can be told patch by patch.
 
@@ -280,6 +294,8 @@ class Task:
     """The loss of each token, for questions with `tokens`."""
     patches: Patches | None = None
     """The grid over an image, for questions with `tokens`."""
+    noise: NoiseDraws | None = None
+    """The random draws in the loss, for questions with `replicates`."""
     representation: Callable[[nn.Module, Batch], Tensor] | None = None
     """`(model, batch) -> h_ND`: for groups by k-means and for the similarity baselines."""
     text: Callable[[Item], str] | None = None
@@ -319,6 +335,7 @@ class Task:
         )
         self._check_targets()
         declarations.require("Task.outputs", self.outputs, (Outputs, type(None)), "Outputs or None")
+        declarations.require("Task.noise", self.noise, (NoiseDraws, type(None)), "NoiseDraws or None")
         declarations.require("Task.patches", self.patches, (Patches, type(None)), "Patches or None")
         declarations.require("Task.positions", self.positions, (Positions, type(None)), "Positions or None")
 
@@ -343,6 +360,12 @@ class Task:
             declarations.require_function(f"Task.targets['{name}']", target, "(model, batch) -> values_N")
         if "loss" in self.targets:
             raise InvalidTask("the target name 'loss' is taken by Task.loss: choose another name")
+        unknown = [name for name in (self.noise.bands if self.noise else ()) if name not in self.targets]
+        if unknown:
+            raise InvalidTask(
+                f"expected NoiseDraws.bands to name targets of the Task, got {len(unknown)} other names: declare them in "
+                f"Task.targets"
+            )
         if self.query is not None and self.query.predicted_target not in {None, "loss", *self.targets}:
             raise InvalidTask(
                 f"expected QueryInterface.predicted_target to be one of {', '.join(['loss', *sorted(self.targets)])}, got "

@@ -52,6 +52,9 @@ class Answer(AnswerHeader):
     query_tokens: tuple[str, ...] | None = None
     """Text of each token of the query, in the order of `tokens.query_parts`. With `rather_than`, the prompt with the other
     completion follows behind. Null unless `tokens` was requested."""
+    replicates: int | None = None
+    """Number of independent sets of the query's draws that the scores are a mean over. Null unless `replicates` was
+    requested."""
     optimism: Optimism = Optimism()
     """Fraction by which the listed scores are too high, because they are the best of many."""
     shares: Shares | None = None

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 from byline.api.blend import Blend
 from byline.api.documents import Document
 from byline.api.example import Example
+from byline.api.noise_scores import NoiseScore
 from byline.api.terms import ErrorScope, Ranking
 from byline.api.token_scores import TokenScores
 
@@ -33,6 +34,8 @@ class Attribution(Document):
     """Scores by member. Null unless `members` was requested."""
     tokens: TokenScores | None = None
     """The score token by token. Null unless `tokens` was requested."""
+    noise: NoiseScore | None = None
+    """The score over draws of the query's noise, and by timestep. Null unless `replicates` was requested."""
 
 
 class Coverage(Document):
@@ -102,7 +105,8 @@ class Timings(Document):
     predict: float = 0.0
     """Parsing of the payload, and prediction of missing fields."""
     gradient: float = 0.0
-    """Gradients and features of the query. With `tokens` also those of the listed points."""
+    """Gradients and features of the query. With `tokens` also those of the listed points, and with
+    `replicates` those of every band."""
     transform: float = 0.0
     """Transformation of given gradient tensors into a feature."""
     search: float = 0.0

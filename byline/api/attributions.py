@@ -45,8 +45,8 @@ class Progress(Document):
     """The progress of an answer: the data of a `progress` event."""
 
     stage: str
-    """Current stage: `queue`, `predict`, `gradient`, `solve`, `transform`, `search`, `drill`, `tokens` or `join`. Later
-    releases may add stages."""
+    """Current stage: `queue`, `predict`, `gradient`, `solve`, `transform`, `search`, `drill`, `tokens`, `noise` or `join`.
+    Later releases may add stages."""
     ahead: int
     """Number of queries before this request in the queue. Zero once the computation has started."""
     answered: int
@@ -128,6 +128,9 @@ class IndexInfo(IndexSummary):
     """Allowed values of `baseline`. Empty if the service offers no baseline."""
     tokens: bool
     """Whether `tokens` may be requested: the index's recipe and Task tell scores token by token."""
+    replicates: bool
+    """Whether `replicates` may be requested: the index's Task declares the random draws in its loss, as diffusion models
+    do, and its recipe tells scores by them."""
     query_schema: dict[str, Any] | None
     """JSON schema of `query`. Null if the index takes no queries."""
     gradients: dict[str, list[int]] | None

@@ -18,7 +18,9 @@ from byline.api.terms import (
     LISTED_OWNERS,
     LISTED_POINTS,
     MOST_REFINE_STEPS,
+    MOST_REPLICATES,
     REFINE_STEPS,
+    REPLICATES,
     Direction,
     Ranking,
 )
@@ -118,10 +120,14 @@ class AttributionOptions(RankingOptions, TargetOption):
     """Restrict the search to some of the training points."""
     baseline: Ranking | None = None
     """Rank by one of the index's `baselines` instead of influence: by similarity, or by a `blend` of both. Requires a
-    query, and excludes `target`, `members`, `shares`, `drill_down`, `refine` and `tokens`."""
+    query, and excludes `target`, `members`, `shares`, `drill_down`, `refine`, `tokens` and `replicates`."""
     tokens: bool = False
     """Tell each listed score token by token: what each token of the query owes to the training point, and which of its
     tokens did it. Requires a query, and excludes `baseline`, `drill_down` and `refine`."""
+    replicates: Count = Field(default=REPLICATES, ge=0, le=MOST_REPLICATES)
+    """Of a diffusion model: score the mean over so many independent sets of timesteps and noise for the query, and tell
+    each listed score by timestep and with its standard error over the sets, from 2 on. Requires a query, and excludes
+    `baseline`, `drill_down`, `refine` and `tokens`."""
 
     @field_validator("baseline", mode="before")
     @classmethod
@@ -153,6 +159,7 @@ class AttributionKeywords(RankingKeywords, total=False):
     target: str | None
     baseline: Ranking | None
     tokens: bool
+    replicates: int
 
 
 class SharesKeywords(TypedDict, total=False):

@@ -28,5 +28,9 @@ REFINE_STEPS = 0
 """Steps of `refine` unless it asks for another number: none."""
 MOST_REFINE_STEPS = 64
 """Largest value of `refine`."""
+REPLICATES = 0
+"""Sets of draws that a query's score is a mean over unless `replicates` asks for another number: its own alone."""
+MOST_REPLICATES = 64
+"""Largest value of `replicates`."""
 LISTED_END: Direction = "proponents"
 """End of the scores that an answer lists unless `direction` asks for another."""

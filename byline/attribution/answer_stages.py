@@ -9,6 +9,7 @@ from byline.api.answer import Answer
 from byline.attribution.answer_writer import AnswerWriter
 from byline.attribution.baseline_ranking import Similarities
 from byline.attribution.drill_down import DrillDown, most_points_of, require_drill_down
+from byline.attribution.noise_breakdown import NoiseBreakdown, require_noise
 from byline.attribution.opening import require_points
 from byline.attribution.queries import CheckedRequest, PreparedQuery, QueryPreparer
 from byline.attribution.request import AttributionRequest
@@ -39,6 +40,8 @@ class AnswerStages:
     """Scores the points of groups. None without groups or without a Task."""
     breakdown: TokenBreakdown | None
     """Takes scores apart by token. None without a Task."""
+    noise: NoiseBreakdown | None
+    """Takes scores apart by draws and bands. None without a Task that declares them."""
     writer: AnswerWriter
     """Writes what was found."""
 
@@ -64,6 +67,8 @@ class AnswerStages:
             require_points(self.task, self.index)
         if request.tokens:
             question = require_tokens(self.index, self.breakdown, question)
+        if request.replicates:
+            question = require_noise(self.index, self.task, question)
         if not (request.drill_down and request.examples):
             return question
         require_drill_down(self.index, self.drill)
@@ -88,10 +93,12 @@ class AnswerStages:
                 place: self.writer.answer(queries[place], what, watch.timings())
                 for place, what in found.items()
             }
-        wanted = [place for place in answers if queries[place].question.told]
-        if wanted and self.breakdown is not None:
-            with watch.stage("gradient"):
-                answers |= self.breakdown.told(queries, {place: answers[place] for place in wanted})
+        told = {place: answers[place] for place in answers if queries[place].question.told}
+        drawn = {place: answers[place] for place in answers if queries[place].question.drawn}
+        for breakdown, wanted in ((self.breakdown, told), (self.noise, drawn)):
+            if wanted and breakdown is not None:
+                with watch.stage("gradient"):
+                    answers |= breakdown.told(queries, wanted)
         timings = watch.timings()
         return [
             each.error or answers[place].model_copy(update={"timings": timings})

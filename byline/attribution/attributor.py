@@ -18,6 +18,7 @@ from byline.attribution.baseline_ranking import Similarities
 from byline.attribution.candidate_scores import CandidateScores
 from byline.attribution.drill_down import make_drill_down
 from byline.attribution.index_facts import index_facts
+from byline.attribution.noise_breakdown import make_noise_breakdown, tells_noise
 from byline.attribution.opening import load_featurizer, load_index_task, make_gradient_featurizer
 from byline.attribution.point_forms import PointForms
 from byline.attribution.queries import CheckedRequest, QueryPreparer
@@ -79,6 +80,7 @@ class Attributor:
             similarities=self.similarities,
             drill=make_drill_down(index, self.members, task, featurizer),
             breakdown=self._breakdown,
+            noise=make_noise_breakdown(index, task, featurizer),
             writer=AnswerWriter(index, self.members, self.name),
         )
 
@@ -158,6 +160,11 @@ class Attributor:
     def tells_tokens(self) -> bool:
         """Whether questions may ask for `tokens`."""
         return tells_tokens(self.index, self._breakdown)
+
+    @property
+    def tells_noise(self) -> bool:
+        """Whether questions may ask for `replicates`."""
+        return tells_noise(self.index, self.task)
 
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
         """List the names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""

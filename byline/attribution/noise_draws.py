@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery
-from byline.tasks.denoiser import BAND
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +61,12 @@ def timestep_scores(index: Attributor, query: Mapping[str, Any]) -> dict[str, ND
     Raises:
         InvalidQuery: The Task has no such targets.
     """
-    names = [name for name in index.task.targets if name.startswith(BAND)] if index.task is not None else []
+    noise = None if index.task is None else index.task.noise
+    names = [] if noise is None else noise.bands
     if not names:
         raise InvalidQuery(
-            "expected an index that was opened with a Task of byline.tasks.denoiser, got another"
+            "expected an index whose Task.noise has bands, as Tasks of byline.tasks.denoiser have, got one without, or one "
+            "that was opened without its Task"
         )
     scores = {name: index.scores([query], target=name)[0].astype(np.float64) for name in names}
     return {name: scores_R / len(names) for name, scores_R in scores.items()}

@@ -47,6 +47,8 @@ class CheckedRequest:
     """Training points that a drill-down may have to differentiate."""
     told: int = 0
     """Passes over the query and over training points that scores token by token take."""
+    drawn: int = 0
+    """Further passes over the query that scores over its draws take."""
     passes: int = 0
     """Passes over the curvature's sample that solving it may take, over all members."""
 
@@ -54,7 +56,7 @@ class CheckedRequest:
     def batch_cost(self) -> int:
         """Gradients that must be computed, at least 1, and 1 more for every thousand entries listed."""
         listed = self.request.entries // ENTRIES_OF_A_GRADIENT
-        return max(1, len(self.payloads)) + listed + self.drilled + self.told
+        return max(1, len(self.payloads)) + listed + self.drilled + self.told + self.drawn
 
     @property
     def cost(self) -> int:
@@ -238,8 +240,17 @@ class QueryPreparer:
                 item, prediction = self._item(payload)
             query.items.append(item)
             query.predictions.append(prediction)
+        if query.question.request.replicates:
+            query.items = self._replicates(query.items[0], query.question.request.replicates)
         if any(prediction is not None for prediction in query.predictions):
             query.target = self._predicted_target(query.question)
+
+    def _replicates(self, item: Item, count: int) -> list[Item]:
+        """Give a query so many independent sets of draws."""
+        assert self._task is not None
+        assert self._task.noise is not None
+        with task_code():
+            return [self._task.noise.replicate(item, number) for number in range(count)]
 
     def _predicted_target(self, question: CheckedRequest) -> str | None:
         chosen = question.request.target is not None or question.target is None
@@ -257,7 +268,7 @@ class QueryPreparer:
         """Queries with one target and one `refine` share a batch. Where the batch fails, each is tried alone."""
         alike: dict[tuple[str | None, int], list[PreparedQuery]] = {}
         for each in queries:
-            if each.question.request.query_set is not None:
+            if each.question.request.averaged:
                 _attempt(each, self._differentiate_alone)
             else:
                 alike.setdefault((each.target, each.question.request.refine), []).append(each)
@@ -273,10 +284,11 @@ class QueryPreparer:
 
     def _differentiate_alone(self, query: PreparedQuery) -> None:
         request, target = query.question.request, query.target
-        mean = request.query_set is not None
         try:
             with task_code():
-                made = self._models().features(query.items, target, mean=mean, refine=request.refine)
+                made = self._models().features(
+                    query.items, target, mean=request.averaged, refine=request.refine
+                )
         except (InvalidQuery, InvalidTask, NonFiniteGradient):
             for number, item in enumerate(query.items, 1):  # the first that fails alone is named
                 with _numbered(request, number), task_code():

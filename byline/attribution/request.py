@@ -70,6 +70,8 @@ class AttributionRequest(AttributionOptions):
             self._check_similarity()
         if self.tokens:
             self._check_tokens()
+        if self.replicates:
+            self._check_replicates()
         if self.refine and self.feature is not None:
             raise InvalidQuery(
                 "expected refine with a query, query_set or gradient: a finished feature has no gradient to solve for"
@@ -82,7 +84,7 @@ class AttributionRequest(AttributionOptions):
             raise InvalidQuery(
                 "expected shares without a baseline: shares follow influence scores, never similarity"
             )
-        for name in ("target", "members", "drill_down", "refine", "tokens"):
+        for name in ("target", "members", "drill_down", "refine", "tokens", "replicates"):
             if getattr(self, name):
                 raise InvalidQuery(f"expected {name} without a baseline: only influence scores have it")
 
@@ -95,6 +97,23 @@ class AttributionRequest(AttributionOptions):
                 raise InvalidQuery(
                     f"expected tokens without {name}: scores of stored rows alone are taken apart"
                 )
+
+    def _check_replicates(self) -> None:
+        """Refuse what has no draws of its own."""
+        if self.query is None:
+            raise InvalidQuery(
+                "expected replicates with a query, whose draws are made anew, got another form"
+            )
+        for name in ("drill_down", "refine", "tokens"):
+            if getattr(self, name):
+                raise InvalidQuery(
+                    f"expected replicates without {name}: it takes scores of stored rows apart by the query's draws"
+                )
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the mean of a target over several items is attributed."""
+        return self.query_set is not None or self.replicates > 0
 
     @property
     def by_gradients(self) -> bool:

@@ -16,16 +16,18 @@ from torch import Tensor, nn
 from byline.declarations import kind
 from byline.errors import InvalidTask
 from byline.models.training_points import read_items
-from byline.task import Item, Objective, ParsedQuery, QueryInterface, Task
+from byline.task import Item, NoiseDraws, Objective, ParsedQuery, QueryInterface, Task
 from byline.tasks.classification import class_name, require_class_positions, require_classes
 from byline.tasks.labeled_inputs import TrainedModel
-from byline.tasks.noise_schedule import Draws, NoiseSchedule
+from byline.tasks.noise_schedule import Draws, NoiseSchedule, rounded_image
 from byline.tasks.payloads import Payload, as_input, class_position, image_payload
 
 DRAWS, BANDS = 8, 4
 BAND = "denoising_"
 """Beginning of the targets of single bands of timesteps."""
 MOST_REPLICATES = 1 << 20
+EXAMPLE_DIGITS = 6
+"""Digits of an example image's numbers: enough that it has the draws of the training image that it is."""
 Batch = Mapping[str, Tensor]
 Call = Callable[[nn.Module, Tensor, Tensor, Tensor], Any]
 """`(model, noisy images [N, ...], timesteps [N], class positions [N]) -> prediction`."""
@@ -131,6 +133,9 @@ def denoiser(trained: TrainedModel, denoising: Denoising, *, classes: Sequence[s
         query=QueryInterface(payload=denoiser_payload(like), parse=parse),
         representation=lambda _model, batch: batch["image"].flatten(1),
         image=lambda item: item[0],
+        noise=NoiseDraws(
+            replicate=lambda item, number: (item[0], item[1], number), bands=denoising.band_names
+        ),
     )
 
 
@@ -208,7 +213,11 @@ def denoiser_payload(like: Tensor) -> type[Payload]:
         lt=MOST_REPLICATES,
         description="Number of an independent set of timesteps and noise. 0 has the draws of training images.",
     )
-    return create_model("DenoiserQuery", __base__=image_payload(like), replicate=(int, replicate))
+    return create_model(
+        "DenoiserQuery",
+        __base__=image_payload(rounded_image(like), digits=EXAMPLE_DIGITS),
+        replicate=(int, replicate),
+    )
 
 
 def _bands(errors: Callable[[nn.Module, Batch], Tensor], denoising: Denoising) -> dict[str, Objective]:

@@ -155,7 +155,7 @@ class Draws:
         Returns:
             Timesteps int64 [D], the j-th from the j-th of D equal parts of the schedule, and noise [D, ...].
         """
-        key = stream_key(self.seed, "denoiser", content_digest(_rounded(image)).hex(), replicate)
+        key = stream_key(self.seed, "denoiser", content_digest(rounded_image(image)).hex(), replicate)
         within_D = random_uniform(key, torch.arange(self.count))
         steps_D = (
             ((torch.arange(self.count) + within_D) * self.steps / self.count).long().clamp(max=self.steps - 1)
@@ -167,7 +167,7 @@ class Draws:
         return steps_D, normal.to(image.dtype).reshape(self.count, *image.shape)
 
 
-def _rounded(image: Tensor) -> Tensor:
+def rounded_image(image: Tensor) -> Tensor:
     """Round to the digits of float16, in float32: another precision or another order of sums changes no draw."""
     digits, exponent = torch.frexp(image.double() + 0.0)  # of minus zero, zero
     return torch.ldexp((digits * 2048).round(), exponent - 11).float()

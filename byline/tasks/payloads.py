@@ -61,11 +61,16 @@ def vector_payload(like: Tensor, label: Any = ClassLabel) -> type[Payload]:
     return create_model("VectorQuery", __base__=Payload, features=(numbers, ...), label=(label, None))
 
 
-def image_payload(like: Tensor) -> type[Payload]:
+EXAMPLE_DIGITS = 4
+"""Significant digits of an example's numbers."""
+
+
+def image_payload(like: Tensor, *, digits: int = EXAMPLE_DIGITS) -> type[Payload]:
     """Make `{"image": pixels, "label": optional}` for images of shape [C, H, W] or [H, W].
 
     Args:
         like: An image of the training set: gives the shape and the example.
+        digits: Significant digits of the example's numbers.
 
     Returns:
         A payload that takes nested lists, without the channel axis where there is one channel, or
@@ -82,28 +87,31 @@ def image_payload(like: Tensor) -> type[Payload]:
         Field(
             union_mode="left_to_right",
             description=f"Pixels of shape {list(shape)}, as nested lists or one flat list.",
-            examples=example_numbers(like),
+            examples=example_numbers(like, digits),
         ),
     ]
     return create_model("ImageQuery", __base__=Payload, image=(pixels, ...), label=(ClassLabel, None))
 
 
-def example_numbers(like: Tensor) -> list[Any] | None:
+def example_numbers(like: Tensor, digits: int = EXAMPLE_DIGITS) -> list[Any] | None:
     """Make a field's `examples` of a training input: so that people see what a query looks like.
 
     Args:
         like: The input.
+        digits: Significant digits of its numbers.
 
     Returns:
-        One example to four significant digits. None where it is too long or not finite.
+        One example. None where it is too long or not finite.
     """
     if like.numel() > EXAMPLE_NUMBERS or not torch.isfinite(like).all():
         return None
-    return [_rounded(like.detach().to("cpu", torch.float64).tolist())]
+    return [_rounded(like.detach().to("cpu", torch.float64).tolist(), digits)]
 
 
-def _rounded(numbers: Any) -> Any:
-    return [_rounded(each) for each in numbers] if isinstance(numbers, list) else float(f"{numbers:.4g}")
+def _rounded(numbers: Any, digits: int) -> Any:
+    if isinstance(numbers, list):
+        return [_rounded(each, digits) for each in numbers]
+    return float(f"{numbers:.{digits}g}")
 
 
 TARGETED = ("rather_than", "target_tokens", "target_text")

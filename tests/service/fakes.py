@@ -163,6 +163,7 @@ def fake_task(rows=200):
     return SimpleNamespace(
         name="fake",
         targets={"margin": None},
+        noise=None,
         train_set=[(f"hello number {row % 50}", row % 10) for row in range(rows)],
         text=lambda item: item[0],
         representation=None,

@@ -12,7 +12,9 @@ from byline.api.terms import (
     LISTED_END,
     LISTED_OWNERS,
     LISTED_POINTS,
+    MOST_REPLICATES,
     REFINE_STEPS,
+    REPLICATES,
     Direction,
     Ranking,
     Scored,
@@ -120,6 +122,16 @@ ByToken = Annotated[
         "it. Example: `--tokens -k 3`",
     ),
 ]
+Replicates = Annotated[
+    int,
+    typer.Option(
+        "--replicates",
+        min=0,
+        max=MOST_REPLICATES,
+        help="Of a diffusion model: score the mean over so many sets of timesteps and noise for the query, and tell each "
+        "score by timestep with its standard error. Example: `--replicates 8`",
+    ),
+]
 ScoresBaseline = Annotated[
     Scored | None,
     typer.Option(
@@ -164,6 +176,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     baseline: RankedBy = None,
     refine: Refine = REFINE_STEPS,
     tokens: ByToken = False,
+    replicates: Replicates = REPLICATES,
     as_json: Json = False,
 ) -> None:
     """Ask which training examples made the model predict something. Needs no server.
@@ -177,6 +190,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     from byline.api.query import Filter
     from byline.attribution.attributor import Attributor
     from byline.attribution.request import AttributionRequest
+    from byline_indexer.cli.noise_table import noise_table
     from byline_indexer.cli.tables import answer_tables
     from byline_indexer.cli.token_lines import token_lines
 
@@ -195,6 +209,7 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
         baseline=baseline,
         refine=refine,
         tokens=tokens,
+        replicates=replicates,
     )
     answer = Attributor.open(index).attribute(request)
     if as_json:
@@ -203,6 +218,8 @@ def query(  # noqa: PLR0913 - a command's options are its arguments
     console = Console()
     for table in answer_tables(answer):
         console.print(table)
+    if answer.replicates is not None:
+        console.print(noise_table(answer))
     for line in token_lines(answer):
         console.print(line)
 

@@ -104,6 +104,7 @@ def get_index(request: Request, name: str) -> IndexInfo:
             "default_target": index.recipe.query_target,
             "baselines": list(attributor.similarities.offered),
             "tokens": attributor.tells_tokens,
+            "replicates": attributor.tells_noise,
             "query_schema": query.payload.model_json_schema() if query else None,
             "gradients": _gradients(attributor),
             "quality_card": index.quality.card,

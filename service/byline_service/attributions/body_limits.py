@@ -6,8 +6,8 @@ from byline_service.http.bodies import SAFETENSORS
 from byline_service.settings import Settings
 from byline_service.versions.registry import Registry
 
-_FEATURE_NUMBER_BYTES = 32
-"""Most bytes that one number of a feature takes in JSON."""
+_NUMBER_BYTES = 32
+"""Most bytes that one number of a feature or of an image takes in JSON."""
 
 
 class BodyLimits:
@@ -31,7 +31,8 @@ class BodyLimits:
         if _is_gradient(scope):
             # An index that takes no gradients refuses a body of ordinary size with a message of its own.
             return version.gradient_bytes or self._settings.body_bytes
-        return self._settings.body_bytes + version.attributor.index.width * _FEATURE_NUMBER_BYTES
+        numbers = max(version.attributor.index.width, version.query_numbers)
+        return self._settings.body_bytes + numbers * _NUMBER_BYTES
 
 
 def _index_name(path: str) -> str | None:

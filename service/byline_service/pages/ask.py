@@ -10,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope as RequestScope
 
 from byline.api.accounts import Scope
+from byline.api.terms import MOST_REPLICATES
 from byline.errors import BylineError
 from byline_service.accounts.authentication import authenticate
 from byline_service.accounts.permissions import requires
@@ -52,6 +53,7 @@ async def ask_page(
         here="ask",
         indexes=sorted(service.attributors),
         max_k=service.settings.max_k,
+        max_replicates=MOST_REPLICATES,
     )
 
 

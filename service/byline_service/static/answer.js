@@ -2,6 +2,7 @@
 import { bar, bars, figure, key, scaleOf, stacked } from "./charts.js";
 import { element, place } from "./dom.js";
 import { milliseconds, shareWithin, short, within } from "./formats.js";
+import { noiseView } from "./noise.js";
 import { percent, whole } from "./numbers.js";
 import { tokenViews } from "./tokens.js";
 import { blendText, RANKINGS, trustView } from "./trust.js";
@@ -92,7 +93,7 @@ function card(each, x, queryTokens, onZoom) {
   const zoom = onZoom ? element("button", { type: "button", class: "small" }, "Show its points", element("span", { class: "quiet" }, ` (${example.id})`)) : null;
   zoom?.addEventListener("click", () => onZoom(example));
   const foot = element("footer", {}, zoom, example.uri ? place(example.uri) : null, element("span", { class: "id" }, example.id));
-  return element("li", { class: "card" }, head, bar(entryOf(each), x), preview, ...told, foot);
+  return element("li", { class: "card" }, head, bar(entryOf(each), x), preview, ...told, noiseView(each), foot);
 }
 
 function sharesView({ index, shares }) {

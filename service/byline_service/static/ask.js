@@ -1,5 +1,5 @@
 // The query page at /: choose an index, type or pick a query, read the answer.
-// `/?index=NAME&query=JSON` (and k, direction, target, owner, baseline, tokens) sends the query at once, so that an answer can be linked.
+// `/?index=NAME&query=JSON` (and k, direction, target, owner, baseline, replicates, tokens) sends the query at once, so that an answer can be linked.
 import { get, indexPath, send } from "./api.js";
 import { answerView } from "./answer.js";
 import { confirmed } from "./confirm.js";
@@ -13,7 +13,7 @@ import { RANKINGS } from "./trust.js";
 const LONGEST_LINK = 6000;
 const at = (id) => document.getElementById(id);
 const [form, index, fields, status, answer] = ["form", "index", "fields", "status", "answer"].map(at);
-const options = ["k", "direction", "target", "owner", "baseline"].map(at);
+const options = ["k", "direction", "target", "owner", "baseline", "replicates"].map(at);
 
 let query = null; // the form of the chosen index's queries
 let asking = null; // aborts the previous query
@@ -31,6 +31,8 @@ async function chooseIndex() {
   at("owner").replaceChildren(element("option", { value: "" }, "any"), ...owners.map((each) => element("option", { value: each.owner }, each.owner)));
   offerBaselines(info.baselines);
   at("telling").hidden = !info.tokens;
+  at("drawing").hidden = !info.replicates;
+  if (!info.replicates) at("replicates").value = "";
   if (info.query_schema === null) {
     query = null;
     fields.replaceChildren(element("p", { class: "notice" }, "This index has no Task that parses queries. Send gradients or features through the API."));
@@ -54,6 +56,7 @@ function chooseRanking() {
   const similar = at("baseline").value !== "";
   at("target").disabled = similar;
   at("tokens").disabled = similar;
+  at("replicates").disabled = similar;
   at("ranking-hint").hidden = !similar;
 }
 
@@ -129,10 +132,10 @@ function fail(message) {
   answer.replaceChildren();
 }
 
-// An answer is payable if its shares cover all rows and have standard errors.
+// An answer is payable if it is of the query's own draws, and if its shares cover all rows and have standard errors.
 function offerBooking(found, { query: payload, target }) {
   const button = at("book");
-  if (!button || !found.shares || found.standard_error_scope === null || !found.shares.coverage.complete) return;
+  if (!button || !found.shares || found.replicates !== null || found.standard_error_scope === null || !found.shares.coverage.complete) return;
   const words = { title: "Book this answer?", text: "The scores of all owners are stored as an event. The next statement run divides the pool over it.", done: "Book" };
   button.hidden = false;
   button.onclick = () =>
@@ -150,7 +153,7 @@ function backView(example, back) {
 }
 
 function body(payload) {
-  const [k, direction, target, owner, baseline] = options.map((each) => each.value);
+  const [k, direction, target, owner, baseline, replicates] = options.map((each) => each.value);
   return {
     query: payload,
     k: Number(k) || 10,
@@ -160,6 +163,7 @@ function body(payload) {
     filter: owner ? { owner: [owner] } : null,
     shares: !baseline,
     tokens: tellsTokens(),
+    replicates: baseline ? 0 : Number(replicates),
   };
 }
 

@@ -46,6 +46,7 @@ const STAGES = {
   drill: "Scoring the group\u2019s points",
   join: "Looking up the examples",
   tokens: "Taking the scores apart",
+  noise: "Taking the scores apart by timestep",
 };
 
 export function progressText({ stage, ahead, done, total, seconds_left: left }, whole) {

@@ -8,6 +8,7 @@ from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery
 from byline_service.http.bodies import tensors_limit
 from byline_service.versions.catalogue import Catalogue
+from byline_service.versions.query_size import most_numbers
 from byline_service.versions.records import VersionFacts
 
 
@@ -47,6 +48,12 @@ class ServedVersion:
     def catalogue(self) -> Catalogue:
         """Return the sorted lists of the index."""
         return Catalogue(self.attributor.index)
+
+    @cached_property
+    def query_numbers(self) -> int:
+        """Return the most numbers that a query of the Task holds, such as an image's pixels. 0 without a Task."""
+        task = self.attributor.task
+        return 0 if task is None or task.query is None else most_numbers(task.query.payload)
 
     @cached_property
     def gradient_bytes(self) -> int | None:

@@ -46,7 +46,8 @@ def keywords(method: Any) -> set[str]:
 
 def test_the_options_are_these() -> None:
     names = (
-        "k direction filter target baseline members shares owners_limit drill_down drill_groups refine tokens"
+        "k direction filter target baseline members shares owners_limit drill_down drill_groups refine tokens "
+        "replicates"
     )
     assert set(names.split()) == OPTIONS
 
@@ -61,7 +62,13 @@ def test_requests_and_bodies_are_the_options_and_a_query() -> None:
 
 def test_a_gradients_parameters_are_those_that_fit_it() -> None:
     assert set(GradientOptions.model_fields) == set(RankingOptions.model_fields) | FILTERED
-    assert OPTIONS - set(RankingOptions.model_fields) == {"filter", "target", "baseline", "tokens"}
+    assert OPTIONS - set(RankingOptions.model_fields) == {
+        "filter",
+        "target",
+        "baseline",
+        "tokens",
+        "replicates",
+    }
 
 
 def test_keywords_are_typed_as_the_fields() -> None:
@@ -70,7 +77,7 @@ def test_keywords_are_typed_as_the_fields() -> None:
     for name, kind in typed.items():
         if name != "filter":  # a mapping will do as well
             assert kind == AttributionOptions.model_fields[name].annotation, name
-    assert set(get_type_hints(RankingKeywords)) == OPTIONS - {"target", "baseline", "tokens"}
+    assert set(get_type_hints(RankingKeywords)) == OPTIONS - {"target", "baseline", "tokens", "replicates"}
     shares = set(OwnerOptions.model_fields) | set(TargetOption.model_fields)
     assert set(get_type_hints(SharesKeywords)) == shares
 
@@ -80,7 +87,12 @@ def test_the_client_takes_what_python_takes(client: Any) -> None:
     for name in ("attribute", "attribute_batch", "attribute_set"):
         assert keywords(getattr(client, name)) - WAITING == keywords(Attributor.attribute) == OPTIONS
     for name in ("attribute_feature", "attribute_tensors", "attribute_gradient"):
-        assert keywords(getattr(client, name)) - WAITING == OPTIONS - {"target", "baseline", "tokens"}
+        assert keywords(getattr(client, name)) - WAITING == OPTIONS - {
+            "target",
+            "baseline",
+            "tokens",
+            "replicates",
+        }
     for name in ("shares", "shares_of_set", "shares_of_feature"):
         assert keywords(getattr(client, name)) - WAITING == keywords(Attributor.shares)
 
@@ -103,7 +115,7 @@ def test_the_page_asks_with_the_same_names() -> None:
     names = set(re.findall(r"^    (\w+)[:,]", sent, re.MULTILINE))
     assert (
         names - {"query"}
-        == {"k", "direction", "target", "baseline", "filter", "shares", "tokens"}
+        == {"k", "direction", "target", "baseline", "filter", "shares", "tokens", "replicates"}
         <= OPTIONS | {"query"}
     )
 

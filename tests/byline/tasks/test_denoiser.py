@@ -1,7 +1,6 @@
 """Diffusion models: the loss, its targets, exact gradients of a U-Net, and an index from build to query."""
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +121,46 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> byline.Attributor:
     )
 
 
+class Small(nn.Module):
+    """So few parameters that every gradient is written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time, self.first, self.last = nn.Linear(1, 2), nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 1)
+
+    def forward(self, noisy: Tensor, steps: Tensor) -> Tensor:
+        time = self.time(steps[:, None].to(noisy.dtype) / STEPS)[:, :, None, None]
+        return self.last(torch.tanh(self.first(noisy) + time))
+
+
+def test_d_trak_is_the_formula_of_the_predictions_square(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    weights = Small().state_dict()
+    data = TrainingData.from_arrays(images(), torch.zeros(ROWS, dtype=torch.long))
+    trained = TrainedModel(name="small", model=Small, checkpoints=[Checkpoint(weights=weights)], data=data)
+    task = denoiser(trained, Denoising(schedule=NoiseSchedule.linear(STEPS), draws=4, bands=2))
+    options = byline.BuildOptions(storage=StorageOptions(dtype="fp32"))
+    chosen = recipe("d_trak", projection={"kind": "identity"}, curvature={"damping": 0.1})
+    index = byline.build(task, chosen, tmp_path, options, progress=False)
+    found_QR = index.scores([{"image": images()[row].flatten().tolist()} for row in (2, 9)])
+
+    model = Small().double()
+    model.load_state_dict(weights)
+    rows = []
+    for row in range(ROWS):
+        batch = {
+            k: v.double() if v.is_floating_point() else v
+            for k, v in batch_of(task, range(row, row + 1)).items()
+        }
+        model.zero_grad()
+        predicted = [model(batch["noisy"][:, draw], batch["steps"][:, draw]) for draw in range(4)]
+        torch.stack([each.square().mean() for each in predicted]).mean().backward()
+        rows.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).numpy())
+    phi_RP = np.stack(rows)
+    expected_QR = reference.fisher_scores(phi_RP[[2, 9]], phi_RP, 0.1, [phi_RP.shape[1]])
+    assert np.abs(found_QR - expected_QR).max() <= 2e-4 * np.abs(expected_QR).max()
+
+
 def payload(row: int, **more: Any) -> dict[str, Any]:
     return {"image": images()[row].flatten().tolist(), "label": CLASSES[row % 3], **more}
 
@@ -209,5 +248,3 @@ def test_the_documented_task() -> None:
     model = task.model()
     assert task.loss(model, batch_of(task, range(3))).shape == (3,)
     assert set(task.targets) == {"square", *(f"denoising_{n}_{n + 249}" for n in range(0, 1000, 250))}
-    (changes,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    assert recipe(**tomllib.loads(changes)["recipe"]).train_signal == "square"
