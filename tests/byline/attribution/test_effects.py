@@ -15,6 +15,7 @@ WITHOUT_UNIT = {
     "tracin": "learning rate",
     "rps": "learning rate",
     "trak": "curvature of 'margin'",
+    "d_trak": "the curvature of 'square'",
     "ekfac_margin": "curvature of 'margin'",
     "relatif": "length of the point's own effect",
     "trackstar": "cosines",

@@ -26,7 +26,7 @@ SMALL = {
     "ritz": {"size": 8},
     "identity": {},
 }
-LINEAR = sorted(set(RECIPES) - {"if_cg", "if_lissa", "dvemb", "less", "rps"})
+LINEAR = sorted(set(RECIPES) - {"d_trak", "if_cg", "if_lissa", "dvemb", "less", "rps"})
 
 
 def small(name: str) -> Recipe:
