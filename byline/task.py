@@ -232,6 +232,9 @@ class QueryInterface:
     train: Callable[[Any], Sequence[Item]] | None = None
     """Turns a validated `payload` into the items that training on it would have made: the chunks of a text, for
     `byline score-candidates`. None takes `parse`, whose item must be complete."""
+    document: Callable[[Any], Sequence[Item]] | None = None
+    """Turns a `byline.tasks.Document` into the items that training on it would have made. `byline score-candidates` then
+    reads rows of data as `byline build --data` does. None reads rows as payloads."""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.payload, type) and issubclass(self.payload, BaseModel)):
@@ -243,6 +246,8 @@ class QueryInterface:
         form = "(model, item) -> Prediction"
         declarations.require_function("QueryInterface.predict", self.predict, form, optional=True)
         declarations.require_function("QueryInterface.train", self.train, "(payload) -> items", optional=True)
+        named = "QueryInterface.document"
+        declarations.require_function(named, self.document, "(document) -> items", optional=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,7 @@ class ParameterReport:
         return tuple(lines)
 
     def _by_hand(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Leave out what peft freezes below an adapter: all but the adapter's parameters, which lie beside a `base_layer`."""
+        """Leave out what peft freezes below an adapter: all but the adapter's own, which lie beside a `base_layer`."""
         left_out = (*self.frozen, *self.quantized)
         adapted = {name.partition(_BELOW)[0] for name in left_out if _BELOW in name}
         if not adapted:

@@ -80,8 +80,8 @@ def _weights_below(place: Path) -> tuple[Path, ...]:
     kept = [each for each in steps if _has_weights(each)]
     if kept and kept[-1] != steps[-1]:
         raise InvalidTask(
-            f"expected the weights of the run's last checkpoint in {steps[-1]}, found none, and {kept[-1].name} is an earlier "
-            f"one: copy the weights again, or name the checkpoints with LocalModel(checkpoints=(...)), or delete the "
+            f"expected the weights of the run's last checkpoint in {steps[-1]}, found none, and {kept[-1].name} is an "
+            f"earlier one: copy the weights again, name the checkpoints with LocalModel(checkpoints=(...)), or delete the "
             f"folder to take the earlier ones"
         )
     return tuple(kept) or (place,)

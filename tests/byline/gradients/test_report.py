@@ -16,7 +16,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     folder = tmp_path_factory.mktemp("base")
-    config = GPT2Config(vocab_size=20, n_positions=8, n_embd=8, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0)
+    config = GPT2Config(
+        vocab_size=20, n_positions=8, n_embd=8, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
+    )
     GPT2LMHeadModel(config).save_pretrained(folder)
     return folder
 
@@ -60,6 +62,6 @@ def test_quantized_weights_are_told_unless_an_adapter_was_trained_on_them(adapte
         frozen=("norm.weight",) if adapted else (),
         quantized=(f"q{below}.weight", "up.weight"),
     )
-    assert [line.startswith("2 parameters are (q.weight, up.weight) quantized") for line in found.notices()] == (
-        [] if adapted else [True]
-    )
+    assert [
+        line.startswith("2 parameters are (q.weight, up.weight) quantized") for line in found.notices()
+    ] == ([] if adapted else [True])

@@ -51,7 +51,9 @@ def test_a_run_whose_last_checkpoint_lost_its_weights_is_refused(lm_folder: Path
         save_adapter(lm_folder, tmp_path / f"checkpoint-{step}", seed=step)
     (tmp_path / "checkpoint-50").mkdir()
     local = LocalModel(folder=lm_folder, adapter=tmp_path)
-    with pytest.raises(InvalidTask, match="checkpoint-50, found none, and checkpoint-10 is an earlier one") as error:
+    with pytest.raises(
+        InvalidTask, match="checkpoint-50, found none, and checkpoint-10 is an earlier one"
+    ) as error:
         local.weights()
     assert "\n" not in str(error.value)
     named = local.model_copy(update={"checkpoints": (tmp_path / "checkpoint-10",)})
