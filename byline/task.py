@@ -354,6 +354,22 @@ class Task:
                 f"another name"
             )
 
+    @property
+    def code(self) -> tuple[object, ...]:
+        """Functions that gradients depend on, for those who ask where their sources lie."""
+        functions: list[object] = [
+            self.model,
+            self.loss,
+            self.collate,
+            *self.targets.values(),
+            self.train_set,
+        ]
+        if self.outputs is not None:
+            functions += [self.outputs.compute, self.outputs.loss, self.outputs.relabel]
+        if self.positions is not None:
+            functions += [self.positions.losses, *self.positions.values.values()]
+        return tuple(functions)
+
     def objective(self, target: str) -> Objective:
         """Return the function whose *decrease* a positive score means.
 
