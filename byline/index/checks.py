@@ -1,8 +1,8 @@
 """Results of checks against autograd, in `.checks.json` of the index directory: an opening needs no second check.
 
 An entry holds for a version, whose name covers the Task's code, the weights and the recipe, for one member's model, and for
-the libraries, the local packages that the code uses, the device and the precision that it was checked with. The file is a cache, like `.digests.json`: it may be
-deleted. Write access to it is write access to the index.
+the libraries, the local packages that the code uses, the device and the precision that it was checked with. The file is a
+cache, like `.digests.json`: it may be deleted. Write access to it is write access to the index.
 """
 
 import json

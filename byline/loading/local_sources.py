@@ -16,6 +16,8 @@ from byline.loading.installed_code import is_installed
 from byline.loading.sibling_modules import TASK_PREFIX
 
 _PACKAGE = "__init__.py"
+_APPLICATIONS = {"byline_indexer", "byline_service"}
+"""Byline's own packages that may wrap a Task's parts, also in a checkout."""
 
 
 def local_sources(code: Iterable[object]) -> dict[str, str]:
@@ -53,7 +55,7 @@ def _is_imported(name: str, scope: dict[str, Any]) -> bool:
 
 def _has_version(name: str) -> bool:
     """Tell whether a module is installed, so that its package's version names it."""
-    return name != "__main__" and is_installed(name)
+    return name.partition(".")[0] in _APPLICATIONS or (name != "__main__" and is_installed(name))
 
 
 def _scopes(code: object) -> Iterator[dict[str, Any]]:
