@@ -63,8 +63,18 @@ def relative_to(folder: Path) -> Iterator[None]:
 
 
 def in_task_folder(path: Path) -> Path:
-    """Make a path relative to the folder of the Task's file while its code runs, and to the current folder otherwise."""
-    return _task_folder.get() / path  # an absolute path stays as it is
+    """Make a path relative to the folder of the Task's file while its code runs, and to the current folder otherwise.
+
+    `~` is the user's home.
+    """
+    return _task_folder.get() / _expanded(path)  # an absolute path stays as it is
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no such user, or one without a home
+        return path
 
 
 TaskPath = Annotated[Path, AfterValidator(local_path), AfterValidator(in_task_folder)]

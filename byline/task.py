@@ -246,6 +246,9 @@ class QueryInterface:
     train: Callable[[Any], Sequence[Item]] | None = None
     """Turns a validated `payload` into the items that training on it would have made: the chunks of a text, for
     `byline score-candidates`. None takes `parse`, whose item must be complete."""
+    document: Callable[[Any], Sequence[Item]] | None = None
+    """Turns a `byline.tasks.Document` into the items that training on it would have made. `byline score-candidates` then
+    reads rows of data as `byline build --data` does. None reads rows as payloads."""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.payload, type) and issubclass(self.payload, BaseModel)):
@@ -257,6 +260,8 @@ class QueryInterface:
         form = "(model, item) -> Prediction"
         declarations.require_function("QueryInterface.predict", self.predict, form, optional=True)
         declarations.require_function("QueryInterface.train", self.train, "(payload) -> items", optional=True)
+        named = "QueryInterface.document"
+        declarations.require_function(named, self.document, "(document) -> items", optional=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -371,6 +376,22 @@ class Task:
                 f"expected QueryInterface.predicted_target to be one of {', '.join(['loss', *sorted(self.targets)])}, got "
                 f"another name"
             )
+
+    @property
+    def code(self) -> tuple[object, ...]:
+        """Functions that gradients depend on, for those who ask where their sources lie."""
+        functions: list[object] = [
+            self.model,
+            self.loss,
+            self.collate,
+            *self.targets.values(),
+            self.train_set,
+        ]
+        if self.outputs is not None:
+            functions += [self.outputs.compute, self.outputs.loss, self.outputs.relabel]
+        if self.positions is not None:
+            functions += [self.positions.losses, *self.positions.values.values()]
+        return tuple(functions)
 
     def objective(self, target: str) -> Objective:
         """Return the function whose *decrease* a positive score means.

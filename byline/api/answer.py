@@ -1,5 +1,6 @@
 """Wire documents of answers, the same from Python, the command line and HTTP. All numbers are finite."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from byline.api.answer_parts import (
@@ -11,6 +12,7 @@ from byline.api.answer_parts import (
     OwnerShare,
     StandsOut,
 )
+from byline.api.document_scores import DocumentScores, document_scores
 from byline.api.documents import Document
 
 if TYPE_CHECKING:
@@ -59,6 +61,22 @@ class Answer(AnswerHeader):
     """Fraction by which the listed scores are too high, because they are the best of many."""
     shares: Shares | None = None
     """Share of each owner. Null unless `shares` was requested."""
+
+    def by_document(self, spans: Sequence[tuple[int, int]] | None = None) -> tuple[DocumentScores, ...]:
+        """Put the listed chunks of each document together, and add up their tokens by paragraphs across chunks.
+
+        Chunks that are not listed are not counted. A filter by the ids of a document's chunks lists all of them.
+
+        Args:
+            spans: Pairs of the first character in the document and the character after the last one. None takes paragraphs.
+
+        Returns:
+            Documents, largest score first.
+
+        Raises:
+            InvalidQuery: The answer has no tokens.
+        """
+        return document_scores((*(self.proponents or ()), *(self.opponents or ())), spans)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Write the training points as a table, proponents first. See `byline.api.answer_tables.points_table`."""

@@ -57,7 +57,7 @@ def load_featurizer(index: AttributionIndex, task: Task, *, identified: bool = F
         StaleIndex: They yield something else on a training point.
     """
     states = {member.name: dict(index.states(member.name)) for member in index.members}
-    checks = CheckCache.beside(index.path, index.fingerprint.hex) if identified else None
+    checks = CheckCache.beside(index.path, index.fingerprint.hex, task.code) if identified else None
     featurizer = Featurizer.open(task, index.recipe, states, checks=checks)
     record = index.manifest.task.probe
     if record is not None:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+_BELOW = ".base_layer."
+"""Stands in the names of a module's own parameters where peft put an adapter around it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterReport:
@@ -28,14 +31,15 @@ class ParameterReport:
         lines = []
         if self.reason is not None:
             lines.append(self.reason)
-        if self.frozen:
+        frozen, quantized = self._by_hand(self.frozen), self._by_hand(self.quantized)
+        if frozen:
             lines.append(
-                f"{_listed(self.frozen)} frozen (requires_grad=False) and left out, since training does not change "
+                f"{_listed(frozen)} frozen (requires_grad=False) and left out, since training does not change "
                 f"frozen parameters; Task.layers = LayerSelection(frozen=True) attributes them"
             )
-        if self.quantized:
+        if quantized:
             lines.append(
-                f"{_listed(self.quantized)} quantized and left out, since integers have no gradient; load the model without "
+                f"{_listed(quantized)} quantized and left out, since integers have no gradient; load the model without "
                 f"quantization to attribute them"
             )
         if self.unused:
@@ -44,6 +48,15 @@ class ParameterReport:
                 f"the module if it is never used"
             )
         return tuple(lines)
+
+    def _by_hand(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Leave out what peft freezes below an adapter: all but the adapter's own, which lie beside a `base_layer`."""
+        left_out = (*self.frozen, *self.quantized)
+        adapted = {name.partition(_BELOW)[0] for name in left_out if _BELOW in name}
+        if not adapted:
+            return names
+        beside = (name for name in names if _BELOW not in name)
+        return tuple(name for name in beside if any(name.startswith(f"{module}.") for module in adapted))
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -1,14 +1,14 @@
 """Results of checks against autograd, in `.checks.json` of the index directory: an opening needs no second check.
 
 An entry holds for a version, whose name covers the Task's code, the weights and the recipe, for one member's model, and for
-the libraries, the device and the precision that it was checked with. The file is a cache, like `.digests.json`: it may be
-deleted. Write access to it is write access to the index.
+the libraries, the local packages that the code uses, the device and the precision that it was checked with. The file is a
+cache, like `.digests.json`: it may be deleted. Write access to it is write access to the index.
 """
 
 import json
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,8 @@ from byline.index.fingerprint import METHOD_REVISION
 from byline.index.layout import CHECK_CACHE, CURRENT
 from byline.index.libraries import libraries
 from byline.index.verification import sha256_of
+from byline.loading.installed_code import is_installed
+from byline.loading.local_sources import local_sources
 
 MOST = 64
 """Entries that are kept, the latest ones."""
@@ -35,21 +37,23 @@ class CheckCache:
     Args:
         path: The file.
         version: The version's whole fingerprint.
+        code: The Task's functions.
     """
 
-    def __init__(self, path: Path, version: str) -> None:
-        self._path, self._version = path, version
+    def __init__(self, path: Path, version: str, code: Sequence[object] = ()) -> None:
+        self._path, self._version, self._code = path, version, tuple(code)
 
     @classmethod
-    def beside(cls, version: Path, fingerprint: str) -> Self | None:
+    def beside(cls, version: Path, fingerprint: str, code: Sequence[object] = ()) -> Self | None:
         """Take the cache of an index directory. None for a version outside of one, as `.digests.json` has none there.
 
         Args:
             version: The version's directory.
             fingerprint: Its whole fingerprint.
+            code: The Task's functions.
         """
         parent = version.parent
-        return cls(parent / CHECK_CACHE, fingerprint) if (parent / CURRENT).is_file() else None
+        return cls(parent / CHECK_CACHE, fingerprint, code) if (parent / CURRENT).is_file() else None
 
     def find(self, model: nn.Module, member: str, compute: str) -> CheckRecord | None:
         """Find what a check of the same model said. None where there was none.
@@ -94,16 +98,22 @@ class CheckCache:
                 "compute": compute,
                 "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
                 "libraries": {**libraries(), **_model_libraries(model)},
+                "sources": local_sources([*self._code, *_classes(model)]),
                 "revision": METHOD_REVISION,
             }
         )
 
 
+def _classes(model: nn.Module) -> set[type]:
+    return {base for module in model.modules() for base in type(module).__mro__}
+
+
 def _model_libraries(model: nn.Module) -> dict[str, str]:
-    """Versions or sources of the packages that the classes of the model's modules are of, by top-level module."""
+    """Versions or sources of the installed packages that the classes of the model's modules are of, by top-level module."""
     classes_of: dict[str, set[type]] = {}
-    for kind in {base for module in model.modules() for base in type(module).__mro__}:
-        classes_of.setdefault(kind.__module__.partition(".")[0], set()).add(kind)
+    for kind in _classes(model):
+        if is_installed(kind.__module__):
+            classes_of.setdefault(kind.__module__.partition(".")[0], set()).add(kind)
     own = sorted(set(classes_of) - sys.stdlib_module_names)
     return {f"model/{name}": _version(name) or _sources(name, classes_of[name]) for name in own}
 

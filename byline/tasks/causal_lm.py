@@ -33,7 +33,7 @@ from byline.tasks.token_objectives import (
     token_margin,
 )
 from byline.tasks.token_texts import item_texts, target_tokens, token_places, token_texts
-from byline.tasks.tokenizer import Tokens, require_fit
+from byline.tasks.tokenizer import REPAIR_EMBEDDING, Tokens, beyond_embedding, require_fit
 
 
 class Generation(BaseModel):
@@ -127,7 +127,8 @@ def causal_language_model(
     config = chosen.config()
     factory = chosen.factory(config, "AutoModelForCausalLM")
     context, tokens = chosen.limit(config), chosen.tokens()
-    cut = ChunkOptions(context, chosen.shortest, chosen.too_long)
+    size = chosen.embedding(config)
+    cut = ChunkOptions(context, chosen.shortest, chosen.too_long, size)
     chunks = Chunks(documents_of(data, columns), tokens, cut)
     queries = TextQueries(tokens, cut, generation)
     return Task(
@@ -136,7 +137,7 @@ def causal_language_model(
         checkpoints=chosen.weights(),
         train_set=chunks,
         describe=chunks.describe,
-        collate=partial(collate_causal, pad_token=tokens.pad),
+        collate=partial(collate_causal, pad_token=tokens.pad if size is None else min(tokens.pad, size - 1)),
         loss=mean_token_loss,
         targets={"margin": token_margin, "likelihood": likelihood},
         layers=chosen.layers,
@@ -145,6 +146,7 @@ def causal_language_model(
             parse=queries.parse,
             predict=queries.predict,
             train=queries.train,
+            document=queries.document,
         ),
         outputs=TOKEN_OUTPUTS,
         positions=Positions(
@@ -170,8 +172,15 @@ class TextQueries:
             InvalidQuery: The text or the completion has no token, or nothing in it is predicted.
             InputTooLarge: They do not fit the context.
         """
-        if isinstance(query, ChatQuery) and query.messages:
-            return self._parse_chat(query)
+        chat = query if isinstance(query, ChatQuery) and query.messages else None
+        parsed = self._parse_text(query) if chat is None else self._parse_chat(chat)
+        parts = [parsed.item, *([parsed.item[CONTRAST]] if CONTRAST in parsed.item else [])]
+        fault = beyond_embedding([int(part["input_ids"].max()) for part in parts], self._cut.embedding)
+        if fault is not None:
+            raise InvalidQuery(f"{fault}: {REPAIR_EMBEDDING}")
+        return parsed
+
+    def _parse_text(self, query: CausalTextQuery) -> ParsedQuery:
         prompt = [*self._tokens.head, *self._tokens.encode(query.text)[0]]
         if query.attribute == "text":
             require_fit("text", len(prompt), self._context)
@@ -209,8 +218,14 @@ class TextQueries:
             raise InvalidQuery(
                 f"expected a candidate without {named}, as training takes the loss of a whole row: leave it out"
             )
-        turns = [turn.model_dump() for turn in query.messages] if isinstance(query, ChatQuery) else ()
-        document = Document(text=query.text, completion=query.completion, messages=turns)
+        return self.document(_document(query))
+
+    def document(self, document: Document) -> list[Item]:
+        """Cut a document into chunks, as training does.
+
+        Raises:
+            InvalidQuery: It cannot be trained on, or is dropped since it does not fit the context.
+        """
         try:
             chunks = Chunks([document], self._tokens, self._cut)
         except InvalidTask as error:
@@ -218,31 +233,29 @@ class TextQueries:
         return [chunks[place] for place in range(len(chunks))]
 
     def _parse_chat(self, query: ChatQuery) -> ParsedQuery:
-        """Attribute the assistant's last turn given the ones before, or all of its turns; generate a missing one."""
-        turns = [turn.model_dump() for turn in query.messages]
+        """Attribute the assistant's turns behind a prompt, its last turn, or all; generate a missing one."""
+        turns = [message.turn for message in query.messages]
         if turns[-1]["role"] != "assistant" and query.attribute == "completion":
-            prompt = self._tokens.chat.prompt(turns)
+            if query.given is not None:
+                raise InvalidQuery("expected a chat that the assistant ends where given is set, got another")
+            prompt = self._tokens.chat.prompt(turns, query.tools)
             require_fit("messages (one more token is generated)", len(prompt), self._context - 1)
             return ParsedQuery(item=_item(prompt, len(prompt)), complete=False)
-        if query.attribute == "text":
-            return ParsedQuery(item=self._chat_item("messages", turns, 0), complete=True)
-        start = len(self._tokens.chat.prompt(turns[:-1]))
-        item = self._chat_item("messages", turns, start)
+        item = self._chat_item("messages", turns, query)
         if query.target_text is not None or query.target_tokens is not None:
             self._keep_targets(query, item)
         if query.rather_than is not None:
             other = {**turns[-1], "content": query.rather_than}
-            item[CONTRAST] = self._chat_item("messages with rather_than", [*turns[:-1], other], start)
+            item[CONTRAST] = self._chat_item("messages with rather_than", [*turns[:-1], other], query)
         return ParsedQuery(item=item, complete=True)
 
-    def _chat_item(self, name: str, turns: list[dict[str, Any]], prompt: int) -> dict[str, Any]:
-        """Make the item of a chat, whose targets are the assistant's tokens behind a prompt."""
-        fault = chat_fault(turns)
+    def _chat_item(self, name: str, turns: list[dict[str, Any]], query: ChatQuery) -> dict[str, Any]:
+        """Make the item of a chat, whose targets are the assistant's tokens behind the prompt."""
+        fault = chat_fault(turns, query.prompt)
         if fault is not None:
             raise InvalidQuery(fault)
-        tokens_T, targets_T = self._tokens.chat.encode(turns)
+        tokens_T, targets_T = self._tokens.chat.encode(turns, query.prompt, query.tools)
         require_fit(name, len(tokens_T), self._context)
-        targets_T &= np.arange(len(targets_T)) >= prompt
         if not targets_T[1:].any():
             raise InvalidQuery("expected an assistant's turn of at least one token, got none")
         input_ids = torch.from_numpy(tokens_T.astype(np.int64))
@@ -273,6 +286,14 @@ class TextQueries:
                 "token_probability": math.exp(log_p / len(completion_T)),
             },
         )
+
+
+def _document(query: CausalTextQuery) -> Document:
+    """Take a payload as a training document."""
+    if not isinstance(query, ChatQuery) or not query.messages:
+        return Document(text=query.text, completion=query.completion)
+    turns = [message.turn for message in query.messages]
+    return Document(messages=turns, given=query.given or 0, tools=query.tools)
 
 
 def _item(tokens: list[int], prompt: int) -> dict[str, Any]:

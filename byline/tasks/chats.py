@@ -48,11 +48,12 @@ _FIXED_NOW = (
 Turn = Mapping[str, Any]
 
 
-def chat_fault(messages: Sequence[Any]) -> str | None:
+def chat_fault(messages: Sequence[Any], given: int = 0) -> str | None:
     """Find what is wrong with the messages of a chat, in words that never name their content.
 
     Args:
         messages: `{"role": ..., "content": ...}` each.
+        given: Messages at the beginning that are a prompt.
 
     Returns:
         What was expected and what came. None where nothing is wrong.
@@ -68,16 +69,26 @@ def chat_fault(messages: Sequence[Any]) -> str | None:
             return f"expected the role of a message to be one of {', '.join(ROLES)}, got {given} at message {number}"
         if not isinstance(content, str) and not (content is None and turn.get("tool_calls")):
             return f"expected the content of a message to be text, got {kind(content)} at message {number}"
-    if all(turn["role"] != "assistant" for turn in messages):
-        return f"expected an assistant's turn, which the loss is taken over, got none in {len(messages)} messages"
+    if all(turn["role"] != "assistant" for turn in messages[given:]):
+        behind = f" behind a prompt of {given}" if given else ""
+        return (
+            f"expected an assistant's turn, which the loss is taken over, got none in {len(messages) - given} "
+            f"messages{behind}"
+        )
     return None
 
 
-def first_exchange(messages: Sequence[Turn]) -> tuple[str, str]:
-    """Find a chat's first question of the user and first answer of the assistant, for people."""
+def first_exchange(messages: Sequence[Turn], given: int = 0) -> tuple[str, str]:
+    """Find a chat's first answer of the assistant that is no part of a prompt, and the user's question, for people.
+
+    Args:
+        messages: Without a fault (`chat_fault`).
+        given: Messages at the beginning that are a prompt. The question is then the last one there.
+    """
+    asked = list(reversed(messages[:given])) or messages
     question, answer = (
-        next((str(t["content"]) for t in messages if t["role"] == role and t.get("content")), "")
-        for role in ("user", "assistant")
+        next((str(t["content"]) for t in turns if t["role"] == role and t.get("content")), "")
+        for role, turns in (("user", asked), ("assistant", messages[given:]))
     )
     return question, answer
 
@@ -103,25 +114,30 @@ class ChatTemplate:
         self._written = f"{_FIXED_NOW}{template}" if _NOW in template else template
         self._marks = GENERATION in template or "{%- generation" in template
 
-    def encode(self, messages: Sequence[Turn]) -> tuple[np.ndarray, np.ndarray]:
+    def encode(
+        self, messages: Sequence[Turn], given: int = 0, tools: Sequence[Turn] = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Encode a chat.
 
         Args:
             messages: At least one, without a fault (`chat_fault`).
+            given: Messages at the beginning that are a prompt.
+            tools: Tools that the template may write, as JSON schemas.
 
         Returns:
-            tokens int32 [T] and targets bool [T]: the assistant's turns with the token that ends each.
+            tokens int32 [T] and targets bool [T]: the assistant's turns behind the prompt, with the token that ends each.
 
         Raises:
             InvalidInput: The template refuses the messages, or writes turns in a way that does not tell their places.
         """
         if self._marks:
-            return self._marked(messages)
-        full = self._text(messages)
+            return self._marked(messages, given, tools)
+        written = _Written(self, messages, tools)
+        full = written.text()
         spans = [
-            self._span(messages, number, full)
+            written.span(number, full)
             for number, turn in enumerate(messages)
-            if turn["role"] == "assistant"
+            if turn["role"] == "assistant" and number >= given
         ]
         encoding = self._tokenizer(full, add_special_tokens=False, return_offsets_mapping=True)
         places_T2 = np.asarray(encoding["offset_mapping"], np.int64).reshape(-1, 2)
@@ -130,28 +146,38 @@ class ChatTemplate:
             targets_T |= (places_T2[:, 1] > first) & (places_T2[:, 0] < last)
         return np.asarray(encoding["input_ids"], np.int32), targets_T
 
-    def prompt(self, messages: Sequence[Turn]) -> list[int]:
+    def prompt(self, messages: Sequence[Turn], tools: Sequence[Turn] = ()) -> list[int]:
         """Encode messages and the beginning of the assistant's next turn.
 
         Raises:
             InvalidInput: The template refuses the messages.
         """
-        tokens: list[int] = self._tokenizer(self._text(messages, prompt=True), add_special_tokens=False)[
-            "input_ids"
-        ]
+        text = self.write(messages, tools, tokenize=False, add_generation_prompt=True)
+        tokens: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return tokens
 
-    def _marked(self, messages: Sequence[Turn]) -> tuple[np.ndarray, np.ndarray]:
-        encoding = self._template(
-            messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    def _marked(
+        self, messages: Sequence[Turn], given: int, tools: Sequence[Turn]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        encoding = self.write(
+            messages, tools, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
         )
-        return np.asarray(encoding["input_ids"], np.int32), np.asarray(encoding["assistant_masks"], bool)
+        targets_T = np.asarray(encoding["assistant_masks"], bool)
+        if given:
+            targets_T[: len(self.prompt(messages[:given], tools))] = False
+        return np.asarray(encoding["input_ids"], np.int32), targets_T
 
-    def _text(self, messages: Sequence[Turn], *, prompt: bool = False) -> str:
-        text: str = self._template(messages, tokenize=False, add_generation_prompt=prompt)
-        return text
+    def write(self, messages: Sequence[Turn], tools: Sequence[Turn], **options: Any) -> Any:
+        """Have the template write messages.
 
-    def _template(self, messages: Sequence[Turn], **options: Any) -> Any:
+        Args:
+            messages: In the order of the chat.
+            tools: Tools, as JSON schemas.
+            options: Of the tokenizer's `apply_chat_template`.
+
+        Raises:
+            InvalidInput: There are no messages, or the template refuses them.
+        """
         if not messages:
             raise InvalidInput(
                 "expected a chat that begins with a system's or a user's turn, got one that begins with the assistant's: "
@@ -159,7 +185,10 @@ class ChatTemplate:
             )
         try:
             return self._tokenizer.apply_chat_template(
-                [dict(turn) for turn in messages], chat_template=self._written, **options
+                [dict(turn) for turn in messages],
+                tools=[dict(tool) for tool in tools] or None,
+                chat_template=self._written,
+                **options,
             )
         except Exception as error:  # a template raises errors of jinja2 with words of its own
             raise InvalidInput(
@@ -167,13 +196,28 @@ class ChatTemplate:
                 f"({type(error).__name__}): repair their order, or leave them out"
             ) from None
 
-    def _span(self, messages: Sequence[Turn], number: int, full: str) -> tuple[int, int]:
-        """Find the characters of a turn in the whole chat, with the token that ends it."""
-        before, after = (
-            self._text(messages[:number], prompt=True),
-            self._text(messages[: number + 1]).rstrip(),
-        )
-        end = len(after) if full.startswith(after) else self._end(messages, number, full, after)
+
+class _Written:
+    """A chat as a template without marks writes it: finds the characters of its turns."""
+
+    def __init__(self, template: ChatTemplate, messages: Sequence[Turn], tools: Sequence[Turn]) -> None:
+        self._template, self._messages, self._tools = template, messages, tools
+
+    def text(self, messages: Sequence[Turn] | None = None, *, prompt: bool = False) -> str:
+        """Write the chat, or other messages with the same tools."""
+        chosen = self._messages if messages is None else messages
+        text: str = self._template.write(chosen, self._tools, tokenize=False, add_generation_prompt=prompt)
+        return text
+
+    def span(self, number: int, full: str) -> tuple[int, int]:
+        """Find the characters of a turn in the whole chat, with the token that ends it.
+
+        Raises:
+            InvalidInput: The template writes turns in a way that does not tell their places.
+        """
+        before = self.text(self._messages[:number], prompt=True)
+        after = self.text(self._messages[: number + 1]).rstrip()
+        end = len(after) if full.startswith(after) else self._end(number, full, after)
         if not full.startswith(before) or end is None:
             raise InvalidInput(
                 f"expected a chat template that writes each turn alike in a longer chat, got one that does not at message "
@@ -181,14 +225,15 @@ class ChatTemplate:
             )
         return len(before), end
 
-    def _end(self, messages: Sequence[Turn], number: int, full: str, after: str) -> int | None:
+    def _end(self, number: int, full: str, after: str) -> int | None:
         """Find the end of a turn that the template writes otherwise as the last one, such as without its thoughts.
 
         Another content in its place tells what follows it. The turn as the last one tells how turns end.
         """
-        content = str(messages[number].get("content") or "").strip()
-        other = self._text(
-            [*messages[:number], {**messages[number], "content": _PLACE}, *messages[number + 1 :]]
+        turn = self._messages[number]
+        content = str(turn.get("content") or "").strip()
+        other = self.text(
+            [*self._messages[:number], {**turn, "content": _PLACE}, *self._messages[number + 1 :]]
         )
         _, found, behind = other.partition(_PLACE)
         _, written, ending = after.rpartition(content)

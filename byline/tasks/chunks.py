@@ -25,7 +25,7 @@ from byline.tasks.chats import chat_fault, first_exchange
 from byline.tasks.chunk_cache import cache_file, keep_places, load_places
 from byline.tasks.documents import IGNORED, PREVIEW, Document, example_of, require_text
 from byline.tasks.rows import DocumentList, Documents
-from byline.tasks.tokenizer import Tokens
+from byline.tasks.tokenizer import REPAIR_EMBEDDING, Tokens, beyond_embedding
 
 TooLong = Literal["truncate", "drop", "error"]
 _ROWS = 64
@@ -48,6 +48,8 @@ class ChunkOptions:
     """The rest at the end of a longer document is dropped where it has fewer tokens."""
     too_long: TooLong = "truncate"
     """What becomes of completions and chats that are longer than the context."""
+    embedding: int | None = None
+    """Rows of the model's embedding, which token ids must be below. None is not known."""
 
 
 @dataclass(frozen=True)
@@ -211,16 +213,19 @@ class Chunks:
         return Encoded(tokens_T, np.arange(len(tokens_T)) >= len(prompt))
 
     def _chat(self, document: Document, position: int) -> Encoded:
-        fault = chat_fault(document.messages)
+        fault = chat_fault(document.messages, document.given)
         if fault is not None:
             raise InvalidTask(f"{fault} of the row at position {position}")
         try:
-            return Encoded(*self._tokens.chat.encode(document.messages))
+            return Encoded(*self._tokens.chat.encode(document.messages, document.given, document.tools))
         except InvalidInput as error:
             raise InvalidTask(f"{error} (the row at position {position})") from error
 
     def _places(self, encoded: Encoded, position: int) -> list[tuple[int, int]]:
         """Find the characters of each of a document's chunks. Chats have none."""
+        fault = beyond_embedding((*self._head, *encoded.tokens_T.tolist()), self._cut.embedding)
+        if fault is not None:
+            raise InvalidTask(f"{fault} in the document at position {position}: {REPAIR_EMBEDDING}")
         if encoded.targets_T is None:
             return self._text_places(encoded, position)
         length, context = len(encoded.tokens_T), self._cut.context
@@ -299,9 +304,11 @@ def _limited(numbered: Sequence[tuple[int, Document]]) -> Iterator[list[tuple[in
 
 
 def _content(document: Document) -> list[object]:
-    if document.messages:
-        return [dict(turn) for turn in document.messages]
-    return [document.text, document.completion]
+    if not document.messages:
+        return [document.text, document.completion]
+    beside = [document.given, [dict(tool) for tool in document.tools]]
+    turns: list[object] = [dict(turn) for turn in document.messages]
+    return [*turns, beside] if any(beside) else turns
 
 
 def _short_id(document: Document) -> int:
@@ -313,7 +320,7 @@ def _short_id(document: Document) -> int:
 def _shown(document: Document, start: int, end: int) -> str:
     """Choose what people see of a row: the question and the answer of a chat, the end of a prompt."""
     if document.messages:
-        question, answer = first_exchange(document.messages)
+        question, answer = first_exchange(document.messages, document.given)
         return f"{question[: PREVIEW // 2]}\n{answer}"
     if document.completion is not None:
         return f"{document.text[-PREVIEW // 2 :]}{document.completion}"

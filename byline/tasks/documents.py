@@ -29,6 +29,10 @@ class Document:
     messages: Sequence[Mapping[str, Any]] = ()
     """Turns of a chat in place of a text, `{"role": "user", "content": ...}` each. The tokenizer's chat template writes
     them, and the loss is taken over the assistant's turns."""
+    given: int = 0
+    """Turns at the beginning of the chat that are a prompt: no loss is taken over the assistant's turns among them."""
+    tools: Sequence[Mapping[str, Any]] = ()
+    """Tools of a chat as JSON schemas, which the chat template may write."""
     id: str | None = None
     """The user's own, different for each document. None takes a digest of the content."""
     owner: str | None = None
@@ -43,8 +47,9 @@ class Document:
     """Further attributes, for people and for filters."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.messages, list):  # as JSON reads a tuple
-            object.__setattr__(self, "messages", tuple(self.messages))
+        for name in ("messages", "tools"):
+            if isinstance(getattr(self, name), list):  # as JSON reads a tuple
+                object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
 def document_ids(documents: Sequence[Document], contents: Sequence[Sequence[str | None]]) -> list[str]:

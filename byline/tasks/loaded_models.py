@@ -50,6 +50,12 @@ class LoadedModel(TextOptions):
         require_causal(type(_inner(self.model)).__name__)
         return config
 
+    def embedding(self, _config: Any) -> int | None:
+        """Tell how many token ids the model's embedding has rows of. None is not known."""
+        inner: Any = _inner(self.model)
+        weight = getattr(inner.get_input_embeddings(), "weight", None)
+        return len(weight) if isinstance(weight, Tensor) and weight.ndim == 2 else None
+
     def weights(self) -> list[Checkpoint]:
         """Copy the weights.
 

@@ -76,7 +76,15 @@ def _weights_below(place: Path) -> tuple[Path, ...]:
     """Take the folder's own weights, or those of its checkpoints where it has none."""
     if _has_weights(place):
         return (place,)
-    return tuple(each for each in run_checkpoints(place) if _has_weights(each)) or (place,)
+    steps = run_checkpoints(place)
+    kept = [each for each in steps if _has_weights(each)]
+    if kept and kept[-1] != steps[-1]:
+        raise InvalidTask(
+            f"expected the weights of the run's last checkpoint in {steps[-1]}, found none, and {kept[-1].name} is an "
+            f"earlier one: copy the weights again, name the checkpoints with LocalModel(checkpoints=(...)), or delete the "
+            f"folder to take the earlier ones"
+        )
+    return tuple(kept) or (place,)
 
 
 def _has_weights(folder: Path) -> bool:

@@ -3,15 +3,19 @@
 Every length has a bound and every number must be finite, so that nothing unusable reaches a model.
 """
 
+import json
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     StrictInt,
     StrictStr,
     create_model,
@@ -164,7 +168,27 @@ class Message(Payload):
     """A turn of a chat."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: StrictStr
+    content: StrictStr | None = Field(default=None, description="Null only beside `tool_calls`.")
+    tool_calls: tuple[dict[str, JsonValue], ...] | None = Field(
+        default=None, description="Calls of tools, as the chat template takes them."
+    )
+    name: StrictStr | None = Field(default=None, max_length=500, description="Name of a tool that answers.")
+    tool_call_id: StrictStr | None = Field(
+        default=None, max_length=500, description="Call that a tool answers."
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.content is None and not (self.role == "assistant" and self.tool_calls):
+            raise InvalidQuery(
+                "expected the content of a message, which an assistant's tool_calls alone replace"
+            )
+        return self
+
+    @property
+    def turn(self) -> dict[str, Any]:
+        """The turn as a chat template takes it."""
+        return self.model_dump(exclude_none=True)
 
 
 class ChatQuery(CausalTextQuery):
@@ -172,12 +196,36 @@ class ChatQuery(CausalTextQuery):
 
     text: StrictStr = Field(default="", min_length=1)
     messages: tuple[Message, ...] = ()
+    given: StrictInt | None = Field(
+        default=None,
+        ge=0,
+        description="Messages at the beginning that are a prompt: the assistant's turns behind them are attributed. Left "
+        "out, the last turn alone is attributed.",
+    )
+    tools: tuple[dict[str, JsonValue], ...] = Field(
+        default=(), description="Tools as JSON schemas, which the chat template may write."
+    )
 
     @property
     def has_completion(self) -> bool:
         """Whether a completion, or the last turn of a chat, is attributed that the query gives."""
         answered = bool(self.messages) and self.messages[-1].role == "assistant"
         return self.completion is not None or (answered and self.attribute == "completion")
+
+    @property
+    def prompt(self) -> int:
+        """Messages at the beginning that are a prompt. None of them are where the chat itself is attributed."""
+        if self.attribute == "text":
+            return 0
+        return len(self.messages) - 1 if self.given is None else self.given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _joined(cls, raw: Any) -> Any:
+        """Take a prompt and a completion that are lists of messages, as rows of training data have them, as one chat."""
+        if not isinstance(raw, dict):
+            return raw
+        return joined_chat(raw)
 
     @model_validator(mode="after")
     def _text_or_messages(self) -> Self:
@@ -187,7 +235,35 @@ class ChatQuery(CausalTextQuery):
             raise InvalidQuery(
                 "expected the completion of a chat as its last message, got it beside the messages"
             )
+        if (self.given is not None or self.tools) and not self.messages:
+            raise InvalidQuery("expected given and tools only beside messages, got them beside a text")
+        if self.given is not None and (self.given >= len(self.messages) or self.attribute == "text"):
+            raise InvalidQuery(
+                f"expected given to leave turns to attribute, got {self.given} of {len(self.messages)} messages"
+            )
+        chosen = any(getattr(self, name) is not None for name in TARGETED)
+        if chosen and self.prompt < len(self.messages) - 1:
+            raise InvalidQuery(
+                f"expected no given beside {', '.join(TARGETED)}, which choose in the last turn"
+            )
         return self
+
+
+def joined_chat(raw: dict[str, Any]) -> dict[str, Any]:
+    """Join a prompt and a completion that are lists of messages.
+
+    Args:
+        raw: Fields of a query, in any form.
+
+    Returns:
+        `messages`, with the length of the prompt as `given`. Other fields as they are: another form is found by the types.
+    """
+    prompt, completion = raw.get("prompt"), raw.get("completion")
+    if not (isinstance(prompt, list) and isinstance(completion, list | None) and "messages" not in raw):
+        return raw
+    others = {name: value for name, value in raw.items() if name not in {"prompt", "completion"}}
+    given = {} if completion is None or "given" in raw else {"given": len(prompt)}
+    return {**others, "messages": [*prompt, *(completion or [])], **given}
 
 
 def causal_text_payload(context: int, *, chat: bool = False) -> type[CausalTextQuery]:
@@ -210,7 +286,13 @@ def causal_text_payload(context: int, *, chat: bool = False) -> type[CausalTextQ
         shown = Field(description="What the model is shown.")
         return create_model("TextQuery", __base__=CausalTextQuery, text=(text, shown), **bounded)
     content = Annotated[StrictStr, Field(max_length=context * CHARACTERS_PER_TOKEN)]
-    message: Any = create_model("ChatMessage", __base__=Message, content=(content, ...))
+    objects = Annotated[tuple[dict[str, JsonValue], ...], AfterValidator(partial(_short, limit=context))]
+    message: Any = create_model(
+        "ChatMessage",
+        __base__=Message,
+        content=(content | None, Message.model_fields["content"]),
+        tool_calls=(objects | None, Message.model_fields["tool_calls"]),
+    )
     turns = Field(
         default=(),
         max_length=context,
@@ -222,8 +304,19 @@ def causal_text_payload(context: int, *, chat: bool = False) -> type[CausalTextQ
         __base__=ChatQuery,
         text=(text, shown),
         messages=(tuple[message, ...], turns),
+        tools=(objects, ChatQuery.model_fields["tools"]),
         **bounded,
     )
+
+
+def _short(objects: tuple[dict[str, JsonValue], ...], limit: int) -> tuple[dict[str, JsonValue], ...]:
+    """Refuse JSON that cannot fit a context of `limit` tokens."""
+    size = len(json.dumps(objects))
+    if size > limit * CHARACTERS_PER_TOKEN:
+        raise InvalidQuery(
+            f"expected JSON of at most {limit * CHARACTERS_PER_TOKEN} characters, got {size}: shorten it"
+        )
+    return objects
 
 
 def labeled_text_payload(context: int) -> type[Payload]:

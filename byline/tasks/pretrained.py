@@ -85,6 +85,11 @@ class LocalModel(TextOptions):
         """
         return find_folders(self.folder, self.adapter, self.checkpoints)
 
+    def embedding(self, config: Any) -> int | None:
+        """Tell how many token ids the model's embedding has rows of. None is not known."""
+        size = getattr(config.get_text_config(), "vocab_size", None)
+        return size if isinstance(size, int) else None
+
     def weights(self) -> list[Checkpoint]:
         """List the checkpoints.
 

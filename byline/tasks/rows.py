@@ -56,25 +56,33 @@ class DocumentList:
         return list(self._documents[start:stop])
 
 
-class _Table(Protocol):
+class Table(Protocol):
+    """Rows with named columns."""
+
     ragged: bool
     """Whether each row has columns of its own. Then `names` are those of the first row."""
 
     @property
-    def names(self) -> Sequence[str]: ...
+    def names(self) -> Sequence[str]:
+        """Names of the columns."""
+        ...
 
     @property
-    def state(self) -> str | None: ...
+    def state(self) -> str | None:
+        """Names the data and their state, for data that need not be read for it."""
+        ...
 
     def __len__(self) -> int: ...
 
-    def rows(self, start: int, stop: int) -> Sequence[Mapping[str, Any]]: ...
+    def rows(self, start: int, stop: int) -> Sequence[Mapping[str, Any]]:
+        """Read some rows, from position `start` to the one before `stop`."""
+        ...
 
 
 class DocumentTable:
     """Documents in the rows of a table."""
 
-    def __init__(self, table: _Table, columns: Columns) -> None:
+    def __init__(self, table: Table, columns: Columns) -> None:
         if not len(table):
             raise InvalidTask("expected at least one document to train on, got none: pass data with rows")
         self._table = table
@@ -110,24 +118,40 @@ def documents_of(data: Any, columns: Columns | None = None) -> Documents:
     Raises:
         InvalidTask: It has another form, or the columns do not fit.
     """
-    columns = columns or Columns()
+    if isinstance(data, Sequence) and not isinstance(data, str) and not (data and _is_row(data[0])):
+        _require_all(data, Document, "Documents")
+        return DocumentList(data)
+    table = table_of(data)
+    chosen = Columns(text="text") if isinstance(table, _Texts | _Paragraphs) else columns or Columns()
+    return DocumentTable(table, chosen)
+
+
+def table_of(data: Any) -> Table:
+    """Take data as rows with named columns.
+
+    Args:
+        data: As of `documents_of`, without Documents.
+
+    Raises:
+        InvalidTask: It has another form.
+    """
     if isinstance(data, str | Path):
-        return _file(in_task_folder(local_path(data, "the data")), columns)
+        return _file(in_task_folder(local_path(data, "the data")))
     if type(data).__module__.partition(".")[0] == "datasets":
-        return DocumentTable(_of_datasets(data), columns)
+        return _of_datasets(data)
     if not isinstance(data, Sequence):
         raise InvalidTask(
             f"expected data as a list, a datasets.Dataset or the path of a file, got {kind(data)}: pass one of these"
         )
-    first = data[0] if len(data) else None
-    if isinstance(first, Mapping):
-        _require_all(data, Mapping, "dicts")
-        return DocumentTable(_Dicts(data), columns)
-    if isinstance(first, str):
+    if data and isinstance(data[0], str):
         _require_all(data, str, "texts")
-        return DocumentTable(_Texts(data), Columns(text="text"))
-    _require_all(data, Document, "Documents")
-    return DocumentList(data)
+        return _Texts(data)
+    _require_all(data, Mapping, "dicts")
+    return _Dicts(data)
+
+
+def _is_row(value: object) -> bool:
+    return isinstance(value, Mapping | str)
 
 
 def _require_all(data: Sequence[Any], element: type, each: str) -> None:
@@ -144,7 +168,7 @@ class _Dicts:
     state: str | None = None
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._rows, self.names = rows, list(rows[0])
+        self._rows, self.names = rows, list(rows[0]) if rows else []
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -304,9 +328,9 @@ def _paragraphs(path: Path) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
-def _file(path: Path, columns: Columns) -> Documents:
+def _file(path: Path) -> Table:
     if path.is_dir() and (path / "state.json").is_file():
-        return DocumentTable(_Dataset(_datasets().load_from_disk(str(path))), columns)
+        return _Dataset(_datasets().load_from_disk(str(path)))
     if (path / "dataset_dict.json").is_file():
         raise InvalidTask(
             f"expected one data set at {path}, found a DatasetDict: pass the folder of the split that the model was trained "
@@ -319,12 +343,12 @@ def _file(path: Path, columns: Columns) -> Documents:
         )
     suffix = path.suffix.lower()
     if suffix == ".txt":
-        return DocumentTable(_Paragraphs(path), Columns(text="text"))
+        return _Paragraphs(path)
     if suffix == ".jsonl" or (suffix == ".json" and not _is_array(path)):
-        return DocumentTable(_JsonLines(path), columns)
+        return _JsonLines(path)
     if suffix not in _BUILDERS:
         raise InvalidTask(f"expected a file of one of the kinds {', '.join(FILES)}, got '{suffix[:20]}'")
-    return DocumentTable(_mapped(path, _BUILDERS[suffix]), columns)
+    return _mapped(path, _BUILDERS[suffix])
 
 
 def _is_array(path: Path) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from byline.api.example import Example
-from byline.errors import InvalidTask
+from byline.errors import InvalidQuery, InvalidTask
 from byline.task import Batch, Item, ParsedQuery, Prediction, QueryInterface, Task
 from byline.tasks.classification import (
     categorical_outputs,
@@ -22,7 +22,7 @@ from byline.tasks.documents import Document, document_ids, example_of
 from byline.tasks.payloads import class_position, labeled_text_payload
 from byline.tasks.pretrained import LocalModel
 from byline.tasks.token_objectives import mean_hidden_state
-from byline.tasks.tokenizer import Tokens, require_fit
+from byline.tasks.tokenizer import REPAIR_EMBEDDING, Tokens, beyond_embedding, require_fit
 
 
 def sequence_classifier(
@@ -55,11 +55,12 @@ def sequence_classifier(
     require_classes(names)
     context = local.limit(config)
     tokens = Tokens(local.folders.tokenizer, start_token=local.start_token)
-    train_set = LabeledTexts(documents, tokens, context, names)
+    size = local.embedding(config)
+    train_set = LabeledTexts(documents, tokens, context, names, size)
     pad = tokens.pad if config.pad_token_id is None else config.pad_token_id
     config.pad_token_id = pad  # decoders find the last token by it
     loss, targets = objectives(_logits, lambda batch: batch["labels"])
-    queries = _LabeledQueries(tokens, context, names)
+    queries = _LabeledQueries(tokens, context, names, size)
     return Task(
         name=name,
         model=factory,
@@ -71,7 +72,10 @@ def sequence_classifier(
         targets=targets,
         layers=local.layers,
         query=QueryInterface(
-            payload=labeled_text_payload(context), parse=queries.parse, predict=queries.predict
+            payload=labeled_text_payload(context),
+            parse=queries.parse,
+            predict=queries.predict,
+            document=queries.document,
         ),
         outputs=categorical_outputs(
             _logits, lambda batch: batch["labels"], lambda batch, labels: {**batch, "labels": labels}
@@ -86,7 +90,12 @@ class LabeledTexts:
     """The training set: item `i` is `{"input_ids": [T], "labels": []}`, unpadded."""
 
     def __init__(
-        self, documents: Sequence[Document], tokens: Tokens, context: int, classes: Sequence[str]
+        self,
+        documents: Sequence[Document],
+        tokens: Tokens,
+        context: int,
+        classes: Sequence[str],
+        embedding: int | None = None,
     ) -> None:
         """Check the documents.
 
@@ -95,10 +104,12 @@ class LabeledTexts:
             tokens: The tokenizer.
             context: Most tokens of a text; longer texts are cut.
             classes: Names in the order of the logits.
+            embedding: Rows of the model's embedding. None is not known.
 
         Raises:
             InvalidTask: An id occurs twice, or a label names no class.
         """
+        self._embedding = embedding
         self._ids = document_ids(documents, [(d.text, d.label) for d in documents])
         unknown = [i for i, d in enumerate(documents) if d.label not in classes]
         if unknown:
@@ -114,6 +125,9 @@ class LabeledTexts:
 
     def __getitem__(self, row: int) -> dict[str, Tensor]:
         tokens = self._tokens.with_special(self._documents[row].text, self._context)
+        fault = beyond_embedding(tokens, self._embedding)
+        if fault is not None:
+            raise InvalidTask(f"{fault}: {REPAIR_EMBEDDING}")
         return {"input_ids": torch.tensor(tokens), "labels": torch.tensor(self._labels[row])}
 
     def describe(self, row: int) -> Example:
@@ -140,15 +154,26 @@ def collate_labeled(pad_token: int) -> Callable[[Sequence[dict[str, Tensor]]], d
 
 
 class _LabeledQueries:
-    def __init__(self, tokens: Tokens, context: int, classes: Sequence[str]) -> None:
+    def __init__(self, tokens: Tokens, context: int, classes: Sequence[str], embedding: int | None) -> None:
         self._tokens, self._context, self._classes = tokens, context, classes
+        self._embedding = embedding
 
     def parse(self, query: Any) -> ParsedQuery:
         ids = self._tokens.with_special(query.text)
         require_fit("text", len(ids), self._context)
+        fault = beyond_embedding(ids, self._embedding)
+        if fault is not None:
+            raise InvalidQuery(f"{fault}: {REPAIR_EMBEDDING}")
         label = -1 if query.label is None else class_position(query.label, self._classes)
         item = {"input_ids": torch.tensor(ids), "labels": torch.tensor(label)}
         return ParsedQuery(item=item, complete=query.label is not None)
+
+    def document(self, document: Document) -> list[Item]:
+        """Take a document as training does, cut to the context."""
+        try:
+            return [LabeledTexts([document], self._tokens, self._context, self._classes, self._embedding)[0]]
+        except InvalidTask as error:
+            raise InvalidQuery(str(error)) from error
 
     def predict(self, model: nn.Module, item: Item) -> Prediction:
         ids = item["input_ids"][None].to(device_of(model))

@@ -134,3 +134,26 @@ def require_fit(name: str, tokens: int, limit: int) -> None:
         raise InvalidQuery(f"expected {name} of at least one token, got none")
     if tokens > limit:
         raise InputTooLarge(f"expected {name} of at most {limit} tokens, got {tokens}: shorten it")
+
+
+def beyond_embedding(tokens: Sequence[int], size: int | None) -> str | None:
+    """Find token ids that a model's embedding has no row of.
+
+    Args:
+        tokens: Ids.
+        size: Rows of the embedding. None is not known.
+
+    Returns:
+        What was expected and what came. None where nothing is wrong.
+    """
+    largest = max(tokens, default=0)
+    if size is None or largest < size:
+        return None
+    return f"expected token ids below {size}, the rows of the model's embedding, got {largest}"
+
+
+REPAIR_EMBEDDING = (
+    "pass the tokenizer of the training, or the model whose embedding was resized for it "
+    "(model.resize_token_embeddings(len(tokenizer)))"
+)
+"""Way out of token ids that are too large."""

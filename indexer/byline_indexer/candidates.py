@@ -1,28 +1,29 @@
-"""Rank the points of a file for a target set: each line is a point that the model was not trained on.
+"""Rank the points of a file or a list for a target set: each row is a point that the model was not trained on.
 
 Letters: N candidates.
 """
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from byline.api.example import Example
 from byline.api.query import Filter
 from byline.attribution.attributor import Attributor
 from byline.attribution.candidate_scores import Candidate, CandidateScores, TargetSet
 from byline.attribution.opening import require_points
-from byline.attribution.selection import Selection, SelectionOptions, parsed_candidate
+from byline.attribution.selection import Selection, SelectionOptions
 from byline.errors import InvalidInput, InvalidQuery
 from byline.index.durable import atomic_replacement
 from byline.models.training_points import EVALUATION
 from byline.paths import local_path
 from byline.task import QueryInterface
+from byline.tasks.columns import Columns
+from byline_indexer.candidate_rows import CandidateSource
 from byline_indexer.json_lines import json_lines
 from byline_indexer.progress import Observer, Silent
 
@@ -55,9 +56,9 @@ class RankedCandidate:
     rank: int
     """From 1, best first."""
     line: int
-    """Line of the file."""
+    """Line of the file, or row of a table, from 1. In files of documents, blank lines do not count."""
     id: str | None
-    """The line's own id, where it has one."""
+    """The row's own id, where it has one."""
     score: float
     standard_error: float | None
     """None without an ensemble."""
@@ -89,44 +90,49 @@ class CandidateRanking:
 
 def rank_candidates(
     index: Path,
-    data: Path,
+    data: Any,
     choice: TargetChoice,
     options: SelectionOptions,
     observer: Observer | None = None,
+    columns: Columns | None = None,
 ) -> CandidateRanking:
-    """Score every line of a file. All lines are checked before the first gradient.
+    """Score every row of some data. All rows are checked before the first gradient.
 
     Args:
         index: An index directory or one version of it.
-        data: One payload a line, each with its label or completion. Fields of a training point's metadata may stand
-            beside it.
+        data: A file, a list or a `datasets.Dataset`, as `byline build --data` takes it. Each row is a document where the
+            Task trains on documents, and otherwise a payload with its label or completion, beside which fields of a
+            training point's metadata may stand.
         choice: The target set.
         options: The target, how target points make one score, and the batch.
         observer: Receives progress.
+        columns: Names of the columns of documents. None takes the usual ones.
 
     Returns:
         The ranking.
 
     Raises:
-        InvalidInput: The file holds something else than JSON objects. The message names the line.
-        InvalidQuery: A line does not fit the Task, or the recipe scores no candidates.
+        InvalidInput: The data have another form. The message names the row.
+        InvalidQuery: A row does not fit the Task, or the recipe scores no candidates.
     """
     observer = observer or Silent()
     opened = Attributor.open(index)
     selection = opened.selection(options)
-    interface = _interface(selection)
-    lines = [(number, name) for number, _, name in _candidates(data, interface)]
+    source = CandidateSource(data, _interface(selection), columns)
+    lines = [(number, name) for number, _, name in source.candidates()]
     targets = _targets(opened, selection, choice)
 
     def read() -> Iterator[Candidate]:
-        for done, (_, candidate, _) in enumerate(_candidates(data, interface)):
+        for done, (_, candidate, _) in enumerate(source.candidates()):
             observer.progress("score candidates", done, len(lines))
             yield candidate
 
     scores = selection.scores(read(), targets)
     observer.progress("score candidates", len(lines), len(lines))
     if len(scores.scores_N) != len(lines):
-        raise InvalidInput(f"expected {data} to stay as it is while it is read, got another number of lines")
+        raise InvalidInput(
+            f"expected {source.name} to stay as it is while it is read, got another number of lines"
+        )
     return CandidateRanking(
         index=opened.name,
         recipe=opened.index.recipe.name,
@@ -190,28 +196,6 @@ def _interface(selection: Selection) -> QueryInterface:
             "Python, with Attributor.score_candidates"
         )
     return selection.task.query
-
-
-def _candidates(data: Path, interface: QueryInterface) -> Iterator[tuple[int, Candidate, str | None]]:
-    """Read candidates.
-
-    Yields:
-        A line's number, its candidate, and its own id.
-    """
-    for number, raw in json_lines(data, "--data", "candidate"):
-        payload = _payload(raw, interface)
-        own = raw.get("id") if "id" not in payload else None
-        yield (
-            number,
-            parsed_candidate(interface, payload, f"{data}, line {number}"),
-            own if isinstance(own, str) else None,
-        )
-
-
-def _payload(raw: Mapping[str, Any], interface: QueryInterface) -> dict[str, Any]:
-    """Leave out the metadata of a training point, where it is no part of the payload."""
-    beside = set(Example.model_fields) - set(interface.payload.model_fields)
-    return {name: value for name, value in raw.items() if name not in beside}
 
 
 def _targets(opened: Attributor, selection: Selection, choice: TargetChoice) -> TargetSet:

@@ -20,6 +20,15 @@ def test_relative_paths_follow_the_folder_and_absolute_ones_stay() -> None:
     assert ADAPTER.validate_python("model") == Path("model")
 
 
+def test_the_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    with relative_to(Path("/tasks")):
+        assert ADAPTER.validate_python("~/model") == Path("/home/ada/model")
+        assert ADAPTER.validate_python("~") == Path("/home/ada")
+        assert ADAPTER.validate_python("models/~/a") == Path("/tasks/models/~/a")
+        assert ADAPTER.validate_python("~nobody-of-this-name/a") == Path("/tasks/~nobody-of-this-name/a")
+
+
 def test_the_folder_is_forgotten_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), relative_to(Path("/tasks")):
         raise ZeroDivisionError

@@ -197,7 +197,7 @@ def _yielded(
     """Record what the Task yields on a few points, and that its model was checked: openings compare and trust these."""
     if model is None:
         return identity
-    checks = CheckCache(config.index.path / CHECK_CACHE, identity.fingerprint.hex)
+    checks = CheckCache(config.index.path / CHECK_CACHE, identity.fingerprint.hex, identity.task.code)
     model.remember(checks, plan.members[0])
     return replace(identity, record=identity.record.model_copy(update={"probe": probe(model)}))
 

@@ -13,9 +13,19 @@ Data = Annotated[
     Path,
     typer.Option(
         "--data",
-        help="One candidate a line, as for `byline query` but complete: with its label or completion. A training point's "
-        "metadata (`id`, `owner`, ...) may stand beside it. Example: `--data new.jsonl`",
+        help="One candidate a row of a JSONL, JSON, Parquet or CSV file. For a language model, as `byline build --data` "
+        "takes it. For others, as for `byline query` but complete, with its label. A training point's metadata (`id`, "
+        "`owner`, ...) may stand beside it. Example: `--data new.jsonl`",
         show_default=False,
+    ),
+]
+CandidateColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="FIELD=COLUMN,...",
+        help="Columns of a language model's --data, as for `byline build`. Example: `--columns text=body`",
+        show_default="the usual names",
     ),
 ]
 TargetFile = Annotated[
@@ -68,6 +78,7 @@ def score_candidates(  # noqa: PLR0913 - a command's options are its arguments
     index: IndexPath,
     data: Data,
     *,
+    columns: CandidateColumns = None,
     target_file: TargetFile = None,
     target_owner: TargetOwner = None,
     target_label: TargetLabel = None,
@@ -99,13 +110,15 @@ def score_candidates(  # noqa: PLR0913 - a command's options are its arguments
     )
     from byline_indexer.cli.progress_bar import bar
     from byline_indexer.cli.ranking_table import ranking_table
+    from byline_indexer.cli.written_task import named_columns
 
     options = SelectionOptions(target=target, reduction=reduce, refine=refine, batch=batch)
     choice = TargetChoice(file=target_file, owner=target_owner, label=target_label)
     if out is not None:
         require_out(out)
+    named = None if columns is None else named_columns(columns)
     with bar() as observer:
-        ranking = rank_candidates(index, data, choice, options, observer)
+        ranking = rank_candidates(index, data.expanduser(), choice, options, observer, named)
     if out is not None:
         write_ranking(ranking, out)
     if as_json:

@@ -76,6 +76,29 @@ def test_not_for_other_sources_of_a_package_without_a_version_of_its_name(
     sys.modules.pop("odd_layers")
 
 
+@pytest.mark.parametrize("by_model", [True, False])
+def test_not_for_other_sources_of_a_module_that_the_code_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_model: bool
+) -> None:
+    source = tmp_path / "odd_helper.py"
+    source.write_text("def twice(x):\n    return 2 * x\n")
+    (tmp_path / "odd_model.py").write_text(
+        "import odd_helper\nfrom torch import nn\n\nclass Odd(nn.Linear):\n"
+        "    def forward(self, x):\n        return odd_helper.twice(x)\n\n"
+        "def loss(model, batch):\n    return odd_helper.twice(model(batch))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    odd = importlib.import_module("odd_model")
+    model, code = (odd.Odd(3, 2), []) if by_model else (MODEL, [odd.loss])
+    cache = CheckCache(tmp_path / CHECK_CACHE, "a" * 64, code)
+    cache.keep(model, *PLACE, RECORD)
+    assert cache.find(model, *PLACE) == RECORD
+    source.write_text("def twice(x):\n    return x + x\n")
+    assert cache.find(model, *PLACE) is None
+    for name in ("odd_model", "odd_helper"):
+        sys.modules.pop(name)
+
+
 def test_the_latest_entries_stay(tmp_path: Path) -> None:
     cache = CheckCache(tmp_path / CHECK_CACHE, "a" * 64)
     for number in range(MOST + 2):

@@ -26,6 +26,14 @@ THINKING = (
 REWRITING = "{% for m in messages %}{{ loop.revindex }}{{ m['content'] }}{% endfor %}"
 """Writes each turn by its distance from the last one, as templates that leave earlier thoughts out."""
 STRICT = "{% if messages[0]['role'] != 'user' %}{{ raise_exception('users first') }}{% endif %}" + CHATML
+TOOLS = (
+    "{% for t in tools or [] %}<|tool|>{{ t['function']['name'] }}{% endfor %}"
+    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] if m['content'] is defined else '' }}"
+    "{% for c in m['tool_calls'] or [] %}call {{ c['function']['name'] }} "
+    "{{ c['function']['arguments'] | tojson }}{% endfor %}"
+    "<|end|>{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""Writes the tools and their calls."""
 DATED = "Today: {{ date_string if date_string is defined else strftime_now('%d %b %Y') }}\n" + CHATML
 """Writes the date, as Llama 3 does."""
 
@@ -35,6 +43,14 @@ CHAT = [
     {"role": "assistant", "content": "os"},
     {"role": "user", "content": "def?"},
     {"role": "assistant", "content": "add(a, b)"},
+]
+
+TOOL = {"type": "function", "function": {"name": "add", "description": None}}
+CALLS = [
+    {"role": "user", "content": "1 + 2?"},
+    {"role": "assistant", "tool_calls": [{"function": {"name": "add", "arguments": {"a": 1, "b": 2}}}]},
+    {"role": "tool", "name": "add", "content": "3"},
+    {"role": "assistant", "content": "three"},
 ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from byline.errors import InvalidInput, InvalidTask
 from byline.tasks.chats import ChatTemplate, chat_fault, first_exchange
 from tests.byline.tasks.chat_templates import (
+    CALLS,
     CHAT,
     CHATML,
     DATED,
@@ -15,6 +16,8 @@ from tests.byline.tasks.chat_templates import (
     REWRITING,
     STRICT,
     THINKING,
+    TOOL,
+    TOOLS,
     chat_tokenizer,
 )
 
@@ -41,6 +44,25 @@ def test_a_template_with_todays_date_writes_the_same_every_day(tokenizer_folder:
     assert tokenizer.decode(tokens_T).startswith("Today: 26 Jul 2024")
     prompt = ChatTemplate(tokenizer).prompt(CHAT[:-1])
     assert tokens_T[: len(prompt)].tolist() == prompt
+
+
+@pytest.mark.parametrize("template", [CHATML, MARKED])
+def test_no_turn_of_a_prompt_is_a_target(tokenizer_folder: Path, template: str) -> None:
+    tokenizer = chat_tokenizer(tokenizer_folder, template)
+    tokens_T, targets_T = ChatTemplate(tokenizer).encode(CHAT, given=4)
+    assert tokenizer.decode(tokens_T) == tokenizer.apply_chat_template(CHAT, tokenize=False)
+    assert tokenizer.decode(tokens_T[targets_T]) == "add(a, b)<|end|>"
+    assert len(tokens_T[~targets_T]) >= len(ChatTemplate(tokenizer).prompt(CHAT[:4]))
+
+
+def test_tools_and_their_calls_are_written_and_the_calls_are_targets(tokenizer_folder: Path) -> None:
+    tokenizer = chat_tokenizer(tokenizer_folder, TOOLS)
+    tokens_T, targets_T = ChatTemplate(tokenizer).encode(CALLS, tools=[TOOL])
+    assert tokenizer.decode(tokens_T).startswith("<|tool|>add<|user|>1 + 2?")
+    assert tokenizer.decode(tokens_T[targets_T]) == 'call add {"a": 1, "b": 2}<|end|>three<|end|>'
+    prompt = ChatTemplate(tokenizer).prompt(CALLS[:3], [TOOL])
+    assert tokens_T[: len(prompt)].tolist() == prompt
+    assert chat_fault(CALLS) is None
 
 
 def test_a_prompt_ends_where_the_answer_begins(tokenizer_folder: Path) -> None:
@@ -108,8 +130,10 @@ def test_what_is_wrong_with_messages(messages: list[Any], message: str) -> None:
     assert message in fault
     assert "secret" not in fault
     assert chat_fault(CHAT) is None
+    assert "got none in 0 messages behind a prompt of 5" in (chat_fault(CHAT, 5) or "")
 
 
 def test_people_see_the_first_question_and_answer() -> None:
     assert first_exchange(CHAT) == ("import?", "os")
+    assert first_exchange(CHAT, 4) == ("def?", "add(a, b)")
     assert first_exchange([{"role": "assistant", "content": None, "tool_calls": [1]}]) == ("", "")

@@ -61,6 +61,16 @@ def test_chats(tokens: Tokens) -> None:
     assert (example.owner, example.preview, example.attributes) == ("Ann", "import?\nos", {"chunk": 0})
 
 
+def test_the_prompt_of_a_chat_has_no_loss_and_names_another_row(tokens: Tokens) -> None:
+    rows = [{"messages": CHAT}, {"prompt": CHAT[:4], "completion": CHAT[4:]}]
+    whole, half = (Chunks(documents_of([row]), tokens, ChunkOptions(context=128)) for row in rows)
+    assert torch.equal(whole[0]["input_ids"], half[0]["input_ids"])
+    targets = half[0]["labels"] != IGNORED
+    assert tokens.decode(half[0]["input_ids"][targets].tolist()) == "add(a, b)"
+    assert half.describe(0).preview == "def?\nadd(a, b)"
+    assert whole.describe(0).id != half.describe(0).id
+
+
 @pytest.mark.parametrize("too_long", ["truncate", "drop", "error"])
 def test_what_is_too_long(tokens: Tokens, too_long: str) -> None:
     short, long = Document(text="x =", completion=" 1"), Document(text="x =", completion=" 1 + é" * 9)
@@ -203,3 +213,21 @@ def test_a_user_without_a_home_keeps_no_places(
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"text": "x = 1"}) + "\n")
     assert len(Chunks(documents_of(path), Tokens(tokenizer_folder), CUT)) == 1
+
+
+def test_a_token_beyond_the_embedding_blames_its_row(tokens: Tokens) -> None:
+    texts = ["x = 1", "import os", "secret return"]
+    largest = [max(tokens.encode(text)[0]) for text in texts]
+    size = sorted(largest)[-1]
+    position = largest.index(size)
+    rows = [Document(text=text) for text in texts]
+    with pytest.raises(
+        InvalidTask,
+        match=rf"ids below {size}, the rows .*, got {size} in the document at position {position}: pass the tokenizer",
+    ) as error:
+        Chunks(rows, tokens, ChunkOptions(context=16, embedding=size))
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(Chunks(rows, tokens, ChunkOptions(context=16, embedding=size + 1))) == 3
+    with pytest.raises(InvalidTask, match="position 0"):
+        Chunks([Document(messages=CHAT)], tokens, ChunkOptions(context=128, embedding=5))

@@ -109,6 +109,49 @@ def test_a_turn_of_sharegpt_whose_role_is_no_word_stays_for_the_check() -> None:
     assert "expected the role of a message" in (chat_fault([turn]) or "")
 
 
+PROMPT = [{"role": "user", "content": "secret"}]
+ANSWER = [{"role": "assistant", "content": "a", "name": None, "tool_calls": [{"id": None, "type": "x"}]}]
+
+
+def test_a_prompt_and_a_completion_of_messages_are_a_chat_whose_prompt_has_no_loss() -> None:
+    columns = Columns().fitted(["prompt", "completion", "tools"])
+    tools = [{"function": {"name": "f", "strict": None}}]
+    document = columns.document({"prompt": PROMPT * 2, "completion": ANSWER, "tools": tools}, 0)
+    assert (document.text, document.completion, document.given) == ("", None, 2)
+    assert document.messages == (
+        *PROMPT * 2,
+        {"role": "assistant", "content": "a", "tool_calls": [{"type": "x"}]},
+    )
+    assert document.tools == ({"function": {"name": "f"}},)
+    plain = columns.document({"prompt": "q", "completion": "a", "tools": None}, 0)
+    assert (plain.text, plain.completion, plain.messages) == ("q", "a", ())
+
+
+@pytest.mark.parametrize(("tools", "found"), [('[{"name": "f"}]', ({"name": "f"},)), ("", ()), (None, ())])
+def test_tools_may_be_json_text(tools: str | None, found: tuple[Any, ...]) -> None:
+    document = Columns().fitted(["messages", "tools"]).document({"messages": ANSWER, "tools": tools}, 0)
+    assert document.tools == found
+    assert Columns().fitted(["text", "tools"]).tools is None
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            {"prompt": PROMPT, "completion": "secret"},
+            "two texts or two lists of messages, got a list and a str in the row at position 3",
+        ),
+        ({"prompt": PROMPT, "completion": []}, "'completion' of every row to hold messages, got none"),
+        ({"prompt": PROMPT, "completion": ANSWER, "tools": "secret"}, "'tools' of every row .* position 3"),
+        ({"prompt": PROMPT, "completion": ANSWER, "tools": ["secret"]}, "'tools' of every row .* position 3"),
+    ],
+)
+def test_half_a_chat_and_wrong_tools_are_refused(row: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidTask, match=message) as error:
+        Columns().fitted(["prompt", "completion", "tools"]).document(row, 3)
+    assert "secret" not in str(error.value)
+
+
 def test_turns_of_sharegpt_and_of_tables() -> None:
     row = {
         "c": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}, {"role": "user", "name": None}]

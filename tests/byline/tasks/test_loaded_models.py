@@ -184,3 +184,74 @@ def test_a_chat_is_asked_by_its_messages(own: nn.Module, tokenizer_folder: Path)
     ):
         with pytest.raises((ValueError, byline.BylineError)):
             ask(**wrong)
+
+
+def test_a_row_of_a_prompt_and_a_completion_of_messages_asks_for_itself(
+    own: nn.Module, tokenizer_folder: Path
+) -> None:
+    tokenizer = chat_tokenizer(tokenizer_folder, SHORT)
+    a, b, c = (
+        {"role": role, "content": content}
+        for role, content in (("user", "a"), ("assistant", "b"), ("assistant", "c"))
+    )
+    rows = [
+        {"prompt": [a], "completion": [b]},
+        {"prompt": [a, b, a], "completion": [c]},
+        {"prompt": [a], "completion": [b, a, c]},
+    ]
+    task = causal_language_model("chat", own, rows, tokenizer=tokenizer)
+    assert task.query is not None
+    payload = task.query.payload
+    for place, (row, written) in enumerate(
+        zip(rows, ("b<|end|>", "c<|end|>", "b<|end|>c<|end|>"), strict=True)
+    ):
+        trained, parsed = task.train_set[place], task.query.parse(payload(**row))
+        assert parsed.complete
+        assert torch.equal(parsed.item["input_ids"], trained["input_ids"])
+        assert torch.equal(parsed.item["labels"], trained["labels"])
+        assert tokenizer.decode(trained["input_ids"][trained["labels"] != -100]) == written
+        assert task.query.train is not None
+        (candidate,) = task.query.train(payload(**row))
+        assert torch.equal(candidate["labels"], trained["labels"])
+    assert not task.query.parse(payload(prompt=[a])).complete
+    contrast = task.query.parse(payload(prompt=[a], completion=[b], rather_than="c")).item
+    assert tokenizer.decode(contrast["rather_than"]["input_ids"]) == "ua<|end|>ac<|end|>"
+    for wrong in (
+        {"messages": [a, b], "given": 2},
+        {"messages": [a, b], "given": 0, "rather_than": "c"},
+        {"text": "a", "completion": "b", "tools": [{}]},
+        {"messages": [{"role": "user"}, b]},
+        {"prompt": [a], "completion": "b"},
+        {"messages": [a, b], "tools": [{"x": "y" * 9999}]},
+    ):
+        with pytest.raises((ValueError, byline.BylineError)):
+            payload(**wrong)
+
+
+def test_a_query_beyond_the_embedding_and_a_pad_token_beyond_it(
+    own: nn.Module, tokenizer_folder: Path
+) -> None:
+    tokenizer = chat_tokenizer(tokenizer_folder, SHORT)
+    tokenizer.add_tokens(["<|1|>", "<|2|>", "<|3|>"])
+    tokenizer.add_special_tokens({"pad_token": "<|pad|>"})  # the embedding is not resized for it
+    tokenizer.add_tokens(["xyzzy"])
+    task = causal_language_model("t", own, ["a b c", "d e f g h"], tokenizer=tokenizer)
+    assert tokenizer.pad_token_id >= 300
+    batch = task.collate([task.train_set[0], task.train_set[1]])
+    assert int(batch["input_ids"].max()) < 300
+    assert task.query is not None
+    payload, parse = task.query.payload, task.query.parse
+    turns = [{"role": "user", "content": "xyzzy"}, {"role": "assistant", "content": "b"}]
+    for query in (
+        {"text": "xyzzy"},
+        {"text": "a", "completion": "xyzzy"},
+        {"text": "a", "completion": "b", "rather_than": "xyzzy"},
+        {"messages": turns},
+    ):
+        with pytest.raises(
+            byline.BylineError, match=r"ids below 300, .*, got \d+: pass the tokenizer"
+        ) as error:
+            parse(payload(**query))
+        assert "xyzzy" not in str(error.value)
+    with pytest.raises(byline.BylineError, match="position 1"):
+        causal_language_model("t", own, ["a b", "xyzzy a"], tokenizer=tokenizer)

@@ -46,6 +46,22 @@ def test_checkpoints_of_an_adapter_in_the_order_of_their_steps(lm_folder: Path, 
     assert [c.weights for c in local.weights()] == [tmp_path]
 
 
+def test_a_run_whose_last_checkpoint_lost_its_weights_is_refused(lm_folder: Path, tmp_path: Path) -> None:
+    for step in (9, 10):
+        save_adapter(lm_folder, tmp_path / f"checkpoint-{step}", seed=step)
+    (tmp_path / "checkpoint-50").mkdir()
+    local = LocalModel(folder=lm_folder, adapter=tmp_path)
+    with pytest.raises(
+        InvalidTask, match="checkpoint-50, found none, and checkpoint-10 is an earlier one"
+    ) as error:
+        local.weights()
+    assert "\n" not in str(error.value)
+    named = local.model_copy(update={"checkpoints": (tmp_path / "checkpoint-10",)})
+    assert [c.name for c in named.weights()] == ["checkpoint-10"]
+    (tmp_path / "checkpoint-50").rmdir()
+    assert [c.name for c in local.weights()] == ["checkpoint-9", "checkpoint-10"]
+
+
 def test_adapters_with_other_settings_are_no_run(lm_folder: Path, tmp_path: Path) -> None:
     save_adapter(lm_folder, tmp_path / "checkpoint-1")
     save_adapter(lm_folder, tmp_path / "checkpoint-2", r=3)

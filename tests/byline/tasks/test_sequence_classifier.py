@@ -93,3 +93,23 @@ def test_labels_that_name_no_class_are_refused(task, folder):
         task.query.parse(task.query.payload(text="a", label="ugly"))
     with pytest.raises(InvalidTask, match="first at position 0"):
         sequence_classifier("mood", LocalModel(folder=folder), [Document(text="a", label="x")])
+
+
+def test_tokens_beyond_the_embedding_are_told(folder, monkeypatch):
+    monkeypatch.setattr(LocalModel, "embedding", lambda self, config: 3)
+    task = sequence_classifier("mood", LocalModel(folder=folder), DOCUMENTS)
+    with pytest.raises(InvalidTask, match=r"ids below 3, the rows of the model's embedding, got \d+: pass"):
+        task.train_set[0]
+    with pytest.raises(InvalidQuery, match="ids below 3"):
+        task.query.parse(task.query.payload(text="a good thing"))
+    with pytest.raises(InvalidQuery, match="ids below 3"):
+        task.query.document(DOCUMENTS[0])
+
+
+def test_a_candidate_is_cut_as_a_training_text(task):
+    for row, document in enumerate(DOCUMENTS):
+        (item,) = task.query.document(document)
+        for name, values in task.train_set[row].items():
+            assert torch.equal(item[name], values)
+    with pytest.raises(InvalidQuery, match="one of the 2 classes"):
+        task.query.document(Document(text="a", label="ugly"))
