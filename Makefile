@@ -31,10 +31,10 @@ demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to stateme
 	$(BIN)/python -m examples.openmoji.demo
 
 test: $(READY)  ## the tests but the slow ones (about 12 minutes on 2 cores)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not slow"
 
 test-all: $(READY)  ## every test, the slow ones too, as continuous integration runs them
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 check: $(READY)  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

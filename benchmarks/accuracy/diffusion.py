@@ -41,7 +41,7 @@ def main() -> int:
     )
     parser.add_argument("--smoke", action="store_true")
     smoke = parser.parse_args().smoke
-    rows, epochs, subsets = (60, 1, 3) if smoke else (diffusion.ROWS, diffusion.EPOCHS, SUBSETS)
+    rows, epochs, subsets = (24, 1, 3) if smoke else (diffusion.ROWS, diffusion.EPOCHS, SUBSETS)
     chosen_SR, outputs_SQ = diffusion.truth(subsets, epochs, rows)
     tasks = {draws: diffusion.task(epochs, rows, draws=4 if smoke else draws) for draws in (FEW, MANY)}
     found = {

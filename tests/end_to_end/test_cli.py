@@ -275,14 +275,21 @@ def test_query_filters_and_shares(run: Run, index: Path) -> None:
 
 def test_query_from_the_standard_input(index: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "byline", "query", str(index), "-q", "-", "-k", "1", "--json"],
+        [
+            *(sys.executable, "-X", "importtime", "-m", "byline"),
+            *("query", str(index), "-q", "-", "-k", "1", "--json"),
+        ],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        out, _ = process.communicate(json.dumps(QUERY))
+        out, err = process.communicate(json.dumps(QUERY))
     assert len(json.loads(out)["proponents"]) == 1
+    imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
+    assert "torch" in imported
+    assert "torch._dynamo" not in imported, "torch's compiler takes as long to import as the rest"
 
 
 BAD_QUERIES = {

@@ -5,7 +5,6 @@ import re
 import shutil
 import stat
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from byline.client import Client
 from examples.demo import ROOT, typed
 from examples.service_process import started
+from tests.forks import Forks
 
 NAME = "home of Jörg, 50% #1 a=b? [x] & 'y'"
 QUERY = {"x": [1, -1, 0.5, 0, 2, -0.5]}
@@ -31,13 +31,13 @@ printf '%s\\n' "$@" >>"$CALLED"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder with a Task and an index."""
     place = tmp_path_factory.mktemp("anywhere") / NAME
     place.mkdir()
     shutil.copy(ROOT / "tests/indexer/tiny_task.py", place)
     (place / "tiny.toml").write_text(BUILD_FILE)
-    assert byline(place, "build", place / "tiny.toml").strip() == str(version(place))
+    assert byline(forks, place, "build", place / "tiny.toml").strip() == str(version(place))
     return place
 
 
@@ -55,12 +55,11 @@ def version(place: Path) -> Path:
     return place / "index" / (place / "index" / "current").read_text().strip()
 
 
-def byline(place: Path, *words: object) -> str:
-    return called(
-        [sys.executable, "-m", "byline", *map(str, words)],
-        place,
-        {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "BYLINE_DATA_DIR": str(place / "data")},
-    )
+def byline(forks: Forks, place: Path, *words: object) -> str:
+    settings = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "BYLINE_DATA_DIR": str(place / "data")}
+    done = forks.run(["byline", *map(str, words)], place, os.environ | settings)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def called(command: list[str], place: Path, settings: Mapping[str, str]) -> str:
@@ -77,10 +76,11 @@ def called(command: list[str], place: Path, settings: Mapping[str, str]) -> str:
     return done.stdout
 
 
-def test_an_index_is_read_wherever_it_lies(folder: Path) -> None:
-    assert "agree with their checksums" in byline(folder, "verify", folder / "index")
+def test_an_index_is_read_wherever_it_lies(forks: Forks, folder: Path) -> None:
+    assert "agree with their checksums" in byline(forks, folder, "verify", folder / "index")
     (folder / "queries.jsonl").write_text('{"x": [1, -1, 0.5, 0, 2, -0.5]}\n')
-    byline(folder, "scores", "index", "--queries", folder / "queries.jsonl", "--out", folder / "scores.npy")
+    asked = ["--queries", folder / "queries.jsonl", "--out", folder / "scores.npy"]
+    byline(forks, folder, "scores", "index", *asked)
     assert (folder / "scores.npy").is_file()
 
 

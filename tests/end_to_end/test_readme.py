@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from byline.recipes import RECIPES
 from examples.service_process import started
 from examples.smollm2.documents import Sizes, write_documents
 from examples.smollm2.drawn import drawn
+from tests.forks import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 BYLINE = [sys.executable, "-m", "byline"]
@@ -48,16 +50,23 @@ def commands() -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in [*lines, *named]]
 
 
-def run(folder: Path, arguments: list[str]) -> str:
-    env = {"PYTHONPATH": PATHS, "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*BYLINE, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, f"byline {shlex.join(arguments)}: {done.stderr}"
-    return done.stdout
+Run = Callable[[Path, list[str]], str]
 
 
-def test_every_command_but_serve(folder: Path) -> None:
+@pytest.fixture
+def run(forks: Forks) -> Run:
+    """Runs a command in a folder; gives what it prints."""
+
+    def call(folder: Path, arguments: list[str]) -> str:
+        env = {"PYTHONPATH": PATHS, "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+        done = forks.run(["byline", *arguments], folder, env)
+        assert done.returncode == 0, f"byline {shlex.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    return call
+
+
+def test_every_command_but_serve(run: Run, folder: Path) -> None:
     outputs = {arguments[0]: run(folder, arguments) for arguments in commands() if arguments[0] != "serve"}
     assert set(outputs) == {
         "build",
@@ -72,7 +81,7 @@ def test_every_command_but_serve(folder: Path) -> None:
     assert np.load(folder / "scores.npy", allow_pickle=False).shape == (1, 60)
 
 
-def test_a_task_that_retrains_is_measured_and_tuned(folder: Path, tmp_path: Path) -> None:
+def test_a_task_that_retrains_is_measured_and_tuned(run: Run, folder: Path, tmp_path: Path) -> None:
     tasks = (ROOT / "docs/tasks.md").read_text().partition("## For `byline evaluate`")[2]
     task = re.search(r"```python\n(.*?)```", tasks, re.DOTALL)
     assert task is not None
@@ -108,7 +117,7 @@ def test_the_python_of_the_readme_prints_what_it_says(tmp_path: Path) -> None:
     assert len(blocks[1].splitlines()) <= 10
 
 
-def test_the_curl_of_the_readme_is_answered(folder: Path, tmp_path: Path) -> None:
+def test_the_curl_of_the_readme_is_answered(run: Run, folder: Path, tmp_path: Path) -> None:
     """The same address, headers and body, sent by the client of Python's library."""
     block = re.search(r"```\nbyline build.*?(curl .*?)```", README, re.DOTALL)
     assert block is not None
@@ -136,7 +145,7 @@ def test_every_recipe_is_named() -> None:
     assert not [name for name in RECIPES if f"`{name}`" not in methods or f"`{name}`" not in changes]
 
 
-def test_serve_starts_and_stops(folder: Path) -> None:
+def test_serve_starts_and_stops(run: Run, folder: Path) -> None:
     run(folder, ["build", "mytask.toml"])
     serve = next(arguments for arguments in commands() if arguments[0] == "serve")
     with subprocess.Popen(
@@ -170,7 +179,7 @@ def chat_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 LANGUAGE_MODEL = README.partition("## A Hugging Face language model")[2].partition("\n## ")[0]
 
 
-def test_a_language_model_by_commands(chat_folder: Path) -> None:
+def test_a_language_model_by_commands(run: Run, chat_folder: Path) -> None:
     lines = [line for line in LANGUAGE_MODEL.splitlines() if line.startswith("byline ")]
     outputs = [run(chat_folder, shlex.split(line, comments=True)[1:]) for line in lines]
     assert len(outputs) == 2

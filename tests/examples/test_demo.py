@@ -1,8 +1,7 @@
 """The whole demo, with seconds of work: corpus, training, `byline build`, `byline serve`, HTTP."""
 
+import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from importlib.metadata import metadata
 
@@ -15,12 +14,10 @@ from examples.questions import held_out_prompts
 
 
 @pytest.mark.slow
-def test_the_demo_runs(tmp_path, request):
+def test_the_demo_runs(tmp_path, request, forks):
     folder = tmp_path / "home of Jörg"
-    command = [sys.executable, "-m", "examples.demo", "--smoke", "--folder", str(folder)]
-    run = subprocess.run(
-        command, cwd=request.config.rootpath, capture_output=True, text=True, timeout=250, check=False
-    )
+    words = ["examples.demo", "--smoke", "--folder", str(folder)]
+    run = forks.run(words, request.config.rootpath, os.environ, seconds=250)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "http://127.0.0.1:" in run.stdout
     assert f"byline serve '{folder}/index'\n" in run.stdout

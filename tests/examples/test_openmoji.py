@@ -1,9 +1,8 @@
 """The example of OpenMoji's authors, without the network: made-up drawings, and the way from prediction to statement."""
 
+import os
 import re
 import struct
-import subprocess
-import sys
 import zlib
 
 import numpy as np
@@ -99,11 +98,9 @@ def _request(attributor):
 
 
 @pytest.mark.slow
-def test_from_prediction_to_statement(tmp_path, request):
-    command = [sys.executable, "-m", "examples.openmoji.demo", "--smoke", "--folder", str(tmp_path)]
-    done = subprocess.run(
-        command, cwd=request.config.rootpath, capture_output=True, text=True, timeout=280, check=False
-    )
+def test_from_prediction_to_statement(tmp_path, request, forks):
+    words = ["examples.openmoji.demo", "--smoke", "--folder", str(tmp_path)]
+    done = forks.run(words, request.config.rootpath, os.environ, seconds=280)
     assert done.returncode == 0, done.stdout + done.stderr
     for words in (
         "4 events, drafted by ada, approval by grace",

@@ -1,21 +1,21 @@
 """The language model's demo with a drawn model: documents, fine-tuning, `byline build --hf`, `byline query`."""
 
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
 
 from examples.smollm2.documents import Sizes, question, write_documents
+from tests.forks import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-def test_the_demo_runs(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "examples.smollm2.demo", "--smoke", "--folder", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+def test_the_demo_runs(tmp_path: Path, forks: Forks) -> None:
+    words = ["examples.smollm2.demo", "--smoke", "--folder", str(tmp_path)]
+    done = forks.run(words, ROOT, os.environ, seconds=280)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("proponents") == 2, "an answer of the adapter and one of the whole model"
     assert (tmp_path / "lora" / "adapter_config.json").is_file()

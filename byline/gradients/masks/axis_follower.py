@@ -27,6 +27,11 @@ class AxisFollower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         self.clock = 0
         """Operations so far."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Leave `__torch_dispatch__` as it is: what torch wraps it in imports its compiler, a second and a half."""
+        return False
+
     def known(self, tensor: Tensor) -> Known:
         """Look up the known axes of a tensor."""
         found: Known | None = self._known.get(tensor)  # type: ignore[no-untyped-call]

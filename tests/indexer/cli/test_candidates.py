@@ -6,12 +6,12 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import byline
+from tests.forks import Forks
 from tests.indexer import tiny_task
 from tests.indexer.test_candidates import MEMBERS, payloads, write
 
@@ -31,23 +31,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "140"}
-    return subprocess.run(
-        [sys.executable, "-m", "byline", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def run(forks: Forks, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return forks.run(["byline", *words], folder, {**os.environ, "COLUMNS": "140"})
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_documented_commands(folder: Path, command: str) -> None:
+def test_the_documented_commands(forks: Forks, folder: Path, command: str) -> None:
     words = [word.replace("ada", "owner-1") for word in shlex.split(command.partition("#")[0])[1:]]
-    done = run(folder, *words)
+    done = run(forks, folder, *words)
     assert done.returncode == 0, done.stderr
     if "--json" in words:
         assert json.loads(done.stdout)["candidates"]
@@ -58,9 +49,9 @@ def test_the_documented_commands(folder: Path, command: str) -> None:
             assert len(list(csv.reader(file))) == 7
 
 
-def test_a_wrong_line_ends_in_one_line(folder: Path) -> None:
+def test_a_wrong_line_ends_in_one_line(forks: Forks, folder: Path) -> None:
     write(folder / "bad.jsonl", [*payloads(range(2)), {"x": [0.0] * 6}])
-    done = run(folder, "score-candidates", "index", "--data", "bad.jsonl")
+    done = run(forks, folder, "score-candidates", "index", "--data", "bad.jsonl")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("error: bad.jsonl, line 3: expected a complete candidate")

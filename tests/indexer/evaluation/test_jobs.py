@@ -1,8 +1,6 @@
 """Trained models are kept, resumed and checked."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from byline.errors import BuildFailed
 from byline_indexer.config import BuildConfig
 from byline_indexer.evaluation.evaluate import evaluate
 from byline_indexer.evaluation.options import EvaluationOptions
+from tests.forks import Forks
 from tests.indexer.evaluation.conftest import SOURCE
 from tests.indexer.evaluation.test_evaluate import with_
 
@@ -59,25 +58,26 @@ def test_several_processes_find_what_one_finds(
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_where_it_was(build_file: Path, trainings: Trainings, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_where_it_was(
+    build_file: Path, trainings: Trainings, tmp_path: Path, forks: Forks
+) -> None:
     source = tmp_path / SOURCE.name
     whole = source.read_text()
     log = 'LOG = Path(__file__).with_name("trained.log")'
     assert log in whole
-    command = [sys.executable, "-m", "byline", "evaluate", str(build_file), "--out", str(tmp_path / "out")]
+    command = ["byline", "evaluate", str(build_file), "--out", str(tmp_path / "out")]
     command += ["--subsets", "10", "--queries", "6", "--tuning", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     # What ends the process is no part of the Task's source, so that its digest stays the same.
     source.write_text(
         whole.replace("BREAK_AFTER = 10**9", 'BREAK_AFTER = int(os.environ.get("BREAK_AFTER", 10**9))')
     )
-    killed = subprocess.run(
-        command, env={**environment, "BREAK_AFTER": "4"}, capture_output=True, check=False
-    )
+    killed = forks.run(command, ROOT, {**environment, "BREAK_AFTER": "4"})
     assert killed.returncode == 9
     assert len(list((tmp_path / "out" / "models").glob("*.npz"))) == 4
     (tmp_path / "out" / "models" / ".tmp-1-half").write_bytes(b"half")
-    ended = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
+    ended = forks.run(command, ROOT, environment)
+    assert ended.returncode == 0
     assert "LDS" in ended.stdout
     assert len(trainings()) == 11
     assert "4 of 10 models were trained before" in ended.stderr
