@@ -65,8 +65,8 @@ def chat_fault(messages: Sequence[Any], given: int = 0) -> str | None:
             return f"expected every message to be an object with role and content, got {kind(turn)} at message {number}"
         role, content = turn.get("role"), turn.get("content")
         if role not in ROLES:
-            given = f"a word of {len(role)} letters" if isinstance(role, str) else kind(role)
-            return f"expected the role of a message to be one of {', '.join(ROLES)}, got {given} at message {number}"
+            came = f"a word of {len(role)} letters" if isinstance(role, str) else kind(role)
+            return f"expected the role of a message to be one of {', '.join(ROLES)}, got {came} at message {number}"
         if not isinstance(content, str) and not (content is None and turn.get("tool_calls")):
             return f"expected the content of a message to be text, got {kind(content)} at message {number}"
     if all(turn["role"] != "assistant" for turn in messages[given:]):

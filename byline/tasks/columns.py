@@ -99,7 +99,7 @@ class Columns(BaseModel):
         Raises:
             InvalidTask: A value has another form.
         """
-        metadata = {
+        metadata: dict[str, Any] = {
             field: _word(row, name, position) for field in _METADATA if (name := getattr(self, field))
         }
         attributes = {name: _json(row.get(name), name, position) for name in self.attributes}
