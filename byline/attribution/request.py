@@ -9,6 +9,7 @@ from pydantic import ValidationError, model_validator
 from torch import Tensor
 
 from byline.api.query import AttributionOptions
+from byline.api.terms import Asked
 from byline.api.validation import describe_errors
 from byline.errors import InvalidQuery
 
@@ -95,6 +96,12 @@ class AttributionRequest(AttributionOptions):
                 raise InvalidQuery(
                     f"expected tokens without {name}: scores of stored rows alone are taken apart"
                 )
+
+    @property
+    def asked(self) -> Asked:
+        """Return the form of the question."""
+        forms: tuple[Asked, ...] = ("query", "query_set", "gradient", "feature")
+        return next(form for form in forms if getattr(self, form) is not None)
 
     @property
     def by_gradients(self) -> bool:
