@@ -8,11 +8,13 @@ from pydantic import Field
 from byline.api.attributions import QueryBody
 from byline.api.currencies import LARGEST_AMOUNT, MINOR_DIGITS
 from byline.api.documents import Body, Document, StoredDocument
-from byline.api.terms import ErrorScope
+from byline.api.terms import RAW_FORMS, Asked, ErrorScope
 
 Weight = Annotated[int, Field(ge=1, le=10**9)]
 Reference = Annotated[str, Field(min_length=1, max_length=200)]
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+RecipeDigest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+TargetName = Annotated[str, Field(min_length=1, max_length=200)]
 Metric = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Amount = Annotated[int, Field(strict=True, ge=0, le=LARGEST_AMOUNT)]
 """Minor units of the policy's currency."""
@@ -27,7 +29,11 @@ class Reason(StrEnum):
     WITHIN_CHECKPOINT = "within_checkpoint"
     NO_QUALITY = "no_quality"
     LOW_QUALITY = "low_quality"
-    QUARANTINED = "quarantined"
+    NOT_ADMITTED = "not_admitted"
+    OTHER_TARGET = "other_target"
+    OTHER_RECIPE = "other_recipe"
+    REPEATED_REFERENCE = "repeated_reference"
+    DAMAGED = "damaged"
 
 
 class EventBody(QueryBody):
@@ -70,6 +76,9 @@ class EventDocument(Document):
     """Digest of everything that determines a stored vector."""
     target: str | None
     """Attributed target. Null for a gradient or a feature."""
+    asked: Asked
+    """Form of the question. The service differentiated a `query` or a `query_set` itself. A `gradient` or a `feature` is
+    the caller's own computation."""
     standard_error_scope: ErrorScope | None
     """Variation between members that the standard errors cover."""
     standard_error_units: int
@@ -153,6 +162,16 @@ class PolicyBody(Body):
     """Whether to accept standard errors over masks of one checkpoint. They miss the variance between models."""
     indexes: Annotated[list[PolicyName], Field(max_length=100, default_factory=list)]
     """Indexes whose events the policy pays for. An empty list selects all indexes."""
+    asked: Annotated[list[Asked], Field(min_length=1, default_factory=lambda: list(RAW_FORMS))]
+    """Forms of questions that the policy pays for. The default is `query` and `query_set`. A caller who may send a
+    `gradient` or a `feature` can choose the owners' shares."""
+    targets: Annotated[list[TargetName], Field(max_length=100, default_factory=list)]
+    """Targets that the policy pays for. An empty list selects all targets. A gradient or a feature has no target, so a
+    list excludes it."""
+    recipes: Annotated[list[RecipeDigest], Field(max_length=100, default_factory=list)]
+    """Values of `recipe_fingerprint` that the policy pays for. An empty list selects all recipes."""
+    unique_references: bool = True
+    """Whether the policy pays for one event of each `reference` alone: the first that was booked. False pays for all."""
 
 
 class MinimumQuality(StoredDocument):
@@ -195,6 +214,14 @@ class PolicyRevision(StoredDocument):
     """Whether to accept standard errors over masks of one checkpoint. They miss the variance between models."""
     indexes: tuple[str, ...] = ()
     """Indexes whose events the policy pays for. An empty list selects all indexes."""
+    asked: tuple[Asked, ...] = RAW_FORMS
+    """Forms of questions that the policy pays for."""
+    targets: tuple[str, ...] = ()
+    """Targets that the policy pays for. An empty list selects all targets."""
+    recipes: tuple[str, ...] = ()
+    """Values of `recipe_fingerprint` that the policy pays for. An empty list selects all recipes."""
+    unique_references: bool = True
+    """Whether the policy pays for one event of each reference alone: the first that was booked."""
 
 
 class PolicyDocument(Document):

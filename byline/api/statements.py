@@ -7,6 +7,7 @@ from pydantic import Field
 
 from byline.api.compensation import PolicyName, Reason
 from byline.api.documents import Body, Document, StoredDocument
+from byline.api.terms import Asked
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 Step = Literal["approval", "posting", "void"]
@@ -156,6 +157,8 @@ class StatementDocument(RunDocument):
     """End of the period (exclusive). Null if the run has no period."""
     events: int
     """Number of events that the run pays for."""
+    asked: dict[Asked, int]
+    """Number of these events by the form of their question. A `gradient` or a `feature` is the caller's own computation."""
     refused: list[RefusedEvent]
     """Events that the run does not pay for, with the reasons."""
     lines: list[StatementLine]

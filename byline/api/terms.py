@@ -16,6 +16,12 @@ Scored = Literal["bm25", "representation", "knn_shapley", "patches", "blend"]
 ErrorScope = Literal["within_checkpoint", "between_checkpoints"]
 """The variation that a standard error covers: masks of one checkpoint, or separately trained checkpoints."""
 
+Asked = Literal["query", "query_set", "gradient", "feature"]
+"""The form of a question. The service differentiates a query and a query set itself. A gradient or a feature is the
+caller's own computation."""
+RAW_FORMS: tuple[Asked, ...] = ("query", "query_set")
+"""Forms that the service differentiates itself."""
+
 LISTED_POINTS = 10
 """Training points that an answer lists at each end unless `k` asks for another number."""
 LISTED_OWNERS = 100

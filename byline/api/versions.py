@@ -20,8 +20,12 @@ class VersionState(StrEnum):
     """The name is known. The files have not been read."""
     VERIFIED = "verified"
     """Every byte matched the manifest, the Task and the models loaded, and the version answered a first question."""
-    QUARANTINED = "quarantined"
-    """The version is unusable. `reason` says why. It can be verified again after a repair."""
+    UNSERVABLE = "unservable"
+    """The files are intact as far as they were read, but a process cannot serve the version: its Task has changed or
+    does not load. `reason` says why."""
+    DAMAGED = "damaged"
+    """Bytes were read and differ from the manifest. `reason` says which. The version can be verified again after a
+    repair."""
     RETIRED = "retired"
     """The version is out of service. Its directory may be deleted."""
 
@@ -43,9 +47,9 @@ class VersionInfo(Document):
     version: str
     """Name of the version: the name of its directory and the start of its fingerprint."""
     state: VersionState
-    """`registered`, `verified`, `quarantined` or `retired`. An alias can only switch to a verified version."""
+    """`registered`, `verified`, `unservable`, `damaged` or `retired`. An alias can only switch to a verified version."""
     reason: str | None
-    """Reason of the quarantine."""
+    """Reason why the version is unservable or damaged."""
     verifying: CheckInfo | None
     """Progress of the current verification. Null if none runs."""
     aliases: list[str]
@@ -60,8 +64,8 @@ class VersionInfo(Document):
     """Time of the registration."""
     verified_at: datetime | None
     """Time of the last successful verification."""
-    quarantined_at: datetime | None
-    """Time of the last quarantine."""
+    unusable_at: datetime | None
+    """Time when the version was last found unservable or damaged."""
     retired_at: datetime | None
     """Time of the last retirement."""
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError, model_validator
 from torch import Tensor
 
 from byline.api.query import AttributionKeywords, AttributionOptions, SharesKeywords, options_of
+from byline.api.terms import Asked
 from byline.api.validation import describe_errors
 from byline.errors import InvalidQuery
 
@@ -114,6 +115,12 @@ class AttributionRequest(AttributionOptions):
     def averaged(self) -> bool:
         """Whether the mean of a target over several items is attributed."""
         return self.query_set is not None or self.replicates > 0
+
+    @property
+    def asked(self) -> Asked:
+        """Return the form of the question."""
+        forms: tuple[Asked, ...] = ("query", "query_set", "gradient", "feature")
+        return next(form for form in forms if getattr(self, form) is not None)
 
     @property
     def by_gradients(self) -> bool:

@@ -5,6 +5,7 @@ the same key waits for the first transaction and then finds its answer.
 """
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,20 +29,20 @@ from byline_service.http.bodies import JSON
 class Attempt:
     """One request with an `Idempotency-Key`."""
 
-    key_id: str
-    """Public part of the caller's API key. Keys of two callers are independent."""
+    person: str
+    """Person who asks. All API keys of a person share the header's values. Persons are independent."""
     route: str
-    """Method and path of the request: `POST /v1/statement-runs`."""
+    """Method and path of the request, with an index's own name in place of an alias: `POST /v1/statement-runs`."""
     key: str
     """Value of the header `Idempotency-Key`."""
     body_digest: bytes
     """SHA-256 of the request body. With options beside the body: of that digest and the options."""
 
     @staticmethod
-    def of(key_id: str, route: str, key: str, body: bytes, options: bytes = b"") -> "Attempt":
+    def of(person: str, route: str, key: str, body: bytes, options: bytes = b"") -> "Attempt":
         """Create an attempt from a request body and the options beside it."""
         digest = hashlib.sha256(body).digest()
-        return Attempt(key_id, route, key, hashlib.sha256(digest + options).digest() if options else digest)
+        return Attempt(person, route, key, hashlib.sha256(digest + options).digest() if options else digest)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ async def forget(transaction: Connection, before: datetime) -> int:
 
 
 def _identity(attempt: Attempt) -> Mapping[str, str]:
-    return {"key_id": attempt.key_id, "route": attempt.route, "key": attempt.key}
+    return {"person": attempt.person, "route": attempt.route, "key": attempt.key}
 
 
 def _same(attempt: Attempt) -> list[Any]:
@@ -118,6 +119,8 @@ def _same(attempt: Attempt) -> list[Any]:
 
 
 HEADER = "Idempotency-Key"
+LONGEST = 200
+KEY = re.compile(f"[!-~]{{1,{LONGEST}}}")
 IDEMPOTENCY_PARAMETER: dict[str, Any] = {
     "parameters": [
         {
@@ -125,12 +128,11 @@ IDEMPOTENCY_PARAMETER: dict[str, Any] = {
             "in": "header",
             "required": True,
             "description": "A new one for each request, the same one for its repetitions",
-            "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
+            "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
         }
     ]
 }
 """OpenAPI declaration of the header, for the `openapi_extra` of an endpoint that uses `run_once`."""
-LONGEST = 200
 Prepared = TypeVar("Prepared")
 
 
@@ -141,6 +143,9 @@ class IdempotencyState(Protocol):
     """The database of stored answers."""
     in_progress: set[Attempt]
     """Requests that are being answered in this process."""
+
+    def own_name(self, name: str) -> str:
+        """Return an index's own name for the name or an alias of it."""
 
 
 async def no_preparation() -> None:
@@ -175,8 +180,7 @@ async def run_once(
         InProgress: The first request with this key is still running.
     """
     service: IdempotencyState = request.app.state.service
-    route = f"{request.method} {request.url.path}"[:LONGEST]
-    attempt = Attempt.of(caller.key_id, route, _key(request), body, options)
+    attempt = Attempt.of(caller.person, _route(request, service), _key(request), body, options)
     with _exclusive(service.in_progress, attempt):
         async with service.database.read() as reading:
             replay = await find(reading, attempt)
@@ -193,11 +197,21 @@ async def run_once(
     return _answer(answer, replayed=False)
 
 
+def _route(request: Request, service: IdempotencyState) -> str:
+    """Return method and path. An alias and its index are one route, so that a generation is not booked under both."""
+    path, name = request.url.path, request.path_params.get("name")
+    if name is not None:
+        path = request.scope["route"].path_format.format(
+            **request.path_params | {"name": service.own_name(name)}
+        )
+    return f"{request.method} {path}"[:LONGEST]
+
+
 def _key(request: Request) -> str:
     key = request.headers.get(HEADER, "")
-    if not (0 < len(key) <= LONGEST and key.isascii() and key.isprintable()):
+    if not KEY.fullmatch(key):
         raise InvalidQuery(
-            f"expected a header {HEADER} of 1 to {LONGEST} printable ASCII characters, got {len(key)}: "
+            f"expected a header {HEADER} of 1 to {LONGEST} printable ASCII characters without spaces, got {len(key)}: "
             "send a new value with each request, and the same value with its repetitions"
         )
     return key
@@ -210,7 +224,7 @@ def _exclusive(in_progress: set[Attempt], attempt: Attempt) -> Iterator[None]:
     Yields:
         None, while the request runs.
     """
-    if any(attempt.key == each.key and attempt.key_id == each.key_id for each in in_progress):
+    if any(attempt.key == each.key and attempt.person == each.person for each in in_progress):
         raise InProgress(
             "the first request with this Idempotency-Key is still running: try again in a moment"
         )

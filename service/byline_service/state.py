@@ -75,6 +75,11 @@ class AppState:
         """Return the attributor that answers now under each name."""
         return {name: each.attributor for name, each in self.versions.served.items()}
 
+    def own_name(self, name: str) -> str:
+        """Return an index's own name for the name or an alias of it. A name that is not served stays as it is."""
+        served = self.versions.served.get(name)
+        return name if served is None else served.attributor.name
+
     def index_of(self, name: str) -> str:
         """Return the index behind a name: the name itself, or the index that an alias of that name points to.
 

@@ -87,7 +87,7 @@ def test_a_check_that_was_heard_of_in_the_future_ended(heard, under_way):
         reason=None,
         registered_at=now,
         verified_at=None,
-        quarantined_at=None,
+        unusable_at=None,
         retired_at=None,
         checked_bytes=1,
         total_bytes=2,

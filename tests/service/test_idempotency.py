@@ -73,7 +73,7 @@ def test_the_same_key_with_another_body_is_refused(running):
     assert happened(running) == ["1"]
 
 
-@pytest.mark.parametrize("key", [None, "", "x" * 201, "\t"])
+@pytest.mark.parametrize("key", [None, "", "x" * 201, "\t", "a b"])
 def test_a_key_is_needed(running, key):
     refused = send(running, key, b"1")
     assert refused.status_code == 422
@@ -87,11 +87,37 @@ def test_what_fails_is_not_remembered_and_leaves_nothing(running):
     assert send(running, "a", b"1").status_code == 201
 
 
-def test_two_callers_keys_have_nothing_to_do_with_each_other(running):
-    other = running.key_for(scopes=["compensate"])
+def test_two_persons_keys_have_nothing_to_do_with_each_other(running):
+    other = running.key_for(scopes=["compensate"], person="ada")
     assert send(running, "a", b"1").status_code == 201
     assert send(running, "a", b"2", authorization=f"Bearer {other}").status_code == 201
     assert sorted(happened(running)) == ["1", "2"]
+
+
+def test_a_persons_other_key_is_the_same_person(running):
+    """A key that was rotated while a request was under way does not repeat its effect."""
+    other = running.key_for(scopes=["compensate"])
+    first = send(running, "a", b"1")
+    again = send(running, "a", b"1", authorization=f"Bearer {other}")
+    assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
+    assert happened(running) == ["1"]
+
+
+def test_an_event_is_booked_once_by_name_alias_and_rotated_key(serve, database):
+    attributor, _ = fake_attributor(members=3, checkpoints=3)
+    served = serve({"fake": attributor, "latest": attributor}, database_url=database.url)
+    body = {"query": {"text": "hello", "label": 1}}
+    other = served.key_for(scopes=["compensate", "read"])
+
+    def book(name, **headers):
+        headers = {"idempotency-key": "once"} | headers
+        return served.client.post(f"/v1/indexes/{name}/events", json=body, headers=headers)
+
+    first = book("fake")
+    assert first.status_code == 201, first.text
+    for again in (book("latest"), book("fake", authorization=f"Bearer {other}")):
+        assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
+    assert len(served.client.get("/v1/indexes/fake/events").json()["events"]) == 1
 
 
 GRADIENT = {f"c{m}-m{m}/w": torch.ones(6) for m in range(3)}
@@ -101,6 +127,8 @@ def test_an_events_options_beside_a_gradient_belong_to_the_key(serve, database):
     """A weight decides how much an event is paid: the same gradient with another one is another request."""
     attributor, _ = fake_attributor(members=3, checkpoints=3)
     served = serve({"fake": attributor}, database_url=database.url)
+    policy = {"name": "royalties", "currency": "EUR", "pool": 1, "asked": ["gradient"]}
+    assert served.client.post("/v1/policies", json=policy, headers={"idempotency-key": "p"}).is_success
     headers = {"idempotency-key": "g", "content-type": "application/vnd.safetensors"}
 
     def book(options, key="g"):

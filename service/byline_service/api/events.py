@@ -22,22 +22,24 @@ from byline.api.compensation import (
     Reference,
     Weight,
 )
+from byline.api.terms import Asked
 from byline.api.validation import validated
 from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.attributions.handler import ClientGoneError, handle_read_body
-from byline_service.attributions.requests import ParsedRequest, event_request, gradient_event_request
+from byline_service.attributions.requests import ParsedRequest, event_request, form_of, gradient_event_request
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
 from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
 from byline_service.compensation.integer_shares import exact_shares
+from byline_service.compensation.policy import require_admitted
 from byline_service.compensation.timestamps import timestamp_text
 from byline_service.database import Connection
 from byline_service.http.bodies import JSON, SAFETENSORS, media_type, parse_json, read_body, request_body
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, run_once
-from byline_service.ledger import event_queries
+from byline_service.ledger import event_queries, policy_queries
 from byline_service.ledger.booking import book_event
 from byline_service.state import AppState
 
@@ -85,6 +87,7 @@ async def book(
     body = await read_body(request, service.settings.deadline_seconds)
     parse: Callable[[], ParsedRequest]
     beside = b""
+    asked: Asked = "gradient"
     if kind == SAFETENSORS:
         booking, parse = options.model_dump(), partial(gradient_event_request, body)
         if options != GradientEventOptions():
@@ -92,15 +95,17 @@ async def book(
     else:
         if request.query_params:
             raise InvalidQuery("expected the options of a JSON body inside it, got query parameters")
-        asked = validated(EventBody, parse_json(body), "body")
-        booking = {"weight": asked.weight, "reference": asked.reference}
-        parse = partial(event_request, service.settings, asked)
+        sent = validated(EventBody, parse_json(body), "body")
+        booking = {"weight": sent.weight, "reference": sent.reference}
+        asked = form_of(sent)
+        parse = partial(event_request, service.settings, sent)
 
     async def prepare() -> Event:
         attributor = service.versions.pin(request.scope, name).attributor
         async with service.database.read() as reading:
-            if (attributor.name, attributor.index.version) in await event_queries.quarantined(reading):
-                raise not_payable([Reason.QUARANTINED])
+            if await event_queries.is_damaged(reading, attributor.name, attributor.index.version):
+                raise not_payable([Reason.DAMAGED])
+            require_admitted(await policy_queries.current(reading), attributor.name, asked)
         (answer,) = await handle_read_body(request, name, parse)
         answerer = Answerer(
             members=attributor.members,
@@ -108,7 +113,7 @@ async def book(
             card=attributor.index.quality.card,
         )
         now = timestamp_text(datetime.now(UTC))
-        return event_of(Booking(id=secrets.token_hex(16), at=now, **booking), answerer, answer)
+        return event_of(Booking(id=secrets.token_hex(16), at=now, asked=asked, **booking), answerer, answer)
 
     async def write(transaction: Connection, event: Event) -> tuple[int, BaseModel]:
         booked = await book_event(transaction, caller, event)
@@ -135,7 +140,7 @@ async def list_events(
     """List the events of an index, the newest first."""
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
-        found = await event_queries.page(reading, _index(service, name), before, limit)
+        found = await event_queries.page(reading, service.own_name(name), before, limit)
     return EventPage(
         events=[_document(event) for _, event in found],
         next=found[-1][0] if len(found) == limit else None,
@@ -152,13 +157,7 @@ async def get_event(request: Request, name: str, event_id: str) -> EventDetails:
     """Read an event with its scores and shares."""
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
-        return _details(await event_queries.find(reading, _index(service, name), event_id))
-
-
-def _index(service: AppState, name: str) -> str:
-    """Return the index of an alias. An index that is no longer served has its own name alone."""
-    served = service.versions.served.get(name)
-    return name if served is None else served.attributor.name
+        return _details(await event_queries.find(reading, service.own_name(name), event_id))
 
 
 def _document(event: Event) -> EventDocument:

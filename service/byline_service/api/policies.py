@@ -24,6 +24,8 @@ from byline_service.state import AppState
 CONFIDENCE = 0.95
 """Confidence of a policy without one."""
 MILLION = 1_000_000
+PINS = ("indexes", "asked", "targets", "recipes")
+"""Fields of a policy whose order and repetitions do not matter."""
 
 router = APIRouter(prefix="/v1/policies", tags=["Compensation"])
 Administrator = Annotated[Caller, requires(Scope.ADMIN)]
@@ -99,8 +101,8 @@ def _policy(body: PolicyBody) -> Policy:
         minimum_quality=None
         if quality is None
         else MinimumQuality(metric=quality.metric, millionths=round(quality.least * MILLION), by=quality.by),
-        indexes=tuple(sorted(set(body.indexes))),
-        **body.model_dump(exclude={"confidence", "multiplier", "minimum_quality", "indexes"}),
+        **{name: tuple(sorted(set(getattr(body, name)))) for name in PINS},
+        **body.model_dump(exclude={"confidence", "multiplier", "minimum_quality", *PINS}),
     )
 
 

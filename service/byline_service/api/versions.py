@@ -91,7 +91,7 @@ async def get_version(request: Request, name: Name, version: Version) -> Version
 async def register_version(request: Request, name: Name, caller: Admin) -> VersionInfo:
     """Register a version, by the name of a directory inside the index's own.
 
-    A version without a readable manifest is quarantined at once. A repeated request changes nothing.
+    A version without a readable manifest is `damaged` at once. A repeated request changes nothing.
     """
     service = _service(request)
     body, _ = await json_body(request, RegisterBody)
@@ -111,7 +111,7 @@ async def verify_version(
     """Begin to verify a version: every byte against its manifest, its Task and models, and a first query.
 
     The answer comes at once. Read the version until its `verifying` is null. Its `state` is then `verified`, or
-    `quarantined` with the reason. Repeat the verification after a repair.
+    `damaged` or `unservable` with the reason. Repeat the verification after a repair.
     """
     service = _service(request)
     index = service.index_of(name)
@@ -270,7 +270,7 @@ def _version_info(record: VersionRecord, aliases: Sequence[str]) -> VersionInfo:
         recipe_fingerprint=record.recipe_fingerprint,
         registered_at=record.registered_at,
         verified_at=record.verified_at,
-        quarantined_at=record.quarantined_at,
+        unusable_at=record.unusable_at,
         retired_at=record.retired_at,
     )
 

@@ -10,6 +10,7 @@ from byline.api.answer import Answer
 from byline.api.attributions import Answers, AttributionBody, QueryBody, SharesBody
 from byline.api.documents import Words
 from byline.api.query import AttributionOptions, Filter, RankingOptions
+from byline.api.terms import Asked
 from byline.api.validation import validated
 from byline.attribution.answer_writer import shares_answer
 from byline.attribution.request import AttributionRequest
@@ -119,6 +120,16 @@ def event_request(settings: Settings, asked: QueryBody) -> ParsedRequest:
     """
     _check_count(settings, len(asked.query_set or ()))
     return ParsedRequest(requests=[AttributionRequest(**_fields(asked, QueryBody), **_EVENT)])
+
+
+def form_of(asked: QueryBody) -> Asked:
+    """Return the form of a question. A body with several forms is refused later.
+
+    Args:
+        asked: The parsed body.
+    """
+    forms: tuple[Asked, ...] = ("query_set", "feature")
+    return next((form for form in forms if getattr(asked, form) is not None), "query")
 
 
 def gradient_event_request(body: bytes) -> ParsedRequest:

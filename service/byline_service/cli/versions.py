@@ -79,7 +79,7 @@ def register(index: Index, version: Version) -> None:
 
 @app.command()
 def verify(index: Index, version: Version, *, without_task: WithoutTask = False) -> None:
-    """Verify a version: every byte, its Task and models, and a first query. A damaged version is quarantined.
+    """Verify a version: every byte, its Task and models, and a first query. It says what is damaged or unservable.
 
     Example: `byline versions verify indexes/digits 3f2a9c41d07e`
     """

@@ -42,7 +42,7 @@ def draft_allocation(
     period: Period,
     events: Sequence[Event],
     carried: Mapping[str, int],
-    quarantined: Collection[tuple[str, str]] = frozenset(),
+    repeated: Collection[str] = frozenset(),
 ) -> AllocationStatement:
     """Divide a pool over the payable events of a period.
 
@@ -51,7 +51,7 @@ def draft_allocation(
         period: The period of the events.
         events: Every event of the period that the policy covers and that no posted run of it has paid for.
         carried: Amounts below the floor, by owner.
-        quarantined: Quarantined versions as (index, version) pairs.
+        repeated: Ids of events whose reference an earlier event of the policy's indexes has.
 
     Returns:
         The statement.
@@ -66,7 +66,7 @@ def draft_allocation(
         raise InvalidInput(
             f"expected at most {MOST_EVENTS} events in one run, found more: choose a shorter period"
         )
-    reasons = [policy.refusals(event, quarantined) for event in events]
+    reasons = [policy.refusals(event, repeated) for event in events]
     payable = [event for event, why in zip(events, reasons, strict=True) if not why]
     if not payable:
         raise not_payable([each for why in reasons for each in why], "every event of the period")
@@ -79,7 +79,7 @@ def draft_allocation(
         since=period.since,
         until=period.until,
         basis=period.basis,
-        events=tuple(EventRef(id=event.id, digest=event.sha256) for event in payable),
+        events=tuple(EventRef(id=event.id, digest=event.sha256, asked=event.asked) for event in payable),
         refused=tuple(
             RefusedEvent(id=event.id, reasons=why) for event, why in zip(events, reasons, strict=True) if why
         ),

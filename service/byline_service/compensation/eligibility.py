@@ -12,7 +12,13 @@ EXPLANATIONS = {
     "checkpoints, or set allow_within_checkpoint in the policy",
     Reason.NO_QUALITY: "this target was not measured: run byline evaluate for this version and target",
     Reason.LOW_QUALITY: "the quality card is below the policy's threshold",
-    Reason.QUARANTINED: "the version is quarantined",
+    Reason.NOT_ADMITTED: "no current policy of this index admits this form of question: send a query, or name the form "
+    "in the policy's asked",
+    Reason.OTHER_TARGET: "the policy pays for other targets",
+    Reason.OTHER_RECIPE: "the policy pays for other recipes",
+    Reason.REPEATED_REFERENCE: "an earlier event has the same reference: give each generation its own, or set "
+    "unique_references to false in the policy",
+    Reason.DAMAGED: "the version's files are damaged: restore and verify them",
 }
 """Meaning of each reason, and the remedy."""
 

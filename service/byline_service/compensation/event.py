@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from byline.api.compensation import EventMember, Integer
-from byline.api.terms import ErrorScope
+from byline.api.terms import Asked, ErrorScope
 from byline.index.canonical_json import canonical_digest, canonical_json
 from byline_service.compensation.timestamps import TimestampText
 
@@ -81,6 +81,8 @@ class Event(Stored):
     """Fingerprint of everything that determines a stored vector."""
     target: str | None
     """Target that was attributed. Null for a gradient or a feature."""
+    asked: Asked
+    """Form of the question."""
     error_scope: ErrorScope | None
     """Variance that the spread between members covers."""
     searched: Integer

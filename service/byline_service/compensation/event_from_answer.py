@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from byline.api.answer import Answer
 from byline.api.compensation import EventMember, Reason
 from byline.api.quality_card import QualityCard
+from byline.api.terms import Asked
 from byline.attribution.uncertainty import member_units
 from byline.members import Member
 from byline_service.compensation.eligibility import not_payable
@@ -24,6 +25,8 @@ class Booking:
     """Id from the service."""
     at: str
     """Current time in UTC. It is set again at the write, so that the times of records ascend."""
+    asked: Asked
+    """Form of the question."""
     weight: int = 1
     """Part of the pool, relative to other events."""
     reference: str | None = None
@@ -81,6 +84,7 @@ def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
         manifest=answerer.manifest,
         recipe_fingerprint=answer.recipe_fingerprint or "",
         target=answer.target,
+        asked=booking.asked,
         error_scope=answer.standard_error_scope,
         searched=shares.coverage.searched,
         total=shares.coverage.total,

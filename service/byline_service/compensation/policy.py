@@ -1,6 +1,6 @@
 """Policies: the division of a pool over events and owners, and the events that are not payable. A revision never changes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
@@ -9,7 +9,9 @@ from typing import Self
 from pydantic import model_validator
 
 from byline.api.compensation import MinimumQuality, PolicyRevision, Reason
+from byline.api.terms import RAW_FORMS, Asked
 from byline.metrics.intervals import student_quantile
+from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event, Stored
 
 TEN_THOUSAND = 10_000
@@ -35,23 +37,58 @@ class Policy(PolicyRevision, Stored):
             return Fraction(self.multiplier, TEN_THOUSAND)
         return Fraction(student_multiplier(self.confidence, event.units), TEN_THOUSAND)
 
-    def refusals(
-        self, event: Event, quarantined: Collection[tuple[str, str]] = frozenset()
-    ) -> tuple[Reason, ...]:
+    def refusals(self, event: Event, repeated: Collection[str] = frozenset()) -> tuple[Reason, ...]:
         """Return the reasons why an event is not payable. Empty if it is payable.
 
         Args:
             event: The event.
-            quarantined: Quarantined versions as (index, version) pairs.
+            repeated: Ids of events whose reference an earlier event has.
         """
-        found = [*unpayable(event)]
+        found = [*unpayable(event), *self._unpinned(event)]
         if event.error_scope == "within_checkpoint" and not self.allow_within_checkpoint:
             found.append(Reason.WITHIN_CHECKPOINT)
         if (wanted := self.minimum_quality) is not None:
             found += _quality_refusal(event, wanted)
-        if (event.index, event.version) in quarantined:
-            found.append(Reason.QUARANTINED)
+        if self.unique_references and event.id in repeated:
+            found.append(Reason.REPEATED_REFERENCE)
         return tuple(found)
+
+    def admits(self, index: str, asked: Asked) -> bool:
+        """Return whether the policy covers an index and pays for a form of question.
+
+        Args:
+            index: Name of the index.
+            asked: Form of the question.
+        """
+        return self.covers(index) and asked in self.asked
+
+    def covers(self, index: str) -> bool:
+        """Return whether the policy pays for events of an index."""
+        return not self.indexes or index in self.indexes
+
+    def _unpinned(self, event: Event) -> list[Reason]:
+        """Return the reasons that the policy's pins give: form of the question, target and recipe."""
+        pins = {
+            Reason.NOT_ADMITTED: event.asked in self.asked,
+            Reason.OTHER_TARGET: not self.targets or event.target in self.targets,
+            Reason.OTHER_RECIPE: not self.recipes or event.recipe_fingerprint in self.recipes,
+        }
+        return [reason for reason, kept in pins.items() if not kept]
+
+
+def require_admitted(policies: Iterable[Policy], index: str, asked: Asked) -> None:
+    """Refuse a gradient or a feature that no current policy of the index admits.
+
+    Args:
+        policies: Newest revisions of all policies.
+        index: Name of the index.
+        asked: Form of the question.
+
+    Raises:
+        NotPayable: No policy admits the form.
+    """
+    if asked not in RAW_FORMS and not any(policy.admits(index, asked) for policy in policies):
+        raise not_payable([Reason.NOT_ADMITTED])
 
 
 def unpayable(event: Event) -> tuple[Reason, ...]:

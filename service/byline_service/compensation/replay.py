@@ -4,10 +4,9 @@
 tables beside the journal must have the same events, runs and balances.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from byline.api.compensation import Reason
 from byline.errors import BylineError, InvalidInput
 from byline_service.compensation.drafting import Period, draft_allocation, draft_release, draft_reversal
 from byline_service.compensation.event import Event
@@ -21,7 +20,7 @@ from byline_service.compensation.journal import (
     RunStepped,
 )
 from byline_service.compensation.money import minor_digits
-from byline_service.compensation.policy import Policy, unpayable
+from byline_service.compensation.policy import Policy, require_admitted, unpayable
 from byline_service.compensation.runs import AccountKey, Run, balances_after, carried_of, require_balanced
 from byline_service.compensation.statements import (
     AllocationStatement,
@@ -83,6 +82,8 @@ class LedgerReplay:
     head: tuple[int, str] = (0, GENESIS)
     """Sequence and hash of the last record."""
     events: dict[str, BookedEvent] = field(default_factory=dict)
+    references: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    """Reference -> index and sequence of each event that has it."""
     policies: dict[tuple[str, int], tuple[int, Policy]] = field(default_factory=dict)
     """(name, revision) -> sequence of the record, and the policy."""
     runs: dict[str, Run] = field(default_factory=dict)
@@ -155,11 +156,14 @@ class LedgerReplay:
             self._wrong(where, "the event was booked already")
         if event.booked_at != record.at:
             self._wrong(where, "the event has another time than its record")
+        require_admitted(self._current(), event.index, event.asked)
         for reason in unpayable(event):
             self._wrong(where, f"the event is not payable ({reason}) and was booked")
         if any(abs(n) > 1 << BITS for row in event.scores.values() for n in row):
             self._wrong(where, f"a score is larger than 2^{BITS}")
         self.owners.update(event.scores)
+        if event.reference is not None:
+            self.references.setdefault(event.reference, []).append((event.index, record.sequence))
         self.events[event.id] = BookedEvent(
             event.id,
             record.sequence,
@@ -169,6 +173,12 @@ class LedgerReplay:
             event.reference,
             event.weight,
         )
+
+    def _current(self) -> Iterator[Policy]:
+        """Yield the newest revision of every policy."""
+        for name, revision in self.policies:
+            if (name, revision + 1) not in self.policies:
+                yield self.policies[name, revision][1]
 
     def _revise(self, record: Record, policy: Policy, where: str) -> None:
         minor_digits(policy.currency)
@@ -207,11 +217,21 @@ class LedgerReplay:
 
     def _reallocated(self, statement: AllocationStatement, events: Sequence[Event]) -> AllocationStatement:
         policy, basis = statement.policy, statement.basis
-        refused = {each.id for each in statement.refused if Reason.QUARANTINED in each.reasons}
-        quarantined = {(event.index, event.version) for event in events if event.id in refused}
         carried = carried_of(self.balances(policy.name, basis))
         period = Period(since=statement.since, until=statement.until, basis=basis)
-        return draft_allocation(policy, period, events, carried, quarantined)
+        return draft_allocation(policy, period, events, carried, self._repeated(policy, events))
+
+    def _repeated(self, policy: Policy, events: Sequence[Event]) -> set[str]:
+        """Return the events whose reference an earlier event of the policy's indexes has."""
+        return {
+            event.id
+            for event in events
+            if event.reference is not None
+            and any(
+                policy.covers(index) and sequence < self.events[event.id].sequence
+                for index, sequence in self.references[event.reference]
+            )
+        }
 
     def _open(self, booked: BookedEvent, statement: AllocationStatement) -> bool:
         """Return whether an event belongs to a run: in its period, covered, and not paid for at its basis."""
@@ -220,7 +240,7 @@ class LedgerReplay:
         return (
             booked.sequence <= statement.basis
             and (statement.since or "") <= booked.at < statement.until
-            and (not policy.indexes or booked.index in policy.indexes)
+            and policy.covers(booked.index)
             and sum(sequence <= statement.basis for sequence, _ in claims) % 2 == 0
         )
 

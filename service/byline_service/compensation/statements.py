@@ -7,6 +7,7 @@ from pydantic import Field
 
 from byline.api.compensation import Integer
 from byline.api.statements import Account, RefusedEvent
+from byline.api.terms import Asked
 from byline_service.compensation.allocation import Allocation
 from byline_service.compensation.event import Stored
 from byline_service.compensation.policy import Policy
@@ -31,6 +32,8 @@ class EventRef(Stored):
     """The event."""
     digest: str
     """SHA-256 of its document."""
+    asked: Asked
+    """Form of its question."""
 
 
 class AllocationStatement(Stored):

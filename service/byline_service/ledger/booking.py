@@ -4,7 +4,7 @@ from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import EventBooked, PolicyRevised
-from byline_service.compensation.policy import Policy
+from byline_service.compensation.policy import Policy, require_admitted
 from byline_service.compensation.runs import RunConflict
 from byline_service.database import Connection
 from byline_service.ledger import event_queries, journal_queries, policy_queries
@@ -20,12 +20,21 @@ async def book_event(transaction: Connection, caller: Caller, event: Event) -> E
 
     Returns:
         The booked event.
+
+    Raises:
+        NotPayable: The event is of a gradient or a feature, and no current policy of the index admits it.
     """
     place = await journal_queries.next_position(transaction)
+    require_admitted(await policy_queries.current(transaction), event.index, event.asked)
     booked = event.model_copy(update={"booked_at": place.at})
     await journal_queries.write(transaction, place, caller.person, EventBooked(event=booked))
     await event_queries.add(transaction, booked, place.sequence)
-    details = {"index": booked.index, "version": booked.version, "weight": booked.weight}
+    details = {
+        "index": booked.index,
+        "version": booked.version,
+        "asked": booked.asked,
+        "weight": booked.weight,
+    }
     await audit.record(transaction, caller, "events.book", booked.id, details)
     return booked
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, insert, select
 
+from byline.api.versions import VersionState
 from byline.errors import InvalidInput, NotFound
 from byline_service.compensation.drafting import MOST_EVENTS, MOST_SCORES, Period
 from byline_service.compensation.event import Event
@@ -143,13 +144,25 @@ async def claims_of(transaction: Connection, policy: str, event_ids: Sequence[st
     return found
 
 
-async def versions_of(transaction: Connection, event_ids: Sequence[str]) -> set[tuple[str, str]]:
-    """Return the (index, version) pairs that answered for events."""
-    found: set[tuple[str, str]] = set()
+async def repeated(transaction: Connection, policy: Policy, event_ids: Sequence[str]) -> set[str]:
+    """Return the events whose reference an earlier event of the policy's indexes has.
+
+    Args:
+        transaction: An open transaction.
+        policy: The policy.
+        event_ids: The events to look at.
+    """
+    earlier = events.alias("earlier")
+    known = select(earlier.c.id).where(
+        earlier.c.reference == events.c.reference, earlier.c.sequence < events.c.sequence
+    )
+    if policy.indexes:
+        known = known.where(earlier.c.index_name.in_(policy.indexes))
+    found: set[str] = set()
     for start in range(0, len(event_ids), journal_queries.PAGE):
         part = event_ids[start : start + journal_queries.PAGE]
-        chosen = select(events.c.index_name, events.c.version).where(events.c.id.in_(part)).distinct()
-        found |= {(row[0], row[1]) for row in await transaction.execute(chosen)}
+        chosen = select(events.c.id).where(events.c.id.in_(part), known.exists())
+        found |= set((await transaction.execute(chosen)).scalars())
     return found
 
 
@@ -173,8 +186,9 @@ async def add_claims(
         await transaction.execute(insert(event_claims), rows)
 
 
-async def quarantined(transaction: Connection) -> set[tuple[str, str]]:
-    """Return the quarantined versions as (index, version) pairs."""
-    columns = index_versions.c.index_name, index_versions.c.version
-    chosen = select(*columns).where(index_versions.c.state == "quarantined")
-    return {(row[0], row[1]) for row in await transaction.execute(chosen)}
+async def is_damaged(transaction: Connection, index: str, version: str) -> bool:
+    """Return whether the files of a version were found damaged."""
+    chosen = select(index_versions.c.state).where(
+        index_versions.c.index_name == index, index_versions.c.version == version
+    )
+    return (await transaction.execute(chosen)).scalar() == VersionState.DAMAGED

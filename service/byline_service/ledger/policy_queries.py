@@ -67,6 +67,12 @@ async def page(transaction: Connection, after: str | None, limit: int) -> list[P
     return sorted(found, key=lambda policy: policy.name)
 
 
+async def current(transaction: Connection) -> list[Policy]:
+    """Return the newest revision of every policy."""
+    chosen = select(func.max(policies.c.sequence)).group_by(policies.c.name)
+    return await _at(transaction, sorted((await transaction.execute(chosen)).scalars()))
+
+
 async def revisions(transaction: Connection, name: str) -> list[Policy]:
     """Return all revisions of a policy, the first one first.
 

@@ -48,8 +48,8 @@ async def prepare_allocation(
         period = Period(since=since, until=until or await journal_queries.next_moment(reading), basis=basis)
         found = await event_queries.open_events(reading, policy, period)
         carried = carried_of(await entry_queries.balances(reading, name, basis))
-        quarantined = await event_queries.quarantined(reading)
-    return await asyncio.to_thread(draft_allocation, policy, period, found, carried, quarantined)
+        repeated = await event_queries.repeated(reading, policy, [event.id for event in found])
+    return await asyncio.to_thread(draft_allocation, policy, period, found, carried, repeated)
 
 
 async def draft(transaction: Connection, caller: Caller, statement: Statement) -> RunRow:
@@ -139,15 +139,14 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: The run is not approved, one of its events was paid for or its version quarantined in the meantime, or
-            an account holds less than the run takes.
+        RunConflict: The run is not approved, one of its events was paid for in the meantime, or an account holds less than
+            the run takes.
     """
     place = await journal_queries.next_position(transaction)
     row, run = await statement_queries.find(transaction, run_id)
     run.require_postable()
     entries = run.statement.entries()
     require_balanced(entries)
-    await _require_sound_versions(transaction, run.statement)
     claims = await _claims(transaction, run.statement)
     balances_after(run.statement, await entry_queries.balances(transaction, row.policy))
     stepped = await _stepped(transaction, caller, place, run, "posting")
@@ -155,19 +154,6 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
     await entry_queries.add(transaction, posting, entries)
     await event_queries.add_claims(transaction, row.policy, claims, run_id, place.sequence)
     return stepped
-
-
-async def _require_sound_versions(transaction: Connection, statement: Statement) -> None:
-    """Refuse a run with a version that was quarantined after the draft."""
-    quarantined = await event_queries.quarantined(transaction)
-    if not (quarantined and isinstance(statement, AllocationStatement)):
-        return
-    paid = await event_queries.versions_of(transaction, [event.id for event in statement.events])
-    if paid & quarantined:
-        raise RunConflict(
-            "expected events of versions that are not quarantined, one was quarantined since: "
-            "void the run and draft it again"
-        )
 
 
 async def _claims(transaction: Connection, statement: Statement) -> list[tuple[str, int]]:

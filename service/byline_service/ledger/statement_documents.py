@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Collection
 
 from byline.api.statements import RunDocument, RunStep, StatementDocument, StatementLine, StatementTotals
@@ -75,6 +76,7 @@ def _document(
             "since": divided.since if divided else None,
             "until": divided.until if divided else None,
             "events": len(divided.events) if divided else 0,
+            "asked": Counter(event.asked for event in divided.events) if divided else {},
             "refused": divided.refused if divided and all_events else [],
             "lines": [StatementLine(**line.model_dump()) for line in lines],
             "totals": _totals(statement) if whole else None,

@@ -54,8 +54,11 @@ class Metrics:
             ["alias"],
             registry=self.registry,
         )
-        self._quarantined = Counter(
-            "byline_quarantined", "Versions found unusable", ["index"], registry=self.registry
+        self._unusable = Counter(
+            "byline_unusable",
+            "Versions found unservable or damaged",
+            ["index", "state"],
+            registry=self.registry,
         )
 
         self._quota_refused = Counter(
@@ -80,9 +83,9 @@ class Metrics:
         """Count a switch of an alias in this process."""
         self._switches.labels(alias).inc()
 
-    def count_quarantine(self, index: str) -> None:
+    def count_unusable(self, index: str, state: str) -> None:
         """Count a version that this process found unusable."""
-        self._quarantined.labels(index).inc()
+        self._unusable.labels(index, state).inc()
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a finished request."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from byline.api.terms import Ranking
+from byline.api.versions import VersionState
 from byline.attribution.attributor import Attributor
 from byline.errors import BylineError, CorruptIndex, InvalidInput, NotFound, UnusableIndex
 from byline.index.checks import CheckCache
@@ -19,7 +20,17 @@ Progress = Callable[[int, int], None]
 
 
 class UnusableError(Exception):
-    """A version cannot be served. The message gives the reason without paths of this machine and without content."""
+    """A version cannot be served. The message gives the reason without paths of this machine and without content.
+
+    Args:
+        message: The reason.
+        damaged: Whether bytes were found that differ from the manifest.
+    """
+
+    def __init__(self, message: str, *, damaged: bool) -> None:
+        super().__init__(message)
+        self.state = VersionState.DAMAGED if damaged else VersionState.UNSERVABLE
+        """State of the version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +107,8 @@ class IndexDirectory:
         except MemoryError:
             raise  # the version may be intact
         except Exception as error:
-            raise UnusableError(self._reason(error)) from error
+            damaged = isinstance(error, CorruptIndex)
+            raise UnusableError(self._reason(error), damaged=damaged) from error
         return ServedVersion(attributor, version, folder)
 
     def verify(self, version: str, manifest_digest: str | None, progress: Progress) -> ServedVersion:
@@ -112,11 +124,12 @@ class IndexDirectory:
         try:
             report = verify(folder, lambda _, done, total: progress(done, total), digests)
         except (BylineError, OSError) as error:
-            raise UnusableError(self._reason(error)) from error
+            raise UnusableError(self._reason(error), damaged=False) from error
         if report.findings:
             first, more = report.findings[0], len(report.findings) - 1
             also = f", and {more} more" if more else ""
-            raise UnusableError(f"{first.path}: {first.problem.replace(f'{folder}/', '')}{also}")
+            problem = first.problem.replace(f"{folder}/", "")
+            raise UnusableError(f"{first.path}: {problem}{also}", damaged=True)
         digests.save()
         CheckCache(self.path / CHECK_CACHE, "").forget()
         return self.open(version, manifest_digest)

@@ -119,7 +119,7 @@ class Follower:
             log.warning("version directory not found", index=alias.index, version=alias.version)
             self._again_at = asyncio.get_running_loop().time() + ABSENT_SECONDS
             return False
-        except Conflict:  # the version is in quarantine, and the log has the reason
+        except Conflict:  # the version is unservable or damaged, and the log has the reason
             self._failed[alias.alias] = attempt
             return False
         self._failed.pop(alias.alias, None)

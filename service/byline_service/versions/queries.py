@@ -19,7 +19,8 @@ from byline_service.versions.records import (
 
 _STAMPS = {
     VersionState.VERIFIED: "verified_at",
-    VersionState.QUARANTINED: "quarantined_at",
+    VersionState.UNSERVABLE: "unusable_at",
+    VersionState.DAMAGED: "unusable_at",
     VersionState.RETIRED: "retired_at",
 }
 
@@ -60,7 +61,7 @@ async def has_index(tx: Connection, name: str) -> bool:
 async def add_version(tx: Connection, facts: VersionFacts, now: datetime) -> None:
     """Register a version. A version of the same name is replaced."""
     values = _identity(facts) | {"state": VersionState.REGISTERED, "reason": None, "registered_at": now}
-    values |= dict.fromkeys(("verified_at", "quarantined_at", "retired_at", "heard_at"))
+    values |= dict.fromkeys(("verified_at", "unusable_at", "retired_at", "heard_at"))
     renewed = await tx.execute(update(index_versions).where(_is(facts.index, facts.version)).values(values))
     if not renewed.rowcount:
         key = {"index_name": facts.index, "version": facts.version}

@@ -26,6 +26,8 @@ def check_name(kind: str, name: str) -> None:
         raise InvalidInput(f"expected {kind} like {NAME.pattern}, got another of {len(name)} characters")
 
 
+UNUSABLE = (VersionState.UNSERVABLE, VersionState.DAMAGED)
+"""States of a version that a process could not serve."""
 SILENT = timedelta(seconds=30)
 """Time without news after which a verification has ended: its process died."""
 
@@ -53,10 +55,10 @@ class VersionRecord(VersionFacts):
     state: VersionState
     """State of the version."""
     reason: str | None
-    """Reason of the quarantine."""
+    """Reason why the version is unservable or damaged."""
     registered_at: datetime
     verified_at: datetime | None
-    quarantined_at: datetime | None
+    unusable_at: datetime | None
     retired_at: datetime | None
     checked_bytes: int | None
     """Bytes that the running verification has read."""

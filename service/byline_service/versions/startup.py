@@ -121,7 +121,7 @@ class OpenedVersions:
 
     served: Mapping[str, ServedVersion]
     """Opened versions, by the name under which they are served."""
-    unusable: Sequence[tuple[VersionFacts, str]]
+    unusable: Sequence[tuple[VersionFacts, UnusableError]]
     """Versions of aliases that cannot be served, with the reasons."""
 
 
@@ -163,7 +163,7 @@ class _Opening:
         self._given = given
         self._directory = given.directory
         self.served: dict[str, ServedVersion] = {}
-        self.unusable: list[tuple[VersionFacts, str]] = []
+        self.unusable: list[tuple[VersionFacts, UnusableError]] = []
 
     def open(self, alias: AliasRecord | None, order: Sequence[str]) -> None:
         index = self._directory.index
@@ -176,7 +176,7 @@ class _Opening:
                 failed = failed or error
             except UnusableError as error:
                 failed = failed or error.__cause__ or error
-                self.unusable.append((VersionFacts(index=index, version=version), str(error)))
+                self.unusable.append((VersionFacts(index=index, version=version), error))
             else:
                 return
         if name != index or failed is None:

@@ -6,7 +6,6 @@ from functools import partial
 
 import structlog
 
-from byline.api.versions import VersionState
 from byline.errors import Conflict, InvalidInput
 from byline_service.accounts.scopes import Caller
 from byline_service.database import Database
@@ -14,14 +13,14 @@ from byline_service.observability.metrics import Metrics
 from byline_service.versions import transactions, verification
 from byline_service.versions.directory import UnusableError
 from byline_service.versions.opener import Opener, StoppedError
-from byline_service.versions.records import AliasRecord, VersionFacts, VersionRecord, check_name
+from byline_service.versions.records import UNUSABLE, AliasRecord, VersionFacts, VersionRecord, check_name
 from byline_service.versions.registry import Registry
 from byline_service.versions.served_version import ServedVersion
 from byline_service.versions.transactions import Expected
 
 log = structlog.get_logger("service.versions")
 THIS_PROCESS = Caller(key_id="", person="service", scopes=frozenset())
-"""The caller in the audit log when this process quarantines a version."""
+"""The caller in the audit log when this process finds a version unusable."""
 
 
 @dataclass(kw_only=True)
@@ -43,7 +42,7 @@ class Switcher:
         """Register a version by the name of its directory.
 
         Returns:
-            The version. It is in quarantine at once if its manifest cannot be read.
+            The version. It is damaged at once if its manifest cannot be read.
 
         Raises:
             InvalidInput: The name is not valid, or not the version's.
@@ -53,7 +52,8 @@ class Switcher:
         facts = await self.opener.facts(index, version)
         record = await transactions.register(self.database, caller, facts)
         if facts.manifest_digest is None:
-            await self.quarantine(facts, "its manifest is missing, damaged or of another release")
+            reason = "its manifest is missing, damaged or of another release"
+            await self.refuse(facts, UnusableError(reason, damaged=True))
             return await self.find(facts)
         return record
 
@@ -92,8 +92,8 @@ class Switcher:
         except Exception as error:
             log.error("verification failed", index=facts.index, version=facts.version, exc_info=error)
             return
-        if found.state is VersionState.QUARANTINED:
-            self._unusable(facts, found.reason)
+        if found.state in UNUSABLE:
+            self._unusable(found)
         else:
             log.info("version verified", index=facts.index, version=facts.version)
 
@@ -111,7 +111,7 @@ class Switcher:
             InvalidInput: A name is not valid, or the alias belongs to another index.
             NotFound: The version is not registered, or its directory is not here.
             Conflict: The alias is not as expected (`StaleAlias` by its ETag), the version is not verified, or it
-                turned out to be unusable and is in quarantine now.
+                turned out to be unservable or damaged.
         """
         check_name("an alias", alias)
         self.opener.directory(to.index)
@@ -153,7 +153,7 @@ class Switcher:
 
         Raises:
             NotFound: The version is not registered, or its directory is not here.
-            Conflict: The version cannot be served and is in quarantine now.
+            Conflict: The version is unservable or damaged.
         """
         shared = self.registry.loaded_as(facts.index, facts.version)
         if shared is not None:
@@ -162,8 +162,8 @@ class Switcher:
         try:
             return await self.opener.open(known)
         except UnusableError as error:
-            await self.quarantine(known, str(error))
-            raise Conflict(f"this version cannot be served and is in quarantine now: {error}") from error
+            await self.refuse(known, error)
+            raise Conflict(f"this version cannot be served and is {error.state} now: {error}") from error
 
     def serve(self, alias: str, version: ServedVersion) -> None:
         """Serve a version under a name, for requests that begin from now on."""
@@ -173,14 +173,14 @@ class Switcher:
         self.metrics.count_switch(alias)
         log.info("version served", alias=alias, index=version.attributor.name, version=version.version)
 
-    async def quarantine(self, facts: VersionFacts, reason: str) -> None:
-        """Quarantine a version. A repeated quarantine changes nothing."""
-        if await transactions.quarantine(self.database, THIS_PROCESS, facts, reason):
-            self._unusable(facts, reason)
+    async def refuse(self, facts: VersionFacts, error: UnusableError) -> None:
+        """Record that this process cannot serve a version. A repetition changes nothing."""
+        if await transactions.mark_unusable(self.database, THIS_PROCESS, facts, error.state, str(error)):
+            self._unusable(await self.find(facts))
 
-    def _unusable(self, facts: VersionFacts, reason: str | None) -> None:
-        self.metrics.count_quarantine(facts.index)
-        log.error("version quarantined", index=facts.index, version=facts.version, reason=reason)
+    def _unusable(self, found: VersionRecord) -> None:
+        self.metrics.count_unusable(found.index, found.state)
+        log.error(f"version {found.state}", index=found.index, version=found.version, reason=found.reason)
 
     async def close(self) -> None:
         """Stop the verifications that run, without a result."""

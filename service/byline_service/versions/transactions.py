@@ -114,8 +114,19 @@ async def mark_verified(database: Database, caller: Caller, facts: VersionFacts)
         return await get_version(tx, facts)
 
 
-async def quarantine(database: Database, caller: Caller, facts: VersionFacts, reason: str) -> bool:
-    """Record that a version is unusable, and the reason.
+async def mark_unusable(
+    database: Database, caller: Caller, facts: VersionFacts, state: VersionState, reason: str
+) -> bool:
+    """Record that a version is unservable or damaged, and the reason.
+
+    A damaged version stays damaged until a verification finds it intact: to fail at loading says nothing of its bytes.
+
+    Args:
+        database: The database of the versions.
+        caller: The person who asked for it.
+        facts: The version.
+        state: `UNSERVABLE` or `DAMAGED`.
+        reason: The reason, in words.
 
     Returns:
         Whether the state or the reason changed.
@@ -125,11 +136,17 @@ async def quarantine(database: Database, caller: Caller, facts: VersionFacts, re
         known = await get_version(tx, facts)
         if known.state is VersionState.RETIRED:
             return False
-        if known.state is VersionState.QUARANTINED and known.reason == reason:
+        if (
+            state is VersionState.UNSERVABLE
+            and known.state is VersionState.DAMAGED
+            and not known.checking(datetime.now(UTC))
+        ):
+            return False
+        if (known.state, known.reason) == (state, reason):
             await queries.note_check(tx, facts, None)
             return False
-        await queries.set_state(tx, facts, VersionState.QUARANTINED, datetime.now(UTC), reason)
-        await _record(tx, caller, "versions.quarantine", facts, {"reason": reason})
+        await queries.set_state(tx, facts, state, datetime.now(UTC), reason)
+        await _record(tx, caller, f"versions.{state}", facts, {"reason": reason})
         return True
 
 

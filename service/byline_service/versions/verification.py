@@ -52,7 +52,7 @@ async def finish(database: Database, caller: Caller, facts: VersionFacts, read: 
         read: Reads the version.
 
     Returns:
-        The version, verified or in quarantine.
+        The version: verified, unservable or damaged.
 
     Raises:
         Exception: `read` failed without a result. The verification is given up.
@@ -66,7 +66,7 @@ async def finish(database: Database, caller: Caller, facts: VersionFacts, read: 
     try:
         await read(report)
     except UnusableError as error:
-        await transactions.quarantine(database, caller, facts, str(error))
+        await transactions.mark_unusable(database, caller, facts, error.state, str(error))
     except BaseException:
         noting.cancel()
         await transactions.give_up_check(database, facts)

@@ -22,7 +22,8 @@ from tests.service.keys import admin_key, prepared
 from tests.service.live import listening
 
 QUERY = {"text": "hello", "label": 1}
-POLICY = PolicyBody(name="royalties", currency="EUR", pool=100_000)
+FORMS = ["query", "query_set", "gradient", "feature"]
+POLICY = PolicyBody(name="royalties", currency="EUR", pool=100_000, asked=FORMS)
 
 
 @pytest.fixture
@@ -61,6 +62,7 @@ def people(twin, url):
 
 def test_from_events_to_a_statement_and_back(people):
     admin, ada, grace, ash = people
+    assert admin.revise_policy(POLICY).policy.revision == 1
     booked = ada.book_event("fake", QUERY, weight=3, reference="generation 7")
     assert (booked.weight, booked.reference) == (3, "generation 7")
     ada.book_event_set("fake", [QUERY, {"text": "other"}], target="margin")
@@ -70,7 +72,6 @@ def test_from_events_to_a_statement_and_back(people):
     assert {each.owner for each in ada.event("fake", booked.id).shares} == {f"owner {o}" for o in range(3)}
     with pytest.raises(Forbidden):
         ada.revise_policy(POLICY)
-    assert admin.revise_policy(POLICY).policy.revision == 1
     assert [each.policy.name for each in ada.policies()] == ["royalties"]
     assert len(ada.policy("royalties")) == 1
     run = ada.draft_run(AllocationBody(kind="allocation", policy="royalties"))

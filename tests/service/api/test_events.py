@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from tests.service.api.conftest import Api
-from tests.service.api.test_statement_runs import EVENTS, QUERY
+from tests.service.api.test_statement_runs import EVENTS, POLICY, QUERY
 from tests.service.fakes import fake_attributor
 from tests.service.keys import bearer
 
@@ -61,6 +61,8 @@ def test_a_feature_and_a_gradient_can_be_booked(api):
     import torch
     from safetensors.torch import save
 
+    admitting = POLICY | {"asked": ["query", "gradient", "feature"]}
+    assert api.post("/v1/policies", admitting, as_="root").status_code == 201
     assert api.post(EVENTS, {"feature": [0.5] * 18}).status_code == 201
     gradient = save({f"c{m}-m{m}/w": torch.ones(6) for m in range(3)})
     headers = bearer(api.keys["ada"]) | {

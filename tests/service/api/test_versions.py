@@ -127,15 +127,15 @@ def test_what_is_not_there(client):
     assert client.put("/v1/aliases/new", json=body("a", None, "other")).status_code == 404
 
 
-def test_a_damaged_version_is_quarantined_and_can_be_repaired(client, index):
+def test_a_damaged_version_is_told_and_can_be_repaired(client, index):
     path = index.path / index.b / "columns" / "self_influence.npy"
     flip(path)
     found = verified(client, index.b)
-    assert found["state"] == "quarantined"
+    assert found["state"] == "damaged"
     assert found["reason"] == "columns/self_influence.npy: its SHA-256 differs from the manifest's"
     refused = client.put(ALIAS, json=body(index.b, index.a))
     assert (refused.status_code, client.get(ALIAS).json()["version"]) == (409, index.a)
-    assert 'byline_quarantined_total{index="tiny"} 1.0' in client.get("/metrics").text
+    assert 'byline_unusable_total{index="tiny",state="damaged"} 1.0' in client.get("/metrics").text
     flip(path)
     assert verified(client, index.b)["state"] == "verified"
     assert client.put(ALIAS, json=body(index.b, index.a)).status_code == 200
@@ -220,7 +220,7 @@ def test_readiness_names_what_it_is_behind_with(client, index):
     until(lambda: client.get("/readyz").json().get("behind") == ["tiny"])
     assert client.get("/readyz").status_code == 200
     assert client.get(ALIAS).json() | {"version": index.b, "served": index.a} == client.get(ALIAS).json()
-    assert client.get(f"{VERSIONS}/{index.b}").json()["state"] == "quarantined"
+    assert client.get(f"{VERSIONS}/{index.b}").json()["state"] == "damaged"
 
 
 def test_an_index_that_lies_in_no_directory_has_no_versions(served):

@@ -53,6 +53,6 @@ def test_a_damaged_version_is_told(versions, index):
     damaged = versions("verify", index.b)
     assert (damaged.code, damaged.lines) == (
         1,
-        [f"tiny {index.b} is quarantined: search.faiss: is missing"],
+        [f"tiny {index.b} is damaged: search.faiss: is missing"],
     )
     assert isinstance(versions("switch", index.b).error, Conflict)

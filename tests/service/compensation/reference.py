@@ -28,6 +28,7 @@ def event(scores, units=(0, 1, 2), **changes):
         "manifest": "a" * 64,
         "recipe_fingerprint": "b" * 64,
         "target": "margin",
+        "asked": "query",
         "error_scope": "between_checkpoints",
         "searched": 10,
         "total": 10,

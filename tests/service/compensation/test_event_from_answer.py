@@ -25,6 +25,8 @@ class TestBooking:
             index="digits", version="v", recipe_fingerprint="f", target="loss", standard_error_scope="within_checkpoint",
             shares=Shares(owners=(share,), positive=2.5, clipped=0.0, coverage=whole),
         )  # fmt: skip
-        booked = event_of(Booking(id="e", at=AT), Answerer(members=members, manifest="m", card=None), answer)
+        booked = event_of(
+            Booking(id="e", at=AT, asked="query"), Answerer(members=members, manifest="m", card=None), answer
+        )
         assert [member.unit for member in booked.members] == [0, 0, 1, 1, 2, 2]
         assert (booked.units, len(booked.scores["a"])) == (3, 6)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from byline.api.compensation import MinimumQuality, Reason
 from byline.api.currencies import MINOR_DIGITS
-from byline.errors import InvalidInput
+from byline.errors import InvalidInput, NotPayable
 from byline_service.compensation.event import QualityFigure
 from byline_service.compensation.money import format_minor, minor_digits
-from byline_service.compensation.policy import student_multiplier
+from byline_service.compensation.policy import require_admitted, student_multiplier
 from byline_service.compensation.timestamps import parse_timestamp, period_text, timestamp_text
 from byline_service.pages.formats import plain_amount
 from tests.service.compensation.reference import event, policy
@@ -69,6 +69,37 @@ class TestPolicy:
                 policy(**wrong)
 
     @pytest.mark.parametrize(
+        ("pins", "changes", "reasons"),
+        [
+            ({}, {"asked": "query_set"}, ()),
+            ({}, {"asked": "gradient", "target": None}, (Reason.NOT_ADMITTED,)),
+            ({}, {"asked": "feature", "target": None}, (Reason.NOT_ADMITTED,)),
+            ({"asked": ("feature",)}, {"asked": "feature", "target": None}, ()),
+            ({"asked": ("feature",)}, {}, (Reason.NOT_ADMITTED,)),
+            ({"targets": ("margin", "loss")}, {}, ()),
+            ({"targets": ("loss",)}, {}, (Reason.OTHER_TARGET,)),
+            (
+                {"targets": ("margin",), "asked": ("gradient",)},
+                {"asked": "gradient", "target": None},
+                (Reason.OTHER_TARGET,),
+            ),
+            ({"recipes": ("b" * 64,)}, {}, ()),
+            ({"recipes": ("c" * 64,)}, {}, (Reason.OTHER_RECIPE,)),
+        ],
+    )
+    def test_what_a_policy_does_not_admit_is_refused(self, pins, changes, reasons):
+        assert policy(**pins).refusals(event({"a": (1, 2, 3)}, **changes)) == reasons
+
+    def test_a_form_is_admitted_by_a_policy_that_covers_the_index(self):
+        others = [policy(indexes=("faces",), asked=("feature",)), policy()]
+        for form in ("query", "query_set"):
+            require_admitted([], "digits", form)
+        for form in ("gradient", "feature"):
+            with pytest.raises(NotPayable, match="not_admitted"):
+                require_admitted(others, "digits", form)
+        require_admitted([*others, policy(asked=("feature",))], "digits", "feature")
+
+    @pytest.mark.parametrize(
         ("quality", "wanted", "reasons"),
         [
             (None, MinimumQuality(millionths=0), (Reason.NO_QUALITY,)),
@@ -87,11 +118,12 @@ class TestPolicy:
 
     def test_every_other_reason(self):
         booked = event({"a": (1, 2, 3)}, searched=9, error_scope=None)
-        assert policy().refusals(booked, {("digits", booked.version)}) == (
+        assert policy().refusals(booked, {booked.id}) == (
             Reason.INCOMPLETE_COVERAGE,
             Reason.NO_INTERVAL,
-            Reason.QUARANTINED,
+            Reason.REPEATED_REFERENCE,
         )
+        assert Reason.REPEATED_REFERENCE not in policy(unique_references=False).refusals(booked, {booked.id})
         assert policy().refusals(event({"a": (1, 2)}, units=(0, 0))) == (Reason.NO_INTERVAL,)
         within = event({"a": (1, 2, 3)}, error_scope="within_checkpoint")
         assert policy().refusals(within) == (Reason.WITHIN_CHECKPOINT,)

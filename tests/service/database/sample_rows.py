@@ -83,6 +83,7 @@ SAMPLES = {
             }
         ],
     },
+    "0004_provenance": {},
     "0003_compensation": {
         "journal": [{"sequence": 1, "at": MOMENT, "document": "{}", "hash": "0" * 64}],
         "events": [

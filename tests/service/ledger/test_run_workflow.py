@@ -29,8 +29,8 @@ from tests.service.compensation.reference import event
 SCORES = {"ash": (30, 31, 29), "birch": (60, 55, 62), "cedar": (9, 12, 8), "elm": (-5, -4, -6)}
 
 
-async def quarantine(transaction, who, version):
-    values = {"index_name": "digits", "version": version, "state": "quarantined"}
+async def mark(transaction, who, version, state):
+    values = {"index_name": "digits", "version": version, "state": state}
     await transaction.execute(insert(index_versions).values(registered_at=datetime.now(UTC), **values))
 
 
@@ -207,26 +207,48 @@ class TestTheWholeWay:
         books.posted(books.draft())
         assert books.verify().findings == []
 
-    def test_a_quarantined_version_is_not_paid_for(self, books):
+    @pytest.mark.parametrize("state", ["unservable", "damaged"])
+    @pytest.mark.parametrize("when", ["drafted", "approved", "posted"])
+    def test_recorded_events_are_paid_for_whatever_happens_to_their_version(self, books, state, when):
+        """Money needs the recorded events and the chain alone."""
         books.policy()
-        books.book(SCORES, version="bad")
-        books.book(SCORES)
-        books.do(quarantine, "bad")
-        run_id = books.draft()
-        statement = books.read(statement_queries.find, run_id)[1].statement
-        assert [each.reasons for each in statement.refused] == [(Reason.QUARANTINED,)]
-        books.posted(run_id)
+        books.book(SCORES, version="moved")
+        for step in ("drafted", "approved", "posted"):
+            if when == step:
+                books.do(mark, "moved", state)
+            if step == "drafted":
+                run_id = books.draft()
+            elif step == "approved":
+                books.approve(run_id)
+        assert books.post(run_id).state == "posted"
+        assert held(books)["funding"] == -100_000
         assert books.verify().findings == []
 
-    def test_a_version_that_is_quarantined_after_the_approval_is_not_paid_for(self, books):
+    def test_of_two_events_with_one_reference_the_first_is_paid_for(self, books):
         books.policy()
-        books.book(SCORES, version="bad")
+        first = books.book(SCORES, reference="generation 7")
+        again = books.book({"ash": (9, 9, 9)}, reference="generation 7", version="another")
+        books.book(SCORES, reference="generation 8")
         run_id = books.draft()
-        books.approve(run_id)
-        books.do(quarantine, "bad")
-        with pytest.raises(RunConflict, match="quarantined"):
-            books.post(run_id)
-        assert balances(books) == {}
+        statement = books.read(statement_queries.find, run_id)[1].statement
+        assert [each.id for each in statement.events][:1] == [first.id]
+        assert [(each.id, each.reasons) for each in statement.refused] == [
+            (again.id, (Reason.REPEATED_REFERENCE,))
+        ]
+        books.posted(run_id)
+        with pytest.raises(NotPayable, match="repeated_reference"):
+            books.draft()
+        books.policy(unique_references=False)
+        books.posted(books.draft())
+        assert books.verify().findings == []
+
+    def test_a_reference_of_an_index_that_the_policy_does_not_cover_is_another_one(self, books):
+        books.policy(indexes=("digits",))
+        books.book(SCORES, reference="generation 7", index="faces")
+        books.book(SCORES, reference="generation 7")
+        statement = books.read(statement_queries.find, books.draft())[1].statement
+        assert (len(statement.events), statement.refused) == (1, ())
+        assert books.verify().findings == []
 
     def test_a_period_begins_with_its_first_moment_and_ends_before_its_last(self, books):
         """In whatever zone its ends are written."""

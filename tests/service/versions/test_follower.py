@@ -82,8 +82,8 @@ def test_a_replica_with_a_damaged_copy_stays_with_the_old_one_until_it_is_repair
         for _ in range(3):
             await one.follower.poll()
         assert (now(one), one.follower.behind) == (index.a, ("tiny",))
-        assert (await one.switcher.find(to(index.b))).state is VersionState.QUARANTINED
-        assert b'byline_quarantined_total{index="tiny"} 1.0' in one.metrics.text()
+        assert (await one.switcher.find(to(index.b))).state is VersionState.DAMAGED
+        assert b'byline_unusable_total{index="tiny",state="damaged"} 1.0' in one.metrics.text()
         (index.path / index.b / "search.faiss").write_bytes(whole)
         assert (await verified(one, index.b)).state is VersionState.VERIFIED
         await one.follower.poll()
@@ -110,12 +110,12 @@ def test_a_version_that_is_not_delivered_yet_is_no_fault_of_it(run, index):
     run(work)
 
 
-def test_a_damaged_manifest_is_quarantined_when_it_is_registered(run, index):
+def test_a_damaged_manifest_is_told_when_it_is_registered(run, index):
     async def work(database):
         flip(index.path / index.b / "manifest.json", 40)
         one = replica(database, index, index.a)
         record = await one.switcher.register(ADA, "tiny", index.b)
-        assert (record.state, record.manifest_digest) == (VersionState.QUARANTINED, None)
+        assert (record.state, record.manifest_digest) == (VersionState.DAMAGED, None)
         flip(index.path / index.b / "manifest.json", 40)
         found = await verified(one, index.b)
         assert found.state is VersionState.VERIFIED

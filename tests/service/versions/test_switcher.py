@@ -33,22 +33,23 @@ def test_a_switch_is_served_here_at_once_and_elsewhere_at_the_next_look(run, ind
 
 
 @pytest.mark.parametrize("damage", [missing, extra, flipped, stale_task], ids=lambda damage: damage.__name__)
-def test_a_damaged_version_is_quarantined_and_the_old_one_goes_on(run, index, damage):
+def test_a_version_that_cannot_be_served_is_told_and_the_old_one_goes_on(run, index, damage):
     async def work(database):
         one = replica(database, index, index.a, with_task=damage is stale_task)
         await one.follower.poll()
         assert (await verified(one, index.b)).state is VersionState.VERIFIED
         damage(index.path / index.b)
-        with pytest.raises(Conflict, match="quarantine"):
+        with pytest.raises(Conflict, match="cannot be served"):
             await one.switcher.switch(ADA, "tiny", to(index.b), Expected(version=index.a))
         found = await one.switcher.find(to(index.b))
-        assert found.state is VersionState.QUARANTINED
+        state = VersionState.UNSERVABLE if damage is stale_task else VersionState.DAMAGED
+        assert found.state is state
         assert DAMAGES[damage] in found.reason
         assert now(one) == index.a
         one.registry.current("tiny").attributor.warm()
         async with database.read() as tx:
             assert (await queries.find_alias(tx, "tiny")).version == index.a
-        assert b'byline_quarantined_total{index="tiny"} 1.0' in one.metrics.text()
+        assert f'byline_unusable_total{{index="tiny",state="{state}"}} 1.0'.encode() in one.metrics.text()
         await one.switcher.close()
 
     run(work)

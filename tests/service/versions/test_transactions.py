@@ -94,8 +94,9 @@ def test_the_same_again_changes_nothing(run):
         assert await transactions.register(database, ADA, A) == before
         first = await transactions.switch(database, ADA, "digits", A, Expected())
         assert await transactions.switch(database, ADA, "digits", A, Expected(version="a")) == first
-        assert await transactions.quarantine(database, ADA, A, "flipped")
-        assert not await transactions.quarantine(database, ADA, A, "flipped")
+        damaged = database, ADA, A, VersionState.DAMAGED, "flipped"
+        assert await transactions.mark_unusable(*damaged)
+        assert not await transactions.mark_unusable(*damaged)
 
     run(work)
 
@@ -115,12 +116,30 @@ def test_other_files_under_a_served_name_are_refused(run):
     run(work)
 
 
-def test_a_version_in_quarantine_is_not_switched_to_until_it_is_verified_again(run):
+def test_a_failed_opening_does_not_undo_what_a_verification_found(run):
+    """A replica that cannot load the Task says nothing of bytes that were read and are wrong."""
+
+    async def work(database):
+        await known(database, B)
+        unservable = database, ADA, B, VersionState.UNSERVABLE, "its Task moved on"
+        assert await transactions.mark_unusable(*unservable)
+        assert await transactions.mark_unusable(database, ADA, B, VersionState.DAMAGED, "flipped")
+        assert not await transactions.mark_unusable(*unservable)
+        assert (await version(database, B)).reason == "flipped"
+        await transactions.begin_check(database, B)
+        assert await transactions.mark_unusable(*unservable)
+        assert (await version(database, B)).state is VersionState.UNSERVABLE
+
+    run(work)
+
+
+@pytest.mark.parametrize("state", [VersionState.UNSERVABLE, VersionState.DAMAGED])
+def test_an_unusable_version_is_not_switched_to_until_it_is_verified_again(run, state):
     async def work(database):
         await known(database, A, B)
         await transactions.switch(database, ADA, "digits", A, Expected())
-        assert await transactions.quarantine(database, ADA, B, "search.faiss: is missing")
-        with pytest.raises(Conflict, match="quarantined"):
+        assert await transactions.mark_unusable(database, ADA, B, state, "search.faiss: is missing")
+        with pytest.raises(Conflict, match=state):
             await transactions.switch(database, ADA, "digits", B, Expected(version="a"))
         await transactions.begin_check(database, B)
         assert (await transactions.mark_verified(database, ADA, B)).reason is None

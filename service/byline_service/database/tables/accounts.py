@@ -54,7 +54,7 @@ audit = Table(
 idempotency = Table(
     "idempotency",
     metadata,
-    Column("key_id", String(12), primary_key=True),
+    Column("person", String(100), primary_key=True),
     Column("route", String(200), primary_key=True),
     Column("key", String(200), primary_key=True),
     Column("body_digest", LargeBinary, nullable=False),

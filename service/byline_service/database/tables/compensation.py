@@ -29,6 +29,7 @@ events = Table(
     Column("reference", Text),
     Column("weight", BigInteger, nullable=False),
     Index("ix_events_booked_at", "booked_at"),
+    Index("ix_events_reference", "reference"),
 )
 """Attributed generations. The journal holds their scores."""
 

@@ -26,12 +26,14 @@ index_versions = Table(
     Column("reason", Text),
     Column("registered_at", Moment, nullable=False),
     Column("verified_at", Moment),
-    Column("quarantined_at", Moment),
+    Column("unusable_at", Moment),
     Column("retired_at", Moment),
     Column("checked_bytes", BigInteger),
     Column("total_bytes", BigInteger),
     Column("heard_at", Moment),
-    CheckConstraint("state IN ('registered', 'verified', 'quarantined', 'retired')", name="state_known"),
+    CheckConstraint(
+        "state IN ('registered', 'verified', 'unservable', 'damaged', 'retired')", name="state_known"
+    ),
 )
 """Versions by name. Only the process that serves an index knows their directories."""
 
