@@ -17,8 +17,9 @@ from byline.gradients.outer_products.blocks import Block
 from byline.projection.base import ProjectionSpec
 from byline.types import State
 
-Source = Literal["gradients", "projected", "products", "evaluation"]
-"""Input of a statistic: gradients as they come (`BatchGradients`), vectors that are already projected (phi_NK),
+Source = Literal["gradients", "positions", "projected", "products", "evaluation"]
+"""Input of a statistic: gradients (`BatchGradients`), gradients with all positions' own outer products, vectors that are
+already projected (phi_NK),
 what a batch's curvature matrix makes of vectors (`BatchProducts`), or the projected gradients of the evaluation set's
 items as queries (phi_NK)."""
 SCRATCH = "scratch."

@@ -88,6 +88,8 @@ class ScaledStatistic:
 class ScaledFactorStatistic(ScaledStatistic):
     """Second moments of both sides, scaled when they are added up: the sides themselves are measured as they come."""
 
+    source: Source = "positions"
+
     def __init__(self, scale: OuterScale, statistic: FactorStatistic) -> None:
         super().__init__(scale, statistic)
         self._blocks = statistic.blocks

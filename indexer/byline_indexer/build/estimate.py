@@ -137,6 +137,7 @@ def estimate(config: BuildConfig) -> Estimate:
         temporary=_features_room(plan, made.groups, every, width)
         + (made.groups * width * 8 if plan.grouping and not plan.fast else 0)
         + _left_by_fits(plan, trial)
+        + _kept_gradients(plan)
         + max(_kept_for_a_member(plan, trial), _partial_sums(plan, trial), _rotation_room(plan, every))
         + vectors
         + search
@@ -271,6 +272,12 @@ def _kept_for_a_member(plan: BuildPlan, trial: Trial) -> int:
     visits = max(map(sum, plan.recordings.values()), default=0)
     carries = 2 * 8 * sum(k * k for k in matrix_widths(plan.recipe, plan.parameter_blocks))
     return int(kept) + visits * trial.width * 4 + carries
+
+
+def _kept_gradients(plan: BuildPlan) -> int:
+    """Count the bytes of one member's whole gradients, where later passes read them."""
+    numbers = sum(block.rows * block.columns for block in plan.parameter_blocks)
+    return 4 * numbers * plan.rows if plan.keeps_gradients else 0
 
 
 def _rotation(plan: BuildPlan, every: int) -> tuple[int, tuple[Pass, ...]]:

@@ -21,6 +21,8 @@ from byline_indexer.units.unit import Stage, Unit
 
 PROJECTING = 1.3
 """Seconds of a gradient with its projection, or with what is measured of it, in units of the gradient's."""
+READING = 0.1
+"""The same where a kept gradient is read."""
 BYTES_A_SECOND = 2e8
 """Bytes that are written and digested in a second, roughly."""
 _ROWS = 192
@@ -91,20 +93,27 @@ def _unit_seconds(plan: BuildPlan, unit: Unit, rates: Rates) -> float:
         case Stage.MEASURE:
             if plan.statistic(unit.statistic).reads_projections:
                 return rows * rates.product * sum(w * w for w in _matrices(plan))
-            return rows * PROJECTING * rates.gradient
+            return rows * _pass_part(plan, unit) * rates.gradient
         case Stage.REDUCE:
             # Eigenvectors for Kronecker factors; a Cholesky root is of a quarter of the operations.
             part = 1.0 if isinstance(plan.recipe.curvature, Kfac | Ekfac) else 0.25
             ends = not isinstance(plan.recipe.curvature, Ekfac) or unit.family == "factors"
             return part * rates.eigen * sum(w**3 for w in _matrices(plan)) if ends else rates.gradient
         case Stage.PROJECT | Stage.WIDEN | Stage.WEIGH | Stage.TRACE | Stage.CARRY:
-            return rows * PROJECTING * rates.gradient
+            return rows * _pass_part(plan, unit) * rates.gradient
         case Stage.EMIT:
             made = plan.keeps_projections or plan.widened(unit.block)
             rotated = rates.product / 2 * width * _row_width(plan) if plan.recipe.pca else 0.0
-            return rows * (rotated + (0.05 if made else PROJECTING) * rates.gradient)
+            return rows * (rotated + (0.05 if made else _pass_part(plan, unit)) * rates.gradient)
         case _:
             return _rotation_seconds(plan, unit, rates)
+
+
+def _pass_part(plan: BuildPlan, unit: Unit) -> float:
+    """Expect the seconds of a pass, in units of the gradient's: little where an earlier pass kept its gradients."""
+    first = unit.stage is Stage.MEASURE and plan.statistic(unit.statistic).source == "positions"
+    reads = unit.stage in {Stage.MEASURE, Stage.PROJECT, Stage.WIDEN, Stage.EMIT}
+    return READING if plan.keeps_gradients and reads and not first else PROJECTING
 
 
 def _rotation_seconds(plan: BuildPlan, unit: Unit, rates: Rates) -> float:

@@ -11,6 +11,7 @@ from byline.curvature.kronecker import KeptEigenvalueStatistic
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.features.featurizer import statistics
 from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.narrow import all_narrow
 from byline.groups import ENOUGH_SUMS, LARGEST_MICRO_BATCH, GroupOptions
 from byline.members import Member, run_time
 from byline.models.adapters import require_same_blocks
@@ -105,6 +106,7 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         work=work,
         grouping=config.groups,
         recordings=recorded_visits(task, config.recipe, members, model.blocks),
+        keeps_gradients=_keeps_gradients(fits, model.blocks, len(task.train_set)),
     )
     return ProbedPlan(plan=plan, model=model, row_seconds=cost.seconds * cost.mean_length)
 
@@ -194,6 +196,18 @@ def _statistic_plan(statistic: Statistic, groups: GroupOptions | None, rows: int
         fresh=True,
         micro_batch=micro_batch,
     )
+
+
+GRADIENT_BYTES = 1 << 33
+"""Bytes of all rows' whole gradients, at most, that are kept for later passes."""
+
+
+def _keeps_gradients(fits: Sequence[StatisticPlan], blocks: Sequence[Block], rows: int) -> bool:
+    """Tell whether the gradients of all rows are kept: a first pass goes over all, and they are narrow and few."""
+    numbers = sum(block.rows * block.columns for block in blocks)
+    first = next((fit for fit in fits if fit.source == "positions" and fit.labels == "given"), None)
+    whole = first is not None and not first.fresh and (first.sample is None or first.sample >= rows)
+    return whole and all_narrow(blocks) and 4 * numbers * rows <= GRADIENT_BYTES
 
 
 KEPT_BYTES = 1 << 32

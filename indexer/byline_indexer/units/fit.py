@@ -92,7 +92,7 @@ class FitStage:
 
     def _fit_gradients(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[BatchGradients]:
         micro_batch = self._plan.statistic(unit.statistic).micro_batch
-        for gradients in self._context.label_gradients(unit.member, rows, statistic.labels):
+        for gradients in self._context.label_gradients(unit.member, rows, statistic):
             assert self._context.at is not None
             yield (
                 gradients if micro_batch == 1 else sum_micro_batches(gradients, self._context.at, micro_batch)
