@@ -95,8 +95,10 @@ class RemainingTime:
         self._last = self._clock()
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Note how far a phase is. The time since the last note is counted as its own."""
+        """Note how far a phase is. The time since the last note of any that grew is counted as its own."""
         now = self._clock()
+        if self._progress.get(phase) == (done, total):
+            return
         if done:
             self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
             self._phase = phase

@@ -144,3 +144,20 @@ def test_nothing_is_told_of_the_rest_before_it_is_laid_out() -> None:
     remaining.progress(PREPARE, 10, 10)
     remaining.expect({"emit": 10.0})
     assert remaining.seconds() == pytest.approx(10.0)
+
+
+def test_a_report_of_the_same_work_takes_no_time_from_it() -> None:
+    told = []
+    for repeats in (0, 5):
+        clock = Clock()
+        remaining = RemainingTime(clock)
+        remaining.expect({"emit": 40.0})
+        remaining.progress("emit", 0, 4)
+        for _ in range(2):
+            for _ in range(repeats):
+                clock.now += 2.0
+                remaining.progress("emit", *remaining._progress["emit"])
+            clock.now += 10.0 - 2.0 * repeats
+            remaining.progress("emit", remaining._progress["emit"][0] + 1, 4)
+        told.append(remaining.seconds())
+    assert told[0] == told[1]

@@ -19,7 +19,7 @@ from byline.models.member import MemberModel
 from byline.models.optimizer_state import load_moments
 from byline.models.pass_memory import return_memory
 from byline.models.training_points import NamedItems, read_items
-from byline.progress import count_steps
+from byline.progress import count_steps, several_steps
 from byline.task import Item, Task
 from byline.types import Rows, State
 from byline_indexer.units.batches import item_batches
@@ -145,7 +145,8 @@ class WorkerContext:
         with count_steps(None, len(rows)) as advance:
             for batch, items in item_batches(rows, self._plan.numerics.limits, self.items):
                 self.at = batch
-                yield batch, items
+                with several_steps(len(batch)):
+                    yield batch, items
                 advance(len(batch))
 
     def in_order(self, parts: Iterable[State]) -> State:
@@ -174,7 +175,10 @@ class WorkerContext:
         """
         model = self.model(member)
         for _, items in self.batches(rows):
-            yield from _one_at_a_time([model.gradients(items, self._plan.recipe.train_signal)])
+            with count_steps(None, 2) as advance:  # the pass, and what is made of it
+                made = model.gradients(items, self._plan.recipe.train_signal)
+                advance(1)
+                yield from _one_at_a_time([made])
 
     def label_gradients(self, member: str, rows: Rows, labels: Labels) -> Iterator[BatchGradients]:
         """Differentiate the train signal at the given labels, or the loss at others.
