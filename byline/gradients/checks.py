@@ -270,14 +270,12 @@ def _differing_block(collector: GradientCollector, objective: Objective, sample:
         if collector.separation is None:
             passed = collector.traced_pass(objective, sample(3), 3)
             return _worst_block(collector, [passed.differentiate(0, keep=False)], [alone])
-        found = collector.collect_batch(
-            objective, sample(3), 3
-        )  # its graph is gone before the next one is made
+        found = collector.collect_batch(objective, sample(3), 3)  # gone before the next graph is made
         parts = [found.examples(slice(n, n + 1)) for n in range(3)]
         advance(1)
         passed = collector.traced_pass(objective, sample(3), 3)
-        others = (_as_tensors(collector, passed.differentiate(n, keep=n == 1)) for n in (1, 2))
-        return _worst_block(collector, parts, _counted(chain([alone], others), advance))
+        other = (_as_tensors(collector, passed.differentiate(1, keep=False)) for _ in range(1))
+        return _worst_block(collector, parts, _counted(chain([alone], other, [alone]), advance))
 
 
 def _counted(found: Iterable[T], advance: Callable[[int], None]) -> Iterator[T]:

@@ -158,7 +158,7 @@ def make_collector(
     with count_steps(None, CHECK_PARTS + len(others)) as advance:
         first, second = probed_items(task, model, compute)
         advance(1)
-        sample, reverse = _samples(task, compute, first, second), _samples(task, compute, second, first)
+        sample, reverse = samples(task, compute, first, second), samples(task, compute, second, first)
         if recipe.layers == "last":
             layers = last_layer(model, signal, sample, layers)
         collector = build_collector(model, signal, sample, layers)
@@ -168,7 +168,7 @@ def make_collector(
             advance(1)
             check_objective(collector, task.objective(target), sample, f"target '{target}'")
         advance(1)
-        collector.unused = _never_reached(task, collector, compute)
+        collector.unused = never_reached(task, collector, compute)
     return collector
 
 
@@ -176,11 +176,12 @@ CHECK_PARTS = 5
 """Parts of a check of about one length: the choice of items, two of the collector, batches, and unused parameters."""
 
 
-def _samples(task: Task, compute: Compute, first: Item, second: Item) -> Sample:
+def samples(task: Task, compute: Compute, first: Item, second: Item) -> Sample:
+    """Make batches of 1, 2 and 3 examples, of which the third equals the first."""
     return lambda count: collate_items(task, [first, second, first][:count], compute.device)
 
 
-def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -> tuple[str, ...]:
+def never_reached(task: Task, collector: GradientCollector, compute: Compute) -> tuple[str, ...]:
     """Attributed parameters that no objective of a few training points leads to."""
     waiting = set(collector.unused)
     for row in probed_rows(task):

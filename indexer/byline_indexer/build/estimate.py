@@ -20,6 +20,7 @@ from byline.index.examples import write_examples
 from byline.index.layout import StorageOptions
 from byline.loading.task_file import load_task
 from byline.models.training_points import describe_row
+from byline.models.unchecked import Unchecked
 from byline.task import Task
 from byline_indexer.build.group_estimate import Grouping, grouping
 from byline_indexer.build.peak_memory import foretold_peak, left_by_fits, resident_memory
@@ -27,7 +28,7 @@ from byline_indexer.build.probe import probed_plan
 from byline_indexer.build.survey import read_row
 from byline_indexer.build.trial import Trial
 from byline_indexer.config import BuildConfig
-from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.plan import BuildPlan, Numerics
 from byline_indexer.units.trajectories import matrix_widths
 from byline_indexer.units.unit import Stage, Unit
 
@@ -95,8 +96,9 @@ def estimate(config: BuildConfig) -> Estimate:
     """
     start = time.perf_counter()
     task = load_task(config.task).task
-    probed = probed_plan(config, task)
-    loading, plan = time.perf_counter() - start, probed.plan
+    unchecked = Unchecked(task, config.recipe, Numerics.of(config.build).compute)
+    probed = probed_plan(config, task, checks=unchecked)
+    loading, plan = time.perf_counter() - start + unchecked.spared, probed.plan
     threads_before = torch.get_num_threads()
     torch.set_num_threads(plan.numerics.threads)
     try:

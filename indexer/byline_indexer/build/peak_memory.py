@@ -26,6 +26,7 @@ def foretold_peak(plan: BuildPlan, trial: Trial, loaded: int) -> int:
     batch = trial.batch if plan.numerics.device == "cpu" else 0
     return max(
         peak_memory() + _FEATURES * trial.width * more_rows,
+        loaded + _CHECKED * sum(block.rows * block.columns for block in plan.parameter_blocks),
         loaded + batch + _sums(plan, trial),
         loaded + batch + fitted + _FEATURES * trial.width * rows,
         loaded + fitted + _rotation(plan, trial.width),
@@ -34,6 +35,10 @@ def foretold_peak(plan: BuildPlan, trial: Trial, loaded: int) -> int:
 
 _FEATURES = 3 * 4
 """Bytes of a feature's number: its projection, the preconditioned one, and the block that is written."""
+
+
+_CHECKED = 4 * 4
+"""Bytes of an attributed number in the check of a model: four whole gradients in single precision."""
 
 
 def left_by_fits(trial: Trial) -> int:

@@ -15,6 +15,7 @@ from byline.groups import ENOUGH_SUMS, LARGEST_MICRO_BATCH, GroupOptions
 from byline.members import Member, run_time
 from byline.models.adapters import require_same_blocks
 from byline.models.member import MemberModel
+from byline.models.network import Checks
 from byline.models.optimizer_state import load_moments
 from byline.models.training_points import read_items
 from byline.progress import count_steps
@@ -53,13 +54,16 @@ def make_plan(config: BuildSettings, task: Task, work: Path = Path()) -> BuildPl
     return probed_plan(config, task, work).plan
 
 
-def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> ProbedPlan:
+def probed_plan(
+    config: BuildSettings, task: Task, work: Path = Path(), checks: Checks | None = None
+) -> ProbedPlan:
     """Lay out a build.
 
     Args:
         config: The settings of the build.
         task: Its Task.
         work: The work directory, once it is known.
+        checks: Results of earlier checks of the model. None checks it.
 
     Returns:
         The plan, and the first member's model: it is loaded to learn which statistics its layers need.
@@ -79,7 +83,7 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         used = {m.checkpoint: task.checkpoints[m.checkpoint] for m in members}
         require_same_blocks(used, config.recipe.members.adapters)
     with count_steps(None, 2) as advance:
-        model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
+        model = MemberModel.load(task, config.recipe, members[0], numerics.compute, checks=checks)
         advance(1)
         _refuse_whole_gradients(config.recipe, model.blocks)
         refuse_wide_vectors(model, config.recipe, config.build.memory_bytes)
