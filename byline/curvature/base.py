@@ -55,6 +55,10 @@ class Statistic(Protocol):
     def sample(self) -> int | None:
         """Number of training points to measure, drawn at random. None measures all."""
 
+    @property
+    def reads_state(self) -> bool:
+        """Whether it reads what statistics before it fitted. Otherwise that takes no memory beside its sums."""
+
     def needed(self, rows: int) -> bool:
         """Tell whether a fit to this many training points needs this pass."""
 
@@ -67,6 +71,8 @@ class Statistic(Protocol):
 
 class EveryFit:
     """A pass that a fit needs for any number of training points."""
+
+    reads_state: bool = True
 
     def needed(self, rows: int) -> bool:
         """Return True."""

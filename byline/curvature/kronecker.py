@@ -278,6 +278,7 @@ class KeptEigenvalueStatistic:
     name = "kept"
     source: Source = "projected"
     sample = None
+    reads_state = True
 
     def __init__(self, fitted_on: int, labels: Labels) -> None:
         self._fitted_on, self.labels = fitted_on, labels

@@ -64,6 +64,7 @@ class ScaledStatistic:
     """A statistic of gradients, measured on scaled ones."""
 
     source: Source = "gradients"
+    reads_state = True
 
     def __init__(self, scale: OuterScale, statistic: Statistic) -> None:
         self._scale, self._statistic = scale, statistic

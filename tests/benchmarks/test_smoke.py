@@ -49,6 +49,7 @@ MORE = [
     "benchmarks.accuracy.finetuning --case images",
     "benchmarks.accuracy.ensembles --rates",
     "benchmarks.accuracy.ensembles --sizes",
+    "benchmarks.speed.language_model --memory",
 ]
 NAMED = re.compile(r"-m ((?:benchmarks|tests\.system)[\w.]*)")
 

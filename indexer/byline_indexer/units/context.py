@@ -19,7 +19,7 @@ from byline.models.member import MemberModel
 from byline.models.optimizer_state import load_moments
 from byline.models.pass_memory import return_memory
 from byline.models.training_points import NamedItems, read_items
-from byline.progress import count_steps
+from byline.progress import count_steps, several_steps
 from byline.task import Item, Task
 from byline.types import Rows, State
 from byline_indexer.units.batches import item_batches
@@ -147,7 +147,8 @@ class WorkerContext:
         with count_steps(None, len(rows)) as advance:
             for batch, items in item_batches(rows, self._plan.numerics.limits, self.items):
                 self.at = batch
-                yield batch, items
+                with several_steps(len(batch)):
+                    yield batch, items
                 advance(len(batch))
 
     def in_order(self, parts: Iterable[State]) -> State:
@@ -180,10 +181,11 @@ class WorkerContext:
             The gradients of each batch. They are gone when the next ones are asked for.
         """
         for batch, items in self.batches(rows):
-            kept = None if positions else self._found(member, batch)
-            yield from _one_at_a_time(
-                [kept or self._differentiated(member, batch, items, positions=positions)]
-            )
+            with count_steps(None, 2) as advance:  # the pass, and what is made of it
+                kept = None if positions else self._found(member, batch)
+                made = kept or self._differentiated(member, batch, items, positions=positions)
+                advance(1)
+                yield from _one_at_a_time([made])
 
     def _found(self, member: str, batch: Rows) -> BatchGradients | None:
         if not self._plan.keeps_gradients:
