@@ -57,6 +57,9 @@ bench-build: $(READY)  ## build time over plain forward and backward passes
 bench-llm: $(READY)  ## what indexing a language model costs beside plain training passes (after demo-llm; 90 minutes)
 	$(BIN)/python -m benchmarks.speed.language_model
 
+bench-llm-memory: $(READY)  ## peak memory of every recipe's build on that model (after demo-llm; an hour and a half)
+	$(BIN)/python -m benchmarks.speed.language_model --memory
+
 bench-memory: $(READY)  ## peak memory of a build at n and 10 n rows
 	$(BIN)/python -m benchmarks.speed.memory
 

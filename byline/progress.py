@@ -42,6 +42,8 @@ class _Count:
     name: str | None
     total: int
     done: int = 0
+    span: int = 1
+    """Steps that the running one counts as, which counts inside this one refine."""
 
 
 @dataclass
@@ -53,7 +55,7 @@ class _Counts:
     def tell(self) -> None:
         fraction = 0.0
         for count in reversed(self.counts):
-            fraction = min(1.0, (count.done + fraction) / max(1, count.total))
+            fraction = min(1.0, (count.done + fraction * count.span) / max(1, count.total))
         named = next((c for c in reversed(self.counts) if c.name), None)
         name = named.name if named and named.name else self.names[-1]
         self.report(Step(name, named.done if named else 0, named.total if named else 0, fraction))
@@ -118,6 +120,21 @@ def count_steps(name: str | None, total: int) -> Iterator[Callable[[int], None]]
         yield advance
     finally:
         counts.counts.pop()
+
+
+@contextmanager
+def several_steps(steps: int) -> Iterator[None]:
+    """Let what is counted inside the block refine several steps of the count around it, such as a batch of them."""
+    counts = _current.get()
+    if counts is None or not counts.counts:
+        yield
+        return
+    around = counts.counts[-1]
+    before, around.span = around.span, steps
+    try:
+        yield
+    finally:
+        around.span = before
 
 
 def count_items(name: str | None, items: Collection[T]) -> Iterator[T]:

@@ -45,7 +45,7 @@ class Loop:
         fit = 0.0
         for statistic in statistics(self._recipe, self._model.blocks):
             if statistic.needed(self._rows):
-                by_row = statistic.source == "gradients"
+                by_row = statistic.source in {"gradients", "positions"}
                 fit += self._measured(statistic, state) if by_row else self._product(statistic, state)
         features = self._features(state)
         return features, features + fit

@@ -120,7 +120,7 @@ class LanczosStatistic(EveryFit):
         """
         product_P = sums["product"] / count
         first_P = _first(self._width).to(product_P.device)
-        basis_SP = torch.stack([first_P, *(state[_direction(n)] for n in range(1, self._step + 1))])
+        basis_SP = [first_P, *(state[_direction(n)] for n in range(1, self._step + 1))]
         column_S = coordinates(product_P, basis_SP)
         if self._size is None:
             direction_P = next_direction(product_P, basis_SP, self._fresh(product_P))
@@ -133,7 +133,8 @@ class LanczosStatistic(EveryFit):
                 f"expected a {self._matrix} with a positive eigenvalue, got none in {self._step + 1} steps: take "
                 f"curvature.matrix = 'ggn', more curvature.steps, or weights that are trained"
             )
-        return {VALUES: pairs.values_K[kept], VECTORS: pairs.vectors_KP[kept].float().contiguous()}
+        vectors_KP = pairs.vectors_KP if bool(kept.all()) else pairs.vectors_KP[kept]
+        return {VALUES: pairs.values_K[kept], VECTORS: vectors_KP.float().contiguous()}
 
     def _fresh(self, like_P: Tensor) -> Iterator[Tensor]:
         """Random vectors, where the Krylov space is exhausted.

@@ -17,8 +17,9 @@ from byline.gradients.outer_products.blocks import Block
 from byline.projection.base import ProjectionSpec
 from byline.types import State
 
-Source = Literal["gradients", "projected", "products", "evaluation"]
-"""Input of a statistic: gradients as they come (`BatchGradients`), vectors that are already projected (phi_NK),
+Source = Literal["gradients", "positions", "projected", "products", "evaluation"]
+"""Input of a statistic: gradients (`BatchGradients`), gradients with all positions' own outer products, vectors that are
+already projected (phi_NK),
 what a batch's curvature matrix makes of vectors (`BatchProducts`), or the projected gradients of the evaluation set's
 items as queries (phi_NK)."""
 SCRATCH = "scratch."
@@ -54,6 +55,10 @@ class Statistic(Protocol):
     def sample(self) -> int | None:
         """Number of training points to measure, drawn at random. None measures all."""
 
+    @property
+    def reads_state(self) -> bool:
+        """Whether it reads what statistics before it fitted. Otherwise that takes no memory beside its sums."""
+
     def needed(self, rows: int) -> bool:
         """Tell whether a fit to this many training points needs this pass."""
 
@@ -66,6 +71,8 @@ class Statistic(Protocol):
 
 class EveryFit:
     """A pass that a fit needs for any number of training points."""
+
+    reads_state: bool = True
 
     def needed(self, rows: int) -> bool:
         """Return True."""

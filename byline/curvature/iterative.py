@@ -35,6 +35,8 @@ from byline.types import State
 
 PROBES = 16
 """Vectors of random signs that estimate the trace: to about a tenth where many eigenvalues matter."""
+NUMBERS = 1 << 26
+"""Numbers of vectors that are multiplied together, at most."""
 _POWER = 16
 """Exponent of the norm over the batches' largest eigenvalues: the norm bounds their maximum, and its terms can be
 added up."""
@@ -238,9 +240,13 @@ class TraceStatistic(EveryFit):
     def measure(self, batch: BatchProducts, state: State) -> State:
         """Compute the mean over the probes of z^T H z."""
         del state
-        signs_VP = random_signs(stream_key(0, "trace"), 0, PROBES, self._width, torch.device("cpu")).double()
-        products_VP = batch(signs_VP, self._matrix)
-        return {"trace": (products_VP * signs_VP.to(products_VP)).sum()[None] / PROBES}
+        key, together, total = stream_key(0, "trace"), max(1, min(PROBES, NUMBERS // self._width)), 0.0
+        for start in range(0, PROBES, together):
+            count = min(together, PROBES - start)
+            signs_VP = random_signs(key, start, count, self._width, torch.device("cpu")).double()
+            products_VP = batch(signs_VP, self._matrix)
+            total += float((products_VP * signs_VP.to(products_VP)).sum())
+        return {"trace": torch.tensor([total / PROBES], dtype=torch.float64)}
 
     def finish(self, sums: Sums, count: int, state: State) -> State:
         """Compute the damping as a number.

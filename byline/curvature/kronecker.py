@@ -140,7 +140,7 @@ class FactorStatistic(EveryFit):
             last wave, None where coordinates are chosen by other eigenvalues.
     """
 
-    source: Source = "gradients"
+    source: Source = "positions"
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class FactorStatistic(EveryFit):
             for side, factor in (("left", use.left), ("right", use.right)):
                 diagonal = self._options.is_diagonal(block, side)
                 moment = factor.second_moment(active_NT, diagonal=diagonal)
-                _add(sums, f"{block.name}.{side}", moment if diagonal else pack(moment))
+                _add(sums, f"{block.name}.{side}", (moment if diagonal else pack(moment)).double())
             _add(sums, f"{block.name}.positions", active_NT.sum().double())
         return sums
 
@@ -278,6 +278,7 @@ class KeptEigenvalueStatistic:
     name = "kept"
     source: Source = "projected"
     sample = None
+    reads_state = True
 
     def __init__(self, fitted_on: int, labels: Labels) -> None:
         self._fitted_on, self.labels = fitted_on, labels

@@ -12,7 +12,7 @@
 Vectors are rows. Shapes: V vectors at once, P numbers of a vector, K Ritz pairs, S steps.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -245,24 +245,39 @@ class RitzPairs:
 
 _COLUMNS = 1 << 16
 """Numbers of each direction that are in double precision at a time: a basis may be kept in single."""
+Directions = Tensor | Sequence[Tensor]
+"""A basis [S, P], or its S rows apart: together they would be in memory twice."""
 
 
-def coordinates(vector_P: Tensor, basis_SP: Tensor) -> Tensor:
+def _stretches(basis_SP: Directions) -> Iterator[Tensor]:
+    """Cut a basis into stretches of columns.
+
+    Yields:
+        [S, C] of each.
+    """
+    if isinstance(basis_SP, Tensor):
+        yield from torch.split(basis_SP, _COLUMNS, dim=1)
+        return
+    for parts in zip(*(torch.split(row_P, _COLUMNS) for row_P in basis_SP), strict=True):
+        yield torch.stack(parts)
+
+
+def coordinates(vector_P: Tensor, basis_SP: Directions) -> Tensor:
     """Inner products of a vector with every direction, added up in the vector's precision: [S]."""
-    parts = zip(torch.split(basis_SP, _COLUMNS, dim=1), torch.split(vector_P, _COLUMNS), strict=True)
+    parts = zip(_stretches(basis_SP), torch.split(vector_P, _COLUMNS), strict=True)
     return torch.stack([part_SC.to(vector_P) @ part_C for part_SC, part_C in parts]).sum(dim=0)
 
 
-def orthogonalize(vector_P: Tensor, basis_SP: Tensor) -> Tensor:
+def orthogonalize(vector_P: Tensor, basis_SP: Directions) -> Tensor:
     """Take a basis' directions out of a vector, twice, since once leaves rounding of their size behind."""
     for _ in range(2):  # "twice is enough" (Parlett): one pass leaves rounding of the basis behind
         along_S = coordinates(vector_P, basis_SP)
-        parts = [along_S @ part_SC.to(vector_P) for part_SC in torch.split(basis_SP, _COLUMNS, dim=1)]
+        parts = [along_S @ part_SC.to(vector_P) for part_SC in _stretches(basis_SP)]
         vector_P = vector_P - torch.cat(parts)
     return vector_P
 
 
-def next_direction(product_P: Tensor, basis_SP: Tensor, fresh: Iterable[Tensor]) -> Tensor:
+def next_direction(product_P: Tensor, basis_SP: Directions, fresh: Iterable[Tensor]) -> Tensor:
     """Continue an orthonormal basis of a Krylov space by a unit vector.
 
     Args:
@@ -273,7 +288,7 @@ def next_direction(product_P: Tensor, basis_SP: Tensor, fresh: Iterable[Tensor])
     Returns:
         A unit vector orthogonal to the basis.
     """
-    least = NEGLIGIBLE * torch.finfo(basis_SP.dtype).eps
+    least = NEGLIGIBLE * torch.finfo(basis_SP[0].dtype).eps
     rest_P = orthogonalize(product_P, basis_SP)
     if float(rest_P.norm()) > least * float(product_P.norm()):
         return _unit(rest_P)
@@ -304,14 +319,17 @@ def ritz_pairs(basis_SP: Tensor, products_SP: Tensor, size: int | None = None) -
     return ritz_pairs_of(basis_SP, projected_SS, size)
 
 
-def ritz_pairs_of(basis_SP: Tensor, projected_SS: Tensor, size: int | None = None) -> RitzPairs:
+def ritz_pairs_of(basis_SP: Directions, projected_SS: Tensor, size: int | None = None) -> RitzPairs:
     """Compute Ritz pairs as `ritz_pairs` does, from Q H Q^T itself."""
     symmetric_SS = (projected_SS + projected_SS.T) / 2
     values_S, vectors_SS = torch.linalg.eigh(symmetric_SS.double())
-    kept = slice(None, size)
-    return RitzPairs(
-        values_K=values_S.flip(0)[kept], vectors_KP=(vectors_SS.flip(1).T[kept]).to(basis_SP) @ basis_SP
-    )
+    kept_KS = vectors_SS.flip(1).T[:size].to(basis_SP[0])
+    vectors_KP = kept_KS.new_empty(len(kept_KS), len(basis_SP[0]))
+    start = 0
+    for part_SC in _stretches(basis_SP):
+        torch.matmul(kept_KS, part_SC, out=vectors_KP[:, start : start + part_SC.shape[1]])
+        start += part_SC.shape[1]
+    return RitzPairs(values_K=values_S.flip(0)[:size], vectors_KP=vectors_KP)
 
 
 def lanczos(product: Product, start_P: Tensor, steps: int, size: int | None = None) -> RitzPairs:

@@ -39,13 +39,13 @@ import torch
 from torch import Tensor
 
 from byline.curvature.base import NoCurvature
-from byline.curvature.iterative import Cg
+from byline.curvature.iterative import NUMBERS, Cg
 from byline.curvature.kronecker import Ekfac, Kfac
 from byline.curvature.kronecker_inverse import block_spectra, nearby_inverse
 from byline.curvature.solvers import Product, conjugate_gradients
 from byline.errors import InvalidQuery, NonFiniteGradient
 from byline.features.featurizer import MemberFeaturizer
-from byline.features.solving import NUMBERS, TrainingProducts
+from byline.features.solving import TrainingProducts
 from byline.models.member import MemberModel
 from byline.models.run_geometry import RunGeometry
 from byline.progress import count_items, count_steps

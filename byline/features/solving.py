@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from byline.curvature.iterative import DAMPING, IterativeCurvature
+from byline.curvature.iterative import DAMPING, NUMBERS, IterativeCurvature
 from byline.curvature.kronecker import kept_blocks
 from byline.curvature.kronecker_inverse import block_spectra, nearby_inverse
 from byline.curvature.products import Matrix
@@ -23,8 +23,6 @@ from byline.types import Rows, State
 
 KEPT_ITEMS = 4096
 """Items of samples up to this size are read once."""
-NUMBERS = 1 << 26
-"""Numbers of the right-hand sides that are solved together."""
 
 
 class ItemProducts:

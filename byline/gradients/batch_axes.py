@@ -17,6 +17,7 @@ from byline.gradients.collector import GradientCollector
 from byline.gradients.passes.batch import BatchPass, Separation, owners
 from byline.gradients.passes.layouts import SHARED, UNREACHED, Layout, candidates
 from byline.gradients.passes.module_gradients import ModuleLayout
+from byline.progress import count_items
 from byline.task import Batch, Objective
 
 Sample = Callable[[int], Batch]
@@ -44,11 +45,14 @@ def learn_separation(
     watched = _owners(collector)
     if by_modules:  # not the whole model: that would be another pass
         watched |= {name: module for name, module in _modules(collector).items() if name}
-    two, three = (_watched_pass(collector, objective, sample(count), watched) for count in (2, 3))
+    two, three = (
+        _watched_pass(collector, objective, sample(count), watched) for count in count_items(None, (2, 3))
+    )
     if any(call.is_lost(three.graph, collector.parameters) for call in three.trace.operations):
         collector.copies = True
         two, three = (_watched_pass(collector, objective, sample(count), watched) for count in (2, 3))
-    values = [three.edge_gradients(weights, keep=True) for weights in ([1, 0, 0], [0, 1, 0])]
+    weights_of = ([1, 0, 0], [0, 1, 0])
+    values = [three.edge_gradients(weights, keep=True) for weights in count_items(None, weights_of)]
     layouts = _Layouts(
         _paired(two.trace.operations, three.trace.operations),
         _paired(two.trace.modules, three.trace.modules),

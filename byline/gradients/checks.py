@@ -6,10 +6,10 @@ at a time from then on. Differences that vanish in a higher precision are roundi
 
 import copy
 import glob
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,10 @@ from byline.gradients.collector import GradientCollector, require_values
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.gradients.passes.assembly import to_dense
 from byline.gradients.quantization import let_gradients_pass
+from byline.progress import count_steps
 from byline.task import Batch, LayerSelection, Objective
+
+T = TypeVar("T")
 
 RELATIVE_TOLERANCE = 2e-3
 """Largest difference from autograd, in the length of a block's gradient. Float32 sums stay far below it."""
@@ -50,14 +53,18 @@ def build_collector(
         UnsupportedModel: The model cannot be differentiated. The message names the module.
     """
     collector = GradientCollector(let_gradients_pass(model), layers)
-    _refuse_failing(collector, objective, sample)
-    with named_fault(collector.model, watched=True):
-        _capture_or_not(collector, objective, sample)
-    if collector.captures:
-        _separate(collector, objective, sample)
-    if collector.separation is None:
-        check_batches(collector, objective, sample, "train signal")
-    reached = collector.reached_parameters(objective, sample(1))
+    with count_steps(None, 5) as advance:
+        _refuse_failing(collector, objective, sample)
+        advance(1)
+        with named_fault(collector.model, watched=True):
+            _capture_or_not(collector, objective, sample)
+        advance(1)
+        if collector.captures:
+            _separate(collector, objective, sample)
+        if collector.separation is None:
+            check_batches(collector, objective, sample, "train signal")
+        advance(2)
+        reached = collector.reached_parameters(objective, sample(1))
     collector.unused = tuple(name for name in collector.parameters if name not in reached)
     return collector
 
@@ -257,15 +264,29 @@ def _differing_block(collector: GradientCollector, objective: Objective, sample:
     """
     if not collector.independent:
         return None
-    alone = autograd(collector, objective, sample(1), 1)
-    if collector.separation is None:
+    with count_steps(None, 5) as advance:
+        alone = autograd(collector, objective, sample(1), 1)
+        advance(1)
+        if collector.separation is None:
+            passed = collector.traced_pass(objective, sample(3), 3)
+            return _worst_block(collector, [passed.differentiate(0, keep=False)], [alone])
+        found = collector.collect_batch(objective, sample(3), 3)  # gone before the next graph is made
+        parts = [found.examples(slice(n, n + 1)) for n in range(3)]
+        advance(1)
         passed = collector.traced_pass(objective, sample(3), 3)
-        return _worst_block(collector, [passed.differentiate(0, keep=False)], [alone])
-    found = collector.collect_batch(objective, sample(3), 3)  # its graph is gone before the next one is made
-    parts = [found.examples(slice(n, n + 1)) for n in range(3)]
-    passed = collector.traced_pass(objective, sample(3), 3)
-    others = (_as_tensors(collector, passed.differentiate(n, keep=n == 1)) for n in (1, 2))
-    return _worst_block(collector, parts, chain([alone], others))
+        other = (_as_tensors(collector, passed.differentiate(1, keep=False)) for _ in range(1))
+        return _worst_block(collector, parts, _counted(chain([alone], other, [alone]), advance))
+
+
+def _counted(found: Iterable[T], advance: Callable[[int], None]) -> Iterator[T]:
+    """Count what is made.
+
+    Yields:
+        Each of `found`.
+    """
+    for each in found:
+        advance(1)
+        yield each
 
 
 def _as_tensors(collector: GradientCollector, single: BatchGradients) -> dict[str, Tensor]:

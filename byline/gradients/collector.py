@@ -24,6 +24,7 @@ from byline.gradients.passes.batch import BatchPass, Separation
 from byline.gradients.passes.single_example import SingleExamplePass
 from byline.gradients.report import ParameterReport
 from byline.gradients.selection import select
+from byline.progress import count_items, count_steps
 from byline.task import Batch, LayerSelection, Objective
 
 Within = Callable[[], AbstractContextManager[Any]]
@@ -153,14 +154,17 @@ class GradientCollector:
             InseparableError: The pass cannot be cut into its examples.
         """
         assert self.separation is not None
-        passed = self._traced_batch(objective, batch, count, self.separation)
-        familiar = self._is_familiar(passed)
-        try:
-            found = passed.edge_gradients([1.0] * count, keep=not familiar)
-        except RuntimeError as error:  # what autograd says of operations in place
-            raise InseparableError(
-                f"{describe_fault(self.model, error)}, where a batch is cut into examples"
-            ) from error
+        with count_steps(None, 2) as advance:
+            passed = self._traced_batch(objective, batch, count, self.separation)
+            advance(1)
+            familiar = self._is_familiar(passed)
+            try:
+                found = passed.edge_gradients([1.0] * count, keep=not familiar)
+            except RuntimeError as error:  # what autograd says of operations in place
+                raise InseparableError(
+                    f"{describe_fault(self.model, error)}, where a batch is cut into examples"
+                ) from error
+            advance(1)
         gradients = passed.split(found)
         if not familiar:
             passed.refuse_mixed(found, self.rounding)
@@ -191,7 +195,7 @@ class GradientCollector:
 
     def _one_pass(self, objective: Objective, batch: Batch, count: int) -> BatchGradients:
         passed = self.traced_pass(objective, batch, count)
-        parts = [passed.differentiate(n, keep=n + 1 < count) for n in range(count)]
+        parts = [passed.differentiate(n, keep=n + 1 < count) for n in count_items(None, range(count))]
         gradients = concatenate_batches(parts)
         refuse_non_finite(gradients)
         self.log.note_gradients(gradients, self.unused, self.blocks)

@@ -11,7 +11,7 @@ from byline.task import Item
 
 IGNORED = -100
 """`ignore_index` of torch's losses."""
-LONGEST = 64
+LONGEST = 32
 """Positions of a sequence that a model is checked on, at most."""
 
 

@@ -24,6 +24,7 @@ from byline.models.device import CPU, Compute, to_device
 from byline.models.excerpts import LONGEST, excerpt
 from byline.models.item_passes import item_shape
 from byline.models.training_points import collate_items, faulty_item_named, read_items
+from byline.progress import count_items, count_steps
 from byline.recipes import Recipe
 from byline.task import Item, LayerSelection, Task
 
@@ -150,24 +151,37 @@ def make_collector(
     """
     layers = layers or task.layers
     let_gradients_pass(model.eval()).to(compute.device)
-    first, second = probed_items(task, model, compute)
-    sample, reverse = _samples(task, compute, first, second), _samples(task, compute, second, first)
-    signal = task.objective(recipe.train_signal)
-    if recipe.layers == "last":
-        layers = last_layer(model, signal, sample, layers)
-    collector = build_collector(model, signal, sample, layers)
-    check_batches(collector, signal, reverse, "train signal")
-    for target in sorted({"loss", *task.targets} - {recipe.train_signal}):
-        check_objective(collector, task.objective(target), sample, f"target '{target}'")
-    collector.unused = _never_reached(task, collector, compute)
+    signal, others = (
+        task.objective(recipe.train_signal),
+        sorted({"loss", *task.targets} - {recipe.train_signal}),
+    )
+    with count_steps(None, CHECK_PARTS + len(others)) as advance:
+        first, second = probed_items(task, model, compute)
+        advance(1)
+        sample, reverse = samples(task, compute, first, second), samples(task, compute, second, first)
+        if recipe.layers == "last":
+            layers = last_layer(model, signal, sample, layers)
+        collector = build_collector(model, signal, sample, layers)
+        advance(2)
+        check_batches(collector, signal, reverse, "train signal")
+        for target in others:
+            advance(1)
+            check_objective(collector, task.objective(target), sample, f"target '{target}'")
+        advance(1)
+        collector.unused = never_reached(task, collector, compute)
     return collector
 
 
-def _samples(task: Task, compute: Compute, first: Item, second: Item) -> Sample:
+CHECK_PARTS = 5
+"""Parts of a check of about one length: the choice of items, two of the collector, batches, and unused parameters."""
+
+
+def samples(task: Task, compute: Compute, first: Item, second: Item) -> Sample:
+    """Make batches of 1, 2 and 3 examples, of which the third equals the first."""
     return lambda count: collate_items(task, [first, second, first][:count], compute.device)
 
 
-def _never_reached(task: Task, collector: GradientCollector, compute: Compute) -> tuple[str, ...]:
+def never_reached(task: Task, collector: GradientCollector, compute: Compute) -> tuple[str, ...]:
     """Attributed parameters that no objective of a few training points leads to."""
     waiting = set(collector.unused)
     for row in probed_rows(task):
@@ -208,7 +222,7 @@ def probed_items(task: Task, model: nn.Module, compute: Compute) -> tuple[Item, 
 
     with faulty_item_named(items, loss_of):
         cut = [excerpt(item) for item in items]
-        losses = [loss_of(item) for item in cut]
+        losses = [loss_of(item) for item in count_items(None, cut)]
         for place, loss in enumerate(losses):
             if cut[place] is not items[place] and not 0 < abs(loss) < math.inf:  # no target is left
                 cut[place], losses[place] = items[place], loss_of(items[place])

@@ -14,10 +14,13 @@ from byline.models.item_passes import item_shape, size
 from byline.models.member import MemberModel
 from byline.models.network import probed_rows
 from byline.models.training_points import read_items
+from byline.progress import count_items
 from byline.task import Item
 
 ENOUGH = 16
 """Numbers of an item that say enough: about the smallest such item is evaluated, since a pass over it is cheap."""
+FEW = 4
+"""Items, the smallest of the cheap ones, from which the one with the largest loss is taken."""
 _SHORT = 16
 DIGITS = 4
 """Significant digits that are kept."""
@@ -42,7 +45,7 @@ def probe(member: MemberModel) -> ProbeRecord:
     rows = probed_rows(task)
     items = read_items(task.train_set, rows)
     cheap = _cheap([size(item_shape(item)) for item in items])
-    losses = [_value(member, items[place], "loss") for place in cheap]
+    losses = [_value(member, items[place], "loss") for place in count_items(None, cheap)]
     place = cheap[losses.index(max(losses, key=_size))]  # of a loss near zero no change of it could be seen
     values = {target: _value(member, items[place], target) for target in ("loss", *sorted(task.targets))}
     return ProbeRecord(
@@ -99,7 +102,8 @@ def _cheap(sizes: Sequence[int]) -> list[int]:
     """Choose the smallest items of those that say enough, up to twice the size; the largest ones where none does."""
     enough = [each for each in sizes if each >= ENOUGH]
     least, most = (min(enough), 2 * min(enough)) if enough else (max(sizes), max(sizes))
-    return sorted((p for p, each in enumerate(sizes) if least <= each <= most), key=lambda p: sizes[p])
+    cheap = sorted((p for p, each in enumerate(sizes) if least <= each <= most), key=lambda p: sizes[p])
+    return cheap[:FEW]
 
 
 def _size(value: float | None) -> float:

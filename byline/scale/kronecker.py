@@ -64,6 +64,7 @@ class ScaledStatistic:
     """A statistic of gradients, measured on scaled ones."""
 
     source: Source = "gradients"
+    reads_state = True
 
     def __init__(self, scale: OuterScale, statistic: Statistic) -> None:
         self._scale, self._statistic = scale, statistic
@@ -87,6 +88,8 @@ class ScaledStatistic:
 
 class ScaledFactorStatistic(ScaledStatistic):
     """Second moments of both sides, scaled when they are added up: the sides themselves are measured as they come."""
+
+    source: Source = "positions"
 
     def __init__(self, scale: OuterScale, statistic: FactorStatistic) -> None:
         super().__init__(scale, statistic)

@@ -93,6 +93,7 @@ class MomentStatistic(EveryFit):
 
     source: Source = "gradients"
     labels: Labels = "given"
+    reads_state = False
 
     def __init__(
         self, blocks: Sequence[Block], sample: int | None, given: State | None, name: str = "moments"

@@ -1,8 +1,11 @@
 """Report the progress of a build, and estimate the time that remains."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
+
+from byline.progress import Step, report_to, stage
 
 
 class Observer(Protocol):
@@ -43,6 +46,33 @@ class Expecting(Protocol):
         """
 
 
+PREPARE = "check the model"
+"""The phase before the work is laid out: what remains after it is not known yet."""
+_PARTS = 1000
+
+
+@contextmanager
+def preparing(observer: Observer) -> Iterator[None]:
+    """Tell an observer of the steps that the block counts, each as a part of a thousand of the whole block.
+
+    Args:
+        observer: Receives the progress of the phase `PREPARE`.
+    """
+    told = 0
+    observer.progress(PREPARE, told, _PARTS)
+
+    def report(step: Step) -> None:
+        nonlocal told
+        reached = min(int(step.fraction * _PARTS), _PARTS - 1)
+        if reached > told:
+            told = reached
+            observer.progress(PREPARE, told, _PARTS)
+
+    with report_to(report), stage(PREPARE):
+        yield
+    observer.progress(PREPARE, _PARTS, _PARTS)
+
+
 class RemainingTime:
     """Estimates the time that remains, each phase at its own speed.
 
@@ -65,8 +95,10 @@ class RemainingTime:
         self._last = self._clock()
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Note how far a phase is. The time since the last note is counted as its own."""
+        """Note how far a phase is. The time since the last note of any that grew is counted as its own."""
         now = self._clock()
+        if self._progress.get(phase) == (done, total):
+            return
         if done:
             self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
             self._phase = phase
@@ -74,7 +106,9 @@ class RemainingTime:
         self._progress[phase] = (done, total)
 
     def seconds(self) -> float | None:
-        """Estimate the seconds that remain now, and not as of the last note. None while no speed is known."""
+        """Estimate the seconds that remain now, and not as of the last note. None while no speed of work is known."""
+        if not self._expected and self._progress.keys() <= {PREPARE}:
+            return None
         speeds = {p: self._seconds[p] / d for p, (d, _) in self._progress.items() if d and p in self._seconds}
         if not speeds and not self._expected:
             return None

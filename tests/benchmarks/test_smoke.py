@@ -50,6 +50,7 @@ MORE = [
     "benchmarks.accuracy.finetuning --case images",
     "benchmarks.accuracy.ensembles --rates",
     "benchmarks.accuracy.ensembles --sizes",
+    "benchmarks.speed.language_model --memory",
 ]
 ELSEWHERE = {"tests.system.drawn_models"}
 """Commands whose smallest form a test of their own runs: tests/byline/gradients/test_drawn_models.py."""

@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from byline.progress import Cancelled, Step, count_items, count_steps, report_to, stage
+from byline.progress import Cancelled, Step, count_items, count_steps, report_to, several_steps, stage
 
 
 def steps_of(work):
@@ -89,3 +89,23 @@ def test_the_listener_goes_with_its_block():
     with stage("search"):
         pass
     assert seen == [Step("join")]
+
+
+def test_a_count_may_refine_several_steps_around_it():
+    def work():
+        with stage("emit"), count_steps(None, 8) as advance:
+            for batch in (6, 2):
+                with several_steps(batch):
+                    for _ in count_items(None, range(2)):
+                        pass
+                advance(batch)
+
+    seen = [step.fraction for step in steps_of(work)]
+    assert sorted(seen) == seen, "never back"
+    assert set(seen) == {0, 0.375, 0.75, 0.875, 1.0}
+
+
+def test_without_a_count_around_it_several_steps_are_none():
+    with several_steps(3):
+        pass
+    assert steps_of(lambda: several_steps(3).__enter__()) == []

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from byline_indexer.progress import Expecting, RemainingTime, Silent
+from byline.progress import count_steps
+from byline_indexer.progress import PREPARE, Expecting, RemainingTime, Silent, preparing
 
 
 class Clock:
@@ -104,3 +105,59 @@ def test_phases_without_work_take_no_time() -> None:
 
 def test_an_observer_need_not_expect_anything() -> None:
     assert not isinstance(Silent(), Expecting)
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, int]] = []
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        self.told.append((phase, done, total))
+
+    def message(self, message: str) -> None:
+        pass
+
+
+def test_steps_before_the_work_are_told_one_by_one() -> None:
+    notes = Notes()
+    with preparing(notes), count_steps(None, 4) as advance:
+        for _ in range(4):
+            with count_steps(None, 5) as inner:
+                for _ in range(5):
+                    inner(1)
+            advance(1)
+    assert {phase for phase, _, _ in notes.told} == {PREPARE}
+    done = [each / total for _, each, total in notes.told]
+    assert done[0] == 0
+    assert done[-1] == 1
+    assert len(done) > 16
+    assert all(before <= after <= before + 0.051 for before, after in pairwise(done)), "never back, no leap"
+
+
+def test_nothing_is_told_of_the_rest_before_it_is_laid_out() -> None:
+    clock = Clock()
+    remaining = RemainingTime(clock)
+    for done in range(3):
+        remaining.progress(PREPARE, done, 10)
+        clock.now += 2.0
+    assert remaining.seconds() is None
+    remaining.progress(PREPARE, 10, 10)
+    remaining.expect({"emit": 10.0})
+    assert remaining.seconds() == pytest.approx(10.0)
+
+
+def test_a_report_of_the_same_work_takes_no_time_from_it() -> None:
+    told = []
+    for repeats in (0, 5):
+        clock = Clock()
+        remaining = RemainingTime(clock)
+        remaining.expect({"emit": 40.0})
+        remaining.progress("emit", 0, 4)
+        for _ in range(2):
+            for _ in range(repeats):
+                clock.now += 2.0
+                remaining.progress("emit", *remaining._progress["emit"])
+            clock.now += 10.0 - 2.0 * repeats
+            remaining.progress("emit", remaining._progress["emit"][0] + 1, 4)
+        told.append(remaining.seconds())
+    assert told[0] == told[1]

@@ -45,6 +45,8 @@ Basis = MatrixBasis | CoordinateBasis
 
 _ENTRIES = 1 << 22
 """Products in memory at a time where single entries of gradients are computed."""
+_STRIP = 256
+"""Rows of a second moment that are computed together, from their diagonal on."""
 
 
 @runtime_checkable
@@ -69,7 +71,11 @@ class Factor(Protocol):
         """Bool [N, T]: which vectors are not exactly zero."""
 
     def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
-        """Compute the sum over the active positions of v v^T, or of its diagonal, for a float64 sum: [D, D] or [D]."""
+        """Compute the sum over the active positions of v v^T, or of its diagonal, for a float64 sum.
+
+        Returns:
+            [D, D], of which the upper triangle counts, or [D].
+        """
 
     def examples(self, chosen: slice) -> "Factor":
         """Take the vectors of some of the examples."""
@@ -114,11 +120,15 @@ class DenseFactor:
         return (self.values_NTD != 0).any(dim=2)
 
     def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
-        """Compute the sum over the active positions: products in the vectors' precision, to be added up in float64."""
+        """Compute the sum over the active positions in the vectors' precision. What is below the diagonal is left out."""
         vectors_VD = self.dense()[active_NT]
         if diagonal:
-            return vectors_VD.square().sum(dim=0).double()
-        return (vectors_VD.T @ vectors_VD).double()
+            return vectors_VD.square().sum(dim=0)
+        moment_DD = vectors_VD.new_zeros(self.width, self.width)
+        for start in range(0, self.width, _STRIP):
+            strip = slice(start, start + _STRIP)
+            moment_DD[strip, start:] = vectors_VD[:, strip].T @ vectors_VD[:, start:]
+        return moment_DD
 
     def examples(self, chosen: slice) -> "DenseFactor":
         """Take the vectors of some of the examples."""
@@ -158,7 +168,7 @@ class OneHotFactor:
         return torch.ones_like(self.indices_NT, dtype=torch.bool)
 
     def second_moment(self, active_NT: Tensor, *, diagonal: bool) -> Tensor:
-        """Count of each index over the active positions, on a diagonal; float64."""
+        """Count of each index over the active positions, on a diagonal, float64."""
         counts_D = torch.bincount(self.indices_NT[active_NT], minlength=self.width).double()
         return counts_D if diagonal else torch.diag(counts_D)
 

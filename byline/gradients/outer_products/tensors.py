@@ -50,17 +50,21 @@ def flat_gradients(blocks: Sequence[Block], vectors_NP: Tensor) -> BatchGradient
     Returns:
         A batch of N, whose objective is unknown and zero.
     """
-    gradients: dict[str, KroneckerGradient] = {}
-    for name, matrix_NOI in block_matrices(blocks, vectors_NP).items():
-        count, rows, columns = matrix_NOI.shape
-        places = torch.arange(min(rows, columns), device=matrix_NOI.device).expand(count, -1)
-        unit = OneHotFactor(places, min(rows, columns), matrix_NOI.dtype)
-        by_rows, by_columns = (
-            Use(unit, DenseFactor(matrix_NOI)),
-            Use(DenseFactor(matrix_NOI.transpose(1, 2)), unit),
-        )
-        gradients[name] = KroneckerGradient([by_rows if rows < columns else by_columns])
+    gradients = {
+        name: KroneckerGradient([matrix_use(matrix_NOI)])
+        for name, matrix_NOI in block_matrices(blocks, vectors_NP).items()
+    }
     return BatchGradients(vectors_NP.new_zeros(len(vectors_NP)), gradients)
+
+
+def matrix_use(matrix_NOI: Tensor) -> Use:
+    """Write a matrix as the sum over its rows, or its columns where they are fewer, of outer products."""
+    count, rows, columns = matrix_NOI.shape
+    places = torch.arange(min(rows, columns), device=matrix_NOI.device).expand(count, -1)
+    unit = OneHotFactor(places, min(rows, columns), matrix_NOI.dtype)
+    if rows < columns:
+        return Use(unit, DenseFactor(matrix_NOI))
+    return Use(DenseFactor(matrix_NOI.transpose(1, 2)), unit)
 
 
 def block_matrices(blocks: Sequence[Block], vectors_NP: Tensor) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from byline.gradients.capture.operations import Products
 from byline.gradients.capture.trace import OperationCall
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import DenseFactor, Factor, KroneckerGradient, OneHotFactor, Use
+from byline.gradients.outer_products.tensors import matrix_use
 
 Arrange = Callable[[Tensor], Tensor]
 """[..., D] -> [N, T, D]."""
@@ -146,16 +147,6 @@ def tensor_use(block: Block, tensors: Mapping[str, Tensor]) -> Use:
     if block.form == "vector":
         return vector_use(block.matrix(tensors)[..., 0])
     return matrix_use(block.matrix(tensors))
-
-
-def matrix_use(matrix_NOI: Tensor) -> Use:
-    """Write a matrix as the sum over its rows, or its columns where they are fewer, of outer products."""
-    count, rows, columns = matrix_NOI.shape
-    places = torch.arange(min(rows, columns), device=matrix_NOI.device).expand(count, -1)
-    unit = OneHotFactor(places, min(rows, columns), matrix_NOI.dtype)
-    if rows < columns:
-        return Use(unit, DenseFactor(matrix_NOI))
-    return Use(DenseFactor(matrix_NOI.transpose(1, 2)), unit)
 
 
 def zero_use(block: Block, count: int, like: Tensor) -> Use:

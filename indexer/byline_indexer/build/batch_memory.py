@@ -7,6 +7,7 @@ from byline.curvature.sums import WAVE
 from byline.models.member import MemberModel
 from byline.models.network import probed_rows
 from byline.models.training_points import read_items
+from byline.progress import count_items
 from byline.task import Task
 from byline_indexer.units.batches import item_length
 
@@ -47,8 +48,9 @@ def item_cost(task: Task, model: MemberModel, signal: str) -> ItemCost:
     lengths = [item_length(item) for item in items]
     longest = max(lengths)
     half = min(lengths, key=lambda length: abs(length - longest / 2))
-    small = model.pass_cost(items[lengths.index(half)], signal)
-    cost = small if half == longest else model.pass_cost(items[lengths.index(longest)], signal)
+    measured = [items[lengths.index(length)] for length in sorted({half, longest})]
+    costs = [model.pass_cost(item, signal) for item in count_items(None, measured)]
+    small, cost = costs[0], costs[-1]
     size, square = grown((half, small.size), (longest, cost.size))
     return ItemCost(size, cost.seconds / longest, sum(lengths) / len(lengths), square)
 
@@ -82,9 +84,13 @@ def batch_length(model: MemberModel, cost: ItemCost, memory: int) -> int:
     Returns:
         The length. An item that is longer is alone.
     """
-    own = sum(tensor.nbytes for tensor in (*model.model.parameters(), *model.model.buffers()))
-    room = max(memory - LIBRARIES - WAVE - own, LEAST * memory)
+    room = max(memory - LIBRARIES - WAVE - model_bytes(model), LEAST * memory)
     return _rounded_down(room / cost.size)
+
+
+def model_bytes(model: MemberModel) -> int:
+    """Count the bytes of a model's parameters and buffers."""
+    return sum(tensor.nbytes for tensor in (*model.model.parameters(), *model.model.buffers()))
 
 
 def _rounded_down(length: float) -> int:

@@ -22,6 +22,7 @@ from byline.index.writer import write_index
 from byline.loading.task_file import LoadedTask, load_task
 from byline.models.member import MemberModel
 from byline.models.probe import probe
+from byline.progress import count_steps
 from byline.search.recall import measure_recall
 from byline.task import Task
 from byline_indexer.build.contents import BuildIdentity, index_contents
@@ -33,7 +34,7 @@ from byline_indexer.build.recall_queries import real_queries
 from byline_indexer.build.sources import Sources
 from byline_indexer.config import BuildSettings
 from byline_indexer.processes import end_in_unguarded_script
-from byline_indexer.progress import Expecting, Observer, Silent
+from byline_indexer.progress import Expecting, Observer, Silent, preparing
 from byline_indexer.units.executor import Executor, InProcess, Processes
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.schedule import run_units
@@ -103,13 +104,17 @@ def _declared(config: BuildSettings) -> LoadedTask:
 
 def _planned(config: BuildSettings, sources: Sources, observer: Observer, *, force: bool) -> BuildResult:
     """Plan the build, and run it unless its version is published."""
-    probed = probed_plan(config, sources.task)
+    with preparing(observer), count_steps(None, 2) as advance:
+        probed = probed_plan(config, sources.task)
+        advance(1)
+        yields = None if probed.model is None else probe(probed.model)
     plan = probed.plan
     if isinstance(observer, Expecting):
         observer.expect(expected_seconds(plan, config, measured_rates(probed.row_seconds)))
     for notice in plan.parameters.notices():
         observer.message(notice)
     identity = sources.identity(plan)
+    identity = replace(identity, record=identity.record.model_copy(update={"probe": yields}))
     version = config.index.path / identity.fingerprint.version
     work = _work_of(version)
     plan = replace(plan, work=work, task_digest=sources.task_digest, checkpoints=sources.checkpoints)
@@ -166,7 +171,9 @@ def _build_version(
     identity.digests.keep(plan.work)
     plan = with_groups(plan, workspace, identity.task, observer)
     model = probed.take_model()
-    identity = _yielded(config, identity, plan, model)
+    if model is not None:  # an opening needs no second check
+        checks = CheckCache(config.index.path / CHECK_CACHE, identity.fingerprint.hex, identity.task.code)
+        model.remember(checks, plan.members[0])
     with executor_for(plan, identity.task, config.build.workers, model) as executor:
         run_units(plan, workspace, executor, observer)
 
@@ -189,17 +196,6 @@ def _build_version(
             f"writing the index failed: {type(error).__name__}: {error} (finished units are kept: "
             f"correct the cause and run the same command again)"
         ) from error
-
-
-def _yielded(
-    config: BuildSettings, identity: BuildIdentity, plan: BuildPlan, model: MemberModel | None
-) -> BuildIdentity:
-    """Record what the Task yields on a few points, and that its model was checked: openings compare and trust these."""
-    if model is None:
-        return identity
-    checks = CheckCache(config.index.path / CHECK_CACHE, identity.fingerprint.hex, identity.task.code)
-    model.remember(checks, plan.members[0])
-    return replace(identity, record=identity.record.model_copy(update={"probe": probe(model)}))
 
 
 def with_groups(plan: BuildPlan, workspace: Workspace, task: Task, observer: Observer) -> BuildPlan:

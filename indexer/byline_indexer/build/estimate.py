@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -22,13 +20,15 @@ from byline.index.examples import write_examples
 from byline.index.layout import StorageOptions
 from byline.loading.task_file import load_task
 from byline.models.training_points import describe_row
+from byline.models.unchecked import Unchecked
 from byline.task import Task
 from byline_indexer.build.group_estimate import Grouping, grouping
+from byline_indexer.build.peak_memory import foretold_peak, left_by_fits, resident_memory
 from byline_indexer.build.probe import probed_plan
 from byline_indexer.build.survey import read_row
 from byline_indexer.build.trial import Trial
 from byline_indexer.config import BuildConfig
-from byline_indexer.units.plan import BuildPlan
+from byline_indexer.units.plan import BuildPlan, Numerics
 from byline_indexer.units.trajectories import matrix_widths
 from byline_indexer.units.unit import Stage, Unit
 
@@ -96,13 +96,14 @@ def estimate(config: BuildConfig) -> Estimate:
     """
     start = time.perf_counter()
     task = load_task(config.task).task
-    probed = probed_plan(config, task)
-    loading, plan = time.perf_counter() - start, probed.plan
+    unchecked = Unchecked(task, config.recipe, Numerics.of(config.build).compute)
+    probed = probed_plan(config, task, checks=unchecked)
+    loading, plan = time.perf_counter() - start + unchecked.spared, probed.plan
     threads_before = torch.get_num_threads()
     torch.set_num_threads(plan.numerics.threads)
     try:
         made = grouping(plan, task)
-        loaded = _resident_memory()
+        loaded = resident_memory()
         trial = Trial.run(probed, task, made.groups)
         every = trial.width * len(plan.members)
         width, rotation = _rotation(plan, every)
@@ -115,28 +116,25 @@ def estimate(config: BuildConfig) -> Estimate:
         torch.set_num_threads(threads_before)
     processes = config.build.workers + 1 if config.build.workers > 1 else 1
     vectors, search = stored_bytes(made.groups, width, config.index.storage())
-    curvature = _left_by_fits(plan, trial) + _directions(plan, every)
+    fitted = len(plan.members) * left_by_fits(trial)
+    curvature = fitted + _directions(plan, every)
     others = _metadata_bytes(task, plan, made.groups, width)
     passes += (Pass("write the index", made.groups, _write_time(vectors + search + curvature + others)),)
-    features = 3 * 4 * trial.width * max(0, plan.numerics.block_rows - trial.plan.numerics.block_rows)
     return Estimate(
         rows=plan.rows,
         members=len(plan.members),
         parameters=plan.parameters,
         width=width,
         passes=passes,
-        memory=processes
-        * max(
-            _peak_memory() + min(features, 12 * trial.width * plan.rows),
-            loaded + _left_by_fits(plan, trial) // len(plan.members) + _rotation_memory(plan, trial.width),
-        ),
+        memory=processes * foretold_peak(plan, trial, loaded),
         vectors=vectors,
         search=search,
         curvature=curvature,
         others=others,
         temporary=_features_room(plan, made.groups, every, width)
         + (made.groups * width * 8 if plan.grouping and not plan.fast else 0)
-        + _left_by_fits(plan, trial)
+        + fitted
+        + _kept_gradients(plan)
         + max(_kept_for_a_member(plan, trial), _partial_sums(plan, trial), _rotation_room(plan, every))
         + vectors
         + search
@@ -206,13 +204,6 @@ def _read(task: Task, rows: range) -> None:
         read_row(task, row)
 
 
-def _left_by_fits(plan: BuildPlan, trial: Trial) -> int:
-    """Count the bytes of the fitted state of all members."""
-    return len(plan.members) * sum(
-        each.size for unit, each in trial.receipts.items() if unit.stage is Stage.REDUCE
-    )
-
-
 def _directions(plan: BuildPlan, every: int) -> int:
     """Count the bytes of a PCA's directions, a byte a number, and their factors. 0 where there is none."""
     pca = plan.recipe.pca
@@ -220,15 +211,6 @@ def _directions(plan: BuildPlan, every: int) -> int:
         return 0
     size = pca.kept_size(plan.rotation_sample, every)
     return size * (every + 4 * len(plan.members))
-
-
-def _rotation_memory(plan: BuildPlan, width: int) -> int:
-    """Count the bytes of one member's sums and directions in a PCA, with the copies that are made of them."""
-    pca = plan.recipe.pca
-    if pca is None:
-        return 0
-    sketched = len(pca.landmarks(plan.rotation_sample))
-    return width * (20 * sketched + 12 * min(plan.numerics.block_rows, plan.rows))
 
 
 METADATA_ROWS = 128
@@ -271,6 +253,12 @@ def _kept_for_a_member(plan: BuildPlan, trial: Trial) -> int:
     visits = max(map(sum, plan.recordings.values()), default=0)
     carries = 2 * 8 * sum(k * k for k in matrix_widths(plan.recipe, plan.parameter_blocks))
     return int(kept) + visits * trial.width * 4 + carries
+
+
+def _kept_gradients(plan: BuildPlan) -> int:
+    """Count the bytes of one member's whole gradients, where later passes read them."""
+    numbers = sum(block.rows * block.columns for block in plan.parameter_blocks)
+    return 4 * numbers * plan.rows if plan.keeps_gradients else 0
 
 
 def _rotation(plan: BuildPlan, every: int) -> tuple[int, tuple[Pass, ...]]:
@@ -349,17 +337,3 @@ def _warm(work: Callable[[], Result]) -> tuple[Result, float]:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return result, time.perf_counter() - start
-
-
-def _resident_memory() -> int:
-    """Read the resident bytes of this process now. The peak where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:
-        return _peak_memory()
-
-
-def _peak_memory() -> int:
-    """Read the peak resident bytes of this process. Linux counts in KiB, macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

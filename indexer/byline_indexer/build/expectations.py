@@ -6,7 +6,7 @@ fits from the sizes of their matrices, and writing from bytes.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,13 +17,15 @@ from byline_indexer.build.estimate import stored_bytes
 from byline_indexer.config import BuildSettings
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.schedule import phase
-from byline_indexer.units.unit import Stage, Unit
+from byline_indexer.units.unit import Stage, Unit, family
 
 PROJECTING = 1.3
 """Seconds of a gradient with its projection, or with what is measured of it, in units of the gradient's."""
+READING = 0.1
+"""The same where a kept gradient is read."""
 BYTES_A_SECOND = 2e8
 """Bytes that are written and digested in a second, roughly."""
-_ROWS = 192
+_ROWS, _TRIES = 256, 5
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,25 @@ class Rates:
 
 
 def measured_rates(gradient: float) -> Rates:
-    """Time a small matrix.
+    """Time a small matrix, each operation at its best of a few: on a busy machine a single one may take ten times as long.
 
     Args:
         gradient: Seconds of one row's gradient.
     """
     rows = torch.randn(_ROWS, _ROWS, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     matrix = rows.T @ rows
-    start = time.perf_counter()
-    torch.linalg.eigh(matrix)
-    middle = time.perf_counter()
-    rows @ matrix
-    return Rates(gradient, (middle - start) / _ROWS**3, (time.perf_counter() - middle) / _ROWS**3)
+    eigen, product = _best(lambda: torch.linalg.eigh(matrix)), _best(lambda: rows @ matrix)
+    return Rates(gradient, eigen / _ROWS**3, product / _ROWS**3)
+
+
+def _best(work: Callable[[], object]) -> float:
+    """Measure the seconds of the fastest of a few runs."""
+    seconds = []
+    for _ in range(_TRIES):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def expected_seconds(plan: BuildPlan, config: BuildSettings, rates: Rates) -> dict[str, float]:
@@ -91,20 +100,28 @@ def _unit_seconds(plan: BuildPlan, unit: Unit, rates: Rates) -> float:
         case Stage.MEASURE:
             if plan.statistic(unit.statistic).reads_projections:
                 return rows * rates.product * sum(w * w for w in _matrices(plan))
-            return rows * PROJECTING * rates.gradient
+            return rows * _pass_part(plan, unit) * rates.gradient
         case Stage.REDUCE:
             # Eigenvectors for Kronecker factors; a Cholesky root is of a quarter of the operations.
             part = 1.0 if isinstance(plan.recipe.curvature, Kfac | Ekfac) else 0.25
             ends = not isinstance(plan.recipe.curvature, Ekfac) or unit.family == "factors"
-            return part * rates.eigen * sum(w**3 for w in _matrices(plan)) if ends else rates.gradient
+            waves = sum(family(each.name) == unit.family for each in plan.statistics)
+            return part * rates.eigen * sum(w**3 for w in _matrices(plan)) / waves if ends else rates.gradient
         case Stage.PROJECT | Stage.WIDEN | Stage.WEIGH | Stage.TRACE | Stage.CARRY:
-            return rows * PROJECTING * rates.gradient
+            return rows * _pass_part(plan, unit) * rates.gradient
         case Stage.EMIT:
             made = plan.keeps_projections or plan.widened(unit.block)
             rotated = rates.product / 2 * width * _row_width(plan) if plan.recipe.pca else 0.0
-            return rows * (rotated + (0.05 if made else PROJECTING) * rates.gradient)
+            return rows * (rotated + (0.05 if made else _pass_part(plan, unit)) * rates.gradient)
         case _:
             return _rotation_seconds(plan, unit, rates)
+
+
+def _pass_part(plan: BuildPlan, unit: Unit) -> float:
+    """Expect the seconds of a pass, in units of the gradient's: little where an earlier pass kept its gradients."""
+    first = unit.stage is Stage.MEASURE and plan.statistic(unit.statistic).source == "positions"
+    reads = unit.stage in {Stage.MEASURE, Stage.PROJECT, Stage.WIDEN, Stage.EMIT}
+    return READING if plan.keeps_gradients and reads and not first else PROJECTING
 
 
 def _rotation_seconds(plan: BuildPlan, unit: Unit, rates: Rates) -> float:

@@ -11,7 +11,13 @@ import torch
 
 from byline.index.faiss_file import KMEANS_PASSES
 from byline.task import Task
-from byline_indexer.build.partition import clustering_sample, comparison_vectors, partition
+from byline_indexer.build.partition import (
+    VectorPasses,
+    clustering_sample,
+    compared_limits,
+    comparison_vectors,
+    partition,
+)
 from byline_indexer.progress import Silent
 from byline_indexer.units.plan import BuildPlan
 
@@ -45,10 +51,11 @@ def grouping(plan: BuildPlan, task: Task) -> Grouping:
     count = options.number(plan.rows)
     sample = min(plan.rows, clustering_sample(count))
     vectors = comparison_vectors(task, plan.recipe, options, plan.numerics.compute)
+    passes = VectorPasses(task, vectors, compared_limits(options, plan.numerics))
     batch = np.arange(min(plan.rows, plan.numerics.batch_rows), dtype=np.int64)
-    vectors(batch)
+    next(passes.of(batch))
     start = time.perf_counter()
-    vectors_ND = vectors(batch).detach().float().cpu()
+    vectors_ND = torch.from_numpy(next(passes.of(batch)))
     a_vector = (time.perf_counter() - start) / len(batch)
     centers_DJ = torch.ones(vectors_ND.shape[1], min(count, 1024))
     vectors_ND @ centers_DJ

@@ -6,7 +6,8 @@ read in blocks.
 Letters: R rows, J groups, D numbers that are compared.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +30,9 @@ from byline.projection.base import IdentityProjection
 from byline.projection.sjlt import SjltProjection
 from byline.randomness import random_bits, stream_key
 from byline.recipes import Recipe
-from byline.task import Task
+from byline.task import Item, Task
 from byline_indexer.progress import Observer
+from byline_indexer.units.batches import BatchLimits, item_length, packs
 
 if TYPE_CHECKING:
     from byline_indexer.units.plan import Numerics
@@ -41,8 +43,8 @@ COMPARED = 512
 """Numbers at most of the last layer's gradient that k-means compares: wider ones are hashed to so many."""
 MOST_FOUND_ON = 1 << 18
 """Points at most that centers are found on, unless there are more centers: memory does not grow with the training set."""
-Vectors = Callable[[NDArray[np.int64]], Tensor]
-"""Rows -> vectors [N, D] that are compared."""
+Vectors = Callable[[Sequence[Item]], Tensor]
+"""Items -> vectors [N, D] that are compared."""
 
 
 def partition(
@@ -69,7 +71,37 @@ def partition(
     if options.by != "kmeans":
         return GroupPartition.of(_by_column(task, options.by, observer))
     vectors = comparison_vectors(task, recipe, options, numerics.compute)
-    return GroupPartition.of(_clustered(vectors, rows, options, numerics.batch_rows, observer))
+    parts = VectorPasses(task, vectors, compared_limits(options, numerics))
+    return GroupPartition.of(_clustered(parts, rows, options, observer))
+
+
+def compared_limits(options: GroupOptions, numerics: "Numerics") -> BatchLimits:
+    """Size of a batch of what k-means compares: as a gradient's, or a number of items where no model is run."""
+    return BatchLimits(numerics.batch_rows) if options.of == "inputs" else numerics.limits
+
+
+@dataclass(frozen=True)
+class VectorPasses:
+    """Compares points batch after batch."""
+
+    task: Task
+    vectors: Vectors
+    limits: BatchLimits
+
+    def of(
+        self, rows: NDArray[np.int64], on_done: Callable[[int], None] = lambda _: None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Make the vectors of some rows.
+
+        Yields:
+            float32 [N, D] of the next rows, in their order.
+        """
+        for start in range(0, len(rows), self.limits.rows):
+            items = read_items(self.task.train_set, rows[start : start + self.limits.rows])
+            batches = list(packs([item_length(item) for item in items], self.limits))
+            made = [self.vectors(items.chosen(batch)).detach().float().cpu().numpy() for batch in batches]
+            yield np.concatenate(made)[np.argsort(np.concatenate(batches))]
+            on_done(min(start + self.limits.rows, len(rows)))
 
 
 def _dealt(rows: int, options: GroupOptions) -> NDArray[np.int64]:
@@ -113,30 +145,16 @@ def clustering_sample(centers: int) -> int:
 
 
 def _clustered(
-    vectors: Vectors, rows: int, options: GroupOptions, batch_rows: int, observer: Observer
+    passes: VectorPasses, rows: int, options: GroupOptions, observer: Observer
 ) -> NDArray[np.int64]:
     count = options.number(rows)
     chosen = fit_sample(rows, clustering_sample(count))
-    found = list(
-        _in_batches(
-            vectors, chosen, batch_rows, lambda done: observer.progress("find groups", done, len(chosen))
-        )
-    )
+    found = list(passes.of(chosen, lambda done: observer.progress("find groups", done, len(chosen))))
     clusters = Clusters.found_on(np.concatenate(found), count, options.seed)
     every = np.arange(rows, dtype=np.int64)
-    parts = _in_batches(
-        vectors, every, batch_rows, lambda done: observer.progress("group training points", done, rows)
-    )
+    parts = passes.of(every, lambda done: observer.progress("group training points", done, rows))
     nearest_R = np.concatenate([clusters.nearest(part_ND) for part_ND in parts])
     return np.unique(nearest_R, return_inverse=True)[1].astype(np.int64)
-
-
-def _in_batches(
-    vectors: Vectors, rows: NDArray[np.int64], size: int, on_done: Callable[[int], None]
-) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, len(rows), size):
-        yield vectors(rows[start : start + size]).detach().float().cpu().numpy()
-        on_done(min(start + size, len(rows)))
 
 
 def comparison_vectors(task: Task, recipe: Recipe, options: GroupOptions, compute: Compute) -> Vectors:
@@ -149,25 +167,25 @@ def comparison_vectors(task: Task, recipe: Recipe, options: GroupOptions, comput
         compute: Device and precision.
 
     Returns:
-        A function from rows to vectors [N, D].
+        A function from items to vectors [N, D].
 
     Raises:
         InvalidTask: The Task lacks what the options name.
     """
     if options.of == "inputs":
-        return lambda rows: _of_like_sizes([_flat(item) for item in read_items(task.train_set, rows)])
+        return lambda items: _of_like_sizes([_flat(item) for item in items])
     member = recipe.members.of(task.checkpoints)[0]
     if options.of == "representations":
         network = load_network(task, Member(member.checkpoint), compute.device)
         purpose = "groups.of = 'representations' (another is 'last_layer_gradients')"
         represented = Representations(task, network, purpose=purpose, device=compute.device)
-        return lambda rows: represented.of(read_items(task.train_set, rows))
+        return represented.of
     last = Recipe(name="last-layer", layers="last", projection=IdentityProjection())
     model = MemberModel.load(task, last, Member(member.checkpoint), compute)
     width = sum(block.rows * block.columns for block in model.blocks)
     kind = IdentityProjection() if width <= COMPARED else SjltProjection(size=COMPARED)
     projector = kind.projector(model.blocks, {})
-    return lambda rows: projector(model.gradients(read_items(task.train_set, rows)))
+    return lambda items: projector(model.gradients(items))
 
 
 def _of_like_sizes(inputs: list[Tensor]) -> Tensor:

@@ -11,18 +11,22 @@ from byline.curvature.kronecker import KeptEigenvalueStatistic
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.features.featurizer import statistics
 from byline.gradients.outer_products.blocks import Block
+from byline.gradients.outer_products.narrow import all_narrow
 from byline.groups import ENOUGH_SUMS, LARGEST_MICRO_BATCH, GroupOptions
 from byline.members import Member, run_time
 from byline.models.adapters import require_same_blocks
 from byline.models.member import MemberModel
+from byline.models.network import Checks
 from byline.models.optimizer_state import load_moments
 from byline.models.training_points import read_items
+from byline.progress import count_steps
 from byline.projection.base import IdentityProjection
 from byline.projection.eigenbasis import EigenbasisProjection
 from byline.recipes import Recipe
 from byline.task import Task
 from byline.types import State
 from byline_indexer.build.batch_memory import batch_length, item_cost
+from byline_indexer.build.vector_memory import refuse_wide_vectors
 from byline_indexer.config import BuildSettings
 from byline_indexer.units.plan import BuildPlan, Numerics, StatisticPlan
 from byline_indexer.units.trajectories import recorded_visits
@@ -37,6 +41,8 @@ class ProbedPlan:
     """Model of the first member, until it is taken."""
     row_seconds: float
     """Seconds of one row's gradient, roughly."""
+    item_bytes: float
+    """Bytes of a batch for each unit of its padded cost (`BatchLimits.cost`)."""
 
     def take_model(self) -> MemberModel | None:
         """Hand the model to its one user: nothing here keeps its memory when the next member's model is loaded."""
@@ -49,13 +55,16 @@ def make_plan(config: BuildSettings, task: Task, work: Path = Path()) -> BuildPl
     return probed_plan(config, task, work).plan
 
 
-def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> ProbedPlan:
+def probed_plan(
+    config: BuildSettings, task: Task, work: Path = Path(), checks: Checks | None = None
+) -> ProbedPlan:
     """Lay out a build.
 
     Args:
         config: The settings of the build.
         task: Its Task.
         work: The work directory, once it is known.
+        checks: Results of earlier checks of the model. None checks it.
 
     Returns:
         The plan, and the first member's model: it is loaded to learn which statistics its layers need.
@@ -74,19 +83,14 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
     if config.recipe.members.adapters:
         used = {m.checkpoint: task.checkpoints[m.checkpoint] for m in members}
         require_same_blocks(used, config.recipe.members.adapters)
-    model = MemberModel.load(task, config.recipe, members[0], numerics.compute)
-    _refuse_whole_gradients(config.recipe, model.blocks)
-    moments = _moments_of_all(config.recipe, task, model.blocks)
-    fits = tuple(
-        _statistic_plan(s, config.groups, len(task.train_set))
-        for s in statistics(config.recipe, model.blocks, moments, _run_time(config.recipe, task, members))
-        if s.needed(len(task.train_set))
-    )
-    if config.recipe.pca is not None:
-        numbers = len(task.train_set) * len(members)
-        fits = tuple(_unkept(fit, config.recipe, model.blocks, numbers) for fit in fits)
-    _try_on_a_point(model, config.recipe, fits, task)
-    cost = item_cost(task, model, config.recipe.train_signal)
+    with count_steps(None, 2) as advance:
+        model = MemberModel.load(task, config.recipe, members[0], numerics.compute, checks=checks)
+        advance(1)
+        _refuse_whole_gradients(config.recipe, model.blocks)
+        refuse_wide_vectors(model, config.recipe, config.build.memory_bytes)
+        fits = _statistic_plans(config, task, model.blocks, members)
+        _try_on_a_point(model, config.recipe, fits, task)
+        cost = item_cost(task, model, config.recipe.train_signal)
     length = batch_length(model, cost, config.build.memory_bytes)
     numerics = replace(numerics, batch_length=length, batch_square=cost.square)
     if config.recipe.members.forward_masks:
@@ -105,8 +109,25 @@ def probed_plan(config: BuildSettings, task: Task, work: Path = Path()) -> Probe
         work=work,
         grouping=config.groups,
         recordings=recorded_visits(task, config.recipe, members, model.blocks),
+        keeps_gradients=_keeps_gradients(fits, model.blocks, len(task.train_set)),
     )
-    return ProbedPlan(plan=plan, model=model, row_seconds=cost.seconds * cost.mean_length)
+    seconds = cost.seconds * cost.mean_length
+    return ProbedPlan(plan=plan, model=model, row_seconds=seconds, item_bytes=cost.size)
+
+
+def _statistic_plans(
+    config: BuildSettings, task: Task, blocks: Sequence[Block], members: Sequence[Member]
+) -> tuple[StatisticPlan, ...]:
+    """List the statistics that a build fits, and what each is fitted on."""
+    recipe, rows = config.recipe, len(task.train_set)
+    moments = _moments_of_all(recipe, task, blocks)
+    needed = [
+        s for s in statistics(recipe, blocks, moments, _run_time(recipe, task, members)) if s.needed(rows)
+    ]
+    fits = tuple(_statistic_plan(each, config.groups, rows) for each in needed)
+    if recipe.pca is None:
+        return fits
+    return tuple(_unkept(fit, recipe, blocks, rows * len(members)) for fit in fits)
 
 
 LARGEST_ROW = 1 << 20
@@ -194,6 +215,18 @@ def _statistic_plan(statistic: Statistic, groups: GroupOptions | None, rows: int
         fresh=True,
         micro_batch=micro_batch,
     )
+
+
+GRADIENT_BYTES = 1 << 33
+"""Bytes of all rows' whole gradients, at most, that are kept for later passes."""
+
+
+def _keeps_gradients(fits: Sequence[StatisticPlan], blocks: Sequence[Block], rows: int) -> bool:
+    """Tell whether the gradients of all rows are kept: a first pass goes over all, and they are narrow and few."""
+    numbers = sum(block.rows * block.columns for block in blocks)
+    first = next((fit for fit in fits if fit.source == "positions" and fit.labels == "given"), None)
+    whole = first is not None and not first.fresh and (first.sample is None or first.sample >= rows)
+    return whole and all_narrow(blocks) and 4 * numbers * rows <= GRADIENT_BYTES
 
 
 KEPT_BYTES = 1 << 32

@@ -18,7 +18,7 @@ from byline.models.training_points import EVALUATION, read_items
 from byline.task import Task
 from byline_indexer.build.factorizations import Factorizations
 from byline_indexer.build.probe import ProbedPlan
-from byline_indexer.units.batches import item_length
+from byline_indexer.units.batches import item_length, packs
 from byline_indexer.units.executor import InProcess
 from byline_indexer.units.outputs import block_features
 from byline_indexer.units.plan import BuildPlan, StatisticPlan
@@ -43,6 +43,8 @@ class Trial:
     """Seconds of writing each unit's output."""
     lengths: float = 1.0
     """Mean length of the build's items in units of the trial's."""
+    batch: int = 0
+    """Bytes of the build's largest batch."""
     receipts: dict[Unit, Receipt] = field(default_factory=dict)
     """Receipt of each unit."""
 
@@ -61,7 +63,8 @@ class Trial:
         with tempfile.TemporaryDirectory(prefix="byline-estimate-") as folder:
             chosen = trial_rows(probed, task, groups)
             plan = trial_plan(probed.plan, groups, Path(folder), len(chosen.rows))
-            trial, member = cls(plan=plan, lengths=chosen.lengths), plan.members[0].name
+            batch, member = int(probed.item_bytes * chosen.batch), plan.members[0].name
+            trial = cls(plan=plan, lengths=chosen.lengths, batch=batch)
             own = some_rows(task, plan, chosen.rows)
             model = probed.take_model()
             if model is not None:
@@ -149,6 +152,8 @@ class TrialRows:
 
     rows: list[int]
     lengths: float
+    batch: float
+    """Padded cost of the build's largest batch, as far as its items were looked at."""
 
 
 def trial_rows(probed: ProbedPlan, task: Task, groups: int) -> TrialRows:
@@ -168,7 +173,8 @@ def trial_rows(probed: ProbedPlan, task: Task, groups: int) -> TrialRows:
         count = min(count, max(2, plan.rows // HEAVY_PART))
     rows = _spread(plan.rows, min(plan.rows, max(count, -(-plan.rows // groups))))
     own = [item_length(item) for item in read_items(task.train_set, rows)]
-    return TrialRows(rows, (sum(known) / len(known)) / (sum(own) / len(own)))
+    batch = max(len(pack) * limits.cost(max(known[place] for place in pack)) for pack in packs(known, limits))
+    return TrialRows(rows, (sum(known) / len(known)) / (sum(own) / len(own)), batch)
 
 
 def _spread(rows: int, count: int) -> list[int]:

@@ -35,6 +35,10 @@ class BatchLimits:
         """Cost of an item of a length, in units of a short item's length."""
         return length * (1 + self.square * length)
 
+    def fit(self, count: int, longest: int) -> bool:
+        """Tell whether so many items, padded to the longest one's length, are one batch."""
+        return count <= self.rows and (self.length is None or count * self.cost(longest) <= self.length)
+
 
 def item_length(item: object) -> int:
     """Measure an item: the numbers that its padding follows, such as its tokens, times a constant of its kind."""
@@ -53,8 +57,7 @@ def packs(lengths: Sequence[int], limits: BatchLimits) -> Iterator[list[int]]:
     """
     pack: list[int] = []
     for place in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
-        padded = (len(pack) + 1) * limits.cost(lengths[pack[0] if pack else place])
-        if pack and (len(pack) == limits.rows or (limits.length is not None and padded > limits.length)):
+        if pack and not limits.fit(len(pack) + 1, lengths[pack[0]]):
             yield pack
             pack = []
         pack.append(place)

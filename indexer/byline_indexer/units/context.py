@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from byline.curvature.base import Statistic
-from byline.curvature.labels import Labels
 from byline.digests import require_digest
 from byline.errors import InvalidTask
 from byline.features.featurizer import MemberFeaturizer, statistics
 from byline.gradients.outer_products.factors import BatchGradients
+from byline.gradients.outer_products.narrow import narrow_matrices, with_matrices
 from byline.gradients.pass_log import NOTHING_MET, PassReport
 from byline.loading.task_file import load_task
 from byline.members import Member, run_time
@@ -19,11 +19,12 @@ from byline.models.member import MemberModel
 from byline.models.optimizer_state import load_moments
 from byline.models.pass_memory import return_memory
 from byline.models.training_points import NamedItems, read_items
-from byline.progress import count_steps
+from byline.progress import count_steps, several_steps
 from byline.task import Item, Task
 from byline.types import Rows, State
 from byline_indexer.units.batches import item_batches
 from byline_indexer.units.data_digests import DataDigests
+from byline_indexer.units.kept_gradients import KeptGradients
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.state import fitted_before, join_states, read_states, without_scratch
 from byline_indexer.units.unit import Unit
@@ -50,6 +51,7 @@ class WorkerContext:
             self._model = (plan.members[0], self._loaded(plan.members[0], model))
         self._featurizer: tuple[str, MemberFeaturizer] | None = None
         self._fitted_state: tuple[str, tuple[str, ...], State] | None = None
+        self._kept = KeptGradients(plan.work, plan.numerics.device)
         self.at: Rows | None = None
         """The rows that were looked at last: where an error is."""
 
@@ -145,7 +147,8 @@ class WorkerContext:
         with count_steps(None, len(rows)) as advance:
             for batch, items in item_batches(rows, self._plan.numerics.limits, self.items):
                 self.at = batch
-                yield batch, items
+                with several_steps(len(batch)):
+                    yield batch, items
                 advance(len(batch))
 
     def in_order(self, parts: Iterable[State]) -> State:
@@ -166,28 +169,63 @@ class WorkerContext:
             return joined
         return {name: tensor[torch.from_numpy(order).to(tensor.device)] for name, tensor in joined.items()}
 
-    def gradients(self, member: str, rows: Rows) -> Iterator[BatchGradients]:
-        """Differentiate the train signal.
+    def gradients(self, member: str, rows: Rows, *, positions: bool = False) -> Iterator[BatchGradients]:
+        """Differentiate the train signal, or read what a pass before this one kept.
+
+        Args:
+            member: The member.
+            rows: Row numbers.
+            positions: Whether all positions' own outer products are wanted. Such a pass keeps the sums for others.
 
         Yields:
             The gradients of each batch. They are gone when the next ones are asked for.
         """
-        model = self.model(member)
-        for _, items in self.batches(rows):
-            yield from _one_at_a_time([model.gradients(items, self._plan.recipe.train_signal)])
+        for batch, items in self.batches(rows):
+            with count_steps(None, 2) as advance:  # the pass, and what is made of it
+                kept = None if positions else self._found(member, batch)
+                made = kept or self._differentiated(member, batch, items, positions=positions)
+                advance(1)
+                yield from _one_at_a_time([made])
 
-    def label_gradients(self, member: str, rows: Rows, labels: Labels) -> Iterator[BatchGradients]:
-        """Differentiate the train signal at the given labels, or the loss at others.
+    def _found(self, member: str, batch: Rows) -> BatchGradients | None:
+        if not self._plan.keeps_gradients:
+            return None
+        return self._kept.find(member, batch, [block.name for block in self._plan.parameter_blocks])
+
+    def _differentiated(
+        self, member: str, batch: Rows, items: list[Item], *, positions: bool
+    ) -> BatchGradients:
+        model = self.model(member)
+        gradients = model.gradients(items, self._plan.recipe.train_signal)
+        if not positions:
+            return with_matrices(gradients, narrow_matrices(gradients))
+        if self._plan.keeps_gradients:
+            matrices = narrow_matrices(gradients)
+            if len(matrices) == len(model.blocks):
+                self._kept.keep(member, batch, gradients.objective_N, matrices)
+        return gradients
+
+    def label_gradients(self, member: str, rows: Rows, statistic: Statistic) -> Iterator[BatchGradients]:
+        """Differentiate the train signal at the given labels, or the loss at others, for a statistic.
+
+        Args:
+            member: The member.
+            rows: Row numbers.
+            statistic: Says which labels, and whether it measures single positions.
 
         Yields:
             The gradients of each batch, once for each label. They are gone when the next ones are asked for.
         """
-        if labels == "given":
-            yield from self.gradients(member, rows)
+        positions = statistic.source == "positions"
+        if statistic.labels == "given":
+            yield from self.gradients(member, rows, positions=positions)
             return
         model = self.model(member)
         for batch, items in self.batches(rows):
-            yield from _one_at_a_time(model.label_gradients(items, torch.from_numpy(batch), labels))
+            found = model.label_gradients(items, torch.from_numpy(batch), statistic.labels)
+            yield from _one_at_a_time(
+                each if positions else with_matrices(each, narrow_matrices(each)) for each in found
+            )
 
 
 def _one_at_a_time(made: Iterable[BatchGradients]) -> Iterator[BatchGradients]:

@@ -107,7 +107,7 @@ class EmitStage:
             featurizer=featurizer,
             read=self._context.items,
             weights=self._weights,
-            batch_rows=self._plan.numerics.batch_rows,
+            limits=self._plan.numerics.limits,
             signal=self._plan.recipe.train_signal,
         )
         return {"features": made.features([groups[group] for group in self._plan.emit_groups(unit.block)])}

@@ -38,7 +38,7 @@ class FitStage:
     def measure(self, unit: Unit) -> State:
         """Add up a statistic over one fit block, batch after batch, in float64."""
         statistic = self._context.statistic(unit)
-        state = self._context.state(unit.member, before=unit.statistic)
+        state = self._before(unit, statistic)
         sums: State = {}
         for batch in self._measured(unit, statistic):
             add_state(sums, statistic.measure(batch, state))
@@ -92,7 +92,7 @@ class FitStage:
 
     def _fit_gradients(self, unit: Unit, rows: Rows, statistic: Statistic) -> Iterator[BatchGradients]:
         micro_batch = self._plan.statistic(unit.statistic).micro_batch
-        for gradients in self._context.label_gradients(unit.member, rows, statistic.labels):
+        for gradients in self._context.label_gradients(unit.member, rows, statistic):
             assert self._context.at is not None
             yield (
                 gradients if micro_batch == 1 else sum_micro_batches(gradients, self._context.at, micro_batch)
@@ -131,7 +131,11 @@ class FitStage:
             ):  # one tensor at a time: a file that is read is in memory as a whole
                 add_state(sums, self._context.to_device(self._workspace.read(part, (name,))))
         count = sum(map(len, self._plan.fit_blocks(unit.statistic)))
-        return statistic.finish(sums, count, self._context.state(unit.member, before=unit.statistic))
+        return statistic.finish(sums, count, self._before(unit, statistic))
+
+    def _before(self, unit: Unit, statistic: Statistic) -> State:
+        """Read what the statistics before this one fitted, where it is read."""
+        return self._context.state(unit.member, before=unit.statistic) if statistic.reads_state else {}
 
     def project(self, unit: Unit) -> State:
         """Project the gradients of one block of rows, for statistics of them and for its features."""

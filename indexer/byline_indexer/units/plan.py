@@ -123,6 +123,9 @@ class BuildPlan:
     """Digest of the Task's source, which every worker compares. None compares nothing."""
     checkpoints: Mapping[int, CheckpointDigests] = field(default_factory=dict)
     """Digests of the checkpoints that are used, which every loading compares."""
+    keeps_gradients: bool = False
+    """Whether a fit's first pass keeps gradients on the disk for later passes over the same rows. No bit of an index
+    depends on it."""
     libraries: Mapping[str, str] = field(default_factory=libraries)
     """Versions that the plan was made with: every worker has the same."""
 

@@ -3,9 +3,10 @@
 One member at a time keeps the disk bounded: projections and partial sums of one member, features of all.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from byline.gradients.report import ParameterReport
 from byline.progress import Step, report_to
@@ -68,6 +69,10 @@ def run_units(plan: BuildPlan, workspace: Workspace, executor: Executor, observe
         discard_traces(plan, workspace, stage[0])
 
 
+EVERY_S = 1.0
+"""Seconds between two reports of the same work, at least."""
+
+
 @dataclass
 class StageSteps:
     """Tells an observer of the steps within a unit, where units run one after another in this thread."""
@@ -82,15 +87,20 @@ class StageSteps:
     """Finished units of the stage."""
     told: int = 0
     """Work that was told last."""
+    told_at: float = field(default_factory=time.monotonic)
 
     def report(self, step: Step) -> None:
-        """Add the part of the running unit that is done to what is finished."""
+        """Add the part of the running unit that is done to what is finished.
+
+        Steps too small to count are told as the same work, at most once in `EVERY_S`: a unit of many seconds is alive.
+        """
         unit = self.stage[min(self.finished, len(self.stage) - 1)]
         part = min(int(step.fraction * self.plan.weight(unit)), self.plan.weight(unit) - 1)
-        reached = self.done[phase(unit)] + part
-        if part > 0 and reached > self.told:
-            self.told = reached
-            self.observer.progress(phase(unit), reached, self.totals[phase(unit)])
+        reached, now = self.done[phase(unit)] + part, time.monotonic()
+        grown = part > 0 and reached > self.told
+        if grown or now - self.told_at >= EVERY_S:
+            self.told, self.told_at = max(reached, self.told), now
+            self.observer.progress(phase(unit), self.told, self.totals[phase(unit)])
 
 
 def taken_apart(plan: BuildPlan, unit: Unit, reason: str) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from byline.curvature.base import SCRATCH
+from byline.progress import count_items
 from byline.types import State
 from byline_indexer.units.plan import BuildPlan
 from byline_indexer.units.unit import Stage, Unit
@@ -52,7 +53,7 @@ def without_scratch(state: State) -> State:
 
 def add_state(sums: State, part: Mapping[str, Tensor]) -> None:
     """Add a batch's sums to the block's, in place. Each is looked up once, and made then where it is lazy."""
-    for name in part:
+    for name in count_items(None, part):
         tensor = part[name]
         sums[name] = sums[name].add_(tensor) if name in sums else tensor.clone()
 

@@ -7,10 +7,12 @@ from torch import Tensor
 from byline.curvature.solvers import (
     LissaOptions,
     conjugate_gradients,
+    coordinates,
     lanczos,
     largest_eigenvalue,
     lissa,
     orthogonalize,
+    ritz_pairs_of,
 )
 from byline.errors import NonFiniteGradient
 
@@ -201,3 +203,15 @@ def test_a_start_is_kept_and_repaired() -> None:
     torch.testing.assert_close(one.x_VP, expected, rtol=1e-6, atol=1e-8)
     assert one.steps_V.tolist() == [1, 1, 1]
     assert (one.residual_V < 1e-6).all()
+
+
+def test_a_basis_may_be_rows_apart() -> None:
+    basis = torch.linalg.qr(sides(5).T)[0].T.contiguous()
+    vector, rows = sides(1)[0], list(basis)
+    torch.testing.assert_close(coordinates(vector, rows), basis @ vector)
+    torch.testing.assert_close(orthogonalize(vector, rows), orthogonalize(vector, basis))
+    projected = basis @ positive(10.0) @ basis.T
+    one, other = ritz_pairs_of(rows, projected, 3), ritz_pairs_of(basis, projected, 3)
+    assert one.vectors_KP.shape == (3, SIZE)
+    torch.testing.assert_close(one.vectors_KP, other.vectors_KP)
+    torch.testing.assert_close(one.vectors_KP @ one.vectors_KP.T, torch.eye(3, dtype=torch.float64))

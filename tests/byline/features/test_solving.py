@@ -8,10 +8,13 @@ import torch
 
 from byline.attribution.attributor import Attributor
 from byline.attribution.request import AttributionRequest
+from byline.curvature import iterative
+from byline.curvature.iterative import PROBES, TraceStatistic
+from byline.curvature.products import Matrix
 from byline.errors import InvalidQuery, InvalidRecipe, StaleIndex
 from byline.features.queries import Featurizer
 from byline.features.sampling import fit_sample
-from byline.features.solving import TrainingProducts
+from byline.features.solving import ItemProducts, TrainingProducts
 from byline.index.index import AttributionIndex
 from byline.members import Member
 from byline.models.member import MemberModel
@@ -137,3 +140,25 @@ def test_fewer_training_points_are_stale(path: Path) -> None:
     task = tiny_task.task()
     with pytest.raises(StaleIndex, match="89 training points, and this index was built from 90"):
         Attributor.open(path, task=replace(task, train_set=task.train_set[:-1]))
+
+
+def test_vectors_that_are_multiplied_apart_estimate_the_same_trace(
+    featurizer: Featurizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = featurizer.first
+    batch = ItemProducts(model, [tiny_task.task().train_set[row] for row in range(4)])
+    statistic = TraceStatistic(model.blocks, "ggn", 30.0, None)
+    together = statistic.measure(batch, {})["trace"]
+    counts: list[int] = []
+
+    class Watched:
+        def __len__(self) -> int:
+            return len(batch)
+
+        def __call__(self, vectors_VP: torch.Tensor, matrix: Matrix) -> torch.Tensor:
+            counts.append(len(vectors_VP))
+            return batch(vectors_VP, matrix)
+
+    monkeypatch.setattr(iterative, "NUMBERS", 1)
+    torch.testing.assert_close(statistic.measure(Watched(), {})["trace"], together)
+    assert counts == [1] * PROBES

@@ -15,6 +15,7 @@ def test_estimated_moments_are_means(name: str) -> None:
     collector = build_collector(case.model, case.loss, case.sample)
     gradients = collector.collect(case.loss, case.batch, case.count)
     statistic = MomentStatistic(collector.blocks, None, None)
+    assert not statistic.reads_state, "waves before it take no memory beside its sums"
     parts = [statistic.measure(gradients.examples(cut), {}) for cut in (slice(0, 2), slice(2, None))]
     sums = {key: parts[0][key] + parts[1][key] for key in parts[0]}
     found = statistic.finish(sums, case.count, {})

@@ -9,7 +9,7 @@ from byline.task import Task
 from byline_indexer.build.build import build
 from byline_indexer.build.expectations import Rates, expected_seconds
 from byline_indexer.build.probe import probed_plan
-from byline_indexer.progress import RemainingTime
+from byline_indexer.progress import PREPARE, RemainingTime
 from byline_indexer.units.schedule import every_phase
 from tests.indexer.conftest import Config
 
@@ -22,10 +22,12 @@ class Recorder(RemainingTime):
     def __init__(self) -> None:
         super().__init__()
         self.told: list[tuple[float, float | None]] = []
+        self.phases: list[str] = []
 
     def progress(self, phase: str, done: int, total: int) -> None:
         super().progress(phase, done, total)
         self.told.append((time.monotonic(), self.seconds()))
+        self.phases.append(phase)
 
     def message(self, message: str) -> None:
         pass
@@ -51,4 +53,6 @@ def test_a_build_says_something_all_the_time(config: Config) -> None:
     build(config("ekfac", changes={"pca": {"size": 12, "sample": 64}}), recorder)
     moments = [moment for moment, _ in recorder.told]
     assert max(after - before for before, after in pairwise(moments)) < 5
+    assert recorder.phases.count(PREPARE) > 10, "the checks of the model tell their steps"
+    assert recorder.phases[0] in {PREPARE, "read training set"}
     assert recorder.told[-1][1] == pytest.approx(0.0, abs=0.5)

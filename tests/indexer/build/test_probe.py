@@ -8,8 +8,11 @@ from torch import nn
 from byline.curvature import linalg
 from byline.errors import InvalidInput, InvalidRecipe, InvalidTask
 from byline.loading.task_file import load_task
+from byline.recipes import recipe
 from byline.task import Task
+from byline_indexer.build import vector_memory
 from byline_indexer.build.probe import make_plan
+from byline_indexer.config import BuildConfig
 from tests.indexer.conftest import TINY, Config
 
 
@@ -31,6 +34,24 @@ def test_a_gpu_that_is_not_there_is_refused(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InvalidInput, match="finds 0 GPUs"):
         make_plan(config("ekfac", device="cuda"), tiny)
+
+
+@pytest.mark.parametrize("name", ["if_cg", "if_lissa", "arnoldi"])
+def test_whole_vectors_that_do_not_fit_are_refused(
+    config: Config, tiny: Task, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def of(memory: float = 4.0) -> BuildConfig:
+        changed = config(memory=memory).model_copy(update={"recipe": recipe(name)})
+        assert changed.build.memory == memory
+        return changed
+
+    plan = make_plan(of(), tiny)
+    numbers = sum(block.rows * block.columns for block in plan.parameter_blocks)
+    monkeypatch.setattr(vector_memory, "LIBRARIES", 4 * 10**9 - 60 * numbers)
+    with pytest.raises(InvalidRecipe, match=rf"got {numbers:,} attributed numbers.*raise build\.memory"):
+        make_plan(of(), tiny)
+    make_plan(of(4.1), tiny)
+    make_plan(config("ekfac"), tiny)
 
 
 def test_a_share_of_the_evaluation_set_needs_one(config: Config, tiny: Task) -> None:

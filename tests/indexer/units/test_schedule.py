@@ -1,13 +1,16 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from byline.progress import Step
 from byline.task import Task
 from byline_indexer.build.probe import make_plan
 from byline_indexer.progress import Silent
+from byline_indexer.units import schedule
 from byline_indexer.units.executor import InProcess
 from byline_indexer.units.plan import BuildPlan
-from byline_indexer.units.schedule import run_units, unfinished
+from byline_indexer.units.schedule import StageSteps, run_units, unfinished
 from byline_indexer.units.unit import Stage, Unit
 from byline_indexer.units.workspace import Workspace
 from tests.indexer.conftest import SMALL, Config
@@ -51,6 +54,27 @@ def test_progress_counts_every_row_of_every_member(plan: BuildPlan, tiny: Task) 
         run_units(plan, Workspace(plan.work), executor, recorder)
     assert recorder.last["project"] == recorder.last["emit"] == (180, 180)
     assert recorder.last["measure fisher"] == (180, 180)
+
+
+def test_steps_within_a_row_are_told_now_and_then(plan: BuildPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(schedule.time, "monotonic", lambda: clock[0])
+    unit = Unit(Stage.EMIT, "c0", 0)
+    told: list[tuple[int, int]] = []
+    recorder = Recorder()
+    monkeypatch.setattr(recorder, "progress", lambda phase, done, total: told.append((done, total)))
+    steps = StageSteps(plan, [unit], Counter(), Counter({"emit": 90}), recorder)
+    weight = plan.weight(unit)
+    for place in range(40):
+        clock[0] += 0.3
+        steps.report(Step("emit", fraction=place / 80))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert max(done for done, _ in told) == int(39 / 80 * weight)
+    assert len(told) >= 40 * 0.3 / 1.3, "a report a second, of the same work where it has not grown"
+    clock[0] += 0.3
+    before = len(told)
+    steps.report(Step("emit", fraction=0.4))
+    assert len(told) == before or told[-1] == told[-2]
 
 
 def left(plan: BuildPlan, workspace: Workspace) -> list[str]:
