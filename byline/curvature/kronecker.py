@@ -28,7 +28,7 @@ from torch import Tensor
 from byline.curvature.base import SCRATCH, EveryFit, Preconditioner, Source, Statistic
 from byline.curvature.filters import FilteredCurvature, SpectralFilter
 from byline.curvature.labels import Labels
-from byline.curvature.linalg import replace_zeros
+from byline.curvature.linalg import replace_zeros, strongest_eigenpairs
 from byline.curvature.sums import LazySums, Sums, pack, unpack, wave_name, waves
 from byline.errors import InvalidRecipe
 from byline.gradients.outer_products.blocks import Block
@@ -213,9 +213,7 @@ class FactorStatistic(EveryFit):
             most = self._projection.coordinates
             values, coordinates = torch.sort(moment, descending=True, stable=True)
             return values[:most], coordinates[:most]
-        rank = self._projection.rank
-        values, vectors = torch.linalg.eigh(moment)
-        return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank].float().contiguous()
+        return strongest_eigenpairs(moment, self._projection.rank)
 
 
 _SPECTRUM, _MEAN = f"{SCRATCH}spectrum.", f"{SCRATCH}mean."
