@@ -1,12 +1,20 @@
 """Batches get as long as the memory of a build allows, by shapes alone."""
 
-import pytest
+from functools import partial
 
-from byline.members import MemberPlan
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
+
+from byline.api.example import Example
+from byline.curvature.sums import WAVE
+from byline.members import Member, MemberPlan
 from byline.models.member import MemberModel
 from byline.recipes import recipe
-from byline.task import Task
-from byline_indexer.build.batch_memory import LEAST, ItemCost, batch_length, grown, item_cost
+from byline.task import Checkpoint, Task
+from byline_indexer.build.batch_memory import LEAST, LIBRARIES, ItemCost, batch_length, grown, item_cost
 from byline_indexer.units.batches import BatchLimits, item_length, packs
 
 
@@ -47,3 +55,50 @@ def test_bytes_that_grow_slowly_are_a_line() -> None:
     assert grown((10, 1000), (10, 1000)) == (100.0, 0.0)
     size, square = grown((10, 10), (100, 10**6))
     assert size * 100 * (1 + square * 100) == pytest.approx(10**6, rel=0.03)
+
+
+class Reader(nn.Module):
+    """Predicts every token of a sequence from itself."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.tokens, self.head = nn.Embedding(32, 8), nn.Linear(8, vocabulary)
+
+    def forward(self, tokens_NT: Tensor) -> Tensor:
+        logits_NTV: Tensor = self.head(self.tokens(tokens_NT))
+        return logits_NTV
+
+
+def reading(vocabulary: int) -> Task:
+    """A Task of texts of 12 to 27 tokens."""
+    generator = torch.Generator().manual_seed(0)
+    items = [torch.randint(32, (12 + row,), generator=generator) for row in range(16)]
+
+    def loss(model: nn.Module, tokens_NT: Tensor) -> Tensor:
+        return functional.cross_entropy(model(tokens_NT).transpose(1, 2), tokens_NT, reduction="none").mean(1)
+
+    weights = {name: tensor.detach() for name, tensor in Reader(vocabulary).state_dict().items()}
+    return Task(
+        name="reading",
+        model=partial(Reader, vocabulary),
+        checkpoints=[Checkpoint(weights=weights)],
+        train_set=items,
+        collate=partial(pad_sequence, batch_first=True),
+        loss=loss,
+        describe=lambda row: Example(id=str(row)),
+    )
+
+
+def test_a_wide_vocabulary_shortens_batches_and_takes_no_more_memory() -> None:
+    """A batch's [tokens, vocabulary] tensors are a fixed part of the memory, whatever the vocabulary."""
+    memory, lengths = 4 << 30, {}
+    for vocabulary in (1_000, 8_000):
+        task = reading(vocabulary)
+        model = MemberModel.load(task, recipe("logra"), Member(0))
+        cost = item_cost(task, model, "loss")
+        own = sum(tensor.nbytes for tensor in model.model.parameters())
+        lengths[vocabulary] = batch_length(model, cost, memory)
+        logits = 4 * vocabulary * lengths[vocabulary]
+        assert 4 * logits < memory - LIBRARIES - WAVE - own, "four copies and what the model itself saves"
+        assert 12 * logits > memory - LIBRARIES - WAVE - own, "no memory is left unused for long"
+    assert lengths[1_000] == pytest.approx(8 * lengths[8_000], rel=0.3)
