@@ -12,6 +12,7 @@ EXPLANATIONS = {
     "checkpoints, or set allow_within_checkpoint in the policy",
     Reason.NO_QUALITY: "this target was not measured: run byline evaluate for this version and target",
     Reason.LOW_QUALITY: "the quality card is below the policy's threshold",
+    Reason.TOO_HEAVY: "the event weighs more than the policy's largest_weight",
     Reason.QUARANTINED: "the version is quarantined",
 }
 """Meaning of each reason, and the remedy."""
