@@ -10,8 +10,8 @@ from byline_service.database.engine import sqlite_url
 from tests.service.books import Books
 from tests.service.databases import UsedDatabase
 from tests.service.fakes import fake_attributor
-from tests.service.ledger_clock import LedgerClock
 from tests.service.keys import add_admin, admin_key, bearer, empty_sqlite, make_key, prepared
+from tests.service.ledger_clock import LedgerClock
 from tests.service.postgres import PostgresServer, binaries
 from tests.service.versions.building import build_versions
 

@@ -314,10 +314,12 @@ class LedgerReplay:
         )
         self.stamps[run.id, fact.kind] = Stamp(record.sequence, record.person, record.at)
         if stepped.state not in OPEN:
-            self.open[run.statement.policy.name].discard(run.id)
+            self.open.get(run.statement.policy.name, set()).discard(run.id)
 
     def _newest(self, name: str) -> Policy:
         revisions = [policy for (of, _), (_, policy) in self.policies.items() if of == name]
+        if not revisions:
+            raise InvalidInput("the run's policy has no revision")
         return max(revisions, key=lambda policy: policy.revision)
 
     def _post(self, record: Record, run: Run) -> None:
@@ -362,6 +364,8 @@ class LedgerReplay:
         """Note the division of a period, or its reversal."""
         own = self.divisions.setdefault(paid.policy.name, {})
         if isinstance(run.statement, ReversalStatement):
+            if run.statement.run not in own:
+                raise InvalidInput("the reversed run was not posted")
             own[run.statement.run] = replace(own[run.statement.run], reversed=record.sequence)
             return
         own[run.id] = PeriodRun(

@@ -73,7 +73,7 @@ def bodies(known: Known) -> dict[str, bytes]:
             "book_event": {"query": query, "weight": 2, "reference": "generation 1"},
             "revise_policy": POLICY | {"minimum_quality": {"metric": "lds", "least": 0.1}, "floor": 5},
             "draft_run": {
-                "draft": ALLOCATION | {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
+                "draft": ALLOCATION | {"period": "2020-01"}
             },
         }.items()
     }
