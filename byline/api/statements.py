@@ -66,7 +66,9 @@ class ReversalBody(Body):
 class RunBody(Body):
     """A statement run to draft."""
 
-    draft: Annotated[AllocationBody | AdjustmentBody | ReleaseBody | ReversalBody, Field(discriminator="kind")]
+    draft: Annotated[
+        AllocationBody | AdjustmentBody | ReleaseBody | ReversalBody, Field(discriminator="kind")
+    ]
     """Content of the run."""
 
 

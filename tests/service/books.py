@@ -41,9 +41,7 @@ class Books:
     def draft(self, name="royalties", period=None, person="ada", kind="allocation"):
         """Draft a run of a period. Without one, the present month ends first."""
         chosen = period or self.clock.end_month()
-        prepared = self.used.run(
-            lambda database: run_workflow.prepare_division(database, kind, name, chosen)
-        )
+        prepared = self.used.run(lambda database: run_workflow.prepare_division(database, kind, name, chosen))
         return self.do(run_workflow.draft, prepared, person=person).id
 
     def adjust(self, period, name="royalties"):

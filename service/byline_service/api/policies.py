@@ -111,7 +111,9 @@ def _budget(body: PolicyBody) -> int:
             raise InvalidInput("expected a budget of one period beside spread `event`, got none")
         return body.budget
     if body.budget not in (None, body.pool):
-        raise InvalidInput("expected the pool as the budget beside spread `period`, got another amount: leave it out")
+        raise InvalidInput(
+            "expected the pool as the budget beside spread `period`, got another amount: leave it out"
+        )
     return body.pool
 
 

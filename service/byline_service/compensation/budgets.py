@@ -54,6 +54,9 @@ class Spending:
     """Revision that paid the period. None if no posted run has paid it."""
 
 
+NOTHING_SPENT = Spending(0, None)
+
+
 def spending(runs: Sequence[PeriodRun], period: str, basis: int) -> Spending:
     """Add up the posted runs of a period.
 
@@ -89,7 +92,9 @@ def require_unpaid(kind: Division, found: Spending) -> None:
             "period's run, or into an `adjustment` within what is left of its budget"
         )
     if kind == "adjustment" and found.revision is None:
-        raise RunConflict("expected a period that a posted run has paid, this one is not: draft its `allocation`")
+        raise RunConflict(
+            "expected a period that a posted run has paid, this one is not: draft its `allocation`"
+        )
 
 
 def require_finished(period: Period, now: str) -> None:

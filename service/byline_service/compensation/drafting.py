@@ -8,7 +8,7 @@ from byline.api.compensation import Reason
 from byline.api.statements import RefusedEvent, StoredWarning, WarningKind
 from byline.errors import InvalidInput
 from byline_service.compensation.allocation import allocate
-from byline_service.compensation.budgets import Division, Spending, require_unpaid
+from byline_service.compensation.budgets import NOTHING_SPENT, Division, Spending, require_unpaid
 from byline_service.compensation.calendar import Period
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
@@ -53,7 +53,7 @@ class Candidates:
     """Events that are paid for in other groups, with the policies that paid."""
     carried: Mapping[str, int] = field(default_factory=dict)
     """Amounts below the floor, by owner."""
-    spending: Spending = Spending(0, None)
+    spending: Spending = NOTHING_SPENT
     """Part of the period's budget that is spent."""
     budget: int
     """Budget of the period, in minor units."""
@@ -112,7 +112,9 @@ def draft_allocation(policy: Policy, found: Candidates) -> AllocationStatement:
         raise not_payable([each for why in refused.values() for each in why], "every event of the period")
     left = found.budget - found.spending.spent
     if left <= 0 < found.spending.spent:
-        raise RunConflict("expected a period with a rest of its budget, all of it is spent: reverse a run first")
+        raise RunConflict(
+            "expected a period with a rest of its budget, all of it is spent: reverse a run first"
+        )
     allocation = allocate(policy, payable, found.carried, left)
     return AllocationStatement(
         kind=found.kind,
@@ -136,7 +138,9 @@ def _without_events(found: Candidates) -> str:
     paid = "".join(
         f"; policy {policy} has paid for {count} of them" for policy, count in sorted(found.elsewhere.items())
     )
-    return f"expected events in the period {found.period.name} that no posted run has paid for, found none{paid}"
+    return (
+        f"expected events in the period {found.period.name} that no posted run has paid for, found none{paid}"
+    )
 
 
 def _refused(policy: Policy, found: Candidates) -> dict[str, tuple[Reason, ...]]:
@@ -168,7 +172,9 @@ def _warnings(
 
 def _by_policy(kind: WarningKind, counts: Mapping[str, int]) -> list[StoredWarning]:
     return [
-        StoredWarning(kind=kind, events=count, policy=policy) for policy, count in sorted(counts.items()) if count
+        StoredWarning(kind=kind, events=count, policy=policy)
+        for policy, count in sorted(counts.items())
+        if count
     ]
 
 

@@ -4,7 +4,7 @@
 tables beside the journal must have the same events, runs and balances.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from byline.api.compensation import Reason
@@ -274,7 +274,8 @@ class LedgerReplay:
                 earlier=found.earlier,
                 elsewhere=found.elsewhere,
                 other_groups={
-                    event.id: self.claims.other_payers(policy.group, event.id, basis) for event in (*own, *late)
+                    event.id: self.claims.other_payers(policy.group, event.id, basis)
+                    for event in (*own, *late)
                 },
                 carried=carried_of(self.balances(policy.name, basis)),
                 spending=spent,

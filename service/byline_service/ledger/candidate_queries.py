@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, select
 
 from byline.errors import InvalidInput
 from byline_service.compensation.budgets import PeriodRun, ceiling, spending
 from byline_service.compensation.drafting import MOST_EVENTS, MOST_SCORES, Candidates, late_within, size_of
 from byline_service.compensation.event import Event
 from byline_service.compensation.period_events import Search
-from byline_service.compensation.policy import Policy
 from byline_service.compensation.runs import carried_of
 from byline_service.compensation.timestamps import parse_timestamp
 from byline_service.database import Connection
@@ -39,7 +38,11 @@ async def candidates(transaction: Connection, search: Search) -> Candidates:
     """
     policy, basis = search.policy, search.basis
     spent = spending(await posted_divisions(transaction, policy.name), search.period.name, basis)
-    paid_by = None if spent.revision is None else await policy_queries.find(transaction, policy.name, spent.revision)
+    paid_by = (
+        None
+        if spent.revision is None
+        else await policy_queries.find(transaction, policy.name, spent.revision)
+    )
     found = Candidates(
         kind=search.kind,
         period=search.period,
@@ -81,7 +84,13 @@ async def posted_divisions(transaction: Connection, policy: str) -> list[PeriodR
     )
     return [
         PeriodRun(
-            run=row[0], kind=row[1], period=row[2], revision=row[3], pool=int(row[4]), posted=row[5], reversed=row[6]
+            run=row[0],
+            kind=row[1],
+            period=row[2],
+            revision=row[3],
+            pool=int(row[4]),
+            posted=row[5],
+            reversed=row[6],
         )
         for row in await transaction.execute(chosen)
     ]
@@ -121,9 +130,7 @@ async def _with_late(transaction: Connection, search: Search, found: Candidates)
     fitting = late_within(own, [size_of(event) for event in read])
     all_late = await _count(transaction, late)
     earlier = await _count(transaction, _sequences(search, _is_open(search), before))
-    return replace(
-        found, late=read[:fitting], late_waiting=all_late - fitting, earlier=earlier - all_late
-    )
+    return replace(found, late=read[:fitting], late_waiting=all_late - fitting, earlier=earlier - all_late)
 
 
 async def _elsewhere(transaction: Connection, search: Search) -> dict[str, int]:

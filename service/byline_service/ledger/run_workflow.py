@@ -17,7 +17,7 @@ from byline_service.compensation.calendar import last_finished, period_named
 from byline_service.compensation.drafting import draft_allocation, draft_release, draft_reversal
 from byline_service.compensation.journal import RunDrafted, RunStepped
 from byline_service.compensation.period_events import Search
-from byline_service.compensation.runs import Run, RunConflict, balances_after, carried_of, require_balanced
+from byline_service.compensation.runs import Run, RunConflict, balances_after, require_balanced
 from byline_service.compensation.statements import AllocationStatement, ReversalStatement, Statement
 from byline_service.database import Connection, Database
 from byline_service.ledger import (

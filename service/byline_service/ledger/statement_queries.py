@@ -24,7 +24,6 @@ from byline_service.database import Connection
 from byline_service.database.tables.compensation import policies, run_steps, statement_lines, statement_runs
 from byline_service.ledger import journal_queries
 
-
 _WARNINGS = TypeAdapter(tuple[StoredWarning, ...])
 
 
@@ -94,15 +93,15 @@ def division_columns(statement: Statement) -> dict[str, Any]:
 async def count_open(transaction: Connection, policy: str) -> int:
     """Count the runs of a policy that are neither posted nor ended."""
     ended = select(run_steps.c.run_id).where(run_steps.c.step != "approval")
-    chosen = select(func.count()).where(
-        statement_runs.c.policy == policy, statement_runs.c.id.not_in(ended)
-    )
+    chosen = select(func.count()).where(statement_runs.c.policy == policy, statement_runs.c.id.not_in(ended))
     return int((await transaction.execute(chosen)).scalar_one())
 
 
 async def void_runs(transaction: Connection) -> set[str]:
     """Return the ids of all void runs."""
-    return set((await transaction.execute(select(run_steps.c.run_id).where(run_steps.c.step == "void"))).scalars())
+    return set(
+        (await transaction.execute(select(run_steps.c.run_id).where(run_steps.c.step == "void"))).scalars()
+    )
 
 
 async def add_step(transaction: Connection, record: Record) -> None:
@@ -222,7 +221,16 @@ async def _rows(transaction: Connection, chosen: Select[Any]) -> list[RunRow]:
         RunRow(
             **{
                 key: row[key]
-                for key in ("id", "sequence", "kind", "policy", "revision", "currency", "drafted_by", "period")
+                for key in (
+                    "id",
+                    "sequence",
+                    "kind",
+                    "policy",
+                    "revision",
+                    "currency",
+                    "drafted_by",
+                    "period",
+                )
             },
             warnings=_WARNINGS.validate_json(row["warnings"] or "[]"),
             drafted_at=timestamp_text(row["drafted_at"]),

@@ -85,7 +85,15 @@ async def periods_csv(request: Request, caller: Reading, policy: Policy = None) 
     chosen = await _chosen(request, caller, policy, await _policies(request, caller))
     posted = await _posted(request, caller, chosen)
     rows = [
-        (each.id, each.period, each.since, each.until, line.owner, each.currency, major(line.payable, each.currency))
+        (
+            each.id,
+            each.period,
+            each.since,
+            each.until,
+            line.owner,
+            each.currency,
+            major(line.payable, each.currency),
+        )
         for each in posted
         for line in each.lines
     ]

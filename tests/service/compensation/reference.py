@@ -49,7 +49,9 @@ def policy(**changes):
         "confidence": None if "multiplier" in changes else 950,
     }
     values |= changes
-    values.setdefault("budget", values["pool"] if values.get("spread", "period") == "period" else LARGEST_AMOUNT)
+    values.setdefault(
+        "budget", values["pool"] if values.get("spread", "period") == "period" else LARGEST_AMOUNT
+    )
     return Policy(**values)
 
 

@@ -19,14 +19,14 @@ from byline_service.compensation.runs import RunConflict
 from tests.service.compensation.reference import policy
 
 
-def run(name, posted, pool=10, reversed=None, kind="allocation", period="2026-03"):
+def run(name, posted, pool=10, taken_back=None, kind="allocation", period="2026-03"):
     return PeriodRun(
-        run=name, kind=kind, period=period, revision=posted, pool=pool, posted=posted, reversed=reversed
+        run=name, kind=kind, period=period, revision=posted, pool=pool, posted=posted, reversed=taken_back
     )
 
 
 RUNS = [
-    run("first", 3, reversed=7),
+    run("first", 3, taken_back=7),
     run("second", 9, pool=6),
     run("more", 11, pool=3, kind="adjustment"),
     run("april", 12, pool=100, period="2026-04"),
@@ -50,7 +50,7 @@ def test_what_is_spent_after_each_record(basis, spent):
 
 def test_an_adjustment_alone_pays_no_period():
     """Its run was reversed: the period can be drafted again, and the adjustment counts."""
-    runs = [run("first", 3, reversed=7), run("more", 5, pool=4, kind="adjustment")]
+    runs = [run("first", 3, taken_back=7), run("more", 5, pool=4, kind="adjustment")]
     assert spending(runs, "2026-03", 9) == Spending(4, None)
 
 

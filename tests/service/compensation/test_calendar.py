@@ -10,7 +10,7 @@ from byline.errors import InvalidInput
 from byline_service.compensation.calendar import EXAMPLES, last_finished, period_named
 from byline_service.compensation.timestamps import parse_timestamp, timestamp_text
 
-MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds it
+MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))
 
 
 @pytest.mark.parametrize(

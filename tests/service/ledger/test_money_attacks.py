@@ -87,7 +87,17 @@ class TestPeriods:
 
     @pytest.mark.parametrize(
         "period",
-        ["2026-Q1", "2026", "2026-W10", "2026-03-10", "2026-3", "2026-13", "\uff12026-03", "2026-03\n", "0000-01"],
+        [
+            "2026-Q1",
+            "2026",
+            "2026-W10",
+            "2026-03-10",
+            "2026-3",
+            "2026-13",
+            "\uff12026-03",
+            "2026-03\n",
+            "0000-01",
+        ],
     )
     def test_a_period_of_another_calendar_would_overlap(self, books, period):
         books.policy()
@@ -345,7 +355,9 @@ class TestForgedRecords:
         ]
         for change in changes:
             run = books.do(run_workflow.draft, drafted.model_copy(update=change)).id
-            assert any("differs" in each.what or "expected" in each.what for each in books.verify().findings), change
+            assert any(
+                "differs" in each.what or "expected" in each.what for each in books.verify().findings
+            ), change
             books.do(run_workflow.void, run)
             sound(books)
 
@@ -367,4 +379,3 @@ class TestForgedRecords:
 
         books.do(void)
         assert any("run_steps" in each.where for each in books.verify().findings)
-

@@ -52,9 +52,11 @@ def _replace_claims(more: list[sa.Column[str]], key: list[str], copied: str) -> 
         sa.ForeignKeyConstraint(["event_id"], ["events.id"], name="fk_event_claims_event_id_events"),
         sa.PrimaryKeyConstraint(*key, name="pk_event_claims"),
     )
-    columns = ", ".join([*(column.name for column in more), "policy", "event_id", "claim", "run_id", "sequence"])
+    columns = ", ".join(
+        [*(column.name for column in more), "policy", "event_id", "claim", "run_id", "sequence"]
+    )
     op.execute(
-        f"INSERT INTO event_claims ({columns}) SELECT {copied}, event_id, claim, run_id, sequence "
+        f"INSERT INTO event_claims ({columns}) SELECT {copied}, event_id, claim, run_id, sequence "  # noqa: S608 - names of this file
         "FROM event_claims_before"
     )
     op.drop_table("event_claims_before")
