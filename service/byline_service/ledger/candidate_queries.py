@@ -177,7 +177,7 @@ _SIGN = case((event_claims.c.claim % 2 == 0, 1), else_=-1)
 """1 for a claim that pays an event, -1 for one that reverses that."""
 
 
-def _sequences(search: Search, *conditions: Condition) -> Select[tuple[int]]:
+def _sequences(search: Search, *conditions: Condition) -> Select[Any]:
     chosen = select(events.c.sequence).where(*_covered(search), *conditions)
     return chosen.order_by(events.c.sequence)
 

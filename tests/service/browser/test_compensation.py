@@ -85,7 +85,7 @@ def test_an_answer_becomes_a_posted_statement(visit, people, served, ledger_cloc
 def test_what_fails_is_said_in_the_dialog_and_can_be_cancelled(visit, people):
     page = visit("/compensation", key=people["ada"])
     page.get_by_role("button", name="Draft a run").click()
-    page.get_by_label("Period").fill("2001-01")
+    page.get_by_role("textbox", name="Period").fill("2001-01")
     agree(page, "Draft")
     expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("Expected events in the period")
     page.keyboard.press("Escape")
