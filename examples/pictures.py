@@ -152,17 +152,22 @@ def seed(address: str, keys: dict[str, str], queries: list[dict[str, Any]]) -> N
         "minimum_quality": {"least": 0.1},
     }
     draft = {"draft": {"kind": "allocation", "policy": policy["name"]}}
-    Clock.ahead = timedelta(days=-30 * MONTHS)  # time in the ledger never goes back
+    today = datetime.now(UTC)
+    starts = [today.replace(day=1)]  # of this month and the ones before
+    for _ in range(MONTHS + 1):
+        starts.insert(0, (starts[0] - timedelta(days=1)).replace(day=1))
+    Clock.ahead = starts[0] - today  # time in the ledger never goes back
     send(admin, "/v1/policies", policy)
     for month in range(MONTHS):
-        Clock.ahead = timedelta(days=30 * (month - MONTHS))
+        Clock.ahead = starts[month] + timedelta(days=9) - today
         for query in queries[month * EVENTS : (month + 1) * EVENTS]:
             send(rights, f"/v1/indexes/{INDEX}/events", {"query": query, "target": TARGET})
+        Clock.ahead = starts[month + 1] - today
         run = send(rights, "/v1/statement-runs", draft)
         send(finance, f"/v1/statement-runs/{run['id']}/approve")
         send(finance, f"/v1/statement-runs/{run['id']}/post")
-    Clock.ahead = timedelta()
     send(rights, f"/v1/indexes/{INDEX}/events", {"query": queries[-1], "target": TARGET})
+    Clock.ahead = timedelta()
     send(rights, "/v1/statement-runs", draft)
     for query in queries:
         rights.post(f"/v1/indexes/{INDEX}/attributions", json={"query": query, "shares": True})

@@ -39,7 +39,9 @@ def serving(index: Path, log: Path, *, patience: float = 120.0) -> Iterator[Clie
 
 
 @contextmanager
-def started(index: Path, log: Path, data: Path, *, patience: float = 120.0) -> Iterator[tuple[str, str]]:
+def started(
+    index: Path, log: Path, data: Path, *, patience: float = 120.0, module: str = "byline"
+) -> Iterator[tuple[str, str]]:
     """Serve an index with accounts in a folder that has none.
 
     Args:
@@ -47,6 +49,7 @@ def started(index: Path, log: Path, data: Path, *, patience: float = 120.0) -> I
         log: Where the service's own log goes.
         data: Folder of its database.
         patience: Seconds that it may take until it is ready.
+        module: The module that is run.
 
     Yields:
         Its address, and the key that it makes at its first start.
@@ -54,7 +57,7 @@ def started(index: Path, log: Path, data: Path, *, patience: float = 120.0) -> I
     Raises:
         RuntimeError: The service ended or was not ready in time; the message names the log.
     """
-    command = [sys.executable, "-m", "byline", "serve", str(index), "--port", "0"]
+    command = [sys.executable, "-m", module, "serve", str(index), "--port", "0"]
     environment = os.environ | {"BYLINE_DATA_DIR": str(data)}
     with (
         log.open("w") as errors,

@@ -19,6 +19,8 @@ Metric = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Amount = Annotated[int, Field(strict=True, ge=0, le=LARGEST_AMOUNT)]
 """Minor units of the policy's currency."""
 Integer = Annotated[int, Field(strict=True)]
+Calendar = Literal["day", "week", "month", "quarter", "year"]
+"""Kinds of periods, in UTC. Weeks begin on Monday (ISO 8601)."""
 
 
 class Reason(StrEnum):
@@ -33,6 +35,7 @@ class Reason(StrEnum):
     OTHER_TARGET = "other_target"
     OTHER_RECIPE = "other_recipe"
     REPEATED_REFERENCE = "repeated_reference"
+    TOO_HEAVY = "too_heavy"
     DAMAGED = "damaged"
 
 
@@ -142,10 +145,20 @@ class PolicyBody(Body):
     currency: Annotated[str, Field(json_schema_extra={"enum": sorted(MINOR_DIGITS)})]
     """Currency code of ISO 4217."""
     pool: Amount
-    """Pool of one run, or of one event of weight 1, in minor units."""
+    """Pool of one period, or of one event of weight 1, in minor units."""
     spread: Literal["period", "event"] = "period"
-    """`period` divides the pool over the events of a run by weight. `event` adds the pool times the weight for each
-    event."""
+    """`period` divides the pool over the events of a period by weight. `event` adds the pool times the weight for each
+    event, up to the budget."""
+    period: Calendar = "month"
+    """Calendar of the runs, in UTC. Each run pays one finished period. A revision cannot change it."""
+    budget: Amount | None = None
+    """Largest amount of one period, in minor units. A policy with `spread: event` must have one. With `spread: period`,
+    null takes the pool, and another amount than the pool is refused."""
+    largest_weight: Weight = 100
+    """Largest weight of an event. A heavier event is not paid for."""
+    group: PolicyName = "default"
+    """Group of policies that pay for an event once together. Policies without a group share one, in all currencies. A
+    revision cannot change it."""
     clipping: Literal["owner_sum"] = "owner_sum"
     """`owner_sum` counts a negative sum as zero, after the scores of the owner's works are summed."""
     confidence: Annotated[float, Field(ge=0.5, le=0.999)] | None = None
@@ -195,10 +208,18 @@ class PolicyRevision(StoredDocument):
     currency: str
     """Currency code of ISO 4217."""
     pool: Amount
-    """Pool of one run, or of one event of weight 1, in minor units."""
+    """Pool of one period, or of one event of weight 1, in minor units."""
     spread: Literal["period", "event"] = "period"
-    """`period` divides the pool over the events of a run by weight. `event` adds the pool times the weight for each
-    event."""
+    """`period` divides the pool over the events of a period by weight. `event` adds the pool times the weight for each
+    event, up to the budget."""
+    period: Calendar = "month"
+    """Calendar of the runs, in UTC. Each run pays one finished period."""
+    budget: Amount
+    """Largest amount of one period, in minor units. With `spread: period` it is the pool."""
+    largest_weight: Annotated[int, Field(strict=True, ge=1, le=10**9)] = 100
+    """Largest weight of an event. A heavier event is not paid for."""
+    group: PolicyName = "default"
+    """Group of policies that pay for an event once together."""
     clipping: Literal["owner_sum"] = "owner_sum"
     """`owner_sum` counts a negative sum as zero: share = max(S_j, 0) / sum_l max(S_l, 0), over the owners' sums S."""
     confidence: Annotated[int, Field(strict=True, ge=500, le=999)] | None

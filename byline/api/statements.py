@@ -1,6 +1,5 @@
 """Wire documents of statement runs and the ledger. Amounts are integers in minor units of the currency."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -10,6 +9,8 @@ from byline.api.documents import Body, Document, StoredDocument
 from byline.api.terms import Asked
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
+PeriodName = Annotated[str, Field(min_length=4, max_length=10)]
+RunKind = Literal["allocation", "adjustment", "release", "reversal"]
 Step = Literal["approval", "posting", "void"]
 State = Literal["draft", "approved", "posted", "void"]
 Account = Literal["funding", "payable", "escrow", "carried", "unallocated"]
@@ -23,10 +24,20 @@ class AllocationBody(Body):
     """Kind of the draft."""
     policy: PolicyName
     """Name of the policy. The newest revision applies."""
-    since: Annotated[datetime, Field(strict=False)] | None = None
-    """Start of the period, with a time zone. Null includes all earlier events."""
-    until: Annotated[datetime, Field(strict=False)] | None = None
-    """End of the period (exclusive), with a time zone. Null means now."""
+    period: PeriodName | None = None
+    """Name of a finished period of the policy's calendar: `2026-03-31`, `2026-W14`, `2026-03`, `2026-Q1` or `2026`. Null
+    takes the last finished period."""
+
+
+class AdjustmentBody(Body):
+    """A draft that pays the late events of a paid period, out of what is left of its budget."""
+
+    kind: Literal["adjustment"]
+    """Kind of the draft."""
+    policy: PolicyName
+    """Name of the policy. The newest revision applies."""
+    period: PeriodName
+    """Name of a period that a posted run has paid."""
 
 
 class ReleaseBody(Body):
@@ -56,7 +67,9 @@ class ReversalBody(Body):
 class RunBody(Body):
     """A statement run to draft."""
 
-    draft: Annotated[AllocationBody | ReleaseBody | ReversalBody, Field(discriminator="kind")]
+    draft: Annotated[
+        AllocationBody | AdjustmentBody | ReleaseBody | ReversalBody, Field(discriminator="kind")
+    ]
     """Content of the run."""
 
 
@@ -71,13 +84,48 @@ class RunStep(Document):
     """Time of the step in UTC."""
 
 
+WarningKind = Literal[
+    "refused",
+    "late",
+    "late_refused",
+    "late_waiting",
+    "earlier_unpaid",
+    "paid_elsewhere",
+    "paid_in_other_group",
+    "budget_exceeded",
+    "budget_left",
+]
+
+
+class StoredWarning(StoredDocument):
+    """A warning about a run, as the ledger stores it."""
+
+    kind: WarningKind
+    """Kind of the warning."""
+    events: Annotated[int, Field(strict=True, ge=0)] = 0
+    """Number of events that it concerns."""
+    amount: Annotated[int, Field(strict=True, ge=0)] | None = None
+    """Amount that it concerns, in minor units. Null if it concerns events."""
+    policy: str | None = None
+    """Another policy that it concerns."""
+
+
+class RunWarning(StoredWarning):
+    """A warning about a run that a person should read before an approval."""
+
+    text: str
+    """The warning in words."""
+
+
 class RunDocument(Document):
     """A statement run."""
 
     id: str
     """Id of the run and of its statement."""
-    kind: Literal["allocation", "release", "reversal"]
+    kind: RunKind
     """Kind of the run."""
+    period: str | None
+    """Name of the period. Null for a release, and for the reversal of one."""
     state: State
     """State of the run."""
     policy: str
@@ -94,6 +142,9 @@ class RunDocument(Document):
     """Time of the draft in UTC."""
     steps: list[RunStep]
     """Steps in the order of time."""
+    warnings: list[RunWarning]
+    """Late events, refused events, events that were paid elsewhere, and the rest of the budget, at the time of the draft.
+    Empty if the key cannot see every owner."""
 
 
 class RunPage(Document):
@@ -152,13 +203,15 @@ class StatementDocument(RunDocument):
     reason: str | None
     """Reason of a release or a reversal."""
     since: str | None
-    """Start of the period. Null includes all earlier events, or means that the run has no period."""
+    """Start of the period. Null if the run has no period."""
     until: str | None
     """End of the period (exclusive). Null if the run has no period."""
     events: int
     """Number of events that the run pays for."""
     asked: dict[Asked, int]
     """Number of these events by the form of their question. A `gradient` or a `feature` is the caller's own computation."""
+    late: int
+    """Number of late events among them, of earlier periods."""
     refused: list[RefusedEvent]
     """Events that the run does not pay for, with the reasons."""
     lines: list[StatementLine]

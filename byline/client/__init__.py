@@ -3,7 +3,7 @@
 from byline.api.accounts import NewKeyBody, Scope
 from byline.api.attributions import Progress
 from byline.api.compensation import PolicyBody, Quality
-from byline.api.statements import AllocationBody, ReleaseBody, ReversalBody
+from byline.api.statements import AdjustmentBody, AllocationBody, ReleaseBody, ReversalBody
 from byline.client.client import AsyncClient, Client
 from byline.client.errors import (
     ClientError,
@@ -32,6 +32,7 @@ from byline.client.retries import NEVER, Retries
 
 __all__ = [
     "NEVER",
+    "AdjustmentBody",
     "AllocationBody",
     "AsyncClient",
     "Client",

@@ -20,6 +20,7 @@ from byline.api.compensation import (
     PolicyPage,
 )
 from byline.api.statements import (
+    AdjustmentBody,
     AllocationBody,
     BalanceDocument,
     BalanceList,
@@ -196,12 +197,17 @@ def policy(name: str) -> Flow[list[PolicyDocument]]:
     return get(path_of("policies", name), lambda body: PolicyPage.model_validate_json(body).policies)
 
 
-def draft_run(draft: AllocationBody | ReleaseBody | ReversalBody, **how: Unpack[Once]) -> Flow[RunDocument]:
-    """Draft a statement run that divides a pool, pays out escrow, or reverses a posted run.
+def draft_run(
+    draft: AllocationBody | AdjustmentBody | ReleaseBody | ReversalBody, **how: Unpack[Once]
+) -> Flow[RunDocument]:
+    """Draft a statement run that pays a period or its late events, pays out escrow, or reverses a posted run.
 
     Args:
         draft: Content of the run.
         **how: Idempotency key.
+
+    Returns:
+        The run. Read its `warnings`.
     """
     sent = JsonBody.of({"draft": draft.model_dump(mode="json", exclude_unset=True)})
     return one(_once("statement-runs", document_of=RunDocument, body=sent, how=how))

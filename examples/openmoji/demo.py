@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 from byline.attribution.attributor import Attributor
 from byline_service.pages.formats import plain_amount
 from examples.demo import ROOT, console, show_command, stage
+from examples.last_month import MONTH_ENDED
 from examples.openmoji import drawings, task
 from examples.openmoji.split_gains import gains, summary
 from examples.service_process import started
@@ -77,8 +78,14 @@ def main(
     with stage("service, events and statement"):
         show_command("serve", folder / "index")
         shutil.rmtree(data, ignore_errors=True)
-        with started(folder / "index", folder / "service.log", data) as (url, key):
-            pay(Desk(url, key), folder, sizes)
+        month_ended = data / "month-ended"
+        os.environ[MONTH_ENDED] = str(month_ended)
+        process = started(folder / "index", folder / "service.log", data, module="examples.last_month")
+        with process as (url, key):
+            desk = Desk(url, key)
+            book(desk, folder, sizes)
+            month_ended.touch()
+            pay(desk)
     with stage("verification"):
         run("ledger", "verify", data=data)
     with stage("splitting"):
@@ -176,13 +183,17 @@ class Desk:
         return found
 
 
-def pay(desk: Desk, folder: Path, sizes: Sizes) -> None:
-    """Book what is predicted for drawings that were held out, and pay a pool out to the authors."""
+def book(desk: Desk, folder: Path, sizes: Sizes) -> None:
+    """Book what is predicted for drawings that were held out, in the month before."""
     desk.person("ada", "read", "compensate")
     desk.person("grace", "read", "approve")
     desk.post("root", "/v1/policies", policy(sizes))
     for query in itertools.islice(held_out(folder), sizes.events):
         desk.post("ada", "/v1/indexes/openmoji/events", {"query": query, "target": "margin"})
+
+
+def pay(desk: Desk) -> None:
+    """Pay the pool of that month out to the authors."""
     draft = {"kind": "allocation", "policy": "royalties"}
     run_id = desk.post("ada", "/v1/statement-runs", {"draft": draft})["id"]
     desk.post("grace", f"/v1/statement-runs/{run_id}/approve")
@@ -191,7 +202,7 @@ def pay(desk: Desk, folder: Path, sizes: Sizes) -> None:
 
 
 def policy(sizes: Sizes) -> dict[str, Any]:
-    """1,000.00 EUR for the period, with a one-sided confidence of .95."""
+    """1,000.00 EUR for the month, with a one-sided confidence of .95."""
     return {
         "name": "royalties",
         "currency": "EUR",

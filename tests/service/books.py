@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from byline_service.accounts.scopes import Caller
-from byline_service.ledger import run_workflow
+from byline_service.ledger import entry_queries, run_workflow, statement_queries
 from byline_service.ledger.booking import book_event, revise_policy
 from byline_service.ledger.verify import verify
 from tests.service.compensation.reference import event, policy
 from tests.service.databases import UsedDatabase
+from tests.service.ledger_clock import LedgerClock
 
 
 def caller(person):
@@ -16,9 +17,10 @@ def caller(person):
 
 @dataclass
 class Books:
-    """Bookkeeping on a migrated database, without a service."""
+    """Bookkeeping on a migrated database, without a service. It begins in March 2026."""
 
     used: UsedDatabase
+    clock: LedgerClock
 
     def do(self, work, *arguments, person="ada"):
         return self.used.booked(work, caller(person), *arguments)
@@ -36,11 +38,32 @@ class Books:
     def book(self, scores, **changes):
         return self.do(book_event, event(scores, **changes))
 
-    def draft(self, name="royalties", since=None, until=None, person="ada"):
-        prepared = self.used.run(
-            lambda database: run_workflow.prepare_allocation(database, name, since, until)
-        )
+    def draft(self, name="royalties", period=None, person="ada", kind="allocation"):
+        """Draft a run of a period. Without one, the present month ends first."""
+        chosen = period or self.clock.end_month()
+        prepared = self.used.run(lambda database: run_workflow.prepare_division(database, kind, name, chosen))
         return self.do(run_workflow.draft, prepared, person=person).id
+
+    def adjust(self, period, name="royalties"):
+        return self.draft(name, period, kind="adjustment")
+
+    def statement(self, run_id):
+        return self.read(statement_queries.find, run_id)[1].statement
+
+    def lines(self, run_id):
+        return self.statement(run_id).allocation.lines
+
+    def warned(self, run_id):
+        """Kinds of warnings, with the number or the amount, and the other policy if there is one."""
+        row, _ = self.read(statement_queries.find, run_id)
+        return [
+            (each.kind, each.events or each.amount, *([each.policy] if each.policy else []))
+            for each in row.warnings
+        ]
+
+    def funded(self, name="royalties"):
+        """What left the funding account so far."""
+        return -self.read(entry_queries.balances, name).get(("funding", None), 0)
 
     def approve(self, run_id, person="grace"):
         return self.do(run_workflow.approve, run_id, person=person)

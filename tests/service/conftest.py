@@ -11,6 +11,7 @@ from tests.service.books import Books
 from tests.service.databases import UsedDatabase
 from tests.service.fakes import fake_attributor
 from tests.service.keys import add_admin, admin_key, bearer, empty_sqlite, make_key, prepared
+from tests.service.ledger_clock import LedgerClock
 from tests.service.postgres import PostgresServer, binaries
 from tests.service.versions.building import build_versions
 
@@ -143,13 +144,19 @@ def database(request, tmp_path):
 
 
 @pytest.fixture
-def books(database):
-    """Books on each kind of database."""
-    return Books(database)
+def ledger_clock(monkeypatch):
+    """The journal's clock, in March 2026."""
+    return LedgerClock(monkeypatch)
 
 
 @pytest.fixture
-def sqlite_books(tmp_path):
+def books(database, ledger_clock):
+    """Books on each kind of database."""
+    return Books(database, ledger_clock)
+
+
+@pytest.fixture
+def sqlite_books(tmp_path, ledger_clock):
     """Books on SQLite.
 
     Yields:
@@ -158,7 +165,7 @@ def sqlite_books(tmp_path):
     path = tmp_path / "books.sqlite"
     path.write_bytes(empty_sqlite())
     used = UsedDatabase(sqlite_url(path))
-    yield Books(used)
+    yield Books(used, ledger_clock)
     used.close()
 
 

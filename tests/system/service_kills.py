@@ -34,6 +34,7 @@ from typing import Any
 
 from tests.service.postgres import PostgresServer
 from tests.system.expectations import Expectations
+from tests.system.quick_days import QUICK_DAYS
 from tests.system.serving import SOURCES, START_SECONDS, tiny_index
 
 CLIENTS = 4
@@ -71,6 +72,7 @@ class Service:
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.environment = {**os.environ, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1", **environment}
+        self.environment[QUICK_DAYS] = str(time.time())
         self._folder = folder
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
@@ -90,7 +92,15 @@ class Service:
 
     def start(self) -> None:
         """Start the service, and wait until it is ready."""
-        command = [sys.executable, "-m", "byline", "serve", "tiny=index", "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.system.quick_days",
+            "serve",
+            "tiny=index",
+            "--port",
+            str(self.port),
+        ]
         with (self._folder / "service.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -199,13 +209,13 @@ class Treasurers(Client):
         self.drafter, self.approver = keys
 
     def run(self) -> None:
-        draft = {"draft": {"kind": "allocation", "policy": "royalties"}}
+        draft = {"draft": {"kind": "allocation", "policy": "royalties"}}  # of the last day that ended
         for n in itertools.count():
             if self.stopped.wait(0.2):
                 return
             answer = self.until_answered("/v1/statement-runs", self.drafter, f"draft-{n}", draft)
             if answer.status != 201:
-                continue  # no event was booked since the last one
+                continue  # the day is paid, or had no event
             run = answer.body["id"]
             for step in ("approve", "post"):
                 path = f"/v1/statement-runs/{run}/{step}"
@@ -249,7 +259,14 @@ def run_kills(service: Service, kills: int, seed: int) -> Books:
     books, stop = Books(), threading.Event()
     service.start()
     admin = service.key("root", "admin")
-    policy = {"name": "royalties", "currency": "EUR", "pool": 10_001, "floor": 900, "multiplier": 1.0}
+    policy = {
+        "name": "royalties",
+        "currency": "EUR",
+        "pool": 10_001,
+        "period": "day",
+        "floor": 900,
+        "multiplier": 1.0,
+    }
     made = request(service.port, "POST", "/v1/policies", admin, body=policy, once="policy")
     assert made.status == 201, made.body
     key = service.key("ada", "compensate", "read")

@@ -68,13 +68,16 @@ def tiny_index(folder: Path) -> Path:
 
 
 @contextmanager
-def serving(index: Path, folder: Path, key: str | None = None, **settings: str) -> Iterator[Served]:
+def serving(
+    index: Path, folder: Path, key: str | None = None, *, module: str = "byline", **settings: str
+) -> Iterator[Served]:
     """Run `byline serve` on a free port.
 
     Args:
         index: The index, served under the name `tiny`.
         folder: The folder of its log and its data.
         key: A key that it knows. None takes the key that it creates and prints.
+        module: The module that is run.
         settings: Further settings, by name.
 
     Yields:
@@ -87,7 +90,7 @@ def serving(index: Path, folder: Path, key: str | None = None, **settings: str) 
         "BYLINE_DRAIN_SECONDS": "0",
         **{f"BYLINE_{name.upper()}": value for name, value in settings.items()},
     }
-    command = [sys.executable, "-m", "byline", "serve", f"tiny={index}", "--port", "0", "--threads", "1"]
+    command = [sys.executable, "-m", module, "serve", f"tiny={index}", "--port", "0", "--threads", "1"]
     log = folder / "log"
     with (
         log.open("w") as stderr,

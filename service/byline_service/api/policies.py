@@ -88,7 +88,7 @@ def _policy(body: PolicyBody) -> Policy:
     """Make the policy that a body describes, before it has a revision.
 
     Raises:
-        InvalidInput: The currency is unknown, or both a confidence and a multiplier came.
+        InvalidInput: The currency is unknown, both a confidence and a multiplier came, or the budget does not fit.
     """
     minor_digits(body.currency)
     if body.confidence is not None and body.multiplier is not None:
@@ -101,9 +101,22 @@ def _policy(body: PolicyBody) -> Policy:
         minimum_quality=None
         if quality is None
         else MinimumQuality(metric=quality.metric, millionths=round(quality.least * MILLION), by=quality.by),
+        budget=_budget(body),
         **{name: tuple(sorted(set(getattr(body, name)))) for name in PINS},
-        **body.model_dump(exclude={"confidence", "multiplier", "minimum_quality", *PINS}),
+        **body.model_dump(exclude={"confidence", "multiplier", "minimum_quality", "budget", *PINS}),
     )
+
+
+def _budget(body: PolicyBody) -> int:
+    if body.spread == "event":
+        if body.budget is None:
+            raise InvalidInput("expected a budget of one period beside spread `event`, got none")
+        return body.budget
+    if body.budget not in (None, body.pool):
+        raise InvalidInput(
+            "expected the pool as the budget beside spread `period`, got another amount: leave it out"
+        )
+    return body.pool
 
 
 def _document(policy: Policy) -> PolicyDocument:

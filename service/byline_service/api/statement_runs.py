@@ -8,11 +8,18 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
-from byline.api.statements import AllocationBody, ReleaseBody, RunBody, RunDocument, RunPage
+from byline.api.statements import (
+    AdjustmentBody,
+    AllocationBody,
+    ReleaseBody,
+    ReversalBody,
+    RunBody,
+    RunDocument,
+    RunPage,
+)
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.statements import AllocationStatement
-from byline_service.compensation.timestamps import period_text
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, read_body, request_body
 from byline_service.http.problems import problem_responses
@@ -38,16 +45,21 @@ Step = Callable[[Connection, Caller, str], Awaitable[RunRow]]
     openapi_extra=request_body(RunBody) | IDEMPOTENCY_PARAMETER,
 )
 async def draft(request: Request, caller: Compensating) -> Response:
-    """Draft a run: divide a pool (`allocation`), pay escrow out (`release`), or take a posted run back (`reversal`)."""
+    """Draft a run.
+
+    `allocation` divides the pool of a finished period, and `adjustment` the rest of its budget over late events.
+    `release` pays escrow out, and `reversal` takes a posted run back. A policy has at most five open runs.
+    """
     service: AppState = request.app.state.service
     parsed, body = await json_body(request, RunBody)
     wanted = parsed.draft
 
     async def prepare() -> AllocationStatement | None:
-        if not isinstance(wanted, AllocationBody):
+        if not isinstance(wanted, AllocationBody | AdjustmentBody):
             return None
-        since, until = period_text(wanted.since), period_text(wanted.until)
-        return await run_workflow.prepare_allocation(service.database, wanted.policy, since, until)
+        return await run_workflow.prepare_division(
+            service.database, wanted.kind, wanted.policy, wanted.period
+        )
 
     async def write(transaction: Connection, statement: AllocationStatement | None) -> tuple[int, BaseModel]:
         if statement is not None:
@@ -57,7 +69,7 @@ async def draft(request: Request, caller: Compensating) -> Response:
                 transaction, caller, wanted.policy, wanted.reason, wanted.amounts
             )
         else:
-            assert not isinstance(wanted, AllocationBody)
+            assert isinstance(wanted, ReversalBody)
             row = await run_workflow.reverse(transaction, caller, wanted.run, wanted.reason)
         return 201, run_document(row)
 
@@ -129,10 +141,10 @@ async def get_run(request: Request, run: str) -> RunDocument:
         return run_document((await statement_queries.find(reading, run))[0])
 
 
-def run_page(found: list[RunRow], limit: int) -> RunPage:
-    """Return a page of runs."""
+def run_page(found: list[RunRow], limit: int, *, warned: bool = True) -> RunPage:
+    """Return a page of runs, with their warnings if the reader sees all owners."""
     last = found[-1].sequence if len(found) == limit else None
-    return RunPage(runs=[run_document(row) for row in found], next=last)
+    return RunPage(runs=[run_document(row, warned=warned) for row in found], next=last)
 
 
 async def _step(request: Request, caller: Caller, run: str, step: Step) -> Response:

@@ -32,7 +32,7 @@ async def list_statements(
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await statement_queries.posted_page(reading, before, limit, caller.owners)
-    return run_page(found, limit)
+    return run_page(found, limit, warned=caller.owners is None)
 
 
 @router.get(

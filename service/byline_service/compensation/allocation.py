@@ -71,19 +71,22 @@ def event_parts(event: Event, z: Fraction) -> dict[Part, int]:
     return apportion(weights or {("unallocated",): 1}, PARTS)
 
 
-def allocate(policy: Policy, events: Sequence[Event], carried: Mapping[str, int]) -> Allocation:
+def allocate(
+    policy: Policy, events: Sequence[Event], carried: Mapping[str, int], left: int | None = None
+) -> Allocation:
     """Divide a policy's pool over events.
 
     Args:
         policy: The policy.
         events: At least one event, all of them payable.
         carried: Amounts that owners bring from earlier runs of the policy, in minor units.
+        left: Rest of the period's budget, in minor units. None for the whole budget.
 
     Returns:
-        Lines in whole minor units.
+        Lines in whole minor units. They divide no more than the rest of the budget.
     """
-    weight = sum(event.weight for event in events)
-    pool = policy.pool if policy.spread == "period" else policy.pool * weight
+    wanted = policy.wanted(sum(event.weight for event in events))
+    pool = min(wanted, policy.budget if left is None else left)
     parts: Counter[Part] = Counter()
     for event in events:
         for key, count in event_parts(event, policy.z(event)).items():

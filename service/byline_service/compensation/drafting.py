@@ -1,12 +1,15 @@
 """Drafts of statements. The same functions draft a run and recompute it from the journal."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from byline.api.currencies import LARGEST_AMOUNT
-from byline.api.statements import RefusedEvent
+from byline.api.compensation import Reason
+from byline.api.statements import RefusedEvent, StoredWarning, WarningKind
 from byline.errors import InvalidInput
 from byline_service.compensation.allocation import allocate
+from byline_service.compensation.budgets import NOTHING_SPENT, Division, Spending, require_unpaid
+from byline_service.compensation.calendar import Period
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
 from byline_service.compensation.policy import Policy
@@ -17,6 +20,7 @@ from byline_service.compensation.statements import (
     ReleaseLine,
     ReleaseStatement,
     ReversalStatement,
+    period_of,
 )
 
 MOST_EVENTS = 10_000
@@ -26,32 +30,64 @@ MOST_SCORES = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Period:
-    """The events of a run, and the state of the ledger at its draft."""
+class Candidates:
+    """Everything that the division of a period depends on, as of one journal record."""
 
-    since: str | None
-    """First time of the period. None for no lower limit."""
-    until: str
-    """First time after the period."""
+    kind: Division
+    """`allocation` or `adjustment`."""
+    period: Period
+    """The period."""
     basis: int
     """Sequence of the last journal record that counts."""
+    events: Sequence[Event]
+    """Every event of the period that the policy covers and that no posted run of its group has paid for."""
+    late: Sequence[Event] = ()
+    """Such events of earlier, paid periods."""
+    late_waiting: int = 0
+    """Number of late events beyond the limits of a run."""
+    earlier: int = 0
+    """Number of such events of earlier periods that no posted run has paid."""
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    """Other policies of the group, with the number of the period's events that they have paid for."""
+    other_groups: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Events that are paid for in other groups, with the policies that paid."""
+    carried: Mapping[str, int] = field(default_factory=dict)
+    """Amounts below the floor, by owner."""
+    spending: Spending = NOTHING_SPENT
+    """Part of the period's budget that is spent."""
+    budget: int
+    """Budget of the period, in minor units."""
+    repeated: Collection[str] = frozenset()
+    """Ids of events whose reference an earlier event of the policy's indexes has."""
 
 
-def draft_allocation(
-    policy: Policy,
-    period: Period,
-    events: Sequence[Event],
-    carried: Mapping[str, int],
-    repeated: Collection[str] = frozenset(),
-) -> AllocationStatement:
-    """Divide a pool over the payable events of a period.
+def late_within(own: Sequence[int], late: Sequence[int]) -> int:
+    """Return the number of late events that fit into a run beside its own events.
+
+    Args:
+        own: Numbers of scores (owners x members) of the run's own events.
+        late: Numbers of scores of the late events, the oldest first.
+    """
+    scores, count = sum(own), 0
+    for size in late[: max(0, MOST_EVENTS - len(own))]:
+        scores += size
+        if scores > MOST_SCORES:
+            break
+        count += 1
+    return count
+
+
+def size_of(event: Event) -> int:
+    """Return the number of an event's scores: owners x members."""
+    return len(event.scores) * len(event.members)
+
+
+def draft_allocation(policy: Policy, found: Candidates) -> AllocationStatement:
+    """Divide what a period's budget has left over the payable events of the period, and over late events.
 
     Args:
         policy: The policy.
-        period: The period of the events.
-        events: Every event of the period that the policy covers and that no posted run of it has paid for.
-        carried: Amounts below the floor, by owner.
-        repeated: Ids of events whose reference an earlier event of the policy's indexes has.
+        found: The events, and the state of the ledger.
 
     Returns:
         The statement.
@@ -59,32 +95,87 @@ def draft_allocation(
     Raises:
         NotPayable: None of the events can be paid for.
         InvalidInput: There are no events, or too many.
+        RunConflict: The period is paid, or nothing is left of its budget.
     """
-    if not events:
-        raise InvalidInput("expected events in the period that no posted run has paid for, found none")
-    if len(events) > MOST_EVENTS:
+    require_unpaid(found.kind, found.spending)
+    if not (found.events or found.late):
+        raise InvalidInput(_without_events(found))
+    if len(found.events) > MOST_EVENTS:
         raise InvalidInput(
-            f"expected at most {MOST_EVENTS} events in one run, found more: choose a shorter period"
+            f"expected at most {MOST_EVENTS} events in one run, found more: create policies with shorter periods or "
+            "fewer indexes"
         )
-    reasons = [policy.refusals(event, repeated) for event in events]
-    payable = [event for event, why in zip(events, reasons, strict=True) if not why]
+    refused = _refused(policy, found)
+    late = [event for event in found.late if event.id not in refused]
+    payable = late + [event for event in found.events if event.id not in refused]
     if not payable:
-        raise not_payable([each for why in reasons for each in why], "every event of the period")
-    if policy.spread == "event" and policy.pool * sum(event.weight for event in payable) > LARGEST_AMOUNT:
-        raise InvalidInput(
-            f"expected events that cost at most {LARGEST_AMOUNT} minor units together, got a larger sum"
+        raise not_payable([each for why in refused.values() for each in why], "every event of the period")
+    left = found.budget - found.spending.spent
+    if left <= 0 < found.spending.spent:
+        raise RunConflict(
+            "expected a period with a rest of its budget, all of it is spent: reverse a run first"
         )
+    allocation = allocate(policy, payable, found.carried, left)
     return AllocationStatement(
+        kind=found.kind,
         policy=policy,
-        since=period.since,
-        until=period.until,
-        basis=period.basis,
+        period=found.period.name,
+        since=found.period.since,
+        until=found.period.until,
+        basis=found.basis,
+        budget=found.budget,
+        spent=found.spending.spent,
+        late=len(late),
         events=tuple(EventRef(id=event.id, digest=event.sha256, asked=event.asked) for event in payable),
-        refused=tuple(
-            RefusedEvent(id=event.id, reasons=why) for event, why in zip(events, reasons, strict=True) if why
-        ),
-        allocation=allocate(policy, payable, carried),
+        refused=tuple(RefusedEvent(id=event, reasons=why) for event, why in refused.items()),
+        allocation=allocation,
+        warnings=_warnings(policy, found, payable, allocation.pool),
     )
+
+
+def _without_events(found: Candidates) -> str:
+    """Say that a period has no events, and where its events went."""
+    paid = "".join(
+        f"; policy {policy} has paid for {count} of them" for policy, count in sorted(found.elsewhere.items())
+    )
+    return (
+        f"expected events in the period {found.period.name} that no posted run has paid for, found none{paid}"
+    )
+
+
+def _refused(policy: Policy, found: Candidates) -> dict[str, tuple[Reason, ...]]:
+    reasons = {event.id: policy.refusals(event, found.repeated) for event in (*found.late, *found.events)}
+    return {event: why for event, why in reasons.items() if why}
+
+
+def _warnings(
+    policy: Policy, found: Candidates, payable: Sequence[Event], pool: int
+) -> tuple[StoredWarning, ...]:
+    others = Counter(policy for event in payable for policy in found.other_groups.get(event.id, ()))
+    wanted = policy.wanted(sum(event.weight for event in payable))
+    before = {event.id for event in found.late}
+    late = sum(event.id in before for event in payable)
+    refused = len(found.events) + late - len(payable)
+    said = [
+        StoredWarning(kind="refused", events=refused),
+        StoredWarning(kind="late", events=late),
+        StoredWarning(kind="late_refused", events=len(before) - late),
+        StoredWarning(kind="late_waiting", events=found.late_waiting),
+        StoredWarning(kind="earlier_unpaid", events=found.earlier),
+        *_by_policy("paid_elsewhere", found.elsewhere),
+        *_by_policy("paid_in_other_group", others),
+        StoredWarning(kind="budget_exceeded", amount=wanted - pool),
+        StoredWarning(kind="budget_left", amount=found.budget - found.spending.spent - pool),
+    ]
+    return tuple(each for each in said if each.events or each.amount)
+
+
+def _by_policy(kind: WarningKind, counts: Mapping[str, int]) -> list[StoredWarning]:
+    return [
+        StoredWarning(kind=kind, events=count, policy=policy)
+        for policy, count in sorted(counts.items())
+        if count
+    ]
 
 
 def draft_release(
@@ -132,4 +223,10 @@ def draft_reversal(run: Run, reason: str) -> ReversalStatement:
     if run.state != "posted" or isinstance(run.statement, ReversalStatement):
         raise RunConflict("expected a posted run that is not a reversal")
     statement = run.statement
-    return ReversalStatement(policy=statement.policy, reason=reason, run=run.id, posted=statement.entries())
+    return ReversalStatement(
+        policy=statement.policy,
+        reason=reason,
+        run=run.id,
+        period=period_of(statement),
+        posted=statement.entries(),
+    )

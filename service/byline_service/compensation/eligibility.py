@@ -18,6 +18,7 @@ EXPLANATIONS = {
     Reason.OTHER_RECIPE: "the policy pays for other recipes",
     Reason.REPEATED_REFERENCE: "an earlier event has the same reference: give each generation its own, or set "
     "unique_references to false in the policy",
+    Reason.TOO_HEAVY: "the event weighs more than the policy's largest_weight",
     Reason.DAMAGED: "the version's files are damaged: restore and verify them",
 }
 """Meaning of each reason, and the remedy."""

@@ -26,6 +26,20 @@ class Policy(PolicyRevision, Stored):
             raise ValueError("expected a confidence or a multiplier, got both or neither")
         return self
 
+    @model_validator(mode="after")
+    def _one_pool(self) -> Self:
+        if self.spread == "period" and self.budget != self.pool:
+            raise ValueError("expected the pool as the budget of a period, got another amount")
+        return self
+
+    def wanted(self, weight: int) -> int:
+        """Return the amount that a period's events cost, before the budget limits it.
+
+        Args:
+            weight: Sum of the events' weights.
+        """
+        return self.pool if self.spread == "period" else self.pool * weight
+
     def z(self, event: Event) -> Fraction:
         """Return the multiplier of the standard error of an event's shares.
 
@@ -49,6 +63,8 @@ class Policy(PolicyRevision, Stored):
             found.append(Reason.WITHIN_CHECKPOINT)
         if (wanted := self.minimum_quality) is not None:
             found += _quality_refusal(event, wanted)
+        if event.weight > self.largest_weight:
+            found.append(Reason.TOO_HEAVY)
         if self.unique_references and event.id in repeated:
             found.append(Reason.REPEATED_REFERENCE)
         return tuple(found)

@@ -4,11 +4,28 @@
 tables beside the journal must have the same events, runs and balances.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from byline.errors import BylineError, InvalidInput
-from byline_service.compensation.drafting import Period, draft_allocation, draft_release, draft_reversal
+from byline_service.compensation.budgets import (
+    PeriodRun,
+    ceiling,
+    require_budget,
+    require_current,
+    require_few_drafts,
+    require_finished,
+    require_same_terms,
+    spending,
+)
+from byline_service.compensation.calendar import period_named
+from byline_service.compensation.drafting import (
+    Candidates,
+    draft_allocation,
+    draft_release,
+    draft_reversal,
+    size_of,
+)
 from byline_service.compensation.event import Event
 from byline_service.compensation.fixed_point import BITS
 from byline_service.compensation.journal import (
@@ -20,8 +37,23 @@ from byline_service.compensation.journal import (
     RunStepped,
 )
 from byline_service.compensation.money import minor_digits
+from byline_service.compensation.period_events import (
+    BookedEvent,
+    Claim,
+    Claims,
+    PeriodEvents,
+    Search,
+    period_events,
+)
 from byline_service.compensation.policy import Policy, require_admitted, unpayable
-from byline_service.compensation.runs import AccountKey, Run, balances_after, carried_of, require_balanced
+from byline_service.compensation.runs import (
+    OPEN,
+    AccountKey,
+    Run,
+    balances_after,
+    carried_of,
+    require_balanced,
+)
 from byline_service.compensation.statements import (
     AllocationStatement,
     Entry,
@@ -39,19 +71,6 @@ class Finding:
     """Table and row: `journal 12`, `events …`."""
     what: str
     """Description of the error."""
-
-
-@dataclass(frozen=True)
-class BookedEvent:
-    """Identity of a booked event, without its scores."""
-
-    id: str
-    sequence: int
-    at: str
-    index: str
-    version: str
-    reference: str | None
-    weight: int
 
 
 @dataclass(frozen=True)
@@ -81,6 +100,8 @@ class LedgerReplay:
     findings: list[Finding] = field(default_factory=list)
     head: tuple[int, str] = (0, GENESIS)
     """Sequence and hash of the last record."""
+    moment: str = ""
+    """Time of the last record."""
     events: dict[str, BookedEvent] = field(default_factory=dict)
     references: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     """Reference -> index and sequence of each event that has it."""
@@ -89,8 +110,14 @@ class LedgerReplay:
     runs: dict[str, Run] = field(default_factory=dict)
     stamps: dict[tuple[str, str], Stamp] = field(default_factory=dict)
     """(run, `draft` or a step) -> person and time of its record."""
-    claims: dict[tuple[str, str], list[tuple[int, str]]] = field(default_factory=dict)
-    """(policy, event) -> sequences and runs of its claims, which pay for the event and reverse that, in turn."""
+    void: Collection[str] = frozenset()
+    """Void runs. Their statements are not recomputed: nothing of them was or can be posted."""
+    claims: Claims = field(default_factory=Claims)
+    """Claims of posted runs on events."""
+    divisions: dict[str, dict[str, PeriodRun]] = field(default_factory=dict)
+    """Policy -> run -> the posted division of a period."""
+    open: dict[str, set[str]] = field(default_factory=dict)
+    """Policy -> runs that are neither posted nor ended."""
     entries: list[PostedRun] = field(default_factory=list)
     owners: set[str] = field(default_factory=set)
     """Owners that ever had a score."""
@@ -100,9 +127,16 @@ class LedgerReplay:
     def wanted(self, record: Record) -> list[int]:
         """Return the sequences of the events that `read` needs to recompute a draft."""
         fact = record.fact
-        if not (isinstance(fact, RunDrafted) and isinstance(fact.statement, AllocationStatement)):
+        if (
+            not (isinstance(fact, RunDrafted) and isinstance(fact.statement, AllocationStatement))
+            or fact.run in self.void
+        ):
             return []
-        return [each.sequence for each in self.events.values() if self._open(each, fact.statement)]
+        try:
+            found = self._period_events(fact.statement)
+        except BylineError:
+            return []  # `read` names the error
+        return [event.sequence for event in (*found.late, *found.own)]
 
     def read(self, record: Record, stored_hash: str, events: Mapping[int, Event]) -> None:
         """Read the next record.
@@ -117,7 +151,9 @@ class LedgerReplay:
             self._wrong(where, f"expected sequence {self.head[0] + 1}: records are missing or were put in")
         if record.previous != self.head[1]:
             self._wrong(where, "its `previous` is not the hash of the record before: the chain is broken")
-        self.head = record.sequence, stored_hash
+        if record.at <= self.moment:
+            self._wrong(where, "its time is not after the record before: periods depend on times")
+        self.head, self.moment = (record.sequence, stored_hash), record.at
         try:
             self._apply(record, where, events)
         except BylineError as error:
@@ -172,6 +208,7 @@ class LedgerReplay:
             event.version,
             event.reference,
             event.weight,
+            size_of(event),
         )
 
     def _current(self) -> Iterator[Policy]:
@@ -185,8 +222,8 @@ class LedgerReplay:
         _, before = self.policies.get((policy.name, policy.revision - 1), (0, None))
         if (before is None) != (policy.revision == 1) or (policy.name, policy.revision) in self.policies:
             self._wrong(where, "the policy's revisions are not 1, 2, 3 …")
-        elif before is not None and before.currency != policy.currency:
-            self._wrong(where, "the policy has another currency than before")
+        elif before is not None:
+            require_same_terms(before, policy)
         self.policies[policy.name, policy.revision] = record.sequence, policy
 
     def _draft(self, record: Record, fact: RunDrafted, where: str, events: Mapping[int, Event]) -> None:
@@ -198,6 +235,9 @@ class LedgerReplay:
             self._wrong(where, "the run's policy is not the revision that it names")
         self.runs[fact.run] = Run(id=fact.run, drafted_by=record.person, statement=statement)
         self.stamps[fact.run, "draft"] = Stamp(record.sequence, record.person, record.at)
+        self._count_drafts(fact, statement.policy.name)
+        if fact.run in self.void:
+            return
         if self._recomputed(record, statement, events).canonical() != statement.canonical():
             self._wrong(where, "the recomputed statement differs: it must agree to the byte")
 
@@ -213,13 +253,45 @@ class LedgerReplay:
             return draft_release(statement.policy, statement.reason, amounts, self.balances(name))
         if statement.basis >= record.sequence:
             raise InvalidInput("the run was drafted on later records")
-        return self._reallocated(statement, [events[sequence] for sequence in sorted(events)])
+        require_finished(period_named(statement.policy.period, statement.period), record.at)
+        return self._reallocated(statement, events)
 
-    def _reallocated(self, statement: AllocationStatement, events: Sequence[Event]) -> AllocationStatement:
+    def _count_drafts(self, fact: RunDrafted, policy: str) -> None:
+        """Hold the limit of open drafts."""
+        self.open.setdefault(policy, set())
+        require_few_drafts(len(self.open[policy]))
+        self.open[policy].add(fact.run)
+
+    def _reallocated(
+        self, statement: AllocationStatement, events: Mapping[int, Event]
+    ) -> AllocationStatement:
         policy, basis = statement.policy, statement.basis
-        carried = carried_of(self.balances(policy.name, basis))
-        period = Period(since=statement.since, until=statement.until, basis=basis)
-        return draft_allocation(policy, period, events, carried, self._repeated(policy, events))
+        found = self._period_events(statement)
+        own = [events[event.sequence] for event in found.own]
+        late = [events[event.sequence] for event in found.late]
+        spent = spending(self._divisions(policy), statement.period, basis)
+        _, paid_by = self.policies.get((policy.name, spent.revision or 0), (0, None))
+        return draft_allocation(
+            policy,
+            Candidates(
+                kind=statement.kind,
+                period=period_named(policy.period, statement.period),
+                basis=basis,
+                events=own,
+                late=late,
+                late_waiting=found.late_waiting,
+                earlier=found.earlier,
+                elsewhere=found.elsewhere,
+                other_groups={
+                    event.id: self.claims.other_payers(policy.group, event.id, basis)
+                    for event in (*own, *late)
+                },
+                carried=carried_of(self.balances(policy.name, basis)),
+                spending=spent,
+                budget=ceiling(policy, paid_by),
+                repeated=self._repeated(policy, [*own, *late]),
+            ),
+        )
 
     def _repeated(self, policy: Policy, events: Sequence[Event]) -> set[str]:
         """Return the events whose reference an earlier event of the policy's indexes has."""
@@ -233,16 +305,14 @@ class LedgerReplay:
             )
         }
 
-    def _open(self, booked: BookedEvent, statement: AllocationStatement) -> bool:
-        """Return whether an event belongs to a run: in its period, covered, and not paid for at its basis."""
+    def _period_events(self, statement: AllocationStatement) -> PeriodEvents:
         policy = statement.policy
-        claims = self.claims.get((policy.name, booked.id), [])
-        return (
-            booked.sequence <= statement.basis
-            and (statement.since or "") <= booked.at < statement.until
-            and policy.covers(booked.index)
-            and sum(sequence <= statement.basis for sequence, _ in claims) % 2 == 0
-        )
+        period = period_named(policy.period, statement.period)
+        search = Search(policy=policy, kind=statement.kind, period=period, basis=statement.basis)
+        return period_events(search, self.events.values(), self.claims, self._divisions(policy))
+
+    def _divisions(self, policy: Policy) -> list[PeriodRun]:
+        return list(self.divisions.get(policy.name, {}).values())
 
     def _step(self, record: Record, fact: RunStepped, where: str) -> None:
         run = self.runs.get(fact.run)
@@ -252,23 +322,36 @@ class LedgerReplay:
             self._wrong(where, "the person acted on another statement")
         if fact.kind == "approval":
             run.require_approvable(record.person)
+            require_current(run.statement, self._newest(run.statement.policy.name))
         elif fact.kind == "void":
             run.require_voidable()
         else:
             run.require_postable()
             self._post(record, run)
-        self.runs[run.id] = Run(
+        self.runs[run.id] = stepped = Run(
             id=run.id,
             drafted_by=run.drafted_by,
             statement=run.statement,
             steps={**run.steps, fact.kind: record.person},
         )
         self.stamps[run.id, fact.kind] = Stamp(record.sequence, record.person, record.at)
+        if stepped.state not in OPEN:
+            self.open.get(run.statement.policy.name, set()).discard(run.id)
+
+    def _newest(self, name: str) -> Policy:
+        revisions = [policy for (of, _), (_, policy) in self.policies.items() if of == name]
+        if not revisions:
+            raise InvalidInput("the run's policy has no revision")
+        return max(revisions, key=lambda policy: policy.revision)
 
     def _post(self, record: Record, run: Run) -> None:
         statement = run.statement
+        if run.id in self.void:
+            raise InvalidInput("the run was posted, and a table has it as void")
         entries = statement.entries()
         require_balanced(entries)
+        require_current(statement, self._newest(statement.policy.name))
+        require_budget(statement, self._divisions(statement.policy), record.sequence - 1)
         balances_after(statement, self.balances(statement.policy.name))
         if any(entry.owner is not None and entry.owner not in self.owners for entry in entries):
             raise InvalidInput("a paid owner has no score in any event")
@@ -293,7 +376,26 @@ class LedgerReplay:
             return
         taken = paid is not statement
         for event in paid.events:
-            claims = self.claims.setdefault((paid.policy.name, event.id), [])
-            if len(claims) % 2 != taken:
+            if (self.claims.payer(paid.policy.group, event.id, record.sequence) is not None) != taken:
                 raise InvalidInput("an event is paid for twice")
-            claims.append((record.sequence, run.id))
+            claim = Claim(record.sequence, run.id, paid.policy.name)
+            self.claims.add(paid.policy.group, event.id, claim)
+        self._divide(record, run, paid)
+
+    def _divide(self, record: Record, run: Run, paid: AllocationStatement) -> None:
+        """Note the division of a period, or its reversal."""
+        own = self.divisions.setdefault(paid.policy.name, {})
+        if isinstance(run.statement, ReversalStatement):
+            if run.statement.run not in own:
+                raise InvalidInput("the reversed run was not posted")
+            own[run.statement.run] = replace(own[run.statement.run], reversed=record.sequence)
+            return
+        own[run.id] = PeriodRun(
+            run=run.id,
+            kind=paid.kind,
+            period=paid.period,
+            revision=paid.policy.revision,
+            pool=paid.allocation.pool,
+            posted=record.sequence,
+            reversed=None,
+        )

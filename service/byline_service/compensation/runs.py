@@ -9,6 +9,8 @@ from byline.errors import Conflict, Forbidden
 from byline_service.compensation.allocation import Line
 from byline_service.compensation.statements import AllocationStatement, Entry, ReversalStatement, Statement
 
+OPEN: tuple[State, ...] = ("draft", "approved")
+"""States of a run that can still be posted."""
 AccountKey = tuple[str, str | None]
 """(account, owner) of one policy. The owner is None for the policy's own accounts."""
 Balances = Mapping[AccountKey, int]
@@ -66,7 +68,7 @@ class Run:
         Raises:
             RunConflict: The run is posted or void. A reversal takes a posted run back.
         """
-        self._require("draft", "approved")
+        self._require(*OPEN)
 
     def _require(self, *states: State) -> None:
         if self.state not in states:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from byline.api.compensation import Integer
-from byline.api.statements import Account, RefusedEvent
+from byline.api.statements import Account, RefusedEvent, StoredWarning
 from byline.api.terms import Asked
 from byline_service.compensation.allocation import Allocation
 from byline_service.compensation.event import Stored
@@ -39,20 +39,30 @@ class EventRef(Stored):
 class AllocationStatement(Stored):
     """The division of a pool over events."""
 
-    kind: Literal["allocation"] = "allocation"
-    """Kind of the statement."""
+    kind: Literal["allocation", "adjustment"] = "allocation"
+    """Kind of the statement: it pays a period, or late events of a paid period."""
     policy: Policy
     """Policy of the division."""
-    since: TimestampText | None
-    """First time of the period. Null for no lower limit."""
+    period: str
+    """Name of the period."""
+    since: TimestampText
+    """First time of the period."""
     until: TimestampText
     """First time after the period."""
     basis: Integer
     """Sequence of the last journal record that was counted."""
+    budget: Integer
+    """Budget of the period, in minor units."""
+    spent: Integer
+    """Part of the budget that posted runs had taken, in minor units."""
+    late: Integer
+    """Number of late events that are paid for. They are the first ones."""
     events: tuple[EventRef, ...]
     """Events that are paid for, in the order of booking."""
     refused: tuple[RefusedEvent, ...]
     """Events that are not paid for, with the reasons. A later run may pay for them."""
+    warnings: tuple[StoredWarning, ...]
+    """Warnings to the person who approves."""
     allocation: Allocation
     """Result of the division."""
 
@@ -113,6 +123,8 @@ class ReversalStatement(Stored):
     """Reason in words."""
     run: str
     """Id of the reversed run."""
+    period: str | None
+    """Period of the reversed run. Null if it is a release."""
     posted: tuple[Entry, ...]
     """Entries of the reversed run."""
 
@@ -123,6 +135,11 @@ class ReversalStatement(Stored):
 
 Statement = Annotated[AllocationStatement | ReleaseStatement | ReversalStatement, Field(discriminator="kind")]
 """The statement of a run."""
+
+
+def period_of(statement: Statement) -> str | None:
+    """Return the name of a statement's period. None for a release."""
+    return None if isinstance(statement, ReleaseStatement) else statement.period
 
 
 def _moved(entries: Sequence[Entry]) -> tuple[Entry, ...]:

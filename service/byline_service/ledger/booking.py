@@ -2,10 +2,10 @@
 
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
+from byline_service.compensation.budgets import require_same_terms
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import EventBooked, PolicyRevised
 from byline_service.compensation.policy import Policy, require_admitted
-from byline_service.compensation.runs import RunConflict
 from byline_service.database import Connection
 from byline_service.ledger import event_queries, journal_queries, policy_queries
 
@@ -51,14 +51,12 @@ async def revise_policy(transaction: Connection, caller: Caller, policy: Policy)
         The revision.
 
     Raises:
-        RunConflict: The revision has another currency.
+        RunConflict: The revision has another currency, calendar or group.
     """
     place = await journal_queries.next_position(transaction)
     before = await policy_queries.newest(transaction, policy.name)
-    if before is not None and before.currency != policy.currency:
-        raise RunConflict(
-            "expected the currency of the policy's first revision, which its accounts have: create another policy"
-        )
+    if before is not None:
+        require_same_terms(before, policy)
     revised = policy.model_copy(update={"revision": 1 if before is None else before.revision + 1})
     await journal_queries.write(transaction, place, caller.person, PolicyRevised(policy=revised))
     await policy_queries.add(transaction, revised, place.sequence)

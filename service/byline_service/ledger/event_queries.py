@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import func, insert, select
 
 from byline.api.versions import VersionState
-from byline.errors import InvalidInput, NotFound
-from byline_service.compensation.drafting import MOST_EVENTS, MOST_SCORES, Period
+from byline.errors import NotFound
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import EventBooked
 from byline_service.compensation.policy import Policy
@@ -81,53 +80,8 @@ async def at_sequences(transaction: Connection, sequences: Sequence[int]) -> lis
     return [fact.event for fact in facts if isinstance(fact, EventBooked)]
 
 
-async def open_events(transaction: Connection, policy: Policy, period: Period) -> list[Event]:
-    """Return the events of a run's period that its policy covers and that no other run of the policy has paid for.
-
-    Args:
-        transaction: An open transaction.
-        policy: The policy.
-        period: The period, and the last record that counts.
-
-    Returns:
-        Events in the order of booking. At most one more than a run may have.
-
-    Raises:
-        InvalidInput: The events have more scores than a run may have.
-    """
-    claims = (
-        select(func.count())
-        .where(
-            event_claims.c.policy == policy.name,
-            event_claims.c.event_id == events.c.id,
-            event_claims.c.sequence <= period.basis,
-        )
-        .scalar_subquery()
-    )
-    chosen = select(events.c.sequence).where(
-        events.c.sequence <= period.basis, events.c.booked_at < parse_timestamp(period.until), claims % 2 == 0
-    )
-    if period.since is not None:
-        chosen = chosen.where(events.c.booked_at >= parse_timestamp(period.since))
-    if policy.indexes:
-        chosen = chosen.where(events.c.index_name.in_(policy.indexes))
-    rows = await transaction.execute(chosen.order_by(events.c.sequence).limit(MOST_EVENTS + 1))
-    sequences = list(rows.scalars())
-    found: list[Event] = []
-    scores = 0
-    for start in range(0, len(sequences), journal_queries.PAGE):
-        part = await at_sequences(transaction, sequences[start : start + journal_queries.PAGE])
-        scores += sum(len(event.scores) * len(event.members) for event in part)
-        if scores > MOST_SCORES:
-            raise InvalidInput(
-                f"expected at most {MOST_SCORES} scores in one run, the period's events have more: choose a shorter one"
-            )
-        found += part
-    return found
-
-
-async def claims_of(transaction: Connection, policy: str, event_ids: Sequence[str]) -> dict[str, int]:
-    """Count the claims of a policy's runs on events.
+async def claims_of(transaction: Connection, group: str, event_ids: Sequence[str]) -> dict[str, int]:
+    """Count the claims of a group's runs on events.
 
     Returns:
         Event -> number of claims. An odd number means that the event is paid for. Events without claims are left out.
@@ -137,7 +91,7 @@ async def claims_of(transaction: Connection, policy: str, event_ids: Sequence[st
         part = event_ids[start : start + journal_queries.PAGE]
         chosen = (
             select(event_claims.c.event_id, func.count())
-            .where(event_claims.c.policy == policy, event_claims.c.event_id.in_(part))
+            .where(event_claims.c.policy_group == group, event_claims.c.event_id.in_(part))
             .group_by(event_claims.c.event_id)
         )
         found |= {row[0]: row[1] for row in await transaction.execute(chosen)}
@@ -167,19 +121,26 @@ async def repeated(transaction: Connection, policy: Policy, event_ids: Sequence[
 
 
 async def add_claims(
-    transaction: Connection, policy: str, claims: Sequence[tuple[str, int]], run_id: str, sequence: int
+    transaction: Connection, policy: Policy, claims: Sequence[tuple[str, int]], run_id: str, sequence: int
 ) -> None:
     """Add the claims of a posted run on events.
 
     Args:
         transaction: The transaction that posts the run.
-        policy: Name of its policy.
+        policy: Its policy.
         claims: Events, each with its number of earlier claims.
         run_id: The run.
         sequence: Sequence of the posting's record.
     """
     rows = [
-        {"policy": policy, "event_id": event_id, "claim": claim, "run_id": run_id, "sequence": sequence}
+        {
+            "policy_group": policy.group,
+            "event_id": event_id,
+            "claim": claim,
+            "policy": policy.name,
+            "run_id": run_id,
+            "sequence": sequence,
+        }
         for event_id, claim in claims
     ]
     if rows:

@@ -11,6 +11,7 @@ from byline_service.compensation.runs import lines_of
 from byline_service.compensation.statements import ReversalStatement
 from byline_service.compensation.timestamps import parse_timestamp
 from byline_service.database.tables import compensation as tables
+from byline_service.ledger.statement_queries import division_columns
 
 Row = Mapping[str, Any]
 
@@ -75,6 +76,7 @@ def _runs(book: LedgerReplay) -> Iterable[Row]:
             "reverses": statement.run if isinstance(statement, ReversalStatement) else None,
             "drafted_by": stamp.person,
             "drafted_at": parse_timestamp(stamp.at),
+            **division_columns(statement),
         }
 
 
@@ -109,12 +111,13 @@ def _entries(book: LedgerReplay) -> Iterable[Row]:
 
 
 def _claims(book: LedgerReplay) -> Iterable[Row]:
-    for (policy, event_id), claims in book.claims.items():
-        for claim, (sequence, run) in enumerate(claims):
+    for (group, event_id), claims in book.claims.by_event.items():
+        for number, claim in enumerate(claims):
             yield {
-                "policy": policy,
+                "policy_group": group,
                 "event_id": event_id,
-                "claim": claim,
-                "run_id": run,
-                "sequence": sequence,
+                "claim": number,
+                "policy": claim.policy,
+                "run_id": claim.run,
+                "sequence": claim.sequence,
             }

@@ -6,12 +6,22 @@ import secrets
 from byline.api.statements import Step
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
-from byline_service.compensation.drafting import Period, draft_allocation, draft_release, draft_reversal
+from byline_service.compensation.budgets import (
+    Division,
+    require_budget,
+    require_current,
+    require_few_drafts,
+    require_finished,
+)
+from byline_service.compensation.calendar import last_finished, period_named
+from byline_service.compensation.drafting import draft_allocation, draft_release, draft_reversal
 from byline_service.compensation.journal import RunDrafted, RunStepped
-from byline_service.compensation.runs import Run, RunConflict, balances_after, carried_of, require_balanced
+from byline_service.compensation.period_events import Search
+from byline_service.compensation.runs import Run, RunConflict, balances_after, require_balanced
 from byline_service.compensation.statements import AllocationStatement, ReversalStatement, Statement
 from byline_service.database import Connection, Database
 from byline_service.ledger import (
+    candidate_queries,
     entry_queries,
     event_queries,
     journal_queries,
@@ -23,16 +33,16 @@ from byline_service.ledger.journal_queries import ChainHead
 from byline_service.ledger.statement_queries import RunRow
 
 
-async def prepare_allocation(
-    database: Database, name: str, since: str | None, until: str | None
+async def prepare_division(
+    database: Database, kind: Division, name: str, period: str | None
 ) -> AllocationStatement:
-    """Divide a policy's pool over the events of a period, as the journal has them now.
+    """Divide what a period's budget has left over its events, as the journal has them now.
 
     Args:
         database: The database. It is only read.
+        kind: `allocation` for an unpaid period, `adjustment` for late events of a paid one.
         name: The policy. Its newest revision is used.
-        since: First time of the period. None for no lower limit.
-        until: First time after the period. None for now, and for all records even if the clock was set back.
+        period: Name of the period. None for the last one that has ended.
 
     Returns:
         The statement.
@@ -40,16 +50,18 @@ async def prepare_allocation(
     Raises:
         NotFound: There is no such policy.
         NotPayable: None of the events can be paid for.
-        InvalidInput: There are no events, or too many.
+        InvalidInput: The period has not ended, or there are no events, or too many.
+        RunConflict: The period is paid, or nothing is left of its budget.
     """
     async with database.read() as reading:
         basis = await journal_queries.last_sequence(reading)
         policy = await policy_queries.find(reading, name)
-        period = Period(since=since, until=until or await journal_queries.next_moment(reading), basis=basis)
-        found = await event_queries.open_events(reading, policy, period)
-        carried = carried_of(await entry_queries.balances(reading, name, basis))
-        repeated = await event_queries.repeated(reading, policy, [event.id for event in found])
-    return await asyncio.to_thread(draft_allocation, policy, period, found, carried, repeated)
+        now = await journal_queries.next_moment(reading)
+        chosen = period_named(policy.period, period) if period else last_finished(policy.period, now)
+        require_finished(chosen, now)
+        search = Search(policy=policy, kind=kind, period=chosen, basis=basis)
+        found = await candidate_queries.candidates(reading, search)
+    return await asyncio.to_thread(draft_allocation, policy, found)
 
 
 async def draft(transaction: Connection, caller: Caller, statement: Statement) -> RunRow:
@@ -62,8 +74,15 @@ async def draft(transaction: Connection, caller: Caller, statement: Statement) -
 
     Returns:
         The run.
+
+    Raises:
+        InvalidInput: The period has not ended by the clock of this moment.
+        RunConflict: The policy has the most open runs that it may have.
     """
-    return await _drafted(transaction, caller, await journal_queries.next_position(transaction), statement)
+    place = await journal_queries.next_position(transaction)
+    if isinstance(statement, AllocationStatement):
+        require_finished(period_named(statement.policy.period, statement.period), place.at)
+    return await _drafted(transaction, caller, place, statement)
 
 
 async def release(
@@ -112,12 +131,13 @@ async def approve(transaction: Connection, caller: Caller, run_id: str) -> RunRo
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: The run is not a draft.
+        RunConflict: The run is not a draft, or the policy was revised since.
         SamePerson: The caller drafted the run.
     """
     place = await journal_queries.next_position(transaction)
     _, run = await statement_queries.find(transaction, run_id)
     run.require_approvable(caller.person)
+    await _require_current(transaction, run.statement)
     return await _stepped(transaction, caller, place, run, "approval")
 
 
@@ -139,21 +159,28 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: The run is not approved, one of its events was paid for in the meantime, or an account holds less than
-            the run takes.
+        RunConflict: The run is not approved, its policy was revised, its period or one of its events was paid for in the
+            meantime, or an account holds less than the run takes.
     """
     place = await journal_queries.next_position(transaction)
     row, run = await statement_queries.find(transaction, run_id)
     run.require_postable()
     entries = run.statement.entries()
     require_balanced(entries)
+    await _require_current(transaction, run.statement)
     claims = await _claims(transaction, run.statement)
+    divisions = await candidate_queries.posted_divisions(transaction, row.policy)
+    require_budget(run.statement, divisions, place.sequence - 1)
     balances_after(run.statement, await entry_queries.balances(transaction, row.policy))
     stepped = await _stepped(transaction, caller, place, run, "posting")
     posting = Posting(place.sequence, run_id, row.policy, row.currency)
     await entry_queries.add(transaction, posting, entries)
-    await event_queries.add_claims(transaction, row.policy, claims, run_id, place.sequence)
+    await event_queries.add_claims(transaction, run.statement.policy, claims, run_id, place.sequence)
     return stepped
+
+
+async def _require_current(transaction: Connection, statement: Statement) -> None:
+    require_current(statement, await policy_queries.find(transaction, statement.policy.name))
 
 
 async def _claims(transaction: Connection, statement: Statement) -> list[tuple[str, int]]:
@@ -166,7 +193,7 @@ async def _claims(transaction: Connection, statement: Statement) -> list[tuple[s
     if not isinstance(paid, AllocationStatement):
         return []
     ids = [event.id for event in paid.events]
-    before = await event_queries.claims_of(transaction, paid.policy.name, ids)
+    before = await event_queries.claims_of(transaction, paid.policy.group, ids)
     claims = [(event_id, before.get(event_id, 0)) for event_id in ids]
     if any(claim % 2 != (paid is not statement) for _, claim in claims):
         raise RunConflict(
@@ -181,6 +208,7 @@ async def _require_not_reversed(transaction: Connection, run_id: str) -> None:
 
 
 async def _drafted(transaction: Connection, caller: Caller, place: ChainHead, statement: Statement) -> RunRow:
+    require_few_drafts(await statement_queries.count_open(transaction, statement.policy.name))
     run_id = secrets.token_hex(16)
     record = await journal_queries.write(
         transaction, place, caller.person, RunDrafted(run=run_id, statement=statement)

@@ -10,6 +10,7 @@ from byline.errors import NotFound
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.allocation import Line
 from byline_service.compensation.money import format_minor, minor_digits
+from byline_service.compensation.run_warnings import in_words
 from byline_service.compensation.runs import Run
 from byline_service.compensation.statements import AllocationStatement, Statement
 from byline_service.database import Connection
@@ -20,19 +21,21 @@ from byline_service.ledger.statement_queries import RunRow
 COLUMNS = ("earned", "brought", "payable", "carried", "escrow")
 
 
-def run_document(row: RunRow) -> RunDocument:
+def run_document(row: RunRow, *, warned: bool = True) -> RunDocument:
     """Describe a run.
 
     Args:
         row: Row of the run.
+        warned: Whether the reader sees all owners, and so the warnings.
     """
     steps = [RunStep(step=step, person=person, at=at) for step, (person, at) in row.steps.items()]
-    kept = {key: value for key, value in vars(row).items() if key not in {"sequence", "steps"}}
+    kept = {key: value for key, value in vars(row).items() if key not in {"sequence", "steps", "warnings"}}
     return RunDocument(
         **kept,
         state=row.state,
         minor_digits=minor_digits(row.currency),
         steps=sorted(steps, key=lambda step: step.at),
+        warnings=[in_words(each, row.currency) for each in row.warnings] if warned else [],
     )
 
 
@@ -71,12 +74,13 @@ def _document(
     divided = statement if isinstance(statement, AllocationStatement) else None
     return StatementDocument.model_validate(
         {
-            **run_document(row).model_dump(),
+            **run_document(row, warned=all_events).model_dump(),
             "reason": _reason(statement) if all_events else None,  # the reason may name other owners
             "since": divided.since if divided else None,
             "until": divided.until if divided else None,
             "events": len(divided.events) if divided else 0,
             "asked": Counter(event.asked for event in divided.events) if divided else {},
+            "late": divided.late if divided else 0,
             "refused": divided.refused if divided and all_events else [],
             "lines": [StatementLine(**line.model_dump()) for line in lines],
             "totals": _totals(statement) if whole else None,

@@ -4,18 +4,27 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, insert, select
+from pydantic import TypeAdapter
+from sqlalchemy import Select, func, insert, select
 
-from byline.api.statements import State
+from byline.api.statements import State, StoredWarning
 from byline.errors import NotFound
+from byline.index.canonical_json import canonical_json
 from byline_service.compensation.allocation import Line
 from byline_service.compensation.journal import Record, RunDrafted, RunStepped
 from byline_service.compensation.runs import Run, lines_of, state_of
-from byline_service.compensation.statements import ReversalStatement
+from byline_service.compensation.statements import (
+    AllocationStatement,
+    ReversalStatement,
+    Statement,
+    period_of,
+)
 from byline_service.compensation.timestamps import parse_timestamp, timestamp_text
 from byline_service.database import Connection
 from byline_service.database.tables.compensation import policies, run_steps, statement_lines, statement_runs
 from byline_service.ledger import journal_queries
+
+_WARNINGS = TypeAdapter(tuple[StoredWarning, ...])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +39,8 @@ class RunRow:
     currency: str
     drafted_by: str
     drafted_at: str
+    period: str | None
+    warnings: tuple[StoredWarning, ...]
     steps: dict[str, tuple[str, str]]
     """Person and time of each step."""
 
@@ -57,11 +68,40 @@ async def add(transaction: Connection, record: Record) -> None:
         "reverses": statement.run if isinstance(statement, ReversalStatement) else None,
         "drafted_by": record.person,
         "drafted_at": parse_timestamp(record.at),
+        **division_columns(statement),
     }
     await transaction.execute(insert(statement_runs).values(values))
     lines = [{"run_id": run_id, **line.model_dump()} for line in lines_of(statement)]
     if lines:
         await transaction.execute(insert(statement_lines), lines)
+
+
+def division_columns(statement: Statement) -> dict[str, Any]:
+    """Return the columns of the period and the warnings of a run."""
+    period = period_of(statement)
+    if not isinstance(statement, AllocationStatement):
+        return {"period": period, "since": None, "until": None, "warnings": None}
+    written = canonical_json([each.model_dump(mode="json") for each in statement.warnings])
+    return {
+        "period": period,
+        "since": parse_timestamp(statement.since),
+        "until": parse_timestamp(statement.until),
+        "warnings": written.decode("ascii"),
+    }
+
+
+async def count_open(transaction: Connection, policy: str) -> int:
+    """Count the runs of a policy that are neither posted nor ended."""
+    ended = select(run_steps.c.run_id).where(run_steps.c.step != "approval")
+    chosen = select(func.count()).where(statement_runs.c.policy == policy, statement_runs.c.id.not_in(ended))
+    return int((await transaction.execute(chosen)).scalar_one())
+
+
+async def void_runs(transaction: Connection) -> set[str]:
+    """Return the ids of all void runs."""
+    return set(
+        (await transaction.execute(select(run_steps.c.run_id).where(run_steps.c.step == "void"))).scalars()
+    )
 
 
 async def add_step(transaction: Connection, record: Record) -> None:
@@ -181,8 +221,18 @@ async def _rows(transaction: Connection, chosen: Select[Any]) -> list[RunRow]:
         RunRow(
             **{
                 key: row[key]
-                for key in ("id", "sequence", "kind", "policy", "revision", "currency", "drafted_by")
+                for key in (
+                    "id",
+                    "sequence",
+                    "kind",
+                    "policy",
+                    "revision",
+                    "currency",
+                    "drafted_by",
+                    "period",
+                )
             },
+            warnings=_WARNINGS.validate_json(row["warnings"] or "[]"),
             drafted_at=timestamp_text(row["drafted_at"]),
             steps=steps.get(row["id"], {}),
         )

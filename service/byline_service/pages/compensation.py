@@ -13,6 +13,7 @@ from byline.errors import NotFound
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.api import ledger, policies, statement_runs, statements
+from byline_service.compensation.calendar import EXAMPLES
 from byline_service.compensation.eligibility import EXPLANATIONS
 from byline_service.compensation.runs import same_person
 from byline_service.pages.csv import Row, csv_response, csv_stream, major
@@ -42,6 +43,7 @@ async def compensation_page(
     balances = await _balances(request, caller, chosen)
     owners = owner_totals(balances)
     runs = await _runs(request, caller, chosen, before)
+    shown = known.get(chosen or "")
     names, columns = periods(await _posted(request, caller, chosen))
     return page(
         request,
@@ -49,7 +51,8 @@ async def compensation_page(
         here="compensation",
         policies=sorted({*known, *([chosen] if chosen else [])}),
         chosen=chosen,
-        policy=known.get(chosen or ""),
+        policy=shown,
+        period_example=EXAMPLES[shown.policy.period] if shown else None,
         currency=_currency(balances, known, chosen),
         owners=owners,
         drawn=owner_bars(owners[:DRAWN_OWNERS]),
@@ -82,11 +85,19 @@ async def periods_csv(request: Request, caller: Reading, policy: Policy = None) 
     chosen = await _chosen(request, caller, policy, await _policies(request, caller))
     posted = await _posted(request, caller, chosen)
     rows = [
-        (each.id, each.since, each.until, line.owner, each.currency, major(line.payable, each.currency))
+        (
+            each.id,
+            each.period,
+            each.since,
+            each.until,
+            line.owner,
+            each.currency,
+            major(line.payable, each.currency),
+        )
         for each in posted
         for line in each.lines
     ]
-    return csv_response("periods", ("run", "since", "until", "owner", "currency", "payable"), rows)
+    return csv_response("periods", ("run", "period", "since", "until", "owner", "currency", "payable"), rows)
 
 
 @router.get("/runs/{run}")

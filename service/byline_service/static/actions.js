@@ -18,15 +18,10 @@ for (const button of document.querySelectorAll("[data-dialog]")) {
   button.addEventListener("click", () => document.getElementById(button.dataset.dialog).showModal());
 }
 
-// A day means its first moment in UTC, as in periods.
-function moment(day) {
-  return day ? `${day}T00:00:00Z` : null;
-}
-
 function draftOf(form) {
   const { draft: kind, policy, run } = form.dataset;
   const values = new FormData(form);
-  if (kind === "allocation") return { kind, policy, since: moment(values.get("since")), until: moment(values.get("until")) };
+  if (kind === "allocation") return { kind: values.get("kind"), policy, period: values.get("period").trim() || null };
   if (kind === "release") return { kind, policy, reason: values.get("reason") };
   return { kind, run, reason: values.get("reason") };
 }

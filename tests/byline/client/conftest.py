@@ -17,7 +17,7 @@ from byline.client import (
 from byline_indexer.build.build import build
 from byline_indexer.config import load_config
 from byline_service.app import create_app
-from tests.service.conftest import serve, served  # noqa: F401
+from tests.service.conftest import ledger_clock, serve, served  # noqa: F401
 from tests.service.fakes import fake_attributor
 from tests.service.keys import admin_key, prepared
 from tests.service.live import listening

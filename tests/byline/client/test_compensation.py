@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from byline.client import (
+    AdjustmentBody,
     AllocationBody,
     Client,
     Forbidden,
+    InvalidRequest,
     KeyReused,
     NewKeyBody,
     NotPayable,
@@ -60,7 +62,7 @@ def people(twin, url):
     return admin, *(twin(url, keys[person]) for person in ("ada", "grace", "ash"))
 
 
-def test_from_events_to_a_statement_and_back(people):
+def test_from_events_to_a_statement_and_back(people, ledger_clock):
     admin, ada, grace, ash = people
     assert admin.revise_policy(POLICY).policy.revision == 1
     booked = ada.book_event("fake", QUERY, weight=3, reference="generation 7")
@@ -74,7 +76,8 @@ def test_from_events_to_a_statement_and_back(people):
         ada.revise_policy(POLICY)
     assert [each.policy.name for each in ada.policies()] == ["royalties"]
     assert len(ada.policy("royalties")) == 1
-    run = ada.draft_run(AllocationBody(kind="allocation", policy="royalties"))
+    period = ledger_clock.end_month()
+    run = ada.draft_run(AllocationBody(kind="allocation", policy="royalties", period=period))
     with pytest.raises(Forbidden):
         ada.approve_run(run.id)
     grace.approve_run(run.id)
@@ -86,6 +89,9 @@ def test_from_events_to_a_statement_and_back(people):
     assert statement.lines[0].owner in ada.statement_csv(run.id, owner=statement.lines[0].owner)
     assert sum(each.amount for each in ada.ledger("royalties", page_size=2)) == 0
     assert sum(each.amount for each in ada.balances()) == 0
+    assert (run.period, run.warnings) == ("2026-03", [])
+    with pytest.raises(InvalidRequest, match="found none"):
+        ada.draft_run(AdjustmentBody(kind="adjustment", policy="royalties", period=period))
     void = ada.draft_run(ReversalBody(kind="reversal", run=run.id, reason="a mistake"))
     assert ada.void_run(void.id).state == "void"
     released = ada.draft_run(ReleaseBody(kind="release", policy="royalties", reason="an agreement"))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.service.fakes import fake_attributor
 from tests.service.keys import bearer
+from tests.service.ledger_clock import LedgerClock
 from tests.service.permissions import PERMISSIONS
 
 OWN = "owner 1"
@@ -41,7 +42,8 @@ def world(tmp_path_factory):
 
         other = bearer(key(scopes=["admin"], person="another"))
         root = bearer(admin_key())
-        run = post(client, root)
+        with pytest.MonkeyPatch.context() as patched:
+            run = post(client, root, LedgerClock(patched))
         for step in ("approve", "post"):
             path = f"/v1/statement-runs/{run}/{step}"
             assert client.post(path, headers=other | {"idempotency-key": step}).status_code == 200
@@ -49,13 +51,15 @@ def world(tmp_path_factory):
         yield client, bearer(key(scopes=["read"], owners=[OWN])), texts
 
 
-def post(client, root):
+def post(client, root, clock):
     bodies = {
         "/v1/policies": {"name": "royalties", "currency": "EUR", "pool": 100_000},
         "/v1/indexes/fake/events": {"query": {"text": "hello", "label": 1}},
         "/v1/statement-runs": {"draft": {"kind": "allocation", "policy": "royalties"}},
     }
     for path, body in bodies.items():
+        if path == "/v1/statement-runs":
+            body["draft"]["period"] = clock.end_month()
         made = client.post(path, json=body, headers=root | {"idempotency-key": path[:20]})
         assert made.status_code == 201, made.text
     return made.json()["id"]

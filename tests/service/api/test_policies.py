@@ -14,6 +14,11 @@ from tests.service.api.test_statement_runs import EVENTS, POLICY, QUERY
         ({"confidence": 1.5}, "confidence"),
         ({"confidence": 0.9, "multiplier": 2.0}, "leave one of them out"),
         ({"clipping": "none"}, "clipping"),
+        ({"period": "fortnight"}, "period"),
+        ({"spread": "event"}, "budget of one period"),
+        ({"budget": 5}, "leave it out"),
+        ({"largest_weight": 0}, "largest_weight"),
+        ({"group": "A group"}, "group"),
         ({"unknown": 1}, "unknown field"),
     ],
 )
@@ -27,7 +32,16 @@ def test_a_policy_that_asks_for_quality_pays_nothing_without_a_card(api):
     quality = {"minimum_quality": {"least": 0.2}}
     assert api.post("/v1/policies", POLICY | quality, as_="root").status_code == 201
     api.post(EVENTS, QUERY)
-    refused = api.post("/v1/statement-runs", {"draft": {"kind": "allocation", "policy": "royalties"}})
+    refused = api.draft()
     assert (refused.status_code, "no_quality" in refused.json()["detail"]) == (422, True)
     assert api.get("/v1/policies").json()["policies"][0]["policy"]["minimum_quality"]["millionths"] == 200_000
     assert len(api.get("/v1/policies/royalties").json()["policies"]) == 1
+
+
+def test_the_terms_of_the_first_revision_stay(api):
+    made = api.post("/v1/policies", POLICY, as_="root").json()["policy"]
+    stored = (made["period"], made["budget"], made["largest_weight"], made["group"])
+    assert stored == ("month", 100_000, 100, "default")
+    for change in ({"period": "week"}, {"group": "another"}):
+        refused = api.post("/v1/policies", POLICY | change, as_="root")
+        assert (refused.status_code, next(iter(change)) in refused.json()["detail"]) == (409, True)

@@ -15,7 +15,7 @@ def test_from_a_policy_to_a_statement_that_its_owner_reads(api):
     assert (stored["confidence"], stored["multiplier"]) == (950, None)
     for text in ("one", "two", "three"):
         api.post(EVENTS, {"query": {"text": text, "label": 1}})
-    drafted = api.post("/v1/statement-runs", {"draft": {"kind": "allocation", "policy": "royalties"}}).json()
+    drafted = api.draft().json()
     path = f"/v1/statement-runs/{drafted['id']}"
     assert api.get(f"/v1/statements/{drafted['id']}", as_="ash").status_code == 404
     assert api.post(f"{path}/approve", as_="ada").status_code == 403

@@ -4,10 +4,22 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.service.browser.conftest import broken, call
+from tests.service.ledger_clock import LedgerClock
 
 
 @pytest.fixture(scope="module")
-def people(served):
+def ledger_clock():
+    """The journal's clock, in March 2026.
+
+    Yields:
+        The clock.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        yield LedgerClock(patched)
+
+
+@pytest.fixture(scope="module")
+def people(served, ledger_clock):
     """A policy, and keys of two persons and of an owner."""
     call(
         served,
@@ -27,11 +39,12 @@ def agree(page, name):
     page.get_by_role("dialog").get_by_role("button", name=name, exact=True).click()
 
 
-def test_an_answer_becomes_a_posted_statement(visit, people, served):
+def test_an_answer_becomes_a_posted_statement(visit, people, served, ledger_clock):
     page = visit("/?index=fake&query=%7B%22text%22%3A%22hello%22%7D", key=people["ada"])
     page.get_by_role("button", name="Book as event").click()
     agree(page, "Book")
     expect(page.get_by_role("status").first).to_contain_text("Booked as event")
+    ledger_clock.end_month()
 
     page.goto("/compensation")
     page.get_by_role("button", name="Draft a run").click()
@@ -72,7 +85,7 @@ def test_an_answer_becomes_a_posted_statement(visit, people, served):
 def test_what_fails_is_said_in_the_dialog_and_can_be_cancelled(visit, people):
     page = visit("/compensation", key=people["ada"])
     page.get_by_role("button", name="Draft a run").click()
-    page.get_by_label("Until").fill("2001-01-01")
+    page.get_by_role("textbox", name="Period").fill("2001-01")
     agree(page, "Draft")
     expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("Expected events in the period")
     page.keyboard.press("Escape")

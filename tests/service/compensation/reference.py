@@ -7,6 +7,7 @@ from math import ceil, isqrt
 from scipy.special import stdtrit
 
 from byline.api.compensation import EventMember
+from byline.api.currencies import LARGEST_AMOUNT
 from byline_service.compensation.event import Event
 from byline_service.compensation.policy import Policy
 
@@ -48,7 +49,11 @@ def policy(**changes):
         "pool": 100_000,
         "confidence": None if "multiplier" in changes else 950,
     }
-    return Policy(**(values | changes))
+    values |= changes
+    values.setdefault(
+        "budget", values["pool"] if values.get("spread", "period") == "period" else LARGEST_AMOUNT
+    )
+    return Policy(**values)
 
 
 def shares(sums):

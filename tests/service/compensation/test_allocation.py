@@ -36,7 +36,7 @@ BOUNDS = st.one_of(
 POLICIES = st.builds(
     lambda bound, **changes: policy(**bound, **changes),
     BOUNDS,
-    pool=st.one_of(st.integers(0, 3), st.integers(0, 10**6), st.just(10**15)),
+    pool=st.one_of(st.integers(0, 3), st.integers(0, 10**6), st.just(10**13)),
     spread=st.sampled_from(["period", "event"]),
     currency=st.sampled_from(["EUR", "JPY", "KWD"]),
     floor=st.sampled_from([0, 1, 500]),
@@ -228,6 +228,12 @@ class TestEdges:
             earned, escrow = lines.get(owner, (0, 0))
             assert abs(earned - exact) <= 1 + Fraction(pool * 8, PARTS)
             assert abs(escrow - held[owner]) <= 1 + Fraction(pool * 8, PARTS)
+
+    def test_no_more_than_the_budget_or_its_rest_is_divided(self):
+        booked = [event({"a": (1, 1, 1), "b": (3, 3, 3)}, weight=7)]
+        chosen = policy(pool=100, spread="event", budget=400)
+        assert [allocate(chosen, booked, {}, left).pool for left in (None, 900, 40, 0)] == [400, 700, 40, 0]
+        assert totals(allocate(chosen, booked, {}, 40)) == {"a": 10, "b": 30}
 
     def test_thousands_of_owners(self):
         booked = [event({f"owner {o:04}": (o % 7 - 2, o % 5, o % 11 - 3) for o in range(3000)})]

@@ -1,6 +1,6 @@
 """The small parts: currencies, integers for scores, policies, and what is kept of an answer."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
@@ -13,7 +13,7 @@ from byline.errors import InvalidInput, NotPayable
 from byline_service.compensation.event import QualityFigure
 from byline_service.compensation.money import format_minor, minor_digits
 from byline_service.compensation.policy import require_admitted, student_multiplier
-from byline_service.compensation.timestamps import parse_timestamp, period_text, timestamp_text
+from byline_service.compensation.timestamps import parse_timestamp, timestamp_text
 from byline_service.pages.formats import plain_amount
 from tests.service.compensation.reference import event, policy
 
@@ -129,6 +129,17 @@ class TestPolicy:
         assert policy().refusals(within) == (Reason.WITHIN_CHECKPOINT,)
         assert policy(allow_within_checkpoint=True).refusals(within) == ()
 
+    def test_weights(self):
+        heavy = event({"a": (1, 2, 3)}, weight=101)
+        assert policy().refusals(heavy) == (Reason.TOO_HEAVY,)
+        assert policy(largest_weight=101).refusals(heavy) == ()
+
+    def test_the_pool_is_the_budget_of_a_period(self):
+        with pytest.raises(ValueError, match="budget"):
+            policy(pool=5, budget=6)
+        assert policy(pool=5).wanted(7) == 5
+        assert policy(pool=5, spread="event", budget=6).wanted(7) == 35
+
 
 class TestMoments:
     def test_what_sorts_as_text_sorts_in_time(self):
@@ -137,15 +148,3 @@ class TestMoments:
         texts = [timestamp_text(moment) for moment in moments]
         assert texts == sorted(texts)
         assert [parse_timestamp(text) for text in texts] == moments
-
-    def test_periods_need_a_zone(self):
-        noon = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
-        assert period_text(noon) == "2026-01-01T10:00:00.000000Z"
-        assert period_text(None) is None
-        with pytest.raises(InvalidInput, match="zone"):
-            period_text(noon.replace(tzinfo=None))
-
-    @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
-    def test_a_zone_may_lead_out_of_the_calendar(self, text):
-        with pytest.raises(InvalidInput, match="years 1 to 9999"):
-            period_text(datetime.fromisoformat(text))

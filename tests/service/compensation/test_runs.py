@@ -2,9 +2,10 @@
 
 import pytest
 
-from byline_service.compensation.drafting import Period, draft_allocation
+from byline_service.compensation.calendar import period_named
+from byline_service.compensation.drafting import Candidates, draft_allocation
 from byline_service.compensation.runs import Run, SamePerson, same_person
-from tests.service.compensation.reference import AT, event, policy
+from tests.service.compensation.reference import event, policy
 
 
 class TestPersons:
@@ -18,5 +19,8 @@ class TestPersons:
 
 
 def draft():
-    period = Period(since=None, until=AT, basis=1)
-    return draft_allocation(policy(), period, [event({"a": (1, 2, 3)})], {})
+    march, chosen = period_named("month", "2026-03"), policy()
+    found = Candidates(
+        kind="allocation", period=march, basis=1, events=[event({"a": (1, 2, 3)})], budget=chosen.budget
+    )
+    return draft_allocation(chosen, found)

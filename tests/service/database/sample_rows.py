@@ -137,6 +137,7 @@ SAMPLES = {
             {"policy": "p", "event_id": "e" * 32, "claim": 0, "run_id": "r" * 32, "sequence": 1}
         ],
     },
+    "0005_budgets": {},  # columns of tables of before, and no table
 }
 
 

@@ -1,7 +1,7 @@
 """Runs on a real SQLite and a real PostgreSQL: drafted, approved, posted, carried, released, taken back."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import insert, text
@@ -11,7 +11,6 @@ from byline.api.compensation import Reason
 from byline.errors import InvalidInput, NotFound, NotPayable
 from byline_service.accounts import audit
 from byline_service.compensation.runs import RunConflict, SamePerson
-from byline_service.compensation.timestamps import parse_timestamp, period_text
 from byline_service.database.tables.compensation import APPEND_ONLY
 from byline_service.database.tables.versions import index_versions
 from byline_service.ledger import (
@@ -99,15 +98,15 @@ class TestTheWholeWay:
 
     def test_an_event_is_paid_for_once_by_a_policy_and_by_another_one_too(self, books):
         books.policy()
-        books.policy(name="bonus", currency="JPY")
+        books.policy(name="bonus", currency="JPY", group="bonus")
         books.book(SCORES)
-        first, second = books.draft(), books.draft()
+        first, second = books.draft(), books.draft(period="2026-03")
         books.posted(first)
         books.approve(second)
         with pytest.raises(RunConflict, match="paid for"):
             books.post(second)
         books.do(run_workflow.void, second)
-        books.posted(books.draft("bonus"))
+        books.posted(books.draft("bonus", "2026-03"))
         assert books.verify().findings == []
 
     def test_a_run_that_was_drafted_on_other_carried_amounts_is_refused(self, books):
@@ -115,8 +114,7 @@ class TestTheWholeWay:
         books.book(SCORES)
         first = books.draft()
         books.book(SCORES)
-        until = books.read(statement_queries.find, first)[0].drafted_at
-        second = books.draft(since=until)
+        second = books.draft()
         books.posted(second)
         books.approve(first)
         with pytest.raises(RunConflict, match="carried"):
@@ -162,7 +160,7 @@ class TestTheWholeWay:
             books.post(again[1])
         with pytest.raises(RunConflict, match="not reversed"):
             books.do(run_workflow.reverse, run_id, "again")
-        books.posted(books.draft())
+        books.posted(books.draft(period="2026-03"))
         assert books.verify().findings == []
         assert held(books)["funding"] == -100_000
 
@@ -186,8 +184,9 @@ class TestTheWholeWay:
         books.policy(indexes=("digits",))
         first = books.book(SCORES)
         books.book(SCORES, index="others")
-        last = books.book(SCORES)
-        run_id = books.draft(since=first.booked_at, until=last.booked_at)
+        books.clock.end_month()
+        books.book(SCORES)
+        run_id = books.draft(period="2026-03")
         statement = books.read(statement_queries.find, run_id)[1].statement
         assert [each.id for each in statement.events] == [first.id]
         assert books.verify().findings == []
@@ -198,6 +197,7 @@ class TestTheWholeWay:
         with pytest.raises(NotPayable) as refused:
             books.draft()
         assert refused.value.reasons == (Reason.WITHIN_CHECKPOINT,)
+        books.clock.to(2026, 3, 20)
         books.book(SCORES)
         run_id = books.draft()
         statement = books.read(statement_queries.find, run_id)[1].statement
@@ -251,20 +251,23 @@ class TestTheWholeWay:
         assert books.verify().findings == []
 
     def test_a_period_begins_with_its_first_moment_and_ends_before_its_last(self, books):
-        """In whatever zone its ends are written."""
+        books.clock.to(2026, 2, 28, 23, 59, 59, 999_990)
         books.policy()
-        booked = [books.book(SCORES) for _ in range(3)]
-        zone = timezone(timedelta(hours=13))
-        since, until = (period_text(parse_timestamp(booked[n].booked_at).astimezone(zone)) for n in (1, 2))
-        statement = books.read(statement_queries.find, books.draft(since=since, until=until))[1].statement
-        assert [each.id for each in statement.events] == [booked[1].id]
+        booked = [books.book(SCORES)]
+        for moment in ((2026, 3, 1), (2026, 3, 31, 23, 59, 59, 999_999), (2026, 4, 1)):
+            books.clock.to(*moment)
+            booked.append(books.book(SCORES))
+        assert booked[1].booked_at == "2026-03-01T00:00:00.000000Z"
+        statement = books.read(statement_queries.find, books.draft(period="2026-03"))[1].statement
+        assert [each.id for each in statement.events] == [booked[1].id, booked[2].id]
 
     def test_a_run_has_a_bounded_number_of_scores(self, books, monkeypatch):
-        monkeypatch.setattr("byline_service.ledger.event_queries.MOST_SCORES", 20)
+        monkeypatch.setattr("byline_service.ledger.candidate_queries.MOST_SCORES", 20)
         books.policy()
         books.book(SCORES)
         books.draft()
-        books.book(SCORES)
+        for _ in range(2):
+            books.book(SCORES)
         with pytest.raises(InvalidInput, match="at most 20 scores"):
             books.draft()
 
@@ -339,7 +342,7 @@ def test_a_ledger_is_verified_as_of_one_moment_while_events_are_booked(books):
 def test_two_postings_of_one_run_and_of_two_runs_of_the_same_events_pay_once(books):
     books.policy()
     books.book(SCORES)
-    first, second = books.draft(), books.draft()
+    first, second = books.draft(), books.draft(period="2026-03")
     for run_id in (first, second):
         books.approve(run_id)
 

@@ -34,7 +34,7 @@ def told(sqlite_books):
     second = books.draft()
     books.posted(second)
     books.posted(books.do(run_workflow.reverse, second, "a mistake").id)
-    books.draft()
+    books.draft(period="2026-04")
     assert books.verify().findings == []
     connection = sqlite3.connect(books.used.database.url.database, isolation_level=None)
     triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN "

@@ -1,14 +1,16 @@
 """Write a valid request of every route, from the OpenAPI document: mutations start from these."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.system.fuzz.shapes import JSON, Known
+from tests.system.quick_days import DAYS_A_SECOND
 from tests.system.serving import QUERY, Served
 
 KEY = {"name": "victim", "person": "somebody", "scopes": ["read", "query"]}
-POLICY: dict[str, Any] = {"name": "royalties", "currency": "EUR", "pool": 1_000_000}
+POLICY: dict[str, Any] = {"name": "royalties", "currency": "EUR", "pool": 1_000_000, "period": "day"}
 ALLOCATION = {"kind": "allocation", "policy": POLICY["name"]}
 PAGES = (
     b"/",
@@ -72,9 +74,7 @@ def bodies(known: Known) -> dict[str, bytes]:
             "rotate_key": {"overlap_hours": 1.5},
             "book_event": {"query": query, "weight": 2, "reference": "generation 1"},
             "revise_policy": POLICY | {"minimum_quality": {"metric": "lds", "least": 0.1}, "floor": 5},
-            "draft_run": {
-                "draft": ALLOCATION | {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
-            },
+            "draft_run": {"draft": ALLOCATION | {"period": "2020-01-01"}},
         }.items()
     }
 
@@ -96,7 +96,8 @@ def settled(served: Served) -> dict[str, str]:
     approver = made("/v1/keys", {"name": "approver", "person": "another", "scopes": ["approve"]})
     made("/v1/policies", POLICY)  # a second time it is another revision
     event = made("/v1/indexes/tiny/events", {"query": json.loads(QUERY)})
-    run = made("/v1/statement-runs", {"draft": ALLOCATION})
+    time.sleep(3 / DAYS_A_SECOND)  # until the event's day has ended
+    run = made("/v1/statement-runs", {"draft": ALLOCATION | {"period": event["booked_at"][:10]}})
     for step in ("approve", "post"):
         made(f"/v1/statement-runs/{run['id']}/{step}", {}, approver["key"])
     return {

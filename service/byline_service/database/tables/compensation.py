@@ -55,9 +55,14 @@ statement_runs = Table(
     Column("reverses", String(32), ForeignKey("statement_runs.id")),
     Column("drafted_by", String(100), nullable=False),
     Column("drafted_at", Moment, nullable=False),
+    Column("period", String(10)),
+    Column("since", Moment),
+    Column("until", Moment),
+    Column("warnings", Text),
     Index("ix_statement_runs_policy", "policy"),
 )
-"""Drafted runs. The journal holds the entries that each would post."""
+"""Drafted runs. The journal holds the entries that each would post. A run that divides a period has its limits, and
+warnings in canonical JSON."""
 
 run_steps = Table(
     "run_steps",
@@ -103,13 +108,15 @@ ledger_entries = Table(
 event_claims = Table(
     "event_claims",
     metadata,
-    Column("policy", String(64), primary_key=True),
+    Column("policy_group", String(64), primary_key=True),
     Column("event_id", String(32), ForeignKey("events.id"), primary_key=True),
     Column("claim", Integer, primary_key=True, autoincrement=False),
+    Column("policy", String(64), nullable=False),
     Column("run_id", String(32), ForeignKey("statement_runs.id"), nullable=False),
     Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False),
 )
-"""Claims of posted runs on events: even claims pay an event, odd ones reverse that. No two claims share a number."""
+"""Claims of posted runs on events, in a group of policies: even claims pay an event, odd ones reverse that. No two claims
+of a group share a number."""
 
 APPEND_ONLY = (
     journal,

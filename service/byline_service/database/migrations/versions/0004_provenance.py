@@ -1,5 +1,7 @@
 """Stored answers by person, versions that are unservable or damaged, and references of events."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -20,7 +22,7 @@ def upgrade() -> None:
     kept = _replace_idempotency(sa.Column("person", sa.String(100), nullable=False))
     persons = {row.id: row.person for row in op.get_bind().execute(sa.select(keys.c.id, keys.c.person))}
     # Two keys of one person may have used the same value: the first answer stays.
-    by_person: dict[tuple[str, ...], dict[str, object]] = {}
+    by_person: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in sorted(kept, key=lambda row: row["created_at"]):
         key_id = row.pop("key_id")
         person = persons.get(key_id, key_id)
@@ -38,7 +40,7 @@ def downgrade() -> None:
     _replace_idempotency(sa.Column("key_id", sa.String(12), nullable=False))
 
 
-def _replace_idempotency(scope: sa.Column[str]) -> list[dict[str, object]]:
+def _replace_idempotency(scope: sa.Column[str]) -> list[dict[str, Any]]:
     """Make the table of stored answers again with another scope, and return its rows from before."""
     before = sa.Table("idempotency", sa.MetaData(), autoload_with=op.get_bind())
     rows = [dict(row) for row in op.get_bind().execute(sa.select(before)).mappings()]
@@ -58,7 +60,7 @@ def _replace_idempotency(scope: sa.Column[str]) -> list[dict[str, object]]:
     return rows
 
 
-def _add_answers(rows: list[dict[str, object]]) -> None:
+def _add_answers(rows: list[dict[str, Any]]) -> None:
     table = sa.Table("idempotency", sa.MetaData(), autoload_with=op.get_bind())
     if rows:
         op.get_bind().execute(sa.insert(table), rows)
