@@ -9,8 +9,8 @@ from byline.api.compensation import PolicyName, Reason
 from byline.api.documents import Body, Document, StoredDocument
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
-Step = Literal["approval", "posting", "void"]
-State = Literal["draft", "approved", "posted", "void"]
+Step = Literal["approval", "rejection", "posting", "void"]
+State = Literal["draft", "approved", "rejected", "posted", "void"]
 Account = Literal["funding", "payable", "escrow", "carried", "unallocated"]
 """`funding` is the source of pools. The other accounts hold amounts to pay, in escrow, carried and unallocated."""
 
@@ -59,15 +59,43 @@ class RunBody(Body):
     """Content of the run."""
 
 
+class RejectionBody(Body):
+    """The rejection of a statement run."""
+
+    comment: Text
+    """Reason in words. The drafter reads it."""
+
+
 class RunStep(Document):
     """A step of a statement run."""
 
     step: Step
-    """`approval`, `posting` or `void`."""
+    """`approval`, `rejection`, `posting` or `void`."""
     person: str
     """Person who took the step."""
     at: str
     """Time of the step in UTC."""
+    comment: str | None
+    """Reason of a rejection."""
+
+
+class RunHand(Document):
+    """The key behind an act on a statement run, and who made it."""
+
+    act: Literal["draft", "approval", "rejection", "posting", "void"]
+    """`draft` or the step."""
+    person: str
+    """Person who acted."""
+    key: str | None
+    """Id of the key. Null for the command line."""
+    key_made_by: str | None
+    """Person who made the key."""
+    key_made_at: str | None
+    """Time at which the key was made, in UTC."""
+    person_made_by: str | None
+    """Person who recorded the person."""
+    person_made_at: str | None
+    """Time of that record in UTC."""
 
 
 class RunDocument(Document):
@@ -93,6 +121,8 @@ class RunDocument(Document):
     """Time of the draft in UTC."""
     steps: list[RunStep]
     """Steps in the order of time."""
+    hands: list[RunHand]
+    """Keys behind the draft and the steps. Empty in lists, and for a key with owners."""
 
 
 class RunPage(Document):

@@ -5,7 +5,7 @@ tables beside the journal must have the same events, runs and balances.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from byline.api.compensation import Reason
 from byline.errors import BylineError, InvalidInput
@@ -73,6 +73,8 @@ class Stamp:
     sequence: int
     person: str
     at: str
+    key: str | None
+    comment: str | None = None
 
 
 @dataclass
@@ -186,8 +188,10 @@ class LedgerReplay:
         _, policy = self.policies.get((statement.policy.name, statement.policy.revision), (0, None))
         if policy != statement.policy:
             self._wrong(where, "the run's policy is not the revision that it names")
-        self.runs[fact.run] = Run(id=fact.run, drafted_by=record.person, statement=statement)
-        self.stamps[fact.run, "draft"] = Stamp(record.sequence, record.person, record.at)
+        self.runs[fact.run] = Run(
+            id=fact.run, drafted_by=record.person, makers=fact.by.makers, statement=statement
+        )
+        self.stamps[fact.run, "draft"] = Stamp(record.sequence, record.person, record.at, fact.by.key)
         if self._recomputed(record, statement, events).canonical() != statement.canonical():
             self._wrong(where, "the recomputed statement differs: it must agree to the byte")
 
@@ -231,19 +235,18 @@ class LedgerReplay:
         if fact.digest != run.statement.sha256:
             self._wrong(where, "the person acted on another statement")
         if fact.kind == "approval":
-            run.require_approvable(record.person)
+            run.require_approvable(record.person, fact.by.makers)
+        elif fact.kind == "rejection":
+            run.require_rejectable(record.person, fact.comment)
         elif fact.kind == "void":
             run.require_voidable()
         else:
             run.require_postable()
             self._post(record, run)
-        self.runs[run.id] = Run(
-            id=run.id,
-            drafted_by=run.drafted_by,
-            statement=run.statement,
-            steps={**run.steps, fact.kind: record.person},
+        self.runs[run.id] = replace(run, steps={**run.steps, fact.kind: record.person})
+        self.stamps[run.id, fact.kind] = Stamp(
+            record.sequence, record.person, record.at, fact.by.key, fact.comment
         )
-        self.stamps[run.id, fact.kind] = Stamp(record.sequence, record.person, record.at)
 
     def _post(self, record: Record, run: Run) -> None:
         statement = run.statement

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, insert, select
 
@@ -18,6 +18,16 @@ from byline_service.database.tables.compensation import policies, run_steps, sta
 from byline_service.ledger import journal_queries
 
 
+class StepRow(NamedTuple):
+    """A step of a run."""
+
+    person: str
+    at: str
+    key: str | None
+    """Id of the person's key. None for the command line."""
+    comment: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
     """A run without its statement."""
@@ -30,8 +40,10 @@ class RunRow:
     currency: str
     drafted_by: str
     drafted_at: str
-    steps: dict[str, tuple[str, str]]
-    """Person and time of each step."""
+    key: str | None
+    """Id of the drafter's key. None for the command line."""
+    steps: dict[str, StepRow]
+    """Steps by name."""
 
     @property
     def state(self) -> State:
@@ -56,6 +68,7 @@ async def add(transaction: Connection, record: Record) -> None:
         "revision": statement.policy.revision,
         "reverses": statement.run if isinstance(statement, ReversalStatement) else None,
         "drafted_by": record.person,
+        "key_id": record.fact.by.key,
         "drafted_at": parse_timestamp(record.at),
     }
     await transaction.execute(insert(statement_runs).values(values))
@@ -77,6 +90,8 @@ async def add_step(transaction: Connection, record: Record) -> None:
         "step": record.fact.kind,
         "sequence": record.sequence,
         "person": record.person,
+        "key_id": record.fact.by.key,
+        "comment": record.fact.comment,
         "at": parse_timestamp(record.at),
     }
     await transaction.execute(insert(run_steps).values(values))
@@ -94,8 +109,15 @@ async def find(transaction: Connection, run_id: str) -> tuple[RunRow, Run]:
     row = rows[0]
     (record,) = await journal_queries.records(transaction, [row.sequence])
     assert isinstance(record.fact, RunDrafted)
-    steps: Any = {step: person for step, (person, _) in row.steps.items()}
-    return row, Run(id=run_id, drafted_by=row.drafted_by, statement=record.fact.statement, steps=steps)
+    fact = record.fact
+    steps: Any = {name: step.person for name, step in row.steps.items()}
+    return row, Run(
+        id=run_id,
+        drafted_by=row.drafted_by,
+        makers=fact.by.makers,
+        statement=fact.statement,
+        steps=steps,
+    )
 
 
 async def page(
@@ -174,9 +196,11 @@ def _chosen() -> Select[Any]:
 async def _rows(transaction: Connection, chosen: Select[Any]) -> list[RunRow]:
     rows = (await transaction.execute(chosen)).mappings().all()
     wanted = select(run_steps).where(run_steps.c.run_id.in_([row["id"] for row in rows]))
-    steps: dict[str, dict[str, tuple[str, str]]] = {}
+    steps: dict[str, dict[str, StepRow]] = {}
     for step in (await transaction.execute(wanted)).mappings():
-        steps.setdefault(step["run_id"], {})[step["step"]] = step["person"], timestamp_text(step["at"])
+        steps.setdefault(step["run_id"], {})[step["step"]] = StepRow(
+            step["person"], timestamp_text(step["at"]), step["key_id"], step["comment"]
+        )
     return [
         RunRow(
             **{
@@ -184,6 +208,7 @@ async def _rows(transaction: Connection, chosen: Select[Any]) -> list[RunRow]:
                 for key in ("id", "sequence", "kind", "policy", "revision", "currency", "drafted_by")
             },
             drafted_at=timestamp_text(row["drafted_at"]),
+            key=row["key_id"],
             steps=steps.get(row["id"], {}),
         )
         for row in rows

@@ -136,7 +136,15 @@ SAMPLES = {
             {"policy": "p", "event_id": "e" * 32, "claim": 0, "run_id": "r" * 32, "sequence": 1}
         ],
     },
+    "0006_persons": {
+        "persons": [{"name": "grace", "made_by": "ada", "made_by_key": "k" * 12, "made_at": MOMENT}],
+        "person_skeletons": [{"skeleton": "grace", "person": "grace"}],
+        "ended_sessions": [{"id": "s" * 32, "expires_at": MOMENT}],
+    },
 }
+
+ADDED = {"persons": 1, "person_skeletons": 1}
+"""Rows that upgrades write themselves: the persons of the keys."""
 
 
 async def insert_samples(database, revision):

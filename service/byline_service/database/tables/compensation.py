@@ -54,6 +54,7 @@ statement_runs = Table(
     Column("reverses", String(32), ForeignKey("statement_runs.id")),
     Column("drafted_by", String(100), nullable=False),
     Column("drafted_at", Moment, nullable=False),
+    Column("key_id", String(12)),
     Index("ix_statement_runs_policy", "policy"),
 )
 """Drafted runs. The journal holds the entries that each would post."""
@@ -62,13 +63,15 @@ run_steps = Table(
     "run_steps",
     metadata,
     Column("run_id", String(32), ForeignKey("statement_runs.id"), primary_key=True),
-    Column("step", String(8), primary_key=True),
+    Column("step", String(9), primary_key=True),
     Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
     Column("person", String(100), nullable=False),
     Column("at", Moment, nullable=False),
-    CheckConstraint("step IN ('approval', 'posting', 'void')", name="step_known"),
+    Column("key_id", String(12)),
+    Column("comment", Text),
+    CheckConstraint("step IN ('approval', 'rejection', 'posting', 'void')", name="step_known"),
 )
-"""Approvals, postings and voids of runs."""
+"""Approvals, rejections, postings and voids of runs."""
 
 statement_lines = Table(
     "statement_lines",
