@@ -25,7 +25,7 @@ class Scope(StrEnum):
     COMPENSATE = "compensate"
     """Book events and draft statement runs."""
     APPROVE = "approve"
-    """Approve and post statement runs that another person drafted."""
+    """Approve, reject and post statement runs that another person drafted. Includes `read`."""
     ADMIN = "admin"
     """Manage keys, versions, policies and the audit log. Includes every other scope."""
 
@@ -75,6 +75,10 @@ class KeyInfo(Document):
     """Quota of queries for this key. Null applies the service's quota."""
     replaces: str | None
     """Id of the key that this key replaces after a rotation."""
+    made_by: str | None
+    """Person who made the key. Null for a key from before persons were recorded."""
+    made_by_key: str | None
+    """Id of the key that made this key. Null for the command line."""
     active: bool
     """Whether the key is valid now."""
     created_at: datetime
@@ -99,6 +103,28 @@ class KeyPage(Document):
 
     keys: list[KeyInfo]
     """Keys of this page. At most `limit`."""
+    next: str | None
+    """Value of `after` for the next page. Null on the last page."""
+
+
+class PersonDocument(Document):
+    """A person whose keys the service knows."""
+
+    name: str
+    """Name of the person, unlike the name of every other person."""
+    made_by: str
+    """Person who recorded this one, with the first key."""
+    made_by_key: str | None
+    """Id of the key that recorded the person. Null for the command line."""
+    made_at: datetime
+    """Time of the record."""
+
+
+class PersonPage(Document):
+    """A page of persons, ordered by name."""
+
+    persons: list[PersonDocument]
+    """Persons of this page. At most `limit`."""
     next: str | None
     """Value of `after` for the next page. Null on the last page."""
 

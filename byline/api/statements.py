@@ -11,8 +11,8 @@ from byline.api.terms import Asked
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 PeriodName = Annotated[str, Field(min_length=4, max_length=10)]
 RunKind = Literal["allocation", "adjustment", "release", "reversal"]
-Step = Literal["approval", "posting", "void"]
-State = Literal["draft", "approved", "posted", "void"]
+Step = Literal["approval", "rejection", "posting", "void"]
+State = Literal["draft", "approved", "rejected", "posted", "void"]
 Account = Literal["funding", "payable", "escrow", "carried", "unallocated"]
 """`funding` is the source of pools. The other accounts hold amounts to pay, in escrow, carried and unallocated."""
 
@@ -73,15 +73,43 @@ class RunBody(Body):
     """Content of the run."""
 
 
+class RejectionBody(Body):
+    """The rejection of a statement run."""
+
+    comment: Text
+    """Reason in words. The drafter reads it."""
+
+
 class RunStep(Document):
     """A step of a statement run."""
 
     step: Step
-    """`approval`, `posting` or `void`."""
+    """`approval`, `rejection`, `posting` or `void`."""
     person: str
     """Person who took the step."""
     at: str
     """Time of the step in UTC."""
+    comment: str | None
+    """Reason of a rejection."""
+
+
+class RunHand(Document):
+    """The key behind an act on a statement run, and who made it."""
+
+    act: Literal["draft", "approval", "rejection", "posting", "void"]
+    """`draft` or the step."""
+    person: str
+    """Person who acted."""
+    key: str | None
+    """Id of the key. Null for the command line."""
+    key_made_by: str | None
+    """Person who made the key."""
+    key_made_at: str | None
+    """Time at which the key was made, in UTC."""
+    person_made_by: str | None
+    """Person who recorded the person."""
+    person_made_at: str | None
+    """Time of that record in UTC."""
 
 
 WarningKind = Literal[
@@ -145,6 +173,8 @@ class RunDocument(Document):
     warnings: list[RunWarning]
     """Late events, refused events, events that were paid elsewhere, and the rest of the budget, at the time of the draft.
     Empty if the key cannot see every owner."""
+    hands: list[RunHand]
+    """Keys behind the draft and the steps. Empty in lists, and for a key with owners."""
 
 
 class RunPage(Document):

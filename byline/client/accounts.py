@@ -7,6 +7,8 @@ from byline.api.accounts import (
     KeyPage,
     NewKey,
     NewKeyBody,
+    PersonDocument,
+    PersonPage,
     UsagePage,
     UsageRow,
 )
@@ -26,6 +28,16 @@ def keys(page_size: int | None = None) -> Pages[KeyInfo]:
     """
     read = entries_of(KeyPage, lambda page: page.keys)
     return Pages(path=path_of("keys"), read=read, page_size=page_size)
+
+
+def persons(page_size: int | None = None) -> Pages[PersonDocument]:
+    """Iterate over all persons, with who recorded each and when.
+
+    Args:
+        page_size: Number of persons to fetch at a time.
+    """
+    read = entries_of(PersonPage, lambda page: page.persons)
+    return Pages(path=path_of("persons"), read=read, page_size=page_size)
 
 
 def create_key(wanted: NewKeyBody) -> Flow[NewKey]:

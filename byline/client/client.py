@@ -54,6 +54,7 @@ class _Methods:
     policy = Method(compensation.policy)
     draft_run = Method(compensation.draft_run)
     approve_run = Method(compensation.approve_run)
+    reject_run = Method(compensation.reject_run)
     post_run = Method(compensation.post_run)
     void_run = Method(compensation.void_run)
     runs = Listing(compensation.runs)
@@ -67,6 +68,7 @@ class _Methods:
 
     caller = Method(accounts.caller)
     keys = Listing(accounts.keys)
+    persons = Listing(accounts.persons)
     create_key = Method(accounts.create_key)
     rotate_key = Method(accounts.rotate_key)
     revoke_key = Method(accounts.revoke_key)

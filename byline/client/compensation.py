@@ -223,6 +223,18 @@ def approve_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
     return one(_once("statement-runs", run, "approve", document_of=RunDocument, how=how))
 
 
+def reject_run(run: str, comment: str, **how: Unpack[Once]) -> Flow[RunDocument]:
+    """Reject a run that is not posted. It stays rejected.
+
+    Args:
+        run: Id of the run.
+        comment: Reason in words. The drafter reads it.
+        **how: Idempotency key.
+    """
+    sent = JsonBody.of({"comment": comment})
+    return one(_once("statement-runs", run, "reject", document_of=RunDocument, body=sent, how=how))
+
+
 def post_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
     """Post an approved run, which adds its entries to the ledger.
 

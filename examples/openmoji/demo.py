@@ -82,7 +82,7 @@ def main(
         os.environ[MONTH_ENDED] = str(month_ended)
         process = started(folder / "index", folder / "service.log", data, module="examples.last_month")
         with process as (url, key):
-            desk = Desk(url, key)
+            desk = Desk(url, key, data)
             book(desk, folder, sizes)
             month_ended.touch()
             pay(desk)
@@ -141,23 +141,34 @@ def run(*arguments: str | Path, data: Path | None = None) -> None:
     subprocess.run([sys.executable, "-m", "byline", *arguments], check=True, cwd=ROOT, env=environment)
 
 
+def output(*arguments: str, data: Path) -> str:
+    """Run a command of Byline, and return what it prints."""
+    show_command(*arguments)
+    command = [sys.executable, "-m", "byline", *arguments]
+    environment = os.environ | {"BYLINE_DATA_DIR": str(data)}
+    done = subprocess.run(command, check=True, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
 class Desk:
     """Asks the service as different persons; each request has an idempotency key of its own.
 
     Args:
         url: The service.
         key: An administrator's.
+        data: The folder of the service's database.
     """
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, data: Path) -> None:
+        self._data = data
         self._client = httpx.Client(base_url=url, timeout=60)
         self._keys = {"root": key}
         self._count = 0
 
     def person(self, name: str, *scopes: str) -> None:
-        """Give somebody a key."""
-        body = {"name": "demo", "person": name, "scopes": list(scopes)}
-        self._keys[name] = self.post("root", "/v1/keys", body)["key"]
+        """Give somebody a key on the command line: an approver's and a drafter's have no maker in common."""
+        asked = itertools.chain.from_iterable(("--scope", scope) for scope in scopes)
+        self._keys[name] = output("keys", "create", "demo", "--person", name, *asked, data=self._data)
 
     def post(self, person: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Send something; anything but success raises."""

@@ -94,6 +94,8 @@ async def add_admin(database) -> None:
         requests_per_minute=None,
         queries_per_minute=None,
         replaces=None,
+        made_by=OPERATOR.person,
+        made_by_key=None,
         created_at=datetime.now(UTC),
         expires_at=None,
         revoked_at=None,

@@ -30,6 +30,14 @@ class Served:
     key: str | None
     log: Path
 
+    def key_of(self, person: str, *scopes: str) -> str:
+        """Make a key on the command line, in the server's data folder."""
+        asked = [word for scope in scopes for word in ("--scope", scope)]
+        command = [sys.executable, "-m", "byline", "keys", "create", "test", "--person", person, *asked]
+        environment = os.environ | {"PYTHONPATH": SOURCES, "BYLINE_DATA_DIR": str(self.log.parent / "data")}
+        made = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
+        return made.stdout.strip()
+
     def get(self, path: str) -> tuple[int, bytes]:
         """Send a GET request."""
         return self.ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"))

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from byline.api.accounts import Scope
 from byline.errors import Conflict, InvalidInput
-from byline_service.accounts import audit, key_queries
+from byline_service.accounts import audit, key_queries, persons
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.keys import ApiKey, digest_key, new_key
 from byline_service.accounts.scopes import Caller
 from byline_service.database import Connection
+from byline_service.person_names import person_name
 
 LAST_YEAR = 9000
 """Limit on expiry dates: a date before this year is valid in every time zone."""
@@ -51,13 +52,13 @@ class NewKey:
                 f"expected expires_at from 2000 to before {LAST_YEAR}, got another year: leave it out for a "
                 "key without expiry"
             )
-        for name, text in (("name", self.name), ("person", self.person)):
-            if not (len(text.strip()) > 0 and len(text) <= 100 and text.isprintable()):
-                raise InvalidInput(f"expected {name} to be 1 to 100 printable characters, got {len(text)}")
+        if not (len(self.name.strip()) > 0 and len(self.name) <= 100 and self.name.isprintable()):
+            raise InvalidInput(f"expected name to be 1 to 100 printable characters, got {len(self.name)}")
+        object.__setattr__(self, "person", person_name(self.person))
 
 
 async def create(transaction: Connection, caller: Caller, wanted: NewKey, secret: bytes) -> ApiKey:
-    """Create a key.
+    """Create a key. Its person is recorded with the first one.
 
     Args:
         transaction: The open transaction.
@@ -67,9 +68,13 @@ async def create(transaction: Connection, caller: Caller, wanted: NewKey, secret
 
     Returns:
         The key in the clear: show it once and do not store it.
+
+    Raises:
+        InvalidInput: The person's name can be mistaken for another person's.
     """
     made = new_key()
-    await key_queries.add(transaction, _stored(made, wanted, secret, replaces=None))
+    await persons.require_person(transaction, caller, wanted.person)
+    await key_queries.add(transaction, _stored(made, wanted, secret, caller, replaces=None))
     await audit.record(transaction, caller, "keys.create", made.id, _described(wanted))
     return made
 
@@ -129,17 +134,19 @@ async def rotate(
         queries_per_minute=old.queries_per_minute,
     )
     made = new_key()
-    await key_queries.add(transaction, _stored(made, wanted, secret, replaces=old.id))
+    await key_queries.add(transaction, _stored(made, wanted, secret, caller, replaces=old.id))
     await key_queries.end_at(transaction, old.id, now + overlap)
     await audit.record(transaction, caller, "keys.rotate", old.id, {"new": made.id})
     return made
 
 
-def _stored(made: ApiKey, wanted: NewKey, secret: bytes, replaces: str | None) -> StoredKey:
+def _stored(made: ApiKey, wanted: NewKey, secret: bytes, maker: Caller, replaces: str | None) -> StoredKey:
     return StoredKey(
         id=made.id,
         digest=digest_key(made, secret),
         replaces=replaces,
+        made_by=maker.person,
+        made_by_key=maker.key_id or None,
         created_at=datetime.now(UTC),
         revoked_at=None,
         last_used_at=None,

@@ -36,6 +36,10 @@ class StoredKey:
     """Queries a minute. None for the service's quota."""
     replaces: str | None
     """The key that this one replaced."""
+    made_by: str | None
+    """Person who made the key. None for a key from before persons were recorded."""
+    made_by_key: str | None
+    """Key of that person. None for the command line."""
     created_at: datetime
     """Time of creation."""
     expires_at: datetime | None
@@ -68,6 +72,8 @@ async def add(transaction: Connection, key: StoredKey) -> None:
             requests_per_minute=key.requests_per_minute,
             queries_per_minute=key.queries_per_minute,
             replaces=key.replaces,
+            made_by=key.made_by,
+            made_by_key=key.made_by_key,
             created_at=key.created_at,
             expires_at=key.expires_at,
         )

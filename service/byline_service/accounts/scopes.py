@@ -20,8 +20,9 @@ class Caller:
     """Owners whose rows the key sees. None for all."""
 
     def may(self, scope: Scope) -> bool:
-        """Return whether the key has a scope. `admin` includes every scope."""
-        return scope in self.scopes or Scope.ADMIN in self.scopes
+        """Return whether the key has a scope. `admin` includes every scope, and `approve` includes `read`."""
+        held = self.scopes | ({Scope.READ} if Scope.APPROVE in self.scopes else set())
+        return scope in held or Scope.ADMIN in held
 
     def sees(self, owner: str | None) -> bool:
         """Return whether the key sees an owner's rows."""

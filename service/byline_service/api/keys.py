@@ -6,8 +6,17 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from byline.api.accounts import KeyInfo, KeyPage, NewKey, NewKeyBody, RotateBody, Scope
-from byline_service.accounts import key_management, key_queries
+from byline.api.accounts import (
+    KeyInfo,
+    KeyPage,
+    NewKey,
+    NewKeyBody,
+    PersonDocument,
+    PersonPage,
+    RotateBody,
+    Scope,
+)
+from byline_service.accounts import key_management, key_queries, persons
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.permissions import requires, signed_in
 from byline_service.accounts.scopes import Caller
@@ -44,6 +53,22 @@ async def list_keys(
         found = await key_queries.page(reading, after, limit + 1)
     more = found[limit - 1].id if len(found) > limit else None
     return KeyPage(keys=[described(each) for each in found[:limit]], next=more)
+
+
+@router.get("/persons", operation_id="list_persons", responses=problem_responses(422))
+async def list_persons(
+    request: Request,
+    caller: Admin,
+    after: Annotated[str | None, Query(max_length=100, description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
+) -> PersonPage:
+    """List the persons, with who recorded each and when. A person is recorded with the first key."""
+    del caller
+    service: AppState = request.app.state.service
+    async with service.database.read() as reading:
+        found = await persons.page(reading, after, limit + 1)
+    shown = [PersonDocument(**vars(each)) for each in found[:limit]]
+    return PersonPage(persons=shown, next=shown[-1].name if len(found) > limit else None)
 
 
 @router.post(
@@ -114,6 +139,8 @@ def described(key: StoredKey) -> KeyInfo:
         requests_per_minute=key.requests_per_minute,
         queries_per_minute=key.queries_per_minute,
         replaces=key.replaces,
+        made_by=key.made_by,
+        made_by_key=key.made_by_key,
         active=key.active(datetime.now(UTC)),
         created_at=key.created_at,
         expires_at=key.expires_at,

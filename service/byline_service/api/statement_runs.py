@@ -1,6 +1,10 @@
-"""Statement runs: drafted, approved by another person, posted; or void. Each step once for each `Idempotency-Key`."""
+"""Statement runs: drafted, approved by another person, posted; or rejected or void.
+
+Each step happens once for each `Idempotency-Key`.
+"""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -11,6 +15,7 @@ from byline.api.accounts import Scope
 from byline.api.statements import (
     AdjustmentBody,
     AllocationBody,
+    RejectionBody,
     ReleaseBody,
     ReversalBody,
     RunBody,
@@ -25,6 +30,7 @@ from byline_service.http.bodies import json_body, read_body, request_body
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
 from byline_service.ledger import run_workflow, statement_queries
+from byline_service.ledger.hand_queries import hands_of
 from byline_service.ledger.statement_documents import run_document
 from byline_service.ledger.statement_queries import RunRow
 from byline_service.state import AppState
@@ -71,7 +77,7 @@ async def draft(request: Request, caller: Compensating) -> Response:
         else:
             assert isinstance(wanted, ReversalBody)
             row = await run_workflow.reverse(transaction, caller, wanted.run, wanted.reason)
-        return 201, run_document(row)
+        return 201, run_document(row, await hands_of(transaction, row))
 
     return await run_once(request, caller, body, prepare, write)
 
@@ -84,8 +90,21 @@ async def draft(request: Request, caller: Compensating) -> Response:
     openapi_extra=IDEMPOTENCY_PARAMETER,
 )
 async def approve(request: Request, run: str, caller: Approving) -> Response:
-    """Approve a draft. The person who drafted it cannot."""
+    """Approve a draft. The drafter cannot, nor can a key that one person could hold beside the drafter's."""
     return await _step(request, caller, run, run_workflow.approve)
+
+
+@router.post(
+    "/{run}/reject",
+    operation_id="reject_run",
+    response_model=RunDocument,
+    responses=problem_responses(404, 409, 413, 415, 422, 504, 507),
+    openapi_extra=request_body(RejectionBody) | IDEMPOTENCY_PARAMETER,
+)
+async def reject(request: Request, run: str, caller: Approving) -> Response:
+    """Reject a run that is not posted, with a comment. It stays rejected: another draft can pay for its events."""
+    parsed, body = await json_body(request, RejectionBody)
+    return await _step(request, caller, run, partial(run_workflow.reject, comment=parsed.comment), body)
 
 
 @router.post(
@@ -138,7 +157,8 @@ async def get_run(request: Request, run: str) -> RunDocument:
     """Read the state of a run. `/v1/statements/{run}` has its lines."""
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
-        return run_document((await statement_queries.find(reading, run))[0])
+        row, _ = await statement_queries.find(reading, run)
+        return run_document(row, await hands_of(reading, row))
 
 
 def run_page(found: list[RunRow], limit: int, *, warned: bool = True) -> RunPage:
@@ -147,12 +167,15 @@ def run_page(found: list[RunRow], limit: int, *, warned: bool = True) -> RunPage
     return RunPage(runs=[run_document(row, warned=warned) for row in found], next=last)
 
 
-async def _step(request: Request, caller: Caller, run: str, step: Step) -> Response:
+async def _step(
+    request: Request, caller: Caller, run: str, step: Step, body: bytes | None = None
+) -> Response:
     service: AppState = request.app.state.service
-    body = await read_body(request, service.settings.deadline_seconds)
+    sent = await read_body(request, service.settings.deadline_seconds) if body is None else body
 
     async def write(transaction: Connection, prepared: None) -> tuple[int, BaseModel]:
         del prepared
-        return 200, run_document(await step(transaction, caller, run))
+        row = await step(transaction, caller, run)
+        return 200, run_document(row, await hands_of(transaction, row))
 
-    return await run_once(request, caller, body, no_preparation, write)
+    return await run_once(request, caller, sent, no_preparation, write)

@@ -40,6 +40,15 @@ class PolicyRevised(Stored):
     """Revised policy."""
 
 
+class Hand(Stored):
+    """The key behind an act. Two acts are independent if no one could hold both keys."""
+
+    key: str | None = None
+    """Id of the key. None for the command line."""
+    makers: tuple[str, ...] = ()
+    """Persons who made the key or its person, and those who made theirs, sorted."""
+
+
 class RunDrafted(Stored):
     """The draft of a statement run."""
 
@@ -49,17 +58,23 @@ class RunDrafted(Stored):
     """Id of the run."""
     statement: Statement
     """Statement that the run would post."""
+    by: Hand = Hand()
+    """Key of the drafter, and its makers."""
 
 
 class RunStepped(Stored):
-    """The approval, posting or void of a run."""
+    """The approval, rejection, posting or void of a run."""
 
-    kind: Literal["approval", "posting", "void"]
+    kind: Literal["approval", "rejection", "posting", "void"]
     """Kind of the step."""
     run: str
     """Id of the run."""
     digest: str
     """SHA-256 of the statement that the person acted on."""
+    by: Hand = Hand()
+    """Key of the person, and its makers."""
+    comment: str | None = None
+    """Reason of a rejection."""
 
 
 Fact = Annotated[EventBooked | PolicyRevised | RunDrafted | RunStepped, Field(discriminator="kind")]

@@ -91,6 +91,8 @@ class Stamp:
     sequence: int
     person: str
     at: str
+    key: str | None
+    comment: str | None = None
 
 
 @dataclass
@@ -233,8 +235,10 @@ class LedgerReplay:
         _, policy = self.policies.get((statement.policy.name, statement.policy.revision), (0, None))
         if policy != statement.policy:
             self._wrong(where, "the run's policy is not the revision that it names")
-        self.runs[fact.run] = Run(id=fact.run, drafted_by=record.person, statement=statement)
-        self.stamps[fact.run, "draft"] = Stamp(record.sequence, record.person, record.at)
+        self.runs[fact.run] = Run(
+            id=fact.run, drafted_by=record.person, makers=fact.by.makers, statement=statement
+        )
+        self.stamps[fact.run, "draft"] = Stamp(record.sequence, record.person, record.at, fact.by.key)
         self._count_drafts(fact, statement.policy.name)
         if fact.run in self.void:
             return
@@ -321,20 +325,19 @@ class LedgerReplay:
         if fact.digest != run.statement.sha256:
             self._wrong(where, "the person acted on another statement")
         if fact.kind == "approval":
-            run.require_approvable(record.person)
+            run.require_approvable(record.person, fact.by.makers)
             require_current(run.statement, self._newest(run.statement.policy.name))
+        elif fact.kind == "rejection":
+            run.require_rejectable(record.person, fact.comment)
         elif fact.kind == "void":
             run.require_voidable()
         else:
             run.require_postable()
             self._post(record, run)
-        self.runs[run.id] = stepped = Run(
-            id=run.id,
-            drafted_by=run.drafted_by,
-            statement=run.statement,
-            steps={**run.steps, fact.kind: record.person},
+        self.runs[run.id] = stepped = replace(run, steps={**run.steps, fact.kind: record.person})
+        self.stamps[run.id, fact.kind] = Stamp(
+            record.sequence, record.person, record.at, fact.by.key, fact.comment
         )
-        self.stamps[run.id, fact.kind] = Stamp(record.sequence, record.person, record.at)
         if stepped.state not in OPEN:
             self.open.get(run.statement.policy.name, set()).discard(run.id)
 
@@ -347,7 +350,7 @@ class LedgerReplay:
     def _post(self, record: Record, run: Run) -> None:
         statement = run.statement
         if run.id in self.void:
-            raise InvalidInput("the run was posted, and a table has it as void")
+            raise InvalidInput("the run was posted, and a table has it as void or rejected")
         entries = statement.entries()
         require_balanced(entries)
         require_current(statement, self._newest(statement.policy.name))

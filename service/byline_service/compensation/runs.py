@@ -1,13 +1,13 @@
-"""Steps of a statement run: draft -> approved by another person -> posted; or void before that."""
+"""Steps of a statement run: draft -> approved by another person -> posted; or rejected or void before that."""
 
-import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from byline.api.statements import State, Step
-from byline.errors import Conflict, Forbidden
+from byline.errors import Conflict, Forbidden, InvalidInput
 from byline_service.compensation.allocation import Line
 from byline_service.compensation.statements import AllocationStatement, Entry, ReversalStatement, Statement
+from byline_service.person_names import skeletons
 
 OPEN: tuple[State, ...] = ("draft", "approved")
 """States of a run that can still be posted."""
@@ -22,7 +22,7 @@ class RunConflict(Conflict):
 
 
 class SamePerson(Forbidden):
-    """The person who drafted a run cannot approve it."""
+    """The person who drafted a run cannot approve it, nor can a key that one person could hold beside the drafter's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,8 @@ class Run:
     """Id from the service."""
     drafted_by: str
     """Person who drafted the run."""
+    makers: tuple[str, ...] = ()
+    """Persons who made the drafter's key or person, and those who made theirs."""
     statement: Statement
     """Statement that the run would post, or has posted."""
     steps: Mapping[Step, str] = field(default_factory=dict)
@@ -43,16 +45,37 @@ class Run:
         """Return the state of the run."""
         return state_of(self.steps)
 
-    def require_approvable(self, person: str) -> None:
+    def require_approvable(self, person: str, makers: Collection[str] = ()) -> None:
         """Check that a person may approve the run.
+
+        Args:
+            person: The person.
+            makers: Persons who made the person's key or account, and those who made theirs.
 
         Raises:
             RunConflict: The run is not a draft.
-            SamePerson: The person drafted it.
+            SamePerson: The person drafted it, or one person could hold both keys.
         """
         self._require("draft")
+        self._require_another(person, makers)
+
+    def require_rejectable(self, person: str, comment: str | None) -> None:
+        """Check that a person may reject the run.
+
+        Args:
+            person: The person.
+            comment: Reason of the rejection.
+
+        Raises:
+            RunConflict: The run is posted, rejected or void.
+            SamePerson: The person drafted it.
+            InvalidInput: There is no comment.
+        """
+        self._require("draft", "approved")
         if same_person(person, self.drafted_by):
-            raise SamePerson("expected another person to approve a run than the one who drafted it")
+            raise SamePerson("expected another person to reject a run than the one who drafted it: void it")
+        if not (comment and comment.strip()):
+            raise InvalidInput("expected a comment with the rejection, got none")
 
     def require_postable(self) -> None:
         """Check that the run is approved, and neither posted nor void.
@@ -70,24 +93,32 @@ class Run:
         """
         self._require(*OPEN)
 
+    def _require_another(self, person: str, makers: Collection[str]) -> None:
+        if same_person(person, self.drafted_by):
+            raise SamePerson("expected another person to approve a run than the one who drafted it")
+        drafting, approving = {self.drafted_by, *self.makers}, {person, *makers}
+        if any(same_person(one, other) for one in drafting for other in approving):
+            raise SamePerson(
+                "expected keys of the drafter and the approver that no one person made or could hold, got keys with a "
+                "common maker: have another admin make one, or `byline keys create` on the server"
+            )
+
     def _require(self, *states: State) -> None:
         if self.state not in states:
             raise RunConflict(f"expected a run that is {' or '.join(states)}, this one is {self.state}")
 
 
 def same_person(one: str, other: str) -> bool:
-    """Return whether two names belong to one person, without regard to case, spaces and kinds of characters."""
-    return _folded(one) == _folded(other)
-
-
-def _folded(person: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", person).casefold().split())
+    """Return whether two names belong to one person: the eye cannot tell them apart."""
+    return one == other or bool(skeletons(one) & skeletons(other))
 
 
 def state_of(steps: Collection[str]) -> State:
     """Return the state of a run after its steps."""
     if "void" in steps:
         return "void"
+    if "rejection" in steps:
+        return "rejected"
     if "posting" in steps:
         return "posted"
     return "approved" if "approval" in steps else "draft"

@@ -75,6 +75,7 @@ def _runs(book: LedgerReplay) -> Iterable[Row]:
             "revision": statement.policy.revision,
             "reverses": statement.run if isinstance(statement, ReversalStatement) else None,
             "drafted_by": stamp.person,
+            "key_id": stamp.key,
             "drafted_at": parse_timestamp(stamp.at),
             **division_columns(statement),
         }
@@ -88,6 +89,8 @@ def _steps(book: LedgerReplay) -> Iterable[Row]:
                 "step": step,
                 "sequence": stamp.sequence,
                 "person": stamp.person,
+                "key_id": stamp.key,
+                "comment": stamp.comment,
                 "at": parse_timestamp(stamp.at),
             }
 

@@ -5,6 +5,7 @@ import secrets
 
 from byline.api.statements import Step
 from byline_service.accounts import audit
+from byline_service.accounts.makers import makers_of
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.budgets import (
     Division,
@@ -15,7 +16,7 @@ from byline_service.compensation.budgets import (
 )
 from byline_service.compensation.calendar import last_finished, period_named
 from byline_service.compensation.drafting import draft_allocation, draft_release, draft_reversal
-from byline_service.compensation.journal import RunDrafted, RunStepped
+from byline_service.compensation.journal import Hand, RunDrafted, RunStepped
 from byline_service.compensation.period_events import Search
 from byline_service.compensation.runs import Run, RunConflict, balances_after, require_balanced
 from byline_service.compensation.statements import AllocationStatement, ReversalStatement, Statement
@@ -132,13 +133,33 @@ async def approve(transaction: Connection, caller: Caller, run_id: str) -> RunRo
     Raises:
         NotFound: There is no such run.
         RunConflict: The run is not a draft, or the policy was revised since.
+        SamePerson: The caller drafted the run, or one person could hold both keys.
+    """
+    place = await journal_queries.next_position(transaction)
+    _, run = await statement_queries.find(transaction, run_id)
+    run.require_approvable(caller.person, await makers_of(transaction, caller))
+    await _require_current(transaction, run.statement)
+    return await _stepped(transaction, caller, place, run, "approval")
+
+
+async def reject(transaction: Connection, caller: Caller, run_id: str, comment: str) -> RunRow:
+    """Reject a run of another person that is not posted.
+
+    Args:
+        transaction: The open transaction.
+        caller: The person who rejects.
+        run_id: The run.
+        comment: The reason, in words.
+
+    Raises:
+        NotFound: There is no such run.
+        RunConflict: The run is posted, rejected or void.
         SamePerson: The caller drafted the run.
     """
     place = await journal_queries.next_position(transaction)
     _, run = await statement_queries.find(transaction, run_id)
-    run.require_approvable(caller.person)
-    await _require_current(transaction, run.statement)
-    return await _stepped(transaction, caller, place, run, "approval")
+    run.require_rejectable(caller.person, comment)
+    return await _stepped(transaction, caller, place, run, "rejection", comment)
 
 
 async def void(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
@@ -211,7 +232,10 @@ async def _drafted(transaction: Connection, caller: Caller, place: ChainHead, st
     require_few_drafts(await statement_queries.count_open(transaction, statement.policy.name))
     run_id = secrets.token_hex(16)
     record = await journal_queries.write(
-        transaction, place, caller.person, RunDrafted(run=run_id, statement=statement)
+        transaction,
+        place,
+        caller.person,
+        RunDrafted(run=run_id, statement=statement, by=await _hand(transaction, caller)),
     )
     await statement_queries.add(transaction, record)
     details = {"kind": statement.kind, "policy": statement.policy.name, "sha256": statement.sha256}
@@ -219,11 +243,23 @@ async def _drafted(transaction: Connection, caller: Caller, place: ChainHead, st
     return (await statement_queries.find(transaction, run_id))[0]
 
 
-async def _stepped(transaction: Connection, caller: Caller, place: ChainHead, run: Run, step: Step) -> RunRow:
+async def _stepped(
+    transaction: Connection,
+    caller: Caller,
+    place: ChainHead,
+    run: Run,
+    step: Step,
+    comment: str | None = None,
+) -> RunRow:
     digest = run.statement.sha256
-    fact = RunStepped(kind=step, run=run.id, digest=digest)
+    by = await _hand(transaction, caller)
+    fact = RunStepped(kind=step, run=run.id, digest=digest, by=by, comment=comment)
     await statement_queries.add_step(
         transaction, await journal_queries.write(transaction, place, caller.person, fact)
     )
     await audit.record(transaction, caller, f"statement-runs.{step}", run.id, {"sha256": digest})
     return (await statement_queries.find(transaction, run.id))[0]
+
+
+async def _hand(transaction: Connection, caller: Caller) -> Hand:
+    return Hand(key=caller.key_id or None, makers=await makers_of(transaction, caller))

@@ -3,9 +3,16 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from byline.api.statements import RunDocument, RunStep, StatementDocument, StatementLine, StatementTotals
+from byline.api.statements import (
+    RunDocument,
+    RunHand,
+    RunStep,
+    StatementDocument,
+    StatementLine,
+    StatementTotals,
+)
 from byline.errors import NotFound
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.allocation import Line
@@ -16,26 +23,33 @@ from byline_service.compensation.statements import AllocationStatement, Statemen
 from byline_service.database import Connection
 from byline_service.http.csv_cells import csv_cell
 from byline_service.ledger import statement_queries
+from byline_service.ledger.hand_queries import hands_of
 from byline_service.ledger.statement_queries import RunRow
 
 COLUMNS = ("earned", "brought", "payable", "carried", "escrow")
 
 
-def run_document(row: RunRow, *, warned: bool = True) -> RunDocument:
+def run_document(row: RunRow, hands: Sequence[RunHand] = (), *, warned: bool = True) -> RunDocument:
     """Describe a run.
 
     Args:
         row: Row of the run.
+        hands: Keys behind the draft and the steps.
         warned: Whether the reader sees all owners, and so the warnings.
     """
-    steps = [RunStep(step=step, person=person, at=at) for step, (person, at) in row.steps.items()]
-    kept = {key: value for key, value in vars(row).items() if key not in {"sequence", "steps", "warnings"}}
+    steps = [
+        RunStep(step=name, person=step.person, at=step.at, comment=step.comment)
+        for name, step in row.steps.items()
+    ]
+    left_out = {"sequence", "steps", "key", "warnings"}
+    kept = {name: value for name, value in vars(row).items() if name not in left_out}
     return RunDocument(
         **kept,
         state=row.state,
         minor_digits=minor_digits(row.currency),
         steps=sorted(steps, key=lambda step: step.at),
         warnings=[in_words(each, row.currency) for each in row.warnings] if warned else [],
+        hands=list(hands),
     )
 
 
@@ -64,17 +78,18 @@ async def read_statement(
     lines = await statement_queries.lines(reading, run_id, owners)
     if caller.owners is not None and (row.state != "posted" or not lines):
         raise NotFound("expected the id of a posted run with a line of an owner that this key sees")
-    return _document(row, run, lines, whole=owners is None, all_events=caller.owners is None)
+    hands = [] if caller.owners is not None else await hands_of(reading, row)
+    return _document(row, run, hands, lines, whole=owners is None, all_events=caller.owners is None)
 
 
 def _document(
-    row: RunRow, run: Run, lines: list[Line], *, whole: bool, all_events: bool
+    row: RunRow, run: Run, hands: list[RunHand], lines: list[Line], *, whole: bool, all_events: bool
 ) -> StatementDocument:
     statement = run.statement
     divided = statement if isinstance(statement, AllocationStatement) else None
     return StatementDocument.model_validate(
         {
-            **run_document(row, warned=all_events).model_dump(),
+            **run_document(row, hands, warned=all_events).model_dump(),
             "reason": _reason(statement) if all_events else None,  # the reason may name other owners
             "since": divided.since if divided else None,
             "until": divided.until if divided else None,

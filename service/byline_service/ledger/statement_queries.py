@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 from sqlalchemy import Select, func, insert, select
@@ -27,6 +27,16 @@ from byline_service.ledger import journal_queries
 _WARNINGS = TypeAdapter(tuple[StoredWarning, ...])
 
 
+class StepRow(NamedTuple):
+    """A step of a run."""
+
+    person: str
+    at: str
+    key: str | None
+    """Id of the person's key. None for the command line."""
+    comment: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
     """A run without its statement."""
@@ -41,8 +51,10 @@ class RunRow:
     drafted_at: str
     period: str | None
     warnings: tuple[StoredWarning, ...]
-    steps: dict[str, tuple[str, str]]
-    """Person and time of each step."""
+    key: str | None
+    """Id of the drafter's key. None for the command line."""
+    steps: dict[str, StepRow]
+    """Steps by name."""
 
     @property
     def state(self) -> State:
@@ -67,6 +79,7 @@ async def add(transaction: Connection, record: Record) -> None:
         "revision": statement.policy.revision,
         "reverses": statement.run if isinstance(statement, ReversalStatement) else None,
         "drafted_by": record.person,
+        "key_id": record.fact.by.key,
         "drafted_at": parse_timestamp(record.at),
         **division_columns(statement),
     }
@@ -97,10 +110,14 @@ async def count_open(transaction: Connection, policy: str) -> int:
     return int((await transaction.execute(chosen)).scalar_one())
 
 
-async def void_runs(transaction: Connection) -> set[str]:
-    """Return the ids of all void runs."""
+async def ended_unposted(transaction: Connection) -> set[str]:
+    """Return the ids of all void and rejected runs."""
     return set(
-        (await transaction.execute(select(run_steps.c.run_id).where(run_steps.c.step == "void"))).scalars()
+        (
+            await transaction.execute(
+                select(run_steps.c.run_id).where(run_steps.c.step.in_(("void", "rejection")))
+            )
+        ).scalars()
     )
 
 
@@ -117,6 +134,8 @@ async def add_step(transaction: Connection, record: Record) -> None:
         "step": record.fact.kind,
         "sequence": record.sequence,
         "person": record.person,
+        "key_id": record.fact.by.key,
+        "comment": record.fact.comment,
         "at": parse_timestamp(record.at),
     }
     await transaction.execute(insert(run_steps).values(values))
@@ -134,8 +153,15 @@ async def find(transaction: Connection, run_id: str) -> tuple[RunRow, Run]:
     row = rows[0]
     (record,) = await journal_queries.records(transaction, [row.sequence])
     assert isinstance(record.fact, RunDrafted)
-    steps: Any = {step: person for step, (person, _) in row.steps.items()}
-    return row, Run(id=run_id, drafted_by=row.drafted_by, statement=record.fact.statement, steps=steps)
+    fact = record.fact
+    steps: Any = {name: step.person for name, step in row.steps.items()}
+    return row, Run(
+        id=run_id,
+        drafted_by=row.drafted_by,
+        makers=fact.by.makers,
+        statement=fact.statement,
+        steps=steps,
+    )
 
 
 async def page(
@@ -214,9 +240,11 @@ def _chosen() -> Select[Any]:
 async def _rows(transaction: Connection, chosen: Select[Any]) -> list[RunRow]:
     rows = (await transaction.execute(chosen)).mappings().all()
     wanted = select(run_steps).where(run_steps.c.run_id.in_([row["id"] for row in rows]))
-    steps: dict[str, dict[str, tuple[str, str]]] = {}
+    steps: dict[str, dict[str, StepRow]] = {}
     for step in (await transaction.execute(wanted)).mappings():
-        steps.setdefault(step["run_id"], {})[step["step"]] = step["person"], timestamp_text(step["at"])
+        steps.setdefault(step["run_id"], {})[step["step"]] = StepRow(
+            step["person"], timestamp_text(step["at"]), step["key_id"], step["comment"]
+        )
     return [
         RunRow(
             **{
@@ -234,6 +262,7 @@ async def _rows(transaction: Connection, chosen: Select[Any]) -> list[RunRow]:
             },
             warnings=_WARNINGS.validate_json(row["warnings"] or "[]"),
             drafted_at=timestamp_text(row["drafted_at"]),
+            key=row["key_id"],
             steps=steps.get(row["id"], {}),
         )
         for row in rows

@@ -62,8 +62,8 @@ async def verify(database: Database, noted: tuple[int, str] | None = None) -> Ve
         The result.
     """
     async with database.read() as reading:
-        # Nobody can post a void run. That the journal has each of these voids is compared at the end.
-        book, noted_hash = LedgerReplay(void=await statement_queries.void_runs(reading)), None
+        # Nobody can post a void or rejected run. That the journal has each of these steps is compared at the end.
+        book, noted_hash = LedgerReplay(void=await statement_queries.ended_unposted(reading)), None
         async for row in journal_queries.rows(reading):
             await _read(reading, book, row)
             if noted is not None and row.sequence == noted[0]:

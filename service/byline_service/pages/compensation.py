@@ -10,16 +10,19 @@ from byline.api.accounts import Scope
 from byline.api.compensation import PolicyDocument
 from byline.api.statements import BalanceDocument, RunDocument, RunPage, StatementDocument
 from byline.errors import NotFound
+from byline_service.accounts.makers import makers_of
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.api import ledger, policies, statement_runs, statements
 from byline_service.compensation.calendar import EXAMPLES
 from byline_service.compensation.eligibility import EXPLANATIONS
-from byline_service.compensation.runs import same_person
+from byline_service.compensation.runs import SamePerson, same_person
+from byline_service.ledger import statement_queries
 from byline_service.pages.csv import Row, csv_response, csv_stream, major
 from byline_service.pages.errors import PageRoute
 from byline_service.pages.owner_totals import OwnerTotal, balanced, owner_bars, owner_totals, periods, totals
 from byline_service.pages.rendering import page
+from byline_service.state import AppState
 
 router = APIRouter(prefix="/compensation", include_in_schema=False, route_class=PageRoute)
 Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
@@ -115,7 +118,8 @@ async def run_page(request: Request, caller: Reading, run: str) -> Response:
         statement=statement,
         lines=lines,
         drawn=owner_bars(own[:DRAWN_OWNERS]),
-        obstacle=_obstacle(caller, statement),
+        obstacle=await _obstacle(request, caller, statement),
+        own=same_person(caller.person, statement.drafted_by),
         explanations=EXPLANATIONS,
     )
 
@@ -167,12 +171,22 @@ async def ledger_csv(request: Request, caller: Reading) -> Response:
     return await csv_stream("ledger", head, pages())
 
 
-def _obstacle(caller: Caller, run: RunDocument) -> str | None:
+async def _obstacle(request: Request, caller: Caller, run: RunDocument) -> str | None:
     """Return why the caller cannot approve a run. None if they can. The approval itself checks again."""
     if not caller.may(Scope.APPROVE):
         return "Your key does not have the scope approve."
     if same_person(caller.person, run.drafted_by):
         return "You drafted this run. Another person must approve it."
+    if run.state != "draft":
+        return None
+    service: AppState = request.app.state.service
+    async with service.database.read() as reading:
+        _, found = await statement_queries.find(reading, run.id)
+        makers = await makers_of(reading, caller)
+    try:
+        found.require_approvable(caller.person, makers)
+    except SamePerson:
+        return "One person made or could hold both your key and the drafter's. Another approver is needed."
     return None
 
 

@@ -38,6 +38,18 @@ for (const form of document.querySelectorAll("form[data-draft]")) {
   });
 }
 
+for (const form of document.querySelectorAll("form[data-reject]")) {
+  let key = freshKey();
+  form.addEventListener("input", () => (key = freshKey()));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    during(form.closest("dialog"), form.querySelector(".status"), async () => {
+      await send("POST", form.dataset.reject, { comment: new FormData(form).get("comment") }, { "Idempotency-Key": key });
+      location.reload();
+    });
+  });
+}
+
 const verify = document.getElementById("verify");
 verify?.addEventListener("click", async () => {
   const said = document.getElementById("verified");

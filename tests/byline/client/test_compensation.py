@@ -1,5 +1,7 @@
 """From an event to a statement through both clients; and what is sent twice happens once."""
 
+import asyncio
+
 import httpx
 import pytest
 import torch
@@ -19,8 +21,10 @@ from byline.client import (
     Scope,
 )
 from byline_service.app import create_app
+from byline_service.database import Database
+from byline_service.database.engine import sqlite_url
 from tests.service.fakes import fake_attributor
-from tests.service.keys import admin_key, prepared
+from tests.service.keys import admin_key, make_key, prepared
 from tests.service.live import listening
 
 QUERY = {"text": "hello", "label": 1}
@@ -43,17 +47,27 @@ def url(tmp_path):
         yield address
 
 
+def made_on_the_server(folder, person, scopes):
+    """A key of the command line: a drafter's and an approver's have no maker in common."""
+
+    async def make():
+        database = Database(sqlite_url(folder / "byline.sqlite"))
+        try:
+            return await make_key(database, scopes=scopes, person=person)
+        finally:
+            await database.dispose()
+
+    return asyncio.run(make())
+
+
 @pytest.fixture
-def people(twin, url):
+def people(twin, url, tmp_path):
     """Clients of who drafts, of who approves, and of an owner."""
     admin = twin(url, admin_key())
-    wanted = {
-        "ada": [Scope.READ, Scope.COMPENSATE],
-        "grace": [Scope.READ, Scope.APPROVE],
-    }
+    drafter = NewKeyBody(name="test", person="ada", scopes=[Scope.READ, Scope.COMPENSATE])
     keys = {
-        person: admin.create_key(NewKeyBody(name="test", person=person, scopes=scopes)).key
-        for person, scopes in wanted.items()
+        "ada": admin.create_key(drafter).key,
+        "grace": made_on_the_server(tmp_path, "grace", [Scope.READ, Scope.APPROVE]),
     }
     reader = NewKeyBody(
         name="test", person="ash", scopes=[Scope.READ], owners=[f"owner {o}" for o in range(3)]
@@ -94,8 +108,19 @@ def test_from_events_to_a_statement_and_back(people, ledger_clock):
         ada.draft_run(AdjustmentBody(kind="adjustment", policy="royalties", period=period))
     void = ada.draft_run(ReversalBody(kind="reversal", run=run.id, reason="a mistake"))
     assert ada.void_run(void.id).state == "void"
+    again = ada.draft_run(ReversalBody(kind="reversal", run=run.id, reason="a mistake"))
+    rejected = grace.reject_run(again.id, "it was none")
+    assert (rejected.state, rejected.steps[0].comment) == ("rejected", "it was none")
+    hands = {each.act: each for each in ada.run(run.id).hands}
+    assert (hands["draft"].key_made_by, hands["approval"].key_made_by) == ("tester", "operator")
+    assert {each.name: each.made_by for each in admin.persons(page_size=1)} == {
+        "ada": "tester",
+        "ash": "tester",
+        "grace": "operator",
+        "tester": "operator",
+    }
     released = ada.draft_run(ReleaseBody(kind="release", policy="royalties", reason="an agreement"))
-    assert [each.id for each in ada.runs(page_size=1)] == [released.id, void.id, run.id]
+    assert [each.id for each in ada.runs(page_size=1)] == [released.id, again.id, void.id, run.id]
 
 
 def test_what_cannot_be_paid_for_is_not_booked(people):

@@ -138,7 +138,15 @@ SAMPLES = {
         ],
     },
     "0005_budgets": {},  # columns of tables of before, and no table
+    "0006_persons": {
+        "persons": [{"name": "grace", "made_by": "ada", "made_by_key": "k" * 12, "made_at": MOMENT}],
+        "person_skeletons": [{"skeleton": "grace", "person": "grace"}],
+        "ended_sessions": [{"id": "s" * 32, "expires_at": MOMENT}],
+    },
 }
+
+ADDED = {"persons": 1, "person_skeletons": 1}
+"""Rows that upgrades write themselves: the persons of the keys."""
 
 
 async def insert_samples(database, revision):

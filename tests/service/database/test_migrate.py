@@ -12,7 +12,7 @@ from byline_service.accounts import audit
 from byline_service.database import migrate
 from byline_service.database.engine import sqlite_url
 from byline_service.database.tables import metadata
-from tests.service.database.sample_rows import SAMPLES, insert_samples, read_samples
+from tests.service.database.sample_rows import ADDED, SAMPLES, insert_samples, read_samples
 from tests.service.databases import UsedDatabase
 
 
@@ -28,8 +28,8 @@ def test_one_linear_history():
     scripts = ScriptDirectory.from_config(migrate._config())
     assert scripts.get_bases() == ["0001_accounts"]
     assert scripts.get_heads() == [migrate.head()]
-    found = migrate.revisions()
-    assert [name[:4] for name in found] == [f"{n:04}" for n in range(1, len(found) + 1)]
+    numbers = [name[:4] for name in migrate.revisions()]
+    assert numbers == sorted(set(numbers))
 
 
 def test_up_down_up(empty_database):
@@ -94,7 +94,7 @@ def test_rows_of_each_revision_outlive_the_upgrade_from_it(empty_database):
     empty_database.run(migrate.upgrade)
     for revision in migrate.revisions():
         assert empty_database.run(lambda database, at=revision: read_samples(database, at)) == {
-            table: len(rows) for table, rows in SAMPLES[revision].items()
+            table: len(rows) + ADDED.get(table, 0) for table, rows in SAMPLES[revision].items()
         }
 
 

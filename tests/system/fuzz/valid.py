@@ -93,13 +93,13 @@ def settled(served: Served) -> dict[str, str]:
         return found
 
     victim = made("/v1/keys", KEY)
-    approver = made("/v1/keys", {"name": "approver", "person": "another", "scopes": ["approve"]})
+    approver = served.key_of("another", "approve")
     made("/v1/policies", POLICY)  # a second time it is another revision
     event = made("/v1/indexes/tiny/events", {"query": json.loads(QUERY)})
     time.sleep(3 / DAYS_A_SECOND)  # until the event's day has ended
     run = made("/v1/statement-runs", {"draft": ALLOCATION | {"period": event["booked_at"][:10]}})
     for step in ("approve", "post"):
-        made(f"/v1/statement-runs/{run['id']}/{step}", {}, approver["key"])
+        made(f"/v1/statement-runs/{run['id']}/{step}", {}, approver)
     return {
         "name": "tiny",
         "alias": "tiny",

@@ -1,4 +1,4 @@
-"""Tables of keys, the audit log, idempotency keys, usage and quota windows."""
+"""Tables of persons, keys, ended sessions, the audit log, idempotency keys, usage and quota windows."""
 
 from sqlalchemy import (
     JSON,
@@ -17,6 +17,24 @@ from sqlalchemy import (
 
 from byline_service.database.tables.common import Moment, Serial, metadata
 
+persons = Table(
+    "persons",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("made_by", String(100), nullable=False),
+    Column("made_by_key", String(12)),
+    Column("made_at", Moment, nullable=False),
+)
+"""Persons, each with the maker. A trigger refuses to change or delete a row."""
+
+person_skeletons = Table(
+    "person_skeletons",
+    metadata,
+    Column("skeleton", Text, primary_key=True),
+    Column("person", String(100), ForeignKey("persons.name"), nullable=False),
+)
+"""Skeletons of persons' names: no two persons share one. A trigger refuses to change or delete a row."""
+
 keys = Table(
     "keys",
     metadata,
@@ -29,6 +47,8 @@ keys = Table(
     Column("requests_per_minute", Integer),
     Column("queries_per_minute", Integer),
     Column("replaces", String(12), ForeignKey("keys.id")),
+    Column("made_by", String(100)),
+    Column("made_by_key", String(12)),
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment),
     Column("revoked_at", Moment),
@@ -36,7 +56,16 @@ keys = Table(
     CheckConstraint("requests_per_minute > 0", name="requests_positive"),
     CheckConstraint("queries_per_minute > 0", name="queries_positive"),
 )
-"""API keys: their stored digests and their permissions."""
+"""API keys: their stored digests, their permissions, and who made them."""
+
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("expires_at", Moment, nullable=False),
+    Index("ix_ended_sessions_expires_at", "expires_at"),
+)
+"""Sessions that ended before their cookie expires."""
 
 audit = Table(
     "audit",

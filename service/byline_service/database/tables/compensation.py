@@ -59,6 +59,7 @@ statement_runs = Table(
     Column("since", Moment),
     Column("until", Moment),
     Column("warnings", Text),
+    Column("key_id", String(12)),
     Index("ix_statement_runs_policy", "policy"),
 )
 """Drafted runs. The journal holds the entries that each would post. A run that divides a period has its limits, and
@@ -68,13 +69,15 @@ run_steps = Table(
     "run_steps",
     metadata,
     Column("run_id", String(32), ForeignKey("statement_runs.id"), primary_key=True),
-    Column("step", String(8), primary_key=True),
+    Column("step", String(9), primary_key=True),
     Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
     Column("person", String(100), nullable=False),
     Column("at", Moment, nullable=False),
-    CheckConstraint("step IN ('approval', 'posting', 'void')", name="step_known"),
+    Column("key_id", String(12)),
+    Column("comment", Text),
+    CheckConstraint("step IN ('approval', 'rejection', 'posting', 'void')", name="step_known"),
 )
-"""Approvals, postings and voids of runs."""
+"""Approvals, rejections, postings and voids of runs."""
 
 statement_lines = Table(
     "statement_lines",
