@@ -120,7 +120,7 @@ def _same(attempt: Attempt) -> list[Any]:
 
 HEADER = "Idempotency-Key"
 LONGEST = 200
-KEY = re.compile(f"[!-~]{{1,{LONGEST}}}")
+KEY = re.compile(f"[!-~](?:[ -~]{{0,{LONGEST - 2}}}[!-~])?")
 IDEMPOTENCY_PARAMETER: dict[str, Any] = {
     "parameters": [
         {
@@ -211,7 +211,7 @@ def _key(request: Request) -> str:
     key = request.headers.get(HEADER, "")
     if not KEY.fullmatch(key):
         raise InvalidQuery(
-            f"expected a header {HEADER} of 1 to {LONGEST} printable ASCII characters without spaces, got {len(key)}: "
+            f"expected a header {HEADER} of 1 to {LONGEST} printable ASCII characters, got {len(key)}: "
             "send a new value with each request, and the same value with its repetitions"
         )
     return key

@@ -40,8 +40,9 @@ def test_what_one_policy_admits_another_one_does_not_pay_for(api):
     api.post("/v1/policies", POLICY | {"name": "research", "asked": ["feature"]}, as_="root")
     booked = api.post(EVENTS, {"feature": [0.5] * 18})
     assert (booked.status_code, booked.json()["asked"]) == (201, "feature")
-    refused = api.post("/v1/statement-runs", ALLOCATION)
+    refused = api.draft()
     assert (refused.status_code, "not_admitted" in refused.json()["detail"]) == (422, True)
+    assert api.post(EVENTS, {"feature": [0.5] * 18}).status_code == 201
     assert api.post(EVENTS, QUERY).json()["asked"] == "query"
     statement = api.get(f"/v1/statements/{api.posted()}").json()
     assert statement["asked"] == {"query": 1}
@@ -58,9 +59,9 @@ def test_targets_and_recipes_are_pinned(api):
     pins = {"targets": ["margin"], "recipes": ["0" * 64]}
     assert api.post("/v1/policies", POLICY | pins, as_="root").status_code == 201
     api.post(EVENTS, QUERY)
-    refused = api.post("/v1/statement-runs", ALLOCATION).json()["detail"]
+    refused = api.draft().json()["detail"]
     assert "other_target" in refused
     assert "other_recipe" in refused
     pinned = {"targets": ["loss"], "recipes": ["f" * 64]}
     api.post("/v1/policies", POLICY | pinned, as_="root")
-    api.posted()
+    api.posted(ALLOCATION)

@@ -14,11 +14,12 @@ ADMIN = ["admin"]
 class Office:
     """A service, and the keys of its people."""
 
-    def __init__(self, served):
+    def __init__(self, served, clock):
         self.served, self._count = served, 0
         self.keys = {name: served.key_for(scopes=ADMIN, person=name) for name in ("root", "ada")}
         self.send("root", "/v1/policies", POLICY)
         self.send("root", "/v1/indexes/fake/events", QUERY)
+        self.period = clock.end_month()
 
     def send(self, person, path, body=None):
         self._count += 1
@@ -35,18 +36,19 @@ class Office:
         path = f"/v1/keys/{parse_key(self.keys[person]).id}/rotate"
         self.keys[key] = self.send(maker, path, {"overlap_hours": 1}).json()["key"]
 
+    def draft(self):
+        return {"draft": {"kind": "allocation", "policy": "royalties", "period": self.period}}
+
     def approved(self, drafter, approver):
         """The status of an approval."""
-        run = self.send(
-            drafter, "/v1/statement-runs", {"draft": {"kind": "allocation", "policy": "royalties"}}
-        )
+        run = self.send(drafter, "/v1/statement-runs", self.draft())
         assert run.status_code == 201, run.text
         return self.send(approver, f"/v1/statement-runs/{run.json()['id']}/approve").status_code
 
 
 @pytest.fixture
-def office(serve):
-    return Office(serve({"fake": fake_attributor(members=3, checkpoints=3)[0]}))
+def office(serve, ledger_clock):
+    return Office(serve({"fake": fake_attributor(members=3, checkpoints=3)[0]}), ledger_clock)
 
 
 def test_two_persons_of_the_command_line_approve_each_others_runs(office):
