@@ -1,4 +1,4 @@
-"""Commands of the service: `byline serve`, `migrate`, `settings`, `keys`, `versions`, `ledger`. They import heavy modules late."""
+"""Commands of the service: `serve`, `migrate`, `settings`, `keys`, `versions`, `ledger`. They import heavy modules late."""
 
 import typer
 
