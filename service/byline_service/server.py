@@ -12,7 +12,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from byline_service.http.connections import Connection, connection_class
+from byline_service.http.connections import Connection, ConnectionLimits, connection_class
 from byline_service.settings import Settings
 
 SWITCH_SECONDS = 0.0005
@@ -36,7 +36,7 @@ class Server(uvicorn.Server):
             app,
             host=settings.host,
             port=settings.port,
-            http=connection_class(settings.head_seconds, lambda: self._admission.closed),
+            http=connection_class(self._limits(app, settings)),
             ws="none",
             log_config=None,
             access_log=False,
@@ -49,6 +49,15 @@ class Server(uvicorn.Server):
         self._drain_seconds = settings.drain_seconds
         self._announce = announce
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _limits(self, app: FastAPI, settings: Settings) -> ConnectionLimits:
+        return ConnectionLimits(
+            head_seconds=settings.head_seconds,
+            write_seconds=settings.write_seconds,
+            per_address=settings.connections_per_address,
+            draining=lambda: self._admission.closed,
+            refused=app.state.service.metrics.count_refused_connection,
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, then announce that requests and signals may come."""

@@ -1,6 +1,8 @@
 """The settings of the service. No other module reads the environment (`BYLINE_…`)."""
 
+import difflib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +25,33 @@ SECRETS = Path("/run/secrets")
 """Default folder of secrets as files, such as `byline_secret`. `BYLINE_SECRETS_DIR` names another one."""
 
 SHORTEST_SECRET = 32
+
+
+OTHER_VARIABLES = frozenset({"BYLINE_SECRETS_DIR", "BYLINE_KEY", "BYLINE_TRACEBACK"})
+"""Variables that are no settings: the folder of secrets, the client's key, and tracebacks of commands."""
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting."""
+    alias = Settings.model_fields[name].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"BYLINE_{name.upper()}"
+
+
+def require_known_variables(environment: Iterable[str]) -> None:
+    """Check that every variable `BYLINE_…` is a setting: a misspelt limit would silently not apply.
+
+    Args:
+        environment: Names of all variables.
+
+    Raises:
+        InvalidInput: A variable is unknown.
+    """
+    known = {variable_of(name) for name in Settings.model_fields} | OTHER_VARIABLES
+    for name in sorted(environment):
+        if name.upper().startswith("BYLINE_") and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, 1)
+            advice = f"did you mean {near[0]}?" if near else "`byline settings` lists them"
+            raise InvalidInput(f"expected a setting of the service, got the variable {name}: {advice}")
 
 
 def _data_dir() -> Path:
@@ -93,6 +122,11 @@ class Settings(BaseSettings):
     """Seconds after which a request that streams its progress ends."""
     head_seconds: float = Field(default=20.0, gt=0)
     """Seconds after which a connection is closed if the head of its request is not complete."""
+    write_seconds: float = Field(default=20.0, gt=0)
+    """Seconds in which a client must take 64 KiB of a waiting answer, or its connection is closed."""
+    connections_per_address: int = Field(default=512, ge=1)
+    """Most connections of one address. Behind a proxy all connections have the proxy's address: let the proxy limit
+    its clients, and raise this number to its pool."""
     baselines: Annotated[tuple[Ranking, ...], NoDecode] = ()
     """Baselines to offer beside influence, as in `bm25,representation,blend`: each needs memory, and a pass over the
     training set before the service is ready."""

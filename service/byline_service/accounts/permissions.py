@@ -10,6 +10,7 @@ from byline.errors import Forbidden, QuotaExceeded, Unauthorized
 from byline_service.accounts.keys import NO_KEY
 from byline_service.accounts.quotas import Kind
 from byline_service.accounts.scopes import Caller
+from byline_service.http.parameters import require_known_parameters
 
 PUBLIC = frozenset({"/livez", "/readyz", "/metrics", "/login", "/static", "/docs", "/openapi.json"})
 """Paths that need no key. `/metrics` checks for itself, see `byline_service.api.health`."""
@@ -41,6 +42,7 @@ class Requirement:
         Raises:
             Forbidden: The key lacks the scope, or sees some owners only.
             QuotaExceeded: The key's quota of requests is used up for this minute.
+            InvalidQuery: The operation does not have one of the query parameters.
         """
         caller = caller_of(request)
         await charge(request, "requests")
@@ -50,6 +52,8 @@ class Requirement:
             raise Forbidden(
                 "expected a key that sees every owner: this operation cannot be narrowed to some owners"
             )
+        if request.url.path.startswith("/v1/"):
+            require_known_parameters(request)
         return caller
 
 

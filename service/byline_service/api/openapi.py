@@ -73,7 +73,24 @@ def _query_schemas(schemas: dict[str, Any], service: AppState) -> list[dict[str,
             key = f"Query_{name}"
             _add(schemas, key, attributor.task.query.payload, prefix=f"{key}_")
             found.append({"$ref": _REF.format(model=key)})
+    for key in [key for key in schemas if key.startswith("Query_")]:
+        schemas[key] = _without_examples(schemas[key])
     return found
+
+
+def _without_examples(schema: Any) -> Any:
+    """Leave out the values that a payload names: anyone may read the document, and they may be training rows."""
+    if isinstance(schema, list):
+        return [_without_examples(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept: dict[str, Any] = {}
+    for name, value in schema.items():
+        if name == "properties":
+            kept[name] = {field: _without_examples(each) for field, each in value.items()}
+        elif name not in {"example", "examples"}:
+            kept[name] = value if name in {"enum", "const", "default"} else _without_examples(value)
+    return kept
 
 
 def _add(schemas: dict[str, Any], key: str, model: type[BaseModel], prefix: str = "") -> None:

@@ -6,6 +6,8 @@ from byline_service.http.bodies import SAFETENSORS
 from byline_service.settings import Settings
 from byline_service.versions.registry import Registry
 
+LOGIN_BYTES = 1024
+"""Largest body of `/login`: anyone may send one."""
 _NUMBER_BYTES = 32
 """Most bytes that one number of a feature or of an image takes in JSON."""
 
@@ -24,6 +26,8 @@ class BodyLimits:
 
     def __call__(self, scope: Scope) -> int:
         """Return the limit of one request, in bytes."""
+        if scope["path"] == "/login":
+            return LOGIN_BYTES
         name = _index_name(scope["path"])
         if name is None or name not in self._versions.served:
             return self._settings.body_bytes

@@ -1,14 +1,15 @@
-"""Commands of the service: `byline serve`, `migrate`, `keys`, `versions`, `ledger`. They import heavy modules late."""
+"""Commands of the service: `serve`, `migrate`, `settings`, `keys`, `versions`, `ledger`. They import heavy modules late."""
 
 import typer
 
-from byline_service.cli import keys, ledger, migrate, serve, versions
+from byline_service.cli import keys, ledger, migrate, serve, settings, versions
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(serve.serve)
     app.command()(migrate.migrate)
+    app.command()(settings.settings)
     app.add_typer(keys.app, name="keys")
     app.add_typer(versions.app, name="versions")
     app.add_typer(ledger.app, name="ledger")

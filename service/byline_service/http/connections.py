@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections: deadlines for request heads, strict parsing, and an orderly end.
+"""HTTP/1.1 connections: deadlines for heads and for readers, a cap by address, strict parsing, and an orderly end.
 
 The parser is llhttp of Node.js, through httptools. It is more lenient than HTTP in some points and has no limit on a
 head. uvicorn by itself waits without limit.
@@ -6,8 +6,13 @@ head. uvicorn by itself waits without limit.
 
 import asyncio
 import select
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
+from typing import ClassVar
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from byline_service.http.middleware import SECURITY_HEADERS
@@ -18,6 +23,41 @@ HEAD_BYTES = 1 << 16
 """Longest head of a request: its target and its headers."""
 FRESH_SECONDS = 0.25
 """Seconds that a new connection has to begin its request during shutdown: its client may be about to send it."""
+
+
+READ_BYTES = 1 << 16
+"""Bytes of a waiting answer that a client must take in the time that the settings give it."""
+log = structlog.get_logger("service.connections")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionLimits:
+    """Limits on a server's connections, and what they have in common."""
+
+    head_seconds: float
+    """Deadline of a head."""
+    write_seconds: float
+    """Time in which a client takes `READ_BYTES` of a waiting answer."""
+    per_address: int
+    """Most connections of one address."""
+    draining: Callable[[], bool]
+    """Whether the service is shutting down: every answer is then the last on its connection."""
+    refused: Callable[[str], None]
+    """Called with the cause, `address` or `reader`, when a connection is closed for it."""
+    open: Counter[str] = field(default_factory=Counter)
+    """Number of open connections by address."""
+
+
+def address_group(address: str) -> str:
+    """Return the address that connections are counted by: an IPv6 client has a whole network of 64 bits."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        mapped = parsed.ipv4_mapped
+        return str(mapped) if mapped is not None else parsed.exploded[:19]
+    return str(parsed)
 
 
 class _BrokenHeadError(Exception):
@@ -32,7 +72,12 @@ class Connection(HttpToolsProtocol):
     without a byte.
     """
 
-    head_seconds: float
+    limits: ClassVar[ConnectionLimits]
+    _address: str | None = None
+    """Address that the connection is counted by. None if it is not counted."""
+    _reader: asyncio.TimerHandle | None = None
+    _waiting_bytes = 0
+    """Bytes that waited for the client at the last look."""
     _late: asyncio.TimerHandle | None = None
     _head_bytes = 0
     """Bytes of the current head."""
@@ -45,8 +90,15 @@ class Connection(HttpToolsProtocol):
     """Whether the current request, or the next one, is the last."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the deadline of the first head."""
+        """Start the deadline of the first head, unless the address has too many connections."""
         super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        address = address_group(str(peer[0])) if isinstance(peer, tuple) else "local"
+        if self.limits.open[address] >= self.limits.per_address:
+            self._close_for("address", address)
+            return
+        self._address = address
+        self.limits.open[address] += 1
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -65,9 +117,26 @@ class Connection(HttpToolsProtocol):
             self._idle()  # the rest of a refused body has come: uvicorn would wait without limit for the next request
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the deadline."""
+        """Cancel the deadlines."""
         self._stop_waiting()
+        self._stop_watching()
+        if self._address is not None:
+            self.limits.open[self._address] -= 1
+            if not self.limits.open[self._address]:
+                del self.limits.open[self._address]
+            self._address = None
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Stop writing until the client has taken bytes, which has a deadline."""
+        super().pause_writing()
+        self._stop_watching()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Write on: the client has taken the waiting bytes."""
+        self._stop_watching()
+        super().resume_writing()
 
     def on_message_begin(self) -> None:
         """Start a head."""
@@ -181,8 +250,28 @@ class Connection(HttpToolsProtocol):
         self.transport.write(f"{head}\r\n\r\n{content}".encode())
         self.transport.close()
 
+    def _watch(self) -> None:
+        self._waiting_bytes = self.transport.get_write_buffer_size()
+        self._reader = self.loop.call_later(self.limits.write_seconds, self._require_reader)
+
+    def _require_reader(self) -> None:
+        if self._waiting_bytes - self.transport.get_write_buffer_size() < READ_BYTES:
+            self._close_for("reader", self._address)
+        else:
+            self._watch()
+
+    def _stop_watching(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
+
+    def _close_for(self, cause: str, address: str | None) -> None:
+        self.limits.refused(cause)
+        log.warning("connection closed", cause=cause, client=address)
+        self.transport.abort()
+
     def _wait(self) -> None:
-        self._late = self.loop.call_later(self.head_seconds, self.transport.abort)
+        self._late = self.loop.call_later(self.limits.head_seconds, self.transport.abort)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
@@ -190,20 +279,19 @@ class Connection(HttpToolsProtocol):
             self._late = None
 
 
-def connection_class(seconds: float, draining: Callable[[], bool]) -> type[Connection]:
+def connection_class(common: ConnectionLimits) -> type[Connection]:
     """Return the class of a server's connections. Uvicorn creates one per connection.
 
     Args:
-        seconds: Deadline of a head.
-        draining: Whether the service is shutting down: every answer is then the last on its connection.
+        common: The limits of all connections.
     """
 
     class ServerConnection(Connection):
-        head_seconds = seconds
+        limits = common
 
         def on_headers_complete(self) -> None:
             super().on_headers_complete()
-            if draining():
+            if common.draining():
                 self.cycle.keep_alive = False
 
     return ServerConnection

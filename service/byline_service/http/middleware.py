@@ -48,6 +48,8 @@ CLIENT_GONE = 499
 """Status of a request whose client disconnected, in the log and the metrics."""
 LINGER_SECONDS, LINGER_BYTES = 1.0, 64 << 20
 """Limits on the rest of a refused body that is read before its connection is closed."""
+LOGGED_PATH = 200
+"""Most characters of a path in the log."""
 PROBES = frozenset({"/livez", "/readyz"})
 """Paths that orchestrators request by IP address."""
 
@@ -98,10 +100,18 @@ class RequestLog:
                     "request",
                     method=scope["method"],
                     route=route,
+                    path=scope["path"][:LOGGED_PATH],
+                    client=client_address(scope),
                     status=status,
                     milliseconds=round(seconds * 1e3, 2),
                     **_asked_by(scope),
                 )
+
+
+def client_address(scope: Scope) -> str | None:
+    """Return the address of the client, or of the proxy before it. None without a socket, as in tests."""
+    client = scope.get("client")
+    return None if client is None else str(client[0])
 
 
 def _asked_by(scope: Scope) -> dict[str, str]:

@@ -44,6 +44,12 @@ class Metrics:
         self._dropped = Counter(
             "byline_dropped", "Queries dropped before they were computed", registry=self.registry
         )
+        self._connections_refused = Counter(
+            "byline_connections_refused",
+            "Connections closed by the server, by cause: address (too many of one), reader (takes no bytes)",
+            ["cause"],
+            registry=self.registry,
+        )
         self.inside = Gauge("byline_requests_inside", "Requests admitted now", registry=self.registry)
 
         self.events = Counter("byline_events", "Events booked", ["index"], registry=self.registry)
@@ -74,6 +80,10 @@ class Metrics:
     def count_quota_refusal(self, kind: str) -> None:
         """Count a request that exceeds its key's quota of requests or queries."""
         self._quota_refused.labels(kind).inc()
+
+    def count_refused_connection(self, cause: str) -> None:
+        """Count a connection that was closed: `address` has too many, or its `reader` takes no bytes."""
+        self._connections_refused.labels(cause).inc()
 
     def count_database_error(self, kind: str) -> None:
         """Count a failed transaction."""

@@ -87,3 +87,20 @@ def test_the_reference_names_every_endpoint_and_metric(served):
 @pytest.mark.parametrize("name", documented.CROSS_FIELD + documented.PAGED)
 def test_operations_that_may_refuse_what_the_schema_allows_exist(served, name):
     assert name in operations(served.app.openapi())
+
+
+def test_the_document_shows_no_values_of_a_payload(serve):
+    """Anyone may read it. An example of a payload may be a training row."""
+    attributor, _ = fake_attributor()
+    payload = attributor.task.query.payload
+    payload.model_fields["text"].examples = ["a training row"]
+    payload.model_rebuild(force=True)
+    try:
+        served = serve({"fake": attributor})
+        document = served.client.get("/openapi.json").json()
+        assert "a training row" not in json.dumps(document)
+        assert "text" in document["components"]["schemas"]["Query_fake"]["properties"]
+        assert "a training row" in served.client.get("/v1/indexes/fake").text
+    finally:
+        payload.model_fields["text"].examples = None
+        payload.model_rebuild(force=True)

@@ -4,9 +4,11 @@ import json
 import re
 import socket
 import time
+from contextlib import ExitStack, suppress
 
 import pytest
 
+from byline_service.http.connections import address_group
 from tests.system.fuzz import raw, valid
 from tests.system.fuzz.shapes import Known, _smuggling
 from tests.system.fuzz.wire import exchange
@@ -248,3 +250,95 @@ def test_no_spelling_of_an_address_gets_past_the_guard(served, path):
     for reply in exchange(served.port, [stranger.get(path)]).replies:
         assert reply.status in {303, 400, 401, 404, 405}, reply
         assert b"tiny" not in reply.body
+
+
+def test_a_login_is_short(served):
+    known = raw.known(served)
+    head = known.head(b"POST", b"/login", b"Content-Type: application/json", b"Content-Length: 1025")
+    assert [reply.status for reply in exchange(served.port, [head]).replies] == [413]
+
+
+@pytest.mark.parametrize(
+    ("address", "group"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:0db8:0001:0002"),
+        ("2001:db8:1:2::9", "2001:0db8:0001:0002"),
+        ("fe80::1%eth0", "fe80:0000:0000:0000"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_addresses_are_counted_by_client(address, group):
+    assert address_group(address) == group
+
+
+@pytest.fixture
+def narrow(tmp_path):
+    """A server that allows eight connections of an address, and a reader one second.
+
+    Yields:
+        The server.
+    """
+    limits = {"connections_per_address": "8", "write_seconds": "1"}
+    with serving(tiny_index(tmp_path), tmp_path, **limits) as running:
+        yield running
+
+
+def test_an_address_has_a_number_of_connections_and_gets_them_back(narrow):
+    with ExitStack() as opened:
+        held = [opened.enter_context(_connected(narrow)) for _ in range(8)]
+        for connection in held:
+            connection.sendall(LIVE + b"\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        with _connected(narrow) as ninth, suppress(ConnectionError):
+            ninth.sendall(LIVE + b"\r\n")
+            assert ninth.recv(100) == b""
+    end = time.monotonic() + 10
+    while time.monotonic() < end and not exchange(narrow.port, [LIVE + b"\r\n"]).replies:
+        time.sleep(0.05)
+    _, metrics = narrow.get("/metrics")
+    assert b'byline_connections_refused_total{cause="address"}' in metrics
+    assert any(
+        line["event"] == "connection closed" and line["client"] == "127.0.0.1" for line in _log(narrow)
+    )
+
+
+def test_a_reader_that_takes_no_bytes_is_closed_and_others_are_served(narrow):
+    asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with _connected(narrow, receive=4096) as reader:
+        reader.sendall(40 * asked)
+        end, closed = time.monotonic() + 20, b'byline_connections_refused_total{cause="reader"} 1.0'
+        while time.monotonic() < end and closed not in narrow.get("/metrics")[1]:
+            time.sleep(0.1)
+        assert closed in narrow.get("/metrics")[1]
+        taken = 0
+        with suppress(ConnectionError):
+            while part := reader.recv(1 << 20):
+                taken += len(part)
+    assert taken < 20 * len(narrow.get("/openapi.json")[1])
+    assert [reply.status for reply in exchange(narrow.port, [asked]).replies] == [200]
+
+
+def test_a_request_is_logged_with_its_path_client_and_key(narrow):
+    narrow.get("/v1/indexes/tiny?secret=words")
+    end = time.monotonic() + 5
+    while time.monotonic() < end and not any(line.get("path") == "/v1/indexes/tiny" for line in _log(narrow)):
+        time.sleep(0.1)
+    line = next(line for line in _log(narrow) if line.get("path") == "/v1/indexes/tiny")
+    assert line["client"] == "127.0.0.1"
+    assert line["key_id"]
+    assert "words" not in narrow.log.read_text()
+
+
+def _connected(served, receive=None):
+    connection = socket.socket()
+    if receive is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+    connection.settimeout(20)
+    connection.connect(("127.0.0.1", served.port))
+    return connection
+
+
+def _log(served):
+    return [json.loads(line) for line in served.log.read_text().splitlines() if line.startswith("{")]
