@@ -9,6 +9,7 @@ from byline.api.blend import Blend
 from byline.api.documents import Document
 from byline.api.example import Example
 from byline.api.noise_scores import NoiseScore
+from byline.api.receipts import Receipt
 from byline.api.terms import ErrorScope, Ranking
 from byline.api.token_scores import TokenScores
 
@@ -229,3 +230,6 @@ class AnswerHeader(Document):
     another interval, use Student's t with one degree of freedom less."""
     timings: Timings
     """Milliseconds by stage."""
+    receipt: Receipt | None = None
+    """Signed record of the scores of all owners, to book an event from. The service signs the answers with `shares` that
+    list every owner, by member, where a policy could pay. Null for other answers."""

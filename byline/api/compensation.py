@@ -8,6 +8,7 @@ from pydantic import Field
 from byline.api.attributions import QueryBody
 from byline.api.currencies import LARGEST_AMOUNT, MINOR_DIGITS
 from byline.api.documents import Body, Document, StoredDocument
+from byline.api.receipts import EventMember, Receipt, Signature
 from byline.api.terms import RAW_FORMS, Asked, ErrorScope
 
 Weight = Annotated[int, Field(ge=1, le=10**9)]
@@ -18,7 +19,6 @@ TargetName = Annotated[str, Field(min_length=1, max_length=200)]
 Metric = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Amount = Annotated[int, Field(strict=True, ge=0, le=LARGEST_AMOUNT)]
 """Minor units of the policy's currency."""
-Integer = Annotated[int, Field(strict=True)]
 Calendar = Literal["day", "week", "month", "quarter", "year"]
 """Kinds of periods, in UTC. Weeks begin on Monday (ISO 8601)."""
 
@@ -40,22 +40,15 @@ class Reason(StrEnum):
 
 
 class EventBody(QueryBody):
-    """An attributed generation to book as an event."""
+    """An attributed generation to book as an event. Give exactly one of `query`, `query_set`, `feature` and `receipt`."""
+
+    receipt: Receipt | None = None
+    """Receipt of an answer, as the service signed it. Its event has the answer's id, so it is booked once."""
 
     weight: Weight = 1
     """Weight of the event when a pool is divided."""
     reference: Reference | None = None
     """Your own name for the generation."""
-
-
-class EventMember(StoredDocument):
-    """A member of the ensemble that scored an event."""
-
-    name: str
-    """Name of the member in the index, such as `c0-m3`."""
-    unit: Integer
-    """Independent unit of the member. The jackknife averages the members of a unit first. The unit is the checkpoint if
-    there are several, otherwise the adapter if there are several, otherwise the member."""
 
 
 class EventDocument(Document):
@@ -82,6 +75,10 @@ class EventDocument(Document):
     asked: Asked
     """Form of the question. The service differentiated a `query` or a `query_set` itself. A `gradient` or a `feature` is
     the caller's own computation."""
+    question: str
+    """SHA-256 of the question."""
+    answered_at: str
+    """Time of the answer in UTC."""
     standard_error_scope: ErrorScope | None
     """Variation between members that the standard errors cover."""
     standard_error_units: int
@@ -89,6 +86,8 @@ class EventDocument(Document):
     less."""
     owners: int
     """Number of owners with a score."""
+    signature: Signature
+    """Signature of the answer that the event was booked from."""
     sha256: str
     """Digest of the complete stored event."""
 

@@ -19,6 +19,7 @@ from byline.api.compensation import (
     PolicyDocument,
     PolicyPage,
 )
+from byline.api.receipts import Receipt, SigningKeyDocument, SigningKeyList
 from byline.api.statements import (
     AdjustmentBody,
     AllocationBody,
@@ -111,6 +112,20 @@ def book_event_feature(
     return one(_book(index, JsonBody.of(asked | _booked(booking)), booking))
 
 
+def book_event_receipt(
+    index: str, receipt: Receipt, **booking: Unpack[GradientBooking]
+) -> Flow[EventDocument]:
+    """Book the event of an answer, from its signed receipt. A receipt is booked once.
+
+    Args:
+        index: Name of the index.
+        receipt: Receipt of an answer that lists all owners by member.
+        **booking: Weight, reference and idempotency key.
+    """
+    asked = {"receipt": receipt.model_dump(mode="json")}
+    return one(_book(index, JsonBody.of(asked | _booked(booking)), booking))
+
+
 def book_event_tensors(
     index: str, tensors: "Mapping[str, Tensor]", **booking: Unpack[GradientBooking]
 ) -> Flow[EventDocument]:
@@ -144,6 +159,11 @@ def book_event_gradient(
     """
     info: IndexInfo = yield from indexes.index(index)
     return (yield from book_event_tensors(index, gradient_of(model, loss, info), **booking))
+
+
+def signing_keys() -> Flow[list[SigningKeyDocument]]:
+    """List the public keys that verify receipts and events, the current one first."""
+    return get(path_of("signing-keys"), lambda body: SigningKeyList.model_validate_json(body).keys)
 
 
 def events(index: str, page_size: int | None = None) -> Pages[EventDocument]:

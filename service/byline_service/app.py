@@ -31,6 +31,7 @@ from byline_service.api import (
     openapi,
     policies,
     sessions,
+    signing_keys,
     statement_runs,
     statements,
     versions,
@@ -53,6 +54,7 @@ from byline_service.pages import compensation as compensation_pages
 from byline_service.pages import indexes as index_pages
 from byline_service.pages import usage as usage_pages
 from byline_service.settings import Settings
+from byline_service.signing.configured_keys import read_keyring
 from byline_service.state import AppState
 from byline_service.versions.directory import IndexDirectory
 from byline_service.versions.follower import Follower
@@ -63,7 +65,7 @@ from byline_service.versions.served_version import ServedVersion
 from byline_service.versions.switcher import Switcher
 
 log = structlog.get_logger("service")
-COMPENSATION = (events, policies, statement_runs, statements, ledger)
+COMPENSATION = (events, signing_keys, policies, statement_runs, statements, ledger)
 DESCRIPTION = """Which training examples made the model predict this, and what is each owner due?
 
 Scores are positive where training on an example raised the target (lowered the loss). Failures are
@@ -176,6 +178,7 @@ def build_state(
         versions=versions,
         switcher=switcher,
         follower=Follower(switcher, settings.versions_poll_seconds),
+        keyring=read_keyring(settings, is_sqlite=database.is_sqlite),
         verifier=Verifier(database),
     )
     _offer_baselines(state.attributors, settings.baselines)

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     secret: SecretStr | None = None
     """Secret for the digests of keys and for sessions: 32 or more random characters. PostgreSQL needs one. With SQLite
     one is generated in `data_dir`. A new secret makes every key invalid."""
+    signing_key: SecretStr | None = None
+    """Ed25519 private key as PEM, which signs answers and events. Without one, the key is derived from the secret."""
+    signing_former_keys: str = ""
+    """Former Ed25519 public keys as PEM, one after the other. Receipts that they signed can still be booked."""
     key_fresh_seconds: float = Field(default=5.0, ge=0)
     """Seconds for which a key is cached without asking the database: a revoked key may work that long."""
     key_grace_seconds: float = Field(default=300.0, ge=0)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from byline_service.observability.metrics import Metrics
     from byline_service.observability.tracing import Tracing
     from byline_service.settings import Settings
+    from byline_service.signing.keys import KeyRing
     from byline_service.versions.directory import IndexDirectory
     from byline_service.versions.follower import Follower
     from byline_service.versions.registry import Registry
@@ -59,6 +60,8 @@ class AppState:
     """Registers, verifies and switches versions."""
     follower: "Follower"
     """Keeps the served versions in step with the database."""
+    keyring: "KeyRing"
+    """The key that signs answers, and the keys whose receipts are accepted."""
     verifier: "Verifier"
     """Verification of the ledger."""
     in_progress: "set[Attempt]" = field(default_factory=set)

@@ -6,7 +6,7 @@ from byline_service.accounts.scopes import Caller
 from byline_service.ledger import entry_queries, run_workflow, statement_queries
 from byline_service.ledger.booking import book_event, revise_policy
 from byline_service.ledger.verify import verify
-from tests.service.compensation.reference import event, policy
+from tests.service.compensation.reference import KEY, event, policy
 from tests.service.databases import UsedDatabase
 from tests.service.ledger_clock import LedgerClock
 
@@ -36,7 +36,7 @@ class Books:
         return self.do(revise_policy, policy(**changes))
 
     def book(self, scores, **changes):
-        return self.do(book_event, event(scores, **changes))
+        return self.do(book_event, event(scores, **changes), KEY.public)
 
     def draft(self, name="royalties", period=None, person="ada", kind="allocation"):
         """Draft a run of a period. Without one, the present month ends first."""

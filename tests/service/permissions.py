@@ -80,6 +80,7 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/v1/indexes/{name}/events"): READ,
     ("GET", "/v1/indexes/{name}/events/{event_id}"): READ,
     ("POST", "/v1/indexes/{name}/events"): COMPENSATE,
+    ("GET", "/v1/signing-keys"): SIGNED_IN,
     ("GET", "/v1/policies"): READ,
     ("GET", "/v1/policies/{policy}"): READ,
     ("POST", "/v1/policies"): ADMIN,

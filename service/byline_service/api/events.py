@@ -1,7 +1,7 @@
 """Booking attributed generations, once each."""
 
-import secrets
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
@@ -22,18 +22,20 @@ from byline.api.compensation import (
     Reference,
     Weight,
 )
+from byline.api.receipts import Receipt
 from byline.api.terms import Asked
 from byline.api.validation import validated
 from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.attributions.handler import ClientGoneError, handle_read_body
+from byline_service.attributions.receipts import answer_receipt
 from byline_service.attributions.requests import ParsedRequest, event_request, form_of, gradient_event_request
 from byline_service.compensation.eligibility import not_payable
-from byline_service.compensation.event import Event
-from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
+from byline_service.compensation.event import Event, signed_bytes
 from byline_service.compensation.integer_shares import exact_shares
 from byline_service.compensation.policy import require_admitted
+from byline_service.compensation.receipts import event_of
 from byline_service.compensation.timestamps import timestamp_text
 from byline_service.database import Connection
 from byline_service.http.bodies import JSON, SAFETENSORS, media_type, parse_json, read_body, request_body
@@ -78,46 +80,37 @@ async def book(
 ) -> Response:
     """Attribute one generation and book each owner's score, once for each `Idempotency-Key`.
 
-    Send JSON with one of `query`, `query_set` and `feature`, or a safetensors body with gradient tensors and the
-    options as query parameters. An answer that no policy could pay for (incomplete coverage, no standard error) is
-    refused.
+    Send JSON with one of `query`, `query_set`, `feature` and `receipt`, or a safetensors body with gradient tensors
+    and the options as query parameters. A `receipt` is booked as it was signed, once. An answer that no policy could
+    pay for (incomplete coverage, no standard error) is refused.
     """
     service: AppState = request.app.state.service
     kind = media_type(request, JSON, SAFETENSORS)
     body = await read_body(request, service.settings.deadline_seconds)
-    parse: Callable[[], ParsedRequest]
+    ask = partial(_asked_receipt, request, name)
     beside = b""
-    asked: Asked = "gradient"
+    receipt: Callable[[], Awaitable[Receipt]]
     if kind == SAFETENSORS:
-        booking, parse = options.model_dump(), partial(gradient_event_request, body)
+        sent: GradientEventOptions | EventBody = options
+        receipt = partial(ask, "gradient", partial(gradient_event_request, body))
         if options != GradientEventOptions():
             beside = options.model_dump_json().encode()
     else:
         if request.query_params:
             raise InvalidQuery("expected the options of a JSON body inside it, got query parameters")
         sent = validated(EventBody, parse_json(body), "body")
-        booking = {"weight": sent.weight, "reference": sent.reference}
-        asked = form_of(sent)
-        parse = partial(event_request, service.settings, sent)
+        if sent.receipt is None:
+            receipt = partial(ask, form_of(sent), partial(event_request, service.settings, sent))
+        else:
+            receipt = partial(_sent_receipt, request, name, sent)
 
     async def prepare() -> Event:
-        attributor = service.versions.pin(request.scope, name).attributor
-        async with service.database.read() as reading:
-            if await event_queries.is_damaged(reading, attributor.name, attributor.index.version):
-                raise not_payable([Reason.DAMAGED])
-            require_admitted(await policy_queries.current(reading), attributor.name, asked)
-        (answer,) = await handle_read_body(request, name, parse)
-        answerer = Answerer(
-            members=attributor.members,
-            manifest=attributor.index.manifest.digest,
-            card=attributor.index.quality.card,
-        )
         now = timestamp_text(datetime.now(UTC))
-        return event_of(Booking(id=secrets.token_hex(16), at=now, asked=asked, **booking), answerer, answer)
+        return event_of(await receipt(), now, weight=sent.weight, reference=sent.reference)
 
     async def write(transaction: Connection, event: Event) -> tuple[int, BaseModel]:
-        booked = await book_event(transaction, caller, event)
-        return 201, _document(booked)
+        key = service.keyring.accepted[event.signature.key]
+        return 201, _document(await book_event(transaction, caller, event, key))
 
     try:
         response = await run_once(request, caller, body, prepare, write, beside)
@@ -126,6 +119,49 @@ async def book(
     if "idempotency-replayed" not in response.headers:
         service.metrics.events.labels(name).inc()
     return response
+
+
+async def _asked_receipt(
+    request: Request, name: str, asked: Asked, parse: Callable[[], ParsedRequest]
+) -> Receipt:
+    """Answer a question, and sign the owners' scores."""
+    service: AppState = request.app.state.service
+    attributor = service.versions.pin(request.scope, name).attributor
+    await _require_payable(service, attributor.name, attributor.index.version, asked)
+    parsed, (answer,) = await handle_read_body(request, name, parse)
+    return answer_receipt(attributor, parsed.requests[0], answer, service.keyring.signing)
+
+
+async def _sent_receipt(request: Request, name: str, sent: EventBody) -> Receipt:
+    """Check a receipt: alone in the body, signed by this service, and of this index.
+
+    Raises:
+        InvalidQuery: The receipt stands beside a question, or is of another index.
+        InvalidInput: No accepted key signed it.
+    """
+    service: AppState = request.app.state.service
+    receipt = sent.receipt
+    assert receipt is not None, "the caller checks it"
+    if beside := sent.model_fields_set - {"receipt", "weight", "reference"}:
+        raise InvalidQuery(
+            f"expected a receipt without a question, got {', '.join(sorted(beside))} beside it"
+        )
+    content = receipt.content
+    signed = await asyncio.to_thread(signed_bytes, content)
+    service.keyring.signer(receipt.signature, signed)
+    own = service.index_of(name)
+    if content.index != own:
+        raise InvalidQuery(f"expected a receipt of the index {own}, got one of another index: book it there")
+    await _require_payable(service, own, content.version, content.asked)
+    return receipt
+
+
+async def _require_payable(service: AppState, index: str, version: str, asked: Asked) -> None:
+    """Refuse a damaged version, and a form of question that no policy admits."""
+    async with service.database.read() as reading:
+        if await event_queries.is_damaged(reading, index, version):
+            raise not_payable([Reason.DAMAGED])
+        require_admitted(await policy_queries.current(reading), index, asked)
 
 
 @router.get(

@@ -14,10 +14,12 @@ from starlette.types import Receive
 from byline.api.answer import Answer
 from byline.attribution.attributor import Attributor
 from byline.attribution.queries import CheckedRequest
+from byline.attribution.request import AttributionRequest
 from byline.errors import DeadlineExceeded
 from byline_service.accounts.permissions import caller_of, charge
 from byline_service.attributions.admission import AdmissionTicket
 from byline_service.attributions.compute import Job, LoopCallbacks
+from byline_service.attributions.receipts import with_receipt
 from byline_service.attributions.requests import ParsedRequest
 from byline_service.attributions.shown_tokens import shown_answer
 from byline_service.http.bodies import read_body
@@ -78,11 +80,16 @@ async def handle(
         body = await read_body(request, settings.deadline_seconds)
         handler = AttributionHandler(request, name, partial(parse, body), seconds, begun)
         parsed, answers = await handler.answers(ticket, large=len(body) > LARGE_BODY, listener=listener)
-    write = partial(_written, parsed, answers)
-    return await asyncio.to_thread(write) if parsed.entries > LARGE_ANSWER else write()
+    attributor = service.versions.pin(request.scope, name).attributor
+    sign = partial(with_receipt, attributor, key=service.keyring.signing)
+    write = partial(_written, parsed, answers, sign)
+    large = parsed.entries > LARGE_ANSWER or any(each.shares for each in parsed.requests)
+    return await asyncio.to_thread(write) if large else write()
 
 
-async def handle_read_body(request: Request, name: str, parse: Callable[[], ParsedRequest]) -> list[Answer]:
+async def handle_read_body(
+    request: Request, name: str, parse: Callable[[], ParsedRequest]
+) -> tuple[ParsedRequest, list[Answer]]:
     """Answer a request whose body was read already.
 
     Args:
@@ -91,7 +98,7 @@ async def handle_read_body(request: Request, name: str, parse: Callable[[], Pars
         parse: Makes the attribution requests. It must be thread-safe.
 
     Returns:
-        One answer per attribution request.
+        The parsed request, and one answer per attribution request.
 
     Raises:
         ClientGoneError: The client disconnected.
@@ -101,8 +108,7 @@ async def handle_read_body(request: Request, name: str, parse: Callable[[], Pars
     seconds = service.settings.deadline_seconds
     handler = AttributionHandler(request, name, parse, seconds, time.monotonic())
     with service.admission.place(_declared_bytes(request)) as ticket:
-        _, answers = await handler.answers(ticket, large=_declared_bytes(request) > LARGE_BODY)
-    return answers
+        return await handler.answers(ticket, large=_declared_bytes(request) > LARGE_BODY)
 
 
 @dataclass(frozen=True)
@@ -156,8 +162,11 @@ class AttributionHandler:
         return parsed, [shown_answer(answer) for answer in answers]
 
 
-def _written(parsed: ParsedRequest, answers: list[Answer]) -> str:
-    return parsed.document(answers).model_dump_json()
+def _written(
+    parsed: ParsedRequest, answers: list[Answer], sign: Callable[[AttributionRequest, Answer], Answer]
+) -> str:
+    signed = [sign(request, answer) for request, answer in zip(parsed.requests, answers, strict=True)]
+    return parsed.document(signed).model_dump_json()
 
 
 def _checked(

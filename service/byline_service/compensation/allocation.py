@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TypeVar
 
-from byline.api.compensation import Integer
+from byline.api.receipts import Integer
 from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.integer_shares import exact_shares
 from byline_service.compensation.policy import Policy

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from byline.api.compensation import Integer
+from byline.api.receipts import Integer
 from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.statements import Statement
@@ -29,6 +29,15 @@ class EventBooked(Stored):
     """Kind of the record."""
     event: Event
     """Booked event."""
+
+
+class SigningKeyAdded(Stored):
+    """The first use of a key that signs answers. Events name the key by its id."""
+
+    kind: Literal["signing-key"] = "signing-key"
+    """Kind of the record."""
+    public_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")]
+    """Public key in base64."""
 
 
 class PolicyRevised(Stored):
@@ -77,7 +86,9 @@ class RunStepped(Stored):
     """Reason of a rejection."""
 
 
-Fact = Annotated[EventBooked | PolicyRevised | RunDrafted | RunStepped, Field(discriminator="kind")]
+Fact = Annotated[
+    EventBooked | SigningKeyAdded | PolicyRevised | RunDrafted | RunStepped, Field(discriminator="kind")
+]
 """Content of a record."""
 
 

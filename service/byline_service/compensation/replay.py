@@ -26,7 +26,7 @@ from byline_service.compensation.drafting import (
     draft_reversal,
     size_of,
 )
-from byline_service.compensation.event import Event
+from byline_service.compensation.event import Event, signed_bytes
 from byline_service.compensation.fixed_point import BITS
 from byline_service.compensation.journal import (
     GENESIS,
@@ -35,6 +35,7 @@ from byline_service.compensation.journal import (
     Record,
     RunDrafted,
     RunStepped,
+    SigningKeyAdded,
 )
 from byline_service.compensation.money import minor_digits
 from byline_service.compensation.period_events import (
@@ -61,6 +62,7 @@ from byline_service.compensation.statements import (
     ReversalStatement,
     Statement,
 )
+from byline_service.signing.keys import PublicKey
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class LedgerReplay:
     moment: str = ""
     """Time of the last record."""
     events: dict[str, BookedEvent] = field(default_factory=dict)
+    signing_keys: dict[str, tuple[Stamp, PublicKey]] = field(default_factory=dict)
+    """Id of a key -> its record, and the key."""
     references: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     """Reference -> index and sequence of each event that has it."""
     policies: dict[tuple[str, int], tuple[int, Policy]] = field(default_factory=dict)
@@ -182,6 +186,11 @@ class LedgerReplay:
         fact = record.fact
         if isinstance(fact, EventBooked):
             self._book(record, fact.event, where)
+        elif isinstance(fact, SigningKeyAdded):
+            key = PublicKey.from_text(fact.public_key)
+            if key.id in self.signing_keys:
+                self._wrong(where, "the key was added already")
+            self.signing_keys[key.id] = Stamp(record.sequence, record.person, record.at, None), key
         elif isinstance(fact, PolicyRevised):
             self._revise(record, fact.policy, where)
         elif isinstance(fact, RunDrafted):
@@ -190,6 +199,9 @@ class LedgerReplay:
             self._step(record, fact, where)
 
     def _book(self, record: Record, event: Event, where: str) -> None:
+        key = self.signing_keys.get(event.signature.key)
+        if key is None or not key[1].verifies(event.signature, signed_bytes(event)):
+            self._wrong(where, "the event does not have the signature of a known key")
         if event.id in self.events:
             self._wrong(where, "the event was booked already")
         if event.booked_at != record.at:

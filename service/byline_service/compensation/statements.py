@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from byline.api.compensation import Integer
+from byline.api.receipts import Integer
 from byline.api.statements import Account, RefusedEvent, StoredWarning
 from byline.api.terms import Asked
 from byline_service.compensation.allocation import Allocation

@@ -6,26 +6,34 @@ from byline_service.compensation.budgets import require_same_terms
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import EventBooked, PolicyRevised
 from byline_service.compensation.policy import Policy, require_admitted
+from byline_service.compensation.runs import RunConflict
 from byline_service.database import Connection
-from byline_service.ledger import event_queries, journal_queries, policy_queries
+from byline_service.ledger import event_queries, journal_queries, policy_queries, signing_key_queries
+from byline_service.signing.keys import PublicKey
 
 
-async def book_event(transaction: Connection, caller: Caller, event: Event) -> Event:
+async def book_event(transaction: Connection, caller: Caller, event: Event, key: PublicKey) -> Event:
     """Book an event.
 
     Args:
         transaction: The open transaction, which commits the event with its other changes.
         caller: The person who books.
         event: The event. Its time is set here, so that the times of records ascend.
+        key: The key that signed its receipt.
 
     Returns:
         The booked event.
 
     Raises:
+        RunConflict: The receipt was booked before.
         NotPayable: The event is of a gradient or a feature, and no current policy of the index admits it.
     """
-    place = await journal_queries.next_position(transaction)
+    await journal_queries.next_position(transaction)  # other bookings wait from here on
+    if await event_queries.exists(transaction, event.id):
+        raise RunConflict("expected a receipt that was not booked before, this one was: read its event")
     require_admitted(await policy_queries.current(transaction), event.index, event.asked)
+    await signing_key_queries.remember(transaction, caller.person, key)
+    place = await journal_queries.next_position(transaction)
     booked = event.model_copy(update={"booked_at": place.at})
     await journal_queries.write(transaction, place, caller.person, EventBooked(event=booked))
     await event_queries.add(transaction, booked, place.sequence)

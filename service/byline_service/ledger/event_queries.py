@@ -49,6 +49,12 @@ async def find(transaction: Connection, index: str, event_id: str) -> Event:
     return (await at_sequences(transaction, [sequence]))[0]
 
 
+async def exists(transaction: Connection, event_id: str) -> bool:
+    """Return whether an event of this id was booked."""
+    chosen = select(events.c.id).where(events.c.id == event_id)
+    return (await transaction.execute(chosen)).first() is not None
+
+
 async def page(
     transaction: Connection, index: str, before: int | None, limit: int
 ) -> list[tuple[int, Event]]:

@@ -33,6 +33,7 @@ def expected_rows(book: LedgerReplay) -> dict[Table, dict[tuple[Any, ...], Row]]
         tables.statement_lines: _lines(book),
         tables.ledger_entries: _entries(book),
         tables.event_claims: _claims(book),
+        tables.signing_keys: _signing_keys(book),
     }
     return {
         table: {tuple(row[column.name] for column in table.primary_key.columns): row for row in rows}
@@ -50,6 +51,16 @@ def _events(book: LedgerReplay) -> Iterable[Row]:
             "version": each.version,
             "reference": each.reference,
             "weight": each.weight,
+        }
+
+
+def _signing_keys(book: LedgerReplay) -> Iterable[Row]:
+    for key_id, (stamp, key) in book.signing_keys.items():
+        yield {
+            "id": key_id,
+            "sequence": stamp.sequence,
+            "public_key": key.text,
+            "added_at": parse_timestamp(stamp.at),
         }
 
 

@@ -123,6 +123,14 @@ def test_from_events_to_a_statement_and_back(people, ledger_clock):
     assert [each.id for each in ada.runs(page_size=1)] == [released.id, again.id, void.id, run.id]
 
 
+def test_a_receipt_is_booked_as_it_was_signed(people):
+    admin, ada, _, _ = people
+    receipt = admin.attribute("fake", QUERY, shares=True, members=True).receipt
+    booked = ada.book_event_receipt("fake", receipt, weight=2)
+    assert (booked.id, booked.weight, booked.signature) == (receipt.content.id, 2, receipt.signature)
+    assert [each.id for each in ada.signing_keys() if each.current] == [receipt.signature.key]
+
+
 def test_what_cannot_be_paid_for_is_not_booked(people):
     _, ada, _, _ = people
     with pytest.raises(NotPayable, match="no_interval"):
@@ -131,10 +139,10 @@ def test_what_cannot_be_paid_for_is_not_booked(people):
 
 def test_a_key_of_ones_own_books_once(people):
     _, ada, _, _ = people
-    first = ada.book_event("fake", QUERY, idempotency_key="generation 7")
-    assert ada.book_event("fake", QUERY, idempotency_key="generation 7") == first
+    first = ada.book_event("fake", QUERY, idempotency_key="generation-7")
+    assert ada.book_event("fake", QUERY, idempotency_key="generation-7") == first
     with pytest.raises(KeyReused):
-        ada.book_event("fake", {"text": "another"}, idempotency_key="generation 7")
+        ada.book_event("fake", {"text": "another"}, idempotency_key="generation-7")
     assert len(list(ada.events("fake"))) == 1
 
 

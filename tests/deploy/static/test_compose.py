@@ -5,6 +5,8 @@ import stat
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.deploy.static.files import DEPLOY, ROOT, compose, tool
 
@@ -65,6 +67,8 @@ def test_secrets_are_made_once_and_kept(tmp_path):
     assert set(first) == set(compose()["secrets"])
     assert len(set(first.values())) == len(first)
     assert all(len(text) >= 64 for text in first.values())
+    made = load_pem_private_key(first["byline_signing_key"].encode(), password=None)
+    assert isinstance(made, Ed25519PrivateKey)
     assert first["postgres_password"] in first["byline_database_url"]
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     (folder / "reader_password").unlink()

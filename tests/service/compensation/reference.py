@@ -6,12 +6,14 @@ from math import ceil, isqrt
 
 from scipy.special import stdtrit
 
-from byline.api.compensation import EventMember
 from byline.api.currencies import LARGEST_AMOUNT
-from byline_service.compensation.event import Event
+from byline.api.receipts import EventMember, ReceiptContent
+from byline_service.compensation.event import Event, signed_bytes
 from byline_service.compensation.policy import Policy
+from byline_service.signing.keys import SigningKey
 
 AT = "2026-03-01T12:00:00.000000Z"
+KEY = SigningKey.from_secret(b"s" * 32)
 _ids = count()
 
 
@@ -20,16 +22,19 @@ def members(units):
 
 
 def event(scores, units=(0, 1, 2), **changes):
-    """An event with these integers by owner and member."""
+    """An event with these integers by owner and member, signed by `KEY`."""
     values = {
         "id": f"event-{next(_ids)}",
         "booked_at": AT,
+        "answered_at": AT,
         "index": "digits",
         "version": "0123456789ab",
         "manifest": "a" * 64,
         "recipe_fingerprint": "b" * 64,
         "target": "margin",
         "asked": "query",
+        "question": "c" * 64,
+        "refine": 0,
         "error_scope": "between_checkpoints",
         "searched": 10,
         "total": 10,
@@ -38,7 +43,9 @@ def event(scores, units=(0, 1, 2), **changes):
         "scale": 40,
         "scores": {owner: tuple(row) for owner, row in scores.items()},
     }
-    return Event(**(values | changes))
+    values |= changes
+    content = ReceiptContent(**{name: values[name] for name in ReceiptContent.model_fields})
+    return Event(**({"signature": KEY.sign(signed_bytes(content))} | values))
 
 
 def policy(**changes):

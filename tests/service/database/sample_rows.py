@@ -83,7 +83,9 @@ SAMPLES = {
             }
         ],
     },
-    "0004_provenance": {},
+    "0004_provenance": {
+        "signing_keys": [{"id": "k" * 32, "sequence": 1, "public_key": "a" * 44, "added_at": MOMENT}],
+    },
     "0003_compensation": {
         "journal": [{"sequence": 1, "at": MOMENT, "document": "{}", "hash": "0" * 64}],
         "events": [

@@ -23,7 +23,7 @@ from byline_service.ledger import (
 from byline_service.ledger.booking import book_event
 from byline_service.ledger.verify import verify
 from tests.service.books import caller
-from tests.service.compensation.reference import event
+from tests.service.compensation.reference import KEY, event
 
 SCORES = {"ash": (30, 31, 29), "birch": (60, 55, 62), "cedar": (9, 12, 8), "elm": (-5, -4, -6)}
 
@@ -305,7 +305,7 @@ def test_many_at_once_make_one_chain(books):
     async def book_all(database):
         async def one(number):
             async with database.begin() as transaction:
-                await book_event(transaction, caller("ada"), event(SCORES, reference=str(number)))
+                await book_event(transaction, caller("ada"), event(SCORES, reference=str(number)), KEY.public)
 
         await asyncio.gather(*(one(number) for number in range(20)))
 
@@ -322,7 +322,7 @@ def test_a_ledger_is_verified_as_of_one_moment_while_events_are_booked(books):
         async with database.read() as reading:
             before = await journal_queries.last_sequence(reading)
             async with database.begin() as transaction:
-                await book_event(transaction, caller("ada"), event(SCORES))
+                await book_event(transaction, caller("ada"), event(SCORES), KEY.public)
             return before, await journal_queries.last_sequence(reading)
 
     assert books.used.run(both) == (1, 1)
@@ -331,7 +331,7 @@ def test_a_ledger_is_verified_as_of_one_moment_while_events_are_booked(books):
         async def book_some():
             for _ in range(10):
                 async with database.begin() as transaction:
-                    await book_event(transaction, caller("ada"), event(SCORES))
+                    await book_event(transaction, caller("ada"), event(SCORES), KEY.public)
 
         _, *found = await asyncio.gather(book_some(), *(verify(database) for _ in range(5)))
         return [each.findings for each in found]

@@ -12,7 +12,7 @@ from byline_service.ledger import verify_job as module
 from byline_service.ledger.booking import book_event
 from byline_service.ledger.verify import Verification
 from byline_service.ledger.verify_job import Verifier
-from tests.service.compensation.reference import event
+from tests.service.compensation.reference import KEY, event
 
 ASK, VERIFY = "/v1/indexes/fake/attributions", "/v1/ledger/verification"
 ADA = Caller(key_id="k" * 12, person="ada", scopes=frozenset())
@@ -120,7 +120,7 @@ def sqlite_ledger(tmp_path):
     async def book(transaction):
         for number in range(400):
             scores = {f"owner {n}": [n, 2, 3] for n in range(20)}
-            await book_event(transaction, ADA, event(scores, id=f"{number:032x}"))
+            await book_event(transaction, ADA, event(scores, id=f"{number:032x}"), KEY.public)
 
     used.booked(book)
     yield used

@@ -121,6 +121,16 @@ event_claims = Table(
 """Claims of posted runs on events, in a group of policies: even claims pay an event, odd ones reverse that. No two claims
 of a group share a number."""
 
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("public_key", String(64), nullable=False),
+    Column("added_at", Moment, nullable=False),
+)
+"""Public keys that verify the signatures of events."""
+
 APPEND_ONLY = (
     journal,
     events,
@@ -130,5 +140,6 @@ APPEND_ONLY = (
     statement_lines,
     ledger_entries,
     event_claims,
+    signing_keys,
 )
 """All tables, in the order of their creation."""

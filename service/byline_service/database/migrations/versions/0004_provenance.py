@@ -1,9 +1,11 @@
-"""Stored answers by person, versions that are unservable or damaged, and references of events."""
+"""Stored answers by person, versions that are unservable or damaged, signing keys, and references of events."""
 
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+
+from byline_service.database.migrations.append_only import append_only, drop_append_only
 
 revision = "0004_provenance"
 down_revision = "0003_compensation"
@@ -29,12 +31,25 @@ def upgrade() -> None:
         by_person.setdefault((person, row["route"], row["key"]), {"person": person, **row})
     _add_answers(list(by_person.values()))
     _replace_states(_AFTER, {"quarantined": "unservable"}, {"quarantined_at": "unusable_at"})
+    op.create_table(
+        "signing_keys",
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False, autoincrement=False),
+        sa.Column("public_key", sa.String(64), nullable=False),
+        sa.Column("added_at", _MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(["sequence"], ["journal.sequence"], name="fk_signing_keys_sequence_journal"),
+        sa.UniqueConstraint("sequence", name="uq_signing_keys_sequence"),
+        sa.PrimaryKeyConstraint("id", name="pk_signing_keys"),
+    )
+    append_only("signing_keys")
     op.create_index("ix_events_reference", "events", ["reference"])
 
 
 def downgrade() -> None:
     """Change them back. Stored answers are forgotten: they belong to persons, not to keys."""
     op.drop_index("ix_events_reference", "events")
+    drop_append_only("signing_keys")
+    op.drop_table("signing_keys")
     states = {"unservable": "quarantined", "damaged": "quarantined"}
     _replace_states(_BEFORE, states, {"unusable_at": "quarantined_at"})
     _replace_idempotency(sa.Column("key_id", sa.String(12), nullable=False))

@@ -1,36 +1,38 @@
-"""Events from answers: the part of an answer that is kept permanently."""
+"""Receipts of answers, and the events that are booked from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from byline.api.answer import Answer
-from byline.api.compensation import EventMember, Reason
+from byline.api.compensation import Reason
 from byline.api.quality_card import QualityCard
+from byline.api.receipts import EventMember, QualityFigure, Receipt, ReceiptContent
 from byline.api.terms import Asked
 from byline.attribution.uncertainty import member_units
 from byline.members import Member
 from byline_service.compensation.eligibility import not_payable
-from byline_service.compensation.event import Event, QualityFigure
+from byline_service.compensation.event import Event, signed_bytes
 from byline_service.compensation.fixed_point import fixed_point
 from byline_service.compensation.policy import unpayable
+from byline_service.signing.keys import SigningKey
 
 LDS = "lds"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Booking:
-    """Properties of an event that its answer does not have."""
+class Answered:
+    """Properties of a receipt that its answer does not have."""
 
     id: str
     """Id from the service."""
     at: str
-    """Current time in UTC. It is set again at the write, so that the times of records ascend."""
+    """Time of the answer in UTC."""
     asked: Asked
     """Form of the question."""
-    weight: int = 1
-    """Part of the pool, relative to other events."""
-    reference: str | None = None
-    """Client's own name for the generation."""
+    question: str
+    """SHA-256 of the question."""
+    refine: int = 0
+    """Steps of `refine` that the question asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,22 +47,24 @@ class Answerer:
     """Quality card of the version."""
 
 
-def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
-    """Make an event from an answer.
+def receipt_of(answered: Answered, answerer: Answerer, answer: Answer, key: SigningKey) -> Receipt:
+    """Make the signed receipt of an answer.
 
     Args:
-        booking: Identity, time and weight.
+        answered: Identity, time and question.
         answerer: The version of the index that answered.
         answer: An answer with the shares of all owners, by member.
+        key: The key that signs.
 
     Returns:
-        The event.
+        The receipt.
 
     Raises:
         NotPayable: No policy could pay for it: coverage is incomplete, or the scores have no standard error.
     """
     shares = answer.shares
-    assert shares is not None, "an event is asked with shares"
+    assert shares is not None, "a receipt is of shares"
+    assert shares.others is None, "a receipt is of all owners"
     by_owner = {each.owner: each.members for each in shares.owners}
     if answer.standard_error_scope is None or any(members is None for members in by_owner.values()):
         raise not_payable([Reason.NO_INTERVAL])
@@ -74,17 +78,17 @@ def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
             if members is not None
         }
     )
-    event = Event(
-        id=booking.id,
-        booked_at=booking.at,
-        reference=booking.reference,
-        weight=booking.weight,
+    content = ReceiptContent(
+        id=answered.id,
+        answered_at=answered.at,
         index=answer.index,
         version=answer.version,
         manifest=answerer.manifest,
         recipe_fingerprint=answer.recipe_fingerprint or "",
         target=answer.target,
-        asked=booking.asked,
+        asked=answered.asked,
+        question=answered.question,
+        refine=answered.refine,
         error_scope=answer.standard_error_scope,
         searched=shares.coverage.searched,
         total=shares.coverage.total,
@@ -93,7 +97,33 @@ def event_of(booking: Booking, answerer: Answerer, answer: Answer) -> Event:
         scale=scale,
         scores=scores,
     )
-    assert not unpayable(event)
+    return Receipt(content=content, signature=key.sign(signed_bytes(content)))
+
+
+def event_of(receipt: Receipt, at: str, *, weight: int = 1, reference: str | None = None) -> Event:
+    """Make the event of a receipt.
+
+    Args:
+        receipt: A receipt whose signature is right.
+        at: Current time in UTC. It is set again at the write, so that the times of records ascend.
+        weight: Part of the pool, relative to other events.
+        reference: Client's own name for the generation.
+
+    Returns:
+        The event.
+
+    Raises:
+        NotPayable: No policy could pay for it.
+    """
+    event = Event(
+        **dict(receipt.content),
+        booked_at=at,
+        weight=weight,
+        reference=reference,
+        signature=receipt.signature,
+    )
+    if reasons := unpayable(event):
+        raise not_payable(reasons)
     return event
 
 

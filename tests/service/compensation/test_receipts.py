@@ -1,10 +1,10 @@
-"""An event is made of an answer."""
+"""A receipt is made of an answer, and an event of a receipt."""
 
 from byline.api.answer import Answer, Shares
 from byline.api.answer_parts import Coverage, OwnerShare
 from byline.members import Member
-from byline_service.compensation.event_from_answer import Answerer, Booking, event_of
-from tests.service.compensation.reference import AT
+from byline_service.compensation.receipts import Answered, Answerer, event_of, receipt_of
+from tests.service.compensation.reference import AT, KEY
 
 
 class TestBooking:
@@ -25,8 +25,8 @@ class TestBooking:
             index="digits", version="v", recipe_fingerprint="f", target="loss", standard_error_scope="within_checkpoint",
             shares=Shares(owners=(share,), positive=2.5, clipped=0.0, coverage=whole),
         )  # fmt: skip
-        booked = event_of(
-            Booking(id="e", at=AT, asked="query"), Answerer(members=members, manifest="m", card=None), answer
-        )
+        answered = Answered(id="e", at=AT, asked="query", question="q")
+        receipt = receipt_of(answered, Answerer(members=members, manifest="m", card=None), answer, KEY)
+        booked = event_of(receipt, AT)
         assert [member.unit for member in booked.members] == [0, 0, 1, 1, 2, 2]
         assert (booked.units, len(booked.scores["a"])) == (3, 6)

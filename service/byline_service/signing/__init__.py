@@ -1,0 +1,1 @@
+"""Signatures of answers: Ed25519 keys, and the keys of the settings."""
