@@ -26,6 +26,16 @@ def verify(
             help="An earlier head, which the journal must still have. It reveals a journal that was replaced.",
         ),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="A bundle of one run, which is verified without a database."),
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="Public keys as PEM, from another source than the bundle. They alone may have signed its events."
+        ),
+    ] = None,
 ) -> None:
     """Verify the journal from its first record: every rule, every statement recomputed, every table compared.
 
@@ -35,22 +45,82 @@ def verify(
     """
     from byline_service.ledger.verify import verify as verified
 
+    if bundle is not None:
+        _verify_bundle(bundle, keys)
+        return
     noted = None if head is None else _parse_head(head)
 
     async def work(database: "Database") -> "Verification":
         return await verified(database, noted)
 
     found = with_database(read_settings(), work)
-    for finding in found.findings[:SHOWN]:
-        typer.echo(f"{finding.where}: {finding.what}", err=True)
-    if found.findings:
-        typer.echo(f"{len(found.findings)} findings: the ledger is NOT as it was written.", err=True)
-        raise typer.Exit(1)
+    _tell([f"{finding.where}: {finding.what}" for finding in found.findings], "the ledger")
     typer.echo(
         f"{found.records:,} records, {found.events:,} events, {found.runs:,} runs ({found.posted:,} posted): "
         "chain, rules, balances and tables are right; every recomputed statement is the same."
     )
     typer.echo(f"head {found.records}:{found.head}")
+
+
+@app.command()
+def bundle(
+    run: Annotated[str, typer.Argument(help="Id of a statement run that divides a pool.")],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+) -> None:
+    """Write a run's statement with its signed events, for a verification without the database.
+
+    Example: `byline ledger bundle 5202a429 --out run.json`
+    """
+    from byline.errors import InvalidInput
+    from byline.paths import local_path
+    from byline_service.ledger.bundles import read_bundle
+
+    local_path(out, "OUT")
+    if not out.parent.is_dir():
+        raise InvalidInput(f"expected a file in an existing folder, got {out.parent}, which is not a folder")
+
+    async def work(database: "Database") -> int:
+        async with database.read() as reading:
+            found = await read_bundle(reading, run)
+        out.write_bytes(found.canonical())
+        return len(found.events)
+
+    typer.echo(f"{with_database(read_settings(), work):,} events in {out}")
+
+
+def _verify_bundle(path: Path, trusted: Path | None) -> None:
+    from pydantic import ValidationError
+
+    from byline.errors import InvalidInput
+    from byline_service.compensation.bundle import Bundle, bundle_findings
+    from byline_service.signing.keys import read_public_keys
+
+    try:
+        known = None if trusted is None else read_public_keys(trusted.read_text())
+    except OSError:
+        raise InvalidInput("expected keys as a file of public keys, got one that cannot be read") from None
+    try:
+        read = Bundle.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        raise InvalidInput(
+            f"expected a bundle that `byline ledger bundle` wrote, got another file: {path.name}"
+        ) from None
+    _tell(
+        bundle_findings(read, known),
+        "the bundle",
+    )
+    typer.echo(
+        f"run {read.run}: {len(read.events):,} signed events, and the recomputed division is the same to the byte.\n"
+        f"statement {read.statement.sha256}"
+    )
+
+
+def _tell(findings: list[str], subject: str) -> None:
+    for finding in findings[:SHOWN]:
+        typer.echo(finding, err=True)
+    if findings:
+        typer.echo(f"{len(findings)} findings: {subject} is NOT as it was written.", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

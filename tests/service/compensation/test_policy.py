@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from byline.api.compensation import MinimumQuality, Reason
 from byline.api.currencies import MINOR_DIGITS
+from byline.api.receipts import QualityFigure
 from byline.errors import InvalidInput, NotPayable
-from byline_service.compensation.event import QualityFigure
 from byline_service.compensation.money import format_minor, minor_digits
 from byline_service.compensation.policy import require_admitted, student_multiplier
 from byline_service.compensation.timestamps import parse_timestamp, timestamp_text
