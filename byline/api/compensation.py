@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from byline.api.attributions import QueryBody
 from byline.api.currencies import LARGEST_AMOUNT, MINOR_DIGITS
@@ -138,6 +138,10 @@ class Quality(Body):
 
 class PolicyBody(Body):
     """A new policy, or a new revision of a policy."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "royalties", "currency": "EUR", "pool": 100_000}]}
+    )
 
     name: PolicyName
     """Name of the policy. A new name creates a policy. A known name adds a revision."""

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,17 +36,14 @@ def variable_of(name: str) -> str:
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"BYLINE_{name.upper()}"
 
 
-def require_known_variables(environment: Iterable[str]) -> None:
+def require_known_variables() -> None:
     """Check that every variable `BYLINE_…` is a setting: a misspelt limit would silently not apply.
-
-    Args:
-        environment: Names of all variables.
 
     Raises:
         InvalidInput: A variable is unknown.
     """
     known = {variable_of(name) for name in Settings.model_fields} | OTHER_VARIABLES
-    for name in sorted(environment):
+    for name in sorted(os.environ):
         if name.upper().startswith("BYLINE_") and name.upper() not in known:
             near = difflib.get_close_matches(name.upper(), known, 1)
             advice = f"did you mean {near[0]}?" if near else "`byline settings` lists them"

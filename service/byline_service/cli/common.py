@@ -20,15 +20,13 @@ def read_settings(**given: object) -> "Settings":
     Raises:
         InvalidInput: A setting is not valid.
     """
-    import os
-
     from pydantic import ValidationError
 
     from byline.api.validation import describe_errors
     from byline.errors import InvalidInput
     from byline_service.settings import Settings, require_known_variables
 
-    require_known_variables(os.environ)
+    require_known_variables()
     try:
         settings = Settings()
         chosen = {name: value for name, value in given.items() if value is not None}
