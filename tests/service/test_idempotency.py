@@ -73,7 +73,7 @@ def test_the_same_key_with_another_body_is_refused(running):
     assert happened(running) == ["1"]
 
 
-@pytest.mark.parametrize("key", [None, "", "x" * 201, "\t", "a b"])
+@pytest.mark.parametrize("key", [None, "", "x" * 201, "\t"])
 def test_a_key_is_needed(running, key):
     refused = send(running, key, b"1")
     assert refused.status_code == 422

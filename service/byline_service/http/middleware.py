@@ -48,8 +48,6 @@ CLIENT_GONE = 499
 """Status of a request whose client disconnected, in the log and the metrics."""
 LINGER_SECONDS, LINGER_BYTES = 1.0, 64 << 20
 """Limits on the rest of a refused body that is read before its connection is closed."""
-LOGGED_PATH = 200
-"""Most characters of a path in the log."""
 PROBES = frozenset({"/livez", "/readyz"})
 """Paths that orchestrators request by IP address."""
 
@@ -100,11 +98,11 @@ class RequestLog:
                     "request",
                     method=scope["method"],
                     route=route,
-                    path=scope["path"][:LOGGED_PATH],
                     client=client_address(scope),
                     status=status,
                     milliseconds=round(seconds * 1e3, 2),
                     **_asked_by(scope),
+                    **_index_of(scope),
                 )
 
 
@@ -118,6 +116,13 @@ def _asked_by(scope: Scope) -> dict[str, str]:
     """Return the public id of the key, never the key."""
     caller = scope["state"].get("caller")
     return {} if caller is None else {"key_id": caller.key_id}
+
+
+def _index_of(scope: Scope) -> dict[str, str]:
+    """Return the index in the path if it is served. A client may write anything else into a path, so that is left out."""
+    name = scope.get("path_params", {}).get("name")
+    served = name is not None and name in scope["app"].state.service.versions.served
+    return {"index": name} if served else {}
 
 
 def _with_headers(given: Iterable[RawHeader], request_id: str) -> list[RawHeader]:

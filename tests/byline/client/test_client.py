@@ -5,6 +5,7 @@ import re
 
 import torch
 
+from byline.api.receipts import Receipt
 from byline.client import (
     AllocationBody,
     AsyncClient,
@@ -28,6 +29,7 @@ GIVEN = {
     "feature": [1.0],
     "tensors": {"c0/w": torch.zeros(1)},
     "draft": AllocationBody(kind="allocation", policy="some"),
+    "receipt": Receipt.model_construct(),
     "wanted": NewKeyBody(name="some", person="Ada", scopes=[Scope.READ]),
 }
 MODULES = (accounts, attributions, compensation, indexes, versions)

@@ -9,17 +9,22 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from byline_service.http.connections import address_group
+from tests.system import quick_days
 from tests.system.fuzz import raw, valid
 from tests.system.fuzz.shapes import Known, _smuggling
 from tests.system.fuzz.wire import exchange
+from tests.system.quick_days import QUICK_DAYS
 from tests.system.serving import answer_without_timings, serving, tiny_index
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wire")
-    with serving(tiny_index(folder), folder, head_seconds="3", deadline_seconds="6") as running:
-        yield running
+    settings = {"head_seconds": "3", "deadline_seconds": "6"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(QUICK_DAYS, str(time.time()))  # runs of finished days can be drafted
+        with serving(tiny_index(folder), folder, module=quick_days.__name__, **settings) as running:
+            yield running
 
 
 def test_broken_shapes(served):
@@ -320,14 +325,19 @@ def test_a_reader_that_takes_no_bytes_is_closed_and_others_are_served(narrow):
     assert [reply.status for reply in exchange(narrow.port, [asked]).replies] == [200]
 
 
-def test_a_request_is_logged_with_its_path_client_and_key(narrow):
-    narrow.get("/v1/indexes/tiny?secret=words")
-    end = time.monotonic() + 5
-    while time.monotonic() < end and not any(line.get("path") == "/v1/indexes/tiny" for line in _log(narrow)):
+def test_a_request_is_logged_with_its_index_client_and_key(narrow):
+    def asked():
+        return [line for line in _log(narrow) if line.get("route") == "/v1/indexes/{name}"]
+
+    narrow.get("/v1/indexes/tiny")
+    narrow.get("/v1/indexes/words")
+    end = time.monotonic() + 10
+    while time.monotonic() < end and len(asked()) < 2:
         time.sleep(0.1)
-    line = next(line for line in _log(narrow) if line.get("path") == "/v1/indexes/tiny")
-    assert line["client"] == "127.0.0.1"
-    assert line["key_id"]
+    found, refused = asked()
+    assert (found["client"], found["index"]) == ("127.0.0.1", "tiny")
+    assert found["key_id"]
+    assert "index" not in refused
     assert "words" not in narrow.log.read_text()
 
 
