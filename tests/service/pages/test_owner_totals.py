@@ -22,7 +22,8 @@ def statement(run, until, **payable):
             "id": run, "kind": "allocation", "state": "posted", "policy": "p", "revision": 1, "currency": "EUR",
             "minor_digits": 2, "drafted_by": "ada", "drafted_at": "2026-03-04T00:00:00Z", "steps": [], "reason": None,
             "since": None, "until": until, "events": 1, "late": 0,
-            "period": None, "warnings": [], "hands": [], "asked": {}, "refused": [], "lines": lines, "totals": None, "sha256": "0" * 64,
+            "period": None, "warnings": [], "hands": [], "asked": {},
+            "refused": [], "lines": lines, "totals": None, "sha256": "0" * 64,
         }
     )  # fmt: skip
 
