@@ -1,6 +1,6 @@
 """From requests to answers, stage by stage: check, features, search, metadata, breakdowns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,7 +98,7 @@ class AnswerStages:
         for breakdown, wanted in ((self.breakdown, told), (self.noise, drawn)):
             if wanted and breakdown is not None:
                 with watch.stage("gradient"):
-                    answers |= breakdown.told(queries, wanted)
+                    answers |= _explained(breakdown, queries, wanted)
         timings = watch.timings()
         return [
             each.error or answers[place].model_copy(update={"timings": timings})
@@ -170,3 +170,18 @@ class AnswerStages:
                 f"expected an index whose groups do not mix owners, for shares, got one grouped by "
                 f"'{record.options.by}': build one with groups.by = 'owner', or without groups"
             )
+
+
+def _explained(
+    breakdown: TokenBreakdown | NoiseBreakdown,
+    queries: Sequence[PreparedQuery],
+    answers: Mapping[int, Answer],
+) -> dict[int, Answer]:
+    """Take answers apart, by the place of their question. One question's error stays with it."""
+    found: dict[int, Answer] = {}
+    for place, answer in answers.items():
+        try:
+            found[place] = breakdown.explain(queries[place], answer)
+        except BylineError as error:
+            queries[place].error = error
+    return found

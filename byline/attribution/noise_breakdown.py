@@ -15,7 +15,7 @@ from byline.api.answer import Answer
 from byline.api.answer_parts import Attribution
 from byline.api.noise_scores import BandScore, NoiseScore
 from byline.attribution.queries import CheckedRequest, PreparedQuery
-from byline.errors import BylineError, InvalidQuery
+from byline.errors import InvalidQuery
 from byline.features.queries import Featurizer, GradientFeaturizer
 from byline.index.index import AttributionIndex
 from byline.progress import count_steps
@@ -34,25 +34,16 @@ class NoiseBreakdown:
     def __init__(self, index: AttributionIndex, noise: NoiseDraws, featurizer: Featurizer) -> None:
         self._index, self._noise, self._featurizer = index, noise, featurizer
 
-    def told(self, queries: Sequence[PreparedQuery], answers: Mapping[int, Answer]) -> dict[int, Answer]:
-        """Add standard errors over replicates and parts by band to answers. One question's error stays with it.
+    def explain(self, query: PreparedQuery, answer: Answer) -> Answer:
+        """Add standard errors over replicates and parts by band to an answer.
 
         Args:
-            queries: The questions, whose items are the replicates of one query.
-            answers: Answers by the place of their question.
+            query: The question, whose items are the replicates of one query.
+            answer: Its answer.
 
-        Returns:
-            The answers by the same places, without those that failed.
+        Raises:
+            BylineError: The question or a point cannot be taken apart.
         """
-        found: dict[int, Answer] = {}
-        for place, answer in answers.items():
-            try:
-                found[place] = self._told(queries[place], answer)
-            except BylineError as error:
-                queries[place].error = error
-        return found
-
-    def _told(self, query: PreparedQuery, answer: Answer) -> Answer:
         target = query.target or self._index.recipe.query_target
         names = [*self._noise.bands] if target == "loss" and self._noise.bands else [target]
         rows = sorted({point.row for point in [*(answer.proponents or ()), *(answer.opponents or ())]})

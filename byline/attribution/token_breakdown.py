@@ -20,7 +20,7 @@ from byline.attribution.opening import require_points
 from byline.attribution.queries import CheckedRequest, PreparedQuery
 from byline.attribution.task_code import task_code
 from byline.digests import short_digest
-from byline.errors import BylineError, InvalidQuery, StaleIndex
+from byline.errors import InvalidQuery, StaleIndex
 from byline.features.patch_scores import query_patches, training_patches
 from byline.features.position_scores import query_positions, refuse_inseparable, training_positions
 from byline.features.queries import Featurizer, GradientFeaturizer
@@ -52,25 +52,16 @@ class TokenBreakdown:
         self.task = task
         """Declares the positions."""
 
-    def told(self, queries: Sequence[PreparedQuery], answers: Mapping[int, Answer]) -> dict[int, Answer]:
-        """Add the scores of tokens to answers. One question's error stays with it.
+    def explain(self, query: PreparedQuery, answer: Answer) -> Answer:
+        """Add the scores of tokens to an answer.
 
         Args:
-            queries: The questions with their features.
-            answers: Answers by the place of their question.
+            query: The question with its feature.
+            answer: Its answer.
 
-        Returns:
-            The answers by the same places, without those that failed.
+        Raises:
+            BylineError: The question or a point cannot be taken apart.
         """
-        found: dict[int, Answer] = {}
-        for place, answer in answers.items():
-            try:
-                found[place] = self._told(queries[place], answer)
-            except BylineError as error:
-                queries[place].error = error
-        return found
-
-    def _told(self, query: PreparedQuery, answer: Answer) -> Answer:
         query_texts = self._texts(query.items[0])
         listed = [*(answer.proponents or ()), *(answer.opponents or ())]
         points = list({point.row: point for point in listed}.values())  # both ends may share some

@@ -143,7 +143,6 @@ SAMPLES = {
     "0006_persons": {
         "persons": [{"name": "grace", "made_by": "ada", "made_by_key": "k" * 12, "made_at": MOMENT}],
         "person_skeletons": [{"skeleton": "grace", "person": "grace"}],
-        "ended_sessions": [{"id": "s" * 32, "expires_at": MOMENT}],
     },
 }
 

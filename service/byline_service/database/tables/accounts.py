@@ -58,15 +58,6 @@ keys = Table(
 )
 """API keys: their stored digests, their permissions, and who made them."""
 
-ended_sessions = Table(
-    "ended_sessions",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    Column("expires_at", Moment, nullable=False),
-    Index("ix_ended_sessions_expires_at", "expires_at"),
-)
-"""Sessions that ended before their cookie expires."""
-
 audit = Table(
     "audit",
     metadata,

@@ -1,4 +1,4 @@
-"""Persons, the makers of keys, ended sessions; keys, comments and rejections of runs."""
+"""Persons, the makers of keys; keys, comments and rejections of runs."""
 
 from typing import Any
 
@@ -42,13 +42,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("skeleton", name="pk_person_skeletons"),
         sa.ForeignKeyConstraint(["person"], ["persons.name"], name="fk_person_skeletons_person_persons"),
     )
-    op.create_table(
-        "ended_sessions",
-        sa.Column("id", sa.String(32), nullable=False),
-        sa.Column("expires_at", _MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_ended_sessions"),
-    )
-    op.create_index("ix_ended_sessions_expires_at", "ended_sessions", ["expires_at"])
     op.add_column("keys", sa.Column("made_by", sa.String(100)))
     op.add_column("keys", sa.Column("made_by_key", sa.String(12)))
     _record_persons()
@@ -69,7 +62,7 @@ def downgrade() -> None:
         drop_append_only(table)
     op.drop_column("keys", "made_by_key")
     op.drop_column("keys", "made_by")
-    for table in ("ended_sessions", "person_skeletons", "persons"):
+    for table in ("person_skeletons", "persons"):
         op.drop_table(table)
 
 
