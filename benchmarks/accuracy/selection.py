@@ -26,7 +26,12 @@ import byline
 from benchmarks.report import Targets
 from byline.task import Checkpoint, Outputs, Task
 
-PACKAGES = ("email", "asyncio", "tkinter", "xml", "pydoc_data", "unittest")
+LIBRARY = Path(sysconfig.get_path("stdlib"))
+PACKAGES = tuple(
+    name
+    for name in ("email", "asyncio", "tkinter", "xml", "pydoc_data", "unittest")
+    if any((LIBRARY / name).glob("*.py"))  # Debian's Python comes without tkinter
+)
 TARGET = "pydoc_data"
 WIDTH, HEADS, LAYERS, BYTES, LENGTH = 64, 4, 2, 256, 64
 RATE = 3e-3
@@ -97,11 +102,11 @@ def loss(model: nn.Module, batch: Tensor) -> Tensor:
 
 def pieces(count: int, seed: int = 0) -> tuple[list[Tensor], list[str]]:
     """Draw pieces of the packages' source, in turn, and name the package of each."""
-    library, generator = Path(sysconfig.get_path("stdlib")), torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     found: list[Tensor] = []
     texts = {
         name: b"\n".join(
-            p.read_bytes() for p in sorted((library / name).rglob("*.py")) if p.stat().st_size > 4000
+            p.read_bytes() for p in sorted((LIBRARY / name).rglob("*.py")) if p.stat().st_size > 4000
         )
         for name in PACKAGES
     }
