@@ -44,6 +44,8 @@ class _Count:
     done: int = 0
     span: int = 1
     """Steps that the running one counts as, which counts inside this one refine."""
+    told: float = 0.0
+    """Largest fraction that was told while this was the outermost count."""
 
 
 @dataclass
@@ -56,6 +58,10 @@ class _Counts:
         fraction = 0.0
         for count in reversed(self.counts):
             fraction = min(1.0, (count.done + fraction * count.span) / max(1, count.total))
+        if (
+            self.counts
+        ):  # counts inside one step follow each other: the fraction waits for them and never falls
+            self.counts[0].told = fraction = max(fraction, self.counts[0].told)
         named = next((c for c in reversed(self.counts) if c.name), None)
         name = named.name if named and named.name else self.names[-1]
         self.report(Step(name, named.done if named else 0, named.total if named else 0, fraction))

@@ -289,8 +289,10 @@ class Featurizer(GradientFeaturizer):
         if refine:
             refuse_unrefinable(self._recipe)
         made: dict[Member, tuple[Tensor, Refined | None]] = {}
-        with torch.no_grad(), count_steps("gradient", len(self._featurizers)) as advance:
+        solved = bool(refine or self._solvers)  # a solution counts beside its pass
+        with torch.no_grad(), count_steps("gradient", (1 + solved) * len(self._featurizers)) as advance:
             for member, gradients in self._passes.gradients(items, chosen):
+                advance(int(solved))
                 made[member] = self._made(member, gradients, refine=refine, mean=mean)
                 advance(1)
         return self._joined([made[member] for member in self._featurizers])

@@ -38,12 +38,14 @@ def own_modules(folder: Path) -> Iterator[dict[str, ModuleType]]:
     own: dict[str, ModuleType] = {}
     with _LOADING:
         aside = _take_out(lambda name, module: _lies_in(module, folder) or _hides(name, module, folder))
-        before = set(sys.modules)
+        before, writes_none = set(sys.modules), sys.dont_write_bytecode
         sys.path.insert(0, str(folder))
         importlib.invalidate_caches()
+        sys.dont_write_bytecode = True  # it is known by second and size: a quick edit would run the old code
         try:
             yield own
         finally:
+            sys.dont_write_bytecode = writes_none
             sys.path.remove(str(folder))
             own |= _take_out(lambda name, module: name not in before and _lies_in(module, folder))
             _put_back(aside)

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from byline.errors import BylineError, InvalidTask
 from byline.loading.failures import task_code_failures
@@ -150,9 +151,17 @@ def _anchored(task: Task, folder: Path) -> Task:
     return replace(task, checkpoints=[anchored(checkpoint) for checkpoint in task.checkpoints])
 
 
+class _SourceLoader(SourceFileLoader):
+    """Compiles the source each time: kept bytecode is known by second and size, so a quick edit would run the old code."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
+
+
 def _import_file(path: Path) -> ModuleType:
     name = f"{TASK_PREFIX}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

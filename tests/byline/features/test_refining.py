@@ -124,7 +124,7 @@ def test_a_truncated_index_takes_the_solutions_kept_coordinates(tmp_path: Path) 
     task = declared()
     opened = built(tmp_path, recipe("ekfac", projection={"size": 20}, members={"checkpoints": [0]}), task)
     ((member, model),) = members(opened, task)
-    featurizer = opened._models()._featurizers[member]
+    featurizer = opened._forms.models()._featurizers[member]
     matrix, lam = gauss_newton(model, task), 1 / (0.1 * 200)
     solved = torch.linalg.solve(
         matrix + lam * torch.eye(83).double(), model.gradients(WHOLE).dense().double().T
@@ -198,7 +198,7 @@ def test_a_scale_of_a_run_that_is_not_declared_is_part_of_the_parameters_that_ar
         tmp_path, recipe("grad_dot", projection={"kind": "identity"}, scale={"kind": "second_moment"}), task
     )
     ((member, model),) = members(opened, task)
-    models = opened._models()
+    models = opened._forms.models()
     scale_P = models._featurizers[member].scale_vectors(torch.ones(1, 83))[0].double()
     assert scale_P.std() > 0.1
     matrix = gauss_newton(model, task) * scale_P[:, None] * scale_P[None]
@@ -217,7 +217,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Attributor:
 
 
 def test_no_step_is_the_indexs_own_solution_under_the_same_damping(opened: Attributor) -> None:
-    models = opened._models()
+    models = opened._forms.models()
     for member in models.members:
         gradients_QP = models._models[member].gradients(WHOLE).dense()
         refiner, featurizer = models._refiner(member), models._featurizers[member]
@@ -242,7 +242,7 @@ def test_the_answer_says_how_far_it_was_solved(opened: Attributor) -> None:
     means, residuals = [], []
     for member, model in members(opened, task):
         matrix = gauss_newton(model, task)
-        refiner = opened._models()._refiner(member)
+        refiner = opened._forms.models()._refiner(member)
         means.append(float(matrix.diagonal().mean()))
         assert refiner.mean == pytest.approx(means[-1], rel=0.3), "the trace of few probes"
         q_1P = model.gradients(WHOLE[:1]).dense().double()
@@ -280,7 +280,7 @@ def test_a_batch_equals_single_queries(opened: Attributor) -> None:
 def test_every_form_of_a_query(opened: Attributor) -> None:
     expected = opened.attribute(QUERY, refine=4, k=90).proponents
     gradient: dict[str, Tensor] = {}
-    for member, model in opened._models()._models.items():
+    for member, model in opened._forms.models()._models.items():
         named = parameter_tensors(model.blocks, model.gradients(WHOLE[:1]).dense())
         gradient |= {f"{member.name}/{name}": tensor[0] for name, tensor in named.items()}
     by_gradient = opened.attribute(AttributionRequest(gradient=gradient, refine=4, k=90)).proponents
@@ -365,9 +365,9 @@ def test_the_task_is_needed_with_its_outputs_and_its_points(opened: Attributor, 
     task = declared()
     fewer = Attributor(
         opened.index,
-        opened._searcher,
+        opened._rows.searcher,
         task=replace(task, train_set=[task.train_set[row] for row in range(80)]),
-        featurizer=opened._featurizer,
+        featurizer=opened._forms.models(),
     )
     fewer.check(AttributionRequest(query=QUERY))
     with pytest.raises(StaleIndex, match="80 training points"):

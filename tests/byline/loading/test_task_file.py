@@ -1,5 +1,6 @@
 """Tasks and weights are read safely, and what is wrong with them is said."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,19 @@ def test_a_file_and_its_neighbors(folder: Path) -> None:
     assert load_task("mytask.py:task", base=folder).digest == before
     (folder / "mytask.py").write_text(SOURCE + "\nWIDTH = 2\n")
     assert load_task("mytask.py:task", base=folder).digest != before
+
+
+def test_an_edit_within_the_second_runs_though_it_is_as_long(folder: Path) -> None:
+    """Bytecode is known by the second and the size of its source."""
+    path = folder / "mytask.py"
+    before = path.stat()
+    first = load_task("mytask.py:task", base=folder)
+    path.write_text(SOURCE.replace('name="t"', 'name="u"'))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    second = load_task("mytask.py:task", base=folder)
+    assert (first.task.name, second.task.name) == ("t", "u")
+    assert first.digest != second.digest
+    assert not list(folder.rglob("*.pyc"))
 
 
 def test_relative_checkpoints_are_relative_to_the_tasks_file(folder: Path) -> None:

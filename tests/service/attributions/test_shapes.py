@@ -22,6 +22,7 @@ import byline_service.attributions
 from byline.api.answer import Answer
 from byline.api.attributions import AttributionBody, QueryBody, SharesBody
 from byline.api.compensation import EventBody
+from byline.attribution.answer_stages import AnswerStages
 from byline.attribution.queries import CheckedRequest, PreparedQuery
 from byline.attribution.request import AttributionRequest
 from byline.attribution.retrieval import SearchResult
@@ -78,6 +79,6 @@ def test_a_question_takes_them_in_order() -> None:
     (answer,) = attributor.answer([checked])
     assert isinstance(answer, Answer)
     assert len(answer.proponents or ()) == 2
-    drilled = inspect.signature(type(attributor)._drilled)
+    drilled = inspect.signature(AnswerStages._drilled)
     assert PreparedQuery in {each.annotation for each in drilled.parameters.values()}
     assert drilled.return_annotation is SearchResult

@@ -58,6 +58,7 @@ def test_an_answer_becomes_a_posted_statement(visit, people, served, ledger_cloc
     other.get_by_role("button", name="Approve").click()
     agree(other, "Approve")
     expect(other.locator("h1")).to_contain_text("approved")  # the page was loaded again
+    other.wait_for_load_state()  # its buttons work then
     other.get_by_role("button", name="Post").click()
     agree(other, "Post")
     expect(other.locator("h1")).to_contain_text("posted")
