@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "images.toml").write_text(build)
     (place / "query.json").write_text(json.dumps({"image": PIXELS}))
     (place / "queries.jsonl").write_text(json.dumps({"image": PIXELS}) + "\n")
-    (place / "byline").write_text(f'#!/bin/sh\nexec {sys.executable} -m byline "$@"\n')
+    (place / "byline").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m byline "$@"\n')
     (place / "byline").chmod(0o755)
     return place
 
