@@ -29,7 +29,8 @@ from byline.curvature.base import SCRATCH, EveryFit, Preconditioner, Source, Sta
 from byline.curvature.filters import FilteredCurvature, SpectralFilter
 from byline.curvature.labels import Labels
 from byline.curvature.linalg import replace_zeros, strongest_eigenpairs
-from byline.curvature.sums import LazySums, Sums, pack, unpack, wave_name, waves
+from byline.curvature.moments import RecentMoments, pack, unpack
+from byline.curvature.sums import LazySums, Sums, wave_name, waves
 from byline.errors import InvalidRecipe
 from byline.gradients.outer_products.blocks import Block
 from byline.gradients.outer_products.factors import BatchGradients, Use
@@ -158,24 +159,29 @@ class FactorStatistic(EveryFit):
         """Compute the sums of l l^T and r r^T over active positions, without their lower triangles, and their number."""
         del state
         assert isinstance(batch, BatchGradients)
+        recent = RecentMoments()
         return LazySums(
             [
                 (
                     [f"{block.name}.{part}" for part in ("left", "right", "positions")],
-                    partial(self._moments, block, batch.blocks[block.name].uses),
+                    partial(self._moments, block, batch.blocks[block.name].uses, recent),
                 )
                 for block in self.blocks
             ]
         )
 
-    def _moments(self, block: Block, uses: Sequence[Use]) -> State:
+    def _moments(self, block: Block, uses: Sequence[Use], recent: RecentMoments) -> State:
         sums: State = {}
         for use in uses:
             active_NT = use.active()
             for side, factor in (("left", use.left), ("right", use.right)):
-                diagonal = self._options.is_diagonal(block, side)
-                moment = factor.second_moment(active_NT, diagonal=diagonal)
-                _add(sums, f"{block.name}.{side}", (moment if diagonal else pack(moment)).double())
+                if self._options.is_diagonal(block, side):
+                    moment = factor.second_moment(active_NT, diagonal=True).double()
+                elif side == "right":
+                    moment = recent.packed(factor, active_NT)
+                else:
+                    moment = pack(factor.second_moment(active_NT, diagonal=False))
+                _add(sums, f"{block.name}.{side}", moment)
             _add(sums, f"{block.name}.positions", active_NT.sum().double())
         return sums
 

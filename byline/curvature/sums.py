@@ -6,9 +6,7 @@ pass of its own over the sample.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 
-import torch
 from torch import Tensor
 
 from byline.gradients.outer_products.blocks import Block
@@ -67,25 +65,3 @@ def waves(blocks: Sequence[Block], size: Callable[[Block], int]) -> list[tuple[B
 def wave_name(family: str, number: int, count: int) -> str:
     """Name the statistic of a wave: the family's name alone where there is one wave."""
     return family if count == 1 else f"{family}.{number:05d}"
-
-
-def pack(moment_DD: Tensor) -> Tensor:
-    """Take the upper triangle of a symmetric matrix: [D (D + 1) / 2]."""
-    return moment_DD.flatten()[_upper(len(moment_DD), moment_DD.device)]
-
-
-def unpack(packed: Tensor, width: int) -> Tensor:
-    """Write out a symmetric matrix [D, D] of this width. A diagonal [D] stays one."""
-    if len(packed) == width and width > 1:
-        return packed
-    upper_DD = packed.new_zeros(width, width)
-    upper_DD.view(-1)[_upper(width, packed.device)] = packed
-    return upper_DD + upper_DD.triu(1).T
-
-
-@lru_cache(maxsize=4)
-def _upper(width: int, device: torch.device) -> Tensor:
-    """List the places of the upper triangle in a flattened matrix."""
-    rows, columns = torch.triu_indices(width, width, device=device)
-    places: Tensor = rows * width + columns
-    return places

@@ -24,7 +24,8 @@ from torch import Tensor
 from byline.curvature.base import Source, Statistic
 from byline.curvature.kronecker import FactorStatistic
 from byline.curvature.labels import Labels
-from byline.curvature.sums import LazySums, Sums, pack, unpack
+from byline.curvature.moments import pack, unpack
+from byline.curvature.sums import LazySums, Sums
 from byline.gradients.outer_products.factors import BatchGradients
 from byline.scale.base import Scaler
 from byline.types import State

@@ -33,13 +33,13 @@ def line(found: Drawn) -> str:
     return f"| {found.kind} | {found.way} | {found.share:.0%} | {WORDS[found.passes]} | {error} |  |"
 
 
-def section(models: Sequence[Drawn]) -> str:
+def section(models: Sequence[Drawn], seed: int = SEED) -> str:
     """Write the table, and what was left out of it."""
     tried = [each for each in models if each.outcome != "none"]
     skipped = ", ".join(sorted({each.kind for each in models if each.outcome == "none"})) or "none"
     rows = "\n".join(line(each) for each in sorted(tried, key=lambda each: (each.way, each.kind)))
     return (
-        f"{HEAD}\n{rows}\n\nDrawn from {len(every_model())} pairs of a model and a task, with seed {SEED}. Left out, since "
+        f"{HEAD}\n{rows}\n\nDrawn from {len(every_model())} pairs of a model and a task, with seed {seed}. Left out, since "
         f"the small model fails by itself: {skipped}."
     )
 
@@ -69,7 +69,7 @@ def main() -> int:
         PAGE.write_text(written(PAGE.read_text(), models))
         print(f"{COUNT} drawn models in {PAGE.name}")
     elif not wrong:
-        print(section(models))
+        print(section(models, options.seed))
     return int(bool(wrong))
 
 

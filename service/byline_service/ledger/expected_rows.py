@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from byline_service.compensation.money import minor_digits
-from byline_service.compensation.replay import LedgerReplay
+from byline_service.compensation.replay.ledger import ReplayedLedger
 from byline_service.compensation.runs import lines_of
 from byline_service.compensation.statements import ReversalStatement
 from byline_service.compensation.timestamps import parse_timestamp
@@ -16,7 +16,7 @@ from byline_service.ledger.statement_queries import division_columns
 Row = Mapping[str, Any]
 
 
-def expected_rows(book: LedgerReplay) -> dict[Table, dict[tuple[Any, ...], Row]]:
+def expected_rows(book: ReplayedLedger) -> dict[Table, dict[tuple[Any, ...], Row]]:
     """Derive every table's rows from the journal.
 
     Args:
@@ -41,7 +41,7 @@ def expected_rows(book: LedgerReplay) -> dict[Table, dict[tuple[Any, ...], Row]]
     }
 
 
-def _events(book: LedgerReplay) -> Iterable[Row]:
+def _events(book: ReplayedLedger) -> Iterable[Row]:
     for each in book.events.values():
         yield {
             "id": each.id,
@@ -54,7 +54,7 @@ def _events(book: LedgerReplay) -> Iterable[Row]:
         }
 
 
-def _signing_keys(book: LedgerReplay) -> Iterable[Row]:
+def _signing_keys(book: ReplayedLedger) -> Iterable[Row]:
     for key_id, (stamp, key) in book.signing_keys.items():
         yield {
             "id": key_id,
@@ -64,7 +64,7 @@ def _signing_keys(book: LedgerReplay) -> Iterable[Row]:
         }
 
 
-def _policies(book: LedgerReplay) -> Iterable[Row]:
+def _policies(book: ReplayedLedger) -> Iterable[Row]:
     for sequence, policy in book.policies.values():
         yield {
             "name": policy.name,
@@ -75,7 +75,7 @@ def _policies(book: LedgerReplay) -> Iterable[Row]:
         }
 
 
-def _runs(book: LedgerReplay) -> Iterable[Row]:
+def _runs(book: ReplayedLedger) -> Iterable[Row]:
     for run in book.runs.values():
         stamp, statement = book.stamps[run.id, "draft"], run.statement
         yield {
@@ -92,7 +92,7 @@ def _runs(book: LedgerReplay) -> Iterable[Row]:
         }
 
 
-def _steps(book: LedgerReplay) -> Iterable[Row]:
+def _steps(book: ReplayedLedger) -> Iterable[Row]:
     for (run, step), stamp in book.stamps.items():
         if step != "draft":
             yield {
@@ -106,13 +106,13 @@ def _steps(book: LedgerReplay) -> Iterable[Row]:
             }
 
 
-def _lines(book: LedgerReplay) -> Iterable[Row]:
+def _lines(book: ReplayedLedger) -> Iterable[Row]:
     for run in book.runs.values():
         for line in lines_of(run.statement):
             yield {"run_id": run.id, **line.model_dump()}
 
 
-def _entries(book: LedgerReplay) -> Iterable[Row]:
+def _entries(book: ReplayedLedger) -> Iterable[Row]:
     for each in book.entries:
         yield {
             "sequence": each.sequence,
@@ -124,7 +124,7 @@ def _entries(book: LedgerReplay) -> Iterable[Row]:
         }
 
 
-def _claims(book: LedgerReplay) -> Iterable[Row]:
+def _claims(book: ReplayedLedger) -> Iterable[Row]:
     for (group, event_id), claims in book.claims.by_event.items():
         for number, claim in enumerate(claims):
             yield {

@@ -10,7 +10,8 @@ from sqlalchemy import RowMapping, Table, select, text
 
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import EventBooked, Record, record_hash
-from byline_service.compensation.replay import Finding, LedgerReplay
+from byline_service.compensation.replay.journal_replay import LedgerReplay
+from byline_service.compensation.replay.ledger import Finding, ReplayedLedger
 from byline_service.compensation.timestamps import timestamp_text
 from byline_service.database import Connection, Database
 from byline_service.database.tables.compensation import APPEND_ONLY
@@ -63,9 +64,10 @@ async def verify(database: Database, noted: tuple[int, str] | None = None) -> Ve
     """
     async with database.read() as reading:
         # Nobody can post a void or rejected run. That the journal has each of these steps is compared at the end.
-        book, noted_hash = LedgerReplay(void=await statement_queries.ended_unposted(reading)), None
+        book, noted_hash = ReplayedLedger(void=await statement_queries.ended_unposted(reading)), None
+        replay = LedgerReplay(book)
         async for row in journal_queries.rows(reading):
-            await _read(reading, book, row)
+            await _read(reading, replay, row)
             if noted is not None and row.sequence == noted[0]:
                 noted_hash = row.hash
         if noted is not None and noted_hash != noted[1]:
@@ -83,14 +85,15 @@ async def verify(database: Database, noted: tuple[int, str] | None = None) -> Ve
     )
 
 
-async def _read(reading: Connection, book: LedgerReplay, row: Row) -> None:
+async def _read(reading: Connection, replay: LedgerReplay, row: Row) -> None:
     record, wrong = await asyncio.to_thread(_parsed, row)
+    book = replay.ledger
     book.findings += wrong
     if record is None:
         book.head = row.sequence, row.hash
         return
-    events = await _events(reading, book.wanted(record))
-    await asyncio.to_thread(book.read, record, row.hash, events)
+    events = await _events(reading, replay.wanted(record))
+    await asyncio.to_thread(replay.read, record, row.hash, events)
 
 
 def _parsed(row: Row) -> tuple[Record | None, list[Finding]]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from byline.curvature import sums
-from byline.curvature.sums import LazySums, pack, unpack, wave_name, waves
+from byline.curvature.sums import LazySums, wave_name, waves
 from byline.features.featurizer import statistics
 from byline.features.fitting import fit
 from byline.gradients.checks import build_collector
@@ -25,20 +25,6 @@ def test_groups_are_made_once_when_they_are_looked_up() -> None:
     assert [float(lazy[name].sum()) for name in lazy] == [2.0, 0.0, 2.0, 0.0]
     assert made == ["a", "b"]
     assert float(lazy["a.one"].sum()) == 2.0, "another look makes it again"
-
-
-@pytest.mark.parametrize("width", [1, 2, 7])
-def test_packing_keeps_a_symmetric_matrix(width: int) -> None:
-    torch.manual_seed(0)
-    rows = torch.randn(3, width, dtype=torch.float64)
-    moment = rows.T @ rows
-    assert len(pack(moment)) == width * (width + 1) // 2
-    torch.testing.assert_close(unpack(pack(moment), width), moment)
-
-
-def test_a_diagonal_stays_one() -> None:
-    diagonal = torch.arange(5.0)
-    assert unpack(diagonal, 5) is diagonal
 
 
 def test_waves_hold_as_many_blocks_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:

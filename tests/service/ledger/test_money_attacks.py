@@ -7,7 +7,7 @@ from sqlalchemy import insert
 
 from byline.api.compensation import Reason
 from byline.errors import InvalidInput, NotPayable
-from byline_service.compensation import replay
+from byline_service.compensation.replay import drafts
 from byline_service.compensation.runs import RunConflict
 from byline_service.compensation.timestamps import parse_timestamp
 from byline_service.database.tables.compensation import run_steps
@@ -331,8 +331,8 @@ class TestDrafts:
             recomputed.append(found.period.name)
             return draft_allocation(policy, found)
 
-        draft_allocation = replay.draft_allocation
-        monkeypatch.setattr(replay, "draft_allocation", counted)
+        draft_allocation = drafts.draft_allocation
+        monkeypatch.setattr(drafts, "draft_allocation", counted)
         assert books.verify().findings == []
         assert recomputed == ["2026-03"]
 
