@@ -15,6 +15,8 @@ LIBRARIES = 700 << 20
 """Bytes of a process that has loaded its libraries and done nothing."""
 LEAST = 1 / 8
 """Part of the memory that a batch may take at least, however much a model and its curvature take."""
+CHECKED = 1.6
+"""Bytes of the first batches in units of later ones: they are compared with an item alone, and weighed otherwise."""
 STEEPEST = 1000
 """Cost of a number of the longest item in units of a short item's, at most."""
 STEPS = 4
@@ -52,7 +54,7 @@ def item_cost(task: Task, model: MemberModel, signal: str) -> ItemCost:
     costs = [model.pass_cost(item, signal) for item in count_items(None, measured)]
     small, cost = costs[0], costs[-1]
     size, square = grown((half, small.size), (longest, cost.size))
-    return ItemCost(size, cost.seconds / longest, sum(lengths) / len(lengths), square)
+    return ItemCost(CHECKED * size, cost.seconds / longest, sum(lengths) / len(lengths), square)
 
 
 def grown(small: tuple[int, int], large: tuple[int, int]) -> tuple[float, float]:

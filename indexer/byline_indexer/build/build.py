@@ -176,6 +176,7 @@ def _build_version(
         model.remember(checks, plan.members[0])
     with executor_for(plan, identity.task, config.build.workers, model) as executor:
         run_units(plan, workspace, executor, observer)
+    del executor, model  # the model's and the fits' memory is free before the index is written
 
     def writing(what: str, done: int, total: int) -> None:
         observer.progress(f"write {what}", done, total)

@@ -4,7 +4,6 @@ from byline.curvature.arnoldi import Arnoldi
 from byline.curvature.iterative import IterativeCurvature
 from byline.errors import InvalidRecipe
 from byline.models.member import MemberModel
-from byline.projection.ritz import RitzProjection
 from byline.recipes import Recipe
 from byline_indexer.build.batch_memory import LIBRARIES, model_bytes
 
@@ -12,6 +11,9 @@ PRODUCT = 48
 """Bytes a number while the curvature multiplies a vector: both of them in double precision, and their tensors."""
 SOLVER = 48
 """Bytes a number of a query's solver: six vectors in double precision."""
+
+DIRECTION = 12
+"""Bytes a number of each of Lanczos' directions: in memory, in the file that is read, and while they are mixed."""
 
 
 def refuse_wide_vectors(model: MemberModel, recipe: Recipe, memory: int) -> None:
@@ -38,9 +40,9 @@ def refuse_wide_vectors(model: MemberModel, recipe: Recipe, memory: int) -> None
 
 def _bytes_a_number(recipe: Recipe) -> int:
     """Count the bytes of vectors for each attributed number. 0 where none is held whole."""
-    curvature, projection = recipe.curvature, recipe.projection
+    curvature = recipe.curvature
     if isinstance(curvature, IterativeCurvature):
         return PRODUCT + SOLVER
-    if isinstance(curvature, Arnoldi) and isinstance(projection, RitzProjection):
-        return PRODUCT + 4 * (curvature.steps + projection.size)
+    if isinstance(curvature, Arnoldi):
+        return PRODUCT + DIRECTION * curvature.steps
     return 0
