@@ -80,7 +80,9 @@ class Settings(BaseSettings):
     """Number of database connections that are kept open."""
     secret: SecretStr | None = None
     """Secret for the digests of keys and for sessions: 32 or more random characters. PostgreSQL needs one. With SQLite
-    one is generated in `data_dir`. A new secret makes every key invalid."""
+    one is generated in `data_dir`. A new secret makes every key invalid, unless `second_secret` has the former one."""
+    second_secret: SecretStr | None = None
+    """Another accepted secret while one replaces the other. A key that is used gets a digest under `secret`."""
     signing_key: SecretStr | None = None
     """Ed25519 private key as PEM, which signs answers and events. Without one, the key is derived from the secret."""
     signing_former_keys: str = ""
@@ -97,7 +99,8 @@ class Settings(BaseSettings):
     """Bearer token for `/metrics`, as Prometheus sends it. A key with the scope `read` works too. A service with
     loopback names only needs neither."""
     secure_cookies: bool = False
-    """Send the session cookie over https only. Set it behind a proxy that terminates TLS."""
+    """Browsers reach the service by https: the session cookie is `__Host-byline_session`, sent over https only. Set it
+    behind a proxy that terminates TLS. A request that comes by https does the same without the setting."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of torch and FAISS inside the compute thread. None leaves the libraries' default."""
     max_k: int = Field(default=1000, ge=1)
@@ -185,7 +188,7 @@ class Settings(BaseSettings):
             )
         return tuple(host.lower() for host in hosts)
 
-    @field_validator("secret")
+    @field_validator("secret", "second_secret")
     @classmethod
     def _long(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None and len(secret.get_secret_value()) < SHORTEST_SECRET:

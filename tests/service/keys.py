@@ -1,6 +1,7 @@
 """Accounts for tests: a folder with a migrated SQLite file and one admin key in it, copied from a template."""
 
 import asyncio
+import re
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ def prepared(folder, **settings) -> Settings:
     folder.mkdir(parents=True, exist_ok=True)
     if "database_url" not in settings:
         (folder / "byline.sqlite").write_bytes(_template()[0])
-    return Settings(data_dir=folder, secret=SECRET, **settings)
+    return Settings(data_dir=folder, **({"secret": SECRET} | settings))
 
 
 def admin_key() -> str:
@@ -111,6 +112,14 @@ def printed_key(output) -> str:
     line = output.readline()
     assert line.startswith("Key, shown this once: byl_"), line
     return line.split(": ")[1].strip()
+
+
+def sign_in(client, key, **headers):
+    """Sign a client in as the login page does; more headers replace those of a browser."""
+    shown = client.get("/login")
+    token = re.search(r'data-token="([0-9a-f]+)"', shown.text)
+    body = {"key": key, "token": token[1] if token else ""}
+    return client.post("/login", json=body, headers={"origin": "http://localhost"} | headers)
 
 
 def session_cookie(address: str, key: str | None = None) -> dict[str, str]:

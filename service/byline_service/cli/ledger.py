@@ -73,6 +73,7 @@ def bundle(
     """
     from byline.errors import InvalidInput
     from byline.paths import local_path
+    from byline_service.accounts import audit
     from byline_service.ledger.bundles import read_bundle
 
     local_path(out, "OUT")
@@ -80,8 +81,9 @@ def bundle(
         raise InvalidInput(f"expected a file in an existing folder, got {out.parent}, which is not a folder")
 
     async def work(database: "Database") -> int:
-        async with database.read() as reading:
-            found = await read_bundle(reading, run)
+        async with database.begin() as transaction:
+            found = await read_bundle(transaction, run)
+            await audit.record(transaction, audit.OPERATOR, "exports.bundle", found.run)
         out.write_bytes(found.canonical())
         return len(found.events)
 
@@ -135,6 +137,7 @@ def export(
     """
     from byline.errors import InvalidInput
     from byline.paths import local_path
+    from byline_service.accounts import audit
     from byline_service.ledger import journal_queries
 
     local_path(path, "PATH")
@@ -143,6 +146,8 @@ def export(
 
     async def work(database: "Database") -> int:
         written = 0
+        async with database.begin() as transaction:
+            await audit.record(transaction, audit.OPERATOR, "exports.journal", "journal")
         with path.open("w") as file:
             async with database.read() as reading:
                 async for row in journal_queries.rows(reading):

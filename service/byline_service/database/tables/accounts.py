@@ -58,6 +58,15 @@ keys = Table(
 )
 """API keys: their stored digests, their permissions, and who made them."""
 
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("expires_at", Moment, nullable=False),
+    Index("ix_ended_sessions_expires_at", "expires_at"),
+)
+"""Sessions of browsers that were ended before their time. Their cookies are refused."""
+
 audit = Table(
     "audit",
     metadata,
