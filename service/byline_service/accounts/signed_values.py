@@ -32,8 +32,11 @@ def read_signed(purpose: str, text: str, secrets: Secrets) -> list[Any] | None:
     payload, _, given = text.partition(".")
     try:
         signature = _decoded(given)
-        expected = [signature_of(purpose, payload, secret) for secret in secrets.accepted]
-        if not any([hmac.compare_digest(each, signature) for each in expected]):
+        fits = [
+            hmac.compare_digest(signature_of(purpose, payload, secret), signature)
+            for secret in secrets.accepted
+        ]
+        if not any(fits):
             return None
         values: list[Any] = json.loads(_decoded(payload))
     except (binascii.Error, UnicodeError, ValueError):

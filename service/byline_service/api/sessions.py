@@ -40,8 +40,8 @@ async def login(request: Request) -> Response:
     that nobody is moved to another person's key by a link.
     """
     service: AppState = request.app.state.service
-    require_same_origin(request.scope)
     body, _ = await json_body(request, LoginBody)
+    require_same_origin(request.scope)
     accounts, now = service.accounts, time.time()
     nonce = accounts.cookies.read(login_tokens.COOKIE, request.scope) or ""
     login_tokens.require_token(body.token, nonce, now, accounts.secrets)
@@ -86,8 +86,8 @@ async def _key_of(request: Request, text: str) -> StoredKey:
         with suppress(BylineError):
             stored = await service.accounts.keys.find(parse_key(text).id)
         address = client_address(request.scope) or ""
-        failed = (None, "") if stored is None else (stored.id, stored.person)
-        service.failed_logins.add(FailedLogin(*failed, address, attempts=1))
+        key_id, person = (None, "") if stored is None else (stored.id, stored.person)
+        service.failed_logins.add(FailedLogin(key_id, person, address, attempts=1))
         raise
 
 

@@ -15,6 +15,7 @@ from tests.service.keys import admin_key, bearer, sign_in
 SECRET = b"s" * 32
 SECRETS = Secrets(SECRET)
 OWN = {"origin": "http://localhost"}
+NEW = "another secret, as long as the first one is"
 ASK, QUERY = "/v1/indexes/fake/attributions", {"query": {"text": "hello"}}
 
 
@@ -187,8 +188,7 @@ def test_two_secrets_are_valid_while_one_replaces_the_other(serve, database):
     key = before.key_for(scopes=["read"])
     cookie = {"cookie": session_header(sign_in(client_without_key(before.client), key)).split(";")[0]}
     signed = before.app.state.service.keyring.signing.public.id
-    new = "another secret, as long as the first one is"
-    during = serve(database_url=database.url, secret=new, second_secret=OURS)
+    during = serve(database_url=database.url, secret=NEW, second_secret=OURS)
     client = client_without_key(during.client)
     assert client.get("/v1/caller", headers=bearer(key)).status_code == 200
     assert client.get("/v1/caller", headers=cookie).status_code == 200
@@ -196,7 +196,7 @@ def test_two_secrets_are_valid_while_one_replaces_the_other(serve, database):
     assert keyring.signing.public.id != signed
     assert signed in keyring.accepted
     during.client.portal.call(write, during.app.state.service)
-    after = serve(database_url=database.url, secret=new)
+    after = serve(database_url=database.url, secret=NEW)
     client = client_without_key(after.client)
     assert client.get("/v1/caller", headers=bearer(key)).status_code == 200, "it was used meanwhile"
     assert client.get("/v1/caller", headers=cookie).status_code == 401
@@ -205,5 +205,5 @@ def test_two_secrets_are_valid_while_one_replaces_the_other(serve, database):
 
 def test_an_unused_key_ends_with_its_secret(serve, database):
     key = serve(database_url=database.url).key_for(scopes=["read"])
-    after = serve(database_url=database.url, secret="another secret, as long as the first one is")
+    after = serve(database_url=database.url, secret=NEW)
     assert client_without_key(after.client).get("/v1/caller", headers=bearer(key)).status_code == 401
