@@ -47,6 +47,7 @@ from byline_service.database.readiness import DatabaseReadiness
 from byline_service.http import problems
 from byline_service.http.middleware import AllowedHosts, BodyLimit, RequestLog
 from byline_service.http.problems import Failures
+from byline_service.ledger.head_notes import HeadNotes
 from byline_service.ledger.verify_job import Verifier
 from byline_service.maintenance import run_maintenance, write
 from byline_service.observability.metrics import Metrics
@@ -248,12 +249,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warming.add_done_callback(_log_failure)
     following = asyncio.ensure_future(service.follower.run())
     house = asyncio.ensure_future(run_maintenance(service))
+    noting = asyncio.ensure_future(_head_notes(service).run(service.settings.ledger_heads_seconds))
     yield
     service.admission.close()
-    warming.cancel()
-    following.cancel()
+    for each in (warming, following, noting):
+        each.cancel()
     # The follower may be in the middle of a transaction: a connection that is closed under it never answers again.
-    await asyncio.gather(warming, following, return_exceptions=True)
+    await asyncio.gather(warming, following, noting, return_exceptions=True)
     await service.switcher.close()
     await asyncio.to_thread(service.compute.stop)
     if service.tracing is not None:
@@ -262,6 +264,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.gather(house, return_exceptions=True)
     await write(service)
     await service.database.dispose()
+
+
+def _head_notes(service: AppState) -> HeadNotes:
+    url = service.settings.ledger_heads_url
+    address = None if url is None else url.get_secret_value()
+    return HeadNotes(service.database, service.settings.ledger_heads_file, address, service.metrics)
 
 
 async def _warm(service: AppState) -> None:

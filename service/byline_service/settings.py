@@ -87,6 +87,13 @@ class Settings(BaseSettings):
     """Ed25519 private key as PEM, which signs answers and events. Without one, the key is derived from the secret."""
     signing_former_keys: str = ""
     """Former Ed25519 public keys as PEM, one after the other. Receipts that they signed can still be booked."""
+    ledger_heads_file: LocalPath | None = None
+    """File that gets the heads of the journal and of the audit log, a line each time. Keep it where the database's
+    owner cannot change it. `byline ledger verify --head FILE` checks all of them."""
+    ledger_heads_url: SecretStr | None = None
+    """Address that gets the heads as JSON, by POST."""
+    ledger_heads_seconds: float = Field(default=3600.0, ge=1)
+    """Seconds between two notes of the heads. Heads that did not change are not noted again."""
     key_fresh_seconds: float = Field(default=5.0, ge=0)
     """Seconds for which a key is cached without asking the database: a revoked key may work that long."""
     key_grace_seconds: float = Field(default=300.0, ge=0)
@@ -187,6 +194,15 @@ class Settings(BaseSettings):
                 "expected at least one name in allowed_hosts: name the hosts under which clients reach the service"
             )
         return tuple(host.lower() for host in hosts)
+
+    @field_validator("ledger_heads_url")
+    @classmethod
+    def _address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("https://", "http://")):
+            raise InvalidInput(
+                "expected ledger_heads_url to begin with https:// or http://, got another text"
+            )
+        return url
 
     @field_validator("secret", "second_secret")
     @classmethod

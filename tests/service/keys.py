@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from byline.api.accounts import Scope
-from byline_service.accounts import key_management, key_queries
+from byline_service.accounts import audit, key_management, key_queries
 from byline_service.accounts.audit import OPERATOR
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.keys import digest_key, parse_key
@@ -105,6 +105,7 @@ async def add_admin(database) -> None:
     async with database.begin() as transaction:
         if await key_queries.find(transaction, key.id) is None:
             await key_queries.add(transaction, stored)
+            await audit.record(transaction, OPERATOR, "keys.create", key.id)
 
 
 def printed_key(output) -> str:

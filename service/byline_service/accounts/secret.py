@@ -8,8 +8,10 @@ from pathlib import Path
 
 from byline.errors import InvalidInput
 from byline_service.database import Database
-from byline_service.database.engine import sqlite_url
+from byline_service.database.engine import database_url, sqlite_url
 from byline_service.settings import SHORTEST_SECRET, Settings
+
+_SQLITE = "byline.sqlite"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,25 @@ def open_database(settings: Settings) -> Database:
             f"expected a data folder that can be written, got {folder}, which is read-only or another user's: set "
             "BYLINE_DATA_DIR"
         )
-    return Database(sqlite_url(folder / "byline.sqlite"), pool_size=settings.database_pool)
+    return Database(sqlite_url(folder / _SQLITE), pool_size=settings.database_pool)
+
+
+def require_database(settings: Settings) -> None:
+    """Require that a database of SQLite is there. Nothing is created.
+
+    Raises:
+        InvalidInput: There is no such file.
+    """
+    path = settings.data_dir / _SQLITE
+    if settings.database_url is not None:
+        url = database_url(settings.database_url.get_secret_value())
+        if url.get_backend_name() != "sqlite":
+            return
+        path = Path(url.database or "")
+    if not path.is_file():
+        raise InvalidInput(
+            f"expected a database, got none at {path}: set BYLINE_DATABASE_URL or BYLINE_DATA_DIR to those of the service"
+        )
 
 
 def read_secrets(settings: Settings, *, is_sqlite: bool) -> Secrets:

@@ -140,6 +140,7 @@ SAMPLES = {
         ],
     },
     "0005_budgets": {},  # columns of tables of before, and no table
+    "0008_audit_chain": {},
     "0007_sessions": {
         "ended_sessions": [{"id": "s" * 16, "expires_at": MOMENT}],
     },
