@@ -207,6 +207,7 @@ def take(browser: Browser, address: str, key: str, dark: bool, query: dict[str, 
     )
     page = context.new_page()
     page.goto(f"/login#key={key}")
+    page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{address}/")
     pages = {
         "ask": f"/?index={INDEX}&k=5&target={TARGET}",

@@ -330,5 +330,9 @@ class VerificationDocument(Document):
     """Number of statement runs."""
     posted: int
     """Number of posted statement runs."""
+    audit: int
+    """Id of the last line of the audit log."""
+    audit_head: str
+    """Hash of the last line of the audit log. Keep a copy outside the service."""
     findings: list[FindingDocument]
     """Discrepancies, at most one hundred. Empty if the ledger is intact."""

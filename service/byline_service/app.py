@@ -15,10 +15,12 @@ from byline.attribution.attributor import Attributor
 from byline.errors import BylineError, InvalidInput
 from byline.version import __version__
 from byline_service.accounts.authentication import Authentication
+from byline_service.accounts.exports import ExportLog
+from byline_service.accounts.failed_logins import FailedLogins
 from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.permissions import require_guarded
 from byline_service.accounts.quotas import MemoryCounter, Quotas, SharedCounter
-from byline_service.accounts.secret import open_database, read_secret
+from byline_service.accounts.secret import open_database, read_secrets
 from byline_service.accounts.usage import UsageBuffer
 from byline_service.api import (
     attributions,
@@ -45,6 +47,7 @@ from byline_service.database.readiness import DatabaseReadiness
 from byline_service.http import problems
 from byline_service.http.middleware import AllowedHosts, BodyLimit, RequestLog
 from byline_service.http.problems import Failures
+from byline_service.ledger.head_notes import HeadNotes
 from byline_service.ledger.verify_job import Verifier
 from byline_service.maintenance import run_maintenance, write
 from byline_service.observability.metrics import Metrics
@@ -122,6 +125,7 @@ def create_app(
     ask.mount_static(app)
     app.openapi = _written_once(app, service)  # type: ignore[method-assign]
     app.add_middleware(BodyLimit, limit=BodyLimits(settings, service.versions))
+    app.add_middleware(ExportLog, database=service.database, failures=service.failures)
     app.add_middleware(Authentication, accounts=service.accounts, failures=service.failures)
     app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
     app.add_middleware(RequestLog, metrics=service.metrics)
@@ -171,6 +175,7 @@ def build_state(
         accounts=_key_cache(database, settings),
         quotas=_quotas(database, settings),
         usage=UsageBuffer(),
+        failed_logins=FailedLogins(),
         admission=admission,
         compute=compute,
         failures=Failures(partial(_retry_after, admission, compute)),
@@ -200,7 +205,8 @@ def _registry(attributors: Mapping[str, Attributor | ServedVersion], metrics: Me
 def _key_cache(database: Database, settings: Settings) -> KeyCache:
     return KeyCache(
         database,
-        read_secret(settings, is_sqlite=database.is_sqlite),
+        read_secrets(settings, is_sqlite=database.is_sqlite),
+        secure_cookies=settings.secure_cookies,
         fresh_seconds=settings.key_fresh_seconds,
         grace_seconds=settings.key_grace_seconds,
     )
@@ -242,21 +248,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warming = asyncio.ensure_future(_warm(service))
     warming.add_done_callback(_log_failure)
     following = asyncio.ensure_future(service.follower.run())
-    house = asyncio.ensure_future(run_maintenance(service.database, service.accounts, service.usage))
+    house = asyncio.ensure_future(run_maintenance(service))
+    noting = asyncio.ensure_future(_head_notes(service).run(service.settings.ledger_heads_seconds))
     yield
     service.admission.close()
-    warming.cancel()
-    following.cancel()
+    for each in (warming, following, noting):
+        each.cancel()
     # The follower may be in the middle of a transaction: a connection that is closed under it never answers again.
-    await asyncio.gather(warming, following, return_exceptions=True)
+    await asyncio.gather(warming, following, noting, return_exceptions=True)
     await service.switcher.close()
     await asyncio.to_thread(service.compute.stop)
     if service.tracing is not None:
         await asyncio.to_thread(service.tracing.close)
     house.cancel()
     await asyncio.gather(house, return_exceptions=True)
-    await write(service.database, service.accounts, service.usage)
+    await write(service)
     await service.database.dispose()
+
+
+def _head_notes(service: AppState) -> HeadNotes:
+    url = service.settings.ledger_heads_url
+    address = None if url is None else url.get_secret_value()
+    return HeadNotes(service.database, service.settings.ledger_heads_file, address, service.metrics)
 
 
 async def _warm(service: AppState) -> None:

@@ -80,11 +80,20 @@ class Settings(BaseSettings):
     """Number of database connections that are kept open."""
     secret: SecretStr | None = None
     """Secret for the digests of keys and for sessions: 32 or more random characters. PostgreSQL needs one. With SQLite
-    one is generated in `data_dir`. A new secret makes every key invalid."""
+    one is generated in `data_dir`. A new secret makes every key invalid, unless `second_secret` has the former one."""
+    second_secret: SecretStr | None = None
+    """Another accepted secret while one replaces the other. A key that is used gets a digest under `secret`."""
     signing_key: SecretStr | None = None
     """Ed25519 private key as PEM, which signs answers and events. Without one, the key is derived from the secret."""
     signing_former_keys: str = ""
     """Former Ed25519 public keys as PEM, one after the other. Receipts that they signed can still be booked."""
+    ledger_heads_file: LocalPath | None = None
+    """File that gets the heads of the journal and of the audit log, a line each time. Keep it where the database's
+    owner cannot change it. `byline ledger verify --head FILE` checks all of them."""
+    ledger_heads_url: SecretStr | None = None
+    """Address that gets the heads as JSON, by POST."""
+    ledger_heads_seconds: float = Field(default=3600.0, ge=1)
+    """Seconds between two notes of the heads. Heads that did not change are not noted again."""
     key_fresh_seconds: float = Field(default=5.0, ge=0)
     """Seconds for which a key is cached without asking the database: a revoked key may work that long."""
     key_grace_seconds: float = Field(default=300.0, ge=0)
@@ -97,7 +106,8 @@ class Settings(BaseSettings):
     """Bearer token for `/metrics`, as Prometheus sends it. A key with the scope `read` works too. A service with
     loopback names only needs neither."""
     secure_cookies: bool = False
-    """Send the session cookie over https only. Set it behind a proxy that terminates TLS."""
+    """Browsers reach the service by https: the session cookie is `__Host-byline_session`, sent over https only. Set it
+    behind a proxy that terminates TLS. A request that comes by https does the same without the setting."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of torch and FAISS inside the compute thread. None leaves the libraries' default."""
     max_k: int = Field(default=1000, ge=1)
@@ -185,7 +195,16 @@ class Settings(BaseSettings):
             )
         return tuple(host.lower() for host in hosts)
 
-    @field_validator("secret")
+    @field_validator("ledger_heads_url")
+    @classmethod
+    def _address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("https://", "http://")):
+            raise InvalidInput(
+                "expected ledger_heads_url to begin with https:// or http://, got another text"
+            )
+        return url
+
+    @field_validator("secret", "second_secret")
     @classmethod
     def _long(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None and len(secret.get_secret_value()) < SHORTEST_SECRET:

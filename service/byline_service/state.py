@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from byline.attribution.attributor import Attributor
+    from byline_service.accounts.failed_logins import FailedLogins
     from byline_service.accounts.key_cache import KeyCache
     from byline_service.accounts.quotas import Quotas
     from byline_service.accounts.usage import UsageBuffer
@@ -46,6 +47,8 @@ class AppState:
     """Limits on requests and queries a minute."""
     usage: "UsageBuffer"
     """Usage that was counted and is not written yet."""
+    failed_logins: "FailedLogins"
+    """Failed logins that were counted and are not in the audit log yet."""
     admission: "Admission"
     """Limits on concurrent requests."""
     compute: "ComputeThread"

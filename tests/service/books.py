@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from byline_service.accounts.scopes import Caller
 from byline_service.ledger import entry_queries, run_workflow, statement_queries
 from byline_service.ledger.booking import book_event, revise_policy
+from byline_service.ledger.heads import Head
 from byline_service.ledger.verify import verify
 from tests.service.compensation.reference import KEY, event, policy
 from tests.service.databases import UsedDatabase
@@ -75,5 +76,17 @@ class Books:
         self.approve(run_id)
         return self.post(run_id)
 
+    def verify_heads(self, heads):
+        """What is found in a ledger that must have these heads."""
+        return self.used.run(lambda database: verify(database, heads)).findings
+
+    def heads(self):
+        """The heads of both logs."""
+        found = self.verify()
+        return [Head("journal", found.records, found.head)] * bool(found.records) + [
+            Head("audit", found.audit, found.audit_head)
+        ]
+
     def verify(self, noted=None):
-        return self.used.run(lambda database: verify(database, noted))
+        heads = [] if noted is None else [Head("journal", *noted)]
+        return self.used.run(lambda database: verify(database, heads))

@@ -53,9 +53,9 @@ def serve(tmp_path):
         client.__exit__(None, None, None)
 
 
-def client_without_key(client):
+def client_without_key(client, scheme="http"):
     """Another client of the same running application, which carries no key."""
-    other = TestClient(client.app, base_url="http://localhost", raise_server_exceptions=False)
+    other = TestClient(client.app, base_url=f"{scheme}://localhost", raise_server_exceptions=False)
     other.portal = client.portal  # the loop that the application's connections belong to
     return other
 

@@ -1,6 +1,7 @@
 """Accounts for tests: a folder with a migrated SQLite file and one admin key in it, copied from a template."""
 
 import asyncio
+import re
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from byline.api.accounts import Scope
-from byline_service.accounts import key_management, key_queries
+from byline_service.accounts import audit, key_management, key_queries
 from byline_service.accounts.audit import OPERATOR
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.keys import digest_key, parse_key
@@ -25,7 +26,7 @@ def prepared(folder, **settings) -> Settings:
     folder.mkdir(parents=True, exist_ok=True)
     if "database_url" not in settings:
         (folder / "byline.sqlite").write_bytes(_template()[0])
-    return Settings(data_dir=folder, secret=SECRET, **settings)
+    return Settings(data_dir=folder, **({"secret": SECRET} | settings))
 
 
 def admin_key() -> str:
@@ -104,6 +105,7 @@ async def add_admin(database) -> None:
     async with database.begin() as transaction:
         if await key_queries.find(transaction, key.id) is None:
             await key_queries.add(transaction, stored)
+            await audit.record(transaction, OPERATOR, "keys.create", key.id)
 
 
 def printed_key(output) -> str:
@@ -111,6 +113,14 @@ def printed_key(output) -> str:
     line = output.readline()
     assert line.startswith("Key, shown this once: byl_"), line
     return line.split(": ")[1].strip()
+
+
+def sign_in(client, key, **headers):
+    """Sign a client in as the login page does; more headers replace those of a browser."""
+    shown = client.get("/login")
+    token = re.search(r'data-token="([0-9a-f]+)"', shown.text)
+    body = {"key": key, "token": token[1] if token else ""}
+    return client.post("/login", json=body, headers={"origin": "http://localhost"} | headers)
 
 
 def session_cookie(address: str, key: str | None = None) -> dict[str, str]:

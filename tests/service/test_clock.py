@@ -1,12 +1,15 @@
 """The clock of the day is set, forwards and backwards: nobody is locked out, nothing is lost, the order stays."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from byline.api.versions import VersionState
 from byline_service import idempotency, maintenance
 from byline_service.accounts import key_cache
+from byline_service.accounts.failed_logins import FailedLogins
+from byline_service.accounts.secret import Secrets
 from byline_service.accounts.usage import UsageBuffer
 from byline_service.idempotency import Attempt
 from byline_service.ledger import journal_queries
@@ -107,9 +110,13 @@ def test_a_clock_that_was_set_ahead_forgets_no_answer(database, clock, monkeypat
     monkeypatch.setattr(maintenance, "SECONDS", 0.001)
 
     async def keep_house(used):
-        house = asyncio.ensure_future(
-            maintenance.run_maintenance(used, key_cache.KeyCache(used, b"s" * 32), UsageBuffer())
+        service = SimpleNamespace(
+            database=used,
+            accounts=key_cache.KeyCache(used, Secrets(b"s" * 32)),
+            usage=UsageBuffer(),
+            failed_logins=FailedLogins(),
         )
+        house = asyncio.ensure_future(maintenance.run_maintenance(service))
         await asyncio.sleep(0.05)
         assert not house.done()
         house.cancel()

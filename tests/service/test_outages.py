@@ -95,7 +95,7 @@ def test_without_postgresql_known_keys_are_answered_and_the_rest_is_a_clean_503(
 async def flush(service):
     from byline_service.maintenance import write
 
-    await write(service.database, service.accounts, service.usage)
+    await write(service)
 
 
 def test_a_service_starts_without_its_database_and_becomes_ready_with_it(serve, own_postgres):

@@ -1,15 +1,19 @@
-"""The audit log of changes. Rows are only ever added."""
+"""The audit log of changes. Rows are only ever added, each chained to the one before by its hash."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, RowMapping, insert, select, text
 
 from byline_service.accounts.scopes import Caller
 from byline_service.database import Connection
+from byline_service.database.audit_hash import GENESIS, audit_hash
 from byline_service.database.tables.accounts import audit
 
+PAGE = 500
+"""Number of lines that are read at a time."""
+_LOCK = text("SELECT pg_advisory_xact_lock(7164220592)")
 OPERATOR = Caller(key_id="", person="operator", scopes=frozenset())
 """The caller of the command line: anyone who can read the database's files or its password."""
 
@@ -21,7 +25,7 @@ async def record(
     subject: str,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a line of the audit log in the transaction of the change.
+    """Write a line of the audit log in the transaction of the change. On PostgreSQL other writers wait for its end.
 
     Args:
         transaction: The open transaction.
@@ -30,16 +34,37 @@ async def record(
         subject: Id or name of the changed object.
         details: More values, as JSON, without secrets and without parts of a query or a training point.
     """
-    await transaction.execute(
-        insert(audit).values(
-            at=datetime.now(UTC),
-            key_id=caller.key_id or None,
-            person=caller.person,
-            action=action,
-            subject=subject,
-            details=dict(details or {}),
-        )
-    )
+    last = await _last(transaction)
+    line = {
+        "id": 1 if last is None else last.id + 1,
+        "at": datetime.now(UTC),
+        "key_id": caller.key_id or None,
+        "person": caller.person,
+        "action": action,
+        "subject": subject,
+        "details": dict(details or {}),
+    }
+    chained = audit_hash(line, GENESIS if last is None else last.hash)
+    await transaction.execute(insert(audit).values(**line, hash=chained))
+
+
+async def _last(transaction: Connection) -> "Row[tuple[int, str]] | None":
+    """Return the last line. On PostgreSQL a lock is held until the end of the transaction."""
+    if transaction.dialect.name != "sqlite":
+        await transaction.execute(_LOCK)
+    chosen = select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)
+    return (await transaction.execute(chosen)).first()
+
+
+async def rows(transaction: Connection) -> AsyncIterator[Sequence[RowMapping]]:
+    """Read all lines in order.
+
+    Yields:
+        Some lines at a time.
+    """
+    chosen = select(audit).order_by(audit.c.id).execution_options(yield_per=PAGE)
+    async for part in (await transaction.stream(chosen)).mappings().partitions():
+        yield part
 
 
 async def page(transaction: Connection, before: int | None, limit: int) -> list[Mapping[str, Any]]:
@@ -50,7 +75,8 @@ async def page(transaction: Connection, before: int | None, limit: int) -> list[
         before: Only lines older than this one.
         limit: Most lines to return.
     """
-    chosen = select(audit).order_by(audit.c.id.desc()).limit(limit)
+    shown = [column for column in audit.c if column is not audit.c.hash]
+    chosen = select(*shown).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         chosen = chosen.where(audit.c.id < before)
     return [dict(row) for row in (await transaction.execute(chosen)).mappings()]

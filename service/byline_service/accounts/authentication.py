@@ -3,7 +3,6 @@
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as RequestScope
@@ -84,7 +83,7 @@ async def authenticate(scope: RequestScope, accounts: KeyCache) -> StoredKey:
         if kind.lower() != "bearer":
             raise Unauthorized(NO_KEY)
         return await accounts.by_key(text.strip())
-    cookie = HTTPConnection(scope).cookies.get(COOKIE)
+    cookie = accounts.cookies.read(COOKIE, scope)
     if cookie is None:
         raise Unauthorized(NO_KEY)
     if scope["method"] not in SAFE:

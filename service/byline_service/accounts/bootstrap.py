@@ -7,7 +7,7 @@ from byline.errors import InvalidInput
 from byline_service.accounts import key_management, key_queries
 from byline_service.accounts.audit import OPERATOR
 from byline_service.accounts.keys import ApiKey
-from byline_service.accounts.secret import read_secret
+from byline_service.accounts.secret import read_secrets
 from byline_service.database import Database
 from byline_service.settings import LOOPBACK, Settings
 
@@ -48,7 +48,7 @@ async def first_key(database: Database, settings: Settings) -> ApiKey | None:
     Returns:
         The key in the clear. None if there is a valid key.
     """
-    secret = read_secret(settings, is_sqlite=database.is_sqlite)
+    secret = read_secrets(settings, is_sqlite=database.is_sqlite).current
     async with database.begin() as transaction:
         if await key_queries.any_active(transaction, datetime.now(UTC)):
             return None

@@ -1,36 +1,26 @@
-"""A cache of keys, so that known keys work while the database is unavailable.
+"""Checks of keys and sessions, with a cache for the time in which the database is unavailable.
 
-A key is trusted for `fresh_seconds` without a query, and for `grace_seconds` while the database does not answer: loaded
-indexes then continue to answer known callers. In return, a key that another process revoked may work that long. The
-expiry is checked with every request.
+Loaded indexes then continue to answer known callers. In return, a key that another process revoked may work for
+`fresh_seconds`, or for `grace_seconds` while the database does not answer. So may a session that another process ended.
+The expiry is checked with every request.
 """
 
-import asyncio
 import time
-from collections import OrderedDict
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from hashlib import sha256
 
-from byline.errors import DatabaseUnavailable, Unauthorized
-from byline_service.accounts import key_queries
+from byline.errors import Unauthorized
+from byline_service.accounts import key_queries, session_queries
+from byline_service.accounts.confirmed_rows import REMEMBERED, ConfirmedRows
+from byline_service.accounts.cookies import Cookies
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.keys import NO_KEY, ApiKey, digest_key, parse_key, same_digest
-from byline_service.accounts.sessions import read_session
+from byline_service.accounts.secret import Secrets
+from byline_service.accounts.sessions import EXPIRED, Session, read_session
 from byline_service.database import Database
 
-REMEMBERED = 10_000
-"""Most keys in the cache."""
-
-
-@dataclass(frozen=True)
-class _CachedKey:
-    key: StoredKey
-    found: float
-    """Time at which the database last returned the key."""
-    asked: float
-    """Time of the last query. While the database does not answer, a query with each request would take too long."""
+Renewed = dict[str, tuple[bytes, bytes]]
+"""Stored digest and the one under the current secret, by key."""
 
 
 class KeyCache:
@@ -38,22 +28,32 @@ class KeyCache:
 
     Args:
         database: The database of the keys.
-        secret: Secret of digests and sessions.
+        secrets: Secrets of digests and sessions.
+        secure_cookies: Whether browsers reach the service by https, though requests arrive by http.
         fresh_seconds: Seconds for which a key is trusted without a query.
         grace_seconds: Seconds for which a key is trusted while the database does not answer.
     """
 
     def __init__(
-        self, database: Database, secret: bytes, *, fresh_seconds: float = 5.0, grace_seconds: float = 300.0
+        self,
+        database: Database,
+        secrets: Secrets,
+        *,
+        secure_cookies: bool = False,
+        fresh_seconds: float = 5.0,
+        grace_seconds: float = 300.0,
     ) -> None:
-        self.secret = secret
+        self.secrets = secrets
+        """Secrets of digests and sessions."""
+        self.cookies = Cookies(secure=secure_cookies)
+        """Cookies of sessions and of the login page."""
+        self.keys = ConfirmedRows(self._find_key, fresh_seconds, grace_seconds)
+        """Stored keys by id."""
+        self._open_sessions = ConfirmedRows(self._find_open_session, fresh_seconds, grace_seconds)
         self._database = database
-        self._fresh_seconds = fresh_seconds
-        self._grace_seconds = grace_seconds
-        self._remembered: OrderedDict[str, _CachedKey] = OrderedDict()
         self._used: dict[str, datetime] = {}
         self._fitted: dict[str, tuple[bytes, bytes]] = {}
-        self._asking: dict[str, asyncio.Future[StoredKey | None]] = {}
+        self._renewed: Renewed = {}
 
     async def by_key(self, text: str) -> StoredKey:
         """Check a key.
@@ -69,7 +69,7 @@ class KeyCache:
             DatabaseUnavailable: The key is not cached, and the database does not answer.
         """
         given = parse_key(text)
-        stored = await self._find(given.id)
+        stored = await self.keys.find(given.id)
         if stored is None or not self._fits(given, stored):
             raise Unauthorized(NO_KEY)
         return self._active(stored)
@@ -80,12 +80,15 @@ class KeyCache:
         fitted, by_digest = self._fitted.get(stored.id, (b"", b""))
         if same_digest(by_digest, stored.digest) and same_digest(fitted, seen):
             return True
-        fits = same_digest(stored.digest, digest_key(given, self.secret))
-        if fits:
+        digests = [digest_key(given, secret) for secret in self.secrets.accepted]
+        fits = [same_digest(stored.digest, each) for each in digests]
+        if any(fits):
             self._fitted[stored.id] = seen, stored.digest
             if len(self._fitted) > REMEMBERED:
                 self._fitted.pop(next(iter(self._fitted)))
-        return fits
+        if any(fits) and not fits[0]:
+            self._renewed[stored.id] = stored.digest, digests[0]
+        return any(fits)
 
     async def by_session(self, cookie: str) -> StoredKey:
         """Check a session cookie.
@@ -94,22 +97,38 @@ class KeyCache:
             The stored key of the session.
 
         Raises:
-            Unauthorized: The session has expired, or its key is revoked or expired.
+            Unauthorized: The session has expired or was ended, or its key is revoked or expired.
             DatabaseUnavailable: The key is not cached, and the database does not answer.
         """
-        stored = await self._find(read_session(cookie, time.time(), self.secret))
+        session = read_session(cookie, time.time(), self.secrets)
+        stored = await self.keys.find(session.key_id)
         if stored is None:
             raise Unauthorized(NO_KEY)
+        if not await self._open_sessions.find(session.id):
+            raise Unauthorized(EXPIRED)
         return self._active(stored)
 
     def forget(self, key_id: str) -> None:
         """Drop a changed key from the cache."""
-        self._remembered.pop(key_id, None)
+        self.keys.forget(key_id)
+
+    def forget_session(self, session: Session) -> None:
+        """Drop an ended session from the cache."""
+        self._open_sessions.forget(session.id)
 
     def take_last_used(self) -> dict[str, datetime]:
         """Return the times of use since the last call, by key."""
         used, self._used = self._used, {}
         return used
+
+    def take_renewed(self) -> Renewed:
+        """Return the digests that are to be replaced, since a key was used whose digest has the second secret."""
+        renewed, self._renewed = self._renewed, {}
+        return renewed
+
+    def give_back_renewed(self, renewed: Renewed) -> None:
+        """Add digests back that could not be written."""
+        self._renewed = renewed | self._renewed
 
     def _active(self, stored: StoredKey) -> StoredKey:
         now = datetime.now(UTC)
@@ -118,38 +137,10 @@ class KeyCache:
         self._used[stored.id] = now
         return stored
 
-    async def _find(self, key_id: str) -> StoredKey | None:
-        known = self._remembered.get(key_id)
-        now = time.monotonic()
-        if known is not None and now - known.asked < self._fresh_seconds:
-            return known.key
-        asking = self._asking.get(key_id)
-        if asking is None:
-            # One query for all requests: when a cached key expires, every client that uses it arrives at once.
-            asking = self._asking[key_id] = asyncio.ensure_future(self._ask(key_id, known, now))
-            asking.add_done_callback(partial(self._asked, key_id))
-        return await asyncio.shield(asking)
+    async def _find_key(self, key_id: str) -> StoredKey | None:
+        async with self._database.read() as reading:
+            return await key_queries.find(reading, key_id)
 
-    def _asked(self, key_id: str, asking: "asyncio.Future[StoredKey | None]") -> None:
-        self._asking.pop(key_id, None)
-        if not asking.cancelled():
-            asking.exception()  # marks it as retrieved: the waiting request may have been cancelled
-
-    async def _ask(self, key_id: str, known: _CachedKey | None, now: float) -> StoredKey | None:
-        try:
-            async with self._database.read() as reading:
-                stored = await key_queries.find(reading, key_id)
-        except DatabaseUnavailable:
-            if known is None or now - known.found >= self._grace_seconds:
-                raise
-            self._remembered[key_id] = replace(known, asked=time.monotonic())
-            return known.key
-        if stored is not None:
-            self._remember(stored, now)
-        return stored
-
-    def _remember(self, stored: StoredKey, now: float) -> None:
-        self._remembered[stored.id] = _CachedKey(stored, now, now)
-        self._remembered.move_to_end(stored.id)
-        if len(self._remembered) > REMEMBERED:
-            self._remembered.popitem(last=False)
+    async def _find_open_session(self, session_id: str) -> bool | None:
+        async with self._database.read() as reading:
+            return None if await session_queries.is_ended(reading, session_id) else True

@@ -164,6 +164,13 @@ async def touch(transaction: Connection, used: Mapping[str, datetime]) -> None:
         await transaction.execute(update(keys).where(keys.c.id == key_id, later).values(last_used_at=moment))
 
 
+async def renew_digests(transaction: Connection, renewed: Mapping[str, tuple[bytes, bytes]]) -> None:
+    """Replace stored digests by those under the current secret, unless another process has replaced them."""
+    for key_id, (before, after) in sorted(renewed.items()):
+        unchanged = (keys.c.id == key_id) & (keys.c.digest == before)
+        await transaction.execute(update(keys).where(unchanged).values(digest=after))
+
+
 async def count(transaction: Connection) -> int:
     """Return the number of keys, including revoked and expired ones."""
     return int((await transaction.execute(select(func.count()).select_from(keys))).scalar_one())

@@ -1,14 +1,32 @@
-"""The secret and the database of the service: from the settings, or from files in the data folder."""
+"""The secrets and the database of the service: from the settings, or from files in the data folder."""
 
 import os
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from byline.errors import InvalidInput
 from byline_service.database import Database
-from byline_service.database.engine import sqlite_url
+from byline_service.database.engine import database_url, sqlite_url
 from byline_service.settings import SHORTEST_SECRET, Settings
+
+_SQLITE = "byline.sqlite"
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """The accepted secrets. Two are accepted while one replaces the other."""
+
+    current: bytes = field(repr=False)
+    """Secret of new digests and signatures."""
+    second: bytes | None = field(default=None, repr=False)
+    """Another secret whose digests and signatures are accepted. None outside of a rotation."""
+
+    @property
+    def accepted(self) -> tuple[bytes, ...]:
+        """Return all accepted secrets, the current one first."""
+        return (self.current,) if self.second is None else (self.current, self.second)
 
 
 def open_database(settings: Settings) -> Database:
@@ -25,11 +43,29 @@ def open_database(settings: Settings) -> Database:
             f"expected a data folder that can be written, got {folder}, which is read-only or another user's: set "
             "BYLINE_DATA_DIR"
         )
-    return Database(sqlite_url(folder / "byline.sqlite"), pool_size=settings.database_pool)
+    return Database(sqlite_url(folder / _SQLITE), pool_size=settings.database_pool)
 
 
-def read_secret(settings: Settings, *, is_sqlite: bool) -> bytes:
-    """Return the service's secret. With SQLite it is created on the first start, readable by this user alone.
+def require_database(settings: Settings) -> None:
+    """Require that a database of SQLite is there. Nothing is created.
+
+    Raises:
+        InvalidInput: There is no such file.
+    """
+    path = settings.data_dir / _SQLITE
+    if settings.database_url is not None:
+        url = database_url(settings.database_url.get_secret_value())
+        if url.get_backend_name() != "sqlite":
+            return
+        path = Path(url.database or "")
+    if not path.is_file():
+        raise InvalidInput(
+            f"expected a database, got none at {path}: set BYLINE_DATABASE_URL or BYLINE_DATA_DIR to those of the service"
+        )
+
+
+def read_secrets(settings: Settings, *, is_sqlite: bool) -> Secrets:
+    """Return the accepted secrets. With SQLite the current one is created on the first start, readable by this user alone.
 
     Args:
         settings: The settings.
@@ -38,6 +74,11 @@ def read_secret(settings: Settings, *, is_sqlite: bool) -> bytes:
     Raises:
         InvalidInput: PostgreSQL needs a secret in the settings, which all replicas share, or the file cannot be used.
     """
+    second = None if settings.second_secret is None else settings.second_secret.get_secret_value().encode()
+    return Secrets(_current_secret(settings, is_sqlite=is_sqlite), second)
+
+
+def _current_secret(settings: Settings, *, is_sqlite: bool) -> bytes:
     if settings.secret is not None:
         return settings.secret.get_secret_value().encode()
     if not is_sqlite:

@@ -92,7 +92,7 @@ async def create_key(request: Request, caller: Admin) -> NewKey:
         queries_per_minute=body.queries_per_minute,
     )
     async with service.database.begin() as transaction:
-        made = await key_management.create(transaction, caller, wanted, service.accounts.secret)
+        made = await key_management.create(transaction, caller, wanted, service.accounts.secrets.current)
         stored = await key_queries.get_key(transaction, made.id)
     return NewKey(key=made.text, **vars(described(stored)))
 
@@ -110,7 +110,9 @@ async def rotate_key(request: Request, caller: Admin, key_id: KeyId) -> NewKey:
     service: AppState = request.app.state.service
     overlap = timedelta(hours=body.overlap_hours)
     async with service.database.begin() as transaction:
-        made = await key_management.rotate(transaction, caller, key_id, service.accounts.secret, overlap)
+        made = await key_management.rotate(
+            transaction, caller, key_id, service.accounts.secrets.current, overlap
+        )
         stored = await key_queries.get_key(transaction, made.id)
     service.accounts.forget(key_id)
     return NewKey(key=made.text, **vars(described(stored)))

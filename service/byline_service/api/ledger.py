@@ -62,14 +62,14 @@ async def list_balances(request: Request, caller: Reading, policy: PolicyFilter 
 
 @router.get("/verification", operation_id="verify_ledger", dependencies=[requires(Scope.APPROVE)])
 async def verify_ledger(request: Request) -> VerificationDocument:
-    """Check the journal against its rules, recompute every statement, and compare all tables.
+    """Check the journal and the audit log against their rules, recompute every statement, and compare all tables.
 
     The same as `byline ledger verify`. One verification runs at a time. Requests in the meantime get its result, or
     503 after the deadline of a request.
     """
     service: AppState = request.app.state.service
     found = await service.verifier.verify(service.settings.deadline_seconds)
-    counted = {name: getattr(found, name) for name in ("records", "head", "events", "runs", "posted")}
+    counted = {name: value for name, value in vars(found).items() if name != "findings"}
     findings = [FindingDocument(where=each.where, what=each.what) for each in found.findings[:FINDINGS]]
     return VerificationDocument(findings=findings, **counted)
 

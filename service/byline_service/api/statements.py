@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from byline.api.accounts import Scope
 from byline.api.statements import RunPage, StatementDocument
+from byline_service.accounts.exports import mark_export
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.api.statement_runs import run_page
@@ -57,7 +58,7 @@ async def get_statement(
 
 
 async def read_for(request: Request, caller: Caller, run: str, owner: str | None) -> StatementDocument:
-    """Read a statement as a caller may see it.
+    """Read a statement as a caller may see it. The audit log notes each reading.
 
     Args:
         request: The request.
@@ -65,6 +66,7 @@ async def read_for(request: Request, caller: Caller, run: str, owner: str | None
         run: The run.
         owner: The only owner whose line is read. None reads all.
     """
+    mark_export(request)
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         return await read_statement(reading, caller, run, owner)

@@ -35,23 +35,30 @@ def read_settings(**given: object) -> "Settings":
         raise InvalidInput(f"settings: {describe_errors(error, Settings)}") from None
 
 
-def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[Result]]") -> Result:
-    """Run a function on the database. SQLite is migrated first, PostgreSQL must be migrated.
+def with_database(
+    settings: "Settings", work: "Callable[[Database], Awaitable[Result]]", *, existing: bool = False
+) -> Result:
+    """Run a function on the database. SQLite is made and migrated first, PostgreSQL must be migrated.
 
     Args:
         settings: The settings of the database.
         work: The function.
+        existing: The database must exist and be migrated already, SQLite too.
 
     Raises:
+        InvalidInput: There is no database.
         DatabaseUnavailable: The database does not answer, or has another revision.
     """
-    from byline_service.accounts.secret import open_database
+    from byline_service.accounts.secret import open_database, require_database
     from byline_service.database import migrate
+
+    if existing:
+        require_database(settings)
 
     async def run() -> Result:
         database = open_database(settings)
         try:
-            if database.is_sqlite:
+            if database.is_sqlite and not existing:
                 await migrate.upgrade(database)
             else:
                 await migrate.require_migrated(database)

@@ -42,7 +42,7 @@ def create(
     """
     from byline_service.accounts import key_management
     from byline_service.accounts.audit import OPERATOR
-    from byline_service.accounts.secret import read_secret
+    from byline_service.accounts.secret import read_secrets
 
     settings = read_settings()
     wanted = key_management.NewKey(
@@ -56,7 +56,7 @@ def create(
     )
 
     async def work(database: "Database") -> "ApiKey":
-        secret = read_secret(settings, is_sqlite=database.is_sqlite)
+        secret = read_secrets(settings, is_sqlite=database.is_sqlite).current
         async with database.begin() as transaction:
             return await key_management.create(transaction, OPERATOR, wanted, secret)
 
@@ -105,12 +105,12 @@ def rotate(
     """Create a key that replaces another one, and print it once."""
     from byline_service.accounts import key_management
     from byline_service.accounts.audit import OPERATOR
-    from byline_service.accounts.secret import read_secret
+    from byline_service.accounts.secret import read_secrets
 
     settings = read_settings()
 
     async def work(database: "Database") -> "ApiKey":
-        secret = read_secret(settings, is_sqlite=database.is_sqlite)
+        secret = read_secrets(settings, is_sqlite=database.is_sqlite).current
         async with database.begin() as transaction:
             overlap = timedelta(hours=overlap_hours)
             return await key_management.rotate(transaction, OPERATOR, key_id, secret, overlap)

@@ -10,6 +10,7 @@ from byline_service.cli.common import read_settings, with_database
 
 if TYPE_CHECKING:
     from byline_service.database import Database
+    from byline_service.ledger.heads import Head
     from byline_service.ledger.verify import Verification
 
 app = typer.Typer(help="Verify and export the ledger.", no_args_is_help=True)
@@ -22,8 +23,9 @@ def verify(
     head: Annotated[
         str | None,
         typer.Option(
-            metavar="SEQUENCE:HASH",
-            help="An earlier head, which the journal must still have. It reveals a journal that was replaced.",
+            metavar="SEQUENCE:HASH|FILE",
+            help="An earlier head, which the journal must still have, or a file of heads that the service noted. "
+            "It reveals a journal that was replaced.",
         ),
     ] = None,
     bundle: Annotated[
@@ -39,6 +41,7 @@ def verify(
 ) -> None:
     """Verify the journal from its first record: every rule, every statement recomputed, every table compared.
 
+    The audit log is verified too, with the aliases and keys that it has, and the triggers that keep rows as they are.
     The exit status is 1 if anything is wrong. Each finding is printed with its place.
 
     Example: `byline ledger verify --head 1234:9f2c…`
@@ -48,18 +51,19 @@ def verify(
     if bundle is not None:
         _verify_bundle(bundle, keys)
         return
-    noted = None if head is None else _parse_head(head)
+    noted = [] if head is None else _noted_heads(head)
 
     async def work(database: "Database") -> "Verification":
         return await verified(database, noted)
 
-    found = with_database(read_settings(), work)
+    found = with_database(read_settings(), work, existing=True)
     _tell([f"{finding.where}: {finding.what}" for finding in found.findings], "the ledger")
     typer.echo(
         f"{found.records:,} records, {found.events:,} events, {found.runs:,} runs ({found.posted:,} posted): "
         "chain, rules, balances and tables are right; every recomputed statement is the same."
     )
     typer.echo(f"head {found.records}:{found.head}")
+    typer.echo(f"audit log {found.audit}:{found.audit_head}")
 
 
 @app.command()
@@ -73,6 +77,7 @@ def bundle(
     """
     from byline.errors import InvalidInput
     from byline.paths import local_path
+    from byline_service.accounts import audit
     from byline_service.ledger.bundles import read_bundle
 
     local_path(out, "OUT")
@@ -80,12 +85,13 @@ def bundle(
         raise InvalidInput(f"expected a file in an existing folder, got {out.parent}, which is not a folder")
 
     async def work(database: "Database") -> int:
-        async with database.read() as reading:
-            found = await read_bundle(reading, run)
+        async with database.begin() as transaction:
+            found = await read_bundle(transaction, run)
+            await audit.record(transaction, audit.OPERATOR, "exports.bundle", found.run)
         out.write_bytes(found.canonical())
         return len(found.events)
 
-    typer.echo(f"{with_database(read_settings(), work):,} events in {out}")
+    typer.echo(f"{with_database(read_settings(), work, existing=True):,} events in {out}")
 
 
 def _verify_bundle(path: Path, trusted: Path | None) -> None:
@@ -135,6 +141,7 @@ def export(
     """
     from byline.errors import InvalidInput
     from byline.paths import local_path
+    from byline_service.accounts import audit
     from byline_service.ledger import journal_queries
 
     local_path(path, "PATH")
@@ -143,6 +150,8 @@ def export(
 
     async def work(database: "Database") -> int:
         written = 0
+        async with database.begin() as transaction:
+            await audit.record(transaction, audit.OPERATOR, "exports.journal", "journal")
         with path.open("w") as file:
             async with database.read() as reading:
                 async for row in journal_queries.rows(reading):
@@ -150,13 +159,10 @@ def export(
                     written += 1
         return written
 
-    typer.echo(f"{with_database(read_settings(), work):,} records in {path}")
+    typer.echo(f"{with_database(read_settings(), work, existing=True):,} records in {path}")
 
 
-def _parse_head(text: str) -> tuple[int, str]:
-    from byline.errors import InvalidInput
+def _noted_heads(text: str) -> "list[Head]":
+    from byline_service.ledger.heads import Head, read_heads
 
-    sequence, _, noted = text.partition(":")
-    if not (sequence.isascii() and sequence.isdigit() and len(sequence) < 19 and len(noted) == 64):
-        raise InvalidInput("expected head as `byline ledger verify` prints it: SEQUENCE:HASH")
-    return int(sequence), noted
+    return read_heads(Path(text)) if Path(text).is_file() else [Head.parse("journal", text)]

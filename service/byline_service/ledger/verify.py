@@ -1,4 +1,4 @@
-"""Verification of the journal, and of all tables against it: `byline ledger verify`."""
+"""Verification of the journal and of the audit log, and of all tables against them: `byline ledger verify`."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import RowMapping, Table, select, text
+from sqlalchemy import RowMapping, Table, select
 
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import EventBooked, Record, record_hash
@@ -14,22 +14,16 @@ from byline_service.compensation.replay.journal_replay import LedgerReplay
 from byline_service.compensation.replay.ledger import Finding, ReplayedLedger
 from byline_service.compensation.timestamps import timestamp_text
 from byline_service.database import Connection, Database
-from byline_service.database.tables.compensation import APPEND_ONLY
 from byline_service.ledger import journal_queries, statement_queries
 from byline_service.ledger.expected_rows import expected_rows
+from byline_service.ledger.heads import Head, HeadCheck
 from byline_service.ledger.journal_queries import Row
+from byline_service.ledger.verify_audit import replay_audit
+from byline_service.ledger.verify_triggers import trigger_findings
 
 Key = tuple[Any, ...]
 PIECE = 500
 """Number of rows that are compared at a time."""
-_TRIGGERS = {
-    "sqlite": text("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"),
-    "postgresql": text(
-        "SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
-        "WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'"
-    ),
-}
-_EXPECTED_TRIGGERS = {"sqlite": ("{}_no_update", "{}_no_delete"), "postgresql": ("{}_append_only",)}
 
 
 @dataclass
@@ -48,40 +42,45 @@ class Verification:
     """Number of statement runs."""
     posted: int = 0
     """Number of posted runs."""
+    audit: int = 0
+    """Id of the last line of the audit log."""
+    audit_head: str = ""
+    """Hash of that line: keep a copy elsewhere."""
 
 
-async def verify(database: Database, noted: tuple[int, str] | None = None) -> Verification:
-    """Verify the journal, and every table against it, in one state of the database.
+async def verify(database: Database, noted: Sequence[Head] = ()) -> Verification:
+    """Verify the journal and the audit log, and every table against them, in one state of the database.
 
     Long computations run in threads, so that a service goes on answering.
 
     Args:
         database: The database. It is only read.
-        noted: Sequence and hash of an earlier head.
+        noted: Earlier heads of both logs.
 
     Returns:
         The result.
     """
     async with database.read() as reading:
         # Nobody can post a void or rejected run. That the journal has each of these steps is compared at the end.
-        book, noted_hash = ReplayedLedger(void=await statement_queries.ended_unposted(reading)), None
-        replay = LedgerReplay(book)
+        book = ReplayedLedger(void=await statement_queries.ended_unposted(reading))
+        replay, heads = LedgerReplay(book), HeadCheck("journal", noted)
         async for row in journal_queries.rows(reading):
             await _read(reading, replay, row)
-            if noted is not None and row.sequence == noted[0]:
-                noted_hash = row.hash
-        if noted is not None and noted_hash != noted[1]:
-            book.findings.append(Finding(f"journal {noted[0]}", "its hash is not the one that was noted"))
+            heads.see(row.sequence, row.hash)
+        book.findings += heads.findings
         for table, rows in (await asyncio.to_thread(expected_rows, book)).items():
             book.findings += await _compared(reading, table, rows)
-        book.findings += await _missing_triggers(reading)
+        book.findings += await trigger_findings(reading)
+        audit = await replay_audit(reading, noted)
     return Verification(
-        findings=book.findings,
+        findings=book.findings + audit.findings,
         records=book.head[0],
         head=book.head[1],
         events=len(book.events),
         runs=len(book.runs),
         posted=sum(run.state == "posted" for run in book.runs.values()),
+        audit=audit.last,
+        audit_head=audit.hash,
     )
 
 
@@ -150,14 +149,3 @@ def _differing(
         if wrong:
             findings.append(Finding(where, f"other values than in the journal: {', '.join(wrong)}"))
     return findings
-
-
-async def _missing_triggers(reading: Connection) -> list[Finding]:
-    dialect = reading.dialect.name
-    found = {tuple(row) for row in await reading.execute(_TRIGGERS[dialect])}
-    return [
-        Finding(f"table {table.name}", "its rows can be changed: a trigger is missing")
-        for table in APPEND_ONLY
-        for name in _EXPECTED_TRIGGERS[dialect]
-        if (name.format(table.name), table.name) not in found
-    ]

@@ -77,6 +77,17 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._missed_heads = Counter(
+            "byline_heads_not_noted",
+            "Heads of the journal that could not be noted, by place: database, file, webhook",
+            ["place"],
+            registry=self.registry,
+        )
+
+    def count_missed_head(self, place: str) -> None:
+        """Count a head of the journal that could not be noted."""
+        self._missed_heads.labels(place).inc()
+
     def count_quota_refusal(self, kind: str) -> None:
         """Count a request that exceeds its key's quota of requests or queries."""
         self._quota_refused.labels(kind).inc()

@@ -1,5 +1,6 @@
 """The query page, the login page and the API reference. All scripts and styles come from this server."""
 
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from starlette.types import Scope as RequestScope
 from byline.api.accounts import Scope
 from byline.api.terms import MOST_REPLICATES
 from byline.errors import BylineError
+from byline_service.accounts import login_tokens
 from byline_service.accounts.authentication import authenticate
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
@@ -59,8 +61,15 @@ async def ask_page(
 
 @router.get("/login")
 async def login_page(request: Request) -> HTMLResponse:
-    """Show the login page."""
-    return page(request, "login.html", here="login")
+    """Show the login page, or who is signed in."""
+    await _recognize_caller(request)
+    if "caller" in request.scope["state"]:
+        return page(request, "login.html", here="login", token=None)
+    accounts = request.app.state.service.accounts
+    token, cookie = login_tokens.new_token(time.time(), accounts.secrets.current)
+    shown = page(request, "login.html", here="login", token=token)
+    accounts.cookies.write(shown, login_tokens.COOKIE, cookie, login_tokens.SECONDS, request.scope)
+    return shown
 
 
 @router.get("/docs")

@@ -1,4 +1,5 @@
-// The login page: a key becomes a session. It is typed, or comes in the fragment of the address, which is not sent to a server.
+// The login page: a key becomes a session. It is typed, or comes in the fragment of the address, which is not sent to a
+// server. A link alone signs nobody in: it could carry the key of another person.
 import { post } from "./api.js";
 
 const at = (id) => document.getElementById(id);
@@ -12,11 +13,11 @@ function destination() {
   return url.origin === location.origin && url.pathname !== "/login" ? url.href : "/";
 }
 
-async function signIn(key) {
+async function signIn(form) {
   at("status").className = "status busy";
   at("status").textContent = "Signing in…";
   try {
-    await post("/login", { key: key.trim() });
+    await post("/login", { key: at("key").value.trim(), token: form.dataset.token });
     location.replace(destination());
   } catch (error) {
     at("status").className = "status error";
@@ -24,12 +25,18 @@ async function signIn(key) {
   }
 }
 
-at("form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  signIn(at("key").value);
-});
 const given = new URLSearchParams(location.hash.slice(1)).get("key");
-if (given !== null) {
-  history.replaceState(null, "", location.pathname + location.search);
-  signIn(given);
+if (given !== null) history.replaceState(null, "", location.pathname + location.search);
+const form = at("form");
+if (form === null) {
+  at("continue").href = destination();
+} else {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    signIn(form);
+  });
+  if (given !== null) {
+    at("key").value = given;
+    at("status").textContent = "The link filled in a key. Sign in with it only if it is yours.";
+  }
 }

@@ -139,6 +139,7 @@ def test_the_dashboard_opens(deployed, times):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page()
         page.goto(f"{SERVICE}/login#key={deployed.key}")
+        page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(f"{SERVICE}/")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         expect(page.get_by_role("button", name="Sign out")).to_be_visible()

@@ -9,6 +9,7 @@ from byline.errors import DatabaseUnavailable, Unauthorized
 from byline_service.accounts import key_queries
 from byline_service.accounts.key_cache import KeyCache
 from byline_service.accounts.keys import new_key
+from byline_service.accounts.secret import Secrets
 
 
 class Absent:
@@ -30,7 +31,7 @@ def test_many_who_ask_at_once_read_the_database_once(monkeypatch):
     text = new_key().text
 
     async def ask():
-        accounts = KeyCache(Absent(), b"secret")
+        accounts = KeyCache(Absent(), Secrets(b"secret"))
         for _ in range(2):
             outcomes = await asyncio.gather(
                 *(accounts.by_key(text) for _ in range(20)), return_exceptions=True
@@ -50,14 +51,14 @@ def test_all_who_wait_are_told_that_the_database_does_not_answer(monkeypatch):
     monkeypatch.setattr(key_queries, "find", find)
 
     async def ask():
-        accounts = KeyCache(Absent(), b"secret")
+        accounts = KeyCache(Absent(), Secrets(b"secret"))
         asking = [asyncio.ensure_future(accounts.by_key(new_key().text)) for _ in range(3)]
         await asyncio.sleep(0)
         asking[0].cancel()
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
         assert [type(each) for each in outcomes[1:]] == [DatabaseUnavailable] * 2
-        assert not accounts._asking
+        assert not accounts.keys.asking
 
     asyncio.run(ask())
     with pytest.raises(Unauthorized):
-        asyncio.run(KeyCache(Absent(), b"secret").by_key("none"))
+        asyncio.run(KeyCache(Absent(), Secrets(b"secret")).by_key("none"))

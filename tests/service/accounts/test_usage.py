@@ -1,12 +1,15 @@
 """Usage: summed up in memory, written now and then, shown to its own key."""
 
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import pytest
 
 from byline.errors import DatabaseUnavailable
 from byline_service.accounts import usage
+from byline_service.accounts.failed_logins import FailedLogins
 from byline_service.accounts.key_cache import KeyCache
+from byline_service.accounts.secret import Secrets
 from byline_service.accounts.usage import UsageBuffer, UsageKey, UsageTotals
 from byline_service.database import Database
 from byline_service.maintenance import write
@@ -26,7 +29,7 @@ def test_usage_is_by_day_key_and_index_and_each_sees_its_own(serve, database):
     client.post(ASK, json={"query": {}})  # refused: not counted
     served.client.post(ASK, json={"query": {"text": "a"}})
     service = served.app.state.service
-    served.client.portal.call(write, service.database, service.accounts, service.usage)
+    served.client.portal.call(write, service)
     own = client.get("/v1/usage").json()["usage"]
     assert [(each["index"], each["requests"], each["queries"]) for each in own] == [("fake", 2, 3)]
     assert own[0]["day"] == datetime.now(UTC).date().isoformat()
@@ -39,14 +42,17 @@ def test_usage_is_by_day_key_and_index_and_each_sees_its_own(serve, database):
 
 def test_what_cannot_be_written_is_written_later(database, monkeypatch):
     used = UsageBuffer()
-    accounts = KeyCache(database.database, SECRET.encode())
+    accounts = KeyCache(database.database, Secrets(SECRET.encode()))
+    service = SimpleNamespace(
+        database=database.database, accounts=accounts, usage=used, failed_logins=FailedLogins()
+    )
     used.add("k" * 12, "fake", 3, 1.5)
     with monkeypatch.context() as patched:
         patched.setattr(Database, "begin", gone)
-        database.run(lambda _: write(database.database, accounts, used))
+        database.run(lambda _: write(service))
     used.add("k" * 12, "fake", 4, 2.5)
-    database.run(lambda _: write(database.database, accounts, used))
-    database.run(lambda _: write(database.database, accounts, used))
+    database.run(lambda _: write(service))
+    database.run(lambda _: write(service))
     found = database.booked(usage.page, date(2000, 1, 1), None, None, 10)
     assert [(row["requests"], row["queries"], row["milliseconds"]) for row in found] == [(2, 7, 4)]
 

@@ -12,7 +12,7 @@ from byline_service.accounts import key_management
 from byline_service.accounts.audit import OPERATOR
 from byline_service.accounts.keys import ApiKey
 from tests.service.conftest import client_without_key
-from tests.service.keys import bearer
+from tests.service.keys import bearer, sign_in
 
 WANTED = {"name": "loop", "person": "ada", "scopes": ["query", "read"]}
 
@@ -165,7 +165,7 @@ def test_no_key_is_in_the_log(running, caplog, capsys):
         made = make(running.client)
         other = client_without_key(running.client)
         other.get("/v1/caller", headers=bearer(made["key"]))
-        other.post("/login", json={"key": made["key"]})
+        sign_in(other, made["key"])
     written = caplog.text + "".join(capsys.readouterr())
     assert made["id"] in written
     assert made["key"][16:48] not in written

@@ -140,6 +140,10 @@ SAMPLES = {
         ],
     },
     "0005_budgets": {},  # columns of tables of before, and no table
+    "0008_audit_chain": {},
+    "0007_sessions": {
+        "ended_sessions": [{"id": "s" * 16, "expires_at": MOMENT}],
+    },
     "0006_persons": {
         "persons": [{"name": "grace", "made_by": "ada", "made_by_key": "k" * 12, "made_at": MOMENT}],
         "person_skeletons": [{"skeleton": "grace", "person": "grace"}],

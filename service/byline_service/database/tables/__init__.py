@@ -3,4 +3,7 @@
 from byline_service.database.tables import accounts, compensation, versions
 from byline_service.database.tables.common import metadata
 
-__all__ = ["accounts", "compensation", "metadata", "versions"]
+APPEND_ONLY = (*accounts.APPEND_ONLY, *versions.APPEND_ONLY, *compensation.APPEND_ONLY)
+"""Tables whose rows are only ever added. A trigger refuses to change or delete one."""
+
+__all__ = ["APPEND_ONLY", "accounts", "compensation", "metadata", "versions"]

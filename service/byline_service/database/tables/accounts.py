@@ -58,6 +58,15 @@ keys = Table(
 )
 """API keys: their stored digests, their permissions, and who made them."""
 
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("expires_at", Moment, nullable=False),
+    Index("ix_ended_sessions_expires_at", "expires_at"),
+)
+"""Sessions of browsers that were ended before their time. Their cookies are refused."""
+
 audit = Table(
     "audit",
     metadata,
@@ -68,8 +77,10 @@ audit = Table(
     Column("action", String(60), nullable=False),
     Column("subject", String(200), nullable=False),
     Column("details", JSON, nullable=False),
+    Column("hash", String(64), nullable=False, server_default=""),
 )
-"""The audit log of changes. A trigger refuses to change or delete a row."""
+"""The audit log of changes. Each line has the hash of itself and of the line before. A trigger refuses to change or
+delete a row."""
 
 idempotency = Table(
     "idempotency",
@@ -105,3 +116,6 @@ quota_windows = Table(
     Column("expires_at", Moment, nullable=False),
 )
 """Contents of the current quota windows, where replicas share them."""
+
+APPEND_ONLY = (persons, person_skeletons, audit)
+"""Tables whose rows are only ever added."""

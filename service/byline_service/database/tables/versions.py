@@ -74,3 +74,6 @@ versions_revision = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 """One row with a number that each change raises: replicas poll it, and its lock orders the changes."""
+
+APPEND_ONLY = (alias_changes,)
+"""Tables whose rows are only ever added."""
