@@ -6,6 +6,7 @@ from pydantic import Field
 
 from byline.api.compensation import PolicyName, Reason
 from byline.api.documents import Body, Document, StoredDocument
+from byline.api.holds import Subject
 from byline.api.terms import Asked
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
@@ -13,8 +14,11 @@ PeriodName = Annotated[str, Field(min_length=4, max_length=10)]
 RunKind = Literal["allocation", "adjustment", "release", "reversal"]
 Step = Literal["approval", "rejection", "posting", "void"]
 State = Literal["draft", "approved", "rejected", "posted", "void"]
-Account = Literal["funding", "payable", "escrow", "carried", "unallocated"]
-"""`funding` is the source of pools. The other accounts hold amounts to pay, in escrow, carried and unallocated."""
+Account = Literal["funding", "payable", "escrow", "held", "carried", "unallocated"]
+"""`funding` is the source of pools. The other accounts hold amounts to pay, in escrow, held back, carried and
+unallocated."""
+ReleasedAccount = Literal["escrow", "held"]
+"""Accounts that a release pays out."""
 
 
 class AllocationBody(Body):
@@ -41,16 +45,19 @@ class AdjustmentBody(Body):
 
 
 class ReleaseBody(Body):
-    """A draft that pays out escrow."""
+    """A draft that pays out escrow or held amounts."""
 
     kind: Literal["release"]
     """Kind of the draft."""
     policy: PolicyName
-    """Name of the policy whose escrow is paid out."""
+    """Name of the policy whose amounts are paid out."""
+    account: ReleasedAccount = "escrow"
+    """`escrow` or `held`, the amounts behind holds, disputes and missing consent."""
     reason: Text
     """Reason in words, such as a better version or an agreement."""
     amounts: dict[Annotated[str, Field(max_length=1000)], Annotated[int, Field(ge=1)]] | None = None
-    """Minor units by owner. Null releases the whole escrow."""
+    """Minor units by owner. Null releases the whole account of every owner without a restriction in force. An owner with
+    one must be named."""
 
 
 class ReversalBody(Body):
@@ -122,6 +129,9 @@ WarningKind = Literal[
     "paid_in_other_group",
     "budget_exceeded",
     "budget_left",
+    "held",
+    "holds_ended",
+    "released_in_spite",
 ]
 
 
@@ -201,6 +211,8 @@ class StatementLine(Document):
     """Amount to carry into the next run because it is below the floor."""
     escrow: int
     """Rest of the shares, held until the shares are better known."""
+    held: int
+    """Part of the earned amount that a hold, a dispute or a missing consent keeps from being paid."""
 
 
 class StatementTotals(Document):
@@ -214,6 +226,8 @@ class StatementTotals(Document):
     """Amount to carry into the next run because it is below the floor."""
     escrow: int
     """Amount in escrow."""
+    held: int
+    """Amount that is held back."""
     unallocated: int
     """Amount of events without a positive owner's sum."""
 
@@ -227,11 +241,26 @@ class RefusedEvent(StoredDocument):
     """Reasons for the refusal."""
 
 
+class RestrictionDocument(Document):
+    """A restriction on an owner's amounts."""
+
+    id: str
+    """Id of the hold, or of the consent's record."""
+    kind: Literal["hold", "dispute", "prohibited", "expired"]
+    """Kind of the restriction."""
+    subject: Subject
+    """Owner or work."""
+    since: str | None
+    """First time of the events that it covers. Null covers events of any time."""
+
+
 class StatementDocument(RunDocument):
     """The statement of a run."""
 
     reason: str | None
     """Reason of a release or a reversal."""
+    account: ReleasedAccount | None
+    """Account that a release pays out. Null for other runs."""
     since: str | None
     """Start of the period. Null if the run has no period."""
     until: str | None
@@ -244,6 +273,8 @@ class StatementDocument(RunDocument):
     """Number of late events among them, of earlier periods."""
     refused: list[RefusedEvent]
     """Events that the run does not pay for, with the reasons."""
+    restrictions: list[RestrictionDocument]
+    """Holds, disputes and missing consent that the run names. Empty if the key cannot see every owner."""
     lines: list[StatementLine]
     """Lines, ordered by owner."""
     totals: StatementTotals | None

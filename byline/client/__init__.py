@@ -3,6 +3,7 @@
 from byline.api.accounts import NewKeyBody, Scope
 from byline.api.attributions import Progress
 from byline.api.compensation import PolicyBody, Quality
+from byline.api.holds import HoldBody, Subject
 from byline.api.statements import AdjustmentBody, AllocationBody, ReleaseBody, ReversalBody
 from byline.client.client import AsyncClient, Client
 from byline.client.errors import (
@@ -41,6 +42,7 @@ __all__ = [
     "DeadlineExceeded",
     "DiskFull",
     "Forbidden",
+    "HoldBody",
     "InProgress",
     "InvalidRequest",
     "KeyReused",
@@ -59,6 +61,7 @@ __all__ = [
     "ServiceError",
     "ServiceFault",
     "StaleAlias",
+    "Subject",
     "TooLarge",
     "Unauthorized",
     "Unavailable",

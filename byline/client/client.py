@@ -1,6 +1,7 @@
 """The clients: one table of methods, to call or to await."""
 
 from byline.client import accounts, attributions, compensation
+from byline.client import holds as holds_
 from byline.client import indexes as indexes_
 from byline.client import versions as versions_
 from byline.client.asynchronous import AsyncBase
@@ -55,6 +56,10 @@ class _Methods:
     policies = Listing(compensation.policies)
     policy = Method(compensation.policy)
     draft_run = Method(compensation.draft_run)
+    place_hold = Method(holds_.place_hold)
+    end_hold = Method(holds_.end_hold)
+    holds = Listing(holds_.holds)
+    hold = Method(holds_.hold)
     approve_run = Method(compensation.approve_run)
     reject_run = Method(compensation.reject_run)
     post_run = Method(compensation.post_run)

@@ -4,11 +4,8 @@ The client sends each change of money with an `Idempotency-Key`, so that repeate
 key for each call. Pass your own key to repeat a call after a restart of your program.
 """
 
-import secrets
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, Unpack
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, NotRequired, Unpack
 
 from byline.api.attributions import IndexInfo
 from byline.api.compensation import (
@@ -38,21 +35,13 @@ from byline.client import indexes
 from byline.client.attributions import Payload
 from byline.client.calls import Body, Call, Flow, JsonBody, Pages, document, entries_of, get, one, path_of
 from byline.client.gradients import gradient_of
+from byline.client.once import Once, once, sent
 from byline.client.tensors import TensorsBody
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from byline.client.gradients import Loss, Models
-
-D = TypeVar("D", bound=BaseModel)
-
-
-class Once(TypedDict):
-    """The identity of a call across repeated attempts."""
-
-    idempotency_key: NotRequired[str]
-    """Idempotency key of up to 200 printable ASCII characters. The client makes a new one by default."""
 
 
 class Booking(Once):
@@ -195,7 +184,7 @@ def revise_policy(policy: PolicyBody, **how: Unpack[Once]) -> Flow[PolicyDocumen
         policy: The policy. A new name creates one. A known name adds a revision.
         **how: Idempotency key.
     """
-    return one(_once("policies", document_of=PolicyDocument, body=_sent(policy), how=how))
+    return one(once("policies", document_of=PolicyDocument, body=sent(policy), how=how))
 
 
 def policies(page_size: int | None = None) -> Pages[PolicyDocument]:
@@ -220,7 +209,7 @@ def policy(name: str) -> Flow[list[PolicyDocument]]:
 def draft_run(
     draft: AllocationBody | AdjustmentBody | ReleaseBody | ReversalBody, **how: Unpack[Once]
 ) -> Flow[RunDocument]:
-    """Draft a statement run that pays a period or its late events, pays out escrow, or reverses a posted run.
+    """Draft a statement run: of a period or its late events, a release of escrow or held amounts, or a reversal.
 
     Args:
         draft: Content of the run.
@@ -229,8 +218,8 @@ def draft_run(
     Returns:
         The run. Read its `warnings`.
     """
-    sent = JsonBody.of({"draft": draft.model_dump(mode="json", exclude_unset=True)})
-    return one(_once("statement-runs", document_of=RunDocument, body=sent, how=how))
+    body = JsonBody.of({"draft": draft.model_dump(mode="json", exclude_unset=True)})
+    return one(once("statement-runs", document_of=RunDocument, body=body, how=how))
 
 
 def approve_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
@@ -240,7 +229,7 @@ def approve_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
         run: Id of the run.
         **how: Idempotency key.
     """
-    return one(_once("statement-runs", run, "approve", document_of=RunDocument, how=how))
+    return one(once("statement-runs", run, "approve", document_of=RunDocument, how=how))
 
 
 def reject_run(run: str, comment: str, **how: Unpack[Once]) -> Flow[RunDocument]:
@@ -251,8 +240,8 @@ def reject_run(run: str, comment: str, **how: Unpack[Once]) -> Flow[RunDocument]
         comment: Reason in words. The drafter reads it.
         **how: Idempotency key.
     """
-    sent = JsonBody.of({"comment": comment})
-    return one(_once("statement-runs", run, "reject", document_of=RunDocument, body=sent, how=how))
+    body = JsonBody.of({"comment": comment})
+    return one(once("statement-runs", run, "reject", document_of=RunDocument, body=body, how=how))
 
 
 def post_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
@@ -262,7 +251,7 @@ def post_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
         run: Id of the run.
         **how: Idempotency key.
     """
-    return one(_once("statement-runs", run, "post", document_of=RunDocument, how=how))
+    return one(once("statement-runs", run, "post", document_of=RunDocument, how=how))
 
 
 def void_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
@@ -272,7 +261,7 @@ def void_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
         run: Id of the run.
         **how: Idempotency key.
     """
-    return one(_once("statement-runs", run, "void", document_of=RunDocument, how=how))
+    return one(once("statement-runs", run, "void", document_of=RunDocument, how=how))
 
 
 def run(run: str) -> Flow[RunDocument]:
@@ -368,30 +357,7 @@ def _booked(booking: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in booking.items() if name != "idempotency_key"}
 
 
-def _sent(body: BaseModel) -> JsonBody:
-    return JsonBody.of(body.model_dump(mode="json", exclude_unset=True))
-
-
 def _book(
     index: str, body: Body, booking: Mapping[str, Any], query: Sequence[tuple[str, str]] = ()
 ) -> Call[EventDocument]:
-    return _once("indexes", index, "events", document_of=EventDocument, body=body, how=booking, query=query)
-
-
-def _once(
-    *path: str,
-    document_of: type[D],
-    how: Mapping[str, Any],
-    body: Body | None = None,
-    query: Sequence[tuple[str, str]] = (),
-) -> Call[D]:
-    """Make a call that has one effect. Its key lets the client repeat it safely."""
-    return Call(
-        method="POST",
-        path=path_of(*path),
-        read=document(document_of),
-        query=query,
-        body=body,
-        headers={"Idempotency-Key": how.get("idempotency_key") or secrets.token_hex(16)},
-        repeatable=True,
-    )
+    return once("indexes", index, "events", document_of=EventDocument, body=body, how=booking, query=query)

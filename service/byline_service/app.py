@@ -27,6 +27,7 @@ from byline_service.api import (
     audit_and_usage,
     events,
     health,
+    holds,
     indexes,
     keys,
     ledger,
@@ -68,7 +69,7 @@ from byline_service.versions.served_version import ServedVersion
 from byline_service.versions.switcher import Switcher
 
 log = structlog.get_logger("service")
-COMPENSATION = (events, signing_keys, policies, statement_runs, statements, ledger)
+COMPENSATION = (events, signing_keys, policies, holds, statement_runs, statements, ledger)
 DESCRIPTION = """Which training examples made the model predict this, and what is each owner due?
 
 Scores are positive where training on an example raised the target (lowered the loss). Failures are

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from byline.api.holds import HoldBody, Subject
 from byline_service.accounts.scopes import Caller
-from byline_service.ledger import entry_queries, run_workflow, statement_queries
+from byline_service.compensation.drafting import Release
+from byline_service.ledger import entry_queries, holding, run_workflow, statement_queries
 from byline_service.ledger.booking import book_event, revise_policy
 from byline_service.ledger.heads import Head
 from byline_service.ledger.verify import verify
@@ -47,6 +49,23 @@ class Books:
 
     def adjust(self, period, name="royalties"):
         return self.draft(name, period, kind="adjustment")
+
+    def release(self, reason, amounts=None, account="escrow"):
+        wanted = Release(account=account, reason=reason, amounts=amounts)
+        return self.do(run_workflow.release, "royalties", wanted).id
+
+    def hold(self, owner, nature="hold", person="ada", **work):
+        """Place a hold on an owner, or on a work of an index."""
+        wanted = HoldBody(subject=Subject(owner=owner, **work), nature=nature, reason="a claim")
+        return self.do(holding.place, wanted, person=person).id
+
+    def end_hold(self, hold_id, person="grace"):
+        return self.do(holding.end, hold_id, "agreed", person=person)
+
+    def account(self, account, name="royalties"):
+        """Balances of an account, by owner, without the empty ones."""
+        balances = self.read(entry_queries.balances, name)
+        return {owner: amount for (kind, owner), amount in balances.items() if kind == account and amount}
 
     def statement(self, run_id):
         return self.read(statement_queries.find, run_id)[1].statement

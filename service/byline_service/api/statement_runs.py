@@ -24,6 +24,7 @@ from byline.api.statements import (
 )
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
+from byline_service.compensation.drafting import Release
 from byline_service.compensation.statements import AllocationStatement
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, read_body, request_body
@@ -54,7 +55,7 @@ async def draft(request: Request, caller: Compensating) -> Response:
     """Draft a run.
 
     `allocation` divides the pool of a finished period, and `adjustment` the rest of its budget over late events.
-    `release` pays escrow out, and `reversal` takes a posted run back. A policy has at most five open runs.
+    `release` pays escrow or held amounts out, and `reversal` takes a posted run back. A policy has at most five open runs.
     """
     service: AppState = request.app.state.service
     parsed, body = await json_body(request, RunBody)
@@ -71,9 +72,8 @@ async def draft(request: Request, caller: Compensating) -> Response:
         if statement is not None:
             row = await run_workflow.draft(transaction, caller, statement)
         elif isinstance(wanted, ReleaseBody):
-            row = await run_workflow.release(
-                transaction, caller, wanted.policy, wanted.reason, wanted.amounts
-            )
+            release = Release(account=wanted.account, reason=wanted.reason, amounts=wanted.amounts)
+            row = await run_workflow.release(transaction, caller, wanted.policy, release)
         else:
             assert isinstance(wanted, ReversalBody)
             row = await run_workflow.reverse(transaction, caller, wanted.run, wanted.reason)

@@ -11,6 +11,7 @@ An owner's amount is therefore within one minor unit of the exact one, and every
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
 
@@ -18,9 +19,12 @@ from byline.api.receipts import Integer
 from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.integer_shares import exact_shares
 from byline_service.compensation.policy import Policy
+from byline_service.compensation.restrictions import Restrictions, held_units
 
 PARTS = 1 << 64
 """Number of parts of one event."""
+UNRESTRICTED = Restrictions()
+"""No restriction."""
 Part = tuple[str, ...]
 """`("paid", owner)`, `("escrow", owner)` or `("unallocated",)`."""
 
@@ -35,11 +39,13 @@ class Line(Stored):
     brought: Integer
     """Amount carried from earlier runs, since it was below the floor."""
     payable: Integer
-    """Amount to pay out now: earned and brought forward, once they reach the floor."""
+    """Amount to pay out now: earned and brought forward without the held part, once they reach the floor."""
     carried: Integer
     """Amount that is carried to the next run, since it is below the floor."""
     escrow: Integer
     """Rest of the shares, held until they are known better."""
+    held: Integer = 0
+    """Part of the earned amount that a hold, a dispute or a missing consent keeps from being paid."""
 
 
 class Allocation(Stored):
@@ -72,7 +78,11 @@ def event_parts(event: Event, z: Fraction) -> dict[Part, int]:
 
 
 def allocate(
-    policy: Policy, events: Sequence[Event], carried: Mapping[str, int], left: int | None = None
+    policy: Policy,
+    events: Sequence[Event],
+    carried: Mapping[str, int],
+    left: int | None = None,
+    restrictions: Restrictions = UNRESTRICTED,
 ) -> Allocation:
     """Divide a policy's pool over events.
 
@@ -81,6 +91,7 @@ def allocate(
         events: At least one event, all of them payable.
         carried: Amounts that owners bring from earlier runs of the policy, in minor units.
         left: Rest of the period's budget, in minor units. None for the whole budget.
+        restrictions: Holds, disputes and missing consent. They move earned amounts to `held`, and change nothing else.
 
     Returns:
         Lines in whole minor units. They divide no more than the rest of the budget.
@@ -88,12 +99,28 @@ def allocate(
     wanted = policy.wanted(sum(event.weight for event in events))
     pool = min(wanted, policy.budget if left is None else left)
     parts: Counter[Part] = Counter()
+    held: dict[str, Fraction] = {}
     for event in events:
         for key, count in event_parts(event, policy.z(event)).items():
             parts[key] += event.weight * count
+            if key[0] == "paid" and (part := restrictions.part(event, key[1])):
+                held[key[1]] = held.get(key[1], Fraction(0)) + event.weight * count * part
     units = apportion(parts, pool)
     owners = sorted({key[1] for key in units if len(key) > 1} | set(carried))
-    lines = (_line(owner, units, carried.get(owner, 0), policy.floor) for owner in owners)
+    lines = (
+        _line(
+            Due(
+                owner=owner,
+                earned=(earned := units.get(("paid", owner), 0)),
+                brought=carried.get(owner, 0),
+                escrow=units.get(("escrow", owner), 0),
+                held=held_units(earned, held.get(owner, Fraction(0)), parts["paid", owner]),
+                whole=restrictions.whole(owner),
+            ),
+            policy.floor,
+        )
+        for owner in owners
+    )
     return Allocation(
         pool=pool,
         lines=tuple(line for line in lines if line.earned or line.brought or line.escrow),
@@ -101,17 +128,32 @@ def allocate(
     )
 
 
-def _line(owner: str, units: Mapping[Part, int], brought: int, floor: int) -> Line:
-    earned = units.get(("paid", owner), 0)
-    due = earned + brought
-    payable = due if due >= floor else 0
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """What one owner gets from a division, before the floor."""
+
+    owner: str
+    earned: int
+    brought: int
+    escrow: int
+    held: int
+    whole: bool
+    """Whether a hold is on the whole owner."""
+
+
+def _line(due: Due, floor: int) -> Line:
+    """Apply the floor. Under a hold on the whole owner, the carried amount stays carried."""
+    held = due.earned if due.whole else due.held
+    free = due.earned - held + due.brought
+    payable = free if free >= floor and not due.whole else 0
     return Line(
-        owner=owner,
-        earned=earned,
-        brought=brought,
+        owner=due.owner,
+        earned=due.earned,
+        brought=due.brought,
         payable=payable,
-        carried=due - payable,
-        escrow=units.get(("escrow", owner), 0),
+        carried=free - payable,
+        escrow=due.escrow,
+        held=held,
     )
 
 

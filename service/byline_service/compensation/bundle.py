@@ -5,6 +5,7 @@ from typing import Literal
 
 from byline_service.compensation.allocation import allocate
 from byline_service.compensation.event import Event, Stored, signed_bytes
+from byline_service.compensation.restrictions import Restrictions
 from byline_service.compensation.statements import AllocationStatement
 from byline_service.signing.keys import PublicKey
 
@@ -55,7 +56,8 @@ def _division_findings(bundle: Bundle) -> list[str]:
     statement = bundle.statement
     brought = {line.owner: line.brought for line in statement.allocation.lines if line.brought}
     left = statement.budget - statement.spent
-    recomputed = allocate(statement.policy, bundle.events, brought, left)
+    restrictions = Restrictions(statement.restrictions)
+    recomputed = allocate(statement.policy, bundle.events, brought, left, restrictions)
     if recomputed.canonical() == statement.allocation.canonical():
         return []
     return ["statement: the recomputed division differs, it must agree to the byte"]

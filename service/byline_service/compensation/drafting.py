@@ -5,14 +5,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from byline.api.compensation import Reason
-from byline.api.statements import RefusedEvent, StoredWarning, WarningKind
+from byline.api.statements import RefusedEvent, ReleasedAccount, StoredWarning, WarningKind
 from byline.errors import InvalidInput
-from byline_service.compensation.allocation import allocate
+from byline_service.compensation.allocation import Allocation, allocate
 from byline_service.compensation.budgets import NOTHING_SPENT, Division, Spending, require_unpaid
 from byline_service.compensation.calendar import Period
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
 from byline_service.compensation.policy import Policy
+from byline_service.compensation.restrictions import Restriction, Restrictions
 from byline_service.compensation.runs import Balances, Run, RunConflict
 from byline_service.compensation.statements import (
     AllocationStatement,
@@ -59,6 +60,10 @@ class Candidates:
     """Budget of the period, in minor units."""
     repeated: Collection[str] = frozenset()
     """Ids of events whose reference an earlier event of the policy's indexes has."""
+    restrictions: Sequence[Restriction] = ()
+    """Holds, disputes and missing consent that are in force."""
+    holds_ended: int = 0
+    """Number of holds that ended since the period began."""
 
 
 def late_within(own: Sequence[int], late: Sequence[int]) -> int:
@@ -115,7 +120,8 @@ def draft_allocation(policy: Policy, found: Candidates) -> AllocationStatement:
         raise RunConflict(
             "expected a period with a rest of its budget, all of it is spent: reverse a run first"
         )
-    allocation = allocate(policy, payable, found.carried, left)
+    restrictions = Restrictions(found.restrictions)
+    allocation = allocate(policy, payable, found.carried, left, restrictions)
     return AllocationStatement(
         kind=found.kind,
         policy=policy,
@@ -129,7 +135,8 @@ def draft_allocation(policy: Policy, found: Candidates) -> AllocationStatement:
         events=tuple(EventRef(id=event.id, digest=event.sha256, asked=event.asked) for event in payable),
         refused=tuple(RefusedEvent(id=event, reasons=why) for event, why in refused.items()),
         allocation=allocation,
-        warnings=_warnings(policy, found, payable, allocation.pool),
+        restrictions=restrictions.about([line.owner for line in allocation.lines]),
+        warnings=_warnings(policy, found, payable, allocation),
     )
 
 
@@ -149,8 +156,9 @@ def _refused(policy: Policy, found: Candidates) -> dict[str, tuple[Reason, ...]]
 
 
 def _warnings(
-    policy: Policy, found: Candidates, payable: Sequence[Event], pool: int
+    policy: Policy, found: Candidates, payable: Sequence[Event], allocation: Allocation
 ) -> tuple[StoredWarning, ...]:
+    pool = allocation.pool
     others = Counter(policy for event in payable for policy in found.other_groups.get(event.id, ()))
     wanted = policy.wanted(sum(event.weight for event in payable))
     before = {event.id for event in found.late}
@@ -166,6 +174,8 @@ def _warnings(
         *_by_policy("paid_in_other_group", others),
         StoredWarning(kind="budget_exceeded", amount=wanted - pool),
         StoredWarning(kind="budget_left", amount=found.budget - found.spending.spent - pool),
+        StoredWarning(kind="held", amount=sum(line.held for line in allocation.lines)),
+        StoredWarning(kind="holds_ended", events=found.holds_ended),
     ]
     return tuple(each for each in said if each.events or each.amount)
 
@@ -178,33 +188,60 @@ def _by_policy(kind: WarningKind, counts: Mapping[str, int]) -> list[StoredWarni
     ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A release that a person asks for."""
+
+    account: ReleasedAccount = "escrow"
+    """Account that is paid out."""
+    reason: str
+    """Reason in words."""
+    amounts: Mapping[str, int] | None = None
+    """Minor units by owner. None releases the whole account of every owner without a restriction."""
+
+
 def draft_release(
-    policy: Policy, reason: str, amounts: Mapping[str, int] | None, balances: Balances
+    policy: Policy, wanted: Release, balances: Balances, restrictions: Sequence[Restriction] = ()
 ) -> ReleaseStatement:
-    """Release escrow.
+    """Release escrow or held amounts.
 
     Args:
-        policy: The policy of the escrow accounts.
-        reason: The reason, in words.
-        amounts: Minor units by owner. None releases all of it.
+        policy: The policy of the accounts.
+        wanted: Account, reason and amounts.
         balances: Balances of the policy's accounts.
+        restrictions: Holds, disputes and missing consent that are in force.
 
     Returns:
         The statement.
 
     Raises:
-        RunConflict: An escrow account holds less, or all are empty.
+        RunConflict: An account holds less, or there is nothing to release.
     """
-    held = {
-        owner: have for (account, owner), have in balances.items() if account == "escrow" and owner and have
+    known = Restrictions(restrictions)
+    have = {
+        owner: amount
+        for (account, owner), amount in balances.items()
+        if account == wanted.account and owner and amount
     }
-    wanted = held if amounts is None else amounts
-    if not wanted:
-        raise RunConflict("expected escrow to release, found none")
-    if any(amount > held.get(owner, 0) for owner, amount in wanted.items()):
-        raise RunConflict("expected amounts of at most what each owner has in escrow, got more for one")
-    lines = (ReleaseLine(owner=owner, amount=amount) for owner, amount in sorted(wanted.items()))
-    return ReleaseStatement(policy=policy, reason=reason, lines=tuple(lines))
+    amounts = wanted.amounts
+    if amounts is None:
+        amounts = {owner: amount for owner, amount in have.items() if not known.about([owner])}
+    if not amounts:
+        raise RunConflict(
+            f"expected an amount in `{wanted.account}` to release, found none"
+            + (": name the amounts of owners with a hold, a dispute or a missing consent" if have else "")
+        )
+    if any(amount > have.get(owner, 0) for owner, amount in amounts.items()):
+        raise RunConflict(f"expected amounts of at most what each owner has in `{wanted.account}`, got more")
+    in_spite = sum(amount for owner, amount in amounts.items() if known.about([owner]))
+    return ReleaseStatement(
+        policy=policy,
+        account=wanted.account,
+        reason=wanted.reason,
+        restrictions=known.about(sorted(amounts)),
+        warnings=(StoredWarning(kind="released_in_spite", amount=in_spite),) if in_spite else (),
+        lines=tuple(ReleaseLine(owner=owner, amount=amount) for owner, amount in sorted(amounts.items())),
+    )
 
 
 def draft_reversal(run: Run, reason: str) -> ReversalStatement:

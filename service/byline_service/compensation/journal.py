@@ -14,6 +14,7 @@ from pydantic import Field
 
 from byline.api.receipts import Integer
 from byline_service.compensation.event import Event, Stored
+from byline_service.compensation.holds import HoldEnded, HoldPlaced
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.statements import Statement
 from byline_service.compensation.timestamps import TimestampText
@@ -87,7 +88,8 @@ class RunStepped(Stored):
 
 
 Fact = Annotated[
-    EventBooked | SigningKeyAdded | PolicyRevised | RunDrafted | RunStepped, Field(discriminator="kind")
+    EventBooked | SigningKeyAdded | PolicyRevised | RunDrafted | RunStepped | HoldPlaced | HoldEnded,
+    Field(discriminator="kind"),
 ]
 """Content of a record."""
 

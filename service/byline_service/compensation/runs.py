@@ -1,11 +1,12 @@
 """Steps of a statement run: draft -> approved by another person -> posted; or rejected or void before that."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from byline.api.statements import State, Step
 from byline.errors import Conflict, Forbidden, InvalidInput
 from byline_service.compensation.allocation import Line
+from byline_service.compensation.restrictions import Restriction, Restrictions
 from byline_service.compensation.statements import AllocationStatement, Entry, ReversalStatement, Statement
 from byline_service.person_names import skeletons
 
@@ -175,6 +176,26 @@ def _require_carried(statement: Statement, balances: Balances) -> None:
         )
 
 
+def require_known_restrictions(statement: Statement, in_force: Iterable[Restriction]) -> None:
+    """Check that no owner is paid who has a restriction that the approver was not shown.
+
+    Args:
+        statement: Statement of the run.
+        in_force: Holds, disputes and missing consent that are in force.
+
+    Raises:
+        RunConflict: A restriction on a paid owner came after the draft.
+    """
+    paid = {entry.owner for entry in statement.entries() if entry.account == "payable" and entry.amount > 0}
+    known = () if isinstance(statement, ReversalStatement) else statement.restrictions
+    found = Restrictions(in_force).about([owner for owner in paid if owner is not None])
+    if not set(found) <= set(known):
+        raise RunConflict(
+            "expected the holds, disputes and consents that the run was drafted on, there are others on its owners "
+            "since: void the run and draft it again"
+        )
+
+
 def carried_of(balances: Balances) -> dict[str, int]:
     """Return the amounts below the floor, by owner."""
     return {
@@ -195,7 +216,16 @@ def lines_of(statement: Statement) -> tuple[Line, ...]:
             own[entry.account] = own.get(entry.account, 0) + entry.amount
     return tuple(
         Line.model_validate(
-            {"owner": owner, "earned": 0, "brought": 0, "payable": 0, "carried": 0, "escrow": 0, **own}
+            {
+                "owner": owner,
+                "earned": 0,
+                "brought": 0,
+                "payable": 0,
+                "carried": 0,
+                "escrow": 0,
+                "held": 0,
+                **own,
+            }
         )
         for owner, own in sorted(changed.items())
     )

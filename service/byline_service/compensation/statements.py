@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from byline.api.receipts import Integer
-from byline.api.statements import Account, RefusedEvent, StoredWarning
+from byline.api.statements import Account, RefusedEvent, ReleasedAccount, StoredWarning
 from byline.api.terms import Asked
 from byline_service.compensation.allocation import Allocation
 from byline_service.compensation.event import Stored
 from byline_service.compensation.policy import Policy
+from byline_service.compensation.restrictions import Restriction
 from byline_service.compensation.timestamps import TimestampText
 
 
@@ -20,7 +21,7 @@ class Entry(Stored):
     account: Account
     """Account of the policy."""
     owner: str | None
-    """Owner of a `payable`, `escrow` or `carried` account. Null for the others."""
+    """Owner of a `payable`, `escrow`, `held` or `carried` account. Null for the others."""
     amount: Integer
     """Amount in minor units: positive into the account, negative out of it."""
 
@@ -63,6 +64,8 @@ class AllocationStatement(Stored):
     """Events that are not paid for, with the reasons. A later run may pay for them."""
     warnings: tuple[StoredWarning, ...]
     """Warnings to the person who approves."""
+    restrictions: tuple[Restriction, ...] = ()
+    """Holds, disputes and missing consent of the owners who have a line."""
     allocation: Allocation
     """Result of the division."""
 
@@ -74,35 +77,42 @@ class AllocationStatement(Stored):
                 Entry(account="payable", owner=line.owner, amount=line.payable),
                 Entry(account="carried", owner=line.owner, amount=line.carried - line.brought),
                 Entry(account="escrow", owner=line.owner, amount=line.escrow),
+                Entry(account="held", owner=line.owner, amount=line.held),
             ]
         found.append(Entry(account="unallocated", owner=None, amount=self.allocation.unallocated))
         return _moved(found)
 
 
 class ReleaseLine(Stored):
-    """An amount that an owner gets out of escrow."""
+    """An amount that an owner gets out of escrow or out of the held amounts."""
 
     owner: str
-    """Owner of the escrow account."""
+    """Owner of the account."""
     amount: Annotated[int, Field(strict=True, ge=1)]
     """Amount in minor units."""
 
 
 class ReleaseStatement(Stored):
-    """A payout of escrow, because the shares are known better or a person takes responsibility."""
+    """A payout of escrow, because the shares are known better, or of held amounts, because a claim is settled."""
 
     kind: Literal["release"] = "release"
     """Kind of the statement."""
     policy: Policy
-    """Policy of the escrow accounts."""
+    """Policy of the accounts."""
+    account: ReleasedAccount = "escrow"
+    """Account that is paid out."""
     reason: str
     """Reason in words."""
+    restrictions: tuple[Restriction, ...] = ()
+    """Restrictions on the owners, that the release pays in spite of."""
+    warnings: tuple[StoredWarning, ...] = ()
+    """Warnings to the person who approves."""
     lines: tuple[ReleaseLine, ...]
     """Lines by owner."""
 
     def entries(self) -> tuple[Entry, ...]:
-        """Return the entries: out of `escrow`, into `payable`."""
-        sides = [("escrow", -1), ("payable", 1)]
+        """Return the entries: out of `escrow` or `held`, into `payable`."""
+        sides = [(self.account, -1), ("payable", 1)]
         return _moved(
             [
                 Entry.model_validate({"account": account, "owner": line.owner, "amount": sign * line.amount})

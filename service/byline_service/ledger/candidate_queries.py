@@ -21,7 +21,13 @@ from byline_service.database.tables.compensation import (
     run_steps,
     statement_runs,
 )
-from byline_service.ledger import entry_queries, event_queries, journal_queries, policy_queries
+from byline_service.ledger import (
+    entry_queries,
+    event_queries,
+    hold_queries,
+    journal_queries,
+    policy_queries,
+)
 
 Condition = ColumnElement[bool]
 
@@ -58,6 +64,8 @@ async def candidates(transaction: Connection, search: Search) -> Candidates:
     ids = [event.id for event in (*found.late, *found.events)]
     return replace(
         found,
+        restrictions=await hold_queries.restrictions(transaction, basis),
+        holds_ended=await hold_queries.ended_between(transaction, search.period.since, basis),
         other_groups=await _other_groups(transaction, search, ids),
         repeated=await event_queries.repeated(transaction, policy, ids),
     )

@@ -11,6 +11,7 @@ from byline_service.compensation.runs import lines_of
 from byline_service.compensation.statements import ReversalStatement
 from byline_service.compensation.timestamps import parse_timestamp
 from byline_service.database.tables import compensation as tables
+from byline_service.ledger import hold_queries
 from byline_service.ledger.statement_queries import division_columns
 
 Row = Mapping[str, Any]
@@ -34,6 +35,8 @@ def expected_rows(book: ReplayedLedger) -> dict[Table, dict[tuple[Any, ...], Row
         tables.ledger_entries: _entries(book),
         tables.event_claims: _claims(book),
         tables.signing_keys: _signing_keys(book),
+        tables.holds: hold_queries.expected_holds(book.holds),
+        tables.hold_ends: hold_queries.expected_ends(book.holds),
     }
     return {
         table: {tuple(row[column.name] for column in table.primary_key.columns): row for row in rows}

@@ -15,16 +15,23 @@ from byline_service.compensation.budgets import (
     require_finished,
 )
 from byline_service.compensation.calendar import last_finished, period_named
-from byline_service.compensation.drafting import draft_allocation, draft_release, draft_reversal
+from byline_service.compensation.drafting import Release, draft_allocation, draft_release, draft_reversal
 from byline_service.compensation.journal import Hand, RunDrafted, RunStepped
 from byline_service.compensation.period_events import Search
-from byline_service.compensation.runs import Run, RunConflict, balances_after, require_balanced
+from byline_service.compensation.runs import (
+    Run,
+    RunConflict,
+    balances_after,
+    require_balanced,
+    require_known_restrictions,
+)
 from byline_service.compensation.statements import AllocationStatement, ReversalStatement, Statement
 from byline_service.database import Connection, Database
 from byline_service.ledger import (
     candidate_queries,
     entry_queries,
     event_queries,
+    holding,
     journal_queries,
     policy_queries,
     statement_queries,
@@ -86,25 +93,23 @@ async def draft(transaction: Connection, caller: Caller, statement: Statement) -
     return await _drafted(transaction, caller, place, statement)
 
 
-async def release(
-    transaction: Connection, caller: Caller, name: str, reason: str, amounts: dict[str, int] | None
-) -> RunRow:
-    """Draft a run that releases a policy's escrow.
+async def release(transaction: Connection, caller: Caller, name: str, wanted: Release) -> RunRow:
+    """Draft a run that releases a policy's escrow or held amounts.
 
     Args:
         transaction: The open transaction.
         caller: The person who drafts.
         name: The policy.
-        reason: The reason, in words.
-        amounts: Minor units by owner. None releases all of it.
+        wanted: Account, reason and amounts.
 
     Raises:
         NotFound: There is no such policy.
-        RunConflict: An escrow account holds less.
+        RunConflict: An account holds less, or there is nothing to release.
     """
     place = await journal_queries.next_position(transaction)
     policy = await policy_queries.find(transaction, name)
-    statement = draft_release(policy, reason, amounts, await entry_queries.balances(transaction, name))
+    balances = await entry_queries.balances(transaction, name)
+    statement = draft_release(policy, wanted, balances, await holding.restrictions(transaction))
     return await _drafted(transaction, caller, place, statement)
 
 
@@ -132,13 +137,14 @@ async def approve(transaction: Connection, caller: Caller, run_id: str) -> RunRo
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: The run is not a draft, or the policy was revised since.
+        RunConflict: The run is not a draft, its policy was revised, or a paid owner was put on hold since.
         SamePerson: The caller drafted the run, or one person could hold both keys.
     """
     place = await journal_queries.next_position(transaction)
     _, run = await statement_queries.find(transaction, run_id)
     run.require_approvable(caller.person, await makers_of(transaction, caller))
     await _require_current(transaction, run.statement)
+    require_known_restrictions(run.statement, await holding.restrictions(transaction))
     return await _stepped(transaction, caller, place, run, "approval")
 
 
@@ -181,7 +187,7 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
     Raises:
         NotFound: There is no such run.
         RunConflict: The run is not approved, its policy was revised, its period or one of its events was paid for in the
-            meantime, or an account holds less than the run takes.
+            meantime, a paid owner was put on hold, or an account holds less than the run takes.
     """
     place = await journal_queries.next_position(transaction)
     row, run = await statement_queries.find(transaction, run_id)
@@ -189,6 +195,7 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
     entries = run.statement.entries()
     require_balanced(entries)
     await _require_current(transaction, run.statement)
+    require_known_restrictions(run.statement, await holding.restrictions(transaction))
     claims = await _claims(transaction, run.statement)
     divisions = await candidate_queries.posted_divisions(transaction, row.policy)
     require_budget(run.statement, divisions, place.sequence - 1)

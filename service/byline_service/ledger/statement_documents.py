@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from byline.api.statements import (
     RunDocument,
@@ -19,14 +20,19 @@ from byline_service.compensation.allocation import Line
 from byline_service.compensation.money import format_minor, minor_digits
 from byline_service.compensation.run_warnings import in_words
 from byline_service.compensation.runs import Run
-from byline_service.compensation.statements import AllocationStatement, Statement
+from byline_service.compensation.statements import (
+    AllocationStatement,
+    ReleaseStatement,
+    ReversalStatement,
+    Statement,
+)
 from byline_service.database import Connection
 from byline_service.http.csv_cells import csv_cell
 from byline_service.ledger import statement_queries
 from byline_service.ledger.hand_queries import hands_of
 from byline_service.ledger.statement_queries import RunRow
 
-COLUMNS = ("earned", "brought", "payable", "carried", "escrow")
+COLUMNS = ("earned", "brought", "payable", "carried", "escrow", "held")
 
 
 def run_document(row: RunRow, hands: Sequence[RunHand] = (), *, warned: bool = True) -> RunDocument:
@@ -91,12 +97,14 @@ def _document(
         {
             **run_document(row, hands, warned=all_events).model_dump(),
             "reason": _reason(statement) if all_events else None,  # the reason may name other owners
+            "account": statement.account if isinstance(statement, ReleaseStatement) else None,
             "since": divided.since if divided else None,
             "until": divided.until if divided else None,
             "events": len(divided.events) if divided else 0,
             "asked": Counter(event.asked for event in divided.events) if divided else {},
             "late": divided.late if divided else 0,
             "refused": divided.refused if divided and all_events else [],
+            "restrictions": _restrictions(statement) if all_events else [],
             "lines": [StatementLine(**line.model_dump()) for line in lines],
             "totals": _totals(statement) if whole else None,
             "sha256": statement.sha256,
@@ -108,8 +116,13 @@ def _reason(statement: Statement) -> str | None:
     return None if isinstance(statement, AllocationStatement) else statement.reason
 
 
+def _restrictions(statement: Statement) -> list[dict[str, Any]]:
+    named = () if isinstance(statement, ReversalStatement) else statement.restrictions
+    return [each.document() for each in named]
+
+
 def _totals(statement: Statement) -> StatementTotals:
-    sums = {"funding": 0, "payable": 0, "carried": 0, "escrow": 0, "unallocated": 0}
+    sums = {"funding": 0, "payable": 0, "carried": 0, "escrow": 0, "held": 0, "unallocated": 0}
     for entry in statement.entries():
         sums[entry.account] += entry.amount
     pool = -sums.pop("funding")

@@ -92,9 +92,11 @@ async def add(transaction: Connection, record: Record) -> None:
 def division_columns(statement: Statement) -> dict[str, Any]:
     """Return the columns of the period and the warnings of a run."""
     period = period_of(statement)
-    if not isinstance(statement, AllocationStatement):
+    if isinstance(statement, ReversalStatement):
         return {"period": period, "since": None, "until": None, "warnings": None}
     written = canonical_json([each.model_dump(mode="json") for each in statement.warnings])
+    if not isinstance(statement, AllocationStatement):
+        return {"period": period, "since": None, "until": None, "warnings": written.decode("ascii")}
     return {
         "period": period,
         "since": parse_timestamp(statement.since),

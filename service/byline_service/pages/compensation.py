@@ -76,10 +76,14 @@ async def owners_csv(request: Request, caller: Reading, policy: Policy = None) -
     balances = await _balances(request, caller, chosen)
     currency = balances[0].currency if balances else ""
     rows = [
-        (each.owner, currency, *(major(n, currency) for n in (each.payable, each.escrow, each.carried)))
+        (
+            each.owner,
+            currency,
+            *(major(n, currency) for n in (each.payable, each.escrow, each.held, each.carried)),
+        )
         for each in owner_totals(balances)
     ]
-    return csv_response("owners", ("owner", "currency", "payable", "escrow", "carried"), rows)
+    return csv_response("owners", ("owner", "currency", "payable", "escrow", "held", "carried"), rows)
 
 
 @router.get("/periods.csv")
@@ -108,9 +112,10 @@ async def run_page(request: Request, caller: Reading, run: str) -> Response:
     """Show one run with its lines and its next steps."""
     statement = await statements.get_statement(request, caller, run)
     lines = sorted(
-        statement.lines, key=lambda line: (-(line.payable + line.escrow + line.carried), line.owner)
+        statement.lines,
+        key=lambda line: (-(line.payable + line.escrow + line.held + line.carried), line.owner),
     )
-    own = [OwnerTotal(each.owner, each.payable, each.escrow, each.carried) for each in lines]
+    own = [OwnerTotal(each.owner, each.payable, each.escrow, each.held, each.carried) for each in lines]
     return page(
         request,
         "run.html",

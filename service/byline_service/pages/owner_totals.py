@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from byline.api.statements import BalanceDocument, StatementDocument
 from byline_service.pages.charts import WIDTH, BarSegment, nice_top, stacked_bar
 
-PARTS = ("payable", "escrow", "carried")
+PARTS = ("payable", "escrow", "held", "carried")
 """Accounts of an owner, in the order of drawing."""
 NAMED = 5
 """Number of owners with a color of their own."""
@@ -22,12 +22,13 @@ class OwnerTotal:
     owner: str
     payable: int
     escrow: int
+    held: int
     carried: int
 
     @property
     def total(self) -> int:
         """Return the sum of the owner's accounts."""
-        return self.payable + self.escrow + self.carried
+        return self.payable + self.escrow + self.held + self.carried
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,22 @@ SAMPLES = {
         "persons": [{"name": "grace", "made_by": "ada", "made_by_key": "k" * 12, "made_at": MOMENT}],
         "person_skeletons": [{"skeleton": "grace", "person": "grace"}],
     },
+    "0007_holds": {
+        "holds": [
+            {
+                "id": "h" * 32,
+                "sequence": 1,
+                "owner": "ä",
+                "index_name": None,
+                "work": None,
+                "nature": "dispute",
+                "reason": "ä",
+                "person": "ada",
+                "at": MOMENT,
+            }
+        ],
+        "hold_ends": [{"hold_id": "h" * 32, "sequence": 1, "reason": "ä", "person": "grace", "at": MOMENT}],
+    },
 }
 
 ADDED = {"persons": 1, "person_skeletons": 1}

@@ -379,3 +379,99 @@ class TestForgedRecords:
 
         books.do(void)
         assert any("run_steps" in each.where for each in books.verify().findings)
+
+
+class TestHolds:
+    """Attempts to be paid in spite of a hold, or to be paid more by one."""
+
+    def test_a_run_of_before_the_hold_is_not_paid(self, books):
+        books.policy()
+        books.book(SCORES)
+        drafted, approved = books.draft(), books.draft(period="2026-03")
+        books.approve(approved)
+        books.hold("ash", "dispute")
+        for step, run_id in ((books.approve, drafted), (books.post, approved)):
+            with pytest.raises(RunConflict, match="holds, disputes and consents"):
+                step(run_id)
+        assert books.funded() == 0
+        sound(books)
+
+    def test_a_release_of_before_the_hold_is_not_paid(self, books):
+        books.policy()
+        books.book(SCORES)
+        books.posted(books.draft())
+        release = books.release("a better version")
+        books.approve(release)
+        books.hold("ash")
+        with pytest.raises(RunConflict, match="holds, disputes and consents"):
+            books.post(release)
+        books.posted(books.release("of the others"))
+        assert set(books.account("escrow")) == {"ash"}
+        sound(books)
+
+    def test_a_hold_that_is_ended_and_placed_again_is_another_one(self, books):
+        hold = books.hold("ash")
+        books.policy()
+        books.book(SCORES)
+        books.posted(books.draft())
+        part = books.release("agreed", {"ash": 7}, account="held")
+        books.approve(part)
+        books.end_hold(hold)
+        books.hold("ash", "dispute")
+        with pytest.raises(RunConflict, match="holds, disputes and consents"):
+            books.post(part)
+        assert "ash" not in books.account("payable")
+        sound(books)
+
+    def test_nobody_gets_more_by_a_hold_of_another(self, books):
+        books.policy(floor=20_000)
+        books.book(SCORES)
+        free = {line.owner: line for line in books.lines(books.draft())}
+        books.hold("birch")
+        bound = {line.owner: line for line in books.lines(books.draft(period="2026-03"))}
+        assert bound["ash"] == free["ash"]
+        assert bound["birch"].held == free["birch"].earned
+
+    def test_held_amounts_are_released_once(self, books):
+        hold = books.hold("ash")
+        books.policy()
+        books.book(SCORES)
+        books.posted(books.draft())
+        books.end_hold(hold)
+        held = books.account("held")["ash"]
+        for account, amounts in (("held", {"ash": held + 1}), ("held", {"birch": 1}), ("escrow", {"oak": 1})):
+            with pytest.raises(RunConflict, match="at most"):
+                books.release("more", amounts, account=account)
+        first, second = (books.release("agreed", account="held") for _ in range(2))
+        books.approve(second)
+        books.posted(first)
+        with pytest.raises(RunConflict, match="enough"):
+            books.post(second)
+        with pytest.raises(RunConflict, match="found none"):
+            books.release("again", account="held")
+        assert books.account("payable")["ash"] == held
+        assert books.funded() == POOL
+        sound(books)
+
+    def test_a_hold_does_not_lift_the_floor(self, books):
+        books.policy(floor=POOL)
+        books.book(SCORES)
+        books.posted(books.draft())
+        carried = books.account("carried")["ash"]
+        books.hold("ash")
+        books.policy(floor=0)
+        books.book({"birch": (1, 1, 1)})
+        books.posted(books.draft())
+        assert (books.account("carried"), books.account("held")) == ({"ash": carried}, {})
+        sound(books)
+
+    def test_a_release_of_all_leaves_out_owners_under_a_hold(self, books):
+        books.hold("ash")
+        books.policy()
+        books.book(SCORES)
+        books.posted(books.draft())
+        with pytest.raises(RunConflict, match="name the amounts"):
+            books.release("all", account="held")
+        books.posted(books.release("all"))
+        assert set(books.account("escrow")) == {"ash"}
+        sound(books)

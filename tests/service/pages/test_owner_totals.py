@@ -14,7 +14,7 @@ def balance(account, owner, amount):
 
 def statement(run, until, **payable):
     lines = [
-        {"owner": owner, "earned": n, "brought": 0, "payable": n, "carried": 0, "escrow": 5}
+        {"owner": owner, "earned": n, "brought": 0, "payable": n, "carried": 0, "escrow": 5, "held": 0}
         for owner, n in payable.items()
     ]
     return StatementDocument.model_validate(
@@ -23,7 +23,7 @@ def statement(run, until, **payable):
             "minor_digits": 2, "drafted_by": "ada", "drafted_at": "2026-03-04T00:00:00Z", "steps": [], "reason": None,
             "since": None, "until": until, "events": 1, "late": 0,
             "period": None, "warnings": [], "hands": [], "asked": {},
-            "refused": [], "lines": lines, "totals": None, "sha256": "0" * 64,
+            "refused": [], "restrictions": [], "account": None, "lines": lines, "totals": None, "sha256": "0" * 64,
         }
     )  # fmt: skip
 
@@ -41,7 +41,14 @@ BALANCES = [
 def test_owners_with_most_come_first_and_sums_are_whole():
     found = owner_totals(BALANCES)
     assert [(each.owner, each.total) for each in found] == [("b", 55), ("a", 30), ("c", 5)]
-    assert totals(BALANCES) == {"payable": 60, "escrow": 25, "carried": 5, "unallocated": 10, "funding": -100}
+    assert totals(BALANCES) == {
+        "payable": 60,
+        "escrow": 25,
+        "held": 0,
+        "carried": 5,
+        "unallocated": 10,
+        "funding": -100,
+    }
 
 
 def test_bars_share_a_scale_and_parts_lie_end_to_end():

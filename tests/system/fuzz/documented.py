@@ -12,7 +12,16 @@ from schemathesis.engine import events, from_schema
 from schemathesis.generation.case import Case
 from schemathesis.schemas import BaseSchema
 
-CROSS_FIELD = ("attribute", "shares", "create_key", "book_event", "draft_run", "revise_policy")
+CROSS_FIELD = (
+    "attribute",
+    "shares",
+    "create_key",
+    "book_event",
+    "draft_run",
+    "revise_policy",
+    "place_hold",
+    "end_hold",
+)
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another
 body. They may refuse bodies that the schema allows."""

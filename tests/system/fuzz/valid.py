@@ -11,6 +11,7 @@ from tests.system.serving import QUERY, Served
 
 KEY = {"name": "victim", "person": "somebody", "scopes": ["read", "query"]}
 POLICY: dict[str, Any] = {"name": "royalties", "currency": "EUR", "pool": 1_000_000, "period": "day"}
+HOLD = {"subject": {"owner": "owner 1", "index": "tiny", "work": "point-3"}, "reason": "a claim"}
 ALLOCATION = {"kind": "allocation", "policy": POLICY["name"]}
 PAGES = (
     b"/",
@@ -74,6 +75,8 @@ def bodies(known: Known) -> dict[str, bytes]:
             "rotate_key": {"overlap_hours": 1.5},
             "book_event": {"query": query, "weight": 2, "reference": "generation 1"},
             "revise_policy": POLICY | {"minimum_quality": {"metric": "lds", "least": 0.1}, "floor": 5},
+            "place_hold": HOLD,
+            "end_hold": {"reason": "settled"},
             "draft_run": {"draft": ALLOCATION | {"period": "2020-01-01"}},
         }.items()
     }
@@ -100,8 +103,10 @@ def settled(served: Served) -> dict[str, str]:
     run = made("/v1/statement-runs", {"draft": ALLOCATION | {"period": event["booked_at"][:10]}})
     for step in ("approve", "post"):
         made(f"/v1/statement-runs/{run['id']}/{step}", {}, approver)
+    hold = made("/v1/holds", HOLD)
     return {
         "name": "tiny",
+        "hold": hold["id"],
         "alias": "tiny",
         "version": event["version"],
         "example_id": "point-3",

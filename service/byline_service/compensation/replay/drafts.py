@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from byline.errors import InvalidInput
 from byline_service.compensation.budgets import ceiling, require_few_drafts, require_finished, spending
 from byline_service.compensation.calendar import period_named
-from byline_service.compensation.drafting import Candidates, draft_allocation, draft_release, draft_reversal
+from byline_service.compensation.drafting import (
+    Candidates,
+    Release,
+    draft_allocation,
+    draft_release,
+    draft_reversal,
+)
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import Record, RunDrafted
 from byline_service.compensation.period_events import PeriodEvents, Search, period_events
@@ -62,7 +68,9 @@ def _recomputed(
         return draft_reversal(run, statement.reason)
     if isinstance(statement, ReleaseStatement):
         amounts = {line.owner: line.amount for line in statement.lines}
-        return draft_release(statement.policy, statement.reason, amounts, book.balances(name))
+        wanted = Release(account=statement.account, reason=statement.reason, amounts=amounts)
+        in_force = book.restrictions(record.sequence - 1)
+        return draft_release(statement.policy, wanted, book.balances(name), in_force)
     if statement.basis >= record.sequence:
         raise InvalidInput("the run was drafted on later records")
     require_finished(period_named(statement.policy.period, statement.period), record.at)
@@ -103,6 +111,8 @@ def _reallocated(
             spending=spent,
             budget=ceiling(policy, paid_by),
             repeated=book.repeated(policy, [*own, *late]),
+            restrictions=book.restrictions(basis),
+            holds_ended=book.holds.ended_between(statement.since, basis),
         ),
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from byline.errors import BylineError
 from byline_service.compensation.event import Event
+from byline_service.compensation.holds import HoldEnded, HoldPlaced
 from byline_service.compensation.journal import (
     EventBooked,
     PolicyRevised,
@@ -15,7 +16,7 @@ from byline_service.compensation.journal import (
     RunDrafted,
     SigningKeyAdded,
 )
-from byline_service.compensation.replay import drafts, records, steps
+from byline_service.compensation.replay import drafts, holds, records, steps
 from byline_service.compensation.replay.drafts import events_of
 from byline_service.compensation.replay.ledger import ReplayedLedger
 from byline_service.compensation.statements import AllocationStatement
@@ -80,5 +81,7 @@ class LedgerReplay:
             records.revise(ledger, record, fact.policy, where)
         elif isinstance(fact, RunDrafted):
             drafts.draft(ledger, record, fact, where, events)
+        elif isinstance(fact, HoldPlaced | HoldEnded):
+            holds.hold(ledger, record, fact)
         else:
             steps.step(ledger, record, fact, where)

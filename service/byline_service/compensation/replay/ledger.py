@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from byline.errors import InvalidInput
 from byline_service.compensation.budgets import PeriodRun
 from byline_service.compensation.event import Event
+from byline_service.compensation.holds import HoldBook
 from byline_service.compensation.journal import GENESIS
 from byline_service.compensation.period_events import BookedEvent, Claims
 from byline_service.compensation.policy import Policy
+from byline_service.compensation.restrictions import Restriction
 from byline_service.compensation.runs import AccountKey, Run
 from byline_service.compensation.statements import Entry
 from byline_service.signing.keys import PublicKey
@@ -78,6 +80,15 @@ class ReplayedLedger:
     """Owners that ever had a score."""
     reversed: set[str] = field(default_factory=set)
     """Runs that were reversed."""
+    holds: HoldBook = field(default_factory=HoldBook)
+
+    def restrictions(self, basis: int) -> list[Restriction]:
+        """Return the holds that are in force after a record.
+
+        Args:
+            basis: Sequence of the record.
+        """
+        return self.holds.restrictions(basis)
 
     def balances(self, policy: str, upto: int | None = None) -> dict[AccountKey, int]:
         """Return the balance of each account of a policy.

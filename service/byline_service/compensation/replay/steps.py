@@ -7,7 +7,13 @@ from byline_service.compensation.budgets import PeriodRun, require_budget, requi
 from byline_service.compensation.journal import Record, RunStepped
 from byline_service.compensation.period_events import Claim
 from byline_service.compensation.replay.ledger import PostedRun, ReplayedLedger, Stamp
-from byline_service.compensation.runs import OPEN, Run, balances_after, require_balanced
+from byline_service.compensation.runs import (
+    OPEN,
+    Run,
+    balances_after,
+    require_balanced,
+    require_known_restrictions,
+)
 from byline_service.compensation.statements import AllocationStatement, ReversalStatement, Statement
 
 
@@ -31,6 +37,7 @@ def step(book: ReplayedLedger, record: Record, fact: RunStepped, where: str) -> 
     if fact.kind == "approval":
         run.require_approvable(record.person, fact.by.makers)
         require_current(run.statement, book.newest(run.statement.policy.name))
+        require_known_restrictions(run.statement, book.restrictions(record.sequence - 1))
     elif fact.kind == "rejection":
         run.require_rejectable(record.person, fact.comment)
     elif fact.kind == "void":
@@ -53,6 +60,7 @@ def _post(book: ReplayedLedger, record: Record, run: Run) -> None:
     entries = statement.entries()
     require_balanced(entries)
     require_current(statement, book.newest(statement.policy.name))
+    require_known_restrictions(statement, book.restrictions(record.sequence - 1))
     require_budget(statement, book.divisions_of(statement.policy), record.sequence - 1)
     balances_after(statement, book.balances(statement.policy.name))
     if any(entry.owner is not None and entry.owner not in book.owners for entry in entries):

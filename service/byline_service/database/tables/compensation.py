@@ -89,6 +89,7 @@ statement_lines = Table(
     Column("payable", BigInteger, nullable=False),
     Column("carried", BigInteger, nullable=False),
     Column("escrow", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False, server_default="0"),
     Index("ix_statement_lines_owner", "owner"),
 )
 """Lines of runs: each owner's amounts, in minor units."""
@@ -131,6 +132,33 @@ signing_keys = Table(
 )
 """Public keys that verify the signatures of events."""
 
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("owner", Text, nullable=False),
+    Column("index_name", String(64)),
+    Column("work", Text),
+    Column("nature", String(8), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("person", String(100), nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_holds_owner", "owner"),
+)
+"""Holds and disputes of owners and works."""
+
+hold_ends = Table(
+    "hold_ends",
+    metadata,
+    Column("hold_id", String(32), ForeignKey("holds.id"), primary_key=True),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("reason", Text, nullable=False),
+    Column("person", String(100), nullable=False),
+    Column("at", Moment, nullable=False),
+)
+"""Ends of holds."""
+
 APPEND_ONLY = (
     journal,
     events,
@@ -141,5 +169,7 @@ APPEND_ONLY = (
     ledger_entries,
     event_claims,
     signing_keys,
+    holds,
+    hold_ends,
 )
 """All tables, in the order of their creation."""

@@ -1,0 +1,106 @@
+"""Holds and disputes: amounts that a run holds back, until a release pays them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from byline.api.accounts import Scope
+from byline.api.holds import HoldBody, HoldDocument, HoldEnd, HoldEndBody, HoldPage, HoldState
+from byline_service.accounts.permissions import requires
+from byline_service.accounts.scopes import Caller
+from byline_service.compensation.holds import Hold
+from byline_service.database import Connection
+from byline_service.http.bodies import json_body, request_body
+from byline_service.http.problems import problem_responses
+from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
+from byline_service.ledger import hold_queries, holding
+from byline_service.state import AppState
+
+router = APIRouter(prefix="/v1/holds", tags=["Compensation"])
+Compensating = Annotated[Caller, requires(Scope.COMPENSATE)]
+Approving = Annotated[Caller, requires(Scope.APPROVE)]
+
+
+@router.post(
+    "",
+    operation_id="place_hold",
+    status_code=201,
+    response_model=HoldDocument,
+    responses=problem_responses(409, 413, 415, 422, 504, 507),
+    openapi_extra=request_body(HoldBody) | IDEMPOTENCY_PARAMETER,
+)
+async def place(request: Request, caller: Compensating) -> Response:
+    """Place a hold or a dispute on an owner or a work.
+
+    While it is in force, runs put the subject's amounts into the account `held`. A `release` pays them out.
+    """
+    wanted, body = await json_body(request, HoldBody)
+
+    async def write(transaction: Connection, prepared: None) -> tuple[int, BaseModel]:
+        del prepared
+        return 201, _document(await holding.place(transaction, caller, wanted))
+
+    return await run_once(request, caller, body, no_preparation, write)
+
+
+@router.post(
+    "/{hold}/end",
+    operation_id="end_hold",
+    response_model=HoldDocument,
+    responses=problem_responses(404, 409, 413, 415, 422, 504, 507),
+    openapi_extra=request_body(HoldEndBody) | IDEMPOTENCY_PARAMETER,
+)
+async def end(request: Request, hold: str, caller: Approving) -> Response:
+    """End a hold. Nothing is paid by this: draft a `release` of the account `held`."""
+    wanted, body = await json_body(request, HoldEndBody)
+
+    async def write(transaction: Connection, prepared: None) -> tuple[int, BaseModel]:
+        del prepared
+        return 200, _document(await holding.end(transaction, caller, hold, wanted.reason))
+
+    return await run_once(request, caller, body, no_preparation, write)
+
+
+@router.get(
+    "", operation_id="list_holds", responses=problem_responses(422), dependencies=[requires(Scope.READ)]
+)
+async def list_holds(
+    request: Request,
+    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    state: Annotated[HoldState | None, Query(description="Only holds in this state.")] = None,
+) -> HoldPage:
+    """List the holds, the newest first."""
+    service: AppState = request.app.state.service
+    async with service.database.read() as reading:
+        found = await hold_queries.page(reading, before, limit, state)
+    last = found[-1].placed.sequence if len(found) == limit else None
+    return HoldPage(holds=[_document(hold) for hold in found], next=last)
+
+
+@router.get(
+    "/{hold}",
+    operation_id="get_hold",
+    responses=problem_responses(404, 422),
+    dependencies=[requires(Scope.READ)],
+)
+async def get_hold(request: Request, hold: str) -> HoldDocument:
+    """Read a hold."""
+    service: AppState = request.app.state.service
+    async with service.database.read() as reading:
+        return _document(await hold_queries.find(reading, hold))
+
+
+def _document(hold: Hold) -> HoldDocument:
+    ended = hold.ended
+    return HoldDocument(
+        id=hold.id,
+        subject=hold.subject,
+        nature=hold.nature,
+        reason=hold.placed.reason,
+        person=hold.placed.person,
+        at=hold.placed.at,
+        ended=None if ended is None else HoldEnd(person=ended.person, at=ended.at, reason=ended.reason),
+    )
