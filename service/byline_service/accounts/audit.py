@@ -48,7 +48,7 @@ async def record(
     await transaction.execute(insert(audit).values(**line, hash=chained))
 
 
-async def _last(transaction: Connection) -> "Row[tuple[int, str]] | None":
+async def _last(transaction: Connection) -> "Row[Any, Any] | None":
     """Return the last line. On PostgreSQL a lock is held until the end of the transaction."""
     if transaction.dialect.name != "sqlite":
         await transaction.execute(_LOCK)

@@ -41,14 +41,14 @@ class AuditReplay:
     def read(self, lines: Sequence[RowMapping]) -> None:
         """Take the next lines."""
         for line in lines:
-            self.hash = audit_hash(line, self.hash)
+            self.hash = audit_hash(dict(line), self.hash)
             if line["hash"] != self.hash:
                 told = "its hash is not that of the line and of the one before"
                 self.findings.append(Finding(f"audit {line['id']}", told))
                 self.hash = line["hash"]  # one finding for each changed line
             self.last = line["id"]
             self.heads.see(self.last, self.hash)
-            self._note(line)
+            self._note(dict(line))
 
     def _note(self, line: Mapping[str, Any]) -> None:
         kind, _, action = line["action"].partition(".")

@@ -148,7 +148,7 @@ SAMPLES = {
         "persons": [{"name": "grace", "made_by": "ada", "made_by_key": "k" * 12, "made_at": MOMENT}],
         "person_skeletons": [{"skeleton": "grace", "person": "grace"}],
     },
-    "0007_holds": {
+    "0009_holds": {
         "holds": [
             {
                 "id": "h" * 32,

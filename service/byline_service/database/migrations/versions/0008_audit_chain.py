@@ -31,7 +31,7 @@ def upgrade() -> None:
     connection, previous = op.get_bind(), GENESIS
     columns = [column for column in _AUDIT.c if column.name != "hash"]
     for line in connection.execute(sa.select(*columns).order_by(_AUDIT.c.id)).mappings().all():
-        previous = audit_hash(line, previous)
+        previous = audit_hash(dict(line), previous)
         connection.execute(sa.update(_AUDIT).where(_AUDIT.c.id == line["id"]).values(hash=previous))
     append_only("audit")
 

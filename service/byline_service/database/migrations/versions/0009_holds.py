@@ -5,8 +5,8 @@ from alembic import op
 
 from byline_service.database.migrations.append_only import append_only, drop_append_only
 
-revision = "0007_holds"
-down_revision = "0006_persons"
+revision = "0009_holds"
+down_revision = "0008_audit_chain"
 branch_labels = None
 depends_on = None
 

@@ -10,8 +10,8 @@ from tests.service.database.sample_rows import insert_samples
 def test_lines_of_before_have_nothing_held(empty_database):
     empty_database.run(lambda database: migrate.upgrade(database, "0003_compensation"))
     empty_database.run(lambda database: insert_samples(database, "0003_compensation"))
-    empty_database.run(lambda database: migrate.upgrade(database, "0007_holds"))
-    empty_database.run(lambda database: insert_samples(database, "0007_holds"))
+    empty_database.run(lambda database: migrate.upgrade(database, "0009_holds"))
+    empty_database.run(lambda database: insert_samples(database, "0009_holds"))
 
     def rows(columns):
         async def read(transaction):
