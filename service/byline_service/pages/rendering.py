@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse
 
 from byline.api.quality_card import figure
 from byline_service.pages import formats, navigation
+from byline_service.pages.glossary import GLOSSARY
 
 _TEMPLATES = Environment(
     loader=PackageLoader("byline_service"),
@@ -51,6 +52,7 @@ def page(
     written = _TEMPLATES.get_template(template).render(
         version=request.app.version,
         here=here,
+        definitions=GLOSSARY,
         caller=caller,
         navigation=navigation.entries(caller),
         may=navigation.Permissions.of(caller),
